@@ -1,0 +1,1 @@
+"""The operator: decides what a domain and a plan need, and applies it to the API server."""

@@ -1,0 +1,1 @@
+"""The relay: carries WebSocket bytes between clients and origins, and counts them."""

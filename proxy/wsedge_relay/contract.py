@@ -1,0 +1,155 @@
+"""RelayConfig: the message by which the operator, or a person, tells a relay what to serve.
+
+Field names follow the CRD. Every field but the domain's own facts has a default, so the smallest
+configuration is a listen address, a domain, its account and one origin. Unknown fields are errors: a
+field that is accepted does something.
+
+File names (certificates, keys) are relative to the relay's secrets folder (`--secrets-dir`), or absolute.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+DomainName = Annotated[
+    str,
+    StringConstraints(
+        max_length=253,
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$",
+    ),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+ListenPort = Annotated[int, Field(ge=0, le=65535)]
+# A host header value: a name or address with an optional port; never white space or a slash.
+HostHeader = Annotated[
+    str, StringConstraints(min_length=1, max_length=261, pattern=r"^[A-Za-z0-9._\-\[\]:]+$")
+]
+
+
+class Strict(BaseModel):
+    """Base of every message part: immutable, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OriginProtocol(StrEnum):
+    """How a relay speaks to origins. Follow: ws goes to HTTP, wss goes to HTTPS."""
+
+    HTTP = "HTTP"
+    HTTPS = "HTTPS"
+    FOLLOW = "Follow"
+
+
+class Listen(Strict):
+    """Addresses of the relay. Port 0 is chosen by the kernel and printed as a log event; null is off."""
+
+    host: str = "127.0.0.1"
+    http: ListenPort | None = 8080
+    https: ListenPort | None = None
+    admin: ListenPort = 9090
+
+
+class Origin(Strict):
+    """One origin server. Backups are dialled only when every origin that is none has failed."""
+
+    host: Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-]+$")]
+    httpPort: Port = 80
+    httpsPort: Port = 443
+    weight: Annotated[int, Field(ge=0, le=1000)] = 100
+    backup: bool = False
+
+
+class OriginRequest(Strict):
+    """What a relay says to origins; `host` replaces the Host header (default: the origin's own host)."""
+
+    host: HostHeader | None = None
+    connectTimeoutSeconds: Annotated[int, Field(ge=1, le=60)] = 5
+
+
+class CertificateFiles(Strict):
+    """A PEM certificate chain and its key.
+
+    `fingerprint` is the SHA-256 (hex) of the bytes of both files, one after the other. When set, a relay
+    takes the configuration only once the files have that content, so that a generation in force speaks
+    for its certificates too.
+    """
+
+    certificateFile: str
+    keyFile: str
+    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class AuthorityFile(Strict):
+    """PEM certificates of the authorities to trust; `fingerprint` as in CertificateFiles, of the one file."""
+
+    file: str
+    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class OriginTLS(Strict):
+    """TLS towards origins: the name to ask for and to verify (default: the origin's host), whom to trust."""
+
+    serverName: HostHeader | None = None
+    authority: AuthorityFile | None = None
+    clientCertificate: CertificateFiles | None = None
+    insecureSkipVerify: bool = False
+
+
+class Lifecycle(Strict):
+    """How long a drain spreads the closing of open connections."""
+
+    drainSeconds: Annotated[int, Field(ge=0, le=3600)] = 30
+
+
+class Domain(Strict):
+    """One served domain. `enabled: false` drains its open connections and refuses newcomers with 503."""
+
+    domain: DomainName
+    account: Annotated[str, StringConstraints(min_length=1, max_length=63)]
+    enabled: bool = True
+    heartbeatSeconds: Annotated[int, Field(ge=1, le=300)] = 60
+    originProtocol: OriginProtocol
+    origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=64)]
+    originRequest: OriginRequest = OriginRequest()
+    originTLS: OriginTLS = OriginTLS()
+    tls: CertificateFiles | None = None
+    lifecycle: Lifecycle = Lifecycle()
+
+
+class StatisticsTarget(Strict):
+    """Where usage is reported to: the base URL of the statistics service, http or https."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+
+
+class RelayConfig(Strict):
+    """A whole configuration. `generation` names it in logs, metrics and `GET /config`."""
+
+    version: Literal[1]
+    generation: Annotated[str, StringConstraints(min_length=1, max_length=400)]
+    listen: Listen = Listen()
+    domains: tuple[Domain, ...] = ()
+    statistics: StatisticsTarget | None = None
+
+    @model_validator(mode="after")
+    def names_each_domain_once(self) -> Self:
+        """Refuse a domain that is named twice: which one counts would be a guess."""
+        seen: set[str] = set()
+        for index, domain in enumerate(self.domains):
+            if domain.domain in seen:
+                raise ValueError(f"domains.{index}.domain: {domain.domain} is named twice")
+            seen.add(domain.domain)
+        return self
+
+
+class RelayState(Strict):
+    """The answer of `GET /config` on the admin port: what this relay process runs right now."""
+
+    generation: str
+    draining: bool
+    openConnections: int
+    refusedGeneration: str | None = None
+    refusedReason: str | None = None
