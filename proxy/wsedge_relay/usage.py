@@ -1,0 +1,318 @@
+"""Usage: plain integers per five-minute bucket of UTC and key, cumulative within the bucket.
+
+A relay's data path calls `opened`, `code`, `add` and `closed`; the shell calls `roll` and moves
+rows to the journal (`unjournalled`, `journalled`) and to the ledger (`unacknowledged`, `acknowledge`). Nothing here reads a clock or does I/O.
+
+The ledger merges rows of one (epoch, bucket, key) by max(), so two things must never happen here: a value that
+falls, and a bucket that is counted anew from zero under the same epoch. Hence a bucket, once left, is never
+entered again under its epoch: a wall clock that steps back by up to one bucket stays in the bucket it is in,
+and one that steps back further begins a new epoch, which the ledger takes for another source.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from wsedge_statistics.contract import BUCKET_SECONDS
+
+MAX_CODES: Final = 64  # UsageRow.codes takes no more
+_CODE_CLASSES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class UsageKey:
+    """What a count belongs to. `account` is the namespace that pays for `domain`."""
+
+    domain: str
+    account: str
+    region: str = "unknown"
+    isp: str = "unknown"
+    area: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageCount:
+    """The counts of one key in one bucket at one moment.
+
+    `bucket` is the bucket's start in seconds since 1970 UTC; "sent" is towards the client; `codes` are
+    (HTTP status, times) in rising order. `version` rises with every change: it tells an acknowledgement of an
+    older state from one of the present state.
+    """
+
+    epoch: str
+    bucket: int
+    key: UsageKey
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    sent_messages: int = 0
+    received_messages: int = 0
+    opened_connections: int = 0
+    peak_connections: int = 0
+    codes: tuple[tuple[int, int], ...] = ()
+    version: int = 0
+
+    @property
+    def identity(self) -> tuple[str, int, UsageKey]:
+        """Return what the ledger keeps one row for."""
+        return (self.epoch, self.bucket, self.key)
+
+
+def merged(first: UsageCount, second: UsageCount) -> UsageCount:
+    """Return the two states of one identity merged as the ledger does: every value by max()."""
+    codes = dict(first.codes)
+    for status, times in second.codes:
+        codes[status] = max(times, codes.get(status, 0))
+    return UsageCount(
+        first.epoch,
+        first.bucket,
+        first.key,
+        max(first.sent_bytes, second.sent_bytes),
+        max(first.received_bytes, second.received_bytes),
+        max(first.sent_messages, second.sent_messages),
+        max(first.received_messages, second.received_messages),
+        max(first.opened_connections, second.opened_connections),
+        max(first.peak_connections, second.peak_connections),
+        tuple(sorted(codes.items())),
+        max(first.version, second.version),
+    )
+
+
+@dataclass(slots=True)
+class DomainTotals:
+    """Counts of one domain since the process began, for the metrics; they only rise, but for `open`."""
+
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    sent_messages: int = 0
+    received_messages: int = 0
+    opened_connections: int = 0
+    open_connections: int = 0
+    codes: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """A row that still changes, with the versions that the journal and the ledger have."""
+
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    sent_messages: int = 0
+    received_messages: int = 0
+    opened: int = 0
+    peak: int = 0
+    codes: dict[int, int] = field(default_factory=dict)
+    version: int = 0
+    journalled: int = 0
+    acknowledged: int = 0
+
+
+def new_epoch() -> str:
+    """Return a random name for a run of counting, as `Source.epoch` wants it."""
+    return secrets.token_hex(8)
+
+
+class Usage:
+    """The counts of one relay process.
+
+    `now` is wall-clock time in seconds since 1970 UTC. `new_epoch` names epochs; the first is taken at once.
+    """
+
+    def __init__(self, *, now: float, new_epoch: Callable[[], str] = new_epoch) -> None:
+        self._new_epoch = new_epoch
+        self.epoch = new_epoch()
+        self.bucket = _bucket_of(now)
+        self.totals: dict[str, DomainTotals] = {}
+        self._open: dict[UsageKey, int] = {}
+        self._current: dict[UsageKey, _Counts] = {}
+        self._closed: dict[tuple[str, int, UsageKey], _Counts] = {}
+
+    @property
+    def bucket_end(self) -> int:
+        """Return the instant, in seconds since 1970 UTC, at which the bucket in force ends."""
+        return self.bucket + BUCKET_SECONDS
+
+    def opened(self, key: UsageKey) -> None:
+        """Count a connection that was opened (a tunnel after its 101)."""
+        connections = self._open[key] = self._open.get(key, 0) + 1
+        counts = self._counts(key)
+        counts.opened += 1
+        counts.peak = max(counts.peak, connections)
+        totals = self._totals(key.domain)
+        totals.opened_connections += 1
+        totals.open_connections += 1
+
+    def closed(self, key: UsageKey) -> None:
+        """Note that a connection counted by `opened` has ended; its last bytes are added before or after."""
+        remaining = self._open[key] - 1
+        if remaining:
+            self._open[key] = remaining
+        else:
+            del self._open[key]
+        self._totals(key.domain).open_connections -= 1
+
+    def code(self, key: UsageKey, status: int) -> None:
+        """Count the HTTP status that answered a handshake.
+
+        A row holds 64 different codes: past 59, and for what is no status of HTTP, the first code of the class
+        (400 for 4xx) is counted, so that sums stay right whatever an origin answers.
+        """
+        counts = self._counts(key)
+        status = _foldable(counts.codes, status)
+        counts.codes[status] = counts.codes.get(status, 0) + 1
+        codes = self._totals(key.domain).codes
+        status = _foldable(codes, status)
+        codes[status] = codes.get(status, 0) + 1
+
+    def add(
+        self,
+        key: UsageKey,
+        *,
+        sent_bytes: int = 0,
+        received_bytes: int = 0,
+        sent_messages: int = 0,
+        received_messages: int = 0,
+    ) -> None:
+        """Add to the bucket in force; bytes are those on the client's side after TLS, "sent" is towards it."""
+        if min(sent_bytes, received_bytes, sent_messages, received_messages) < 0:
+            raise ValueError("counts only rise")
+        if not (sent_bytes or received_bytes or sent_messages or received_messages):
+            return  # an idle tunnel at a sweep: its row has not changed
+        counts = self._counts(key)
+        counts.sent_bytes += sent_bytes
+        counts.received_bytes += received_bytes
+        counts.sent_messages += sent_messages
+        counts.received_messages += received_messages
+        totals = self._totals(key.domain)
+        totals.sent_bytes += sent_bytes
+        totals.received_bytes += received_bytes
+        totals.sent_messages += sent_messages
+        totals.received_messages += received_messages
+
+    def roll(self, now: float) -> bool:
+        """Enter the bucket that `now` lies in and return whether that is another one.
+
+        Sweep the tunnels' counters in before, so that what passed in a bucket is counted in it. Every key with
+        open connections has a row in the new bucket, whose peak starts with them.
+        """
+        bucket = _bucket_of(now)
+        if bucket == self.bucket or self.bucket - BUCKET_SECONDS <= bucket < self.bucket:
+            return False
+        for key, counts in self._current.items():
+            if counts.acknowledged != counts.version:
+                self._closed[self.epoch, self.bucket, key] = counts
+        if bucket < self.bucket:
+            self.epoch = self._new_epoch()
+        self.bucket = bucket
+        self._current = {}
+        for key, connections in self._open.items():
+            self._counts(key).peak = connections
+        return True
+
+    def unjournalled(self) -> list[UsageCount]:
+        """Return rows whose present state is not in the journal and that the ledger does not have."""
+        return [
+            _snapshot(identity, counts)
+            for identity, counts in self._entries()
+            if counts.version not in (counts.journalled, counts.acknowledged)
+        ]
+
+    def journalled(self, rows: Iterable[UsageCount]) -> None:
+        """Note that the journal has these rows, as they were when they were taken."""
+        for row in rows:
+            counts = self._find(row)
+            if counts is not None:
+                counts.journalled = max(counts.journalled, row.version)
+
+    def unacknowledged(self) -> list[UsageCount]:
+        """Return every row whose present state the ledger does not have, oldest bucket first."""
+        rows = [
+            _snapshot(identity, counts)
+            for identity, counts in self._entries()
+            if counts.acknowledged != counts.version
+        ]
+        rows.sort(key=lambda row: row.bucket)
+        return rows
+
+    def acknowledge(self, rows: Iterable[UsageCount]) -> None:
+        """Note that the ledger has (or for good refuses) these rows, as they were when they were taken."""
+        for row in rows:
+            counts = self._find(row)
+            if counts is not None:
+                counts.acknowledged = max(counts.acknowledged, row.version)
+        self._forget_settled()
+
+    def forget(self, rows: Iterable[UsageCount]) -> None:
+        """Drop closed rows that are kept elsewhere or given up; rows of the bucket in force stay."""
+        for row in rows:
+            self._closed.pop(row.identity, None)
+
+    def closed_rows(self) -> int:
+        """Return how many rows of ended buckets are held in memory."""
+        return len(self._closed)
+
+    def open_connections(self) -> int:
+        """Return the connections that are open now, over all keys."""
+        return sum(self._open.values())
+
+    def _counts(self, key: UsageKey) -> _Counts:
+        counts = self._current.get(key)
+        if counts is None:
+            counts = self._current[key] = _Counts(peak=self._open.get(key, 0))
+        counts.version += 1
+        return counts
+
+    def _totals(self, domain: str) -> DomainTotals:
+        totals = self.totals.get(domain)
+        if totals is None:
+            totals = self.totals[domain] = DomainTotals()
+        return totals
+
+    def _entries(self) -> Iterable[tuple[tuple[str, int, UsageKey], _Counts]]:
+        yield from self._closed.items()
+        for key, counts in self._current.items():
+            yield (self.epoch, self.bucket, key), counts
+
+    def _find(self, row: UsageCount) -> _Counts | None:
+        if row.epoch == self.epoch and row.bucket == self.bucket:
+            return self._current.get(row.key)
+        return self._closed.get(row.identity)
+
+    def _forget_settled(self) -> None:
+        settled = [
+            identity for identity, counts in self._closed.items() if counts.acknowledged == counts.version
+        ]
+        for identity in settled:
+            del self._closed[identity]
+
+
+def _bucket_of(now: float) -> int:
+    seconds = int(now // 1)
+    return seconds - seconds % BUCKET_SECONDS
+
+
+def _foldable(codes: dict[int, int], status: int) -> int:
+    if not 100 <= status <= 599:
+        status = 500
+    if status in codes or len(codes) < MAX_CODES - _CODE_CLASSES:
+        return status
+    return status - status % 100
+
+
+def _snapshot(identity: tuple[str, int, UsageKey], counts: _Counts) -> UsageCount:
+    epoch, bucket, key = identity
+    return UsageCount(
+        epoch,
+        bucket,
+        key,
+        counts.sent_bytes,
+        counts.received_bytes,
+        counts.sent_messages,
+        counts.received_messages,
+        counts.opened,
+        counts.peak,
+        tuple(sorted(counts.codes.items())),
+        counts.version,
+    )
