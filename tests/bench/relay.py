@@ -157,7 +157,7 @@ def nginx(folder: Path, origin: int, name: str, extra: str) -> Iterator[Proxy]:
     port = free_port()
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, origin=origin, extra=extra))
     command = pinned(PROXY_CORE, "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"))
-    with running(command, stderr=subprocess.DEVNULL) as master:
+    with running(command) as master:
         wait_until_open(port, master)
         children = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text().split()
         yield Proxy(name, port, tuple(int(pid) for pid in children))
@@ -294,7 +294,12 @@ def main() -> None:
         proxies = [
             stack.enter_context(nginx(folder / "default", port, "nginx", "")),
             stack.enter_context(
-                nginx(folder / "tuned", port, "nginx, 64k buffers", "proxy_buffer_size 64k;")
+                nginx(
+                    folder / "tuned",
+                    port,
+                    "nginx, 64k buffers",
+                    "proxy_buffer_size 64k; proxy_buffers 4 64k;",
+                )
             ),
             stack.enter_context(relay(folder, port)),
         ]
