@@ -1,0 +1,1 @@
+"""What the cluster should hold for a WebSocketDomain: one pure builder per child manifest."""

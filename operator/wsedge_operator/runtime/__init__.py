@@ -1,0 +1,1 @@
+"""What keeps the operator going: cache, work queue, wake-ups, Lease, health, metrics."""

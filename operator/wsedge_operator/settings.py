@@ -1,0 +1,76 @@
+"""Settings of the operator: environment variables `WSEDGE_OPERATOR_…`, read once when it starts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+from zoneinfo import available_timezones
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEFAULT_RELAY_IMAGE: Final = "ghcr.io/wsedge/wsedge:0.1.0"
+LABEL_NAME: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+Namespace = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_NAME)]
+
+
+class Settings(BaseSettings):
+    """What the operator is told from outside. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="WSEDGE_OPERATOR_", extra="forbid", frozen=True)
+
+    namespace: Namespace = Field(
+        "wsedge-system", description="Namespace of the operator; its Lease lies here."
+    )
+    pod_name: str = Field("", description="Name of the operator's pod; empty: host name and process id.")
+    namespaces: Annotated[tuple[Namespace, ...], NoDecode] = Field(
+        (), description="Namespaces to serve, separated by commas; empty: all, which needs cluster rights."
+    )
+    relay_image: str = Field(DEFAULT_RELAY_IMAGE, min_length=1, description="Image of the relays.")
+    relay_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    default_time_zone: str = Field("Asia/Shanghai", description="IANA zone of BillingPlans that name none.")
+    statistics_service: str = Field(
+        "",
+        pattern=r"^$|^[a-z0-9-]+/[a-z0-9.-]+$",
+        description="Service of the statistics, `namespace/name`; empty: relays report nowhere.",
+    )
+    statistics_token_file: str = Field(
+        "", description="File with the token for the statistics (audience wsedge-statistics)."
+    )
+    listen: str = Field(
+        "127.0.0.1:8080", pattern=r"^(\S+):\d+$", description="HOST:PORT of health and metrics."
+    )
+    lease_name: str = Field("wsedge-operator", pattern=LABEL_NAME)
+    lease_seconds: float = Field(15, ge=1, le=600, description="A leader unheard of for so long is replaced.")
+    call_seconds: float = Field(10, ge=0.5, le=120, description="Deadline of one call to the API server.")
+    resync_seconds: float = Field(
+        600, ge=1, le=86400, description="How often everything is listed anew, to mend a gap in a watch."
+    )
+    directory_seconds: float = Field(
+        600, ge=1, le=86400, description="How often an unchanged Directory is put again."
+    )
+    workers: int = Field(8, ge=1, le=64, description="Objects that are worked on at the same time.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "human"] = "auto"
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def splits_at_commas(cls, value: object) -> object:
+        """Read `a,b` as two namespaces."""
+        if isinstance(value, str):
+            return tuple(sorted({part.strip() for part in value.split(",") if part.strip()}))
+        return value
+
+    @field_validator("default_time_zone")
+    @classmethod
+    def is_a_known_zone(cls, value: str) -> str:
+        """Refuse a zone that the installed zone data does not know."""
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not a time zone of the IANA data base")
+        return value
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port of health and metrics."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
