@@ -108,7 +108,9 @@ class Domain(Strict):
     """One served domain. `enabled: false` drains its open connections and refuses newcomers with 503."""
 
     domain: DomainName
-    account: Annotated[str, StringConstraints(min_length=1, max_length=63)]
+    account: Annotated[
+        str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    ]
     enabled: bool = True
     heartbeatSeconds: Annotated[int, Field(ge=1, le=300)] = 60
     originProtocol: OriginProtocol

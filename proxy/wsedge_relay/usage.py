@@ -1,12 +1,13 @@
 """Usage: plain integers per five-minute bucket of UTC and key, cumulative within the bucket.
 
-A relay's data path calls `opened`, `code`, `add` and `closed`; the shell calls `roll` and moves
-rows to the journal (`unjournalled`, `journalled`) and to the ledger (`unacknowledged`, `acknowledge`). Nothing here reads a clock or does I/O.
+A relay's data path calls `opened`, `code`, `add` and `closed`; the shell calls `roll` and moves rows to the
+journal (`unjournalled`, `journalled`) and to the ledger (`unacknowledged`, `acknowledge`). Nothing here reads a
+clock or does I/O.
 
-The ledger merges rows of one (epoch, bucket, key) by max(), so two things must never happen here: a value that
-falls, and a bucket that is counted anew from zero under the same epoch. Hence a bucket, once left, is never
-entered again under its epoch: a wall clock that steps back by up to one bucket stays in the bucket it is in,
-and one that steps back further begins a new epoch, which the ledger takes for another source.
+The ledger merges rows of one (epoch, bucket, key) by max(), so two things must never happen here: a value
+that falls, and a bucket that is counted anew from zero under the same epoch. Hence a bucket, once left, is
+never entered again under its epoch: a wall clock that steps back by up to one bucket stays in the bucket it
+is in, and one that steps back further begins a new epoch, which the ledger takes for another source.
 """
 
 from __future__ import annotations
@@ -156,8 +157,8 @@ class Usage:
     def code(self, key: UsageKey, status: int) -> None:
         """Count the HTTP status that answered a handshake.
 
-        A row holds 64 different codes: past 59, and for what is no status of HTTP, the first code of the class
-        (400 for 4xx) is counted, so that sums stay right whatever an origin answers.
+        A row holds 64 different codes: past 59, and for what is no status of HTTP, the first code of the
+        class (400 for 4xx) is counted, so that sums stay right whatever an origin answers.
         """
         counts = self._counts(key)
         status = _foldable(counts.codes, status)
@@ -175,7 +176,7 @@ class Usage:
         sent_messages: int = 0,
         received_messages: int = 0,
     ) -> None:
-        """Add to the bucket in force; bytes are those on the client's side after TLS, "sent" is towards it."""
+        """Add to the bucket in force; bytes are the client's side's after TLS, "sent" is towards it."""
         if min(sent_bytes, received_bytes, sent_messages, received_messages) < 0:
             raise ValueError("counts only rise")
         if not (sent_bytes or received_bytes or sent_messages or received_messages):
@@ -194,8 +195,8 @@ class Usage:
     def roll(self, now: float) -> bool:
         """Enter the bucket that `now` lies in and return whether that is another one.
 
-        Sweep the tunnels' counters in before, so that what passed in a bucket is counted in it. Every key with
-        open connections has a row in the new bucket, whose peak starts with them.
+        Sweep the tunnels' counters in before, so that what passed in a bucket is counted in it. Every key
+        with open connections has a row in the new bucket, whose peak starts with them.
         """
         bucket = _bucket_of(now)
         if bucket == self.bucket or self.bucket - BUCKET_SECONDS <= bucket < self.bucket:

@@ -1,0 +1,211 @@
+"""Load RelayConfig and the certificates it names, and notice when either changes.
+
+A configuration counts only as a whole: the file parses and validates, every certificate file is there, parses,
+has its key and (when named) its fingerprint. `Material` carries the bytes that were checked, so a file that is
+rotated between the check and its use cannot slip in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from wsedge_relay.contract import AuthorityFile, CertificateFiles, RelayConfig
+from wsedge_relay.errors import ConfigRefused
+
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A checked PEM certificate chain and its key."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Give `context` this certificate; raises ssl.SSLError when the two do not belong together."""
+        # ssl loads from files alone, so the checked bytes get a nameless one each; a container's root
+        # filesystem is read-only, so that is memory where the kernel has it.
+        with _nameless_file(self.certificate) as certificate, _nameless_file(self.key) as key:
+            context.load_cert_chain(certificate, key, password=_no_password)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The certificates of one RelayConfig, by the file names that it gives."""
+
+    key_pairs: Mapping[tuple[str, str], KeyPair] = field(default_factory=dict)
+    authorities: Mapping[str, str] = field(default_factory=dict)
+
+    def key_pair(self, files: CertificateFiles) -> KeyPair:
+        """Return the certificate and key that `files` names."""
+        return self.key_pairs[files.certificateFile, files.keyFile]
+
+    def authority(self, file: AuthorityFile) -> str:
+        """Return the PEM text of the authorities that `file` names."""
+        return self.authorities[file.file]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that may come into force, with its certificates."""
+
+    config: RelayConfig
+    material: Material
+
+
+def load(path: Path, secrets_dir: Path) -> Loaded:
+    """Read and check a configuration file and every file that it names.
+
+    Raises ConfigRefused, which names the file, the field and the rule.
+    """
+    config = parse(path, _read(path, path, "the configuration"))
+    try:
+        return Loaded(config, _material(path, config, secrets_dir))
+    except ConfigRefused as refused:
+        raise ConfigRefused(refused.file, refused.problems, generation=config.generation) from refused
+
+
+def parse(path: Path, content: bytes) -> RelayConfig:
+    """Return the RelayConfig in `content`, the bytes of the file `path`; raises ConfigRefused."""
+    try:
+        document = json.loads(content)
+    except UnicodeDecodeError as error:
+        raise ConfigRefused(path, [f"not JSON: {error}"]) from error
+    except json.JSONDecodeError as error:
+        raise ConfigRefused(
+            path, [f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"]
+        ) from error
+    except RecursionError as error:
+        raise ConfigRefused(path, ["not a RelayConfig: nested too deeply"]) from error
+    generation = document.get("generation") if isinstance(document, dict) else None
+    try:
+        return RelayConfig.model_validate_json(content)
+    except ValidationError as error:
+        raise ConfigRefused(
+            path, list(_problems(error)), generation=generation if isinstance(generation, str) else None
+        ) from error
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_context=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        given = problem.get("input")
+        if problem["type"] == "missing":
+            message = "is required"
+        elif problem["type"] == "extra_forbidden":
+            message = "is not a field of RelayConfig"
+        elif isinstance(given, str | int | float) and len(str(given)) <= 100:
+            message = f"{message[:1].lower()}{message[1:]} (it is {json.dumps(given)})"
+        yield f"{where}: {message}" if where else message
+
+
+def _material(path: Path, config: RelayConfig, secrets_dir: Path) -> Material:
+    pairs: dict[tuple[str, str], KeyPair] = {}
+    authorities: dict[str, str] = {}
+    problems: list[str] = []
+    for index, domain in enumerate(config.domains):
+        at = f"domains.{index}"
+        wanted = [
+            (f"{at}.tls", domain.tls),
+            (f"{at}.originTLS.clientCertificate", domain.originTLS.clientCertificate),
+        ]
+        for where, files in wanted:
+            if files is not None:
+                try:
+                    pairs[files.certificateFile, files.keyFile] = _key_pair(where, files, secrets_dir)
+                except ConfigRefused as refused:
+                    problems.extend(refused.problems)
+        authority = domain.originTLS.authority
+        if authority is not None:
+            try:
+                authorities[authority.file] = _authority(f"{at}.originTLS.authority", authority, secrets_dir)
+            except ConfigRefused as refused:
+                problems.extend(refused.problems)
+    if problems:
+        raise ConfigRefused(path, problems)
+    return Material(pairs, authorities)
+
+
+def _key_pair(where: str, files: CertificateFiles, secrets_dir: Path) -> KeyPair:
+    certificate_path, key_path = secrets_dir / files.certificateFile, secrets_dir / files.keyFile
+    certificate = _read(certificate_path, certificate_path, f"{where}.certificateFile")
+    key = _read(key_path, key_path, f"{where}.keyFile")
+    _check_fingerprint(where, certificate_path, files.fingerprint, certificate + key)
+    pair = KeyPair(certificate, key)
+    try:
+        pair.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            problem = f"the key in {key_path} does not belong to the certificate in {certificate_path}"
+        else:
+            problem = (
+                f"{certificate_path} and {key_path} are not a PEM certificate and its unencrypted key"
+                f" ({error.reason or error})"
+            )
+        raise ConfigRefused(certificate_path, [f"{where}: {problem}"]) from error
+    return pair
+
+
+def _authority(where: str, authority: AuthorityFile, secrets_dir: Path) -> str:
+    path = secrets_dir / authority.file
+    content = _read(path, path, f"{where}.file")
+    _check_fingerprint(where, path, authority.fingerprint, content)
+    try:
+        text = content.decode("ascii")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (UnicodeDecodeError, ssl.SSLError, ValueError) as error:
+        raise ConfigRefused(path, [f"{where}.file: {path} holds no PEM certificates"]) from error
+    return text
+
+
+def _check_fingerprint(where: str, path: Path, wanted: str | None, content: bytes) -> None:
+    if wanted is not None and hashlib.sha256(content).hexdigest() != wanted:
+        raise ConfigRefused(
+            path, [f"{where}.fingerprint: {path} has other content than this generation names"]
+        )
+
+
+def _read(file: Path, path: Path, where: str) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigRefused(
+            file, [f"{where}: cannot read {path}: {os.strerror(error.errno or 0)}"]
+        ) from error
+    except ValueError as error:  # a NUL in the name
+        raise ConfigRefused(file, [f"{where}: no file name: {str(path)!r}"]) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigRefused(file, [f"{where}: {path} is larger than {MAX_FILE_BYTES >> 20} MiB"])
+    return content
+
+
+def _no_password() -> str:
+    # Without this, OpenSSL would ask for the pass phrase of an encrypted key on the terminal.
+    return ""
+
+
+@contextmanager
+def _nameless_file(content: bytes) -> Iterator[str]:
+    if hasattr(os, "memfd_create"):
+        with open(os.memfd_create("wsedge"), "wb", buffering=0) as stream:  # noqa: PTH123  a descriptor
+            stream.write(content)
+            yield f"/proc/self/fd/{stream.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile(prefix="wsedge-") as named:  # created with mode 0600
+            named.write(content)
+            named.flush()
+            yield named.name
