@@ -1,0 +1,115 @@
+{{/* Prefix of object names: the release, and the chart when the release does not name it. At most 40 characters, so that every suffix fits into 63. */}}
+{{- define "wsedge.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that select a component's pods. Call with (dict "root" $ "component" "operator"). */}}
+{{- define "wsedge.selector" -}}
+app.kubernetes.io/name: wsedge-{{ .component }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end -}}
+
+{{/* Labels of every object. Call with (dict "root" $ "component" "operator"). */}}
+{{- define "wsedge.labels" -}}
+{{- with .root.Values.commonLabels }}
+{{- toYaml . }}
+{{ end -}}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{ include "wsedge.selector" . }}
+app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/part-of: wsedge
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- end -}}
+
+{{/* Labels of pods: the above without the chart's version, so that an upgrade which changes nothing restarts nothing. */}}
+{{- define "wsedge.podLabels" -}}
+{{- with .root.Values.commonLabels }}
+{{- toYaml . }}
+{{ end -}}
+{{- with .podLabels }}
+{{- toYaml . }}
+{{ end -}}
+{{ include "wsedge.selector" . }}
+app.kubernetes.io/component: {{ .component }}
+app.kubernetes.io/part-of: wsedge
+{{- end -}}
+
+{{/* The image of operator and statistics: by digest when there is one. */}}
+{{- define "wsedge.image" -}}
+{{- with .Values.image -}}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The image of relays: its own, or the one above. */}}
+{{- define "wsedge.relayImage" -}}
+{{- $own := .Values.relay.image -}}
+{{- if or $own.repository $own.tag $own.digest -}}
+{{- $repository := $own.repository | default .Values.image.repository -}}
+{{- if $own.digest }}{{ $repository }}@{{ $own.digest }}{{ else }}{{ $repository }}:{{ $own.tag | default .Chart.AppVersion }}{{ end -}}
+{{- else -}}
+{{- include "wsedge.image" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where pods may run. Call with a component's values. */}}
+{{- define "wsedge.placement" -}}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .topologySpreadConstraints }}
+topologySpreadConstraints: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What the operator may do to the objects of the namespaces that it serves. No wildcard; create and patch together are what a server-side apply needs. */}}
+{{- define "wsedge.operatorRules" -}}
+- apiGroups: [wsedge.io]
+  resources: [billingplans, websocketdomains]
+  verbs: [get, list, watch]
+- apiGroups: [wsedge.io]
+  resources: [billingplans/status, websocketdomains/status]
+  verbs: [get, patch, update]
+# Owner references that block deletion need this where OwnerReferencesPermissionEnforcement is on.
+- apiGroups: [wsedge.io]
+  resources: [billingplans/finalizers, websocketdomains/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [configmaps, secrets, services, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+# Patch: an annotation on a relay's pod makes its kubelet sync a new configuration at once.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
