@@ -1,0 +1,40 @@
+"""A viewer of the room: writes a few comments, shows every comment that flies by, and leaves.
+
+    python -m examples.quickstart.client ADDRESS[:PORT] [--comments N]
+
+ADDRESS is that of the relay's Service (or of a port-forward to it). The domain goes into the Host header, as
+a browser would send it; with a DNS record for the domain, any WebSocket client needs nothing of this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from websockets.asyncio.client import connect
+
+DOMAIN = "chat.example.com"
+
+
+async def comment_on(address: str, comments: int) -> None:
+    """Write `comments` comments through the relay at `address` and print as many of the room's."""
+    host, _, port = address.rpartition(":") if ":" in address else (address, "", "80")
+    uri = f"ws://{DOMAIN}/rooms/launch"
+    async with connect(uri, host=host, port=int(port), compression=None) as relay:
+        for number in range(1, comments + 1):
+            await relay.send(f"comment {number}: what a launch!")
+            sys.stdout.write(f"{await relay.recv(decode=True)}\n")
+
+
+def main() -> None:
+    """Read the command line and go."""
+    parser = argparse.ArgumentParser(prog="client", description=__doc__.splitlines()[0])
+    parser.add_argument("address", help="address[:port] of the relay's Service")
+    parser.add_argument("--comments", type=int, default=5, help="how many to write (default 5)")
+    arguments = parser.parse_args()
+    asyncio.run(comment_on(arguments.address, arguments.comments))
+
+
+if __name__ == "__main__":
+    main()

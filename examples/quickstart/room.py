@@ -1,0 +1,63 @@
+"""A room of bullet comments: whatever a viewer writes goes to everybody who watches the same video.
+
+Runs as `python -m examples.quickstart.room`; listens on port 8000 of POD_IP (default 127.0.0.1). The path
+names the video, `/rooms/<video>`; `/healthz` answers 200. There is nothing of wsedge in here: any WebSocket
+server can be an origin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import defaultdict
+from http import HTTPStatus
+
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+PORT = 8000
+
+
+class Rooms:
+    """Who watches what, and how a comment reaches all of them."""
+
+    def __init__(self) -> None:
+        self.viewers: dict[str, set[ServerConnection]] = defaultdict(set)
+
+    async def watch(self, viewer: ServerConnection) -> None:
+        """Carry one viewer's comments to the room of its path until the viewer leaves."""
+        assert viewer.request is not None  # noqa: S101  set once the handshake is over
+        video = viewer.request.path
+        self.viewers[video].add(viewer)
+        try:
+            async for comment in viewer:
+                broadcast(self.viewers[video], comment)
+        except ConnectionClosed:
+            pass  # a viewer that vanished is a viewer that left
+        finally:
+            self.viewers[video].discard(viewer)
+
+
+def answer_plain_http(connection: ServerConnection, request: Request) -> Response | None:
+    """Answer probes, and tell everybody outside a room where the rooms are."""
+    if request.path == "/healthz":
+        return connection.respond(HTTPStatus.OK, "ok\n")
+    if not request.path.startswith("/rooms/"):
+        return connection.respond(HTTPStatus.NOT_FOUND, "rooms are at /rooms/<video>\n")
+    return None
+
+
+async def main() -> None:
+    """Serve until SIGTERM."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    host = os.environ.get("POD_IP", "127.0.0.1")
+    async with serve(Rooms().watch, host, PORT, process_request=answer_plain_http):
+        await stopped.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
