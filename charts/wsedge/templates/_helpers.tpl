@@ -81,35 +81,33 @@ topologySpreadConstraints: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* What the operator may do to the objects of the namespaces that it serves. No wildcard; create and patch together are what a server-side apply needs. */}}
+{{/* What the operator may do in the namespaces that it serves: VERBS of wsedge_operator.kube.kinds, and a test compares them.
+No wildcard; create and patch together are what a server-side apply needs. */}}
 {{- define "wsedge.operatorRules" -}}
 - apiGroups: [wsedge.io]
   resources: [billingplans, websocketdomains]
   verbs: [get, list, watch]
 - apiGroups: [wsedge.io]
   resources: [billingplans/status, websocketdomains/status]
-  verbs: [get, patch, update]
-# Owner references that block deletion need this where OwnerReferencesPermissionEnforcement is on.
+  verbs: [patch]
+# A child's owner reference blocks the owner's deletion, which some clusters check as this right.
 - apiGroups: [wsedge.io]
-  resources: [billingplans/finalizers, websocketdomains/finalizers]
+  resources: [websocketdomains/finalizers]
   verbs: [update]
 - apiGroups: [""]
   resources: [configmaps, secrets, services, serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]
-# Patch: an annotation on a relay's pod makes its kubelet sync a new configuration at once.
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [get, list, watch, patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+# Patch: an annotation on a relay's pod makes its kubelet sync a new configuration at once.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
-- apiGroups: [""]
-  resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end -}}
