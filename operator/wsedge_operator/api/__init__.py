@@ -1,0 +1,1 @@
+"""The resources of group wsedge.io as pydantic models, and the CRDs and reference page made from them."""

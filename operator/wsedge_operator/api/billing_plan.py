@@ -1,0 +1,155 @@
+"""BillingPlan: how an account (a namespace) is metered, and that it uses WebSocket acceleration at all."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from wsedge_operator.api.meta import Conditions, Instant, Lenient, Matches, Resource, Strict, cel, validations
+
+KIND: Final = "BillingPlan"
+PLURAL: Final = "billingplans"
+
+# Condition types of this kind.
+ACCEPTED: Final = "Accepted"
+EFFECTIVE: Final = "Effective"
+READY: Final = "Ready"
+
+
+class BillingCycle(StrEnum):
+    """How often a bill is made, and where a change of terms may fall: a day's or a month's first instant."""
+
+    DAILY = "Daily"
+    MONTHLY = "Monthly"
+
+
+class MeteringMethod(StrEnum):
+    """What is counted for the bill."""
+
+    TRAFFIC = "Traffic"
+    DAILY_PEAK = "DailyPeakBandwidth"
+    MONTH_95 = "Month95Bandwidth"
+    MONTH_AVERAGE_PEAK = "MonthAveragePeakBandwidth"
+    MONTH_4TH_PEAK = "Month4thPeakBandwidth"
+    MONTH_AVERAGE_95 = "MonthAverage95Bandwidth"
+    MONTH_95_NIGHT_HALF = "Month95NightHalfBandwidth"
+
+    @property
+    def cycle(self) -> BillingCycle | None:
+        """The only billing cycle that this method can be settled in, or None when both will do."""
+        if self is MeteringMethod.TRAFFIC:
+            return None
+        return BillingCycle.DAILY if self is MeteringMethod.DAILY_PEAK else BillingCycle.MONTHLY
+
+
+TimeZone = Annotated[
+    str,
+    Field(min_length=1, max_length=64),
+    Matches(
+        r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*",
+        "give a time zone of the IANA database, for example Asia/Shanghai or UTC",
+    ),
+]
+_CYCLE_TEXT: Final = (
+    "The billing cycle: Daily or Monthly. It also says where later changes take effect: "
+    "at the next day's or at the next month's first instant."
+)
+_METERING_TEXT: Final = (
+    "What is billed. Traffic: bytes (either cycle). DailyPeakBandwidth: the day's highest five-minute value "
+    "(Daily). The others need Monthly. Month95Bandwidth: the month's 95th percentile. "
+    "MonthAveragePeakBandwidth: the mean of the daily peaks. Month4thPeakBandwidth: the fourth highest daily "
+    "peak. MonthAverage95Bandwidth: the mean of the daily 95th percentiles. Month95NightHalfBandwidth: the "
+    "95th percentile with night values counted half."
+)
+_ZONE_TEXT: Final = (
+    "The time zone whose days and months are billed, an IANA name. Default: the operator's default time zone."
+)
+
+
+class BillingPlanSpec(Strict):
+    """The terms that are asked for."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "self.meteringMethod == 'Traffic' || self.meteringMethod == 'DailyPeakBandwidth'"
+                " || self.billingCycle == 'Monthly'",
+                "this metering method is settled per month: set billingCycle to Monthly",
+                expression="self.meteringMethod + ' is settled per month: set billingCycle to Monthly'",
+                field="meteringMethod",
+            ),
+            cel(
+                "self.meteringMethod != 'DailyPeakBandwidth' || self.billingCycle == 'Daily'",
+                "DailyPeakBandwidth is settled per day: set billingCycle to Daily",
+                field="meteringMethod",
+            ),
+        )
+    )
+
+    billingCycle: Annotated[BillingCycle, Field(description=_CYCLE_TEXT)]
+    meteringMethod: Annotated[MeteringMethod, Field(description=_METERING_TEXT)]
+    timeZone: Annotated[TimeZone | None, Field(description=_ZONE_TEXT)] = None
+    existingCycle: Annotated[
+        BillingCycle | None,
+        Field(
+            description="Only for an account that was a customer before wsedge: the billing cycle it has "
+            "there. The plan then takes effect at that cycle's next boundary instead of at once. Read only "
+            "while "
+            "the account has no history here."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def settles_in_its_cycle(self) -> Self:
+        """Refuse a metering method that cannot be settled in the billing cycle (CEL: the same)."""
+        needed = self.meteringMethod.cycle
+        if needed is not None and needed is not self.billingCycle:
+            unit = "day" if needed is BillingCycle.DAILY else "month"
+            raise ValueError(f"{self.meteringMethod} is settled per {unit}: set billingCycle to {needed}")
+        return self
+
+
+class TermsStatus(Lenient):
+    """Terms in force."""
+
+    billingCycle: Annotated[BillingCycle, Field(description="The billing cycle in force.")]
+    meteringMethod: Annotated[MeteringMethod, Field(description="The metering method in force.")]
+    timeZone: Annotated[str, Field(description="The time zone whose days and months are billed.")]
+
+
+class PendingStatus(Lenient):
+    """Terms that were asked for and come into force later."""
+
+    billingCycle: Annotated[BillingCycle, Field(description="The billing cycle to come.")]
+    meteringMethod: Annotated[MeteringMethod, Field(description="The metering method to come.")]
+    timeZone: Annotated[str, Field(description="The time zone to come.")]
+    requestTime: Annotated[Instant, Field(description="When these terms were asked for.")]
+    effectiveTime: Annotated[Instant, Field(description="When they come into force.")]
+
+
+class BillingPlanStatus(Lenient):
+    """What the operator made of the plan."""
+
+    observedGeneration: Annotated[
+        int | None, Field(ge=0, description="The generation of the spec that this status speaks of.")
+    ] = None
+    conditions: Conditions = ()
+    effectiveTime: Annotated[
+        Instant | None, Field(description="Since when the current terms are in force; absent when none are.")
+    ] = None
+    current: Annotated[TermsStatus | None, Field(description="The terms in force now.")] = None
+    pending: Annotated[
+        PendingStatus | None, Field(description="The terms that come into force next, and when.")
+    ] = None
+
+
+class BillingPlan(Resource):
+    """Activates WebSocket acceleration for a namespace (an account) and says how it is metered."""
+
+    kind: Literal["BillingPlan"] = KIND
+    spec: Annotated[BillingPlanSpec, Field(description="The terms that are asked for.")]
+    status: Annotated[
+        BillingPlanStatus, Field(description="What is in force and what comes next; written by the operator.")
+    ] = BillingPlanStatus()

@@ -1,0 +1,88 @@
+"""Amounts of CPU, memory and storage, as Kubernetes writes them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Final, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from wsedge_operator.api.meta import Matches, Rule, Strict, cel, validations
+
+_SUFFIXES: Final = {
+    "": Decimal(1),
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    **{suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("kMGTPE", 1)},
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
+}
+_NAMES: Final = ("cpu", "memory", "ephemeral-storage")
+_NAMES_MESSAGE: Final = "name cpu, memory or ephemeral-storage"
+_LIMIT_MESSAGE: Final = "a request may not be above its limit"
+
+Quantity = Annotated[
+    int | str,
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 32}),
+    Matches(
+        r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?",
+        "give an amount such as 2, 500m or 64Mi",
+    ),
+]
+
+
+def amount_of(quantity: int | str) -> Decimal:
+    """Return a quantity as a number: cores for CPU, bytes for memory and storage.
+
+    Raises ValueError when it is none (Kubernetes resource.Quantity, never negative here).
+    """
+    text = str(quantity)
+    number = text.rstrip("numkKMGTPEi")
+    suffix = text[len(number) :]
+    if suffix not in _SUFFIXES:
+        raise ValueError(f"{text!r} has no suffix of a quantity")
+    return Decimal(number) * _SUFFIXES[suffix]
+
+
+Amounts = Annotated[
+    dict[str, Quantity],
+    Field(max_length=len(_NAMES)),
+    Rule(f"self.all(name, name in {list(_NAMES)})", _NAMES_MESSAGE),
+]
+
+
+class RelayResources(Strict):
+    """What each relay pod asks for and may use at most."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!has(self.requests) || !has(self.limits) || self.requests.all(name,"
+                " !(name in self.limits) || !isQuantity(string(self.requests[name]))"
+                " || !isQuantity(string(self.limits[name])) || quantity(string(self.requests[name]))"
+                ".compareTo(quantity(string(self.limits[name]))) <= 0)",
+                _LIMIT_MESSAGE,
+                field="requests",
+            )
+        )
+    )
+
+    requests: Annotated[
+        Amounts | None,
+        Field(description="What the scheduler sets aside for a pod, for example {cpu: 100m, memory: 64Mi}."),
+    ] = None
+    limits: Annotated[
+        Amounts | None, Field(description="What a pod may use at most, for example {memory: 256Mi}.")
+    ] = None
+
+    @model_validator(mode="after")
+    def fits(self) -> Self:
+        """Refuse unknown names and requests above their limits (CEL: the same)."""
+        requests, limits = self.requests or {}, self.limits or {}
+        if not {*requests, *limits} <= {*_NAMES}:
+            raise ValueError(_NAMES_MESSAGE)
+        if any(
+            amount_of(requests[name]) > amount_of(limits[name]) for name in requests.keys() & limits.keys()
+        ):
+            raise ValueError(_LIMIT_MESSAGE)
+        return self

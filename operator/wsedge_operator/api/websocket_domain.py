@@ -1,0 +1,434 @@
+"""WebSocketDomain: one domain, its switch, heartbeat, origins, and the relays that carry it.
+
+Bounds agree with `wsedge_relay.contract` (a test compares them), so what the API server stored a relay takes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from wsedge_operator.api.meta import (
+    Conditions,
+    Lenient,
+    Matches,
+    ObjectMeta,
+    Resource,
+    Rule,
+    SecretName,
+    Strict,
+    cel,
+    validations,
+)
+from wsedge_operator.api.quantity import RelayResources
+from wsedge_relay.contract import OriginProtocol
+
+KIND: Final = "WebSocketDomain"
+PLURAL: Final = "websocketdomains"
+NAME_MAX_LENGTH: Final = 57  # a Service may have 63 characters and is named <name>-relay
+
+# Condition types of this kind.
+ACCEPTED: Final = "Accepted"
+PLAN_EFFECTIVE: Final = "PlanEffective"
+CONFIGURATION_CURRENT: Final = "ConfigurationCurrent"
+READY: Final = "Ready"
+STALLED: Final = "Stalled"
+
+_NAME_MESSAGE: Final = (
+    "metadata.name becomes the name of a Service: at most 57 characters, lower case letters, digits and "
+    "dashes, beginning with a letter; the domain itself goes into spec.domain"
+)
+_PROTOCOL_MESSAGE: Final = "a domain that is enabled needs an originProtocol: HTTP, HTTPS or Follow"
+_EITHER_MESSAGE: Final = "an origin is either a host or a service: give exactly one of them"
+_PRIMARY_MESSAGE: Final = "at least one origin must be no backup and have a weight above 0"
+_FOLLOW_MESSAGE: Final = (
+    "originProtocol Follow needs httpPort or httpsPort beside a service: "
+    "one Service port cannot speak both HTTP and HTTPS"
+)
+_SKIP_MESSAGE: Final = "insecureSkipVerify checks no certificate, so caSecretName is useless: remove one"
+
+DomainName = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    Matches(
+        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*",
+        "give a host name in lower case without scheme, port, path or wildcard, for example chat.example.com",
+    ),
+]
+HostName = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    Matches(
+        # One colon would be host:port; more are an IPv6 address.
+        r"[A-Za-z0-9._-]+|[A-Fa-f0-9.]*:[A-Fa-f0-9.]*:[A-Fa-f0-9.:]*",
+        "give a name or an address without scheme, port or path; ports go into httpPort and httpsPort",
+    ),
+]
+HostHeader = Annotated[
+    str,
+    Field(min_length=1, max_length=261),
+    Matches(r"[A-Za-z0-9._:\[\]-]+", "give a host name, with a port if need be, without scheme or path"),
+]
+ServerName = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    Matches(r"[A-Za-z0-9._:-]+", "give the name in the origin's certificate, without scheme, port or path"),
+]
+ServiceName = Annotated[
+    str,
+    Field(min_length=1, max_length=63),
+    Matches(
+        r"[a-z0-9]([a-z0-9-]*[a-z0-9])?",
+        "give the name of a Service in this namespace: lower case letters, digits and dashes",
+    ),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+_SERVICE_STEM: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+
+
+class WebSocket(Strict):
+    """The switch, the heartbeat and the protocol towards the origins."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!self.enabled || has(self.originProtocol)",
+                _PROTOCOL_MESSAGE,
+                field="originProtocol",
+                required=True,
+            )
+        )
+    )
+
+    enabled: Annotated[
+        bool,
+        Field(
+            description="The switch. Off: open connections are drained, newcomers refused, and the relays "
+            "removed."
+        ),
+    ]
+    heartbeatSeconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=300,
+            description="Seconds of silence after which a relay sends a ping, to the client and to the "
+            "origin "
+            "alike; 1 to 300. Who does not answer within the same time is taken for gone. Default 60. "
+            "A change reaches open connections and closes none.",
+        ),
+    ] = 60
+    originProtocol: Annotated[
+        OriginProtocol | None,
+        Field(
+            description="How relays speak to the origins: HTTP (ws), HTTPS (wss), or Follow: as the client "
+            "came, "
+            "ws to HTTP and wss to HTTPS. Required when enabled; there is no default."
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def knows_its_protocol(self) -> Self:
+        """Refuse a switched-on domain without a protocol (CEL: the same)."""
+        if self.enabled and self.originProtocol is None:
+            raise ValueError(_PROTOCOL_MESSAGE)
+        return self
+
+
+class ServiceOrigin(Strict):
+    """A Service of the same namespace as an origin."""
+
+    name: Annotated[ServiceName, Field(description="The name of a Service in this namespace.")]
+    port: Annotated[
+        Port,
+        Field(
+            description="The Service's port, 1 to 65535. It stands for httpPort and httpsPort where they "
+            "are not set."
+        ),
+    ]
+
+
+class Origin(Strict):
+    """One origin server: a host, or a Service of the same namespace."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(cel("has(self.host) != has(self.service)", _EITHER_MESSAGE))
+    )
+
+    host: Annotated[HostName | None, Field(description="A host name or an IP address, without port.")] = None
+    service: Annotated[
+        ServiceOrigin | None,
+        Field(description="A Service of this namespace, instead of a host; reached at its cluster IP."),
+    ] = None
+    httpPort: Annotated[
+        Port | None,
+        Field(description="The port for HTTP, 1 to 65535. Default: the service's port, or 80 for a host."),
+    ] = None
+    httpsPort: Annotated[
+        Port | None,
+        Field(
+            description="The port for HTTPS, 1 to 65535. Default: the service's port, or 443 for a host. "
+            "With "
+            "originProtocol Follow and a service, set httpPort or httpsPort: the two ports differ."
+        ),
+    ] = None
+    weight: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="The share of new connections beside the other origins' weights, 0 to 1000. Default "
+            "100. "
+            "0: dialled only when every origin with a weight has failed, before the backups.",
+        ),
+    ] = 100
+    backup: Annotated[
+        bool, Field(description="Dialled only when every origin that is no backup has failed. Default false.")
+    ] = False
+
+    @model_validator(mode="after")
+    def is_one_thing(self) -> Self:
+        """Refuse an origin that is both a host and a service, or neither (CEL: the same)."""
+        if (self.host is None) == (self.service is None):
+            raise ValueError(_EITHER_MESSAGE)
+        return self
+
+    @property
+    def http_port(self) -> int:
+        """The port for HTTP in force: httpPort, else the service's port, else 80."""
+        return self.httpPort or (self.service.port if self.service else 80)
+
+    @property
+    def https_port(self) -> int:
+        """The port for HTTPS in force: httpsPort, else the service's port, else 443."""
+        return self.httpsPort or (self.service.port if self.service else 443)
+
+
+class OriginRequest(Strict):
+    """What relays say to the origins."""
+
+    host: Annotated[
+        HostHeader | None,
+        Field(description="The Host header sent to origins. Default: the origin's own host."),
+    ] = None
+    connectTimeoutSeconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=60,
+            description="Seconds after which dialling an origin is given up and the next one tried; 1 to 60. "
+            "Default 5.",
+        ),
+    ] = 5
+
+
+class OriginTLS(Strict):
+    """TLS towards the origins; used with HTTPS, and with Follow for wss."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel("!self.insecureSkipVerify || !has(self.caSecretName)", _SKIP_MESSAGE, field="caSecretName")
+        )
+    )
+
+    serverName: Annotated[
+        ServerName | None,
+        Field(
+            description="The name to ask for and to verify in the origin's certificate. Default: the "
+            "origin's host."
+        ),
+    ] = None
+    caSecretName: Annotated[
+        SecretName | None,
+        Field(
+            description="A Secret of this namespace whose key ca.crt holds the PEM certificates of the "
+            "authorities "
+            "to trust. Default: the authorities of the relay's image."
+        ),
+    ] = None
+    clientCertificateSecretName: Annotated[
+        SecretName | None,
+        Field(
+            description="A Secret of type kubernetes.io/tls of this namespace that relays show to origins. "
+            "Default: none."
+        ),
+    ] = None
+    insecureSkipVerify: Annotated[
+        bool,
+        Field(description="Accept every certificate of an origin. For trials only. Default false."),
+    ] = False
+
+    @model_validator(mode="after")
+    def verifies_or_not(self) -> Self:
+        """Refuse an authority that would never be asked (CEL: the same)."""
+        if self.insecureSkipVerify and self.caSecretName is not None:
+            raise ValueError(_SKIP_MESSAGE)
+        return self
+
+
+class ClientTLS(Strict):
+    """TLS towards clients (wss)."""
+
+    secretName: Annotated[
+        SecretName,
+        Field(
+            description="A Secret of type kubernetes.io/tls of this namespace. A new certificate in it is "
+            "taken "
+            "over without a restart; open connections live on."
+        ),
+    ]
+
+
+class Lifecycle(Strict):
+    """How relays end connections."""
+
+    drainSeconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3600,
+            description="Seconds over which the closing of open connections is spread when a relay stops or "
+            "the "
+            "switch goes off; 0 to 3600. Default 30.",
+        ),
+    ] = 30
+
+
+class Relay(Strict):
+    """The pods that carry this domain."""
+
+    replicas: Annotated[
+        int, Field(ge=1, le=100, description="How many relay pods carry this domain; 1 to 100. Default 2.")
+    ] = 2
+    resources: Annotated[
+        RelayResources | None,
+        Field(
+            description="CPU, memory and ephemeral storage of each relay pod, as in a container. Default: "
+            "none set."
+        ),
+    ] = None
+
+
+class WebSocketDomainSpec(Strict):
+    """What is asked for."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!has(self.websocket.originProtocol) || self.websocket.originProtocol != 'Follow'"
+                " || self.origins.all(o, !has(o.service) || has(o.httpPort) || has(o.httpsPort))",
+                _FOLLOW_MESSAGE,
+                field="origins",
+            )
+        )
+    )
+
+    domain: Annotated[
+        DomainName,
+        Field(
+            description="The domain that clients connect to, in lower case. It cannot be changed later, and "
+            "one "
+            "object in the cluster owns it: the oldest.",
+        ),
+        Rule("self == oldSelf", "domain cannot be changed: make another WebSocketDomain for the new name"),
+    ]
+    websocket: Annotated[
+        WebSocket, Field(description="The switch, the heartbeat and the protocol towards the origins.")
+    ]
+    origins: Annotated[
+        tuple[Origin, ...],
+        Field(
+            min_length=1,
+            max_length=64,
+            description="The servers that take the connections, 1 to 64. A relay chooses by weight and goes "
+            "on to "
+            "the next when one cannot be reached, to backups last.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+        Rule("self.exists(o, !o.backup && o.weight > 0)", _PRIMARY_MESSAGE),
+    ]
+    originRequest: Annotated[OriginRequest, Field(description="What relays say to the origins.")] = (
+        OriginRequest()
+    )
+    originTLS: Annotated[
+        OriginTLS, Field(description="TLS towards the origins; used with HTTPS, and with Follow for wss.")
+    ] = OriginTLS()
+    tls: Annotated[
+        ClientTLS | None,
+        Field(description="TLS towards clients (wss). Default: none, relays take plain ws alone."),
+    ] = None
+    lifecycle: Annotated[Lifecycle, Field(description="How relays end connections.")] = Lifecycle()
+    relay: Annotated[Relay, Field(description="The pods that carry this domain.")] = Relay()
+
+    @model_validator(mode="after")
+    def has_usable_origins(self) -> Self:
+        """Refuse origins of which none would be chosen, or whose port would be wrong (CEL: the same)."""
+        if not any(origin.weight > 0 and not origin.backup for origin in self.origins):
+            raise ValueError(_PRIMARY_MESSAGE)
+        if self.websocket.originProtocol is OriginProtocol.FOLLOW and any(
+            origin.service and not (origin.httpPort or origin.httpsPort) for origin in self.origins
+        ):
+            raise ValueError(_FOLLOW_MESSAGE)
+        return self
+
+
+class DomainAddress(Lenient):
+    """Where clients inside the cluster, or a load balancer, reach the relays."""
+
+    service: Annotated[str, Field(description="The Service in this namespace that leads to the relays.")]
+    clusterIP: Annotated[str | None, Field(description="The Service's address in the cluster.")] = None
+    httpPort: Annotated[int | None, Field(description="The port for ws.")] = None
+    httpsPort: Annotated[int | None, Field(description="The port for wss; absent without spec.tls.")] = None
+
+
+class WebSocketDomainStatus(Lenient):
+    """What the operator made of the domain. Numbers that change by themselves belong to the statistics."""
+
+    observedGeneration: Annotated[
+        int | None, Field(ge=0, description="The generation of the spec that this status speaks of.")
+    ] = None
+    conditions: Conditions = ()
+    replicas: Annotated[
+        int | None, Field(ge=0, description="How many relay pods there are; read by the scale subresource.")
+    ] = None
+    selector: Annotated[
+        str | None, Field(description="The label selector of the relay pods; read by the scale subresource.")
+    ] = None
+    configuration: Annotated[
+        str | None,
+        Field(description="The configuration that the relays are given, as their logs and metrics name it."),
+    ] = None
+    address: Annotated[
+        DomainAddress | None, Field(description="Where the relays are reached; absent while there are none.")
+    ] = None
+
+
+class WebSocketDomain(Resource):
+    """A domain whose WebSocket connections are carried by relays and counted."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                f"self.metadata.name.size() <= {NAME_MAX_LENGTH}"
+                " && self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')",
+                _NAME_MESSAGE,
+            )
+        )
+    )
+
+    kind: Literal["WebSocketDomain"] = KIND
+    metadata: ObjectMeta
+    spec: Annotated[WebSocketDomainSpec, Field(description="The domain and how it is carried.")]
+    status: Annotated[
+        WebSocketDomainStatus, Field(description="What runs and why not; written by the operator.")
+    ] = WebSocketDomainStatus()
+
+    @model_validator(mode="after")
+    def can_name_a_service(self) -> Self:
+        """Refuse a name from which no Service name can be made (CEL: the same)."""
+        name = self.metadata.name
+        if len(name) > NAME_MAX_LENGTH or not _SERVICE_STEM.fullmatch(name):
+            raise ValueError(_NAME_MESSAGE)
+        return self
