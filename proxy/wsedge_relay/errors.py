@@ -2,7 +2,12 @@
 
 RelayError
 ├── ConfigRefused        a configuration that may not come into force
-└── SpoolUnavailable     the spool folder cannot be used
+├── SpoolUnavailable     the spool folder cannot be used
+├── Refused              an HTTP answer to the client instead of a tunnel
+│   └── OriginsFailed    no origin could be used
+├── OriginFailed         one attempt at one origin
+│   └── BadAnswer        the origin's answer is no proper one
+└── PeerGone             a client went away before it was answered
 """
 
 from __future__ import annotations
@@ -42,3 +47,66 @@ class SpoolUnavailable(RelayError):
 
     def __str__(self) -> str:
         return f"spool folder {self.folder}: {self.reason}"
+
+
+class Refused(RelayError):
+    """The client is answered with an HTTP status instead of a tunnel.
+
+    `reason` is one word for metrics (bounded), `text` is what the client reads, `headers` go with it.
+    """
+
+    def __init__(
+        self, status: int, reason: str, text: str, *, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        super().__init__(status, reason, text)
+        self.status = status
+        self.reason = reason
+        self.text = text
+        self.headers = tuple(headers)
+
+    def __str__(self) -> str:
+        return f"{self.status} ({self.reason}): {self.text}"
+
+
+class OriginFailed(RelayError):
+    """One origin could not be used. `reason` is one of refused, unresolvable, timeout, tls, closed, answer."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
+class BadAnswer(OriginFailed):
+    """The origin's answer is no proper HTTP/1.1, or no proper answer to an upgrade."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("answer", detail)
+
+
+class OriginsFailed(Refused):
+    """Every origin failed: 504 when all ran out of time, else 502. `failures` is for the log, not the client."""
+
+    def __init__(self, failures: Sequence[tuple[str, OriginFailed]]) -> None:
+        reasons = sorted({failure.reason for _, failure in failures})
+        late = reasons == ["timeout"]
+        said = ", ".join(_SAID[reason] for reason in reasons) or "no origin takes connections"
+        super().__init__(504 if late else 502, "origin", f"The origin cannot be used: {said}.")
+        self.failures = tuple(failures)
+
+
+class PeerGone(RelayError):
+    """The client closed its connection, or broke it, before it could be answered."""
+
+
+_SAID = {
+    "refused": "it refused the connection",
+    "unresolvable": "its name does not resolve",
+    "timeout": "it did not answer in time",
+    "tls": "no trusted TLS connection could be made",
+    "closed": "it closed the connection without an answer",
+    "answer": "it sent an invalid answer",
+}

@@ -1,0 +1,163 @@
+"""WebSocket frames as a relay sees them: headers walked in place, payloads never touched.
+
+`Walk` keeps what one direction must remember between two reads. The rules are those of RFC 6455 section 5
+and RFC 7692 section 6 that can be told from a header alone; what a message says is the endpoints' business.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+
+FIN: Final = 0x80
+RSV1: Final = 0x40
+MASKED: Final = 0x80
+
+# The longest control frame: two bytes, a mask, 125 bytes of payload (RFC 6455 section 5.5).
+LONGEST_CONTROL: Final = 131
+
+GOING_AWAY: Final = 1001
+PROTOCOL_ERROR: Final = 1002
+INTERNAL_ERROR: Final = 1011
+
+# First bytes of frames that are a whole message: what the pump's fast path lets through unexamined.
+_WHOLE: Final = b"\x81\x82"
+_WHOLE_DEFLATED: Final = b"\x81\x82\xc1\xc2"
+
+# Violations, as negative numbers so that `Walk.header` can return them instead of a length.
+WRONG_MASKING: Final = -1
+BAD_CONTROL: Final = -2
+BAD_OPCODE: Final = -3
+BAD_RSV: Final = -4
+BAD_SEQUENCE: Final = -5
+BAD_LENGTH: Final = -6
+
+VIOLATIONS: Final = {
+    WRONG_MASKING: "masking",
+    BAD_CONTROL: "control frame",
+    BAD_OPCODE: "opcode",
+    BAD_RSV: "reserved bits",
+    BAD_SEQUENCE: "continuation",
+    BAD_LENGTH: "length",
+}
+
+
+class Walk:
+    """The state of the walk over one direction's frames.
+
+    `need` is the number of payload bytes still to come of the frame under way; 0 at a frame boundary.
+    `whole` holds the first bytes that a frame may have to be a message of its own right now (none while a
+    fragmented message is open). `frames` counts all frames, `partial` those that do not end a message.
+    """
+
+    __slots__ = ("deflate", "frames", "head", "mask", "need", "partial", "whole")
+
+    def __init__(self, *, masked: bool, deflate: bool) -> None:
+        self.mask = MASKED if masked else 0
+        self.head = 6 if masked else 2
+        self.deflate = deflate
+        self.whole = _WHOLE_DEFLATED if deflate else _WHOLE
+        self.need = 0
+        self.frames = 0
+        self.partial = 0
+
+    def header(self, buf: bytearray | memoryview, at: int, left: int) -> int:
+        """Return the whole length of the frame at `at`, of which `left` bytes are there.
+
+        0 asks for more bytes; a negative number is a violation (VIOLATIONS names it). The length may be
+        more than `left`. The header of a data frame counts as taken: it opens or ends a message.
+        """
+        if left < 2:
+            return 0
+        first = buf[at]
+        size = buf[at + 1] ^ self.mask
+        if size > 127:
+            return WRONG_MASKING
+        if first & 8:
+            return self._control(first, size)
+        if first & 7 > 2:
+            return BAD_OPCODE
+        broken = self._sequence(first)
+        if broken:
+            return broken
+        head = self.head
+        if size == 126:
+            if left < 4:
+                return 0
+            size = buf[at + 2] << 8 | buf[at + 3]
+            head += 2
+            if size < 126:  # RFC 6455 section 5.2: the minimal number of bytes MUST be used
+                return BAD_LENGTH
+        elif size == 127:
+            if left < 10:
+                return 0
+            size = int.from_bytes(buf[at + 2 : at + 10], "big")
+            head += 8
+            if size < 65536 or size >> 63:
+                return BAD_LENGTH
+        self.frames += 1
+        if first & FIN:
+            self.whole = _WHOLE_DEFLATED if self.deflate else _WHOLE
+        else:
+            self.partial += 1
+            self.whole = b""
+        return head + size
+
+    def _control(self, first: int, size: int) -> int:
+        """Judge a control frame (RFC 6455 section 5.5); a Close body is empty or starts with a code."""
+        if not first & FIN or size > 125 or (first & 15 == CLOSE and size == 1):
+            return BAD_CONTROL
+        if first & 15 > PONG:
+            return BAD_OPCODE
+        if first & 0x70:
+            return BAD_RSV
+        return self.head + size
+
+    def _sequence(self, first: int) -> int:
+        """Judge the place of a data frame in its message, and RSV1 (RFC 7692: on its first frame alone)."""
+        continues = not first & 7
+        if continues is not (not self.whole):
+            return BAD_SEQUENCE
+        if first & 0x70 and (first & 0x30 or continues or not self.deflate):
+            return BAD_RSV
+        return 0
+
+
+def unmask(data: bytes, key: bytes) -> bytes:
+    """Apply a masking key of four bytes to `data` (RFC 6455 section 5.3), either way."""
+    size = len(data)
+    pad = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(data, "big") ^ int.from_bytes(pad, "big")).to_bytes(size, "big")
+
+
+def payload_of(frame: bytes) -> bytes:
+    """Return the unmasked payload of one whole control frame."""
+    if frame[1] & MASKED:
+        return unmask(frame[6:], frame[2:6])
+    return frame[2:]
+
+
+def control(opcode: int, payload: bytes, mask: bytes | None) -> bytes:
+    """Build a control frame; `mask` is four random bytes towards an origin, None towards a client."""
+    if len(payload) > 125:
+        raise ValueError("the payload of a control frame has at most 125 bytes")
+    if mask is None:
+        return bytes((FIN | opcode, len(payload))) + payload
+    return bytes((FIN | opcode, MASKED | len(payload))) + mask + unmask(payload, mask)
+
+
+def close(code: int, reason: str, mask: bytes | None) -> bytes:
+    """Build a Close frame with a code and a short reason (RFC 6455 section 5.5.1)."""
+    return control(CLOSE, code.to_bytes(2, "big") + reason.encode(), mask)
+
+
+def close_code(frame: bytes) -> int:
+    """Return the code that a whole Close frame carries; 1005 when it has none (RFC 6455 section 7.1.5)."""
+    payload = payload_of(frame)
+    return int.from_bytes(payload[:2], "big") if payload else 1005
