@@ -1,0 +1,44 @@
+# docker build --tag ghcr.io/wsedge/wsedge:0.1.0 .
+#   one image with three commands: wsedge-operator, wsedge-relay, wsedge-statistics
+# docker build --target examples --tag ghcr.io/wsedge/examples:0.1.0 .
+#   the origins and clients of examples/
+ARG PYTHON=python:3.11-slim
+
+# Every package in the version and with the hash that the lock names; what follows installs from these files alone.
+FROM ${PYTHON} AS wheels
+COPY requirements.lock /src/
+RUN pip download --no-cache-dir --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
+      --requirement /src/requirements.lock --dest /wheels
+
+FROM wheels AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY operator/ operator/
+COPY proxy/ proxy/
+COPY statistics/ statistics/
+COPY devcluster/wsedge_devcluster/ devcluster/wsedge_devcluster/
+RUN python -m venv /opt/wsedge \
+ && /opt/wsedge/bin/pip install --no-cache-dir --disable-pip-version-check --no-index --find-links /wheels \
+      ".[operator,relay,statistics]" \
+ && /opt/wsedge/bin/pip uninstall --yes --quiet pip setuptools
+
+FROM wheels AS build-examples
+RUN python -m venv /opt/wsedge \
+ && /opt/wsedge/bin/pip install --no-cache-dir --disable-pip-version-check --no-index --find-links /wheels websockets
+
+FROM ${PYTHON} AS base
+ENV PATH=/opt/wsedge/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# A number, so that a kubelet can see that it is not root.
+USER 65532:65532
+
+FROM base AS examples
+WORKDIR /app
+COPY --from=build-examples /opt/wsedge /opt/wsedge
+COPY examples/ examples/
+CMD ["python", "-m", "examples.quickstart.room"]
+
+FROM base AS wsedge
+LABEL org.opencontainers.image.title=wsedge org.opencontainers.image.licenses=Apache-2.0
+COPY --from=build /opt/wsedge /opt/wsedge
+WORKDIR /
+CMD ["wsedge-relay", "--help"]
