@@ -1,8 +1,8 @@
 """Load RelayConfig and the certificates it names, and notice when either changes.
 
-A configuration counts only as a whole: the file parses and validates, every certificate file is there, parses,
-has its key and (when named) its fingerprint. `Material` carries the bytes that were checked, so a file that is
-rotated between the check and its use cannot slip in.
+A configuration counts only as a whole: the file parses and validates, every certificate file is there,
+parses, has its key and (when named) its fingerprint. `Material` carries the bytes that were checked, so a file
+that is rotated between the check and its use cannot slip in.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from wsedge_relay.contract import AuthorityFile, CertificateFiles, RelayConfig
-from wsedge_relay.errors import ConfigRefused
+from wsedge_relay.errors import ConfigRefusedError
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
@@ -68,32 +68,32 @@ class Loaded:
 def load(path: Path, secrets_dir: Path) -> Loaded:
     """Read and check a configuration file and every file that it names.
 
-    Raises ConfigRefused, which names the file, the field and the rule.
+    Raises ConfigRefusedError, which names the file, the field and the rule.
     """
     config = parse(path, _read(path, path, "the configuration"))
     try:
         return Loaded(config, _material(path, config, secrets_dir))
-    except ConfigRefused as refused:
-        raise ConfigRefused(refused.file, refused.problems, generation=config.generation) from refused
+    except ConfigRefusedError as refused:
+        raise ConfigRefusedError(refused.file, refused.problems, generation=config.generation) from refused
 
 
 def parse(path: Path, content: bytes) -> RelayConfig:
-    """Return the RelayConfig in `content`, the bytes of the file `path`; raises ConfigRefused."""
+    """Return the RelayConfig in `content`, the bytes of the file `path`; raises ConfigRefusedError."""
     try:
         document = json.loads(content)
     except UnicodeDecodeError as error:
-        raise ConfigRefused(path, [f"not JSON: {error}"]) from error
+        raise ConfigRefusedError(path, [f"not JSON: {error}"]) from error
     except json.JSONDecodeError as error:
-        raise ConfigRefused(
+        raise ConfigRefusedError(
             path, [f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})"]
         ) from error
     except RecursionError as error:
-        raise ConfigRefused(path, ["not a RelayConfig: nested too deeply"]) from error
+        raise ConfigRefusedError(path, ["not a RelayConfig: nested too deeply"]) from error
     generation = document.get("generation") if isinstance(document, dict) else None
     try:
         return RelayConfig.model_validate_json(content)
     except ValidationError as error:
-        raise ConfigRefused(
+        raise ConfigRefusedError(
             path, list(_problems(error)), generation=generation if isinstance(generation, str) else None
         ) from error
 
@@ -126,16 +126,16 @@ def _material(path: Path, config: RelayConfig, secrets_dir: Path) -> Material:
             if files is not None:
                 try:
                     pairs[files.certificateFile, files.keyFile] = _key_pair(where, files, secrets_dir)
-                except ConfigRefused as refused:
+                except ConfigRefusedError as refused:
                     problems.extend(refused.problems)
         authority = domain.originTLS.authority
         if authority is not None:
             try:
                 authorities[authority.file] = _authority(f"{at}.originTLS.authority", authority, secrets_dir)
-            except ConfigRefused as refused:
+            except ConfigRefusedError as refused:
                 problems.extend(refused.problems)
     if problems:
-        raise ConfigRefused(path, problems)
+        raise ConfigRefusedError(path, problems)
     return Material(pairs, authorities)
 
 
@@ -155,7 +155,7 @@ def _key_pair(where: str, files: CertificateFiles, secrets_dir: Path) -> KeyPair
                 f"{certificate_path} and {key_path} are not a PEM certificate and its unencrypted key"
                 f" ({error.reason or error})"
             )
-        raise ConfigRefused(certificate_path, [f"{where}: {problem}"]) from error
+        raise ConfigRefusedError(certificate_path, [f"{where}: {problem}"]) from error
     return pair
 
 
@@ -167,13 +167,13 @@ def _authority(where: str, authority: AuthorityFile, secrets_dir: Path) -> str:
         text = content.decode("ascii")
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (UnicodeDecodeError, ssl.SSLError, ValueError) as error:
-        raise ConfigRefused(path, [f"{where}.file: {path} holds no PEM certificates"]) from error
+        raise ConfigRefusedError(path, [f"{where}.file: {path} holds no PEM certificates"]) from error
     return text
 
 
 def _check_fingerprint(where: str, path: Path, wanted: str | None, content: bytes) -> None:
     if wanted is not None and hashlib.sha256(content).hexdigest() != wanted:
-        raise ConfigRefused(
+        raise ConfigRefusedError(
             path, [f"{where}.fingerprint: {path} has other content than this generation names"]
         )
 
@@ -183,13 +183,13 @@ def _read(file: Path, path: Path, where: str) -> bytes:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise ConfigRefused(
+        raise ConfigRefusedError(
             file, [f"{where}: cannot read {path}: {os.strerror(error.errno or 0)}"]
         ) from error
     except ValueError as error:  # a NUL in the name
-        raise ConfigRefused(file, [f"{where}: no file name: {str(path)!r}"]) from error
+        raise ConfigRefusedError(file, [f"{where}: no file name: {str(path)!r}"]) from error
     if len(content) > MAX_FILE_BYTES:
-        raise ConfigRefused(file, [f"{where}: {path} is larger than {MAX_FILE_BYTES >> 20} MiB"])
+        raise ConfigRefusedError(file, [f"{where}: {path} is larger than {MAX_FILE_BYTES >> 20} MiB"])
     return content
 
 

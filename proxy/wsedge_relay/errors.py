@@ -1,8 +1,8 @@
 """The relay's exceptions.
 
 RelayError
-├── ConfigRefused        a configuration that may not come into force
-├── SpoolUnavailable     the spool folder cannot be used
+├── ConfigRefusedError       a configuration that may not come into force
+├── SpoolUnavailableError    the spool folder cannot be used
 ├── Refused              an HTTP answer to the client instead of a tunnel
 │   └── OriginsFailed    no origin could be used
 ├── OriginFailed         one attempt at one origin
@@ -20,7 +20,7 @@ class RelayError(Exception):
     """Base of every error that the relay itself raises."""
 
 
-class ConfigRefused(RelayError):
+class ConfigRefusedError(RelayError):
     """A configuration that may not come into force.
 
     `file` is the file that was asked for, each of `problems` is "field.path: rule", `generation` is what the
@@ -37,7 +37,7 @@ class ConfigRefused(RelayError):
         return f"{self.file}: {'; '.join(self.problems)}"
 
 
-class SpoolUnavailable(RelayError):
+class SpoolUnavailableError(RelayError):
     """The spool folder cannot be used: it cannot be made, or another relay uses it."""
 
     def __init__(self, folder: Path, reason: str) -> None:

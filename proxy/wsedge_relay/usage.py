@@ -1,8 +1,8 @@
 """Usage: plain integers per five-minute bucket of UTC and key, cumulative within the bucket.
 
 A relay's data path calls `opened`, `code`, `add` and `closed`; the shell calls `roll` and moves rows to the
-journal (`unjournalled`, `journalled`) and to the ledger (`unacknowledged`, `acknowledge`). Nothing here reads a
-clock or does I/O.
+journal (`unjournalled`, `journalled`) and to the ledger (`unacknowledged`, `acknowledge`). Nothing here reads
+a clock or does I/O.
 
 The ledger merges rows of one (epoch, bucket, key) by max(), so two things must never happen here: a value
 that falls, and a bucket that is counted anew from zero under the same epoch. Hence a bucket, once left, is
