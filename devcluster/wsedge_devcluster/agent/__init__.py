@@ -1,0 +1,9 @@
+"""The node agent: kubelet and kube-proxy for processes instead of containers.
+
+agent      wiring            pod        life of one pod           services   ClusterIP listeners
+api        REST client       container  life of one container     server     kubelet API (logs)
+informer   list and watch    volumes    what mounts contain       provision  PersistentVolumes
+nodes      Node, Lease       status     what the API shows        events     Events
+
+Pure, without clock or I/O: backoff, environment, images, mounts, probes, quantities, selectors, status.
+"""

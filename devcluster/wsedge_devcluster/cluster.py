@@ -1,0 +1,279 @@
+"""A devcluster as an object: start it, use it, take its API server away, stop it.
+
+    with Cluster() as cluster:
+        cluster.kubectl("apply", "-f", "-", input=manifest)
+
+Also as `async with`. Whatever becomes of this process, the cluster ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from wsedge_devcluster.build import Binaries, ensure_binaries
+from wsedge_devcluster.children import MARK, kill_marked
+from wsedge_devcluster.errors import CommandFailed, StartError
+from wsedge_devcluster.spec import EVENTS, START_APISERVER, STOP_APISERVER, ClusterSpec, Done, Failed, Progress, Ready
+
+_START_SECONDS = 180.0
+_STOP_SECONDS = 20.0
+
+
+def quiet(_text: str) -> None:
+    """A progress report that nobody reads."""
+
+
+class Cluster:
+    """One cluster. Files of it: `kubeconfig` (administrator), `logs_dir`, `ca_file`.
+
+    `directory` None means a temporary folder that is removed at the end; a given folder is kept and can be started
+    again. `backoff_scale` shortens the kubelet's 10 s to 300 s back-offs; `sync_seconds` is how long a changed
+    ConfigMap may take to reach a pod that itself does not change (a kubelet: 60).
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Path | None = None,
+        nodes: int = 2,
+        simulated_nodes: int = 0,
+        backoff_scale: float = 1.0,
+        sync_seconds: float = 60.0,
+        progress: Callable[[str], None] = quiet,
+    ) -> None:
+        self._keep = directory is not None
+        self._given = directory
+        self._nodes, self._simulated_nodes = nodes, simulated_nodes
+        self._backoff_scale, self._sync_seconds = backoff_scale, sync_seconds
+        self._progress = progress
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pending = b""
+        self._mark = ""
+        self._binaries: Binaries | None = None
+        self._ready: Ready | None = None
+        self.directory = Path()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.directory / "kubeconfig"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Logs of components (`kube-apiserver.log` …) and pods (`pods/NAMESPACE_POD_UID/CONTAINER/N.log`)."""
+        return self.directory / "logs"
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate authority of the API server."""
+        return self.directory / "pki" / "ca.crt"
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return self._started().server
+
+    @property
+    def service_range(self) -> str:
+        """CIDR of ClusterIPs."""
+        return self._started().service_range
+
+    @property
+    def pod_range(self) -> str:
+        """CIDR of pod addresses."""
+        return self._started().pod_range
+
+    @property
+    def supervisor_pid(self) -> int:
+        """Process id of the supervisor."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def mark(self) -> str:
+        """Value of DEVCLUSTER_MARK in the environment of each process of this cluster."""
+        return self._mark
+
+    def start(self) -> None:
+        """Builds what is missing, starts, returns when nodes are ready. Raises a DevclusterError."""
+        self._binaries = ensure_binaries(self._progress)
+        if self._given is None:
+            self.directory = Path(tempfile.mkdtemp(prefix="wsedge-devcluster-"))
+        else:
+            self.directory = self._given.resolve()
+        self.logs_dir.mkdir(parents=True, exist_ok=True)
+        self._mark = uuid.uuid4().hex
+        spec = ClusterSpec(
+            mark=self._mark,
+            directory=self.directory,
+            keep=self._keep,
+            binaries=dict(self._binaries.paths),
+            nodes=self._nodes,
+            simulated_nodes=self._simulated_nodes,
+            backoff_scale=self._backoff_scale,
+            sync_seconds=self._sync_seconds,
+        )
+        with (self.logs_dir / "supervisor.log").open("ab") as output:
+            # A session of its own: Ctrl-C is for the starter, who then ends the cluster in order.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "wsedge_devcluster.supervisor"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env={**os.environ, MARK: self._mark},
+                start_new_session=True,
+            )
+        try:
+            self._send(spec.model_dump_json())
+            event = self._next(_START_SECONDS)
+            assert isinstance(event, Ready)
+            self._ready = event
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Ends the cluster; returns when no process, port or temporary file of it is left. Never raises."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        kill_marked(self._mark)  # nothing, unless the supervisor was killed
+        self._ready = None
+        if not self._keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def wait(self) -> None:
+        """Waits until the supervisor ends, which it does not by itself; then raises StartError."""
+        assert self._process is not None
+        self._process.wait()
+        raise self._gone()
+
+    def stop_apiserver(self) -> None:
+        """Kills the API server; it stays away until start_apiserver()."""
+        self._command(STOP_APISERVER)
+
+    def start_apiserver(self) -> None:
+        """Starts the API server again at the same address; returns when it is ready."""
+        self._command(START_APISERVER)
+
+    def kubectl(self, *arguments: str, input: str | None = None, timeout: float = 120.0) -> str:  # noqa: A002
+        """Runs kubectl as the administrator and returns its stdout. Raises CommandFailed."""
+        return self._run("kubectl", arguments, input, timeout)
+
+    def helm(self, *arguments: str, input: str | None = None, timeout: float = 300.0) -> str:  # noqa: A002
+        """Runs Helm as the administrator, with folders of its own, and returns its stdout. Raises CommandFailed."""
+        return self._run("helm", arguments, input, timeout)
+
+    def environment(self) -> dict[str, str]:
+        """What a command needs to use this cluster: KUBECONFIG, PATH with kubectl and helm, Helm's folders."""
+        assert self._binaries is not None
+        folders = dict.fromkeys(str(path.parent) for path in self._binaries.paths.values())
+        helm = {f"HELM_{name}_HOME": str(self.directory / "helm" / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
+        path = os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)])
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PATH": path, **helm}
+
+    def _run(self, name: str, arguments: tuple[str, ...], text: str | None, timeout: float) -> str:
+        assert self._binaries is not None
+        command = [str(self._binaries[name]), *arguments]
+        result = subprocess.run(
+            command,
+            input=text if text is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=self.environment(),
+            check=False,
+        )
+        if result.returncode != 0:
+            raise CommandFailed(" ".join([name, *arguments]), result.returncode, result.stdout, result.stderr)
+        return result.stdout
+
+    def _started(self) -> Ready:
+        if self._ready is None:
+            raise StartError("cluster", "is not running")
+        return self._ready
+
+    def _command(self, line: str) -> None:
+        self._started()
+        self._send(line)
+        event = self._next(_START_SECONDS)
+        assert isinstance(event, Done)
+
+    def _send(self, line: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._gone() from None
+
+    def _next(self, seconds: float) -> Ready | Done:
+        """The next event that is no progress; raises StartError when the supervisor failed or went away."""
+        deadline = time.monotonic() + seconds
+        while True:
+            event = EVENTS.validate_json(self._line(deadline))
+            if isinstance(event, Progress):
+                self._progress(event.text)
+            elif isinstance(event, Failed):
+                raise StartError(event.component, event.reason, event.log)
+            else:
+                return event
+
+    def _line(self, deadline: float) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        while b"\n" not in self._pending:
+            remaining = max(0.0, deadline - time.monotonic())
+            if not select.select([descriptor], [], [], remaining)[0]:
+                raise StartError("supervisor", "did not answer in time", self.logs_dir / "supervisor.log")
+            if not (data := os.read(descriptor, 65536)):
+                raise self._gone()
+            self._pending += data
+        line, _, self._pending = self._pending.partition(b"\n")
+        return line
+
+    def _gone(self) -> StartError:
+        return StartError("supervisor", "has ended", self.logs_dir / "supervisor.log")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)

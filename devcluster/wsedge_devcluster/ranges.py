@@ -1,0 +1,98 @@
+"""Address ranges in 127.0.0.0/8: one pair per cluster, and the addresses handed out of one."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+
+from wsedge_devcluster.errors import NoFreeRange, StartError
+
+# From 127.64 upwards: 127.0 and 127.1 are used by hand, 127.0.0.53 by systemd-resolved.
+_FIRST, _PAIRS = 64, 95
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One cluster's ranges, both /16."""
+
+    number: int
+
+    @property
+    def services(self) -> ipaddress.IPv4Network:
+        """ClusterIPs."""
+        return ipaddress.IPv4Network(f"127.{_FIRST + 2 * self.number}.0.0/16")
+
+    @property
+    def pods(self) -> ipaddress.IPv4Network:
+        """Pods (upwards from .1.0), and nodes (.0.x)."""
+        return ipaddress.IPv4Network(f"127.{_FIRST + 2 * self.number + 1}.0.0/16")
+
+
+class Claim:
+    """Holds a pair of ranges for as long as this object, or its process, lives.
+
+    The lock is an abstract unix socket: it belongs to the network namespace, as loopback addresses do, is shared
+    by all users of the machine, needs no file, and the kernel frees it whatever becomes of the process.
+    """
+
+    def __init__(self, pair: Pair, lock: socket.socket) -> None:
+        self.pair, self._lock = pair, lock
+
+    def release(self) -> None:
+        """Gives the ranges back."""
+        self._lock.close()
+
+
+def claim(number: int | None = None) -> Claim:
+    """A free pair; or the one with this number. Raises NoFreeRange, or StartError when that one is taken."""
+    for candidate in range(_PAIRS) if number is None else (number,):
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            lock.bind(f"\0wsedge-devcluster-ranges-{candidate}")
+        except OSError:
+            lock.close()
+            continue
+        return Claim(Pair(candidate), lock)
+    if number is not None:
+        raise StartError("address ranges", f"{Pair(number).services}, which this folder uses, is taken")
+    raise NoFreeRange
+
+
+class Addresses:
+    """Hands out pod addresses, least recently used first, so that a freed one is not met again soon."""
+
+    def __init__(self, network: ipaddress.IPv4Network) -> None:
+        self._network = network
+        self._next = 256  # .0.x is for nodes
+        self._used: set[int] = set()
+
+    def take(self) -> str:
+        """A free address; raises NoFreeRange when all 65,000 are in use."""
+        for _ in range(self._network.num_addresses):
+            offset = self._next
+            self._next = offset + 1 if offset + 2 < self._network.num_addresses else 256
+            if offset not in self._used:
+                self._used.add(offset)
+                return str(self._network[offset])
+        raise NoFreeRange
+
+    def keep(self, address: str) -> None:
+        """Marks an address as used (a pod found running)."""
+        self._used.add(int(ipaddress.IPv4Address(address)) - int(self._network.network_address))
+
+    def free(self, address: str) -> None:
+        """Takes an address back."""
+        self._used.discard(int(ipaddress.IPv4Address(address)) - int(self._network.network_address))
+
+
+def reserve_port(host: str) -> socket.socket:
+    """A port chosen by the kernel, kept for a server that binds it with SO_REUSEPORT.
+
+    The socket is bound but never listens, so no connection reaches it, and nobody else gets the port while
+    the server is down (a restarted API server comes back at its address).
+    """
+    holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind((host, 0))
+    return holder

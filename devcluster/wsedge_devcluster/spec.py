@@ -1,0 +1,65 @@
+"""What a cluster is made of: the message from the starter to the supervisor, and what the supervisor says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClusterSpec(_Message):
+    """Everything the supervisor needs. Paths are absolute."""
+
+    mark: str  # in the environment of every process of this cluster
+    directory: Path
+    keep: bool  # the folder stays when the cluster ends, and can be started again
+    binaries: dict[str, Path]
+    nodes: Annotated[int, Field(ge=0, le=50)] = 2
+    simulated_nodes: Annotated[int, Field(ge=0, le=50)] = 0
+    # Restart and image back-off of a kubelet is 10 s doubling to 300 s; tests scale it down.
+    backoff_scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    # A kubelet looks at mounted ConfigMaps and Secrets at least this often; sooner when the pod changes.
+    sync_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+
+class Progress(_Message):
+    """Something a person waits for has moved."""
+
+    event: Literal["progress"] = "progress"
+    text: str
+
+
+class Ready(_Message):
+    """The cluster can be used."""
+
+    event: Literal["ready"] = "ready"
+    server: str
+    service_range: str
+    pod_range: str
+
+
+class Failed(_Message):
+    """The cluster did not start; the supervisor ends."""
+
+    event: Literal["failed"] = "failed"
+    component: str
+    reason: str
+    log: Path | None
+
+
+class Done(_Message):
+    """A command has been carried out."""
+
+    event: Literal["done"] = "done"
+
+
+Event = Annotated[Progress | Ready | Failed | Done, Field(discriminator="event")]
+EVENTS: TypeAdapter[Progress | Ready | Failed | Done] = TypeAdapter(Event)
+
+STOP_APISERVER = "stop-apiserver"
+START_APISERVER = "start-apiserver"

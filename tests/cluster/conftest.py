@@ -1,0 +1,26 @@
+"""One cluster for all cluster tests of a session; tests keep apart by namespaces."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from wsedge_devcluster.cluster import Cluster
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A running devcluster: two nodes, back-offs a tenth of a kubelet's."""
+    with Cluster(backoff_scale=0.1) as running:
+        yield running
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of the test's own; its deletion is asked for at the end and not waited for."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
