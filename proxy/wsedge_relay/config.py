@@ -1,8 +1,8 @@
 """Load RelayConfig and the certificates it names, and notice when either changes.
 
 A configuration counts only as a whole: the file parses and validates, every certificate file is there,
-parses, has its key and (when named) its fingerprint. `Material` carries the bytes that were checked, so a file
-that is rotated between the check and its use cannot slip in.
+parses, has its key and (when named) its fingerprint. `Material` carries the bytes that were checked, so a
+file that is rotated between the check and its use cannot slip in.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The relay's exceptions.
 
 RelayError
-├── ConfigRefusedError       a configuration that may not come into force
-├── SpoolUnavailableError    the spool folder cannot be used
+├── ConfigRefusedError   a configuration that may not come into force
+├── SpoolUnavailableError the spool folder cannot be used
+├── PostFailedError      a report got no HTTP answer
 ├── Refused              an HTTP answer to the client instead of a tunnel
 │   └── OriginsFailed    no origin could be used
 ├── OriginFailed         one attempt at one origin
@@ -47,6 +48,18 @@ class SpoolUnavailableError(RelayError):
 
     def __str__(self) -> str:
         return f"spool folder {self.folder}: {self.reason}"
+
+
+class PostFailedError(RelayError):
+    """A POST that got no HTTP answer: name, connection, TLS, time or the answer's form."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        self.url = url
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.url}: {self.reason}"
 
 
 class Refused(RelayError):

@@ -1,0 +1,167 @@
+"""What a usage report looks like, what its answer means, and when to try again. No I/O, no clock."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Final
+
+from wsedge_relay.usage import UsageCount
+
+ROWS_PER_REPORT: Final = 500  # the contract allows 5000; this many are encoded in a millisecond or two
+MAX_RETRY_AFTER_SECONDS: Final = 600.0
+_POINTER = re.compile(r"^#?/rows/(\d+)(?:/|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to report and how long to wait, in seconds."""
+
+    flush: float = 10.0
+    call: float = 10.0
+    first_retry: float = 1.0
+    slow: float = 60.0
+
+    @classmethod
+    def of_flush(cls, seconds: float) -> Pace:
+        """Return the pace of a relay that reports every `seconds`."""
+        return cls(flush=seconds, call=10.0, first_retry=min(1.0, seconds / 2), slow=6 * seconds)
+
+    def retry_delay(self, failures: int, chance: float) -> float:
+        """Return the wait after so many failures in a row; `chance` in 0..1 spreads relays apart."""
+        longest = min(self.slow, self.first_retry * 2.0 ** min(failures - 1, 30))
+        return longest * (0.5 + chance / 2)
+
+
+class Fate(Enum):
+    """What an answer means for the rows of its report."""
+
+    TAKEN = "taken"
+    TOO_LARGE = "too large"
+    INVALID_ROWS = "invalid rows"
+    HELD_ROWS = "held rows"
+    LATER = "later"
+    SLOWLY = "slowly"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The fate of a report.
+
+    INVALID_ROWS: `rows` (places in the report) will never be taken; the others were not taken either, and may
+    be sent without them. HELD_ROWS: the same, but they may be taken one day. LATER: try again with back-off.
+    SLOWLY: a person has to act (token, address, rights), so retry at the slow pace.
+    """
+
+    fate: Fate
+    reason: str = ""
+    rows: tuple[int, ...] = ()
+    retry_after: float | None = None
+
+
+def batches(rows: Sequence[UsageCount], limit: int) -> Iterator[tuple[UsageCount, ...]]:
+    """Cut rows into reports: one epoch each, at most `limit` rows, in the order given."""
+    by_epoch: dict[str, list[UsageCount]] = {}
+    for row in rows:
+        by_epoch.setdefault(row.epoch, []).append(row)
+    for same in by_epoch.values():
+        for start in range(0, len(same), limit):
+            yield tuple(same[start : start + limit])
+
+
+def encode(pod: str, uid: str, rows: Sequence[UsageCount]) -> bytes:
+    """Return the gzipped UsageReport of rows of one epoch."""
+    report = {
+        "version": 1,
+        "source": {"pod": pod, "uid": uid, "epoch": rows[0].epoch},
+        "rows": [_row(row) for row in rows],
+    }
+    return gzip.compress(json.dumps(report, separators=(",", ":")).encode(), compresslevel=1)
+
+
+def judge(status: int, headers: Mapping[str, str], body: bytes, *, sent: int, now: float) -> Verdict:
+    """Return what an answer to a report of `sent` rows means; `now` is seconds since 1970 UTC."""
+    if 200 <= status < 300:
+        return Verdict(Fate.TAKEN)
+    retry_after = _retry_after(headers.get("retry-after"), now)
+    problem = _problem(body)
+    reason = f"{status} {_text(problem, body)}".strip()
+    if status == 413 and sent > 1:
+        return Verdict(Fate.TOO_LARGE, reason)
+    rows = tuple(sorted({row for row in _named_rows(problem) if row < sent}))
+    if rows and status in (400, 422):
+        return Verdict(Fate.INVALID_ROWS, reason, rows)
+    if rows and 400 <= status < 500:
+        return Verdict(Fate.HELD_ROWS, reason, rows)
+    if 400 <= status < 500 or 300 <= status < 400:
+        return Verdict(Fate.SLOWLY, reason, retry_after=retry_after)
+    return Verdict(Fate.LATER, reason, retry_after=retry_after)
+
+
+def _row(row: UsageCount) -> dict[str, object]:
+    key = row.key
+    return {
+        "bucket": datetime.fromtimestamp(row.bucket, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "domain": key.domain,
+        "account": key.account,
+        "region": key.region,
+        "isp": key.isp,
+        "area": key.area,
+        "sentBytes": row.sent_bytes,
+        "receivedBytes": row.received_bytes,
+        "sentMessages": row.sent_messages,
+        "receivedMessages": row.received_messages,
+        "openedConnections": row.opened_connections,
+        "peakConnections": row.peak_connections,
+        "codes": {str(status): times for status, times in row.codes},
+    }
+
+
+def _retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110 §10.2.3), bounded; None without one."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        seconds = float(value) if len(value) < 10 else MAX_RETRY_AFTER_SECONDS
+    else:
+        try:
+            date = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def _problem(body: bytes) -> dict[str, object]:
+    try:
+        problem = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return problem if isinstance(problem, dict) else {}
+
+
+def _text(problem: Mapping[str, object], body: bytes) -> str:
+    for field in ("detail", "title"):
+        text = problem.get(field)
+        if isinstance(text, str) and text:
+            return text[:500]
+    return body[:200].decode("utf-8", "replace")
+
+
+def _named_rows(problem: Mapping[str, object]) -> Iterator[int]:
+    """Return the rows that a problem names: `errors[].row` (a number) or `errors[].pointer` (RFC 9457 §3)."""
+    errors = problem.get("errors")
+    for error in errors if isinstance(errors, list) else ():
+        match error:
+            case {"row": bool()}:
+                continue
+            case {"row": int(row)} if row >= 0:
+                yield row
+            case {"pointer": str(pointer)} if found := _POINTER.match(pointer):
+                yield int(found[1][:9])

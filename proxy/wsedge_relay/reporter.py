@@ -1,0 +1,352 @@
+"""The shell of the accounting: sweeps, rolls buckets, keeps the spool and sends reports.
+
+Two tasks on the relay's loop: one counts (every second and at each bucket's end), one reports (every flush
+interval, at each bucket's end, and when told). Disk calls run one at a time in a thread of their own, so a
+slow disk stalls no connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+
+from wsedge_relay.errors import PostFailedError
+from wsedge_relay.http_post import post
+from wsedge_relay.report import ROWS_PER_REPORT, Fate, Pace, Verdict, batches, encode, judge
+from wsedge_relay.spool import SWEEP_SECONDS, Spool
+from wsedge_relay.usage import Usage, UsageCount, UsageKey
+from wsedge_statistics.contract import USAGE_PATH
+
+MAX_CLOSED_ROWS: Final = 20_000  # about 10 MB; beyond it, ended buckets wait in the spool
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+_Identity = tuple[str, int, UsageKey]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whom the reports come from, and with which token (a file, read anew for each report)."""
+
+    pod: str
+    uid: str
+    token_file: Path | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the reporter did, for the metrics."""
+
+    reports_taken: int = 0
+    reports_failed: int = 0
+    rows_refused: int = 0
+    rows_dropped: int = 0
+    spool_failures: int = 0
+    last_taken: float = 0.0
+
+
+class Reporter:
+    """Keeps a Usage in step with time, spool and statistics service.
+
+    `sweep` adds what the open tunnels counted to `usage`; `target` returns the base URL of the statistics
+    service in the configuration in force, or None when usage is not reported: rows are then forgotten. `now` is the wall clock in seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        usage: Usage,
+        *,
+        sweep: Callable[[], None],
+        target: Callable[[], str | None],
+        origin: Origin,
+        spool: Spool | None = None,
+        pace: Pace | None = None,
+        now: Callable[[], float] = time.time,
+        max_closed_rows: int = MAX_CLOSED_ROWS,
+    ) -> None:
+        self.tally = Tally()
+        self._usage = usage
+        self._sweep = sweep
+        self._target = target
+        self._origin = origin
+        self._spool = spool
+        self._pace = pace or Pace()
+        self._now = now
+        self._max_closed_rows = max_closed_rows
+        self._rows_per_report = ROWS_PER_REPORT
+        self._held: dict[_Identity, float] = {}
+        self._failures = 0
+        self._not_before = 0.0
+        self._spool_works = True
+        self._due = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
+
+    def start(self) -> None:
+        """Begin to count and to report, until `finish`; what a former run left is sent at once."""
+        self._due.set()
+        self._tasks = [
+            asyncio.create_task(self._count_forever(), name="count usage"),
+            asyncio.create_task(self._report_forever(), name="report usage"),
+        ]
+
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """Return the running tasks: whoever runs the reporter has to notice when one fails."""
+        return self._tasks
+
+    async def finish(self, seconds: float) -> bool:
+        """Report what is left within `seconds`, spool the rest, and return whether the ledger has it all."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self.count()
+        self._not_before = 0.0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                # Rows that the service holds off set no time for a retry: they wait in the spool.
+                while not await self.flush() and (delay := self._not_before - _monotonic()) > 0:
+                    await asyncio.sleep(delay)
+        return await self._leave()
+
+    async def count(self) -> None:
+        """Sweep, enter a new bucket when it is time, and write the journal."""
+        self._sweep()
+        if self._usage.roll(self._now()):
+            self._due.set()
+        if self._target() is None:
+            self._usage.acknowledge(self._usage.unacknowledged())
+        await self._journal()
+        if self._usage.closed_rows() > self._max_closed_rows:
+            await self._bound_memory()
+
+    async def flush(self) -> bool:
+        """Send every row that the ledger does not have; return whether it has them all now."""
+        if self._spool is not None:
+            await self._written(self._spool.sync)
+        if self._target() is None:
+            return True
+        rows = self._usage.unacknowledged()
+        left = await self._send(self._origin.pod, self._origin.uid, rows, self._usage.acknowledge)
+        if left is None:
+            return False
+        done = await self._flush_backlog()
+        return done and not left
+
+    async def _count_forever(self) -> None:
+        while True:
+            now = self._now()
+            await asyncio.sleep(min(SWEEP_SECONDS, max(0.001, self._usage.bucket_end - now)))
+            await self.count()
+
+    async def _report_forever(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pace.flush):
+                    await self._due.wait()
+            self._due.clear()
+            await asyncio.sleep(self._not_before - _monotonic())
+            await self.flush()
+
+    async def _send(
+        self,
+        pod: str,
+        uid: str,
+        rows: Sequence[UsageCount],
+        settle: Callable[[Sequence[UsageCount]], None],
+    ) -> list[UsageCount] | None:
+        """Send rows; return those that the service holds off, or None when it takes nothing now."""
+        held: list[UsageCount] = []
+        ready: list[UsageCount] = []
+        for row in rows:
+            (held if self._held.get(row.identity, 0.0) > _monotonic() else ready).append(row)
+        waiting = list(batches(ready, self._rows_per_report))
+        while waiting:
+            batch = waiting.pop(0)
+            verdict = await self._report(pod, uid, batch)
+            match verdict.fate:
+                case Fate.TAKEN:
+                    settle(batch)
+                    self._note_success(batch)
+                case Fate.TOO_LARGE:
+                    self._rows_per_report = max(1, len(batch) // 2)
+                    waiting[:0] = batches(batch, self._rows_per_report)
+                case Fate.INVALID_ROWS | Fate.HELD_ROWS:
+                    named = [batch[place] for place in verdict.rows]
+                    waiting[:0] = batches([row for row in batch if row not in named], len(batch))
+                    self._note_named(verdict, named)
+                    if verdict.fate is Fate.INVALID_ROWS:
+                        settle(named)
+                    else:
+                        held += named
+                case Fate.LATER | Fate.SLOWLY:
+                    self._note_failure(verdict)
+                    return None
+        return held
+
+    async def _report(self, pod: str, uid: str, rows: Sequence[UsageCount]) -> Verdict:
+        target = self._target()
+        if target is None:
+            return Verdict(Fate.LATER, "the configuration names no statistics service any more")
+        try:
+            headers = self._headers()
+        except (OSError, ValueError) as error:
+            return Verdict(Fate.LATER, f"token file {self._origin.token_file}: {error}")
+        try:
+            answer = await post(
+                target.rstrip("/") + USAGE_PATH,
+                encode(pod, uid, rows),
+                headers=headers,
+                seconds=self._pace.call,
+            )
+        except PostFailedError as error:
+            return Verdict(Fate.LATER, str(error))
+        return judge(answer.status, answer.headers, answer.body, sent=len(rows), now=self._now())
+
+    def _headers(self) -> Mapping[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Encoding": "gzip",
+            "User-Agent": "wsedge-relay",
+        }
+        if self._origin.token_file is not None:
+            token = self._origin.token_file.read_text("ascii").strip()
+            if not token.isprintable() or " " in token or not token:
+                raise ValueError("holds no token")
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+    def _note_success(self, batch: Sequence[UsageCount]) -> None:
+        if self._failures:
+            _log.info("usage reports are taken again", failures=self._failures)
+        self._failures = 0
+        self._not_before = 0.0
+        self.tally.reports_taken += 1
+        self.tally.last_taken = self._now()
+        for row in batch:
+            self._held.pop(row.identity, None)
+
+    def _note_failure(self, verdict: Verdict) -> None:
+        self._failures += 1
+        self.tally.reports_failed += 1
+        delay = self._pace.retry_delay(self._failures, random.random())  # noqa: S311  spreads retries
+        if verdict.fate is Fate.SLOWLY:
+            delay = self._pace.slow
+        if verdict.retry_after is not None:
+            delay = max(delay, verdict.retry_after)
+        self._not_before = _monotonic() + delay
+        _log.warning("usage report failed", reason=verdict.reason, retry_seconds=round(delay, 1))
+
+    def _note_named(self, verdict: Verdict, rows: Sequence[UsageCount]) -> None:
+        self.tally.reports_failed += 1
+        domains = sorted({row.key.domain for row in rows})
+        if verdict.fate is Fate.INVALID_ROWS:
+            self.tally.rows_refused += len(rows)
+            _log.error("usage rows refused for good", reason=verdict.reason, rows=len(rows), domains=domains)
+            return
+        _log.warning("usage rows not taken now", reason=verdict.reason, rows=len(rows), domains=domains)
+        self._held = {identity: until for identity, until in self._held.items() if until > _monotonic()}
+        for row in rows:
+            self._held[row.identity] = _monotonic() + self._pace.slow
+
+    async def _flush_backlog(self) -> bool:
+        if self._spool is None:
+            return True
+        try:
+            files = await self._spooling(self._spool.backlog_files)
+        except OSError:
+            return False
+        complete = True
+        for file in files:
+            complete = await self._flush_file(self._spool, file) and complete
+            if self._not_before > _monotonic():
+                return False
+        return complete
+
+    async def _flush_file(self, spool: Spool, file: Path) -> bool:
+        try:
+            backlog = await self._spooling(lambda: spool.read(file))
+        except OSError:
+            return False
+        if backlog is None:
+            return True
+        left = await self._send(backlog.pod, backlog.uid, backlog.rows, lambda _rows: None)
+        if left is None:
+            return False
+        if len(left) < len(backlog.rows):
+            await self._written(lambda: spool.settle(backlog, left))
+            _log.info("spooled usage reported", file=file.name, rows=len(backlog.rows) - len(left))
+        return not left
+
+    async def _journal(self) -> None:
+        spool = self._spool
+        if spool is None:
+            return
+        rows = self._usage.unjournalled()
+        if rows and await self._written(lambda: spool.append(rows)):
+            self._usage.journalled(rows)
+        if spool.wants_compaction:
+            everything = self._usage.unacknowledged()
+            if await self._written(lambda: spool.compact(everything)):
+                self._usage.journalled(everything)
+
+    async def _bound_memory(self) -> None:
+        """Move the rows of ended buckets to the spool; without one, give the oldest up, loudly."""
+        rows = [row for row in self._usage.unacknowledged() if row.bucket != self._usage.bucket]
+        spool = self._spool
+        if spool is not None and await self._written(lambda: spool.park(rows)):
+            self._usage.forget(rows)
+            _log.warning("usage set aside in the spool", rows=len(rows))
+        elif spool is None or len(rows) > 2 * self._max_closed_rows:
+            oldest = rows[: max(1, len(rows) - self._max_closed_rows)]
+            self._usage.forget(oldest)
+            self.tally.rows_dropped += len(oldest)
+            _log.error("usage lost: no room to keep what is not reported", rows=len(oldest))
+
+    async def _leave(self) -> bool:
+        rows = self._usage.unacknowledged()
+        spool = self._spool
+        if spool is not None:
+            kept = await self._written(lambda: spool.close(rows))
+            if rows:
+                _log.warning("usage left in the spool", rows=len(rows), kept=kept)
+        elif rows:
+            self.tally.rows_dropped += len(rows)
+            _log.error("usage lost: not reported in time and no spool folder", rows=len(rows))
+        self._disk.shutdown()
+        return not rows
+
+    async def _written(self, call: Callable[[], None]) -> bool:
+        try:
+            await self._spooling(call)
+        except OSError:
+            return False
+        return True
+
+    async def _spooling(self, call: Callable[[], _T]) -> _T:
+        """Run a disk call in the spool's thread; a failure is counted, logged once, and raised."""
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._disk, call)
+        except OSError as error:
+            self.tally.spool_failures += 1
+            if self._spool_works:
+                self._spool_works = False
+                _log.error("spool cannot be written; usage stays in memory", reason=str(error))
+            raise
+        if not self._spool_works:
+            self._spool_works = True
+            _log.info("spool works again")
+        return result
+
+
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()

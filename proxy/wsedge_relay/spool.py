@@ -1,0 +1,294 @@
+"""The spool: usage that the ledger has not acknowledged, in files that outlive the process.
+
+How much is lost, exactly: a process that is killed (SIGKILL, out of memory, a bug) loses what passed since
+its last sweep, at most SWEEP_SECONDS plus the time of one write; the kernel keeps what was written. A machine
+that loses power, or a pod that is destroyed with its disk, loses at most one flush interval, because the
+journal is made durable, and the ledger told, at each. A relay that ends by itself loses nothing.
+
+One file per process run, `<time>-<epoch>.journal`: a header line (pod, uid), then a line per state of a row,
+later ones superseding earlier ones by max(). Each line carries its CRC-32, so a torn tail is recognised.
+Files of former runs, and rows set aside to bound memory, form the backlog, which is sent before it is
+removed. A file with a damaged line is kept aside as `.corrupt`; its sound rows are saved. All calls block:
+call them in a thread, one at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from wsedge_relay.errors import SpoolUnavailableError
+from wsedge_relay.usage import UsageCount, UsageKey, merged
+
+SWEEP_SECONDS: Final = 1.0
+COMPACT_BYTES: Final = 1 << 20
+_MAX_FILE_BYTES: Final = 1 << 28
+_SUFFIX: Final = ".journal"
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Rows of one file of a former run, and whose they are."""
+
+    path: Path
+    pod: str
+    uid: str
+    rows: tuple[UsageCount, ...]
+
+
+class Spool:
+    """A spool folder that this process alone uses; raises SpoolUnavailableError when it cannot be."""
+
+    def __init__(self, folder: Path, *, pod: str, uid: str, epoch: str) -> None:
+        self.folder = folder
+        self._pod, self._uid = pod, uid
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SpoolUnavailableError(folder, str(error)) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise SpoolUnavailableError(folder, "another relay process uses it") from error
+        for torn in folder.glob("*.new"):
+            torn.unlink(missing_ok=True)  # an atomic replace that was cut short
+        self._journal = folder / f"{time.time_ns():020d}-{epoch}{_SUFFIX}"
+        self._stream: int | None = None
+        self._size = 0
+        self._compacted_size = 0
+        self._parked = 0
+
+    @property
+    def wants_compaction(self) -> bool:
+        """Return whether most of the journal is superseded states."""
+        return self._size > COMPACT_BYTES and self._size > 4 * self._compacted_size
+
+    def append(self, rows: Iterable[UsageCount]) -> None:
+        """Write states of rows to the journal; raises OSError and leaves the journal as it was."""
+        content = b"".join(encode_line(_row_to_json(row)) for row in rows)
+        stream = self._open()
+        try:
+            _write_all(stream, content)
+        except OSError:
+            os.ftruncate(stream, self._size)
+            raise
+        self._size += len(content)
+
+    def sync(self) -> None:
+        """Make the journal durable; raises OSError."""
+        if self._stream is not None:
+            os.fsync(self._stream)
+
+    def compact(self, rows: Sequence[UsageCount]) -> None:
+        """Replace the journal by these rows, or remove it when there are none; raises OSError."""
+        self._close_stream()
+        if rows:
+            self._size = self._compacted_size = self._replace(self._journal, self._encode(rows))
+        else:
+            self._journal.unlink(missing_ok=True)
+            self._size = self._compacted_size = 0
+
+    def park(self, rows: Sequence[UsageCount]) -> None:
+        """Set rows aside in a backlog file of their own, durable on return; raises OSError."""
+        self._parked += 1
+        stem = self._journal.name.removesuffix(_SUFFIX)
+        self._replace(self.folder / f"{stem}.{self._parked:06d}{_SUFFIX}", self._encode(rows))
+
+    def backlog_files(self) -> list[Path]:
+        """Return the backlog files, oldest first; raises OSError."""
+        files = (file for file in self.folder.iterdir() if file.name.endswith(_SUFFIX))
+        return sorted(file for file in files if file != self._journal)
+
+    def read(self, path: Path) -> Backlog | None:
+        """Return a backlog file's rows; None when it holds none, and is gone. Raises OSError."""
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_FILE_BYTES)
+        pod, uid, rows, damage = decode(content)
+        if damage:
+            kept = path.with_suffix(".corrupt")
+            kept.unlink(missing_ok=True)
+            kept.hardlink_to(path)
+            if rows:
+                _write_file(path.with_suffix(".new"), _encode(pod, uid, rows))
+                path.with_suffix(".new").rename(path)
+            _log.error(
+                "spool file damaged", file=str(path), kept=str(kept), damage=damage, rows_saved=len(rows)
+            )
+        if not rows:
+            path.unlink(missing_ok=True)
+            return None
+        return Backlog(path, pod, uid, tuple(rows))
+
+    def settle(self, backlog: Backlog, left: Sequence[UsageCount]) -> None:
+        """Keep only `left` of a backlog file, or remove it; raises OSError."""
+        if left:
+            self._replace(backlog.path, _encode(backlog.pod, backlog.uid, left))
+        else:
+            backlog.path.unlink(missing_ok=True)
+
+    def close(self, rows: Sequence[UsageCount]) -> None:
+        """Leave exactly these rows for the next run and let go of the folder; raises OSError."""
+        try:
+            self.compact(rows)
+        finally:
+            self._close_stream()
+            os.close(self._lock)
+
+    def _encode(self, rows: Iterable[UsageCount]) -> bytes:
+        return _encode(self._pod, self._uid, rows)
+
+    def _open(self) -> int:
+        if self._stream is None:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            stream = os.open(self._journal, flags, 0o600)
+            try:
+                if os.fstat(stream).st_size == 0:
+                    _write_all(stream, self._encode(()))
+            except OSError:
+                os.ftruncate(stream, 0)
+                os.close(stream)
+                raise
+            self._stream = stream
+            self._size = os.fstat(stream).st_size
+        return self._stream
+
+    def _close_stream(self) -> None:
+        if self._stream is not None:
+            os.close(self._stream)
+            self._stream = None
+
+    def _replace(self, path: Path, content: bytes) -> int:
+        fresh = path.with_suffix(".new")
+        try:
+            _write_file(fresh, content)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
+        fresh.rename(path)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return len(content)
+
+
+def encode_line(document: object) -> bytes:
+    """Return one line of a journal: CRC-32 of the JSON text, the JSON text."""
+    text = json.dumps(document, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def decode(content: bytes) -> tuple[str, str, list[UsageCount], str | None]:
+    """Return pod, uid, the rows (states merged) and what is damaged, if anything, in a journal's bytes.
+
+    A last line without its end is what a killed process leaves, and no damage. Without a sound header the
+    rows cannot be told whose they are, and none are returned.
+    """
+    lines = content.split(b"\n")
+    tail = lines.pop()
+    if not lines:
+        return "", "", [], None if _may_be_torn_header(tail) else "no header"
+    header = _decode_line(lines[0])
+    pod, uid = (header.get("pod"), header.get("uid")) if isinstance(header, dict) else (None, None)
+    if not (isinstance(pod, str) and isinstance(uid, str) and pod and uid):
+        return "", "", [], "no header"
+    rows: dict[tuple[str, int, UsageKey], UsageCount] = {}
+    damaged = []
+    for number, line in enumerate(lines[1:], start=2):
+        row = _row_from_json(_decode_line(line))
+        if row is None:
+            damaged.append(number)
+        elif row.identity in rows:
+            rows[row.identity] = merged(rows[row.identity], row)
+        else:
+            rows[row.identity] = row
+    damage = f"{len(damaged)} lines, the first is line {damaged[0]}" if damaged else None
+    return pod, uid, sorted(rows.values(), key=lambda row: row.bucket), damage
+
+
+def _may_be_torn_header(tail: bytes) -> bool:
+    return not tail or tail[:8].isalnum()
+
+
+def _decode_line(line: bytes) -> object:
+    checksum, _, text = line.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # a sound CRC over what is not ours
+        return None
+
+
+def _encode(pod: str, uid: str, rows: Iterable[UsageCount]) -> bytes:
+    header = encode_line({"version": 1, "pod": pod, "uid": uid})
+    return header + b"".join(encode_line(_row_to_json(row)) for row in rows)
+
+
+def _row_to_json(row: UsageCount) -> list[object]:
+    key = row.key
+    return [
+        [row.epoch, key.domain, key.account, key.region, key.isp, key.area],
+        [row.bucket, *_numbers(row)],
+        row.codes,
+    ]
+
+
+def _numbers(row: UsageCount) -> Iterator[int]:
+    yield row.sent_bytes
+    yield row.received_bytes
+    yield row.sent_messages
+    yield row.received_messages
+    yield row.opened_connections
+    yield row.peak_connections
+
+
+def _row_from_json(document: object) -> UsageCount | None:
+    match document:
+        case [
+            [str(epoch), str(domain), str(account), str(region), str(isp), str(area)],
+            [int(bucket), int(sent), int(received), int(outbound), int(inbound), int(opened), int(peak)],
+            [*codes],
+        ]:
+            pass
+        case _:
+            return None
+    pairs = []
+    for code in codes:
+        match code:
+            case [int(status), int(times)]:
+                pairs.append((status, times))
+            case _:
+                return None
+    if min(bucket, sent, received, outbound, inbound, opened, peak) < 0:
+        return None
+    key = UsageKey(domain, account, region, isp, area)
+    return UsageCount(epoch, bucket, key, sent, received, outbound, inbound, opened, peak, tuple(pairs))
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    stream = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        _write_all(stream, content)
+        os.fsync(stream)
+    finally:
+        os.close(stream)
+
+
+def _write_all(stream: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(stream, view) :]
