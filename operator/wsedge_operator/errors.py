@@ -9,7 +9,10 @@ OperatorError
 ├── UnreachableError       no answer within the deadline, or no connection
 ├── LeaseLostError         another operator leads, or the Lease could not be renewed in time
 ├── AccessError            no usable kubeconfig and not in a cluster
-└── WatchError             the watches ended, though nobody asked them to
+├── WatchError             the watches ended, though nobody asked them to
+├── UnknownZoneError       a time zone that the IANA database does not have
+├── AccountError           an account's record is damaged, or from a newer version
+└── ManifestError          a file is no manifest of ours, or one that the API server would refuse
 """
 
 from __future__ import annotations
@@ -64,7 +67,7 @@ class UnreachableError(OperatorError):
 
 
 class LeaseLostError(OperatorError):
-    """This process no longer leads, so it must not write any more."""
+    """The Lease is gone: this process no longer leads and must not write any more."""
 
 
 class AccessError(OperatorError):
@@ -73,6 +76,41 @@ class AccessError(OperatorError):
 
 class WatchError(OperatorError):
     """The watches ended by themselves."""
+
+
+@dataclass(eq=False)
+class UnknownZoneError(OperatorError):
+    """The IANA time zone database of this system has no zone `name`."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} is no time zone of the IANA database; write for example Asia/Shanghai or UTC"
+
+
+@dataclass(eq=False)
+class AccountError(OperatorError):
+    """The record of an account cannot be read; `where` names the place in it.
+
+    Nothing may be guessed here: the record is the billing history.
+    """
+
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}"
+
+
+@dataclass(eq=False)
+class ManifestError(OperatorError):
+    """A manifest cannot be taken; `where` names the file and the field."""
+
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}"
 
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
