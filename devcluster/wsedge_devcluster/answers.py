@@ -1,0 +1,84 @@
+"""The statistics' answers, as a user with a token of a namespace gets them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from wsedge_devcluster.errors import DevclusterError
+
+
+class AnswerError(DevclusterError):
+    """The statistics answered with an error: its status and words."""
+
+    def __init__(self, status: int, text: str) -> None:
+        self.status, self.text = status, text
+        super().__init__(status, text)
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The last 24 hours of one domain: bytes to and from clients, connections, handshakes answered 101."""
+
+    sent: int = 0
+    received: int = 0
+    opened: int = 0
+    switched: int = 0
+
+
+class Statistics:
+    """The HTTP API of the statistics, asked for one domain."""
+
+    def __init__(self, url: str, token: str, *, domain: str) -> None:
+        self._url, self._token, self._domain = url, token, domain
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            base_url=self._url,
+            headers={"Authorization": f"Bearer {self._token}"},
+            timeout=aiohttp.ClientTimeout(total=5),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def ask(self) -> Answer:
+        """The numbers of the last 24 hours. Raises AnswerError, aiohttp.ClientError or TimeoutError."""
+        total = (await self._get("/v1/traffic"))["total"]
+        codes = (await self._get("/v1/codes"))["total"]
+        return Answer(
+            sent=total["sentBytes"],
+            received=total["receivedBytes"],
+            opened=total["openedConnections"],
+            switched=next((each["count"] for each in codes if each["code"] == 101), 0),
+        )
+
+    async def wait_for(self, enough: Callable[[Answer], bool], *, seconds: float) -> Answer:
+        """Ask until an answer is `enough`, or for `seconds`; return the last one."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while True:
+            answer = await self.ask()
+            if enough(answer) or loop.time() > deadline:
+                return answer
+            await asyncio.sleep(0.25)
+
+    async def _get(self, path: str) -> Any:
+        assert self._session is not None  # noqa: S101  used inside its block
+        async with self._session.get(path, params={"domain": self._domain}) as response:
+            if response.status != 200:
+                raise AnswerError(response.status, (await response.text())[:500])
+            return await response.json()

@@ -1,0 +1,281 @@
+"""The product on this machine: control plane, chart, examples/quickstart, real clients, their bytes counted.
+
+`make run` is this. Each step is what a person would type; the README has the same steps by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import aiohttp
+from websockets.exceptions import InvalidHandshake
+
+from wsedge_devcluster.answers import Answer, AnswerError, Statistics
+from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.errors import CommandFailed, DevclusterError
+from wsedge_devcluster.liveview import Places, Snapshot, Workload, agree, line, page, table
+from wsedge_devcluster.viewers import Audience
+
+SYSTEM: Final = "wsedge-system"
+NAMESPACE: Final = "quickstart"
+DOMAIN: Final = "chat.example.com"
+VIEWERS: Final = 5
+COMMENTS: Final = 40
+# Relays report every 10 s; three chances, and the time to close and to commit.
+REPORT_SECONDS: Final = 40
+_REFRESH_SECONDS: Final = 2.0
+_LINE_SECONDS: Final = 10.0
+_CHAT_PAUSE: Final = 0.5
+
+CRDS: Final = ("crd/billingplans.wsedge.io", "crd/websocketdomains.wsedge.io")
+
+Say = Callable[[str], None]
+
+
+class QuickstartError(DevclusterError):
+    """A step of the quickstart did not come to its end: which one, and what the cluster says about it."""
+
+    def __init__(self, step: str, reason: str, findings: str = "") -> None:
+        self.step, self.reason, self.findings = step, reason, findings
+        super().__init__(step, reason, findings)
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.reason}" + (f"\n{self.findings}" if self.findings else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something to wait for: what a person reads, and the kubectl command that returns once it is there."""
+
+    text: str
+    command: tuple[str, ...]
+
+
+WAITS: Final = (
+    Wait("the statistics", ("-n", SYSTEM, "rollout", "status", "statefulset/wsedge-statistics")),
+    Wait("the operator", ("-n", SYSTEM, "rollout", "status", "deployment/wsedge-operator")),
+    Wait(
+        "the plan to be effective", ("-n", NAMESPACE, "wait", "--for=condition=Effective", "billingplan/plan")
+    ),
+    Wait("the room, which is the origin", ("-n", NAMESPACE, "rollout", "status", "deployment/room")),
+    Wait("the domain's relays", ("-n", NAMESPACE, "wait", "--for=condition=Ready", "websocketdomain/chat")),
+)
+
+
+def main(*, once: bool) -> int:
+    """Run the quickstart until Ctrl-C or SIGTERM, or `once`; returns the exit status."""
+    from wsedge_devcluster.main import Progress
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    progress = Progress()
+    with Cluster(progress=progress) as cluster:
+        install(cluster, progress)
+        places = find_places(cluster)
+        try:
+            return asyncio.run(_with_clients(cluster, places, progress, once=once))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            if once:
+                raise KeyboardInterrupt from None
+            progress("ending everything")
+            return 0
+
+
+def checkout() -> Path:
+    """The folder with charts/ and examples/. Raises QuickstartError when there is none."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "charts" / "wsedge" / "Chart.yaml").is_file():
+        raise QuickstartError("looking for charts/wsedge", f"{root} is no checkout of wsedge")
+    return root
+
+
+def install(cluster: Cluster, say: Say, *, seconds: int = 90) -> None:
+    """Install the chart, apply examples/quickstart, wait until all of it runs. Raises QuickstartError."""
+    root = checkout()
+    say("helm install wsedge charts/wsedge")
+    _step(cluster, "helm install", lambda: install_chart(cluster))
+    _kubectl(cluster, "the CRDs", "wait", "--for=condition=Established", *CRDS, "--timeout=20s")
+    say("kubectl apply -f examples/quickstart")
+    _kubectl(cluster, "kubectl apply", "apply", "-f", str(root / "examples" / "quickstart"))
+    for each in WAITS:
+        say(f"waiting for {each.text}")
+        _kubectl(cluster, f"waiting for {each.text}", *each.command, f"--timeout={seconds}s")
+
+
+def install_chart(cluster: Cluster, *values: str) -> str:
+    """Install the chart of this checkout as release wsedge in wsedge-system, without waiting."""
+    chart = str(checkout() / "charts" / "wsedge")
+    return cluster.helm("install", "wsedge", chart, "--namespace", SYSTEM, "--create-namespace", *values)
+
+
+def find_places(cluster: Cluster) -> Places:
+    """Addresses of relay and statistics, and where the files are."""
+    relay = _json(cluster, "-n", NAMESPACE, "get", "websocketdomain/chat")["status"]["address"]
+    statistics = _json(cluster, "-n", SYSTEM, "get", "service/wsedge-statistics")["spec"]
+    kubectl = shutil.which("kubectl", path=cluster.environment()["PATH"])
+    assert kubectl is not None  # noqa: S101  the cluster has just run it
+    return Places(
+        kubeconfig=cluster.kubeconfig,
+        tools=Path(kubectl).parent,
+        logs=cluster.logs_dir,
+        relay=f"{relay['clusterIP']}:{relay['httpPort']}",
+        statistics=f"http://{statistics['clusterIP']}:{statistics['ports'][0]['port']}",
+    )
+
+
+def find_workloads(cluster: Cluster) -> tuple[Workload, ...]:
+    """Every Deployment and StatefulSet, and how many of its pods are ready."""
+    found = _json(cluster, "get", "deployments,statefulsets", "--all-namespaces")["items"]
+    return tuple(
+        Workload(
+            namespace=each["metadata"]["namespace"],
+            name=each["metadata"]["name"],
+            ready=each["status"].get("readyReplicas", 0),
+            wanted=each["spec"]["replicas"],
+        )
+        for each in sorted(found, key=lambda one: (one["metadata"]["namespace"], one["metadata"]["name"]))
+    )
+
+
+def token(cluster: Cluster) -> str:
+    """A token with which the quickstart's account reads its statistics."""
+    return cluster.kubectl(
+        "create",
+        "token",
+        "default",
+        "--namespace",
+        NAMESPACE,
+        "--audience",
+        "wsedge-statistics",
+        "--duration=24h",
+    ).strip()
+
+
+def findings(cluster: Cluster) -> str:
+    """What a person would look at first when something does not start."""
+    questions = (
+        ("get", "pods", "--all-namespaces", "-o", "wide"),
+        ("get", "wsedge", "--all-namespaces", "-o", "wide"),
+        ("-n", NAMESPACE, "describe", "websocketdomain/chat"),
+        ("get", "events", "--all-namespaces", "--sort-by=.metadata.creationTimestamp"),
+        ("-n", SYSTEM, "logs", "deployment/wsedge-operator", "--tail=15"),
+        ("-n", SYSTEM, "logs", "statefulset/wsedge-statistics", "--tail=15"),
+    )
+    return "\n".join(_ask(cluster, question) for question in questions)
+
+
+async def _with_clients(cluster: Cluster, places: Places, say: Say, *, once: bool) -> int:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel, asyncio.current_task())
+    host, _, port = places.relay.rpartition(":")
+    audience = Audience((host, int(port)), DOMAIN, viewers=VIEWERS)
+    say(f"{VIEWERS} WebSocket clients connect to {DOMAIN} at {places.relay}")
+    bearer = await asyncio.to_thread(token, cluster)
+    try:
+        async with Statistics(places.statistics, bearer, domain=DOMAIN) as statistics:
+            if once:
+                return await _once(audience, statistics, say)
+            async with audience:
+                await _live(cluster, places, audience, statistics)
+    except (InvalidHandshake, OSError, TimeoutError) as error:
+        raise QuickstartError("clients", repr(error), await asyncio.to_thread(findings, cluster)) from error
+    return 0
+
+
+async def _once(audience: Audience, statistics: Statistics, say: Say) -> int:
+    """Chat, leave, and compare once the statistics have all of it or the deadline is over."""
+    async with asyncio.timeout(30), audience:
+        await audience.chat_until_everybody_saw(COMMENTS)
+    say(f"{COMMENTS} comments reached all {VIEWERS} clients, and they left; waiting for the relays' reports")
+    answer = await statistics.wait_for(lambda one: agree(audience.counts, one), seconds=REPORT_SECONDS)
+    sys.stdout.write("\n".join(["", *table(audience.counts, answer), ""]) + "\n")
+    if agree(audience.counts, answer):
+        say("the statistics have every byte that the clients counted")
+        return 0
+    say(f"the statistics differ from what the clients counted, {REPORT_SECONDS} seconds after the last byte")
+    return 1
+
+
+async def _live(cluster: Cluster, places: Places, audience: Audience, statistics: Statistics) -> None:
+    """Let the clients chat and show it, until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(audience.chat(pause=_CHAT_PAUSE))
+        tasks.create_task(_show(cluster, places, audience, statistics))
+
+
+async def _show(cluster: Cluster, places: Places, audience: Audience, statistics: Statistics) -> None:
+    on_terminal = sys.stdout.isatty()
+    if not on_terminal:
+        sys.stdout.write(
+            "\n".join(page(await _look(cluster, audience, statistics), places, width=200)) + "\n"
+        )
+    while True:
+        snapshot = await _look(cluster, audience, statistics)
+        if on_terminal:
+            lines = page(snapshot, places, width=shutil.get_terminal_size().columns)
+            # Home, each line cleared to its end, then everything below: redraws without flicker.
+            sys.stdout.write("\033[H" + "".join(f"{each}\033[K\n" for each in lines) + "\033[J")
+        else:
+            sys.stdout.write(line(snapshot) + "\n")
+        sys.stdout.flush()
+        await asyncio.sleep(_REFRESH_SECONDS if on_terminal else _LINE_SECONDS)
+
+
+async def _look(cluster: Cluster, audience: Audience, statistics: Statistics) -> Snapshot:
+    try:
+        workloads = await asyncio.to_thread(find_workloads, cluster)
+    except (CommandFailed, subprocess.TimeoutExpired):
+        workloads = ()  # the API server is away; everything else goes on
+    return Snapshot(
+        at=datetime.now(UTC),
+        workloads=workloads,
+        clients=audience.counts,
+        comments=tuple(audience.comments),
+        answer=await _answer(statistics),
+    )
+
+
+async def _answer(statistics: Statistics) -> Answer | str:
+    try:
+        return await statistics.ask()
+    except (AnswerError, aiohttp.ClientError, TimeoutError) as error:
+        return f"no answer: {error}"
+
+
+def _step(cluster: Cluster, step: str, act: Callable[[], object]) -> None:
+    try:
+        act()
+    except (CommandFailed, subprocess.TimeoutExpired) as error:
+        raise QuickstartError(step, str(error), findings(cluster)) from error
+
+
+def _kubectl(cluster: Cluster, step: str, *arguments: str) -> None:
+    _step(cluster, step, lambda: cluster.kubectl(*arguments))
+
+
+def _ask(cluster: Cluster, question: tuple[str, ...]) -> str:
+    try:
+        return f"$ kubectl {' '.join(question)}\n{cluster.kubectl(*question, timeout=20)}"
+    except (CommandFailed, subprocess.TimeoutExpired) as error:
+        return f"$ {error}\n"
+
+
+def _json(cluster: Cluster, *question: str) -> Any:
+    return json.loads(cluster.kubectl(*question, "-o", "json"))
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _cancel(task: asyncio.Task[Any] | None) -> None:
+    if task is not None:
+        task.cancel()
