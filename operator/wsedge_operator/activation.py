@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from wsedge_operator.api.billing_plan import BillingCycle, BillingPlan, MeteringMethod
 from wsedge_operator.billing_calendar import next_boundary, zone_of
@@ -124,16 +124,18 @@ def settle(account: Account, claims: Sequence[Claim], now: datetime) -> Settleme
     to write) when nothing has happened. Raises UnknownZoneError when terms in the record name a zone that
     this system does not have.
     """
-    now = max(now.replace(microsecond=0), account.recorded_until or now.replace(microsecond=0))
+    now = now.astimezone(UTC).replace(microsecond=0)
+    now = max(now, account.recorded_until or now)
     alive = sorted((claim for claim in claims if claim.deleted is None), key=lambda c: (c.created, c.name))
     counting = alive[0] if alive else None
     if counting is None:
         settled = _take_end(account, _deletion_time(account, claims, now))
     elif counting.terms is not None:
-        settled = _take_claim(account, counting, _request_time(account, counting, now))
+        asked = _request_time(account, counting, claims, now)
+        settled = _take_claim(account, counting, counting.terms, asked)
     elif counting.key != account.plan:
         # The plan that was followed is gone, and its successor cannot be followed.
-        settled = _take_end(account, _request_time(account, counting, now))
+        settled = _take_end(account, _request_time(account, counting, claims, now))
     else:
         settled = account  # An edit that cannot be followed: the last good request stands.
     settled = replace(_advance(settled, now), waiting=tuple(sorted(claim.key for claim in alive[1:])))
@@ -187,9 +189,11 @@ def _edited(plan: BillingPlan) -> datetime | None:
     return max(times, default=None)
 
 
-def _request_time(account: Account, claim: Claim, now: datetime) -> datetime:
+def _request_time(account: Account, claim: Claim, claims: Sequence[Claim], now: datetime) -> datetime:
     """Return when the claim's terms were asked for: never in the future, never before what is recorded."""
-    if claim.key in account.waiting or (claim.key == account.plan and claim.generation == account.generation):
+    if claim.key in account.waiting:
+        return _deletion_time(account, claims, now)
+    if claim.key == account.plan and claim.generation == account.generation:
         return now
     asked = max(claim.created, claim.edited or claim.created)
     if claim.key == account.plan and account.asked is not None and asked <= account.asked:
@@ -221,10 +225,8 @@ def _advance(account: Account, instant: datetime) -> Account:
     return replace(account, periods=periods, pending=None)
 
 
-def _take_claim(account: Account, claim: Claim, asked: datetime) -> Account:
-    """Return the account after a request for the claim's terms at `asked`."""
-    terms = claim.terms
-    assert terms is not None  # noqa: S101  the caller's branch; for the type checker
+def _take_claim(account: Account, claim: Claim, terms: Terms, asked: datetime) -> Account:
+    """Return the account after the claim asked for `terms` at `asked`."""
     account = _advance(account, asked)
     if account.current is not None:
         wanted = _change(account.current.terms, terms, asked)
