@@ -74,7 +74,12 @@ def load(path: Path, secrets_dir: Path) -> Loaded:
     try:
         return Loaded(config, _material(path, config, secrets_dir))
     except ConfigRefusedError as refused:
-        raise ConfigRefusedError(refused.file, refused.problems, generation=config.generation) from refused
+        raise ConfigRefusedError(
+            refused.file,
+            refused.problems,
+            generation=config.generation,
+            files=named_files(config, secrets_dir),
+        ) from refused
 
 
 def parse(path: Path, content: bytes) -> RelayConfig:
@@ -96,6 +101,18 @@ def parse(path: Path, content: bytes) -> RelayConfig:
         raise ConfigRefusedError(
             path, list(_problems(error)), generation=generation if isinstance(generation, str) else None
         ) from error
+
+
+def named_files(config: RelayConfig, secrets_dir: Path) -> tuple[Path, ...]:
+    """Return every certificate, key and authority file that a configuration names."""
+    names: list[str] = []
+    for domain in config.domains:
+        for files in (domain.tls, domain.originTLS.clientCertificate):
+            if files is not None:
+                names += [files.certificateFile, files.keyFile]
+        if domain.originTLS.authority is not None:
+            names.append(domain.originTLS.authority.file)
+    return tuple(secrets_dir / name for name in names)
 
 
 def _problems(error: ValidationError) -> Iterator[str]:

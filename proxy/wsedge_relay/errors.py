@@ -1,6 +1,7 @@
 """The relay's exceptions.
 
 RelayError
+├── SettingsError        the command line or environment is wrong
 ├── ConfigRefusedError   a configuration that may not come into force
 ├── SpoolUnavailableError the spool folder cannot be used
 ├── PostFailedError      a report got no HTTP answer
@@ -21,18 +22,37 @@ class RelayError(Exception):
     """Base of every error that the relay itself raises."""
 
 
+class SettingsError(RelayError):
+    """The command line or environment is wrong; each of `problems` names the setting and the rule."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "; ".join(self.problems)
+
+
 class ConfigRefusedError(RelayError):
     """A configuration that may not come into force.
 
     `file` is the file that was asked for, each of `problems` is "field.path: rule", `generation` is what the
-    refused configuration calls itself, when it got as far as saying so.
+    refused configuration calls itself, when it got as far as saying so, `files` are those that it names.
     """
 
-    def __init__(self, file: Path, problems: Sequence[str], *, generation: str | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        problems: Sequence[str],
+        *,
+        generation: str | None = None,
+        files: Sequence[Path] = (),
+    ) -> None:
         super().__init__(file, problems)
         self.file = file
         self.problems = tuple(problems)
         self.generation = generation
+        self.files = tuple(files)
 
     def __str__(self) -> str:
         return f"{self.file}: {'; '.join(self.problems)}"

@@ -57,7 +57,8 @@ class Reporter:
     """Keeps a Usage in step with time, spool and statistics service.
 
     `sweep` adds what the open tunnels counted to `usage`; `target` returns the base URL of the statistics
-    service in the configuration in force, or None when usage is not reported: rows are then forgotten. `now` is the wall clock in seconds since 1970 UTC.
+    service in the configuration in force, or None when usage is not reported: rows are then forgotten.
+    `now` is the wall clock in seconds since 1970 UTC.
     """
 
     def __init__(
@@ -114,8 +115,8 @@ class Reporter:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 # Rows that the service holds off set no time for a retry: they wait in the spool.
-                while not await self.flush() and (delay := self._not_before - _monotonic()) > 0:
-                    await asyncio.sleep(delay)
+                while not await self.flush() and self._not_before > _monotonic():
+                    await self._back_off()
         return await self._leave()
 
     async def count(self) -> None:
@@ -154,8 +155,11 @@ class Reporter:
                 async with asyncio.timeout(self._pace.flush):
                     await self._due.wait()
             self._due.clear()
-            await asyncio.sleep(self._not_before - _monotonic())
+            await self._back_off()
             await self.flush()
+
+    async def _back_off(self) -> None:
+        await asyncio.sleep(max(0.0, self._not_before - _monotonic()))
 
     async def _send(
         self,

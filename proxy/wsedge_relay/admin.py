@@ -1,0 +1,137 @@
+"""The admin port: health, readiness, metrics, the configuration in force, and POST /drain.
+
+A strict, small HTTP/1.1 server: one request per connection, bounded in size, time and number. It is meant for
+probes, a metrics scraper and the operator, on an address that clients do not reach.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+MAX_HEAD_BYTES: Final = 8192
+MAX_CONNECTIONS: Final = 64
+CALL_SECONDS: Final = 10.0
+_REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[!-~]{0,1024}) HTTP/1\.[01]")
+_REASONS: Final = {
+    200: "OK",
+    202: "Accepted",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of the admin port."""
+
+    status: int
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    allow: str | None = None
+
+
+Handler = Callable[[Mapping[str, str]], Awaitable[Reply]]
+"""Answers one request; takes the query's fields."""
+
+
+class Admin:
+    """Serves `routes`, by method and path, such as ("GET", "/healthz"); GET answers HEAD too."""
+
+    def __init__(self, routes: Mapping[tuple[str, str], Handler]) -> None:
+        self._routes = dict(routes)
+        self._server: asyncio.Server | None = None
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port, which the kernel chooses for 0; raises OSError."""
+        self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD_BYTES)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop listening and end every call."""
+        if self._server is not None:
+            self._server.close()
+            for call in self._calls:
+                call.cancel()
+            await asyncio.gather(*self._calls, return_exceptions=True)
+            await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        call = asyncio.current_task()
+        assert call is not None  # noqa: S101  start_server runs this in a task
+        if len(self._calls) >= MAX_CONNECTIONS:
+            writer.transport.abort()
+            return
+        self._calls.add(call)
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                reply, head_only = await self._answer(reader)
+                writer.write(_encode(reply, head_only=head_only))
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+        except (OSError, TimeoutError):
+            pass  # the caller went away or dawdled; there is nobody to tell
+        finally:
+            self._calls.discard(call)
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> tuple[Reply, bool]:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            return Reply(431, b"The request's head is too large.\n"), False
+        except asyncio.IncompleteReadError:
+            return Reply(400, b"The request ended early.\n"), False
+        line = _REQUEST_LINE.fullmatch(head.partition(b"\r\n")[0])
+        if line is None:
+            return Reply(400, b"Not an HTTP/1.1 request.\n"), False
+        method, target = line[1].decode(), line[2].decode()
+        with contextlib.suppress(ValueError):
+            parts = urlsplit(target)
+            return await self._route(method, parts.path, dict(parse_qsl(parts.query))), method == "HEAD"
+        return Reply(400, b"Not a request target.\n"), False
+
+    async def _route(self, method: str, path: str, query: Mapping[str, str]) -> Reply:
+        handler = self._routes.get(("GET" if method == "HEAD" else method, path))
+        if handler is not None:
+            return await handler(query)
+        allowed = [known for known, place in self._routes if place == path]
+        if allowed:
+            return Reply(405, b"Not with this method.\n", allow=", ".join(allowed))
+        return Reply(404, b"There is nothing here.\n")
+
+
+def json_reply(status: int, document: object) -> Reply:
+    """Return a Reply with a JSON body."""
+    return Reply(status, json.dumps(document).encode() + b"\n", "application/json")
+
+
+def text_reply(status: int, text: str) -> Reply:
+    """Return a Reply with one line of text."""
+    return Reply(status, text.encode() + b"\n")
+
+
+def _encode(reply: Reply, *, head_only: bool) -> bytes:
+    lines = [
+        f"HTTP/1.1 {reply.status} {_REASONS[reply.status]}",
+        f"Content-Type: {reply.content_type}",
+        f"Content-Length: {len(reply.body)}",
+        "Cache-Control: no-store",
+        "Connection: close",
+    ]
+    if reply.allow is not None:
+        lines.append(f"Allow: {reply.allow}")
+    head = "\r\n".join(lines).encode() + b"\r\n\r\n"
+    return head if head_only else head + reply.body

@@ -1,0 +1,46 @@
+"""Structured logs on stderr: one line per event, JSON for machines, words for people."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal, TextIO
+
+import structlog
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def configure(
+    form: Literal["auto", "json", "human"],
+    level: Literal["debug", "info", "warning", "error"],
+    *,
+    stream: TextIO | None = None,
+) -> None:
+    """Send every log event to `stream` (stderr); "auto" is human on a terminal, else JSON."""
+    stream = stream or sys.stderr
+    human = form == "human" or (form == "auto" and stream.isatty())
+    renderer: structlog.typing.Processor
+    if human:
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        last = [renderer]
+    else:
+        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=True,
+    )
+    # asyncio reports a slow or broken callback through the standard library.
+    logging.basicConfig(stream=stream, level=logging.WARNING, format="%(name)s: %(message)s", force=True)

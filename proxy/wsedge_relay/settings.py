@@ -1,0 +1,108 @@
+"""What a relay process is told from outside: command line arguments, or WSEDGE_RELAY_… in the environment.
+
+An argument wins over its variable. What to serve is in the configuration file (contract.RelayConfig).
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from wsedge_relay.errors import SettingsError
+
+ENV_PREFIX = "WSEDGE_RELAY_"
+
+
+class Settings(BaseSettings):
+    """Settings of one relay process; none of them is a secret, the token is in a file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    config: Path = Field(description="the configuration file: a RelayConfig in JSON")
+    host: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        None, description="address to listen on, in place of the configuration's listen.host"
+    )
+    secrets_dir: Path | None = Field(
+        None, description="folder of certificate and key files (default: the configuration file's)"
+    )
+    spool_dir: Path | None = Field(
+        None, description="folder that keeps unreported usage over a crash (default: none is kept)"
+    )
+    token_file: Path | None = Field(
+        None, description="file with the bearer token for the statistics service, read for each report"
+    )
+    pod_name: Annotated[str, StringConstraints(min_length=1, max_length=317)] = Field(
+        default_factory=lambda: f"local/{platform.node() or 'relay'}"[:317],
+        description="who reports usage, as namespace/name (default: local/ and the host's name)",
+    )
+    pod_uid: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        default_factory=lambda: str(uuid.uuid4()),
+        description="the pod's UID, with which the statistics tell sources apart (default: a random one)",
+    )
+    report_seconds: Annotated[float, Field(ge=0.1, le=300)] = Field(
+        10.0, description="interval of usage reports, in seconds"
+    )
+    final_report_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
+        10.0, description="time for the last usage report at the end, in seconds"
+    )
+    log_format: Literal["auto", "json", "human"] = Field(
+        "auto", description="auto is human on a terminal, else json: one object per line on stderr"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least to log")
+
+    @property
+    def certificates(self) -> Path:
+        """Return the folder that certificate file names are relative to."""
+        return self.secrets_dir or self.config.parent
+
+
+def read_settings(arguments: Sequence[str]) -> Settings | None:
+    """Return the settings, or None when `--schema` asks for RelayConfig's JSON Schema instead.
+
+    Raises SettingsError; `--help` and unknown arguments end the program as argparse does (exit code 0 or 2).
+    """
+    given = {
+        name: value for name, value in vars(_parser().parse_args(arguments)).items() if value is not None
+    }
+    if given.pop("schema"):
+        return None
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError([_problem(problem["loc"], problem) for problem in error.errors()]) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wsedge-relay",
+        description="Carries WebSocket connections to their origins and counts them.",
+        epilog=f"Each argument can be given as a variable too, such as {ENV_PREFIX}SPOOL_DIR.",
+        allow_abbrev=False,
+    )
+    for name, field in Settings.model_fields.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", help=field.description, metavar=_metavar(name))
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of RelayConfig and end")
+    return parser
+
+
+def _metavar(name: str) -> str:
+    if name == "config" or name.endswith("_file"):
+        return "FILE"
+    return {"dir": "DIR", "host": "ADDRESS", "seconds": "SECONDS"}.get(name.rpartition("_")[2], "VALUE")
+
+
+def _problem(place: tuple[int | str, ...], problem: object) -> str:
+    name = str(place[0]) if place else ""
+    message = problem["msg"] if isinstance(problem, dict) else str(problem)
+    if isinstance(problem, dict) and problem.get("type") == "missing":
+        message = "is required"
+    return f"--{name.replace('_', '-')} (or {ENV_PREFIX}{name.upper()}): {message}"

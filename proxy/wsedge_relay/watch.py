@@ -1,0 +1,104 @@
+"""Notice a changed configuration: an edit, an atomic rename, a kubelet's `..data` swap, a rotated certificate.
+
+By looking: inode, size and times of every file of the configuration, symbolic links followed. A kernel's file
+events would miss what lies behind a link, and do not exist on every file system.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from wsedge_relay.config import Loaded, load, named_files
+from wsedge_relay.errors import ConfigRefusedError
+
+LOOK_SECONDS: Final = 0.5
+# A second edit within the file system's clock tick leaves the same times, so a file this young is read again.
+_YOUNG_SECONDS: Final = 2.0
+_Signature = tuple[tuple[int, int, int, int] | None, ...]
+
+
+class ConfigWatch:
+    """The configuration in force, and the newest one that was refused. `look` blocks on files."""
+
+    def __init__(
+        self, path: Path, secrets_dir: Path, in_force: Loaded, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._path = path
+        self._secrets_dir = secrets_dir
+        self._now = now
+        self._settled: _Signature | None = None
+        self._suspect: _Signature | None = None
+        self._files = named_files(in_force.config, secrets_dir)
+        self.in_force = in_force
+        self.refused: ConfigRefusedError | None = None
+        self.refusals = 0
+
+    def force(self) -> None:
+        """Let the next look read the files whatever their times say, and speak up about a refusal again."""
+        self._settled = None
+        self.refused = None
+
+    def look(self) -> Loaded | ConfigRefusedError | None:
+        """Return a configuration that should come into force, a new refusal, or None when nothing is new.
+
+        A bad configuration is believed only when the next look finds the same files: a file that is edited
+        in place may be seen half written.
+        """
+        files = self._files
+        before = self._signature(files)
+        if before == self._settled:
+            return None
+        outcome = self._load()
+        if self._signature(files) != before:
+            return None  # being changed right now
+        if isinstance(outcome, ConfigRefusedError) and self._suspect != before:
+            self._suspect = before
+            return None
+        steady = files == self._files and not self._is_young(before)
+        self._settled = before if steady else None
+        return outcome if self._is_news(outcome) else None
+
+    def accepted(self, loaded: Loaded) -> None:
+        """Note that `loaded` is in force now."""
+        self.in_force = loaded
+        self.refused = None
+
+    def refuse(self, refused: ConfigRefusedError) -> None:
+        """Note that a configuration does not come into force."""
+        self.refused = refused
+        self.refusals += 1
+
+    def _load(self) -> Loaded | ConfigRefusedError:
+        try:
+            loaded = load(self._path, self._secrets_dir)
+        except ConfigRefusedError as refused:
+            self._files = refused.files or self._files
+            return refused
+        self._files = named_files(loaded.config, self._secrets_dir)
+        if loaded.config.listen != self.in_force.config.listen:
+            problem = "listen: other addresses need a restart of the relay"
+            return ConfigRefusedError(self._path, [problem], generation=loaded.config.generation)
+        return loaded
+
+    def _is_news(self, outcome: Loaded | ConfigRefusedError) -> bool:
+        if isinstance(outcome, ConfigRefusedError):
+            return self.refused is None or str(outcome) != str(self.refused)
+        if outcome == self.in_force:
+            self.refused = None  # the good one is back
+            return False
+        return True
+
+    def _is_young(self, signature: _Signature) -> bool:
+        newest = max((file[3] for file in signature if file is not None), default=0)
+        return newest / 1e9 > self._now() - _YOUNG_SECONDS
+
+
+def _signature(path: Path) -> tuple[int, int, int, int] | None:
+    try:
+        stat = path.stat()
+    except (OSError, ValueError):
+        return None
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
