@@ -1,0 +1,187 @@
+"""The Deployment of the relays of a WebSocketDomain.
+
+Nothing in the pod template depends on what the relays serve: a change of the configuration, of a certificate
+or of the drain time must close no connection, so it may not roll the pods. Only replicas, resources, the
+image and the grace period's step (see `grace_seconds`) are read from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
+from wsedge_operator.desired.names import (
+    ADMIN_PORT,
+    HTTP_PORT,
+    HTTPS_PORT,
+    child_labels,
+    child_metadata,
+    child_name,
+    selector_labels,
+)
+from wsedge_operator.desired.relay_config import CONFIG_KEY
+from wsedge_statistics.contract import TOKEN_AUDIENCE
+
+CONTAINER: Final = "relay"
+GRACE_MARGIN_SECONDS: Final = 15
+_GRACE_STEPS: Final = (60, 300, 900, 3600)
+_USER: Final = 65532
+_SPOOL_LIMIT: Final = "64Mi"
+_TOKEN_SECONDS: Final = 3600
+
+_CONFIG_DIR: Final = "/etc/wsedge/config"
+_SECRETS_DIR: Final = "/etc/wsedge/secrets"
+_TOKEN_DIR: Final = "/var/run/secrets/wsedge.io"  # noqa: S105  a folder, not a secret
+_SPOOL_DIR: Final = "/var/spool/wsedge"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayImage:
+    """The image of the relays and when it is pulled."""
+
+    name: str
+    pull_policy: str = "IfNotPresent"
+
+
+def grace_seconds(drain_seconds: int) -> int:
+    """Return how long a pod may take to stop: the drain time, rounded up in few steps, and a margin.
+
+    It is only the bound at which a hung relay is killed. In steps, so that an edit of drainSeconds, which
+    reaches the relays by their configuration, seldom rolls the pods.
+    """
+    return next(step for step in _GRACE_STEPS if drain_seconds <= step) + GRACE_MARGIN_SECONDS
+
+
+def deployment(owner: Mapping[str, Any], spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, Any]:
+    """Return the Deployment; it passes the `restricted` Pod Security Standard."""
+    name = owner["metadata"]["name"]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": child_metadata(owner),
+        "spec": {
+            "replicas": spec.relay.replicas,
+            "revisionHistoryLimit": 3,
+            "selector": {"matchLabels": selector_labels(name)},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+            },
+            "template": {
+                "metadata": {"labels": child_labels(name)},
+                "spec": _pod(name, spec, image),
+            },
+        },
+    }
+
+
+def _pod(name: str, spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, Any]:
+    return {
+        "serviceAccountName": child_name(name),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": grace_seconds(spec.lifecycle.drainSeconds),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "topologySpreadConstraints": [
+            _spread(name, "topology.kubernetes.io/zone"),
+            _spread(name, "kubernetes.io/hostname"),
+        ],
+        "containers": [_container(spec, image)],
+        "volumes": _volumes(name),
+    }
+
+
+def _spread(name: str, key: str) -> dict[str, Any]:
+    return {
+        "maxSkew": 1,
+        "topologyKey": key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector_labels(name)},
+        # Old and new pods of a rollout are spread apart from each other, not against each other.
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+
+
+def _container(spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": CONTAINER,
+        "image": image.name,
+        "imagePullPolicy": image.pull_policy,
+        "command": ["wsedge-relay"],
+        "env": _environment(),
+        "ports": [
+            {"name": "http", "protocol": "TCP", "containerPort": HTTP_PORT},
+            {"name": "https", "protocol": "TCP", "containerPort": HTTPS_PORT},
+            {"name": "admin", "protocol": "TCP", "containerPort": ADMIN_PORT},
+        ],
+        "startupProbe": _probe("/healthz", period=1, failures=60),
+        "livenessProbe": _probe("/healthz", period=10, failures=3),
+        "readinessProbe": _probe("/readyz", period=2, failures=1),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [
+            {"name": "config", "mountPath": _CONFIG_DIR, "readOnly": True},
+            {"name": "secrets", "mountPath": _SECRETS_DIR, "readOnly": True},
+            {"name": "token", "mountPath": _TOKEN_DIR, "readOnly": True},
+            {"name": "spool", "mountPath": _SPOOL_DIR},
+        ],
+    }
+    if spec.relay.resources is not None:
+        container["resources"] = spec.relay.resources.model_dump(mode="json", exclude_none=True)
+    return container
+
+
+def _environment() -> list[dict[str, Any]]:
+    def field(name: str, path: str) -> dict[str, Any]:
+        return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+    return [
+        field("POD_NAMESPACE", "metadata.namespace"),
+        field("POD_NAME", "metadata.name"),
+        field("POD_UID", "metadata.uid"),
+        field("POD_IP", "status.podIP"),
+        {"name": "WSEDGE_RELAY_CONFIG", "value": f"{_CONFIG_DIR}/{CONFIG_KEY}"},
+        {"name": "WSEDGE_RELAY_SECRETS_DIR", "value": _SECRETS_DIR},
+        {"name": "WSEDGE_RELAY_SPOOL_DIR", "value": _SPOOL_DIR},
+        {"name": "WSEDGE_RELAY_TOKEN_FILE", "value": f"{_TOKEN_DIR}/token"},
+        {"name": "WSEDGE_RELAY_HOST", "value": "$(POD_IP)"},
+        {"name": "WSEDGE_RELAY_POD_NAME", "value": "$(POD_NAMESPACE)/$(POD_NAME)"},
+        {"name": "WSEDGE_RELAY_POD_UID", "value": "$(POD_UID)"},
+    ]
+
+
+def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": ADMIN_PORT, "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 2,
+        "failureThreshold": failures,
+    }
+
+
+def _volumes(name: str) -> list[dict[str, Any]]:
+    child = child_name(name)
+    token = {"audience": TOKEN_AUDIENCE, "expirationSeconds": _TOKEN_SECONDS, "path": "token"}
+    return [
+        {"name": "config", "configMap": {"name": child, "defaultMode": 0o444}},
+        # Optional: the Secret comes and goes with spec.tls and spec.originTLS, the pods stay.
+        {"name": "secrets", "secret": {"secretName": child, "optional": True, "defaultMode": 0o440}},
+        {
+            "name": "token",
+            "projected": {"defaultMode": 0o440, "sources": [{"serviceAccountToken": token}]},
+        },
+        {"name": "spool", "emptyDir": {"sizeLimit": _SPOOL_LIMIT}},
+    ]

@@ -1,0 +1,128 @@
+"""The RelayConfig of a WebSocketDomain, and the ConfigMap that carries it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from wsedge_operator.api.meta import instant_text
+from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
+from wsedge_operator.desired.names import (
+    ADMIN_PORT,
+    DRAIN_ANNOTATION,
+    GENERATION_ANNOTATION,
+    HTTP_PORT,
+    HTTPS_PORT,
+    child_metadata,
+)
+from wsedge_relay import contract
+
+CONFIG_KEY: Final = "relay.json"
+
+# Keys of the child Secret, which are file names in a relay's secrets folder.
+TLS_CERTIFICATE: Final = "tls.crt"
+TLS_KEY: Final = "tls.key"
+ORIGIN_AUTHORITY: Final = "origin-ca.crt"
+ORIGIN_CERTIFICATE: Final = "origin-client.crt"
+ORIGIN_KEY: Final = "origin-client.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What the cluster knew beside the spec: origins' addresses, key material by file name, where to report.
+
+    `enabled` false tells the relays to drain.
+    """
+
+    origins: tuple[contract.Origin, ...]
+    secrets: Mapping[str, bytes]
+    statistics_url: str | None
+    enabled: bool = True
+
+
+def relay_config(
+    owner: Mapping[str, Any], spec: WebSocketDomainSpec, resolved: Resolved
+) -> contract.RelayConfig:
+    """Return what the relays of the WebSocketDomain `owner` are to serve.
+
+    Its generation is `<namespace>/<name>@<metadata.generation>.<hash>`, the hash being of all the rest: a
+    rotated certificate or a Service's new address is a new generation as well.
+    """
+    metadata = owner["metadata"]
+    # A domain that is off and never had a protocol is only told to drain, so any protocol will do.
+    protocol = spec.websocket.originProtocol or contract.OriginProtocol.HTTP
+    domain = contract.Domain(
+        domain=spec.domain,
+        account=metadata["namespace"],
+        enabled=resolved.enabled,
+        heartbeatSeconds=spec.websocket.heartbeatSeconds,
+        originProtocol=protocol,
+        origins=resolved.origins,
+        originRequest=contract.OriginRequest(
+            host=spec.originRequest.host, connectTimeoutSeconds=spec.originRequest.connectTimeoutSeconds
+        ),
+        originTLS=contract.OriginTLS(
+            serverName=spec.originTLS.serverName,
+            authority=_authority(resolved.secrets),
+            clientCertificate=_pair(resolved.secrets, ORIGIN_CERTIFICATE, ORIGIN_KEY),
+            insecureSkipVerify=spec.originTLS.insecureSkipVerify,
+        ),
+        tls=_pair(resolved.secrets, TLS_CERTIFICATE, TLS_KEY),
+        lifecycle=contract.Lifecycle(drainSeconds=spec.lifecycle.drainSeconds),
+    )
+    url = resolved.statistics_url
+    unnamed = contract.RelayConfig(
+        version=1,
+        generation="?",
+        listen=contract.Listen(
+            http=HTTP_PORT, https=HTTPS_PORT if domain.tls is not None else None, admin=ADMIN_PORT
+        ),
+        domains=(domain,),
+        statistics=contract.StatisticsTarget(url=url) if url else None,
+    )
+    digest = hashlib.sha256(_text(unnamed).encode()).hexdigest()[:8]
+    generation = f"{metadata['namespace']}/{metadata['name']}@{metadata.get('generation', 0)}.{digest}"
+    return unnamed.model_copy(update={"generation": generation})
+
+
+def _authority(secrets: Mapping[str, bytes]) -> contract.AuthorityFile | None:
+    if ORIGIN_AUTHORITY not in secrets:
+        return None
+    return contract.AuthorityFile(
+        file=ORIGIN_AUTHORITY, fingerprint=_fingerprint([secrets[ORIGIN_AUTHORITY]])
+    )
+
+
+def _pair(secrets: Mapping[str, bytes], certificate: str, key: str) -> contract.CertificateFiles | None:
+    if certificate not in secrets:
+        return None
+    fingerprint = _fingerprint([secrets[certificate], secrets[key]])
+    return contract.CertificateFiles(certificateFile=certificate, keyFile=key, fingerprint=fingerprint)
+
+
+def _fingerprint(contents: Sequence[bytes]) -> str:
+    return hashlib.sha256(b"".join(contents)).hexdigest()
+
+
+def _text(config: contract.RelayConfig) -> str:
+    document = config.model_dump(mode="json", exclude_none=True)
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def config_map(
+    owner: Mapping[str, Any], config: contract.RelayConfig, *, draining_since: datetime | None
+) -> dict[str, Any]:
+    """Return the ConfigMap of a configuration, and since when it tells the relays to drain."""
+    annotations = {GENERATION_ANNOTATION: config.generation}
+    if draining_since is not None:
+        annotations[DRAIN_ANNOTATION] = instant_text(draining_since)
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": child_metadata(owner, annotations),
+        "data": {CONFIG_KEY: _text(config)},
+    }

@@ -1,0 +1,114 @@
+"""kopf as a source of events: it lists and watches, we get every event; it writes nothing.
+
+Only `on.event` handlers are registered. kopf writes to an object for finalizers, handler progress and
+change detection alone, which belong to its other handlers; its peering and its Events are switched off.
+kopf's `run()` would end every task of the process with its own, so its tasks are held here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import kopf
+from kubernetes.aio import client
+
+from wsedge_operator.errors import WatchError
+from wsedge_operator.kube.access import connection_info
+from wsedge_operator.kube.kinds import WATCHED, Kind
+
+# Kind, whether the object is gone, the object.
+Receiver = Callable[[Kind, bool, dict[str, Any]], None]
+
+_WATCH_SECONDS = 300
+
+
+class _Forever:
+    """Pauses between attempts that never run out: an API server that is away is waited for, however long."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.2, 0.5, 1, 2)
+        while True:
+            yield 5.0
+
+
+def _settings(configured: kopf.OperatorSettings) -> kopf.OperatorSettings:
+    configured.posting.enabled = False
+    configured.scanning.disabled = True
+    configured.process.ultimate_exiting_timeout = None
+    configured.networking.error_backoffs = _Forever()
+    configured.networking.connect_timeout = 5
+    configured.networking.request_timeout = 60
+    # Streams end and begin anew, so that a connection which died without a word is noticed.
+    configured.watching.server_timeout = _WATCH_SECONDS
+    configured.watching.client_timeout = _WATCH_SECONDS + 10
+    configured.watching.connect_timeout = 5
+    configured.queueing.idle_timeout = 0.1
+    for kind in WATCHED:
+        selector = (kind.group, kind.version, kind.plural)
+        if kind.labels:
+            configured.watching.label_selectors[selector] = kind.labels
+        if kind.fields:
+            configured.watching.field_selectors[selector] = kind.fields
+    return configured
+
+
+def _registry(configuration: client.Configuration, receive: Receiver) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return await connection_info(configuration)
+
+    kopf.on.login(registry=registry)(login)
+    for kind in WATCHED:
+        _listen(registry, kind, receive)
+    return registry
+
+
+def _listen(registry: kopf.OperatorRegistry, kind: Kind, receive: Receiver) -> None:
+    async def handle(event: kopf.RawEvent, **_: Any) -> None:
+        receive(kind, event["type"] == "DELETED", dict(event["object"]))
+
+    kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(handle)
+
+
+@asynccontextmanager
+async def watching(
+    configuration: client.Configuration, namespaces: Collection[str], receive: Receiver
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Watch all of `WATCHED` in `namespaces` (empty: in the cluster) for as long as the block lasts.
+
+    The task that is given ends only by WatchError, when kopf gave up.
+    """
+    loop = asyncio.get_running_loop()
+    tasks = await kopf.spawn_tasks(
+        registry=_registry(configuration, receive),
+        settings=_settings(kopf.OperatorSettings()),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=sorted(namespaces),
+        identity="wsedge",
+    )
+    # kopf has just taken the signals for itself; who ends this process, and in which order, is ours to
+    # decide.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.remove_signal_handler(number)
+    guard = asyncio.create_task(_guard(tasks), name="kopf")
+    try:
+        yield guard
+    finally:
+        guard.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(guard, *tasks, return_exceptions=True)
+
+
+async def _guard(tasks: Collection[asyncio.Task[Any]]) -> None:
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise WatchError(f"{task.get_name()}: {error}") from error
+    raise WatchError("kopf ended: " + ", ".join(sorted(task.get_name() for task in done)))

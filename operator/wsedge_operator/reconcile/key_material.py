@@ -1,0 +1,174 @@
+"""What of the referenced Secrets a relay can use: gathered by file name, or the reason why not, by field path."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.extensions import ExtensionNotFound
+
+from wsedge_operator.api.meta import instant_text
+from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
+from wsedge_operator.desired.relay_config import (
+    ORIGIN_AUTHORITY,
+    ORIGIN_CERTIFICATE,
+    ORIGIN_KEY,
+    TLS_CERTIFICATE,
+    TLS_KEY,
+)
+
+_PUBLIC: Final = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What keeps a configuration from being made: the field's path, a word, a sentence."""
+
+    path: str
+    reason: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+@dataclass(slots=True)
+class KeyMaterial:
+    """Contents by file name, what is wrong, what is doubtful, and when the next certificate runs out."""
+
+    contents: dict[str, bytes] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    expires: datetime | None = None
+
+
+def secret_names(spec: WebSocketDomainSpec) -> tuple[str, ...]:
+    """Return the names of the Secrets that a domain refers to."""
+    names = (
+        spec.tls.secretName if spec.tls else None,
+        spec.originTLS.caSecretName,
+        spec.originTLS.clientCertificateSecretName,
+    )
+    return tuple(sorted({name for name in names if name is not None}))
+
+
+def key_material(
+    spec: WebSocketDomainSpec, secrets: Mapping[str, Mapping[str, Any]], now: datetime
+) -> KeyMaterial:
+    """Gather what `spec` refers to out of `secrets` (by name; one that does not exist is not in there)."""
+    found = KeyMaterial()
+    if spec.tls is not None:
+        reader = _Reader(found, secrets, "spec.tls.secretName", spec.tls.secretName, now)
+        reader.pair(TLS_CERTIFICATE, TLS_KEY, serves=spec.domain)
+    if (name := spec.originTLS.caSecretName) is not None:
+        _Reader(found, secrets, "spec.originTLS.caSecretName", name, now).authority()
+    if (name := spec.originTLS.clientCertificateSecretName) is not None:
+        path = "spec.originTLS.clientCertificateSecretName"
+        _Reader(found, secrets, path, name, now).pair(ORIGIN_CERTIFICATE, ORIGIN_KEY)
+    return found
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads one Secret for one field."""
+
+    found: KeyMaterial
+    secrets: Mapping[str, Mapping[str, Any]]
+    path: str
+    name: str
+    now: datetime
+
+    def pair(self, certificate_file: str, key_file: str, *, serves: str | None = None) -> None:
+        """Take a certificate chain and its key."""
+        certificate, key = self._value("tls.crt"), self._value("tls.key")
+        if certificate is None or key is None:
+            return
+        chain = self._certificates("tls.crt", certificate)
+        if chain is None or not self._matches(chain[0], key):
+            return
+        self._check_time(chain[0])
+        if serves is not None and not _covers(chain[0], serves):
+            self._warn("CertificateName", f'the certificate in Secret "{self.name}" is not for {serves}')
+        self.found.contents[certificate_file] = certificate
+        self.found.contents[key_file] = key
+
+    def authority(self) -> None:
+        """Take the certificates of the authorities to trust."""
+        value = self._value("ca.crt")
+        if value is None:
+            return
+        chain = self._certificates("ca.crt", value)
+        if chain is not None:
+            self.found.contents[ORIGIN_AUTHORITY] = value
+
+    def _value(self, key: str) -> bytes | None:
+        secret = self.secrets.get(self.name)
+        if secret is None:
+            problem = Problem(self.path, "SecretNotFound", f'Secret "{self.name}" not found')
+            if problem not in self.found.problems:
+                self.found.problems.append(problem)
+            return None
+        data = secret.get("data") or {}
+        if not data.get(key):
+            self._refuse("SecretInvalid", f'Secret "{self.name}" has no key {key}')
+            return None
+        try:
+            return base64.b64decode(data[key], validate=True)
+        except binascii.Error:
+            self._refuse("SecretInvalid", f'Secret "{self.name}": {key} is not base64')
+            return None
+
+    def _certificates(self, key: str, value: bytes) -> list[x509.Certificate] | None:
+        try:
+            return x509.load_pem_x509_certificates(value)
+        except ValueError:
+            self._refuse("SecretInvalid", f'Secret "{self.name}": {key} holds no PEM certificate')
+            return None
+
+    def _matches(self, certificate: x509.Certificate, key: bytes) -> bool:
+        try:
+            private = serialization.load_pem_private_key(key, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            self._refuse(
+                "SecretInvalid", f'Secret "{self.name}": tls.key holds no PEM private key without password'
+            )
+            return False
+        if private.public_key().public_bytes(*_PUBLIC) != certificate.public_key().public_bytes(*_PUBLIC):
+            self._refuse(
+                "CertificateMismatch",
+                f'Secret "{self.name}": the key in tls.key is not the one of the certificate in tls.crt',
+            )
+            return False
+        return True
+
+    def _check_time(self, certificate: x509.Certificate) -> None:
+        end = certificate.not_valid_after_utc
+        if end <= self.now:
+            self._warn(
+                "CertificateExpired", f'the certificate in Secret "{self.name}" ended at {instant_text(end)}'
+            )
+        elif self.found.expires is None or end < self.found.expires:
+            self.found.expires = end
+
+    def _refuse(self, reason: str, message: str) -> None:
+        self.found.problems.append(Problem(self.path, reason, message))
+
+    def _warn(self, reason: str, message: str) -> None:
+        self.found.warnings.append(Problem(self.path, reason, message))
+
+
+def _covers(certificate: x509.Certificate, domain: str) -> bool:
+    """Tell whether a certificate names a domain, by itself or by a wildcard of one label (RFC 6125, 6.4.3)."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except ExtensionNotFound:
+        return False
+    wildcard = "*." + domain.partition(".")[2]
+    return any(name.lower() in {domain, wildcard} for name in names.get_values_for_type(x509.DNSName))

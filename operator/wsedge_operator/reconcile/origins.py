@@ -1,0 +1,79 @@
+"""Where the origins of a domain are: a host as it is written, a Service at its cluster IP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wsedge_operator.api.websocket_domain import Origin, WebSocketDomainSpec
+from wsedge_operator.reconcile.key_material import Problem
+from wsedge_relay import contract
+
+
+def service_names(spec: WebSocketDomainSpec) -> tuple[str, ...]:
+    """Return the names of the Services that a domain refers to."""
+    return tuple(sorted({origin.service.name for origin in spec.origins if origin.service is not None}))
+
+
+def resolve_origins(
+    spec: WebSocketDomainSpec, services: Mapping[str, Mapping[str, Any]]
+) -> tuple[tuple[contract.Origin, ...], list[Problem]]:
+    """Return the origins as relays take them, and what is wrong with those that are not among them.
+
+    `services` are the live Services of the namespace by name.
+    """
+    resolved: list[contract.Origin] = []
+    problems: list[Problem] = []
+    for index, origin in enumerate(spec.origins):
+        found = list(_problems(f"spec.origins[{index}]", origin, services))
+        problems.extend(found)
+        if not found:
+            resolved.append(
+                contract.Origin(
+                    host=_host(origin, services),
+                    httpPort=origin.http_port,
+                    httpsPort=origin.https_port,
+                    weight=origin.weight,
+                    backup=origin.backup,
+                )
+            )
+    return tuple(resolved), problems
+
+
+def _problems(path: str, origin: Origin, services: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    if origin.service is None:
+        return
+    name = origin.service.name
+    service = services.get(name)
+    if service is None:
+        yield Problem(f"{path}.service.name", "ServiceNotFound", f'Service "{name}" not found')
+        return
+    spec = service["spec"]
+    if spec.get("type") == "ExternalName":
+        return
+    if spec.get("clusterIP") in {None, "", "None"}:
+        yield Problem(
+            f"{path}.service.name",
+            "ServiceWithoutAddress",
+            f'Service "{name}" has no cluster IP (it is headless); name a Service that has one, or hosts',
+        )
+        return
+    offered = {port["port"] for port in spec.get("ports") or ()}
+    wanted = {
+        "service.port": origin.service.port,
+        "httpPort": origin.httpPort,
+        "httpsPort": origin.httpsPort,
+    }
+    for field, port in wanted.items():
+        if port is not None and port not in offered:
+            has = ", ".join(map(str, sorted(offered))) or "none"
+            yield Problem(
+                f"{path}.{field}", "ServicePortNotFound", f'Service "{name}" has no port {port} (it has {has})'
+            )
+
+
+def _host(origin: Origin, services: Mapping[str, Mapping[str, Any]]) -> str:
+    if origin.service is None:
+        return origin.host or ""
+    spec = services[origin.service.name]["spec"]
+    return str(spec["externalName"] if spec.get("type") == "ExternalName" else spec["clusterIP"])

@@ -1,0 +1,80 @@
+"""What a decision consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """An object that exists: the uid keeps a newer one of its name safe."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Poke:
+    """A pod whose kubelet shall sync its volumes at once, because of a new generation."""
+
+    namespace: str
+    pod: str
+    generation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole status of an object, to be applied on its status subresource."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An Event about an object. `turn` says which turn it is of, so that each is told once."""
+
+    regarding: Manifest
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+    turn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What to do, in this order: apply, delete, poke, write status, tell events; and when to look again.
+
+    Empty parts are not touched. What already is as it should be, is not in here.
+    """
+
+    apply: tuple[Manifest, ...] = ()
+    delete: tuple[Ref, ...] = ()
+    pokes: tuple[Poke, ...] = ()
+    status: tuple[Status, ...] = ()
+    notes: tuple[Note, ...] = ()
+    look_again_at: datetime | None = None
+
+
+def reference(live: Manifest) -> Ref:
+    """Return the reference of a live object."""
+    metadata = live["metadata"]
+    return Ref(
+        live["apiVersion"], live["kind"], metadata["namespace"], metadata["name"], metadata.get("uid", "")
+    )
+
+
+def earliest(*instants: datetime | None) -> datetime | None:
+    """Return the first of the instants that there are."""
+    return min((instant for instant in instants if instant is not None), default=None)

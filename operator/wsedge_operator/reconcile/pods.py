@@ -1,0 +1,76 @@
+"""What the relay pods say about why they do not serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Pod = Mapping[str, Any]
+
+# A container that waits for one of these is on its way; any other reason is what keeps it.
+_ON_THE_WAY = frozenset({"ContainerCreating", "PodInitializing", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a pod does not run: Kubernetes' own word for it, and a sentence."""
+
+    reason: str
+    message: str
+
+
+def is_live(pod: Pod) -> bool:
+    """Tell whether a pod belongs to those that serve: neither ended nor about to end."""
+    return not pod["metadata"].get("deletionTimestamp") and pod.get("status", {}).get("phase") not in {
+        "Succeeded",
+        "Failed",
+    }
+
+
+def is_running(pod: Pod) -> bool:
+    """Tell whether the relay process of a pod runs, so that it can be asked."""
+    return bool(pod.get("status", {}).get("podIP")) and any(
+        "running" in (status.get("state") or {}) for status in _containers(pod)
+    )
+
+
+def restarts(pod: Pod) -> int:
+    """Return how often the relay of a pod was started anew."""
+    return sum(int(status.get("restartCount") or 0) for status in _containers(pod))
+
+
+def first_trouble(pods: Iterable[Pod], deployment: Mapping[str, Any] | None) -> Trouble | None:
+    """Return why pods do not run, if one is known: of a pod, else of the Deployment that cannot make any."""
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
+        if is_live(pod) and (found := _trouble(pod)) is not None:
+            return found
+    for condition in ((deployment or {}).get("status") or {}).get("conditions") or ():
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return Trouble(condition.get("reason") or "ReplicaFailure", condition.get("message") or "")
+    return None
+
+
+def _trouble(pod: Pod) -> Trouble | None:
+    name = pod["metadata"]["name"]
+    for status in _containers(pod):
+        waiting = (status.get("state") or {}).get("waiting")
+        if waiting and waiting.get("reason", "") not in _ON_THE_WAY:
+            text = waiting.get("message") or waiting["reason"]
+            return Trouble(waiting["reason"], f"pod {name}: {text}{_last_end(status)}")
+    for condition in pod.get("status", {}).get("conditions") or ():
+        unscheduled = condition["type"] == "PodScheduled" and condition["status"] == "False"
+        if unscheduled and condition.get("reason") == "Unschedulable":
+            return Trouble("Unschedulable", f"pod {name}: {condition.get('message', '')}")
+    return None
+
+
+def _last_end(status: Mapping[str, Any]) -> str:
+    ended = (status.get("lastState") or {}).get("terminated")
+    if not ended:
+        return ""
+    return f" (last exit code {ended.get('exitCode')}, {ended.get('reason', 'Error')})"
+
+
+def _containers(pod: Pod) -> list[Mapping[str, Any]]:
+    return list(pod.get("status", {}).get("containerStatuses") or ())

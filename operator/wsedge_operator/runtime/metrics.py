@@ -1,0 +1,40 @@
+"""What the operator counts about itself, as Prometheus metrics `wsedge_operator_…`."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Metrics:
+    """The metrics of one operator process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.reconciles = Counter(
+            "wsedge_operator_reconciles",
+            "Looks at an object, by kind and result (done, failed).",
+            ["kind", "result"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "wsedge_operator_reconcile_seconds",
+            "Duration of a look at an object, calls included.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.writes = Counter(
+            "wsedge_operator_writes",
+            "Writes to the API server, by kind and verb; an idle cluster sees none.",
+            ["kind", "verb"],
+            registry=self.registry,
+        )
+        self.queue = Gauge(
+            "wsedge_operator_queue_length", "Objects that wait for a look.", registry=self.registry
+        )
+        self.objects = Gauge(
+            "wsedge_operator_cached_objects",
+            "Objects in the cache, by kind.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.leading = Gauge("wsedge_operator_leading", "1 while this process leads.", registry=self.registry)

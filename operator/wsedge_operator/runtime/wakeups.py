@@ -1,0 +1,72 @@
+"""When to look at an object again by itself: one heap of instants against the wall clock."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable, Hashable
+from datetime import datetime
+from typing import Final, Generic, TypeVar
+
+from wsedge_operator.runtime.clock import Clock
+
+K = TypeVar("K", bound=Hashable)
+
+# Never asleep longer: timers do not count the time a machine is suspended, and do not notice a clock that is
+# set.
+LONGEST_SLEEP_SECONDS: Final = 60.0
+
+
+class WakeUps(Generic[K]):
+    """One instant per key at most."""
+
+    def __init__(self) -> None:
+        self._at: dict[K, datetime] = {}
+        self._heap: list[tuple[datetime, int, K]] = []
+        self._order = itertools.count()
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def set(self, key: K, instant: datetime | None) -> None:
+        """Wake `key` at `instant` (UTC), in place of the instant set before; None: not at all."""
+        if self._at.get(key) == instant:
+            return
+        if instant is None:
+            self._at.pop(key, None)
+            return
+        self._at[key] = instant
+        heapq.heappush(self._heap, (instant, next(self._order), key))
+        self._changed.set()
+
+    def due(self, now: datetime) -> list[K]:
+        """Take out and return the keys whose instant has come."""
+        due = []
+        while self._heap and (self._is_stale() or self._heap[0][0] <= now):
+            instant, _, key = heapq.heappop(self._heap)
+            if self._at.get(key) == instant:
+                del self._at[key]
+                due.append(key)
+        return due
+
+    def pause(self, now: datetime) -> float:
+        """Return how many seconds to sleep before the next `due`."""
+        while self._heap and self._is_stale():
+            heapq.heappop(self._heap)
+        if not self._heap:
+            return LONGEST_SLEEP_SECONDS
+        return min(LONGEST_SLEEP_SECONDS, max(0.0, (self._heap[0][0] - now).total_seconds()))
+
+    def _is_stale(self) -> bool:
+        instant, _, key = self._heap[0]
+        return self._at.get(key) != instant
+
+    async def run(self, clock: Clock, wake: Callable[[K], None]) -> None:
+        """Call `wake` for each key when its instant has come, for ever."""
+        while True:
+            self._changed.clear()
+            for key in self.due(clock.now()):
+                wake(key)
+            await clock.wait(self._changed, self.pause(clock.now()))
