@@ -7,13 +7,12 @@ probes, a metrics scraper and the operator, on an address that clients do not re
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 64
@@ -98,10 +97,12 @@ class Admin:
         if line is None:
             return Reply(400, b"Not an HTTP/1.1 request.\n"), False
         method, target = line[1].decode(), line[2].decode()
-        with contextlib.suppress(ValueError):
-            parts = urlsplit(target)
-            return await self._route(method, parts.path, dict(parse_qsl(parts.query))), method == "HEAD"
-        return Reply(400, b"Not a request target.\n"), False
+        path, _, query = target.partition("?")
+        try:
+            fields = dict(parse_qsl(query, max_num_fields=16))
+        except ValueError:
+            return Reply(400, b"Too many fields in the query.\n"), False
+        return await self._route(method, path, fields), method == "HEAD"
 
     async def _route(self, method: str, path: str, query: Mapping[str, str]) -> Reply:
         handler = self._routes.get(("GET" if method == "HEAD" else method, path))

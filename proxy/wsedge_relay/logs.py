@@ -25,10 +25,9 @@ def configure(
     """Send every log event to `stream` (stderr); "auto" is human on a terminal, else JSON."""
     stream = stream or sys.stderr
     human = form == "human" or (form == "auto" and stream.isatty())
-    renderer: structlog.typing.Processor
+    last: list[structlog.typing.Processor]
     if human:
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
-        last = [renderer]
+        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
     else:
         last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     structlog.configure(

@@ -1,4 +1,4 @@
-"""Notice a changed configuration: an edit, an atomic rename, a kubelet's `..data` swap, a rotated certificate.
+"""Notice a changed configuration: an edit, a rename, a kubelet's `..data` swap, a rotated certificate.
 
 By looking: inode, size and times of every file of the configuration, symbolic links followed. A kernel's file
 events would miss what lies behind a link, and do not exist on every file system.
@@ -90,6 +90,9 @@ class ConfigWatch:
             self.refused = None  # the good one is back
             return False
         return True
+
+    def _signature(self, files: tuple[Path, ...]) -> _Signature:
+        return tuple(_signature(path) for path in (self._path, *files))
 
     def _is_young(self, signature: _Signature) -> bool:
         newest = max((file[3] for file in signature if file is not None), default=0)

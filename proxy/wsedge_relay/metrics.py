@@ -1,0 +1,132 @@
+"""Prometheus metrics, made at each scrape from the same integers as the usage reports.
+
+Labels are bounded: a domain is one that the configuration names or named, a code one of HTTP's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from wsedge_relay.reporter import Tally
+from wsedge_relay.usage import DomainTotals, Usage
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+_PREFIX = "wsedge_relay_"
+
+
+class RelayCounters(Protocol):
+    """What the data path counts beside usage: by event name, then domain; names are its own."""
+
+    def counters(self) -> Mapping[str, tuple[str, Mapping[str, int]]]:
+        """Return name (without prefix and _total) -> (help text, domain -> count)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What only the program as a whole knows, at a scrape."""
+
+    generation: str
+    ready: bool
+    draining: bool
+    config_refusals: int
+    config_is_refused: bool
+
+
+class RelayCollector(Collector):
+    """Turns the relay's integers into metric families."""
+
+    def __init__(
+        self,
+        *,
+        usage: Usage,
+        tally: Tally,
+        snapshot: Callable[[], Snapshot],
+        counters: Callable[[], Mapping[str, tuple[str, Mapping[str, int]]]],
+    ) -> None:
+        self._usage = usage
+        self._tally = tally
+        self._snapshot = snapshot
+        self._counters = counters
+
+    def collect(self) -> Iterable[Metric]:
+        """Return every family; called by the registry at a scrape."""
+        yield from self._of_domains()
+        yield from self._of_process()
+
+    def _of_domains(self) -> Iterable[Metric]:
+        totals = self._usage.totals
+        counted: list[tuple[str, str, Callable[[DomainTotals], int]]] = [
+            ("opened_connections", "Tunnels opened.", lambda total: total.opened_connections),
+            ("sent_bytes", "Bytes sent to clients, after TLS.", lambda total: total.sent_bytes),
+            ("received_bytes", "Bytes received from clients, after TLS.", lambda total: total.received_bytes),
+            ("sent_messages", "WebSocket messages sent to clients.", lambda total: total.sent_messages),
+            ("received_messages", "Messages received from clients.", lambda total: total.received_messages),
+        ]
+        for name, text, value in counted:
+            family = CounterMetricFamily(_PREFIX + name, text, labels=["domain"])
+            for domain, total in totals.items():
+                family.add_metric([domain], value(total))
+            yield family
+        connections = GaugeMetricFamily(_PREFIX + "open_connections", "Tunnels open now.", labels=["domain"])
+        handshakes = CounterMetricFamily(
+            _PREFIX + "handshakes", "Handshakes answered, by HTTP status.", labels=["domain", "code"]
+        )
+        for domain, total in totals.items():
+            connections.add_metric([domain], total.open_connections)
+            for status, times in sorted(total.codes.items()):
+                handshakes.add_metric([domain, str(status)], times)
+        yield connections
+        yield handshakes
+        for name, (text, by_domain) in self._counters().items():
+            family = CounterMetricFamily(_PREFIX + name, text, labels=["domain"])
+            for domain, times in by_domain.items():
+                family.add_metric([domain], times)
+            yield family
+
+    def _of_process(self) -> Iterable[Metric]:
+        now, tally = self._snapshot(), self._tally
+        gauges = [
+            ("ready", "1 when the relay takes new connections.", now.ready),
+            ("draining", "1 from the begin of a drain.", now.draining),
+            ("config_refused", "1 while the newest configuration is refused.", now.config_is_refused),
+            ("usage_rows_waiting", "Rows the ledger lacks.", len(self._usage.unacknowledged())),
+            ("usage_last_taken_seconds", "When a report was last taken (Unix time).", tally.last_taken),
+        ]
+        for name, text, value in gauges:
+            yield GaugeMetricFamily(_PREFIX + name, text, value=float(value))
+        info = GaugeMetricFamily(_PREFIX + "config_info", "The generation in force.", labels=["generation"])
+        info.add_metric([now.generation], 1)
+        yield info
+        counted = [
+            ("config_refusals", "Configurations refused.", now.config_refusals),
+            ("usage_reports_taken", "Reports that the ledger took.", tally.reports_taken),
+            ("usage_reports_failed", "Reports that it did not take.", tally.reports_failed),
+            ("usage_rows_refused", "Rows that it refused for good: not counted there.", tally.rows_refused),
+            ("usage_rows_dropped", "Rows lost for want of room or time.", tally.rows_dropped),
+            ("spool_failures", "Writes and reads of the spool that failed.", tally.spool_failures),
+        ]
+        for name, text, times in counted:
+            yield CounterMetricFamily(_PREFIX + name, text, value=times)
+
+
+def registry(collector: RelayCollector) -> CollectorRegistry:
+    """Return a registry of `collector` and the process's own metrics."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+def exposition(source: CollectorRegistry) -> bytes:
+    """Return the metrics in Prometheus' text format 0.0.4."""
+    return generate_latest(source)
