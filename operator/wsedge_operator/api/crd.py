@@ -1,0 +1,138 @@
+"""The CustomResourceDefinitions: names, columns and subresources around the generated schemas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from wsedge_operator.api import billing_plan, websocket_domain
+from wsedge_operator.api.meta import CATEGORY, GROUP, VERSION
+from wsedge_operator.api.schema import Schema, structural_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of `kubectl get`; `priority` 1 shows it with `-o wide` only."""
+
+    name: str
+    path: str
+    type: str = "string"
+    description: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of the group."""
+
+    model: type[BaseModel]
+    name: str
+    plural: str
+    short: str
+    columns: tuple[Column, ...]
+    scale: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file that holds this kind's CRD."""
+        return f"{GROUP}_{self.plural}.yaml"
+
+
+def _condition(kind: str, part: str) -> str:
+    return f'.status.conditions[?(@.type=="{kind}")].{part}'
+
+
+AGE: Final = Column("Age", ".metadata.creationTimestamp", "date", "How long ago it was created.")
+
+BILLING_PLAN: Final = Kind(
+    model=billing_plan.BillingPlan,
+    name=billing_plan.KIND,
+    plural=billing_plan.PLURAL,
+    short="bp",
+    columns=(
+        Column("Cycle", ".spec.billingCycle", description="The billing cycle that is asked for."),
+        Column("Metering", ".spec.meteringMethod", description="The metering method that is asked for."),
+        Column(
+            "Effective", _condition("Effective", "status"), description="Whether these terms are in force."
+        ),
+        # Instants as text, not as ages: a bill is checked against dates, and kubectl shows no coming one.
+        Column("Since", ".status.effectiveTime", description="Since when the current terms are in force."),
+        Column(
+            "Next-Change", ".status.pending.effectiveTime", description="When other terms come into force."
+        ),
+        AGE,
+    ),
+)
+WEBSOCKET_DOMAIN: Final = Kind(
+    model=websocket_domain.WebSocketDomain,
+    name=websocket_domain.KIND,
+    plural=websocket_domain.PLURAL,
+    short="wsd",
+    columns=(
+        Column("Domain", ".spec.domain", description="The domain that clients connect to."),
+        Column("Enabled", ".spec.websocket.enabled", "boolean", "The switch."),
+        Column("Protocol", ".spec.websocket.originProtocol", description="How relays speak to the origins."),
+        Column("Heartbeat", ".spec.websocket.heartbeatSeconds", "integer", "Seconds between pings."),
+        Column("Ready", _condition("Ready", "status"), description="Whether it is as it should be now."),
+        Column("Reason", _condition("Ready", "reason"), description="Why, or why not."),
+        Column("Replicas", ".status.replicas", "integer", "How many relay pods there are.", priority=1),
+        Column("Address", ".status.address.clusterIP", description="The relays' address.", priority=1),
+        AGE,
+    ),
+    scale={
+        "specReplicasPath": ".spec.relay.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    },
+)
+KINDS: Final = (BILLING_PLAN, WEBSOCKET_DOMAIN)
+
+
+def definition(kind: Kind) -> Schema:
+    """Return the whole CustomResourceDefinition of a kind."""
+    subresources: dict[str, Any] = {"status": {}}
+    if kind.scale:
+        subresources["scale"] = dict(kind.scale)
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{kind.plural}.{GROUP}",
+            # An uninstalled chart must not take the users' objects, and with them their bills, along.
+            "annotations": {"helm.sh/resource-policy": "keep"},
+            "labels": {"app.kubernetes.io/part-of": "wsedge"},
+        },
+        "spec": {
+            "group": GROUP,
+            "names": {
+                "kind": kind.name,
+                "listKind": f"{kind.name}List",
+                "plural": kind.plural,
+                "singular": kind.name.lower(),
+                "shortNames": [kind.short],
+                "categories": [CATEGORY],
+            },
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": subresources,
+                    "additionalPrinterColumns": [_column(column) for column in kind.columns],
+                    "schema": {"openAPIV3Schema": structural_schema(kind.model)},
+                }
+            ],
+        },
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.path}
+    if column.description:
+        entry["description"] = column.description
+    if column.priority:
+        entry["priority"] = column.priority
+    return entry

@@ -1,0 +1,112 @@
+"""From a pydantic model to a structural schema, the dialect of OpenAPI that a CRD may use.
+
+Structural (Kubernetes, "Custom Resources: structural schema") means: every level has a type, there is no
+$ref, and no alternatives but `x-kubernetes-int-or-string`. A field that may be absent is simply not required.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+Schema = dict[str, Any]
+
+# What the API server brings along for every object; a CRD may state no more than that they exist.
+_SERVER_FIELDS: Final[dict[str, Schema]] = {
+    "apiVersion": {"type": "string", "description": "The group and version of this schema."},
+    "kind": {"type": "string", "description": "The kind of this object."},
+    "metadata": {"type": "object"},
+}
+# Kept as they are, in the order in which the file shows them.
+_KEPT: Final = (
+    "description",
+    "type",
+    "x-kubernetes-int-or-string",
+    "format",
+    "enum",
+    "pattern",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-validations",
+    "required",
+)
+# Said by the structural schema in another way, or not at all.
+_DROPPED: Final = frozenset({"additionalProperties", "anyOf", "default", "items", "properties", "title"})
+
+
+def structural_schema(model: type[BaseModel]) -> Schema:
+    """Return the structural schema of a resource's model.
+
+    Raises ValueError on a construct that a structural schema cannot say, rather than drop a rule silently.
+    """
+    document = model.model_json_schema(mode="validation")
+    definitions = document.pop("$defs", {})
+    parts = document.pop("properties")
+    schema = _structural({**document, "required": ["spec"]}, definitions)
+    schema["properties"] = {
+        **copy.deepcopy(_SERVER_FIELDS),
+        "spec": _structural(parts["spec"], definitions),
+        "status": _without_defaults(_structural(parts["status"], definitions)),
+    }
+    return schema
+
+
+def _structural(source: Schema, definitions: dict[str, Schema]) -> Schema:
+    source = _resolved(source, definitions)
+    unknown = [key for key in source if key not in _KEPT and key not in _DROPPED]
+    if unknown:
+        raise ValueError(f"a structural schema cannot say {', '.join(unknown)} (in {source.get('title')})")
+    schema = {key: copy.deepcopy(source[key]) for key in _KEPT if key in source}
+    if "anyOf" in source and not schema.get("x-kubernetes-int-or-string"):
+        raise ValueError(f"a structural schema cannot say anyOf (in {source.get('title')})")
+    if source.get("default") is not None:
+        schema["default"] = _without_nulls(source["default"])
+    if "properties" in source:
+        schema["properties"] = {
+            name: _structural(child, definitions) for name, child in source["properties"].items()
+        }
+    if "items" in source:
+        schema["items"] = _structural(source["items"], definitions)
+    if isinstance(source.get("additionalProperties"), dict):
+        schema["additionalProperties"] = _structural(source["additionalProperties"], definitions)
+    return schema
+
+
+def _resolved(source: Schema, definitions: dict[str, Schema]) -> Schema:
+    """Return the schema with its reference and its `| None` folded into one level."""
+    if "$ref" in source:
+        target = definitions[source["$ref"].rpartition("/")[2]]
+        beside = {key: value for key, value in source.items() if key != "$ref"}
+        return _resolved({**target, **beside}, definitions)
+    options = [option for option in source.get("anyOf", ()) if option != {"type": "null"}]
+    if len(options) == 1:
+        beside = {key: value for key, value in source.items() if key != "anyOf"}
+        return _resolved({**_resolved(options[0], definitions), **beside}, definitions)
+    return source
+
+
+def _without_defaults(schema: Schema) -> Schema:
+    """Return the schema of a status: defaults are for readers in Python, what is stored is the operator's."""
+    return {
+        key: {name: _without_defaults(child) for name, child in value.items()}
+        if key == "properties"
+        else value
+        for key, value in schema.items()
+        if key != "default"
+    }
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(child) for key, child in value.items() if child is not None}
+    return value
