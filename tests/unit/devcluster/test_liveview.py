@@ -1,0 +1,88 @@
+"""What the quickstart shows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from wsedge_devcluster.answers import Answer
+from wsedge_devcluster.liveview import Places, Snapshot, Workload, agree, line, page, table
+from wsedge_devcluster.viewers import Counts
+
+COUNTS = Counts(sent=1234, received=56789, opened=5, open=5)
+EQUAL = Answer(sent=56789, received=1234, opened=5, switched=5)
+PLACES = Places(
+    kubeconfig=Path("/somewhere/kubeconfig"),
+    tools=Path("/cache/bin"),
+    logs=Path("/somewhere/logs"),
+    relay="127.64.0.9:80",
+    statistics="http://127.64.0.7:80",
+)
+
+
+def snapshot(answer: Answer | str = EQUAL) -> Snapshot:
+    return Snapshot(
+        at=datetime(2026, 11, 22, 10, 5, tzinfo=UTC),
+        workloads=(Workload("quickstart", "chat-relay", 2, 2),),
+        clients=COUNTS,
+        comments=("哈哈哈哈",),
+        answer=answer,
+    )
+
+
+def test_a_page_shows_what_runs_who_is_there_and_where_things_are() -> None:
+    """A page names workloads, clients, both counts, the kubeconfig, the logs, and what to type next."""
+    text = "\n".join(page(snapshot(), PLACES, width=200))
+    for part in ("quickstart/chat-relay  2/2", "5 clients", "哈哈哈哈", "56,789", "equal", "/somewhere/logs"):
+        assert part in text
+    assert "export KUBECONFIG=/somewhere/kubeconfig PATH=/cache/bin:$PATH" in text
+    assert "examples.quickstart.client 127.64.0.9:80" in text
+
+
+def test_no_line_of_a_page_is_wider_than_the_terminal() -> None:
+    """Lines are cut to the terminal's columns, of which a wide character takes two."""
+    lines = page(snapshot(), PLACES, width=7)
+    assert "  哈哈" in lines
+    assert max(map(len, lines)) == 7
+
+
+def test_statistics_that_do_not_answer_are_shown_as_such() -> None:
+    """Without an answer the page and the line say why, and still show the clients' counts."""
+    for text in (
+        "\n".join(page(snapshot("no answer: 503"), PLACES, width=99)),
+        line(snapshot("no answer: 503")),
+    ):
+        assert "no answer: 503" in text
+        assert "56,789" in text
+
+
+def test_one_line_has_both_counts() -> None:
+    """Where no page can be drawn, one line has what clients and statistics counted."""
+    assert line(snapshot()).count("56,789") == 2
+
+
+def test_a_table_says_by_how_much_the_two_counts_differ() -> None:
+    """Each row says equal, or the statistics' difference with its sign."""
+    rows = table(COUNTS, Answer(sent=56780, received=1235, opened=5, switched=4))
+    assert [row.rpartition("  ")[2] for row in rows[1:]] == ["-9", "+1", "equal", "-1"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(
+            Answer(sent=56788, received=1234, opened=5, switched=5), id="a byte to clients is missing"
+        ),
+        pytest.param(
+            Answer(sent=56789, received=1235, opened=5, switched=5), id="a byte from clients too many"
+        ),
+        pytest.param(Answer(sent=56789, received=1234, opened=4, switched=5), id="a connection is missing"),
+        pytest.param(Answer(sent=56789, received=1234, opened=5, switched=6), id="a 101 too many"),
+    ],
+)
+def test_counts_agree_only_when_every_number_does(answer: Answer) -> None:
+    """One byte, connection or code more or less is a difference."""
+    assert agree(COUNTS, EQUAL)
+    assert not agree(COUNTS, answer)
