@@ -32,10 +32,10 @@ ENV PATH=/opt/wsedge/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 
 FROM base AS examples
-WORKDIR /app
+WORKDIR /examples
 COPY --from=build-examples /opt/wsedge /opt/wsedge
-COPY examples/ examples/
-CMD ["python", "-m", "examples.quickstart.room"]
+COPY examples/ ./
+CMD ["python", "-m", "quickstart.room"]
 
 FROM base AS wsedge
 LABEL org.opencontainers.image.title=wsedge org.opencontainers.image.licenses=Apache-2.0

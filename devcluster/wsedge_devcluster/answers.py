@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -70,8 +71,10 @@ class Statistics:
         """Ask until an answer is `enough`, or for `seconds`; return the last one."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
+        answer = Answer()
         while True:
-            answer = await self.ask()
+            with suppress(AnswerError):  # until the first report, the domain may be unknown
+                answer = await self.ask()
             if enough(answer) or loop.time() > deadline:
                 return answer
             await asyncio.sleep(0.25)

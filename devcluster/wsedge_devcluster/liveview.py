@@ -110,7 +110,7 @@ def hints(places: Places) -> list[str]:
         "  kubectl describe websocketdomain chat --namespace quickstart",
         "  kubectl patch websocketdomain chat --namespace quickstart --type merge --patch \\",
         """    '{"spec":{"websocket":{"heartbeatSeconds":5}}}'""",
-        f"  .venv/bin/python -m examples.quickstart.client {places.relay}",
+        f"  .venv/bin/python examples/quickstart/client.py {places.relay}",
         "  TOKEN=$(kubectl create token default --namespace quickstart --audience wsedge-statistics)",
         f'  curl -H "Authorization: Bearer $TOKEN" {places.statistics}/v1/traffic',
     ]

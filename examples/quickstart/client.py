@@ -1,6 +1,6 @@
 """A viewer of the room: writes a few comments, shows every comment that flies by, and leaves.
 
-    python -m examples.quickstart.client ADDRESS[:PORT] [--comments N]
+    python examples/quickstart/client.py ADDRESS[:PORT] [--comments N]
 
 ADDRESS is that of the relay's Service (or of a port-forward to it). The domain goes into the Host header, as
 a browser would send it; with a DNS record for the domain, any WebSocket client needs nothing of this.
@@ -21,7 +21,8 @@ async def comment_on(address: str, comments: int) -> None:
     """Write `comments` comments through the relay at `address` and print as many of the room's."""
     host, _, port = address.rpartition(":") if ":" in address else (address, "", "80")
     uri = f"ws://{DOMAIN}/rooms/launch"
-    async with connect(uri, host=host, port=int(port), compression=None) as relay:
+    # No proxy: the address is given.
+    async with connect(uri, host=host, port=int(port), proxy=None) as relay:
         for number in range(1, comments + 1):
             await relay.send(f"comment {number}: what a launch!")
             sys.stdout.write(f"{await relay.recv(decode=True)}\n")

@@ -1,6 +1,6 @@
 """A room of bullet comments: whatever a viewer writes goes to everybody who watches the same video.
 
-Runs as `python -m examples.quickstart.room`; listens on port 8000 of POD_IP (default 127.0.0.1). The path
+Runs as `python examples/quickstart/room.py`; listens on port 8000 of POD_IP (default 127.0.0.1). The path
 names the video, `/rooms/<video>`; `/healthz` answers 200. There is nothing of wsedge in here: any WebSocket
 server can be an origin.
 """

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from examples.quickstart.room import Rooms, answer_plain_http
+from quickstart.room import Rooms, answer_plain_http
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 

@@ -38,7 +38,7 @@ def test_a_page_shows_what_runs_who_is_there_and_where_things_are() -> None:
     for part in ("quickstart/chat-relay  2/2", "5 clients", "哈哈哈哈", "56,789", "equal", "/somewhere/logs"):
         assert part in text
     assert "export KUBECONFIG=/somewhere/kubeconfig PATH=/cache/bin:$PATH" in text
-    assert "examples.quickstart.client 127.64.0.9:80" in text
+    assert "examples/quickstart/client.py 127.64.0.9:80" in text
 
 
 def test_no_line_of_a_page_is_wider_than_the_terminal() -> None:
