@@ -7,26 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from wsedge_relay.reporter import Tally
 from wsedge_relay.usage import DomainTotals, Usage
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 _PREFIX = "wsedge_relay_"
-
-
-class RelayCounters(Protocol):
-    """What the data path counts beside usage: by event name, then domain; names are its own."""
-
-    def counters(self) -> Mapping[str, tuple[str, Mapping[str, int]]]:
-        """Return name (without prefix and _total) -> (help text, domain -> count)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +32,10 @@ class Snapshot:
 
 
 class RelayCollector(Collector):
-    """Turns the relay's integers into metric families."""
+    """Turns the relay's integers into metric families.
+
+    `counters` are the data path's own, by name without prefix and _total: (help text, domain -> count).
+    """
 
     def __init__(
         self,
@@ -128,5 +122,5 @@ def registry(collector: RelayCollector) -> CollectorRegistry:
 
 
 def exposition(source: CollectorRegistry) -> bytes:
-    """Return the metrics in Prometheus' text format 0.0.4."""
+    """Return the metrics as text of the type CONTENT_TYPE."""
     return generate_latest(source)
