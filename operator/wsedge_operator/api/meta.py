@@ -61,10 +61,14 @@ def validations(*entries: Mapping[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The whole text matches `pattern` (in the common part of Python's and RE2's syntax), else `message`."""
+    """The whole text matches `pattern` (in the common part of Python's and RE2's syntax), else `message`.
+
+    `rule` replaces the CEL made from the pattern, where that would be too costly an estimate.
+    """
 
     pattern: str
     message: str
+    rule: str = ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check the text after its type."""
@@ -75,8 +79,8 @@ class Matches:
     ) -> dict[str, Any]:
         """Carry the rule as CEL."""
         quoted = self.pattern.replace("\\", "\\\\")
-        rule = cel(f"string(self).matches('^(?:{quoted})$')", self.message)
-        return _with_rules(handler(schema), rule)
+        rule = self.rule or f"self.matches('^(?:{quoted})$')"
+        return _with_rules(handler(schema), cel(rule, self.message))
 
     def _check(self, value: str | int) -> str | int:
         if re.fullmatch(self.pattern, str(value)) is None:

@@ -23,10 +23,13 @@ _LIMIT_MESSAGE: Final = "a request may not be above its limit"
 
 Quantity = Annotated[
     int | str,
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 32}),
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
     Matches(
         r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?",
         "give an amount such as 2, 500m or 64Mi",
+        # The API server takes an int-or-string for unlimited in length and would refuse a regular expression.
+        rule="type(self) == int ? int(self) >= 0"
+        " : isQuantity(self) && !quantity(self).isLessThan(quantity('0'))",
     ),
 ]
 

@@ -66,7 +66,7 @@ def _structural(source: Schema, definitions: dict[str, Schema]) -> Schema:
     unknown = [key for key in source if key not in _KEPT and key not in _DROPPED]
     if unknown:
         raise ValueError(f"a structural schema cannot say {', '.join(unknown)} (in {source.get('title')})")
-    schema = {key: copy.deepcopy(source[key]) for key in _KEPT if key in source}
+    schema: Schema = {key: copy.deepcopy(source[key]) for key in _KEPT if key in source}
     if "anyOf" in source and not schema.get("x-kubernetes-int-or-string"):
         raise ValueError(f"a structural schema cannot say anyOf (in {source.get('title')})")
     if source.get("default") is not None:
