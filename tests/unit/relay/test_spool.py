@@ -1,0 +1,218 @@
+"""The spool: what a killed process leaves is read whole, whatever happened to the file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wsedge_relay.errors import SpoolUnavailableError
+from wsedge_relay.spool import COMPACT_BYTES, Spool, decode, encode_line
+from wsedge_relay.usage import UsageCount, UsageKey
+
+KEY = UsageKey("chat.example.com", "team-a", "shanghai", "telecom", "CN")
+
+
+def row(sent_bytes: int, *, bucket: int = 300, epoch: str = "aaaaaaaa") -> UsageCount:
+    """Return a row with every field set."""
+    return UsageCount(epoch, bucket, KEY, sent_bytes, 2, 3, 4, 5, 6, ((101, 5), (403, 1)))
+
+
+def opened(folder: Path, *, uid: str = "uid-1", epoch: str = "aaaaaaaa") -> Spool:
+    """Return a spool of a run of the relay."""
+    return Spool(folder, pod="team-a/chat", uid=uid, epoch=epoch)
+
+
+def killed(spool: Spool) -> None:
+    """Let go of a spool as the kernel does for a killed process: without a word."""
+    os.close(spool._lock)
+    if spool._stream is not None:
+        os.close(spool._stream)
+
+
+def left_behind(folder: Path, *states: UsageCount) -> Path:
+    """Return the journal of a run that was killed."""
+    spool = opened(folder)
+    for state in states:
+        spool.append([state])
+    killed(spool)
+    (file,) = folder.glob("*.journal")
+    return file
+
+
+def test_the_next_run_finds_what_a_killed_one_wrote(tmp_path: Path) -> None:
+    """Rows come back as they were, states merged, under the former run's name."""
+    left_behind(tmp_path, row(1), row(9), row(4, bucket=600))
+    spool = opened(tmp_path, uid="uid-2", epoch="bbbbbbbb")
+    (file,) = spool.backlog_files()
+    backlog = spool.read(file)
+    assert backlog is not None
+    assert (backlog.pod, backlog.uid, backlog.rows) == ("team-a/chat", "uid-1", (row(9), row(4, bucket=600)))
+    spool.settle(backlog, [])
+    assert spool.backlog_files() == []
+    spool.close([])
+
+
+def test_a_run_that_ends_in_order_leaves_only_what_is_not_reported(tmp_path: Path) -> None:
+    """close() keeps exactly the rows it is given."""
+    spool = opened(tmp_path)
+    spool.append([row(1), row(1, bucket=600)])
+    spool.close([row(1, bucket=600)])
+    again = opened(tmp_path, epoch="bbbbbbbb")
+    backlog = again.read(again.backlog_files()[0])
+    assert backlog is not None
+    assert backlog.rows == (row(1, bucket=600),)
+    again.close([])
+
+
+def test_nothing_left_is_no_file(tmp_path: Path) -> None:
+    """A relay whose usage was all taken leaves a lock file only."""
+    spool = opened(tmp_path)
+    spool.append([row(1)])
+    spool.close([])
+    assert [file.name for file in tmp_path.iterdir()] == ["lock"]
+
+
+def test_the_part_that_a_service_holds_off_is_kept(tmp_path: Path) -> None:
+    """settle() rewrites a backlog file to what is left of it, and its owner stays."""
+    left_behind(tmp_path, row(1), row(2, bucket=600))
+    spool = opened(tmp_path, uid="uid-2", epoch="bbbbbbbb")
+    (file,) = spool.backlog_files()
+    backlog = spool.read(file)
+    assert backlog is not None
+    spool.settle(backlog, [row(2, bucket=600)])
+    again = spool.read(file)
+    assert again is not None
+    assert (again.uid, again.rows) == ("uid-1", (row(2, bucket=600),))
+    spool.close([])
+
+
+def test_parked_rows_are_a_backlog(tmp_path: Path) -> None:
+    """Rows set aside to bound memory can be read back in the same run, oldest file first."""
+    spool = opened(tmp_path)
+    spool.park([row(1)])
+    spool.park([row(2, bucket=600)])
+    read = [spool.read(file) for file in spool.backlog_files()]
+    assert [backlog.rows[0].sent_bytes for backlog in read if backlog] == [1, 2]
+    spool.close([])
+
+
+def test_two_relays_cannot_share_a_folder(tmp_path: Path) -> None:
+    """The second one is told so; after the first has ended it may."""
+    first = opened(tmp_path)
+    with pytest.raises(SpoolUnavailableError, match="another relay process uses it"):
+        opened(tmp_path)
+    first.close([])
+    opened(tmp_path).close([])
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """The error tells the folder and the reason."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolUnavailableError, match=r"file/spool.*Not a directory"):
+        opened(tmp_path / "file" / "spool")
+
+
+def test_a_journal_shrinks_to_what_is_needed(tmp_path: Path) -> None:
+    """Superseded states are dropped once they fill a megabyte."""
+    spool = opened(tmp_path)
+    many = [row(number) for number in range(9000)]
+    spool.append(many)
+    assert spool.wants_compaction
+    spool.compact([row(9000)])
+    assert not spool.wants_compaction
+    (file,) = tmp_path.glob("*.journal")
+    assert file.stat().st_size < 1000 < COMPACT_BYTES
+    spool.append([row(9001)])
+    killed(spool)
+    assert decode(file.read_bytes())[2] == [row(9001)]
+
+
+@pytest.mark.parametrize("cut", range(1, 120, 7))
+def test_a_torn_tail_is_what_a_kill_leaves(tmp_path: Path, cut: int) -> None:
+    """A file that ends inside a line loses that line alone, and is not called damaged."""
+    file = left_behind(tmp_path, row(1), row(2, bucket=600))
+    file.write_bytes(file.read_bytes()[:-cut])
+    spool = opened(tmp_path, epoch="bbbbbbbb")
+    backlog = spool.read(file)
+    assert backlog is not None
+    assert backlog.rows == (row(1),)
+    assert list(tmp_path.glob("*.corrupt")) == []
+    spool.close([])
+
+
+def test_a_damaged_line_is_set_aside_and_the_rest_saved(tmp_path: Path) -> None:
+    """The damaged file is kept for a person; its sound rows are reported."""
+    file = left_behind(tmp_path, row(1), row(2, bucket=600), row(3, bucket=900))
+    content = bytearray(file.read_bytes())
+    content[content.index(b"[600,")] ^= 1
+    file.write_bytes(content)
+    spool = opened(tmp_path, epoch="bbbbbbbb")
+    for _ in range(2):  # the second time it is sound
+        backlog = spool.read(file)
+        assert backlog is not None
+        assert backlog.rows == (row(1), row(3, bucket=900))
+    (kept,) = tmp_path.glob("*.corrupt")
+    assert kept.read_bytes() == content
+    spool.close([])
+
+
+@pytest.mark.parametrize("content", [b"\x00" * 4096 + b"\n", b"\xff\xfe\n", b"00000000 {}\n" * 9])
+def test_a_file_of_nonsense_is_never_fatal(tmp_path: Path, content: bytes) -> None:
+    """Without a header nobody knows whose rows they are: the file is set aside."""
+    file = tmp_path / "1-aaaaaaaa.journal"
+    file.write_bytes(content)
+    spool = opened(tmp_path)
+    assert spool.read(file) is None
+    assert not file.exists()
+    assert (tmp_path / "1-aaaaaaaa.corrupt").read_bytes() == content
+    spool.close([])
+
+
+def test_an_empty_file_is_removed(tmp_path: Path) -> None:
+    """A run that was killed before its first line leaves nothing to look at."""
+    file = tmp_path / "1-aaaaaaaa.journal"
+    file.touch()
+    spool = opened(tmp_path)
+    assert spool.read(file) is None
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["lock"]
+    spool.close([])
+
+
+def test_a_failed_append_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
+    """On a full disk half a row is taken back, and writing goes on once there is room."""
+    spool = opened(tmp_path)
+    spool.append([row(1)])
+    (file,) = tmp_path.glob("*.journal")
+    before = file.read_bytes()
+    spool._stream, real = os.open("/dev/full", os.O_WRONLY), spool._stream
+    assert real is not None
+    with pytest.raises(OSError, match=r"No space left|Invalid argument"):
+        spool.append([row(2)])
+    os.close(spool._stream)
+    spool._stream = real
+    assert file.read_bytes() == before
+    spool.append([row(3)])
+    assert decode(file.read_bytes())[2] == [row(3)]
+    spool.close([])
+
+
+NOT_ROWS = [None, 1, "x", [], [[], [], []], [["e"] * 6, [0] * 6, []], [["e"] * 6, ["0"] * 7, []]]
+
+
+@pytest.mark.parametrize(
+    "document", [*NOT_ROWS, [["e"] * 6, [-1] * 7, []], [["e"] * 6, [0] * 7, [["101", 1]]]]
+)
+def test_a_sound_line_that_is_no_row_is_damage(document: object) -> None:
+    """A right checksum over something else is not believed."""
+    content = encode_line({"version": 1, "pod": "p", "uid": "u"}) + encode_line(document)
+    assert decode(content) == ("p", "u", [], "1 lines, the first is line 2")
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_can_be_decoded(content: bytes) -> None:
+    """Hostile content gives rows or damage, never an exception."""
+    decode(content)
+    decode(encode_line({"version": 1, "pod": "p", "uid": "u"}) + content + b"\n")

@@ -1,0 +1,303 @@
+"""Usage: five-minute buckets whose counts only rise, whatever the wall clock does."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wsedge_relay.usage import MAX_CODES, Usage, UsageCount, UsageKey, merged
+
+KEY = UsageKey("chat.example.com", "team-a")
+OTHER = UsageKey("chat.example.com", "team-a", region="shanghai")
+NOON = 1_700_000_100.0 - 1_700_000_100.0 % 300  # the start of a bucket
+
+
+def counting(now: float = NOON) -> Usage:
+    """Return a Usage whose epochs are named e0, e1, …"""
+    names = (f"e{number}" for number in itertools.count())
+    return Usage(now=now, new_epoch=lambda: next(names))
+
+
+def only(rows: list[UsageCount]) -> UsageCount:
+    """Return the one row there is."""
+    (row,) = rows
+    return row
+
+
+def test_counts_add_up_within_a_bucket() -> None:
+    """Counts of one key are cumulative, each kind and direction apart."""
+    usage = counting()
+    usage.opened(KEY)
+    usage.code(KEY, 101)
+    usage.add(KEY, sent_bytes=100, received_bytes=10, sent_messages=3, received_messages=1)
+    usage.add(KEY, sent_bytes=1)
+    row = only(usage.unacknowledged())
+    assert (row.sent_bytes, row.received_bytes, row.sent_messages, row.received_messages) == (101, 10, 3, 1)
+    assert (row.opened_connections, row.peak_connections, row.codes) == (1, 1, ((101, 1),))
+
+
+def test_each_key_has_its_row() -> None:
+    """Regions of one domain are counted apart."""
+    usage = counting()
+    usage.add(KEY, sent_bytes=1)
+    usage.add(OTHER, sent_bytes=2)
+    assert {row.key: row.sent_bytes for row in usage.unacknowledged()} == {KEY: 1, OTHER: 2}
+
+
+def test_a_falling_count_is_a_defect() -> None:
+    """A negative amount is refused, for the ledger's max() would hide it."""
+    with pytest.raises(ValueError, match="only rise"):
+        counting().add(KEY, sent_bytes=-1)
+
+
+def test_an_idle_sweep_changes_nothing() -> None:
+    """Adding nothing makes no row to report."""
+    usage = counting()
+    usage.add(KEY)
+    assert usage.unacknowledged() == []
+
+
+def test_a_new_bucket_starts_from_zero() -> None:
+    """What is added after a roll lies in the new bucket alone."""
+    usage = counting()
+    usage.add(KEY, sent_bytes=5)
+    assert usage.roll(NOON + 300)
+    usage.add(KEY, sent_bytes=7)
+    assert [(row.bucket - NOON, row.sent_bytes) for row in usage.unacknowledged()] == [(0, 5), (300, 7)]
+
+
+def test_no_roll_within_a_bucket() -> None:
+    """The same bucket goes on until its very end."""
+    usage = counting()
+    assert not usage.roll(NOON + 299.999)
+    assert usage.bucket_end == NOON + 300
+
+
+def test_a_peak_starts_with_the_connections_that_are_open() -> None:
+    """A connection that sends nothing for hours has its place in every bucket's peak."""
+    usage = counting()
+    usage.opened(KEY)
+    usage.opened(KEY)
+    usage.closed(KEY)
+    usage.roll(NOON + 300)
+    usage.roll(NOON + 600)
+    usage.opened(KEY)
+    peaks = [(row.peak_connections, row.opened_connections) for row in usage.unacknowledged()]
+    assert peaks == [(2, 2), (1, 0), (2, 1)]
+
+
+def test_a_peak_holds_after_closes() -> None:
+    """The peak of a bucket is the most that were open at once in it."""
+    usage = counting()
+    for _ in range(3):
+        usage.opened(KEY)
+    for _ in range(3):
+        usage.closed(KEY)
+    usage.opened(KEY)
+    assert only(usage.unacknowledged()).peak_connections == 3
+    assert usage.open_connections() == 1
+
+
+def test_totals_serve_the_metrics() -> None:
+    """Totals by domain go on over buckets and add up the regions."""
+    usage = counting()
+    usage.opened(KEY)
+    usage.code(KEY, 101)
+    usage.add(KEY, sent_bytes=5)
+    usage.roll(NOON + 300)
+    usage.add(OTHER, sent_bytes=7)
+    usage.closed(KEY)
+    totals = usage.totals["chat.example.com"]
+    assert (totals.sent_bytes, totals.opened_connections, totals.open_connections) == (12, 1, 0)
+    assert totals.codes == {101: 1}
+
+
+class TestCodes:
+    """HTTP codes are bounded, and their sum is right."""
+
+    def test_a_row_never_holds_more_codes_than_the_contract_allows(self) -> None:
+        """An origin that answers every code there is fills no more than 64 places."""
+        usage = counting()
+        for status in range(100, 600):
+            usage.code(KEY, status)
+        codes = dict(only(usage.unacknowledged()).codes)
+        assert len(codes) <= MAX_CODES
+        assert sum(codes.values()) == 500
+
+    @pytest.mark.parametrize("status", [0, 99, 600, 999])
+    def test_what_is_no_status_counts_as_500(self, status: int) -> None:
+        """A code outside of HTTP's range is a server's fault."""
+        usage = counting()
+        usage.code(KEY, status)
+        assert only(usage.unacknowledged()).codes == ((500, 1),)
+
+
+class TestClock:
+    """A wall clock that steps never reduces or loses counts."""
+
+    def test_a_small_step_back_stays_in_the_bucket(self) -> None:
+        """Within one bucket's length the counts go on where they are."""
+        usage = counting(NOON + 301)
+        usage.add(KEY, sent_bytes=5)
+        assert not usage.roll(NOON + 10)
+        usage.add(KEY, sent_bytes=5)
+        row = only(usage.unacknowledged())
+        assert (row.bucket, row.sent_bytes, row.epoch) == (NOON + 300, 10, "e0")
+
+    def test_a_large_step_back_begins_another_epoch(self) -> None:
+        """A bucket that was left is counted anew only under a new epoch, so the ledger adds both."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        usage.roll(NOON + 900)
+        assert usage.roll(NOON)
+        usage.add(KEY, sent_bytes=3)
+        rows = [(row.epoch, row.bucket, row.sent_bytes) for row in usage.unacknowledged()]
+        assert rows == [("e0", NOON, 5), ("e1", NOON, 3)]
+
+    def test_a_step_forward_skips_buckets(self) -> None:
+        """A suspended machine has no rows for the time it slept."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        usage.roll(NOON + 86_400)
+        usage.add(KEY, sent_bytes=6)
+        assert [row.bucket - NOON for row in usage.unacknowledged()] == [0, 86_400]
+
+
+class TestAcknowledgement:
+    """Only what the ledger has in its present state is not sent again."""
+
+    def test_an_acknowledged_row_is_not_sent_again(self) -> None:
+        """Nothing changed, nothing to send."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        usage.acknowledge(usage.unacknowledged())
+        assert usage.unacknowledged() == []
+
+    def test_a_change_while_a_report_is_on_its_way_is_sent_next(self) -> None:
+        """An acknowledgement speaks for the state that was sent, not for the present one."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        sent = usage.unacknowledged()
+        usage.add(KEY, sent_bytes=1)
+        usage.acknowledge(sent)
+        assert only(usage.unacknowledged()).sent_bytes == 6
+
+    def test_an_ended_bucket_is_kept_until_acknowledged(self) -> None:
+        """Memory is freed by the ledger's word alone."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        usage.roll(NOON + 300)
+        assert usage.closed_rows() == 1
+        usage.acknowledge(usage.unacknowledged())
+        assert usage.closed_rows() == 0
+
+    def test_a_late_acknowledgement_of_a_forgotten_row_is_harmless(self) -> None:
+        """A row that was set aside meanwhile is nobody's any more."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        usage.roll(NOON + 300)
+        rows = usage.unacknowledged()
+        usage.forget(rows)
+        usage.acknowledge(rows)
+        assert usage.unacknowledged() == []
+
+    def test_the_bucket_in_force_is_never_forgotten(self) -> None:
+        """Its counts still rise, so they cannot be given away."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        usage.forget(usage.unacknowledged())
+        assert only(usage.unacknowledged()).sent_bytes == 5
+
+
+class TestJournal:
+    """The journal gets each state once, unless the ledger has it already."""
+
+    def test_a_written_state_is_not_written_again(self) -> None:
+        """Only a change is news."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        rows = usage.unjournalled()
+        usage.journalled(rows)
+        assert usage.unjournalled() == []
+        usage.add(KEY, sent_bytes=1)
+        assert only(usage.unjournalled()).sent_bytes == 6
+
+    def test_a_failed_write_is_tried_again(self) -> None:
+        """Rows are unwritten until they are said to be written."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        assert usage.unjournalled() == usage.unjournalled() != []
+
+    def test_what_the_ledger_has_needs_no_journal(self) -> None:
+        """An acknowledged state is safe elsewhere."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        usage.acknowledge(usage.unacknowledged())
+        assert usage.unjournalled() == []
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.sampled_from([KEY, OTHER]), st.integers(1, 1000)),
+        st.tuples(st.just("open"), st.sampled_from([KEY, OTHER]), st.just(0)),
+        st.tuples(st.just("code"), st.sampled_from([KEY, OTHER]), st.integers(100, 599)),
+        st.tuples(st.just("clock"), st.just(KEY), st.integers(-2000, 2000)),
+        st.tuples(st.just("send"), st.just(KEY), st.sampled_from(["taken", "lost", "answer lost", "late"])),
+        st.tuples(st.just("crash"), st.just(KEY), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(STEPS)
+def test_any_history_merges_to_exactly_what_was_counted(steps: list[tuple[str, UsageKey, object]]) -> None:
+    """Adds, rolls, clock steps, lost and repeated and late reports, crashes: max() by identity gives the sums."""
+    ledger: dict[object, UsageCount] = {}
+    journal: dict[object, UsageCount] = {}
+    late: list[UsageCount] = []
+    names = (f"e{number}" for number in itertools.count())
+    now = NOON
+    usage = Usage(now=now, new_epoch=lambda: next(names))
+    added, opened, codes = 0, 0, 0
+
+    def keep(store: dict[object, UsageCount], rows: list[UsageCount]) -> None:
+        for row in rows:
+            store[row.identity] = merged(store[row.identity], row) if row.identity in store else row
+
+    for step, key, argument in steps:
+        match step, argument:
+            case "add", int(amount):
+                usage.add(key, sent_bytes=amount)
+                added += amount
+            case "open", _:
+                usage.opened(key)
+                usage.closed(key)
+                opened += 1
+            case "code", int(status):
+                usage.code(key, status)
+                codes += 1
+            case "clock", int(seconds):
+                now += seconds
+                usage.roll(now)
+            case "send", fate:
+                rows = usage.unacknowledged()
+                if fate in ("taken", "answer lost"):
+                    keep(ledger, rows)
+                if fate == "late":
+                    late += rows
+                if fate == "taken":
+                    usage.acknowledge(rows)
+            case _:
+                usage = Usage(now=now, new_epoch=lambda: next(names))
+        written = usage.unjournalled()  # each step ends in a sweep, so a crash loses nothing here
+        keep(journal, written)
+        usage.journalled(written)
+    keep(ledger, late)
+    keep(ledger, usage.unacknowledged())
+    keep(ledger, list(journal.values()))  # the backlog of every run, sent in the end
+    assert sum(row.sent_bytes for row in ledger.values()) == added
+    assert sum(row.opened_connections for row in ledger.values()) == opened
+    assert sum(times for row in ledger.values() for _, times in row.codes) == codes
