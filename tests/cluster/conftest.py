@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.quickstart import SYSTEM, install_chart
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,14 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("create", "namespace", name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster) -> Cluster:
+    """The cluster with our chart as release wsedge, in a namespace that enforces `restricted`."""
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    name = {"name": SYSTEM, "labels": restricted}
+    document = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": name})
+    cluster.kubectl("apply", "--filename", "-", input=document)
+    install_chart(cluster, "--wait", "--timeout=90s")
+    return cluster

@@ -1,0 +1,308 @@
+"""The Helm chart: what it renders, what it refuses, and what it leaves when it goes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from wsedge_devcluster.build import ensure_binaries
+from wsedge_devcluster.cluster import Cluster, quiet
+from wsedge_devcluster.errors import CommandFailed
+from wsedge_devcluster.quickstart import CRDS, SYSTEM, install_chart
+from wsedge_operator.kube.kinds import OWN_VERBS, VERBS
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = str(ROOT / "charts" / "wsedge")
+Object = dict[str, Any]
+Helm = Callable[..., str]
+Rights = dict[tuple[str, str], set[str]]
+
+
+@pytest.fixture(scope="module")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Helm without a cluster: templates are rendered and values checked on this machine alone."""
+    program = ensure_binaries(quiet)["helm"]
+    home = tmp_path_factory.mktemp("helm")
+    folders = {f"HELM_{name}_HOME": str(home / name) for name in ("CACHE", "CONFIG", "DATA")}
+
+    def run(*arguments: str) -> str:
+        result = subprocess.run(
+            [program, *arguments], capture_output=True, text=True, env=os.environ | folders, timeout=60
+        )
+        if result.returncode:
+            raise CommandFailed(f"helm {arguments[0]}", result.returncode, result.stdout, result.stderr)
+        return result.stdout
+
+    return run
+
+
+def render(helm: Helm, *values: str) -> list[Object]:
+    settings = [part for value in values for part in ("--set", value)]
+    text = helm("template", "wsedge", CHART, "--namespace", SYSTEM, *settings)
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def of_kind(objects: Iterable[Object], *kinds: str) -> list[Object]:
+    return [each for each in objects if each["kind"] in kinds]
+
+
+def pod_of(objects: Iterable[Object], kind: str) -> Object:
+    (found,) = of_kind(objects, kind)
+    pod: Object = found["spec"]["template"]["spec"]
+    return pod
+
+
+def environment(pod: Object) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in pod["containers"][0]["env"]}
+
+
+def rights(role: Object) -> Rights:
+    answer: Rights = {}
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                answer.setdefault((group, resource), set()).update(rule["verbs"])
+    return answer
+
+
+def as_rights(declared: Mapping[tuple[str, str], Iterable[str]]) -> Rights:
+    return {key: set(verbs) for key, verbs in declared.items()}
+
+
+def walk(value: Any) -> Iterator[Any]:
+    yield value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from walk(each)
+
+
+def test_a_strict_lint_has_nothing_to_say(helm: Helm) -> None:
+    """`helm lint --strict` passes."""
+    assert "0 chart(s) failed" in helm("lint", "--strict", CHART)
+
+
+def test_no_role_has_a_wildcard(helm: Helm) -> None:
+    """Every rule lists its groups, resources and verbs."""
+    roles = of_kind(render(helm), "ClusterRole", "Role")
+    assert roles
+    assert "*" not in walk(roles)
+
+
+def test_the_operator_is_granted_exactly_what_it_declares(helm: Helm) -> None:
+    """The rights in the chart are those that the operator's code names, in the cluster and at home."""
+    roles = {each["metadata"]["name"]: rights(each) for each in of_kind(render(helm), "ClusterRole", "Role")}
+    assert roles["wsedge-operator"] == as_rights(VERBS)
+    assert roles["wsedge-operator-own"] == as_rights(OWN_VERBS)
+
+
+def test_with_a_list_of_namespaces_there_is_no_right_in_the_cluster(helm: Helm) -> None:
+    """A list in watchNamespaces gives the operator a Role in each of them, and nothing of the cluster's own is made."""
+    objects = render(
+        helm,
+        "watchNamespaces={team-a,team-b}",
+        "crds.install=false",
+        "rbac.userRoles=false",
+        "rbac.issuerDiscovery=false",
+    )
+    assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
+    served = {
+        each["metadata"]["namespace"]: rights(each)
+        for each in of_kind(objects, "Role")
+        if each["metadata"]["name"] == "wsedge-operator"
+    }
+    assert served == {"team-a": as_rights(VERBS), "team-b": as_rights(VERBS)}
+    assert environment(pod_of(objects, "Deployment"))["WSEDGE_OPERATOR_NAMESPACES"] == "team-a,team-b"
+
+
+IMAGES = {
+    "the chart's version by default": ([], "ghcr.io/wsedge/wsedge:0.1.0", "ghcr.io/wsedge/wsedge:0.1.0"),
+    "a tag of one's own": (
+        ["image.repository=reg.example.com:5000/edge", "image.tag=x"],
+        "reg.example.com:5000/edge:x",
+        "reg.example.com:5000/edge:x",
+    ),
+    "a digest wins over the tag": (
+        ["image.tag=x", f"image.digest=sha256:{'a' * 64}"],
+        f"ghcr.io/wsedge/wsedge@sha256:{'a' * 64}",
+        f"ghcr.io/wsedge/wsedge@sha256:{'a' * 64}",
+    ),
+    "relays with another tag": (
+        ["relay.image.tag=compiled"],
+        "ghcr.io/wsedge/wsedge:0.1.0",
+        "ghcr.io/wsedge/wsedge:compiled",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "programs", "relays"), IMAGES.values(), ids=IMAGES.keys())
+def test_images_are_named_by_tag_or_digest(helm: Helm, values: list[str], programs: str, relays: str) -> None:
+    """Operator and statistics run the one image; relays the same, or their own."""
+    objects = render(helm, *values)
+    pods = [pod_of(objects, "Deployment"), pod_of(objects, "StatefulSet")]
+    assert {pod["containers"][0]["image"] for pod in pods} == {programs}
+    assert environment(pods[0])["WSEDGE_OPERATOR_RELAY_IMAGE"] == relays
+
+
+def test_a_standby_operator_brings_a_disruption_budget(helm: Helm) -> None:
+    """With one replica a budget would block a node's drain; with two it keeps one of them."""
+    assert not of_kind(render(helm), "PodDisruptionBudget")
+    (budget,) = of_kind(render(helm, "operator.replicas=2"), "PodDisruptionBudget")
+    assert budget["spec"]["maxUnavailable"] == 1
+
+
+def test_a_network_policy_admits_relays_operator_and_named_readers(helm: Helm) -> None:
+    """Nothing else reaches the statistics when networkPolicy is on; none is made otherwise."""
+    assert not of_kind(render(helm), "NetworkPolicy")
+    reader = "networkPolicy.statisticsFrom[0].podSelector.matchLabels.app"
+    policies = of_kind(render(helm, "networkPolicy.enabled=true", f"{reader}=grafana"), "NetworkPolicy")
+    by_name = {each["metadata"]["name"]: each["spec"]["ingress"] for each in policies}
+    peers = by_name["wsedge-statistics"][0]["from"]
+    labels = [peer["podSelector"]["matchLabels"] for peer in peers]
+    assert [each.get("app.kubernetes.io/name", each.get("app")) for each in labels] == [
+        "wsedge-operator",
+        "wsedge-relay",
+        "grafana",
+    ]
+
+
+def test_placement_pull_secrets_and_labels_reach_the_pods(helm: Helm) -> None:
+    """nodeSelector, tolerations, imagePullSecrets, common and pod labels land where they belong."""
+    objects = render(
+        helm,
+        "imagePullSecrets[0].name=registry",
+        "commonLabels.team=edge",
+        "statistics.nodeSelector.disk=ssd",
+        "operator.tolerations[0].operator=Exists",
+        "operator.podLabels.mesh=off",
+    )
+    operator, statistics = pod_of(objects, "Deployment"), pod_of(objects, "StatefulSet")
+    assert operator["imagePullSecrets"] == statistics["imagePullSecrets"] == [{"name": "registry"}]
+    assert statistics["nodeSelector"] == {"disk": "ssd"}
+    assert operator["tolerations"] == [{"operator": "Exists"}]
+    assert all(each["metadata"]["labels"]["team"] == "edge" for each in objects)
+    (deployment,) = of_kind(objects, "Deployment")
+    assert deployment["spec"]["template"]["metadata"]["labels"]["mesh"] == "off"
+
+
+def test_the_ledger_can_lie_on_a_claim_that_exists(helm: Helm) -> None:
+    """ExistingClaim replaces the StatefulSet's own claim."""
+    (statistics,) = of_kind(render(helm, "statistics.persistence.existingClaim=mine"), "StatefulSet")
+    assert "volumeClaimTemplates" not in statistics["spec"]
+    volumes = statistics["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "ledger", "persistentVolumeClaim": {"claimName": "mine"}} in volumes
+
+
+def test_two_releases_share_no_object(helm: Helm) -> None:
+    """A release of another name makes other objects throughout, but for the CRDs: one set per cluster."""
+
+    def names(release: str) -> set[tuple[str, str]]:
+        text = helm("template", release, CHART, "--set", "crds.install=false")
+        return {(each["kind"], each["metadata"]["name"]) for each in yaml.safe_load_all(text) if each}
+
+    assert not names("wsedge") & names("second")
+
+
+BAD_VALUES = {
+    "a number as text": ("operator.replicas=two", "at '/operator/replicas': got string, want integer"),
+    "a value that nobody reads": ("operator.replica=2", "at '/operator': additional properties 'replica'"),
+    "a privileged port": ("operator.port=80", "at '/operator/port': minimum: got 80, want 1,024"),
+    "a digest that is none": ("image.digest=latest", "at '/image/digest': 'latest' does not match"),
+    "keys in the clear": ("statistics.auth.jwksUrl=http://x/", "at '/statistics/auth/jwksUrl'"),
+    "a size without a unit": ("statistics.persistence.size=ten", "at '/statistics/persistence/size'"),
+    "an administrator who is no ServiceAccount": (
+        "statistics.adminSubjects={root}",
+        "at '/statistics/adminSubjects/0'",
+    ),
+    "a namespace that cannot be": ("watchNamespaces={Team_A}", "at '/watchNamespaces/0': 'Team_A'"),
+}
+
+
+@pytest.mark.parametrize(("value", "message"), BAD_VALUES.values(), ids=BAD_VALUES.keys())
+def test_a_bad_value_is_refused_with_its_path(helm: Helm, value: str, message: str) -> None:
+    """The schema names the value and the rule before anything is rendered or installed."""
+    with pytest.raises(CommandFailed) as refused:
+        render(helm, value)
+    assert message in str(refused.value)
+
+
+def test_operator_and_statistics_run_under_the_restricted_standard(installed: Cluster) -> None:
+    """The namespace enforces `restricted`, refuses a plain pod, and runs both programs until ready."""
+    plain = (
+        "{apiVersion: v1, kind: Pod, metadata: {name: plain},"
+        " spec: {containers: [{name: plain, image: 'ghcr.io/wsedge/wsedge:0.1.0'}]}}"
+    )
+    with pytest.raises(CommandFailed, match='violates PodSecurity "restricted'):
+        installed.kubectl("create", "--namespace", SYSTEM, "--filename", "-", input=plain)
+    ready = "jsonpath={.items[*].status.readyReplicas}"
+    assert installed.kubectl("get", "deploy,sts", "--namespace", SYSTEM, "--output", ready) == "1 1"
+
+
+def test_notes_say_what_to_type_next(installed: Cluster) -> None:
+    """The notes name the release's own objects."""
+    notes = installed.helm("get", "notes", "wsedge", "--namespace", SYSTEM)
+    assert "rollout status deployment/wsedge-operator" in notes
+    assert "create token default --namespace NS --audience wsedge-statistics" in notes
+
+
+CAN = {
+    "an editor writes plans": ("edit", "create", "billingplans", "yes"),
+    "an editor deletes domains": ("edit", "delete", "websocketdomains", "yes"),
+    "an editor scales a domain": ("edit", "patch", "websocketdomains/scale", "yes"),
+    "an editor does not write a status": ("edit", "patch", "websocketdomains/status", "no"),
+    "an administrator writes plans": ("admin", "update", "billingplans", "yes"),
+    "a viewer reads domains": ("view", "list", "websocketdomains", "yes"),
+    "a viewer writes nothing": ("view", "create", "billingplans", "no"),
+}
+
+
+@pytest.mark.parametrize(("role", "verb", "resource", "answer"), CAN.values(), ids=CAN.keys())
+def test_the_built_in_roles_cover_our_kinds(
+    installed: Cluster, namespace: str, role: str, verb: str, resource: str, answer: str
+) -> None:
+    """view, edit and admin of a namespace mean plans and domains as well."""
+    installed.kubectl(
+        "create", "rolebinding", "ours", f"--clusterrole={role}", "--user=somebody", "--namespace", namespace
+    )
+    kind, _, subresource = resource.partition("/")
+    question = [verb, f"{kind}.wsedge.io", "--as=somebody", "--namespace", namespace]
+    try:
+        said = installed.kubectl("auth", "can-i", *question, f"--subresource={subresource}")
+    except CommandFailed as no:  # kubectl answers no by its exit status as well
+        said = no.stdout
+    assert said.strip() == answer
+
+
+def test_uninstalling_keeps_the_crds_and_the_objects_in_them(installed: Cluster, namespace: str) -> None:
+    """After an uninstall plans are still there, and the next install takes the CRDs over again."""
+    plan = (
+        "{apiVersion: wsedge.io/v1alpha1, kind: BillingPlan, metadata: {name: kept},"
+        " spec: {billingCycle: Daily, meteringMethod: Traffic}}"
+    )
+    installed.kubectl("apply", "--namespace", namespace, "--filename", "-", input=plan)
+    installed.helm("uninstall", "wsedge", "--namespace", SYSTEM, "--wait")
+    try:
+        assert len(installed.kubectl("get", *CRDS, "--output", "name").split()) == len(CRDS)
+        assert "kept" in installed.kubectl("get", "billingplan", "--namespace", namespace)
+    finally:
+        install_chart(installed, "--wait", "--timeout=90s")
+    condition = "--for=condition=Effective"
+    installed.kubectl("wait", condition, "billingplan/kept", "--namespace", namespace, "--timeout=60s")
+
+
+def test_an_upgrade_changes_what_was_asked_for_and_keeps_the_crds(installed: Cluster) -> None:
+    """An upgrade with another log level rolls the operator, and the CRDs are the same objects as before."""
+    identity = ("get", *CRDS, "--output", "jsonpath={.items[*].metadata.uid}")
+    before = installed.kubectl(*identity)
+    release = ("upgrade", "wsedge", CHART, "--namespace", SYSTEM, "--wait", "--timeout=90s")
+    installed.helm(*release, "--set", "operator.logLevel=debug")
+    (deployment,) = yaml.safe_load(
+        installed.kubectl("get", "deployment", "--namespace", SYSTEM, "--output", "yaml")
+    )["items"]
+    assert environment(deployment["spec"]["template"]["spec"])["WSEDGE_OPERATOR_LOG_LEVEL"] == "debug"
+    assert installed.kubectl(*identity) == before
+    installed.helm("rollback", "wsedge", "--namespace", SYSTEM, "--wait", "--timeout=90s")
