@@ -3,13 +3,13 @@
 RelayError
 ├── SettingsError        the command line or environment is wrong
 ├── ConfigRefusedError   a configuration that may not come into force
-├── SpoolUnavailableError the spool folder cannot be used
+├── SpoolUnavailableError  the spool folder cannot be used
 ├── PostFailedError      a report got no HTTP answer
-├── Refused              an HTTP answer to the client instead of a tunnel
-│   └── OriginsFailed    no origin could be used
-├── OriginFailed         one attempt at one origin
-│   └── BadAnswer        the origin's answer is no proper one
-└── PeerGone             a client went away before it was answered
+├── HandshakeRefusedError  an HTTP answer to the client instead of a tunnel
+│   └── OriginsFailedError  no origin could be used
+├── OriginError          one attempt at one origin
+│   └── BadAnswerError   the origin's answer is no proper one
+└── PeerGoneError        a client went away before it was answered
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class PostFailedError(RelayError):
         return f"{self.url}: {self.reason}"
 
 
-class Refused(RelayError):
+class HandshakeRefusedError(RelayError):
     """The client is answered with an HTTP status instead of a tunnel.
 
     `reason` is one word for metrics (bounded), `text` is what the client reads, `headers` go with it.
@@ -101,29 +101,37 @@ class Refused(RelayError):
         return f"{self.status} ({self.reason}): {self.text}"
 
 
-class OriginFailed(RelayError):
-    """One origin could not be used. `reason` is one of refused, unresolvable, timeout, tls, closed, answer."""
+class OriginError(RelayError):
+    """One origin could not be used.
 
-    def __init__(self, reason: str, detail: str) -> None:
+    `reason` is one of refused, unresolvable, timeout, tls, closed, answer. `answered` says that the origin
+    had the request and may have acted on it, so that no other may be asked.
+    """
+
+    def __init__(self, reason: str, detail: str, *, answered: bool = False) -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+        self.answered = answered
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"
 
 
-class BadAnswer(OriginFailed):
+class BadAnswerError(OriginError):
     """The origin's answer is no proper HTTP/1.1, or no proper answer to an upgrade."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__("answer", detail)
+        super().__init__("answer", detail, answered=True)
 
 
-class OriginsFailed(Refused):
-    """Every origin failed: 504 when all ran out of time, else 502. `failures` is for the log, not the client."""
+class OriginsFailedError(HandshakeRefusedError):
+    """No origin could be used: 504 when all ran out of time, else 502.
 
-    def __init__(self, failures: Sequence[tuple[str, OriginFailed]]) -> None:
+    `failures` are by the origin's host, for the log and not for the client.
+    """
+
+    def __init__(self, failures: Sequence[tuple[str, OriginError]]) -> None:
         reasons = sorted({failure.reason for _, failure in failures})
         late = reasons == ["timeout"]
         said = ", ".join(_SAID[reason] for reason in reasons) or "no origin takes connections"
@@ -131,7 +139,7 @@ class OriginsFailed(Refused):
         self.failures = tuple(failures)
 
 
-class PeerGone(RelayError):
+class PeerGoneError(RelayError):
     """The client closed its connection, or broke it, before it could be answered."""
 
 

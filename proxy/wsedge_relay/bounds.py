@@ -1,0 +1,23 @@
+"""Limits on what strangers can make a relay hold or wait for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Times in seconds, sizes in bytes.
+
+    `close_seconds` is how long a peer may take to answer a Close, `linger_seconds` how long it may take to
+    end its stream afterwards, `stall_seconds` how long it may take nothing of what is held for it.
+    """
+
+    head_seconds: float = 10.0
+    answer_seconds: float = 30.0
+    close_seconds: float = 5.0
+    linger_seconds: float = 2.0
+    stall_seconds: float = 30.0
+    failed_origin_seconds: float = 10.0
+    retry_after_seconds: int = 5
+    answer_body_bytes: int = 65536

@@ -1,0 +1,30 @@
+"""Drain: open tunnels are closed one by one over a time, or all their clients would come back at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def due(count: int, *, elapsed: float, seconds: float) -> int:
+    """Return how many of `count` are to be closed by now; the first at once, the last before the end."""
+    if seconds <= 0:
+        return count
+    return min(count, int(elapsed / seconds * count) + 1)
+
+
+async def spread(items: Sequence[T], seconds: float, close: Callable[[T], object]) -> None:
+    """Close every item, evenly over `seconds`."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    done = 0
+    while done < len(items):
+        until = due(len(items), elapsed=loop.time() - start, seconds=seconds)
+        for item in items[done:until]:
+            close(item)
+        done = until
+        if done < len(items):
+            await asyncio.sleep(start + done * seconds / len(items) - loop.time())

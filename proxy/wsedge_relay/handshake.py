@@ -1,0 +1,311 @@
+"""The opening handshake (RFC 6455 section 4) between two others: what may pass, and what is said anew.
+
+Pure: heads in, heads or a refusal out. The client's key and offers pass to the origin; headers that belong to
+one hop are made anew on the next.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
+from wsedge_relay.http1 import (
+    BadHeadError,
+    Header,
+    Headers,
+    RequestHead,
+    ResponseHead,
+    build_head,
+    is_token,
+    status_line,
+)
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_DEFLATE: Final = b"permessage-deflate"
+_BITS: Final = re.compile(rb"8|9|1[0-5]")
+_HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~\-]+)(?::([0-9]{1,5}))?")
+
+# A repeated one of these is how requests are smuggled: two parsers would choose differently.
+_ONCE: Final = (
+    b"host",
+    b"connection",
+    b"upgrade",
+    b"sec-websocket-key",
+    b"sec-websocket-version",
+    b"content-length",
+    b"transfer-encoding",
+)
+# Of one hop (RFC 9110 section 7.6.1).
+_HOP: Final = frozenset(
+    (
+        b"connection",
+        b"upgrade",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"content-length",
+        b"expect",
+        b"http2-settings",
+    )
+)
+# Said anew towards the origin: nobody is trusted to say where a client comes from.
+_FORWARDED: Final = frozenset((b"forwarded", b"x-real-ip"))
+_HANDSHAKE: Final = frozenset(
+    (b"host", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions")
+)
+# "Connection: cookie" must not make a proxy drop what the handshake lives on.
+_KEPT: Final = frozenset((b"host", b"origin", b"cookie", b"authorization"))
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A request for a tunnel that keeps every rule."""
+
+    request: RequestHead
+    host: bytes
+    key: bytes
+    protocols: tuple[bytes, ...]
+    offers: tuple[bytes, ...]  # of permessage-deflate, as the client wrote them
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The origin's checked 101; `deflate` says whether permessage-deflate was agreed on."""
+
+    answer: ResponseHead
+    deflate: bool
+
+
+def host_of(request: RequestHead) -> str:
+    """Return the host name asked for, in lower case, without port and final dot; raises a 400."""
+    for name in _ONCE:
+        _once(request.headers, name)
+    value = request.headers.one(b"host")
+    match = _HOST.fullmatch(value) if value else None
+    if match is None or (match[2] and int(match[2]) > 65535):
+        raise HandshakeRefusedError(400, "head", "Host is missing or malformed.")
+    return match[1].decode().lower().removesuffix(".")
+
+
+def check_upgrade(request: RequestHead) -> Upgrade:
+    """Check a request that passed `host_of` against RFC 6455 section 4.2.1; raises HandshakeRefusedError."""
+    headers = request.headers
+    if request.method != b"GET":
+        raise HandshakeRefusedError(
+            405, "method", "Only GET opens a WebSocket.", headers=[(b"Allow", b"GET")]
+        )
+    if headers.one(b"transfer-encoding") is not None or headers.one(b"content-length") not in (None, b"0"):
+        raise HandshakeRefusedError(400, "body", "A WebSocket handshake has no body.")
+    if (headers.one(b"upgrade") or b"").lower() != b"websocket" or b"upgrade" not in _lower(
+        headers.members(b"connection")
+    ):
+        raise HandshakeRefusedError(
+            426,
+            "upgrade",
+            "Only WebSocket connections are served here.",
+            headers=[(b"Upgrade", b"websocket")],
+        )
+    if headers.one(b"sec-websocket-version") != b"13":
+        raise HandshakeRefusedError(
+            426,
+            "version",
+            "Sec-WebSocket-Version must be 13.",
+            headers=[(b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")],
+        )
+    key = headers.one(b"sec-websocket-key") or b""
+    if not _is_key(key):
+        raise HandshakeRefusedError(400, "key", "Sec-WebSocket-Key must be 16 bytes in base64.")
+    protocols = headers.members(b"sec-websocket-protocol")
+    if len(set(protocols)) != len(protocols) or not all(map(is_token, protocols)):
+        raise HandshakeRefusedError(400, "protocol", "Sec-WebSocket-Protocol must list different tokens.")
+    try:
+        offers = headers.members(b"sec-websocket-extensions")
+        # A frame's meaning hangs on the extensions, so only one that the frame walk knows is offered on.
+        kept = tuple(offer for offer in offers if _extension(offer)[0] == _DEFLATE)
+    except ValueError as error:
+        raise HandshakeRefusedError(400, "extension", "Sec-WebSocket-Extensions is malformed.") from error
+    host = headers.one(b"host") or b""
+    return Upgrade(request, host, key, tuple(protocols), kept)
+
+
+def origin_request(upgrade: Upgrade, *, host: str, client: str, secure: bool) -> bytes:
+    """Return the request that asks the origin for the same upgrade.
+
+    `host` is what the origin is called, `client` the client's address, `secure` whether it came by TLS.
+    """
+    dropped = _dropped(upgrade.request.headers) | _FORWARDED | _HANDSHAKE
+    proto = b"https" if secure else b"http"
+    headers: list[Header] = [
+        (b"Host", host.encode()),
+        (b"Connection", b"Upgrade"),
+        (b"Upgrade", b"websocket"),
+        (b"Sec-WebSocket-Version", b"13"),
+        (b"Sec-WebSocket-Key", upgrade.key),
+    ]
+    if upgrade.offers:
+        headers.append((b"Sec-WebSocket-Extensions", b", ".join(upgrade.offers)))
+    headers += [
+        line
+        for line in upgrade.request.headers.lines
+        if line[0].lower() not in dropped and not line[0].lower().startswith(b"x-forwarded-")
+    ]
+    headers += [
+        (b"X-Forwarded-For", client.encode()),
+        (b"X-Forwarded-Proto", proto),
+        (b"X-Forwarded-Host", upgrade.host),
+        (
+            b"Forwarded",
+            b'for=%s;host="%s";proto=%s' % (_forwarded_for(client), upgrade.host, proto),
+        ),
+    ]
+    return build_head(b"GET " + upgrade.request.target + b" HTTP/1.1", headers)
+
+
+def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
+    """Check the origin's 101 against what was asked (RFC 6455 section 4.1); raises BadAnswerError."""
+    headers = answer.headers
+    try:
+        if answer.minor != 1:
+            raise BadAnswerError("101 is not of HTTP/1.1")
+        if (headers.one(b"upgrade") or b"").lower() != b"websocket":
+            raise BadAnswerError("101 without Upgrade: websocket")
+        if b"upgrade" not in _lower(headers.members(b"connection")):
+            raise BadAnswerError("101 without Connection: Upgrade")
+        if headers.one(b"sec-websocket-accept") != accept_of(upgrade.key):
+            raise BadAnswerError("101 with a wrong Sec-WebSocket-Accept")
+        if headers.all(b"transfer-encoding") or headers.one(b"content-length") not in (None, b"0"):
+            raise BadAnswerError("101 with a body")
+        protocol = headers.one(b"sec-websocket-protocol")
+        if protocol is not None and protocol not in upgrade.protocols:
+            raise BadAnswerError("101 with a subprotocol that was not offered")
+    except BadHeadError as error:
+        raise BadAnswerError(f"101: {error.text}") from error
+    return Accepted(answer, _deflate_agreed(upgrade, headers.members(b"sec-websocket-extensions")))
+
+
+def client_answer(accepted: Accepted) -> bytes:
+    """Return the 101 for the client: the origin's, with the headers of the hop made anew."""
+    headers = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
+    return build_head(status_line(101), headers + passed_headers(accepted.answer.headers))
+
+
+def passed_headers(headers: Headers) -> list[Header]:
+    """Return the lines of an origin's answer that go on to the client."""
+    dropped = _dropped(headers)
+    return [line for line in headers.lines if line[0].lower() not in dropped]
+
+
+def refusal(refused: HandshakeRefusedError, *, head_only: bool = False) -> bytes:
+    """Return the whole answer to a client that gets no tunnel; its connection ends after it."""
+    body = f"{refused.text}\n".encode()
+    options = b"close, upgrade" if any(name == b"Upgrade" for name, _ in refused.headers) else b"close"
+    headers = [
+        (b"Content-Type", b"text/plain; charset=utf-8"),
+        (b"Content-Length", b"%d" % len(body)),
+        (b"Connection", options),
+        *refused.headers,
+    ]
+    return build_head(status_line(refused.status), headers) + (b"" if head_only else body)
+
+
+def accept_of(key: bytes) -> bytes:
+    """Return the Sec-WebSocket-Accept that proves a key was read (RFC 6455 section 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+
+
+def _once(headers: Headers, name: bytes) -> None:
+    try:
+        headers.one(name)
+    except BadHeadError as error:
+        raise HandshakeRefusedError(400, "head", f"{error.text}.") from error
+
+
+def _lower(values: Iterable[bytes]) -> list[bytes]:
+    return [value.lower() for value in values]
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(key) == 24 and len(base64.b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def _dropped(headers: Headers) -> frozenset[bytes]:
+    named = {
+        name
+        for name in _lower(headers.members(b"connection"))
+        if name not in _KEPT and not name.startswith(b"sec-websocket-")
+    }
+    return _HOP | named
+
+
+def _forwarded_for(client: str) -> bytes:
+    return b'"[%s]"' % client.encode() if ipaddress.ip_address(client).version == 6 else client.encode()
+
+
+def _extension(offer: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """Split `name; key=value; flag`; raises ValueError on what RFC 6455 section 9.1 does not allow."""
+    name, *rest = (part.strip(b" \t") for part in offer.split(b";"))
+    parameters: dict[bytes, bytes] = {}
+    for part in rest:
+        key, equals, value = (piece.strip(b" \t") for piece in part.partition(b"="))
+        if len(value) > 1 and value[:1] == value[-1:] == b'"':
+            value = value[1:-1]
+        if not is_token(key) or key in parameters or (equals and not is_token(value)):
+            raise ValueError("malformed extension parameter")
+        parameters[key] = value
+    if not is_token(name):
+        raise ValueError("malformed extension")
+    return name.lower(), parameters
+
+
+def _deflate_agreed(upgrade: Upgrade, answered: Sequence[bytes]) -> bool:
+    """Check the extensions of a 101: at most one permessage-deflate that answers an offer (RFC 7692)."""
+    if not answered:
+        return False
+    if len(answered) > 1 or not upgrade.offers:
+        raise BadAnswerError("101 with an extension that was not offered")
+    try:
+        name, parameters = _extension(answered[0])
+    except ValueError as error:
+        raise BadAnswerError("101 with malformed Sec-WebSocket-Extensions") from error
+    if name != _DEFLATE:
+        raise BadAnswerError("101 with an extension that was not offered")
+    offers = [_extension(offer)[1] for offer in upgrade.offers]
+    if not any(_answers(parameters, offer) for offer in offers):
+        raise BadAnswerError("101 with permessage-deflate parameters that were not offered")
+    return True
+
+
+def _offered_bits(value: bytes | None) -> int:
+    """Return the window that an offer allows; one without a proper value allows the largest."""
+    return int(value) if value and _BITS.fullmatch(value) else 15
+
+
+def _answers(parameters: dict[bytes, bytes], offer: dict[bytes, bytes]) -> bool:
+    """Tell whether `parameters` may answer `offer` (RFC 7692 section 7.1)."""
+    for key, value in parameters.items():
+        if key in (b"server_no_context_takeover", b"client_no_context_takeover"):
+            if value:
+                return False
+        elif key == b"server_max_window_bits":
+            if not _BITS.fullmatch(value) or int(value) > _offered_bits(offer.get(key)):
+                return False
+        elif key == b"client_max_window_bits":
+            if key not in offer or not _BITS.fullmatch(value) or int(value) > _offered_bits(offer[key]):
+                return False
+        else:
+            return False
+    return b"server_no_context_takeover" not in offer or b"server_no_context_takeover" in parameters

@@ -1,0 +1,89 @@
+"""Heartbeat: which leg has been silent, and when to look again. Pure: no clock, no socket.
+
+Both legs of a tunnel are looked at four times an interval, so the data path needs no clock of its own: a leg
+whose byte count has not moved for four looks has been silent for an interval and is pinged; when it stays
+silent for four more it is dead. A wheel instead of a timer per tunnel: adding costs an append, and tunnels
+start at random places in their interval, so pings do not come in bursts.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import Final, Generic, Protocol, TypeVar
+
+LOOKS: Final = 4
+TICK_SECONDS: Final = 0.25  # the shortest interval, 1 s, in four looks
+
+
+T = TypeVar("T", bound="Turning")
+
+
+class Beat(enum.Enum):
+    """What a look at a leg says is to be done."""
+
+    NOTHING = 0
+    PING = 1
+    DEAD = 2
+
+
+class Listened(Protocol):
+    """What a look needs of a leg."""
+
+    received: int
+    mark: int
+    quiet: int
+    out: bytes
+    inject: bytes
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the relay itself does not read this leg now."""
+
+
+class Turning(Protocol):
+    """What the wheel needs of an entry: the tick it is due at, 0 for never."""
+
+    due: int
+
+
+def look(leg: Listened) -> Beat:
+    """Look at a leg, a quarter of an interval after the last look.
+
+    A leg that the relay does not read, or that the ping could not reach yet, is not blamed for its silence; a
+    leg that takes no bytes is a stall, which has its own deadline.
+    """
+    if leg.received != leg.mark or leg.stopped or leg.inject or leg.out:
+        leg.mark = leg.received
+        leg.quiet = 0
+        return Beat.NOTHING
+    leg.quiet += 1
+    if leg.quiet == LOOKS:
+        return Beat.PING
+    return Beat.DEAD if leg.quiet >= 2 * LOOKS else Beat.NOTHING
+
+
+def ticks_per_look(heartbeat_seconds: int) -> int:
+    """Return how many ticks lie between two looks."""
+    return max(1, round(heartbeat_seconds / LOOKS / TICK_SECONDS))
+
+
+class Wheel(Generic[T]):
+    """Entries by the tick they are due at. Moving or removing an entry is setting `due`."""
+
+    def __init__(self) -> None:
+        self.tick = 0
+        self._slots: dict[int, list[T]] = {}
+
+    def add(self, entry: T, *, ticks: int) -> None:
+        """Let `entry` come up `ticks` (at least 1) from now, and at no other time."""
+        entry.due = self.tick + max(1, ticks)
+        self._slots.setdefault(entry.due, []).append(entry)
+
+    def turn(self, ticks: int) -> Iterator[T]:
+        """Go on by so many ticks and yield what came up, in order."""
+        for _ in range(ticks):
+            self.tick += 1
+            for entry in self._slots.pop(self.tick, ()):
+                if entry.due == self.tick:
+                    yield entry

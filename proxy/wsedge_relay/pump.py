@@ -1,0 +1,580 @@
+"""The pump: bytes of open tunnels, served inside the event loop's own selector.
+
+`asyncio.SelectorEventLoop(PumpSelector())` runs asyncio as always; descriptors that were given to the pump
+are read and written inside `select()` and never reach asyncio. One batch is: `recv_into` one shared buffer,
+walk the frame headers, `send` a slice to the other leg. At small messages 97 % of the CPU is the kernel's,
+so the loop in `Pump.run` counts every name it looks up; everything that is not a plain read of whole
+messages goes the long way through `_feed`.
+
+Rules that the code keeps, each for a reason met in trials:
+- The owner of a tunnel is never called inside a batch (it could close a descriptor that the same batch serves
+  again under another owner): what it must see is an event, handed on by `notify` after the batch.
+- A leg that waits for nothing is taken out of epoll, or its hang-up would be reported without end.
+- What a dead peer sent before it died is read out: a failed send makes a leg deaf, not dead.
+- A leg that cannot take a byte stops the other's reading, so at most one buffer's remainder is held.
+
+The plain source is written so that Cython can compile it too: no closures, no generators, typed by use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import os
+import select
+import selectors
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from wsedge_relay.frames import CLOSE, LONGEST_CONTROL, PONG, Walk, close_code, payload_of
+
+# Kinds of events: (kind, leg, argument).
+END: Final = 1  # the leg's peer ended its stream
+ERROR: Final = 2  # the leg's socket broke; argument: errno, or 0 for a fault of TLS
+VIOLATION: Final = 3  # the leg broke a frame rule; argument: frames.VIOLATIONS has its name
+CLOSED: Final = 4  # a Close frame came from the leg; argument: its code
+PONGED: Final = 5  # the leg answered one of our own pings; argument: the ping's number
+SHUT: Final = 6  # the leg was told everything and its sending side is shut
+
+Event = tuple[int, "Leg", int]
+
+_AREA: Final = 65536  # more lets a slow peer's backlog grow and gains nothing (measured)
+_ROOM: Final = 144  # before the read area: a held-back header or control frame
+_BATCH: Final = 256
+_IN: Final = 1
+_OUT: Final = 4
+_WAIT: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+# After these a socket still gives what came before, then reports its end.
+_RESET: Final = (errno.EPIPE, errno.ECONNRESET)
+
+TAG_BYTES: Final = 4
+_PING_BYTES: Final = TAG_BYTES + 4
+
+assert _ROOM >= LONGEST_CONTROL  # noqa: S101  a fact about two constants
+
+
+class Leg(Walk):
+    """One socket of a tunnel, and the direction of the bytes that come from it.
+
+    `received` counts bytes read from the socket, `passed` bytes written to the *other* leg's socket.
+    """
+
+    __slots__ = (
+        "dead",  # reading failed too: out of the pump
+        "deaf",  # writing failed: nothing can be sent to it any more
+        "dropping",  # what still comes from it is read and dropped: it sent Close, or broke the rules
+        "eof",
+        "fd",
+        "finishing",  # shut the sending side once `out` is empty
+        "inject",  # frames for it that wait for a frame boundary of the other leg
+        "mark",  # heartbeat: `received` at the last look
+        "mute",  # what still comes from it is followed but not passed on: the other leg was told Close
+        "out",  # what its socket did not take yet
+        "parting",  # `inject` ends in a Close
+        "passed",
+        "peer",
+        "pinged",  # heartbeat: the number of the unanswered ping, 0 for none
+        "quiet",  # heartbeat: looks in a row without a byte
+        "received",
+        "recv",
+        "rtt",  # heartbeat: seconds the last answered ping took, negative before the first
+        "send",
+        "shut",
+        "sock",
+        "special",  # the fast path must not be taken
+        "stash",  # the start of a header or of a control frame, not passed on yet
+        "told",  # a Close frame was sent to it
+        "tunnel",
+        "watched",  # the events it is in epoll for; 0: it is not in there
+    )
+
+    def __init__(self, sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any) -> None:
+        super().__init__(masked=masked, deflate=deflate)
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.tunnel = tunnel
+        self.recv = sock.recv_into
+        self.peer: Leg
+        self.send: Callable[[Any], int]
+        self.received = self.passed = 0
+        self.stash = self.out = self.inject = b""
+        self.special = self.mute = self.dropping = False
+        self.eof = self.deaf = self.dead = False
+        self.told = self.parting = self.finishing = self.shut = False
+        self.watched = 0
+        self.mark = self.quiet = self.pinged = 0
+        self.rtt = -1.0
+
+    @property
+    def messages(self) -> int:
+        """Whole messages that came from this leg."""
+        return self.frames - self.partial
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its reading waits for what the other leg has not taken yet."""
+        return bool(self.peer.out)
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether a frame can be put in front of what this leg sends next, now or later."""
+        return not self.need or not (self.eof or self.dead)
+
+
+class Pump:
+    """Forwards between pairs of legs on one epoll; see the module for the rules.
+
+    `tag` begins the payload of our own pings, whose pongs are swallowed. `backed` holds the legs whose
+    socket does not take what they are sent: the owner looks for stalls there. `pauses` counts how often
+    that happened.
+    """
+
+    def __init__(self, epoll: select.epoll, tag: bytes) -> None:
+        if len(tag) != TAG_BYTES:
+            raise ValueError(f"the tag has {TAG_BYTES} bytes")
+        self.tag = tag
+        self.legs: dict[int, Leg] = {}
+        self.backed: set[Leg] = set()
+        self.events: list[Event] = []
+        self.pauses = 0
+        self._epoll = epoll
+        self._buf = bytearray(_ROOM + _AREA)
+        self._view = memoryview(self._buf)
+        self._area = self._view[_ROOM:]
+        self._cuts: dict[int, memoryview] = {}  # a slice costs more than a look-up, and sizes repeat
+
+    def add(self, client: Leg, origin: Leg, *, client_rest: bytes = b"", origin_rest: bytes = b"") -> None:
+        """Begin to forward between two legs; the rests are what was read behind the two handshakes.
+
+        The rest of the client must be part of `received` nowhere else.
+        """
+        client.peer, origin.peer = origin, client
+        client.send, origin.send = origin.sock.send, client.sock.send
+        for leg in (client, origin):
+            self.legs[leg.fd] = leg
+            self._interest(leg)
+        self._preload(client, client_rest)
+        self._preload(origin, origin_rest)
+
+    def remove(self, leg: Leg) -> None:
+        """Forget a leg and its peer. Their sockets are the caller's again, not closed."""
+        for one in (leg, leg.peer):
+            self._unwatch(one)
+            self.backed.discard(one)
+            del self.legs[one.fd]
+            one.dead = True
+            one.out = one.stash = one.inject = b""
+
+    def inject(self, leg: Leg, frame: bytes, *, last: bool = False) -> bool:
+        """Send a whole frame to `leg` at the next boundary; `last` says that it is a Close.
+
+        False: it was told Close, cannot be written to, or its next boundary will never come.
+        """
+        if leg.told or leg.parting or leg.deaf or leg.dead or not leg.peer.at_boundary:
+            return False
+        leg.inject += frame
+        leg.parting = last
+        if leg.peer.need:
+            leg.peer.special = True
+        else:
+            self._insert(leg)
+        return True
+
+    def finish(self, leg: Leg) -> None:
+        """Send what is held for `leg`, then shut its sending side (event SHUT); drop what it still sends."""
+        leg.finishing = leg.dropping = leg.special = True
+        self._interest(leg)
+        if not leg.out:
+            self._shut(leg)
+
+    def take_events(self) -> list[Event]:
+        """Return the events since the last call."""
+        events, self.events = self.events, []
+        return events
+
+    def run(self, timeout: float) -> list[tuple[int, int]]:
+        """Serve until an event, a descriptor of another owner or the end of `timeout` seconds (-1: none).
+
+        Returns (descriptor, epoll events) of the others. A timeout of 0 serves what is ready once.
+        """
+        poll = self._epoll.poll
+        legs = self.legs
+        events = self.events
+        buf = self._buf
+        area = self._area
+        cuts = self._cuts
+        others: list[tuple[int, int]] = []
+        if events:
+            timeout = 0
+        deadline = time.monotonic() + timeout if timeout > 0 else 0.0
+        while True:
+            for fd, what in poll(timeout, _BATCH):
+                leg = legs.get(fd)
+                if leg is None:
+                    others.append((fd, what))
+                    continue
+                if what != 1 or leg.special:
+                    self._other(leg, what)
+                    continue
+                try:
+                    n = leg.recv(area)
+                except _WAIT:
+                    continue
+                except OSError as error:
+                    self._die(leg, error)
+                    continue
+                if not n:
+                    self._end(leg)
+                    continue
+                leg.received += n
+                need = leg.need
+                if need > n:
+                    leg.need = need - n
+                else:
+                    end = _ROOM + n
+                    at = _ROOM + need
+                    mask = leg.mask
+                    head = leg.head
+                    whole = leg.whole
+                    frames = 0
+                    while at + 4 <= end:  # whole messages with lengths of 7 or 16 bits
+                        if buf[at] not in whole:
+                            break
+                        size = buf[at + 1] ^ mask
+                        if size < 126:
+                            at += size + head
+                        elif size == 126:
+                            size = buf[at + 2] << 8 | buf[at + 3]
+                            if size < 126:
+                                break
+                            at += size + head + 2
+                        else:
+                            break
+                        frames += 1
+                    if at < end:  # anything else: the long way, from the start
+                        self._feed(leg, _ROOM, end)
+                        continue
+                    leg.need = at - end
+                    leg.frames += frames
+                cut = cuts.get(n)
+                if cut is None:
+                    cut = area[:n]
+                    if len(cuts) < 1024:
+                        cuts[n] = cut
+                try:
+                    sent = leg.send(cut)
+                except _WAIT:
+                    sent = 0
+                except OSError as error:
+                    self._deafen(leg.peer, error)
+                    continue
+                leg.passed += sent
+                if sent < n:
+                    self._hold(leg.peer, bytes(area[sent:n]))
+            if others or events or not timeout:
+                return others
+            if timeout > 0:
+                timeout = deadline - time.monotonic()
+                if timeout <= 0:
+                    return others
+
+    def _other(self, leg: Leg, what: int) -> None:
+        """Serve whatever is not a plain read: a backlog, an error, a held-back header, a leg at its end."""
+        if leg.out and what & ~_IN:
+            self._drain(leg)
+        if not leg.watched & _IN or not what & ~_OUT:
+            return
+        try:
+            n = leg.recv(self._area)
+        except _WAIT:
+            return
+        except OSError as error:
+            self._die(leg, error)
+            return
+        if not n:
+            self._end(leg)
+            return
+        leg.received += n
+        if leg.dropping:
+            return
+        held = len(leg.stash)
+        if held:
+            self._buf[_ROOM - held : _ROOM] = leg.stash
+            leg.stash = b""
+            self._mark(leg)
+        self._feed(leg, _ROOM - held, _ROOM + n)
+
+    def _feed(self, leg: Leg, start: int, end: int) -> None:
+        """Follow the frames in the buffer's `start:end`, which came from `leg`, and pass them on."""
+        buf = self._buf
+        peer = leg.peer
+        at = start + leg.need
+        while at <= end:
+            if peer.inject:
+                self._put(leg, start, at)
+                start = at
+                self._insert(peer)
+            size = leg.header(buf, at, end - at)
+            if size <= 0:
+                break
+            if buf[at] & 8:
+                if size > end - at:
+                    size = 0
+                    break
+                leg.frames += 1
+                leg.partial += 1
+                opcode = buf[at] & 15
+                if opcode == CLOSE:
+                    leg.need = 0
+                    self._closed(leg, start, at, at + size)
+                    return
+                if opcode == PONG and size == leg.head + _PING_BYTES and self._is_own(leg, at, size):
+                    self._put(leg, start, at)
+                    start = at + size
+            at += size
+        else:
+            leg.need = at - end
+            self._put(leg, start, end)
+            return
+        leg.need = 0
+        self._put(leg, start, at)
+        if size < 0:
+            leg.dropping = leg.special = True
+            self.events.append((VIOLATION, leg, size))
+        elif at < end:
+            leg.stash = bytes(buf[at:end])
+            leg.special = True
+
+    def _closed(self, leg: Leg, start: int, at: int, end: int) -> None:
+        """Pass on everything up to a Close frame from `leg`; nothing may follow it (RFC 6455 5.5.1)."""
+        self._put(leg, start, end)
+        if not leg.mute:
+            leg.peer.told = True
+        leg.dropping = leg.special = True
+        self._interest(leg)
+        self.events.append((CLOSED, leg, close_code(bytes(self._buf[at:end]))))
+
+    def _is_own(self, leg: Leg, at: int, size: int) -> bool:
+        """Tell, and report, a pong that answers one of our own pings."""
+        payload = payload_of(bytes(self._buf[at : at + size]))
+        if not payload.startswith(self.tag):
+            return False
+        self.events.append((PONGED, leg, int.from_bytes(payload[TAG_BYTES:], "big")))
+        return True
+
+    def _preload(self, leg: Leg, rest: bytes) -> None:
+        """Serve bytes that were read before the pump had the leg."""
+        for offset in range(0, len(rest), _AREA):
+            if leg.dropping:
+                return
+            part = rest[offset : offset + _AREA]
+            held = len(leg.stash)
+            self._buf[_ROOM - held : _ROOM + len(part)] = leg.stash + part
+            leg.stash = b""
+            leg.received += len(part)
+            self._mark(leg)
+            self._feed(leg, _ROOM - held, _ROOM + len(part))
+
+    def _put(self, leg: Leg, start: int, end: int) -> None:
+        """Send the buffer's `start:end`, which came from `leg`, to its peer."""
+        peer = leg.peer
+        if start >= end or leg.mute or peer.deaf:
+            return
+        if peer.out:
+            peer.out += self._buf[start:end]
+            return
+        try:
+            sent = leg.send(self._view[start:end])
+        except _WAIT:
+            sent = 0
+        except OSError as error:
+            self._deafen(peer, error)
+            return
+        leg.passed += sent
+        if sent < end - start:
+            self._hold(peer, bytes(self._buf[start + sent : end]))
+
+    def _insert(self, leg: Leg) -> None:
+        """Send the injected frames of `leg`: the other leg is at a frame boundary."""
+        frames, leg.inject = leg.inject, b""
+        peer = leg.peer
+        if not leg.told and not leg.deaf:
+            self._keep(leg, frames)
+            if leg.parting:
+                leg.told = peer.mute = True
+                self._interest(peer)
+        self._mark(peer)
+
+    def _keep(self, leg: Leg, data: bytes) -> None:
+        """Send `data` to `leg`, behind what is held for it."""
+        if leg.out:
+            leg.out += data
+            return
+        try:
+            sent = leg.peer.send(data)
+        except _WAIT:
+            sent = 0
+        except OSError as error:
+            self._deafen(leg, error)
+            return
+        leg.peer.passed += sent
+        if sent < len(data):
+            self._hold(leg, data[sent:])
+
+    def _hold(self, leg: Leg, data: bytes) -> None:
+        """Keep what the socket of `leg` did not take and stop the reading of its peer."""
+        leg.out = data
+        self.backed.add(leg)
+        self.pauses += 1
+        self._interest(leg)
+        self._interest(leg.peer)
+
+    def _drain(self, leg: Leg) -> None:
+        """Send what is held for `leg`; once all is gone its peer is read again."""
+        try:
+            sent = leg.peer.send(leg.out)
+        except _WAIT:
+            return
+        except OSError as error:
+            self._deafen(leg, error)
+            return
+        leg.peer.passed += sent
+        leg.out = leg.out[sent:]
+        if not leg.out:
+            self._emptied(leg)
+
+    def _emptied(self, leg: Leg) -> None:
+        """Go on with what waited for the backlog of `leg`."""
+        self.backed.discard(leg)
+        self._interest(leg)
+        self._interest(leg.peer)
+        if leg.finishing:
+            self._shut(leg)
+        if leg.peer.eof:
+            self.events.append((END, leg.peer, 0))
+
+    def _deafen(self, leg: Leg, error: OSError) -> None:
+        """Give up sending to `leg`. What it sent before is still read; then comes its end or error."""
+        if error.errno not in _RESET:
+            self._die(leg, error)
+        elif not leg.deaf:
+            leg.deaf = True
+            leg.out = leg.inject = b""
+            self._emptied(leg)
+
+    def _die(self, leg: Leg, error: OSError) -> None:
+        """Take a leg whose socket is broken out of epoll."""
+        if leg.dead:
+            return
+        leg.deaf = leg.dead = True
+        leg.out = leg.inject = leg.stash = b""
+        self.backed.discard(leg)
+        self._unwatch(leg)
+        self._interest(leg.peer)
+        if leg.peer.eof:
+            self.events.append((END, leg.peer, 0))
+        self.events.append((ERROR, leg, 0 if isinstance(error, ssl.SSLError) else error.errno or 0))
+
+    def _end(self, leg: Leg) -> None:
+        """Note the end of a stream; the owner hears of it once the peer has got all that came before."""
+        leg.eof = True
+        leg.stash = b""
+        self._interest(leg)
+        if not leg.peer.out:
+            self.events.append((END, leg, 0))
+
+    def _shut(self, leg: Leg) -> None:
+        """Shut the sending side, after TLS's own good-bye."""
+        if leg.shut:
+            return
+        leg.shut = True
+        if not leg.deaf:
+            shut_sending(leg.sock)
+        self.events.append((SHUT, leg, 0))
+
+    def _mark(self, leg: Leg) -> None:
+        """Tell the fast path whether `leg` is plain again."""
+        leg.special = bool(leg.stash or leg.mute or leg.dropping or leg.peer.inject)
+
+    def _interest(self, leg: Leg) -> None:
+        """Wait for exactly what can be served: to read unless the peer is behind, to write what is held."""
+        if leg.dead:
+            return
+        reads = not leg.eof and (not leg.peer.out or leg.mute or leg.dropping)
+        wanted = (_IN if reads else 0) | (_OUT if leg.out else 0)
+        if wanted == leg.watched:
+            return
+        if not wanted:
+            self._unwatch(leg)
+        elif leg.watched:
+            self._epoll.modify(leg.fd, wanted)
+        else:
+            self._epoll.register(leg.fd, wanted)
+        leg.watched = wanted
+
+    def _unwatch(self, leg: Leg) -> None:
+        if leg.watched:
+            self._epoll.unregister(leg.fd)
+            leg.watched = 0
+
+
+class PumpSelector(selectors.EpollSelector):
+    """asyncio's selector with a pump inside: `asyncio.SelectorEventLoop(PumpSelector())`.
+
+    `notify` gets the pump's events after the batch in which they came up, still inside the loop's own
+    `select()`: it must only schedule (`loop.call_soon`).
+    """
+
+    def __init__(self, tag: bytes | None = None) -> None:
+        super().__init__()
+        # A duplicate, for the object that `fromfd` makes closes its descriptor: the same epoll either way.
+        self._own = select.epoll.fromfd(os.dup(self.fileno()))
+        self.pump = Pump(self._own, tag or os.urandom(TAG_BYTES))
+        self.notify: Callable[[list[Event]], object] = _nobody
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Serve the pump; return what is ready of asyncio's own."""
+        if timeout is None:
+            wait = -1.0
+        elif timeout <= 0:
+            wait = 0.0
+        else:
+            wait = math.ceil(timeout * 1e3) * 1e-3  # as the base class does: at least the timeout
+        keys = self.get_map()
+        ready = []
+        for fd, what in self.pump.run(wait):
+            key = keys.get(fd)
+            if key is not None:
+                reads = selectors.EVENT_READ if what & ~_OUT else 0
+                writes = selectors.EVENT_WRITE if what & ~_IN else 0
+                ready.append((key, (reads | writes) & key.events))
+        if self.pump.events:
+            self.notify(self.pump.take_events())
+        return ready
+
+    def close(self) -> None:
+        """Close both handles of the epoll."""
+        self._own.close()
+        super().close()
+
+
+def shut_sending(sock: socket.socket) -> None:
+    """Shut the sending side of a connected socket, after TLS's close_notify if it speaks TLS."""
+    try:
+        if isinstance(sock, ssl.SSLSocket):
+            # It was sent, and waits for the other side's; or TLS is broken and TCP must say so.
+            with contextlib.suppress(OSError, ValueError):
+                sock.unwrap()
+        # SSLSocket.shutdown would take TLS away from what is still read.
+        socket.socket.shutdown(sock, socket.SHUT_WR)
+    except OSError:
+        pass  # the other side was quicker
+
+
+def _nobody(events: list[Event]) -> None:
+    """Take events of a pump that nobody owns yet: there are none, for nothing was added."""

@@ -1,0 +1,279 @@
+"""The relay: listeners, served domains, open tunnels, and the configuration that may change under them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import random
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.config import Material
+from wsedge_relay.connection import Connection, client_address
+from wsedge_relay.contract import Domain, Listen, RelayConfig
+from wsedge_relay.counters import DomainCounters
+from wsedge_relay.drain import spread
+from wsedge_relay.errors import HandshakeRefusedError
+from wsedge_relay.frames import GOING_AWAY
+from wsedge_relay.pump import Event, PumpSelector
+from wsedge_relay.site import Site
+from wsedge_relay.tls import Front, domain_contexts
+from wsedge_relay.tunnel import Tunnel, Tunnels
+from wsedge_relay.usage import Usage
+from wsedge_relay.wire import Wire
+
+log = structlog.get_logger("wsedge_relay")
+
+_BACKLOG: Final = 4096
+_ACCEPTS_AT_ONCE: Final = 64
+_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_PAUSE_SECONDS: Final = 0.1
+
+
+class Relay:
+    """Carries WebSocket connections between clients and origins.
+
+    Runs on a loop made of `selector` (`asyncio.SelectorEventLoop(selector)`), whose pump it owns. `usage`
+    gets what is billed; `counters`, by domain, hold what the metrics show beside it. Order of calls: `apply`,
+    `start`, then `apply` and `sweep` at will, `drain`, `close`.
+    """
+
+    def __init__(
+        self,
+        usage: Usage,
+        selector: PumpSelector,
+        *,
+        bounds: Bounds | None = None,
+        random: random.Random | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._usage = usage
+        self._bounds = bounds or Bounds()
+        self._random = random or _random()
+        self._pump = selector.pump
+        self._tunnels = Tunnels(
+            loop=self._loop, pump=selector.pump, usage=usage, bounds=self._bounds, random=self._random
+        )
+        selector.notify = self._notified
+        self._front = Front()
+        self._sites: dict[str, Site] = {}
+        self._listeners: dict[str, socket.socket] = {}
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._drains: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self.counters: dict[str, DomainCounters] = {}
+        self.accept_failures = 0
+
+    @property
+    def open_connections(self) -> int:
+        """Tunnels that are open now, those that are being closed included."""
+        return len(self._tunnels)
+
+    @property
+    def handshakes_under_way(self) -> int:
+        """Accepted connections that are no tunnel yet."""
+        return len(self._handshakes)
+
+    @property
+    def pauses(self) -> int:
+        """How often a leg was not read because the other did not take a byte."""
+        return self._pump.pauses
+
+    @property
+    def draining(self) -> bool:
+        """Whether newcomers are refused because the relay goes away."""
+        return self._draining
+
+    @property
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Where connections are taken: "http" and "https" to host and port (as the kernel chose it)."""
+        return {listener: sock.getsockname()[:2] for listener, sock in self._listeners.items()}
+
+    def open_by_domain(self) -> Mapping[str, int]:
+        """Return the open tunnels of every served domain."""
+        return {name: len(site.tunnels) for name, site in self._sites.items()}
+
+    async def start(self, listen: Listen) -> None:
+        """Take connections where `listen` says; raises OSError when an address cannot be had.
+
+        A host name counts by its first address; "::" takes IPv4 too.
+        """
+        try:
+            for listener, port in (("http", listen.http), ("https", listen.https)):
+                if port is not None:
+                    await self._listen(listener, listen.host, port)
+        except OSError:
+            self._stop_listening()
+            raise
+
+    def apply(self, config: RelayConfig, material: Material) -> None:
+        """Serve by `config` from now on; `config.listen` is not looked at.
+
+        Domains that are gone or disabled drain; other open connections live on, and take a changed heartbeat
+        at once. Raises ssl.SSLError when a certificate in `material` is of no use; `config.load` has
+        checked that.
+        """
+        contexts = domain_contexts(config.domains, material)
+        made = {
+            domain.domain: Site(domain, material, bounds=self._bounds, counters=self._counters(domain.domain))
+            for domain in config.domains
+            if domain.domain not in self._sites
+        }
+        for domain in config.domains:
+            if domain.domain in self._sites:
+                self._change(self._sites[domain.domain], domain, material)
+        for name in self._sites.keys() - {domain.domain for domain in config.domains}:
+            self._drain_site(self._sites.pop(name))
+        self._sites.update(made)
+        self._front.serve(contexts)
+
+    def site(self, name: str) -> Site:
+        """Return the site that serves a domain; raises HandshakeRefusedError (421)."""
+        site = self._sites.get(name)
+        if site is None:
+            raise HandshakeRefusedError(421, "domain", "This domain is not served here.")
+        return site
+
+    def admit(self, site: Site) -> None:
+        """Raise HandshakeRefusedError (503) while the site takes no newcomers."""
+        if self._draining or not site.domain.enabled:
+            reason, text = (
+                ("draining", "This relay goes away.")
+                if self._draining
+                else (
+                    "disabled",
+                    "WebSocket connections to this domain are switched off.",
+                )
+            )
+            after = b"%d" % self._bounds.retry_after_seconds
+            raise HandshakeRefusedError(503, reason, text, headers=[(b"Retry-After", after)])
+
+    def sweep(self) -> None:
+        """Add what passed through open tunnels since the last sweep to the usage."""
+        self._tunnels.sweep()
+
+    async def drain(self, seconds: float | None = None) -> None:
+        """Refuse newcomers, close open tunnels with 1001 over `seconds`, return when none is left.
+
+        None takes each domain's own drainSeconds. Calling it again with fewer seconds hurries.
+        """
+        self._draining = True
+        for site in self._sites.values():
+            self._drain_site(site, seconds)
+        while self._drains or self._handshakes:
+            await asyncio.wait([*self._drains, *self._handshakes])
+            # A handshake that was under way may have become a tunnel behind the drain's back.
+            for site in self._sites.values():
+                if site.tunnels and site.drain is None:
+                    self._drain_site(site, 0)
+        await self._tunnels.wait_until_none()
+
+    async def close(self) -> None:
+        """Stop at once: no listener, handshake or tunnel is left."""
+        self._stop_listening()
+        tasks = [*self._handshakes, *self._drains]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tunnels.abort_all()
+
+    def _change(self, site: Site, domain: Domain, material: Material) -> None:
+        if site.take(domain, material):
+            self._tunnels.respread(site)
+        if not domain.enabled:
+            self._drain_site(site)
+        elif site.drain is not None and not self._draining:
+            site.drain.cancel()
+            site.drain = None
+
+    def _counters(self, name: str) -> DomainCounters:
+        return self.counters.setdefault(name, DomainCounters())
+
+    def _drain_site(self, site: Site, seconds: float | None = None) -> None:
+        if seconds is None:
+            if site.drain is not None:
+                return
+            seconds = site.domain.lifecycle.drainSeconds
+        if site.drain is not None:
+            site.drain.cancel()
+        task = self._loop.create_task(self._drain(site, seconds))
+        site.drain = task
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+
+    async def _drain(self, site: Site, seconds: float) -> None:
+        try:
+            await spread(list(site.tunnels), seconds, self._part)
+        finally:
+            if site.drain is asyncio.current_task():
+                site.drain = None
+
+    def _part(self, tunnel: Tunnel) -> None:
+        self._tunnels.close(tunnel, GOING_AWAY, "going away")
+
+    def _notified(self, events: list[Event]) -> None:
+        self._loop.call_soon(self._tunnels.handle, events)
+
+    async def _listen(self, listener: str, host: str, port: int) -> None:
+        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        sock = self._listeners[listener] = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.setblocking(False)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+        self._loop.add_reader(sock.fileno(), self._accept, listener, sock)
+
+    def _stop_listening(self) -> None:
+        for sock in self._listeners.values():
+            self._loop.remove_reader(sock.fileno())
+            sock.close()
+        self._listeners.clear()
+
+    def _accept(self, listener: str, listening: socket.socket) -> None:
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                sock, address = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._pause(listener, listening, error)
+                    return
+                continue  # this one connection was broken before it was accepted
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = Connection(
+                Wire(sock, self._loop),
+                client=client_address(address),
+                front=self._front if listener == "https" else None,
+                sites=self,
+                tunnels=self._tunnels,
+                usage=self._usage,
+                bounds=self._bounds,
+                loop=self._loop,
+            )
+            task = self._loop.create_task(connection.serve())
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    def _pause(self, listener: str, listening: socket.socket, error: OSError) -> None:
+        """Leave a listener alone for a moment: its waiting connection would wake the loop without end."""
+        self.accept_failures += 1
+        log.error("accept_failed", listener=listener, error=str(error))
+        self._loop.remove_reader(listening.fileno())
+        self._loop.call_later(_PAUSE_SECONDS, self._resume, listener, listening)
+
+    def _resume(self, listener: str, listening: socket.socket) -> None:
+        if self._listeners.get(listener) is listening:
+            self._loop.add_reader(listening.fileno(), self._accept, listener, listening)
+
+
+def _random() -> random.Random:
+    # RFC 6455 section 10.3: masks must not be foreseeable by whoever chooses the payload.
+    return random.SystemRandom()

@@ -1,0 +1,58 @@
+"""A served domain in this process: its configuration in force, and what lives as long as the domain does."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING
+
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.config import Material
+from wsedge_relay.contract import Domain
+from wsedge_relay.counters import DomainCounters
+from wsedge_relay.origin import Balancer
+from wsedge_relay.tls import origin_context
+from wsedge_relay.usage import UsageKey
+
+if TYPE_CHECKING:
+    from wsedge_relay.tunnel import Tunnel
+
+
+class Site:
+    """One domain. `take` replaces its configuration; open tunnels hold on to the site and see the new one."""
+
+    __slots__ = ("balancer", "bounds", "context", "counters", "domain", "drain", "key", "tunnels")
+
+    domain: Domain
+    key: UsageKey
+    balancer: Balancer
+    context: ssl.SSLContext | None
+
+    def __init__(
+        self, domain: Domain, material: Material, *, bounds: Bounds, counters: DomainCounters
+    ) -> None:
+        self.bounds = bounds
+        self.counters = counters
+        self.tunnels: set[Tunnel] = set()
+        self.drain: asyncio.Task[None] | None = None
+        self._put(domain, origin_context(domain, material))
+        self.balancer = self._balancer()
+
+    def take(self, domain: Domain, material: Material) -> bool:
+        """Serve by another configuration from now on; return whether the heartbeat changed.
+
+        Raises ssl.SSLError, with nothing changed, when the material is of no use.
+        """
+        before = self.domain
+        self._put(domain, origin_context(domain, material))
+        if domain.origins != before.origins:
+            self.balancer = self._balancer()
+        return domain.heartbeatSeconds != before.heartbeatSeconds
+
+    def _put(self, domain: Domain, context: ssl.SSLContext | None) -> None:
+        self.domain = domain
+        self.context = context
+        self.key = UsageKey(domain.domain, domain.account)
+
+    def _balancer(self) -> Balancer:
+        return Balancer(self.domain.origins, forget_seconds=self.bounds.failed_origin_seconds)

@@ -1,0 +1,95 @@
+"""TLS on both sides: TLS 1.2 and later, HTTP/1.1 by ALPN, certificates that change without a restart."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from wsedge_relay.config import KeyPair, Material
+from wsedge_relay.contract import Domain, OriginProtocol
+
+_ALPN = ["http/1.1"]
+
+
+class DomainContext(ssl.SSLContext):
+    """The TLS side of one served domain; `domain` says which, for a request must ask for the same one."""
+
+    domain: str
+
+
+class Front:
+    """What a TLS listener needs: one context whose SNI callback picks the domain's.
+
+    `serve` puts other certificates in place for handshakes to come; open connections keep theirs.
+    """
+
+    def __init__(self) -> None:
+        self.context = _hardened(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        self.context.sni_callback = self._choose
+        self._domains: Mapping[str, DomainContext] = {}
+
+    def serve(self, domains: Mapping[str, DomainContext]) -> None:
+        """Answer handshakes for these domains (lower-case names) from now on."""
+        self._domains = dict(domains)
+
+    def _choose(self, tls: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
+        chosen = None
+        if name is not None:
+            chosen = self._domains.get(name.lower().removesuffix("."))
+        elif len(self._domains) == 1:  # without SNI there is no doubt only if there is no choice
+            (chosen,) = self._domains.values()
+        if chosen is None:
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        tls.context = chosen
+        return None
+
+
+def domain_context(domain: str, pair: KeyPair) -> DomainContext:
+    """Return the context that shows `pair` to clients of `domain`."""
+    context = DomainContext(ssl.PROTOCOL_TLS_SERVER)
+    _hardened(context)
+    context.domain = domain
+    pair.load_into(context)
+    return context
+
+
+def domain_contexts(domains: tuple[Domain, ...], material: Material) -> dict[str, DomainContext]:
+    """Return the contexts of all domains that have a certificate, by name."""
+    return {
+        domain.domain: domain_context(domain.domain, material.key_pair(domain.tls))
+        for domain in domains
+        if domain.tls is not None
+    }
+
+
+def origin_context(domain: Domain, material: Material) -> ssl.SSLContext | None:
+    """Return the context for this domain's HTTPS origins, None when it never speaks TLS to them."""
+    if domain.originProtocol is OriginProtocol.HTTP:
+        return None
+    wanted = domain.originTLS
+    context = _hardened(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    if wanted.insecureSkipVerify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif wanted.authority is not None:
+        context.load_verify_locations(cadata=material.authority(wanted.authority))
+    else:
+        context.load_default_certs()
+    if wanted.clientCertificate is not None:
+        material.key_pair(wanted.clientCertificate).load_into(context)
+    return context
+
+
+def domain_of(sock: Any) -> str | None:
+    """Return the domain whose certificate a client was shown; None on a connection without TLS."""
+    context = sock.context if isinstance(sock, ssl.SSLSocket) else None
+    return context.domain if isinstance(context, DomainContext) else None
+
+
+def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Renegotiation would let a read wait for a write; the pump has no state for that, and TLS 1.3 no use.
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(_ALPN)
+    return context

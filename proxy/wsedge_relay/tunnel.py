@@ -1,0 +1,378 @@
+"""Open tunnels: their life from the 101 to the last FIN, on top of the pump.
+
+A tunnel ends in steps. *Closing*: one leg sent Close, broke a rule or went away, and the other was told; each
+leg is settled once nothing more is to be said to it or heard from it. *Finishing*: both are settled, what is
+held is sent and both sending sides are shut. *Gone*: both streams ended, or the deadline passed; sockets are
+closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+
+from wsedge_relay import frames, pump
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.counters import LegCounters
+from wsedge_relay.heartbeat import TICK_SECONDS, Beat, Wheel, look, ticks_per_look
+from wsedge_relay.pump import Leg, Pump
+from wsedge_relay.site import Site
+from wsedge_relay.usage import Usage, UsageKey
+
+log = structlog.get_logger("wsedge_relay")
+
+OPEN: Final = 0
+CLOSING: Final = 1
+FINISHING: Final = 2
+GONE: Final = 3
+
+_PING_UNITS: Final = 10_000  # pings are numbered by a clock in tenths of a millisecond
+_PING_MASK: Final = 0xFFFFFFFF
+_ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: a reset, and nothing left in the kernel
+
+
+class Tunnel:
+    """Two legs and what is known of them together. `due` belongs to the heartbeat's wheel."""
+
+    __slots__ = (
+        "client",
+        "counted",
+        "deadline",
+        "due",
+        "key",
+        "number",
+        "origin",
+        "phase",
+        "progress",
+        "site",
+    )
+
+    def __init__(self, number: int, site: Site, key: UsageKey) -> None:
+        self.number = number
+        self.site = site
+        self.key = key
+        self.client: Leg
+        self.origin: Leg
+        self.phase = OPEN
+        self.due = 0
+        self.progress = 0
+        self.deadline: asyncio.TimerHandle | None = None
+        # Bytes and messages, to and from the client, that the usage has already.
+        self.counted: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Return bytes to the client, bytes from it, messages to it, messages from it."""
+        client, origin = self.client, self.origin
+        return origin.passed, client.received, origin.messages, client.messages
+
+
+class Tunnels:
+    """All open tunnels of a relay. `random` is for masks and places on the wheel, not for secrets."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        pump: Pump,
+        usage: Usage,
+        bounds: Bounds,
+        random: random.Random,
+    ) -> None:
+        self._loop = loop
+        self._pump = pump
+        self._usage = usage
+        self._bounds = bounds
+        self._random = random
+        self._wheel: Wheel[Tunnel] = Wheel()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._ticked = 0.0
+        self._stalls: dict[Leg, tuple[int, float]] = {}
+        self._all: set[Tunnel] = set()
+        self._nobody_left = asyncio.Event()
+        self._nobody_left.set()
+        self._numbers = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def open(
+        self,
+        site: Site,
+        key: UsageKey,
+        *,
+        client: socket.socket,
+        origin: socket.socket,
+        deflate: bool,
+        client_rest: bytes,
+        origin_rest: bytes,
+    ) -> Tunnel:
+        """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads."""
+        self._numbers += 1
+        tunnel = Tunnel(self._numbers, site, key)
+        tunnel.client = Leg(client, masked=True, deflate=deflate, tunnel=tunnel)
+        tunnel.origin = Leg(origin, masked=False, deflate=deflate, tunnel=tunnel)
+        self._all.add(tunnel)
+        site.tunnels.add(tunnel)
+        self._nobody_left.clear()
+        self._usage.opened(key)
+        self._spread(tunnel)
+        self._start_ticking()
+        self._pump.add(tunnel.client, tunnel.origin, client_rest=client_rest, origin_rest=origin_rest)
+        return tunnel
+
+    def handle(self, events: Iterable[pump.Event]) -> None:
+        """Act on what the pump reports."""
+        for kind, leg, argument in events:
+            tunnel: Tunnel = leg.tunnel
+            if tunnel.phase == GONE:
+                continue
+            counters = self._side(leg)
+            if kind == pump.PONGED:
+                self._ponged(leg, counters, argument)
+                continue
+            if kind == pump.CLOSED:
+                counters.closed_with(argument)
+            elif kind == pump.VIOLATION:
+                rule = frames.VIOLATIONS[argument]
+                counters.violated(rule)
+                self._log(tunnel, "frame_rule_broken", side=_name(leg), rule=rule)
+                self.part(leg, frames.PROTOCOL_ERROR, rule)
+                self.part(leg.peer, frames.GOING_AWAY if leg is tunnel.client else frames.INTERNAL_ERROR)
+            elif kind in (pump.END, pump.ERROR) and not leg.dropping and tunnel.phase != FINISHING:
+                if not leg.told:
+                    counters.broken += 1
+                self.part(leg.peer, frames.GOING_AWAY)
+            self._settle(tunnel)
+
+    def part(self, leg: Leg, code: int, reason: str = "") -> None:
+        """Send a Close to one leg at its next frame boundary; when there will be none, end its stream."""
+        mask = None if leg.mask else self._random.randbytes(4)
+        if not self._pump.inject(leg, frames.close(code, reason, mask), last=True) and not (
+            leg.told or leg.parting
+        ):
+            self._pump.finish(leg)
+
+    def close(self, tunnel: Tunnel, code: int, reason: str = "") -> None:
+        """Close both legs of an open tunnel at their next frame boundaries (a drain)."""
+        if tunnel.phase == OPEN:
+            self.part(tunnel.client, code, reason)
+            self.part(tunnel.origin, code, reason)
+            self._settle(tunnel)
+
+    def abort(self, tunnel: Tunnel) -> None:
+        """Close both sockets at once, by a reset."""
+        if tunnel.phase != GONE:
+            _reset(tunnel.client)
+            _reset(tunnel.origin)
+            self._remove(tunnel)
+
+    def abort_all(self) -> None:
+        """Abort every tunnel (the process ends)."""
+        for tunnel in list(self._all):
+            self.abort(tunnel)
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+
+    async def wait_until_none(self) -> None:
+        """Return once no tunnel is left."""
+        await self._nobody_left.wait()
+
+    def respread(self, site: Site) -> None:
+        """Let a changed heartbeat interval count for the open tunnels of `site` at once."""
+        for tunnel in site.tunnels:
+            for leg in (tunnel.client, tunnel.origin):
+                if leg.quiet < 4:  # a ping that is on its way keeps its turn
+                    leg.quiet = 0
+            self._spread(tunnel)
+
+    def sweep(self) -> None:
+        """Add to the usage what passed since the last sweep."""
+        sums: dict[UsageKey, list[int]] = {}
+        for tunnel in self._all:
+            counts = tunnel.counts()
+            if counts != tunnel.counted:
+                total = sums.setdefault(tunnel.key, [0, 0, 0, 0])
+                for index, (new, old) in enumerate(zip(counts, tunnel.counted, strict=True)):
+                    total[index] += new - old
+                tunnel.counted = counts
+        for key, (sent, received, sent_messages, received_messages) in sums.items():
+            self._usage.add(
+                key,
+                sent_bytes=sent,
+                received_bytes=received,
+                sent_messages=sent_messages,
+                received_messages=received_messages,
+            )
+
+    def tick(self, ticks: int, now: float) -> None:
+        """Look at the legs that are due and at those that are stuck; `now` is the loop's clock."""
+        for tunnel in self._wheel.turn(ticks):
+            if tunnel.phase == OPEN:
+                self._look(tunnel.client, now)
+                self._look(tunnel.origin, now)
+                self._wheel.add(tunnel, ticks=ticks_per_look(tunnel.site.domain.heartbeatSeconds))
+        self._look_for_stalls(now)
+
+    def _look(self, leg: Leg, now: float) -> None:
+        beat = look(leg)
+        if beat is Beat.PING:
+            number = round(now * _PING_UNITS) & _PING_MASK or 1
+            payload = self._pump.tag + number.to_bytes(4, "big")
+            mask = None if leg.mask else self._random.randbytes(4)
+            if self._pump.inject(leg, frames.control(frames.PING, payload, mask)):
+                leg.pinged = number
+                self._side(leg).pings += 1
+        elif beat is Beat.DEAD:
+            self._side(leg).dead += 1
+            self._lose(leg, "dead_leg")
+
+    def _ponged(self, leg: Leg, counters: LegCounters, number: int) -> None:
+        if number == leg.pinged:  # what a peer makes up proves nothing
+            leg.pinged = 0
+            units = (round(self._loop.time() * _PING_UNITS) - number) & _PING_MASK
+            leg.rtt = units / _PING_UNITS
+            counters.pongs += 1
+            counters.rtt_seconds_sum += leg.rtt
+
+    def _look_for_stalls(self, now: float) -> None:
+        backed = self._pump.backed
+        for leg in [leg for leg in self._stalls if leg not in backed]:
+            del self._stalls[leg]
+        for leg in list(backed):
+            passed, since = self._stalls.get(leg, (-1, now))
+            if passed != leg.peer.passed:
+                self._stalls[leg] = (leg.peer.passed, now)
+            elif now - since >= self._bounds.stall_seconds:
+                del self._stalls[leg]
+                self._side(leg).stalled += 1
+                self._lose(leg, "stalled_leg")
+
+    def _lose(self, leg: Leg, event: str) -> None:
+        """Give up a leg that does not answer, and tell the other."""
+        self._log(leg.tunnel, event, side=_name(leg))
+        _reset(leg)  # when it is closed: nobody is there to read what is held
+        leg.told = leg.dropping = leg.special = True
+        self.part(leg.peer, frames.GOING_AWAY)
+        self._settle(leg.tunnel)
+
+    def _settle(self, tunnel: Tunnel) -> None:
+        """Take the next step towards the end, if it is time for one."""
+        client, origin = tunnel.client, tunnel.origin
+        if tunnel.phase in (OPEN, CLOSING):
+            if _settled(client) and _settled(origin):
+                tunnel.phase = FINISHING
+                self._pump.finish(client)
+                self._pump.finish(origin)
+                self._arm(tunnel, self._bounds.linger_seconds)
+            elif tunnel.phase == OPEN:
+                tunnel.phase = CLOSING
+                self._arm(tunnel, self._bounds.close_seconds)
+        if tunnel.phase == FINISHING and _ended(client) and _ended(origin):
+            self._remove(tunnel)
+
+    def _arm(self, tunnel: Tunnel, seconds: float) -> None:
+        if tunnel.deadline is not None:
+            tunnel.deadline.cancel()
+        tunnel.progress = tunnel.client.passed + tunnel.origin.passed
+        tunnel.deadline = self._loop.call_later(seconds, self._expired, tunnel)
+
+    def _expired(self, tunnel: Tunnel) -> None:
+        passed = tunnel.client.passed + tunnel.origin.passed
+        if (tunnel.client.out or tunnel.origin.out) and passed != tunnel.progress:
+            self._arm(tunnel, self._bounds.close_seconds)  # slow, but taking what is held for it
+        elif tunnel.phase == CLOSING:
+            tunnel.phase = FINISHING
+            self._pump.finish(tunnel.client)
+            self._pump.finish(tunnel.origin)
+            self._arm(tunnel, self._bounds.linger_seconds)
+            self._settle(tunnel)
+        else:
+            self._remove(tunnel)
+
+    def _remove(self, tunnel: Tunnel) -> None:
+        tunnel.phase = GONE
+        tunnel.due = 0
+        if tunnel.deadline is not None:
+            tunnel.deadline.cancel()
+            tunnel.deadline = None
+        client, origin = tunnel.client, tunnel.origin
+        self._pump.remove(client)
+        new = tunnel.counts()
+        sent, received, sent_messages, received_messages = (
+            count - old for count, old in zip(new, tunnel.counted, strict=True)
+        )
+        self._usage.add(
+            tunnel.key,
+            sent_bytes=sent,
+            received_bytes=received,
+            sent_messages=sent_messages,
+            received_messages=received_messages,
+        )
+        tunnel.counted = new
+        self._usage.closed(tunnel.key)
+        for leg in (client, origin):
+            self._stalls.pop(leg, None)
+            leg.sock.close()
+        tunnel.site.tunnels.discard(tunnel)
+        self._all.discard(tunnel)
+        if not self._all:
+            self._nobody_left.set()
+        self._log(tunnel, "tunnel_closed", sent_bytes=new[0], received_bytes=new[1])
+
+    def _spread(self, tunnel: Tunnel) -> None:
+        period = ticks_per_look(tunnel.site.domain.heartbeatSeconds)
+        self._wheel.add(tunnel, ticks=self._random.randint(1, period))
+
+    def _start_ticking(self) -> None:
+        if self._ticker is None:
+            self._ticked = self._loop.time()
+            self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        ticks = int((now - self._ticked) / TICK_SECONDS)
+        self._ticked += ticks * TICK_SECONDS
+        self.tick(ticks, now)
+        if self._all:
+            self._ticker = self._loop.call_at(self._ticked + TICK_SECONDS, self._tick)
+        else:
+            self._ticker = None
+
+    def _side(self, leg: Leg) -> LegCounters:
+        tunnel: Tunnel = leg.tunnel
+        counters = tunnel.site.counters
+        return counters.client if leg.mask else counters.origin
+
+    def _log(self, tunnel: Tunnel, event: str, **facts: object) -> None:
+        log.debug(
+            event,
+            domain=tunnel.key.domain,
+            namespace=tunnel.key.account,
+            connection=tunnel.number,
+            **facts,
+        )
+
+
+def _name(leg: Leg) -> str:
+    return "client" if leg.mask else "origin"
+
+
+def _settled(leg: Leg) -> bool:
+    """Nothing more is to be said to this leg or heard from it."""
+    return leg.dead or leg.eof or (leg.dropping and (leg.told or leg.finishing or leg.deaf))
+
+
+def _ended(leg: Leg) -> bool:
+    return leg.dead or (leg.eof and leg.shut)
+
+
+def _reset(leg: Leg) -> None:
+    if not leg.dead:
+        leg.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
