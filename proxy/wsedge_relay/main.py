@@ -105,7 +105,7 @@ class Program:
                 usage=usage,
                 tally=self._reporter.tally,
                 snapshot=self._snapshot,
-                counters=self._relay.counters,
+                counters=self._relay.metric_families,
             )
         )
         self._admin = Admin(

@@ -5,7 +5,7 @@ Labels are bounded: a domain is one that the configuration names or named, a cod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from wsedge_relay.counters import Family
 from wsedge_relay.reporter import Tally
 from wsedge_relay.usage import DomainTotals, Usage
 
@@ -34,7 +35,7 @@ class Snapshot:
 class RelayCollector(Collector):
     """Turns the relay's integers into metric families.
 
-    `counters` are the data path's own, by name without prefix and _total: (help text, domain -> count).
+    `counters` gives the data path's own.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class RelayCollector(Collector):
         usage: Usage,
         tally: Tally,
         snapshot: Callable[[], Snapshot],
-        counters: Callable[[], Mapping[str, tuple[str, Mapping[str, int]]]],
+        counters: Callable[[], Iterable[Family]],
     ) -> None:
         self._usage = usage
         self._tally = tally
@@ -79,10 +80,10 @@ class RelayCollector(Collector):
                 handshakes.add_metric([domain, str(status)], times)
         yield connections
         yield handshakes
-        for name, (text, by_domain) in self._counters().items():
-            family = CounterMetricFamily(_PREFIX + name, text, labels=["domain"])
-            for domain, times in by_domain.items():
-                family.add_metric([domain], times)
+        for name, text, labels, rows in self._counters():
+            family = CounterMetricFamily(_PREFIX + name, text, labels=labels)
+            for values, times in rows:
+                family.add_metric(values, times)
             yield family
 
     def _of_process(self) -> Iterable[Metric]:

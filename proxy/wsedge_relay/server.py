@@ -6,7 +6,7 @@ import asyncio
 import errno
 import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import structlog
@@ -15,7 +15,7 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.connection import Connection, client_address
 from wsedge_relay.contract import Domain, Listen, RelayConfig
-from wsedge_relay.counters import DomainCounters
+from wsedge_relay.counters import DomainCounters, Family, families
 from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.frames import GOING_AWAY
@@ -92,6 +92,12 @@ class Relay:
     def addresses(self) -> dict[str, tuple[str, int]]:
         """Where connections are taken: "http" and "https" to host and port (as the kernel chose it)."""
         return {listener: sock.getsockname()[:2] for listener, sock in self._listeners.items()}
+
+    def metric_families(self) -> Iterator[Family]:
+        """Return `counters`, and what is counted of the process, as metrics."""
+        yield from families(self.counters)
+        yield Family("pauses", "Reads held back because the other leg took no byte.", (), [((), self.pauses)])
+        yield Family("accept_failures", "Pauses for want of descriptors.", (), [((), self.accept_failures)])
 
     def open_by_domain(self) -> Mapping[str, int]:
         """Return the open tunnels of every served domain."""
