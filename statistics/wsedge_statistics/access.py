@@ -1,0 +1,119 @@
+"""Who may do what. Pure: claims in, a verdict out.
+
+A ServiceAccount's namespace is the account. A relay's token is bound to its pod, so a report is believed
+only from the pod that it names. Without an issuer (a laptop) everybody may do everything, on loopback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from wsedge_statistics.contract import UsageReport
+from wsedge_statistics.errors import ForbiddenError, RowFault, RowsRefusedError, TokenRefusedError
+
+FUTURE_TOLERANCE: Final = timedelta(minutes=10)
+SUBJECT_PREFIX: Final = "system:serviceaccount:"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking. `trusted` is the laptop mode's caller, who may do everything."""
+
+    subject: str
+    namespace: str | None = None
+    pod_uid: str | None = None
+    trusted: bool = False
+
+
+LAPTOP: Final = Caller(subject="laptop", trusted=True)
+
+
+def caller_of(claims: Mapping[str, Any]) -> Caller:
+    """Read a verified ServiceAccount token's claims. Raises TokenRefusedError for those of another kind."""
+    subject = claims.get("sub")
+    kubernetes = claims.get("kubernetes.io")
+    if not isinstance(subject, str) or not isinstance(kubernetes, Mapping):
+        raise TokenRefusedError("not a ServiceAccount token: the claims sub and kubernetes.io are needed")
+    namespace = kubernetes.get("namespace")
+    if not isinstance(namespace, str) or not subject.startswith(f"{SUBJECT_PREFIX}{namespace}:"):
+        raise TokenRefusedError("not a ServiceAccount token: sub and kubernetes.io.namespace disagree")
+    pod = kubernetes.get("pod")
+    uid = pod.get("uid") if isinstance(pod, Mapping) else None
+    return Caller(subject, namespace, uid if isinstance(uid, str) and uid else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The subjects with more rights than their own account's numbers."""
+
+    operators: frozenset[str] = frozenset()
+    admins: frozenset[str] = frozenset()
+
+    def account_to_read(self, caller: Caller, asked: str | None) -> str | None:
+        """The account whose numbers are answered; None means all of them. Raises ForbiddenError."""
+        if caller.trusted or caller.subject in self.admins:
+            return asked
+        if asked is not None and asked != caller.namespace:
+            raise ForbiddenError(f"{caller.subject} reads account {caller.namespace!r} alone, not {asked!r}")
+        return caller.namespace
+
+    def check_directory(self, caller: Caller) -> None:
+        """Only the operator writes the Directory. Raises ForbiddenError."""
+        if not caller.trusted and caller.subject not in self.operators:
+            raise ForbiddenError(f"{caller.subject} is not the operator; only it writes the Directory")
+
+
+def check_source(caller: Caller, report: UsageReport) -> None:
+    """A report comes from the pod that its token is bound to. Raises ForbiddenError."""
+    if caller.trusted:
+        return
+    if caller.pod_uid is None:
+        raise ForbiddenError("the token is not bound to a pod; a relay reports with its projected token")
+    if caller.pod_uid != report.source.uid:
+        raise ForbiddenError("source.uid is not the pod that the token is bound to")
+    if report.source.pod.partition("/")[0] != caller.namespace:
+        raise ForbiddenError(f"source.pod is not in the token's namespace {caller.namespace!r}")
+
+
+def check_rows(
+    caller: Caller,
+    report: UsageReport,
+    *,
+    owner: Callable[[str], str | None],
+    now: datetime,
+    retention: timedelta,
+) -> None:
+    """Refuse foreign rows, and buckets in the future or past the retention. Raises RowsRefusedError."""
+    foreign = list(_foreign_rows(caller, report, owner))
+    if foreign:
+        raise RowsRefusedError(foreign, forbidden=True)
+    faults = list(_rows_out_of_time(report, now, retention))
+    if faults:
+        raise RowsRefusedError(faults)
+
+
+def _foreign_rows(
+    caller: Caller, report: UsageReport, owner: Callable[[str], str | None]
+) -> Iterable[RowFault]:
+    for index, row in enumerate(report.rows):
+        if not caller.trusted and row.account != caller.namespace:
+            yield RowFault(index, "account", f"not the account of the token's namespace {caller.namespace!r}")
+            continue
+        owned_by = owner(row.domain)
+        # a domain that the Directory does not know is taken: reports may come after a deletion
+        if owned_by is not None and owned_by != row.account:
+            yield RowFault(index, "domain", f"{row.domain!r} belongs to another account")
+
+
+def _rows_out_of_time(report: UsageReport, now: datetime, retention: timedelta) -> Iterable[RowFault]:
+    for index, row in enumerate(report.rows):
+        if row.bucket > now + FUTURE_TOLERANCE:
+            minutes = FUTURE_TOLERANCE // timedelta(minutes=1)
+            yield RowFault(index, "bucket", f"more than {minutes} minutes in the future of this clock")
+        elif row.bucket < now - retention:
+            yield RowFault(
+                index, "bucket", f"older than the {retention.days} days that reports are taken for"
+            )

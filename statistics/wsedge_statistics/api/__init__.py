@@ -1,0 +1,1 @@
+"""The HTTP face of the statistics: ingest, the native REST API, health and metrics."""

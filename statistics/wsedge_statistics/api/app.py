@@ -1,0 +1,60 @@
+"""The application: routes, errors and its OpenAPI description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from wsedge_statistics.api import ingest, problems, reading, upkeep
+from wsedge_statistics.api.services import Services
+from wsedge_statistics.contract import Directory, UsageReport
+
+DESCRIPTION = """Traffic, bandwidth and HTTP codes of WebSocket domains.
+
+Errors are RFC 9457 problem documents. Unknown query parameters are refused. A namespace is an account:
+a token of namespace X reads the numbers of account X."""
+
+
+class Application(FastAPI):
+    """FastAPI whose description also holds the messages that endpoints read from the raw body."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if not self.openapi_schema:
+            document = super().openapi()
+            schemas = document["components"]["schemas"]
+            wanted = [(model, "validation") for model in (UsageReport, Directory, problems.Problem)]
+            _, extra = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+            schemas |= extra["$defs"]
+            # bad parameters are answered with 400 and a Problem, never with FastAPI's own 422
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    if _is_fastapis(operation["responses"].get("422")):
+                        del operation["responses"]["422"]
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+        assert self.openapi_schema is not None  # noqa: S101  tells mypy that super() set it
+        return self.openapi_schema
+
+
+def _is_fastapis(response: dict[str, Any] | None) -> bool:
+    return response is not None and "HTTPValidationError" in str(response)
+
+
+def build(services: Services | None) -> Application:
+    """Build the application; None builds one that can only describe itself."""
+    app = Application(
+        title="wsedge statistics",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=None,  # their pages load scripts from other sites
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    problems.install(app)
+    for router in (ingest.router, reading.router, upkeep.router):
+        app.include_router(router)
+    return app

@@ -1,0 +1,75 @@
+"""Reading a request's JSON body: bounded as sent and as inflated, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import Final
+
+from fastapi import Request
+
+from wsedge_statistics.api.problems import ProblemError
+
+READ_SECONDS: Final = 30.0
+_GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+async def read_json(request: Request, *, max_sent: int, max_inflated: int) -> bytes:
+    """The body's JSON text, not yet parsed. Raises ProblemError: 400, 408, 413 or 415."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ProblemError(
+            415, "media-type", "Content-Type must be application/json", headers={"Accept": "application/json"}
+        )
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("identity", "gzip"):
+        raise ProblemError(
+            415,
+            "content-coding",
+            "Content-Encoding must be gzip or absent",
+            headers={"Accept-Encoding": "gzip"},
+        )
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            sent = await _read(request, max_sent)
+    except TimeoutError:
+        raise ProblemError(
+            408,
+            "slow-body",
+            f"the body did not arrive within {READ_SECONDS:g} s",
+            headers={"Connection": "close"},
+        ) from None
+    return inflate(sent, max_inflated) if coding == "gzip" else sent
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise _too_large(f"the body is larger than {limit} bytes")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(f"the body is larger than {limit} bytes")
+    return bytes(body)
+
+
+def inflate(sent: bytes, limit: int) -> bytes:
+    """Gunzip one member of at most `limit` bytes. Raises ProblemError."""
+    inflater = zlib.decompressobj(_GZIP)
+    try:
+        inflated = inflater.decompress(sent, limit + 1)
+    except zlib.error:
+        raise ProblemError(400, "bad-gzip", "the body is not valid gzip") from None
+    if len(inflated) > limit:
+        raise _too_large(f"the body inflates to more than {limit} bytes")
+    if not inflater.eof:
+        raise ProblemError(400, "bad-gzip", "the gzip body ends too early")
+    if inflater.unused_data:
+        raise ProblemError(400, "bad-gzip", "the gzip body has something after its end")
+    return inflated
+
+
+def _too_large(detail: str) -> ProblemError:
+    # the rest of the body is not read, so the connection cannot be used again
+    return ProblemError(413, "too-large", detail, headers={"Connection": "close"})

@@ -1,0 +1,35 @@
+"""Who is calling: the bearer token of a request, verified."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from wsedge_statistics.access import LAPTOP, Caller, caller_of
+from wsedge_statistics.api.services import services_of
+from wsedge_statistics.contract import TOKEN_AUDIENCE
+from wsedge_statistics.errors import TokenRefusedError
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    bearerFormat="JWT",
+    description="ServiceAccount token: "
+    f"kubectl create token NAME --namespace ACCOUNT --audience {TOKEN_AUDIENCE}",
+)
+
+
+async def identify(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller:
+    """The caller of a request. Raises TokenRefusedError or KeysUnavailableError."""
+    verifier = services_of(request).verifier
+    if verifier is None:
+        return LAPTOP
+    if credentials is None:
+        raise TokenRefusedError("a bearer token is needed")
+    return caller_of(await verifier.claims(credentials.credentials))
+
+
+CallerOf = Annotated[Caller, Depends(identify)]

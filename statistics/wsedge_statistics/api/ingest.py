@@ -1,0 +1,118 @@
+"""Ingest: usage from relays and the Directory from the operator. 204 means: on disk."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from wsedge_statistics.access import check_rows, check_source
+from wsedge_statistics.api.body import read_json
+from wsedge_statistics.api.identity import CallerOf
+from wsedge_statistics.api.problems import ProblemError, problem_of
+from wsedge_statistics.api.responses import problems
+from wsedge_statistics.api.services import Services, services_of
+from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH, Directory, UsageReport
+from wsedge_statistics.directory import DirectoryView
+from wsedge_statistics.errors import LedgerBusyError, RowFault, RowsRefusedError, StatisticsError
+from wsedge_statistics.ledger.writes import FIVE_MINUTE_DAYS
+
+RETENTION: Final = timedelta(days=FIVE_MINUTE_DAYS)
+COMMIT_SECONDS: Final = 30.0
+
+log = structlog.get_logger()
+router = APIRouter(tags=["ingest"])
+Message = TypeVar("Message", bound=BaseModel)
+_STATUSES: Final = (400, 401, 403, 408, 413, 415, 422, 503)
+
+
+def _body(name: str) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+@router.post(
+    USAGE_PATH,
+    status_code=204,
+    response_class=Response,
+    responses=problems(*_STATUSES),
+    openapi_extra=_body("UsageReport"),
+    summary="Take in a usage report",
+)
+async def usage(request: Request, caller: CallerOf) -> Response:
+    """Take in a report of a relay, whole or not at all; answered once it is on disk.
+
+    Counts are cumulative per source and bucket and merge by max(), so a report may be sent again.
+    The body may be compressed (Content-Encoding: gzip). 503 carries Retry-After.
+    """
+    services = services_of(request)
+    try:
+        report = await _take(request, services, UsageReport)
+        check_source(caller, report)
+        now = services.clock()
+        check_rows(caller, report, owner=services.directory.owner, now=now, retention=RETENTION)
+        await _committed(services.ledger.commit(report))
+    except (StatisticsError, ProblemError) as error:
+        problem = problem_of(error)
+        services.metrics.refused.labels(problem.kind).inc()
+        log.warning("report refused", caller=caller.subject, status=problem.status, reason=str(error)[:500])
+        raise
+    services.metrics.reports.inc()
+    services.metrics.rows.inc(len(report.rows))
+    return Response(status_code=204)
+
+
+@router.put(
+    DIRECTORY_PATH,
+    status_code=204,
+    response_class=Response,
+    responses=problems(*_STATUSES),
+    openapi_extra=_body("Directory"),
+    summary="Take in the Directory",
+)
+async def put_directory(request: Request, caller: CallerOf) -> Response:
+    """Replace the Directory by a full snapshot; one written earlier than the kept one changes nothing."""
+    services = services_of(request)
+    services.policy.check_directory(caller)
+    directory = await _take(request, services, Directory)
+    if await _committed(services.ledger.put_directory(directory)):
+        view = DirectoryView.of(directory)
+        if services.directory.written_at is None or services.directory.written_at <= directory.writtenAt:
+            services.directory = view
+        for name in sorted(view.unknown_zones()):
+            log.warning("unknown time zone in the directory, default used", zone=name)
+        log.info("directory taken", accounts=len(view.accounts), domains=len(view.domains))
+    return Response(status_code=204)
+
+
+async def _take(request: Request, services: Services, model: type[Message]) -> Message:
+    text = await read_json(request, max_sent=services.max_body, max_inflated=services.max_inflated)
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise RowsRefusedError([_fault(fault) for fault in error.errors(include_url=False)]) from None
+
+
+def _fault(fault: Any) -> RowFault:
+    """A validation error as a row's fault: ("rows", 3, "bucket") is row 3, field bucket."""
+    place = tuple(fault["loc"])
+    reason = str(fault["msg"]).removeprefix("Value error, ")
+    if len(place) >= 2 and place[0] == "rows" and isinstance(place[1], int):
+        return RowFault(place[1], _path(place[2:]) or "row", reason)
+    return RowFault(None, _path(place) or "body", reason)
+
+
+def _path(place: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in place if part != "[key]")
+
+
+async def _committed(done: Any) -> Any:
+    try:
+        async with asyncio.timeout(COMMIT_SECONDS):
+            return await asyncio.wrap_future(done)
+    except TimeoutError:
+        raise LedgerBusyError(f"no commit within {COMMIT_SECONDS:g} s") from None

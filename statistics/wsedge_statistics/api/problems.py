@@ -1,0 +1,187 @@
+"""Errors as RFC 9457 problem documents: what is wrong, with which parameter or row, and what is allowed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from wsedge_statistics.errors import (
+    ForbiddenError,
+    KeysUnavailableError,
+    LedgerBusyError,
+    LedgerUnwritableError,
+    QueryError,
+    RowsRefusedError,
+    TokenRefusedError,
+    UnknownDomainError,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+MAX_FAULTS: Final = 100
+log = structlog.get_logger()
+
+
+class Fault(BaseModel):
+    """One thing that is wrong, with the place of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    row: int | None = Field(None, description="index of the report's row, from 0")
+    field: str | None = Field(None, description="field of the row or message")
+    parameter: str | None = Field(None, description="query parameter")
+    reason: str = Field(description="what is wrong with it")
+    allowed: str | None = Field(None, description="what would be right")
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str = Field("about:blank", description="kind of problem, stable: urn:wsedge:problem:NAME")
+    title: str
+    status: int
+    detail: str
+    errors: list[Fault] | None = Field(None, description="what is wrong, piece by piece (the first 100)")
+
+
+class ProblemError(Exception):
+    """A problem to answer with, raised where there is no better error of the tree."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        errors: list[Fault] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers
+
+
+def answer(error: ProblemError) -> Response:
+    """The HTTP answer of a problem."""
+    problem = Problem(
+        type=f"urn:wsedge:problem:{error.kind}",
+        title=HTTPStatus(error.status).phrase,
+        status=error.status,
+        detail=error.detail,
+        errors=error.errors[:MAX_FAULTS] if error.errors else None,
+    )
+    body = json.dumps(problem.model_dump(exclude_none=True), ensure_ascii=True).encode()
+    headers = dict(error.headers or {}) | {"Cache-Control": "no-store"}
+    return Response(body, error.status, headers, MEDIA_TYPE)
+
+
+def problem_of(error: Exception) -> ProblemError:
+    """Translate an error of the tree."""
+    match error:
+        case ProblemError():
+            return error
+        case QueryError():
+            fault = Fault(parameter=error.parameter, reason=error.reason, allowed=error.allowed)
+            return ProblemError(400, "bad-parameter", str(error), errors=[fault])
+        case UnknownDomainError():
+            fault = Fault(parameter="domain", reason=str(error), allowed="a domain that /v1/domains lists")
+            return ProblemError(404, "unknown-domain", str(error), errors=[fault])
+        case TokenRefusedError():
+            return ProblemError(401, "token-refused", str(error), headers=challenge(str(error)))
+        case KeysUnavailableError():
+            return ProblemError(503, "keys-unavailable", str(error), headers={"Retry-After": "5"})
+        case ForbiddenError():
+            return ProblemError(403, "forbidden", str(error))
+        case RowsRefusedError():
+            faults = [Fault(row=f.row, field=f.field, reason=f.reason) for f in error.faults]
+            if error.forbidden:
+                return ProblemError(403, "foreign-rows", str(error), errors=faults)
+            return ProblemError(422, "rows-refused", str(error), errors=faults)
+        case LedgerBusyError():
+            return ProblemError(503, "busy", str(error), headers={"Retry-After": "2"})
+        case LedgerUnwritableError():
+            # the cause names files: it is in the log, not in the answer
+            detail = "the ledger is not available now; nothing of this request was stored"
+            return ProblemError(503, "ledger-unavailable", detail, headers={"Retry-After": "10"})
+    return ProblemError(500, "internal", "an error of this program; its log has the cause")
+
+
+def challenge(reason: str) -> dict[str, str]:
+    """The WWW-Authenticate header of RFC 6750."""
+    quoted = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "'" for c in reason)
+    scheme = 'Bearer realm="wsedge-statistics", error="invalid_token"'
+    return {"WWW-Authenticate": f'{scheme}, error_description="{quoted}"'}
+
+
+def _of_validation(error: RequestValidationError, parameters: list[str]) -> ProblemError:
+    faults = []
+    for fault in error.errors():
+        name = str(fault["loc"][1]) if len(fault["loc"]) > 1 else str(fault["loc"][0])
+        if fault["type"] == "extra_forbidden":
+            allowed = ", ".join(parameters)
+            faults.append(Fault(parameter=name, reason="not a parameter of this endpoint", allowed=allowed))
+        else:
+            expected = (fault.get("ctx") or {}).get("expected")
+            reason = str(fault["msg"]).removeprefix("Value error, ")
+            faults.append(Fault(parameter=name, reason=reason, allowed=str(expected) if expected else None))
+    text = "; ".join(f"{fault.parameter}: {fault.reason}" for fault in faults[:5])
+    return ProblemError(400, "bad-parameter", text, errors=faults)
+
+
+def _of_http(error: HTTPException, path: str) -> ProblemError:
+    texts = {
+        404: ("not-found", f"there is nothing at {path}; /openapi.json describes what there is"),
+        405: (
+            "method-not-allowed",
+            f"{path} does not take this method; the Allow header says which it takes",
+        ),
+    }
+    kind, detail = texts.get(error.status_code, ("http", str(error.detail)))
+    return ProblemError(error.status_code, kind, detail, headers=error.headers)
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    if isinstance(error, RequestValidationError):
+        return answer(_of_validation(error, _parameters(request)))
+    if isinstance(error, HTTPException):
+        return answer(_of_http(error, request.url.path))
+    return answer(problem_of(error))
+
+
+def _parameters(request: Request) -> list[str]:
+    """The query parameters that the endpoint of a request has."""
+    described = request.app.openapi()["paths"].get(request.url.path, {}).get(request.method.lower(), {})
+    return [parameter["name"] for parameter in described.get("parameters", [])]
+
+
+def install(app: FastAPI) -> None:
+    """Make the application answer every error as a problem."""
+    kinds: tuple[Any, ...] = (
+        RequestValidationError,
+        HTTPException,
+        ProblemError,
+        QueryError,
+        UnknownDomainError,
+        TokenRefusedError,
+        KeysUnavailableError,
+        ForbiddenError,
+        RowsRefusedError,
+        LedgerBusyError,
+        LedgerUnwritableError,
+        Exception,
+    )
+    for kind in kinds:
+        app.add_exception_handler(kind, _handle)

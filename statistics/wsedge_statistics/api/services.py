@@ -1,0 +1,44 @@
+"""What the endpoints work with, put together once at start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from fastapi import Request
+
+from wsedge_statistics.access import Policy
+from wsedge_statistics.directory import DirectoryView
+from wsedge_statistics.ledger import Ledger
+from wsedge_statistics.metrics import Metrics
+from wsedge_statistics.tokens import Verifier
+
+CONCURRENT_READS: Final = 4
+
+
+@dataclass(slots=True)
+class Services:
+    """Ledger, clock and rules. `verifier` is None in laptop mode. `directory` is replaced by each new one."""
+
+    ledger: Ledger
+    clock: Callable[[], datetime]
+    metrics: Metrics
+    policy: Policy
+    verifier: Verifier | None
+    directory: DirectoryView
+    default_zone: str
+    grace: timedelta
+    max_body: int
+    max_inflated: int
+    draining: bool = False
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT_READS))
+
+
+def services_of(request: Request) -> Services:
+    """The services of the application that a request came to."""
+    services = request.app.state.services
+    assert isinstance(services, Services)  # noqa: S101  tells mypy what state holds
+    return services

@@ -1,0 +1,56 @@
+"""What the Directory says: who owns a domain, and in which zone an account's days are cut. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from wsedge_statistics.contract import Directory, DirectoryAccount, DirectoryDomain
+
+
+def zone_named(name: str) -> ZoneInfo | None:
+    """The IANA zone of that name, or None when there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError):  # malformed key, a folder of zones, not found
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryView:
+    """A Directory made ready for look-ups; an empty one knows nobody."""
+
+    written_at: datetime | None = None
+    accounts: Mapping[str, DirectoryAccount] = field(default_factory=dict)
+    domains: Mapping[str, DirectoryDomain] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, directory: Directory | None) -> DirectoryView:
+        """Index a Directory."""
+        if directory is None:
+            return cls()
+        return cls(
+            directory.writtenAt,
+            {account.account: account for account in directory.accounts},
+            {domain.domain: domain for domain in directory.domains},
+        )
+
+    def owner(self, domain: str) -> str | None:
+        """The account that owns a domain, None when the Directory does not know it."""
+        entry = self.domains.get(domain)
+        return entry.account if entry else None
+
+    def zone_name(self, account: str | None, now: datetime) -> str | None:
+        """The billing zone now in force for an account; before its first period, that period's."""
+        entry = self.accounts.get(account) if account is not None else None
+        if entry is None or not entry.periods:
+            return None
+        begun = [period for period in entry.periods if period.start <= now]
+        return (begun[-1] if begun else entry.periods[0]).terms.timeZone
+
+    def unknown_zones(self) -> set[str]:
+        """Zone names that this machine's zone data does not have."""
+        names = {period.terms.timeZone for entry in self.accounts.values() for period in entry.periods}
+        return {name for name in names if zone_named(name) is None}

@@ -1,0 +1,114 @@
+"""What can go wrong in the statistics, as one tree.
+
+StatisticsError
+├── SettingsError               the command line or environment is wrong; the program does not start
+├── LedgerError
+│   ├── LedgerPlaceError        the data folder cannot hold a ledger (network disk, another process)
+│   ├── LedgerVersionError      the ledger was written by a newer program
+│   ├── LedgerBusyError         the writer's queue is full; try again
+│   └── LedgerUnwritableError   the disk is full or broken; try again later
+├── QueryError                  a query parameter is wrong: which one, why, what is allowed
+├── UnknownDomainError          a domain was asked for that the account never had
+├── TokenError
+│   ├── TokenRefusedError       no token, or a bad one
+│   └── KeysUnavailableError    the cluster's public keys cannot be had now
+├── ForbiddenError              a good token that may not do this
+└── RowsRefusedError            a report with bad rows; nothing of it was stored
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class StatisticsError(Exception):
+    """Base of all errors of the statistics."""
+
+
+class SettingsError(StatisticsError):
+    """The command line or environment is wrong; the text is for a person."""
+
+
+class LedgerError(StatisticsError):
+    """The ledger cannot do what was asked."""
+
+
+class LedgerPlaceError(LedgerError):
+    """The data folder cannot hold a ledger."""
+
+
+class LedgerVersionError(LedgerError):
+    """The ledger's schema is newer than this program knows."""
+
+
+class LedgerBusyError(LedgerError):
+    """The writer's queue is full; the same request may succeed in a moment."""
+
+
+class LedgerUnwritableError(LedgerError):
+    """A commit failed (disk full, disk broken); nothing of it was stored."""
+
+
+class QueryError(StatisticsError):
+    """A query parameter is wrong. `allowed` says what would be right."""
+
+    def __init__(self, parameter: str, reason: str, allowed: str) -> None:
+        super().__init__(parameter, reason, allowed)
+        self.parameter = parameter
+        self.reason = reason
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        return f"{self.parameter}: {self.reason}; allowed: {self.allowed}"
+
+
+class UnknownDomainError(StatisticsError):
+    """A domain that the account neither has nor had. Says the same of a foreign one, so nothing leaks."""
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(domain)
+        self.domain = domain
+
+    def __str__(self) -> str:
+        return f"domain {self.domain!r} is neither configured nor was it ever counted here"
+
+
+class TokenError(StatisticsError):
+    """Who is calling could not be established."""
+
+
+class TokenRefusedError(TokenError):
+    """The token is missing or bad; the text says why and never holds the token."""
+
+
+class KeysUnavailableError(TokenError):
+    """The cluster's public keys cannot be fetched, so the token can be neither taken nor refused."""
+
+
+class ForbiddenError(StatisticsError):
+    """The caller is known and may not do this."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowFault:
+    """One thing that is wrong with one row (None: with the report itself)."""
+
+    row: int | None
+    field: str
+    reason: str
+
+
+class RowsRefusedError(StatisticsError):
+    """A report whose rows cannot be taken; nothing of it was stored."""
+
+    def __init__(self, faults: Sequence[RowFault], *, forbidden: bool = False) -> None:
+        super().__init__(tuple(faults))
+        self.faults = tuple(faults)
+        self.forbidden = forbidden
+
+    def __str__(self) -> str:
+        first = self.faults[0]
+        place = "" if first.row is None else f"row {first.row}, "
+        more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
+        return f"{place}{first.field}: {first.reason}{more}"

@@ -1,0 +1,121 @@
+"""The cluster's public keys: fetched from the API server, kept while it is away."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from wsedge_statistics.errors import KeysUnavailableError, TokenRefusedError
+
+ALGORITHMS: Final = ("RS256", "ES256")
+FETCH_TIMEOUT: Final = 5.0
+RETRY_SECONDS: Final = 5.0  # at most one fetch in this time, whatever key ids callers make up
+REFRESH_SECONDS: Final = 600.0  # so that a key that the cluster no longer publishes is forgotten
+MAX_DOCUMENT: Final = 1 << 20
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyServer:
+    """Where the keys are published, and how to ask: CA of the server, own token (read anew each time)."""
+
+    url: str
+    ca_file: Path | None = None
+    token_file: Path | None = None
+
+    def fetch(self) -> bytes:
+        """Get the JWKS document. Blocks; raises OSError (urllib's errors are such) or ssl.SSLError."""
+        request = urllib.request.Request(self.url, headers={"Accept": "application/json"})  # noqa: S310  settings allow https only
+        if self.token_file is not None:
+            request.add_header("Authorization", f"Bearer {self.token_file.read_text().strip()}")
+        context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),  # the API server is never behind the way out
+            urllib.request.HTTPSHandler(context=context),
+        )
+        with opener.open(request, timeout=FETCH_TIMEOUT) as answer:
+            return bytes(answer.read(MAX_DOCUMENT))
+
+
+def parse_keys(document: bytes) -> dict[str, PyJWK]:
+    """Read the usable signing keys of a JWKS document by key id. Raises ValueError when it is none."""
+    parsed = json.loads(document)
+    entries = parsed.get("keys") if isinstance(parsed, Mapping) else None
+    if not isinstance(entries, list):
+        raise ValueError("no list of keys in it")
+    keys: dict[str, PyJWK] = {}
+    for entry in entries:
+        key = _usable(entry)
+        if key is not None and key.key_id:
+            keys[key.key_id] = key
+    return keys
+
+
+def _usable(entry: Any) -> PyJWK | None:
+    if not isinstance(entry, Mapping) or entry.get("use", "sig") != "sig":
+        return None
+    try:
+        key = PyJWK(dict(entry))
+    except (PyJWTError, ValueError):
+        return None  # of a kind that this program does not verify
+    return key if key.algorithm_name in ALGORITHMS else None
+
+
+class KeySet:
+    """Public keys by id; an unknown id or an old set leads to a fetch, at most one per RETRY_SECONDS."""
+
+    def __init__(
+        self, fetch: Callable[[], bytes], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._fetch = fetch
+        self._monotonic = monotonic
+        self._keys: dict[str, PyJWK] = {}
+        self._tried_at: float | None = None
+        self._fetched_at: float | None = None
+        self._failing = True
+        self._lock = asyncio.Lock()
+
+    async def key(self, key_id: str) -> PyJWK:
+        """The key of that id. Raises TokenRefusedError (no such) or KeysUnavailableError (cannot tell)."""
+        if self._stale() or key_id not in self._keys:
+            async with self._lock:
+                if (self._stale() or key_id not in self._keys) and self._may_try():
+                    await self._refresh()
+        try:
+            return self._keys[key_id]
+        except KeyError:
+            if self._failing:
+                raise KeysUnavailableError("the API server's keys cannot be fetched now") from None
+            raise TokenRefusedError("signed by a key that the cluster does not publish") from None
+
+    def _stale(self) -> bool:
+        return self._fetched_at is None or self._monotonic() - self._fetched_at > REFRESH_SECONDS
+
+    def _may_try(self) -> bool:
+        return self._tried_at is None or self._monotonic() - self._tried_at >= RETRY_SECONDS
+
+    async def _refresh(self) -> None:
+        self._tried_at = self._monotonic()
+        try:
+            keys = parse_keys(await asyncio.to_thread(self._fetch))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            self._failing = True
+            log.warning("keys not fetched, keeping those known", error=str(error), known=len(self._keys))
+            return
+        if keys.keys() != self._keys.keys():
+            log.info("keys fetched", ids=sorted(keys))
+        self._keys, self._failing = keys, False
+        self._fetched_at = self._monotonic()

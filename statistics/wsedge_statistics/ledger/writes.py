@@ -1,0 +1,160 @@
+"""Writes to the SQLite ledger, as functions on a connection within a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime, timedelta
+from typing import Final
+
+from wsedge_statistics.contract import Directory, UsageReport
+from wsedge_statistics.ledger.reads import day_parts, hour_parts
+from wsedge_statistics.rollup import DAY, HOUR, Key, Series, pack, roll
+
+FIVE_MINUTE_DAYS: Final = 93
+HOUR_DAYS: Final = 186
+DAY_DAYS: Final = 366
+
+_MERGE_USAGE: Final = """
+INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET sent = max(sent, excluded.sent), received = max(received, excluded.received),
+  sent_messages = max(sent_messages, excluded.sent_messages),
+  received_messages = max(received_messages, excluded.received_messages),
+  opened = max(opened, excluded.opened), peak = max(peak, excluded.peak)
+"""
+_MERGE_CODES: Final = """
+INSERT INTO codes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET count = max(count, excluded.count)
+"""
+_MERGE_SEEN: Final = """
+INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)
+"""
+_REPLACE: Final = {
+    "hours": (
+        "DELETE FROM hours WHERE hour = ? AND domain = ?",
+        "INSERT INTO hours VALUES (?, ?, ?, ?, ?, ?, ?)",
+    ),
+    "days": (
+        "DELETE FROM days WHERE day = ? AND domain = ?",
+        "INSERT INTO days VALUES (?, ?, ?, ?, ?, ?, ?)",
+    ),
+}
+# days kept, the oldest outstanding rollup that reads the tier, what is deleted
+_TIERS: Final = (
+    (
+        FIVE_MINUTE_DAYS,
+        "SELECT min(hour) FROM dirty_hours",
+        (
+            "DELETE FROM usage WHERE bucket < ?",
+            "DELETE FROM codes WHERE bucket < ?",
+            "DELETE FROM sources WHERE last < ?",
+        ),
+    ),
+    (HOUR_DAYS, "SELECT min(day) FROM dirty_days", ("DELETE FROM hours WHERE hour < ?",)),
+    (DAY_DAYS, None, ("DELETE FROM days WHERE day < ?", "DELETE FROM seen WHERE last < ?")),
+)
+
+
+def merge_report(connection: sqlite3.Connection, report: UsageReport) -> None:
+    """Merge a report: every count becomes the larger of what is kept and what is reported."""
+    if not report.rows:
+        return
+    source = _source_id(connection, report)
+    usage, codes, seen = [], [], []
+    hours, days = set(), set()
+    for row in report.rows:
+        bucket = int(row.bucket.timestamp())
+        key = (bucket, row.domain, row.account, row.region, row.isp, row.area, source)
+        bytes_and_messages = (row.sentBytes, row.receivedBytes, row.sentMessages, row.receivedMessages)
+        usage.append((*key, *bytes_and_messages, row.openedConnections, row.peakConnections))
+        codes += [(*key, int(code), count) for code, count in row.codes.items()]
+        seen.append((row.domain, row.account, row.region, row.isp, row.area, bucket, bucket))
+        hours.add((bucket - bucket % HOUR, row.domain))
+        days.add((bucket - bucket % DAY, row.domain))
+    connection.executemany(_MERGE_USAGE, usage)
+    connection.executemany(_MERGE_CODES, codes)
+    connection.executemany(_MERGE_SEEN, seen)
+    connection.executemany("INSERT OR IGNORE INTO dirty_hours VALUES (?, ?)", hours)
+    connection.executemany("INSERT OR IGNORE INTO dirty_days VALUES (?, ?)", days)
+
+
+def _source_id(connection: sqlite3.Connection, report: UsageReport) -> int:
+    source = report.source
+    last = max(int(row.bucket.timestamp()) for row in report.rows)
+    (number,) = connection.execute(
+        "INSERT INTO sources (uid, epoch, pod, last) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (uid, epoch) DO UPDATE SET last = max(last, excluded.last) RETURNING id",
+        (source.uid, source.epoch, source.pod, last),
+    ).fetchone()
+    return int(number)
+
+
+def put_directory(connection: sqlite3.Connection, directory: Directory) -> bool:
+    """Keep a Directory unless one with a later writtenAt is kept; says whether it was taken."""
+    kept = connection.execute("SELECT written_at FROM directory").fetchone()
+    if kept is not None and datetime.fromisoformat(kept[0]) > directory.writtenAt:
+        return False
+    connection.execute(
+        "INSERT OR REPLACE INTO directory VALUES (1, ?, ?)",
+        (directory.writtenAt.isoformat(), directory.model_dump_json()),
+    )
+    return True
+
+
+def roll_hours(connection: sqlite3.Connection, *, limit: int) -> int:
+    """Recompute up to `limit` dirty hours from the five-minute tier; returns how many."""
+    dirty = connection.execute("SELECT hour, domain FROM dirty_hours LIMIT ?", (limit,)).fetchall()
+    for hour, domain in dirty:
+        rolled = roll(hour_parts(connection, hour, domain), start=hour, end=hour + HOUR)
+        _replace(connection, "hours", hour, domain, rolled)
+        connection.execute("DELETE FROM dirty_hours WHERE hour = ? AND domain = ?", (hour, domain))
+    return len(dirty)
+
+
+def roll_days(connection: sqlite3.Connection, *, before: int, limit: int) -> int:
+    """Recompute up to `limit` dirty days that began before `before` from the hour tier; returns how many.
+
+    A day with a dirty hour waits. Until its rollup a day is answered from its hours, so this can be late.
+    """
+    dirty = connection.execute(
+        "SELECT day, domain FROM dirty_days AS d WHERE day < ? "
+        "AND NOT EXISTS (SELECT 1 FROM dirty_hours AS h "
+        "WHERE h.domain = d.domain AND h.hour >= d.day AND h.hour < d.day + ?) LIMIT ?",
+        (before, DAY, limit),
+    ).fetchall()
+    for day, domain in dirty:
+        rolled = roll(day_parts(connection, day, domain), start=day, end=day + DAY)
+        _replace(connection, "days", day, domain, rolled)
+        connection.execute("DELETE FROM dirty_days WHERE day = ? AND domain = ?", (day, domain))
+    return len(dirty)
+
+
+def _replace(
+    connection: sqlite3.Connection, tier: str, start: int, domain: str, rolled: dict[Key, Series]
+) -> None:
+    delete, insert = _REPLACE[tier]
+    connection.execute(delete, (start, domain))
+    rows = [(start, *key, pack(series, start)) for key, series in rolled.items()]
+    connection.executemany(insert, rows)
+
+
+def prune(connection: sqlite3.Connection, now: datetime) -> int:
+    """Delete what is past its tier's retention, by whole days of UTC; returns the number of rows.
+
+    A day is deleted from a tier only a day after the last report for it could be taken, and never while
+    its rollup is outstanding, so no rollup is ever recomputed from half of its rows.
+    """
+    deleted = 0
+    for kept_days, oldest_dirty, deletions in _TIERS:
+        edge = _floor_day(now - timedelta(days=kept_days + 1))
+        if oldest_dirty:
+            (oldest,) = connection.execute(oldest_dirty).fetchone()
+            edge = edge if oldest is None else min(edge, oldest - oldest % DAY)
+        for deletion in deletions:
+            deleted += connection.execute(deletion, (edge,)).rowcount
+    return deleted
+
+
+def _floor_day(instant: datetime) -> int:
+    seconds = int(instant.timestamp())
+    return seconds - seconds % DAY

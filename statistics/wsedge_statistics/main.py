@@ -1,0 +1,137 @@
+"""The program `wsedge-statistics`: serves until SIGTERM, then commits what is queued."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+import uvicorn
+
+from wsedge_statistics import logs
+from wsedge_statistics.access import Policy
+from wsedge_statistics.api.app import build
+from wsedge_statistics.api.services import Services
+from wsedge_statistics.directory import DirectoryView
+from wsedge_statistics.errors import LedgerError, SettingsError
+from wsedge_statistics.jwks import KeyServer, KeySet
+from wsedge_statistics.ledger import Ledger
+from wsedge_statistics.ledger.sqlite import SqliteLedger
+from wsedge_statistics.metrics import Metrics
+from wsedge_statistics.settings import Settings, parser, read_settings
+from wsedge_statistics.tokens import Verifier
+
+SHUTDOWN_SECONDS = 20
+log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program; exit code 0 after SIGTERM, 2 on bad settings, 1 on a ledger it cannot open."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if parser().parse_known_args(given)[0].openapi:
+        sys.stdout.write(json.dumps(build(None).openapi(), indent=2) + "\n")
+        return
+    try:
+        settings = read_settings(given)
+        listener = listen(*settings.address)
+    except SettingsError as error:
+        sys.exit(_say(error, 2))
+    logs.configure(form=settings.log_format, level=settings.log_level)
+    log.info("starting", **settings.model_dump(mode="json"))
+    metrics = Metrics()
+    try:
+        ledger = SqliteLedger(settings.data, clock=utc_now, observer=metrics)
+    except LedgerError as error:
+        sys.exit(_say(error, 1))
+    try:
+        serve(settings, ledger, metrics, listener)
+    finally:
+        ledger.close()
+        log.info("ended")
+
+
+def _say(error: Exception, code: int) -> int:
+    sys.stderr.write(f"wsedge-statistics: {error}\n")
+    return code
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the socket to serve on. Raises SettingsError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(512)
+    except OSError as error:
+        raise SettingsError(f"--listen: cannot listen on {host} port {port}: {error.strerror}") from None
+    return listener
+
+
+def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT; requests that have begun are answered first."""
+    metrics.watch(size=ledger.size, backlog=ledger.backlog, writable=ledger.writable)
+    services = Services(
+        ledger=ledger,
+        clock=utc_now,
+        metrics=metrics,
+        policy=Policy(frozenset(settings.operator_subject), frozenset(settings.admin_subject)),
+        verifier=_verifier(settings),
+        directory=DirectoryView.of(ledger.directory()),
+        default_zone=settings.time_zone,
+        grace=settings.grace,
+        max_body=settings.max_body_bytes,
+        max_inflated=settings.max_inflated_bytes,
+    )
+    server = Server(
+        uvicorn.Config(
+            build(services),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        ),
+        services,
+    )
+    # uvicorn raises the signal that ended it again, for whoever handled it before: here nobody needs it
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    host, port = listener.getsockname()[:2]
+    log.info("listening", host=host, port=port)
+    server.run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, not ready from the moment that it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Called in a signal handler."""
+        self._services.draining = True
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+
+def _verifier(settings: Settings) -> Verifier | None:
+    if settings.issuer is None or settings.jwks_url is None:
+        return None
+    server = KeyServer(settings.jwks_url, settings.ca_file, settings.api_token_file)
+    return Verifier(KeySet(server.fetch), issuer=settings.issuer)
+
+
+if __name__ == "__main__":
+    main()

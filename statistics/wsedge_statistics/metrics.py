@@ -1,0 +1,66 @@
+"""The statistics' own metrics. No label holds an account or a domain, so their number is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Metrics:
+    """Counters and gauges of one process, on a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        prefix = "wsedge_statistics"
+        self.reports = Counter(f"{prefix}_ingested_reports", "Reports committed.", registry=self.registry)
+        self.rows = Counter(f"{prefix}_ingested_rows", "Rows of committed reports.", registry=self.registry)
+        self.refused = Counter(
+            f"{prefix}_ingest_refused", "Reports refused, by reason.", ["reason"], registry=self.registry
+        )
+        self.queries = Counter(
+            f"{prefix}_queries", "Questions answered, by endpoint.", ["endpoint"], registry=self.registry
+        )
+        self.query_seconds = Histogram(
+            f"{prefix}_query_seconds", "Time to read an answer from the ledger.", registry=self.registry
+        )
+        self.commit_seconds = Histogram(
+            f"{prefix}_commit_seconds", "Time of one commit, fsync included.", registry=self.registry
+        )
+        self.commit_jobs = Histogram(
+            f"{prefix}_commit_writes",
+            "Writes in one commit.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=self.registry,
+        )
+        self.commit_failures = Counter(
+            f"{prefix}_commit_failures",
+            "Commits that failed; nothing of them was stored.",
+            registry=self.registry,
+        )
+
+    def watch(
+        self, *, size: Callable[[], int], backlog: Callable[[], int], writable: Callable[[], bool]
+    ) -> None:
+        """Add gauges that ask the ledger when they are scraped."""
+        prefix = "wsedge_statistics_ledger"
+        gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
+            ("bytes", "Bytes of the ledger on disk.", size),
+            ("backlog", "Writes that wait for a commit.", backlog),
+            ("writable", "1 when the last commit succeeded.", writable),
+        )
+        for name, text, ask in gauges:
+            Gauge(f"{prefix}_{name}", text, registry=self.registry).set_function(ask)
+
+    def committed(self, *, jobs: int, seconds: float) -> None:
+        """Called by the ledger's writer after each commit."""
+        self.commit_seconds.observe(seconds)
+        self.commit_jobs.observe(jobs)
+
+    def failed(self) -> None:
+        """Called by the ledger's writer after each failed commit."""
+        self.commit_failures.inc()
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

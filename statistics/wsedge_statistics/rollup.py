@@ -1,0 +1,125 @@
+"""Series of five-minute values, and how they are packed into the hour and day tiers. Pure.
+
+A packed row keeps every five-minute value of its hour or day, so nothing is lost by age: a peak is taken
+after the sum over any choice of domains, and a day can be cut in any time zone, a year later as today.
+Rollups are computed anew from the tier below, never incremented.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+BUCKET: Final = 300
+HOUR: Final = 3600
+DAY: Final = 86400
+
+SENT: Final = "sent"
+RECEIVED: Final = "received"
+SENT_MESSAGES: Final = "sentMessages"
+RECEIVED_MESSAGES: Final = "receivedMessages"
+OPENED: Final = "opened"
+PEAK: Final = "peak"
+MEASURES: Final = (SENT, RECEIVED, SENT_MESSAGES, RECEIVED_MESSAGES, OPENED, PEAK)
+CODE_PREFIX: Final = "code:"
+
+# measure -> bucket start (UTC seconds) -> value; zeros are absent. Python integers: sums cannot overflow.
+Series = dict[str, dict[int, int]]
+
+
+class Key(NamedTuple):
+    """What a series is about. A domain's total over all regions and ISPs has empty region, isp and area."""
+
+    domain: str
+    account: str
+    region: str
+    isp: str
+    area: str
+
+    def total(self) -> Key:
+        """The key of the domain's total that this key counts into."""
+        return Key(self.domain, self.account, "", "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which series are asked for; None means all. Half-open in time, UTC seconds on bucket starts."""
+
+    start: int
+    end: int
+    account: str | None = None
+    domains: frozenset[str] | None = None
+    region: str | None = None
+    isp: str | None = None
+
+    @property
+    def wants_totals(self) -> bool:
+        """True when the domain totals answer it, so that the full keys need not be read."""
+        return self.region is None and self.isp is None
+
+    def takes(self, key: Key) -> bool:
+        """True when the series of `key` counts into this selection."""
+        if self.account is not None and key.account != self.account:
+            return False
+        if self.domains is not None and key.domain not in self.domains:
+            return False
+        if self.wants_totals:
+            return not key.region
+        wanted = self.region in (None, key.region) and self.isp in (None, key.isp)
+        return bool(key.region) and wanted
+
+
+def add(series: Series, measure: str, bucket: int, value: int) -> None:
+    """Add one value in place."""
+    if value:
+        values = series.setdefault(measure, {})
+        values[bucket] = values.get(bucket, 0) + value
+
+
+def add_series(total: Series, part: Series, *, start: int, end: int) -> None:
+    """Add the values of `part` that lie in [start, end) to `total`, in place."""
+    for measure, values in part.items():
+        sums = total.setdefault(measure, {})
+        for bucket, value in values.items():
+            if start <= bucket < end:
+                sums[bucket] = sums.get(bucket, 0) + value
+
+
+def roll(parts: Iterable[tuple[Key, Series]], *, start: int, end: int) -> dict[Key, Series]:
+    """Sum parts by key, and by the domain's total, within [start, end).
+
+    Values of different sources and keys add, peak connections as well: they were open at the same time
+    or at least in the same five minutes.
+    """
+    rolled: dict[Key, Series] = {}
+    for key, series in parts:
+        if not key.region:
+            continue  # totals are computed anew from the full keys
+        for target in (key, key.total()):
+            add_series(rolled.setdefault(target, {}), series, start=start, end=end)
+    return rolled
+
+
+def pack(series: Series, start: int) -> bytes:
+    """Pack a series that begins at `start`: compressed JSON, measure -> [slots, values]."""
+    packed = {
+        measure: [
+            [(bucket - start) // BUCKET for bucket in sorted(values)],
+            [values[b] for b in sorted(values)],
+        ]
+        for measure, values in sorted(series.items())
+        if values
+    }
+    return zlib.compress(json.dumps(packed, separators=(",", ":")).encode())
+
+
+def unpack(packed: bytes, start: int) -> Series:
+    """Undo `pack`."""
+    document: Mapping[str, tuple[list[int], list[int]]] = json.loads(zlib.decompress(packed))
+    return {
+        measure: {start + slot * BUCKET: value for slot, value in zip(slots, values, strict=True)}
+        for measure, (slots, values) in document.items()
+    }

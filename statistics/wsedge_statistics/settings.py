@@ -1,0 +1,145 @@
+"""Settings: command line, then environment (WSEDGE_STATISTICS_...), then defaults. Read once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from wsedge_statistics.directory import zone_named
+from wsedge_statistics.errors import SettingsError
+
+ENV_PREFIX = "WSEDGE_STATISTICS_"
+Subjects = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What the statistics need to know to run. Lists in the environment are separated by commas."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    data: Path = Field(description="folder of the ledger, on a local disk; made when missing")
+    listen: str = Field("127.0.0.1:8080", description="HOST:PORT; port 0 is chosen by the kernel and logged")
+    issuer: str | None = Field(
+        None,
+        description="issuer of ServiceAccount tokens; without it no token is asked for, on loopback only",
+    )
+    jwks_url: str | None = Field(None, description="where the cluster publishes its keys (https)")
+    ca_file: Path | None = Field(None, description="CA certificates of the server of --jwks-url")
+    api_token_file: Path | None = Field(None, description="own token for --jwks-url, read anew each time")
+    operator_subject: Subjects = Field(
+        (), description="who may write the Directory: system:serviceaccount:NAMESPACE:NAME (repeatable)"
+    )
+    admin_subject: Subjects = Field((), description="who may read every account (repeatable)")
+    time_zone: str = Field("UTC", description="billing zone of accounts that the Directory does not know")
+    grace_seconds: int = Field(
+        60, ge=0, le=3600, description="how long after a bucket's end its last reports are awaited"
+    )
+    max_body_bytes: int = Field(2 << 20, ge=1024, description="largest request body as sent")
+    max_inflated_bytes: int = Field(16 << 20, ge=1024, description="largest request body after gunzip")
+    log_format: Literal["auto", "json", "human"] = Field("auto", description="auto: human on a terminal")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level")
+
+    @field_validator("operator_subject", "admin_subject", mode="before")
+    @classmethod
+    def split_commas(cls, value: Any) -> Any:
+        """Read a list from the environment."""
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("time_zone")
+    @classmethod
+    def zone_exists(cls, value: str) -> str:
+        """Refuse a zone that this machine does not know."""
+        if zone_named(value) is None:
+            raise ValueError("not an IANA time zone such as Asia/Shanghai")
+        return value
+
+    @field_validator("jwks_url")
+    @classmethod
+    def keys_by_https(cls, value: str | None) -> str | None:
+        """Keys fetched in the clear could be anybody's."""
+        if value is not None and not value.startswith("https://"):
+            raise ValueError("must begin with https://")
+        return value
+
+    @model_validator(mode="after")
+    def belongs_together(self) -> Self:
+        """Refuse combinations that would leave the numbers open to everybody."""
+        host, _ = self.address
+        if (self.issuer is None) != (self.jwks_url is None):
+            raise ValueError("issuer and jwks-url go together: give both, or neither for a laptop")
+        if self.issuer is None and not is_loopback(host):
+            raise ValueError(
+                f"listen: {host} can be reached from other machines, and without issuer and jwks-url "
+                "everybody could read and write the numbers; give them, or listen on 127.0.0.1"
+            )
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, colon, port = self.listen.rpartition(":")
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ValueError("listen: give HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080")
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+    @property
+    def grace(self) -> timedelta:
+        """How long after a bucket's end its last reports are awaited."""
+        return timedelta(seconds=self.grace_seconds)
+
+
+def is_loopback(host: str) -> bool:
+    """True for an address that only this machine reaches."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one option per setting."""
+    answer = argparse.ArgumentParser(
+        prog="wsedge-statistics",
+        description="Keeps the relays' counts in a ledger and answers questions about them.",
+        epilog=f"Each option can be given in the environment as {ENV_PREFIX}NAME.",
+    )
+    for name, field in Settings.model_fields.items():
+        flag = f"--{name.replace('_', '-')}"
+        text = (field.description or "").replace("%", "%%")
+        if field.default and not field.is_required():
+            text += f" (default {field.default})"
+        if name in ("operator_subject", "admin_subject"):
+            answer.add_argument(flag, action="append", help=text, metavar="SUBJECT")
+        else:
+            answer.add_argument(flag, help=text, metavar=name.rpartition("_")[2].upper())
+    answer.add_argument("--openapi", action="store_true", help="print the OpenAPI description and end")
+    return answer
+
+
+def read_settings(arguments: Sequence[str]) -> Settings:
+    """Read the settings. Raises SettingsError, whose text names the option."""
+    given = {key: value for key, value in vars(parser().parse_args(arguments)).items() if value is not None}
+    given.pop("openapi")
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_text(fault) for fault in error.errors())) from None
+
+
+def _text(fault: Any) -> str:
+    option = "".join(f"--{str(part).replace('_', '-')}" for part in fault["loc"][:1])
+    reason = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"{option}: must be given (or {ENV_PREFIX}{str(fault['loc'][0]).upper()})"
+    return f"{option}: {reason}" if option else reason

@@ -1,0 +1,64 @@
+"""Verification of ServiceAccount tokens: JWTs that the cluster signed for this audience."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import jwt
+from jwt import PyJWK
+
+from wsedge_statistics.contract import TOKEN_AUDIENCE
+from wsedge_statistics.errors import TokenRefusedError
+from wsedge_statistics.jwks import ALGORITHMS
+
+LEEWAY_SECONDS: Final = 10  # clocks of nodes differ a little
+MAX_TOKEN: Final = 16384
+
+
+class Keys(Protocol):
+    """Where a token's key is looked up."""
+
+    async def key(self, key_id: str) -> PyJWK:
+        """The key of that id. Raises TokenRefusedError or KeysUnavailableError."""
+
+
+class Verifier:
+    """Verifies signature, issuer, audience and times of tokens."""
+
+    def __init__(self, keys: Keys, *, issuer: str) -> None:
+        self._keys = keys
+        self._issuer = issuer
+
+    async def claims(self, token: str) -> Mapping[str, Any]:
+        """The claims of a good token. Raises TokenRefusedError or KeysUnavailableError."""
+        key = await self._keys.key(key_id_of(token))
+        try:
+            claims: Mapping[str, Any] = jwt.decode(
+                token,
+                key=key,
+                algorithms=list(ALGORITHMS),
+                audience=TOKEN_AUDIENCE,
+                issuer=self._issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+        except jwt.PyJWTError as error:
+            raise TokenRefusedError(str(error)) from None
+        return claims
+
+
+def key_id_of(token: str) -> str:
+    """The id of the key that a token names; nothing is verified yet. Raises TokenRefusedError."""
+    if len(token) > MAX_TOKEN:
+        raise TokenRefusedError("longer than a token can be")
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        raise TokenRefusedError("not a JSON Web Token") from None
+    if header.get("alg") not in ALGORITHMS:
+        raise TokenRefusedError(f"algorithm is not one of {', '.join(ALGORITHMS)}")
+    key_id = header.get("kid")
+    if not isinstance(key_id, str) or not key_id:
+        raise TokenRefusedError("names no key (kid)")
+    return key_id
