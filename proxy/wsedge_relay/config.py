@@ -119,13 +119,14 @@ def _problems(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_url=False, include_context=False):
         where = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"].removeprefix("Value error, ")
+        message = message[:1].lower() + message[1:]
         given = problem.get("input")
         if problem["type"] == "missing":
             message = "is required"
         elif problem["type"] == "extra_forbidden":
             message = "is not a field of RelayConfig"
         elif isinstance(given, str | int | float) and len(str(given)) <= 100:
-            message = f"{message[:1].lower()}{message[1:]} (it is {json.dumps(given)})"
+            message = f"{message} (it is {json.dumps(given)})"
         yield f"{where}: {message}" if where else message
 
 

@@ -56,13 +56,19 @@ class Verdict:
 
     INVALID_ROWS: `rows` (places in the report) will never be taken; the others were not taken either, and may
     be sent without them. HELD_ROWS: the same, but they may be taken one day. LATER: try again with back-off.
-    SLOWLY: a person has to act (token, address, rights), so retry at the slow pace.
+    SLOWLY: a person has to act (token, address, rights), so retry at the slow pace. `service_time` is what
+    the service's clock says, in seconds since 1970 UTC, when it says so.
     """
 
     fate: Fate
     reason: str = ""
     rows: tuple[int, ...] = ()
     retry_after: float | None = None
+    service_time: float | None = None
+
+    def comes_in_time(self, row: UsageCount) -> bool:
+        """Tell a row that is refused only because it lies ahead of the service's clock: ours is fast."""
+        return self.service_time is not None and row.bucket > self.service_time
 
 
 def batches(rows: Sequence[UsageCount], limit: int) -> Iterator[tuple[UsageCount, ...]]:
@@ -96,7 +102,7 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, *, sent: int, no
         return Verdict(Fate.TOO_LARGE, reason)
     rows = tuple(sorted({row for row in _named_rows(problem) if row < sent}))
     if rows and status in (400, 422):
-        return Verdict(Fate.INVALID_ROWS, reason, rows)
+        return Verdict(Fate.INVALID_ROWS, reason, rows, service_time=_http_date(headers.get("date", "")))
     if rows and 400 <= status < 500:
         return Verdict(Fate.HELD_ROWS, reason, rows)
     if 400 <= status < 500 or 300 <= status < 400:
@@ -130,12 +136,19 @@ def _retry_after(value: str | None, now: float) -> float | None:
     if value.strip().isdecimal():
         seconds = float(value) if len(value) < 10 else MAX_RETRY_AFTER_SECONDS
     else:
-        try:
-            date = parsedate_to_datetime(value)
-        except ValueError:
+        date = _http_date(value)
+        if date is None:
             return None
-        seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now
+        seconds = date - now
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def _http_date(value: str) -> float | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
 
 
 def _problem(body: bytes) -> dict[str, object]:

@@ -187,11 +187,7 @@ class Reporter:
                 case Fate.INVALID_ROWS | Fate.HELD_ROWS:
                     named = [batch[place] for place in verdict.rows]
                     waiting[:0] = batches([row for row in batch if row not in named], len(batch))
-                    self._note_named(verdict, named)
-                    if verdict.fate is Fate.INVALID_ROWS:
-                        settle(named)
-                    else:
-                        held += named
+                    held += self._note_named(verdict, named, settle)
                 case Fate.LATER | Fate.SLOWLY:
                     self._note_failure(verdict)
                     return None
@@ -250,17 +246,27 @@ class Reporter:
         self._not_before = _monotonic() + delay
         _log.warning("usage report failed", reason=verdict.reason, retry_seconds=round(delay, 1))
 
-    def _note_named(self, verdict: Verdict, rows: Sequence[UsageCount]) -> None:
+    def _note_named(
+        self,
+        verdict: Verdict,
+        named: Sequence[UsageCount],
+        settle: Callable[[Sequence[UsageCount]], None],
+    ) -> list[UsageCount]:
+        """Settle rows that are refused for good; return those that are held off for now."""
         self.tally.reports_failed += 1
-        domains = sorted({row.key.domain for row in rows})
-        if verdict.fate is Fate.INVALID_ROWS:
-            self.tally.rows_refused += len(rows)
-            _log.error("usage rows refused for good", reason=verdict.reason, rows=len(rows), domains=domains)
-            return
-        _log.warning("usage rows not taken now", reason=verdict.reason, rows=len(rows), domains=domains)
-        self._held = {identity: until for identity, until in self._held.items() if until > _monotonic()}
-        for row in rows:
-            self._held[row.identity] = _monotonic() + self._pace.slow
+        for_good = verdict.fate is Fate.INVALID_ROWS
+        refused = [row for row in named if for_good and not verdict.comes_in_time(row)]
+        held = [row for row in named if row not in refused]
+        if refused:
+            settle(refused)
+            self.tally.rows_refused += len(refused)
+            _log.error("usage rows refused for good", reason=verdict.reason, rows=len(refused))
+        if held:
+            _log.warning("usage rows not taken now", reason=verdict.reason, rows=len(held))
+        now = _monotonic()
+        self._held = {identity: until for identity, until in self._held.items() if until > now}
+        self._held.update((row.identity, now + self._pace.slow) for row in held)
+        return held
 
     async def _flush_backlog(self) -> bool:
         if self._spool is None:

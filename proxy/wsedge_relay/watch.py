@@ -30,7 +30,7 @@ class ConfigWatch:
         self._secrets_dir = secrets_dir
         self._now = now
         self._settled: _Signature | None = None
-        self._suspect: _Signature | None = None
+        self._suspect: str | None = None
         self._files = named_files(in_force.config, secrets_dir)
         self.in_force = in_force
         self.refused: ConfigRefusedError | None = None
@@ -44,8 +44,8 @@ class ConfigWatch:
     def look(self) -> Loaded | ConfigRefusedError | None:
         """Return a configuration that should come into force, a new refusal, or None when nothing is new.
 
-        A bad configuration is believed only when the next look finds the same files: a file that is edited
-        in place may be seen half written.
+        A bad configuration is believed only when two looks in a row find the same wrong: a file that is
+        edited in place may be seen half written.
         """
         files = self._files
         before = self._signature(files)
@@ -54,9 +54,11 @@ class ConfigWatch:
         outcome = self._load()
         if self._signature(files) != before:
             return None  # being changed right now
-        if isinstance(outcome, ConfigRefusedError) and self._suspect != before:
-            self._suspect = before
-            return None
+        doubted, self._suspect = self._suspect, None
+        if isinstance(outcome, ConfigRefusedError):
+            self._suspect = str(outcome)
+            if doubted != self._suspect:
+                return None
         steady = files == self._files and not self._is_young(before)
         self._settled = before if steady else None
         return outcome if self._is_news(outcome) else None

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+
 from wsedge_relay.report import Fate, Pace, batches, encode, judge
 from wsedge_relay.usage import UsageCount, UsageKey
 from wsedge_statistics.contract import UsageReport
@@ -106,6 +107,16 @@ def test_the_reason_is_the_problems_detail() -> None:
     )
     assert judge(401, {}, problem(title="Unauthorized"), sent=1, now=NOW).reason == "401 Unauthorized"
     assert judge(502, {}, b"Bad Gateway", sent=1, now=NOW).reason == "502 Bad Gateway"
+
+
+def test_a_row_ahead_of_the_services_clock_is_not_lost() -> None:
+    """What is refused because our clock is fast is taken later; the Date header tells it apart."""
+    body = problem(errors=[{"row": 0}])
+    told = judge(422, {"date": "Tue, 14 Nov 2023 22:13:20 GMT"}, body, sent=1, now=NOW)
+    assert told.comes_in_time(row(bucket=int(NOW) + 400))
+    assert not told.comes_in_time(row(bucket=int(NOW) - 400))
+    for headers in ({}, {"date": "today"}):
+        assert not judge(422, headers, body, sent=1, now=NOW).comes_in_time(row(bucket=int(NOW) + 400))
 
 
 RETRY_AFTER = {

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from wsedge_relay.errors import SpoolUnavailableError
 from wsedge_relay.spool import COMPACT_BYTES, Spool, decode, encode_line
 from wsedge_relay.usage import UsageCount, UsageKey

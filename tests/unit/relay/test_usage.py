@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from wsedge_relay.usage import MAX_CODES, Usage, UsageCount, UsageKey, merged
 
 KEY = UsageKey("chat.example.com", "team-a")
@@ -254,7 +255,7 @@ STEPS = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(STEPS)
 def test_any_history_merges_to_exactly_what_was_counted(steps: list[tuple[str, UsageKey, object]]) -> None:
-    """Adds, rolls, clock steps, lost and repeated and late reports, crashes: max() by identity gives the sums."""
+    """Adds, clock steps, lost, repeated and late reports, crashes: max() by identity gives the sums."""
     ledger: dict[object, UsageCount] = {}
     journal: dict[object, UsageCount] = {}
     late: list[UsageCount] = []

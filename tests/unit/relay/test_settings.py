@@ -1,0 +1,80 @@
+"""Settings: arguments, variables, and words for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wsedge_relay.errors import SettingsError
+from wsedge_relay.settings import Settings, read_settings
+
+
+def test_the_configuration_file_is_all_that_is_needed() -> None:
+    """Certificates are beside it, the rest has a default."""
+    settings = read_settings(["--config", "etc/relay.json"])
+    assert settings is not None
+    assert settings.config == Path("etc/relay.json")
+    assert settings.certificates == Path("etc")
+    assert (settings.spool_dir, settings.host, settings.report_seconds) == (None, None, 10.0)
+    assert settings.pod_name.startswith("local/")
+
+
+def test_a_random_uid_stands_in_for_a_pods() -> None:
+    """Two processes outside of a cluster are two sources."""
+    first, second = read_settings(["--config", "x"]), read_settings(["--config", "x"])
+    assert first is not None
+    assert second is not None
+    assert first.pod_uid != second.pod_uid
+
+
+def test_an_argument_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is for pods, the command line for people."""
+    monkeypatch.setenv("WSEDGE_RELAY_CONFIG", "from-env.json")
+    monkeypatch.setenv("WSEDGE_RELAY_HOST", "127.0.0.2")
+    monkeypatch.setenv("WSEDGE_RELAY_SPOOL_DIR", "")
+    settings = read_settings(["--host", "127.0.0.3"])
+    assert settings is not None
+    assert (settings.config, settings.host, settings.spool_dir) == (Path("from-env.json"), "127.0.0.3", None)
+
+
+def test_schema_asks_for_no_configuration() -> None:
+    """--schema alone is enough."""
+    assert read_settings(["--schema"]) is None
+
+
+WRONG = {
+    "no configuration": ([], "--config (or WSEDGE_RELAY_CONFIG): is required"),
+    "an interval of nothing": (
+        ["--config", "x", "--report-seconds", "0"],
+        "--report-seconds (or WSEDGE_RELAY_REPORT_SECONDS): Input should be greater than or equal to 0.1",
+    ),
+    "a word for a number": (
+        ["--config", "x", "--report-seconds", "ten"],
+        "--report-seconds (or WSEDGE_RELAY_REPORT_SECONDS): Input should be a valid number, unable to parse"
+        " string as a number",
+    ),
+    "an unknown log format": (
+        ["--config", "x", "--log-format", "xml"],
+        "--log-format (or WSEDGE_RELAY_LOG_FORMAT): Input should be 'auto', 'json' or 'human'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said(case: str) -> None:
+    """The message names the argument, its variable and the rule."""
+    arguments, message = WRONG[case]
+    with pytest.raises(SettingsError) as caught:
+        read_settings(arguments)
+    assert str(caught.value) == message
+
+
+def test_every_setting_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """--help lists each argument."""
+    with pytest.raises(SystemExit) as ended:
+        read_settings(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in text

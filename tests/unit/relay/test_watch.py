@@ -1,0 +1,195 @@
+"""Watching a configuration: every way that files change is seen, half-written ones are not believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from support_relay_shell import certificate, config, domain, encoded, fingerprint, publish, write
+from wsedge_relay.config import Loaded, load
+from wsedge_relay.errors import ConfigRefusedError
+from wsedge_relay.watch import ConfigWatch
+
+
+def watching(folder: Path, secrets: Path | None = None) -> ConfigWatch:
+    """Return a watch of relay.json as it is now, whose clock is an hour ahead: no file looks young."""
+    path = folder / "relay.json"
+    secrets = secrets or folder
+    return ConfigWatch(path, secrets, load(path, secrets), now=lambda: time.time() + 3600)
+
+
+def applied(watch: ConfigWatch) -> str | None:
+    """Look once, take what is new into force and return its generation."""
+    outcome = watch.look()
+    if not isinstance(outcome, Loaded):
+        return None
+    watch.accepted(outcome)
+    return outcome.config.generation
+
+
+def refused(watch: ConfigWatch) -> str | None:
+    """Look twice, for a refusal is believed at the second look, and return what it says."""
+    assert watch.look() is None
+    outcome = watch.look()
+    if not isinstance(outcome, ConfigRefusedError):
+        return None
+    watch.refuse(outcome)
+    return str(outcome)
+
+
+def test_nothing_new_is_nothing(tmp_path: Path) -> None:
+    """Unchanged files are not even read."""
+    write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    assert [watch.look(), watch.look()] == [None, None]
+
+
+def test_a_renamed_file_is_seen(tmp_path: Path) -> None:
+    """An editor that writes a new file over the old one."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    write(path, config(generation="g2"))
+    assert applied(watch) == "g2"
+    assert applied(watch) is None
+
+
+def test_an_edit_in_place_is_seen(tmp_path: Path) -> None:
+    """`>` and `sed -i` alike."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    watch.look()
+    path.write_text(json.dumps(config(generation="other-length")))
+    assert applied(watch) == "other-length"
+
+
+def test_an_edit_within_the_clock_tick_is_seen(tmp_path: Path) -> None:
+    """Same inode, size and times: a young file is read again until it is old."""
+    path = write(tmp_path / "relay.json", config(generation="g1"))
+    watch = ConfigWatch(path, tmp_path, load(path, tmp_path))
+    watch.look()
+    stat = path.stat()
+    path.write_text(json.dumps(config(generation="g2")))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert applied(watch) == "g2"
+
+
+def test_a_kubelets_swap_is_seen(tmp_path: Path) -> None:
+    """The file is a link behind a link; `..data` is swapped."""
+    volume = tmp_path / "volume"
+    publish(volume, {"relay.json": encoded(config())})
+    watch = watching(volume)
+    publish(volume, {"relay.json": encoded(config(generation="g2"))})
+    assert applied(watch) == "g2"
+
+
+def test_a_bad_file_is_refused_once_and_the_last_good_one_stays(tmp_path: Path) -> None:
+    """The refusal is told at the second look, then there is silence."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    write(path, config(domain(heartbeatSeconds=0), generation="g2"))
+    assert "domains.0.heartbeatSeconds" in (refused(watch) or "")
+    assert watch.look() is None
+    assert (watch.refusals, watch.in_force.config.generation) == (1, "team-a/chat@1")
+    assert watch.refused is not None
+    assert watch.refused.generation == "g2"
+
+
+def test_a_mended_file_clears_the_refusal(tmp_path: Path) -> None:
+    """What comes into force, or the old content again, leaves nothing refused."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    for good in (config(), config(generation="g2")):
+        write(path, "bad")
+        assert refused(watch) is not None
+        write(path, good)
+        applied(watch)
+        assert watch.refused is None
+    assert watch.in_force.config.generation == "g2"
+
+
+def test_a_half_written_file_is_not_believed(tmp_path: Path) -> None:
+    """An edit in place that is seen between two writes is no refusal."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    text = json.dumps(config(generation="g2"))
+    path.write_text(text[:50])
+    assert watch.look() is None
+    path.write_text(text)
+    assert applied(watch) == "g2"
+    assert watch.refusals == 0
+
+
+def test_a_removed_file_is_a_refusal(tmp_path: Path) -> None:
+    """The relay goes on with what it has and says why."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    path.unlink()
+    assert "No such file" in (refused(watch) or "")
+
+
+def test_other_listen_addresses_need_a_restart(tmp_path: Path) -> None:
+    """They are refused with words, and the old addresses again are fine, whatever the generation's name."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    listen = {"host": "127.0.0.1", "http": 8081, "admin": 0}
+    write(path, config(listen=listen))
+    assert "listen: other addresses need a restart of the relay" in (refused(watch) or "")
+    write(path, config(domain(heartbeatSeconds=5)))
+    assert applied(watch) == "team-a/chat@1"
+
+
+def test_force_speaks_again(tmp_path: Path) -> None:
+    """After SIGHUP a person hears of a refusal anew."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    write(path, "bad")
+    assert refused(watch) is not None
+    watch.force()
+    assert isinstance(watch.look(), ConfigRefusedError)
+
+
+class TestCertificates:
+    """A rotated certificate is a new configuration, whichever volume changes first."""
+
+    def test_a_rotation_without_a_new_generation_is_seen(self, tmp_path: Path) -> None:
+        """Outside of a cluster nobody names fingerprints."""
+        files = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
+        first, second = certificate(), certificate()
+        secrets = tmp_path / "secrets"
+        publish(secrets, {"tls.crt": first[0], "tls.key": first[1]})
+        write(tmp_path / "relay.json", config(domain(tls=files)))
+        watch = watching(tmp_path, secrets)
+        publish(secrets, {"tls.crt": second[0], "tls.key": second[1]})
+        assert applied(watch) == "team-a/chat@1"
+        assert watch.in_force.material.key_pairs["tls.crt", "tls.key"].certificate == second[0]
+
+    def test_a_generation_waits_for_its_certificates(self, tmp_path: Path) -> None:
+        """The ConfigMap arrives before the Secret: refused, then taken when the files are there."""
+        first, second = certificate(), certificate()
+        secrets = tmp_path / "secrets"
+
+        def naming(pair: tuple[bytes, bytes], generation: str) -> dict[str, object]:
+            files = {"certificateFile": "c", "keyFile": "k", "fingerprint": fingerprint(*pair)}
+            return config(domain(tls=files), generation=generation)
+
+        publish(secrets, {"c": first[0], "k": first[1]})
+        write(tmp_path / "relay.json", naming(first, "g1"))
+        watch = watching(tmp_path, secrets)
+        write(tmp_path / "relay.json", naming(second, "g2"))
+        assert "domains.0.tls.fingerprint" in (refused(watch) or "")
+        publish(secrets, {"c": second[0], "k": second[1]})
+        assert applied(watch) == "g2"
+
+    def test_files_that_appear_later_are_seen(self, tmp_path: Path) -> None:
+        """A configuration that names files which are not there yet is taken once they are."""
+        write(tmp_path / "relay.json", config())
+        watch = watching(tmp_path)
+        files = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
+        write(tmp_path / "relay.json", config(domain(tls=files), generation="g2"))
+        assert refused(watch) is not None
+        pair = certificate()
+        (tmp_path / "tls.crt").write_bytes(pair[0])
+        (tmp_path / "tls.key").write_bytes(pair[1])
+        assert applied(watch) == "g2"
