@@ -1,0 +1,63 @@
+"""A billing story: what a person does to the plans of a namespace, and when the operator looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from wsedge_operator.activation import Account, Claim, Settlement, Terms, settle
+from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
+
+TRAFFIC_DAILY = Terms(BillingCycle.DAILY, MeteringMethod.TRAFFIC, "Asia/Shanghai")
+PEAK_DAILY = Terms(BillingCycle.DAILY, MeteringMethod.DAILY_PEAK, "Asia/Shanghai")
+TRAFFIC_MONTHLY = Terms(BillingCycle.MONTHLY, MeteringMethod.TRAFFIC, "Asia/Shanghai")
+MONTH_95 = Terms(BillingCycle.MONTHLY, MeteringMethod.MONTH_95, "Asia/Shanghai")
+
+
+def at(text: str) -> datetime:
+    """Return an instant, written as `2026-11-22 10:00+08:00`."""
+    instant = datetime.fromisoformat(text)
+    assert instant.tzinfo is not None
+    return instant
+
+
+@dataclass
+class Story:
+    """The plans as the API server has them, and the account as it is recorded."""
+
+    account: Account = field(default_factory=Account)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    looks: list[Settlement] = field(default_factory=list)
+
+    def creates(
+        self, when: datetime, terms: Terms | None, *, name: str = "plan", existing: BillingCycle | None = None
+    ) -> None:
+        """A person applies a new plan."""
+        uid = f"{name}-{when.timestamp():.0f}"
+        self.claims[name] = Claim(name, uid, when, terms, existing=existing, edited=when)
+
+    def edits(
+        self,
+        when: datetime,
+        terms: Terms | None,
+        *,
+        name: str = "plan",
+        existing: BillingCycle | None = None,
+        seen: bool = True,
+    ) -> None:
+        """A person changes a plan; `seen` False: the API server keeps no time of it."""
+        old = self.claims[name]
+        edited = when if seen else old.edited
+        self.claims[name] = replace(
+            old, terms=terms, existing=existing, generation=old.generation + 1, edited=edited
+        )
+
+    def deletes(self, *, name: str = "plan") -> None:
+        """A person deletes a plan; nothing remains of it."""
+        del self.claims[name]
+
+    def looks_at(self, now: datetime) -> Account:
+        """The operator looks, and records what it finds."""
+        self.looks.append(settle(self.account, tuple(self.claims.values()), now))
+        self.account = self.looks[-1].account
+        return self.account
