@@ -54,7 +54,9 @@ def ensure_binaries(progress: Progress, environ: Mapping[str, str] = os.environ)
     """
     given: dict[str, Path] = {}
     if assets := environ.get("KUBEBUILDER_ASSETS"):
-        given = {name: Path(assets) / name for name in (*COMPONENTS, "helm") if (Path(assets) / name).exists()}
+        given = {
+            name: Path(assets) / name for name in (*COMPONENTS, "helm") if (Path(assets) / name).exists()
+        }
         if missing := [name for name in ENVTEST if name not in given]:
             raise StartError("KUBEBUILDER_ASSETS", f"{assets} lacks {', '.join(missing)}")
     if all(name in given for name in (*COMPONENTS, "helm")):
@@ -134,7 +136,13 @@ def _watch_build(
 def _output(command: list[str], log: Path, environment: dict[str, str]) -> str:
     with log.open("w") as errors:
         result = subprocess.run(
-            command, cwd=SOURCES, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, check=False
+            command,
+            cwd=SOURCES,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            check=False,
         )
     if result.returncode != 0:
         raise BuildError(f"cd {SOURCES} && {shlex.join(command)}", log)

@@ -26,7 +26,16 @@ from typing import Self
 from wsedge_devcluster.build import Binaries, ensure_binaries
 from wsedge_devcluster.children import MARK, kill_marked
 from wsedge_devcluster.errors import CommandFailed, StartError
-from wsedge_devcluster.spec import EVENTS, START_APISERVER, STOP_APISERVER, ClusterSpec, Done, Failed, Progress, Ready
+from wsedge_devcluster.spec import (
+    EVENTS,
+    START_APISERVER,
+    STOP_APISERVER,
+    ClusterSpec,
+    Done,
+    Failed,
+    Progress,
+    Ready,
+)
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 20.0
@@ -191,7 +200,10 @@ class Cluster:
         """What a command needs to use this cluster: KUBECONFIG, PATH with kubectl and helm, Helm's folders."""
         assert self._binaries is not None
         folders = dict.fromkeys(str(path.parent) for path in self._binaries.paths.values())
-        helm = {f"HELM_{name}_HOME": str(self.directory / "helm" / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
+        helm = {
+            f"HELM_{name}_HOME": str(self.directory / "helm" / name.lower())
+            for name in ("CACHE", "CONFIG", "DATA")
+        }
         path = os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)])
         return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PATH": path, **helm}
 

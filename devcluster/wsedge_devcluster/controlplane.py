@@ -71,7 +71,9 @@ def write_files(folder: Path, ports: Ports, pair: Pair, now: dt.datetime) -> Fil
         path.touch(mode=0o600)
         path.write_text(
             kubeconfig(
-                server_url(ports), authority.certificate, authority.issue(user.split(":")[-1], user, groups=groups)
+                server_url(ports),
+                authority.certificate,
+                authority.issue(user.split(":")[-1], user, groups=groups),
             )
         )
         return path

@@ -6,6 +6,8 @@ DevclusterError
  ├── NoFreeRange      every pair of address ranges on this machine is taken
  ├── StartError       a component did not come up: which one, and the end of its log
  ├── CommandFailed    kubectl or helm ended with an error: its words
+ ├── ContainerError   a container cannot be started: the reason and message that its status shows
+ ├── VolumeError      a volume cannot be set up: the message that the FailedMount event shows
  └── ApiError         the API server refused a request: status code, reason, message
 """
 
@@ -74,6 +76,28 @@ class CommandFailed(DevclusterError):
 
     def __str__(self) -> str:
         return f"`{self.command}` ended with {self.code}: {(self.stderr or self.stdout).strip()}"
+
+
+class ContainerError(DevclusterError):
+    """A container cannot be started; reason and message as a kubelet shows them."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason, self.message = reason, message
+        super().__init__(reason, message)
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
+
+class VolumeError(DevclusterError):
+    """A volume cannot be set up."""
+
+    def __init__(self, volume: str, message: str) -> None:
+        self.volume, self.message = volume, message
+        super().__init__(volume, message)
+
+    def __str__(self) -> str:
+        return f'MountVolume.SetUp failed for volume "{self.volume}" : {self.message}'
 
 
 class ApiError(DevclusterError):

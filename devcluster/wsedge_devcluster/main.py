@@ -22,7 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="wsedge-devcluster", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start a cluster and keep it until Ctrl-C or SIGTERM")
-    up.add_argument("--dir", type=Path, help="folder of the cluster, kept at the end (default: a temporary one)")
+    up.add_argument(
+        "--dir", type=Path, help="folder of the cluster, kept at the end (default: a temporary one)"
+    )
     up.add_argument("--nodes", type=int, help="nodes that run pods (default 2)")
     up.add_argument("--simulated-nodes", type=int, help="nodes that only mark pods ready (default 0)")
     commands.add_parser("build", help="build the binaries into the cache, print their folder")
@@ -48,7 +50,9 @@ def _run(options: argparse.Namespace) -> int:
         return quickstart.main(once=options.once)
     if options.command == "up":
         changes = {"nodes": options.nodes, "simulated_nodes": options.simulated_nodes, "dir": options.dir}
-        return _up(DevclusterSettings(**{name: value for name, value in changes.items() if value is not None}))
+        return _up(
+            DevclusterSettings(**{name: value for name, value in changes.items() if value is not None})
+        )
     binaries = ensure_binaries(Progress())
     if options.command == "build":
         print(binaries["kubectl"].parent)  # noqa: T201

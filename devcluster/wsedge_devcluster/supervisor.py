@@ -200,7 +200,9 @@ class Supervisor:
             except (DevclusterError, aiohttp.ClientError, ssl.SSLError, TimeoutError):
                 if time.monotonic() > deadline:
                     log_file = self._components[component].log
-                    raise StartError(component, f"{complaint} after {_START_DEADLINE:.0f} s", log_file) from None
+                    raise StartError(
+                        component, f"{complaint} after {_START_DEADLINE:.0f} s", log_file
+                    ) from None
             for each in self._components.values():
                 if (code := each.has_ended()) is not None:
                     raise StartError(each.name, f"ended with {code}", each.log)

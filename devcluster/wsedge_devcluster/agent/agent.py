@@ -1,14 +1,42 @@
+"""The node agent: takes the pods that the scheduler bound to its nodes, and serves Services."""
+
 from __future__ import annotations
-import asyncio, ipaddress
+
+import asyncio
+import ipaddress
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from wsedge_devcluster.agent.api import Api
-from wsedge_devcluster.agent.nodes import Heartbeat, node_object, plan_nodes
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import structlog
+
+from wsedge_devcluster.agent.api import Api, Object, key_of
+from wsedge_devcluster.agent.context import Tools
+from wsedge_devcluster.agent.events import Events
+from wsedge_devcluster.agent.informer import Informer
+from wsedge_devcluster.agent.nodes import SIMULATED, Heartbeat, Node, node_object, plan_nodes
+from wsedge_devcluster.agent.pod import PodRunner
+from wsedge_devcluster.agent.provision import Provisioner
+from wsedge_devcluster.agent.selectors import Candidate, Endpoint
+from wsedge_devcluster.agent.server import KubeletServer
+from wsedge_devcluster.agent.services import ServiceProxy
+from wsedge_devcluster.agent.status import Record
 from wsedge_devcluster.children import Children
 from wsedge_devcluster.controlplane import Files
+from wsedge_devcluster.ranges import Addresses
+
+log = structlog.get_logger()
+
+_LAST_GRACE = 2.0  # seconds for pods between SIGTERM and SIGKILL when the whole cluster ends
+
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
+    """What the agent is told."""
+
     directory: Path
     mark: str
     server: str
@@ -20,15 +48,140 @@ class AgentSettings:
     backoff_scale: float
     sync_seconds: float
 
+
 class Agent:
+    """Plays all nodes of a cluster. Start it once the API server is ready."""
+
     def __init__(self, settings: AgentSettings, api: Api, children: Children) -> None:
-        self.s, self.api = settings, api
-        self.tasks = []
-    async def start(self):
-        v=(await self.api.get("/version"))["gitVersion"]
-        for n in plan_nodes(self.s.nodes, self.s.simulated_nodes, [str(self.s.pods[i]) for i in range(1,101)]):
-            h=Heartbeat(self.api, node_object(n, 1, v)); await h.register()
-            self.tasks.append(asyncio.create_task(h.run()))
-    async def stop(self):
-        for t in self.tasks: t.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self._settings, self._api = settings, api
+        addresses = [str(settings.pods[number]) for number in range(1, 101)]
+        nodes = plan_nodes(settings.nodes, settings.simulated_nodes, addresses)
+        self._nodes = {node.name: node for node in nodes}
+        self._runners: dict[str, PodRunner] = {}
+        self._waiting: dict[str, Object] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._pods = Informer(api, "/api/v1/pods", {"fieldSelector": "spec.nodeName!="})
+        self._services = Informer(api, "/api/v1/services")
+        self._events = Events(api)
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=False, limit=0, force_close=True)
+        )
+        logs = settings.directory / "logs" / "pods"
+        self._server = KubeletServer(settings.files, logs, self._find)
+        self._provisioner = Provisioner(api, settings.directory / "volumes")
+        url = urlsplit(settings.server)
+        self._proxy = ServiceProxy(
+            lambda: self._services,
+            self._candidates,
+            nodes=[node.address for node in nodes],
+            apiserver=Endpoint(str(url.hostname), int(url.port or 443)),
+            events=self._events,
+        )
+        self._tools = Tools(
+            api=api,
+            children=children,
+            events=self._events,
+            http=self._http,
+            addresses=Addresses(settings.pods),
+            services=lambda: self._services,
+            endpoints_changed=self._proxy.changed,
+            pods_folder=settings.directory / "pods",
+            logs_folder=logs,
+            mark=settings.mark,
+            server=settings.server,
+            authority=settings.files.authority,
+            backoff_scale=settings.backoff_scale,
+            sync_seconds=settings.sync_seconds,
+        )
+
+    async def start(self) -> None:
+        """Registers the nodes and begins to take pods. Raises ApiError or aiohttp.ClientError."""
+        await self._server.start()
+        version = (await self._api.get("/version"))["gitVersion"]
+        for node in self._nodes.values():
+            port = await self._server.listen(node.address)
+            heartbeat = Heartbeat(self._api, node_object(node, port, version))
+            await heartbeat.register()
+            self._spawn(heartbeat.run())
+        await self._provisioner.start()
+        self._pods.on_change(self._pod_changed)
+        self._services.on_change(lambda _old, _new: self._proxy.changed())
+        self._spawn(self._events.run())
+        self._spawn(self._services.run())
+        await self._services.synced.wait()
+        # Services first: their variables belong to the environment of the pods.
+        self._spawn(self._pods.run())
+        self._spawn(self._proxy.run())
+        self._spawn(self._provisioner.run())
+
+    async def stop(self) -> None:
+        """Ends all pods and listeners. Nothing is reported: the API server ends next."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._proxy.close()
+        await asyncio.gather(*(runner.abandon(_LAST_GRACE) for runner in self._runners.values()))
+        await self._server.stop()
+        await self._http.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(_report)
+        self._tasks.append(task)
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            assert old is not None
+            self._waiting.pop(key_of(old), None)
+            runner = self._runners.get(key_of(old))
+            if runner is not None and runner.uid == old["metadata"]["uid"]:
+                runner.removed()
+            return
+        node = self._nodes.get(new["spec"]["nodeName"])
+        if node is None:
+            return
+        key = key_of(new)
+        runner = self._runners.get(key)
+        if runner is None:
+            self._take(key, new, node)
+        elif runner.uid == new["metadata"]["uid"]:
+            runner.update(new)
+        else:
+            self._waiting[key] = new  # until the last of its predecessor has gone
+
+    def _take(self, key: str, pod: Object, node: Node) -> None:
+        annotated = pod["metadata"].get("annotations", {}).get(SIMULATED) == "true"
+        runner = PodRunner(pod, node, self._tools, simulated=node.simulated or annotated)
+        self._runners[key] = runner
+        self._proxy.changed()
+        self._spawn(self._until_gone(key, runner))
+
+    async def _until_gone(self, key: str, runner: PodRunner) -> None:
+        try:
+            await runner.finished()
+        finally:
+            self._runners.pop(key, None)
+            self._proxy.changed()
+            current = asyncio.current_task()
+            self._tasks = [task for task in self._tasks if task is not current]
+        successor = self._waiting.pop(key, None)
+        if successor is not None:
+            self._take(key, successor, self._nodes[successor["spec"]["nodeName"]])
+
+    def _candidates(self) -> list[Candidate]:
+        return [runner.candidate() for runner in self._runners.values()]
+
+    def _find(self, namespace: str, pod: str, container: str) -> tuple[str, Record] | None:
+        runner = self._runners.get(f"{namespace}/{pod}")
+        if runner is None:
+            return None
+        for record in runner.context.facts.records:
+            if record.name == container:
+                return runner.uid, record
+        return None
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """A part of the agent that fails is a defect: it is said loudly, and the others go on."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("part of the agent failed", part=repr(task), exc_info=error)

@@ -50,14 +50,21 @@ def node_object(node: Node, kubelet_port: int, version: str) -> Object:
     labels = {
         "kubernetes.io/hostname": node.name,
         "kubernetes.io/os": "linux",
-        "kubernetes.io/arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+        "kubernetes.io/arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(
+            platform.machine(), platform.machine()
+        ),
         "topology.kubernetes.io/region": node.region,
         "topology.kubernetes.io/zone": f"{node.region}-a",
     }
     if node.simulated:
         labels[SIMULATED] = "true"
     # Processes share one machine, so capacity is a number for the scheduler, not a limit.
-    capacity = {"cpu": "32", "memory": "64Gi", "ephemeral-storage": "100Gi", "pods": "5000" if node.simulated else "500"}
+    capacity = {
+        "cpu": "32",
+        "memory": "64Gi",
+        "ephemeral-storage": "100Gi",
+        "pods": "5000" if node.simulated else "500",
+    }
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -144,7 +151,11 @@ class Heartbeat:
         except ApiError as error:
             if error.code != 404:
                 raise
-            lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name}}
+            lease = {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {"name": self._name},
+            }
             await self._api.create(_LEASES, {**lease, "spec": spec})
 
     async def _repair(self) -> None:

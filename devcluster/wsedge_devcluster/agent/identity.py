@@ -1,0 +1,52 @@
+"""What a process needs in place of a container's surroundings: a base environment and a kubeconfig."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from wsedge_devcluster.agent.context import PodContext
+from wsedge_devcluster.agent.images import PATH
+from wsedge_devcluster.children import MARK
+
+SERVICE_ACCOUNT_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+def base_environment(context: PodContext, home: Path) -> dict[str, str]:
+    """The variables that a container has before its own."""
+    server = urlsplit(context.tools.server)
+    return {
+        "PATH": PATH,
+        "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "HOSTNAME": context.pod["metadata"]["name"],
+        "KUBERNETES_SERVICE_HOST": str(server.hostname),
+        "KUBERNETES_SERVICE_PORT": str(server.port),
+        MARK: context.tools.mark,
+    }
+
+
+def write_kubeconfig(context: PodContext, home: Path, account: Path) -> Path:
+    """A kubeconfig with the pod's ServiceAccount, whose files are in the folder `account`.
+
+    It names the token's file, which is renewed, and has the token itself for clients that read no `tokenFile`.
+    """
+    path = home / "kubeconfig"
+    token = account / "token"
+    cluster = {"server": context.tools.server, "certificate-authority": str(account / "ca.crt")}
+    inside = {"cluster": "pod", "user": "pod", "namespace": context.pod["metadata"]["namespace"]}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "pod",
+        "clusters": [{"name": "pod", "cluster": cluster}],
+        "users": [{"name": "pod", "user": {"tokenFile": str(token), "token": token.read_text()}}],
+        "contexts": [{"name": "pod", "context": inside}],
+    }
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(document))
+    return path

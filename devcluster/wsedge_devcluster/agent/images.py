@@ -1,0 +1,59 @@
+"""From image and command to a program of this machine.
+
+There are two images: ours, whose commands are the console scripts of the running installation, and the one of the
+examples, whose commands run in the examples folder with the same Python. Any other cannot be pulled.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsedge_devcluster.errors import ContainerError
+
+_PRODUCT = re.compile(r"(.+/)?wsedge/wsedge(:[\w.-]+)?(@sha256:[0-9a-f]+)?")
+_EXAMPLES = re.compile(r"(.+/)?wsedge/examples(:[\w.-]+)?(@sha256:[0-9a-f]+)?")
+EXAMPLES_FOLDER = Path(__file__).resolve().parents[3] / "examples"
+# The interpreter's own folder, not where its link leads: console scripts live beside the link.
+PROGRAMS = Path(sys.executable).parent
+PATH = f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A known image: the working folder of its containers, None for one of their own."""
+
+    name: str
+    folder: Path | None
+
+
+def find_image(name: str) -> Image:
+    """The image of this name; raises ContainerError (ErrImagePull)."""
+    if _PRODUCT.fullmatch(name):
+        return Image(name, None)
+    if _EXAMPLES.fullmatch(name):
+        return Image(name, EXAMPLES_FOLDER)
+    raise ContainerError(
+        "ErrImagePull",
+        f'failed to pull and unpack image "{name}": not found: '
+        "this node runs only images */wsedge/wsedge and */wsedge/examples",
+    )
+
+
+def program(command: Sequence[str]) -> list[str]:
+    """The command with its program's full path; raises ContainerError (RunContainerError) when there is none."""
+    if not command:
+        raise ContainerError("CreateContainerError", "no command specified")
+    name = "python3" if command[0] == "python" else command[0]
+    found = shutil.which(name, path=PATH)
+    if found is None:
+        raise ContainerError(
+            "RunContainerError",
+            "failed to create containerd task: failed to start container: "
+            f'exec: "{command[0]}": executable file not found in $PATH',
+        )
+    return [found, *command[1:]]

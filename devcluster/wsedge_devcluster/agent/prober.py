@@ -1,0 +1,74 @@
+"""Runs the probes of one started container."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from wsedge_devcluster.agent.actions import Place, perform
+from wsedge_devcluster.agent.api import Object
+from wsedge_devcluster.agent.context import PodContext
+from wsedge_devcluster.agent.probes import Kind, Probe, Verdict
+from wsedge_devcluster.agent.status import Record
+
+# Ends the container because this probe failed.
+Restart = Callable[[Probe], Awaitable[None]]
+
+
+class Prober:
+    """Keeps `record.started` and `record.ready` true to the probes, and asks for restarts."""
+
+    def __init__(
+        self, container: Object, context: PodContext, place: Place, record: Record, restart: Restart
+    ) -> None:
+        self._container, self._context, self._place = container, context, place
+        self._record, self._restart = record, restart
+
+    async def run(self) -> None:
+        """Runs until cancelled, when the container has ended."""
+        if startup := Probe.of(self._container, Kind.STARTUP):
+            await self._probe(startup)
+        self._record.started = True
+        readiness = Probe.of(self._container, Kind.READINESS)
+        liveness = Probe.of(self._container, Kind.LIVENESS)
+        if readiness is None:
+            self._record.ready = True
+        self._context.changed()
+        async with asyncio.TaskGroup() as group:
+            for probe in (readiness, liveness):
+                if probe is not None:
+                    group.create_task(self._probe(probe))
+
+    async def _probe(self, probe: Probe) -> None:
+        """Probes for ever; a startup probe only until it has passed."""
+        verdict = Verdict(probe)
+        await asyncio.sleep(probe.initial_delay)
+        while True:
+            complaint = await perform(
+                probe.action, self._container, self._context, self._place, probe.timeout
+            )
+            if complaint is not None:
+                self._context.tools.events.warning(
+                    self._context.pod,
+                    "Unhealthy",
+                    f"{probe.kind} probe failed: {complaint}",
+                    field=f"spec.containers{{{self._container['name']}}}",
+                )
+            decided = verdict.observe(complaint is None)
+            if decided and await self._act(probe, verdict.passed):
+                return
+            await asyncio.sleep(probe.period)
+
+    async def _act(self, probe: Probe, passed: bool) -> bool:
+        """Follows a verdict; True when this probe's work is done."""
+        if probe.kind is Kind.READINESS:
+            if self._record.ready != passed:
+                self._record.ready = passed
+                self._context.changed()
+            return False
+        if passed:
+            return probe.kind is Kind.STARTUP
+        await self._restart(probe)
+        # The container ends now, and this task with it.
+        await asyncio.Event().wait()
+        return True

@@ -1,0 +1,30 @@
+"""Kubernetes quantities, as far as resourceFieldRef needs them."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+
+_FORM = re.compile(r"([+-]?[0-9.]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i|)")
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+
+
+def parse_quantity(text: str) -> Decimal:
+    """The value of `100m`, `1.5`, `64Mi`, `2e3`; raises ValueError."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a quantity")
+    number, suffix = Decimal(found[1]), found[2]
+    if suffix in _BINARY:
+        return number * 1024 ** _BINARY[suffix]
+    if suffix in _DECIMAL:
+        return number.scaleb(_DECIMAL[suffix])
+    return number.scaleb(int(suffix[1:]))
+
+
+def in_units(quantity: str, divisor: str) -> str:
+    """`quantity` in units of `divisor`, rounded up, as resourceFieldRef shows it (a divisor of 0 means 1)."""
+    unit = parse_quantity(divisor) or Decimal(1)
+    return str(math.ceil(parse_quantity(quantity) / unit))

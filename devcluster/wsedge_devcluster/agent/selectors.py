@@ -1,0 +1,59 @@
+"""Which pods a Service sends to, and at which port. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from wsedge_devcluster.agent.api import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pod as a Service sees it."""
+
+    namespace: str
+    labels: Mapping[str, str]
+    address: str
+    ports: Mapping[str, int]  # named container ports
+    ready: bool
+    terminating: bool
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """Where a connection goes."""
+
+    address: str
+    port: int
+
+
+def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """True when the labels carry all of the selector's pairs."""
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def endpoints(service: Object, port: Object, pods: Iterable[Candidate]) -> tuple[Endpoint, ...]:
+    """Endpoints of one port of a Service, in order of address.
+
+    Ready pods; if there is none, those that are ready while they terminate (kube-proxy's rule since 1.28);
+    with publishNotReadyAddresses every pod that has an address. Without a selector: none.
+    """
+    selector = service["spec"].get("selector")
+    if not selector:
+        return ()
+    chosen = [
+        pod
+        for pod in pods
+        if pod.namespace == service["metadata"]["namespace"] and pod.address and matches(selector, pod.labels)
+    ]
+    if not service["spec"].get("publishNotReadyAddresses"):
+        ready = [pod for pod in chosen if pod.ready]
+        chosen = [pod for pod in ready if not pod.terminating] or ready
+    found = ((pod.address, _target(port, pod)) for pod in chosen)
+    return tuple(sorted(Endpoint(address, number) for address, number in found if number is not None))
+
+
+def _target(port: Object, pod: Candidate) -> int | None:
+    target = port.get("targetPort", port["port"])
+    return target if isinstance(target, int) else pod.ports.get(target)

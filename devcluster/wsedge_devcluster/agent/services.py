@@ -1,0 +1,114 @@
+"""kube-proxy's part: for each port of each Service a listener on its ClusterIP, and on its node port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from wsedge_devcluster.agent.api import Object, key_of
+from wsedge_devcluster.agent.events import Events
+from wsedge_devcluster.agent.forward import Forwarder
+from wsedge_devcluster.agent.selectors import Candidate, Endpoint, endpoints
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """What to listen on for whom."""
+
+    host: str
+    port: int
+    service: str
+    endpoints: tuple[Endpoint, ...]
+
+
+def listeners(
+    services: Iterable[Object], pods: Sequence[Candidate], nodes: Sequence[str], apiserver: Endpoint
+) -> Iterator[Listener]:
+    """All listeners that the Services ask for. Headless Services and UDP ports have none."""
+    for service in services:
+        key = key_of(service)
+        address = service["spec"].get("clusterIP")
+        if address in (None, "", "None"):
+            continue
+        for port in service["spec"].get("ports", []):
+            if port.get("protocol", "TCP") != "TCP":
+                continue
+            # The API server's own Service has no selector; its endpoints would be written by itself.
+            found = (apiserver,) if key == "default/kubernetes" else endpoints(service, port, pods)
+            yield Listener(address, port["port"], key, found)
+            if number := port.get("nodePort"):
+                for node in nodes:
+                    yield Listener(node, number, key, found)
+
+
+class ServiceProxy:
+    """Keeps the listeners as Services and pods want them."""
+
+    def __init__(
+        self,
+        services: Callable[[], Iterable[Object]],
+        pods: Callable[[], Sequence[Candidate]],
+        *,
+        nodes: Sequence[str],
+        apiserver: Endpoint,
+        events: Events,
+    ) -> None:
+        self._services, self._pods, self._nodes, self._apiserver = services, pods, nodes, apiserver
+        self._events = events
+        self._forwarders: dict[tuple[str, int], Forwarder] = {}
+        self._failed: set[tuple[str, int]] = set()
+        self._dirty = asyncio.Event()
+
+    def changed(self) -> None:
+        """Something that listeners depend on is not what it was."""
+        self._dirty.set()
+
+    async def run(self) -> None:
+        """Follows changes until cancelled; several at once are one."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            await self._apply()
+
+    def close(self) -> None:
+        """Ends all listeners and connections."""
+        for forwarder in self._forwarders.values():
+            forwarder.close(connections=True)
+        self._forwarders.clear()
+
+    async def _apply(self) -> None:
+        services = {key_of(service): service for service in self._services()}
+        wanted = {
+            (each.host, each.port): each
+            for each in listeners(services.values(), self._pods(), self._nodes, self._apiserver)
+        }
+        for place in [place for place in self._forwarders if place not in wanted]:
+            # A deleted Service: no new connections; the open ones live on, as behind kube-proxy.
+            self._forwarders.pop(place).close(connections=False)
+            self._failed.discard(place)
+        for place, listener in wanted.items():
+            forwarder = self._forwarders.get(place) or Forwarder(*place)
+            self._forwarders[place] = forwarder
+            try:
+                await forwarder.serve(listener.endpoints)
+                self._failed.discard(place)
+            except OSError as error:
+                if place not in self._failed:
+                    self._failed.add(place)
+                    self._complain(services[listener.service], place, error)
+
+    def _complain(self, service: Object, place: tuple[str, int], error: OSError) -> None:
+        host, port = place
+        message = f"cannot listen on {host}:{port}: {error.strerror or error}"
+        if isinstance(error, PermissionError):
+            message += (
+                ": this user may not use ports below net.ipv4.ip_unprivileged_port_start; "
+                "choose a higher port, or: sysctl net.ipv4.ip_unprivileged_port_start=80"
+            )
+        log.warning("service not served", service=key_of(service), error=message)
+        self._events.warning({**service, "kind": "Service"}, "ListenFailed", message)
