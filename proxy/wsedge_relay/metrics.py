@@ -82,8 +82,8 @@ class RelayCollector(Collector):
         yield handshakes
         for name, text, labels, rows in self._counters():
             family = CounterMetricFamily(_PREFIX + name, text, labels=labels)
-            for values, times in rows:
-                family.add_metric(values, times)
+            for values, number in rows:
+                family.add_metric(values, number)
             yield family
 
     def _of_process(self) -> Iterable[Metric]:
