@@ -26,7 +26,7 @@ class OperatorError(Exception):
     """Base of all errors of the operator."""
 
 
-@dataclass
+@dataclass(eq=False)
 class ApiError(OperatorError):
     """The API server answered `call` with an error status."""
 
@@ -55,7 +55,7 @@ class InvalidError(ApiError):
     """400 or 422: the API server refused the object."""
 
 
-@dataclass
+@dataclass(eq=False)
 class UnreachableError(OperatorError):
     """`call` got no answer: no connection, or none within the deadline."""
 

@@ -84,9 +84,24 @@ def relay_config(
         domains=(domain,),
         statistics=contract.StatisticsTarget(url=url) if url else None,
     )
-    digest = hashlib.sha256(_text(unnamed).encode()).hexdigest()[:8]
+    return _named(owner, unnamed)
+
+
+def drained(owner: Mapping[str, Any], last: contract.RelayConfig) -> contract.RelayConfig:
+    """Return the configuration that ends what `last` serves: all the same, but each domain is switched off.
+
+    It depends on nothing that may be missing by now, such as a Secret or a Service.
+    """
+    domains = tuple(domain.model_copy(update={"enabled": False}) for domain in last.domains)
+    return _named(owner, last.model_copy(update={"domains": domains}))
+
+
+def _named(owner: Mapping[str, Any], config: contract.RelayConfig) -> contract.RelayConfig:
+    metadata = owner["metadata"]
+    text = _text(config.model_copy(update={"generation": "?"}))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     generation = f"{metadata['namespace']}/{metadata['name']}@{metadata.get('generation', 0)}.{digest}"
-    return unnamed.model_copy(update={"generation": generation})
+    return config.model_copy(update={"generation": generation})
 
 
 def _authority(secrets: Mapping[str, bytes]) -> contract.AuthorityFile | None:

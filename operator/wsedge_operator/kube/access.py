@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import kopf
 import yaml
@@ -18,24 +20,30 @@ from kubernetes.aio.config import ConfigException
 
 from wsedge_operator.errors import AccessError
 
+# How to reach an API server, for modules that hand it on.
+Access = client.Configuration
 
-async def find_access(environ: Mapping[str, str] = os.environ) -> client.Configuration:
+
+async def find_access(environ: Mapping[str, str] = os.environ) -> Access:
     """Return how to reach the API server.
 
     Raises AccessError when KUBECONFIG names no usable file and the process is not in a pod either.
     """
-    configuration = client.Configuration()
+    configuration = Access()
+    # The generated client carries no types.
+    loader: Any = config
     try:
         if path := environ.get("KUBECONFIG"):
-            await config.load_kube_config(config_file=path, client_configuration=configuration)
+            await loader.load_kube_config(config_file=path, client_configuration=configuration)
         else:
-            config.load_incluster_config(client_configuration=configuration)
+            loader.load_incluster_config(client_configuration=configuration)
     except (ConfigException, OSError, yaml.YAMLError) as error:
         where = f"KUBECONFIG={path}" if path else "no KUBECONFIG, and not in a pod"
         raise AccessError(f"cannot reach an API server: {where}: {error}") from error
     token_file = _token_file(path)
     if token_file is not None:
-        configuration.refresh_api_key_hook = lambda used: _read_token(used, token_file)
+        untyped: Any = configuration
+        untyped.refresh_api_key_hook = partial(_read_token, token_file)
     # Each request is bounded by the caller's deadline, so the client shall not repeat one on its own.
     configuration.retries = False
     return configuration
@@ -52,11 +60,11 @@ def _token_file(kubeconfig: str | None) -> Path | None:
     return Path(kubeconfig).parent / user["tokenFile"] if user.get("tokenFile") else None
 
 
-def _read_token(configuration: client.Configuration, file: Path) -> None:
+def _read_token(file: Path, configuration: Access) -> None:
     configuration.api_key["BearerToken"] = f"Bearer {file.read_text().strip()}"
 
 
-async def connection_info(configuration: client.Configuration) -> kopf.ConnectionInfo:
+async def connection_info(configuration: Access) -> kopf.ConnectionInfo:
     """Return the same access in kopf's words, with the token of this moment."""
     header = await configuration.get_api_key_with_prefix("BearerToken") or ""
     scheme, _, token = header.rpartition(" ")

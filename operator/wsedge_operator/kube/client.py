@@ -14,6 +14,7 @@ import aiohttp
 from kubernetes.aio import client
 
 from wsedge_operator.errors import UnreachableError, api_error
+from wsedge_operator.kube.access import Access
 from wsedge_operator.kube.kinds import Kind
 
 Object = dict[str, Any]
@@ -28,9 +29,10 @@ class Client:
     Every method raises ApiError or UnreachableError, and nothing else.
     """
 
-    def __init__(self, configuration: client.Configuration, *, call_seconds: float) -> None:
+    def __init__(self, configuration: Access, *, call_seconds: float) -> None:
         """Talk to the API server of `configuration`, giving each call `call_seconds`."""
-        self._api = client.ApiClient(configuration)
+        # The generated client carries no types.
+        self._api: Any = client.ApiClient(configuration)
         self._api.user_agent = "wsedge-operator"
         self._call_seconds = call_seconds
 

@@ -14,10 +14,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import kopf
-from kubernetes.aio import client
 
 from wsedge_operator.errors import WatchError
-from wsedge_operator.kube.access import connection_info
+from wsedge_operator.kube.access import Access, connection_info
 from wsedge_operator.kube.kinds import WATCHED, Kind
 
 # Kind, whether the object is gone, the object.
@@ -56,7 +55,7 @@ def _settings(configured: kopf.OperatorSettings) -> kopf.OperatorSettings:
     return configured
 
 
-def _registry(configuration: client.Configuration, receive: Receiver) -> kopf.OperatorRegistry:
+def _registry(configuration: Access, receive: Receiver) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
@@ -77,7 +76,7 @@ def _listen(registry: kopf.OperatorRegistry, kind: Kind, receive: Receiver) -> N
 
 @asynccontextmanager
 async def watching(
-    configuration: client.Configuration, namespaces: Collection[str], receive: Receiver
+    configuration: Access, namespaces: Collection[str], receive: Receiver
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Watch all of `WATCHED` in `namespaces` (empty: in the cluster) for as long as the block lasts.
 
@@ -90,7 +89,6 @@ async def watching(
         standalone=True,
         clusterwide=not namespaces,
         namespaces=sorted(namespaces),
-        identity="wsedge",
     )
     # kopf has just taken the signals for itself; who ends this process, and in which order, is ours to
     # decide.

@@ -12,7 +12,7 @@ from wsedge_operator.api.meta import instant_text
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one question about an object: `type` is the question, `reason` a word, `message` a sentence."""
+    """The answer to one question, `type`, about an object: `reason` is a word, `message` a sentence."""
 
     type: str
     true: bool | None

@@ -1,4 +1,4 @@
-"""What of the referenced Secrets a relay can use: gathered by file name, or the reason why not, by field path."""
+"""What of the referenced Secrets a relay can use, by file name, or why it cannot, by field path."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class _Reader:
 
 
 def _covers(certificate: x509.Certificate, domain: str) -> bool:
-    """Tell whether a certificate names a domain, by itself or by a wildcard of one label (RFC 6125, 6.4.3)."""
+    """Tell whether a certificate names a domain, or a wildcard of one label does (RFC 6125, 6.4.3)."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except ExtensionNotFound:

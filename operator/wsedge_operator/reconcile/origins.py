@@ -68,7 +68,9 @@ def _problems(path: str, origin: Origin, services: Mapping[str, Mapping[str, Any
         if port is not None and port not in offered:
             has = ", ".join(map(str, sorted(offered))) or "none"
             yield Problem(
-                f"{path}.{field}", "ServicePortNotFound", f'Service "{name}" has no port {port} (it has {has})'
+                f"{path}.{field}",
+                "ServicePortNotFound",
+                f'Service "{name}" has no port {port} (it has {has})',
             )
 
 

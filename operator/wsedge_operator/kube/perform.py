@@ -1,0 +1,127 @@
+"""The one place that carries out an Outcome."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from wsedge_operator.desired.names import GENERATION_ANNOTATION
+from wsedge_operator.errors import ConflictError, NotFoundError
+from wsedge_operator.kube.client import Client, Object
+from wsedge_operator.kube.kinds import BY_NAME, EVENT, POD, Kind
+from wsedge_operator.reconcile.outcome import Manifest, Note, Outcome, Poke, Ref, Status
+
+log = structlog.get_logger()
+
+# An object of this version is to be made, and must not exist.
+ABSENT: Final = "0"
+
+# Called with each object as it was after a write.
+Written = Callable[[Kind, str, Object], None]
+
+
+async def perform(client: Client, outcome: Outcome, written: Written, now: datetime, identity: str) -> None:
+    """Carry out `outcome`: apply, delete, poke, write status, tell events, in this order.
+
+    Raises ApiError or UnreachableError at the first call that fails; what was done stays done, and a later
+    look finds it so.
+    """
+    for manifest in outcome.apply:
+        await _apply(client, manifest, written)
+    for ref in outcome.delete:
+        await _delete(client, ref, written)
+    for poke in outcome.pokes:
+        await _poke(client, poke, written)
+    for status in outcome.status:
+        await _write_status(client, status, written)
+    for note in outcome.notes:
+        await _tell(client, note, written, now, identity)
+
+
+async def _apply(client: Client, manifest: Manifest, written: Written) -> None:
+    kind = BY_NAME[manifest["apiVersion"], manifest["kind"]]
+    metadata = manifest["metadata"]
+    if metadata.get("resourceVersion") == ABSENT:
+        kept = {key: value for key, value in metadata.items() if key != "resourceVersion"}
+        live = await client.create(kind, metadata["namespace"], {**manifest, "metadata": kept})
+    else:
+        live = await client.apply(kind, dict(manifest))
+    log.info("applied", kind=kind.kind, namespace=metadata["namespace"], name=metadata["name"])
+    written(kind, "apply", live)
+
+
+async def _delete(client: Client, ref: Ref, written: Written) -> None:
+    kind = BY_NAME[ref.api_version, ref.kind]
+    try:
+        await client.delete(kind, ref.namespace, ref.name, uid=ref.uid)
+    except NotFoundError:
+        return
+    log.info("deleted", kind=kind.kind, namespace=ref.namespace, name=ref.name)
+    written(kind, "delete", {})
+
+
+async def _poke(client: Client, poke: Poke, written: Written) -> None:
+    change = {"metadata": {"annotations": {GENERATION_ANNOTATION: poke.generation}}}
+    try:
+        live = await client.merge(POD, poke.namespace, poke.pod, change)
+    except NotFoundError:
+        return
+    log.info("poked", namespace=poke.namespace, pod=poke.pod, generation=poke.generation)
+    written(POD, "patch", live)
+
+
+async def _write_status(client: Client, status: Status, written: Written) -> None:
+    kind = BY_NAME[status.api_version, status.kind]
+    body = {
+        "apiVersion": status.api_version,
+        "kind": status.kind,
+        "metadata": {"namespace": status.namespace, "name": status.name},
+        "status": dict(status.status),
+    }
+    try:
+        live = await client.apply(kind, body, subresource="status")
+    except NotFoundError:
+        return
+    written(kind, "status", live)
+
+
+async def _tell(client: Client, note: Note, written: Written, now: datetime, identity: str) -> None:
+    """Write an Event (events.k8s.io/v1), named by its turn, so that none is told twice."""
+    metadata = note.regarding["metadata"]
+    digest = hashlib.sha256(f"{metadata['uid']} {note.reason} {note.turn}".encode()).hexdigest()[:16]
+    body = {
+        "apiVersion": EVENT.api_version,
+        "kind": EVENT.kind,
+        "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
+        "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "type": note.type,
+        "reason": note.reason,
+        "note": note.message[:1024],
+        "action": note.reason,
+        "reportingController": "wsedge.io/operator",
+        "reportingInstance": identity,
+        "regarding": _reference(note.regarding),
+    }
+    try:
+        live = await client.create(EVENT, metadata["namespace"], body)
+    except ConflictError:
+        return
+    log.info(
+        "event", namespace=metadata["namespace"], name=metadata["name"], reason=note.reason, note=note.message
+    )
+    written(EVENT, "create", live)
+
+
+def _reference(live: Mapping[str, Any]) -> Object:
+    metadata = live["metadata"]
+    return {
+        "apiVersion": live["apiVersion"],
+        "kind": live["kind"],
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }

@@ -1,0 +1,188 @@
+"""The command `wsedge-operator`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import aiohttp
+import structlog
+from pydantic import ValidationError
+
+from wsedge_operator import logs
+from wsedge_operator.desired.deployment import RelayImage
+from wsedge_operator.errors import OperatorError
+from wsedge_operator.kube.access import Access, find_access
+from wsedge_operator.kube.client import Client
+from wsedge_operator.kube.kinds import DOMAIN, PLAN
+from wsedge_operator.kube.watch import watching
+from wsedge_operator.runtime.cache import Cache
+from wsedge_operator.runtime.clock import WallClock
+from wsedge_operator.runtime.controller import Controller
+from wsedge_operator.runtime.health import serving
+from wsedge_operator.runtime.lease import Election
+from wsedge_operator.runtime.metrics import Metrics
+from wsedge_operator.runtime.snapshots import Gatherer
+from wsedge_operator.runtime.statistics import DirectoryKeeper
+from wsedge_operator.settings import Settings
+
+log = structlog.get_logger()
+
+KINDS_RETRY_SECONDS = 2.0
+
+
+def main() -> None:
+    """Run the operator (`run`, the default), or tell what it would do for files (`explain`)."""
+    parser = argparse.ArgumentParser(
+        prog="wsedge-operator",
+        description="Decides and applies what BillingPlans and WebSocketDomains ask for.",
+        epilog="Settings of run are environment variables WSEDGE_OPERATOR_…, and KUBECONFIG.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("run", help="watch the cluster and work until SIGTERM (default)")
+    explain = commands.add_parser("explain", help="tell what the operator would do for manifests in files")
+    explain.add_argument("arguments", nargs=argparse.REMAINDER, metavar="FILE")
+    arguments = parser.parse_args()
+    if arguments.command == "explain":
+        sys.exit(_explain(arguments.arguments))
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for part in error.errors():
+            name = "_".join(map(str, part["loc"])).upper()
+            sys.stderr.write(f"WSEDGE_OPERATOR_{name}: {part['msg']}\n")
+        sys.exit(2)
+    logs.configure(settings.log_level, settings.log_format)
+    log.info("starting", **settings.model_dump())
+    try:
+        asyncio.run(run(settings))
+    except* OperatorError as group:
+        for failure in _leaves(group):
+            log.error("ended", error=str(failure), kind=type(failure).__name__)
+        sys.exit(1)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]
+
+
+def _explain(arguments: list[str]) -> int:
+    from wsedge_operator.explain import main as explain
+
+    return explain(arguments)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; raises OperatorError when it cannot go on."""
+    stop = asyncio.Event()
+    identity = settings.pod_name or f"{socket.gethostname()}-{os.getpid()}"
+    async with AsyncExitStack() as stack:
+        access = await find_access()
+        client = await stack.enter_async_context(Client(access, call_seconds=settings.call_seconds))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        controller, metrics = _controller(settings, client, session, identity)
+        election = Election(client, settings.namespace, settings.lease_name, identity, settings.lease_seconds)
+        await stack.enter_async_context(
+            serving(settings.listen_address, metrics.registry, lambda: _not_ready(controller))
+        )
+        _stop_on_signals(stop)
+        try:
+            async with asyncio.TaskGroup() as group:
+                serve = group.create_task(
+                    _serve(settings, access, client, controller, election, metrics, stop)
+                )
+                await stop.wait()
+                log.info("stopping")
+                serve.cancel()
+        finally:
+            await election.release()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+def _not_ready(controller: Controller) -> str | None:
+    return None if controller.is_filled else "the cluster has not been read yet"
+
+
+def _controller(
+    settings: Settings, client: Client, session: aiohttp.ClientSession, identity: str
+) -> tuple[Controller, Metrics]:
+    cache, metrics = Cache(), Metrics()
+    gatherer = Gatherer(
+        client=client,
+        cache=cache,
+        session=session,
+        image=RelayImage(settings.relay_image, settings.relay_image_pull_policy),
+        default_zone=settings.default_time_zone,
+        statistics_url="" if settings.statistics_service else None,
+    )
+    keeper = DirectoryKeeper(
+        cache, session, settings.statistics_token_file, timedelta(seconds=settings.directory_seconds)
+    )
+    controller = Controller(
+        client=client,
+        cache=cache,
+        gatherer=gatherer,
+        keeper=keeper,
+        settings=settings,
+        clock=WallClock(),
+        metrics=metrics,
+        identity=identity,
+    )
+    return controller, metrics
+
+
+async def _serve(
+    settings: Settings,
+    access: Access,
+    client: Client,
+    controller: Controller,
+    election: Election,
+    metrics: Metrics,
+    stop: asyncio.Event,
+) -> None:
+    await _await_kinds(client)
+    async with watching(access, settings.namespaces, controller.receive) as kopf:
+        _stop_on_signals(stop)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_watch_over(kopf))
+            await controller.fill()
+            group.create_task(controller.list_again())
+            await election.acquire()
+            metrics.leading.set(1)
+            group.create_task(election.keep())
+            await controller.find_statistics()
+            group.create_task(controller.follow_statistics())
+            group.create_task(controller.work())
+
+
+async def _watch_over(kopf: asyncio.Task[None]) -> None:
+    await asyncio.shield(kopf)
+
+
+async def _await_kinds(client: Client) -> None:
+    """Return when the API server serves both kinds; kopf would never find one that comes later."""
+    while True:
+        try:
+            served = await client.served(DOMAIN.group, DOMAIN.version)
+        except OperatorError as error:
+            log.warning("the CustomResourceDefinitions are not served yet", error=str(error))
+        else:
+            if served >= {DOMAIN.plural, PLAN.plural}:
+                return
+            log.warning("the CustomResourceDefinitions are not served yet", served=sorted(served))
+        await asyncio.sleep(KINDS_RETRY_SECONDS)

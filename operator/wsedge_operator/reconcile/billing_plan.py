@@ -1,0 +1,258 @@
+"""What to do for an account: settle its plans, keep its record, tell each plan how it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from wsedge_operator import account as record
+from wsedge_operator.activation import Account, Claim, Pending, Settlement, Terms, claim_of, settle
+from wsedge_operator.api import billing_plan as api
+from wsedge_operator.api.meta import API_VERSION, Lenient, ObjectMeta, instant_text
+from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
+from wsedge_operator.errors import AccountError, UnknownZoneError
+from wsedge_operator.reconcile.conditions import Answer, conditions
+from wsedge_operator.reconcile.outcome import Manifest, Note, Outcome, Status
+from wsedge_operator.reconcile.standing import Standing, standing_of
+
+DAMAGED: Final = "AccountDamaged"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSnapshot:
+    """All plans of a namespace, the ConfigMap of its record (None: there is none), and the default zone."""
+
+    namespace: str
+    plans: tuple[Manifest, ...]
+    config_map: Manifest | None
+    default_zone: str
+
+
+class _Named(Lenient):
+    """An object of which only the metadata can be read."""
+
+    metadata: ObjectMeta
+
+
+def decide(snapshot: AccountSnapshot, now: datetime) -> Outcome:
+    """Return what to do for the account of `snapshot` at `now` (aware)."""
+    claims, faults = _claims(snapshot, now)
+    try:
+        before = _recorded(snapshot)
+        settlement = settle(before, claims, now)
+    except (AccountError, UnknownZoneError) as error:
+        return _damaged(snapshot, error, now)
+    statuses: list[Status] = []
+    notes: list[Note] = []
+    for plan in snapshot.plans:
+        status, answers = _status(plan, settlement, claims, faults, now)
+        if status != (plan.get("status") or {}):
+            statuses.append(_written(plan, status))
+        notes += _refusals(plan, answers, now)
+    applied = _record_manifest(snapshot, settlement.account)
+    notes += _turns(snapshot, before, settlement)
+    return Outcome(
+        apply=(applied,) if applied is not None else (),
+        status=tuple(statuses),
+        notes=tuple(notes),
+        look_again_at=settlement.next_change,
+    )
+
+
+def standing(snapshot: AccountSnapshot, now: datetime, *, served: bool) -> Standing:
+    """Return how the account stands at `now`. With a damaged record all stays as it is: `served` or not."""
+    claims, _ = _claims(snapshot, now)
+    try:
+        return standing_of(settle(_recorded(snapshot), claims, now))
+    except (AccountError, UnknownZoneError) as error:
+        return Standing(served, DAMAGED, str(error))
+
+
+def _recorded(snapshot: AccountSnapshot) -> Account:
+    if snapshot.config_map is None:
+        return Account()
+    return record.from_data(snapshot.config_map.get("data"))
+
+
+def _claims(snapshot: AccountSnapshot, now: datetime) -> tuple[list[Claim], dict[str, str]]:
+    """Return the claims of all plans, and by uid why a plan cannot be followed."""
+    claims: list[Claim] = []
+    faults: dict[str, str] = {}
+    for plan in snapshot.plans:
+        try:
+            claims.append(
+                claim_of(api.BillingPlan.model_validate(plan), default_zone=snapshot.default_zone, now=now)
+            )
+        except ValidationError as error:
+            meta = _Named.model_validate(plan).metadata
+            created = meta.creationTimestamp or now
+            faults[meta.uid] = str(error.errors()[0]["msg"])
+            claims.append(Claim(meta.name, meta.uid, created, None, generation=meta.generation))
+    return claims, faults
+
+
+def _record_manifest(snapshot: AccountSnapshot, account: Account) -> Manifest | None:
+    """Return the ConfigMap to apply, or None when it is already so (or there is nothing to record yet)."""
+    live = snapshot.config_map
+    if live is None and account == Account():
+        return None
+    data, labels = record.to_data(account), {MANAGED_BY_LABEL: MANAGED_BY}
+    if live is not None:
+        has = live["metadata"].get("labels") or {}
+        if live.get("data") == data and has.get(MANAGED_BY_LABEL) == MANAGED_BY:
+            return None
+    # The version read guards the history: a write on top of one that was not seen is refused. A record
+    # that is new must not exist: version 0 is of no object (see kube.perform).
+    version = live["metadata"]["resourceVersion"] if live is not None else "0"
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": record.CONFIG_MAP,
+            "namespace": snapshot.namespace,
+            "labels": labels,
+            "resourceVersion": version,
+        },
+        "data": data,
+    }
+
+
+def _status(
+    plan: Manifest, settlement: Settlement, claims: list[Claim], faults: Mapping[str, str], now: datetime
+) -> tuple[dict[str, Any], list[Answer]]:
+    claim = next(claim for claim in claims if claim.uid == plan["metadata"]["uid"])
+    counts = claim.key == settlement.counting
+    answers = _answers(plan, claim, settlement, claims, faults) if counts else _conflict(settlement, claims)
+    written, turned = conditions(plan, answers, now)
+    status: dict[str, Any] = {
+        "observedGeneration": plan["metadata"].get("generation", 0),
+        "conditions": written,
+    }
+    current, pending = settlement.account.current, settlement.account.pending
+    if counts and current is not None:
+        status["effectiveTime"] = instant_text(current.start)
+        status["current"] = _terms(current.terms)
+    if counts and pending is not None and pending.terms is not None:
+        status["pending"] = {
+            **_terms(pending.terms),
+            "requestTime": instant_text(pending.requested),
+            "effectiveTime": instant_text(pending.effective),
+        }
+    return status, turned
+
+
+def _answers(
+    plan: Manifest,
+    claim: Claim,
+    settlement: Settlement,
+    claims: list[Claim],
+    faults: Mapping[str, str],
+) -> list[Answer]:
+    stands = standing_of(settlement)
+    pending = settlement.account.pending
+    if claim.terms is None:
+        reason, message = _fault(plan, faults.get(claim.uid))
+        return [
+            Answer(api.ACCEPTED, False, reason, message),
+            stands.answer(api.EFFECTIVE),
+            Answer(api.READY, False, reason, message),
+        ]
+    others = f"; {len(claims) - 1} other plans here do not count" if len(claims) > 1 else ""
+    accepted = Answer(api.ACCEPTED, True, "Accepted", f"this plan counts for the namespace{others}")
+    message = stands.message
+    if stands.effective and pending is not None:
+        message += f"; {_coming(pending)}"
+    effective = Answer(api.EFFECTIVE, stands.effective, stands.reason, message)
+    ready = Answer(api.READY, True, "Scheduled" if pending is not None else "Effective", message)
+    return [accepted, effective, ready]
+
+
+def _conflict(settlement: Settlement, claims: list[Claim]) -> list[Answer]:
+    oldest = next((claim.name for claim in claims if claim.key == settlement.counting), "")
+    message = f'BillingPlan "{oldest}" is older, and one plan counts per namespace; delete one of them'
+    return [
+        Answer(question, False, "PlanConflict", message)
+        for question in (api.ACCEPTED, api.EFFECTIVE, api.READY)
+    ]
+
+
+def _fault(plan: Manifest, why: str | None) -> tuple[str, str]:
+    if why is not None:
+        return "Invalid", why
+    zone = plan["spec"].get("timeZone") or "the operator's default time zone"
+    return "InvalidTimeZone", f"spec.timeZone: {UnknownZoneError(zone)}"
+
+
+def _damaged(snapshot: AccountSnapshot, error: AccountError | UnknownZoneError, now: datetime) -> Outcome:
+    """Change nothing of an account whose history cannot be read, and say so on its plans."""
+    statuses: list[Status] = []
+    notes: list[Note] = []
+    for plan in snapshot.plans:
+        answers = [
+            Answer(api.ACCEPTED, None, DAMAGED, str(error)),
+            Answer(api.EFFECTIVE, None, DAMAGED, str(error)),
+            Answer(api.READY, False, DAMAGED, str(error)),
+        ]
+        written, turned = conditions(plan, answers, now)
+        status = {
+            **(plan.get("status") or {}),
+            "observedGeneration": plan["metadata"].get("generation", 0),
+            "conditions": written,
+        }
+        if status != (plan.get("status") or {}):
+            statuses.append(_written(plan, status))
+        notes += _refusals(plan, turned, now)
+    return Outcome(status=tuple(statuses), notes=tuple(notes))
+
+
+def _refusals(plan: Manifest, turned: list[Answer], now: datetime) -> Iterator[Note]:
+    """Tell why a plan cannot be followed, once per turn of its readiness."""
+    for answer in turned:
+        if answer.type == api.READY and not answer.true:
+            yield Note(plan, "Warning", answer.reason, answer.message, f"{answer.reason} {instant_text(now)}")
+
+
+def _turns(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -> Iterator[Note]:
+    """Tell what changed for the account: on the plan that counts, else on the record, which stays."""
+    after = settlement.account
+    plan = next((p for p in snapshot.plans if p["metadata"]["uid"] == settlement.counting), None)
+    regarding = plan if plan is not None else snapshot.config_map
+    if regarding is None:
+        return
+    pending = after.pending
+    if pending is not None and pending != before.pending:
+        turn = f"scheduled {instant_text(pending.requested)}"
+        yield Note(regarding, "Normal", "Scheduled", _coming(pending), turn)
+    elif pending is None and before.pending is not None and after.periods == before.periods:
+        turn = f"cancelled {instant_text(before.pending.requested)}"
+        yield Note(regarding, "Normal", "Cancelled", "the terms in force stay in force", turn)
+    if after.current is not None and after.current != before.current:
+        reason = "Effective" if before.current is None else "Changed"
+        turn = f"effective {instant_text(after.current.start)}"
+        yield Note(regarding, "Normal", reason, standing_of(settlement).message, turn)
+    elif after.current is None and before.current is not None:
+        yield Note(regarding, "Normal", "Ended", standing_of(settlement).message, "ended")
+
+
+def _coming(pending: Pending) -> str:
+    at = instant_text(pending.effective)
+    if pending.terms is None:
+        return f"ends at {at}"
+    return f"from {at} on: {pending.terms.metering}, settled {pending.terms.cycle}, in {pending.terms.zone}"
+
+
+def _terms(terms: Terms) -> dict[str, str]:
+    return {
+        "billingCycle": str(terms.cycle),
+        "meteringMethod": str(terms.metering),
+        "timeZone": terms.zone,
+    }
+
+
+def _written(plan: Manifest, status: Mapping[str, Any]) -> Status:
+    metadata = plan["metadata"]
+    return Status(API_VERSION, api.KIND, metadata["namespace"], metadata["name"], status)

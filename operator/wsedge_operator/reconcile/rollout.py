@@ -1,0 +1,99 @@
+"""Which generation the relays of a domain run, whom to poke, and whom to ask again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from wsedge_operator.api.websocket_domain import CONFIGURATION_CURRENT
+from wsedge_operator.desired.names import DRAIN_ANNOTATION, GENERATION_ANNOTATION
+from wsedge_operator.reconcile import pods
+from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.outcome import Manifest, Poke
+from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport
+
+LOOK_SOON: Final = timedelta(seconds=1)
+
+
+def generation_of(config_map: Manifest | None) -> str | None:
+    """Return the generation of the configuration in a live ConfigMap."""
+    if config_map is None:
+        return None
+    generation: str | None = (config_map["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION)
+    return generation
+
+
+def pods_to_ask(
+    live_pods: Iterable[Manifest], relays: Mapping[str, RelayReport], config_map: Manifest | None
+) -> list[Manifest]:
+    """Return the running pods that must be asked what they run: all while they drain, else those that lag.
+
+    Nobody is asked once all are current, so an idle cluster is quiet.
+    """
+    generation = generation_of(config_map)
+    if config_map is None or generation is None:
+        return []
+    draining = DRAIN_ANNOTATION in (config_map["metadata"].get("annotations") or {})
+    return [
+        pod
+        for pod in live_pods
+        if pods.is_live(pod)
+        and pods.is_running(pod)
+        and (draining or not _runs(relays.get(pod["metadata"]["uid"]), pod, generation))
+    ]
+
+
+def _runs(report: RelayReport | None, pod: Manifest, generation: str) -> bool:
+    return (
+        report is not None
+        and report.state is not None
+        and report.restarts == pods.restarts(pod)
+        and report.state.generation == generation
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How far a generation is in force."""
+
+    answer: Answer
+    pokes: tuple[Poke, ...]
+    look_again_at: datetime | None
+
+
+def rollout(snapshot: DomainSnapshot, generation: str, now: datetime) -> Rollout:
+    """Return how many of the pods run `generation`, and what to do about those that do not."""
+    serving = [pod for pod in snapshot.pods if pods.is_live(pod)]
+    lagging = [pod for pod in serving if snapshot.running(pod) != generation]
+    running = [pod for pod in lagging if pods.is_running(pod)]
+    pokes = tuple(
+        Poke(pod["metadata"]["namespace"], pod["metadata"]["name"], generation)
+        for pod in running
+        if snapshot.running(pod) is not None and not _is_poked(pod, generation)
+    )
+    # A pod that does not run yet will tell by an event of its own.
+    again = now + LOOK_SOON if running else None
+    return Rollout(_answer(snapshot, serving, lagging, generation), pokes, again)
+
+
+def _is_poked(pod: Manifest, generation: str) -> bool:
+    return bool((pod["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION) == generation)
+
+
+def _answer(
+    snapshot: DomainSnapshot, serving: list[Manifest], lagging: list[Manifest], generation: str
+) -> Answer:
+    if not serving:
+        return Answer(CONFIGURATION_CURRENT, False, "NoRelays", "no relay pod runs yet")
+    for pod in lagging:
+        report = snapshot.relays.get(pod["metadata"]["uid"])
+        state = report.state if report is not None else None
+        if state is not None and state.refusedGeneration == generation:
+            message = f"relay {pod['metadata']['name']} refuses {generation}: {state.refusedReason}"
+            return Answer(CONFIGURATION_CURRENT, False, "Refused", message)
+    if lagging:
+        message = f"{len(serving) - len(lagging)} of {len(serving)} relays run {generation}"
+        return Answer(CONFIGURATION_CURRENT, False, "RollingOut", message)
+    return Answer(CONFIGURATION_CURRENT, True, "Current", f"all {len(serving)} relays run {generation}")

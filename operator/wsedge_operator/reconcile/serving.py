@@ -1,0 +1,146 @@
+"""A domain that is to be served: its children, and why it is not ready yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from wsedge_operator.api.websocket_domain import (
+    CONFIGURATION_CURRENT,
+    READY,
+    STALLED,
+    WebSocketDomainSpec,
+)
+from wsedge_operator.desired import network, relay_config
+from wsedge_operator.desired.deployment import deployment
+from wsedge_operator.desired.digest import is_applied, with_digest
+from wsedge_operator.reconcile import pods
+from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.key_material import KeyMaterial, Problem, key_material
+from wsedge_operator.reconcile.origins import resolve_origins
+from wsedge_operator.reconcile.outcome import Manifest, earliest, reference
+from wsedge_operator.reconcile.rollout import LOOK_SOON, generation_of, rollout
+from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
+
+SERVING: Final = "Serving"
+
+
+def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) -> Course:
+    """Return what to do so that the domain of `snapshot` is served."""
+    origins, problems = resolve_origins(spec, snapshot.services)
+    material = key_material(spec, snapshot.secrets, now)
+    problems = [*problems, *material.problems]
+    if snapshot.statistics_url == "":
+        # Traffic that nobody counts must not flow: it could not be billed.
+        problems.append(
+            Problem("statistics", "StatisticsNotFound", "the Service of the statistics is not found")
+        )
+    course = Course(look_again_at=earliest(material.expires, snapshot.standing.changes_at))
+    if problems:
+        _keep_last_good(course, snapshot, spec, problems)
+    else:
+        resolved = relay_config.Resolved(
+            origins=origins, secrets=material.contents, statistics_url=snapshot.statistics_url
+        )
+        _configure(course, snapshot, spec, resolved)
+    _tell(course, snapshot, spec, problems, material, now)
+    return course
+
+
+def _keep_last_good(
+    course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec, problems: Sequence[Problem]
+) -> None:
+    """Leave configuration and key material as they are; the relays of a domain that has some stay."""
+    config_map = snapshot.children.get("ConfigMap")
+    course.generation = generation_of(config_map)
+    if config_map is not None:
+        _demand(course, snapshot, _program(snapshot, spec))
+    course.stalled = Answer(STALLED, True, problems[0].reason, _text(problems))
+
+
+def _configure(
+    course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec, resolved: relay_config.Resolved
+) -> None:
+    owner = snapshot.live
+    config = relay_config.relay_config(owner, spec, resolved)
+    course.generation = config.generation
+    manifests = [relay_config.config_map(owner, config, draining_since=None)]
+    if resolved.secrets:
+        # Before the ConfigMap, which names its content.
+        manifests.insert(0, network.secret(owner, resolved.secrets))
+    _demand(course, snapshot, [*manifests, *_program(snapshot, spec)])
+    if not resolved.secrets and (stale := snapshot.children.get("Secret")) is not None:
+        course.delete.append(reference(stale))
+
+
+def _program(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> list[dict[str, Any]]:
+    """Return the children that do not depend on what is served."""
+    owner = snapshot.live
+    manifests = [network.service_account(owner), network.service(owner, tls=spec.tls is not None)]
+    if spec.relay.replicas > 1:
+        manifests.append(network.disruption_budget(owner))
+    manifests.append(deployment(owner, spec, snapshot.image))
+    return manifests
+
+
+def _demand(course: Course, snapshot: DomainSnapshot, manifests: Sequence[Manifest]) -> None:
+    """Put on the course what differs from what is there."""
+    wanted = [with_digest(manifest) for manifest in manifests]
+    course.apply += [
+        manifest for manifest in wanted if not is_applied(manifest, snapshot.children.get(manifest["kind"]))
+    ]
+    budget = snapshot.children.get("PodDisruptionBudget")
+    if budget is not None and all(manifest["kind"] != "PodDisruptionBudget" for manifest in wanted):
+        course.delete.append(reference(budget))
+
+
+def _tell(
+    course: Course,
+    snapshot: DomainSnapshot,
+    spec: WebSocketDomainSpec,
+    problems: Sequence[Problem],
+    material: KeyMaterial,
+    now: datetime,
+) -> None:
+    course.serves_tls = spec.tls is not None
+    if course.generation is not None:
+        state = rollout(snapshot, course.generation, now)
+        course.pokes += state.pokes
+        course.look_again_at = earliest(course.look_again_at, state.look_again_at)
+        current = state.answer
+    else:
+        current = Answer(CONFIGURATION_CURRENT, False, "NotConfigured", "nothing is configured yet")
+    if problems:
+        current = Answer(CONFIGURATION_CURRENT, False, problems[0].reason, _text(problems))
+    elif current.true and material.warnings:
+        current = Answer(CONFIGURATION_CURRENT, True, material.warnings[0].reason, _text(material.warnings))
+    course.answers += [current, _ready(snapshot, spec, current)]
+    if any(problem.reason == "StatisticsNotFound" for problem in problems):
+        course.look_again_at = earliest(course.look_again_at, now + 10 * LOOK_SOON)
+
+
+def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer) -> Answer:
+    """Answer whether the domain is served as it is asked for, and if not, why not."""
+    if snapshot.failure is not None:
+        return Answer(READY, False, "ApplyFailed", snapshot.failure)
+    live = snapshot.children.get("Deployment")
+    status = (live or {}).get("status") or {}
+    wanted, available = spec.relay.replicas, int(status.get("availableReplicas") or 0)
+    trouble = pods.first_trouble(snapshot.pods, live)
+    if current.true is not True and current.reason not in {"RollingOut", "NoRelays", "NotConfigured"}:
+        return Answer(READY, False, current.reason, current.message)
+    if trouble is not None and available < wanted:
+        return Answer(READY, False, trouble.reason, trouble.message)
+    if live is None or available < wanted:
+        return Answer(READY, False, "RelaysStarting", f"{available} of {wanted} relays are available")
+    updated = int(status.get("updatedReplicas") or 0)
+    if status.get("observedGeneration") != live["metadata"].get("generation") or updated < wanted:
+        return Answer(READY, False, "RelaysUpdating", f"{updated} of {wanted} relays are up to date")
+    if current.true is not True:
+        return Answer(READY, False, current.reason, current.message)
+    return Answer(READY, True, SERVING, f"{available} relays serve {spec.domain}")
+
+
+def _text(problems: Sequence[Problem]) -> str:
+    return "; ".join(map(str, problems))

@@ -1,0 +1,79 @@
+"""What is known about a WebSocketDomain when it is decided upon, and a decision in the making."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from wsedge_operator.desired.deployment import RelayImage
+from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.outcome import Manifest, Poke, Ref
+from wsedge_operator.reconcile.standing import Standing
+from wsedge_relay.contract import RelayState
+
+
+@dataclass(frozen=True, slots=True)
+class DomainClaim:
+    """One WebSocketDomain that names a domain. The oldest owns it; of equally old ones the lower uid."""
+
+    created: datetime
+    uid: str
+    namespace: str
+    name: str
+
+    @property
+    def age(self) -> tuple[datetime, str]:
+        """What claims are ordered by."""
+        return self.created, self.uid
+
+
+@dataclass(frozen=True, slots=True)
+class RelayReport:
+    """What the relay of a pod, started anew `restarts` times, last said; None: it did not answer."""
+
+    restarts: int
+    state: RelayState | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSnapshot:
+    """The object `live` and all that its decision depends on.
+
+    `claims` are all of the cluster on its domain; `services` and `secrets` what its spec refers to, by name,
+    as far as it exists; `children` by kind; `relays` by pod uid; `failure` says why the last outcome could
+    not be applied. `statistics_url` is None when relays shall report nowhere, and empty when they shall
+    report but the service is not found.
+    """
+
+    live: Manifest
+    standing: Standing
+    image: RelayImage
+    claims: tuple[DomainClaim, ...] = ()
+    services: Mapping[str, Manifest] = field(default_factory=dict)
+    secrets: Mapping[str, Manifest] = field(default_factory=dict)
+    children: Mapping[str, Manifest] = field(default_factory=dict)
+    pods: tuple[Manifest, ...] = ()
+    relays: Mapping[str, RelayReport] = field(default_factory=dict)
+    statistics_url: str | None = None
+    failure: str | None = None
+
+    def running(self, pod: Manifest) -> str | None:
+        """Return the generation that the relay of a pod last said it runs."""
+        report = self.relays.get(pod["metadata"]["uid"])
+        return report.state.generation if report is not None and report.state is not None else None
+
+
+@dataclass(slots=True)
+class Course:
+    """A decision in the making: answers for the status, and what to do."""
+
+    answers: list[Answer] = field(default_factory=list)
+    stalled: Answer | None = None
+    apply: list[Manifest] = field(default_factory=list)
+    delete: list[Ref] = field(default_factory=list)
+    pokes: list[Poke] = field(default_factory=list)
+    generation: str | None = None
+    serves_tls: bool = False
+    look_again_at: datetime | None = None

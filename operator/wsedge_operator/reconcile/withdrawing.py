@@ -1,0 +1,110 @@
+"""A domain that is not to be served: its relays drain, then they go, then all else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from pydantic import ValidationError
+
+from wsedge_operator.api.websocket_domain import (
+    CONFIGURATION_CURRENT,
+    READY,
+    STALLED,
+)
+from wsedge_operator.desired import relay_config
+from wsedge_operator.desired.digest import is_applied, with_digest
+from wsedge_operator.desired.names import DRAIN_ANNOTATION
+from wsedge_operator.reconcile import pods
+from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.outcome import Manifest, earliest, reference
+from wsedge_operator.reconcile.rollout import LOOK_SOON, rollout
+from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
+from wsedge_relay.contract import RelayConfig
+
+# How much longer than drainSeconds a drain is waited for before the relays are stopped all the same.
+DRAIN_MARGIN: Final = timedelta(seconds=15)
+# Gone first: nobody is led to the relays any more, and none is made anew.
+_FIRST: Final = ("Service", "PodDisruptionBudget", "Deployment")
+_LAST: Final = ("ConfigMap", "Secret", "ServiceAccount")
+
+
+def withdraw(snapshot: DomainSnapshot, ready: Answer, now: datetime) -> Course:
+    """Return what to do so that nothing of the domain is served.
+
+    `ready` is the answer once that is reached.
+    """
+    course = Course(look_again_at=snapshot.standing.changes_at)
+    if _drain(course, snapshot, now):
+        message = f"open connections are being closed: {ready.message}"
+        course.answers += [
+            rollout(snapshot, course.generation or "", now).answer,
+            Answer(READY, False, "Draining", message),
+        ]
+        return course
+    kinds = _FIRST if snapshot.children.keys() & {*_FIRST} or snapshot.pods else _LAST
+    course.delete += [
+        reference(live)
+        for kind in kinds
+        if (live := snapshot.children.get(kind)) is not None and not live["metadata"].get("deletionTimestamp")
+    ]
+    if snapshot.children or snapshot.pods:
+        message = f"{len(snapshot.pods)} relay pods are going: {ready.message}"
+        ready = Answer(READY, False, "Removing", message)
+    current = Answer(CONFIGURATION_CURRENT, False, "NoRelays", "there are no relays")
+    if snapshot.failure is not None:
+        ready = Answer(READY, False, "ApplyFailed", snapshot.failure)
+    course.answers += [current, ready]
+    if ready.true is False and ready.reason not in {"Draining", "Removing", "ApplyFailed"}:
+        course.stalled = Answer(STALLED, True, ready.reason, ready.message)
+    return course
+
+
+def _drain(course: Course, snapshot: DomainSnapshot, now: datetime) -> bool:
+    """Tell the relays to drain, and whether that is still to be waited for."""
+    config_map, program = snapshot.children.get("ConfigMap"), snapshot.children.get("Deployment")
+    if program is None or program["metadata"].get("deletionTimestamp") or config_map is None:
+        return False
+    running = [pod for pod in snapshot.pods if pods.is_live(pod) and pods.is_running(pod)]
+    last = _last_config(config_map)
+    if not running or last is None:
+        return False
+    since = _draining_since(config_map) or now
+    config = relay_config.drained(snapshot.live, last)
+    wanted = with_digest(relay_config.config_map(snapshot.live, config, draining_since=since))
+    if not is_applied(wanted, config_map):
+        course.apply.append(wanted)
+    course.generation = config.generation
+    seconds = max((domain.lifecycle.drainSeconds for domain in config.domains), default=0)
+    deadline = since + timedelta(seconds=seconds) + DRAIN_MARGIN
+    if now >= deadline or all(_is_empty(snapshot, pod, config.generation) for pod in running):
+        course.apply.clear()
+        return False
+    course.pokes += rollout(snapshot, config.generation, now).pokes
+    course.look_again_at = earliest(course.look_again_at, now + LOOK_SOON)
+    return True
+
+
+def _is_empty(snapshot: DomainSnapshot, pod: Manifest, generation: str) -> bool:
+    report = snapshot.relays.get(pod["metadata"]["uid"])
+    if report is None or report.state is None:
+        return False
+    return report.state.generation == generation and report.state.openConnections == 0
+
+
+def _draining_since(config_map: Manifest) -> datetime | None:
+    text = (config_map["metadata"].get("annotations") or {}).get(DRAIN_ANNOTATION)
+    if text is None:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _last_config(config_map: Manifest) -> RelayConfig | None:
+    """Return the configuration that the relays were last given, if it still is one."""
+    try:
+        return RelayConfig.model_validate_json((config_map.get("data") or {})[relay_config.CONFIG_KEY])
+    except (KeyError, ValidationError):
+        return None

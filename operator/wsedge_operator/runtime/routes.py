@@ -1,0 +1,70 @@
+"""Whom to look at when an object has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
+from wsedge_operator.desired.names import DOMAIN_LABEL
+from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN, SECRET, SERVICE, Kind
+from wsedge_operator.runtime.cache import Cache, name_of
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What is looked at as one: an account, a domain, or the Directory of all."""
+
+    kind: Literal["account", "domain", "directory"]
+    namespace: str = ""
+    name: str = ""
+
+
+DIRECTORY: Final = Key("directory")
+
+
+def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
+    """Return who is concerned by a change of `live`, which the cache has taken in or forgotten already."""
+    namespace, name = name_of(live)
+    if kind is PLAN:
+        yield Key("account", namespace)
+        yield from _domains(cache, namespace)
+    elif kind is DOMAIN:
+        yield Key("domain", namespace, name)
+        yield from (Key("domain", *name_of(claim)) for claim in cache.claims(live["spec"]["domain"]))
+        yield DIRECTORY
+    elif kind is CONFIG_MAP and name == ACCOUNT_NAME:
+        yield Key("account", namespace)
+        yield from _domains(cache, namespace)
+        yield DIRECTORY
+    else:
+        yield from _owner(live, namespace)
+        if kind is SERVICE or kind is SECRET:
+            yield from (
+                Key("domain", *name_of(domain))
+                for domain in cache.all(DOMAIN, namespace)
+                if name in set(_references(domain["spec"], kind))
+            )
+
+
+def _domains(cache: Cache, namespace: str) -> Iterator[Key]:
+    return (Key("domain", *name_of(domain)) for domain in cache.all(DOMAIN, namespace))
+
+
+def _owner(live: dict[str, Any], namespace: str) -> Iterator[Key]:
+    """A child, or a relay pod, concerns the domain that its label names."""
+    name = (live["metadata"].get("labels") or {}).get(DOMAIN_LABEL)
+    if name:
+        yield Key("domain", namespace, name)
+
+
+def _references(spec: dict[str, Any], kind: Kind) -> Iterator[str | None]:
+    """Return the names of the Services or Secrets in a domain's spec, which need not be a valid one."""
+    if kind is SERVICE:
+        yield from ((origin.get("service") or {}).get("name") for origin in spec.get("origins") or ())
+    else:
+        tls = spec.get("originTLS") or {}
+        yield (spec.get("tls") or {}).get("secretName")
+        yield tls.get("caSecretName")
+        yield tls.get("clientCertificateSecretName")

@@ -1,0 +1,168 @@
+"""Gathers what a decision needs: from the cache, and by name what the cache does not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from pydantic import ValidationError
+
+from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
+from wsedge_operator.api.websocket_domain import WebSocketDomain
+from wsedge_operator.desired.deployment import RelayImage
+from wsedge_operator.desired.names import DOMAIN_LABEL, child_name
+from wsedge_operator.errors import NotFoundError
+from wsedge_operator.kube.client import Client
+from wsedge_operator.kube.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    DISRUPTION_BUDGET,
+    PLAN,
+    POD,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    Kind,
+)
+from wsedge_operator.reconcile import billing_plan
+from wsedge_operator.reconcile.billing_plan import AccountSnapshot
+from wsedge_operator.reconcile.key_material import secret_names
+from wsedge_operator.reconcile.origins import service_names
+from wsedge_operator.reconcile.rollout import pods_to_ask
+from wsedge_operator.reconcile.snapshot import DomainClaim, DomainSnapshot, RelayReport
+from wsedge_operator.runtime.cache import Cache, Object, name_of
+from wsedge_operator.runtime.relays import ask
+from wsedge_operator.runtime.routes import Key
+
+_CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DISRUPTION_BUDGET, DEPLOYMENT)
+
+
+@dataclass
+class Gatherer:
+    """Makes snapshots.
+
+    `statistics_url` is as in DomainSnapshot, and follows the Service of the statistics.
+    """
+
+    client: Client
+    cache: Cache
+    session: aiohttp.ClientSession
+    image: RelayImage
+    default_zone: str
+    statistics_url: str | None = None
+    failures: dict[Key, str] = field(default_factory=dict)
+    _secrets: dict[tuple[str, str], Object] = field(default_factory=dict)
+    _relays: dict[Key, dict[str, RelayReport]] = field(default_factory=dict)
+
+    async def account(self, key: Key) -> AccountSnapshot:
+        """Return the snapshot of an account."""
+        namespace = key.namespace
+        config_map = self.cache.get(CONFIG_MAP, namespace, ACCOUNT_NAME)
+        plans = tuple(self.cache.all(PLAN, namespace))
+        if config_map is None and plans:
+            # That there is no record decides that this is a new customer: a watch that is late, or a label
+            # that somebody took away, may not decide that.
+            config_map = await self._fetch(CONFIG_MAP, namespace, ACCOUNT_NAME)
+        return AccountSnapshot(namespace, plans, config_map, self.default_zone)
+
+    async def domain(self, key: Key, live: Object, now: datetime) -> DomainSnapshot:
+        """Return the snapshot of a WebSocketDomain, after asking its relays where they lag."""
+        namespace, child = key.namespace, child_name(key.name)
+        children = {
+            kind.kind: found
+            for kind in _CHILDREN
+            if (found := self._child(kind, namespace, child, live)) is not None
+        }
+        if (secret := await self._secret(namespace, child)) is not None and _owned(secret, live):
+            children["Secret"] = secret
+        services, secrets = await self._references(live)
+        pods = tuple(
+            pod
+            for pod in self.cache.all(POD, namespace)
+            if (pod["metadata"].get("labels") or {}).get(DOMAIN_LABEL) == key.name
+        )
+        standing = billing_plan.standing(await self.account(key), now, served="Deployment" in children)
+        return DomainSnapshot(
+            live=live,
+            standing=standing,
+            image=self.image,
+            claims=tuple(_claim(claim) for claim in self.cache.claims(live["spec"]["domain"])),
+            services=services,
+            secrets=secrets,
+            children=children,
+            pods=pods,
+            relays=await self._reports(key, pods, children.get("ConfigMap")),
+            statistics_url=self.statistics_url,
+            failure=self.failures.get(key),
+        )
+
+    def forget(self, key: Key) -> None:
+        """Drop what is kept of a WebSocketDomain that is gone."""
+        self._relays.pop(key, None)
+        self.failures.pop(key, None)
+        self._secrets.pop((key.namespace, child_name(key.name)), None)
+
+    def _child(self, kind: Kind, namespace: str, name: str, owner: Object) -> Object | None:
+        found = self.cache.get(kind, namespace, name)
+        # One that is somebody else's is not ours to compare with or to delete; applying will tell.
+        return found if found is not None and _owned(found, owner) else None
+
+    async def _references(self, live: Object) -> tuple[dict[str, Object], dict[str, Object]]:
+        namespace = live["metadata"]["namespace"]
+        try:
+            spec = WebSocketDomain.model_validate(live).spec
+        except ValidationError:
+            return {}, {}
+        services = {name: self.cache.get(SERVICE, namespace, name) for name in service_names(spec)}
+        secrets = {name: await self._secret(namespace, name) for name in secret_names(spec)}
+        return _present(services), _present(secrets)
+
+    async def _secret(self, namespace: str, name: str) -> Object | None:
+        """Return a Secret with its contents, which are fetched anew only when it has changed."""
+        known = self.cache.get(SECRET, namespace, name)
+        if known is None:
+            self._secrets.pop((namespace, name), None)
+            return None
+        kept = self._secrets.get((namespace, name))
+        if kept is None or kept["metadata"]["resourceVersion"] != known["metadata"]["resourceVersion"]:
+            kept = await self._fetch(SECRET, namespace, name)
+            if kept is None:
+                self._secrets.pop((namespace, name), None)
+                return None
+            self._secrets[namespace, name] = kept
+        return kept
+
+    async def _fetch(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        try:
+            return await self.client.get(kind, namespace, name)
+        except NotFoundError:
+            return None
+
+    async def _reports(
+        self, key: Key, pods: tuple[Object, ...], config_map: Object | None
+    ) -> dict[str, RelayReport]:
+        known = {pod["metadata"]["uid"]: pod for pod in pods}
+        before = {uid: report for uid, report in self._relays.get(key, {}).items() if uid in known}
+        fresh = await ask(self.session, (dict(pod) for pod in pods_to_ask(pods, before, config_map)))
+        self._relays[key] = {**before, **fresh}
+        return self._relays[key]
+
+
+def _owned(child: Object, owner: Object) -> bool:
+    uids = [reference.get("uid") for reference in child["metadata"].get("ownerReferences") or ()]
+    return owner["metadata"]["uid"] in uids
+
+
+def _present(found: dict[str, Object | None]) -> dict[str, Object]:
+    return {name: live for name, live in found.items() if live is not None}
+
+
+def _claim(live: Object) -> DomainClaim:
+    created: Any = live["metadata"]["creationTimestamp"]
+    return DomainClaim(
+        datetime.strptime(created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC),
+        live["metadata"]["uid"],
+        *name_of(live),
+    )

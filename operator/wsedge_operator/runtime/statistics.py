@@ -1,0 +1,108 @@
+"""The operator's dealings with the statistics: where they are, and the Directory that they are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import structlog
+
+from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
+from wsedge_operator.errors import NotFoundError, UnreachableError
+from wsedge_operator.kube.client import Client, Object
+from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, SERVICE
+from wsedge_operator.reconcile.directory import directory
+from wsedge_operator.runtime.cache import Cache
+from wsedge_statistics.contract import DIRECTORY_PATH, Directory
+
+log = structlog.get_logger()
+
+PUT_SECONDS: Final = 10.0
+
+
+async def find_url(client: Client, service: str) -> str:
+    """Return the base URL of the Service `namespace/name` by its cluster IP; empty when it is not there."""
+    namespace, _, name = service.partition("/")
+    try:
+        live = await client.get(SERVICE, namespace, name)
+    except NotFoundError:
+        return ""
+    return _url(live)
+
+
+def _url(live: Object) -> str:
+    spec = live["spec"]
+    address, ports = spec.get("clusterIP"), spec.get("ports") or ()
+    if address in {None, "", "None"} or not ports:
+        return ""
+    port = next((port["port"] for port in ports if port.get("name") == "http"), ports[0]["port"])
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}" if port == 80 else f"http://{host}:{port}"
+
+
+@dataclass
+class DirectoryKeeper:
+    """Puts the Directory when it has changed, and every so often anyway:
+
+    a statistics store may be restored.
+    """
+
+    cache: Cache
+    session: aiohttp.ClientSession
+    token_file: str
+    every: timedelta
+    _put: tuple[str, Directory] | None = field(default=None, init=False)
+
+    async def keep(self, url: str | None, now: datetime) -> datetime | None:
+        """Put the Directory to the statistics at `url` if need be; return when to look again.
+
+        Raises UnreachableError when they did not take it.
+        """
+        if not url:
+            return None
+        current = self._current(now)
+        if self._put is not None:
+            put_to, put = self._put
+            due = put.writtenAt + self.every
+            same = put.model_copy(update={"writtenAt": now}) == current
+            if same and put_to == url and put.writtenAt <= now < due:
+                return due
+        await self._send(url, current)
+        self._put = (url, current)
+        log.info("directory put", accounts=len(current.accounts), domains=len(current.domains))
+        return now + self.every
+
+    def _current(self, now: datetime) -> Directory:
+        records = (live for live in self.cache.all(CONFIG_MAP) if live["metadata"]["name"] == ACCOUNT_NAME)
+        owned = (live for live in self.cache.all(DOMAIN) if self._is_owner(live))
+        return directory(records, owned, now)
+
+    def _is_owner(self, live: Object) -> bool:
+        """Tell whether a WebSocketDomain is the oldest claim on its domain; one per domain goes in."""
+        claims = self.cache.claims(live["spec"]["domain"])
+        oldest = min(
+            claims, key=lambda claim: (claim["metadata"]["creationTimestamp"], claim["metadata"]["uid"])
+        )
+        return bool(oldest["metadata"]["uid"] == live["metadata"]["uid"])
+
+    async def _send(self, url: str, current: Directory) -> None:
+        call = f"PUT {url}{DIRECTORY_PATH}"
+        headers = {"Content-Type": "application/json"}
+        try:
+            if self.token_file:
+                # Read each time: the kubelet replaces it long before it runs out.
+                headers["Authorization"] = f"Bearer {Path(self.token_file).read_text().strip()}"
+            async with self.session.put(
+                url + DIRECTORY_PATH,
+                data=current.model_dump_json().encode(),
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=PUT_SECONDS),
+            ) as answer:
+                if answer.status >= 300:
+                    text = (await answer.text())[:500]
+                    raise UnreachableError(call, f"{answer.status}: {text}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnreachableError(call, f"{type(error).__name__}: {error}") from error
