@@ -101,7 +101,7 @@ def test_the_operator_is_granted_exactly_what_it_declares(helm: Helm) -> None:
 
 
 def test_with_a_list_of_namespaces_there_is_no_right_in_the_cluster(helm: Helm) -> None:
-    """A list in watchNamespaces gives the operator a Role in each of them, and nothing of the cluster's own is made."""
+    """A list in watchNamespaces gives the operator a Role in each of them, and nothing in the cluster."""
     objects = render(
         helm,
         "watchNamespaces={team-a,team-b}",
