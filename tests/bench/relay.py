@@ -159,8 +159,16 @@ def nginx(folder: Path, origin: int, name: str, extra: str) -> Iterator[Proxy]:
     command = pinned(PROXY_CORE, "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"))
     with running(command) as master:
         wait_until_open(port, master)
-        children = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text().split()
-        yield Proxy(name, port, tuple(int(pid) for pid in children))
+        yield Proxy(name, port, (worker_of(master),))
+
+
+def worker_of(master: subprocess.Popen[str]) -> int:
+    """Return the process id of nginx's one worker; the master listens a moment before it forks."""
+    children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
+    while master.poll() is None:
+        if workers := children.read_text().split():
+            return int(workers[0])
+    raise SystemExit("nginx ended")
 
 
 def free_port() -> int:
