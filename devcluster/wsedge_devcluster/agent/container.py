@@ -25,7 +25,12 @@ from wsedge_devcluster.agent.environment import (
     references,
     service_variables,
 )
-from wsedge_devcluster.agent.identity import SERVICE_ACCOUNT_MOUNT, base_environment, write_kubeconfig
+from wsedge_devcluster.agent.identity import (
+    SERVICE_ACCOUNT_MOUNT,
+    api_server_variables,
+    base_environment,
+    write_kubeconfig,
+)
 from wsedge_devcluster.agent.images import find_image, program
 from wsedge_devcluster.agent.logs import LogWriter, last_words, log_file, log_folder
 from wsedge_devcluster.agent.mounts import replace_mount_paths
@@ -155,9 +160,12 @@ class ContainerRunner:
         return _Plan(command, Place(environment, place, mounts))
 
     def _services(self) -> dict[str, str]:
-        if not self._context.pod["spec"].get("enableServiceLinks", True):
-            return {}
-        return service_variables(self._context.tools.services(), self._context.pod["metadata"]["namespace"])
+        """The API server's variables, which a kubelet always sets, and those of enableServiceLinks."""
+        variables = api_server_variables(self._context)
+        if self._context.pod["spec"].get("enableServiceLinks", True):
+            namespace = self._context.pod["metadata"]["namespace"]
+            variables |= service_variables(self._context.tools.services(), namespace)
+        return variables
 
     async def _sources(self, spec: Object) -> Sources:
         config_maps, secrets = references(spec)

@@ -16,7 +16,6 @@ SERVICE_ACCOUNT_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 def base_environment(context: PodContext, home: Path) -> dict[str, str]:
     """The variables that a container has before its own."""
-    server = urlsplit(context.tools.server)
     return {
         "PATH": PATH,
         "HOME": str(home),
@@ -24,10 +23,14 @@ def base_environment(context: PodContext, home: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "HOSTNAME": context.pod["metadata"]["name"],
-        "KUBERNETES_SERVICE_HOST": str(server.hostname),
-        "KUBERNETES_SERVICE_PORT": str(server.port),
         MARK: context.tools.mark,
     }
+
+
+def api_server_variables(context: PodContext) -> dict[str, str]:
+    """Where the API server is, in the variables by which a pod knows it and `$(NAME)` can use it."""
+    server = urlsplit(context.tools.server)
+    return {"KUBERNETES_SERVICE_HOST": str(server.hostname), "KUBERNETES_SERVICE_PORT": str(server.port)}
 
 
 def write_kubeconfig(context: PodContext, home: Path, account: Path) -> Path:
