@@ -98,12 +98,7 @@ def definition(kind: Kind) -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": f"{kind.plural}.{GROUP}",
-            # An uninstalled chart must not take the users' objects, and with them their bills, along.
-            "annotations": {"helm.sh/resource-policy": "keep"},
-            "labels": {"app.kubernetes.io/part-of": "wsedge"},
-        },
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "names": {

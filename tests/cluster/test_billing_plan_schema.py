@@ -1,0 +1,73 @@
+"""What the API server says to BillingPlans, in the words that a person reads."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support_operator.crds import answers, ensure_crds
+from support_operator.manifests import BAD_PLANS, GOOD_PLANS, PLAN, Bad, changed
+from wsedge_devcluster.cluster import Cluster
+
+TABLE = {name: bad.changes for name, bad in BAD_PLANS.items()} | GOOD_PLANS
+
+
+@pytest.fixture(scope="module")
+def said(cluster: Cluster) -> dict[str, str]:
+    """The answer to each manifest of the tables."""
+    ensure_crds(cluster)
+    return answers(cluster, "default", {name: changed(PLAN, changes) for name, changes in TABLE.items()})
+
+
+@pytest.mark.parametrize("sentence", GOOD_PLANS)
+def test_good_plan(said: dict[str, str], sentence: str) -> None:
+    """A good plan is taken."""
+    assert said[sentence] == "billingplan.wsedge.io/plan created (server dry run)\n"
+
+
+@pytest.mark.parametrize(("sentence", "bad"), BAD_PLANS.items(), ids=BAD_PLANS.keys())
+def test_bad_plan(said: dict[str, str], sentence: str, bad: Bad) -> None:
+    """A bad plan is refused, with the rule in words."""
+    assert bad.says in said[sentence]
+    assert all(text in said[sentence] for text in bad.also)
+
+
+def test_a_plan_in_kubectl(cluster: Cluster, said: dict[str, str], namespace: str) -> None:
+    """A plan is found by its short name and category, and its columns show the status that was written."""
+    del said  # The kinds are there.
+    cluster.kubectl("create", f"--namespace={namespace}", "--filename=-", input=json.dumps(PLAN))
+    status = {
+        "observedGeneration": 1,
+        "conditions": [
+            {
+                "type": "Effective",
+                "status": "True",
+                "reason": "InForce",
+                "message": "Since the plan's creation.",
+                "lastTransitionTime": "2026-11-22T04:00:00Z",
+            }
+        ],
+        "effectiveTime": "2026-11-22T04:00:00Z",
+        "pending": {
+            "billingCycle": "Daily",
+            "meteringMethod": "Traffic",
+            "timeZone": "UTC",
+            "requestTime": "2026-11-23T04:00:00Z",
+            "effectiveTime": "2026-12-01T00:00:00Z",
+        },
+    }
+    cluster.kubectl(
+        "patch", "bp/plan", f"--namespace={namespace}", "--subresource=status", "--type=merge",
+        "--patch", json.dumps({"status": status}),
+    )  # fmt: skip
+    head, row = cluster.kubectl("get", "wsedge", f"--namespace={namespace}").strip().splitlines()
+    assert head.split() == ["NAME", "CYCLE", "METERING", "EFFECTIVE", "SINCE", "NEXT-CHANGE", "AGE"]
+    expected = ["Monthly", "Month95Bandwidth", "True", "2026-11-22T04:00:00Z", "2026-12-01T00:00:00Z"]
+    assert row.split()[1:-1] == expected
+
+
+def test_explain_a_plan(cluster: Cluster, said: dict[str, str]) -> None:
+    """`kubectl explain` says in plain words what a field is for."""
+    del said
+    assert "was a customer before wsedge" in cluster.kubectl("explain", "billingplan.spec.existingCycle")

@@ -1,0 +1,86 @@
+"""What the API server says to WebSocketDomains, in the words that a person reads."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support_operator.crds import answers, ensure_crds
+from support_operator.manifests import BAD_DOMAINS, DOMAIN, GOOD_DOMAINS, Bad, changed
+from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.errors import CommandFailed
+
+TABLE = {name: bad.changes for name, bad in BAD_DOMAINS.items()} | GOOD_DOMAINS
+
+
+@pytest.fixture(scope="module")
+def said(cluster: Cluster) -> dict[str, str]:
+    """The answer to each manifest of the tables."""
+    ensure_crds(cluster)
+    return answers(cluster, "default", {name: changed(DOMAIN, changes) for name, changes in TABLE.items()})
+
+
+@pytest.fixture
+def domain(cluster: Cluster, said: dict[str, str], namespace: str) -> str:
+    """A stored domain, off so that nobody serves it; returns its namespace."""
+    del said  # The kinds are there.
+    manifest = changed(DOMAIN, {"spec.websocket": {"enabled": False}})
+    cluster.kubectl("create", f"--namespace={namespace}", "--filename=-", input=json.dumps(manifest))
+    return namespace
+
+
+@pytest.mark.parametrize("sentence", GOOD_DOMAINS)
+def test_good_domain(said: dict[str, str], sentence: str) -> None:
+    """A good domain is taken."""
+    assert said[sentence].endswith(" created (server dry run)\n"), said[sentence]
+
+
+@pytest.mark.parametrize(("sentence", "bad"), BAD_DOMAINS.items(), ids=BAD_DOMAINS.keys())
+def test_bad_domain(said: dict[str, str], sentence: str, bad: Bad) -> None:
+    """A bad domain is refused, with the rule in words."""
+    assert bad.says in said[sentence]
+    assert all(text in said[sentence] for text in bad.also)
+
+
+def test_the_domain_cannot_be_changed(cluster: Cluster, domain: str) -> None:
+    """A stored domain keeps its name; the refusal says what to do instead."""
+    patch = json.dumps({"spec": {"domain": "other.example.com"}})
+    with pytest.raises(CommandFailed, match="domain cannot be changed: make another WebSocketDomain"):
+        cluster.kubectl("patch", "wsd/chat", f"--namespace={domain}", "--type=merge", "--patch", patch)
+
+
+def test_defaults_are_stored(cluster: Cluster, domain: str) -> None:
+    """What is in force by default can be read on the object."""
+    spec = json.loads(cluster.kubectl("get", "wsd/chat", f"--namespace={domain}", "--output=json"))["spec"]
+    assert spec["websocket"] == {"enabled": False, "heartbeatSeconds": 60}
+    assert spec["origins"] == [{"host": "10.0.0.7", "weight": 100, "backup": False}]
+    assert spec["originRequest"] == {"connectTimeoutSeconds": 5}
+    assert spec["originTLS"] == {"insecureSkipVerify": False}
+    assert spec["lifecycle"] == {"drainSeconds": 30}
+    assert spec["relay"] == {"replicas": 2}
+
+
+def test_scale(cluster: Cluster, domain: str) -> None:
+    """`kubectl scale` sets the number of relays, within the bounds."""
+    cluster.kubectl("scale", "wsd/chat", f"--namespace={domain}", "--replicas=5")
+    path = "--output=jsonpath={.spec.relay.replicas}"
+    assert cluster.kubectl("get", "wsd/chat", f"--namespace={domain}", path) == "5"
+    with pytest.raises(CommandFailed, match="should be greater than or equal to 1"):
+        cluster.kubectl("scale", "wsd/chat", f"--namespace={domain}", "--replicas=0")
+
+
+def test_a_domain_in_kubectl(cluster: Cluster, domain: str) -> None:
+    """A domain is found by its category, and its columns show what a person asks first."""
+    head, row = cluster.kubectl("get", "wsedge", f"--namespace={domain}").strip().splitlines()
+    assert head.split() == ["NAME", "DOMAIN", "ENABLED", "PROTOCOL", "HEARTBEAT", "READY", "REASON", "AGE"]
+    assert row.split()[1:4] == ["chat.example.com", "false", "60"]
+
+
+def test_explain_a_domain(cluster: Cluster, said: dict[str, str]) -> None:
+    """`kubectl explain` gives a field's unit, bounds and default."""
+    del said
+    text = " ".join(cluster.kubectl("explain", "wsd.spec.websocket.heartbeatSeconds").split())
+    assert "Seconds of silence after which a relay sends a ping" in text
+    assert "1 to 300" in text
+    assert "Default 60" in text

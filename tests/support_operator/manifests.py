@@ -1,0 +1,394 @@
+"""Good and bad manifests of both kinds, each under the sentence that it is an example of.
+
+The same tables are applied to the API server (tests/cluster) and to the models (tests/unit), so that a rule
+cannot say one thing in CEL and another in Python.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Final
+
+Manifest = dict[str, Any]
+
+PLAN: Final[Manifest] = {
+    "apiVersion": "wsedge.io/v1alpha1",
+    "kind": "BillingPlan",
+    "metadata": {"name": "plan"},
+    "spec": {"billingCycle": "Monthly", "meteringMethod": "Month95Bandwidth"},
+}
+DOMAIN: Final[Manifest] = {
+    "apiVersion": "wsedge.io/v1alpha1",
+    "kind": "WebSocketDomain",
+    "metadata": {"name": "chat"},
+    "spec": {
+        "domain": "chat.example.com",
+        "websocket": {"enabled": True, "originProtocol": "HTTP"},
+        "origins": [{"host": "10.0.0.7"}],
+    },
+}
+ABSENT: Final = object()
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A manifest that is refused: what is changed in the good one, and what a person then reads.
+
+    `says` is in the API server's answer; `model_says` in the model's, when its words differ.
+    """
+
+    changes: dict[str, Any]
+    says: str
+    model_says: str = ""
+    field: str = ""
+    also: tuple[str, ...] = ()
+
+
+def changed(manifest: Manifest, changes: dict[str, Any]) -> Manifest:
+    """Return a copy with values set at dotted paths; ABSENT removes."""
+    result = copy.deepcopy(manifest)
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        place: Any = result
+        for parent in parents:
+            place = place[int(parent)] if parent.isdigit() else place.setdefault(parent, {})
+        key: Any = int(last) if last.isdigit() else last
+        if value is ABSENT:
+            del place[key]
+        else:
+            place[key] = copy.deepcopy(value)
+    return result
+
+
+GOOD_PLANS: Final[dict[str, dict[str, Any]]] = {
+    "the smallest plan": {},
+    "traffic per day": {"spec.billingCycle": "Daily", "spec.meteringMethod": "Traffic"},
+    "traffic per month": {"spec.meteringMethod": "Traffic"},
+    "daily peak per day": {"spec.billingCycle": "Daily", "spec.meteringMethod": "DailyPeakBandwidth"},
+    "average peak": {"spec.meteringMethod": "MonthAveragePeakBandwidth"},
+    "fourth peak": {"spec.meteringMethod": "Month4thPeakBandwidth"},
+    "average of daily 95ths": {"spec.meteringMethod": "MonthAverage95Bandwidth"},
+    "night at half": {"spec.meteringMethod": "Month95NightHalfBandwidth"},
+    "with a zone": {"spec.timeZone": "Asia/Shanghai"},
+    "with a zone of three parts": {"spec.timeZone": "America/Argentina/Buenos_Aires"},
+    "with a zone of digits and signs": {"spec.timeZone": "Etc/GMT+8"},
+    "with a cycle elsewhere": {"spec.existingCycle": "Daily"},
+}
+BAD_PLANS: Final[dict[str, Bad]] = {
+    "a cycle is required": Bad(
+        {"spec.billingCycle": ABSENT}, "spec.billingCycle: Required value", "Field required", "billingCycle"
+    ),
+    "a metering method is required": Bad(
+        {"spec.meteringMethod": ABSENT},
+        "spec.meteringMethod: Required value",
+        "Field required",
+        "meteringMethod",
+    ),
+    "a spec is required": Bad({"spec": ABSENT}, "spec: Required value", "Field required", "spec"),
+    "a cycle is Daily or Monthly": Bad(
+        {"spec.billingCycle": "Weekly"},
+        'spec.billingCycle: Unsupported value: "Weekly": supported values: "Daily", "Monthly"',
+        "Input should be 'Daily' or 'Monthly'",
+        "billingCycle",
+    ),
+    "a metering method is one of seven": Bad(
+        {"spec.meteringMethod": "Requests"},
+        'spec.meteringMethod: Unsupported value: "Requests": supported values: "Traffic", "DailyPeak',
+        "Input should be 'Traffic', 'DailyPeakBandwidth'",
+        "meteringMethod",
+    ),
+    "a month's method needs a monthly cycle": Bad(
+        {"spec.billingCycle": "Daily"},
+        "Month95Bandwidth is settled per month: set billingCycle to Monthly",
+        field="spec",
+    ),
+    "an average of a month needs a monthly cycle": Bad(
+        {"spec.billingCycle": "Daily", "spec.meteringMethod": "MonthAveragePeakBandwidth"},
+        "MonthAveragePeakBandwidth is settled per month: set billingCycle to Monthly",
+        field="spec",
+    ),
+    "the daily peak needs a daily cycle": Bad(
+        {"spec.meteringMethod": "DailyPeakBandwidth"},
+        "DailyPeakBandwidth is settled per day: set billingCycle to Daily",
+        field="spec",
+    ),
+    "a time zone has a name, not an offset": Bad(
+        {"spec.timeZone": "+08:00"},
+        "give a time zone of the IANA database, for example Asia/Shanghai or UTC",
+        field="timeZone",
+    ),
+    "a time zone leads nowhere else in the file system": Bad(
+        {"spec.timeZone": "../../etc/passwd"},
+        "give a time zone of the IANA database, for example Asia/Shanghai or UTC",
+        field="timeZone",
+    ),
+    "a time zone is not empty": Bad(
+        {"spec.timeZone": ""}, "should be at least 1 chars long", "at least 1 character", "timeZone"
+    ),
+    "a time zone's name is short": Bad(
+        {"spec.timeZone": "A" * 65}, "may not be more than 64", "at most 64 characters", "timeZone"
+    ),
+    "a cycle elsewhere is Daily or Monthly": Bad(
+        {"spec.existingCycle": "None"},
+        'spec.existingCycle: Unsupported value: "None"',
+        "Input should be 'Daily' or 'Monthly'",
+        "existingCycle",
+    ),
+    "an unknown field is not ignored": Bad(
+        {"spec.currency": "EUR"},
+        'unknown field "spec.currency"',
+        "Extra inputs are not permitted",
+        "currency",
+    ),
+}
+
+_LONG_NAME: Final = "a" * 58
+_NAME_SAYS: Final = "metadata.name becomes the name of a Service: at most 57 characters"
+_DOMAIN_SAYS: Final = "give a host name in lower case without scheme, port, path or wildcard"
+_HOST_SAYS: Final = (
+    "give a name or an address without scheme, port or path; ports go into httpPort and httpsPort"
+)
+_EITHER_SAYS: Final = "an origin is either a host or a service: give exactly one of them"
+_PRIMARY_SAYS: Final = "at least one origin must be no backup and have a weight above 0"
+_SECRET_SAYS: Final = "give the name of a Secret in this namespace"
+_SERVICE: Final = {"service": {"name": "room", "port": 9000}}
+
+GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
+    "the smallest domain": {},
+    "off and without a protocol": {"spec.websocket": {"enabled": False}},
+    "HTTPS": {"spec.websocket.originProtocol": "HTTPS"},
+    "Follow to hosts": {"spec.websocket.originProtocol": "Follow"},
+    "the shortest heartbeat": {"spec.websocket.heartbeatSeconds": 1},
+    "the longest heartbeat": {"spec.websocket.heartbeatSeconds": 300},
+    "a service": {"spec.origins": [_SERVICE]},
+    "Follow to a service with its port for HTTPS": {
+        "spec.websocket.originProtocol": "Follow",
+        "spec.origins": [{**_SERVICE, "httpsPort": 9443}],
+    },
+    "an IPv6 address": {"spec.origins.0.host": "2001:db8::7"},
+    "an IPv4 address within IPv6": {"spec.origins.0.host": "::ffff:10.0.0.7"},
+    "weights and backups": {
+        "spec.origins": [
+            {"host": "a.example.com", "weight": 1000, "httpPort": 1, "httpsPort": 65535},
+            {"host": "b.example.com", "weight": 0},
+            {"host": "c.example.com", "backup": True},
+        ]
+    },
+    "64 origins": {"spec.origins": [{"host": f"10.0.0.{index}"} for index in range(64)]},
+    "a host header with a port": {"spec.originRequest": {"host": "room.example.com:8443"}},
+    "a patient dial": {"spec.originRequest": {"connectTimeoutSeconds": 60}},
+    "TLS towards origins": {
+        "spec.originTLS": {
+            "serverName": "room.example.com",
+            "caSecretName": "room-ca",
+            "clientCertificateSecretName": "relay.client",
+        }
+    },
+    "unchecked TLS towards origins": {"spec.originTLS": {"insecureSkipVerify": True}},
+    "wss": {"spec.tls": {"secretName": "chat-tls"}},
+    "a drain at once": {"spec.lifecycle": {"drainSeconds": 0}},
+    "replicas and resources": {
+        "spec.relay": {
+            "replicas": 3,
+            "resources": {
+                "requests": {"cpu": "250m", "memory": "64Mi"},
+                "limits": {"cpu": 1, "memory": "1e9", "ephemeral-storage": "1Gi"},
+            },
+        }
+    },
+    "the longest name": {"metadata.name": "a" * 57},
+    "a name of one label": {"spec.domain": "localhost"},
+}
+BAD_DOMAINS: Final[dict[str, Bad]] = {
+    "a name must do for a Service, length": Bad({"metadata.name": _LONG_NAME}, _NAME_SAYS),
+    "a name must do for a Service, dots": Bad({"metadata.name": "chat.example.com"}, _NAME_SAYS),
+    "a name must do for a Service, first letter": Bad({"metadata.name": "4chat"}, _NAME_SAYS),
+    "a domain is required": Bad(
+        {"spec.domain": ABSENT}, "spec.domain: Required value", "Field required", "domain"
+    ),
+    "a domain is in lower case": Bad({"spec.domain": "Chat.example.com"}, _DOMAIN_SAYS, field="domain"),
+    "a domain has no scheme": Bad({"spec.domain": "wss://chat.example.com"}, _DOMAIN_SAYS, field="domain"),
+    "a domain has no port": Bad({"spec.domain": "chat.example.com:443"}, _DOMAIN_SAYS, field="domain"),
+    "a domain has no wildcard": Bad({"spec.domain": "*.example.com"}, _DOMAIN_SAYS, field="domain"),
+    "a label of a domain has 63 characters at most": Bad(
+        {"spec.domain": "a" * 64 + ".com"}, _DOMAIN_SAYS, field="domain"
+    ),
+    "a domain has 253 characters at most": Bad(
+        {"spec.domain": "a." * 127}, "may not be more than 253", "at most 253 characters", "domain"
+    ),
+    "the switch is required": Bad(
+        {"spec.websocket.enabled": ABSENT},
+        "spec.websocket.enabled: Required value",
+        "Field required",
+        "enabled",
+    ),
+    "an enabled domain needs a protocol": Bad(
+        {"spec.websocket.originProtocol": ABSENT},
+        "a domain that is enabled needs an originProtocol: HTTP, HTTPS or Follow",
+        field="websocket",
+        also=("spec.websocket.originProtocol: Required value",),
+    ),
+    "a protocol is one of three": Bad(
+        {"spec.websocket.originProtocol": "http"},
+        'spec.websocket.originProtocol: Unsupported value: "http": supported values: "HTTP", "HTTPS", "Fol',
+        "Input should be 'HTTP', 'HTTPS' or 'Follow'",
+        "originProtocol",
+    ),
+    "a heartbeat has at least a second": Bad(
+        {"spec.websocket.heartbeatSeconds": 0},
+        "should be greater than or equal to 1",
+        field="heartbeatSeconds",
+    ),
+    "a heartbeat has at most 300 seconds": Bad(
+        {"spec.websocket.heartbeatSeconds": 301},
+        "should be less than or equal to 300",
+        field="heartbeatSeconds",
+    ),
+    "a heartbeat is whole seconds": Bad(
+        {"spec.websocket.heartbeatSeconds": 1.5},
+        'spec.websocket.heartbeatSeconds in body must be of type integer: "number"',
+        "Input should be a valid integer",
+        "heartbeatSeconds",
+    ),
+    "there is at least one origin": Bad(
+        {"spec.origins": []}, "should have at least 1 items", "at least 1 item", "origins"
+    ),
+    "there are at most 64 origins": Bad(
+        {"spec.origins": [{"host": f"10.0.0.{index}"} for index in range(65)]},
+        "must have at most 64 items",
+        "at most 64 items",
+        "origins",
+    ),
+    "an origin is not both": Bad(
+        {"spec.origins.0": {"host": "a", **_SERVICE}}, _EITHER_SAYS, field="origins.0"
+    ),
+    "an origin is not nothing": Bad({"spec.origins.0": {"weight": 1}}, _EITHER_SAYS, field="origins.0"),
+    "an origin's host has no port": Bad(
+        {"spec.origins.0.host": "10.0.0.7:9000"}, _HOST_SAYS, field="origins.0.host"
+    ),
+    "an origin's host has no scheme": Bad(
+        {"spec.origins.0.host": "http://a.example.com"}, _HOST_SAYS, field="origins.0.host"
+    ),
+    "an origin's port is above 0": Bad(
+        {"spec.origins.0.httpPort": 0}, "should be greater than or equal to 1", field="httpPort"
+    ),
+    "an origin's port is below 65536": Bad(
+        {"spec.origins.0.httpsPort": 65536}, "should be less than or equal to 65535", field="httpsPort"
+    ),
+    "a service has a port": Bad(
+        {"spec.origins.0": {"service": {"name": "room"}}},
+        "spec.origins[0].service.port: Required value",
+        "Field required",
+        "service.port",
+    ),
+    "a service is of this namespace": Bad(
+        {"spec.origins.0": {"service": {"name": "other/room", "port": 1}}},
+        "give the name of a Service in this namespace",
+        field="service.name",
+    ),
+    "Follow to a service needs a second port": Bad(
+        {"spec.websocket.originProtocol": "Follow", "spec.origins": [_SERVICE]},
+        "originProtocol Follow needs httpPort or httpsPort beside a service",
+        field="spec",
+    ),
+    "a weight is not negative": Bad(
+        {"spec.origins.0.weight": -1}, "should be greater than or equal to 0", field="weight"
+    ),
+    "a weight is at most 1000": Bad(
+        {"spec.origins.0.weight": 1001}, "should be less than or equal to 1000", field="weight"
+    ),
+    "not every origin is a backup": Bad({"spec.origins.0.backup": True}, _PRIMARY_SAYS, field="spec"),
+    "not every origin has no weight": Bad({"spec.origins.0.weight": 0}, _PRIMARY_SAYS, field="spec"),
+    "a host header has no path": Bad(
+        {"spec.originRequest": {"host": "a.example.com/ws"}},
+        "give a host name, with a port if need be, without scheme or path",
+        field="originRequest.host",
+    ),
+    "a dial has at least a second": Bad(
+        {"spec.originRequest": {"connectTimeoutSeconds": 0}},
+        "should be greater than or equal to 1",
+        field="connectTimeoutSeconds",
+    ),
+    "a dial has at most a minute": Bad(
+        {"spec.originRequest": {"connectTimeoutSeconds": 61}},
+        "should be less than or equal to 60",
+        field="connectTimeoutSeconds",
+    ),
+    "a server name is no address with a path": Bad(
+        {"spec.originTLS": {"serverName": "a/b"}},
+        "give the name in the origin's certificate, without scheme, port or path",
+        field="serverName",
+    ),
+    "an authority that would never be asked is refused": Bad(
+        {"spec.originTLS": {"caSecretName": "ca", "insecureSkipVerify": True}},
+        "insecureSkipVerify checks no certificate, so caSecretName is useless: remove one",
+        field="originTLS",
+        also=("spec.originTLS.caSecretName",),
+    ),
+    "an authority's Secret is of this namespace": Bad(
+        {"spec.originTLS": {"caSecretName": "other/ca"}}, _SECRET_SAYS, field="caSecretName"
+    ),
+    "a client certificate's Secret is of this namespace": Bad(
+        {"spec.originTLS": {"clientCertificateSecretName": "CA"}},
+        _SECRET_SAYS,
+        field="clientCertificateSecretName",
+    ),
+    "TLS towards clients needs a Secret": Bad(
+        {"spec.tls": {}}, "spec.tls.secretName: Required value", "Field required", "tls.secretName"
+    ),
+    "TLS towards clients needs a Secret with a name": Bad(
+        {"spec.tls": {"secretName": "a b"}}, _SECRET_SAYS, field="tls.secretName"
+    ),
+    "a drain does not go back in time": Bad(
+        {"spec.lifecycle": {"drainSeconds": -1}}, "should be greater than or equal to 0", field="drainSeconds"
+    ),
+    "a drain ends within an hour": Bad(
+        {"spec.lifecycle": {"drainSeconds": 3601}},
+        "should be less than or equal to 3600",
+        field="drainSeconds",
+    ),
+    "there is at least one relay": Bad(
+        {"spec.relay": {"replicas": 0}}, "should be greater than or equal to 1", field="replicas"
+    ),
+    "there are at most 100 relays": Bad(
+        {"spec.relay": {"replicas": 101}}, "should be less than or equal to 100", field="replicas"
+    ),
+    "resources have known names": Bad(
+        {"spec.relay": {"resources": {"limits": {"mem": "64Mi"}}}},
+        "name cpu, memory or ephemeral-storage",
+        field="resources",
+    ),
+    "resources are amounts": Bad(
+        {"spec.relay": {"resources": {"limits": {"memory": "64 MB"}}}},
+        "give an amount such as 2, 500m or 64Mi",
+        field="memory",
+    ),
+    "resources are not negative, as a text": Bad(
+        {"spec.relay": {"resources": {"requests": {"cpu": "-1"}}}},
+        "give an amount such as 2, 500m or 64Mi",
+        field="cpu",
+    ),
+    "resources are not negative, as a number": Bad(
+        {"spec.relay": {"resources": {"requests": {"cpu": -1}}}},
+        "give an amount such as 2, 500m or 64Mi",
+        field="cpu",
+    ),
+    "a request is not above its limit": Bad(
+        {"spec.relay": {"resources": {"requests": {"cpu": 1}, "limits": {"cpu": "500m"}}}},
+        "a request may not be above its limit",
+        field="resources",
+    ),
+    "an unknown field is not ignored": Bad(
+        {"spec.websocket.heartbeat": 5},
+        'unknown field "spec.websocket.heartbeat"',
+        "Extra inputs are not permitted",
+        "heartbeat",
+    ),
+    "an unknown field of an origin is not ignored": Bad(
+        {"spec.origins.0.port": 5},
+        'unknown field "spec.origins[0].port"',
+        "Extra inputs are not permitted",
+        "port",
+    ),
+}

@@ -1,0 +1,87 @@
+"""The models refuse what the API server refuses, in the same words, and take what it takes."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from support_operator.manifests import (
+    BAD_DOMAINS,
+    BAD_PLANS,
+    DOMAIN,
+    GOOD_DOMAINS,
+    GOOD_PLANS,
+    PLAN,
+    Bad,
+    Manifest,
+    changed,
+)
+from wsedge_operator.api.billing_plan import BillingCycle, BillingPlan, MeteringMethod
+from wsedge_operator.api.quantity import amount_of
+from wsedge_operator.api.websocket_domain import Origin, WebSocketDomain
+
+GOOD = {
+    **{f"plan: {name}": changed(PLAN, changes) for name, changes in GOOD_PLANS.items()},
+    **{f"domain: {name}": changed(DOMAIN, changes) for name, changes in GOOD_DOMAINS.items()},
+}
+BAD = {
+    **{f"plan: {name}": (changed(PLAN, bad.changes), bad) for name, bad in BAD_PLANS.items()},
+    **{f"domain: {name}": (changed(DOMAIN, bad.changes), bad) for name, bad in BAD_DOMAINS.items()},
+}
+
+
+def parsed(manifest: Manifest) -> BillingPlan | WebSocketDomain:
+    """Return the model of a manifest."""
+    model = BillingPlan if manifest["kind"] == "BillingPlan" else WebSocketDomain
+    return model.model_validate_json(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("manifest", GOOD.values(), ids=GOOD.keys())
+def test_good(manifest: Manifest) -> None:
+    """A good manifest is taken, and says the same when it is written out again."""
+    model = parsed(manifest)
+    assert type(model).model_validate_json(model.model_dump_json()) == model
+
+
+@pytest.mark.parametrize(("manifest", "bad"), BAD.values(), ids=BAD.keys())
+def test_bad(manifest: Manifest, bad: Bad) -> None:
+    """A bad manifest is refused with the rule, at the field."""
+    with pytest.raises(ValidationError) as caught:
+        parsed(manifest)
+    errors = [(".".join(map(str, error["loc"])), error["msg"]) for error in caught.value.errors()]
+    assert any((bad.model_says or bad.says) in text and bad.field in place for place, text in errors), errors
+
+
+@pytest.mark.parametrize("method", MeteringMethod)
+def test_each_method_has_its_cycles(method: MeteringMethod) -> None:
+    """Traffic goes with both cycles, the daily peak with days, all others with months."""
+    if method is MeteringMethod.TRAFFIC:
+        assert method.cycle is None
+    else:
+        assert method.cycle == (BillingCycle.MONTHLY if method.startswith("Month") else BillingCycle.DAILY)
+
+
+@pytest.mark.parametrize(
+    ("origin", "ports"),
+    [
+        ({"host": "a"}, (80, 443)),
+        ({"host": "a", "httpPort": 1, "httpsPort": 2}, (1, 2)),
+        ({"service": {"name": "s", "port": 9}}, (9, 9)),
+        ({"service": {"name": "s", "port": 9}, "httpsPort": 2}, (9, 2)),
+        ({"service": {"name": "s", "port": 9}, "httpPort": 1}, (1, 9)),
+    ],
+    ids=["a host's defaults", "a host's own", "a service's one port", "its HTTPS set", "its HTTP set"],
+)
+def test_ports_in_force(origin: Manifest, ports: tuple[int, int]) -> None:
+    """A port that is set counts; else the service's; else the protocol's."""
+    model = Origin.model_validate(origin)
+    assert (model.http_port, model.https_port) == ports
+
+
+@pytest.mark.parametrize(
+    ("quantity", "amount"),
+    [(2, 2), ("500m", 0.5), ("64Mi", 64 * 2**20), ("1e3", 1000), ("1.5k", 1500), (".5G", 5e8), ("2E", 2e18)],
+)
+def test_amounts(quantity: int | str, amount: float) -> None:
+    """A quantity is read as Kubernetes reads it."""
+    assert amount_of(quantity) == pytest.approx(amount)
