@@ -1,0 +1,42 @@
+"""A running process, alone or with a cluster's keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support_statistics.cluster import KeyServer, Signer, key_server
+from support_statistics.process import Statistics, statistics
+
+OPERATOR = "system:serviceaccount:wsedge-system:wsedge-operator"
+ADMIN = "system:serviceaccount:ops:admin"
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Iterator[Statistics]:
+    """The program without an issuer: nobody is asked for a token."""
+    with statistics(tmp_path / "data") as running:
+        yield running
+
+
+@dataclass
+class Cluster:
+    """The program in a cluster, whose keys are `signer` and `elliptic`."""
+
+    program: Statistics
+    keys: KeyServer
+    signer: Signer
+    elliptic: Signer
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """The program with the verification of tokens."""
+    signer, elliptic = Signer("first"), Signer("elliptic", algorithm="ES256")
+    with key_server(tmp_path, signer, elliptic) as keys:
+        subjects = ("--operator-subject", OPERATOR, "--admin-subject", ADMIN)
+        with statistics(tmp_path / "data", *keys.arguments, *subjects) as running:
+            yield Cluster(running, keys, signer, elliptic)

@@ -1,0 +1,244 @@
+"""The SQLite ledger on a real file: merging, rollups, retention, and what it refuses."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from concurrent.futures import Future
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support_statistics.build import directory_message, instant, row, seconds, usage
+from support_statistics.model import NaiveLedger, without_zeros
+from wsedge_statistics.contract import UsageReport
+from wsedge_statistics.errors import LedgerBusyError, LedgerPlaceError, LedgerVersionError
+from wsedge_statistics.ledger import reads, writes
+from wsedge_statistics.ledger.place import Place, filesystem_type, network_filesystem
+from wsedge_statistics.ledger.schema import VERSION, open_reader, open_writer
+from wsedge_statistics.ledger.sqlite import SqliteLedger
+from wsedge_statistics.metrics import Metrics
+from wsedge_statistics.rollup import DAY, Selection
+
+START = instant("2026-06-09T22:00:00Z")
+NOW = instant("2026-06-12T00:00:00Z")
+WHOLE = Selection(seconds("2026-06-09T00:00:00Z"), seconds("2026-06-12T00:00:00Z"))
+
+# few values for each part, so that keys, sources and buckets collide often
+rows = st.builds(
+    lambda bucket, domain, region, isp, **counts: row(
+        START + timedelta(minutes=5 * bucket),
+        domain=domain,
+        account="team-a" if domain != "c.example" else "team-b",
+        region=region,
+        isp=isp,
+        **counts,
+    ),
+    bucket=st.sampled_from([0, 1, 11, 12, 23, 24, 25, 300, 312]),
+    domain=st.sampled_from(["a.example", "b.example", "c.example"]),
+    region=st.sampled_from(["shanghai", "beijing"]),
+    isp=st.sampled_from(["telecom", "unicom"]),
+    sentBytes=st.integers(0, 2**63 - 1),
+    peakConnections=st.integers(0, 9),
+    openedConnections=st.integers(0, 9),
+    codes=st.dictionaries(st.sampled_from(["101", "403", "502"]), st.integers(0, 99)),
+)
+reports = st.builds(
+    lambda rows, source: usage(*rows, uid=f"uid-{source}"), st.lists(rows, max_size=4), st.integers(0, 2)
+)
+selections = st.builds(
+    Selection,
+    start=st.sampled_from([WHOLE.start, seconds("2026-06-09T22:05:00Z"), seconds("2026-06-10T00:00:00Z")]),
+    end=st.sampled_from([seconds("2026-06-09T23:05:00Z"), WHOLE.end]),
+    account=st.sampled_from([None, "team-a", "team-b"]),
+    domains=st.sampled_from([None, frozenset({"a.example"}), frozenset({"a.example", "c.example"})]),
+    region=st.sampled_from([None, "shanghai"]),
+    isp=st.sampled_from([None, "unicom"]),
+)
+STEPS = st.sampled_from(["nothing", "roll hours", "roll hours and days"])
+
+
+def roll(connection: sqlite3.Connection, step: str) -> None:
+    if step != "nothing":
+        writes.roll_hours(connection, limit=100)
+    if step == "roll hours and days":
+        writes.roll_days(connection, before=int(NOW.timestamp()), limit=100)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(reports, STEPS), max_size=8), st.data(), st.lists(selections, min_size=1, max_size=4)
+)
+def test_any_order_repetition_and_rollup_gives_the_largest_counts(
+    story: list[tuple[UsageReport, str]], data: st.DataObject, asked: list[Selection]
+) -> None:
+    """However reports are repeated, reordered and rolled up between, sums are those of a naive model."""
+    told = data.draw(st.permutations(story + story[: len(story) // 2]))
+    model = NaiveLedger()
+    with tempfile.TemporaryDirectory() as folder, closing(open_writer(Path(folder) / "l")) as connection:
+        for report, step in told:
+            model.commit(report)
+            writes.merge_report(connection, report)
+            roll(connection, step)
+        for selection in [WHOLE, *asked]:
+            assert without_zeros(reads.read(connection, selection)) == without_zeros(model.read(selection))
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> sqlite3.Connection:
+    opened = open_writer(tmp_path / "ledger")
+    yield opened
+    opened.close()
+
+
+def tables(connection: sqlite3.Connection) -> dict[str, int]:
+    names = ("usage", "codes", "sources", "hours", "days", "dirty_hours", "dirty_days", "seen")
+    return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
+
+
+def test_every_tier_gives_the_same_answer_until_it_ends(connection: sqlite3.Connection) -> None:
+    """As the five-minute and then the hour tier are pruned, five-minute sums and peaks stay the same."""
+    writes.merge_report(connection, usage(row(START, sentBytes=7, codes={"101": 2}), uid="one"))
+    writes.merge_report(
+        connection, usage(row(START, sentBytes=5), row(START + timedelta(hours=3), sentBytes=1))
+    )
+    told = reads.read(connection, WHOLE)
+    assert told["sent"] == {seconds("2026-06-09T22:00:00Z"): 12, seconds("2026-06-10T01:00:00Z"): 1}
+    roll(connection, "roll hours and days")
+    for age, empty in ((100, "usage"), (200, "hours")):
+        writes.prune(connection, START + timedelta(days=age))
+        assert tables(connection)[empty] == 0
+        assert reads.read(connection, WHOLE) == told
+    writes.prune(connection, START + timedelta(days=370))
+    assert reads.read(connection, WHOLE) == {}
+    assert set(tables(connection).values()) == {0}
+
+
+def test_nothing_is_pruned_before_its_rollup(connection: sqlite3.Connection) -> None:
+    """A process that was down for a year first rolls up, then prunes."""
+    writes.merge_report(connection, usage(row(START, sentBytes=7)))
+    writes.prune(connection, START + timedelta(days=150))
+    assert tables(connection)["usage"] == 1
+    writes.roll_hours(connection, limit=9)
+    writes.prune(connection, START + timedelta(days=250))
+    assert (tables(connection)["usage"], tables(connection)["hours"]) == (0, 2)
+    assert sum(reads.read(connection, WHOLE)["sent"].values()) == 7
+
+
+def test_pruning_keeps_the_whole_oldest_day(connection: sqlite3.Connection) -> None:
+    """A late report for the oldest day that is taken is rolled up from all of that day's rows."""
+    writes.merge_report(connection, usage(row(START, sentBytes=7)))
+    roll(connection, "roll hours and days")
+    writes.prune(connection, START + timedelta(days=93, hours=1))
+    writes.merge_report(connection, usage(row(START + timedelta(minutes=55), sentBytes=5)))
+    roll(connection, "roll hours and days")
+    assert sum(reads.read(connection, WHOLE)["sent"].values()) == 12
+
+
+def test_a_day_with_a_dirty_hour_waits(connection: sqlite3.Connection) -> None:
+    """Days are rolled only from hours that are current, and only once they are over."""
+    writes.merge_report(connection, usage(row(START)))
+    assert writes.roll_days(connection, before=WHOLE.end, limit=9) == 0
+    writes.roll_hours(connection, limit=9)
+    assert writes.roll_days(connection, before=WHOLE.start, limit=9) == 0
+    assert writes.roll_days(connection, before=WHOLE.start + DAY, limit=9) == 1
+
+
+def test_an_earlier_directory_changes_nothing(connection: sqlite3.Connection) -> None:
+    """The Directory with the latest writtenAt is kept, in whatever order and zone they come."""
+    late = directory_message(written_at="2026-06-01T12:00:00+08:00")
+    early = directory_message(written_at="2026-06-01T03:00:00Z", domains={})
+    assert writes.put_directory(connection, late)
+    assert not writes.put_directory(connection, early)
+    assert reads.directory(connection) == late
+    assert writes.put_directory(connection, directory_message(written_at="2026-06-01T05:00:00Z"))
+
+
+def test_readers_cannot_write(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    """A reader's connection refuses every write."""
+    with closing(open_reader(tmp_path / "ledger")) as reader, pytest.raises(sqlite3.OperationalError):
+        reader.execute("DELETE FROM usage")
+
+
+def test_the_writer_is_as_safe_as_sqlite_can_be(connection: sqlite3.Connection) -> None:
+    """WAL with an fsync at each commit."""
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
+    """A program that does not know the schema leaves the file alone."""
+    opened = open_writer(tmp_path / "ledger")
+    opened.execute(f"PRAGMA user_version = {VERSION + 1}")
+    opened.close()
+    with pytest.raises(LedgerVersionError, match="newer program"):
+        open_writer(tmp_path / "ledger")
+
+
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    """Something else under that name is an error that names the file, and the lock is let go of."""
+    (tmp_path / "ledger.sqlite3").write_bytes(b"something else entirely" * 99)
+    for _ in range(2):
+        with pytest.raises(LedgerPlaceError, match=r"ledger\.sqlite3"):
+            SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+
+
+def test_a_folder_belongs_to_one_ledger_at_a_time(tmp_path: Path) -> None:
+    """The second is refused until the first lets go."""
+    first = Place(tmp_path)
+    with pytest.raises(LedgerPlaceError, match="in use"):
+        Place(tmp_path)
+    first.release()
+    Place(tmp_path).release()
+
+
+def test_network_file_systems_are_known_by_their_type(tmp_path: Path) -> None:
+    """NFS, SMB and the like are named; the disk under this test is a local one."""
+    assert network_filesystem(0x6969) == "NFS"
+    assert network_filesystem(0xFF534D42 - 2**32) == "CIFS"  # as a signed word
+    assert network_filesystem(filesystem_type(tmp_path)) is None
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """A file where the folder should be is an error that says so."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerPlaceError, match="file"):
+        Place(tmp_path / "file")
+
+
+def fill(ledger: SqliteLedger) -> list[Future[None]]:
+    """Send reports until the queue is full."""
+    waiting: list[Future[None]] = []
+    for number in range(1000):
+        try:
+            waiting.append(ledger.commit(usage(row(START, sentBytes=1), uid=f"uid-{number}")))
+        except LedgerBusyError:
+            break
+    return waiting
+
+
+def test_a_full_queue_is_said_at_once_and_close_commits_what_waits(tmp_path: Path) -> None:
+    """A report beyond the queue is refused before it waits; those within are committed by close()."""
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics(), queue_limit=3)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the writer waits for this lock
+        waiting = fill(ledger)
+        assert len(waiting) < 1000
+        other.execute("COMMIT")
+    ledger.close()
+    assert all(done.result(0) is None for done in waiting)
+    with closing(open_writer(tmp_path / "ledger.sqlite3")) as connection:
+        assert sum(reads.read(connection, WHOLE)["sent"].values()) == len(waiting) >= 3
+
+
+def test_a_ledgers_files_are_its_size(tmp_path: Path) -> None:
+    """size() is what the file system says."""
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    ledger.commit(usage(row(START))).result(10)
+    assert ledger.size() == sum(file.stat().st_size for file in tmp_path.glob("ledger.*"))
+    assert ledger.writable()
+    ledger.close()

@@ -1,0 +1,284 @@
+"""Ranges, the granularity matrix, slots in zones with daylight saving, and what is answered in them."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from support_statistics.build import instant, seconds
+from wsedge_statistics import query
+from wsedge_statistics.errors import QueryError
+from wsedge_statistics.query import Granularity, Range, Slot
+
+FIVE, HOUR, DAY = Granularity
+UTC = ZoneInfo("UTC")
+BERLIN = ZoneInfo("Europe/Berlin")
+NOW = instant("2026-06-15T12:00:00Z")
+
+
+def settle(
+    start: str | None, end: str | None, granularity: Granularity | None = None, **more: object
+) -> Range:
+    options = {"zone": UTC, "now": NOW} | more
+    return query.settle_range(start=start, end=end, granularity=granularity, **options)  # type: ignore[arg-type]
+
+
+MATRIX = {
+    "five minutes": (timedelta(minutes=5), (FIVE, HOUR)),
+    "exactly three days": (timedelta(days=3), (FIVE, HOUR)),
+    "a second more than three days": (timedelta(days=3, seconds=1), (HOUR, DAY)),
+    "four days": (timedelta(days=4), (HOUR, DAY)),
+    "exactly thirty-one days": (timedelta(days=31), (HOUR, DAY)),
+    "a second more than thirty-one days": (timedelta(days=31, seconds=1), (DAY,)),
+    "thirty-two days": (timedelta(days=32), (DAY,)),
+    "exactly ninety-three days": (timedelta(days=93), (DAY,)),
+    "a second more than ninety-three days": (timedelta(days=93, seconds=1), ()),
+}
+
+
+@pytest.mark.parametrize(("span", "offered"), MATRIX.values(), ids=MATRIX.keys())
+def test_a_span_offers_what_the_product_says(span: timedelta, offered: tuple[Granularity, ...]) -> None:
+    """The granularities of a recent span are those of the product's matrix."""
+    assert query.offered(span, timedelta(days=1)) == offered
+
+
+REACH = {
+    "five minutes reach back exactly ninety-three days": (1, 93, (FIVE, HOUR)),
+    "a day beyond that only hours are left": (1, 94, (HOUR,)),
+    "hours reach back exactly 186 days": (1, 186, (HOUR,)),
+    "older short spans are answered by days": (1, 187, (DAY,)),
+    "days reach back exactly 366 days": (40, 366, (DAY,)),
+    "nothing is kept longer": (40, 367, ()),
+}
+
+
+@pytest.mark.parametrize(("span", "age", "offered"), REACH.values(), ids=REACH.keys())
+def test_old_ranges_offer_what_is_kept(span: int, age: int, offered: tuple[Granularity, ...]) -> None:
+    """Each granularity reaches back as far as its tier."""
+    assert query.offered(timedelta(days=span), timedelta(days=age)) == offered
+
+
+def test_without_times_the_last_day_is_answered_in_five_minutes() -> None:
+    """Neither start nor end: the 24 hours that end with the five minutes now running."""
+    now = instant("2026-06-15T12:01:00Z")
+    settled = settle(None, None, now=now)
+    assert (settled.start, settled.end) == (seconds("2026-06-14T12:05:00Z"), seconds("2026-06-15T12:05:00Z"))
+    assert (settled.granularity, len(settled.slots)) == (FIVE, 288)
+
+
+WIDENED = {
+    "five minutes": (FIVE, "2026-06-10T10:00:00Z", "2026-06-10T10:15:00Z", 3),
+    "hours": (HOUR, "2026-06-10T10:00:00Z", "2026-06-10T11:00:00Z", 1),
+}
+
+
+@pytest.mark.parametrize(("granularity", "start", "end", "count"), WIDENED.values(), ids=WIDENED.keys())
+def test_a_range_is_widened_to_whole_slots(
+    granularity: Granularity, start: str, end: str, count: int
+) -> None:
+    """Start goes down and end goes up to a slot's edge, also from a fraction of a second."""
+    settled = settle("2026-06-10T10:04:59Z", "2026-06-10T10:10:00.000001Z", granularity)
+    assert (settled.start, settled.end, len(settled.slots)) == (seconds(start), seconds(end), count)
+
+
+def test_an_aligned_range_is_not_widened() -> None:
+    """Edges that lie on slots stay."""
+    settled = settle("2026-06-10T10:05:00Z", "2026-06-10T10:10:00Z")
+    assert settled.slots == (Slot(seconds("2026-06-10T10:05:00Z"), seconds("2026-06-10T10:10:00Z")),)
+
+
+def test_offsets_are_understood() -> None:
+    """An instant may be written in any zone."""
+    assert query.parse_instant("start", "2026-06-10T18:05:00+08:00") == instant("2026-06-10T10:05:00Z")
+
+
+REFUSED = {
+    "only a start": ("2026-06-10T10:00:00Z", None, None, "end", "missing although start"),
+    "only an end": (None, "2026-06-10T10:00:00Z", None, "start", "missing although end"),
+    "an end before the start": (
+        "2026-06-10T10:00:00Z",
+        "2026-06-10T09:00:00Z",
+        None,
+        "end",
+        "not later than start",
+    ),
+    "an empty range": ("2026-06-10T10:00:00Z", "2026-06-10T10:00:00Z", None, "end", "not later than start"),
+    "no offset": ("2026-06-10T10:00:00", "2026-06-10T11:00:00Z", None, "start", "not an instant"),
+    "a number": ("1700000000", "2026-06-10T11:00:00Z", None, "start", "not an instant"),
+    "a plus sign that became a space": (
+        "2026-06-10T10:00:00 08:00",
+        "2026-06-10T11:00:00Z",
+        None,
+        "start",
+        "%2B",
+    ),
+    "no such day": ("2026-02-30T10:00:00Z", "2026-06-10T11:00:00Z", None, "start", "no such date"),
+    "a day before the calendar": (
+        "0001-01-01T00:00:00+14:00",
+        "2026-06-10T11:00:00Z",
+        None,
+        "start",
+        "no such",
+    ),
+    "an end at the end of the calendar": (
+        "2026-06-10T10:00:00Z",
+        "9999-12-31T23:59:59Z",
+        None,
+        "end",
+        "93 days",
+    ),
+    "more than three months": (
+        "2026-03-01T00:00:00Z",
+        "2026-06-03T00:00:00Z",
+        None,
+        "end",
+        "longer than 93 days",
+    ),
+    "days for one day": ("2026-06-10T00:00:00Z", "2026-06-11T00:00:00Z", DAY, "granularity", "5m, 1h"),
+    "five minutes for a week": (
+        "2026-06-01T00:00:00Z",
+        "2026-06-08T00:00:00Z",
+        FIVE,
+        "granularity",
+        "1h, 1d",
+    ),
+    "five minutes of last year": (
+        "2025-12-20T00:00:00Z",
+        "2025-12-21T00:00:00Z",
+        FIVE,
+        "granularity",
+        "93 days back",
+    ),
+    "older than what is kept": ("2025-06-01T00:00:00Z", "2025-07-05T00:00:00Z", None, "start", "older"),
+}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "granularity", "parameter", "text"), REFUSED.values(), ids=REFUSED.keys()
+)
+def test_a_wrong_range_is_refused_by_its_parameter(
+    start: str | None, end: str | None, granularity: Granularity | None, parameter: str, text: str
+) -> None:
+    """The error names the parameter, says why, and what is allowed."""
+    with pytest.raises(QueryError) as refused:
+        settle(start, end, granularity)
+    assert refused.value.parameter == parameter
+    assert text in str(refused.value)
+
+
+def test_the_calendars_last_day_does_not_overflow() -> None:
+    """A zone east of UTC on the last day of the calendar is an error of the parameter."""
+    with pytest.raises(QueryError, match="calendar"):
+        settle("9999-12-31T20:00:00Z", "9999-12-31T23:00:00Z", zone=ZoneInfo("Asia/Shanghai"))
+
+
+DAYS = {
+    "a plain day of Shanghai begins at 16:00 UTC": ("Asia/Shanghai", "2026-06-10", "2026-06-09T16:00Z", 24),
+    "spring forward in Berlin has 23 hours": ("Europe/Berlin", "2026-03-29", "2026-03-28T23:00Z", 23),
+    "autumn back in Berlin has 25 hours": ("Europe/Berlin", "2026-10-25", "2026-10-24T22:00Z", 25),
+    "a skipped midnight begins at 01:00 (Beirut)": ("Asia/Beirut", "2026-03-29", "2026-03-28T22:00Z", 23),
+    "a doubled midnight begins at the first (Havana)": (
+        "America/Havana",
+        "2026-11-01",
+        "2026-11-01T04:00Z",
+        25,
+    ),
+    "the leap day": ("UTC", "2028-02-29", "2028-02-29T00:00Z", 24),
+    "the last day of a year": ("Asia/Shanghai", "2026-12-31", "2026-12-30T16:00Z", 24),
+    "a zone of half hours (Lord Howe, autumn)": (
+        "Australia/Lord_Howe",
+        "2026-04-05",
+        "2026-04-04T13:00Z",
+        24.5,
+    ),
+    "a zone of quarter hours": ("Asia/Kathmandu", "2026-06-10", "2026-06-09T18:15Z", 24),
+}
+
+
+@pytest.mark.parametrize(("zone", "day", "start", "hours"), DAYS.values(), ids=DAYS.keys())
+def test_a_natural_day_begins_at_its_first_instant(zone: str, day: str, start: str, hours: float) -> None:
+    """A day's slot begins at the first instant of the day in the zone and has its true length."""
+    first = date.fromisoformat(day)
+    begins = query.day_start(first, ZoneInfo(zone))
+    ends = query.day_start(first + timedelta(days=1), ZoneInfo(zone))
+    assert begins == instant(start)
+    assert (ends - begins) / timedelta(hours=1) == hours
+
+
+def test_a_gap_that_begins_before_midnight_is_found() -> None:
+    """Where clocks jump from 23:30 to 00:30, the day begins at 00:30 (Toronto, 1919)."""
+    toronto = ZoneInfo("America/Toronto")
+    assert query.day_start(date(1919, 3, 31), toronto) == instant("1919-03-31T04:30:00Z")
+
+
+def test_a_day_that_a_zone_skipped_has_no_slot() -> None:
+    """Samoa had no 30 December 2011."""
+    apia = ZoneInfo("Pacific/Apia")
+    slots = query.cut(instant("2011-12-29T00:00:00-10:00"), instant("2012-01-01T00:00:00+14:00"), DAY, apia)
+    assert [slot.end - slot.start for slot in slots] == [86400, 86400]
+
+
+def test_a_month_with_a_25_hour_day_is_31_days() -> None:
+    """Spans are counted on the zone's calendar, so October in Berlin still offers hours."""
+    october = settle(
+        "2026-10-01T00:00:00+02:00",
+        "2026-11-01T00:00:00+01:00",
+        HOUR,
+        zone=BERLIN,
+        now=instant("2026-11-02T00:00Z"),
+    )
+    assert len(october.slots) == 31 * 24 + 1
+
+
+def test_slots_follow_each_other_without_a_gap_over_a_year() -> None:
+    """The slots of any range tile it."""
+    slots = query.cut(instant("2026-01-15T00:00Z"), instant("2026-12-15T00:00Z"), DAY, BERLIN)
+    assert all(a.end == b.start for a, b in itertools.pairwise(slots))
+    assert {slot.end - slot.start for slot in slots} == {23 * 3600, 24 * 3600, 25 * 3600}
+
+
+COMPLETE = {
+    "just before the grace has passed": ("2026-06-15T12:05:59Z", "2026-06-15T12:00:00Z"),
+    "the moment it has passed": ("2026-06-15T12:06:00Z", "2026-06-15T12:05:00Z"),
+    "later in the bucket": ("2026-06-15T12:09:00Z", "2026-06-15T12:05:00Z"),
+}
+
+
+@pytest.mark.parametrize(("now", "expected"), COMPLETE.values(), ids=COMPLETE.keys())
+def test_complete_until_waits_for_the_last_flush(now: str, expected: str) -> None:
+    """A bucket is complete a grace after its end."""
+    assert query.complete_until(instant(now), timedelta(seconds=60)) == instant(expected)
+
+
+SLOTS = (Slot(0, 3600), Slot(3600, 7200))
+
+
+def test_the_peak_is_taken_after_the_sum_and_the_earliest_counts() -> None:
+    """A slot's rate has its average, its highest five minutes and when those were."""
+    first, second = query.rates({300: 375_000, 600: 750_000, 900: 750_000}, SLOTS)
+    assert (first.average, first.peak, first.peak_time) == (4166.667, 20_000.0, 600)
+    assert (second.average, second.peak, second.peak_time) == (0.0, 0.0, None)
+
+
+def test_traffic_adds_but_peaks_do_not() -> None:
+    """Bytes of buckets add up to a slot's; of peak connections the highest bucket counts."""
+    series = {"sent": {0: 1, 300: 2, 3600: 4}, "peak": {0: 5, 300: 7, 3600: 6}}
+    points, total = query.traffic(series, Range(HOUR, SLOTS))
+    assert [(p.sent, p.peak) for p in points] == [(3, 7), (4, 6)]
+    assert (total.sent, total.peak, total.received) == (7, 7, 0)
+
+
+def test_values_outside_the_slots_are_not_counted() -> None:
+    """A bucket before the first or after the last slot counts nowhere."""
+    points, total = query.traffic({"sent": {0: 1, 7200: 9}}, Range(HOUR, (Slot(3600, 7200),)))
+    assert (points[0].sent, total.sent) == (0, 0)
+
+
+def test_proportions_of_a_slot_add_up_to_a_hundred() -> None:
+    """Codes are counted per slot, ascending, idle slots empty."""
+    first, second = query.codes({"code:502": {300: 1}, "code:101": {0: 4, 600: 5}, "sent": {0: 9}}, SLOTS)
+    assert [(c.code, c.count, c.proportion) for c in first] == [(101, 9, 90.0), (502, 1, 10.0)]
+    assert second == []
