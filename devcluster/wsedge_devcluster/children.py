@@ -34,12 +34,12 @@ class Child:
         """Waits for the end; returns `ended`. A cancelled waiter leaves the others waiting."""
         return await asyncio.shield(self.ended)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Sends a signal to the process itself; nothing when it has ended."""
         if not self.ended.done():
             os.kill(self.pid, number)
 
-    def signal_group(self, number: signal.Signals) -> None:
+    def send_to_all(self, number: signal.Signals) -> None:
         """Sends a signal to all processes of its session's first group, also when the leader has ended."""
         try:
             os.killpg(self.pid, number)

@@ -73,7 +73,7 @@ def write_files(folder: Path, ports: Ports, pair: Pair, now: dt.datetime) -> Fil
             kubeconfig(
                 server_url(ports),
                 authority.certificate,
-                authority.issue(user.split(":")[-1], user, groups=groups),
+                authority.issue(user.rsplit(":", maxsplit=1)[-1], user, groups=groups),
             )
         )
         return path

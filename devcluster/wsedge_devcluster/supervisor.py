@@ -67,7 +67,7 @@ class Component:
             self._keeper.cancel()
             self._keeper = None
         if self._child is not None:
-            self._child.signal(number)
+            self._child.send(number)
             await self._child.wait()
 
     def has_ended(self) -> int | None:

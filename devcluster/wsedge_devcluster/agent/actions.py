@@ -105,7 +105,7 @@ async def _execute(command: list[str], context: PodContext, place: Place) -> str
         output = await reader.read(10 * 1024)  # what a kubelet keeps of a probe's output
         code = await child.wait()
     finally:
-        child.signal_group(signal.SIGKILL)
+        child.send_to_all(signal.SIGKILL)
         transport.close()
     return None if code == 0 else output.decode(errors="replace").strip() or f"command ended with {code}"
 

@@ -34,8 +34,8 @@ from wsedge_devcluster.agent.identity import (
 from wsedge_devcluster.agent.images import find_image, program
 from wsedge_devcluster.agent.logs import LogWriter, last_words, log_file, log_folder
 from wsedge_devcluster.agent.mounts import replace_mount_paths
-from wsedge_devcluster.agent.probes import Probe
 from wsedge_devcluster.agent.prober import Prober
+from wsedge_devcluster.agent.probes import Probe
 from wsedge_devcluster.agent.status import Record, Role, Running, Waiting, ended, restarts
 from wsedge_devcluster.agent.times import utc_now
 from wsedge_devcluster.children import Child
@@ -96,7 +96,7 @@ class ContainerRunner:
     def kill(self, number: signal.Signals) -> None:
         """Sends a signal at once: the whole cluster ends."""
         if self._child is not None:
-            self._child.signal_group(number)
+            self._child.send_to_all(number)
 
     async def gone(self) -> None:
         """Waits until no process is left."""
@@ -278,11 +278,11 @@ class ContainerRunner:
             complaint = await perform(hook, spec, self._context, self._place, timeout=grace)
             if complaint is not None:
                 self._warn("FailedPreStopHook", f"PreStopHook failed: {complaint}")
-        child.signal(signal.SIGTERM)
+        child.send(signal.SIGTERM)
         try:
             await asyncio.wait_for(child.wait(), max(deadline - loop.time(), _LEAST_GRACE))
         except TimeoutError:
-            child.signal_group(signal.SIGKILL)
+            child.send_to_all(signal.SIGKILL)
             await child.wait()
 
     async def _settle(self) -> None:
@@ -292,7 +292,7 @@ class ContainerRunner:
             if child is None:
                 return
             code = await child.wait()
-            child.signal_group(signal.SIGKILL)
+            child.send_to_all(signal.SIGKILL)
             if self._writer is not None:
                 await self._writer.finish()
                 self._writer = None

@@ -15,7 +15,7 @@ from wsedge_devcluster.agent.container import ContainerRunner
 from wsedge_devcluster.agent.context import PodContext, Tools
 from wsedge_devcluster.agent.nodes import Node
 from wsedge_devcluster.agent.selectors import Candidate
-from wsedge_devcluster.agent.status import PodFacts, Record, Role, Running, Waiting, is_ready, pod_status
+from wsedge_devcluster.agent.status import PodFacts, Role, Running, is_ready, pod_status
 from wsedge_devcluster.agent.times import utc_now
 from wsedge_devcluster.agent.volumes import Volumes
 from wsedge_devcluster.errors import ApiError, VolumeError

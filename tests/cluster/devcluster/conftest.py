@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from support_devcluster import Namespace
+from wsedge_devcluster.cluster import Cluster
+
+
+@pytest.fixture
+def space(cluster: Cluster, namespace: str) -> Namespace:
+    """Kubectl in the test's own namespace."""
+    return Namespace(cluster, namespace)
