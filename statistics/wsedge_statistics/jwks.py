@@ -19,6 +19,8 @@ from jwt.exceptions import PyJWTError
 
 from wsedge_statistics.errors import KeysUnavailableError, TokenRefusedError
 
+# An API server answers 406 to a client that takes plain JSON alone; other issuers may publish just that.
+ACCEPT: Final = "application/jwk-set+json, application/json"
 ALGORITHMS: Final = ("RS256", "ES256")
 FETCH_TIMEOUT: Final = 5.0
 RETRY_SECONDS: Final = 5.0  # at most one fetch in this time, whatever key ids callers make up
@@ -38,7 +40,7 @@ class KeyServer:
 
     def fetch(self) -> bytes:
         """Get the JWKS document. Blocks; raises OSError (urllib's errors are such) or ssl.SSLError."""
-        request = urllib.request.Request(self.url, headers={"Accept": "application/json"})  # noqa: S310  settings allow https only
+        request = urllib.request.Request(self.url, headers={"Accept": ACCEPT})  # noqa: S310  settings allow https only
         if self.token_file is not None:
             request.add_header("Authorization", f"Bearer {self.token_file.read_text().strip()}")
         context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
