@@ -169,6 +169,7 @@ def findings(cluster: Cluster) -> str:
         ("get", "events", "--all-namespaces", "--sort-by=.metadata.creationTimestamp"),
         ("-n", SYSTEM, "logs", "deployment/wsedge-operator", "--tail=15"),
         ("-n", SYSTEM, "logs", "statefulset/wsedge-statistics", "--tail=15"),
+        ("-n", NAMESPACE, "logs", "--selector=app.kubernetes.io/name=wsedge-relay", "--tail=15", "--prefix"),
     )
     return "\n".join(_ask(cluster, question) for question in questions)
 
@@ -182,7 +183,7 @@ async def _with_clients(cluster: Cluster, places: Places, say: Say, *, once: boo
     try:
         async with Statistics(places.statistics, bearer, domain=DOMAIN) as statistics:
             if once:
-                return await _once(audience, statistics, say)
+                return await _once(cluster, audience, statistics, say)
             async with audience:
                 await _live(cluster, places, audience, statistics)
     except (InvalidHandshake, OSError, TimeoutError) as error:
@@ -190,7 +191,7 @@ async def _with_clients(cluster: Cluster, places: Places, say: Say, *, once: boo
     return 0
 
 
-async def _once(audience: Audience, statistics: Statistics, say: Say) -> int:
+async def _once(cluster: Cluster, audience: Audience, statistics: Statistics, say: Say) -> int:
     """Chat, leave, and compare once the statistics have all of it or the deadline is over."""
     async with asyncio.timeout(30), audience:
         await audience.chat_until_everybody_saw(COMMENTS)
@@ -200,6 +201,7 @@ async def _once(audience: Audience, statistics: Statistics, say: Say) -> int:
     if agree(audience.counts, answer):
         say("the statistics have every byte that the clients counted")
         return 0
+    say(await asyncio.to_thread(findings, cluster))
     say(f"the statistics differ from what the clients counted, {REPORT_SECONDS} seconds after the last byte")
     return 1
 

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wsedge_statistics.directory import zone_named
-from wsedge_statistics.errors import SettingsError
+from wsedge_statistics.errors import SettingsError, TokenRefusedError
+from wsedge_statistics.tokens import issuer_of
 
 ENV_PREFIX = "WSEDGE_STATISTICS_"
 Subjects = Annotated[tuple[str, ...], NoDecode]
@@ -28,9 +29,13 @@ class Settings(BaseSettings):
     listen: str = Field("127.0.0.1:8080", description="HOST:PORT; port 0 is chosen by the kernel and logged")
     issuer: str | None = Field(
         None,
-        description="issuer of ServiceAccount tokens; without it no token is asked for, on loopback only",
+        description="issuer of ServiceAccount tokens; default: the one that the own token names",
     )
-    jwks_url: str | None = Field(None, description="where the cluster publishes its keys (https)")
+    jwks_url: str | None = Field(
+        None,
+        description="where the cluster publishes its keys (https); "
+        "without it no token is asked for, on loopback only",
+    )
     ca_file: Path | None = Field(None, description="CA certificates of the server of --jwks-url")
     api_token_file: Path | None = Field(None, description="own token for --jwks-url, read anew each time")
     operator_subject: Subjects = Field(
@@ -76,12 +81,14 @@ class Settings(BaseSettings):
     def belongs_together(self) -> Self:
         """Refuse combinations that would leave the numbers open to everybody."""
         host, _ = self.address
-        if (self.issuer is None) != (self.jwks_url is None):
-            raise ValueError("issuer and jwks-url go together: give both, or neither for a laptop")
-        if self.issuer is None and not is_loopback(host):
+        if self.issuer is not None and self.jwks_url is None:
+            raise ValueError("issuer needs jwks-url: without the keys no token can be verified")
+        if self.jwks_url is not None and self.issuer is None and self.api_token_file is None:
+            raise ValueError("jwks-url needs issuer, or api-token-file, whose token names the issuer")
+        if self.jwks_url is None and not is_loopback(host):
             raise ValueError(
-                f"listen: {host} can be reached from other machines, and without issuer and jwks-url "
-                "everybody could read and write the numbers; give them, or listen on 127.0.0.1"
+                f"listen: {host} can be reached from other machines, and without jwks-url everybody "
+                "could read and write the numbers; give it, or listen on 127.0.0.1"
             )
         return self
 
@@ -132,9 +139,20 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     given = {key: value for key, value in vars(parser().parse_args(arguments)).items() if value is not None}
     given.pop("openapi")
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
         raise SettingsError("; ".join(_text(fault) for fault in error.errors())) from None
+    if settings.jwks_url is not None and settings.issuer is None and settings.api_token_file is not None:
+        return settings.model_copy(update={"issuer": _issuer_in(settings.api_token_file)})
+    return settings
+
+
+def _issuer_in(token_file: Path) -> str:
+    """Who issued our own token. Clusters differ in the name, but each issues all its tokens under one."""
+    try:
+        return issuer_of(token_file.read_text().strip())
+    except (OSError, TokenRefusedError) as error:
+        raise SettingsError(f"--api-token-file: {error}; or give --issuer") from None
 
 
 def _text(fault: Any) -> str:
