@@ -158,9 +158,8 @@ class Program:
         watching.cancel()
         await self._drain_all()
         await self._relay.close()
-        taken = await self._reporter.finish(
-            0 if self._hurry.is_set() else self._settings.final_report_seconds
-        )
+        seconds = self._settings.final_report_seconds
+        taken = await self._reporter.finish(min(1.0, seconds) if self._hurry.is_set() else seconds)
         await self._admin.close()
         _log.info("ended", all_usage_reported=taken)
         return 1 if broken else 0
@@ -181,13 +180,9 @@ class Program:
         hurry = asyncio.create_task(self._hurry.wait())
         await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
         if not drain.done():
-            drain.cancel()
-            with suppress(asyncio.CancelledError):
-                await drain
             await self._relay.drain(0)
         hurry.cancel()
-        if drain.done() and not drain.cancelled():
-            drain.result()
+        await drain
 
     def _begin_drain(self, seconds: float | None) -> asyncio.Task[None]:
         self._ready = False
@@ -227,6 +222,8 @@ class Program:
 
     def _log_applied(self) -> None:
         config = self._watch.in_force.config
+        for domain in config.domains:
+            self._usage.know(domain.domain)
         _log.info("configuration applied", generation=config.generation, domains=len(config.domains))
 
     def _statistics_url(self) -> str | None:

@@ -80,10 +80,10 @@ class RelayCollector(Collector):
                 handshakes.add_metric([domain, str(status)], times)
         yield connections
         yield handshakes
-        for name, text, labels, rows in self._counters():
-            family = CounterMetricFamily(_PREFIX + name, text, labels=labels)
-            for values, number in rows:
-                family.add_metric(values, number)
+        for name, text, names, rows in self._counters():
+            family = CounterMetricFamily(_PREFIX + name, text, labels=names)
+            for labels, number in rows:
+                family.add_metric(labels, number)
             yield family
 
     def _of_process(self) -> Iterable[Metric]:
@@ -92,7 +92,7 @@ class RelayCollector(Collector):
             ("ready", "1 when the relay takes new connections.", now.ready),
             ("draining", "1 from the begin of a drain.", now.draining),
             ("config_refused", "1 while the newest configuration is refused.", now.config_is_refused),
-            ("usage_rows_waiting", "Rows the ledger lacks.", len(self._usage.unacknowledged())),
+            ("usage_rows_waiting", "Rows the ledger lacks.", self._usage.waiting()),
             ("usage_last_taken_seconds", "When a report was last taken (Unix time).", tally.last_taken),
         ]
         for name, text, value in gauges:

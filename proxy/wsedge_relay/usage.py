@@ -135,6 +135,10 @@ class Usage:
         """Return the instant, in seconds since 1970 UTC, at which the bucket in force ends."""
         return self.bucket + BUCKET_SECONDS
 
+    def know(self, domain: str) -> None:
+        """Let the totals have a domain before anything is counted for it: metrics show it as zero."""
+        self._totals(domain)
+
     def opened(self, key: UsageKey) -> None:
         """Count a connection that was opened (a tunnel after its 101)."""
         connections = self._open[key] = self._open.get(key, 0) + 1
@@ -236,6 +240,10 @@ class Usage:
         ]
         rows.sort(key=lambda row: row.bucket)
         return rows
+
+    def waiting(self) -> int:
+        """Return how many rows the ledger does not have in their present state."""
+        return sum(counts.acknowledged != counts.version for _, counts in self._entries())
 
     def acknowledge(self, rows: Iterable[UsageCount]) -> None:
         """Note that the ledger has (or for good refuses) these rows, as they were when they were taken."""

@@ -1,0 +1,285 @@
+"""The reporter against a statistics service that takes, refuses, stalls and loses reports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from support_relay_shell.statistics import Statistics
+from wsedge_relay.report import ROWS_PER_REPORT, Pace
+from wsedge_relay.reporter import Origin, Reporter
+from wsedge_relay.spool import Spool
+from wsedge_relay.usage import Usage, UsageKey
+
+KEY = UsageKey("chat.example.com", "team-a")
+NOON = 1_700_000_100.0
+FAST = Pace(flush=0.05, call=0.5, first_retry=0.02, slow=0.1)
+
+
+class Relay:
+    """A reporter with a wall clock that a test turns, and no tunnels to sweep."""
+
+    def __init__(
+        self, statistics: Statistics | None, *, spool: Path | None = None, uid: str = "uid-1", **more: Any
+    ) -> None:
+        self.now = NOON
+        self.usage = Usage(now=self.now)
+        self.spool = Spool(spool, pod="team-a/chat", uid=uid, epoch=self.usage.epoch) if spool else None
+        origin = Origin("team-a/chat", uid, more.pop("token_file", None))
+        url = statistics.url if statistics else None
+        self.reporter = Reporter(
+            self.usage,
+            sweep=lambda: None,
+            target=lambda: url,
+            origin=origin,
+            spool=self.spool,
+            pace=more.pop("pace", FAST),
+            now=lambda: self.now,
+            **more,
+        )
+
+
+def refusing(status: int, *rows: int, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Return an answer that names rows."""
+    return status, headers, json.dumps({"detail": "no", "errors": [{"row": row} for row in rows]}).encode()
+
+
+def left_in(folder: Path) -> list[str]:
+    """Return the names of a folder's files."""
+    return [file.name for file in folder.iterdir()]
+
+
+async def test_only_what_changed_is_sent() -> None:
+    """An idle relay is silent; a change sends the cumulative value of its row alone."""
+    async with Statistics() as statistics:
+        relay = Relay(statistics)
+        relay.usage.add(KEY, sent_bytes=5)
+        relay.usage.add(UsageKey("b.example.com", "team-a"), sent_bytes=1)
+        assert await relay.reporter.flush()
+        assert await relay.reporter.flush()
+        relay.usage.add(KEY, sent_bytes=2)
+        assert await relay.reporter.flush()
+        assert [len(report.rows) for report in statistics.reports] == [2, 1]
+        assert statistics.reports[1].rows[0].sentBytes == 7
+        assert await relay.reporter.finish(1)
+
+
+async def test_a_bucket_is_reported_when_it_ends() -> None:
+    """Long before the flush interval is over."""
+    async with Statistics() as statistics:
+        relay = Relay(statistics, pace=Pace(flush=300))
+        relay.reporter.start()
+        relay.usage.add(KEY, sent_bytes=5)
+        await relay.reporter.count()
+        relay.now += 300
+        await statistics.until(lambda: statistics.total("sentBytes") == 5)
+        assert await relay.reporter.finish(1)
+
+
+async def test_the_token_is_read_for_each_report(tmp_path: Path) -> None:
+    """A projected token rotates; without a readable one nothing is sent and nothing is lost."""
+    token = tmp_path / "token"
+    async with Statistics() as statistics:
+        relay = Relay(statistics, token_file=token)
+        relay.usage.add(KEY, sent_bytes=5)
+        assert not await relay.reporter.flush()
+        token.write_text("two words")
+        assert not await relay.reporter.flush()
+        for name in ("first", "second"):
+            token.write_text(f"{name}\n")
+            relay.usage.add(KEY, sent_bytes=1)
+            assert await relay.reporter.flush()
+        assert "Authorization: Bearer first\r\n" in statistics.heads[0]
+        assert "Authorization: Bearer second\r\n" in statistics.heads[1]
+        assert statistics.total("sentBytes") == 7
+        await relay.reporter.finish(1)
+
+
+async def test_outages_neither_lose_nor_double() -> None:
+    """Refused, unanswered, taken but unanswered, overloaded, then well: the exact sum."""
+    async with Statistics() as statistics:
+        statistics.answers.extend([401, "close", "lost", (503, {"Retry-After": "0"}, b""), "slow", 500, 204])
+        statistics.answers.popleft()
+        relay = Relay(statistics)
+        relay.reporter.start()
+        for _ in range(40):
+            relay.usage.add(KEY, sent_bytes=3)
+            relay.usage.code(KEY, 101)
+            await asyncio.sleep(0.01)
+        relay.now += 300
+        await relay.reporter.count()
+        relay.usage.add(KEY, sent_bytes=4)
+        await statistics.until(lambda: statistics.total("sentBytes") == 124)
+        assert statistics.codes() == {"101": 40}
+        assert await relay.reporter.finish(2)
+        assert relay.reporter.tally.reports_failed == 6
+
+
+async def test_what_needs_a_person_is_tried_slowly() -> None:
+    """After a 404 there is no report before the slow pace is over."""
+    async with Statistics() as statistics:
+        statistics.answers.extendleft([404])
+        relay = Relay(statistics, pace=Pace(flush=0.02, first_retry=0.01, slow=0.5))
+        relay.usage.add(KEY, sent_bytes=3)
+        relay.reporter.start()
+        await statistics.until(lambda: len(statistics.reports) == 2)
+        assert statistics.times[1] - statistics.times[0] >= 0.45
+        assert await relay.reporter.finish(1)
+
+
+async def test_retry_after_is_heeded() -> None:
+    """A service that cannot take more is left alone for as long as it asks."""
+    async with Statistics() as statistics:
+        statistics.answers.extendleft([(503, {"Retry-After": "1"}, b"")])
+        relay = Relay(statistics)
+        relay.usage.add(KEY, sent_bytes=3)
+        relay.reporter.start()
+        await statistics.until(lambda: len(statistics.reports) == 2)
+        assert statistics.times[1] - statistics.times[0] >= 0.95
+        assert await relay.reporter.finish(1)
+
+
+async def test_rows_refused_for_good_are_dropped_loudly_and_alone() -> None:
+    """The named row is counted as refused; the others are taken at once."""
+    async with Statistics() as statistics:
+        statistics.answers.extendleft([refusing(422, 1)])
+        relay = Relay(statistics)
+        for number in range(3):
+            relay.usage.add(UsageKey(f"d{number}.example.com", "team-a"), sent_bytes=10**number)
+        assert await relay.reporter.flush()
+        assert statistics.total("sentBytes") == 101
+        assert (relay.reporter.tally.rows_refused, len(statistics.reports)) == (1, 2)
+        assert await relay.reporter.finish(1)
+
+
+async def test_a_report_refused_without_a_row_is_kept() -> None:
+    """A 400 that names nothing drops nothing."""
+    async with Statistics() as statistics:
+        statistics.answers.extendleft([400])
+        relay = Relay(statistics)
+        relay.usage.add(KEY, sent_bytes=3)
+        assert not await relay.reporter.flush()
+        assert await relay.reporter.flush()
+        assert statistics.total("sentBytes") == 3
+        await relay.reporter.finish(1)
+
+
+async def test_rows_of_another_account_wait_and_hold_nothing_up() -> None:
+    """403 on a row: the rest is taken, the row is tried again later."""
+    async with Statistics() as statistics:
+        statistics.answers.extendleft([204, refusing(403, 0)])
+        relay = Relay(statistics, pace=Pace(slow=0.2))
+        relay.usage.add(KEY, sent_bytes=100)
+        relay.usage.add(UsageKey("b.example.com", "team-a"), sent_bytes=1)
+        assert not await relay.reporter.flush()
+        assert statistics.total("sentBytes") == 1
+        assert not await relay.reporter.flush()
+        assert len(statistics.reports) == 2
+        await asyncio.sleep(0.25)
+        assert await relay.reporter.flush()
+        assert statistics.total("sentBytes") == 101
+        await relay.reporter.finish(1)
+
+
+async def test_a_fast_clock_loses_nothing() -> None:
+    """Rows that are refused for lying in the future are held until the service's clock is there."""
+    async with Statistics() as statistics:
+        relay = Relay(statistics, pace=Pace(slow=0.01))
+        relay.now = 4_000_000_000.0
+        relay.usage.roll(relay.now)
+        relay.usage.add(KEY, sent_bytes=3)
+        statistics.answers.extendleft([refusing(422, 0)])
+        assert not await relay.reporter.flush()
+        assert relay.reporter.tally.rows_refused == 0
+        await asyncio.sleep(0.02)
+        assert await relay.reporter.flush()
+        assert statistics.total("sentBytes") == 3
+        await relay.reporter.finish(1)
+
+
+async def test_many_rows_are_cut_into_reports() -> None:
+    """Also when the service takes fewer rows than we send."""
+    async with Statistics() as statistics:
+        statistics.answers.extendleft([204, 413])
+        relay = Relay(statistics)
+        for number in range(ROWS_PER_REPORT + 1):
+            relay.usage.add(UsageKey(f"d{number}.example.com", "team-a"), sent_bytes=1)
+        assert await relay.reporter.flush()
+        assert statistics.total("sentBytes") == ROWS_PER_REPORT + 1
+        assert max(len(report.rows) for report in statistics.reports[1:]) == ROWS_PER_REPORT // 2
+        assert await relay.reporter.finish(1)
+
+
+async def test_no_statistics_service_is_no_report() -> None:
+    """Without an address usage serves the metrics alone, and memory does not grow."""
+    relay = Relay(None)
+    relay.usage.add(KEY, sent_bytes=3)
+    await relay.reporter.count()
+    relay.now += 300
+    await relay.reporter.count()
+    assert relay.usage.closed_rows() == 0
+    assert await relay.reporter.finish(1)
+
+
+async def test_the_last_report_has_a_deadline(tmp_path: Path) -> None:
+    """What cannot be reported in time is spooled, and the next run sends it under the old name."""
+    async with Statistics() as statistics:
+        statistics.answers[0] = "slow"
+        relay = Relay(statistics, spool=tmp_path)
+        relay.usage.add(KEY, sent_bytes=3)
+        began = asyncio.get_running_loop().time()
+        assert not await relay.reporter.finish(0.3)
+        assert asyncio.get_running_loop().time() - began < 2
+        statistics.answers[0] = 204
+        again = Relay(statistics, spool=tmp_path, uid="uid-2")
+        again.reporter.start()
+        await statistics.until(lambda: statistics.total("sentBytes") == 3)
+        source = statistics.reports[-1].source
+        assert (source.uid, source.epoch) == ("uid-1", relay.usage.epoch)
+        assert await again.reporter.finish(1)
+        assert left_in(tmp_path) == ["lock"]
+
+
+async def test_a_long_outage_is_bounded_in_memory(tmp_path: Path) -> None:
+    """Ended buckets move to the spool, and are all reported in the end."""
+    async with Statistics() as statistics:
+        statistics.answers[0] = 503
+        relay = Relay(statistics, spool=tmp_path, max_closed_rows=3)
+        for _ in range(20):
+            relay.usage.add(KEY, sent_bytes=1)
+            relay.now += 300
+            await relay.reporter.count()
+            assert relay.usage.closed_rows() <= 3
+        statistics.answers[0] = 204
+        assert await relay.reporter.flush()
+        assert statistics.total("sentBytes") == 20
+        assert await relay.reporter.finish(1)
+
+
+async def test_without_a_spool_the_oldest_rows_are_given_up_loudly() -> None:
+    """There is no room for all: what is lost is counted."""
+    async with Statistics() as statistics:
+        relay = Relay(statistics, max_closed_rows=3)
+        for _ in range(5):
+            relay.usage.add(KEY, sent_bytes=1)
+            relay.now += 300
+            await relay.reporter.count()
+        assert relay.reporter.tally.rows_dropped == 2
+        assert await relay.reporter.finish(1)
+        assert statistics.total("sentBytes") == 3
+
+
+async def test_a_broken_disk_keeps_usage_in_memory(tmp_path: Path) -> None:
+    """The spool folder vanishes: logged and counted, and the report still has everything."""
+    async with Statistics() as statistics:
+        relay = Relay(statistics, spool=tmp_path / "spool")
+        (tmp_path / "spool").rename(tmp_path / "gone")
+        relay.usage.add(KEY, sent_bytes=3)
+        await relay.reporter.count()
+        assert relay.reporter.tally.spool_failures == 1
+        (tmp_path / "gone").rename(tmp_path / "spool")
+        assert await relay.reporter.flush()
+        assert statistics.total("sentBytes") == 3
+        assert await relay.reporter.finish(1)

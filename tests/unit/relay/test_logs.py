@@ -1,0 +1,50 @@
+"""Logs: one line per event, JSON for machines, words for people."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+import structlog
+
+from wsedge_relay.logs import configure
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> object:
+    """Leave the process's logging as it was."""
+    yield
+    structlog.reset_defaults()
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Return True."""
+        return True
+
+
+def test_a_container_gets_json() -> None:
+    """One object per line, with level and time, exceptions inside it."""
+    stream = io.StringIO()
+    configure("auto", "info", stream=stream)
+    log = structlog.get_logger()
+    log.debug("not said")
+    log.info("listening", port=80)
+    log.error("fault", exc_info=ValueError("why"))
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (first["event"], first["port"], first["level"]) == ("listening", 80, "info")
+    assert first["timestamp"].endswith("Z")
+    assert "why" in json.dumps(second)
+
+
+@pytest.mark.parametrize("form", ["auto", "human"])
+def test_a_person_gets_words(form: str) -> None:
+    """On a terminal, or when asked for."""
+    stream = Terminal()
+    configure(form, "info", stream=stream)  # type: ignore[arg-type]
+    structlog.get_logger().info("listening", port=80)
+    assert "listening" in stream.getvalue()
+    assert not stream.getvalue().startswith("{")
