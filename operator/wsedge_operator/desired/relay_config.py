@@ -78,9 +78,9 @@ def relay_config(
     unnamed = contract.RelayConfig(
         version=1,
         generation="?",
-        listen=contract.Listen(
-            http=HTTP_PORT, https=HTTPS_PORT if domain.tls is not None else None, admin=ADMIN_PORT
-        ),
+        # The same for all: a relay cannot take another listener without a restart. Without a certificate it
+        # refuses each TLS handshake, and the Service has no port for it.
+        listen=contract.Listen(http=HTTP_PORT, https=HTTPS_PORT, admin=ADMIN_PORT),
         domains=(domain,),
         statistics=contract.StatisticsTarget(url=url) if url else None,
     )

@@ -1,0 +1,272 @@
+"""What becomes of plans and domains in a cluster with the chart's rights."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from support_operator.cluster import Place, domain, plan
+from support_operator.keys import certificate, secret, tls_secret
+from wsedge_devcluster.cluster import Cluster
+
+CHILDREN = "configmap,deployment,service,serviceaccount,poddisruptionbudget,secret"
+SELECTOR = "wsedge.io/domain-name=chat"
+
+
+@pytest.fixture
+def place(installed: Cluster, namespace: str) -> Place:
+    return Place(installed, namespace)
+
+
+@pytest.fixture
+def host(namespace: str) -> str:
+    """A domain of the test's own: domains have one owner in the cluster."""
+    return f"{namespace}.example.com"
+
+
+def kinds(place: Place) -> list[str]:
+    return sorted(item["kind"] for item in place.items(CHILDREN, SELECTOR))
+
+
+def test_a_plan_and_a_domain_become_relays_that_serve(place: Place, host: str) -> None:
+    """All children appear, owned by the domain, and every condition says yes."""
+    place.apply(plan(), domain(host=host, relay={"replicas": 2}))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    live = place.get("wsd/chat")
+    assert live is not None
+    answers = {entry["type"]: entry["status"] for entry in live["status"]["conditions"]}
+    assert answers == dict.fromkeys(["Accepted", "PlanEffective", "ConfigurationCurrent", "Ready"], "True")
+    assert kinds(place) == ["ConfigMap", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"]
+    owners = {item["metadata"]["ownerReferences"][0]["uid"] for item in place.items(CHILDREN, SELECTOR)}
+    assert owners == {live["metadata"]["uid"]}
+    assert live["status"]["address"]["httpPort"] == 80
+    account = place.get("configmap/wsedge-account")
+    assert account is not None
+    assert "ownerReferences" not in account["metadata"]
+    told = {(event["regarding"]["kind"], event["reason"]) for event in place.items("events.events.k8s.io")}
+    assert {("BillingPlan", "Effective"), ("WebSocketDomain", "Serving")} <= told
+    for resource in ("bp/plan", "wsd/chat"):
+        live = place.get(resource)
+        assert live is not None
+        assert "finalizers" not in live["metadata"]
+        assert not [key for key in live["metadata"].get("annotations", {}) if "kopf" in key]
+
+
+def test_an_idle_cluster_sees_no_write(place: Place, host: str) -> None:
+    """Once a domain is served, no object of its namespace changes any more, whatever is looked at again."""
+    place.apply(plan(), domain(host=host, relay={"replicas": 2}))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    watched = f"{CHILDREN},billingplan,websocketdomain,pod,events.events.k8s.io"
+
+    def versions() -> dict[str, str]:
+        return {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in place.items(watched)}
+
+    before = versions()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        assert versions() == before
+
+
+@pytest.mark.parametrize("kind", ["configmap", "deployment", "service", "serviceaccount", "pdb"])
+def test_a_deleted_child_comes_back(place: Place, host: str, kind: str) -> None:
+    """Whoever deletes a child gets it again."""
+    place.apply(plan(), domain(host=host, relay={"replicas": 2}))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    before = place.get(f"{kind}/chat-relay")
+    place.kubectl("delete", f"{kind}/chat-relay", "--wait=true")
+    place.await_created(f"{kind}/chat-relay")
+    after = place.get(f"{kind}/chat-relay")
+    assert before is not None
+    assert after is not None
+    assert before["metadata"]["uid"] != after["metadata"]["uid"]
+
+
+def test_a_changed_child_is_set_right(place: Place, host: str) -> None:
+    """A hand edit of a child's field that is ours is undone."""
+    place.apply(plan(), domain(host=host))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    place.patch("service/chat-relay", {"spec": {"selector": {"wsedge.io/domain-name": "other"}}})
+    selector = "jsonpath={.spec.selector.wsedge\\.io/domain-name}=chat"
+    place.kubectl("wait", "service/chat-relay", f"--for={selector}", "--timeout=60s")
+
+
+def test_nothing_is_made_before_a_plan_is_in_force(place: Place, host: str) -> None:
+    """Without a plan a domain is stalled; with a plan for later it is ready, says when, and has no child."""
+    place.apply(domain(host=host))
+    assert place.await_reason("wsd/chat", "Ready", "NoPlan")["status"] == "False"
+    assert place.condition("wsd/chat", "Stalled")["status"] == "True"
+    place.apply(plan(existingCycle="Monthly"))
+    ready = place.await_reason("wsd/chat", "Ready", "Scheduled")
+    assert ready["status"] == "True"
+    live = place.get("bp/plan")
+    assert live is not None
+    assert live["status"]["pending"]["effectiveTime"] in ready["message"]
+    effective = place.condition("bp/plan", "Effective")
+    assert (effective["status"], effective["reason"]) == ("False", "Scheduled")
+    assert kinds(place) == []
+    assert place.condition("wsd/chat", "Stalled") == {}
+
+
+def test_the_oldest_plan_counts(place: Place) -> None:
+    """A second plan is refused by name of the first, and takes over when that is deleted."""
+    place.apply(plan("first"))
+    place.await_reason("bp/first", "Ready", "Effective")
+    time.sleep(1.1)  # creation times have whole seconds; which of two is older must not be their names
+    place.apply(plan("another", billingCycle="Monthly"))
+    refused = place.await_reason("bp/another", "Accepted", "PlanConflict")
+    assert '"first"' in refused["message"]
+    place.kubectl("delete", "bp/first")
+    place.await_reason("bp/another", "Ready", "Scheduled")
+    assert place.condition("bp/another", "Accepted")["status"] == "True"
+
+
+def test_an_unknown_time_zone_is_told_by_field(place: Place) -> None:
+    """What only the zone data can tell is a condition with the field's path; mending it is enough."""
+    place.apply(plan(timeZone="Mars/Olympus"))
+    refused = place.await_reason("bp/plan", "Accepted", "InvalidTimeZone")
+    assert refused["message"].startswith("spec.timeZone: 'Mars/Olympus'")
+    place.patch("bp/plan", {"spec": {"timeZone": "Europe/Berlin"}})
+    place.await_reason("bp/plan", "Ready", "Effective")
+
+
+def test_the_oldest_claim_on_a_domain_wins(place: Place, host: str) -> None:
+    """A second claim is refused by name of the first, has no child, and takes over when that goes."""
+    place.apply(plan(), domain(host=host))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    place.apply(domain("copy", host=host))
+    refused = place.await_reason("wsd/copy", "Ready", "DomainConflict")
+    assert f"{place.namespace}/chat" in refused["message"]
+    assert place.get("deployment/copy-relay") is None
+    place.kubectl("delete", "wsd/chat")
+    place.await_reason("wsd/copy", "Ready", "Serving")
+
+
+def test_an_edit_reaches_the_relays_and_leaves_the_pods(place: Place, host: str) -> None:
+    """A new heartbeat is a new generation that every relay runs; no pod is replaced or restarted."""
+    place.apply(plan(), domain(host=host))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    before = [pod["metadata"]["uid"] for pod in place.items("pod", SELECTOR)]
+    generation = place.config("chat")["generation"]
+    place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 7}}})
+    place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s")
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    config = place.config("chat")
+    assert config["domains"][0]["heartbeatSeconds"] == 7
+    assert config["generation"] != generation
+    assert place.condition("wsd/chat", "ConfigurationCurrent")["message"].endswith(config["generation"])
+    pods = place.items("pod", SELECTOR)
+    assert [pod["metadata"]["uid"] for pod in pods] == before
+    assert [pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods] == [0]
+
+
+def test_kubectl_scale_sets_the_relays(place: Place, host: str) -> None:
+    """The scale subresource works, and a budget comes with the second relay and goes with it."""
+    place.apply(plan(), domain(host=host))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    assert "PodDisruptionBudget" not in kinds(place)
+    place.kubectl("scale", "wsd/chat", "--replicas=2")
+    place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.replicas}=2", "--timeout=60s")
+    place.await_created("pdb/chat-relay")
+    place.kubectl("scale", "wsd/chat", "--replicas=1")
+    place.await_gone("pdb/chat-relay")
+
+
+def test_switching_off_removes_and_on_brings_back(place: Place, host: str) -> None:
+    """Off: the relays drain, then all children go, and the domain is ready as switched off."""
+    place.apply(plan(), domain(host=host))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    place.patch("wsd/chat", {"spec": {"websocket": {"enabled": False}}})
+    assert place.await_reason("wsd/chat", "Ready", "Disabled")["status"] == "True"
+    assert kinds(place) == []
+    assert place.items("pod", SELECTOR) == []
+    place.patch("wsd/chat", {"spec": {"websocket": {"enabled": True}}})
+    place.await_reason("wsd/chat", "Ready", "Serving")
+
+
+def test_deleting_a_domain_takes_its_children(place: Place, host: str) -> None:
+    """The garbage collector takes what has an owner that went; the account's record stays."""
+    place.apply(plan(), domain(host=host))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    place.kubectl("delete", "wsd/chat", "--cascade=foreground")
+    assert kinds(place) == []
+    assert place.get("configmap/wsedge-account") is not None
+
+
+def test_a_missing_secret_is_told_and_heals(place: Place, host: str) -> None:
+    """The condition names field and Secret; plain service goes on; the Secret alone brings wss."""
+    place.apply(plan(), domain(host=host))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    last_good = place.config("chat")
+    place.patch("wsd/chat", {"spec": {"tls": {"secretName": "chat-tls"}}})
+    told = place.await_reason("wsd/chat", "Ready", "SecretNotFound")
+    assert told["message"] == 'spec.tls.secretName: Secret "chat-tls" not found'
+    assert place.condition("wsd/chat", "ConfigurationCurrent")["reason"] == "SecretNotFound"
+    assert place.config("chat") == last_good
+    place.apply(tls_secret("chat-tls", host))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    assert place.config("chat")["domains"][0]["tls"]["certificateFile"] == "tls.crt"
+    assert place.condition("wsd/chat", "ConfigurationCurrent")["status"] == "True"
+
+
+def test_a_key_of_another_certificate_is_told_and_heals(place: Place, host: str) -> None:
+    """A pair that does not match never reaches the relays; the right one does, as a new generation."""
+    place.apply(tls_secret("chat-tls", host), plan(), domain(host=host, tls={"secretName": "chat-tls"}))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    last_good = place.config("chat")
+    (chain, _), (_, other_key) = certificate(host), certificate(host)
+    mixed = secret("chat-tls", {"tls.crt": chain, "tls.key": other_key}, "kubernetes.io/tls")
+    place.patch("secret/chat-tls", {"data": mixed["data"]})
+    told = place.await_reason("wsd/chat", "Ready", "CertificateMismatch")
+    assert told["message"].startswith('spec.tls.secretName: Secret "chat-tls"')
+    assert place.config("chat") == last_good
+    place.patch("secret/chat-tls", {"data": tls_secret("chat-tls", host)["data"]})
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    rotated = place.config("chat")
+    assert rotated["domains"][0]["tls"]["fingerprint"] != last_good["domains"][0]["tls"]["fingerprint"]
+
+
+def test_an_expired_certificate_is_served_and_told(place: Place, host: str) -> None:
+    """Clients may choose to accept it; the condition says what is doubtful."""
+    chain, key = certificate(host, begins=datetime(2020, 1, 1, tzinfo=UTC))
+    expired = secret("chat-tls", {"tls.crt": chain, "tls.key": key}, "kubernetes.io/tls")
+    place.apply(expired, plan(), domain(host=host, tls={"secretName": "chat-tls"}))
+    place.await_reason("wsd/chat", "ConfigurationCurrent", "CertificateExpired")
+    assert place.await_reason("wsd/chat", "Ready", "Serving")["status"] == "True"
+
+
+def test_a_service_is_an_origin_at_its_cluster_ip(place: Place, host: str) -> None:
+    """A Service that is missing, or has not that port, is told by field; then its address is used."""
+    origins: list[dict[str, Any]] = [{"service": {"name": "room", "port": 80}}]
+    place.apply(plan(), domain(host=host, origins=origins))
+    told = place.await_reason("wsd/chat", "Ready", "ServiceNotFound")
+    assert told["message"] == 'spec.origins[0].service.name: Service "room" not found'
+    assert kinds(place) == []
+    place.kubectl("create", "service", "clusterip", "room", "--tcp=8000:8000")
+    told = place.await_reason("wsd/chat", "Ready", "ServicePortNotFound")
+    assert told["message"] == 'spec.origins[0].service.port: Service "room" has no port 80 (it has 8000)'
+    port = {"name": "web", "port": 80, "targetPort": 8000}
+    place.kubectl(
+        "patch",
+        "service/room",
+        "--type=json",
+        f'--patch=[{{"op":"add","path":"/spec/ports/-","value":{json.dumps(port)}}}]',
+    )
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    service = place.get("service/room")
+    assert service is not None
+    assert place.config("chat")["domains"][0]["origins"][0]["host"] == service["spec"]["clusterIP"]
+
+
+def test_a_refused_child_is_told_and_heals(place: Place, host: str) -> None:
+    """The API server refuses a write: the status says why, and it heals."""
+    place.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
+    place.apply(plan(), domain(host=host))
+    told = place.await_reason("wsd/chat", "Ready", "ApplyFailed")
+    assert "exceeded quota" in told["message"]
+    place.kubectl("delete", "quota", "none")
+    place.await_reason("wsd/chat", "Ready", "Serving")

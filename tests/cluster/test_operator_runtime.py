@@ -1,0 +1,251 @@
+"""An operator process against a real API server: rights, leadership, kills, an API server that goes away.
+
+These tests have a cluster of their own, since they take its API server away and run operators beside each
+other. Each operator runs as a ServiceAccount with exactly the rights of `kube.kinds`, in namespaces alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import yaml
+
+from support_operator.cluster import Place, domain, plan, until
+from wsedge_devcluster.cluster import Cluster
+from wsedge_operator.kube.kinds import OWN_VERBS, VERBS
+
+CRDS = Path(__file__).parents[2] / "crds"
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[Cluster]:
+    """A cluster with our CRDs and nothing else of ours."""
+    with Cluster(nodes=1, backoff_scale=0.1) as cluster:
+        cluster.kubectl("apply", "--server-side", "--filename", str(CRDS))
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        yield cluster
+
+
+@pytest.fixture
+def place(own_cluster: Cluster) -> Iterator[Place]:
+    """A namespace that the test's operators serve, and which holds their Lease too."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    own_cluster.kubectl("create", "namespace", name)
+    place = Place(own_cluster, name)
+    place.kubectl("create", "serviceaccount", "operator")
+    rules = [
+        {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
+        for (group, resource), verbs in [*VERBS.items(), *OWN_VERBS.items()]
+    ]
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "operator"}}
+    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": name}
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
+    place.apply(
+        {**kind, "kind": "Role", "rules": rules},
+        {**kind, "kind": "RoleBinding", "roleRef": ref, "subjects": [subject]},
+    )
+    yield place
+    own_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+class Operator:
+    """An operator process that serves one namespace. Its log is a file of JSON lines."""
+
+    def __init__(self, place: Place, folder: Path, name: str, **settings: str) -> None:
+        self.name = name
+        self._log = folder / f"{name}.log"
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(_kubeconfig(place, folder)),
+            "WSEDGE_OPERATOR_NAMESPACE": place.namespace,
+            "WSEDGE_OPERATOR_NAMESPACES": place.namespace,
+            "WSEDGE_OPERATOR_POD_NAME": name,
+            "WSEDGE_OPERATOR_LISTEN": "127.0.0.1:0",
+            "WSEDGE_OPERATOR_LEASE_SECONDS": "3",
+            "WSEDGE_OPERATOR_CALL_SECONDS": "2",
+            "WSEDGE_OPERATOR_LOG_FORMAT": "json",
+            **{f"WSEDGE_OPERATOR_{key.upper()}": value for key, value in settings.items()},
+        }
+        with self._log.open("wb") as log:
+            command = [sys.executable, "-c", "from wsedge_operator.main import main; main()"]
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def log(self) -> list[dict[str, Any]]:
+        text = self._log.read_text()
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
+
+    def await_event(self, event: str, seconds: float = 60.0) -> dict[str, Any]:
+        """Wait for a line of the log; return the last such."""
+        until(
+            f"{self.name} logs {event!r}: {self._log.read_text()[-3000:]}",
+            lambda: any(line["event"] == event for line in self.log()),
+            seconds,
+        )
+        return [line for line in self.log() if line["event"] == event][-1]
+
+    def ask(self, path: str) -> str:
+        port = self.await_event("listening")["port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+
+def _kubeconfig(place: Place, folder: Path) -> Path:
+    """A kubeconfig with the token of the operator's ServiceAccount, read from a file as in a pod."""
+    token = folder / "token"
+    token.write_text(place.kubectl("create", "token", "operator").strip())
+    path = folder / "kubeconfig"
+    cluster = {"server": place.cluster.server, "certificate-authority": str(place.cluster.ca_file)}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": {"tokenFile": str(token)}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def test_a_set_of_namespaces_needs_no_cluster_rights(place: Place, tmp_path: Path) -> None:
+    """With Roles in its namespaces alone the operator does its work, and nothing was forbidden to it."""
+    with Operator(place, tmp_path, "one") as operator:
+        operator.await_event("leading")
+        place.apply(plan(), domain(host="a.example.com"))
+        place.await_reason("wsd/chat", "Ready", "Serving")
+        assert operator.ask("/readyz") == "ok\n"
+        assert "wsedge_operator_leading 1.0" in operator.ask("/metrics")
+        assert operator.stop() == 0
+        assert not [line for line in operator.log() if "orbidden" in json.dumps(line)]
+
+
+def test_a_killed_operator_is_made_up_for_by_the_next(place: Place, tmp_path: Path) -> None:
+    """What happened while none ran is done by the next, which writes nothing that is done already."""
+    with Operator(place, tmp_path, "first") as first:
+        place.apply(plan(), domain(host="b.example.com"))
+        place.await_reason("wsd/chat", "Ready", "Serving")
+        first.process.kill()
+        first.process.wait()
+    place.kubectl("delete", "service/chat-relay")
+    place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
+    with Operator(place, tmp_path, "second") as second:
+        place.await_created("service/chat-relay")
+        place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s")
+        place.await_reason("wsd/chat", "Ready", "Serving")
+        applied = sorted(line["kind"] for line in second.log() if line["event"] == "applied")
+        assert applied == ["ConfigMap", "Service"]
+
+
+def test_a_standby_takes_over_when_the_leader_goes(place: Place, tmp_path: Path) -> None:
+    """Two operators: one leads, the other is ready and waits; SIGTERM hands over at once, SIGKILL in time."""
+    with (
+        Operator(place, tmp_path, "first") as first,
+    ):
+        first.await_event("leading")
+        with Operator(place, tmp_path, "second") as second:
+            until("the standby has read the cluster", lambda: _is_ready(second))
+            assert not [line for line in second.log() if line["event"] == "leading"]
+            assert first.stop() == 0
+            second.await_event("leading", 10)
+            with Operator(place, tmp_path, "third") as third:
+                until("the standby has read the cluster", lambda: _is_ready(third))
+                second.process.kill()
+                third.await_event("leading", 20)
+                place.apply(plan())
+                place.await_reason("bp/plan", "Ready", "Effective")
+
+
+def _is_ready(operator: Operator) -> bool:
+    try:
+        return operator.ask("/readyz") == "ok\n"
+    except OSError:
+        return False
+
+
+def test_losing_the_lease_ends_the_process(place: Place, tmp_path: Path) -> None:
+    """A leader that finds somebody else's name in the Lease stops, with an exit code that says so."""
+    with Operator(place, tmp_path, "first") as first:
+        first.await_event("leading")
+        place.patch("lease/wsedge-operator", {"spec": {"holderIdentity": "somebody"}})
+        assert first.process.wait(20) == 1
+        assert "held by somebody" in first.await_event("ended")["error"]
+
+
+def test_an_api_server_that_goes_away_breaks_nothing(place: Place, tmp_path: Path) -> None:
+    """Relays go on while the API server is away, and the operator works again once it is back."""
+    cluster = place.cluster
+    with Operator(place, tmp_path, "one", lease_seconds="600") as operator:
+        place.apply(plan(), domain(host="c.example.com"))
+        place.await_reason("wsd/chat", "Ready", "Serving")
+        (pod,) = place.items("pod", "wsedge.io/domain-name=chat")
+        admin = f"http://{pod['status']['podIP']}:9090/readyz"
+        cluster.stop_apiserver()
+        try:
+            deadline = time.monotonic() + 12
+            while time.monotonic() < deadline:
+                with urllib.request.urlopen(admin, timeout=5) as answer:
+                    assert answer.status == 200
+                assert operator.process.poll() is None
+                time.sleep(0.5)
+        finally:
+            cluster.start_apiserver()
+        place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 8}}})
+        place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s")
+        place.await_reason("wsd/chat", "Ready", "Serving")
+        assert place.config("chat")["domains"][0]["heartbeatSeconds"] == 8
+        (after,) = place.items("pod", "wsedge.io/domain-name=chat")
+        assert after["metadata"]["uid"] == pod["metadata"]["uid"]
+        assert operator.process.poll() is None
+
+
+def test_a_relay_that_cannot_start_is_told(place: Place, tmp_path: Path) -> None:
+    """The Ready condition gives Kubernetes' own reason and the pod's message; a good image mends it."""
+    bad = "registry.example.com/nobody/nothing:1"
+    with Operator(place, tmp_path, "one", relay_image=bad) as operator:
+        place.apply(plan(), domain(host="d.example.com"))
+        told = place.await_reason("wsd/chat", "Ready", "ErrImagePull")
+        assert "chat-relay-" in told["message"]
+        operator.stop()
+    with Operator(place, tmp_path, "two"):
+        place.await_reason("wsd/chat", "Ready", "Serving")
+
+
+def test_a_damaged_record_changes_nothing(place: Place, tmp_path: Path) -> None:
+    """With an unreadable history the plan says so, the record is left alone, and relays serve on."""
+    with Operator(place, tmp_path, "one"):
+        place.apply(plan(), domain(host="e.example.com"))
+        place.await_reason("wsd/chat", "Ready", "Serving")
+        good = place.get("configmap/wsedge-account")
+        assert good is not None
+        place.patch("configmap/wsedge-account", {"data": {"account.json": "{"}})
+        place.await_reason("bp/plan", "Ready", "AccountDamaged")
+        place.await_reason("wsd/chat", "PlanEffective", "AccountDamaged")
+        live = place.get("configmap/wsedge-account")
+        assert live is not None
+        assert live["data"]["account.json"] == "{"
+        assert place.get("deployment/chat-relay") is not None
+        place.patch("configmap/wsedge-account", {"data": good["data"]})
+        place.await_reason("bp/plan", "Ready", "Effective")

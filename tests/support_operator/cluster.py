@@ -1,0 +1,109 @@
+"""Plans and domains in a cluster, and waiting for what becomes of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.errors import CommandFailed
+
+DEADLINE_SECONDS = 60.0
+
+
+def plan(name: str = "plan", **spec: Any) -> dict[str, Any]:
+    """A plan that is in force at once, unless `spec` says otherwise."""
+    return {
+        "apiVersion": "wsedge.io/v1alpha1",
+        "kind": "BillingPlan",
+        "metadata": {"name": name},
+        "spec": {"billingCycle": "Daily", "meteringMethod": "Traffic", **spec},
+    }
+
+
+def domain(name: str = "chat", *, host: str, enabled: bool = True, **spec: Any) -> dict[str, Any]:
+    """A domain with one relay and an origin that nobody listens at."""
+    return {
+        "apiVersion": "wsedge.io/v1alpha1",
+        "kind": "WebSocketDomain",
+        "metadata": {"name": name},
+        "spec": {
+            "domain": host,
+            "websocket": {"enabled": enabled, "originProtocol": "HTTP"},
+            "origins": [{"host": "127.0.0.1", "httpPort": 9}],
+            "relay": {"replicas": 1},
+            **spec,
+        },
+    }
+
+
+class Place:
+    """A namespace of a cluster."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+
+    def kubectl(self, *arguments: str, text: str | None = None) -> str:
+        return self.cluster.kubectl(*arguments, "--namespace", self.namespace, input=text)
+
+    def apply(self, *manifests: dict[str, Any]) -> None:
+        document = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
+        self.kubectl("apply", "--filename", "-", text=json.dumps(document))
+
+    def patch(self, resource: str, change: dict[str, Any]) -> None:
+        self.kubectl("patch", resource, "--type=merge", "--patch", json.dumps(change))
+
+    def get(self, resource: str) -> dict[str, Any] | None:
+        """One object (`kind/name`), or None."""
+        text = self.kubectl("get", resource, "--ignore-not-found", "--output=json")
+        return json.loads(text) if text.strip() else None
+
+    def items(self, kinds: str, selector: str = "") -> list[dict[str, Any]]:
+        """Objects of some kinds, by label."""
+        text = self.kubectl("get", kinds, f"--selector={selector}", "--output=json")
+        return list(json.loads(text)["items"])
+
+    def condition(self, resource: str, question: str) -> dict[str, Any]:
+        """A condition of an object; empty when there is none."""
+        live = self.get(resource) or {}
+        found = (live.get("status") or {}).get("conditions") or ()
+        return next((entry for entry in found if entry["type"] == question), {})
+
+    def await_reason(self, resource: str, question: str, reason: str) -> dict[str, Any]:
+        """Wait until a condition has a reason; return it."""
+        try:
+            self.kubectl(
+                "wait",
+                resource,
+                f'--for=jsonpath={{.status.conditions[?(@.type=="{question}")].reason}}={reason}',
+                f"--timeout={DEADLINE_SECONDS:.0f}s",
+            )
+        except CommandFailed as error:
+            raise AssertionError(f"{resource}: no {reason}: {self.get(resource)}") from error
+        return self.condition(resource, question)
+
+    def await_gone(self, *resources: str) -> None:
+        """Wait until objects are gone."""
+        for resource in resources:
+            self.kubectl("wait", resource, "--for=delete", f"--timeout={DEADLINE_SECONDS:.0f}s")
+
+    def await_created(self, resource: str) -> None:
+        """Wait until an object is there."""
+        self.kubectl("wait", resource, "--for=create", f"--timeout={DEADLINE_SECONDS:.0f}s")
+
+    def config(self, name: str) -> dict[str, Any]:
+        """The RelayConfig of a domain, and since when it drains (or None)."""
+        live = self.get(f"configmap/{name}-relay")
+        assert live is not None
+        return dict(json.loads(live["data"]["relay.json"]))
+
+
+def until(what: str, check: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
+    """Poll what no watch tells of (a file, a process) until it holds."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.1)
