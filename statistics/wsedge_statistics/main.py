@@ -127,8 +127,10 @@ class Server(uvicorn.Server):
 
 
 def _verifier(settings: Settings) -> Verifier | None:
-    if settings.issuer is None or settings.jwks_url is None:
-        return None
+    if settings.jwks_url is None:
+        return None  # a laptop: the settings refuse this on any address but loopback
+    if settings.issuer is None:
+        raise SettingsError("--jwks-url needs an issuer")
     server = KeyServer(settings.jwks_url, settings.ca_file, settings.api_token_file)
     return Verifier(KeySet(server.fetch), issuer=settings.issuer)
 

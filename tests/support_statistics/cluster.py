@@ -101,9 +101,11 @@ class KeyServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked += 1
-                allowed = self.headers["Authorization"] == f"Bearer {API_TOKEN}"
+                allowed = self.headers["Authorization"] == f"Bearer {outer.token_file.read_text().strip()}"
+                # a real API server refuses clients that do not take its media type
+                accepted = "application/jwk-set+json" in self.headers["Accept"]
                 body = json.dumps({"keys": [signer.published for signer in outer.signers]}).encode()
-                self.send_response(200 if allowed else 401)
+                self.send_response((200 if accepted else 406) if allowed else 401)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -29,7 +29,9 @@ async def identify(
         return LAPTOP
     if credentials is None:
         raise TokenRefusedError("a bearer token is needed")
-    return caller_of(await verifier.claims(credentials.credentials))
+    caller = caller_of(await verifier.claims(credentials.credentials))
+    request.state.subject = caller.subject
+    return caller
 
 
 CallerOf = Annotated[Caller, Depends(identify)]

@@ -13,12 +13,11 @@ from pydantic import BaseModel, ValidationError
 from wsedge_statistics.access import check_rows, check_source
 from wsedge_statistics.api.body import read_json
 from wsedge_statistics.api.identity import CallerOf
-from wsedge_statistics.api.problems import ProblemError, problem_of
 from wsedge_statistics.api.responses import problems
 from wsedge_statistics.api.services import Services, services_of
 from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH, Directory, UsageReport
 from wsedge_statistics.directory import DirectoryView
-from wsedge_statistics.errors import LedgerBusyError, RowFault, RowsRefusedError, StatisticsError
+from wsedge_statistics.errors import LedgerBusyError, RowFault, RowsRefusedError
 from wsedge_statistics.ledger.writes import FIVE_MINUTE_DAYS
 
 RETENTION: Final = timedelta(days=FIVE_MINUTE_DAYS)
@@ -50,17 +49,11 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     The body may be compressed (Content-Encoding: gzip). 503 carries Retry-After.
     """
     services = services_of(request)
-    try:
-        report = await _take(request, services, UsageReport)
-        check_source(caller, report)
-        now = services.clock()
-        check_rows(caller, report, owner=services.directory.owner, now=now, retention=RETENTION)
-        await _committed(services.ledger.commit(report))
-    except (StatisticsError, ProblemError) as error:
-        problem = problem_of(error)
-        services.metrics.refused.labels(problem.kind).inc()
-        log.warning("report refused", caller=caller.subject, status=problem.status, reason=str(error)[:500])
-        raise
+    report = await _take(request, services, UsageReport)
+    check_source(caller, report)
+    now = services.clock()
+    check_rows(caller, report, owner=services.directory.owner, now=now, retention=RETENTION)
+    await _committed(services.ledger.commit(report))
     services.metrics.reports.inc()
     services.metrics.rows.inc(len(report.rows))
     return Response(status_code=204)

@@ -14,6 +14,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from wsedge_statistics.api.services import services_of
+from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH
 from wsedge_statistics.errors import (
     ForbiddenError,
     KeysUnavailableError,
@@ -155,10 +157,28 @@ def _of_http(error: HTTPException, path: str) -> ProblemError:
 
 async def _handle(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestValidationError):
-        return answer(_of_validation(error, _parameters(request)))
-    if isinstance(error, HTTPException):
-        return answer(_of_http(error, request.url.path))
-    return answer(problem_of(error))
+        problem = _of_validation(error, _parameters(request))
+    elif isinstance(error, HTTPException):
+        problem = _of_http(error, request.url.path)
+    else:
+        problem = problem_of(error)
+    if request.url.path in (USAGE_PATH, DIRECTORY_PATH):
+        _tell(request, problem, str(error))
+    return answer(problem)
+
+
+def _tell(request: Request, problem: ProblemError, reason: str) -> None:
+    """A refused message is an event: somebody's counts wait for it to be mended."""
+    if request.url.path == USAGE_PATH:
+        services_of(request).metrics.refused.labels(problem.kind).inc()
+    log.warning(
+        "message refused",
+        path=request.url.path,
+        caller=getattr(request.state, "subject", None),
+        status=problem.status,
+        kind=problem.kind,
+        reason=reason[:500],
+    )
 
 
 def _parameters(request: Request) -> list[str]:

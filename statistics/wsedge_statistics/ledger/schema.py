@@ -40,7 +40,7 @@ CREATE TABLE seen ({_KEY}, first INTEGER NOT NULL, last INTEGER NOT NULL,
   PRIMARY KEY (account, domain, region, isp, area)) WITHOUT ROWID;
 CREATE TABLE directory (one INTEGER PRIMARY KEY CHECK (one = 1),
   written_at TEXT NOT NULL, body TEXT NOT NULL);
-CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL);
+CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL);
 """
 
 

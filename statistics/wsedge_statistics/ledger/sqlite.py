@@ -29,6 +29,7 @@ ROLLUP_SECONDS: Final = 30.0
 ROLLUP_CHUNK: Final = 100  # hours or days in one transaction: bounds how long reports wait for a rollup
 PRUNE_SECONDS: Final = 3600.0
 PROBE_SECONDS: Final = 5.0  # how often a ledger that could not be written is tried again
+PROBE_BYTES: Final = 1 << 20  # room for a large report: a disk with less is as good as full
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -63,7 +64,7 @@ class SqliteLedger:
         self._observer = observer
         self._queue: queue.Queue[Job | None] = queue.Queue(queue_limit)
         self._writable = True
-        self._next_rollup = self._next_prune = 0.0
+        self._next_rollup = self._next_prune = self._next_probe = 0.0
         try:
             self._connection = open_writer(self._place.database)
         except sqlite3.Error as error:
@@ -116,7 +117,8 @@ class SqliteLedger:
 
     def _next_group(self) -> tuple[list[Job], bool]:
         """Wait for a write; return all that wait (up to a limit) and whether the ledger is being closed."""
-        pause = PROBE_SECONDS if not self._writable else max(0.0, self._next_rollup - time.monotonic())
+        wake = self._next_rollup if self._writable else self._next_probe
+        pause = max(0.0, wake - time.monotonic())
         try:
             first = self._queue.get(timeout=pause)
         except queue.Empty:
@@ -171,6 +173,7 @@ class SqliteLedger:
         if self._writable:
             log.error("ledger cannot be written", error=str(error), code=error.sqlite_errorname)
         self._writable = False
+        self._next_probe = time.monotonic() + PROBE_SECONDS
 
     def _healthy(self) -> None:
         if not self._writable:
@@ -182,7 +185,8 @@ class SqliteLedger:
     def _maintain(self) -> None:
         try:
             if not self._writable:
-                self._probe()
+                if time.monotonic() >= self._next_probe:
+                    self._probe()
             elif time.monotonic() >= self._next_rollup and not self._roll():
                 self._next_rollup = time.monotonic() + ROLLUP_SECONDS
                 self._prune()
@@ -191,7 +195,9 @@ class SqliteLedger:
 
     def _probe(self) -> None:
         with transaction(self._connection):
-            self._connection.execute("INSERT OR REPLACE INTO probe VALUES (1, ?)", (time.time(),))
+            self._connection.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))", (PROBE_BYTES,))
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM probe")
         self._healthy()
 
     def _roll(self) -> int:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support_statistics.cluster import KeyServer, Signer, key_server
+from support_statistics.cluster import Signer, key_server
+from support_statistics.fixtures import ADMIN, OPERATOR, Cluster
 from support_statistics.process import Statistics, statistics
-
-OPERATOR = "system:serviceaccount:wsedge-system:wsedge-operator"
-ADMIN = "system:serviceaccount:ops:admin"
 
 
 @pytest.fixture
@@ -20,16 +17,6 @@ def laptop(tmp_path: Path) -> Iterator[Statistics]:
     """The program without an issuer: nobody is asked for a token."""
     with statistics(tmp_path / "data") as running:
         yield running
-
-
-@dataclass
-class Cluster:
-    """The program in a cluster, whose keys are `signer` and `elliptic`."""
-
-    program: Statistics
-    keys: KeyServer
-    signer: Signer
-    elliptic: Signer
 
 
 @pytest.fixture

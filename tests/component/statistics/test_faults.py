@@ -1,0 +1,205 @@
+"""Kills, full disks, second processes, wrong starts: what is acknowledged is kept, and the rest is said."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from support_statistics.build import directory, recent_bucket, report, row
+from support_statistics.process import Statistics, statistics, until_true
+from wsedge_statistics.contract import USAGE_PATH
+
+LIMITED = (
+    sys.executable,
+    "-c",
+    "import os,resource,sys;n=int(sys.argv[1]);"
+    "resource.setrlimit(resource.RLIMIT_FSIZE,(n,resource.RLIM_INFINITY));os.execv(sys.argv[2],sys.argv[2:])",
+)
+
+
+class Sender(threading.Thread):
+    """A relay that reports ever larger counts of its own source, and knows what was acknowledged."""
+
+    def __init__(self, program: Statistics, number: int) -> None:
+        super().__init__()
+        self.program, self.uid = program, f"uid-{number}"
+        self.acknowledged = 0
+        self.start()
+
+    def run(self) -> None:
+        bucket = recent_bucket(1)
+        connection = http.client.HTTPConnection("127.0.0.1", self.program.port, timeout=20)
+        try:
+            for sent in itertools.count(1):
+                document = report(row(bucket, sentBytes=sent, codes={"101": sent}), uid=self.uid)
+                headers = {"Content-Type": "application/json"}
+                connection.request("POST", USAGE_PATH, json.dumps(document).encode(), headers)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 204:
+                    self.acknowledged = sent
+        except (OSError, http.client.HTTPException):
+            return  # the process was killed
+        finally:
+            connection.close()
+
+
+def test_a_kill_in_the_middle_of_ingest_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    """SIGKILL under load, three times; every count answered with 204 is there, and none is doubled."""
+    for number in range(3):
+        with statistics(tmp_path / "data") as program:
+            senders = [Sender(program, 10 * number + n) for n in range(4)]
+            until_true(lambda: min(s.acknowledged for s in senders) > 20)  # noqa: B023  used in this round
+            program.stop(signal.SIGKILL)
+            for sender in senders:
+                sender.join()
+        with (
+            statistics(tmp_path / "data") as program,
+            closing(sqlite3.connect(tmp_path / "data/ledger.sqlite3")) as db,
+        ):
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            for sender in senders:
+                (sent, code) = db.execute(
+                    "SELECT u.sent, c.count FROM sources s JOIN usage u ON u.source = s.id "
+                    "JOIN codes c ON c.source = s.id WHERE s.uid = ?",
+                    (sender.uid,),
+                ).fetchone()
+                # one more may be committed than was answered
+                assert sender.acknowledged <= sent == code <= sender.acknowledged + 1
+            (total,) = db.execute("SELECT sum(sent) FROM usage").fetchone()
+            assert program.get("/v1/traffic").json["total"]["sentBytes"] == total
+
+
+def test_the_directory_survives_a_kill(tmp_path: Path) -> None:
+    """A Directory that was taken is in force after a restart."""
+    with statistics(tmp_path / "data") as program:
+        program.put_directory(directory())
+        program.stop(signal.SIGKILL)
+    with statistics(tmp_path / "data") as program:
+        assert program.get("/v1/options", account="team-a").json["timeZone"] == "Asia/Shanghai"
+
+
+def test_sigterm_answers_what_has_begun_and_ends_with_0(tmp_path: Path) -> None:
+    """Reports under way are answered and on disk; the exit code is 0."""
+    with statistics(tmp_path / "data") as program:
+        senders = [Sender(program, n) for n in range(4)]
+        until_true(lambda: min(s.acknowledged for s in senders) > 20)
+        assert program.stop() == 0
+        for sender in senders:
+            sender.join()
+        assert "ended" in program.lines[-1]
+    with closing(sqlite3.connect(tmp_path / "data/ledger.sqlite3")) as db:
+        (total,) = db.execute("SELECT sum(sent) FROM usage").fetchone()
+        assert sum(s.acknowledged for s in senders) <= total <= sum(s.acknowledged + 1 for s in senders)
+
+
+def big_report(number: int) -> object:
+    rows = [row(recent_bucket(1), domain=f"d{n}.example", sentBytes=1, codes={"101": 1}) for n in range(500)]
+    return report(*rows, uid=f"uid-{number}")
+
+
+def test_a_full_disk_is_503_and_heals(tmp_path: Path) -> None:
+    """Reports get 503 and are not stored; what was stored is still answered; space heals it."""
+    acknowledged = 0
+    with statistics(tmp_path / "data", prefix=(*LIMITED, str(400_000))) as program:
+        for number in range(100):
+            answer = program.post(big_report(number))
+            if answer.status != 204:
+                break
+            acknowledged += 1
+        assert (answer.status, answer.json["type"]) == (503, "urn:wsedge:problem:ledger-unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        assert acknowledged > 0
+        assert program.event("ledger cannot be written")["level"] == "error"
+        assert program.get("/readyz").status == 503
+        assert program.get("/healthz").status == 200
+        assert program.get("/v1/traffic").json["total"]["sentBytes"] == 500 * acknowledged
+        free_space(program)
+        program.event("ledger can be written again")
+        assert program.get("/readyz").status == 200
+        assert program.post(big_report(1000)).status == 204
+        assert program.get("/v1/traffic").json["total"]["sentBytes"] == 500 * (acknowledged + 1)
+
+
+def free_space(program: Statistics) -> None:
+    """Lift the limit that stands for a full disk."""
+    import resource
+
+    resource.prlimit(
+        program.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    )
+
+
+def test_a_second_process_on_one_folder_is_refused(tmp_path: Path) -> None:
+    """It ends with 1 and says why; the first is not disturbed."""
+    with statistics(tmp_path / "data") as first:
+        second = Statistics(tmp_path / "data")
+        assert second.wait() == 1
+        assert "in use by another process" in second.lines[-1]
+        assert first.post(report(row(recent_bucket(1)))).status == 204
+
+
+WRONG_STARTS = {
+    "a public address without an issuer": (["--listen", "0.0.0.0:0"], "everybody could read"),
+    "an issuer without keys": (["--issuer", "https://x"], "issuer needs jwks-url"),
+    "keys without an issuer": (["--jwks-url", "https://x"], "jwks-url needs issuer"),
+    "an own token that is none": (
+        ["--jwks-url", "https://x", "--api-token-file", "/dev/null"],
+        "--api-token-file: Not enough segments; or give --issuer",
+    ),
+    "keys by http": (
+        ["--issuer", "https://x", "--jwks-url", "http://x"],
+        "--jwks-url: must begin with https",
+    ),
+    "a zone that does not exist": (["--time-zone", "Mars"], "--time-zone: not an IANA time zone"),
+    "no port": (["--listen", "127.0.0.1"], "give HOST:PORT"),
+    "a port that is none": (["--listen", "127.0.0.1:99999"], "give HOST:PORT"),
+    "an address that is not here": (
+        ["--listen", "192.0.2.1:0", "--issuer", "i", "--jwks-url", "https://x"],
+        "cannot listen",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), WRONG_STARTS.values(), ids=WRONG_STARTS.keys())
+def test_a_wrong_start_ends_with_a_plain_sentence(tmp_path: Path, arguments: list[str], text: str) -> None:
+    """Exit code 2 and one line that names the option, no traceback, and no ledger is made."""
+    command = [sys.executable, "-m", "wsedge_statistics.main", "--data", str(tmp_path / "data"), *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 2
+    assert text in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_settings_come_from_the_environment_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line wins; lists are separated by commas."""
+    from wsedge_statistics.settings import read_settings
+
+    monkeypatch.setenv("WSEDGE_STATISTICS_DATA", str(tmp_path))
+    monkeypatch.setenv("WSEDGE_STATISTICS_TIME_ZONE", "Asia/Shanghai")
+    monkeypatch.setenv(
+        "WSEDGE_STATISTICS_ADMIN_SUBJECT", "system:serviceaccount:a:b, system:serviceaccount:c:d"
+    )
+    settings = read_settings(["--time-zone", "UTC", "--operator-subject", "one", "--operator-subject", "two"])
+    assert (settings.data, settings.time_zone) == (tmp_path, "UTC")
+    assert settings.operator_subject == ("one", "two")
+    assert settings.admin_subject == ("system:serviceaccount:a:b", "system:serviceaccount:c:d")
+
+
+def test_openapi_is_printed_without_a_ledger() -> None:
+    """--openapi prints the description that is served, and nothing else."""
+    command = [sys.executable, "-m", "wsedge_statistics.main", "--openapi"]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    assert "/v1/traffic" in json.loads(printed.stdout)["paths"]
+    assert printed.stderr == ""

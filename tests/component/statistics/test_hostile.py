@@ -1,0 +1,201 @@
+"""Bodies that no relay sends: each is refused with a reason, none breaks anything."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import socket
+import zlib
+from datetime import timedelta
+from typing import Any
+
+from support_statistics.build import recent_bucket, report, row
+from support_statistics.process import Statistics
+from wsedge_statistics.contract import USAGE_PATH
+
+JSON = {"Content-Type": "application/json"}
+GZIP = JSON | {"Content-Encoding": "gzip"}
+
+
+def send(program: Statistics, body: bytes, headers: dict[str, str]) -> Any:
+    return program.request("POST", USAGE_PATH, body, headers)
+
+
+def test_bodies_of_a_wrong_form(laptop: Statistics) -> None:
+    """Each form has its status: 415 for what is not understood, 413 for too much, 400 for broken gzip."""
+    good = json.dumps(report(row(recent_bucket(1)))).encode()
+    packed = gzip.compress(good)
+    table: dict[str, tuple[bytes, dict[str, str], int]] = {
+        "no content type": (good, {}, 415),
+        "a form": (good, {"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        "a coding that is not understood": (good, JSON | {"Content-Encoding": "br"}, 415),
+        "gzip twice": (gzip.compress(packed), JSON | {"Content-Encoding": "gzip, gzip"}, 415),
+        "not gzip": (good, GZIP, 400),
+        "gzip cut short": (packed[:-9], GZIP, 400),
+        "a wrong checksum": (packed[:-8] + b"\0" * 8, GZIP, 400),
+        "something after the gzip": (packed + packed, GZIP, 400),
+        "zlib instead of gzip": (zlib.compress(good), GZIP, 400),
+        "a gzip bomb": (gzip.compress(b"\0" * (64 << 20)), GZIP, 413),
+        "a large body": (b" " * (3 << 20), JSON, 413),
+        "nothing": (b"", JSON, 422),
+        "not JSON": (b"{", JSON, 422),
+        "not UTF-8": (b'{"version": "\xff"}', JSON, 422),
+        "deeply nested": (b"[" * 100_000, JSON, 422),
+    }
+    for name, (body, headers, status) in table.items():
+        answer = send(laptop, body, headers)
+        assert (answer.status, answer.json["status"]) == (status, status), name
+        assert answer.headers["content-type"] == "application/problem+json", name
+        assert answer.json["detail"], name
+    assert send(laptop, packed, GZIP).status == 204
+    assert send(laptop, good, {"Content-Type": "application/json; charset=utf-8"}).status == 204
+
+
+BAD_ROWS: dict[str, tuple[dict[str, Any], str]] = {
+    "a negative count": ({"sentBytes": -1}, "sentBytes"),
+    "a fraction": ({"sentBytes": 1.5}, "sentBytes"),
+    "a count beyond 63 bits": ({"sentBytes": 2**63}, "sentBytes"),
+    "a count as text": ({"peakConnections": "many"}, "peakConnections"),
+    "an unknown field": ({"sendBytes": 1}, "sendBytes"),
+    "a bucket off the grid": ({"bucket": "2026-06-01T10:01:00Z"}, ""),
+    "a bucket without a zone": ({"bucket": "2026-06-01T10:00:00"}, "bucket"),
+    "a bucket in another zone": ({"bucket": "2026-06-01T18:00:00+08:00"}, ""),
+    "a bucket that is no instant": ({"bucket": "yesterday"}, "bucket"),
+    "a code that is none": ({"codes": {"999": 1}}, "codes"),
+    "too many codes": ({"codes": {str(100 + n): 1 for n in range(65)}}, "codes"),
+    "an empty domain": ({"domain": ""}, "domain"),
+    "a domain in capitals": ({"domain": "Chat.Example.Com"}, "domain"),
+    "an account with a slash": ({"account": "a/b"}, "account"),
+    "a region with a line break": ({"region": "a\nb"}, "region"),
+    "an empty region": ({"region": ""}, "region"),
+    "a bucket in an hour": ({"bucket": (recent_bucket() + timedelta(hours=1)).isoformat()}, "bucket"),
+    "a bucket of last year": ({"bucket": (recent_bucket() - timedelta(days=94)).isoformat()}, "bucket"),
+    "a bucket of the year 1": ({"bucket": "0001-01-01T00:00:00Z"}, "bucket"),
+    "a bucket of the year 9999": ({"bucket": "9999-12-31T23:55:00Z"}, "bucket"),
+}
+
+
+def test_a_bad_row_is_named_and_nothing_is_stored(laptop: Statistics) -> None:
+    """422 with the row's index, the field and the reason; the good row beside it is not stored either."""
+    good = row(recent_bucket(1), sentBytes=1)
+    for name, (fields, field) in BAD_ROWS.items():
+        answer = laptop.post(report(good, {**good, **fields}))
+        assert answer.status == 422, name
+        fault = answer.json["errors"][0]
+        assert fault["row"] == 1, name
+        assert field in fault["field"], name
+        assert fault["reason"], name
+    assert laptop.get("/v1/traffic").json["total"]["sentBytes"] == 0
+
+
+def mutate(random_source: random.Random, body: bytes) -> bytes:
+    """A report with a few of its bytes, numbers or pieces changed."""
+    changed = bytearray(body)
+    for _ in range(random_source.randint(1, 6)):
+        at = random_source.randrange(len(changed))
+        match random_source.randrange(4):
+            case 0:
+                changed[at] = random_source.randrange(256)
+            case 1:
+                del changed[at : at + random_source.randrange(1, 40)]
+            case 2:
+                changed[at:at] = random_source.choice(
+                    [
+                        b"{",
+                        b"]",
+                        b"null",
+                        b"1e999",
+                        b"-0",
+                        b"NaN",
+                        b'"\\ud800"',
+                        b"9" * 400,
+                        b"\0",
+                        b'"',
+                        b"true",
+                    ]
+                )
+            case _:
+                changed[at:at] = changed[at : at + 30]
+    return bytes(changed) or b" "
+
+
+def test_hundreds_of_hostile_bodies_never_break_it(laptop: Statistics) -> None:
+    """Mutated reports are taken or refused with a reason; the process stays well and the ledger whole."""
+    source = random.Random(20261122)
+    body = json.dumps(
+        report(row(recent_bucket(1), sentBytes=5, codes={"101": 1}), row(recent_bucket(2)))
+    ).encode()
+    for number in range(400):
+        hostile = mutate(source, body)
+        headers = JSON
+        if number % 3 == 0:
+            hostile, headers = gzip.compress(hostile), GZIP
+            if number % 2:
+                hostile = mutate(source, hostile)
+        answer = send(laptop, hostile, headers)
+        assert answer.status in (204, 400, 413, 415, 422), (number, answer.text)
+        assert answer.status == 204 or answer.json["detail"], number
+    for path in (
+        "/v1/traffic",
+        "/v1/bandwidth",
+        "/v1/codes",
+        "/v1/domains",
+        "/v1/options",
+        "/readyz",
+        "/metrics",
+    ):
+        assert laptop.get(path).status == 200, path
+
+
+def test_hostile_questions_never_break_it(laptop: Statistics) -> None:
+    """Strange parameters are 400 or 404, never 500."""
+    source = random.Random(7)
+    names = ["start", "end", "granularity", "domain", "region", "isp", "account", "timeZone", "x"]
+    pieces = [
+        "",
+        "\0",
+        "%00",
+        "2026-06-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "0001-01-01T00:00:00Z",
+        "1d",
+        "5m",
+        "é" * 99,
+    ]
+    pieces += [
+        "a" * 5000,
+        "'; DROP TABLE usage; --",
+        "Asia",
+        "posix/UTC",
+        "../../etc/localtime",
+        "-1",
+        "\ud800",
+        "NaN",
+    ]
+    for number in range(300):
+        asked = {
+            source.choice(names): source.choice(pieces).encode("utf-8", "surrogatepass") for _ in range(3)
+        }
+        path = source.choice(["/v1/traffic", "/v1/bandwidth", "/v1/codes", "/v1/domains", "/v1/options"])
+        answer = laptop.get(path, **asked)
+        assert answer.status in (200, 400, 404), (number, path, asked, answer.text)
+        assert answer.json is not None
+
+
+def test_the_largest_counts_do_not_overflow(laptop: Statistics) -> None:
+    """Sums beyond 63 bits are still exact."""
+    largest = 2**63 - 1
+    for uid in ("one", "two", "three"):
+        laptop.post(report(row(recent_bucket(1), sentBytes=largest, codes={"101": largest}), uid=uid))
+    assert laptop.get("/v1/traffic").json["total"]["sentBytes"] == 3 * largest
+    assert laptop.get("/v1/bandwidth", granularity="1h").status == 200
+    assert laptop.get("/v1/codes").json["total"][0]["count"] == 3 * largest
+
+
+def test_garbage_instead_of_http_is_answered_and_forgotten(laptop: Statistics) -> None:
+    """Bytes that are no HTTP close their connection; the next request is served."""
+    with socket.create_connection(("127.0.0.1", laptop.port), 20) as raw:
+        raw.sendall(b"\x16\x03\x01\x02\x00\x01\x00" + b"\xff" * 500 + b"\r\n\r\n")
+        assert raw.recv(4096)[:12] in (b"HTTP/1.1 400", b"")
+    assert laptop.get("/healthz").status == 200
