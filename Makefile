@@ -25,7 +25,7 @@ check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m wsedge_operator.api.generate --check
+	@$(BIN)/python -m wsedge_operator.api.generate --check && $(BIN)/python -m wsedge_operator.api.reference --check
 	@$(BIN)/wsedge-devcluster helm -- lint --strict charts/wsedge
 
 bench: .venv/ready ## relay beside nginx in one run (needs nginx: make bench-peers)
@@ -34,8 +34,8 @@ bench: .venv/ready ## relay beside nginx in one run (needs nginx: make bench-pee
 bench-peers: ## installs nginx by apt-get (needs root)
 	apt-get install --yes --no-install-recommends nginx-light
 
-crds: .venv/ready ## writes the CRDs from the pydantic models
-	@$(BIN)/python -m wsedge_operator.api.generate
+crds: .venv/ready ## writes the CRDs and docs/reference.md from the pydantic models
+	@$(BIN)/python -m wsedge_operator.api.generate && $(BIN)/python -m wsedge_operator.api.reference
 
 lock: ## resolves requirements.lock anew
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv

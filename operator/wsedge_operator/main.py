@@ -46,11 +46,14 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help="watch the cluster and work until SIGTERM (default)")
-    explain = commands.add_parser("explain", help="tell what the operator would do for manifests in files")
-    explain.add_argument("arguments", nargs=argparse.REMAINDER, metavar="FILE")
-    arguments = parser.parse_args()
+    commands.add_parser(
+        "explain", help="tell what the operator would do for manifests in files", add_help=False
+    )
+    arguments, rest = parser.parse_known_args()
     if arguments.command == "explain":
-        sys.exit(_explain(arguments.arguments))
+        sys.exit(_explain(rest))
+    if rest:
+        parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         settings = Settings()
     except ValidationError as error:

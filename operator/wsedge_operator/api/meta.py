@@ -14,7 +14,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, PlainSerializer
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    ValidationError,
+)
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
@@ -126,6 +134,16 @@ class Lenient(BaseModel):
     """Base of what machines write: immutable, unknown fields are left aside."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def refusals(error: ValidationError) -> list[str]:
+    """Return why a manifest was refused, a line per field: `spec.origins[0].host: give a name …`."""
+    lines = []
+    for part in error.errors(include_url=False):
+        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in part["loc"])
+        why = part["msg"].removeprefix("Value error, ")
+        lines.append(f"{path[1:]}: {why}" if path else why)
+    return lines
 
 
 class ManagedFields(Lenient):

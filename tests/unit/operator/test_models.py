@@ -33,7 +33,7 @@ BAD = {
 def parsed(manifest: Manifest) -> BillingPlan | WebSocketDomain:
     """Return the model of a manifest."""
     model = BillingPlan if manifest["kind"] == "BillingPlan" else WebSocketDomain
-    return model.model_validate_json(json.dumps(manifest))
+    return model.model_validate_json(json.dumps(manifest), strict=True)
 
 
 @pytest.mark.parametrize("manifest", GOOD.values(), ids=GOOD.keys())

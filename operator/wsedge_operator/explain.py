@@ -1,0 +1,256 @@
+"""`wsedge-operator explain FILE...`: what would these manifests do, when, and why not?
+
+The operator's own decisions are taken on objects from files, without a cluster. The files may also hold what
+the manifests refer to (Services, Secrets) and an account's record (the ConfigMap `wsedge-account`), as
+`kubectl get -o yaml` prints them; what is not in the files does not exist here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import copy
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from wsedge_operator.account import CONFIG_MAP
+from wsedge_operator.api import billing_plan, websocket_domain
+from wsedge_operator.api.meta import API_VERSION, instant_text, refusals
+from wsedge_operator.desired.deployment import RelayImage
+from wsedge_operator.errors import ManifestError
+from wsedge_operator.reconcile import billing_plan as account_decision
+from wsedge_operator.reconcile import websocket_domain as domain_decision
+from wsedge_operator.reconcile.billing_plan import AccountSnapshot
+from wsedge_operator.reconcile.outcome import Outcome
+from wsedge_operator.reconcile.snapshot import DomainClaim, DomainSnapshot
+from wsedge_operator.settings import Settings
+
+Object = dict[str, Any]
+
+_MODELS: Final[dict[str, type[BaseModel]]] = {
+    billing_plan.KIND: billing_plan.BillingPlan,
+    websocket_domain.KIND: websocket_domain.WebSocketDomain,
+}
+# Stands for the address that a cluster will give to a Service of a file (RFC 5737: for documentation).
+_SOME_ADDRESS: Final = "192.0.2.1"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as kubectl reads it: a time stays the text that it is."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The objects of some files, by kind; `now` stands for the creation of those that have no time of it."""
+
+    objects: tuple[Object, ...]
+    default_zone: str
+    image: RelayImage
+
+    def of(self, kind: str, namespace: str | None = None) -> list[Object]:
+        """Return all objects of a kind, in one namespace or in all."""
+        return [
+            item
+            for item in self.objects
+            if item["kind"] == kind and namespace in (None, item["metadata"]["namespace"])
+        ]
+
+    def by_name(self, kind: str, namespace: str) -> dict[str, Object]:
+        """Return the objects of a kind in a namespace by name."""
+        return {item["metadata"]["name"]: item for item in self.of(kind, namespace)}
+
+
+def read_objects(text: str, *, source: str, namespace: str, now: datetime) -> list[Object]:
+    """Return the objects of a file; raise ManifestError, with all reasons, for what would be refused."""
+    try:
+        documents = [document for document in yaml.load_all(text, Loader=_Loader) if document]
+    except yaml.YAMLError as error:
+        raise ManifestError(source, f"not YAML: {error}") from None
+    objects: list[Object] = []
+    refused: list[str] = []
+    for document in _flat(documents):
+        name = _name(document)
+        if name is None:
+            raise ManifestError(source, "a document is no object with apiVersion, kind and metadata.name")
+        refused += [f"{document['kind']} {name}: {line}" for line in _refusals(document)]
+        objects.append(_completed(document, namespace, now))
+    if refused:
+        raise ManifestError(source, "\n  ".join(["refused", *refused]))
+    return objects
+
+
+def explain(files: Files, now: datetime) -> str:
+    """Return what the operator would do at `now`, and at each later instant at which that changes."""
+    records = {item["metadata"]["namespace"]: item for item in files.of("ConfigMap") if _is_record(item)}
+    told: dict[str, list[str]] = {}
+    lines: list[str] = []
+    moment: datetime | None = now
+    while moment is not None:
+        views = dict(_views(files, records, moment))
+        news = {title: view for title, (view, _) in views.items() if told.get(title) != view}
+        lines += [f"At {instant_text(moment)}:"]
+        lines += [line for title, view in news.items() for line in (f"  {title}", *view)]
+        told |= news
+        moment = min((again for _, again in views.values() if again is not None), default=None)
+    return "\n".join(lines) + "\n"
+
+
+View = tuple[list[str], datetime | None]
+
+
+def _views(files: Files, records: dict[str, Object], now: datetime) -> Iterator[tuple[str, View]]:
+    """Yield each object's title, what is to be said of it, and when its account changes; keep `records`."""
+    namespaces = sorted({item["metadata"]["namespace"] for item in files.objects if item["kind"] in _MODELS})
+    for namespace in namespaces:
+        snapshot = AccountSnapshot(
+            namespace,
+            tuple(files.of(billing_plan.KIND, namespace)),
+            records.get(namespace),
+            files.default_zone,
+        )
+        outcome = account_decision.decide(snapshot, now)
+        for view in _told(outcome, billing_plan.KIND):
+            yield view[0], (view[1], outcome.look_again_at)
+        standing = account_decision.standing(snapshot, now, served=False)
+        for domain in files.of(websocket_domain.KIND, namespace):
+            decided = domain_decision.decide(_domain_snapshot(files, domain, standing), now)
+            for title, lines in _told(decided, websocket_domain.KIND):
+                yield title, ([*lines, *_children(decided)], None)
+        for record in outcome.apply:
+            records[namespace] = dict(record)
+
+
+def _domain_snapshot(files: Files, domain: Object, standing: Any) -> DomainSnapshot:
+    namespace = domain["metadata"]["namespace"]
+    rivals = [
+        item for item in files.of(websocket_domain.KIND) if item["spec"]["domain"] == domain["spec"]["domain"]
+    ]
+    return DomainSnapshot(
+        live=domain,
+        standing=standing,
+        image=files.image,
+        claims=tuple(_claim(item) for item in rivals),
+        services=files.by_name("Service", namespace),
+        secrets=files.by_name("Secret", namespace),
+    )
+
+
+def _claim(item: Object) -> DomainClaim:
+    meta = item["metadata"]
+    created = datetime.fromisoformat(meta["creationTimestamp"])
+    return DomainClaim(created, meta["uid"], meta["namespace"], meta["name"])
+
+
+def _told(outcome: Outcome, kind: str) -> Iterator[tuple[str, list[str]]]:
+    for status in outcome.status:
+        conditions = status.status["conditions"]
+        yield (
+            f"{kind} {status.namespace}/{status.name}",
+            [f"    {c['type']}={c['status']} ({c['reason']}): {c['message']}" for c in conditions],
+        )
+
+
+def _children(outcome: Outcome) -> list[str]:
+    kinds = ", ".join(item["kind"] for item in outcome.apply)
+    return [f"    applies: {kinds}"] if kinds else []
+
+
+def _flat(documents: Iterable[Any]) -> Iterator[Any]:
+    for document in documents:
+        if isinstance(document, dict) and str(document.get("kind")).endswith("List") and "items" in document:
+            yield from _flat(document["items"] or ())
+        else:
+            yield document
+
+
+def _name(document: Any) -> str | None:
+    if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
+        return None
+    name = document["metadata"].get("name")
+    return str(name) if name and document.get("kind") and document.get("apiVersion") else None
+
+
+def _refusals(document: Object) -> Iterator[str]:
+    """Yield what the API server would say to an object of ours."""
+    model = _MODELS.get(document["kind"])
+    if model is None:
+        return
+    if document["apiVersion"] != API_VERSION:
+        yield f"apiVersion: write {API_VERSION}"
+        return
+    try:
+        model.model_validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        yield from refusals(error)
+
+
+def _completed(document: Object, namespace: str, now: datetime) -> Object:
+    """Return the object with what the API server would add."""
+    item = copy.deepcopy(document)
+    meta = item["metadata"]
+    meta.setdefault("namespace", namespace)
+    meta.setdefault("uid", f"{item['kind']}/{meta['namespace']}/{meta['name']}")
+    meta.setdefault("creationTimestamp", instant_text(now))
+    meta.setdefault("generation", 1)
+    meta.setdefault("resourceVersion", "1")
+    if item["kind"] in _MODELS:
+        item.pop("status", None)  # So that all of it is told, not only what is new.
+    if item["kind"] == "Service":
+        item.setdefault("spec", {}).setdefault("clusterIP", _SOME_ADDRESS)
+    if item["kind"] == "Secret":
+        plain = item.pop("stringData", None) or {}
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
+        item["data"] = {**(item.get("data") or {}), **encoded}
+    return item
+
+
+def _is_record(item: Object) -> bool:
+    return bool(item["metadata"]["name"] == CONFIG_MAP)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Explain the files on stdout; return 0, or 1 when one of them would be refused, or 2 when unreadable."""
+    parser = argparse.ArgumentParser(prog="wsedge-operator explain", description=__doc__.partition("\n")[0])
+    parser.add_argument("files", nargs="+", metavar="FILE", help="manifests in YAML or JSON; - is stdin")
+    parser.add_argument("--namespace", default="default", help="of objects that name none (default: default)")
+    parser.add_argument("--at", type=_instant, help="the instant to look at, RFC 3339 (default: now)")
+    options = parser.parse_args(arguments)
+    now = options.at or datetime.now(UTC).replace(microsecond=0)
+    settings = Settings()
+    objects: list[Object] = []
+    refused = False
+    for name in options.files:
+        try:
+            text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+            objects += read_objects(text, source=name, namespace=options.namespace, now=now)
+        except (OSError, UnicodeDecodeError) as error:
+            sys.stderr.write(f"{name}: {error}\n")
+            return 2
+        except ManifestError as error:
+            sys.stderr.write(f"{error}\n")
+            refused = True
+    image = RelayImage(settings.relay_image, settings.relay_image_pull_policy)
+    if objects:
+        sys.stdout.write(explain(Files(tuple(objects), settings.default_time_zone, image), now))
+    return int(refused)
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise argparse.ArgumentTypeError("give an offset, for example 2026-11-22T10:00:00+08:00")
+    return instant.astimezone(UTC)

@@ -1,0 +1,153 @@
+"""The record of an account as text."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support_operator.story import MONTH_95, PEAK_DAILY, TRAFFIC_DAILY, Story, at
+from wsedge_operator.account import KEY, from_data, to_data
+from wsedge_operator.activation import Account, Pending, Period
+from wsedge_operator.errors import AccountError
+
+START = at("2026-11-01 00:00+08:00")
+MIDDLE = at("2026-11-22 12:00+08:00")
+END = at("2026-12-01 00:00+08:00")
+FULL = Account(
+    periods=(Period(TRAFFIC_DAILY, START - timedelta(days=9), START), Period(MONTH_95, START)),
+    pending=Pending(PEAK_DAILY, MIDDLE, END),
+    plan="5b1f",
+    generation=3,
+    asked=MIDDLE,
+    waiting=("77aa",),
+)
+
+
+def test_empty_round_trip() -> None:
+    """An account without history comes back."""
+    assert from_data(to_data(Account())) == Account()
+
+
+def test_full_round_trip() -> None:
+    """A full account comes back, as equal bytes each time."""
+    assert from_data(to_data(FULL)) == FULL
+    assert to_data(from_data(to_data(FULL))) == to_data(FULL)
+
+
+def test_pending_end_round_trip() -> None:
+    """An end to come is told from no change to come."""
+    ending = Account(periods=(Period(MONTH_95, START),), pending=Pending(None, MIDDLE, END), asked=MIDDLE)
+    assert from_data(to_data(ending)) == ending
+
+
+@given(st.lists(st.sampled_from([MONTH_95, PEAK_DAILY, TRAFFIC_DAILY, None]), max_size=8))
+def test_every_settled_account_round_trips(wishes: list[Any]) -> None:
+    """Whatever was settled can be written and read."""
+    story, now = Story(), datetime(2026, 11, 22, 4, 0, 0, tzinfo=UTC)
+    for index, wish in enumerate(wishes):
+        when = now + index * timedelta(days=17)
+        if wish is None:
+            story.claims.clear()
+        elif story.claims:
+            story.edits(when, wish)
+        else:
+            story.creates(when, wish)
+        account = story.looks_at(when)
+        assert from_data(to_data(account)) == account
+
+
+def test_a_person_can_read_it() -> None:
+    """The record uses the words of the API and times as Kubernetes writes them."""
+    record = json.loads(to_data(FULL)[KEY])
+    assert record["version"] == 1
+    assert record["periods"][1] == {
+        "terms": {
+            "billingCycle": "Monthly",
+            "meteringMethod": "Month95Bandwidth",
+            "timeZone": "Asia/Shanghai",
+        },
+        "start": "2026-10-31T16:00:00Z",
+        "end": None,
+    }
+    assert record["pending"]["effectiveTime"] == "2026-11-30T16:00:00Z"
+
+
+def damaged(**changes: Any) -> dict[str, str]:
+    """The full record with fields replaced."""
+    return {KEY: json.dumps(json.loads(to_data(FULL)[KEY]) | changes)}
+
+
+TERMS = {"billingCycle": "Monthly", "meteringMethod": "Traffic", "timeZone": "UTC"}
+OPEN = {"terms": TERMS, "start": "2026-11-01T00:00:00Z"}
+DAMAGES = {
+    "the key is missing": ({}, "account.json: missing; restore it"),
+    "the ConfigMap is empty": (None, "account.json: missing; restore it"),
+    "it is no JSON": ({KEY: "{"}, "Invalid JSON"),
+    "it is from a newer version": (damaged(version=2), "version: Input should be 1"),
+    "it has a field that nobody knows": (damaged(extra=1), "extra: Extra inputs"),
+    "a time is none": (damaged(periods=[{**OPEN, "start": "yesterday"}]), "periods.0.start"),
+    "a time has no zone": (damaged(periods=[{**OPEN, "start": "2026-11-01T00:00:00"}]), "periods.0.start"),
+    "a zone is unknown": (
+        damaged(periods=[{**OPEN, "terms": {**TERMS, "timeZone": "Mars/Olympus"}}]),
+        "periods.0.terms: Value error, 'Mars/Olympus' is no time zone",
+    ),
+    "terms contradict themselves": (
+        damaged(periods=[{**OPEN, "terms": {**TERMS, "meteringMethod": "DailyPeakBandwidth"}}]),
+        "DailyPeakBandwidth is not settled Monthly",
+    ),
+    "a period ends before it begins": (
+        damaged(periods=[{**OPEN, "end": "2026-10-01T00:00:00Z"}]),
+        "periods.0: Value error, a period ends after its start",
+    ),
+    "an open period is not the last": (
+        damaged(periods=[OPEN, {**OPEN, "start": "2026-11-09T00:00:00Z"}]),
+        "the period from 2026-11-09T00:00:00Z begins before the one before it ends",
+    ),
+    "periods overlap": (
+        damaged(periods=[{**OPEN, "end": "2026-11-09T00:00:00Z"}, {**OPEN, "start": "2026-11-08T00:00:00Z"}]),
+        "begins before the one before it ends",
+    ),
+    "a change comes before it was asked for": (
+        damaged(
+            pending={
+                "terms": TERMS,
+                "requestTime": "2026-12-01T00:00:00Z",
+                "effectiveTime": "2026-11-30T00:00:00Z",
+            }
+        ),
+        "pending: Value error, a pending change is effective after its request",
+    ),
+    "a change comes before what is in force": (
+        damaged(
+            pending={
+                "terms": TERMS,
+                "requestTime": "2026-10-01T00:00:00Z",
+                "effectiveTime": "2026-10-02T00:00:00Z",
+            }
+        ),
+        "pending: effective before what is in force",
+    ),
+    "an end of nothing": (
+        damaged(
+            periods=[],
+            pending={
+                "terms": None,
+                "requestTime": "2026-10-01T00:00:00Z",
+                "effectiveTime": "2026-10-02T00:00:00Z",
+            },
+        ),
+        "pending: nothing is in force that could end",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "why"), DAMAGES.values(), ids=DAMAGES.keys())
+def test_damage(data: dict[str, str] | None, why: str) -> None:
+    """A damaged record is refused whole, and the refusal names the place."""
+    with pytest.raises(AccountError) as caught:
+        from_data(data)
+    assert str(caught.value).startswith("wsedge-account: account.json")
+    assert why in str(caught.value)

@@ -1,0 +1,173 @@
+"""`wsedge-operator explain`: the operator's decisions on files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support_operator.manifests import DOMAIN, PLAN, Manifest, changed
+from support_operator.story import MONTH_95, at
+from wsedge_operator.account import to_data
+from wsedge_operator.activation import Account, Period
+from wsedge_operator.explain import main
+
+Explain = Callable[..., tuple[int, str, str]]
+NOON = "2026-11-22T12:00:00+08:00"
+
+
+@pytest.fixture
+def told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Explain:
+    """Write the manifests to a file, explain it, and return the exit code, stdout and stderr."""
+
+    def explain(*manifests: Manifest) -> tuple[int, str, str]:
+        path = tmp_path / "all.yaml"
+        path.write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests))
+        code = main([str(path), f"--at={NOON}"])
+        return code, *capsys.readouterr()
+
+    return explain
+
+
+def test_new_customer(told: Explain) -> None:
+    """A new customer's plan is in force at once, and its domain gets its children."""
+    code, out, _ = told(PLAN, DOMAIN)
+    assert code == 0
+    assert "BillingPlan default/plan\n    Accepted=True" in out
+    assert "Effective=True (Effective): in force since 2026-11-22T04:00:00Z: Month95Bandwidth" in out
+    assert "applies: ConfigMap, ServiceAccount, Service, PodDisruptionBudget, Deployment" in out
+    assert out.count("At 2026") == 1
+
+
+def test_scheduled_customer(told: Explain) -> None:
+    """A customer from elsewhere waits; what happens at the boundary is told too."""
+    _, out, _ = told(changed(PLAN, {"spec.existingCycle": "Daily"}), DOMAIN)
+    now, later = out.split("At 2026-11-22T16:00:00Z:")
+    assert "Effective=False (Scheduled): the BillingPlan takes effect at 2026-11-22T16:00:00Z" in now
+    assert "Ready=True (Scheduled)" in now
+    assert "applies" not in now
+    assert "Effective=True" in later
+    assert "applies: ConfigMap" in later
+
+
+def test_with_the_record(told: Explain) -> None:
+    """With the account's record in the files a change waits for the boundary in force."""
+    account = Account(periods=(Period(MONTH_95, at("2026-11-01 00:00+08:00")),))
+    record = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "wsedge-account"},
+        "data": to_data(account),
+    }
+    _, out, _ = told(record, changed(PLAN, {"spec.meteringMethod": "Traffic"}))
+    assert "At 2026-11-30T16:00:00Z:" in out
+    assert "in force since 2026-11-30T16:00:00Z: Traffic" in out
+
+
+def test_no_plan(told: Explain) -> None:
+    """A domain without a plan says what is missing."""
+    _, out, _ = told(DOMAIN)
+    assert "PlanEffective=False (NoPlan): this namespace has no BillingPlan in force; apply one" in out
+
+
+def test_unknown_zone(told: Explain) -> None:
+    """A zone that does not exist is a condition, as in the cluster."""
+    _, out, _ = told(changed(PLAN, {"spec.timeZone": "Mars/Olympus"}))
+    assert "Accepted=False (InvalidTimeZone): spec.timeZone: 'Mars/Olympus' is no time zone" in out
+
+
+def test_references(told: Explain) -> None:
+    """Services and Secrets are looked for in the files; a Service of a file has some address."""
+    wanting = changed(
+        DOMAIN,
+        {"spec.origins.0": {"service": {"name": "room", "port": 9000}}, "spec.tls": {"secretName": "t"}},
+    )
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "room"},
+        "spec": {"ports": [{"port": 9000}]},
+    }
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "t"},
+        "stringData": {"tls.crt": "no", "tls.key": "PEM"},
+    }
+    _, without, _ = told(PLAN, wanting)
+    assert 'spec.origins[0].service.name: Service "room" not found' in without
+    _, out, _ = told(PLAN, wanting, service, secret)
+    assert "spec.origins" not in out
+    assert "spec.tls.secretName" in out
+
+
+def test_two_claims_in_the_files(told: Explain) -> None:
+    """Of two domains of one name the older is served."""
+    older = changed(DOMAIN, {"metadata.name": "first", "metadata.creationTimestamp": "2026-01-01T00:00:00Z"})
+    items = {"apiVersion": "v1", "kind": "List", "items": [PLAN, older, DOMAIN]}
+    _, out, _ = told(items)
+    assert "Accepted=False (DomainConflict): spec.domain: chat.example.com belongs to" in out
+
+
+def test_refusals(told: Explain) -> None:
+    """What the API server would refuse is refused, field by field, with exit code 1."""
+    bad = changed(DOMAIN, {"spec.origins.0.host": "10.0.0.7:80", "spec.websocket.heartbeatSeconds": "60"})
+    code, out, err = told(bad, PLAN)
+    assert (code, out) == (1, "")
+    assert "WebSocketDomain chat: spec.origins[0].host: give a name or an address without scheme" in err
+    assert "WebSocketDomain chat: spec.websocket.heartbeatSeconds: Input should be a valid integer" in err
+
+
+def test_another_version(told: Explain) -> None:
+    """An object of our kind but of another version is refused."""
+    code, _, err = told({**PLAN, "apiVersion": "wsedge.io/v2"})
+    assert (code, "apiVersion: write wsedge.io/v1alpha1" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        ("{", 1, "not YAML"),
+        ("just text", 1, "a document is no object with apiVersion, kind and metadata.name"),
+        ("kind: BillingPlan\nmetadata: {}\n", 1, "a document is no object"),
+        (b"\xff", 2, "can't decode"),
+        (None, 2, "No such file"),
+    ],
+    ids=["not YAML", "no object", "no name", "no text", "no file"],
+)
+def test_unreadable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | bytes | None, code: int, says: str
+) -> None:
+    """A file that holds no manifests is named with the reason."""
+    path = tmp_path / "file.yaml"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert main([str(path)]) == code
+    err = capsys.readouterr().err
+    assert str(path) in err
+    assert says in err
+
+
+def test_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """`-` reads stdin; times without quotes stay times of Kubernetes."""
+    path = tmp_path / "stdin"
+    path.write_text(
+        "apiVersion: wsedge.io/v1alpha1\nkind: BillingPlan\n"
+        "metadata: {name: plan, creationTimestamp: 2026-11-22T03:00:00Z}\n"
+        "spec: {billingCycle: Daily, meteringMethod: Traffic}\n"
+    )
+    with path.open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        assert main(["-", f"--at={NOON}", "--namespace=team-a"]) == 0
+    out = capsys.readouterr().out
+    assert "BillingPlan team-a/plan" in out
+    assert "in force since 2026-11-22T03:00:00Z" in out
+
+
+def test_an_instant_needs_an_offset(capsys: pytest.CaptureFixture[str]) -> None:
+    """An instant without an offset would be a guess."""
+    with pytest.raises(SystemExit):
+        main(["x", "--at=2026-11-22T12:00:00"])
+    assert "give an offset" in capsys.readouterr().err
