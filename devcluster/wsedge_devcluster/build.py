@@ -50,7 +50,7 @@ def source_hash(sources: Path, platform: str) -> str:
 def ensure_binaries(progress: Progress, environ: Mapping[str, str] = os.environ) -> Binaries:
     """Ready binaries: those of KUBEBUILDER_ASSETS, and the rest from the cache, built when missing.
 
-    Raises BuildError, GoUnavailable, or StartError when KUBEBUILDER_ASSETS lacks a program it must have.
+    Raises BuildError, MissingGoError, or StartError when KUBEBUILDER_ASSETS lacks a program it must have.
     """
     given: dict[str, Path] = {}
     if assets := environ.get("KUBEBUILDER_ASSETS"):

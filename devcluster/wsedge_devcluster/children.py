@@ -1,8 +1,8 @@
 """Child processes that never outlive this one.
 
-Each child asks the kernel for SIGKILL when its parent dies (PR_SET_PDEATHSIG), runs in a session of its own, and
-carries the cluster's mark in its environment; this process adopts orphans (PR_SET_CHILD_SUBREAPER), so that
-a grandchild whose parent has gone is found and reaped too.
+Each child asks the kernel for SIGKILL when its parent dies (PR_SET_PDEATHSIG), runs in a session of its own,
+and carries the cluster's mark in its environment; this process adopts orphans (PR_SET_CHILD_SUBREAPER), so
+that a grandchild whose parent has gone is found and reaped too.
 """
 
 from __future__ import annotations

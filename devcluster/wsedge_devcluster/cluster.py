@@ -25,7 +25,7 @@ from typing import Self
 
 from wsedge_devcluster.build import Binaries, ensure_binaries
 from wsedge_devcluster.children import MARK, kill_marked
-from wsedge_devcluster.errors import CommandFailed, StartError
+from wsedge_devcluster.errors import CommandFailed, StartError, present
 from wsedge_devcluster.spec import (
     EVENTS,
     START_APISERVER,
@@ -48,9 +48,9 @@ def quiet(_text: str) -> None:
 class Cluster:
     """One cluster. Files of it: `kubeconfig` (administrator), `logs_dir`, `ca_file`.
 
-    `directory` None means a temporary folder that is removed at the end; a given folder is kept and can be started
-    again. `backoff_scale` shortens the kubelet's 10 s to 300 s back-offs; `sync_seconds` is how long a changed
-    ConfigMap may take to reach a pod that itself does not change (a kubelet: 60).
+    `directory` None means a temporary folder that is removed at the end; a given folder is kept and can be
+    started again. `backoff_scale` shortens the kubelet's 10 s to 300 s back-offs; `sync_seconds` is how long
+    a changed ConfigMap may take to reach a pod that itself does not change (a kubelet: 60).
     """
 
     def __init__(
@@ -108,8 +108,7 @@ class Cluster:
     @property
     def supervisor_pid(self) -> int:
         """Process id of the supervisor."""
-        assert self._process is not None
-        return self._process.pid
+        return present(self._process).pid
 
     @property
     def mark(self) -> str:
@@ -148,7 +147,8 @@ class Cluster:
         try:
             self._send(spec.model_dump_json())
             event = self._next(_START_SECONDS)
-            assert isinstance(event, Ready)
+            if not isinstance(event, Ready):
+                raise self._gone()
             self._ready = event
         except BaseException:
             self.stop()
@@ -159,16 +159,14 @@ class Cluster:
         process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin is not None
-        assert process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
+            present(process.stdin).close()
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdout.close()
+        present(process.stdout).close()
         kill_marked(self._mark)  # nothing, unless the supervisor was killed
         self._ready = None
         if not self._keep:
@@ -176,8 +174,7 @@ class Cluster:
 
     def wait(self) -> None:
         """Waits until the supervisor ends, which it does not by itself; then raises StartError."""
-        assert self._process is not None
-        self._process.wait()
+        present(self._process).wait()
         raise self._gone()
 
     def stop_apiserver(self) -> None:
@@ -193,13 +190,12 @@ class Cluster:
         return self._run("kubectl", arguments, input, timeout)
 
     def helm(self, *arguments: str, input: str | None = None, timeout: float = 300.0) -> str:  # noqa: A002
-        """Runs Helm as the administrator, with folders of its own, and returns its stdout. Raises CommandFailed."""
+        """Runs Helm as the administrator and returns its stdout. Raises CommandFailed."""
         return self._run("helm", arguments, input, timeout)
 
     def environment(self) -> dict[str, str]:
-        """What a command needs to use this cluster: KUBECONFIG, PATH with kubectl and helm, Helm's folders."""
-        assert self._binaries is not None
-        folders = dict.fromkeys(str(path.parent) for path in self._binaries.paths.values())
+        """What a command needs for this cluster: KUBECONFIG, PATH with kubectl and helm, Helm's folders."""
+        folders = dict.fromkeys(str(path.parent) for path in present(self._binaries).paths.values())
         helm = {
             f"HELM_{name}_HOME": str(self.directory / "helm" / name.lower())
             for name in ("CACHE", "CONFIG", "DATA")
@@ -208,8 +204,7 @@ class Cluster:
         return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PATH": path, **helm}
 
     def _run(self, name: str, arguments: tuple[str, ...], text: str | None, timeout: float) -> str:
-        assert self._binaries is not None
-        command = [str(self._binaries[name]), *arguments]
+        command = [str(present(self._binaries)[name]), *arguments]
         result = subprocess.run(
             command,
             input=text if text is not None else "",
@@ -231,15 +226,13 @@ class Cluster:
     def _command(self, line: str) -> None:
         self._started()
         self._send(line)
-        event = self._next(_START_SECONDS)
-        assert isinstance(event, Done)
+        self._next(_START_SECONDS)
 
     def _send(self, line: str) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
+        stdin = present(present(self._process).stdin)
         try:
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
+            stdin.write(line.encode() + b"\n")
+            stdin.flush()
         except BrokenPipeError:
             raise self._gone() from None
 
@@ -256,9 +249,7 @@ class Cluster:
                 return event
 
     def _line(self, deadline: float) -> bytes:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
+        descriptor = present(present(self._process).stdout).fileno()
         while b"\n" not in self._pending:
             remaining = max(0.0, deadline - time.monotonic())
             if not select.select([descriptor], [], [], remaining)[0]:

@@ -14,8 +14,8 @@ from wsedge_devcluster.ranges import Pair
 
 LOOPBACK = "127.0.0.1"
 ISSUER = "https://kubernetes.default.svc"
-# EndpointSlices refuse loopback addresses, so the node agent selects pods by label itself. The others look after
-# things that do not exist here: cloud routes and load balancers, attached volumes, pod CIDRs.
+# EndpointSlices refuse loopback addresses, so the node agent selects pods by label itself. The others look
+# after things that do not exist here: cloud routes and load balancers, attached volumes, pod CIDRs.
 _CONTROLLERS_OFF = (
     "endpoints-controller",
     "endpointslice-controller",

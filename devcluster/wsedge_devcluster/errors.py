@@ -2,8 +2,8 @@
 
 DevclusterError
  ├── BuildError       a Go build failed: the command and its log
- ├── GoUnavailable    no Go of the wanted version, and none could be installed
- ├── NoFreeRange      every pair of address ranges on this machine is taken
+ ├── MissingGoError   no Go of the wanted version, and none could be installed
+ ├── NoFreeRangeError     every pair of address ranges on this machine is taken
  ├── StartError       a component did not come up: which one, and the end of its log
  ├── CommandFailed    kubectl or helm ended with an error: its words
  ├── ContainerError   a container cannot be started: the reason and message that its status shows
@@ -14,6 +14,9 @@ DevclusterError
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class DevclusterError(Exception):
@@ -28,10 +31,11 @@ class BuildError(DevclusterError):
         super().__init__(command, log)
 
     def __str__(self) -> str:
-        return f"this build command failed: {self.command}\nits log is {self.log}; it ends with:\n{tail(self.log)}"
+        end = tail(self.log)
+        return f"this build command failed: {self.command}\nits log is {self.log}; it ends with:\n{end}"
 
 
-class GoUnavailable(DevclusterError):
+class MissingGoError(DevclusterError):
     """There is no Go to build with."""
 
     def __init__(self, wanted: str, reason: str) -> None:
@@ -46,7 +50,7 @@ class GoUnavailable(DevclusterError):
         )
 
 
-class NoFreeRange(DevclusterError):
+class NoFreeRangeError(DevclusterError):
     """All address ranges are taken by other devclusters."""
 
     def __str__(self) -> str:
@@ -67,7 +71,7 @@ class StartError(DevclusterError):
         return text
 
 
-class CommandFailed(DevclusterError):
+class CommandFailed(DevclusterError):  # noqa: N818 (reads better in tests)
     """kubectl or helm ended with an error."""
 
     def __init__(self, command: str, code: int, stdout: str, stderr: str) -> None:
@@ -117,3 +121,10 @@ def tail(log: Path, lines: int = 15) -> str:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
         return ""
+
+
+def present(value: T | None) -> T:
+    """`value`, which is there unless the caller is wrong; then LookupError."""
+    if value is None:
+        raise LookupError("a value that must be there is not")
+    return value

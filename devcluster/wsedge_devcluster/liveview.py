@@ -44,8 +44,8 @@ class Snapshot:
     answer: Answer | str
 
 
-def page(snapshot: Snapshot, places: Places, *, width: int) -> list[str]:
-    """The lines of a whole page, none wider than `width` columns."""
+def page(snapshot: Snapshot, *, width: int) -> list[str]:
+    """The lines that are drawn again and again, none wider than `width` columns."""
     lines = [
         f"wsedge quickstart   {snapshot.at:%H:%M:%S}   Ctrl-C ends it and leaves nothing behind",
         "",
@@ -56,8 +56,6 @@ def page(snapshot: Snapshot, places: Places, *, width: int) -> list[str]:
         *(f"  {comment}" for comment in snapshot.comments),
         "",
         *_numbers(snapshot),
-        "",
-        *hints(places),
     ]
     return [_fit(line, width) for line in lines]
 
@@ -105,7 +103,8 @@ def hints(places: Places) -> list[str]:
     return [
         f"logs of every pod and of the control plane: {places.logs}",
         "try in another terminal:",
-        f"  export KUBECONFIG={places.kubeconfig} PATH={places.tools}:$PATH",
+        f"  export KUBECONFIG={places.kubeconfig}",
+        f"  export PATH={places.tools}:$PATH",
         "  kubectl get wsedge,pods --all-namespaces",
         "  kubectl describe websocketdomain chat --namespace quickstart",
         "  kubectl patch websocketdomain chat --namespace quickstart --type merge --patch \\",

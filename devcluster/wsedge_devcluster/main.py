@@ -49,18 +49,16 @@ def _run(options: argparse.Namespace) -> int:
 
         return quickstart.main(once=options.once)
     if options.command == "up":
-        changes = {"nodes": options.nodes, "simulated_nodes": options.simulated_nodes, "dir": options.dir}
-        return _up(
-            DevclusterSettings(**{name: value for name, value in changes.items() if value is not None})
-        )
+        given = {"nodes": options.nodes, "simulated_nodes": options.simulated_nodes, "dir": options.dir}
+        return _up(DevclusterSettings(**{key: value for key, value in given.items() if value is not None}))
     binaries = ensure_binaries(Progress())
     if options.command == "build":
         print(binaries["kubectl"].parent)  # noqa: T201
         return 0
-    _exec(binaries[options.command], options.arguments)
+    return _exec(binaries[options.command], options.arguments)
 
 
-def _exec(program: Path, arguments: list[str]) -> NoReturn:
+def _exec(program: Path, arguments: list[str]) -> int:
     if arguments[:1] == ["--"]:
         arguments = arguments[1:]
     os.execv(program, [program.name, *arguments])  # noqa: S606 (replaces this process by the tool)
@@ -77,7 +75,7 @@ def _up(settings: DevclusterSettings) -> int:
         sync_seconds=settings.sync_seconds,
         progress=progress,
     )
-    # Blocked before the start, so that a signal during it is not lost; Ctrl-C still interrupts the start.
+    # From before the start, so that a signal during it ends the cluster too.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         cluster.start()
@@ -96,7 +94,7 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 class Progress:
-    """Reports to stderr, with the time since the start. On a terminal, repeated figures replace each other."""
+    """Reports to stderr, with the time since the start."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()

@@ -49,7 +49,7 @@ class Authority:
     def issue(
         self, file: str, common_name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()
     ) -> Identity:
-        """A certificate for a client (user and groups as Kubernetes reads them) and for a server of `hosts`."""
+        """A certificate for a client (user and groups as Kubernetes reads them) and a server of `hosts`."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name(
             [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]

@@ -6,7 +6,7 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 
-from wsedge_devcluster.errors import NoFreeRange, StartError
+from wsedge_devcluster.errors import NoFreeRangeError, StartError
 
 # From 127.64 upwards: 127.0 and 127.1 are used by hand, 127.0.0.53 by systemd-resolved.
 _FIRST, _PAIRS = 64, 95
@@ -32,8 +32,8 @@ class Pair:
 class Claim:
     """Holds a pair of ranges for as long as this object, or its process, lives.
 
-    The lock is an abstract unix socket: it belongs to the network namespace, as loopback addresses do, is shared
-    by all users of the machine, needs no file, and the kernel frees it whatever becomes of the process.
+    The lock is an abstract unix socket: it belongs to the network namespace, as loopback addresses do, is
+    shared by all users of the machine, needs no file, and the kernel frees it when the process has gone.
     """
 
     def __init__(self, pair: Pair, lock: socket.socket) -> None:
@@ -45,7 +45,7 @@ class Claim:
 
 
 def claim(number: int | None = None) -> Claim:
-    """A free pair; or the one with this number. Raises NoFreeRange, or StartError when that one is taken."""
+    """A free pair, or the one with this number. Raises NoFreeRangeError, or StartError (it is taken)."""
     for candidate in range(_PAIRS) if number is None else (number,):
         lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -56,7 +56,7 @@ def claim(number: int | None = None) -> Claim:
         return Claim(Pair(candidate), lock)
     if number is not None:
         raise StartError("address ranges", f"{Pair(number).services}, which this folder uses, is taken")
-    raise NoFreeRange
+    raise NoFreeRangeError
 
 
 class Addresses:
@@ -68,14 +68,14 @@ class Addresses:
         self._used: set[int] = set()
 
     def take(self) -> str:
-        """A free address; raises NoFreeRange when all 65,000 are in use."""
+        """A free address; raises NoFreeRangeError when all 65,000 are in use."""
         for _ in range(self._network.num_addresses):
             offset = self._next
             self._next = offset + 1 if offset + 2 < self._network.num_addresses else 256
             if offset not in self._used:
                 self._used.add(offset)
                 return str(self._network[offset])
-        raise NoFreeRange
+        raise NoFreeRangeError
 
     def keep(self, address: str) -> None:
         """Marks an address as used (a pod found running)."""

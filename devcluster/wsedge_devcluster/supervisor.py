@@ -1,8 +1,8 @@
 """The process that owns a cluster: `python -m wsedge_devcluster.supervisor`.
 
-It reads a ClusterSpec as its first line of stdin, then commands, one a line; it writes events to stdout. The end of
-stdin, however its other end came to die, ends the cluster: every process, every port, and the folder unless
-it is to be kept.
+It reads a ClusterSpec as its first line of stdin, then commands, one a line; it writes events to stdout.
+The end of stdin, however its other end came to die, ends the cluster: every process, every port, and the
+folder unless it is to be kept.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import signal
 import ssl
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -27,7 +28,7 @@ from wsedge_devcluster import controlplane
 from wsedge_devcluster.agent.agent import Agent, AgentSettings
 from wsedge_devcluster.agent.api import Api
 from wsedge_devcluster.children import MARK, Child, Children, kill_marked
-from wsedge_devcluster.errors import DevclusterError, StartError
+from wsedge_devcluster.errors import DevclusterError, StartError, present
 from wsedge_devcluster.log import configure_logging
 from wsedge_devcluster.ranges import Claim, claim, reserve_port
 from wsedge_devcluster.spec import (
@@ -86,8 +87,7 @@ class Component:
 
     async def _keep(self) -> None:
         while True:
-            assert self._child is not None
-            code = await self._child.wait()
+            code = await present(self._child).wait()
             log.warning("component ended", component=self.name, code=code)
             await asyncio.sleep(_RESTART_PAUSE)
             self._launch()
@@ -147,8 +147,7 @@ class Supervisor:
             await component.stop(signal.SIGKILL)
         elif command == START_APISERVER:
             component.start()
-            assert self._api is not None
-            await self._until_ready(self._api)
+            await self._until_ready(present(self._api))
         else:
             raise StartError("supervisor", f"unknown command {command!r}")
 
@@ -171,7 +170,7 @@ class Supervisor:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def _claim_ranges(self) -> Claim:
-        """Free ranges; a folder that is started again needs those it had: its Services' addresses are stored."""
+        """Free ranges; a folder that is started again needs those it had, where its Services are."""
         record = self._directory / "ranges"
         claimed = claim(int(record.read_text()) if record.exists() else None)
         record.write_text(str(claimed.pair.number))
@@ -189,9 +188,8 @@ class Supervisor:
         path = "/api/v1/namespaces/default/serviceaccounts/default"
         await self._until("kube-controller-manager", "made no default ServiceAccount", lambda: api.get(path))
 
-    async def _until(self, component: str, complaint: str, question: object) -> None:
+    async def _until(self, component: str, complaint: str, question: Callable[[], Awaitable[object]]) -> None:
         """Asks again and again until the answer is no error. Watches the components meanwhile."""
-        assert callable(question)
         deadline = time.monotonic() + _START_DEADLINE
         while True:
             try:

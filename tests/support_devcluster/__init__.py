@@ -32,7 +32,7 @@ SLEEP = "import signal; print('up', flush=True); signal.pause()"
 
 
 def eventually(question: Callable[[], T], seconds: float = 30.0) -> T:
-    """Asks until the answer is true, and returns it. The last answer, or error, is shown when time is over."""
+    """Asks until the answer is true, and returns it; shows the last answer or error when time is over."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -47,7 +47,8 @@ def eventually(question: Callable[[], T], seconds: float = 30.0) -> T:
 
 def python(name: str, code: str, **more: Any) -> dict[str, Any]:
     """A container that runs Python code."""
-    return {"name": name, "image": EXAMPLES_IMAGE, "command": ["python", "-c", code], "env": [POD_IP], **more}
+    container = {"name": name, "image": EXAMPLES_IMAGE, "command": ["python", "-c", code], "env": [POD_IP]}
+    return container | more
 
 
 def pod(
@@ -84,7 +85,7 @@ class Namespace:
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.cluster, self.name = cluster, name
 
-    def kubectl(self, *arguments: str, input: str | None = None) -> str:
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002
         return self.cluster.kubectl("-n", self.name, *arguments, input=input)
 
     def apply(self, *items: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from wsedge_devcluster.agent.api import Object
 from wsedge_devcluster.agent.context import PodContext
 from wsedge_devcluster.agent.images import program
 from wsedge_devcluster.agent.mounts import replace_mount_paths
-from wsedge_devcluster.errors import ContainerError
+from wsedge_devcluster.errors import ContainerError, present
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Place:
 
 
 async def perform(
-    action: Object, container: Object, context: PodContext, place: Place, timeout: float
+    action: Object, container: Object, context: PodContext, place: Place, seconds: float
 ) -> str | None:
     """Carries out one action. None: success; else why it failed, in a kubelet's words."""
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             if "httpGet" in action:
                 return await _http_get(action["httpGet"], container, context)
             if "tcpSocket" in action:
@@ -43,7 +43,7 @@ async def perform(
                 await asyncio.sleep(action["sleep"]["seconds"])
                 return None
     except TimeoutError:
-        return f"command timed out after {timeout:g}s" if "exec" in action else "context deadline exceeded"
+        return f"command timed out after {seconds:g}s" if "exec" in action else "context deadline exceeded"
     return "this node knows no such action: " + ", ".join(k for k in action if isinstance(action[k], dict))
 
 
@@ -96,10 +96,9 @@ async def _execute(command: list[str], context: PodContext, place: Place) -> str
         )
     except (ContainerError, OSError) as error:
         return str(error)
-    assert child.stdout is not None
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), child.stdout
+        lambda: asyncio.StreamReaderProtocol(reader), present(child.stdout)
     )
     try:
         output = await reader.read(10 * 1024)  # what a kubelet keeps of a probe's output

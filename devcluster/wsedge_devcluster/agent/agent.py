@@ -26,6 +26,7 @@ from wsedge_devcluster.agent.services import ServiceProxy
 from wsedge_devcluster.agent.status import Record
 from wsedge_devcluster.children import Children
 from wsedge_devcluster.controlplane import Files
+from wsedge_devcluster.errors import present
 from wsedge_devcluster.ranges import Addresses
 
 log = structlog.get_logger()
@@ -131,7 +132,7 @@ class Agent:
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         if new is None:
-            assert old is not None
+            old = present(old)
             self._waiting.pop(key_of(old), None)
             runner = self._runners.get(key_of(old))
             if runner is not None and runner.uid == old["metadata"]["uid"]:

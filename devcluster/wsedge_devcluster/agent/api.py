@@ -21,7 +21,7 @@ _WATCH_SILENCE = 120.0  # a bookmark comes each minute
 
 
 class Api:
-    """One API server, one identity. Every request has a deadline; errors are ApiError or aiohttp.ClientError."""
+    """One API server, one identity. Requests have a deadline and raise ApiError or aiohttp.ClientError."""
 
     def __init__(self, server: str, authority: Path, identity: Identity) -> None:
         context = ssl.create_default_context(cafile=str(authority))

@@ -36,10 +36,10 @@ from wsedge_devcluster.agent.logs import LogWriter, last_words, log_file, log_fo
 from wsedge_devcluster.agent.mounts import replace_mount_paths
 from wsedge_devcluster.agent.prober import Prober
 from wsedge_devcluster.agent.probes import Probe
-from wsedge_devcluster.agent.status import Record, Role, Running, Waiting, ended, restarts
+from wsedge_devcluster.agent.status import Record, Role, Running, Terminated, Waiting, ended, restarts
 from wsedge_devcluster.agent.times import utc_now
 from wsedge_devcluster.children import Child
-from wsedge_devcluster.errors import ApiError, ContainerError
+from wsedge_devcluster.errors import ApiError, ContainerError, present
 
 log = structlog.get_logger()
 
@@ -156,7 +156,7 @@ class ContainerRunner:
         environment |= {name: replace_mount_paths(value, mounts) for name, value in variables.items()}
         folder = replace_mount_paths(spec.get("workingDir", ""), mounts)
         # A working folder inside of a volume is real; one inside of an image is not here.
-        place = Path(folder) if folder and Path(folder).is_dir() else image.folder or home
+        place = existing(folder) or image.folder or home
         return _Plan(command, Place(environment, place, mounts))
 
     def _services(self) -> dict[str, str]:
@@ -222,16 +222,13 @@ class ContainerRunner:
         self.record.state = Running(self._started_at)
         self._event("Started", f"Container started: {self._name}")
         self._context.changed()
-        assert child.stdout is not None
-        assert child.stderr is not None
         self._writer = LogWriter(self._log)
-        await self._writer.attach(child.stdout, child.stderr)
+        await self._writer.attach(present(child.stdout), present(child.stderr))
         return True
 
     async def _attend(self, plan: _Plan) -> int:
         """Probes until the process has ended."""
-        child = self._child
-        assert child is not None
+        child = present(self._child)
         spec = self._context.container(self._name)
         prober = Prober(spec, self._context, plan.place, self.record, self._restart)
         probing = asyncio.create_task(self._hooked(spec, prober, plan.place))
@@ -247,7 +244,7 @@ class ContainerRunner:
         """The postStart hook, then the probes."""
         hook = spec.get("lifecycle", {}).get("postStart")
         if hook is not None and self._child is not None:
-            complaint = await perform(hook, spec, self._context, place, timeout=300.0)
+            complaint = await perform(hook, spec, self._context, place, seconds=300.0)
             if complaint is not None:
                 self._warn("FailedPostStartHook", f"PostStartHook failed: {complaint}")
                 await self._terminate(self._child, self._grace())
@@ -275,7 +272,7 @@ class ContainerRunner:
         spec = self._context.container(self._name)
         hook = spec.get("lifecycle", {}).get("preStop")
         if hook is not None and self._place is not None and grace > 0:
-            complaint = await perform(hook, spec, self._context, self._place, timeout=grace)
+            complaint = await perform(hook, spec, self._context, self._place, seconds=grace)
             if complaint is not None:
                 self._warn("FailedPreStopHook", f"PreStopHook failed: {complaint}")
         child.send(signal.SIGTERM)
@@ -312,7 +309,8 @@ class ContainerRunner:
     async def _hold_back(self) -> None:
         """CrashLoopBackOff, from the second restart on. A change of the pod does not shorten it."""
         state = self.record.state
-        assert not isinstance(state, (Waiting, Running))
+        if not isinstance(state, Terminated):
+            raise LookupError(f"container {self._name} has not ended")
         self.record.last = state
         ran = (state.finished - self._started_at) / dt.timedelta(seconds=1)
         delay = self._backoff.next(ran)
@@ -338,3 +336,8 @@ class ContainerRunner:
     def _field(self) -> str:
         kind = "containers" if self._role is Role.MAIN else "initContainers"
         return f"spec.{kind}{{{self._name}}}"
+
+
+def existing(folder: str) -> Path | None:
+    """The folder, if it is one of this machine."""
+    return Path(folder) if folder and Path(folder).is_dir() else None

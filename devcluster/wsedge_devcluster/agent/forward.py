@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Sequence
+from typing import cast
 
 import structlog
 
@@ -30,7 +31,7 @@ class Forwarder:
         self._legs: set[_Leg] = set()
 
     async def serve(self, endpoints: Sequence[Endpoint]) -> None:
-        """Sets the endpoints. Without any there is no listener, so that clients are refused, as by kube-proxy.
+        """Sets the endpoints. Without any there is no listener: clients are refused, as by kube-proxy.
 
         Raises OSError when the address cannot be listened on.
         """
@@ -86,7 +87,7 @@ class Forwarder:
         connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         connection.setblocking(False)
         try:
-            # The pod sees the client's own address, as behind kube-proxy. All are loopback addresses, so any works.
+            # The pod sees the client's own address, as behind kube-proxy: all are loopback addresses.
             connection.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             connection.bind((client.address(), 0))
             await loop.sock_connect(connection, (endpoint.address, endpoint.port))
@@ -113,8 +114,7 @@ class _Leg(asyncio.Protocol):
         return str(name[0])
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)
         if self._peer is None:
             transport.pause_reading()  # until there is somewhere to write to
             self._forwarder.accepted(self)

@@ -36,7 +36,7 @@ def api_server_variables(context: PodContext) -> dict[str, str]:
 def write_kubeconfig(context: PodContext, home: Path, account: Path) -> Path:
     """A kubeconfig with the pod's ServiceAccount, whose files are in the folder `account`.
 
-    It names the token's file, which is renewed, and has the token itself for clients that read no `tokenFile`.
+    It names the token's file, which is renewed; the token itself is for clients that read no `tokenFile`.
     """
     path = home / "kubeconfig"
     token = account / "token"

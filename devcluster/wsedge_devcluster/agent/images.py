@@ -1,7 +1,7 @@
 """From image and command to a program of this machine.
 
-There are two images: ours, whose commands are the console scripts of the running installation, and the one of the
-examples, whose commands run in the examples folder with the same Python. Any other cannot be pulled.
+There are two images: ours, whose commands are the console scripts of the running installation, and that of
+the examples, whose commands run in the examples folder with the same Python. No other can be pulled.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def find_image(name: str) -> Image:
 
 
 def program(command: Sequence[str]) -> list[str]:
-    """The command with its program's full path; raises ContainerError (RunContainerError) when there is none."""
+    """The command with its program's full path; raises ContainerError when there is none."""
     if not command:
         raise ContainerError("CreateContainerError", "no command specified")
     name = "python3" if command[0] == "python" else command[0]

@@ -20,7 +20,7 @@ _PAUSE_FIRST, _PAUSE_MAX = 0.2, 5.0
 
 
 class Informer:
-    """Objects of one path by `namespace/name`; handlers are called once for each change, never concurrently."""
+    """Objects of one path by `namespace/name`. Handlers are called once for each change."""
 
     def __init__(self, api: Api, path: str, params: Mapping[str, str] | None = None) -> None:
         self._api, self._path, self._params = api, path, dict(params or {})

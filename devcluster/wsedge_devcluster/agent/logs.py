@@ -1,4 +1,4 @@
-"""Container logs in the format of the Container Runtime Interface: `TIME STREAM F|P TEXT`, one file per start."""
+"""Container logs as the Container Runtime Interface has them: `TIME STREAM F|P TEXT`, one file per start."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class _Stream(asyncio.Protocol):
         if written:
             self._file.write(b"".join(written))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
         if self._rest:
             self._file.write(self._line(self._rest, b"F"))
         self.closed.set_result(None)
@@ -99,6 +99,6 @@ class _Stream(asyncio.Protocol):
 
 
 def last_words(path: Path) -> str:
-    """The end of a log, for a termination message: at most 80 lines and 2048 bytes (Kubernetes' own bounds)."""
+    """The end of a log, for a termination message: at most 80 lines and 2048 bytes, as a kubelet takes."""
     lines = [line.text for line in parse_lines(path.read_text(errors="replace"))]
     return "\n".join(lines[-80:])[-2048:]

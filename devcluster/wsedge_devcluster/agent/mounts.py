@@ -1,4 +1,4 @@
-"""Puts real folders where a container would see mount paths: a process of this machine has no mounts of its own."""
+"""Puts real folders in the place of mount paths: a process of this machine has no mounts of its own."""
 
 from __future__ import annotations
 

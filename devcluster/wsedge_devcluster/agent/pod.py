@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import signal
+from collections.abc import Coroutine, Sequence
 
 import aiohttp
 import structlog
@@ -15,7 +16,7 @@ from wsedge_devcluster.agent.container import ContainerRunner
 from wsedge_devcluster.agent.context import PodContext, Tools
 from wsedge_devcluster.agent.nodes import Node
 from wsedge_devcluster.agent.selectors import Candidate
-from wsedge_devcluster.agent.status import PodFacts, Role, Running, is_ready, pod_status
+from wsedge_devcluster.agent.status import PodFacts, Role, Running, ended, is_ready, pod_status
 from wsedge_devcluster.agent.times import utc_now
 from wsedge_devcluster.agent.volumes import Volumes
 from wsedge_devcluster.errors import ApiError, VolumeError
@@ -187,8 +188,6 @@ class PodRunner:
         for record in self.context.facts.records:
             record.container_id = f"wsedge-devcluster://simulated-{record.name}"
             if record.role is Role.INIT:
-                from wsedge_devcluster.agent.status import ended
-
                 record.state = ended(0, now, now, message="", identity=record.container_id)
             else:
                 record.state, record.ready, record.started = Running(now), True, True
@@ -249,12 +248,12 @@ class PodRunner:
         )
 
     async def _end_containers(self) -> None:
-        """Main containers together, then the sidecars in reverse order; a forced deletion shortens the grace."""
+        """Main containers together, then sidecars in reverse order; a forced deletion shortens the grace."""
         self._tools.endpoints_changed()
         runners = list(self._runners.values())
         mains = [runner for runner in runners if runner.record.role is not Role.SIDECAR]
         sidecars = [runner for runner in reversed(runners) if runner.record.role is Role.SIDECAR]
-        ending = asyncio.gather(*(runner.end(self._grace()) for runner in mains))
+        ending = asyncio.create_task(_end([runner.end(self._grace()) for runner in mains]))
         forced = asyncio.create_task(self._removed.wait())
         await asyncio.wait({ending, forced}, return_when=asyncio.FIRST_COMPLETED)
         if not ending.done():
@@ -338,9 +337,13 @@ def covers(present: object, wanted: object) -> bool:
     return present == wanted or (not present and not wanted)
 
 
-async def _all(lives: list[object]) -> None:
+async def _end(ends: Sequence[Coroutine[None, None, None]]) -> None:
+    await asyncio.gather(*ends)
+
+
+async def _all(lives: Sequence[Coroutine[None, None, int]]) -> None:
     """Awaits all lives of containers; ends the others when this is cancelled."""
-    tasks = [asyncio.ensure_future(life) for life in lives]  # type: ignore[call-overload]
+    tasks = [asyncio.create_task(life) for life in lives]
     try:
         await asyncio.gather(*tasks)
     finally:

@@ -55,5 +55,5 @@ def endpoints(service: Object, port: Object, pods: Iterable[Candidate]) -> tuple
 
 
 def _target(port: Object, pod: Candidate) -> int | None:
-    target = port.get("targetPort", port["port"])
+    target: int | str = port["targetPort"] if "targetPort" in port else port["port"]
     return target if isinstance(target, int) else pod.ports.get(target)

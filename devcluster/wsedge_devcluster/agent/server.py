@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -124,11 +124,11 @@ class _Reader:
 
 @web.middleware
 async def _only_api_server(
-    request: web.Request, handler: Callable[[web.Request], web.StreamResponse]
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     transport = request.transport
     certificate = transport.get_extra_info("peercert") if transport is not None else None
     names = dict(pair for part in (certificate or {}).get("subject", ()) for pair in part)
     if names.get("commonName") != _API_SERVER:
         return web.Response(status=403, text="only the API server may ask")
-    return await handler(request)  # type: ignore[misc]
+    return await handler(request)

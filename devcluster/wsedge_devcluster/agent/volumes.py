@@ -45,7 +45,7 @@ class Volumes:
         return self._external.get(name, self._root / name)
 
     async def sync(self, pod: Object, now: dt.datetime) -> None:
-        """Sets up each volume and rewrites what has changed. Raises VolumeError, leaving the rest as it was."""
+        """Sets up each volume and rewrites what has changed. Raises VolumeError at the first that fails."""
         for volume in pod["spec"].get("volumes", []):
             await self._sync_one(volume, pod, now)
 
@@ -157,8 +157,13 @@ class Volumes:
         if "hostPath" not in persistent["spec"]:
             raise VolumeError(volume, f"PersistentVolume {bound} is no hostPath volume")
         path = Path(persistent["spec"]["hostPath"]["path"])
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+        return made(path)
+
+
+def made(folder: Path) -> Path:
+    """The folder, made when it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def select_items(

@@ -118,7 +118,7 @@ def test_api_server_away(space: Namespace, cluster: Cluster) -> None:
     space.wait("pod/goes-on", "condition=Ready")
     folder = f"{space.name}_goes-on_{space.get('pod', 'goes-on')['metadata']['uid']}"
     cluster.stop_apiserver()
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(cluster.server.rsplit(":", 1)[1])), timeout=5)
     victim = next(pid for pid in marked_processes(cluster.mark) if runs(pid, folder, cluster))
     os.kill(victim, signal.SIGKILL)

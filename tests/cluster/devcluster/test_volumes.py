@@ -59,7 +59,8 @@ def test_projected_token(space: Namespace) -> None:
 
 def test_stateful_set_keeps_data(space: Namespace) -> None:
     """A StatefulSet's claim is bound by the local provisioner, and its data survives the pod."""
-    code = "import sys; f = open(sys.argv[1], 'a+'); f.write('x'); f.seek(0); print(f.read(), flush=True); f.close(); "
+    code = "import sys; f = open(sys.argv[1], 'a+'); f.write('x'); f.seek(0); print(f.read(), flush=True); "
+    code += "f.close(); "
     mounts = [{"name": "data", "mountPath": "/data"}]
     labels = {"app": "keeper"}
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
