@@ -18,8 +18,8 @@ class Column:
 
     name: str
     path: str
+    description: str
     type: str = "string"
-    description: str = ""
     priority: int = 0
 
 
@@ -44,7 +44,7 @@ def _condition(kind: str, part: str) -> str:
     return f'.status.conditions[?(@.type=="{kind}")].{part}'
 
 
-AGE: Final = Column("Age", ".metadata.creationTimestamp", "date", "How long ago it was created.")
+AGE: Final = Column("Age", ".metadata.creationTimestamp", "How long ago it was created.", "date")
 
 BILLING_PLAN: Final = Kind(
     model=billing_plan.BillingPlan,
@@ -52,16 +52,12 @@ BILLING_PLAN: Final = Kind(
     plural=billing_plan.PLURAL,
     short="bp",
     columns=(
-        Column("Cycle", ".spec.billingCycle", description="The billing cycle that is asked for."),
-        Column("Metering", ".spec.meteringMethod", description="The metering method that is asked for."),
-        Column(
-            "Effective", _condition("Effective", "status"), description="Whether these terms are in force."
-        ),
+        Column("Cycle", ".spec.billingCycle", "The billing cycle that is asked for."),
+        Column("Metering", ".spec.meteringMethod", "The metering method that is asked for."),
+        Column("Effective", _condition("Effective", "status"), "Whether these terms are in force."),
         # Instants as text, not as ages: a bill is checked against dates, and kubectl shows no coming one.
-        Column("Since", ".status.effectiveTime", description="Since when the current terms are in force."),
-        Column(
-            "Next-Change", ".status.pending.effectiveTime", description="When other terms come into force."
-        ),
+        Column("Since", ".status.effectiveTime", "Since when the current terms are in force."),
+        Column("Next-Change", ".status.pending.effectiveTime", "When other terms come into force."),
         AGE,
     ),
 )
@@ -71,14 +67,14 @@ WEBSOCKET_DOMAIN: Final = Kind(
     plural=websocket_domain.PLURAL,
     short="wsd",
     columns=(
-        Column("Domain", ".spec.domain", description="The domain that clients connect to."),
-        Column("Enabled", ".spec.websocket.enabled", "boolean", "The switch."),
-        Column("Protocol", ".spec.websocket.originProtocol", description="How relays speak to the origins."),
-        Column("Heartbeat", ".spec.websocket.heartbeatSeconds", "integer", "Seconds between pings."),
-        Column("Ready", _condition("Ready", "status"), description="Whether it is as it should be now."),
-        Column("Reason", _condition("Ready", "reason"), description="Why, or why not."),
-        Column("Replicas", ".status.replicas", "integer", "How many relay pods there are.", priority=1),
-        Column("Address", ".status.address.clusterIP", description="The relays' address.", priority=1),
+        Column("Domain", ".spec.domain", "The domain that clients connect to."),
+        Column("Enabled", ".spec.websocket.enabled", "The switch.", "boolean"),
+        Column("Protocol", ".spec.websocket.originProtocol", "How relays speak to the origins."),
+        Column("Heartbeat", ".spec.websocket.heartbeatSeconds", "Seconds between pings.", "integer"),
+        Column("Ready", _condition("Ready", "status"), "Whether it is as it should be now."),
+        Column("Reason", _condition("Ready", "reason"), "Why, or why not."),
+        Column("Replicas", ".status.replicas", "How many relay pods there are.", "integer", priority=1),
+        Column("Address", ".status.address.clusterIP", "The relays' address.", priority=1),
         AGE,
     ),
     scale={
@@ -125,9 +121,12 @@ def definition(kind: Kind) -> Schema:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.path}
-    if column.description:
-        entry["description"] = column.description
+    entry: dict[str, Any] = {
+        "name": column.name,
+        "type": column.type,
+        "jsonPath": column.path,
+        "description": column.description,
+    }
     if column.priority:
         entry["priority"] = column.priority
     return entry

@@ -179,8 +179,8 @@ class Origin(Strict):
         Field(
             ge=0,
             le=1000,
-            description="The share of new connections beside the other origins' weights, 0 to 1000. Default 100. "
-            "0: never dialled.",
+            description="The share of new connections beside the other origins' weights, 0 to 1000. "
+            "Default 100. 0: never dialled.",
         ),
     ] = 100
     backup: Annotated[
