@@ -21,17 +21,24 @@ _POINTER = re.compile(r"^#?/rows/(\d+)(?:/|$)")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often to report and how long to wait, in seconds."""
+    """How often to report and how long to wait, in seconds; `spread` is the most a bucket's end may wait."""
 
     flush: float = 10.0
     call: float = 10.0
     first_retry: float = 1.0
     slow: float = 60.0
+    spread: float = 2.0
 
     @classmethod
     def of_flush(cls, seconds: float) -> Pace:
         """Return the pace of a relay that reports every `seconds`."""
-        return cls(flush=seconds, call=10.0, first_retry=min(1.0, seconds / 2), slow=6 * seconds)
+        return cls(
+            flush=seconds,
+            call=10.0,
+            first_retry=min(1.0, seconds / 2),
+            slow=6 * seconds,
+            spread=min(2.0, seconds / 5),
+        )
 
     def retry_delay(self, failures: int, chance: float) -> float:
         """Return the wait after so many failures in a row; `chance` in 0..1 spreads relays apart."""

@@ -87,6 +87,7 @@ class Reporter:
         self._failures = 0
         self._not_before = 0.0
         self._spool_works = True
+        self._sweep_took = 0.0
         self._due = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
@@ -121,7 +122,9 @@ class Reporter:
 
     async def count(self) -> None:
         """Sweep, enter a new bucket when it is time, and write the journal."""
+        began = _monotonic()
         self._sweep()
+        self._sweep_took = _monotonic() - began
         if self._usage.roll(self._now()):
             self._due.set()
         if self._target() is None:
@@ -145,8 +148,9 @@ class Reporter:
 
     async def _count_forever(self) -> None:
         while True:
-            now = self._now()
-            await asyncio.sleep(min(SWEEP_SECONDS, max(0.001, self._usage.bucket_end - now)))
+            # A sweep looks at every tunnel; it must not take more than 2 % of the time.
+            pause = max(SWEEP_SECONDS, 50 * self._sweep_took)
+            await asyncio.sleep(min(pause, max(0.001, self._usage.bucket_end - self._now())))
             await self.count()
 
     async def _report_forever(self) -> None:
@@ -154,6 +158,8 @@ class Reporter:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.flush):
                     await self._due.wait()
+                    # All relays of a cluster see the same bucket end; they must not all report at once.
+                    await asyncio.sleep(random.random() * self._pace.spread)  # noqa: S311  no secret
             self._due.clear()
             await self._back_off()
             await self.flush()

@@ -1,0 +1,48 @@
+"""docs/relay.md is true: each metric, argument and test that it names exists, and none is left out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from wsedge_relay.config import parse
+from wsedge_relay.counters import DomainCounters, families
+from wsedge_relay.metrics import RelayCollector, Snapshot
+from wsedge_relay.reporter import Tally
+from wsedge_relay.settings import Settings
+from wsedge_relay.usage import Usage
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "relay.md").read_text()
+
+
+def test_every_metric_is_on_the_page() -> None:
+    """With its own name, in back quotes."""
+    collector = RelayCollector(
+        usage=Usage(now=0.0),
+        tally=Tally(),
+        snapshot=lambda: Snapshot("g", True, False, 0, False),
+        counters=lambda: families({"d": DomainCounters()}),
+    )
+    names = [family.name.removeprefix("wsedge_relay_") for family in collector.collect()]
+    assert [name for name in names if f"`{name}`" not in PAGE] == []
+
+
+def test_every_argument_is_on_the_page() -> None:
+    """As it is typed."""
+    arguments = [f"--{name.replace('_', '-')}" for name in Settings.model_fields]
+    assert [argument for argument in arguments if f"`{argument} " not in PAGE] == []
+
+
+def test_the_configuration_on_the_page_is_one() -> None:
+    """A reader can copy it."""
+    text = PAGE.split("$ cat relay.json\n")[1].split("$ ")[0]
+    assert parse(Path("relay.json"), text.encode()).generation == "laptop"
+
+
+def test_the_tests_on_the_page_exist() -> None:
+    """Each promise names what shows it."""
+    tests = "".join(file.read_text() for file in sorted((ROOT / "tests").rglob("relay/test_*.py")))
+    named = re.findall(r"`(test_\w+)`", PAGE)
+    assert named
+    assert [name for name in named if f"def {name}(" not in tests] == []
