@@ -52,7 +52,7 @@ def test_unknown_image(space: Namespace) -> None:
     """An image that this node does not know is ErrImagePull, then ImagePullBackOff; a known one heals it."""
     space.apply(pod("unknown", python("main", SLEEP, image="docker.io/library/nginx:1")))
     eventually(lambda: space.reason("unknown") == "ImagePullBackOff")
-    eventually(lambda: any("nginx:1\": not found" in text for text in space.events("unknown", "Failed")))
+    eventually(lambda: any('nginx:1": not found' in text for text in space.events("unknown", "Failed")))
     space.kubectl("set", "image", "pod/unknown", f"main={EXAMPLES_IMAGE}")
     space.wait("pod/unknown", "condition=Ready")
 
