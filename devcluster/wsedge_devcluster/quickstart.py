@@ -23,7 +23,7 @@ from websockets.exceptions import InvalidHandshake
 from wsedge_devcluster.answers import Answer, AnswerError, Statistics
 from wsedge_devcluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed, DevclusterError
-from wsedge_devcluster.liveview import Places, Snapshot, Workload, agree, line, page, table
+from wsedge_devcluster.liveview import Places, Snapshot, Workload, agree, hints, line, page, table
 from wsedge_devcluster.viewers import Audience
 
 SYSTEM: Final = "wsedge-system"
@@ -215,16 +215,17 @@ async def _live(cluster: Cluster, places: Places, audience: Audience, statistics
 
 async def _show(cluster: Cluster, places: Places, audience: Audience, statistics: Statistics) -> None:
     on_terminal = sys.stdout.isatty()
-    if not on_terminal:
-        sys.stdout.write(
-            "\n".join(page(await _look(cluster, audience, statistics), places, width=200)) + "\n"
-        )
+    sys.stdout.write("\n".join(["", *hints(places), "", ""]))
+    drawn = 0
     while True:
         snapshot = await _look(cluster, audience, statistics)
         if on_terminal:
-            lines = page(snapshot, places, width=shutil.get_terminal_size().columns)
-            # Home, each line cleared to its end, then everything below: redraws without flicker.
-            sys.stdout.write("\033[H" + "".join(f"{each}\033[K\n" for each in lines) + "\033[J")
+            size = shutil.get_terminal_size()
+            lines = page(snapshot, width=size.columns)[: size.lines - 1]
+            # Back to the first line, each line cleared to its end, then all below: redraws without flicker.
+            back = f"\033[{drawn}F" if drawn else ""
+            sys.stdout.write(back + "".join(f"{each}\033[K\n" for each in lines) + "\033[J")
+            drawn = len(lines)
         else:
             sys.stdout.write(line(snapshot) + "\n")
         sys.stdout.flush()

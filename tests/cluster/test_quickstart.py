@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from wsedge_devcluster.viewers import Audience
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = str(ROOT / "examples" / "quickstart")
 PROGRAMS = Path(sys.executable).parent
+VIEWERS = 3
 
 
 def commands(page: str, heading: str) -> list[str]:
@@ -61,14 +61,19 @@ def by_hand(installed: Cluster) -> Iterator[Cluster]:
     installed.kubectl("delete", "-f", EXAMPLES, "--wait=false")
 
 
+def audience_of(cluster: Cluster) -> Audience:
+    """Clients of the room, through the relay's Service."""
+    host, _, port = find_places(cluster).relay.rpartition(":")
+    return Audience((host, int(port)), DOMAIN, viewers=VIEWERS)
+
+
 async def test_by_hand_the_statistics_have_every_byte_of_the_clients(by_hand: Cluster) -> None:
     """Clients through the relay's Service and the statistics count the same bytes and connections."""
-    places = find_places(by_hand)
-    host, _, port = places.relay.rpartition(":")
-    audience = Audience((host, int(port)), DOMAIN, viewers=3)
+    audience = audience_of(by_hand)
     async with asyncio.timeout(30), audience:
         await audience.chat_until_everybody_saw(20)
-    async with Statistics(places.statistics, token(by_hand), domain=DOMAIN) as statistics:
+    url = find_places(by_hand).statistics
+    async with Statistics(url, token(by_hand), domain=DOMAIN) as statistics:
         answer = await statistics.wait_for(lambda one: agree(audience.counts, one), seconds=REPORT_SECONDS)
     assert agree(audience.counts, answer), (audience.counts, answer)
 
@@ -84,13 +89,23 @@ def test_by_hand_client_and_curl_work_as_the_readme_says(by_hand: Cluster) -> No
     assert json.loads("{" + answer)["account"] == NAMESPACE
 
 
-def test_the_heartbeat_can_be_changed_as_the_docs_say(by_hand: Cluster) -> None:
-    """The patch of docs/quickstart.md is taken, and every relay runs it; no relay pod is replaced."""
+async def test_the_heartbeat_can_be_changed_under_open_connections_as_the_docs_say(by_hand: Cluster) -> None:
+    """The patch of docs/quickstart.md closes no connection and replaces no pod; clients are pinged soon."""
     relays = ("get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=wsedge-relay", "-o", "name")
-    before = sorted(by_hand.kubectl(*relays).split())
-    type_by_hand(by_hand, *commands("docs/quickstart.md", "Change the heartbeat under open connections"))
-    assert len(before) == 2
-    assert sorted(by_hand.kubectl(*relays).split()) == before
+    pods = sorted(by_hand.kubectl(*relays).split())
+    heading = "Change the heartbeat under open connections"
+    async with audience_of(by_hand) as audience:
+        await asyncio.to_thread(type_by_hand, by_hand, *commands("docs/quickstart.md", heading))
+        silent = audience.counts
+        for _ in range(120):  # the new heartbeat is 5 s; the old one, 60 s, would let 12 s pass in silence
+            await asyncio.sleep(0.1)
+            if audience.counts.received >= silent.received + 2 * VIEWERS:  # a ping's header has two bytes
+                break
+        pinged = audience.counts
+        assert pinged.received >= silent.received + 2 * VIEWERS
+        assert (pinged.opened, pinged.open) == (VIEWERS, VIEWERS)
+    assert len(pods) == 2
+    assert sorted(by_hand.kubectl(*relays).split()) == pods
 
 
 def test_every_command_of_the_docs_that_asks_is_answered(by_hand: Cluster) -> None:
@@ -143,19 +158,36 @@ def test_once_compares_the_numbers_and_ends_with_nothing_left() -> None:
     assert all(row.endswith("equal") for row in rows)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_a_signal_ends_the_live_view_and_everything_behind_it(number: signal.Signals) -> None:
-    """Without a terminal the view is lines; a signal ends it with 0 and leaves no process."""
-    process = start_quickstart()
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """Read a process' output up to a line with `text`, or to its end."""
     assert process.stdout is not None
-    seen: list[str] = []
+    seen = []
     for line in process.stdout:
         seen.append(line)
-        if "clients; they counted" in line:
+        if text in line:
             break
+    return "".join(seen)
+
+
+def test_sigterm_ends_the_live_view_and_everything_behind_it() -> None:
+    """Without a terminal the view is lines; SIGTERM ends it with 0 and leaves no process."""
+    process = start_quickstart()
+    seen = read_until(process, "clients; they counted")
+    assert "export KUBECONFIG=" in seen
     (mark,) = marks_of(process)
     assert marked_processes(mark)
-    os.kill(process.pid, number)
+    process.terminate()
     rest, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, "".join(seen) + rest
+    assert process.returncode == 0, seen + rest
+    assert marked_processes(mark) == []
+
+
+def test_ctrl_c_during_the_start_leaves_nothing() -> None:
+    """Interrupted before the cluster is there, it ends with 130 as any command does, and no process stays."""
+    process = start_quickstart()
+    seen = read_until(process, "starting etcd")
+    (mark,) = marks_of(process)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, seen + rest
     assert marked_processes(mark) == []

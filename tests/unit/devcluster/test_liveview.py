@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsedge_devcluster.answers import Answer
-from wsedge_devcluster.liveview import Places, Snapshot, Workload, agree, line, page, table
+from wsedge_devcluster.liveview import Places, Snapshot, Workload, agree, hints, line, page, table
 from wsedge_devcluster.viewers import Counts
 
 COUNTS = Counts(sent=1234, received=56789, opened=5, open=5)
@@ -32,18 +32,24 @@ def snapshot(answer: Answer | str = EQUAL) -> Snapshot:
     )
 
 
-def test_a_page_shows_what_runs_who_is_there_and_where_things_are() -> None:
-    """A page names workloads, clients, both counts, the kubeconfig, the logs, and what to type next."""
-    text = "\n".join(page(snapshot(), PLACES, width=200))
-    for part in ("quickstart/chat-relay  2/2", "5 clients", "哈哈哈哈", "56,789", "equal", "/somewhere/logs"):
+def test_a_page_shows_what_runs_who_is_there_and_both_counts() -> None:
+    """A page names workloads, clients, comments, and what clients and statistics counted."""
+    text = "\n".join(page(snapshot(), width=200))
+    for part in ("quickstart/chat-relay  2/2", "5 clients", "哈哈哈哈", "56,789", "equal"):
         assert part in text
-    assert "export KUBECONFIG=/somewhere/kubeconfig PATH=/cache/bin:$PATH" in text
+
+
+def test_hints_say_where_things_are_and_what_to_type_next() -> None:
+    """Lines to copy: the kubeconfig, the tools, the logs, the addresses; none is cut."""
+    text = "\n".join(hints(PLACES))
+    for part in ("KUBECONFIG=/somewhere/kubeconfig", "PATH=/cache/bin:$PATH", "/somewhere/logs"):
+        assert part in text
     assert "examples/quickstart/client.py 127.64.0.9:80" in text
 
 
 def test_no_line_of_a_page_is_wider_than_the_terminal() -> None:
     """Lines are cut to the terminal's columns, of which a wide character takes two."""
-    lines = page(snapshot(), PLACES, width=7)
+    lines = page(snapshot(), width=7)
     assert "  哈哈" in lines
     assert max(map(len, lines)) == 7
 
@@ -51,7 +57,7 @@ def test_no_line_of_a_page_is_wider_than_the_terminal() -> None:
 def test_statistics_that_do_not_answer_are_shown_as_such() -> None:
     """Without an answer the page and the line say why, and still show the clients' counts."""
     for text in (
-        "\n".join(page(snapshot("no answer: 503"), PLACES, width=99)),
+        "\n".join(page(snapshot("no answer: 503"), width=99)),
         line(snapshot("no answer: 503")),
     ):
         assert "no answer: 503" in text
