@@ -95,6 +95,9 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket
     server = Server(
         uvicorn.Config(
             build(services),
+            # h11 bounds what it keeps of a request's head (64 KiB); httptools takes headers without end
+            http="h11",
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     grace_seconds: int = Field(
         60, ge=0, le=3600, description="how long after a bucket's end its last reports are awaited"
     )
-    max_body_bytes: int = Field(2 << 20, ge=1024, description="largest request body as sent")
+    max_body_bytes: int = Field(8 << 20, ge=1024, description="largest request body as sent")
     max_inflated_bytes: int = Field(16 << 20, ge=1024, description="largest request body after gunzip")
     log_format: Literal["auto", "json", "human"] = Field("auto", description="auto: human on a terminal")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level")

@@ -1,0 +1,70 @@
+"""Reading a body: what is bounded, and in what time."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from fastapi import Request
+
+from wsedge_statistics.api.body import inflate, read_json
+from wsedge_statistics.api.problems import ProblemError
+
+
+def request(receive: Callable[[], Awaitable[Any]], **headers: str) -> Request:
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "headers": [(b"content-type", b"application/json"), *raw]}
+    return Request(scope, receive)
+
+
+def chunks(*parts: bytes) -> Callable[[], Awaitable[Any]]:
+    waiting = list(parts)
+
+    async def receive() -> Any:
+        body = waiting.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(waiting)}
+
+    return receive
+
+
+async def status_of(received: Request, **options: Any) -> tuple[int, dict[str, str]]:
+    with pytest.raises(ProblemError) as refused:
+        await read_json(received, **({"max_sent": 8, "max_inflated": 8} | options))
+    return refused.value.status, dict(refused.value.headers or {})
+
+
+async def test_a_body_of_just_the_limit_is_read() -> None:
+    """The limit itself is allowed, in any number of pieces."""
+    assert await read_json(request(chunks(b"1234", b"5678")), max_sent=8, max_inflated=8) == b"12345678"
+
+
+async def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    """408, and the connection is closed."""
+    never = asyncio.Event()
+
+    async def receive() -> Any:
+        await never.wait()
+
+    assert await status_of(request(receive), seconds=0.01) == (408, {"Connection": "close"})
+
+
+async def test_a_body_a_little_too_large_is_read_to_its_end() -> None:
+    """The client gets to see the 413, on a connection that goes on."""
+    assert await status_of(request(chunks(b"12345678", b"9"))) == (413, {})
+
+
+async def test_a_body_far_too_large_is_cut_off() -> None:
+    """Neither an announced nor a sent body costs more than twice the limit."""
+    endless = chunks(*[b"12345678"] * 99)
+    assert await status_of(request(endless)) == (413, {"Connection": "close"})
+    assert await status_of(request(endless, content_length="17")) == (413, {"Connection": "close"})
+
+
+def test_inflating_stops_at_the_limit() -> None:
+    """Just the limit is allowed, a byte more is 413."""
+    assert inflate(gzip.compress(b"12345678"), 8) == b"12345678"
+    with pytest.raises(ProblemError, match="inflates to more than 8"):
+        inflate(gzip.compress(b"123456789"), 8)
