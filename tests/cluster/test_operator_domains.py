@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support_operator.cluster import Place, domain, plan
+from support_operator.cluster import Place, domain, plan, until
 from support_operator.keys import certificate, secret, tls_secret
 from wsedge_devcluster.cluster import Cluster
 
@@ -72,18 +72,19 @@ def test_an_idle_cluster_sees_no_write(place: Place, host: str) -> None:
         assert versions() == before
 
 
-@pytest.mark.parametrize("kind", ["configmap", "deployment", "service", "serviceaccount", "pdb"])
-def test_a_deleted_child_comes_back(place: Place, host: str, kind: str) -> None:
-    """Whoever deletes a child gets it again."""
+def test_deleted_children_come_back(place: Place, host: str) -> None:
+    """Whoever deletes children gets them again, and the domain is served again."""
     place.apply(plan(), domain(host=host, relay={"replicas": 2}))
     place.await_reason("wsd/chat", "Ready", "Serving")
-    before = place.get(f"{kind}/chat-relay")
-    place.kubectl("delete", f"{kind}/chat-relay", "--wait=true")
-    place.await_created(f"{kind}/chat-relay")
-    after = place.get(f"{kind}/chat-relay")
-    assert before is not None
-    assert after is not None
-    assert before["metadata"]["uid"] != after["metadata"]["uid"]
+    before = {item["kind"]: item["metadata"]["uid"] for item in place.items(CHILDREN, SELECTOR)}
+    place.kubectl("delete", CHILDREN, f"--selector={SELECTOR}", "--wait=false")
+
+    def are_new() -> bool:
+        after = {item["kind"]: item["metadata"]["uid"] for item in place.items(CHILDREN, SELECTOR)}
+        return after.keys() == before.keys() and not {*after.values()} & {*before.values()}
+
+    until("all children are there anew", are_new)
+    place.await_reason("wsd/chat", "Ready", "Serving")
 
 
 def test_a_changed_child_is_set_right(place: Place, host: str) -> None:

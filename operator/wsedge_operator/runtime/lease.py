@@ -48,7 +48,7 @@ class Election:
 
     async def acquire(self) -> None:
         """Return when this candidate leads; that may take for ever."""
-        while not await self._try():
+        while not await self._try():  # noqa: ASYNC110  what is awaited happens in another process
             await asyncio.sleep(self.seconds * _RENEW_PART)
         log.info("leading", lease=f"{self.namespace}/{self.name}", identity=self.identity)
 
@@ -63,6 +63,8 @@ class Election:
                     started = self.monotonic()
                     await self._renew()
                     renewed = started
+            except LeaseLostError:
+                raise
             except ConflictError as error:
                 raise LeaseLostError(f"Lease {self.namespace}/{self.name} was taken over: {error}") from error
             except TimeoutError as error:

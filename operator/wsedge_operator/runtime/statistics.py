@@ -93,8 +93,7 @@ class DirectoryKeeper:
         headers = {"Content-Type": "application/json"}
         try:
             if self.token_file:
-                # Read each time: the kubelet replaces it long before it runs out.
-                headers["Authorization"] = f"Bearer {Path(self.token_file).read_text().strip()}"
+                headers["Authorization"] = f"Bearer {self._token()}"
             async with self.session.put(
                 url + DIRECTORY_PATH,
                 data=current.model_dump_json().encode(),
@@ -106,3 +105,7 @@ class DirectoryKeeper:
                     raise UnreachableError(call, f"{answer.status}: {text}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnreachableError(call, f"{type(error).__name__}: {error}") from error
+
+    def _token(self) -> str:
+        # Read each time: the kubelet replaces it long before it runs out.
+        return Path(self.token_file).read_text().strip()

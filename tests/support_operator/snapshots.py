@@ -1,0 +1,161 @@
+"""Snapshots for decisions: a domain that is served well, and how to change one thing about it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from wsedge_operator.desired.deployment import RelayImage
+from wsedge_operator.reconcile.outcome import Outcome
+from wsedge_operator.reconcile.pods import restarts
+from wsedge_operator.reconcile.snapshot import DomainClaim, DomainSnapshot, RelayReport
+from wsedge_operator.reconcile.standing import Standing
+from wsedge_operator.reconcile.websocket_domain import decide
+from wsedge_relay.contract import RelayState
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+LATER = datetime(2026, 12, 1, 0, 0, tzinfo=UTC)
+IN_FORCE = Standing(True, "Effective", "in force since 2026-11-01T00:00:00Z")
+SCHEDULED = Standing(False, "Scheduled", "the BillingPlan takes effect at 2026-12-01T00:00:00Z", LATER)
+NO_PLAN = Standing(False, "NoPlan", "this namespace has no BillingPlan in force; apply one")
+URL = "http://127.96.0.9"
+
+
+def live_domain(**spec: Any) -> dict[str, Any]:
+    """A WebSocketDomain as the API server stores it."""
+    return {
+        "apiVersion": "wsedge.io/v1alpha1",
+        "kind": "WebSocketDomain",
+        "metadata": {
+            "name": "chat",
+            "namespace": "team-a",
+            "uid": "uid-chat",
+            "generation": 7,
+            "resourceVersion": "10",
+            "creationTimestamp": "2026-11-01T00:00:00Z",
+        },
+        "spec": {
+            "domain": "chat.example.com",
+            "websocket": {"enabled": True, "heartbeatSeconds": 60, "originProtocol": "HTTP"},
+            "origins": [{"host": "10.0.0.7"}],
+            **spec,
+        },
+    }
+
+
+def claim(name: str = "chat", day: int = 1) -> DomainClaim:
+    return DomainClaim(datetime(2026, 11, day, tzinfo=UTC), f"uid-{name}", "team-a", name)
+
+
+def snapshot(**changes: Any) -> DomainSnapshot:
+    """A domain that was just made, its plan in force."""
+    made = DomainSnapshot(
+        live=live_domain(),
+        standing=IN_FORCE,
+        image=RelayImage("relay:1"),
+        claims=(claim(),),
+        statistics_url=URL,
+    )
+    return replace(made, **changes)
+
+
+def pod(name: str = "pod-1", **status: Any) -> dict[str, Any]:
+    """A relay pod that runs."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "team-a", "uid": f"uid-{name}"},
+        "status": {
+            "phase": "Running",
+            "podIP": "127.97.0.5",
+            "containerStatuses": [{"name": "relay", "restartCount": 0, "state": {"running": {}}}],
+            **status,
+        },
+    }
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    """The status of a pod whose container waits."""
+    status = {
+        "name": "relay",
+        "restartCount": 3,
+        "state": {"waiting": {"reason": reason, "message": message}},
+    }
+    return {"containerStatuses": [status]}
+
+
+def report(live: dict[str, Any], generation: str, *, connections: int = 0, **state: Any) -> RelayReport:
+    running = RelayState(generation=generation, draining=False, openConnections=connections, **state)
+    return RelayReport(restarts(live), running)
+
+
+def stored(manifest: Any, version: int = 1) -> dict[str, Any]:
+    """A manifest as the API server gives it back: with a uid, and defaults of its own."""
+    metadata = {**manifest["metadata"], "uid": f"uid-{manifest['kind']}", "resourceVersion": str(version)}
+    live = {
+        **manifest,
+        "metadata": {**metadata, "generation": 1, "creationTimestamp": "2026-11-22T12:00:00Z"},
+    }
+    if live["kind"] == "Service":
+        live["spec"] = {**live["spec"], "clusterIP": "127.96.0.20", "sessionAffinity": "None"}
+    if live["kind"] == "Deployment":
+        wanted = live["spec"]["replicas"]
+        live["status"] = {
+            "observedGeneration": 1,
+            "replicas": wanted,
+            "updatedReplicas": wanted,
+            "availableReplicas": wanted,
+        }
+    return live
+
+
+def applied(before: DomainSnapshot, outcome: Outcome) -> DomainSnapshot:
+    """The snapshot after `outcome` was carried out."""
+    children = {**before.children, **{made["kind"]: stored(made) for made in outcome.apply}}
+    gone = {ref.kind for ref in outcome.delete}
+    live = dict(before.live)
+    for status in outcome.status:
+        live["status"] = dict(status.status)
+    kept = {kind: child for kind, child in children.items() if kind not in gone}
+    return replace(before, live=live, children=kept)
+
+
+def served(*, pods: Sequence[dict[str, Any]] | None = None, **changes: Any) -> DomainSnapshot:
+    """A domain that is served: all its children are there, and each pod runs its generation."""
+    fresh = snapshot(**changes)
+    running = applied(fresh, decide(fresh, NOW))
+    generation = running.children["ConfigMap"]["metadata"]["annotations"]["wsedge.io/generation"]
+    alive = list(pods) if pods is not None else [pod("pod-1"), pod("pod-2")]
+    relays = {live["metadata"]["uid"]: report(live, generation) for live in alive}
+    full = replace(running, pods=tuple(alive), relays=relays)
+    return applied(full, decide(full, NOW))
+
+
+def answer(outcome: Outcome, before: DomainSnapshot, question: str) -> tuple[str, str]:
+    """Status and reason of a condition after `outcome`."""
+    live = applied(before, outcome).live
+    found = {entry["type"]: entry for entry in live["status"]["conditions"]}
+    return (found[question]["status"], found[question]["reason"]) if question in found else ("", "")
+
+
+def message(outcome: Outcome, before: DomainSnapshot, question: str) -> str:
+    live = applied(before, outcome).live
+    return str(next(e["message"] for e in live["status"]["conditions"] if e["type"] == question))
+
+
+def service(name: str, *ports: int, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "team-a"},
+        "spec": {"clusterIP": "127.96.0.7", "ports": [{"port": port} for port in ports], **spec},
+    }
+
+
+def secret(name: str, **contents: bytes) -> dict[str, Any]:
+    """A Secret; `tls_crt=` stands for the key tls.crt."""
+    data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in contents.items()}
+    return {"metadata": {"name": name, "namespace": "team-a"}, "data": data}
