@@ -85,7 +85,12 @@ class Audience:
     async def __aenter__(self) -> Self:
         """Bring all viewers in; raises InvalidHandshake, OSError or TimeoutError when one is not let in."""
         connections = await asyncio.gather(*(self._enter() for _ in range(self._number)))
-        self._tasks = [asyncio.create_task(self._watch(connection)) for connection in connections]
+        # One screen is shown; the others show the same.
+        screens = [self.comments, *([deque[str](maxlen=1)] * (self._number - 1))]
+        self._tasks = [
+            asyncio.create_task(self._watch(connection, screen))
+            for connection, screen in zip(connections, screens, strict=True)
+        ]
         return self
 
     async def __aexit__(
@@ -152,11 +157,11 @@ class Audience:
         self._open.add(connection)
         return connection
 
-    async def _watch(self, connection: ClientConnection) -> None:
+    async def _watch(self, connection: ClientConnection, screen: deque[str]) -> None:
         while True:
             with suppress(ConnectionClosed):
                 async for comment in connection:
-                    self.comments.append(str(comment))
+                    screen.append(str(comment))
                     self.seen += 1
                     self._flown.set()
             self._open.discard(connection)
