@@ -25,7 +25,10 @@ def said(cluster: Cluster) -> dict[str, str]:
 def domain(cluster: Cluster, said: dict[str, str], namespace: str) -> str:
     """A stored domain, off so that nobody serves it; returns its namespace."""
     del said  # The kinds are there.
-    manifest = changed(DOMAIN, {"spec.websocket": {"enabled": False}})
+    # A name of its own: the oldest claim on a domain wins in the whole cluster.
+    manifest = changed(
+        DOMAIN, {"spec.websocket": {"enabled": False}, "spec.domain": f"{namespace}.example.com"}
+    )
     cluster.kubectl("create", f"--namespace={namespace}", "--filename=-", input=json.dumps(manifest))
     return namespace
 
@@ -74,7 +77,7 @@ def test_a_domain_in_kubectl(cluster: Cluster, domain: str) -> None:
     """A domain is found by its category, and its columns show what a person asks first."""
     head, row = cluster.kubectl("get", "wsedge", f"--namespace={domain}").strip().splitlines()
     assert head.split() == ["NAME", "DOMAIN", "ENABLED", "PROTOCOL", "HEARTBEAT", "READY", "REASON", "AGE"]
-    assert row.split()[1:4] == ["chat.example.com", "false", "60"]
+    assert row.split()[1:4] == [f"{domain}.example.com", "false", "60"]
 
 
 def test_explain_a_domain(cluster: Cluster, said: dict[str, str]) -> None:
