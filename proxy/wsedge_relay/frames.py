@@ -67,7 +67,7 @@ class Walk:
         self.frames = 0
         self.partial = 0
 
-    def header(self, buf: bytearray | memoryview, at: int, left: int) -> int:
+    def header(self, buf: bytes | bytearray, at: int, left: int) -> int:
         """Return the whole length of the frame at `at`, of which `left` bytes are there.
 
         0 asks for more bytes; a negative number is a violation (VIOLATIONS names it). The length may be

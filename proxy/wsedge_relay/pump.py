@@ -192,6 +192,10 @@ class Pump:
         if not leg.out:
             self._shut(leg)
 
+    def abandon(self, leg: Leg) -> None:
+        """Neither read nor write `leg` any more; what is held for it is dropped, its peer is served on."""
+        self._bury(leg)
+
     def take_events(self) -> list[Event]:
         """Return the events since the last call."""
         events, self.events = self.events, []
@@ -468,9 +472,12 @@ class Pump:
             self._emptied(leg)
 
     def _die(self, leg: Leg, error: OSError) -> None:
-        """Take a leg whose socket is broken out of epoll."""
-        if leg.dead:
-            return
+        """Give up a leg whose socket is broken."""
+        if not leg.dead:
+            self._bury(leg)
+            self.events.append((ERROR, leg, 0 if isinstance(error, ssl.SSLError) else error.errno or 0))
+
+    def _bury(self, leg: Leg) -> None:
         leg.deaf = leg.dead = True
         leg.out = leg.inject = leg.stash = b""
         self.backed.discard(leg)
@@ -478,7 +485,6 @@ class Pump:
         self._interest(leg.peer)
         if leg.peer.eof:
             self.events.append((END, leg.peer, 0))
-        self.events.append((ERROR, leg, 0 if isinstance(error, ssl.SSLError) else error.errno or 0))
 
     def _end(self, leg: Leg) -> None:
         """Note the end of a stream; the owner hears of it once the peer has got all that came before."""

@@ -258,7 +258,7 @@ class Tunnels:
         """Give up a leg that does not answer, and tell the other."""
         self._log(leg.tunnel, event, side=_name(leg))
         _reset(leg)  # when it is closed: nobody is there to read what is held
-        leg.told = leg.dropping = leg.special = True
+        self._pump.abandon(leg)
         self.part(leg.peer, frames.GOING_AWAY)
         self._settle(leg.tunnel)
 

@@ -1,0 +1,261 @@
+"""Tunnels between real clients and real origins."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from support_relay.frames import frame
+from support_relay.running import DOMAIN, echo, on_pump_loop, origin, raw_origin, running
+
+MESSAGES = {
+    "a short text": "hello",
+    "an empty text": "",
+    "a text of 200 bytes": "x" * 200,
+    "binary of 70,000 bytes": b"\x00\x01" * 35000,
+    "a megabyte": b"z" * 1_000_000,
+    "a message in fragments": ["one", "two" * 100, "three"],
+}
+KEY = b"\x11\x22\x33\x44"
+HEAD = (
+    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+).encode()
+SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@on_pump_loop
+async def test_messages_come_back_as_they_were_sent(compression: str | None) -> None:
+    """Every kind of message makes the round, with and without permessage-deflate."""
+    async with origin() as port, running(port) as relay:
+        async with relay.connect(compression=compression, max_size=None) as client:
+            for message in MESSAGES.values():
+                await client.send(message)
+                expected = "".join(message) if isinstance(message, list) else message
+                assert await client.recv() == expected
+        await relay.until_idle()
+        totals = relay.totals
+        assert (totals.sent_messages, totals.received_messages) == (len(MESSAGES), len(MESSAGES))
+        assert (totals.opened_connections, totals.open_connections, totals.codes) == (1, 0, {101: 1})
+
+
+@on_pump_loop
+async def test_pings_pass_both_ways() -> None:
+    """Pings of client and origin reach the other end, and so do their pongs."""
+    pinged = asyncio.Event()
+
+    async def ping_first(connection: ServerConnection) -> None:
+        await (await connection.ping(b"from origin"))
+        pinged.set()
+        await echo(connection)
+
+    async with origin(ping_first) as port, running(port) as relay, relay.connect() as client:
+        await asyncio.wait_for(await client.ping(b"from client"), 5)
+        await asyncio.wait_for(pinged.wait(), 5)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 3000, 4321])
+@on_pump_loop
+async def test_close_codes_pass_from_the_client(code: int) -> None:
+    """The origin sees the code and reason that the client closed with, and both streams end."""
+    seen: asyncio.Future[tuple[int | None, str | None]] = asyncio.get_running_loop().create_future()
+
+    async def note(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        seen.set_result((connection.close_code, connection.close_reason))
+
+    async with origin(note) as port, running(port) as relay:
+        async with relay.connect() as client:
+            await client.close(code, "why not")
+        assert await asyncio.wait_for(seen, 5) == (code, "why not")
+        await relay.until_idle()
+        assert relay.counters.client.close_codes == {code if code < 4000 else 0: 1}
+
+
+@pytest.mark.parametrize("code", [1000, 1011, 4000])
+@on_pump_loop
+async def test_close_codes_pass_from_the_origin(code: int) -> None:
+    """The client sees the code and reason that the origin closed with."""
+    async with origin(lambda connection: connection.close(code, "over")) as port, running(port) as relay:
+        async with relay.connect() as client:
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (code, "over")
+        await relay.until_idle()
+
+
+@on_pump_loop
+async def test_an_origin_that_vanishes_is_told_as_going_away() -> None:
+    """A stream that ends without a Close between frames becomes a 1001 for the other end."""
+
+    async def vanish(connection: ServerConnection) -> None:
+        await connection.recv()
+        connection.transport.abort()
+
+    async with origin(vanish) as port, running(port) as relay, relay.connect() as client:
+        await client.send("now")
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1001
+        await relay.until_idle()
+        assert relay.counters.origin.broken == 1
+
+
+@on_pump_loop
+async def test_a_client_that_vanishes_is_told_as_going_away() -> None:
+    """The origin of a client that broke off gets a 1001."""
+    seen: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def note(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        seen.set_result(connection.close_code)
+
+    async with origin(note) as port, running(port) as relay:
+        async with relay.connect() as client:
+            client.transport.abort()
+            assert await asyncio.wait_for(seen, 5) == 1001
+        await relay.until_idle()
+
+
+@on_pump_loop
+async def test_bytes_behind_both_heads_are_not_lost() -> None:
+    """Frames in the same packet as the request, and as the 101, reach the other end."""
+    got = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(SWITCHING + frame(b"early bird"))
+        got.set_result(await reader.readexactly(len(frame(b"eager", key=KEY))))
+        await reader.read()
+
+    async with raw_origin(serve) as port, running(port) as relay:
+        reader, writer = await relay.raw()
+        writer.write(HEAD + frame(b"eager", key=KEY))
+        answer = await asyncio.wait_for(reader.readuntil(b"early bird"), 5)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert await asyncio.wait_for(got, 5) == frame(b"eager", key=KEY)
+        writer.close()
+        await relay.until_idle()
+
+
+@on_pump_loop
+async def test_a_client_that_breaks_a_rule_is_told_so() -> None:
+    """An unmasked frame ends the tunnel: 1002 for the client, 1001 for the origin, both streams end."""
+    seen: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def note(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        seen.set_result(connection.close_code)
+
+    async with origin(note, compression=None) as port, running(port) as relay:
+        answer = await relay.exchange(HEAD + frame(b"unmasked") + frame(b"more"))
+        assert answer.endswith(frame(b"\x03\xeamasking", opcode=8))
+        assert await asyncio.wait_for(seen, 5) == 1001
+        await relay.until_idle()
+        assert relay.counters.client.violations == {"masking": 1}
+
+
+@on_pump_loop
+async def test_an_origin_that_breaks_a_rule_is_told_so() -> None:
+    """A masked frame of an origin ends the tunnel: 1002 for the origin, 1011 for the client."""
+    got = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(SWITCHING + frame(b"masked", key=KEY))
+        got.set_result(await reader.read())
+
+    async with raw_origin(serve) as port, running(port) as relay:
+        answer = await relay.exchange(HEAD)
+        assert answer.endswith(frame(b"\x03\xf3", opcode=8))
+        sent = await asyncio.wait_for(got, 5)
+        assert (sent[0], sent[1]) == (0x88, 0x80 | len(b"\x03\xeamasking"))
+        await relay.until_idle()
+
+
+@on_pump_loop
+async def test_a_slow_reader_holds_back_the_sender_and_loses_nothing() -> None:
+    """A client that stops reading stops the origin's sending; all arrives once it reads again."""
+    total = 40 * 1_000_000
+
+    async def flood(connection: ServerConnection) -> None:
+        for _ in range(40):
+            await connection.send(b"x" * 1_000_000)
+
+    async with origin(flood, compression=None) as port, running(port) as relay:
+        reader, writer = await relay.raw()
+        writer.write(HEAD)
+        await reader.readuntil(b"\r\n\r\n")
+        await relay.until(lambda: relay.relay.pauses)
+        assert relay.totals.sent_bytes < total
+        got = 0
+        async with asyncio.timeout(20):
+            while data := await reader.read(1 << 20):
+                got += len(data)
+        assert got == 40 * (10 + 1_000_000) + len(frame(b"\x03\xe8", opcode=8))
+        writer.close()
+        await relay.until_idle()
+
+
+@on_pump_loop
+async def test_a_stalled_reader_is_given_up() -> None:
+    """A client that takes nothing for the stall's deadline is dropped and the origin gets 1001."""
+    seen: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def flood(connection: ServerConnection) -> None:
+        try:
+            while True:
+                await connection.send(b"x" * 1_000_000)
+        except ConnectionClosed:
+            seen.set_result(connection.close_code)
+
+    async with origin(flood, compression=None, write_limit=1024) as port, running(port) as relay:
+        _, writer = await relay.raw()
+        writer.transport.pause_reading()
+        writer.write(HEAD)
+        await relay.until_idle_after_opening()
+        assert relay.counters.client.stalled == 1
+        await asyncio.wait_for(seen, 5)
+        writer.transport.abort()
+
+
+@on_pump_loop
+async def test_bytes_are_counted_exactly_on_the_clients_side() -> None:
+    """Every byte a plain socket sends and receives is counted, heads and control frames included."""
+    async with origin(compression=None) as port, running(port) as relay:
+        reader, writer = await relay.raw(limit=1 << 20)
+        sent = HEAD
+        for size in (0, 125, 126, 70000):
+            sent += frame(b"y" * size, opcode=2, key=KEY)
+        sent += frame(b"ping", opcode=9, key=KEY)
+        close = frame(b"\x03\xe8", opcode=8, key=KEY)
+        writer.write(sent)
+        received = await reader.readuntil(b"y" * 70000)
+        writer.write(close)
+        received += await reader.read()
+        writer.close()
+        await relay.until_idle()
+        row = relay.row
+        assert (row.received_bytes, row.sent_bytes) == (len(sent + close), len(received))
+        assert (row.received_messages, row.sent_messages) == (4, 4)
+
+
+@on_pump_loop
+async def test_refused_handshakes_are_counted_in_bytes_too() -> None:
+    """A refusal's request and answer are counted, and its code."""
+    async with running(1) as relay:
+        request = f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\n\r\n".encode()
+        answer = await relay.exchange(request)
+        await relay.until_idle()
+        row = relay.row
+        assert (row.received_bytes, row.sent_bytes) == (len(request), len(answer))
+        assert row.codes == ((426, 1),)

@@ -1,0 +1,211 @@
+"""A relay inside a test's own loop, with origins and clients around it, all on loopback ports."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ParamSpec
+
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.config import Material
+from wsedge_relay.contract import RelayConfig
+from wsedge_relay.pump import PumpSelector
+from wsedge_relay.server import Relay
+from wsedge_relay.usage import DomainTotals, Usage, UsageKey
+
+DOMAIN = "chat.example.com"
+ACCOUNT = "team-a"
+QUICK = Bounds(
+    head_seconds=2,
+    answer_seconds=2,
+    close_seconds=0.3,
+    linger_seconds=0.3,
+    stall_seconds=0.5,
+    failed_origin_seconds=5,
+)
+
+
+class PumpLoop(asyncio.SelectorEventLoop):
+    """A loop whose selector a test can hand to a relay."""
+
+    def __init__(self) -> None:
+        self.pump_selector = PumpSelector()
+        super().__init__(self.pump_selector)
+
+
+P = ParamSpec("P")
+
+
+def on_pump_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an async test on a loop that a relay can use, with a deadline."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        async def bounded() -> None:
+            async with asyncio.timeout(25):
+                await test(*args, **kwargs)
+
+        with asyncio.Runner(loop_factory=PumpLoop) as runner:
+            runner.run(bounded())
+
+    return run
+
+
+class Running:
+    """A relay that runs, and how to reach it."""
+
+    def __init__(self, *, bounds: Bounds = QUICK) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, PumpLoop)
+        self.usage = Usage(now=time.time())
+        self.relay = Relay(self.usage, loop.pump_selector, bounds=bounds, random=random.Random(1))
+        self.domain: dict[str, Any] = {}
+
+    def apply(self, *, material: Material | None = None, **changes: Any) -> None:
+        """Apply the configuration of the one domain with these fields changed."""
+        self.domain = {**self.domain, **changes}
+        self.relay.apply(config([self.domain]), material or Material())
+
+    @property
+    def totals(self) -> DomainTotals:
+        """Return what was counted of the one domain so far."""
+        self.relay.sweep()
+        return self.usage.totals.get(DOMAIN, DomainTotals())
+
+    @property
+    def row(self) -> Any:
+        """Return the one usage row."""
+        self.relay.sweep()
+        (row,) = (row for row in self.usage.unacknowledged() if row.key == UsageKey(DOMAIN, ACCOUNT))
+        return row
+
+    @property
+    def counters(self) -> Any:
+        """Return the counters of the one domain."""
+        return self.relay.counters[DOMAIN]
+
+    def connect(
+        self, path: str = "/", *, tls: ssl.SSLContext | None = None, domain: str = DOMAIN, **options: Any
+    ) -> connect:
+        """Return a real client's connection to the relay, to be entered."""
+        host, port = self.relay.addresses["https" if tls else "http"]
+        options.setdefault("open_timeout", 5)
+        options.setdefault("ping_interval", None)
+        scheme = "wss" if tls else "ws"
+        return connect(f"{scheme}://{domain}{path}", host=host, port=port, ssl=tls, proxy=None, **options)
+
+    async def raw(self, *, limit: int = 1 << 16) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return a plain connection to the relay."""
+        host, port = self.relay.addresses["http"]
+        return await asyncio.open_connection(host, port, limit=limit)
+
+    async def exchange(self, data: bytes) -> bytes:
+        """Send bytes to the relay and return all that it answers before it closes."""
+        reader, writer = await self.raw()
+        writer.write(data)
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    async def until(self, condition: Callable[[], object], *, seconds: float = 5) -> None:
+        """Wait for something that no event tells of, looking every few milliseconds."""
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110  the relay has no event for every count
+                await asyncio.sleep(0.005)
+
+    async def until_idle_after_opening(self) -> None:
+        """Wait until a first tunnel was opened, then until none is left."""
+        await self.until(lambda: self.totals.opened_connections)
+        await self.until_idle()
+
+    async def until_idle(self) -> None:
+        """Wait until no tunnel and no handshake is left."""
+        await self.until(lambda: not self.relay.open_connections and not self.relay.handshakes_under_way)
+
+
+def config(domains: Sequence[dict[str, Any]], *, https: bool = False) -> RelayConfig:
+    """Return a configuration whose ports the kernel chooses."""
+    listen = {"http": 0, "https": 0 if https else None, "admin": 0}
+    document = {"version": 1, "generation": "test@1", "listen": listen, "domains": domains}
+    return RelayConfig.model_validate(document)
+
+
+@asynccontextmanager
+async def running(
+    *origin_ports: int, material: Material | None = None, bounds: Bounds = QUICK, **fields: Any
+) -> AsyncIterator[Running]:
+    """Run a relay for one domain, whose origins listen on these loopback ports; leave nothing of it."""
+    one = Running(bounds=bounds)
+    one.domain = {
+        "domain": DOMAIN,
+        "account": ACCOUNT,
+        "originProtocol": "HTTP",
+        "origins": [{"host": "127.0.0.1", "httpPort": port, "httpsPort": port} for port in origin_ports],
+        **fields,
+    }
+    one.apply(material=material)
+    await one.relay.start(config([], https="tls" in fields).listen)
+    try:
+        yield one
+    finally:
+        await one.relay.close()
+    assert one.relay.open_connections == one.relay.handshakes_under_way == 0
+
+
+async def echo(connection: ServerConnection) -> None:
+    """Send every message back."""
+    async for message in connection:
+        await connection.send(message)
+
+
+@asynccontextmanager
+async def origin(
+    handler: Callable[[ServerConnection], Awaitable[None]] = echo, **options: Any
+) -> AsyncIterator[int]:
+    """Run a real WebSocket server; yields its port."""
+    options.setdefault("ping_interval", None)
+    async with serve(handler, "127.0.0.1", 0, close_timeout=1, **options) as server:
+        yield port_of(server)
+
+
+def port_of(server: Server | asyncio.Server) -> int:
+    """Return the port a server listens on."""
+    (sock,) = server.sockets
+    return int(sock.getsockname()[1])
+
+
+@asynccontextmanager
+async def raw_origin(
+    handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """Run a server that gets each connection's bytes as they are; yields its port."""
+
+    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(guarded, "127.0.0.1", 0)
+    try:
+        yield port_of(server)
+    finally:
+        server.close()
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

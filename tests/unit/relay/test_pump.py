@@ -1,0 +1,323 @@
+"""The pump over socket pairs: every byte once, in order, whatever the cuts and however small the buffers."""
+
+from __future__ import annotations
+
+import random
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from support_relay.frames import frame, parse, random_frames
+from wsedge_relay import frames, pump
+from wsedge_relay.pump import Leg, Pump, PumpSelector
+
+KEY = b"\xaa\xbb\xcc\xdd"
+TAG = b"test"
+SMALL = [0, 1, 5, 125, 126, 300]
+LARGE = [0, 1, 125, 126, 127, 1000, 65535, 65536, 70000]
+
+
+class Bench:
+    """One pump with one pair of legs; `client` and `origin` are the far ends."""
+
+    def __init__(
+        self, *, deflate: bool = False, send_buffer: int = 0, rests: tuple[bytes, bytes] = (b"", b"")
+    ):
+        self.epoll = select.epoll()
+        self.pump = Pump(self.epoll, TAG)
+        self.client, near_client = socket.socketpair()
+        self.origin, near_origin = socket.socketpair()
+        self.sockets = [self.client, near_client, self.origin, near_origin]
+        for sock in self.sockets:
+            sock.setblocking(False)
+            if send_buffer:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        self.client_leg = Leg(near_client, masked=True, deflate=deflate, tunnel=None)
+        self.origin_leg = Leg(near_origin, masked=False, deflate=deflate, tunnel=None)
+        self.pump.add(self.client_leg, self.origin_leg, client_rest=rests[0], origin_rest=rests[1])
+        self.events: list[pump.Event] = []
+
+    def turn(self, times: int = 1) -> None:
+        """Serve what is ready."""
+        for _ in range(times):
+            assert self.pump.run(0) == []
+            self.events += self.pump.take_events()
+
+    def kinds(self) -> list[tuple[int, str, int]]:
+        """Return the events as (kind, side, argument)."""
+        return [(kind, "client" if leg.mask else "origin", argument) for kind, leg, argument in self.events]
+
+    def close(self) -> None:
+        """Close everything."""
+        for sock in self.sockets:
+            sock.close()
+        self.epoll.close()
+
+
+def received(sock: socket.socket, size: int = 1 << 20) -> bytes:
+    """Return what is there to read, b'' for nothing or the end."""
+    try:
+        return sock.recv(size)
+    except BlockingIOError:
+        return b""
+
+
+def fill(one: Bench) -> bytes:
+    """Send from the client until nothing goes any more; return what was sent."""
+    data = frame(b"x" * 60000, opcode=2, key=KEY) * 20
+    at = 0
+    for _ in range(200):
+        with suppress(BlockingIOError):
+            at += one.client.send(data[at:])
+        one.turn()
+    assert at < len(data)
+    return data[:at]
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """Return a pump with one tunnel."""
+    one = Bench()
+    yield one
+    one.close()
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_every_byte_arrives_once_and_in_order(seed: int) -> None:
+    """Random frames, random cuts, random reads: both ends get what the other sent, counted exactly."""
+    rng = random.Random(seed)
+    big, deflate, swallow = seed % 2 == 1, seed % 3 == 0, seed % 4 < 2
+    sizes = LARGE if big else SMALL
+    sent_frames = {
+        "client": random_frames(rng, masked=True, deflate=deflate, count=50, sizes=sizes),
+        "origin": random_frames(rng, masked=False, deflate=deflate, count=50, sizes=sizes),
+    }
+    streams = {side: b"".join(some) for side, some in sent_frames.items()}
+    wanted = {"client": streams["origin"], "origin": streams["client"]}
+    if swallow:  # answers to our own pings, strewn in by the client, must not arrive
+        own = [frame(TAG + number.to_bytes(4, "big"), opcode=10, key=rng.randbytes(4)) for number in range(5)]
+        mixed = list(sent_frames["client"])
+        for pong in own:
+            mixed.insert(rng.randrange(len(mixed)), pong)
+        streams["client"] = b"".join(mixed)
+    rests = {side: rng.randrange(30) if seed % 5 == 0 else 0 for side in streams}
+    one = Bench(
+        deflate=deflate,
+        send_buffer=4096 if seed % 3 == 0 else 0,
+        rests=(streams["client"][: rests["client"]], streams["origin"][: rests["origin"]]),
+    )
+    at, got = dict(rests), {"client": bytearray(), "origin": bytearray()}
+    far = {"client": one.client, "origin": one.origin}
+    pings = 0
+    for _ in range(200_000):
+        for side, sock in far.items():
+            if at[side] < len(streams[side]) and rng.random() < 0.8:
+                size = rng.choice([1, 2, 3, 9, 13, 100, 5000, 70000, 200_000])
+                with suppress(BlockingIOError):
+                    at[side] += sock.send(streams[side][at[side] : at[side] + size])
+        if rng.random() < 0.8:
+            one.turn()
+        if seed % 6 == 1 and pings < 20 and rng.random() < 0.05:
+            pings += one.pump.inject(one.client_leg, frame(b"PINGPING", opcode=9))
+        for side, sock in far.items():
+            if rng.random() < (0.2 if seed % 3 == 0 else 0.8):
+                got[side] += received(sock, rng.choice([100, 1000, 300_000]))
+        done = all(at[side] == len(streams[side]) for side in at)
+        missing = len(wanted["client"]) + 10 * pings - len(got["client"])
+        if done and missing <= 0 and len(got["origin"]) >= len(wanted["origin"]):
+            break
+    else:
+        pytest.fail(f"stuck: sent {at}, got { {side: len(data) for side, data in got.items()} }")
+    to_client = bytes(got["client"])
+    if pings:
+        parts = [seen.raw for seen in parse(to_client, masked=False, deflate=deflate)]
+        assert parts.count(b"\x89\x08PINGPING") == pings
+        to_client = b"".join(part for part in parts if part != b"\x89\x08PINGPING")
+    assert bytes(got["origin"]) == wanted["origin"]
+    assert to_client == wanted["client"]
+    assert one.client_leg.received == len(streams["client"])
+    assert one.client_leg.passed == len(got["origin"])
+    assert one.origin_leg.passed == len(got["client"])
+    messages = sum(frame_is_final(data) for data in sent_frames["client"])
+    assert (one.client_leg.messages, one.client_leg.out, one.pump.backed) == (messages, b"", set())
+    assert (
+        one.kinds() == ([(pump.PONGED, "client", number) for number in range(5)] if swallow else [])
+        or swallow
+    )
+    one.close()
+
+
+def frame_is_final(data: bytes) -> bool:
+    """Tell whether a frame ends a message."""
+    return data[0] & 0x88 == 0x80
+
+
+def test_proper_frames_before_a_violation_arrive(bench: Bench) -> None:
+    """What came before a broken rule is passed on, what comes with it and after it is not."""
+    good = frame(b"abc", opcode=2, key=KEY)
+    bench.client.send(good + frame(b"unmasked") + good)
+    bench.turn()
+    bench.client.send(good)
+    bench.turn()
+    assert received(bench.origin) == good
+    assert bench.kinds() == [(pump.VIOLATION, "client", frames.WRONG_MASKING)]
+
+
+def test_a_close_is_the_last_frame(bench: Bench) -> None:
+    """Nothing follows a Close; its code is reported, and the other leg counts as told."""
+    close = frames.close(1000, "bye", KEY)
+    bench.client.send(close + frame(b"late", key=KEY))
+    bench.turn()
+    assert received(bench.origin) == close
+    assert bench.kinds() == [(pump.CLOSED, "client", 1000)]
+    assert not bench.pump.inject(bench.origin_leg, frames.close(1001, "", KEY), last=True)
+
+
+def test_injected_frames_wait_for_the_end_of_a_frame(bench: Bench) -> None:
+    """A ping in the middle of a passing frame is sent right behind it."""
+    long = frame(b"x" * 1000)
+    ping = frame(b"", opcode=9)
+    bench.origin.send(long[:500])
+    bench.turn()
+    assert bench.pump.inject(bench.client_leg, ping)
+    bench.turn()
+    assert received(bench.client) == long[:500]
+    bench.origin.send(long[500:] + long)
+    bench.turn()
+    assert received(bench.client) == long[500:] + ping + long
+
+
+def test_a_close_that_waits_mutes_what_comes_behind_it(bench: Bench) -> None:
+    """An injected Close ends the direction, while answers of the muted leg are still understood."""
+    long = frame(b"x" * 100)
+    close = frames.close(1001, "", None)
+    bench.origin.send(long[:50])
+    bench.turn()
+    assert bench.pump.inject(bench.client_leg, close, last=True)
+    assert not bench.pump.inject(bench.client_leg, frame(b"", opcode=9))
+    bench.origin.send(long[50:] + long + frames.close(1000, "", None))
+    bench.turn()
+    assert received(bench.client) == long + close
+    assert bench.kinds() == [(pump.CLOSED, "origin", 1000)]
+
+
+def test_no_boundary_comes_after_an_end_in_a_frame(bench: Bench) -> None:
+    """A stream that ends inside a frame leaves no place for a Close towards the other leg."""
+    bench.origin.send(frame(b"x" * 1000)[:500])
+    bench.origin.shutdown(socket.SHUT_WR)
+    bench.turn(2)
+    assert bench.kinds() == [(pump.END, "origin", 0)]
+    assert not bench.pump.inject(bench.client_leg, frames.close(1001, "", None), last=True)
+
+
+def test_a_full_peer_stops_the_reading_of_the_other() -> None:
+    """No more than one buffer's rest is held for a peer that takes nothing, and all arrives once it reads."""
+    one = Bench(send_buffer=4096)
+    data = fill(one)
+    assert 0 < len(one.origin_leg.out) <= 65536
+    assert one.pump.backed == {one.origin_leg}
+    assert one.client_leg.stopped
+    got = b""
+    for _ in range(1000):
+        got += received(one.origin)
+        one.turn()
+    assert (got, one.pump.backed, one.pump.pauses > 0) == (data, set(), True)
+    one.close()
+
+
+def test_an_end_is_told_after_the_backlog() -> None:
+    """The end of a stream is reported once the other leg has all that came before it."""
+    one = Bench(send_buffer=4096)
+    data = fill(one)
+    one.client.shutdown(socket.SHUT_WR)
+    one.turn(4)
+    assert one.kinds() == []
+    got = b""
+    for _ in range(1000):
+        got += received(one.origin, 1000)
+        one.turn()
+    assert got == data
+    assert one.kinds() == [(pump.END, "client", 0)]
+    one.close()
+
+
+def test_what_a_peer_sent_before_it_died_is_read(bench: Bench) -> None:
+    """A send that fails does not lose the Close that the dead peer had sent."""
+    close = frames.close(1011, "crash", None)
+    bench.origin.send(close)
+    bench.origin.close()
+    bench.client.send(frame(b"hello", key=KEY))
+    bench.turn(3)
+    assert received(bench.client) == close
+    assert bench.kinds()[0] == (pump.CLOSED, "origin", 1011)
+    assert bench.origin_leg.deaf
+
+
+def test_a_hang_up_does_not_spin(bench: Bench) -> None:
+    """A leg that ended, and waits for the other, is out of epoll: no event comes for it."""
+    bench.origin.close()
+    bench.turn(2)
+    assert bench.kinds() == [(pump.END, "origin", 0)]
+    assert bench.epoll.poll(0) == []
+
+
+def test_finishing_sends_what_is_held_then_shuts() -> None:
+    """The sending side is shut behind the backlog, and the event says when."""
+    one = Bench(send_buffer=4096)
+    data = fill(one)
+    one.pump.finish(one.client_leg)
+    one.pump.finish(one.origin_leg)
+    until = one.client_leg.passed + len(one.origin_leg.out)
+    one.turn(4)
+    assert one.kinds() == [(pump.SHUT, "client", 0)]
+    got = b""
+    for _ in range(100):
+        got += received(one.origin)
+        one.turn()
+    assert (got, one.origin.recv(1)) == (data[:until], b"")
+    assert one.kinds()[1:] == [(pump.SHUT, "origin", 0)]
+    one.close()
+
+
+def test_removed_legs_are_forgotten(bench: Bench) -> None:
+    """After `remove` the pump knows neither leg, and epoll neither descriptor."""
+    bench.pump.remove(bench.client_leg)
+    bench.client.send(frame(b"x", key=KEY))
+    bench.origin.send(frame(b"x"))
+    assert (bench.pump.legs, bench.epoll.poll(0)) == ({}, [])
+
+
+def test_a_tag_has_four_bytes() -> None:
+    """Another size would be taken for another's pongs."""
+    with select.epoll() as epoll, pytest.raises(ValueError, match="4"):
+        Pump(epoll, b"long tag")
+
+
+def test_the_selector_serves_both_asyncio_and_the_pump() -> None:
+    """Foreign descriptors come back as asyncio knows them, the pump's events go to `notify`."""
+    selector = PumpSelector(TAG)
+    heard: list[pump.Event] = []
+    selector.notify = heard.extend
+    pairs = [socket.socketpair() for _ in range(3)]
+    for pair in pairs:
+        for sock in pair:
+            sock.setblocking(False)
+    (client, near_client), (origin, near_origin), (other, near_other) = pairs
+    key = selector.register(near_other, 1)
+    legs = [Leg(near_client, masked=True, deflate=False, tunnel=None)]
+    legs.append(Leg(near_origin, masked=False, deflate=False, tunnel=None))
+    selector.pump.add(*legs)
+    client.send(frame(b"hi", key=KEY) + frames.close(1000, "", KEY))
+    assert selector.select(10) == []
+    assert [kind for kind, _, _ in heard] == [pump.CLOSED]
+    assert selector.select(0.001) == []
+    other.send(b"x")
+    assert selector.select(None) == [(key, 1)]
+    assert received(origin) == frame(b"hi", key=KEY) + frames.close(1000, "", KEY)
+    selector.close()
+    for pair in pairs:
+        for sock in pair:
+            sock.close()
