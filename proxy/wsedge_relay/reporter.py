@@ -356,7 +356,7 @@ class Reporter:
             self.tally.spool_failures += 1
             if self._spool_works:
                 self._spool_works = False
-                _log.error("spool cannot be written; usage stays in memory", reason=str(error))
+                _log.error("spool failed; usage stays in memory", reason=str(error))
             raise
         if not self._spool_works:
             self._spool_works = True

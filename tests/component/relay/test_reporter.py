@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support_relay_shell.statistics import Statistics
+from wsedge_relay import spool as spool_module
 from wsedge_relay.report import ROWS_PER_REPORT, Pace
 from wsedge_relay.reporter import Origin, Reporter
 from wsedge_relay.spool import Spool
@@ -46,9 +49,14 @@ def refusing(status: int, *rows: int, **headers: str) -> tuple[int, dict[str, st
     return status, headers, json.dumps({"detail": "no", "errors": [{"row": row} for row in rows]}).encode()
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Return a folder's files."""
+    return list(folder.iterdir())
+
+
 def left_in(folder: Path) -> list[str]:
     """Return the names of a folder's files."""
-    return [file.name for file in folder.iterdir()]
+    return [file.name for file in files_in(folder)]
 
 
 async def test_only_what_changed_is_sent() -> None:
@@ -283,3 +291,85 @@ async def test_a_broken_disk_keeps_usage_in_memory(tmp_path: Path) -> None:
         assert await relay.reporter.flush()
         assert statistics.total("sentBytes") == 3
         assert await relay.reporter.finish(1)
+
+
+async def test_a_broken_disk_in_a_long_outage_gives_up_the_oldest_rows(tmp_path: Path) -> None:
+    """Memory holds twice its bound, then what is lost is counted: taken and dropped are all there was."""
+    async with Statistics() as statistics:
+        relay = Relay(statistics, spool=tmp_path / "spool", max_closed_rows=2)
+        (tmp_path / "spool").rename(tmp_path / "gone")
+        for _ in range(9):
+            relay.usage.add(KEY, sent_bytes=1)
+            relay.now += 300
+            await relay.reporter.count()
+            assert relay.usage.closed_rows() <= 4
+        (tmp_path / "gone").rename(tmp_path / "spool")
+        assert await relay.reporter.finish(1)
+        assert relay.reporter.tally.rows_dropped > 0
+        assert statistics.total("sentBytes") + relay.reporter.tally.rows_dropped == 9
+
+
+async def test_a_spooled_row_that_is_held_off_stays_in_the_spool(tmp_path: Path) -> None:
+    """The rest of a former run's file is taken once; the row is tried again at the slow pace."""
+    async with Statistics() as statistics:
+        statistics.answers[0] = 503
+        first = Relay(statistics, spool=tmp_path)
+        first.usage.add(KEY, sent_bytes=100)
+        first.usage.add(UsageKey("b.example.com", "team-a"), sent_bytes=1)
+        assert not await first.reporter.finish(0.1)
+        statistics.answers.extend([refusing(403, 0), 204])
+        statistics.answers.popleft()
+        second = Relay(statistics, spool=tmp_path, uid="uid-2", pace=Pace(slow=0.2))
+        assert not await second.reporter.flush()
+        assert statistics.total("sentBytes") in (1, 100)
+        await asyncio.sleep(0.25)
+        assert await second.reporter.flush()
+        assert statistics.total("sentBytes") == 101
+        assert len(statistics.reports[-1].rows) == 1
+        assert await second.reporter.finish(1)
+
+
+async def test_a_spool_file_that_cannot_be_read_holds_nothing_else_up(tmp_path: Path) -> None:
+    """It is counted as a failure; what is counted now is reported."""
+    async with Statistics() as statistics:
+        relay = Relay(statistics, spool=tmp_path)
+        (tmp_path / "0-aaaaaaaa.journal").mkdir()
+        relay.usage.add(KEY, sent_bytes=1)
+        assert not await relay.reporter.flush()
+        assert statistics.total("sentBytes") == 1
+        assert relay.reporter.tally.spool_failures == 1
+        assert await relay.reporter.finish(1)
+
+
+async def test_the_journal_is_kept_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of one bucket's changes take no more room than its last state."""
+    monkeypatch.setattr(spool_module, "COMPACT_BYTES", 2000)
+    async with Statistics() as statistics:
+        statistics.answers[0] = 503
+        relay = Relay(statistics, spool=tmp_path)
+        for _ in range(200):
+            relay.usage.add(KEY, sent_bytes=1)
+            await relay.reporter.count()
+        assert sum(file.stat().st_size for file in files_in(tmp_path)) < 2500
+        statistics.answers[0] = 204
+        assert await relay.reporter.finish(1)
+        assert statistics.total("sentBytes") == 200
+
+
+async def test_a_configuration_without_statistics_ends_the_reports() -> None:
+    """A target that vanishes while rows wait is no failure that shouts; the rows are let go."""
+    async with Statistics() as statistics:
+        url: list[str | None] = [statistics.url]
+        usage = Usage(now=NOON)
+        reporter = Reporter(
+            usage,
+            sweep=lambda: url.__setitem__(0, None),
+            target=lambda: url[0],
+            origin=Origin("team-a/chat", "uid-1"),
+            pace=FAST,
+            now=lambda: NOON,
+        )
+        usage.add(KEY, sent_bytes=1)
+        assert usage.waiting() == 1
+        assert await reporter.finish(1)
+        assert (usage.waiting(), statistics.reports) == (0, [])

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from wsedge_relay.config import parse
+from wsedge_relay.contract import RelayConfig
 from wsedge_relay.counters import DomainCounters, families
 from wsedge_relay.metrics import RelayCollector, Snapshot
 from wsedge_relay.reporter import Tally
@@ -32,6 +33,15 @@ def test_every_argument_is_on_the_page() -> None:
     """As it is typed."""
     arguments = [f"--{name.replace('_', '-')}" for name in Settings.model_fields]
     assert [argument for argument in arguments if f"`{argument} " not in PAGE] == []
+
+
+def test_every_field_of_the_configuration_is_on_the_page() -> None:
+    """Each model of the contract, each field by its name."""
+    models = [
+        model for name, model in RelayConfig.model_json_schema()["$defs"].items() if name != "OriginProtocol"
+    ]
+    names = {name for model in (RelayConfig.model_json_schema(), *models) for name in model["properties"]}
+    assert sorted(name for name in names if not re.search(rf"[`.\"]{name}\b", PAGE)) == []
 
 
 def test_the_configuration_on_the_page_is_one() -> None:

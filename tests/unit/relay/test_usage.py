@@ -115,6 +115,14 @@ def test_totals_serve_the_metrics() -> None:
     assert totals.codes == {101: 1}
 
 
+def test_a_known_domain_is_shown_as_zero() -> None:
+    """A scrape sees a domain before its first connection."""
+    usage = counting()
+    usage.know("chat.example.com")
+    assert usage.totals["chat.example.com"].opened_connections == 0
+    assert usage.waiting() == 0
+
+
 class TestCodes:
     """HTTP codes are bounded, and their sum is right."""
 
