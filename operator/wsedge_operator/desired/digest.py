@@ -39,11 +39,7 @@ def _contains(live: Any, desired: Any, key: str = "") -> bool:
             for name, value in desired.items()
         )
     if isinstance(desired, Sequence) and not isinstance(desired, str):
-        return (
-            isinstance(live, Sequence)
-            and len(live) == len(desired)
-            and all(_contains(have, want, key) for have, want in zip(live, desired, strict=True))
-        )
+        return isinstance(live, Sequence) and _contains_items(live, desired, key)
     if key in _AMOUNTS and live is not None and live != desired:
         # The API server writes amounts in its own way: 0.5 becomes 500m.
         return amount_of(live) == amount_of(desired)

@@ -235,7 +235,9 @@ def _turns(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -
         turn = f"effective {instant_text(after.current.start)}"
         yield Note(regarding, "Normal", reason, standing_of(settlement).message, turn)
     elif after.current is None and before.current is not None:
-        yield Note(regarding, "Normal", "Ended", standing_of(settlement).message, "ended")
+        ended = after.periods[-1].end
+        turn = f"ended {instant_text(ended) if ended is not None else ''}"
+        yield Note(regarding, "Normal", "Ended", standing_of(settlement).message, turn)
 
 
 def _coming(pending: Pending) -> str:

@@ -1,0 +1,236 @@
+"""What is decided for an account and its plans, sentence by sentence."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from wsedge_operator.account import CONFIG_MAP, from_data
+from wsedge_operator.reconcile.billing_plan import AccountSnapshot, decide, standing
+from wsedge_operator.reconcile.outcome import Outcome
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 23, 0, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def plan(name: str = "plan", created: datetime = NOON, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "wsedge.io/v1alpha1",
+        "kind": "BillingPlan",
+        "metadata": {
+            "name": name,
+            "namespace": "team-a",
+            "uid": f"uid-{name}",
+            "generation": 1,
+            "creationTimestamp": f"{created:%Y-%m-%dT%H:%M:%SZ}",
+        },
+        "spec": {"billingCycle": "Daily", "meteringMethod": "Traffic", **spec},
+    }
+
+
+def account(*plans: dict[str, Any], record: dict[str, Any] | None = None) -> AccountSnapshot:
+    return AccountSnapshot("team-a", plans, record, "UTC")
+
+
+def after(before: AccountSnapshot, outcome: Outcome) -> AccountSnapshot:
+    """The account once `outcome` was carried out."""
+    record = before.config_map
+    for made in outcome.apply:
+        record = {**made, "metadata": {**made["metadata"], "uid": "uid-record", "resourceVersion": "5"}}
+    statuses = {status.name: status.status for status in outcome.status}
+    plans = tuple(
+        {**live, "status": statuses.get(live["metadata"]["name"], live.get("status"))}
+        for live in before.plans
+    )
+    return AccountSnapshot("team-a", plans, record, "UTC")
+
+
+def settled(before: AccountSnapshot, now: datetime = NOON) -> AccountSnapshot:
+    return after(before, decide(before, now))
+
+
+def edited(before: AccountSnapshot, at: datetime, **spec: Any) -> AccountSnapshot:
+    """The account after an edit of its first plan."""
+    (live, *others) = before.plans
+    metadata = dict(live["metadata"])
+    metadata["generation"] += 1
+    metadata["managedFields"] = [
+        {
+            "manager": "kubectl",
+            "operation": "Update",
+            "time": f"{at:%Y-%m-%dT%H:%M:%SZ}",
+            "fieldsV1": {"f:spec": {}},
+        }
+    ]
+    changed = {**live, "metadata": metadata, "spec": {**live["spec"], **spec}}
+    return AccountSnapshot("team-a", (changed, *others), before.config_map, "UTC")
+
+
+def answers(outcome: Outcome, name: str = "plan") -> dict[str, tuple[str, str]]:
+    (status,) = [status.status for status in outcome.status if status.name == name]
+    return {entry["type"]: (entry["status"], entry["reason"]) for entry in status["conditions"]}
+
+
+def told(outcome: Outcome) -> list[tuple[str, str]]:
+    return [(note.regarding["kind"], note.reason) for note in outcome.notes]
+
+
+def test_a_new_plan_is_in_force_and_recorded() -> None:
+    """The record is made, never written over another; all conditions are true; one Event."""
+    outcome = decide(account(plan()), NOON)
+    (record,) = outcome.apply
+    assert record["metadata"]["name"] == CONFIG_MAP
+    assert record["metadata"]["resourceVersion"] == "0"
+    assert "ownerReferences" not in record["metadata"]
+    assert answers(outcome) == {
+        "Accepted": ("True", "Accepted"),
+        "Effective": ("True", "Effective"),
+        "Ready": ("True", "Effective"),
+    }
+    status = outcome.status[0].status
+    assert status["effectiveTime"] == "2026-11-22T12:00:00Z"
+    assert status["current"] == {"billingCycle": "Daily", "meteringMethod": "Traffic", "timeZone": "UTC"}
+    assert told(outcome) == [("BillingPlan", "Effective")]
+    assert outcome.look_again_at is None
+
+
+def test_a_settled_account_is_left_alone() -> None:
+    """A second look does nothing, at whatever time."""
+    assert decide(settled(account(plan())), NOON + 100 * HOUR) == Outcome()
+
+
+def test_an_account_without_plan_and_record_is_none() -> None:
+    """A namespace that never had a plan gets no ConfigMap."""
+    assert decide(account(), NOON) == Outcome()
+
+
+def test_a_plan_for_later_is_ready_and_says_when() -> None:
+    """A customer from elsewhere waits for the boundary: not effective, ready, with the instant."""
+    before = account(plan(existingCycle="Daily"))
+    outcome = decide(before, NOON)
+    assert answers(outcome) == {
+        "Accepted": ("True", "Accepted"),
+        "Effective": ("False", "Scheduled"),
+        "Ready": ("True", "Scheduled"),
+    }
+    pending = outcome.status[0].status["pending"]
+    assert (pending["requestTime"], pending["effectiveTime"]) == (
+        "2026-11-22T12:00:00Z",
+        "2026-11-23T00:00:00Z",
+    )
+    assert outcome.look_again_at == MIDNIGHT
+    assert told(outcome) == [("BillingPlan", "Scheduled")]
+    later = decide(after(before, outcome), MIDNIGHT)
+    assert answers(later)["Effective"] == ("True", "Effective")
+    assert "pending" not in later.status[0].status
+    assert told(later) == [("BillingPlan", "Effective")]
+
+
+def test_an_edit_waits_and_is_told_at_both_ends() -> None:
+    """Old terms stay until the boundary; then Changed."""
+    before = settled(account(plan()))
+    asked = edited(before, NOON + HOUR, billingCycle="Monthly")
+    outcome = decide(asked, NOON + HOUR)
+    assert answers(outcome)["Effective"][0] == "True"
+    assert answers(outcome)["Ready"] == ("True", "Scheduled")
+    assert outcome.status[0].status["current"]["billingCycle"] == "Daily"
+    assert outcome.status[0].status["pending"]["billingCycle"] == "Monthly"
+    assert told(outcome) == [("BillingPlan", "Scheduled")]
+    assert outcome.apply[0]["metadata"]["resourceVersion"] == "5"
+    changed = decide(after(asked, outcome), MIDNIGHT)
+    assert changed.status[0].status["current"]["billingCycle"] == "Monthly"
+    assert told(changed) == [("BillingPlan", "Changed")]
+
+
+def test_taking_an_edit_back_is_told() -> None:
+    """Going back to the terms in force cancels the change."""
+    asked = settled(edited(settled(account(plan())), NOON + HOUR, billingCycle="Monthly"), NOON + HOUR)
+    outcome = decide(edited(asked, NOON + 2 * HOUR, billingCycle="Daily"), NOON + 2 * HOUR)
+    assert told(outcome) == [("BillingPlan", "Cancelled")]
+    assert "pending" not in outcome.status[0].status
+    assert outcome.look_again_at is None
+
+
+def test_a_deleted_plan_ends_at_the_boundary() -> None:
+    """The account goes on until then; the record carries the Events, for the plan is gone."""
+    before = settled(account(plan()))
+    gone = AccountSnapshot("team-a", (), before.config_map, "UTC")
+    outcome = decide(gone, NOON + HOUR)
+    assert told(outcome) == [("ConfigMap", "Scheduled")]
+    assert outcome.look_again_at == MIDNIGHT
+    ending = after(gone, outcome)
+    assert standing(ending, NOON + HOUR, served=True).effective
+    end = decide(ending, MIDNIGHT)
+    assert told(end) == [("ConfigMap", "Ended")]
+    assert from_data(end.apply[0]["data"]).current is None
+    assert standing(after(ending, end), MIDNIGHT, served=True).reason == "PlanEnded"
+
+
+def test_the_standing_does_not_wait_for_the_record() -> None:
+    """A domain is served from the boundary on, whether or not the record was written by then."""
+    before = settled(account(plan(existingCycle="Daily")))
+    assert not standing(before, MIDNIGHT - HOUR, served=False).effective
+    assert standing(before, MIDNIGHT - HOUR, served=False).is_scheduled
+    assert standing(before, MIDNIGHT, served=False).effective
+
+
+def test_a_second_plan_is_refused_by_name_of_the_first() -> None:
+    """All its conditions say PlanConflict; the first one says that there is another."""
+    outcome = decide(account(plan(), plan("late", NOON + HOUR)), NOON + HOUR)
+    assert set(answers(outcome, "late").values()) == {("False", "PlanConflict")}
+    assert answers(outcome)["Accepted"] == ("True", "Accepted")
+    assert ("BillingPlan", "PlanConflict") in told(outcome)
+    message = outcome.status[1].status["conditions"][0]["message"]
+    assert message.startswith('BillingPlan "plan" is older')
+
+
+def test_an_unknown_zone_is_refused_by_field() -> None:
+    """Nothing is recorded for a plan that cannot be followed."""
+    outcome = decide(account(plan(timeZone="Mars/Olympus")), NOON)
+    assert outcome.apply == ()
+    assert answers(outcome)["Accepted"] == ("False", "InvalidTimeZone")
+    assert answers(outcome)["Ready"] == ("False", "InvalidTimeZone")
+    assert outcome.status[0].status["conditions"][0]["message"].startswith("spec.timeZone: 'Mars/Olympus'")
+
+
+def test_a_spec_of_another_version_is_invalid() -> None:
+    """What the models cannot read is told, and the terms in force stay."""
+    before = settled(account(plan()))
+    outcome = decide(edited(before, NOON + HOUR, surprise=1), NOON + HOUR)
+    assert outcome.apply == ()
+    assert answers(outcome)["Accepted"] == ("False", "Invalid")
+    assert answers(outcome)["Effective"] == ("True", "Effective")
+
+
+def test_a_damaged_record_is_never_written() -> None:
+    """No history is guessed: the plan says what is wrong, and domains stay as they are."""
+    good = settled(account(plan()))
+    assert good.config_map is not None
+    damaged = {**good.config_map, "data": {"account.json": "{"}}
+    before = AccountSnapshot("team-a", good.plans, damaged, "UTC")
+    outcome = decide(before, NOON)
+    assert outcome.apply == ()
+    assert answers(outcome) == {
+        "Accepted": ("Unknown", "AccountDamaged"),
+        "Effective": ("Unknown", "AccountDamaged"),
+        "Ready": ("False", "AccountDamaged"),
+    }
+    assert decide(after(before, outcome), NOON) == Outcome()
+    assert [standing(before, NOON, served=served).effective for served in (True, False)] == [True, False]
+
+
+def test_a_record_that_lost_its_label_gets_it_back() -> None:
+    """Without the label the record would not be watched."""
+    good = settled(account(plan()))
+    assert good.config_map is not None
+    bare = {**good.config_map, "metadata": {**good.config_map["metadata"], "labels": {}}}
+    (record,) = decide(AccountSnapshot("team-a", good.plans, bare, "UTC"), NOON).apply
+    assert record["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "wsedge"}
+
+
+def test_records_are_byte_stable() -> None:
+    """Equal accounts give equal bytes."""
+    first, second = (decide(account(plan()), NOON + hours * HOUR).apply for hours in (0, 5))
+    assert json.dumps(first) == json.dumps(second)

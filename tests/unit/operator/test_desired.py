@@ -1,0 +1,163 @@
+"""The children of a WebSocketDomain, and when a live one is left alone."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from support_operator.snapshots import live_domain
+from wsedge_operator.api.websocket_domain import WebSocketDomain, WebSocketDomainSpec
+from wsedge_operator.desired import network
+from wsedge_operator.desired.deployment import RelayImage, deployment, grace_seconds
+from wsedge_operator.desired.digest import is_applied, with_digest
+from wsedge_operator.desired.names import HTTPS_PORT
+from wsedge_operator.desired.relay_config import Resolved, drained, relay_config
+from wsedge_relay import contract
+
+IMAGE = RelayImage("relay:1")
+RESOLVED = Resolved((contract.Origin(host="10.0.0.7"),), {}, None)
+
+
+def spec(**parts: Any) -> WebSocketDomainSpec:
+    return WebSocketDomain.model_validate(live_domain(**parts)).spec
+
+
+def pod(**parts: Any) -> dict[str, Any]:
+    template: dict[str, Any] = deployment(live_domain(), spec(**parts), IMAGE)["spec"]["template"]
+    return template
+
+
+def test_relay_pods_pass_the_restricted_standard() -> None:
+    """What the Pod Security Standard `restricted` asks for, and no token of the API server."""
+    made = pod()["spec"]
+    assert made["automountServiceAccountToken"] is False
+    assert made["securityContext"]["runAsNonRoot"] is True
+    assert made["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (container,) = made["containers"]
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+TEMPLATE_STAYS = {
+    "the heartbeat": {"websocket": {"enabled": True, "originProtocol": "HTTPS", "heartbeatSeconds": 3}},
+    "the origins": {"origins": [{"host": "other"}]},
+    "a certificate": {"tls": {"secretName": "x"}, "originTLS": {"caSecretName": "y"}},
+    "the drain time": {"lifecycle": {"drainSeconds": 50}},
+    "the number of relays": {"relay": {"replicas": 9}},
+}
+
+
+@pytest.mark.parametrize("parts", TEMPLATE_STAYS.values(), ids=TEMPLATE_STAYS.keys())
+def test_what_relays_serve_is_not_in_their_template(parts: dict[str, Any]) -> None:
+    """An edit of it replaces no pod."""
+    assert pod(**parts) == pod()
+
+
+def test_resources_are_those_that_are_asked_for() -> None:
+    """None by default; else as they are written."""
+    assert "resources" not in pod()["spec"]["containers"][0]
+    resources = {"requests": {"cpu": "0.5"}, "limits": {"memory": "64Mi"}}
+    assert pod(relay={"resources": resources})["spec"]["containers"][0]["resources"] == resources
+
+
+@pytest.mark.parametrize(("drain", "grace"), [(0, 75), (60, 75), (61, 315), (3600, 3615)])
+def test_the_grace_period_covers_the_drain(drain: int, grace: int) -> None:
+    """A drain always fits, with a margin."""
+    assert grace_seconds(drain) == grace
+
+
+def test_a_rollout_never_has_fewer_relays() -> None:
+    """A new pod is ready before an old one goes."""
+    strategy = deployment(live_domain(), spec(), IMAGE)["spec"]["strategy"]["rollingUpdate"]
+    assert strategy == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+def test_the_generation_names_object_edit_and_content() -> None:
+    """`namespace/name@generation.hash`: equal content gives the same name, any other another."""
+    first = relay_config(live_domain(), spec(), RESOLVED)
+    assert first.generation == relay_config(live_domain(), spec(), RESOLVED).generation
+    name, _, digest = first.generation.partition(".")
+    assert name == "team-a/chat@7"
+    assert len(digest) == 8
+    moved = Resolved((contract.Origin(host="10.0.0.8"),), {}, None)
+    assert relay_config(live_domain(), spec(), moved).generation != first.generation
+
+
+def test_listeners_never_change() -> None:
+    """A relay would need a restart for another listener, so there is one for wss from the start."""
+    assert relay_config(live_domain(), spec(), RESOLVED).listen.https == HTTPS_PORT
+
+
+def test_a_drain_changes_nothing_but_the_switch() -> None:
+    """It is made from the last configuration, whatever the spec says by now."""
+    last = relay_config(live_domain(), spec(), RESOLVED)
+    end = drained(live_domain(), last)
+    assert [domain.enabled for domain in end.domains] == [False]
+    assert end.domains[0].model_copy(update={"enabled": True}) == last.domains[0]
+    assert end.generation != last.generation
+
+
+def live() -> tuple[dict[str, Any], dict[str, Any]]:
+    """A Service as it is desired, and as the API server shows it."""
+    desired = with_digest(network.service(live_domain(), tls=True))
+    shown = copy.deepcopy(desired)
+    shown["metadata"] |= {"uid": "u", "resourceVersion": "3"}
+    shown["spec"] |= {"clusterIP": "127.96.0.3", "sessionAffinity": "None"}
+    return desired, shown
+
+
+def test_defaults_of_the_api_server_are_no_difference() -> None:
+    """Nor are fields that others own."""
+    desired, shown = live()
+    shown["metadata"]["annotations"]["somebody"] = "else"
+    shown["metadata"]["ownerReferences"].append({"uid": "other"})
+    shown["spec"]["ports"].append({"name": "more", "port": 1})
+    assert is_applied(desired, shown)
+
+
+DIFFERENT = {
+    "a changed value": lambda shown: shown["spec"]["ports"][0].update(port=81),
+    "a value that is gone": lambda shown: shown["spec"].pop("selector"),
+    "a list entry that is gone": lambda shown: shown["spec"]["ports"].pop(),
+    "a label that is gone": lambda shown: shown["metadata"]["labels"].popitem(),
+    "an owner that is gone": lambda shown: shown["metadata"].update(ownerReferences=[]),
+    "a list that is none": lambda shown: shown["spec"].update(ports=None),
+    "a part that is none": lambda shown: shown.update(spec="text"),
+}
+
+
+@pytest.mark.parametrize("change", DIFFERENT.values(), ids=DIFFERENT.keys())
+def test_what_differs_is_applied_again(change: Any) -> None:
+    """Whatever somebody changed of what we want is set right."""
+    desired, shown = live()
+    change(shown)
+    assert not is_applied(desired, shown)
+
+
+def test_what_is_no_longer_wanted_is_a_difference() -> None:
+    """A field that we applied and want no more shows in the hash alone."""
+    _, shown = live()
+    assert not is_applied(with_digest(network.service(live_domain(), tls=False)), shown)
+    assert not is_applied(with_digest(network.service(live_domain(), tls=False)), None)
+
+
+def test_amounts_are_compared_by_value() -> None:
+    """The API server writes 0.5 as 500m; that is no reason to write it again and again."""
+    made = deployment(live_domain(), spec(relay={"resources": {"limits": {"cpu": "0.5"}}}), IMAGE)
+    desired = with_digest(made)
+    shown = copy.deepcopy(desired)
+    limits = shown["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
+    limits["cpu"] = "500m"
+    assert is_applied(desired, shown)
+    limits["cpu"] = "501m"
+    assert not is_applied(desired, shown)
+
+
+def test_plain_lists_are_compared_item_by_item() -> None:
+    """Without names, order and number count."""
+    assert is_applied({"a": ["x", "y"]}, {"a": ["x", "y"]})
+    assert not is_applied({"a": ["x", "y"]}, {"a": ["y", "x"]})
+    assert not is_applied({"a": ["x"]}, {"a": ["x", "y"]})

@@ -1,0 +1,287 @@
+"""Queue, back-off, wake-ups, cache and routes."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN, POD, SECRET, SERVICE
+from wsedge_operator.runtime.cache import Cache
+from wsedge_operator.runtime.queue import LONGEST_PAUSE_SECONDS, Backoff, WorkQueue
+from wsedge_operator.runtime.routes import DIRECTORY, Key, keys_of
+from wsedge_operator.runtime.wakeups import LONGEST_SLEEP_SECONDS, WakeUps
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def live(name: str, version: int = 1, *, uid: str = "", **parts: Any) -> dict[str, Any]:
+    metadata = {
+        "name": name,
+        "namespace": "team-a",
+        "uid": uid or f"uid-{name}",
+        "resourceVersion": str(version),
+        **parts.pop("metadata", {}),
+    }
+    return {"metadata": metadata, **parts}
+
+
+def domain(name: str, host: str, **spec: Any) -> dict[str, Any]:
+    return live(name, spec={"domain": host, **spec})
+
+
+async def test_a_key_waits_once() -> None:
+    """However often it is asked for, one look is enough."""
+    queue: WorkQueue[str] = WorkQueue()
+    for key in ("a", "b", "a"):
+        queue.add(key)
+    assert [await queue.take(), await queue.take()] == ["a", "b"]
+    assert len(queue) == 0
+
+
+async def test_a_key_that_is_worked_on_comes_again_after() -> None:
+    """Nobody else gets it meanwhile, and what happened meanwhile is looked at."""
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    await queue.take()
+    queue.add("a")
+    queue.add("a")
+    assert len(queue) == 0
+    queue.done("a")
+    assert await queue.take() == "a"
+    queue.done("a")
+    assert len(queue) == 0
+
+
+async def test_taking_waits_for_a_key() -> None:
+    """A worker sleeps until something is asked for."""
+    queue: WorkQueue[str] = WorkQueue()
+    taker = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    assert not taker.done()
+    queue.add("a")
+    assert await taker == "a"
+
+
+def test_pauses_double_per_key_up_to_a_limit() -> None:
+    """A broken object waits longer and longer; another one does not; success forgets."""
+    backoff: Backoff[str] = Backoff(lambda: 1.0)
+    assert [backoff.failed("a") for _ in range(4)] == [0.5, 1, 2, 4]
+    assert backoff.failed("b") == 0.5
+    for _ in range(40):
+        last = backoff.failed("a")
+    assert last == LONGEST_PAUSE_SECONDS
+    backoff.succeeded("a")
+    assert backoff.failed("a") == 0.5
+
+
+def test_jitter_is_at_most_half() -> None:
+    """Many that fail together do not come back together."""
+    backoff: Backoff[str] = Backoff(lambda: 0.0)
+    assert backoff.failed("a") == 0.25
+
+
+def test_the_latest_wish_of_a_key_counts() -> None:
+    """An instant replaces the one before, earlier or later; None takes it away."""
+    wakeups: WakeUps[str] = WakeUps()
+    wakeups.set("a", NOON + 5 * SECOND)
+    wakeups.set("a", NOON + 9 * SECOND)
+    wakeups.set("b", NOON + 7 * SECOND)
+    wakeups.set("c", NOON + SECOND)
+    wakeups.set("c", None)
+    assert wakeups.due(NOON + 6 * SECOND) == []
+    assert wakeups.due(NOON + 7 * SECOND) == ["b"]
+    assert wakeups.due(NOON + 60 * SECOND) == ["a"]
+    assert len(wakeups) == 0
+
+
+def test_sleep_is_bounded() -> None:
+    """Never longer than a minute, so that a suspended machine or a clock that is set is noticed."""
+    wakeups: WakeUps[str] = WakeUps()
+    assert wakeups.pause(NOON) == LONGEST_SLEEP_SECONDS
+    wakeups.set("a", NOON + timedelta(days=9))
+    assert wakeups.pause(NOON) == LONGEST_SLEEP_SECONDS
+    wakeups.set("b", NOON + 3 * SECOND)
+    assert wakeups.pause(NOON) == 3
+    assert wakeups.pause(NOON + timedelta(hours=1)) == 0
+    wakeups.set("b", None)
+    assert wakeups.pause(NOON) == LONGEST_SLEEP_SECONDS
+
+
+class Clock:
+    """A clock that is set by hand; waiting lets everything else go on."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+        self.waits: list[float] = []
+        self.turned = asyncio.Event()
+
+    def now(self) -> datetime:
+        return self.time
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.turned.clear()
+        waiters = [asyncio.create_task(event.wait()), asyncio.create_task(self.turned.wait())]
+        _, pending = await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in pending:
+            waiter.cancel()
+
+    async def set(self, instant: datetime) -> None:
+        self.time = instant
+        self.turned.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+async def test_a_date_is_met_on_the_wall_clock() -> None:
+    """Days of suspension, or a clock that is set, are made up for at the next turn."""
+    wakeups: WakeUps[str] = WakeUps()
+    woken: list[str] = []
+    clock = Clock()
+    running = asyncio.create_task(wakeups.run(clock, woken.append))
+    await asyncio.sleep(0)
+    wakeups.set("boundary", NOON + timedelta(days=30))
+    await clock.set(NOON + timedelta(days=29))
+    assert woken == []
+    await clock.set(NOON + timedelta(days=31))
+    assert woken == ["boundary"]
+    assert max(clock.waits) <= LONGEST_SLEEP_SECONDS
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_an_earlier_wish_interrupts_the_sleep() -> None:
+    """A wish for now is met now."""
+    wakeups: WakeUps[str] = WakeUps()
+    woken: list[str] = []
+    clock = Clock()
+    running = asyncio.create_task(wakeups.run(clock, woken.append))
+    await asyncio.sleep(0)
+    wakeups.set("now", NOON)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert woken == ["now"]
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+def test_newer_versions_win_in_any_order() -> None:
+    """An old event that comes late changes nothing; the same one again changes nothing."""
+    cache = Cache()
+    assert cache.put(POD, live("a", 9))
+    assert not cache.put(POD, live("a", 9))
+    assert not cache.put(POD, live("a", 10 - 3))
+    assert cache.put(POD, live("a", 10))
+
+
+def test_a_late_deletion_spares_the_successor() -> None:
+    """An object of the same name and another uid stays."""
+    cache = Cache()
+    cache.put(POD, live("a", 9, uid="new"))
+    assert not cache.remove(POD, live("a", 8, uid="old"))
+    assert cache.get(POD, "team-a", "a") is not None
+    assert cache.remove(POD, live("a", 9, uid="new"))
+    assert not cache.remove(POD, live("a", 9, uid="new"))
+
+
+def test_a_list_mends_a_gap() -> None:
+    """What went unseen is forgotten, what came unseen is taken in, what is newer than the list stays."""
+    cache = Cache()
+    for name, version in (("gone", 3), ("stays", 3), ("newer", 30)):
+        cache.put(POD, live(name, version))
+    cache.begin_listing()
+    differed = list(cache.take_list(POD, None, [live("stays", 3), live("new", 4)], "20"))
+    assert [(gone, obj["metadata"]["name"]) for gone, obj in differed] == [(False, "new"), (True, "gone")]
+    assert cache.count(POD) == 3
+
+
+def test_a_list_does_not_bring_back_what_went_meanwhile() -> None:
+    """A deletion that was seen while the list was under way counts."""
+    cache = Cache()
+    cache.put(POD, live("a", 3))
+    cache.begin_listing()
+    cache.remove(POD, live("a", 3))
+    assert list(cache.take_list(POD, None, [live("a", 3)], "3")) == []
+    assert cache.count(POD) == 0
+
+
+def test_a_list_of_a_namespace_leaves_others_alone() -> None:
+    """In a set of namespaces each is listed by itself."""
+    cache = Cache()
+    cache.put(POD, live("a", 3))
+    cache.begin_listing()
+    assert list(cache.take_list(POD, "team-b", [], "9")) == []
+
+
+def test_the_cache_keeps_no_secret() -> None:
+    """No contents of Secrets, no managed fields, no copy of kubectl; but the times of a plan's edits."""
+    cache = Cache()
+    cache.put(SECRET, live("s", data={"password": "x"}, metadata={"managedFields": [1]}))
+    kept = cache.get(SECRET, "team-a", "s")
+    assert kept is not None
+    assert "data" not in kept
+    assert "managedFields" not in kept["metadata"]
+    cache.put(PLAN, live("p", metadata={"managedFields": [1]}))
+    plan = cache.get(PLAN, "team-a", "p")
+    assert plan is not None
+    assert plan["metadata"]["managedFields"] == [1]
+    copied = {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "a": "b"}}
+    cache.put(POD, live("c", metadata=copied))
+    pod = cache.get(POD, "team-a", "c")
+    assert pod is not None
+    assert pod["metadata"]["annotations"] == {"a": "b"}
+
+
+def test_claims_follow_the_domains() -> None:
+    """Who claims a domain is known without a search, also after an edit and a deletion."""
+    cache = Cache()
+    cache.put(DOMAIN, domain("a", "x.example.com"))
+    cache.put(DOMAIN, domain("b", "x.example.com"))
+    assert {c["metadata"]["name"] for c in cache.claims("x.example.com")} == {"a", "b"}
+    cache.remove(DOMAIN, domain("a", "x.example.com"))
+    assert {c["metadata"]["name"] for c in cache.claims("x.example.com")} == {"b"}
+    cache.remove(DOMAIN, domain("b", "x.example.com"))
+    assert cache.claims("x.example.com") == []
+
+
+CHAT, ROOM = Key("domain", "team-a", "chat"), Key("domain", "team-a", "room")
+LABEL = {"labels": {"wsedge.io/domain-name": "chat"}}
+ROUTES = {
+    "a plan concerns its account and all its domains": (
+        PLAN,
+        live("plan"),
+        {Key("account", "team-a"), CHAT, ROOM},
+    ),
+    "an account's record concerns the Directory as well": (
+        CONFIG_MAP,
+        live("wsedge-account"),
+        {Key("account", "team-a"), CHAT, ROOM, DIRECTORY},
+    ),
+    "a domain concerns those that claim the same": (
+        DOMAIN,
+        domain("new", "chat.example.com"),
+        {Key("domain", "team-a", "new"), CHAT, DIRECTORY},
+    ),
+    "a child concerns its domain": (CONFIG_MAP, live("chat-relay", metadata=LABEL), {CHAT}),
+    "a relay pod concerns its domain": (POD, live("chat-relay-x", metadata=LABEL), {CHAT}),
+    "a Service concerns those that have it as origin": (SERVICE, live("web"), {ROOM}),
+    "a Secret concerns those that refer to it": (SECRET, live("tls"), {CHAT}),
+    "an authority is a reference too": (SECRET, live("ca"), {ROOM}),
+    "a Secret that nobody means concerns nobody": (SECRET, live("password"), set()),
+}
+
+
+@pytest.mark.parametrize(("kind", "changed", "concerned"), ROUTES.values(), ids=ROUTES.keys())
+def test_who_is_concerned(kind: Any, changed: dict[str, Any], concerned: set[Key]) -> None:
+    """A change wakes exactly those whose decision may differ by it."""
+    cache = Cache()
+    cache.put(DOMAIN, domain("chat", "chat.example.com", tls={"secretName": "tls"}, origins=[{"host": "a"}]))
+    room = {"origins": [{"service": {"name": "web"}}], "originTLS": {"caSecretName": "ca"}}
+    cache.put(DOMAIN, domain("room", "room.example.com", **room))
+    assert set(keys_of(cache, kind, changed)) == concerned
