@@ -23,7 +23,7 @@ from wsedge_statistics.errors import KeysUnavailableError, TokenRefusedError
 ACCEPT: Final = "application/jwk-set+json, application/json"
 ALGORITHMS: Final = ("RS256", "ES256")
 FETCH_TIMEOUT: Final = 5.0
-RETRY_SECONDS: Final = 5.0  # at most one fetch in this time, whatever key ids callers make up
+RETRY_SECONDS: Final = 2.0  # at most one fetch in this time, whatever key ids callers make up
 REFRESH_SECONDS: Final = 600.0  # so that a key that the cluster no longer publishes is forgotten
 MAX_DOCUMENT: Final = 1 << 20
 

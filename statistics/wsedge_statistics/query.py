@@ -112,6 +112,8 @@ def settle_range(
     first, last = _asked_times(start, end, now)
     if last <= first:
         raise QueryError("end", "not later than start", f"an instant after {_text(first)}")
+    if last > now + LONGEST_SPAN:
+        raise QueryError("end", "too far in the future", f"instants up to {_text(now + LONGEST_SPAN)}")
     try:
         span = span_of(first, last, zone)
     except OverflowError:

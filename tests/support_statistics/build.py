@@ -18,8 +18,12 @@ def seconds(text: str) -> int:
     return int(instant(text).timestamp())
 
 
+# taken once, so that a test that runs over the end of a bucket does not mean two different ones
+_LATEST = bucket_of(datetime.now(UTC))
+
+
 def recent_bucket(buckets_ago: int = 0) -> datetime:
-    return bucket_of(datetime.now(UTC)) - timedelta(minutes=5 * buckets_ago)
+    return _LATEST - timedelta(minutes=5 * buckets_ago)
 
 
 def row(bucket: datetime, **fields: Any) -> dict[str, Any]:

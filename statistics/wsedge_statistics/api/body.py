@@ -7,6 +7,7 @@ import zlib
 from typing import Final
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from wsedge_statistics.api.problems import ProblemError
 
@@ -34,6 +35,8 @@ async def read_json(
     try:
         async with asyncio.timeout(seconds):
             sent = await _read(request, max_sent)
+    except ClientDisconnect:
+        raise ProblemError(400, "body-cut-off", "the client went away before the body's end") from None
     except TimeoutError:
         raise ProblemError(
             408,

@@ -69,7 +69,7 @@ BAD_ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "an account with a slash": ({"account": "a/b"}, "account"),
     "a region with a line break": ({"region": "a\nb"}, "region"),
     "an empty region": ({"region": ""}, "region"),
-    "a bucket in an hour": ({"bucket": (recent_bucket() + timedelta(hours=1)).isoformat()}, "bucket"),
+    "a bucket of tomorrow": ({"bucket": (recent_bucket() + timedelta(days=1)).isoformat()}, "bucket"),
     "a bucket of last year": ({"bucket": (recent_bucket() - timedelta(days=94)).isoformat()}, "bucket"),
     "a bucket of the year 1": ({"bucket": "0001-01-01T00:00:00Z"}, "bucket"),
     "a bucket of the year 9999": ({"bucket": "9999-12-31T23:55:00Z"}, "bucket"),

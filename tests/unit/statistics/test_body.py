@@ -51,6 +51,15 @@ async def test_a_body_that_does_not_arrive_is_given_up() -> None:
     assert await status_of(request(receive), seconds=0.01) == (408, {"Connection": "close"})
 
 
+async def test_a_client_that_goes_away_is_no_error_of_ours() -> None:
+    """A relay that is killed while it sends leaves a refused message, not a traceback."""
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    assert await status_of(request(receive)) == (400, {})
+
+
 async def test_a_body_a_little_too_large_is_read_to_its_end() -> None:
     """The client gets to see the 413, on a connection that goes on."""
     assert await status_of(request(chunks(b"12345678", b"9"))) == (413, {})

@@ -128,7 +128,14 @@ REFUSED = {
         "9999-12-31T23:59:59Z",
         None,
         "end",
-        "93 days",
+        "too far in the future",
+    ),
+    "a range at the end of the calendar": (
+        "9999-12-25T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        None,
+        "end",
+        "too far in the future",
     ),
     "more than three months": (
         "2026-03-01T00:00:00Z",
@@ -169,10 +176,16 @@ def test_a_wrong_range_is_refused_by_its_parameter(
     assert text in str(refused.value)
 
 
-def test_the_calendars_last_day_does_not_overflow() -> None:
-    """A zone east of UTC on the last day of the calendar is an error of the parameter."""
+def test_the_calendars_first_day_does_not_overflow() -> None:
+    """A zone west of UTC on the first day of the calendar is an error of the parameter."""
     with pytest.raises(QueryError, match="calendar"):
-        settle("9999-12-31T20:00:00Z", "9999-12-31T23:00:00Z", zone=ZoneInfo("Asia/Shanghai"))
+        settle("0001-01-01T01:00:00Z", "0001-01-01T02:00:00Z", zone=ZoneInfo("America/New_York"))
+
+
+def test_a_range_may_lie_in_the_future() -> None:
+    """The rest of a month can be asked for; it is zero, and completeUntil says that it is to come."""
+    month = settle("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z", DAY)
+    assert len(month.slots) == 30
 
 
 DAYS = {
