@@ -166,7 +166,7 @@ def findings(cluster: Cluster) -> str:
         ("get", "pods", "--all-namespaces", "-o", "wide"),
         ("get", "wsedge", "--all-namespaces", "-o", "wide"),
         ("-n", NAMESPACE, "describe", "websocketdomain/chat"),
-        ("get", "events", "--all-namespaces", "--sort-by=.metadata.creationTimestamp"),
+        ("get", "events", "--all-namespaces", "--field-selector=type=Warning"),
         ("-n", SYSTEM, "logs", "deployment/wsedge-operator", "--tail=15"),
         ("-n", SYSTEM, "logs", "statefulset/wsedge-statistics", "--tail=15"),
         ("-n", NAMESPACE, "logs", "--selector=app.kubernetes.io/name=wsedge-relay", "--tail=15", "--prefix"),

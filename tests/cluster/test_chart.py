@@ -294,15 +294,56 @@ def test_uninstalling_keeps_the_crds_and_the_objects_in_them(installed: Cluster,
     installed.kubectl("wait", condition, "billingplan/kept", "--namespace", namespace, "--timeout=60s")
 
 
-def test_an_upgrade_changes_what_was_asked_for_and_keeps_the_crds(installed: Cluster) -> None:
-    """An upgrade with another log level rolls the operator, and the CRDs are the same objects as before."""
+def test_an_upgrade_brings_a_standby_and_keeps_the_crds(installed: Cluster) -> None:
+    """After an upgrade to two replicas both are ready and one leads; the CRDs are the same objects."""
     identity = ("get", *CRDS, "--output", "jsonpath={.items[*].metadata.uid}")
     before = installed.kubectl(*identity)
     release = ("upgrade", "wsedge", CHART, "--namespace", SYSTEM, "--wait", "--timeout=90s")
-    installed.helm(*release, "--set", "operator.logLevel=debug")
-    (deployment,) = yaml.safe_load(
-        installed.kubectl("get", "deployment", "--namespace", SYSTEM, "--output", "yaml")
-    )["items"]
-    assert environment(deployment["spec"]["template"]["spec"])["WSEDGE_OPERATOR_LOG_LEVEL"] == "debug"
+    installed.helm(*release, "--set", "operator.replicas=2")
+    ready = ("get", "deployment/wsedge-operator", "--namespace", SYSTEM)
+    assert installed.kubectl(*ready, "--output", "jsonpath={.status.readyReplicas}") == "2"
+    holder = ("get", "lease/wsedge-operator", "--namespace", SYSTEM, "--output")
+    assert installed.kubectl(*holder, "jsonpath={.spec.holderIdentity}").startswith("wsedge-operator-")
     assert installed.kubectl(*identity) == before
     installed.helm("rollback", "wsedge", "--namespace", SYSTEM, "--wait", "--timeout=90s")
+
+
+NARROW = "wsedge-narrow"
+DOMAIN_AND_PLAN = """
+{apiVersion: wsedge.io/v1alpha1, kind: BillingPlan, metadata: {name: plan},
+ spec: {billingCycle: Daily, meteringMethod: Traffic}}
+---
+{apiVersion: wsedge.io/v1alpha1, kind: WebSocketDomain, metadata: {name: narrow},
+ spec: {domain: narrow.example.com, websocket: {enabled: true, originProtocol: HTTP},
+        origins: [{host: 127.0.0.1, httpPort: 9}], relay: {replicas: 1}}}
+"""
+
+
+@pytest.fixture
+def narrow(installed: Cluster, namespace: str) -> Iterator[Cluster]:
+    """A second release that may serve one namespace, while the first one's operator is away."""
+    installed.kubectl("scale", "deployment/wsedge-operator", "--namespace", SYSTEM, "--replicas=0")
+    try:
+        values = [f"watchNamespaces={{{namespace}}}", "crds.install=false"]
+        values += ["rbac.userRoles=false", "rbac.issuerDiscovery=false"]
+        settings = [part for value in values for part in ("--set", value)]
+        place = ("--namespace", NARROW, "--create-namespace", "--wait", "--timeout=90s")
+        installed.helm("install", NARROW, CHART, *place, *settings)
+        yield installed
+        installed.kubectl("delete", "websocketdomain/narrow", "--namespace", namespace)
+        installed.helm("uninstall", NARROW, "--namespace", NARROW)
+        installed.kubectl("delete", "namespace", NARROW, "--wait=false")
+    finally:
+        installed.kubectl("scale", "deployment/wsedge-operator", "--namespace", SYSTEM, "--replicas=1")
+        installed.kubectl("rollout", "status", "deployment/wsedge-operator", "--namespace", SYSTEM)
+
+
+def test_one_namespace_is_served_without_any_right_in_the_cluster(narrow: Cluster, namespace: str) -> None:
+    """With watchNamespaces the operator brings relays up there, and may not even read elsewhere."""
+    narrow.kubectl("apply", "--namespace", namespace, "--filename", "-", input=DOMAIN_AND_PLAN)
+    ready = ("wait", "--for=condition=Ready", "websocketdomain/narrow", "--timeout=60s")
+    narrow.kubectl(*ready, "--namespace", namespace)
+    operator = f"--as=system:serviceaccount:{NARROW}:{NARROW}-operator"
+    with pytest.raises(CommandFailed) as no:
+        narrow.kubectl("auth", "can-i", "list", "secrets", operator, "--namespace", "default")
+    assert no.value.stdout.strip() == "no"

@@ -15,9 +15,17 @@ import pytest
 
 from wsedge_devcluster.answers import Statistics
 from wsedge_devcluster.children import MARK, marked_processes
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster import Cluster, quiet
 from wsedge_devcluster.liveview import agree
-from wsedge_devcluster.quickstart import DOMAIN, NAMESPACE, REPORT_SECONDS, find_places, token
+from wsedge_devcluster.quickstart import (
+    DOMAIN,
+    NAMESPACE,
+    REPORT_SECONDS,
+    QuickstartError,
+    find_places,
+    install,
+    token,
+)
 from wsedge_devcluster.viewers import Audience
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +131,14 @@ def test_every_command_of_the_docs_that_asks_is_answered(by_hand: Cluster) -> No
     )
     for part in ("billingplan.wsedge.io/plan", "ConfigurationCurrent", "heartbeatSeconds", '"unit":"bit/s"'):
         assert part in said
+
+
+def test_a_step_that_fails_is_named_and_the_cluster_is_shown(installed: Cluster) -> None:
+    """What went wrong, and what a person would look at first, stand in one error."""
+    with pytest.raises(QuickstartError, match=r"^helm install: [\s\S]*cannot reuse a name") as failed:
+        install(installed, quiet)
+    for part in ("$ kubectl get pods --all-namespaces", "wsedge-operator-", "$ kubectl get events"):
+        assert part in str(failed.value)
 
 
 def start_quickstart(*arguments: str) -> subprocess.Popen[str]:

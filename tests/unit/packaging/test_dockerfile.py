@@ -1,0 +1,55 @@
+"""The Dockerfile cannot be built where there is no Docker; what it refers to can be checked everywhere."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# COPY lines with sources in the checkout; those with --from take from other stages.
+SOURCES = [
+    source
+    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, flags=re.MULTILINE)
+    for source in line.split()[:-1]
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_is_copied_exists_and_is_sent_to_the_builder(source: str) -> None:
+    """Each source is in the checkout, and .dockerignore, which begins with everything, lets it through."""
+    assert (ROOT / source).exists()
+    admitted = [
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
+    ]
+    assert source.rstrip("/") in admitted
+
+
+def test_the_wheel_has_every_package_that_it_is_built_from() -> None:
+    """Every package folder of the distribution is copied before the wheel is built."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for package in document["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+        assert any(package.startswith(source.rstrip("/")) for source in SOURCES)
+
+
+def test_the_image_installs_extras_that_exist_and_runs_as_a_number() -> None:
+    """Extras are those of the project; the user is numeric, so that runAsNonRoot can be verified."""
+    (extras,) = re.findall(r'"\.\[([a-z,]+)\]"', DOCKERFILE)
+    assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
+    assert re.search(r"^USER [1-9][0-9]*:[1-9][0-9]*$", DOCKERFILE, flags=re.MULTILINE)
+
+
+def test_packages_come_with_the_hashes_of_the_lock() -> None:
+    """The one download is by hash; later installs see only what it brought."""
+    assert "--require-hashes" in DOCKERFILE
+    for command in re.findall(r"pip install.*(?:\\\n.*)*", DOCKERFILE):
+        assert "--no-index --find-links /wheels" in command
+
+
+def test_the_three_programs_are_commands_of_the_distribution() -> None:
+    """What the chart and the operator name as command is installed by the wheel."""
+    assert {"wsedge-operator", "wsedge-relay", "wsedge-statistics"} <= set(PROJECT["scripts"])
