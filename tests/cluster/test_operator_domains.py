@@ -271,3 +271,16 @@ def test_a_refused_child_is_told_and_heals(place: Place, host: str) -> None:
     assert "exceeded quota" in told["message"]
     place.kubectl("delete", "quota", "none")
     place.await_reason("wsd/chat", "Ready", "Serving")
+
+
+def test_an_object_of_somebody_else_is_left_alone(place: Place, host: str) -> None:
+    """A child's name that is taken is told; nothing is mixed into that object, and it heals when it goes."""
+    place.kubectl("create", "service", "clusterip", "chat-relay", "--tcp=5000:5000")
+    place.apply(plan(), domain(host=host))
+    told = place.await_reason("wsd/chat", "Ready", "ApplyFailed")
+    assert 'Service "chat-relay" is there already and belongs to somebody else' in told["message"]
+    theirs = place.get("service/chat-relay")
+    assert theirs is not None
+    assert [port["port"] for port in theirs["spec"]["ports"]] == [5000]
+    place.kubectl("delete", "service/chat-relay")
+    place.await_reason("wsd/chat", "Ready", "Serving")

@@ -18,6 +18,8 @@ DOMAIN_LABEL: Final = "wsedge.io/domain-name"
 DESIRED_ANNOTATION: Final = "wsedge.io/desired"
 # On the ConfigMap: the generation of its RelayConfig. On a pod: the generation it was last poked for.
 GENERATION_ANNOTATION: Final = "wsedge.io/generation"
+# On a pod: when it was last poked (UTC, RFC 3339).
+POKED_ANNOTATION: Final = "wsedge.io/poked-at"
 # On the ConfigMap: since when the relays are told to drain (UTC, RFC 3339).
 DRAIN_ANNOTATION: Final = "wsedge.io/draining-since"
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import structlog
 
-from wsedge_operator.desired.names import GENERATION_ANNOTATION
+from wsedge_operator.api.meta import instant_text
+from wsedge_operator.desired.names import GENERATION_ANNOTATION, POKED_ANNOTATION
 from wsedge_operator.errors import ConflictError, NotFoundError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import BY_NAME, EVENT, POD, Kind
@@ -49,9 +50,28 @@ async def _apply(client: Client, manifest: Manifest, written: Written) -> None:
         kept = {key: value for key, value in metadata.items() if key != "resourceVersion"}
         live = await client.create(kind, metadata["namespace"], {**manifest, "metadata": kept})
     else:
+        await _check_owner(client, kind, metadata)
         live = await client.apply(kind, dict(manifest))
     log.info("applied", kind=kind.kind, namespace=metadata["namespace"], name=metadata["name"])
     written(kind, "apply", live)
+
+
+async def _check_owner(client: Client, kind: Kind, metadata: Mapping[str, Any]) -> None:
+    """Raise ConflictError when an object of this name is there and has another owner.
+
+    Applying would mix our fields into it, or tie it to the life of our object.
+    """
+    if not (wanted := {reference["uid"] for reference in metadata.get("ownerReferences") or ()}):
+        return
+    namespace, name = metadata["namespace"], metadata["name"]
+    try:
+        live = await client.get(kind, namespace, name)
+    except NotFoundError:
+        return
+    owners = {reference["uid"] for reference in live["metadata"].get("ownerReferences") or ()}
+    if not wanted & owners:
+        message = f'{kind.kind} "{name}" is there already and belongs to somebody else'
+        raise ConflictError(f"apply {kind.kind} {namespace}/{name}", 409, "NameTaken", message)
 
 
 async def _delete(client: Client, ref: Ref, written: Written) -> None:
@@ -65,7 +85,8 @@ async def _delete(client: Client, ref: Ref, written: Written) -> None:
 
 
 async def _poke(client: Client, poke: Poke, written: Written) -> None:
-    change = {"metadata": {"annotations": {GENERATION_ANNOTATION: poke.generation}}}
+    annotations = {GENERATION_ANNOTATION: poke.generation, POKED_ANNOTATION: instant_text(poke.at)}
+    change = {"metadata": {"annotations": annotations}}
     try:
         live = await client.merge(POD, poke.namespace, poke.pod, change)
     except NotFoundError:

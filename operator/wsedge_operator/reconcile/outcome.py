@@ -28,6 +28,7 @@ class Poke:
     namespace: str
     pod: str
     generation: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

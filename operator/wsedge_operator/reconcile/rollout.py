@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from wsedge_operator.api.meta import instant_text
 from wsedge_operator.api.websocket_domain import CONFIGURATION_CURRENT
-from wsedge_operator.desired.names import DRAIN_ANNOTATION, GENERATION_ANNOTATION
+from wsedge_operator.desired.names import DRAIN_ANNOTATION, GENERATION_ANNOTATION, POKED_ANNOTATION
 from wsedge_operator.reconcile import pods
 from wsedge_operator.reconcile.conditions import Answer
 from wsedge_operator.reconcile.outcome import Manifest, Poke
 from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport
 
 LOOK_SOON: Final = timedelta(seconds=1)
+# A kubelet may get the poke before it has heard of the new ConfigMap: then it is poked again.
+POKE_AGAIN: Final = timedelta(seconds=10)
 
 
 def generation_of(config_map: Manifest | None) -> str | None:
@@ -69,17 +72,24 @@ def rollout(snapshot: DomainSnapshot, generation: str, now: datetime) -> Rollout
     lagging = [pod for pod in serving if snapshot.running(pod) != generation]
     running = [pod for pod in lagging if pods.is_running(pod)]
     pokes = tuple(
-        Poke(pod["metadata"]["namespace"], pod["metadata"]["name"], generation)
+        Poke(pod["metadata"]["namespace"], pod["metadata"]["name"], generation, now)
         for pod in running
-        if snapshot.running(pod) is not None and not _is_poked(pod, generation)
+        if _needs_poke(snapshot, pod, generation, now)
     )
     # A pod that does not run yet will tell by an event of its own.
     again = now + LOOK_SOON if running else None
     return Rollout(_answer(snapshot, serving, lagging, generation), pokes, again)
 
 
-def _is_poked(pod: Manifest, generation: str) -> bool:
-    return bool((pod["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION) == generation)
+def _needs_poke(snapshot: DomainSnapshot, pod: Manifest, generation: str, now: datetime) -> bool:
+    report = snapshot.relays.get(pod["metadata"]["uid"])
+    if report is None or report.state is None or report.state.refusedGeneration == generation:
+        return False
+    annotations = pod["metadata"].get("annotations") or {}
+    if annotations.get(GENERATION_ANNOTATION) != generation:
+        return True
+    # Both texts are of one form, so they are ordered as the instants are.
+    return bool(annotations.get(POKED_ANNOTATION, "") <= instant_text(now - POKE_AGAIN))
 
 
 def _answer(

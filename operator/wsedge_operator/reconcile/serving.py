@@ -24,6 +24,7 @@ from wsedge_operator.reconcile.rollout import LOOK_SOON, generation_of, rollout
 from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
 
 SERVING: Final = "Serving"
+NO_STATISTICS: Final = "StatisticsNotFound"
 
 
 def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) -> Course:
@@ -33,9 +34,7 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
     problems = [*problems, *material.problems]
     if snapshot.statistics_url == "":
         # Traffic that nobody counts must not flow: it could not be billed.
-        problems.append(
-            Problem("statistics", "StatisticsNotFound", "the Service of the statistics is not found")
-        )
+        problems.append(Problem("statistics", NO_STATISTICS, "the Service of the statistics is not found"))
     course = Course(look_again_at=earliest(material.expires, snapshot.standing.changes_at))
     if problems:
         _keep_last_good(course, snapshot, spec, problems)
@@ -56,7 +55,8 @@ def _keep_last_good(
     course.generation = generation_of(config_map)
     if config_map is not None:
         _demand(course, snapshot, _program(snapshot, spec))
-    course.stalled = Answer(STALLED, True, problems[0].reason, _text(problems))
+    if problems[0].reason != NO_STATISTICS:
+        course.stalled = Answer(STALLED, True, problems[0].reason, _text(problems))
 
 
 def _configure(
@@ -116,7 +116,7 @@ def _tell(
     elif current.true and material.warnings:
         current = Answer(CONFIGURATION_CURRENT, True, material.warnings[0].reason, _text(material.warnings))
     course.answers += [current, _ready(snapshot, spec, current)]
-    if any(problem.reason == "StatisticsNotFound" for problem in problems):
+    if any(problem.reason == NO_STATISTICS for problem in problems):
         course.look_again_at = earliest(course.look_again_at, now + 10 * LOOK_SOON)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from wsedge_operator.errors import ApiError, OperatorError, UnreachableError
+from wsedge_operator.errors import ApiError, ConflictError, ForbiddenError, InvalidError, OperatorError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import DOMAIN, EVENT, WATCHED, Kind
 from wsedge_operator.kube.perform import perform
@@ -209,9 +209,7 @@ class Controller:
         outcome = websocket_domain.decide(snapshot, self._clock.now())
         try:
             await self._perform(key, outcome)
-        except UnreachableError:
-            raise
-        except ApiError as error:
+        except (InvalidError, ForbiddenError, ConflictError) as error:
             await self._tell_failure(key, live, error)
             raise
         self._wakeups.set(key, outcome.look_again_at)

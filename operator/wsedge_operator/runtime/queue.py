@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 FIRST_PAUSE_SECONDS: Final = 0.5
-LONGEST_PAUSE_SECONDS: Final = 300.0
+LONGEST_PAUSE_SECONDS: Final = 60.0
 
 
 class WorkQueue(Generic[K]):
