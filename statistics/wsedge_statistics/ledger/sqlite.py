@@ -66,6 +66,7 @@ class SqliteLedger:
         self._observer = observer
         self._queue: queue.Queue[Job | None] = queue.Queue(queue_limit)
         self._writable = True
+        self._pruned = 0
         self._next_rollup = self._next_prune = self._next_probe = 0.0
         try:
             self._connection = open_writer(self._place.database)
@@ -214,8 +215,13 @@ class SqliteLedger:
             return
         with transaction(self._connection):
             rows = writes.prune(self._connection, self._clock())
+        self._pruned += rows
         if rows:
-            log.info("ledger pruned", rows=rows)
+            self._next_rollup = 0.0  # the next step at once, after the reports that wait
+            return
+        if self._pruned:
+            log.info("ledger pruned", rows=self._pruned)
+        self._pruned = 0
         self._next_prune = time.monotonic() + PRUNE_SECONDS
 
     # -- reading ------------------------------------------------------------------------------------

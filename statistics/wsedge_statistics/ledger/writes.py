@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from wsedge_statistics.contract import Directory, UsageReport
 from wsedge_statistics.ledger.reads import day_parts, hour_parts
-from wsedge_statistics.rollup import DAY, HOUR, Key, Series, pack, roll
+from wsedge_statistics.rollup import BUCKET, DAY, HOUR, Key, Series, pack, roll
 
 FIVE_MINUTE_DAYS: Final = 93
 HOUR_DAYS: Final = 186
@@ -39,10 +40,24 @@ _REPLACE: Final = {
         "INSERT INTO days VALUES (?, ?, ?, ?, ?, ?, ?)",
     ),
 }
-# days kept, the oldest outstanding rollup that reads the tier, what is deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """What of a tier is deleted when: `step` seconds of it at a time, by the statements in `deletions`."""
+
+    days: int
+    oldest: str
+    step: int
+    oldest_unrolled: str | None
+    deletions: tuple[str, ...]
+
+
 _TIERS: Final = (
-    (
+    Tier(
         FIVE_MINUTE_DAYS,
+        "SELECT min(bucket) FROM usage",
+        BUCKET,
         "SELECT min(hour) FROM dirty_hours",
         (
             "DELETE FROM usage WHERE bucket < ?",
@@ -50,8 +65,20 @@ _TIERS: Final = (
             "DELETE FROM sources WHERE last < ?",
         ),
     ),
-    (HOUR_DAYS, "SELECT min(day) FROM dirty_days", ("DELETE FROM hours WHERE hour < ?",)),
-    (DAY_DAYS, None, ("DELETE FROM days WHERE day < ?", "DELETE FROM seen WHERE last < ?")),
+    Tier(
+        HOUR_DAYS,
+        "SELECT min(hour) FROM hours",
+        HOUR,
+        "SELECT min(day) FROM dirty_days",
+        ("DELETE FROM hours WHERE hour < ?",),
+    ),
+    Tier(
+        DAY_DAYS,
+        "SELECT min(day) FROM days",
+        DAY,
+        None,
+        ("DELETE FROM days WHERE day < ?", "DELETE FROM seen WHERE last < ?"),
+    ),
 )
 
 
@@ -139,20 +166,28 @@ def _replace(
 
 
 def prune(connection: sqlite3.Connection, now: datetime) -> int:
-    """Delete what is past its tier's retention, by whole days of UTC; returns the number of rows.
+    """Delete the oldest step of each tier that is past its retention; returns the number of rows.
 
     A day is deleted from a tier only a day after the last report for it could be taken, and never while
-    its rollup is outstanding, so no rollup is ever recomputed from half of its rows.
+    its rollup is outstanding, so no rollup is ever recomputed from half of its rows. One step at a time,
+    so that reports do not wait for the deletion of a whole day.
     """
     deleted = 0
-    for kept_days, oldest_dirty, deletions in _TIERS:
-        edge = _floor_day(now - timedelta(days=kept_days + 1))
-        if oldest_dirty:
-            (oldest,) = connection.execute(oldest_dirty).fetchone()
-            edge = edge if oldest is None else min(edge, oldest - oldest % DAY)
-        for deletion in deletions:
-            deleted += connection.execute(deletion, (edge,)).rowcount
+    for tier in _TIERS:
+        edge = _floor_day(now - timedelta(days=tier.days + 1))
+        unrolled = _smallest(connection, tier.oldest_unrolled) if tier.oldest_unrolled else None
+        if unrolled is not None:
+            edge = min(edge, unrolled - unrolled % DAY)
+        oldest = _smallest(connection, tier.oldest)
+        if oldest is not None:
+            edge = min(edge, oldest + tier.step)
+        deleted += sum(connection.execute(deletion, (edge,)).rowcount for deletion in tier.deletions)
     return deleted
+
+
+def _smallest(connection: sqlite3.Connection, question: str) -> int | None:
+    (answer,) = connection.execute(question).fetchone()
+    return None if answer is None else int(answer)
 
 
 def _floor_day(instant: datetime) -> int:

@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 from concurrent.futures import Future
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from support_statistics.build import directory_message, instant, row, seconds, usage
 from support_statistics.model import NaiveLedger, without_zeros
+from support_statistics.process import until_true
 from wsedge_statistics.contract import UsageReport
 from wsedge_statistics.errors import LedgerBusyError, LedgerPlaceError, LedgerVersionError
 from wsedge_statistics.ledger import reads, writes
@@ -100,6 +101,21 @@ def tables(connection: sqlite3.Connection) -> dict[str, int]:
     return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
 
 
+def prune(connection: sqlite3.Connection, now: datetime) -> int:
+    """Prune step by step until nothing is left to delete; returns the number of steps."""
+    steps = 0
+    while writes.prune(connection, now):
+        steps += 1
+    return steps
+
+
+def test_pruning_goes_in_steps_of_a_bucket(connection: sqlite3.Connection) -> None:
+    """However much is past its retention, one step deletes five minutes of it."""
+    writes.merge_report(connection, usage(*(row(START + timedelta(minutes=5 * n)) for n in range(24))))
+    roll(connection, "roll hours and days")
+    assert prune(connection, START + timedelta(days=100)) == 24
+
+
 def test_every_tier_gives_the_same_answer_until_it_ends(connection: sqlite3.Connection) -> None:
     """As the five-minute and then the hour tier are pruned, five-minute sums and peaks stay the same."""
     writes.merge_report(connection, usage(row(START, sentBytes=7, codes={"101": 2}), uid="one"))
@@ -110,10 +126,10 @@ def test_every_tier_gives_the_same_answer_until_it_ends(connection: sqlite3.Conn
     assert told["sent"] == {seconds("2026-06-09T22:00:00Z"): 12, seconds("2026-06-10T01:00:00Z"): 1}
     roll(connection, "roll hours and days")
     for age, empty in ((100, "usage"), (200, "hours")):
-        writes.prune(connection, START + timedelta(days=age))
+        prune(connection, START + timedelta(days=age))
         assert tables(connection)[empty] == 0
         assert reads.read(connection, WHOLE) == told
-    writes.prune(connection, START + timedelta(days=370))
+    prune(connection, START + timedelta(days=370))
     assert reads.read(connection, WHOLE) == {}
     assert set(tables(connection).values()) == {0}
 
@@ -121,10 +137,10 @@ def test_every_tier_gives_the_same_answer_until_it_ends(connection: sqlite3.Conn
 def test_nothing_is_pruned_before_its_rollup(connection: sqlite3.Connection) -> None:
     """A process that was down for a year first rolls up, then prunes."""
     writes.merge_report(connection, usage(row(START, sentBytes=7)))
-    writes.prune(connection, START + timedelta(days=150))
+    prune(connection, START + timedelta(days=150))
     assert tables(connection)["usage"] == 1
     writes.roll_hours(connection, limit=9)
-    writes.prune(connection, START + timedelta(days=250))
+    prune(connection, START + timedelta(days=250))
     assert (tables(connection)["usage"], tables(connection)["hours"]) == (0, 2)
     assert sum(reads.read(connection, WHOLE)["sent"].values()) == 7
 
@@ -133,7 +149,7 @@ def test_pruning_keeps_the_whole_oldest_day(connection: sqlite3.Connection) -> N
     """A late report for the oldest day that is taken is rolled up from all of that day's rows."""
     writes.merge_report(connection, usage(row(START, sentBytes=7)))
     roll(connection, "roll hours and days")
-    writes.prune(connection, START + timedelta(days=93, hours=1))
+    prune(connection, START + timedelta(days=93, hours=1))
     writes.merge_report(connection, usage(row(START + timedelta(minutes=55), sentBytes=5)))
     roll(connection, "roll hours and days")
     assert sum(reads.read(connection, WHOLE)["sent"].values()) == 12
@@ -241,4 +257,18 @@ def test_a_ledgers_files_are_its_size(tmp_path: Path) -> None:
     ledger.commit(usage(row(START))).result(10)
     assert ledger.size() == sum(file.stat().st_size for file in tmp_path.glob("ledger.*"))
     assert ledger.writable()
+    ledger.close()
+
+
+def test_a_running_ledger_rolls_up_and_prunes_by_itself(tmp_path: Path) -> None:
+    """Opened a hundred days later, it packs what it has, drops the five-minute rows, and answers the same."""
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    ledger.commit(usage(row(START, sentBytes=7), row(START + timedelta(hours=5), sentBytes=5))).result(10)
+    told = ledger.read(WHOLE)
+    ledger.close()
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW + timedelta(days=100), observer=Metrics())
+    with closing(open_reader(tmp_path / "ledger.sqlite3")) as reader:
+        until_true(lambda: tables(reader)["usage"] == 0)
+        assert tables(reader)["days"] > 0
+    assert ledger.read(WHOLE) == told
     ledger.close()
