@@ -90,9 +90,14 @@ def relay_config(
 def drained(owner: Mapping[str, Any], last: contract.RelayConfig) -> contract.RelayConfig:
     """Return the configuration that ends what `last` serves: all the same, but each domain is switched off.
 
-    It depends on nothing that may be missing by now, such as a Secret or a Service.
+    It depends on nothing that may be missing by now, such as a Secret or a Service. How long the drain takes
+    is what the spec says now: the edit that switches off may well change it too.
     """
-    domains = tuple(domain.model_copy(update={"enabled": False}) for domain in last.domains)
+    change: dict[str, Any] = {"enabled": False}
+    seconds = owner["spec"].get("lifecycle", {}).get("drainSeconds")
+    if seconds is not None:
+        change["lifecycle"] = contract.Lifecycle(drainSeconds=seconds)
+    domains = tuple(domain.model_copy(update=change) for domain in last.domains)
     return _named(owner, last.model_copy(update={"domains": domains}))
 
 

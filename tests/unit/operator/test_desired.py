@@ -86,6 +86,13 @@ def test_the_generation_names_object_edit_and_content() -> None:
     assert relay_config(live_domain(), spec(), moved).generation != first.generation
 
 
+def test_a_drain_takes_the_time_that_the_spec_says_now() -> None:
+    """The edit that switches a domain off may shorten its drain as well."""
+    last = relay_config(live_domain(), spec(), RESOLVED)
+    end = drained(live_domain(lifecycle={"drainSeconds": 6}), last)
+    assert end.domains[0].lifecycle.drainSeconds == 6
+
+
 def test_listeners_never_change() -> None:
     """A relay would need a restart for another listener, so there is one for wss from the start."""
     assert relay_config(live_domain(), spec(), RESOLVED).listen.https == HTTPS_PORT
