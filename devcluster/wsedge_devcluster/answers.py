@@ -59,13 +59,17 @@ class Statistics:
     async def ask(self) -> Answer:
         """The numbers of the last 24 hours. Raises AnswerError, aiohttp.ClientError or TimeoutError."""
         total = (await self._get("/v1/traffic"))["total"]
-        codes = (await self._get("/v1/codes"))["total"]
+        codes = await self.codes()
         return Answer(
             sent=total["sentBytes"],
             received=total["receivedBytes"],
             opened=total["openedConnections"],
-            switched=next((each["count"] for each in codes if each["code"] == 101), 0),
+            switched=codes.get(101, 0),
         )
+
+    async def codes(self) -> dict[int, int]:
+        """The handshakes of the last 24 hours by HTTP status. Raises as `ask` does."""
+        return {each["code"]: each["count"] for each in (await self._get("/v1/codes"))["total"]}
 
     async def wait_for(self, enough: Callable[[Answer], bool], *, seconds: float) -> Answer:
         """Ask until an answer is `enough`, or for `seconds`; return the last one."""

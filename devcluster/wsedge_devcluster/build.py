@@ -127,10 +127,11 @@ def _build(go: Path, program: str, folder: Path, progress: Progress) -> None:
 def _watch_build(
     program: str, log: Path, total: int, started: float, ended: threading.Event, progress: Progress
 ) -> None:
-    while not ended.wait(2.0):
+    while not ended.wait(5.0):
         compiled = log.read_bytes().count(b"\n")
         elapsed = time.monotonic() - started
-        progress(f"building {program}: {compiled} of up to {total} packages compiled, {elapsed:.0f} s")
+        # Packages that Go's own cache has are not compiled, so the number need not reach the total.
+        progress(f"building {program}: {compiled} of at most {total} packages compiled, {elapsed:.0f} s")
 
 
 def _output(command: list[str], log: Path, environment: dict[str, str]) -> str:

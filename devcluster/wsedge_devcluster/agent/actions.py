@@ -11,10 +11,10 @@ from pathlib import Path
 
 import aiohttp
 
-from wsedge_devcluster.agent.api import Object
 from wsedge_devcluster.agent.context import PodContext
 from wsedge_devcluster.agent.images import program
 from wsedge_devcluster.agent.mounts import replace_mount_paths
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.errors import ContainerError, present
 
 

@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 
-from wsedge_devcluster.agent.api import Api, Object, key_of
+from wsedge_devcluster.agent.api import Api
 from wsedge_devcluster.agent.context import Tools
 from wsedge_devcluster.agent.events import Events
 from wsedge_devcluster.agent.informer import Informer
 from wsedge_devcluster.agent.nodes import SIMULATED, Heartbeat, Node, node_object, plan_nodes
+from wsedge_devcluster.agent.objects import Object, key_of
 from wsedge_devcluster.agent.pod import PodRunner
 from wsedge_devcluster.agent.provision import Provisioner
 from wsedge_devcluster.agent.selectors import Candidate, Endpoint

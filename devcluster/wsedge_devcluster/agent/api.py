@@ -6,14 +6,13 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.errors import ApiError
 from wsedge_devcluster.pki import Identity
 
-Object = dict[str, Any]
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 _REQUEST_SECONDS = 30.0
@@ -107,10 +106,3 @@ async def _check(response: aiohttp.ClientResponse) -> None:
 
 def _error(status: Object, code: int) -> ApiError:
     return ApiError(code, str(status.get("reason", "")), str(status.get("message", "")))
-
-
-def key_of(item: Object) -> str:
-    """`namespace/name`, or `name` of what has no namespace."""
-    metadata = item["metadata"]
-    namespace = metadata.get("namespace")
-    return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])

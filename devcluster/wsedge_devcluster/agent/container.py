@@ -14,7 +14,6 @@ import aiohttp
 import structlog
 
 from wsedge_devcluster.agent.actions import Place, perform
-from wsedge_devcluster.agent.api import Object
 from wsedge_devcluster.agent.backoff import BackOff
 from wsedge_devcluster.agent.context import PodContext
 from wsedge_devcluster.agent.environment import (
@@ -34,6 +33,7 @@ from wsedge_devcluster.agent.identity import (
 from wsedge_devcluster.agent.images import find_image, program
 from wsedge_devcluster.agent.logs import LogWriter, last_words, log_file, log_folder
 from wsedge_devcluster.agent.mounts import replace_mount_paths
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.prober import Prober
 from wsedge_devcluster.agent.probes import Probe
 from wsedge_devcluster.agent.status import Record, Role, Running, Terminated, Waiting, ended, restarts

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import aiohttp
 
-from wsedge_devcluster.agent.api import Api, Object
+from wsedge_devcluster.agent.api import Api
 from wsedge_devcluster.agent.events import Events
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.status import PodFacts
 from wsedge_devcluster.agent.volumes import Volumes
 from wsedge_devcluster.children import Children

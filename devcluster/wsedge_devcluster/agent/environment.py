@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from wsedge_devcluster.agent.api import Object
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.quantities import in_units
 from wsedge_devcluster.errors import ContainerError
 

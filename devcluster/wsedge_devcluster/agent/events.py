@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import aiohttp
 import structlog
 
-from wsedge_devcluster.agent.api import Api, Object
+from wsedge_devcluster.agent.api import Api
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.times import stamp, utc_now
 from wsedge_devcluster.errors import ApiError
 

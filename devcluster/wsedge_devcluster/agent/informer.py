@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 import aiohttp
 import structlog
 
-from wsedge_devcluster.agent.api import Api, Object, key_of
+from wsedge_devcluster.agent.api import Api
+from wsedge_devcluster.agent.objects import Object, key_of
 from wsedge_devcluster.errors import ApiError
 
 log = structlog.get_logger()

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import aiohttp
 import structlog
 
-from wsedge_devcluster.agent.api import STRATEGIC, Api, Object
+from wsedge_devcluster.agent.api import STRATEGIC, Api
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.times import micro_stamp, stamp, utc_now
 from wsedge_devcluster.errors import ApiError
 

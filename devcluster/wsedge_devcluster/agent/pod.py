@@ -11,10 +11,11 @@ from collections.abc import Coroutine, Sequence
 import aiohttp
 import structlog
 
-from wsedge_devcluster.agent.api import STRATEGIC, Object
+from wsedge_devcluster.agent.api import STRATEGIC
 from wsedge_devcluster.agent.container import ContainerRunner
 from wsedge_devcluster.agent.context import PodContext, Tools
 from wsedge_devcluster.agent.nodes import Node
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.selectors import Candidate
 from wsedge_devcluster.agent.status import PodFacts, Role, Running, ended, is_ready, pod_status
 from wsedge_devcluster.agent.times import utc_now

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from wsedge_devcluster.agent.actions import Place, perform
-from wsedge_devcluster.agent.api import Object
 from wsedge_devcluster.agent.context import PodContext
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.probes import Kind, Probe, Verdict
 from wsedge_devcluster.agent.status import Record
 

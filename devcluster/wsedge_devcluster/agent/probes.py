@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wsedge_devcluster.agent.api import Object
+from wsedge_devcluster.agent.objects import Object
 
 
 class Kind(StrEnum):

@@ -9,8 +9,9 @@ from pathlib import Path
 import aiohttp
 import structlog
 
-from wsedge_devcluster.agent.api import Api, Object
+from wsedge_devcluster.agent.api import Api
 from wsedge_devcluster.agent.informer import Informer
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.errors import ApiError
 
 log = structlog.get_logger()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from wsedge_devcluster.agent.api import Object
+from wsedge_devcluster.agent.objects import Object
 
 
 @dataclass(frozen=True, slots=True)

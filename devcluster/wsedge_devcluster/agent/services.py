@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from wsedge_devcluster.agent.api import Object, key_of
 from wsedge_devcluster.agent.events import Events
 from wsedge_devcluster.agent.forward import Forwarder
+from wsedge_devcluster.agent.objects import Object, key_of
 from wsedge_devcluster.agent.selectors import Candidate, Endpoint, endpoints
 
 log = structlog.get_logger()
+
+# Changes within this time are one: a rollout of hundreds of pods must not compute all endpoints for each.
+_GATHER_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class ServiceProxy:
         """Follows changes until cancelled; several at once are one."""
         while True:
             await self._dirty.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
             self._dirty.clear()
             await self._apply()
 

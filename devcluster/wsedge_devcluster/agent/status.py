@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from wsedge_devcluster.agent.api import Object
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.times import stamp
 
 

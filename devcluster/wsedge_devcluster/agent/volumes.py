@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsedge_devcluster.agent.api import Api, Object
+from wsedge_devcluster.agent.api import Api
 from wsedge_devcluster.agent.environment import contents, field_value, resource_value
+from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.errors import ApiError, ContainerError, VolumeError
 
 _DEFAULT_MODE = 0o644

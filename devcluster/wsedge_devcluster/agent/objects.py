@@ -1,0 +1,14 @@
+"""Objects of the Kubernetes API as they are on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Object = dict[str, Any]
+
+
+def key_of(item: Object) -> str:
+    """`namespace/name`, or `name` of what has no namespace."""
+    metadata = item["metadata"]
+    namespace = metadata.get("namespace")
+    return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])

@@ -1,0 +1,129 @@
+"""Building: the cache, the lock, failures, and where Go comes from."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from pathlib import Path
+
+import pytest
+
+from wsedge_devcluster import build
+from wsedge_devcluster.cache import cache_folder, only_one
+from wsedge_devcluster.errors import BuildError, StartError
+from wsedge_devcluster.golang import find_go, version_of
+
+# Stands for Go: answers questions, "compiles" two packages, and writes or fails as its first line says.
+GO = """#!/bin/sh
+fail=%s
+case "$1 $*" in
+  version*) echo "go version go%s linux/amd64" ;;
+  "list "*-m*) echo v1.36.3 ;;
+  list*) printf 'a\\nb\\nc\\n' ;;
+  build*)
+    echo a >&2; echo b >&2
+    if [ $fail = 1 ]; then echo "cmd/x.go:1: syntax error" >&2; exit 1; fi
+    while [ "$1" != -o ]; do shift; done; echo binary > "$2" ;;
+esac
+"""
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder, and a Go of the test on the PATH."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    (tmp_path / "bin").mkdir()
+    return tmp_path / "cache" / "wsedge"
+
+
+def put_go(tmp_path: Path, version: str = "1.26.1", *, fail: bool = False) -> Path:
+    go = tmp_path / "bin" / "go"
+    go.write_text(GO % (int(fail), version))
+    go.chmod(0o755)
+    return go
+
+
+def test_built_once(cache: Path, tmp_path: Path) -> None:
+    """A first call builds and says what it does; a second finds the cache and says nothing."""
+    put_go(tmp_path)
+    said: list[str] = []
+    binaries = build.ensure_binaries(said.append)
+    assert binaries["helm"].read_text() == "binary\n"
+    assert binaries["kube-apiserver"].resolve().name == "controlplane"
+    assert binaries["etcd"].is_relative_to(cache)
+    assert any("building controlplane" in text for text in said)
+    said.clear()
+    build.ensure_binaries(said.append)
+    assert said == []
+
+
+def test_failure_names_command_and_log(cache: Path, tmp_path: Path) -> None:
+    """A failed build names the command, the log's file and its last lines; the next call builds again."""
+    put_go(tmp_path, fail=True)
+    with pytest.raises(BuildError) as caught:
+        build.ensure_binaries(lambda _text: None)
+    text = str(caught.value)
+    assert "go build -v -trimpath" in text
+    assert "controlplane.log" in text
+    assert "syntax error" in text
+    put_go(tmp_path)
+    assert build.ensure_binaries(lambda _text: None)["helm"].exists()
+
+
+def test_second_builder_waits(cache: Path, tmp_path: Path) -> None:
+    """While another process builds, a second one says that it waits, and then uses what was built."""
+    put_go(tmp_path)
+    lock = build.cached_folder().with_suffix(".lock")
+    lock.parent.mkdir(parents=True)
+    waiting = threading.Event()
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        second = threading.Thread(target=build.ensure_binaries, args=(lambda _text: waiting.set(),))
+        second.start()
+        assert waiting.wait(10)
+        assert not (build.cached_folder() / "complete").exists()
+    second.join(20)
+    assert (build.cached_folder() / "complete").exists()
+
+
+def test_lock_says_why_it_waits(tmp_path: Path) -> None:
+    """A lock that is free is taken silently."""
+    said: list[str] = []
+    with only_one(tmp_path / "lock", said.append):
+        assert said == []
+
+
+def test_given_binaries(tmp_path: Path, cache: Path) -> None:
+    """KUBEBUILDER_ASSETS wins over the cache; the programs that it has not are built."""
+    put_go(tmp_path)
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    for name in build.ENVTEST:
+        (assets / name).touch()
+    binaries = build.ensure_binaries(lambda _text: None, {"KUBEBUILDER_ASSETS": str(assets)})
+    assert binaries["etcd"] == assets / "etcd"
+    assert binaries["helm"].is_relative_to(cache)
+
+
+def test_given_binaries_incomplete(tmp_path: Path) -> None:
+    """A KUBEBUILDER_ASSETS without etcd is an error that says so."""
+    with pytest.raises(StartError, match="lacks etcd, kube-apiserver, kubectl"):
+        build.ensure_binaries(lambda _text: None, {"KUBEBUILDER_ASSETS": str(tmp_path)})
+
+
+def test_go_from_path(cache: Path, tmp_path: Path) -> None:
+    """A Go on the PATH that is new enough is used."""
+    go = put_go(tmp_path, "1.30")
+    assert find_go((1, 26), lambda _text: None) == go
+
+
+def test_go_from_cache_when_path_is_too_old(cache: Path, tmp_path: Path) -> None:
+    """A Go on the PATH that is too old is not used; one installed before is."""
+    installed = cache_folder() / "go-1.26" / "go" / "bin" / "go"
+    installed.parent.mkdir(parents=True)
+    put_go(tmp_path, "1.26.8").rename(installed)
+    old = put_go(tmp_path, "1.22.1")
+    assert version_of(old) == (1, 22)
+    assert find_go((1, 26), lambda _text: None) == installed
