@@ -35,6 +35,12 @@ def is_running(pod: Pod) -> bool:
     )
 
 
+def is_ready(pod: Pod) -> bool:
+    """Tell whether all containers of a pod pass their readiness probes."""
+    found = _containers(pod)
+    return bool(found) and all(status.get("ready") for status in found)
+
+
 def restarts(pod: Pod) -> int:
     """Return how often the relay of a pod was started anew."""
     return sum(int(status.get("restartCount") or 0) for status in _containers(pod))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from wsedge_operator.api.meta import instant_text
@@ -16,6 +16,7 @@ from wsedge_operator.reconcile.outcome import Manifest, Poke
 from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport
 
 LOOK_SOON: Final = timedelta(seconds=1)
+LOOK_SELDOM: Final = timedelta(seconds=30)
 # A kubelet may get the poke before it has heard of the new ConfigMap: then it is poked again.
 POKE_AGAIN: Final = timedelta(seconds=10)
 
@@ -77,8 +78,26 @@ def rollout(snapshot: DomainSnapshot, generation: str, now: datetime) -> Rollout
         if _needs_poke(snapshot, pod, generation, now)
     )
     # A pod that does not run yet will tell by an event of its own.
-    again = now + LOOK_SOON if running else None
+    again = now + _patience(snapshot, now) if running else None
     return Rollout(_answer(snapshot, serving, lagging, generation), pokes, again)
+
+
+def _patience(snapshot: DomainSnapshot, now: datetime) -> timedelta:
+    """Return how long to wait before relays that lag are asked again: the longer, the longer they lag.
+
+    Relays that will never answer, behind a network policy say, must not keep the operator busy.
+    """
+    since = _lagging_since(snapshot.live)
+    lagged = now - since if since is not None else timedelta(0)
+    return min(LOOK_SELDOM, max(LOOK_SOON, lagged / 10))
+
+
+def _lagging_since(live: Manifest) -> datetime | None:
+    """Return since when the status says that relays lag; None: it does not say so."""
+    for entry in (live.get("status") or {}).get("conditions") or ():
+        if entry["type"] == CONFIGURATION_CURRENT and entry["status"] == "False":
+            return datetime.strptime(entry["lastTransitionTime"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return None
 
 
 def _needs_poke(snapshot: DomainSnapshot, pod: Manifest, generation: str, now: datetime) -> bool:
@@ -105,5 +124,14 @@ def _answer(
             return Answer(CONFIGURATION_CURRENT, False, "Refused", message)
     if lagging:
         message = f"{len(serving) - len(lagging)} of {len(serving)} relays run {generation}"
+        message += "".join(_silence(snapshot, pod) for pod in lagging[:1])
         return Answer(CONFIGURATION_CURRENT, False, "RollingOut", message)
     return Answer(CONFIGURATION_CURRENT, True, "Current", f"all {len(serving)} relays run {generation}")
+
+
+def _silence(snapshot: DomainSnapshot, pod: Manifest) -> str:
+    """Return why a pod's relay could not be asked, if it should have answered by now."""
+    report = snapshot.relays.get(pod["metadata"]["uid"])
+    if report is None or report.state is not None or not pods.is_ready(pod):
+        return ""
+    return f"; {pod['metadata']['name']} does not answer: {report.error}"

@@ -167,7 +167,13 @@ class Controller:
             try:
                 await self._reconcile(key)
             except OperatorError as error:
-                self._failed(key, error)
+                self._failed(key)
+                log.warning("look failed", error=str(error))
+                result = "failed"
+            except Exception:
+                # A defect of ours that one object brings out shall not stop the work for all others.
+                self._failed(key)
+                log.exception("look failed")
                 result = "failed"
             else:
                 self._backoff.succeeded(key)
@@ -176,9 +182,8 @@ class Controller:
         self._metrics.seconds.labels(key.kind).observe(time.perf_counter() - started)
         self._metrics.queue.set(len(self._queue))
 
-    def _failed(self, key: Key, error: OperatorError) -> None:
+    def _failed(self, key: Key) -> None:
         pause = self._backoff.failed(key)
-        log.warning("look failed", error=str(error), retry_seconds=round(pause, 1))
         self._wakeups.set(key, self._clock.now() + timedelta(seconds=pause))
 
     async def _reconcile(self, key: Key) -> None:

@@ -361,6 +361,20 @@ def test_a_relay_that_refuses_is_told_with_its_reason() -> None:
     assert message(outcome, before, "Ready").endswith("domains.0: no")
 
 
+def test_a_relay_that_does_not_answer_is_asked_less_and_less() -> None:
+    """Behind a network policy it would keep the operator busy for ever; the status says which and why."""
+    before = edited()
+    silent = pod("pod-1")
+    silent["status"]["containerStatuses"][0]["ready"] = True
+    before = replace(before, pods=(silent,), relays={"uid-pod-1": RelayReport(0, None, "TimeoutError: ")})
+    before = applied(before, decide(before, NOW))
+    for minutes, seconds in ((0, 1), (2, 12), (60, 30)):
+        now = NOW + timedelta(minutes=minutes)
+        assert decide(before, now).look_again_at == now + timedelta(seconds=seconds)
+    told = message(decide(before, NOW), before, "ConfigurationCurrent")
+    assert told.endswith("; pod-1 does not answer: TimeoutError: ")
+
+
 TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
     "an image that cannot be pulled": (waiting("ErrImagePull", "not found"), "ErrImagePull"),
     "a container that crashes": (waiting("CrashLoopBackOff"), "CrashLoopBackOff"),
