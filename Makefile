@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check bench crds docs lock image clean
+.PHONY: help run test check bench bench-peers crds docs lock image clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 .venv/ready: pyproject.toml requirements.lock
 	@echo "wsedge: preparing .venv with the packages of requirements.lock"
@@ -34,8 +34,11 @@ bench: .venv/ready ## relay beside nginx in one run (needs nginx: make bench-pee
 bench-peers: ## installs nginx by apt-get (needs root)
 	apt-get install --yes --no-install-recommends nginx-light
 
-crds: .venv/ready ## writes the CRDs and docs/reference.md from the pydantic models
-	@$(BIN)/python -m wsedge_operator.api.generate && $(BIN)/python -m wsedge_operator.api.reference
+crds: .venv/ready ## writes the CRDs from the pydantic models
+	@$(BIN)/python -m wsedge_operator.api.generate
+
+docs: .venv/ready ## writes the generated pages of docs/ from the pydantic models
+	@$(BIN)/python -m wsedge_operator.api.reference
 
 lock: ## resolves requirements.lock anew
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
