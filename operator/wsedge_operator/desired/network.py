@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from wsedge_operator.desired.names import HTTP_PORT, HTTPS_PORT, child_metadata, selector_labels
+
+HTTP_SERVICE_PORT: Final = 80
+HTTPS_SERVICE_PORT: Final = 443
 
 
 def service(owner: Mapping[str, Any], *, tls: bool) -> dict[str, Any]:
     """Return the Service that leads to the relays: port 80, and 443 where they take wss."""
-    ports = [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": HTTP_PORT}]
+    ports = [{"name": "http", "protocol": "TCP", "port": HTTP_SERVICE_PORT, "targetPort": HTTP_PORT}]
     if tls:
-        ports.append({"name": "https", "protocol": "TCP", "port": 443, "targetPort": HTTPS_PORT})
+        ports.append(
+            {"name": "https", "protocol": "TCP", "port": HTTPS_SERVICE_PORT, "targetPort": HTTPS_PORT}
+        )
     return {
         "apiVersion": "v1",
         "kind": "Service",

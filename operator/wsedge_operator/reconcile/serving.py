@@ -53,8 +53,11 @@ def _keep_last_good(
     """Leave configuration and key material as they are; the relays of a domain that has some stay."""
     config_map = snapshot.children.get("ConfigMap")
     course.generation = generation_of(config_map)
+    service = snapshot.children.get("Service")
+    ports = service["spec"].get("ports") or () if service is not None else ()
+    course.serves_tls = any(port["port"] == network.HTTPS_SERVICE_PORT for port in ports)
     if config_map is not None:
-        _demand(course, snapshot, _program(snapshot, spec))
+        _demand(course, snapshot, _program(course, snapshot, spec))
     if problems[0].reason != NO_STATISTICS:
         course.stalled = Answer(STALLED, True, problems[0].reason, _text(problems))
 
@@ -65,19 +68,20 @@ def _configure(
     owner = snapshot.live
     config = relay_config.relay_config(owner, spec, resolved)
     course.generation = config.generation
+    course.serves_tls = relay_config.TLS_CERTIFICATE in resolved.secrets
     manifests = [relay_config.config_map(owner, config, draining_since=None)]
     if resolved.secrets:
         # Before the ConfigMap, which names its content.
         manifests.insert(0, network.secret(owner, resolved.secrets))
-    _demand(course, snapshot, [*manifests, *_program(snapshot, spec)])
+    _demand(course, snapshot, [*manifests, *_program(course, snapshot, spec)])
     if not resolved.secrets and (stale := snapshot.children.get("Secret")) is not None:
         course.delete.append(reference(stale))
 
 
-def _program(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> list[dict[str, Any]]:
-    """Return the children that do not depend on what is served."""
+def _program(course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> list[dict[str, Any]]:
+    """Return the children that do not depend on what is served, but for the Service's port of wss."""
     owner = snapshot.live
-    manifests = [network.service_account(owner), network.service(owner, tls=spec.tls is not None)]
+    manifests = [network.service_account(owner), network.service(owner, tls=course.serves_tls)]
     if spec.relay.replicas > 1:
         manifests.append(network.disruption_budget(owner))
     manifests.append(deployment(owner, spec, snapshot.image))
@@ -103,7 +107,6 @@ def _tell(
     material: KeyMaterial,
     now: datetime,
 ) -> None:
-    course.serves_tls = spec.tls is not None
     if course.generation is not None:
         state = rollout(snapshot, course.generation, now)
         course.pokes += state.pokes

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from wsedge_operator.api import websocket_domain as api
 from wsedge_operator.api.meta import API_VERSION, instant_text
 from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
+from wsedge_operator.desired import network
 from wsedge_operator.desired.names import child_name, selector_labels
 from wsedge_operator.reconcile.conditions import Answer, conditions
 from wsedge_operator.reconcile.outcome import Note, Outcome, Status
@@ -111,8 +112,8 @@ def _status(snapshot: DomainSnapshot, course: Course, written: list[dict[str, An
             status["address"] = {
                 "service": child_name(name),
                 "clusterIP": service["spec"]["clusterIP"],
-                "httpPort": 80,
-                **({"httpsPort": 443} if course.serves_tls else {}),
+                "httpPort": network.HTTP_SERVICE_PORT,
+                **({"httpsPort": network.HTTPS_SERVICE_PORT} if course.serves_tls else {}),
             }
     return status
 

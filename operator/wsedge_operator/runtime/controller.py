@@ -100,9 +100,9 @@ class Controller:
                 return
 
     async def list_again(self) -> None:
-        """List everything every so often, for ever:
+        """List everything every so often, for ever.
 
-        a watch that had to begin anew does not tell what went meanwhile.
+        A watch that had to begin anew does not tell what went meanwhile.
         """
         pause = min(SECOND_LIST_SECONDS, self._settings.resync_seconds)
         while True:

@@ -225,6 +225,7 @@ def test_the_last_good_configuration_stays(changes: dict[str, Any], reason: str,
     outcome = decide(before, NOW)
     assert "ConfigMap" not in kinds(outcome)
     assert "Secret" not in kinds(outcome)
+    assert "Service" not in kinds(outcome)
     assert outcome.delete == ()
     assert answer(outcome, before, "Ready") == ("False", reason)
 
