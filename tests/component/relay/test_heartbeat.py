@@ -1,0 +1,118 @@
+"""The heartbeat on real connections; the shortest interval is one second, so each test takes a few."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.utils import accept_key
+
+from support_relay.frames import frame, parse
+from support_relay.running import DOMAIN, on_pump_loop, origin, raw_origin, running
+
+HEAD = (
+    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+).encode()
+
+
+def switching(head: bytes) -> bytes:
+    """Return the proper answer to a handshake."""
+    (key,) = (line.split()[1] for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key"))
+    answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    return f"{answer}Sec-WebSocket-Accept: {accept_key(key.decode())}\r\n\r\n".encode()
+
+
+@on_pump_loop
+async def test_silent_legs_are_pinged_and_their_pongs_stay_here() -> None:
+    """Both ends answer the relay's pings, neither sees the other's pongs, and the round trip is known."""
+    heard: list[Any] = []
+
+    async def listen(connection: ServerConnection) -> None:
+        connection.protocol.recv_pong = heard.append
+        await connection.wait_closed()
+
+    async with origin(listen) as port, running(port, heartbeatSeconds=1) as relay:
+        async with relay.connect() as client:
+            await relay.until(lambda: relay.counters.client.pongs and relay.counters.origin.pongs)
+            for side in (relay.counters.client, relay.counters.origin):
+                assert 0 <= side.rtt_seconds_sum / side.pongs < 0.5
+            await asyncio.wait_for(client.ping(b"mine"), 5)
+        await relay.until_idle()
+        assert relay.totals.sent_messages == relay.totals.received_messages == 0
+    assert heard == []
+
+
+@on_pump_loop
+async def test_a_changed_interval_counts_for_open_connections() -> None:
+    """A hot swap closes nothing and the pings come at the new interval."""
+    async with origin() as port, running(port, heartbeatSeconds=300) as relay, relay.connect() as client:
+        await client.send("before")
+        assert await client.recv() == "before"
+        relay.apply(heartbeatSeconds=1)
+        await relay.until(lambda: relay.counters.client.pings and relay.counters.origin.pings, seconds=3)
+        await client.send("after")
+        assert await client.recv() == "after"
+        assert (relay.totals.opened_connections, relay.totals.open_connections) == (1, 1)
+
+
+@on_pump_loop
+async def test_a_client_that_does_not_answer_is_dead() -> None:
+    """The origin of a mute client gets 1001 after a ping and one more interval."""
+    seen: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def note(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        seen.set_result(connection.close_code)
+
+    async with origin(note) as port, running(port, heartbeatSeconds=1) as relay:
+        reader, writer = await relay.raw()
+        writer.write(HEAD)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert await asyncio.wait_for(seen, 8) == 1001
+        await relay.until_idle()
+        assert (relay.counters.client.pings, relay.counters.client.dead) == (1, 1)
+        writer.close()
+
+
+@on_pump_loop
+async def test_an_origin_that_does_not_answer_is_dead() -> None:
+    """The client of a mute origin gets 1001; pings towards the origin are masked."""
+    got: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(switching(head))
+        data = b""
+        try:
+            while more := await reader.read(1000):
+                data += more
+        except ConnectionResetError:
+            pass
+        got.set_result(data)
+
+    async with raw_origin(mute) as port, running(port, heartbeatSeconds=1) as relay:
+        async with relay.connect(compression=None) as client:
+            await asyncio.wait_for(client.wait_closed(), 8)
+            assert client.close_code == 1001
+        (ping, *_) = parse(await asyncio.wait_for(got, 5), masked=True)
+        assert (ping.opcode, len(ping.payload)) == (9, 8)
+
+
+@on_pump_loop
+async def test_a_talking_leg_is_not_pinged() -> None:
+    """Data within the interval is sign of life enough; only the silent side gets pings."""
+    sent = frame(b"tick", opcode=9, key=b"abcd")
+
+    async with origin() as port, running(port, heartbeatSeconds=1) as relay:
+        reader, writer = await relay.raw()
+        writer.write(HEAD)
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(12):
+            writer.write(sent)
+            await asyncio.sleep(0.2)
+        assert relay.counters.client.pings == 0
+        writer.close()
+        await relay.until_idle()

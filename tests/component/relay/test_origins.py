@@ -1,0 +1,219 @@
+"""Which origin gets a connection, and what becomes of those that fail."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import InvalidStatus
+
+from support_relay.running import DOMAIN, free_port, on_pump_loop, origin, raw_origin, running
+from wsedge_relay.bounds import Bounds
+
+GET = (
+    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+).encode()
+ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+UPGRADE = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+
+
+def at(port: int, **fields: Any) -> dict[str, Any]:
+    """Return an origin on a loopback port."""
+    return {"host": "127.0.0.1", "httpPort": port, **fields}
+
+
+def naming(name: str) -> Any:
+    """Return a handler that says its name."""
+
+    async def say(connection: ServerConnection) -> None:
+        await connection.send(name)
+        await connection.wait_closed()
+
+    return say
+
+
+async def ask(relay: Any) -> str:
+    """Return the name of the origin that one more connection gets."""
+    async with relay.connect() as client:
+        return str(await client.recv())
+
+
+@on_pump_loop
+async def test_weights_share_connections_out() -> None:
+    """Weights 2 and 1 give two connections of three to the first, never three in a row."""
+    async with origin(naming("a")) as first, origin(naming("b")) as second:
+        origins = [at(first, weight=200), at(second, weight=100)]
+        async with running(origins=origins) as relay:
+            names = [await ask(relay) for _ in range(6)]
+    assert (names.count("a"), "aaa" in "".join(names)) == (4, False)
+
+
+@on_pump_loop
+async def test_a_refused_origin_is_passed_over_for_the_next() -> None:
+    """Where nothing listens, the next origin is dialled in the same handshake, and first for a while."""
+    async with origin(naming("b")) as second, running(origins=[at(free_port()), at(second)]) as relay:
+        assert [await ask(relay) for _ in range(3)] == ["b"] * 3
+        assert relay.counters.origin_failures == {"refused": 1}
+
+
+@on_pump_loop
+async def test_backups_come_when_all_others_failed() -> None:
+    """A backup gets nothing while another origin works, and everything when none does."""
+    async with origin(naming("a")) as first, origin(naming("backup")) as second:
+        async with running(origins=[at(second, backup=True), at(first)]) as relay:
+            assert [await ask(relay) for _ in range(3)] == ["a"] * 3
+        async with running(origins=[at(second, backup=True), at(free_port())]) as relay:
+            assert [await ask(relay) for _ in range(3)] == ["backup"] * 3
+
+
+@on_pump_loop
+async def test_an_origin_that_hangs_up_is_passed_over() -> None:
+    """An origin that closes without a byte may be replaced by another."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+
+    async with (
+        raw_origin(hang_up) as bad,
+        origin(naming("b")) as good,
+        running(origins=[at(bad), at(good)]) as relay,
+    ):
+        assert await ask(relay) == "b"
+        assert relay.counters.origin_failures == {"closed": 1}
+
+
+@on_pump_loop
+async def test_origins_that_all_fail_give_a_502_with_the_reason() -> None:
+    """A refused and an unresolvable origin are named by reason, not by address."""
+    origins = [at(free_port()), {"host": "no-such-host.invalid"}]
+    async with running(origins=origins) as relay:
+        answer = await relay.exchange(GET)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 502 ")
+    assert b"Content-Type: text/plain" in head
+    assert b"Connection: close" in head
+    assert b"refused the connection" in body
+    assert b"does not resolve" in body
+    assert b"127.0.0.1" not in body
+
+
+@on_pump_loop
+async def test_an_origin_that_never_answers_gives_a_504() -> None:
+    """No answer within the time is a gateway timeout."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    bounds = Bounds(answer_seconds=0.1, linger_seconds=0.2)
+    async with raw_origin(silent) as port, running(port, bounds=bounds) as relay:
+        assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 504 ")
+
+
+@on_pump_loop
+async def test_an_origins_own_answer_passes() -> None:
+    """A 403 reaches the client with its headers and body; what belongs to the hop does not."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 403 No Entry\r\nSet-Cookie: a=b\r\nKeep-Alive: timeout=5\r\nX-Hop: 1\r\n"
+            b"Connection: keep-alive, x-hop\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nTrailer: t\r\n\r\n"
+        )
+        await reader.read()
+
+    async with raw_origin(refuse) as port, running(port) as relay:
+        answer = await relay.exchange(GET)
+        await relay.until_idle()
+        assert relay.row.codes == ((403, 1),)
+    assert answer == (
+        b"HTTP/1.1 403 No Entry\r\nSet-Cookie: a=b\r\nContent-Length: 11\r\nConnection: close\r\n\r\n"
+        b"hello world"
+    )
+
+
+BAD_ANSWERS = {
+    "no HTTP": b"SSH-2.0-x\r\n\r\n",
+    "lines that end in LF": b"HTTP/1.1 101 x\n" + UPGRADE + ACCEPT + b"\r\n",
+    "a 101 of HTTP/1.0": b"HTTP/1.0 101 x\r\n" + UPGRADE + ACCEPT + b"\r\n",
+    "a 101 without Upgrade": b"HTTP/1.1 101 x\r\nConnection: Upgrade\r\n" + ACCEPT + b"\r\n",
+    "a 101 without Connection": b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\n" + ACCEPT + b"\r\n",
+    "a 101 without Sec-WebSocket-Accept": b"HTTP/1.1 101 x\r\n" + UPGRADE + b"\r\n",
+    "a 101 with a body": b"HTTP/1.1 101 x\r\n" + UPGRADE + ACCEPT + b"Content-Length: 5\r\n\r\nhello",
+    "a subprotocol of its own": b"HTTP/1.1 101 x\r\n"
+    + UPGRADE
+    + ACCEPT
+    + b"Sec-WebSocket-Protocol: a\r\n\r\n",
+    "an extension of its own": b"HTTP/1.1 101 x\r\n"
+    + UPGRADE
+    + ACCEPT
+    + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+    "two lengths": b"HTTP/1.1 403 x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a length that is no number": b"HTTP/1.1 403 x\r\nContent-Length: +1\r\n\r\na",
+    "a length and chunks": b"HTTP/1.1 403 x\r\n"
+    b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a broken chunk": b"HTTP/1.1 403 x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a body that ends early": b"HTTP/1.1 403 x\r\nContent-Length: 10\r\n\r\nabc",
+    "a body without end": b"HTTP/1.1 403 x\r\n\r\n" + b"x" * 100_000,
+}
+
+
+@pytest.mark.parametrize("case", BAD_ANSWERS)
+@on_pump_loop
+async def test_bad_answers_of_an_origin_become_a_502(case: str) -> None:
+    """What an origin may not say does not reach the client."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(BAD_ANSWERS[case])
+
+    async with raw_origin(answer) as port, running(port) as relay:
+        assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 502 ")
+
+
+@on_pump_loop
+async def test_the_origin_sees_the_request_and_who_asked() -> None:
+    """Path, query, cookies and subprotocols pass, Host is the origin's, forged addresses do not pass."""
+    seen: list[Any] = []
+
+    async def note(connection: ServerConnection) -> None:
+        seen.append(connection.request)
+
+    async with origin(note, subprotocols=["chat"]) as port, running(port) as relay:
+        headers = {
+            "Cookie": "session=1",
+            "X-Forwarded-For": "6.6.6.6",
+            "X-Forwarded-Port": "666",
+            "Forwarded": "for=6.6.6.6",
+            "X-Custom": "kept",
+        }
+        async with relay.connect(
+            "/room?id=1&x=%20", additional_headers=headers, subprotocols=["chat"]
+        ) as client:
+            assert client.subprotocol == "chat"
+        await relay.until_idle()
+        relay.apply(originRequest={"host": "inner.example.com"})
+        async with relay.connect(subprotocols=["chat"]):
+            pass
+        await relay.until_idle()
+    first, second = seen
+    assert first.path == "/room?id=1&x=%20"
+    assert (first.headers["Host"], second.headers["Host"]) == (f"127.0.0.1:{port}", "inner.example.com")
+    assert (first.headers["Cookie"], first.headers["X-Custom"]) == ("session=1", "kept")
+    assert first.headers.get_all("X-Forwarded-For") == ["127.0.0.1"]
+    assert first.headers.get_all("X-Forwarded-Proto") == ["http"]
+    assert first.headers["X-Forwarded-Host"].startswith(DOMAIN)
+    assert first.headers["Forwarded"].startswith(f'for=127.0.0.1;host="{DOMAIN}')
+    assert "X-Forwarded-Port" not in first.headers
+
+
+@on_pump_loop
+async def test_a_domain_without_a_working_weight_says_so() -> None:
+    """Weight 0 takes an origin out of service; with none left the answer is 502."""
+    async with origin() as port, running(origins=[at(port, weight=0)]) as relay:
+        with pytest.raises(InvalidStatus) as refused:
+            await ask(relay)
+    assert refused.value.response.status_code == 502

@@ -1,0 +1,237 @@
+"""The opening handshake between two others: what passes and what is said anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsedge_relay import handshake, http1
+from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
+from wsedge_relay.handshake import Upgrade
+from wsedge_relay.http1 import parse_request, parse_response
+
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+def upgrade(*lines: str) -> Upgrade:
+    """Return a checked upgrade with these lines added."""
+    base = [
+        "GET /room?id=1 HTTP/1.1",
+        "Host: Chat.Example.com:8080",
+        "Connection: keep-alive, Upgrade",
+        "Upgrade: WebSocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {KEY.decode()}",
+    ]
+    request = parse_request("\r\n".join([*base, *lines, "", ""]).encode())
+    assert handshake.host_of(request) == "chat.example.com"
+    return handshake.check_upgrade(request)
+
+
+def answer(*lines: str) -> http1.ResponseHead:
+    """Return a proper 101 with these lines added."""
+    base = [
+        "HTTP/1.1 101 Switching Protocols",
+        "upgrade: WEBSOCKET",
+        "connection: upgrade",
+        f"Sec-WebSocket-Accept: {ACCEPT}",
+    ]
+    return parse_response("\r\n".join([*base, *lines, "", ""]).encode())
+
+
+def asked(one: Upgrade, *, client: str = "192.0.2.1", secure: bool = False) -> http1.RequestHead:
+    """Return the request that the origin gets."""
+    return parse_request(handshake.origin_request(one, host="origin:81", client=client, secure=secure))
+
+
+def test_the_key_is_proven_as_the_rfc_says() -> None:
+    """The example of RFC 6455 section 1.3."""
+    assert handshake.accept_of(KEY).decode() == ACCEPT
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        ("A.example", "a.example"),
+        ("a.example.", "a.example"),
+        ("a.example:443", "a.example"),
+        ("[::1]:80", "[::1]"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("", None),
+        ("a b", None),
+        ("a@b", None),
+        ("a:99999", None),
+        ("a,b", None),
+    ],
+)
+def test_hosts(value: str, host: str | None) -> None:
+    """A Host is a name or address with an optional port, and nothing else."""
+    request = parse_request(f"GET / HTTP/1.1\r\nHost: {value}\r\n\r\n".encode())
+    if host is None:
+        with pytest.raises(HandshakeRefusedError) as refused:
+            handshake.host_of(request)
+        assert refused.value.status == 400
+    else:
+        assert handshake.host_of(request) == host
+
+
+def test_the_origin_gets_the_request_with_its_hop_made_anew() -> None:
+    """What belongs to the client's hop, or claims to know where it comes from, is gone."""
+    request = asked(
+        upgrade(
+            "Cookie: a=b",
+            "Origin: https://x",
+            "Sec-WebSocket-Protocol: chat, superchat",
+            "Keep-Alive: 5",
+            "TE: trailers",
+            "Proxy-Authorization: secret",
+            "X-Forwarded-For: 6.6.6.6",
+            "X-Real-IP: 6.6.6.6",
+            "Forwarded: for=6.6.6.6",
+        )
+    )
+    assert (request.method, request.target) == (b"GET", b"/room?id=1")
+    assert list(request.headers.lines) == [
+        (b"Host", b"origin:81"),
+        (b"Connection", b"Upgrade"),
+        (b"Upgrade", b"websocket"),
+        (b"Sec-WebSocket-Version", b"13"),
+        (b"Sec-WebSocket-Key", KEY),
+        (b"Cookie", b"a=b"),
+        (b"Origin", b"https://x"),
+        (b"Sec-WebSocket-Protocol", b"chat, superchat"),
+        (b"X-Forwarded-For", b"192.0.2.1"),
+        (b"X-Forwarded-Proto", b"http"),
+        (b"X-Forwarded-Host", b"Chat.Example.com:8080"),
+        (b"Forwarded", b'for=192.0.2.1;host="Chat.Example.com:8080";proto=http'),
+    ]
+
+
+def test_an_ipv6_client_is_quoted_in_forwarded() -> None:
+    """RFC 7239 section 6 wants brackets and quotes."""
+    headers = asked(upgrade(), client="2001:db8::1", secure=True).headers
+    assert headers.one(b"forwarded") == b'for="[2001:db8::1]";host="Chat.Example.com:8080";proto=https'
+    assert headers.one(b"x-forwarded-for") == b"2001:db8::1"
+
+
+def test_connection_cannot_strip_what_the_handshake_needs() -> None:
+    """Headers that Connection names are of the hop; the handshake's own are not to be had that way."""
+    request = http1.parse_request(
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, cookie, x-hop, sec-websocket-protocol\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + KEY + b"\r\n"
+        b"Cookie: a\r\nX-Hop: b\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
+    )
+    headers = asked(handshake.check_upgrade(request)).headers
+    assert headers.one(b"cookie") == b"a"
+    assert headers.one(b"sec-websocket-protocol") == b"chat"
+    assert headers.one(b"x-hop") is None
+
+
+def test_only_extensions_that_the_walk_knows_are_offered_on() -> None:
+    """permessage-deflate passes as it was written; what else could change a frame's meaning does not."""
+    one = upgrade(
+        "Sec-WebSocket-Extensions: x-mux, permessage-deflate; client_max_window_bits, permessage-deflate"
+    )
+    assert asked(one).headers.all(b"sec-websocket-extensions") == [
+        b"permessage-deflate; client_max_window_bits, permessage-deflate"
+    ]
+
+
+EXTENSIONS: dict[str, tuple[str, str, bool | None]] = {
+    "none for none": ("", "", False),
+    "none for an offer": ("permessage-deflate", "", False),
+    "the offer": ("permessage-deflate", "permessage-deflate", True),
+    "takeover given up": ("permessage-deflate", "permessage-deflate; server_no_context_takeover", True),
+    "a server window": ("permessage-deflate", "permessage-deflate; server_max_window_bits=10", True),
+    "a client window that was offered": (
+        "permessage-deflate; client_max_window_bits",
+        'permessage-deflate; client_max_window_bits="12"',
+        True,
+    ),
+    "the second offer": (
+        "permessage-deflate; server_max_window_bits=10, permessage-deflate",
+        "permessage-deflate; server_max_window_bits=15",
+        True,
+    ),
+    "a client window that was not offered": (
+        "permessage-deflate",
+        "permessage-deflate; client_max_window_bits=12",
+        None,
+    ),
+    "a window larger than offered": (
+        "permessage-deflate; server_max_window_bits=10",
+        "permessage-deflate; server_max_window_bits=11",
+        None,
+    ),
+    "a window of 16 bits": ("permessage-deflate", "permessage-deflate; server_max_window_bits=16", None),
+    "a takeover with a value": (
+        "permessage-deflate",
+        "permessage-deflate; server_no_context_takeover=1",
+        None,
+    ),
+    "a takeover that was refused": (
+        "permessage-deflate; server_no_context_takeover",
+        "permessage-deflate",
+        None,
+    ),
+    "an unknown parameter": ("permessage-deflate", "permessage-deflate; level=9", None),
+    "a parameter twice": (
+        "permessage-deflate",
+        "permessage-deflate; server_max_window_bits=9; server_max_window_bits=9",
+        None,
+    ),
+    "two extensions": ("permessage-deflate", "permessage-deflate, permessage-deflate", None),
+    "another extension": ("permessage-deflate", "x-mux", None),
+    "one that was not offered": ("", "permessage-deflate", None),
+    "a malformed one": ("permessage-deflate", "permessage deflate", None),
+}
+
+
+@pytest.mark.parametrize("case", EXTENSIONS)
+def test_extensions_answer_an_offer(case: str) -> None:
+    """A 101 may agree to what was offered and to nothing else (RFC 7692 section 7.1)."""
+    offered, answered, deflate = EXTENSIONS[case]
+    one = upgrade(*[f"Sec-WebSocket-Extensions: {offered}"] * bool(offered))
+    head = answer(*[f"Sec-WebSocket-Extensions: {answered}"] * bool(answered))
+    if deflate is None:
+        with pytest.raises(BadAnswerError):
+            handshake.check_answer(one, head)
+    else:
+        assert handshake.check_answer(one, head).deflate is deflate
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Upgrade: websocket",
+        f"Sec-WebSocket-Accept: {ACCEPT}",
+        "Content-Length: 3",
+        "Transfer-Encoding: chunked",
+        "Sec-WebSocket-Protocol: chat",
+    ],
+)
+def test_a_101_with_a_line_too_many_is_no_101(line: str) -> None:
+    """Repeated headers, bodies and subprotocols that nobody offered are refused."""
+    with pytest.raises(BadAnswerError):
+        handshake.check_answer(upgrade(), answer(line))
+
+
+def test_the_client_gets_the_origins_101() -> None:
+    """Accept, subprotocol and cookies pass; the hop's headers are made anew."""
+    one = upgrade("Sec-WebSocket-Protocol: chat")
+    accepted = handshake.check_answer(
+        one, answer("Sec-WebSocket-Protocol: chat", "Set-Cookie: a=b", "Keep-Alive: 5")
+    )
+    assert handshake.client_answer(accepted) == (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + ACCEPT.encode() + b"\r\n"
+        b"Sec-WebSocket-Protocol: chat\r\nSet-Cookie: a=b\r\n\r\n"
+    )
+
+
+def test_a_refusal_to_head_has_no_body() -> None:
+    """HEAD is answered by the head alone (RFC 9110 section 9.3.2)."""
+    refused = HandshakeRefusedError(405, "method", "Only GET.", headers=[(b"Allow", b"GET")])
+    whole = handshake.refusal(refused)
+    assert whole.endswith(b"\r\nContent-Length: 10\r\nConnection: close\r\nAllow: GET\r\n\r\nOnly GET.\n")
+    assert handshake.refusal(refused, head_only=True) == whole.removesuffix(b"Only GET.\n")

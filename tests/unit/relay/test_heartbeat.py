@@ -1,0 +1,91 @@
+"""Heartbeat: looks at legs, and the wheel that says when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsedge_relay.heartbeat import TICK_SECONDS, Beat, Wheel, look, ticks_per_look
+
+
+@dataclass
+class Leg:
+    """A leg as the heartbeat sees one."""
+
+    received: int = 0
+    mark: int = 0
+    quiet: int = 0
+    out: bytes = b""
+    inject: bytes = b""
+    stopped: bool = False
+
+
+@dataclass(eq=False)
+class Entry:
+    """An entry of the wheel."""
+
+    name: int
+    due: int = 0
+
+
+def test_a_silent_leg_is_pinged_once_then_dead() -> None:
+    """Four looks without a byte bring a ping, four more the end."""
+    leg = Leg()
+    beats = [look(leg) for _ in range(8)]
+    assert beats == [*[Beat.NOTHING] * 3, Beat.PING, *[Beat.NOTHING] * 3, Beat.DEAD]
+
+
+def test_any_byte_is_a_sign_of_life() -> None:
+    """A pong, or data, starts the count anew."""
+    leg = Leg()
+    for _ in range(7):
+        look(leg)
+    leg.received += 1
+    assert [look(leg) for _ in range(5)][-1] is Beat.PING
+
+
+@pytest.mark.parametrize("state", [{"stopped": True}, {"out": b"x"}, {"inject": b"x"}])
+def test_a_leg_is_not_blamed_for_what_the_relay_holds(state: dict[str, object]) -> None:
+    """Silence does not count while the leg is not read, or the ping is not on its way."""
+    leg = Leg(**state)  # type: ignore[arg-type]
+    assert {look(leg) for _ in range(20)} == {Beat.NOTHING}
+
+
+@pytest.mark.parametrize(("seconds", "ticks"), [(1, 1), (2, 2), (60, 60), (300, 300)])
+def test_an_interval_has_four_looks(seconds: int, ticks: int) -> None:
+    """The looks of an interval lie a quarter of it apart."""
+    assert ticks_per_look(seconds) == ticks
+    assert ticks * TICK_SECONDS * 4 == seconds
+
+
+@given(st.lists(st.integers(1, 50), max_size=30), st.lists(st.integers(1, 20), max_size=20))
+def test_entries_come_up_at_their_tick(delays: list[int], turns: list[int]) -> None:
+    """However the wheel is turned, each entry comes up once, in order, and none before its time."""
+    wheel: Wheel[Entry] = Wheel()
+    for name, delay in enumerate(delays):
+        wheel.add(Entry(name), ticks=delay)
+    came: list[Entry] = []
+    for ticks in turns:
+        came += wheel.turn(ticks)
+    expected = sorted(((delay, name) for name, delay in enumerate(delays) if delay <= sum(turns)))
+    assert [(entry.due, entry.name) for entry in came] == expected
+
+
+def test_a_moved_entry_comes_up_at_its_new_tick_alone() -> None:
+    """Adding an entry again moves it, even to the tick it was at."""
+    wheel: Wheel[Entry] = Wheel()
+    moved, same, removed = Entry(1), Entry(2), Entry(3)
+    for entry in (moved, same, removed):
+        wheel.add(entry, ticks=5)
+    wheel.add(moved, ticks=2)
+    wheel.add(same, ticks=5)
+    removed.due = 0
+    seen = []
+    for tick in range(1, 10):
+        for entry in wheel.turn(1):
+            entry.due = 0
+            seen.append((tick, entry.name))
+    assert seen == [(2, 1), (5, 2)]

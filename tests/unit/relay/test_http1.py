@@ -1,0 +1,96 @@
+"""HTTP/1.1 heads: where they end, and what is refused."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsedge_relay import http1
+from wsedge_relay.http1 import BadHeadError, Headers
+
+HEAD = b"GET /chat?x=1 HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\n\r\n"
+
+
+@given(st.lists(st.integers(0, len(HEAD) - 1)))
+def test_a_head_ends_at_the_same_place_however_it_is_cut(cuts: list[int]) -> None:
+    """Looking after every piece finds the end once it is there, and not before."""
+    data, seen = b"", 0
+    for cut in [*sorted(cuts), len(HEAD)]:
+        seen, data = len(data), HEAD[:cut]
+        end = http1.head_end(data, seen=seen)
+        assert end == (len(HEAD) if cut == len(HEAD) else 0)
+
+
+def test_what_follows_a_head_is_not_looked_at() -> None:
+    """Frames behind a head may hold any bytes."""
+    assert http1.head_end(HEAD + b"\x81\x01\n\r\n\r\n") == len(HEAD)
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\r\nA: b\n\r\n", b"\n"])
+def test_a_bare_lf_is_refused_at_once(data: bytes) -> None:
+    """A line that ends in LF alone needs no end of the head to be refused, at any cut."""
+    for seen in range(len(data)):
+        with pytest.raises(BadHeadError, match="LF"):
+            http1.head_end(data, seen=min(seen, data.index(b"\n")))
+
+
+def test_a_head_has_a_size() -> None:
+    """A head that does not end within its limit is refused with 431."""
+    with pytest.raises(BadHeadError) as refused:
+        http1.head_end(b"x" * (http1.MAX_HEAD_BYTES + 1))
+    assert refused.value.status == 431
+
+
+def test_a_request_is_parsed() -> None:
+    """Method, target and headers, with white space around values gone."""
+    request = http1.parse_request(b"GET /a?b HTTP/1.1\r\nHost:a\r\nX-Y: \t z z \t\r\n\r\n")
+    assert (request.method, request.target) == (b"GET", b"/a?b")
+    assert request.headers.lines == ((b"Host", b"a"), (b"X-Y", b"z z"))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"HTTP/1.1 101 Switching Protocols", (101, b"Switching Protocols", 1)),
+        (b"HTTP/1.0 404 ", (404, b"", 0)),
+        (b"HTTP/1.1 503", (503, b"", 1)),
+        (b"HTTP/2.0 200 OK", None),
+        (b"HTTP/1.1 99 x", None),
+        (b"HTTP/1.1 600 x", None),
+        (b"HTTP/1.1  200 OK", None),
+    ],
+)
+def test_status_lines(line: bytes, expected: tuple[int, bytes, int] | None) -> None:
+    """A status line is read as RFC 9112 section 4 says, or refused."""
+    if expected is None:
+        with pytest.raises(BadHeadError):
+            http1.parse_response(line + b"\r\n\r\n")
+    else:
+        answer = http1.parse_response(line + b"\r\n\r\n")
+        assert (answer.status, answer.reason, answer.minor) == expected
+
+
+def test_lists_run_over_lines() -> None:
+    """A list header may come in several lines and with empty members."""
+    headers = Headers(((b"A", b"x, ,y"), (b"a", b" z,")))
+    assert headers.members(b"a") == [b"x", b"y", b"z"]
+    with pytest.raises(BadHeadError, match="2 times"):
+        headers.one(b"a")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_parsed_or_refused(noise: bytes) -> None:
+    """Noise never raises anything but BadHeadError."""
+    for parse in (http1.parse_request, http1.parse_response):
+        with suppress(BadHeadError):
+            parse(noise + b"\r\n\r\n")
+
+
+def test_a_built_head_reads_back() -> None:
+    """What is written is what is read; an unusual status has no phrase."""
+    head = http1.build_head(http1.status_line(404), [(b"A", b"b")])
+    assert http1.parse_response(head).headers.lines == ((b"A", b"b"),)
+    assert http1.status_line(599) == b"HTTP/1.1 599 "
