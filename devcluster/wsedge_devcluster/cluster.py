@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import select
 import shutil
@@ -26,6 +27,7 @@ from typing import Self
 from wsedge_devcluster.build import Binaries, ensure_binaries
 from wsedge_devcluster.children import MARK, kill_marked
 from wsedge_devcluster.errors import CommandFailed, StartError, present
+from wsedge_devcluster.ranges import reachable_port
 from wsedge_devcluster.spec import (
     EVENTS,
     START_APISERVER,
@@ -176,6 +178,18 @@ class Cluster:
         """Waits until the supervisor ends, which it does not by itself; then raises StartError."""
         present(self._process).wait()
         raise self._gone()
+
+    def service_address(self, namespace: str, name: str, port: int | str | None = None) -> tuple[str, int]:
+        """Where a Service is reached from this machine: its ClusterIP, and the port by number or name.
+
+        The port is 8000 higher where this user may not listen on it (80 is 8080 then). Raises CommandFailed.
+        """
+        answer = self.kubectl("get", "service", name, "--namespace", namespace, "--output", "json")
+        spec = json.loads(answer)["spec"]
+        ports = [each["port"] for each in spec["ports"] if port in (None, each["port"], each.get("name"))]
+        if not ports:
+            raise StartError(f"service {namespace}/{name}", f"has no port {port}")
+        return str(spec["clusterIP"]), reachable_port(ports[0])
 
     def stop_apiserver(self) -> None:
         """Kills the API server; it stays away until start_apiserver()."""

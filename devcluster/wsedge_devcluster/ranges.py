@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from wsedge_devcluster.errors import NoFreeRangeError, StartError
 
@@ -57,6 +59,16 @@ def claim(number: int | None = None) -> Claim:
     if number is not None:
         raise StartError("address ranges", f"{Pair(number).services}, which this folder uses, is taken")
     raise NoFreeRangeError
+
+
+def reachable_port(port: int) -> int:
+    """Where a Service's port can be reached: at itself, or 8000 higher where this user may not listen.
+
+    Linux keeps ports below net.ipv4.ip_unprivileged_port_start (1024 unless set, 0 in most containers) for
+    root.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    return port if port >= first or os.geteuid() == 0 else port + 8000
 
 
 class Addresses:

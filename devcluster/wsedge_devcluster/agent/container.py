@@ -109,25 +109,26 @@ class ContainerRunner:
         """Waits until image, configuration and program are there; shows meanwhile what is missing."""
         pulls = BackOff(self._scale, eager=False)
         while True:
+            version = self._context.version
             spec = self._context.container(self._name)
             self.record.image = spec["image"]
             try:
                 plan = await self._plan(spec)
             except ContainerError as error:
-                await self._complain(error, pulls, spec)
+                await self._complain(error, pulls, spec, version)
                 continue
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
                 log.info("container waits for the API server", container=self._name, error=repr(error))
-                await self._context.pause(1.0)
+                await self._context.pause(1.0, since=version)
                 continue
             self._event("Pulled", f'Container image "{spec["image"]}" already present on machine')
             return plan
 
-    async def _complain(self, error: ContainerError, pulls: BackOff, spec: Object) -> None:
+    async def _complain(self, error: ContainerError, pulls: BackOff, spec: Object, version: int) -> None:
         if error.reason != "ErrImagePull":
             self._wait(error.reason, error.message)
             self._warn("Failed", f"Error: {error.message}")
-            await self._context.pause(_CONFIG_RETRY * self._scale)
+            await self._context.pause(_CONFIG_RETRY * self._scale, since=version)
             return
         image = spec["image"]
         self._event("Pulling", f'Pulling image "{image}"')
@@ -135,11 +136,11 @@ class ContainerRunner:
         self._warn("Failed", f'Failed to pull image "{image}": {error.message}')
         self._warn("Failed", "Error: ErrImagePull")
         # Shown a while before the back-off, as a kubelet does until its next look.
-        await self._context.pause(1.0 * self._scale)
+        await self._context.pause(1.0 * self._scale, since=version)
         self._wait("ImagePullBackOff", f'Back-off pulling image "{image}": {error}')
         self._event("BackOff", f'Back-off pulling image "{image}"')
         self._warn("Failed", "Error: ImagePullBackOff")
-        await self._context.pause(pulls.next())
+        await self._context.pause(pulls.next(), since=version)
 
     async def _plan(self, spec: Object) -> _Plan:
         context = self._context
@@ -214,7 +215,7 @@ class ContainerRunner:
         except OSError as error:
             self._wait("RunContainerError", f"failed to start container: {error}")
             self._warn("Failed", f"Error: failed to start container: {error}")
-            await self._context.pause(_CONFIG_RETRY * self._scale)
+            await self._context.pause(_CONFIG_RETRY * self._scale, since=self._context.version)
             return False
         self._child, self._place = child, plan.place
         self._started_at = utc_now()

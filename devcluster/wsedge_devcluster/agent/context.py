@@ -48,9 +48,10 @@ class PodContext:
     volumes: Volumes
     facts: PodFacts
     changed: Callable[[], None]  # a container's state is not what it was
-    poked: asyncio.Event = field(
-        default_factory=asyncio.Event
-    )  # set, and renewed, when the pod's object changes
+    # Counts changes of the pod's object that are more than a new status. Take it before looking at the pod,
+    # and give it to pause(), so that a change during the look is not slept through.
+    version: int = 0
+    _poked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def container(self, name: str) -> Object:
         """The specification of a container, as it is now."""
@@ -58,15 +59,17 @@ class PodContext:
         every = [*spec.get("initContainers", []), *spec["containers"]]
         return next(each for each in every if each["name"] == name)
 
-    async def pause(self, seconds: float) -> None:
-        """Waits, but not longer than until the pod's object changes."""
-        poked = self.poked
+    async def pause(self, seconds: float, *, since: int) -> None:
+        """Waits, but not longer than until the pod's object is another than at `version` since."""
+        if self.version != since:
+            return
         try:
-            await asyncio.wait_for(poked.wait(), seconds)
+            await asyncio.wait_for(self._poked.wait(), seconds)
         except TimeoutError:
             return
 
     def poke(self) -> None:
-        """Wakes all who pause."""
-        self.poked.set()
-        self.poked = asyncio.Event()
+        """Counts a change of the pod's object, and wakes all who pause."""
+        self.version += 1
+        self._poked.set()
+        self._poked = asyncio.Event()

@@ -88,6 +88,8 @@ def service_variables(services: Iterable[Object], namespace: str) -> dict[str, s
         address = service["spec"].get("clusterIP")
         if service["metadata"]["namespace"] != namespace or address in (None, "", "None"):
             continue
+        if (namespace, service["metadata"]["name"]) == ("default", "kubernetes"):
+            continue  # the API server's real address is in every pod's base environment
         name = service["metadata"]["name"].upper().replace("-", "_")
         ports = service["spec"].get("ports", [])
         variables[f"{name}_SERVICE_HOST"] = address

@@ -147,10 +147,10 @@ class PodRunner:
         if self._simulated:
             self._simulate()
             return
-        await self._first_sync()
+        version = await self._first_sync()
         self.context.facts.volumes_ready = True
         self._changed()
-        keeping = asyncio.create_task(self._keep_volumes())
+        keeping = asyncio.create_task(self._keep_volumes(version))
         sidecars: list[asyncio.Task[int]] = []
         try:
             if await self._initialize(sidecars):
@@ -195,25 +195,27 @@ class PodRunner:
         self.context.facts.volumes_ready = True
         self._changed()
 
-    async def _first_sync(self) -> None:
-        """Sets the volumes up; says what is missing, and tries again."""
+    async def _first_sync(self) -> int:
+        """Sets the volumes up; says what is missing, and tries again. Returns the version it looked at."""
         pause = _MOUNT_RETRY
         while True:
             self._changed()
+            version = self.context.version
             try:
                 await self.context.volumes.sync(self.context.pod, utc_now())
-                return
+                return version
             except VolumeError as error:
                 self._tools.events.warning(self.context.pod, "FailedMount", str(error))
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
                 log.info("volumes wait for the API server", pod=self.key, error=repr(error))
-            await self.context.pause(pause)
+            await self.context.pause(pause, since=version)
             pause = min(2 * pause, _MOUNT_RETRY_MAX * self._tools.backoff_scale)
 
-    async def _keep_volumes(self) -> None:
+    async def _keep_volumes(self, version: int) -> None:
         """Brings volumes up to date when the pod changes, and every `sync_seconds`."""
         while True:
-            await self.context.pause(self._tools.sync_seconds)
+            await self.context.pause(self._tools.sync_seconds, since=version)
+            version = self.context.version
             try:
                 await self.context.volumes.sync(self.context.pod, utc_now())
             except VolumeError as error:

@@ -12,6 +12,7 @@ from wsedge_devcluster.agent.events import Events
 from wsedge_devcluster.agent.forward import Forwarder
 from wsedge_devcluster.agent.objects import Object, key_of
 from wsedge_devcluster.agent.selectors import Candidate, Endpoint, endpoints
+from wsedge_devcluster.ranges import reachable_port
 
 log = structlog.get_logger()
 
@@ -43,7 +44,7 @@ def listeners(
                 continue
             # The API server's own Service has no selector; its endpoints would be written by itself.
             found = (apiserver,) if key == "default/kubernetes" else endpoints(service, port, pods)
-            yield Listener(address, port["port"], key, found)
+            yield Listener(address, reachable_port(port["port"]), key, found)
             if number := port.get("nodePort"):
                 for node in nodes:
                     yield Listener(node, number, key, found)
@@ -109,10 +110,5 @@ class ServiceProxy:
     def _complain(self, service: Object, place: tuple[str, int], error: OSError) -> None:
         host, port = place
         message = f"cannot listen on {host}:{port}: {error.strerror or error}"
-        if isinstance(error, PermissionError):
-            message += (
-                ": this user may not use ports below net.ipv4.ip_unprivileged_port_start; "
-                "choose a higher port, or: sysctl net.ipv4.ip_unprivileged_port_start=80"
-            )
         log.warning("service not served", service=key_of(service), error=message)
         self._events.warning({**service, "kind": "Service"}, "ListenFailed", message)

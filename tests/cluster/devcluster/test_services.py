@@ -42,7 +42,7 @@ def deployment(replicas: int, container: dict[str, Any]) -> dict[str, Any]:
 
 
 def address_of(space: Namespace, name: str) -> str:
-    return str(space.get("service", name)["spec"]["clusterIP"])
+    return space.cluster.service_address(space.name, name)[0]
 
 
 def test_round_robin(space: Namespace) -> None:
@@ -124,3 +124,11 @@ def test_not_ready_addresses(space: Namespace, publish: bool) -> None:
     eventually(lambda: "serving" in space.logs("web"))
     place = (address_of(space, "web"), 8080)
     eventually(lambda: refused(place) is not publish)
+
+
+def test_low_port(space: Namespace) -> None:
+    """A Service on port 80 is reached where service_address says, whoever runs the cluster."""
+    space.apply(pod("web", python("main", WEB), labels=LABELS), service("web", LABELS, port=80))
+    eventually(lambda: "serving" in space.logs("web"))
+    host, port = space.cluster.service_address(space.name, "web", 80)
+    assert eventually(lambda: urlopen(f"http://{host}:{port}/", timeout=5).read()) == b"web"
