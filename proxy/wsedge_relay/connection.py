@@ -19,6 +19,7 @@ from wsedge_relay.errors import (
     OriginsFailedError,
     PeerGoneError,
 )
+from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.handshake import Accepted, Upgrade
 from wsedge_relay.http1 import BadHeadError, RequestHead, ResponseHead
 from wsedge_relay.site import Site
@@ -40,6 +41,9 @@ class Sites(Protocol):
 
     def admit(self, site: Site) -> None:
         """Raise HandshakeRefusedError (503) while the site takes no newcomers."""
+
+    def refused_unattributed(self, reason: str) -> None:
+        """Count a refusal that belongs to no served domain."""
 
 
 @dataclass(slots=True)
@@ -190,10 +194,13 @@ class Connection:
             await self._pass_on(site, answered.head, body)
 
     async def _open(self, site: Site, accepted: Accepted, answered: Answered, rest: bytes) -> None:
-        async with asyncio.timeout(self._bounds.head_seconds):
-            await self._wire.write(handshake.client_answer(accepted))
+        try:
+            async with asyncio.timeout(self._bounds.head_seconds):
+                await self._wire.write(handshake.client_answer(accepted))
+        except TimeoutError as error:
+            raise PeerGoneError("the client does not read its answer") from error
         self._count(site, 101, "", unread=len(rest))
-        self._tunnels.open(
+        tunnel = self._tunnels.open(
             site,
             site.key,
             client=self._wire.sock,
@@ -202,6 +209,10 @@ class Connection:
             client_rest=rest,
             origin_rest=answered.rest,
         )
+        try:
+            self._sites.admit(site)
+        except HandshakeRefusedError:  # it was switched off meanwhile, and the drain did not see this tunnel
+            self._tunnels.close(tunnel, GOING_AWAY, "going away")
 
     async def _fail(self, site: Site, answered: Answered, failure: OriginError) -> None:
         answered.wire.close()
@@ -236,6 +247,8 @@ class Connection:
         finally:
             if site is not None:
                 self._count(site, status, reason)
+            else:
+                self._sites.refused_unattributed(reason)
         read = self._wire.received
         await self._wire.finish(self._bounds.linger_seconds)
         if site is not None:

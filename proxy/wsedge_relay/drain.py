@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 def due(count: int, *, elapsed: float, seconds: float) -> int:
     """Return how many of `count` are to be closed by now; the first at once, the last before the end."""
-    if seconds <= 0:
+    if elapsed >= seconds:
         return count
     return min(count, int(elapsed / seconds * count) + 1)
 

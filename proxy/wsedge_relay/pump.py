@@ -467,7 +467,7 @@ class Pump:
         if error.errno not in _RESET:
             self._die(leg, error)
         elif not leg.deaf:
-            leg.deaf = True
+            leg.deaf = leg.peer.special = True
             leg.out = leg.inject = b""
             self._emptied(leg)
 
@@ -478,7 +478,7 @@ class Pump:
             self.events.append((ERROR, leg, 0 if isinstance(error, ssl.SSLError) else error.errno or 0))
 
     def _bury(self, leg: Leg) -> None:
-        leg.deaf = leg.dead = True
+        leg.deaf = leg.dead = leg.peer.special = True
         leg.out = leg.inject = leg.stash = b""
         self.backed.discard(leg)
         self._unwatch(leg)
@@ -505,7 +505,7 @@ class Pump:
 
     def _mark(self, leg: Leg) -> None:
         """Tell the fast path whether `leg` is plain again."""
-        leg.special = bool(leg.stash or leg.mute or leg.dropping or leg.peer.inject)
+        leg.special = bool(leg.stash or leg.mute or leg.dropping or leg.peer.inject or leg.peer.deaf)
 
     def _interest(self, leg: Leg) -> None:
         """Wait for exactly what can be served: to read unless the peer is behind, to write what is held."""

@@ -67,6 +67,7 @@ class Relay:
         self._draining = False
         self.counters: dict[str, DomainCounters] = {}
         self.accept_failures = 0
+        self._unattributed: dict[str, int] = {}
 
     @property
     def open_connections(self) -> int:
@@ -96,6 +97,12 @@ class Relay:
     def metric_families(self) -> Iterator[Family]:
         """Return `counters`, and what is counted of the process, as metrics."""
         yield from families(self.counters)
+        yield Family(
+            "unattributed_refusals",
+            "Requests refused before they named a served domain, by reason.",
+            ("reason",),
+            [((reason,), times) for reason, times in sorted(self._unattributed.items())],
+        )
         yield Family("pauses", "Reads held back because the other leg took no byte.", (), [((), self.pauses)])
         yield Family("accept_failures", "Pauses for want of descriptors.", (), [((), self.accept_failures)])
 
@@ -146,7 +153,8 @@ class Relay:
 
     def admit(self, site: Site) -> None:
         """Raise HandshakeRefusedError (503) while the site takes no newcomers."""
-        if self._draining or not site.domain.enabled:
+        served = self._sites.get(site.domain.domain) is site and site.domain.enabled
+        if self._draining or not served:
             reason, text = (
                 ("draining", "This relay goes away.")
                 if self._draining
@@ -157,6 +165,10 @@ class Relay:
             )
             after = b"%d" % self._bounds.retry_after_seconds
             raise HandshakeRefusedError(503, reason, text, headers=[(b"Retry-After", after)])
+
+    def refused_unattributed(self, reason: str) -> None:
+        """Count a refusal that belongs to no served domain."""
+        self._unattributed[reason] = self._unattributed.get(reason, 0) + 1
 
     def sweep(self) -> None:
         """Add what passed through open tunnels since the last sweep to the usage."""
@@ -170,12 +182,11 @@ class Relay:
         self._draining = True
         for site in self._sites.values():
             self._drain_site(site, seconds)
-        while self._drains or self._handshakes:
-            await asyncio.wait([*self._drains, *self._handshakes])
-            # A handshake that was under way may have become a tunnel behind the drain's back.
-            for site in self._sites.values():
-                if site.tunnels and site.drain is None:
-                    self._drain_site(site, 0)
+        # Those under way may become tunnels yet, which then close themselves. Later ones are refused: who
+        # waited for them all could wait for ever.
+        under_way = [*self._handshakes, *self._drains]
+        if under_way:
+            await asyncio.wait(under_way)
         await self._tunnels.wait_until_none()
 
     async def close(self) -> None:

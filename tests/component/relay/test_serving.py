@@ -23,6 +23,10 @@ LINES = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
+SWITCHING = (
+    b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
 
 
 def request(first: str = "GET / HTTP/1.1", *more: str, end: str = "\r\n", **changed: str | None) -> bytes:
@@ -151,6 +155,39 @@ async def test_a_disabled_domain_is_refused_and_its_connections_closed() -> None
 
 
 @on_pump_loop
+async def test_a_handshake_that_a_switch_off_overtakes_is_closed() -> None:
+    """A tunnel that opens after its domain was switched off gets its 1001 at once."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await go_on.wait()
+        writer.write(SWITCHING)
+        await reader.read()
+
+    async with raw_origin(slow) as port, running(port, lifecycle={"drainSeconds": 0}) as relay:
+        exchange = asyncio.create_task(relay.exchange(request()))
+        await asked.wait()
+        relay.apply(enabled=False)
+        go_on.set()
+        assert (await exchange).endswith(frame(b"\x03\xe9going away", opcode=8))
+        await relay.until_idle()
+
+
+@on_pump_loop
+async def test_newcomers_do_not_hold_up_a_drain() -> None:
+    """A drain ends although clients come back all the time."""
+    async with origin() as port, running(port, lifecycle={"drainSeconds": 0}) as relay:
+        async with relay.connect():
+            drain = asyncio.create_task(relay.relay.drain())
+            _, late = await relay.raw()
+            await asyncio.wait_for(drain, 5)
+        assert (await relay.exchange(request())).startswith(b"HTTP/1.1 503 ")
+        late.close()
+
+
+@on_pump_loop
 async def test_a_domain_that_is_gone_drains_and_is_unknown() -> None:
     """Open connections of a removed domain get 1001, newcomers 421."""
     async with origin() as port, running(port, lifecycle={"drainSeconds": 0}) as relay:
@@ -208,10 +245,7 @@ async def test_a_drain_waits_for_frames_to_end() -> None:
 
     async def halting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(
-            b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" + long[:500]
-        )
+        writer.write(SWITCHING + long[:500])
         await rest.wait()
         writer.write(long[500:] + long)
         await reader.read()

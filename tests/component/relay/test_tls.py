@@ -56,6 +56,29 @@ async def test_messages_pass_through_tls_on_both_sides() -> None:
 
 
 @on_pump_loop
+async def test_a_slow_tls_reader_loses_nothing() -> None:
+    """Back-pressure works where a write that would block must be repeated as it was (OpenSSL's rule)."""
+
+    async def flood(connection: ServerConnection) -> None:
+        for number in range(20):
+            await connection.send(bytes([number]) * 1_000_000)
+
+    server = authority().server_context("127.0.0.1")
+    fields: dict[str, Any] = {"originProtocol": "HTTPS", "originTLS": {"authority": CA}, "tls": TLS}
+    async with (
+        origin(flood, ssl=server, compression=None) as port,
+        running(port, material=material(), **fields) as relay,
+        relay.connect(tls=authority().client_context(), compression=None, max_queue=1) as client,
+    ):
+        await relay.until(lambda: relay.relay.pauses)
+        got = [await client.recv() for _ in range(20)]
+        assert got == [bytes([number]) * 1_000_000 for number in range(20)]
+        await client.wait_closed()
+        await relay.until_idle()
+        assert relay.row.sent_bytes > 20_000_000
+
+
+@on_pump_loop
 async def test_follow_takes_plain_clients_to_http() -> None:
     """Follow: a ws client reaches the origin without TLS, on its HTTP port."""
     async with (

@@ -224,8 +224,9 @@ async def test_a_stalled_reader_is_given_up() -> None:
         writer.write(HEAD)
         await relay.until_idle_after_opening()
         assert relay.counters.client.stalled == 1
-        await asyncio.wait_for(seen, 5)
+        assert await asyncio.wait_for(seen, 5) == 1001
         writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 @on_pump_loop

@@ -256,6 +256,14 @@ def test_what_a_peer_sent_before_it_died_is_read(bench: Bench) -> None:
     assert bench.origin_leg.deaf
 
 
+def test_an_abandoned_leg_is_sent_nothing(bench: Bench) -> None:
+    """What comes for a leg that was given up is read and dropped, on the fast path too."""
+    bench.pump.abandon(bench.client_leg)
+    bench.origin.send(frame(b"x" * 100) * 3)
+    bench.turn()
+    assert (received(bench.client), bench.origin_leg.messages, bench.origin_leg.passed) == (b"", 3, 0)
+
+
 def test_a_hang_up_does_not_spin(bench: Bench) -> None:
     """A leg that ended, and waits for the other, is out of epoll: no event comes for it."""
     bench.origin.close()
