@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from support_relay.frames import frame
-from support_relay.running import DOMAIN, echo, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DOMAIN, Running, echo, on_pump_loop, origin, raw_origin, running
 
 MESSAGES = {
     "a short text": "hello",
@@ -260,3 +261,98 @@ async def test_refused_handshakes_are_counted_in_bytes_too() -> None:
         row = relay.row
         assert (row.received_bytes, row.sent_bytes) == (len(request), len(answer))
         assert row.codes == ((426, 1),)
+
+
+@on_pump_loop
+async def test_a_peer_that_does_not_answer_a_close_is_not_waited_for() -> None:
+    """The tunnel ends a moment after the Close when the other end neither answers nor hangs up."""
+    told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    over = asyncio.Event()
+
+    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(SWITCHING)
+        told.set_result(await reader.readexactly(8))
+        await over.wait()
+
+    async with raw_origin(ignore) as port, running(port) as relay:
+        reader, writer = await relay.raw()
+        writer.write(HEAD + frame(b"\x03\xe8", opcode=8, key=KEY))
+        assert (await asyncio.wait_for(told, 5))[0] == 0x88
+        await relay.until_idle()
+        assert (await reader.read()).endswith(b"\r\n\r\n")
+        writer.close()
+        over.set()
+
+
+@on_pump_loop
+async def test_a_half_closed_client_still_gets_its_answer() -> None:
+    """A client that sends Close and shuts its side at once gets the origin's Close before the end."""
+    async with origin(compression=None) as port, running(port) as relay:
+        reader, writer = await relay.raw()
+        writer.write(HEAD + frame(b"\x03\xe8", opcode=8, key=KEY))
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        assert answer.endswith(frame(b"\x03\xe8", opcode=8))
+        writer.close()
+        await relay.until_idle()
+
+
+@on_pump_loop
+async def test_an_origin_that_ends_inside_a_frame_leaves_no_false_close() -> None:
+    """Where no frame boundary is left, the client's stream ends without a Close (1006), not inside one."""
+
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(SWITCHING + frame(b"x" * 1000)[:500])
+
+    async with raw_origin(cut) as port, running(port) as relay:
+        answer = await relay.exchange(HEAD)
+        assert answer.endswith(frame(b"x" * 1000)[:500])
+        await relay.until_idle()
+        assert relay.counters.origin.broken == 1
+
+
+def open_descriptors() -> int:
+    """Return how many descriptors this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@on_pump_loop
+async def test_many_tunnels_share_one_loop_and_leave_nothing() -> None:
+    """A hundred clients echo at once; afterwards no leg, no task and no descriptor is left."""
+
+    async def talk(relay: Running, number: int) -> None:
+        async with relay.connect() as client:
+            for size in (1, 200, 70_000):
+                await client.send(f"{number}" * size)
+                assert await client.recv() == f"{number}" * size
+
+    descriptors = open_descriptors()
+    async with origin() as port, running(port) as relay:
+        await asyncio.gather(*(talk(relay, number) for number in range(100)))
+        await relay.until_idle()
+        assert relay.row.opened_connections == 100
+        assert relay.row.sent_messages == relay.row.received_messages == 300
+    await asyncio.sleep(0)
+    assert open_descriptors() <= descriptors
+
+
+@on_pump_loop
+async def test_sweeps_and_the_end_count_every_byte_once() -> None:
+    """Sweeping at any time changes nothing of the sums."""
+    async with (
+        origin(compression=None) as port,
+        running(port) as relay,
+        relay.connect(compression=None) as client,
+    ):
+        before = relay.totals.received_bytes
+        for number in range(1, 6):
+            await client.send("x" * 100)
+            await client.recv()
+            assert relay.totals.received_bytes == before + number * 106
+            assert relay.totals.sent_messages == number
+        await client.close()
+        await relay.until_idle()
+        assert relay.totals.received_bytes == before + 5 * 106 + 8
