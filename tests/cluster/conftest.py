@@ -13,9 +13,18 @@ from wsedge_devcluster.quickstart import SYSTEM, install_chart
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A running devcluster: two nodes, back-offs a tenth of a kubelet's."""
-    with Cluster(backoff_scale=0.1) as running:
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """A running devcluster: two nodes, back-offs a tenth of a kubelet's. Says what takes long."""
+    reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+    capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
+
+    def tell(text: str) -> None:
+        if text.startswith("starting"):
+            return  # seconds; a build on a bare machine takes minutes
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(f"devcluster: {text}")
+
+    with Cluster(backoff_scale=0.1, progress=tell) as running:
         yield running
 
 
