@@ -34,6 +34,7 @@ GONE: Final = 3
 
 _PING_UNITS: Final = 10_000  # pings are numbered by a clock in tenths of a millisecond
 _PING_MASK: Final = 0xFFFFFFFF
+_PATIENCE: Final = 12  # so often the deadline of a closing tunnel is put off while bytes pass
 _ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: a reset, and nothing left in the kernel
 
 
@@ -48,6 +49,7 @@ class Tunnel:
         "key",
         "number",
         "origin",
+        "patience",
         "phase",
         "progress",
         "site",
@@ -62,6 +64,7 @@ class Tunnel:
         self.phase = OPEN
         self.due = 0
         self.progress = 0
+        self.patience = _PATIENCE
         self.deadline: asyncio.TimerHandle | None = None
         # Bytes and messages, to and from the client, that the usage has already.
         self.counted: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -285,8 +288,9 @@ class Tunnels:
 
     def _expired(self, tunnel: Tunnel) -> None:
         passed = tunnel.client.passed + tunnel.origin.passed
-        if (tunnel.client.out or tunnel.origin.out) and passed != tunnel.progress:
-            self._arm(tunnel, self._bounds.close_seconds)  # slow, but taking what is held for it
+        if passed != tunnel.progress and tunnel.patience:
+            tunnel.patience -= 1  # slow, but something still passes, such as the end of a long message
+            self._arm(tunnel, self._bounds.close_seconds)
         elif tunnel.phase == CLOSING:
             tunnel.phase = FINISHING
             self._pump.finish(tunnel.client)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from support_relay.frames import frame, parse, random_frames
+from support_relay.frames import BrokenRuleError, frame, parse, random_frames
 from wsedge_relay import frames, pump
 from wsedge_relay.pump import Leg, Pump, PumpSelector
 
@@ -329,3 +331,49 @@ def test_the_selector_serves_both_asyncio_and_the_pump() -> None:
     for pair in pairs:
         for sock in pair:
             sock.close()
+
+
+HEADERS = st.builds(
+    lambda first, size, payload: bytes([first, 0x80 | size]) + payload,
+    st.sampled_from([0x81, 0x82, 0x01, 0x00, 0x80, 0x88, 0x89, 0x8A, 0xC1, 0x83]) | st.integers(0, 255),
+    st.sampled_from([0, 1, 2, 8, 125, 126, 127]),
+    st.binary(max_size=30),
+)
+PROPER = st.builds(
+    lambda payload, opcode, fin, key: frame(payload, opcode=opcode, fin=fin or opcode > 2, key=key),
+    st.binary(max_size=20),
+    st.sampled_from([0, 1, 2, 9, 10]),
+    st.booleans(),
+    st.binary(min_size=4, max_size=4),
+)
+
+
+@given(st.lists(PROPER | HEADERS, max_size=10), st.lists(st.integers(1, 40), max_size=10), st.booleans())
+def test_any_stream_cut_anywhere_passes_as_the_rfc_reads_it(
+    parts: list[bytes], cuts: list[int], deflate: bool
+) -> None:
+    """Whole frames pass up to the first broken rule or Close; of an unfinished frame no more than came."""
+    stream = b"".join(parts)
+    whole, end = b"", None
+    try:
+        for seen in parse(stream, masked=True, deflate=deflate):
+            whole += seen.raw
+            if seen.opcode == 8:
+                end = pump.CLOSED
+                break
+    except BrokenRuleError:
+        end = pump.VIOLATION
+    one = Bench(deflate=deflate)
+    rest = stream
+    for cut in [*cuts, len(stream)]:
+        one.client.send(rest[:cut])
+        one.turn()
+        rest = rest[cut:]
+    got = received(one.origin)
+    assert [kind for kind, _, _ in one.events] == ([] if end is None else [end])
+    if end is None:
+        assert got.startswith(whole)
+        assert stream.startswith(got)
+    else:
+        assert got == whole
+    one.close()
