@@ -233,11 +233,12 @@ class ContainerRunner:
         spec = self._context.container(self._name)
         prober = Prober(spec, self._context, plan.place, self.record, self._restart)
         probing = asyncio.create_task(self._hooked(spec, prober, plan.place))
+        probing.add_done_callback(self._report)
         try:
             code = await child.wait()
         finally:
             probing.cancel()
-            await asyncio.gather(probing, return_exceptions=True)
+            await asyncio.wait([probing])
         await self._settle()
         return code
 
@@ -261,6 +262,11 @@ class ContainerRunner:
         # Not within the prober's task, which is cancelled when the process has ended.
         grace = self._grace() if probe.grace is None else probe.grace
         self._killer = asyncio.create_task(self._terminate(self._child, grace))
+
+    def _report(self, probing: asyncio.Task[None]) -> None:
+        """Probing that fails by itself is a defect: said loudly, and the container runs on."""
+        if not probing.cancelled() and (error := probing.exception()) is not None:
+            log.error("probing failed", container=self._name, exc_info=error)
 
     def _grace(self) -> float:
         return float(self._context.pod["spec"].get("terminationGracePeriodSeconds", 30))
