@@ -96,6 +96,21 @@ def test_a_changed_child_is_set_right(place: Place, host: str) -> None:
     place.kubectl("wait", "service/chat-relay", f"--for={selector}", "--timeout=60s")
 
 
+def test_a_record_that_lost_its_label_is_not_lost(place: Place, host: str) -> None:
+    """The label is what is watched; without it the history still counts, and the label comes back."""
+    place.apply(plan(), domain(host=host))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    before = place.get("configmap/wsedge-account")
+    assert before is not None
+    place.patch("configmap/wsedge-account", {"metadata": {"labels": None}})
+    label = "jsonpath={.metadata.labels.app\\.kubernetes\\.io/managed-by}=wsedge"
+    place.kubectl("wait", "configmap/wsedge-account", f"--for={label}", "--timeout=60s")
+    after = place.get("configmap/wsedge-account")
+    assert after is not None
+    assert after["data"] == before["data"]
+    assert place.condition("wsd/chat", "Ready")["reason"] == "Serving"
+
+
 def test_nothing_is_made_before_a_plan_is_in_force(place: Place, host: str) -> None:
     """Without a plan a domain is stalled; with a plan for later it is ready, says when, and has no child."""
     place.apply(domain(host=host))

@@ -226,7 +226,7 @@ def test_a_relay_that_cannot_start_is_told(place: Place, tmp_path: Path) -> None
     bad = "registry.example.com/nobody/nothing:1"
     with Operator(place, tmp_path, "one", relay_image=bad) as operator:
         place.apply(plan(), domain(host="d.example.com"))
-        told = place.await_reason("wsd/chat", "Ready", "ErrImagePull")
+        told = place.await_reason("wsd/chat", "Ready", "ImagePullBackOff")
         assert "chat-relay-" in told["message"]
         operator.stop()
     with Operator(place, tmp_path, "two"):

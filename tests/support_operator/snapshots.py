@@ -77,11 +77,11 @@ def pod(name: str = "pod-1", **status: Any) -> dict[str, Any]:
     }
 
 
-def waiting(reason: str, message: str = "") -> dict[str, Any]:
+def waiting(reason: str, message: str = "", restarts: int = 0) -> dict[str, Any]:
     """The status of a pod whose container waits."""
     status = {
         "name": "relay",
-        "restartCount": 3,
+        "restartCount": restarts,
         "state": {"waiting": {"reason": reason, "message": message}},
     }
     return {"containerStatuses": [status]}

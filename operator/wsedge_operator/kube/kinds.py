@@ -16,7 +16,7 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by=wsedge"
 class Kind:
     """A namespaced kind of the API, and the objects of it that are watched.
 
-    `labels` and `fields` are selectors that the API server applies; None in `watched` means never watched.
+    `labels` and `fields` are selectors that the API server applies to what is listed and watched.
     """
 
     kind: str

@@ -10,6 +10,11 @@ Pod = Mapping[str, Any]
 
 # A container that waits for one of these is on its way; any other reason is what keeps it.
 _ON_THE_WAY = frozenset({"ContainerCreating", "PodInitializing", ""})
+# A kubelet goes back and forth between trying and waiting. Both get one answer, since each turn of a
+# condition is a write and an Event.
+_PULL = frozenset({"ErrImagePull", "ImagePullBackOff"})
+_CRASH = "CrashLoopBackOff"
+_CRASH_RESTARTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,15 @@ def first_trouble(pods: Iterable[Pod], deployment: Mapping[str, Any] | None) -> 
 def _trouble(pod: Pod) -> Trouble | None:
     name = pod["metadata"]["name"]
     for status in _containers(pod):
-        waiting = (status.get("state") or {}).get("waiting")
-        if waiting and waiting.get("reason", "") not in _ON_THE_WAY:
-            text = waiting.get("message") or waiting["reason"]
-            return Trouble(waiting["reason"], f"pod {name}: {text}{_last_end(status)}")
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason", "")
+        if reason == _CRASH or (status.get("restartCount", 0) >= _CRASH_RESTARTS and not status.get("ready")):
+            return Trouble(
+                _CRASH, f"pod {name}: the relay ends again and again{_last_end(status)}; see its log"
+            )
+        if reason not in _ON_THE_WAY:
+            text = f"pod {name}: {waiting.get('message') or reason}"
+            return Trouble("ImagePullBackOff" if reason in _PULL else reason, text)
     for condition in pod.get("status", {}).get("conditions") or ():
         unscheduled = condition["type"] == "PodScheduled" and condition["status"] == "False"
         if unscheduled and condition.get("reason") == "Unschedulable":

@@ -37,6 +37,10 @@ class Cache:
             if namespace is None or where == namespace
         ]
 
+    def has(self, kind: Kind, namespace: str) -> bool:
+        """Tell whether there is any object of a kind in a namespace."""
+        return any(where == namespace for where, _ in self._objects[kind])
+
     def count(self, kind: Kind) -> int:
         """Return how many objects of a kind there are."""
         return len(self._objects[kind])

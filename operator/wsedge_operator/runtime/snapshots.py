@@ -61,7 +61,7 @@ class Gatherer:
         namespace = key.namespace
         config_map = self.cache.get(CONFIG_MAP, namespace, ACCOUNT_NAME)
         plans = tuple(self.cache.all(PLAN, namespace))
-        if config_map is None and plans:
+        if config_map is None and (plans or self.cache.has(DOMAIN, namespace)):
             # That there is no record decides that this is a new customer: a watch that is late, or a label
             # that somebody took away, may not decide that.
             config_map = await self._fetch(CONFIG_MAP, namespace, ACCOUNT_NAME)

@@ -377,8 +377,14 @@ def test_a_relay_that_does_not_answer_is_asked_less_and_less() -> None:
 
 
 TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
-    "an image that cannot be pulled": (waiting("ErrImagePull", "not found"), "ErrImagePull"),
-    "a container that crashes": (waiting("CrashLoopBackOff"), "CrashLoopBackOff"),
+    "an image that cannot be pulled": (waiting("ErrImagePull", "not found"), "ImagePullBackOff"),
+    "an image that is not tried for a while": (waiting("ImagePullBackOff"), "ImagePullBackOff"),
+    "a missing key of a ConfigMap": (waiting("CreateContainerConfigError"), "CreateContainerConfigError"),
+    "a container that crashes": (waiting("CrashLoopBackOff", restarts=3), "CrashLoopBackOff"),
+    "a container that crashed and runs for a moment": (
+        {"containerStatuses": [{"restartCount": 2, "ready": False, "state": {"running": {}}}]},
+        "CrashLoopBackOff",
+    ),
     "no node that fits": (
         {
             "containerStatuses": [],
