@@ -151,13 +151,13 @@ class Pump:
     def add(self, client: Leg, origin: Leg, *, client_rest: bytes = b"", origin_rest: bytes = b"") -> None:
         """Begin to forward between two legs; the rests are what was read behind the two handshakes.
 
-        The rest of the client must be part of `received` nowhere else.
+        Raises OSError when epoll takes no more; the legs are to be removed then all the same.
         """
         client.peer, origin.peer = origin, client
         client.send, origin.send = origin.sock.send, client.sock.send
-        for leg in (client, origin):
-            self.legs[leg.fd] = leg
-            self._interest(leg)
+        self.legs[client.fd], self.legs[origin.fd] = client, origin
+        self._interest(client)
+        self._interest(origin)
         self._preload(client, client_rest)
         self._preload(origin, origin_rest)
 

@@ -277,7 +277,12 @@ class Relay:
             )
             task = self._loop.create_task(connection.serve())
             self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._handshakes.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("handshake_fault", exc_info=task.exception())
 
     def _pause(self, listener: str, listening: socket.socket, error: OSError) -> None:
         """Leave a listener alone for a moment: its waiting connection would wake the loop without end."""

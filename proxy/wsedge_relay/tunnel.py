@@ -126,7 +126,11 @@ class Tunnels:
         self._usage.opened(key)
         self._spread(tunnel)
         self._start_ticking()
-        self._pump.add(tunnel.client, tunnel.origin, client_rest=client_rest, origin_rest=origin_rest)
+        try:
+            self._pump.add(tunnel.client, tunnel.origin, client_rest=client_rest, origin_rest=origin_rest)
+        except OSError:
+            self._remove(tunnel)
+            raise
         return tunnel
 
     def handle(self, events: Iterable[pump.Event]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +85,27 @@ async def test_an_origin_that_hangs_up_is_passed_over() -> None:
     ):
         assert await ask(relay) == "b"
         assert relay.counters.origin_failures == {"closed": 1}
+
+
+@on_pump_loop
+async def test_every_address_of_a_name_is_tried() -> None:
+    """A name that resolves to addresses of which one works is a working origin."""
+    async with (
+        origin(naming("local")) as port,
+        running(origins=[{"host": "localhost", "httpPort": port}]) as relay,
+    ):
+        assert await ask(relay) == "local"
+
+
+@pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+@on_pump_loop
+async def test_ipv6_origins_are_dialled() -> None:
+    """An IPv6 address is an origin as any other, in brackets where it is named."""
+    async with (
+        origin(naming("six"), host="::1") as port,
+        running(origins=[{"host": "::1", "httpPort": port}]) as relay,
+    ):
+        assert await ask(relay) == "six"
 
 
 @on_pump_loop
