@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 SIMULATED = "devcluster.wsedge.io/simulated"
 _HEARTBEAT_SECONDS = 10.0  # the kubelet's own: a quarter of leaseDurationSeconds
+# After an outage the controller manager counts a node as lost until it has seen its Lease renewed.
+_HURRIED_SECONDS, _HURRIED_BEATS = 1.0, 20
 _LEASE_SECONDS = 40
 _NODES = "/api/v1/nodes"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -133,13 +135,16 @@ class Heartbeat:
 
     async def run(self) -> None:
         """Runs until cancelled; the API server may be away meanwhile."""
+        hurried = 0
         while True:
-            await asyncio.sleep(_HEARTBEAT_SECONDS)
+            await asyncio.sleep(_HURRIED_SECONDS if hurried else _HEARTBEAT_SECONDS)
+            hurried = max(0, hurried - 1)
             try:
                 await self._renew()
                 await self._repair()
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
                 log.info("heartbeat failed", node=self._name, error=repr(error))
+                hurried = _HURRIED_BEATS
 
     async def _renew(self) -> None:
         spec = {
