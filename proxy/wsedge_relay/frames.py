@@ -30,6 +30,11 @@ INTERNAL_ERROR: Final = 1011
 _WHOLE: Final = b"\x81\x82"
 _WHOLE_DEFLATED: Final = b"\x81\x82\xc1\xc2"
 
+# Whole lengths of frames by their second byte (see Walk.steps).
+_SHORT: Final = tuple(range(126))
+_STEPS: Final = (*(2 + size for size in _SHORT), -4, 0, *[0] * 128)
+_STEPS_MASKED: Final = (*[0] * 128, *(6 + size for size in _SHORT), -8, 0)
+
 # Violations, as negative numbers so that `Walk.header` can return them instead of a length.
 WRONG_MASKING: Final = -1
 BAD_CONTROL: Final = -2
@@ -53,14 +58,16 @@ class Walk:
 
     `need` is the number of payload bytes still to come of the frame under way; 0 at a frame boundary.
     `whole` holds the first bytes that a frame may have to be a message of its own right now (none while a
-    fragmented message is open). `frames` counts all frames, `partial` those that do not end a message.
+    fragmented message is open). `steps` says by a frame's second byte how long the frame is: its length, minus
+    the length of its head when 16 bits of size follow, 0 when it needs a closer look. `frames` counts all frames, `partial` those that do not end a message.
     """
 
-    __slots__ = ("deflate", "frames", "head", "mask", "need", "partial", "whole")
+    __slots__ = ("deflate", "frames", "head", "mask", "need", "partial", "steps", "whole")
 
     def __init__(self, *, masked: bool, deflate: bool) -> None:
         self.mask = MASKED if masked else 0
         self.head = 6 if masked else 2
+        self.steps = _STEPS_MASKED if masked else _STEPS
         self.deflate = deflate
         self.whole = _WHOLE_DEFLATED if deflate else _WHOLE
         self.need = 0

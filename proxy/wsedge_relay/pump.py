@@ -241,24 +241,22 @@ class Pump:
                     leg.need = need - n
                 else:
                     end = _ROOM + n
+                    last = end - 4
                     at = _ROOM + need
-                    mask = leg.mask
-                    head = leg.head
                     whole = leg.whole
+                    steps = leg.steps
                     frames = 0
-                    while at + 4 <= end:  # whole messages with lengths of 7 or 16 bits
+                    while at <= last:  # whole messages with lengths of 7 or 16 bits
                         if buf[at] not in whole:
                             break
-                        size = buf[at + 1] ^ mask
-                        if size < 126:
-                            at += size + head
-                        elif size == 126:
-                            size = buf[at + 2] << 8 | buf[at + 3]
-                            if size < 126:
-                                break
-                            at += size + head + 2
+                        step = steps[buf[at + 1]]
+                        if step > 0:
+                            at += step
                         else:
-                            break
+                            size = buf[at + 2] << 8 | buf[at + 3]
+                            if not step or size < 126:
+                                break
+                            at += size - step
                         frames += 1
                     if at < end:  # anything else: the long way, from the start
                         self._feed(leg, _ROOM, end)
