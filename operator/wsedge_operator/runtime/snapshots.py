@@ -19,6 +19,7 @@ from wsedge_operator.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    DOMAIN,
     PLAN,
     POD,
     SECRET,
