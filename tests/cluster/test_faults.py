@@ -1,0 +1,402 @@
+"""Faults under traffic, in the system as the chart installs it.
+
+Each test breaks one part while clients talk, and shows what a person reads, that the rest keeps serving, that
+it heals by itself, and that the statistics end with exactly the bytes that the clients counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quickstart.room import Rooms
+from websockets.asyncio.server import serve
+
+from support_faults.client import Crowd
+from support_faults.edge import (
+    ROOM_ORIGIN,
+    STATISTICS,
+    Bystander,
+    Site,
+    account,
+    aside,
+    await_restarted,
+    identities,
+    kill,
+    meanwhile,
+    metric,
+    only_pod,
+    open_connections,
+    open_room,
+    process_of,
+)
+from support_operator.cluster import Place, plan
+from support_operator.keys import certificate, secret
+from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.liveview import agree
+from wsedge_devcluster.quickstart import SYSTEM
+
+GOING_AWAY = 1001
+# docs/relay.md: a killed relay loses at most what passed in the last second. Twice that, on a busy machine.
+QUIET_SECONDS = 2.0
+
+MakeSite = Callable[..., Site]
+
+
+@pytest.fixture(scope="module")
+def place(installed: Cluster) -> Iterator[Place]:
+    with account(installed) as place:
+        open_room(place)
+        yield place
+
+
+@pytest.fixture(scope="module")
+def neighbour(place: Place) -> Iterator[Site]:
+    """A domain that no test breaks."""
+    site = Site(place)
+    site.await_serving()
+    yield site
+    site.remove()
+
+
+@pytest.fixture
+def make_site(place: Place) -> Iterator[MakeSite]:
+    """Makes domains that are served, and removes them when the test is over."""
+    made: list[Site] = []
+
+    def make(**spec: Any) -> Site:
+        made.append(Site(place, **spec))
+        made[-1].await_serving()
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.remove()
+
+
+@pytest.fixture
+def system(installed: Cluster) -> Place:
+    """Where operator and statistics run."""
+    return Place(installed, SYSTEM)
+
+
+def operator_pod(system: Place) -> dict[str, Any]:
+    return only_pod(system, "app.kubernetes.io/name=wsedge-operator")
+
+
+def statistics_pod(system: Place) -> dict[str, Any]:
+    return only_pod(system, f"app.kubernetes.io/name={STATISTICS}")
+
+
+def trusting(chain: bytes) -> ssl.SSLContext:
+    """Clients that take this certificate and no other."""
+    context = ssl.create_default_context(cadata=chain.decode())
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # it is its own authority
+    return context
+
+
+def pair(name: str, chain: bytes, key: bytes) -> dict[str, Any]:
+    return secret(name, {"tls.crt": chain, "tls.key": key}, "kubernetes.io/tls")
+
+
+async def test_a_missing_tls_secret_delays_wss_alone(make_site: MakeSite, place: Place) -> None:
+    """The condition names field and Secret, ws goes on; once the Secret is there wss works; no restart."""
+    site = make_site()
+    before = identities(site.pods())
+    name = f"{site.name}-tls"
+    await site.crowd.enter(site.door())
+    site.patch(tls={"secretName": name})
+    told = await meanwhile(site.crowd, aside(place.await_reason, site.resource, "Ready", "SecretNotFound"))
+    assert told["message"] == f'spec.tls.secretName: Secret "{name}" not found'
+    await site.crowd.enter(site.door())
+
+    chain, key = certificate(site.host)
+    place.apply(pair(name, chain, key))
+    await meanwhile(site.crowd, aside(site.await_serving))
+    await site.crowd.enter(site.door(trusting(chain)))
+    await site.crowd.talk()
+    assert site.crowd.counts.open == 3
+    assert identities(site.pods()) == before
+    await site.settle()
+
+
+async def test_a_key_of_another_certificate_leaves_the_old_pair_in_use(
+    make_site: MakeSite, place: Place
+) -> None:
+    """The condition names the Secret; wss goes on with the last good pair; the right key alone mends it."""
+    site = make_site()
+    name = f"{site.name}-tls"
+    (old, old_key), (new, new_key) = certificate(site.host), certificate(site.host)
+    place.apply(pair(name, old, old_key))
+    site.patch(tls={"secretName": name})
+    await aside(site.await_serving)
+    before = identities(site.pods())
+    await site.crowd.enter(site.door(trusting(old)))
+
+    place.patch(f"secret/{name}", {"data": pair(name, new, old_key)["data"]})
+    mismatch = aside(place.await_reason, site.resource, "Ready", "CertificateMismatch")
+    assert (await meanwhile(site.crowd, mismatch))["message"] == (
+        f'spec.tls.secretName: Secret "{name}": '
+        "the key in tls.key is not the one of the certificate in tls.crt"
+    )
+    await site.crowd.enter(site.door(trusting(old)))
+
+    place.patch(f"secret/{name}", {"data": pair(name, new, new_key)["data"]})
+    await meanwhile(site.crowd, aside(place.await_reason, site.resource, "Ready", "Serving"))
+    await site.crowd.enter(site.door(trusting(new)))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await Crowd().enter(site.door(trusting(old)))
+    assert site.crowd.counts.open == 3
+    assert identities(site.pods()) == before
+    await site.settle()
+
+
+async def test_an_origin_whose_name_does_not_resolve_is_told_to_clients(
+    make_site: MakeSite, neighbour: Site
+) -> None:
+    """Clients read why in a 502, which is counted; an edit heals it, and the relay is the same as before."""
+    site = make_site(origins=[{"host": "nowhere.invalid"}])
+    before = identities(site.pods())
+    async with Bystander(neighbour):
+        refused = await site.crowd.refusal(site.door())
+        assert (refused.status, refused.text) == (
+            502,
+            "The origin cannot be used: its name does not resolve.\n",
+        )
+        site.patch(origins=[ROOM_ORIGIN])
+        await aside(site.await_serving)
+        await site.crowd.enter(site.door())
+    assert identities(site.pods()) == before
+    await site.settle()
+    assert await site.codes() == {101: 1, 502: 1}
+
+
+async def test_an_origin_that_refuses_heals_when_it_comes_up(make_site: MakeSite, neighbour: Site) -> None:
+    """Clients read why in a 502, the log names the origin; once it listens they are let in, with no edit."""
+    with socket.socket() as origin:
+        origin.bind(("127.0.0.1", 0))  # bound and not listening: refused, and nobody else gets the port
+        site = await aside(
+            lambda: make_site(origins=[{"host": "127.0.0.1", "httpPort": origin.getsockname()[1]}])
+        )
+        before = identities(site.pods())
+        async with Bystander(neighbour):
+            for _ in range(2):
+                refused = await site.crowd.refusal(site.door())
+                assert (refused.status, refused.text) == (
+                    502,
+                    "The origin cannot be used: it refused the connection.\n",
+                )
+            async with serve(Rooms().watch, sock=origin):
+                await site.crowd.enter(site.door())
+                await site.crowd.leave()
+        said = [line for line in site.log() if line["event"] == "origin_failed"]
+        assert [(line["domain"], line["origin"], line["reason"]) for line in said] == [
+            (site.host, "127.0.0.1", "refused")
+        ] * 2
+        assert identities(site.pods()) == before
+        await site.settle()
+        assert await site.codes() == {101: 1, 502: 2}
+
+
+async def test_traffic_goes_on_without_the_statistics(make_site: MakeSite, system: Place) -> None:
+    """Without any statistics clients talk and newcomers come; later every byte is reported."""
+    site = make_site()
+    (relay,) = site.pods()
+    await site.crowd.enter(site.door(), number=2)
+    system.kubectl("scale", f"statefulset/{STATISTICS}", "--replicas=0")
+    try:
+        await meanwhile(site.crowd, aside(system.await_gone, f"pod/{STATISTICS}-0"))
+        await site.crowd.talk_until(lambda: metric(relay, "usage_reports_failed_total") > 0)
+        await site.crowd.enter(site.door())
+        assert site.place.condition(site.resource, "Ready")["reason"] == "Serving"
+        said = next(line for line in site.log() if line["event"] == "usage report failed")
+        assert "Connect call failed" in said["reason"]
+    finally:
+        system.kubectl("scale", f"statefulset/{STATISTICS}", "--replicas=1")
+    await meanwhile(site.crowd, aside(await_rolled_out, system, f"statefulset/{STATISTICS}"))
+    assert site.crowd.counts.open == 3
+    await site.crowd.leave()
+    await site.agreement()
+
+
+async def test_killed_statistics_come_back_with_their_ledger(make_site: MakeSite, system: Place) -> None:
+    """SIGKILL while relays report: the same volume, what was counted before, and all that came after."""
+    site = make_site()
+    await site.crowd.enter(site.door(), number=2)
+    counted = await site.agreement()
+    pod = statistics_pod(system)
+    kill(system.cluster, pod)
+    await meanwhile(site.crowd, aside(await_restarted, system, pod))
+    async with await site.statistics() as statistics:
+        kept = await statistics.ask()
+    assert kept.sent >= counted.sent > 0
+    assert (kept.opened, kept.switched) == (counted.opened, counted.switched)
+    assert site.crowd.counts.open == 2
+    await site.settle()
+
+
+async def test_clients_do_not_notice_that_the_api_server_is_away(
+    make_site: MakeSite, system: Place, neighbour: Site
+) -> None:
+    """Until the operator gives up its Lease, and on: clients talk, come, are counted; then an edit counts."""
+    site = make_site()
+    before, door, cluster = identities(site.pods()), site.door(), system.cluster
+    operator = operator_pod(system)
+    process = process_of(cluster, operator)
+    await site.crowd.enter(door, number=2)
+    async with Bystander(neighbour), await site.statistics() as statistics:
+        cluster.stop_apiserver()
+        try:
+            await site.crowd.talk_until(lambda: not is_alive(process))
+            await site.crowd.enter(door)
+            counts = site.crowd.counts
+            answer = await statistics.wait_for(lambda one: agree(counts, one), seconds=40)
+            assert agree(counts, answer), (counts, answer)
+        finally:
+            await aside(cluster.start_apiserver)
+        site.patch(websocket={"heartbeatSeconds": 7})
+        await meanwhile(site.crowd, aside(site.await_serving))
+    assert site.place.config(site.name)["domains"][0]["heartbeatSeconds"] == 7
+    last = system.kubectl("logs", f"pod/{operator['metadata']['name']}", "--previous").splitlines()[-1]
+    assert "could not be renewed" in json.loads(last)["error"]
+    assert site.crowd.counts.open == 3
+    assert identities(site.pods()) == before
+    await site.settle()
+
+
+async def test_a_killed_operator_comes_back_and_applies_what_it_missed(
+    make_site: MakeSite, system: Place
+) -> None:
+    """SIGKILL, and an edit before it runs again: it restarts, the edit counts, nobody is dropped."""
+    site = make_site()
+    before, operator = identities(site.pods()), operator_pod(system)
+    await site.crowd.enter(site.door(), number=2)
+    kill(system.cluster, operator)
+    site.patch(websocket={"heartbeatSeconds": 7})
+    await meanwhile(site.crowd, aside(await_restarted, system, operator))
+    await meanwhile(site.crowd, aside(site.await_serving))
+    assert site.place.config(site.name)["domains"][0]["heartbeatSeconds"] == 7
+    assert site.crowd.counts.open == 2
+    assert identities(site.pods()) == before
+    await site.settle()
+
+
+async def test_a_killed_relay_loses_no_byte_of_before_its_last_second(
+    make_site: MakeSite, neighbour: Site
+) -> None:
+    """SIGKILL of a relay with unreported bytes: it restarts, clients return, the sum is exact."""
+    site = make_site()
+    (relay,) = site.pods()
+    clients = await site.crowd.enter(site.door(), number=2)
+    async with Bystander(neighbour), await site.statistics() as statistics, asyncio.timeout(60):
+        unreported = False
+        while not unreported:  # a report may be due right now; the next one is 10 s away
+            await site.crowd.talk()
+            await asyncio.sleep(QUIET_SECONDS)
+            unreported = not agree(site.crowd.counts, await statistics.ask())
+        kill(site.place.cluster, relay)
+        assert not agree(site.crowd.counts, await statistics.ask())
+        for client in clients:
+            await client.ended.wait()
+            assert client.close_code is None
+        await aside(await_restarted, site.place, relay)
+        await site.crowd.enter(site.door(), number=2)
+    assert identities(site.pods()) == {relay["metadata"]["uid"]: 1}
+    await site.crowd.leave()
+    answer = await site.agreement()
+    assert answer.opened == 4
+
+
+async def test_scaling_in_sends_the_clients_of_one_relay_away(make_site: MakeSite) -> None:
+    """A second relay takes newcomers; when it goes its clients get 1001 and the other's stay."""
+    site = make_site()
+    await site.crowd.enter(site.door())
+    site.scale(2)
+    await meanwhile(site.crowd, aside(site.await_relays, 2))
+    await site.crowd.enter(site.door(), number=4)
+    held = {pod["metadata"]["uid"]: open_connections(pod) for pod in site.pods()}
+    assert sum(held.values()) == 5
+    assert min(held.values()) > 0
+    site.scale(1)
+    await meanwhile(site.crowd, aside(site.await_relays, 1))
+    (left,) = site.pods()
+    stays = held.pop(left["metadata"]["uid"])
+    (goes,) = held.values()
+    async with asyncio.timeout(30):
+        await site.crowd.talk_until(lambda: len(site.crowd.open) == stays)
+    assert [each.close_code for each in site.crowd.clients if not each.is_open] == [GOING_AWAY] * goes
+    await site.settle()
+
+
+async def test_switching_off_says_going_away_to_everybody(make_site: MakeSite) -> None:
+    """Clients get 1001 over the drain time, newcomers 503, then nobody listens; on again, they are let in."""
+    site = make_site(lifecycle={"drainSeconds": 5})
+    first, second = await site.crowd.enter(door := site.door(), number=2)
+    site.patch(websocket={"enabled": False})
+    async with asyncio.timeout(30):
+        await asyncio.wait(
+            [asyncio.create_task(each.ended.wait()) for each in (first, second)],
+            return_when="FIRST_COMPLETED",
+        )
+    refused = await site.crowd.refusal(door)
+    assert (refused.status, refused.text) == (503, "WebSocket connections to this domain are switched off.\n")
+    assert "\r\nRetry-After: " in refused.head
+    assert site.crowd.counts.open == 1
+    await aside(site.place.await_reason, site.resource, "Ready", "Disabled")
+    assert (first.close_code, second.close_code) == (GOING_AWAY, GOING_AWAY)
+    assert site.pods() == []
+    with pytest.raises(ConnectionRefusedError):
+        await Crowd().enter(door)
+
+    site.patch(websocket={"enabled": True})
+    await aside(site.await_serving)
+    await site.crowd.enter(site.door())
+    await site.settle()
+    assert await site.codes() == {101: 3, 503: 1}
+
+
+async def test_a_deleted_daily_plan_serves_until_the_day_is_over(installed: Cluster, place: Place) -> None:
+    """The condition says when it ends; until then clients stay and come; the same plan again undoes it."""
+    zone, midnight = zone_at_noon(datetime.now(UTC))
+    with account(installed, timeZone=zone) as own:
+        room = place.get("service/room")
+        assert room is not None
+        site = Site(own, origins=[{"host": room["spec"]["clusterIP"], "httpPort": 80}])
+        await aside(site.await_serving)
+        before = identities(site.pods())
+        await site.crowd.enter(site.door())
+        own.kubectl("delete", "bp/plan")
+        ending = aside(own.await_reason, site.resource, "PlanEffective", "Ending")
+        told = await meanwhile(site.crowd, ending)
+        assert told["status"] == "True"
+        assert told["message"].endswith(f"; ends at {midnight:%Y-%m-%dT%H:%M:%SZ}")
+        assert own.condition(site.resource, "Ready")["reason"] == "Serving"
+        await site.crowd.enter(site.door())
+
+        own.apply(plan(timeZone=zone))
+        await meanwhile(site.crowd, aside(own.await_reason, site.resource, "PlanEffective", "Effective"))
+        assert site.crowd.counts.open == 2
+        assert identities(site.pods()) == before
+        await site.settle()
+
+
+def zone_at_noon(now: datetime) -> tuple[str, datetime]:
+    """A zone where it is past twelve at noon, so that no day ends during a test, and its next midnight."""
+    ahead = 12 - now.hour
+    zone = f"Etc/GMT{-ahead:+d}"  # POSIX signs: Etc/GMT-3 is three hours ahead
+    return zone, now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=12)
+
+
+def await_rolled_out(system: Place, workload: str) -> None:
+    system.kubectl("rollout", "status", workload, "--timeout=60s")
+
+
+def is_alive(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()

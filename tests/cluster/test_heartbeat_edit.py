@@ -1,0 +1,81 @@
+"""An edit of heartbeatSeconds under open connections, as clients that see pings measure it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import statistics
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from quickstart.room import Rooms
+from websockets.asyncio.server import serve
+
+from support_faults.client import Client
+from support_faults.edge import Site, account, aside, identities, metric
+from support_operator.cluster import Place
+from wsedge_devcluster.cluster import Cluster
+
+PINGS = 3
+
+
+@pytest.fixture(scope="module")
+def place(installed: Cluster) -> Iterator[Place]:
+    with account(installed) as place:
+        yield place
+
+
+@pytest.fixture
+async def site(place: Place) -> AsyncIterator[Site]:
+    """A domain with two relays, the longest heartbeat, and an origin that sends no ping of its own."""
+    async with serve(Rooms().watch, "127.0.0.1", 0, ping_interval=None) as origin:
+        port = next(iter(origin.sockets)).getsockname()[1]
+        site = Site(
+            place,
+            origins=[{"host": "127.0.0.1", "httpPort": port}],
+            websocket={"enabled": True, "originProtocol": "HTTP", "heartbeatSeconds": 300},
+            relay={"replicas": 2},
+        )
+        await aside(site.await_serving)
+        yield site
+        await aside(site.remove)
+
+
+async def edit(site: Site, seconds: int) -> None:
+    """Change the heartbeat, and wait until all relays run it."""
+    await aside(lambda: site.patch(websocket={"heartbeatSeconds": seconds}))
+    await aside(site.await_serving)
+
+
+async def interval(client: Client) -> float:
+    """The median time between pings, measured over those that come from now on."""
+    before = len(client.pings)
+    async with asyncio.timeout(60):
+        while len(client.pings) < before + PINGS + 1:  # noqa: ASYNC110  the client's reader fills the list
+            await asyncio.sleep(0.02)
+    seen = client.pings[before:]
+    return statistics.median(later - earlier for earlier, later in itertools.pairwise(seen))
+
+
+async def test_an_edit_of_the_heartbeat_changes_the_pings_and_closes_nothing(site: Site) -> None:
+    """From 300 s to 1 s to 2 s: pings follow on both legs, connections and pods stay, bytes are counted."""
+    clients = await site.crowd.enter(site.door(), number=4)
+    pods = site.pods()
+    before = identities(pods)
+    assert all(metric(pod, "open_connections") > 0 for pod in pods)
+    assert [client.pings for client in clients] == [[]] * 4
+
+    # A leg is looked at four times an interval and pinged at the fourth look of silence, so that an idle
+    # client that answers is pinged every five quarters of the interval.
+    await edit(site, 1)
+    fast = await asyncio.gather(*map(interval, clients))
+    assert all(1 <= each < 2 for each in fast), fast
+    await edit(site, 2)
+    slow = await asyncio.gather(*map(interval, clients))
+    assert all(2 <= each < 4 for each in slow), slow
+
+    assert all(metric(pod, "pongs_total", 'side="origin"') > 0 for pod in pods)
+    assert site.crowd.counts.open == 4
+    await site.crowd.talk()
+    assert identities(site.pods()) == before
+    await site.settle()

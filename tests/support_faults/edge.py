@@ -1,0 +1,246 @@
+"""An account with a plan and a room, the domains in front of it, and the clients that come."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import ssl
+import urllib.request
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import yaml
+
+from support_faults.client import Crowd, Door
+from support_operator.cluster import Place, domain, plan, until
+from wsedge_devcluster.answers import Answer, Statistics
+from wsedge_devcluster.children import marked_processes
+from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.liveview import agree
+from wsedge_devcluster.quickstart import REPORT_SECONDS, SYSTEM
+
+ROOM = Path(__file__).parents[2] / "examples" / "quickstart" / "03-room.yaml"
+ROOM_ORIGIN = {"service": {"name": "room", "port": 80}}
+STATISTICS = "wsedge-statistics"
+T = TypeVar("T")
+
+
+@contextmanager
+def account(cluster: Cluster, **terms: Any) -> Iterator[Place]:
+    """A namespace with a plan in force."""
+    place = Place(cluster, f"test-{uuid.uuid4().hex[:8]}")
+    cluster.kubectl("create", "namespace", place.namespace)
+    place.apply(plan(**terms))
+    place.await_reason("bp/plan", "Ready", "Effective")
+    yield place
+    cluster.kubectl("delete", "namespace", place.namespace, "--wait=false")
+
+
+def open_room(place: Place) -> None:
+    """Run the quickstart's room, which is the origin of `Site` unless told otherwise."""
+    room = list(yaml.safe_load_all(ROOM.read_text()))
+    for each in room:
+        del each["metadata"]["namespace"]
+    place.apply(*room)
+    place.kubectl("rollout", "status", "deployment/room", "--timeout=60s")
+
+
+class Site:
+    """A domain of an account, and the clients that a test brings to it."""
+
+    def __init__(self, place: Place, **spec: Any) -> None:
+        """Apply the domain; `spec` changes one with a relay in front of the room."""
+        self.place = place
+        self.name = f"chat-{uuid.uuid4().hex[:6]}"
+        self.host = f"{self.name}.example.com"
+        self.crowd = Crowd()
+        self.resource = f"wsd/{self.name}"
+        self._selector = f"wsedge.io/domain-name={self.name}"
+        place.apply(
+            domain(
+                self.name,
+                host=self.host,
+                **{"origins": [ROOM_ORIGIN], "lifecycle": {"drainSeconds": 1}, **spec},
+            )
+        )
+
+    def await_serving(self) -> None:
+        """Wait until every relay runs the newest configuration and is ready."""
+        live = self.place.get(self.resource)
+        assert live is not None
+        generation = live["metadata"]["generation"]
+        self.place.kubectl(
+            "wait",
+            self.resource,
+            f"--for=jsonpath={{.status.observedGeneration}}={generation}",
+            "--timeout=60s",
+        )
+        self.place.await_reason(self.resource, "Ready", "Serving")
+
+    def door(self, tls: ssl.SSLContext | None = None) -> Door:
+        """Where clients come in, as the status says."""
+        live = self.place.get(self.resource)
+        assert live is not None
+        address = live["status"]["address"]
+        return Door(address["clusterIP"], address["httpsPort" if tls else "httpPort"], self.host, tls)
+
+    def patch(self, **spec: Any) -> None:
+        """Edit the domain."""
+        self.place.patch(self.resource, {"spec": spec})
+
+    def scale(self, replicas: int) -> None:
+        """Ask for so many relays."""
+        self.place.kubectl("scale", self.resource, f"--replicas={replicas}")
+
+    def await_relays(self, number: int) -> None:
+        """Wait until so many relays are there, all of them ready."""
+        until(f"{number} relays", lambda: len(self.pods()) == number)
+        self.await_serving()
+
+    def log(self) -> list[dict[str, Any]]:
+        """What the relays logged."""
+        lines = self.place.kubectl("logs", f"--selector={self._selector}", "--tail=-1").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def pods(self) -> list[dict[str, Any]]:
+        """The relays' pods that are to stay."""
+        found = self.place.items("pod", self._selector)
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def remove(self) -> None:
+        """Delete the domain without waiting."""
+        self.place.kubectl("delete", self.resource, "--wait=false", "--ignore-not-found")
+
+    async def settle(self) -> Answer:
+        """Let the clients leave and the relays go, which report their last bytes at once; then compare."""
+        await self.crowd.leave()
+        self.remove()
+        return await self.agreement()
+
+    async def agreement(self) -> Answer:
+        """Wait until the statistics have exactly what the clients counted until now."""
+        async with await self.statistics() as statistics:
+            counts = self.crowd.counts
+            answer = await statistics.wait_for(lambda one: agree(counts, one), seconds=REPORT_SECONDS)
+        assert agree(counts, answer), (counts, answer)
+        return answer
+
+    async def codes(self) -> dict[int, int]:
+        """The handshakes of this domain by HTTP status, as the statistics have them."""
+        async with await self.statistics() as statistics:
+            return await statistics.codes()
+
+    async def statistics(self) -> Statistics:
+        """The statistics as somebody with a token of the account asks them for this domain."""
+        return await aside(self._statistics)
+
+    def _statistics(self) -> Statistics:
+        cluster = self.place.cluster
+        path = "jsonpath=http://{.spec.clusterIP}:{.spec.ports[0].port}"
+        url = cluster.kubectl("get", f"service/{STATISTICS}", "--namespace", SYSTEM, "--output", path)
+        token = self.place.kubectl("create", "token", "default", "--audience", STATISTICS).strip()
+        return Statistics(url, token, domain=self.host)
+
+
+class Bystander:
+    """A client of another domain that talks before, during and after a fault."""
+
+    def __init__(self, site: Site) -> None:
+        self._door = site.door()
+        self._crowd = Crowd()
+        self._talking: asyncio.Task[None]
+
+    async def __aenter__(self) -> Self:
+        await self._crowd.enter(self._door)
+        self._talking = asyncio.create_task(self._crowd.talk_until(lambda: False, seconds=600))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Fail when the client was disturbed, unless the test has failed already."""
+        self._talking.cancel()
+        (outcome,) = await asyncio.gather(self._talking, return_exceptions=True)
+        (client,) = self._crowd.clients
+        disturbed = not client.is_open or not isinstance(outcome, asyncio.CancelledError)
+        await client.drop()
+        if error is None:
+            assert not disturbed, f"the other domain's client was disturbed: {outcome!r} {client.close_code}"
+
+
+def identities(pods: list[dict[str, Any]]) -> dict[str, int]:
+    """How often each pod's container was restarted, by the pod's UID."""
+    return {pod["metadata"]["uid"]: pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods}
+
+
+def only_pod(place: Place, selector: str) -> dict[str, Any]:
+    """The one pod with these labels."""
+    (pod,) = place.items("pod", selector)
+    return pod
+
+
+def kill(cluster: Cluster, pod: dict[str, Any]) -> None:
+    """End the process of a pod's container by SIGKILL, as an out-of-memory killer does."""
+    os.kill(process_of(cluster, pod), signal.SIGKILL)
+
+
+def process_of(cluster: Cluster, pod: dict[str, Any]) -> int:
+    """The process of a pod's container."""
+    wanted = f"HOSTNAME={pod['metadata']['name']}".encode()
+    found = [
+        pid
+        for pid in marked_processes(cluster.mark)
+        if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    ]
+    (pid,) = found
+    return pid
+
+
+def await_restarted(place: Place, pod: dict[str, Any]) -> None:
+    """Wait until the container of a pod runs again; somebody who looks reads that it was killed."""
+    name = f"pod/{pod['metadata']['name']}"
+    count = pod["status"]["containerStatuses"][0]["restartCount"] + 1
+    restarted = f"--for=jsonpath={{.status.containerStatuses[0].restartCount}}={count}"
+    place.kubectl("wait", name, restarted, "--timeout=60s")
+    place.kubectl("wait", name, "--for=condition=Ready", "--timeout=60s")
+    live = place.get(name)
+    assert live is not None
+    assert live["metadata"]["uid"] == pod["metadata"]["uid"]
+    last = live["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    assert (last["exitCode"], last["reason"]) == (137, "Error")
+
+
+def metric(pod: dict[str, Any], name: str, label: str = "") -> float:
+    """The sum of a relay's metric over its labels, or over those with `label` (`side="origin"`)."""
+    samples = re.findall(rf"^wsedge_relay_{name}(?:{{(.*)}})? (\S+)$", ask(pod, "/metrics"), re.MULTILINE)
+    return sum(float(value) for labels, value in samples if label in labels)
+
+
+def open_connections(pod: dict[str, Any]) -> int:
+    """The tunnels of a relay."""
+    return int(json.loads(ask(pod, "/config"))["openConnections"])
+
+
+def ask(pod: dict[str, Any], path: str) -> str:
+    """What a relay's admin port answers."""
+    with urllib.request.urlopen(f"http://{pod['status']['podIP']}:9090{path}", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+async def aside(call: Callable[..., T], *arguments: Any) -> T:
+    """Run a blocking call while clients go on."""
+    return await asyncio.to_thread(call, *arguments)
+
+
+async def meanwhile(crowd: Crowd, work: Awaitable[T]) -> T:
+    """Let the crowd talk while something else is awaited."""
+    task = asyncio.ensure_future(work)
+    await crowd.talk_until(task.done)
+    return await task
