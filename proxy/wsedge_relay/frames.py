@@ -58,8 +58,9 @@ class Walk:
 
     `need` is the number of payload bytes still to come of the frame under way; 0 at a frame boundary.
     `whole` holds the first bytes that a frame may have to be a message of its own right now (none while a
-    fragmented message is open). `steps` says by a frame's second byte how long the frame is: its length, minus
-    the length of its head when 16 bits of size follow, 0 when it needs a closer look. `frames` counts all frames, `partial` those that do not end a message.
+    fragmented message is open). `steps` says by a frame's second byte how long the frame is: its length,
+    minus the length of its head when 16 bits of size follow, 0 when it needs a closer look. `frames` counts
+    all frames, `partial` those that do not end a message.
     """
 
     __slots__ = ("deflate", "frames", "head", "mask", "need", "partial", "steps", "whole")

@@ -21,7 +21,8 @@ from wsedge_relay import frames, pump
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.counters import LegCounters
 from wsedge_relay.heartbeat import TICK_SECONDS, Beat, Wheel, look, ticks_per_look
-from wsedge_relay.pump import Leg, Pump
+from wsedge_relay.leg import Leg
+from wsedge_relay.pump import Pump
 from wsedge_relay.site import Site
 from wsedge_relay.usage import Usage, UsageKey
 

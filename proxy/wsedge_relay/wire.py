@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
-from wsedge_relay.pump import shut_sending
+from wsedge_relay.leg import shut_sending
 
 # One TLS record at the most, so that a read never leaves a decrypted rest that no selector reports.
 READ_BYTES: Final = 16384

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from support_relay.frames import BrokenRuleError, frame, parse, random_frames
 from wsedge_relay import frames, pump
-from wsedge_relay.pump import Leg, Pump, PumpSelector
+from wsedge_relay.leg import Leg
+from wsedge_relay.pump import Pump, PumpSelector
 
 KEY = b"\xaa\xbb\xcc\xdd"
 TAG = b"test"
