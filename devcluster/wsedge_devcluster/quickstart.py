@@ -119,16 +119,16 @@ def install_chart(cluster: Cluster, *values: str) -> str:
 
 def find_places(cluster: Cluster) -> Places:
     """Addresses of relay and statistics, and where the files are."""
-    relay = _json(cluster, "-n", NAMESPACE, "get", "websocketdomain/chat")["status"]["address"]
-    statistics = _json(cluster, "-n", SYSTEM, "get", "service/wsedge-statistics")["spec"]
+    relay = cluster.service_address(NAMESPACE, "chat-relay", "http")
+    statistics = cluster.service_address(SYSTEM, "wsedge-statistics", "http")
     kubectl = shutil.which("kubectl", path=cluster.environment()["PATH"])
     assert kubectl is not None  # noqa: S101  the cluster has just run it
     return Places(
         kubeconfig=cluster.kubeconfig,
         tools=Path(kubectl).parent,
         logs=cluster.logs_dir,
-        relay=f"{relay['clusterIP']}:{relay['httpPort']}",
-        statistics=f"http://{statistics['clusterIP']}:{statistics['ports'][0]['port']}",
+        relay=f"{relay[0]}:{relay[1]}",
+        statistics=f"http://{statistics[0]}:{statistics[1]}",
     )
 
 
