@@ -72,8 +72,6 @@ class Operator:
             "WSEDGE_OPERATOR_NAMESPACES": place.namespace,
             "WSEDGE_OPERATOR_POD_NAME": name,
             "WSEDGE_OPERATOR_LISTEN": "127.0.0.1:0",
-            "WSEDGE_OPERATOR_LEASE_SECONDS": "3",
-            "WSEDGE_OPERATOR_CALL_SECONDS": "2",
             "WSEDGE_OPERATOR_LOG_FORMAT": "json",
             **{f"WSEDGE_OPERATOR_{key.upper()}": value for key, value in settings.items()},
         }
@@ -144,14 +142,15 @@ def test_a_set_of_namespaces_needs_no_cluster_rights(place: Place, tmp_path: Pat
 
 def test_a_killed_operator_is_made_up_for_by_the_next(place: Place, tmp_path: Path) -> None:
     """What happened while none ran is done by the next, which writes nothing that is done already."""
-    with Operator(place, tmp_path, "first") as first:
+    with Operator(place, tmp_path, "first", pod_name="same") as first:
         place.apply(plan(), domain(host="b.example.com"))
         place.await_reason("wsd/chat", "Ready", "Serving")
         first.process.kill()
         first.process.wait()
     place.kubectl("delete", "service/chat-relay")
     place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
-    with Operator(place, tmp_path, "second") as second:
+    # As of a container that is started anew: the Lease is its own already.
+    with Operator(place, tmp_path, "second", pod_name="same") as second:
         place.await_created("service/chat-relay")
         place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s")
         place.await_reason("wsd/chat", "Ready", "Serving")
@@ -161,19 +160,18 @@ def test_a_killed_operator_is_made_up_for_by_the_next(place: Place, tmp_path: Pa
 
 def test_a_standby_takes_over_when_the_leader_goes(place: Place, tmp_path: Path) -> None:
     """Two operators: one leads, the other is ready and waits; SIGTERM hands over at once, SIGKILL in time."""
-    with (
-        Operator(place, tmp_path, "first") as first,
-    ):
+    soon = {"lease_seconds": "6"}
+    with Operator(place, tmp_path, "first", **soon) as first:
         first.await_event("leading")
-        with Operator(place, tmp_path, "second") as second:
+        with Operator(place, tmp_path, "second", **soon) as second:
             until("the standby has read the cluster", lambda: _is_ready(second))
             assert not [line for line in second.log() if line["event"] == "leading"]
             assert first.stop() == 0
-            second.await_event("leading", 10)
-            with Operator(place, tmp_path, "third") as third:
+            second.await_event("leading", 20)
+            with Operator(place, tmp_path, "third", **soon) as third:
                 until("the standby has read the cluster", lambda: _is_ready(third))
                 second.process.kill()
-                third.await_event("leading", 20)
+                third.await_event("leading", 30)
                 place.apply(plan())
                 place.await_reason("bp/plan", "Ready", "Effective")
 
@@ -190,7 +188,7 @@ def test_losing_the_lease_ends_the_process(place: Place, tmp_path: Path) -> None
     with Operator(place, tmp_path, "first") as first:
         first.await_event("leading")
         place.patch("lease/wsedge-operator", {"spec": {"holderIdentity": "somebody"}})
-        assert first.process.wait(20) == 1
+        assert first.process.wait(30) == 1
         assert "held by somebody" in first.await_event("ended")["error"]
 
 
