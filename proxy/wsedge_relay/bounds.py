@@ -10,7 +10,8 @@ class Bounds:
     """Times in seconds, sizes in bytes.
 
     `close_seconds` is how long a peer may take to answer a Close, `linger_seconds` how long it may take to
-    end its stream afterwards, `stall_seconds` how long it may take nothing of what is held for it.
+    end its stream afterwards, `stall_seconds` how long it may take nothing of what is held for it. An origin
+    that failed is asked last for `failed_origin_seconds`, doubled with each failed try up to the most.
     """
 
     head_seconds: float = 10.0
@@ -19,5 +20,6 @@ class Bounds:
     linger_seconds: float = 2.0
     stall_seconds: float = 30.0
     failed_origin_seconds: float = 10.0
+    failed_origin_most_seconds: float = 300.0
     retry_after_seconds: int = 5
     answer_body_bytes: int = 65536

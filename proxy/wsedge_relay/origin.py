@@ -1,9 +1,4 @@
-"""Origins: which one is next, and a connection to it.
-
-The choice is pure: smooth weighted round robin, which spreads a weight of 3 over the round instead of giving
-three connections in a row (nginx's scheme). Backups come when every other origin has failed. An origin that
-just failed is asked last for a while, or every client would wait for its timeout anew.
-"""
+"""Origins: what they are called, and a connection to one. Which one is `balance`'s choice."""
 
 from __future__ import annotations
 
@@ -11,7 +6,6 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -22,59 +16,6 @@ from wsedge_relay.wire import Wire
 _DEFAULT_PORTS: Final = {False: 80, True: 443}
 
 Address = tuple[int, tuple[Any, ...]]
-
-
-class Balancer:
-    """The order in which origins are tried, connection by connection. `now` is any clock's seconds."""
-
-    def __init__(self, origins: Iterable[Origin], *, forget_seconds: float) -> None:
-        kept = [origin for origin in origins if origin.weight]
-        self._groups = [
-            _Round(origin for origin in kept if not origin.backup),
-            _Round(origin for origin in kept if origin.backup),
-        ]
-        self._forget_seconds = forget_seconds
-        self._failed: dict[Origin, float] = {}
-
-    def order(self, now: float) -> list[Origin]:
-        """Return the origins to try for one connection, best first; each once."""
-        ready: list[Origin] = []
-        failed: list[Origin] = []
-        for group in self._groups:
-            down = {origin for origin in group.origins if self._failed.get(origin, now) > now}
-            taken = group.take(down, turn=not ready)
-            ready += [origin for origin in taken if origin not in down]
-            failed += [origin for origin in taken if origin in down]
-        return ready + failed
-
-    def failed(self, origin: Origin, now: float) -> None:
-        """Note that `origin` could not be used."""
-        self._failed[origin] = now + self._forget_seconds
-
-    def worked(self, origin: Origin) -> None:
-        """Note that `origin` answered."""
-        self._failed.pop(origin, None)
-
-
-class _Round:
-    """Smooth weighted round robin over one group."""
-
-    def __init__(self, origins: Iterable[Origin]) -> None:
-        self.origins = tuple(dict.fromkeys(origins))
-        self._credit = dict.fromkeys(self.origins, 0)
-
-    def take(self, down: set[Origin], *, turn: bool) -> list[Origin]:
-        """Return the group, the origin whose turn it is first; `turn` False looks without taking a turn."""
-        credit = self._credit
-        up = [origin for origin in self.origins if origin not in down]
-        if turn and up:
-            for origin in up:
-                credit[origin] += origin.weight
-            first = max(up, key=credit.__getitem__)
-            order = sorted(self.origins, key=credit.__getitem__, reverse=True)
-            credit[first] -= sum(origin.weight for origin in up)
-            return [first, *(origin for origin in order if origin is not first)]
-        return sorted(self.origins, key=credit.__getitem__, reverse=True)
 
 
 def speaks_tls(domain: Domain, *, client_secure: bool) -> bool:

@@ -18,8 +18,10 @@ from typing import Final
 import structlog
 
 from wsedge_relay import frames, pump
+from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.counters import LegCounters
+from wsedge_relay.drain import remaining
 from wsedge_relay.heartbeat import TICK_SECONDS, Beat, Wheel, look, ticks_per_look
 from wsedge_relay.leg import Leg
 from wsedge_relay.pump import Pump
@@ -40,9 +42,14 @@ _ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: a reset, and nothin
 
 
 class Tunnel:
-    """Two legs and what is known of them together. `due` belongs to the heartbeat's wheel."""
+    """Two legs and what is known of them together.
+
+    `began` is the loop's time at its opening, `due` belongs to the heartbeat's wheel, `deadline` to the age of
+    an open tunnel, then to the next step of a closing one.
+    """
 
     __slots__ = (
+        "began",
         "client",
         "counted",
         "deadline",
@@ -54,12 +61,15 @@ class Tunnel:
         "phase",
         "progress",
         "site",
+        "target",
     )
 
-    def __init__(self, number: int, site: Site, key: UsageKey) -> None:
+    def __init__(self, number: int, site: Site, key: UsageKey, began: float) -> None:
         self.number = number
+        self.began = began
         self.site = site
         self.key = key
+        self.target: Target
         self.client: Leg
         self.origin: Leg
         self.phase = OPEN
@@ -115,12 +125,17 @@ class Tunnels:
         deflate: bool,
         client_rest: bytes,
         origin_rest: bytes,
+        target: Target,
     ) -> Tunnel:
-        """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads."""
+        """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads.
+
+        `target`, whose open connections include this one already, loses it when the tunnel is gone.
+        """
         self._numbers += 1
-        tunnel = Tunnel(self._numbers, site, key)
-        tunnel.client = Leg(client, masked=True, deflate=deflate, tunnel=tunnel)
-        tunnel.origin = Leg(origin, masked=False, deflate=deflate, tunnel=tunnel)
+        tunnel = Tunnel(self._numbers, site, key, self._loop.time())
+        tunnel.target = target
+        tunnel.client = self._pump.leg(client, masked=True, deflate=deflate, tunnel=tunnel)
+        tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel)
         self._all.add(tunnel)
         site.tunnels.add(tunnel)
         self._nobody_left.clear()
@@ -132,6 +147,7 @@ class Tunnels:
         except OSError:
             self._remove(tunnel)
             raise
+        self._limit_age(tunnel)
         return tunnel
 
     def handle(self, events: Iterable[pump.Event]) -> None:
@@ -199,6 +215,25 @@ class Tunnels:
                 if leg.quiet < 4:  # a ping that is on its way keeps its turn
                     leg.quiet = 0
             self._spread(tunnel)
+
+    def limit_ages(self, site: Site) -> None:
+        """Let a changed maximum age count for the open tunnels of `site` at once."""
+        for tunnel in site.tunnels:
+            if tunnel.phase == OPEN:
+                self._limit_age(tunnel)
+
+    def _limit_age(self, tunnel: Tunnel) -> None:
+        if tunnel.deadline is not None:
+            tunnel.deadline.cancel()
+            tunnel.deadline = None
+        age = tunnel.site.domain.lifecycle.maxConnectionAgeSeconds
+        if age is not None:
+            left = remaining(age, lived=self._loop.time() - tunnel.began, chance=self._random.random())
+            tunnel.deadline = self._loop.call_later(left, self._aged, tunnel)
+
+    def _aged(self, tunnel: Tunnel) -> None:
+        tunnel.deadline = None
+        self.close(tunnel, frames.GOING_AWAY, "maximum age")
 
     def sweep(self) -> None:
         """Add to the usage what passed since the last sweep."""
@@ -330,6 +365,7 @@ class Tunnels:
             self._stalls.pop(leg, None)
             leg.sock.close()
         tunnel.site.tunnels.discard(tunnel)
+        tunnel.target.open -= 1
         self._all.discard(tunnel)
         if not self._all:
             self._nobody_left.set()

@@ -152,6 +152,7 @@ _HOST_SAYS: Final = (
 _EITHER_SAYS: Final = "an origin is either a host or a service: give exactly one of them"
 _PRIMARY_SAYS: Final = "at least one origin must be no backup and have a weight above 0"
 _SECRET_SAYS: Final = "give the name of a Secret in this namespace"
+_WEB_ORIGIN_SAYS: Final = "give an origin as browsers send it, in lower case and without a path"
 _SERVICE: Final = {"service": {"name": "room", "port": 9000}}
 
 GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
@@ -178,6 +179,8 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     "64 origins": {"spec.origins": [{"host": f"10.0.0.{index}"} for index in range(64)]},
     "a host header with a port": {"spec.originRequest": {"host": "room.example.com:8443"}},
     "a patient dial": {"spec.originRequest": {"connectTimeoutSeconds": 60}},
+    "the fewest connections": {"spec.originRequest": {"loadBalancing": "LeastConnections"}},
+    "by the client's address": {"spec.originRequest": {"loadBalancing": "ClientHash"}},
     "TLS towards origins": {
         "spec.originTLS": {
             "serverName": "room.example.com",
@@ -187,7 +190,23 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     },
     "unchecked TLS towards origins": {"spec.originTLS": {"insecureSkipVerify": True}},
     "wss": {"spec.tls": {"secretName": "chat-tls"}},
+    "origins of every kind": {
+        "spec.clients": {
+            "allowedOrigins": [
+                "https://app.example.com",
+                "https://*.example.com",
+                "http://[::1]:3000",
+                "chrome-extension://abcdefghijklmnop",
+                "null",
+            ]
+        }
+    },
+    "64 origins of pages": {
+        "spec.clients": {"allowedOrigins": [f"https://app-{index}.example.com" for index in range(64)]}
+    },
     "a drain at once": {"spec.lifecycle": {"drainSeconds": 0}},
+    "the shortest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 1}},
+    "the longest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 604800}},
     "replicas and resources": {
         "spec.relay": {
             "replicas": 3,
@@ -228,6 +247,12 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         "a domain that is enabled needs an originProtocol: HTTP, HTTPS or Follow",
         field="websocket",
         also=("spec.websocket.originProtocol: Required value",),
+    ),
+    "a balance is one of three": Bad(
+        {"spec.originRequest": {"loadBalancing": "Random"}},
+        'spec.originRequest.loadBalancing: Unsupported value: "Random": supported values: "RoundRobin", "Le',
+        "Input should be 'RoundRobin', 'LeastConnections' or 'ClientHash'",
+        "loadBalancing",
     ),
     "a protocol is one of three": Bad(
         {"spec.websocket.originProtocol": "http"},
@@ -340,6 +365,30 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
     "TLS towards clients needs a Secret with a name": Bad(
         {"spec.tls": {"secretName": "a b"}}, _SECRET_SAYS, field="tls.secretName"
     ),
+    "an origin of a page has no path": Bad(
+        {"spec.clients": {"allowedOrigins": ["https://app.example.com/"]}},
+        _WEB_ORIGIN_SAYS,
+        field="allowedOrigins.0",
+    ),
+    "an origin of a page has a scheme": Bad(
+        {"spec.clients": {"allowedOrigins": ["app.example.com"]}}, _WEB_ORIGIN_SAYS, field="allowedOrigins.0"
+    ),
+    "an origin of a page is in lower case": Bad(
+        {"spec.clients": {"allowedOrigins": ["https://App.example.com"]}},
+        _WEB_ORIGIN_SAYS,
+        field="allowedOrigins.0",
+    ),
+    "a wildcard stands for whole labels": Bad(
+        {"spec.clients": {"allowedOrigins": ["https://app*.example.com"]}},
+        _WEB_ORIGIN_SAYS,
+        field="allowedOrigins.0",
+    ),
+    "there are at most 64 origins of pages": Bad(
+        {"spec.clients": {"allowedOrigins": [f"https://app-{index}.example.com" for index in range(65)]}},
+        "must have at most 64 items",
+        "at most 64 items",
+        "allowedOrigins",
+    ),
     "a drain does not go back in time": Bad(
         {"spec.lifecycle": {"drainSeconds": -1}}, "should be greater than or equal to 0", field="drainSeconds"
     ),
@@ -347,6 +396,16 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         {"spec.lifecycle": {"drainSeconds": 3601}},
         "should be less than or equal to 3600",
         field="drainSeconds",
+    ),
+    "a life has at least a second": Bad(
+        {"spec.lifecycle": {"maxConnectionAgeSeconds": 0}},
+        "should be greater than or equal to 1",
+        field="maxConnectionAgeSeconds",
+    ),
+    "a life ends within a week": Bad(
+        {"spec.lifecycle": {"maxConnectionAgeSeconds": 604801}},
+        "should be less than or equal to 604800",
+        field="maxConnectionAgeSeconds",
     ),
     "there is at least one relay": Bad(
         {"spec.relay": {"replicas": 0}}, "should be greater than or equal to 1", field="replicas"

@@ -18,8 +18,9 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.contract import RelayConfig
-from wsedge_relay.pump import PumpSelector
+from wsedge_relay.selector import PumpSelector
 from wsedge_relay.server import Relay
+from wsedge_relay.site import Site
 from wsedge_relay.usage import DomainTotals, Usage, UsageKey
 
 DOMAIN = "chat.example.com"
@@ -80,6 +81,11 @@ class Running:
         """Return what was counted of the one domain so far."""
         self.relay.sweep()
         return self.usage.totals.get(DOMAIN, DomainTotals())
+
+    @property
+    def site(self) -> Site:
+        """Return the one domain as it is served."""
+        return self.relay.site(DOMAIN)
 
     @property
     def row(self) -> Any:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from wsedge_operator.api.clients import Clients
 from wsedge_operator.api.meta import (
     Conditions,
     Lenient,
@@ -23,7 +24,7 @@ from wsedge_operator.api.meta import (
     validations,
 )
 from wsedge_operator.api.quantity import RelayResources
-from wsedge_relay.contract import OriginProtocol
+from wsedge_relay.contract import LoadBalancing, OriginProtocol
 
 KIND: Final = "WebSocketDomain"
 PLURAL: Final = "websocketdomains"
@@ -206,7 +207,7 @@ class Origin(Strict):
 
 
 class OriginRequest(Strict):
-    """What relays say to the origins."""
+    """How relays choose and speak to the origins."""
 
     host: Annotated[
         HostHeader | None,
@@ -221,6 +222,15 @@ class OriginRequest(Strict):
             "Default 5.",
         ),
     ] = 5
+    loadBalancing: Annotated[
+        LoadBalancing,
+        Field(
+            description="Which origin gets a new connection, weights respected. RoundRobin: in turn. "
+            "LeastConnections: the one with the fewest open connections of the same relay. ClientHash: by the "
+            "client's address, so that a client stays with its origin, and the loss of an origin moves only "
+            "the clients it had. Default RoundRobin. A change moves no open connection."
+        ),
+    ] = LoadBalancing.ROUND_ROBIN
 
 
 class OriginTLS(Strict):
@@ -293,6 +303,15 @@ class Lifecycle(Strict):
             "switch goes off; 0 to 3600. Default 30.",
         ),
     ] = 30
+    maxConnectionAgeSeconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=604800,
+            description="Seconds after which an open connection is closed with 1001, each at a time of its own "
+            "within a tenth of this; 1 to 604800. Counts for open connections too. Default: none.",
+        ),
+    ] = None
 
 
 class Relay(Strict):
@@ -348,9 +367,9 @@ class WebSocketDomainSpec(Strict):
         ),
         Rule("self.exists(o, !o.backup && o.weight > 0)", _PRIMARY_MESSAGE),
     ]
-    originRequest: Annotated[OriginRequest, Field(description="What relays say to the origins.")] = (
-        OriginRequest()
-    )
+    originRequest: Annotated[
+        OriginRequest, Field(description="How relays choose and speak to the origins.")
+    ] = OriginRequest()
     originTLS: Annotated[
         OriginTLS, Field(description="TLS towards the origins; used with HTTPS, and with Follow for wss.")
     ] = OriginTLS()
@@ -359,6 +378,7 @@ class WebSocketDomainSpec(Strict):
         Field(description="TLS towards clients (wss). Default: none, relays take plain ws alone."),
     ] = None
     lifecycle: Annotated[Lifecycle, Field(description="How relays end connections.")] = Lifecycle()
+    clients: Annotated[Clients, Field(description="Who may come in.")] = Clients()
     relay: Annotated[Relay, Field(description="The pods that carry this domain.")] = Relay()
 
     @model_validator(mode="after")

@@ -63,7 +63,9 @@ def relay_config(
         originProtocol=protocol,
         origins=resolved.origins,
         originRequest=contract.OriginRequest(
-            host=spec.originRequest.host, connectTimeoutSeconds=spec.originRequest.connectTimeoutSeconds
+            host=spec.originRequest.host,
+            connectTimeoutSeconds=spec.originRequest.connectTimeoutSeconds,
+            loadBalancing=spec.originRequest.loadBalancing,
         ),
         originTLS=contract.OriginTLS(
             serverName=spec.originTLS.serverName,
@@ -72,7 +74,11 @@ def relay_config(
             insecureSkipVerify=spec.originTLS.insecureSkipVerify,
         ),
         tls=_pair(resolved.secrets, TLS_CERTIFICATE, TLS_KEY),
-        lifecycle=contract.Lifecycle(drainSeconds=spec.lifecycle.drainSeconds),
+        clients=contract.Clients(allowedOrigins=spec.clients.allowedOrigins),
+        lifecycle=contract.Lifecycle(
+            drainSeconds=spec.lifecycle.drainSeconds,
+            maxConnectionAgeSeconds=spec.lifecycle.maxConnectionAgeSeconds,
+        ),
     )
     url = resolved.statistics_url
     unnamed = contract.RelayConfig(

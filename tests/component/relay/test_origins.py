@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,43 @@ async def test_weights_share_connections_out() -> None:
         async with running(origins=origins) as relay:
             names = [await ask(relay) for _ in range(6)]
     assert (names.count("a"), "aaa" in "".join(names)) == (4, False)
+
+
+@on_pump_loop
+async def test_the_fewest_open_connections_get_the_next() -> None:
+    """With LeastConnections an origin whose connections ended gets the next ones, weights respected."""
+    policy = {"loadBalancing": "LeastConnections"}
+    async with origin(naming("a")) as first, origin(naming("b")) as second, AsyncExitStack() as held:
+        origins = [at(first, weight=200), at(second, weight=100)]
+        async with running(origins=origins, originRequest=policy) as relay:
+            clients = [await held.enter_async_context(relay.connect()) for _ in range(6)]
+            names = [str(await client.recv()) for client in clients]
+            assert (names.count("a"), names.count("b")) == (4, 2)
+            for client, name in zip(clients, names, strict=True):
+                if name == "b":
+                    await client.close()
+            await relay.until(lambda: relay.relay.open_connections == 4)
+            more = [await held.enter_async_context(relay.connect()) for _ in range(2)]
+            assert [await client.recv() for client in more] == ["b", "b"]
+            await held.aclose()
+            await relay.until_idle()
+            assert [target.open for target in relay.site.balancer.targets] == [0, 0]
+
+
+@on_pump_loop
+async def test_a_client_address_stays_with_its_origin() -> None:
+    """With ClientHash one address gets one origin, the next best while that fails, and a change is hot."""
+    async with (
+        origin(naming("a")) as first,
+        origin(naming("b")) as second,
+        running(origins=[at(first), at(second)]) as relay,
+    ):
+        assert {await ask(relay) for _ in range(4)} == {"a", "b"}
+        relay.apply(originRequest={"loadBalancing": "ClientHash"})
+        (name,) = {await ask(relay) for _ in range(4)}
+        kept = at(second if name == "a" else first)
+        relay.apply(origins=[kept])
+        assert {await ask(relay) for _ in range(2)} == {"b" if name == "a" else "a"}
 
 
 @on_pump_loop
