@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from wsedge_operator.api.clients import Clients
+from wsedge_operator.api.clients import Clients
 from wsedge_operator.api.meta import (
     Conditions,
     Lenient,
@@ -378,6 +379,7 @@ class WebSocketDomainSpec(Strict):
         Field(description="TLS towards clients (wss). Default: none, relays take plain ws alone."),
     ] = None
     lifecycle: Annotated[Lifecycle, Field(description="How relays end connections.")] = Lifecycle()
+    clients: Annotated[Clients, Field(description="Who may come in.")] = Clients()
     clients: Annotated[Clients, Field(description="Who may come in.")] = Clients()
     relay: Annotated[Relay, Field(description="The pods that carry this domain.")] = Relay()
 

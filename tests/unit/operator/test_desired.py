@@ -45,6 +45,7 @@ TEMPLATE_STAYS = {
     "the heartbeat": {"websocket": {"enabled": True, "originProtocol": "HTTPS", "heartbeatSeconds": 3}},
     "the origins": {"origins": [{"host": "other"}]},
     "a certificate": {"tls": {"secretName": "x"}, "originTLS": {"caSecretName": "y"}},
+    "who may come in": {"clients": {"allowedOrigins": ["https://app.example.com"]}},
     "the drain time": {"lifecycle": {"drainSeconds": 50}},
     "the number of relays": {"relay": {"replicas": 9}},
 }

@@ -1,0 +1,70 @@
+"""Web origins (RFC 6454): which pages may open a connection. Pure.
+
+Browsers say in the Origin header which page a script belongs to, and send cookies whatever the page, so a
+server must look (RFC 6455 section 10.2). Other clients leave the header out, or could write what they like:
+for them it proves nothing, so a request without it is let in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+_ORIGIN: Final = re.compile(
+    r"([a-z][a-z0-9+.-]*)://(\*\.)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
+)
+_USUAL_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+
+# What a browser says for a page without an origin of its own: a file, a sandboxed frame.
+_NONE: Final = "null"
+
+Parts = tuple[str, str, str]
+
+
+class AllowedOrigins:
+    """The origins that a domain lets in: all when none is named.
+
+    An entry is `scheme://host[:port]` in lower case, `scheme://*.host[:port]` for every name below that
+    host (not itself), or `null`. A scheme's usual port and no port are the same.
+    """
+
+    __slots__ = ("_exact", "_null", "_wild")
+
+    def __init__(self, allowed: Iterable[str] = ()) -> None:
+        self._null = False
+        self._exact: set[Parts] = set()
+        self._wild: set[Parts] = set()
+        for entry in allowed:
+            match = _ORIGIN.fullmatch(entry)
+            if entry == _NONE:
+                self._null = True
+            elif match is None:
+                raise ValueError(f"no web origin: {entry}")
+            else:
+                (self._wild if match[2] else self._exact).add(_parts(match))
+
+    def allow(self, value: bytes | None) -> bool:
+        """Tell whether a request with this Origin header (None: without) may come in."""
+        if value is None or not (self._exact or self._wild or self._null):
+            return True
+        text = value.decode("latin-1").lower()
+        if text == _NONE:
+            return self._null
+        match = _ORIGIN.fullmatch(text)
+        if match is None or match[2]:
+            return False
+        scheme, host, port = given = _parts(match)
+        return given in self._exact or any((scheme, above, port) in self._wild for above in _above(host))
+
+
+def _parts(match: re.Match[str]) -> Parts:
+    scheme, _, host, port = match.groups()
+    return scheme, host, "" if port == _USUAL_PORTS.get(scheme) else port or ""
+
+
+def _above(host: str) -> Iterable[str]:
+    """Yield the names that `host` is below: b.c and c of a.b.c."""
+    while "." in host:
+        host = host.partition(".")[2]
+        yield host
