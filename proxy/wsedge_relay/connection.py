@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from wsedge_relay import handshake, http1, origin
+from wsedge_relay import handshake, http1, upstream
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.contract import Origin
 from wsedge_relay.errors import (
-    BadAnswerError,
     HandshakeRefusedError,
     OriginError,
     OriginsFailedError,
@@ -25,12 +22,11 @@ from wsedge_relay.http1 import BadHeadError, RequestHead, ResponseHead
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_of
 from wsedge_relay.tunnel import Tunnels
+from wsedge_relay.upstream import Answered, read_body, read_head
 from wsedge_relay.usage import Usage
 from wsedge_relay.wire import Wire
 
 log = structlog.get_logger("wsedge_relay")
-
-_MAX_INTERIM = 8
 
 
 class Sites(Protocol):
@@ -44,15 +40,6 @@ class Sites(Protocol):
 
     def refused_unattributed(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""
-
-
-@dataclass(slots=True)
-class Answered:
-    """An origin that answered: its wire, its head, the bytes behind it."""
-
-    wire: Wire
-    head: ResponseHead
-    rest: bytes
 
 
 class Connection:
@@ -135,44 +122,14 @@ class Connection:
         return self._sites.site(name)
 
     async def _ask_origins(self, site: Site, upgrade: Upgrade) -> Answered:
-        """Return the answer of the first origin that gives one; raises when none does."""
-        failures: list[tuple[str, OriginError]] = []
-        balancer = site.balancer
-        for target in balancer.order(self._loop.time()):
-            try:
-                answered = await self._ask(site, target, upgrade)
-            except OriginError as failure:
-                balancer.failed(target, self._loop.time())
-                site.counters.origin_failed(failure.reason)
-                log.warning(
-                    "origin_failed",
-                    domain=site.key.domain,
-                    namespace=site.key.account,
-                    origin=target.host,
-                    reason=failure.reason,
-                    detail=failure.detail,
-                )
-                failures.append((target.host, failure))
-                if failure.answered:  # it may have acted on the request: asking another would ask twice
-                    break
-            else:
-                balancer.worked(target)
-                return answered
-        raise OriginsFailedError(failures)
+        secure = self._wire.secure
 
-    async def _ask(self, site: Site, target: Origin, upgrade: Upgrade) -> Answered:
-        domain = site.domain
-        secure = origin.speaks_tls(domain, client_secure=self._wire.secure)
-        wire = await origin.dial(domain, target, site.context if secure else None, loop=self._loop)
-        try:
-            host = origin.host_header(domain, target, secure=secure)
-            request = handshake.origin_request(
-                upgrade, host=host, client=self._client, secure=self._wire.secure
-            )
-            return await ask(wire, request, seconds=self._bounds.answer_seconds)
-        except BaseException:
-            wire.close()
-            raise
+        def request(host: str) -> bytes:
+            return handshake.origin_request(upgrade, host=host, client=self._client, secure=secure)
+
+        return await upstream.ask_origins(
+            site, request, client=self._client, secure=secure, bounds=self._bounds, loop=self._loop
+        )
 
     async def _answer(self, site: Site, upgrade: Upgrade, answered: Answered, rest: bytes) -> None:
         """Give the client the origin's answer: a tunnel, or what it said instead."""
@@ -188,10 +145,10 @@ class Connection:
         except TimeoutError:
             await self._fail(site, answered, OriginError("timeout", "its body did not end in time"))
         except BaseException:
-            answered.wire.close()
+            answered.close()
             raise
         else:
-            answered.wire.close()
+            answered.close()
             await self._pass_on(site, answered.head, body)
 
     async def _open(self, site: Site, accepted: Accepted, answered: Answered, rest: bytes) -> None:
@@ -209,6 +166,7 @@ class Connection:
             deflate=accepted.deflate,
             client_rest=rest,
             origin_rest=answered.rest,
+            target=answered.leave(),
         )
         try:
             self._sites.admit(site)
@@ -216,15 +174,8 @@ class Connection:
             self._tunnels.close(tunnel, GOING_AWAY, "going away")
 
     async def _fail(self, site: Site, answered: Answered, failure: OriginError) -> None:
-        answered.wire.close()
-        site.counters.origin_failed(failure.reason)
-        log.warning(
-            "origin_failed",
-            domain=site.key.domain,
-            namespace=site.key.account,
-            reason=failure.reason,
-            detail=failure.detail,
-        )
+        upstream.note_failure(site, answered.target, failure, self._loop.time())
+        answered.close()
         await self._refuse(site, OriginsFailedError([("", failure)]))
 
     async def _pass_on(self, site: Site, head: ResponseHead, body: bytes) -> None:
@@ -271,122 +222,3 @@ def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 def _check_origin(site: Site, request: RequestHead) -> None:
     if not site.allowed_origins.allow(request.headers.one(b"origin")):
         raise HandshakeRefusedError(403, "allowedOrigins", "Pages of this origin may not connect here.")
-
-
-async def read_head(wire: Wire, already: bytes = b"") -> tuple[bytes, bytes]:
-    """Return the next head on `wire` and what was read behind it.
-
-    Raises BadHeadError, PeerGoneError, OSError.
-    """
-    data = bytearray(already)
-    seen = 0
-    while not (end := http1.head_end(data, seen=seen)):
-        seen = len(data)
-        more = await wire.read()
-        if not more:
-            raise PeerGoneError("the stream ended in a head" if data else "the stream ended without a byte")
-        data += more
-    return bytes(data[:end]), bytes(data[end:])
-
-
-async def ask(wire: Wire, request: bytes, *, seconds: float) -> Answered:
-    """Send a request and return its final answer; raises OriginError."""
-    try:
-        async with asyncio.timeout(seconds):
-            await wire.write(request)
-            rest = b""
-            for _ in range(_MAX_INTERIM):
-                head, rest = await read_head(wire, rest)
-                answer = http1.parse_response(head)
-                if answer.status == 101 or answer.status >= 200:
-                    return Answered(wire, answer, rest)
-            raise BadAnswerError("too many interim answers")
-    except BadHeadError as error:
-        raise BadAnswerError(error.text) from error
-    except TimeoutError as error:
-        raise OriginError("timeout", f"no answer within {seconds:g} s", answered=True) from error
-    except (OSError, PeerGoneError) as error:
-        raise OriginError("closed", str(error), answered=wire.received > 0) from error
-
-
-async def read_body(answered: Answered, *, limit: int) -> bytes:
-    """Return the body behind a head that is no 101; raises OriginError when broken or over `limit` bytes."""
-    head = answered.head
-    if head.status in (204, 304):
-        return b""
-    try:
-        coding = head.headers.one(b"transfer-encoding")
-        length = head.headers.one(b"content-length")
-    except BadHeadError as error:
-        raise BadAnswerError(error.text) from error
-    if coding is not None and (length is not None or coding.lower() != b"chunked"):
-        raise BadAnswerError("its body has no clear end")
-    if length is not None and not (length.isdigit() and len(length) < 19):
-        raise BadAnswerError("its Content-Length is no number")
-    reader = _Body(answered, limit)
-    if coding is not None:
-        return await reader.chunked()
-    return await reader.exactly(int(length)) if length is not None else await reader.rest()
-
-
-class _Body:
-    """Reads one body from a wire, never more than `limit` bytes of it."""
-
-    def __init__(self, answered: Answered, limit: int) -> None:
-        self._wire = answered.wire
-        self._data = bytearray(answered.rest)
-        self._limit = limit
-
-    async def exactly(self, size: int) -> bytes:
-        if size > self._limit:
-            raise BadAnswerError(f"its body is longer than {self._limit} bytes")
-        while len(self._data) < size:
-            if not await self._more():
-                raise OriginError("closed", "its body ended early")
-        taken = bytes(self._data[:size])
-        del self._data[:size]
-        return taken
-
-    async def rest(self) -> bytes:
-        while await self._more():
-            if len(self._data) > self._limit:
-                raise BadAnswerError(f"its body is longer than {self._limit} bytes")
-        return await self.exactly(len(self._data))
-
-    async def chunked(self) -> bytes:
-        body = bytearray()
-        while True:
-            size = self._chunk_size(await self._line())
-            if size + len(body) > self._limit:
-                raise BadAnswerError(f"its body is longer than {self._limit} bytes")
-            if not size:
-                while await self._line():  # trailers
-                    pass
-                return bytes(body)
-            body += await self.exactly(size)
-            if await self._line():
-                raise BadAnswerError("a chunk has another length than it says")
-
-    def _chunk_size(self, line: bytes) -> int:
-        digits = line.partition(b";")[0].strip(b" \t")
-        if not 0 < len(digits) <= 8 or not set(digits) <= set(b"0123456789abcdefABCDEF"):
-            raise BadAnswerError("a chunk has no size")
-        return int(digits, 16)
-
-    async def _line(self) -> bytes:
-        while (end := self._data.find(b"\r\n")) < 0:
-            if len(self._data) > http1.MAX_LINE_BYTES or not await self._more():
-                raise BadAnswerError("a chunk line does not end")
-        line = bytes(self._data[:end])
-        del self._data[: end + 2]
-        return line
-
-    async def _more(self) -> bool:
-        try:
-            data = await self._wire.read()
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise OriginError("closed", str(error)) from error
-        self._data += data
-        return bool(data)

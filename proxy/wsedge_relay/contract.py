@@ -54,6 +54,19 @@ class OriginProtocol(StrEnum):
     FOLLOW = "Follow"
 
 
+class LoadBalancing(StrEnum):
+    """Which origin gets a new connection; weights count in all of them.
+
+    RoundRobin: in turn. LeastConnections: the one with the fewest open connections of this relay.
+    ClientHash: by the client's address, so that a client stays with its origin; the loss of an origin moves
+    only the clients it had, and all relays choose alike.
+    """
+
+    ROUND_ROBIN = "RoundRobin"
+    LEAST_CONNECTIONS = "LeastConnections"
+    CLIENT_HASH = "ClientHash"
+
+
 class Listen(Strict):
     """Addresses of the relay. Port 0 is chosen by the kernel and printed as a log event; null is off."""
 
@@ -74,10 +87,26 @@ class Origin(Strict):
 
 
 class OriginRequest(Strict):
-    """What a relay says to origins; `host` replaces the Host header (default: the origin's own host)."""
+    """How a relay chooses and speaks to origins; `host` replaces the Host header (default: the origin's)."""
 
     host: HostHeader | None = None
     connectTimeoutSeconds: Annotated[int, Field(ge=1, le=60)] = 5
+    loadBalancing: LoadBalancing = LoadBalancing.ROUND_ROBIN
+
+
+class OriginHealthCheck(Strict):
+    """How a relay finds out which origins are well.
+
+    Without `path` a check is a WebSocket handshake at "/": 101 is good, and so is a refusal (4xx), for a
+    check has no user's cookie. With `path` it is a GET, which 200 to 399 answer well. An origin changes state
+    after `unhealthyAfter` bad or `healthyAfter` good checks in a row.
+    """
+
+    path: Annotated[str, StringConstraints(max_length=1024, pattern=r"^/[!-\"$-~]*$")] | None = None
+    intervalSeconds: Annotated[int, Field(ge=1, le=300)] = 10
+    timeoutSeconds: Annotated[int, Field(ge=1, le=60)] = 5
+    unhealthyAfter: Annotated[int, Field(ge=1, le=10)] = 3
+    healthyAfter: Annotated[int, Field(ge=1, le=10)] = 2
 
 
 class CertificateFiles(Strict):
@@ -110,9 +139,14 @@ class OriginTLS(Strict):
 
 
 class Lifecycle(Strict):
-    """How long a drain spreads the closing of open connections."""
+    """How long a drain spreads the closing of open connections, and how old a connection may become.
+
+    Each connection gets an age of its own within a tenth of `maxConnectionAgeSeconds`, so that those of one
+    moment do not all come back in one moment.
+    """
 
     drainSeconds: Annotated[int, Field(ge=0, le=3600)] = 30
+    maxConnectionAgeSeconds: Annotated[int, Field(ge=1, le=604800)] | None = None
 
 
 class Clients(Strict):

@@ -6,11 +6,11 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
+from wsedge_relay.balance import Balancer
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
-from wsedge_relay.origin import Balancer
 from wsedge_relay.tls import origin_context
 from wsedge_relay.usage import UsageKey
 from wsedge_relay.web_origin import AllowedOrigins
@@ -47,8 +47,10 @@ class Site:
         self.counters = counters
         self.tunnels: set[Tunnel] = set()
         self.drain: asyncio.Task[None] | None = None
+        self.balancer = Balancer(
+            forget_seconds=bounds.failed_origin_seconds, most_seconds=bounds.failed_origin_most_seconds
+        )
         self._put(domain, origin_context(domain, material))
-        self.balancer = self._balancer()
 
     def take(self, domain: Domain, material: Material) -> bool:
         """Serve by another configuration from now on; return whether the heartbeat changed.
@@ -57,8 +59,6 @@ class Site:
         """
         before = self.domain
         self._put(domain, origin_context(domain, material))
-        if domain.origins != before.origins:
-            self.balancer = self._balancer()
         return domain.heartbeatSeconds != before.heartbeatSeconds
 
     def _put(self, domain: Domain, context: ssl.SSLContext | None) -> None:
@@ -66,6 +66,4 @@ class Site:
         self.context = context
         self.key = UsageKey(domain.domain, domain.account)
         self.allowed_origins = AllowedOrigins(domain.clients.allowedOrigins)
-
-    def _balancer(self) -> Balancer:
-        return Balancer(self.domain.origins, forget_seconds=self.bounds.failed_origin_seconds)
+        self.balancer.take(domain.origins, domain.originRequest.loadBalancing)
