@@ -1,12 +1,13 @@
-"""Drain: open tunnels are closed one by one over a time, or all their clients would come back at once."""
+"""Spread: open tunnels are closed one by one over a time, or all their clients would come back at once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+_JITTER: Final = 0.1
 
 
 def due(count: int, *, elapsed: float, seconds: float) -> int:
@@ -14,6 +15,17 @@ def due(count: int, *, elapsed: float, seconds: float) -> int:
     if elapsed >= seconds:
         return count
     return min(count, int(elapsed / seconds * count) + 1)
+
+
+def remaining(max_age: float, *, lived: float, chance: float) -> float:
+    """Return the seconds that a tunnel has left that has `lived` so many already.
+
+    Its own age is within a tenth of `max_age`, as `chance` (0 to 1) has it. One that is older already,
+    because the limit is new, goes within a tenth of `max_age` from now.
+    """
+    jitter = _JITTER * max_age
+    left = max_age - jitter + 2 * jitter * chance - lived
+    return left if left > 0 else jitter * chance
 
 
 async def spread(items: Sequence[T], seconds: float, close: Callable[[T], object]) -> None:

@@ -200,8 +200,11 @@ class Relay:
 
     def _change(self, site: Site, domain: Domain, material: Material) -> None:
         if site.take(domain, material):
+        age = site.domain.lifecycle.maxConnectionAgeSeconds
             self._tunnels.respread(site)
         if not domain.enabled:
+        if domain.lifecycle.maxConnectionAgeSeconds != age:
+            self._tunnels.limit_ages(site)
             self._drain_site(site)
         elif site.drain is not None and not self._draining:
             site.drain.cancel()

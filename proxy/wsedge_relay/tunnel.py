@@ -44,8 +44,8 @@ _ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: a reset, and nothin
 class Tunnel:
     """Two legs and what is known of them together.
 
-    `began` is the loop's time at its opening, `due` belongs to the heartbeat's wheel, `deadline` to the age of
-    an open tunnel, then to the next step of a closing one.
+    `began` is the loop's time at its opening, `due` belongs to the heartbeat's wheel, `deadline` to the age
+    of an open tunnel, then to the next step of a closing one.
     """
 
     __slots__ = (

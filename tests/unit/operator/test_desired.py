@@ -47,6 +47,7 @@ TEMPLATE_STAYS = {
     "a certificate": {"tls": {"secretName": "x"}, "originTLS": {"caSecretName": "y"}},
     "who may come in": {"clients": {"allowedOrigins": ["https://app.example.com"]}},
     "the drain time": {"lifecycle": {"drainSeconds": 50}},
+    "the maximum age": {"lifecycle": {"maxConnectionAgeSeconds": 3600}},
     "the number of relays": {"relay": {"replicas": 9}},
 }
 

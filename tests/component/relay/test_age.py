@@ -1,0 +1,100 @@
+"""Connections that may become only so old."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from support_relay.frames import frame
+from support_relay.running import on_pump_loop, origin, raw_origin, running
+from wsedge_relay.bounds import Bounds
+
+KEY = b"\x11\x22\x33\x44"
+
+
+async def closed_at(client: ClientConnection) -> float:
+    """Return the loop's time at which the relay closed a connection, which must be by 1001."""
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1001
+    return asyncio.get_running_loop().time()
+
+
+@on_pump_loop
+async def test_a_connection_is_closed_with_1001_at_its_age() -> None:
+    """Within a tenth of the maximum, and not all of one moment in one moment."""
+    clock = asyncio.get_running_loop().time
+    async with origin() as port, running(port, lifecycle={"maxConnectionAgeSeconds": 2}) as relay:
+        async with AsyncExitStack() as stack:
+            began = clock()
+            clients = [await stack.enter_async_context(relay.connect()) for _ in range(20)]
+            opening = clock() - began
+            ends = await asyncio.gather(*map(closed_at, clients))
+        lives = [end - began for end in ends]
+        assert min(lives) >= 1.75  # a timer may be early by the clock's resolution
+        assert max(lives) <= 2.2 + opening + 1
+        assert max(lives) - min(lives) > 0.1
+        assert relay.counters.client.broken == 0
+
+
+@on_pump_loop
+async def test_a_new_maximum_counts_for_open_connections() -> None:
+    """None becomes one second for a connection that is older; a longer one gives time again."""
+    async with origin() as port, running(port) as relay, relay.connect() as old:
+        await old.send("open")
+        await old.recv()
+        relay.apply(lifecycle={"maxConnectionAgeSeconds": 1})
+        relay.apply(lifecycle={"maxConnectionAgeSeconds": 3600})
+        await asyncio.sleep(1.3)  # longer than the age that was taken back
+        await old.send("still open")
+        assert await old.recv() == "still open"
+        relay.apply(lifecycle={"maxConnectionAgeSeconds": 1})
+        before = asyncio.get_running_loop().time()
+        assert await closed_at(old) - before < 1
+
+
+@on_pump_loop
+async def test_an_old_connection_is_not_cut_in_a_frame() -> None:
+    """The Close waits until the frame that is on its way has passed whole."""
+    more = asyncio.Event()
+
+    async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" + whole[:40]
+        )
+        await more.wait()
+        writer.write(whole[40:])
+        await reader.read(100)  # the Close that it was told
+
+    whole = frame(b"x" * 100)
+    patient = Bounds(close_seconds=3, linger_seconds=0.3)
+    async with (
+        raw_origin(answer_slowly) as port,
+        running(port, lifecycle={"maxConnectionAgeSeconds": 1}, bounds=patient) as relay,
+    ):
+        reader, writer = await relay.raw()
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: chat.example.com\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(40) == whole[:40]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.4):  # past its age: nothing may come into the frame
+                await reader.read(1)
+        more.set()
+        rest = await reader.readexactly(len(whole) - 40)
+        assert rest == whole[40:]
+        end = await reader.readexactly(4)
+        assert (end[0], end[2:4]) == (0x88, (1001).to_bytes(2, "big"))
+        writer.write(frame((1001).to_bytes(2, "big"), opcode=8, key=KEY))
+        await relay.until_idle()
+        writer.close()
