@@ -11,7 +11,6 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from wsedge_operator.api.clients import Clients
-from wsedge_operator.api.clients import Clients
 from wsedge_operator.api.meta import (
     Conditions,
     Lenient,
@@ -309,8 +308,8 @@ class Lifecycle(Strict):
         Field(
             ge=1,
             le=604800,
-            description="Seconds after which an open connection is closed with 1001, each at a time of its "
-            "own within a tenth of this; 1 to 604800. Counts for open connections too. Default: none.",
+            description="Seconds after which an open connection is closed with 1001, each at a time of its own "
+            "within a tenth of this; 1 to 604800. Counts for open connections too. Default: none.",
         ),
     ] = None
 
@@ -379,7 +378,6 @@ class WebSocketDomainSpec(Strict):
         Field(description="TLS towards clients (wss). Default: none, relays take plain ws alone."),
     ] = None
     lifecycle: Annotated[Lifecycle, Field(description="How relays end connections.")] = Lifecycle()
-    clients: Annotated[Clients, Field(description="Who may come in.")] = Clients()
     clients: Annotated[Clients, Field(description="Who may come in.")] = Clients()
     relay: Annotated[Relay, Field(description="The pods that carry this domain.")] = Relay()
 

@@ -75,7 +75,6 @@ def relay_config(
         ),
         tls=_pair(resolved.secrets, TLS_CERTIFICATE, TLS_KEY),
         clients=contract.Clients(allowedOrigins=spec.clients.allowedOrigins),
-        clients=contract.Clients(allowedOrigins=spec.clients.allowedOrigins),
         lifecycle=contract.Lifecycle(
             drainSeconds=spec.lifecycle.drainSeconds,
             maxConnectionAgeSeconds=spec.lifecycle.maxConnectionAgeSeconds,

@@ -112,7 +112,6 @@ AGREEING = {
     "originRequest.loadBalancing": (contract.OriginRequest, "loadBalancing"),
     "originTLS.insecureSkipVerify": (contract.OriginTLS, "insecureSkipVerify"),
     "clients.allowedOrigins": (contract.Clients, "allowedOrigins"),
-    "clients.allowedOrigins": (contract.Clients, "allowedOrigins"),
     "lifecycle.drainSeconds": (contract.Lifecycle, "drainSeconds"),
     "domain": (contract.Domain, "domain"),
     "origins": (contract.Domain, "origins"),
