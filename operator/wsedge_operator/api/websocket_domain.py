@@ -308,8 +308,8 @@ class Lifecycle(Strict):
         Field(
             ge=1,
             le=604800,
-            description="Seconds after which an open connection is closed with 1001, each at a time of its own "
-            "within a tenth of this; 1 to 604800. Counts for open connections too. Default: none.",
+            description="Seconds after which an open connection is closed with 1001, each at a time of its "
+            "own within a tenth of this; 1 to 604800. Counts for open connections too. Default: none.",
         ),
     ] = None
 
