@@ -10,7 +10,12 @@ COPY requirements.lock /src/
 RUN pip download --no-cache-dir --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
       --requirement /src/requirements.lock --dest /wheels
 
+# With the relay's pump compiled; --build-arg COMPILED=false leaves it plain Python and needs no compiler.
 FROM wheels AS build
+ARG COMPILED=true
+RUN if [ "$COMPILED" = true ]; then \
+      apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*; \
+    fi
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY operator/ operator/
@@ -18,7 +23,8 @@ COPY proxy/ proxy/
 COPY statistics/ statistics/
 COPY devcluster/wsedge_devcluster/ devcluster/wsedge_devcluster/
 RUN python -m venv /opt/wsedge \
- && /opt/wsedge/bin/pip install --no-cache-dir --disable-pip-version-check --no-index --find-links /wheels \
+ && HATCH_BUILD_HOOK_ENABLE_CUSTOM=$COMPILED \
+    /opt/wsedge/bin/pip install --no-cache-dir --disable-pip-version-check --no-index --find-links /wheels \
       ".[operator,relay,statistics]" \
  && /opt/wsedge/bin/pip uninstall --yes --quiet pip setuptools
 

@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check bench bench-peers crds docs lock image clean
+.PHONY: help run test check compiled bench bench-peers crds docs lock image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +27,9 @@ check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m wsedge_operator.api.generate --check && $(BIN)/python -m wsedge_operator.api.reference --check
 	@$(BIN)/wsedge-devcluster helm -- lint --strict charts/wsedge
+
+compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compiler); the relay takes it at its next start
+	@$(BIN)/python -m wsedge_relay.compiled.build
 
 bench: .venv/ready ## relay beside nginx in one run (needs nginx: make bench-peers)
 	@$(BIN)/python tests/bench/relay.py

@@ -107,7 +107,7 @@ class Walk:
                 return 0
             size = int.from_bytes(buf[at + 2 : at + 10], "big")
             head += 8
-            if size < 65536 or size >> 63:
+            if size < 65536 or size >> 62:  # half of the RFC's 2**63, so that sums stay in 64 bits
                 return BAD_LENGTH
         self.frames += 1
         if first & FIN:

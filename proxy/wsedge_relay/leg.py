@@ -6,9 +6,11 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from wsedge_relay.frames import Walk
+from .frames import Walk  # relative: the compiled form's is compiled too
+
+_COMPILED: Final = not __file__.endswith(".py")
 
 
 class Leg(Walk):
@@ -20,6 +22,7 @@ class Leg(Walk):
     __slots__ = (
         "dead",  # reading failed too: out of the pump
         "deaf",  # writing failed: nothing can be sent to it any more
+        "direct",  # a plain socket in the compiled pump: read and written without Python's socket object
         "dropping",  # what still comes from it is read and dropped: it sent Close, or broke the rules
         "eof",
         "fd",
@@ -54,6 +57,7 @@ class Leg(Walk):
         self.recv = sock.recv_into
         self.peer: Leg
         self.send: Callable[[Any], int]
+        self.direct = _COMPILED and not isinstance(sock, ssl.SSLSocket)
         self.received = self.passed = 0
         self.stash = self.out = self.inject = b""
         self.special = self.mute = self.dropping = False

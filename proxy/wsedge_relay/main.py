@@ -23,9 +23,9 @@ from wsedge_relay.config import Loaded, load
 from wsedge_relay.contract import RelayConfig, RelayState
 from wsedge_relay.errors import ConfigRefusedError, SettingsError, SpoolUnavailableError
 from wsedge_relay.logs import configure
-from wsedge_relay.pump import PumpSelector
 from wsedge_relay.report import Pace
 from wsedge_relay.reporter import Origin, Reporter
+from wsedge_relay.selector import Form, PumpSelector, choose
 from wsedge_relay.server import Relay
 from wsedge_relay.settings import Settings, read_settings
 from wsedge_relay.spool import Spool
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps(RelayConfig.model_json_schema(), indent=2))  # noqa: T201  data goes to stdout
             return 0
         configure(settings.log_format, settings.log_level)
+        form = choose(settings.pump)
         loaded = load(settings.config, settings.certificates)
     except SettingsError as error:
         for problem in error.problems:
@@ -53,13 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"wsedge-relay: {error.file}: {problem}", file=sys.stderr)  # noqa: T201
         return 2
-    selector = PumpSelector()
+    selector = PumpSelector(form=form)
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-        return runner.run(_run(settings, loaded, selector))
+        return runner.run(_run(settings, loaded, selector, form))
 
 
-async def _run(settings: Settings, loaded: Loaded, selector: PumpSelector) -> int:
+async def _run(settings: Settings, loaded: Loaded, selector: PumpSelector, form: Form) -> int:
     _log.info("starting", files=_raise_file_limit(), **settings.model_dump(mode="json"))
+    _log.info("pump chosen", form=form.name, reason=form.reason)
     usage = Usage(now=time.time())
     spool = None
     if settings.spool_dir is not None:

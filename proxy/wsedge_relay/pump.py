@@ -1,7 +1,6 @@
-"""The pump: bytes of open tunnels, served inside the event loop's own selector.
+"""The pump: bytes of open tunnels, read and written in batches on one epoll.
 
-`asyncio.SelectorEventLoop(PumpSelector())` runs asyncio as always; descriptors that were given to the pump
-are read and written inside `select()` and never reach asyncio. One batch is: `recv_into` one shared buffer,
+It runs inside the event loop's own selector (see selector.py). One batch is: `recv_into` one shared buffer,
 walk the frame headers, `send` a slice to the other leg. At small messages 97 % of the CPU is the kernel's,
 so the loop in `Pump.run` counts every name it looks up; everything that is not a plain read of whole
 messages goes the long way through `_feed`.
@@ -13,23 +12,22 @@ Rules that the code keeps, each for a reason met in trials:
 - What a dead peer sent before it died is read out: a failed send makes a leg deaf, not dead.
 - A leg that cannot take a byte stops the other's reading, so at most one buffer's remainder is held.
 
-The plain source is written so that Cython can compile it too: no closures, no generators, typed by use.
+This source runs as it is, or compiled by Cython with pump.pxd beside it (see compiled/build.py): no closures,
+no generators. The compiled form (`_DIRECT`) calls recv and send itself where the socket is a plain one, and
+its neighbours are compiled too, so they are imported by their relative names.
 """
 
 from __future__ import annotations
 
 import errno
-import math
-import os
 import select
-import selectors
+import socket
 import ssl
 import time
-from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from wsedge_relay.frames import CLOSE, LONGEST_CONTROL, PONG, close_code, payload_of
-from wsedge_relay.leg import Leg, shut_sending
+from .frames import CLOSE, LONGEST_CONTROL, PONG, close_code, payload_of
+from .leg import Leg, shut_sending
 
 # Kinds of events: (kind, leg, argument).
 END: Final = 1  # the leg's peer ended its stream
@@ -46,6 +44,8 @@ _ROOM: Final = 144  # before the read area: a held-back header or control frame
 _BATCH: Final = 256
 _IN: Final = 1
 _OUT: Final = 4
+_DIRECT: Final = not __file__.endswith(".py")
+_LATER: Final = (errno.EAGAIN, errno.EINTR)
 _WAIT: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 # After these a socket still gives what came before, then reports its end.
@@ -74,10 +74,16 @@ class Pump:
         self.events: list[Event] = []
         self.pauses = 0
         self._epoll = epoll
-        self._buf = bytearray(_ROOM + _AREA)
-        self._view = memoryview(self._buf)
+        self._memory = bytearray(_ROOM + _AREA)
+        self._buf = self._memory  # compiled: the address of its first byte
+        self._view = memoryview(self._memory)
         self._area = self._view[_ROOM:]
         self._cuts: dict[int, memoryview] = {}  # a slice costs more than a look-up, and sizes repeat
+
+    @staticmethod
+    def leg(sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any) -> Leg:
+        """Return a leg for `add`, in the form (plain or compiled) that this pump has."""
+        return Leg(sock, masked=masked, deflate=deflate, tunnel=tunnel)
 
     def add(self, client: Leg, origin: Leg, *, client_rest: bytes = b"", origin_rest: bytes = b"") -> None:
         """Begin to forward between two legs; the rests are what was read behind the two handshakes.
@@ -143,6 +149,7 @@ class Pump:
         buf = self._buf
         area = self._area
         cuts = self._cuts
+        direct = _DIRECT
         others: list[tuple[int, int]] = []
         if events:
             timeout = 0
@@ -156,13 +163,18 @@ class Pump:
                 if what != 1 or leg.special:
                     self._other(leg, what)
                     continue
-                try:
-                    n = leg.recv(area)
-                except _WAIT:
-                    continue
-                except OSError as error:
-                    self._die(leg, error)
-                    continue
+                if direct:
+                    n = self._read(leg)
+                    if n < 0:
+                        continue
+                else:
+                    try:
+                        n = leg.recv(area)
+                    except _WAIT:
+                        continue
+                    except OSError as error:
+                        self._die(leg, error)
+                        continue
                 if not n:
                     self._end(leg)
                     continue
@@ -194,18 +206,23 @@ class Pump:
                         continue
                     leg.need = at - end
                     leg.frames += frames
-                cut = cuts.get(n)
-                if cut is None:
-                    cut = area[:n]
-                    if len(cuts) < 1024:
-                        cuts[n] = cut
-                try:
-                    sent = leg.send(cut)
-                except _WAIT:
-                    sent = 0
-                except OSError as error:
-                    self._deafen(leg.peer, error)
-                    continue
+                if direct:
+                    sent = self._write(leg, _ROOM, _ROOM + n)
+                    if sent < 0:
+                        continue
+                else:
+                    cut = cuts.get(n)
+                    if cut is None:
+                        cut = area[:n]
+                        if len(cuts) < 1024:
+                            cuts[n] = cut
+                    try:
+                        sent = leg.send(cut)
+                    except _WAIT:
+                        sent = 0
+                    except OSError as error:
+                        self._deafen(leg.peer, error)
+                        continue
                 leg.passed += sent
                 if sent < n:
                     self._hold(leg.peer, bytes(area[sent:n]))
@@ -216,18 +233,51 @@ class Pump:
                 if timeout <= 0:
                     return others
 
+    def _read(self, leg: Leg) -> int:
+        """Read from `leg` into the area. 0: its stream ended; -1: nothing is there, or it broke."""
+        if leg.direct:
+            n: int = c_recv(leg.fd, self._buf + _ROOM, _AREA)  # type: ignore[name-defined, operator] # noqa: F821
+            if n < 0 and -n not in _LATER:
+                self._die(leg, OSError(-n, ""))
+            return n if n > 0 else 0 if not n else -1
+        try:
+            return leg.recv(self._area)
+        except _WAIT:
+            return -1
+        except OSError as error:
+            self._die(leg, error)
+            return -1
+
+    def _write(self, leg: Leg, start: int, end: int) -> int:
+        """Send the buffer's `start:end` to the peer of `leg`; -1: nothing can be sent to it any more."""
+        peer = leg.peer
+        if peer.direct:
+            n: int = c_send(peer.fd, self._buf + start, end - start)  # type: ignore[name-defined, operator] # noqa: F821
+            if n < 0 and -n in _LATER:
+                return 0
+            if n < 0:
+                self._deafen(peer, OSError(-n, ""))
+            return n if n >= 0 else -1
+        return self._send(peer, self._view[start:end])
+
+    def _send(self, leg: Leg, data: bytes | memoryview) -> int:
+        """Send `data` to `leg`; -1: nothing can be sent to it any more."""
+        try:
+            return leg.peer.send(data)
+        except _WAIT:
+            return 0
+        except OSError as error:
+            self._deafen(leg, error)
+            return -1
+
     def _other(self, leg: Leg, what: int) -> None:
         """Serve whatever is not a plain read: a backlog, an error, a held-back header, a leg at its end."""
         if leg.out and what & ~_IN:
             self._drain(leg)
         if not leg.watched & _IN or not what & ~_OUT:
             return
-        try:
-            n = leg.recv(self._area)
-        except _WAIT:
-            return
-        except OSError as error:
-            self._die(leg, error)
+        n = self._read(leg)
+        if n < 0:
             return
         if not n:
             self._end(leg)
@@ -237,7 +287,7 @@ class Pump:
             return
         held = len(leg.stash)
         if held:
-            self._buf[_ROOM - held : _ROOM] = leg.stash
+            self._memory[_ROOM - held : _ROOM] = leg.stash
             leg.stash = b""
             self._mark(leg)
         self._feed(leg, _ROOM - held, _ROOM + n)
@@ -252,7 +302,7 @@ class Pump:
                 self._put(leg, start, at)
                 start = at
                 self._insert(peer)
-            size = leg.header(buf, at, end - at)
+            size = leg.header(self._memory, at, end - at)
             if size <= 0:
                 break
             if buf[at] & 8:
@@ -307,7 +357,7 @@ class Pump:
                 return
             part = rest[offset : offset + _AREA]
             held = len(leg.stash)
-            self._buf[_ROOM - held : _ROOM + len(part)] = leg.stash + part
+            self._memory[_ROOM - held : _ROOM + len(part)] = leg.stash + part
             leg.stash = b""
             leg.received += len(part)
             self._mark(leg)
@@ -321,12 +371,8 @@ class Pump:
         if peer.out:
             peer.out += self._buf[start:end]
             return
-        try:
-            sent = leg.send(self._view[start:end])
-        except _WAIT:
-            sent = 0
-        except OSError as error:
-            self._deafen(peer, error)
+        sent = self._write(leg, start, end)
+        if sent < 0:
             return
         leg.passed += sent
         if sent < end - start:
@@ -348,12 +394,8 @@ class Pump:
         if leg.out:
             leg.out += data
             return
-        try:
-            sent = leg.peer.send(data)
-        except _WAIT:
-            sent = 0
-        except OSError as error:
-            self._deafen(leg, error)
+        sent = self._send(leg, data)
+        if sent < 0:
             return
         leg.peer.passed += sent
         if sent < len(data):
@@ -369,12 +411,8 @@ class Pump:
 
     def _drain(self, leg: Leg) -> None:
         """Send what is held for `leg`; once all is gone its peer is read again."""
-        try:
-            sent = leg.peer.send(leg.out)
-        except _WAIT:
-            return
-        except OSError as error:
-            self._deafen(leg, error)
+        sent = self._send(leg, leg.out)
+        if sent <= 0:
             return
         leg.peer.passed += sent
         leg.out = leg.out[sent:]
@@ -456,47 +494,3 @@ class Pump:
         if leg.watched:
             self._epoll.unregister(leg.fd)
             leg.watched = 0
-
-
-class PumpSelector(selectors.EpollSelector):
-    """asyncio's selector with a pump inside: `asyncio.SelectorEventLoop(PumpSelector())`.
-
-    `notify` gets the pump's events after the batch in which they came up, still inside the loop's own
-    `select()`: it must only schedule (`loop.call_soon`).
-    """
-
-    def __init__(self, tag: bytes | None = None) -> None:
-        super().__init__()
-        # A duplicate, for the object that `fromfd` makes closes its descriptor: the same epoll either way.
-        self._own = select.epoll.fromfd(os.dup(self.fileno()))
-        self.pump = Pump(self._own, tag or os.urandom(TAG_BYTES))
-        self.notify: Callable[[list[Event]], object] = _nobody
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Serve the pump; return what is ready of asyncio's own."""
-        if timeout is None:
-            wait = -1.0
-        elif timeout <= 0:
-            wait = 0.0
-        else:
-            wait = math.ceil(timeout * 1e3) * 1e-3  # as the base class does: at least the timeout
-        keys = self.get_map()
-        ready = []
-        for fd, what in self.pump.run(wait):
-            key = keys.get(fd)
-            if key is not None:
-                reads = selectors.EVENT_READ if what & ~_OUT else 0
-                writes = selectors.EVENT_WRITE if what & ~_IN else 0
-                ready.append((key, (reads | writes) & key.events))
-        if self.pump.events:
-            self.notify(self.pump.take_events())
-        return ready
-
-    def close(self) -> None:
-        """Close both handles of the epoll."""
-        self._own.close()
-        super().close()
-
-
-def _nobody(events: list[Event]) -> None:
-    """Take events of a pump that nobody owns yet: there are none, for nothing was added."""

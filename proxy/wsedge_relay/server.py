@@ -19,7 +19,8 @@ from wsedge_relay.counters import DomainCounters, Family, families
 from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.frames import GOING_AWAY
-from wsedge_relay.pump import Event, PumpSelector
+from wsedge_relay.pump import Event
+from wsedge_relay.selector import PumpSelector
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_contexts
 from wsedge_relay.tunnel import Tunnel, Tunnels

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     final_report_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
         10.0, description="time for the last usage report at the end, in seconds"
     )
+    pump: Literal["auto", "compiled", "plain"] = Field(
+        "auto", description="form of the pump: auto is the compiled one where there is one, else plain Python"
+    )
     log_format: Literal["auto", "json", "human"] = Field(
         "auto", description="auto is human on a terminal, else json: one object per line on stderr"
     )

@@ -68,7 +68,7 @@ def parse(stream: bytes, *, masked: bool, deflate: bool = False) -> Iterator[See
         if len(stream) < 2 + extra:
             return
         size = int.from_bytes(stream[2 : 2 + extra], "big") if extra else short
-        if (extra == 2 and size < 126) or (extra == 8 and (size < 65536 or size >= 2**63)):
+        if (extra == 2 and size < 126) or (extra == 8 and (size < 65536 or size >= 2**62)):
             raise BrokenRuleError("length")
         head = 2 + extra + (4 if masked else 0)
         if opcode < 8:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support_relay.forms import FORMS, form_of
 from support_relay.frames import BrokenRuleError, frame, parse, random_frames
 from wsedge_relay import frames, pump
-from wsedge_relay.leg import Leg
-from wsedge_relay.pump import Pump, PumpSelector
+from wsedge_relay.selector import Form, PumpSelector
 
 KEY = b"\xaa\xbb\xcc\xdd"
 TAG = b"test"
@@ -27,10 +27,15 @@ class Bench:
     """One pump with one pair of legs; `client` and `origin` are the far ends."""
 
     def __init__(
-        self, *, deflate: bool = False, send_buffer: int = 0, rests: tuple[bytes, bytes] = (b"", b"")
+        self,
+        form: Form,
+        *,
+        deflate: bool = False,
+        send_buffer: int = 0,
+        rests: tuple[bytes, bytes] = (b"", b""),
     ):
         self.epoll = select.epoll()
-        self.pump = Pump(self.epoll, TAG)
+        self.pump = form.pump(self.epoll, TAG)
         self.client, near_client = socket.socketpair()
         self.origin, near_origin = socket.socketpair()
         self.sockets = [self.client, near_client, self.origin, near_origin]
@@ -38,8 +43,8 @@ class Bench:
             sock.setblocking(False)
             if send_buffer:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-        self.client_leg = Leg(near_client, masked=True, deflate=deflate, tunnel=None)
-        self.origin_leg = Leg(near_origin, masked=False, deflate=deflate, tunnel=None)
+        self.client_leg = self.pump.leg(near_client, masked=True, deflate=deflate, tunnel=None)
+        self.origin_leg = self.pump.leg(near_origin, masked=False, deflate=deflate, tunnel=None)
         self.pump.add(self.client_leg, self.origin_leg, client_rest=rests[0], origin_rest=rests[1])
         self.events: list[pump.Event] = []
 
@@ -80,16 +85,22 @@ def fill(one: Bench) -> bytes:
     return data[:at]
 
 
+@pytest.fixture(params=FORMS, scope="module")
+def form(request: pytest.FixtureRequest) -> Form:
+    """Return each form of the pump in turn."""
+    return form_of(request)
+
+
 @pytest.fixture
-def bench() -> Iterator[Bench]:
+def bench(form: Form) -> Iterator[Bench]:
     """Return a pump with one tunnel."""
-    one = Bench()
+    one = Bench(form)
     yield one
     one.close()
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_every_byte_arrives_once_and_in_order(seed: int) -> None:
+def test_every_byte_arrives_once_and_in_order(form: Form, seed: int) -> None:
     """Random frames, random cuts, random reads: both ends get what the other sent, counted exactly."""
     rng = random.Random(seed)
     big, deflate, swallow = seed % 2 == 1, seed % 3 == 0, seed % 4 < 2
@@ -108,6 +119,7 @@ def test_every_byte_arrives_once_and_in_order(seed: int) -> None:
         streams["client"] = b"".join(mixed)
     rests = {side: rng.randrange(30) if seed % 5 == 0 else 0 for side in streams}
     one = Bench(
+        form,
         deflate=deflate,
         send_buffer=4096 if seed % 3 == 0 else 0,
         rests=(streams["client"][: rests["client"]], streams["origin"][: rests["origin"]]),
@@ -216,9 +228,9 @@ def test_no_boundary_comes_after_an_end_in_a_frame(bench: Bench) -> None:
     assert not bench.pump.inject(bench.client_leg, frames.close(1001, "", None), last=True)
 
 
-def test_a_full_peer_stops_the_reading_of_the_other() -> None:
+def test_a_full_peer_stops_the_reading_of_the_other(form: Form) -> None:
     """No more than one buffer's rest is held for a peer that takes nothing, and all arrives once it reads."""
-    one = Bench(send_buffer=4096)
+    one = Bench(form, send_buffer=4096)
     data = fill(one)
     assert 0 < len(one.origin_leg.out) <= 65536
     assert one.pump.backed == {one.origin_leg}
@@ -231,9 +243,9 @@ def test_a_full_peer_stops_the_reading_of_the_other() -> None:
     one.close()
 
 
-def test_an_end_is_told_after_the_backlog() -> None:
+def test_an_end_is_told_after_the_backlog(form: Form) -> None:
     """The end of a stream is reported once the other leg has all that came before it."""
-    one = Bench(send_buffer=4096)
+    one = Bench(form, send_buffer=4096)
     data = fill(one)
     one.client.shutdown(socket.SHUT_WR)
     one.turn(4)
@@ -275,9 +287,9 @@ def test_a_hang_up_does_not_spin(bench: Bench) -> None:
     assert bench.epoll.poll(0) == []
 
 
-def test_finishing_sends_what_is_held_then_shuts() -> None:
+def test_finishing_sends_what_is_held_then_shuts(form: Form) -> None:
     """The sending side is shut behind the backlog, and the event says when."""
-    one = Bench(send_buffer=4096)
+    one = Bench(form, send_buffer=4096)
     data = fill(one)
     one.pump.finish(one.client_leg)
     one.pump.finish(one.origin_leg)
@@ -301,15 +313,15 @@ def test_removed_legs_are_forgotten(bench: Bench) -> None:
     assert (bench.pump.legs, bench.epoll.poll(0)) == ({}, [])
 
 
-def test_a_tag_has_four_bytes() -> None:
+def test_a_tag_has_four_bytes(form: Form) -> None:
     """Another size would be taken for another's pongs."""
     with select.epoll() as epoll, pytest.raises(ValueError, match="4"):
-        Pump(epoll, b"long tag")
+        form.pump(epoll, b"long tag")
 
 
-def test_the_selector_serves_both_asyncio_and_the_pump() -> None:
+def test_the_selector_serves_both_asyncio_and_the_pump(form: Form) -> None:
     """Foreign descriptors come back as asyncio knows them, the pump's events go to `notify`."""
-    selector = PumpSelector(TAG)
+    selector = PumpSelector(TAG, form=form)
     heard: list[pump.Event] = []
     selector.notify = heard.extend
     pairs = [socket.socketpair() for _ in range(3)]
@@ -318,8 +330,8 @@ def test_the_selector_serves_both_asyncio_and_the_pump() -> None:
             sock.setblocking(False)
     (client, near_client), (origin, near_origin), (other, near_other) = pairs
     key = selector.register(near_other, 1)
-    legs = [Leg(near_client, masked=True, deflate=False, tunnel=None)]
-    legs.append(Leg(near_origin, masked=False, deflate=False, tunnel=None))
+    legs = [selector.pump.leg(near_client, masked=True, deflate=False, tunnel=None)]
+    legs.append(selector.pump.leg(near_origin, masked=False, deflate=False, tunnel=None))
     selector.pump.add(*legs)
     client.send(frame(b"hi", key=KEY) + frames.close(1000, "", KEY))
     assert selector.select(10) == []
@@ -351,7 +363,7 @@ PROPER = st.builds(
 
 @given(st.lists(PROPER | HEADERS, max_size=10), st.lists(st.integers(1, 40), max_size=10), st.booleans())
 def test_any_stream_cut_anywhere_passes_as_the_rfc_reads_it(
-    parts: list[bytes], cuts: list[int], deflate: bool
+    form: Form, parts: list[bytes], cuts: list[int], deflate: bool
 ) -> None:
     """Whole frames pass up to the first broken rule or Close; of an unfinished frame no more than came."""
     stream = b"".join(parts)
@@ -364,7 +376,7 @@ def test_any_stream_cut_anywhere_passes_as_the_rfc_reads_it(
                 break
     except BrokenRuleError:
         end = pump.VIOLATION
-    one = Bench(deflate=deflate)
+    one = Bench(form, deflate=deflate)
     rest = stream
     for cut in [*cuts, len(stream)]:
         one.client.send(rest[:cut])

@@ -1,0 +1,78 @@
+# Types for the compiled form of pump.py (see compiled/build.py).
+
+cimport cython
+from .leg cimport Leg
+
+cdef extern from "<errno.h>" nogil:
+    int errno_now "errno"
+
+cdef extern from "<sys/socket.h>" nogil:
+    int MSG_DONTWAIT, MSG_NOSIGNAL
+    ssize_t recv(int fd, void *data, size_t size, int flags)
+    ssize_t send(int fd, const void *data, size_t size, int flags)
+
+# Both return the negative errno instead of -1, as the kernel itself does.
+cdef inline Py_ssize_t c_recv(int fd, unsigned char *data, size_t size) noexcept:
+    cdef Py_ssize_t n = recv(fd, data, size, MSG_DONTWAIT)
+    return n if n >= 0 else -errno_now
+
+cdef inline Py_ssize_t c_send(int fd, const unsigned char *data, size_t size) noexcept:
+    cdef Py_ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+    return n if n >= 0 else -errno_now
+
+cdef int _AREA, _BATCH, _IN, _OUT, _ROOM
+cdef bint _DIRECT
+
+cdef class Pump:
+    cdef public bytes tag
+    cdef public dict legs
+    cdef public list events
+    cdef public set backed
+    cdef public long long pauses
+    cdef object _area, _epoll, _view
+    cdef bytearray _memory
+    cdef unsigned char *_buf
+    cdef dict _cuts
+
+    cpdef remove(self, Leg leg)
+    cpdef finish(self, Leg leg)
+    cpdef abandon(self, Leg leg)
+    cpdef take_events(self)
+
+    @cython.locals(
+        buf=cython.p_uchar, cuts=dict, direct=cython.bint, legs=dict, events=list, others=list, fd=cython.int,
+        what=cython.int, leg=Leg, n=Py_ssize_t, need=cython.longlong, end=Py_ssize_t, last=Py_ssize_t,
+        at=cython.longlong, whole=bytes, steps=tuple, step=cython.long, size=cython.long,
+        frames=cython.longlong, sent=Py_ssize_t, deadline=double, timeout=double,
+    )
+    cpdef list run(self, double timeout)
+    @cython.locals(n=Py_ssize_t)
+    cdef Py_ssize_t _read(self, Leg leg) except? -100
+    @cython.locals(n=Py_ssize_t, peer=Leg)
+    cdef Py_ssize_t _write(self, Leg leg, Py_ssize_t start, Py_ssize_t end) except? -100
+    cdef Py_ssize_t _send(self, Leg leg, data) except? -100
+    @cython.locals(n=Py_ssize_t, held=Py_ssize_t)
+    cdef _other(self, Leg leg, int what)
+    @cython.locals(buf=cython.p_uchar, peer=Leg, at=cython.longlong, size=cython.longlong, opcode=cython.int)
+    cdef _feed(self, Leg leg, Py_ssize_t start, Py_ssize_t end)
+    cdef _closed(self, Leg leg, Py_ssize_t start, Py_ssize_t at, Py_ssize_t end)
+    cdef bint _is_own(self, Leg leg, Py_ssize_t at, Py_ssize_t size) except? 1
+    cdef _preload(self, Leg leg, bytes rest)
+    @cython.locals(sent=Py_ssize_t)
+    cdef _put(self, Leg leg, Py_ssize_t start, Py_ssize_t end)
+    cdef _insert(self, Leg leg)
+    @cython.locals(sent=Py_ssize_t)
+    cdef _keep(self, Leg leg, bytes data)
+    cdef _hold(self, Leg leg, bytes data)
+    @cython.locals(sent=Py_ssize_t)
+    cdef _drain(self, Leg leg)
+    cdef _emptied(self, Leg leg)
+    cdef _deafen(self, Leg leg, error)
+    cdef _die(self, Leg leg, error)
+    cdef _bury(self, Leg leg)
+    cdef _end(self, Leg leg)
+    cdef _shut(self, Leg leg)
+    cdef _mark(self, Leg leg)
+    @cython.locals(reads=cython.bint, wanted=cython.int)
+    cdef _interest(self, Leg leg)
+    cdef _unwatch(self, Leg leg)

@@ -1,0 +1,107 @@
+"""The event loop's selector with a pump inside, and the choice between the pump's two forms.
+
+`asyncio.SelectorEventLoop(PumpSelector())` runs asyncio as always; descriptors that were given to the pump
+are read and written inside `select()` and never reach asyncio.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import select
+import selectors
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from wsedge_relay import compiled, pump
+from wsedge_relay.compiled.build import STAMP, digest
+from wsedge_relay.errors import SettingsError
+from wsedge_relay.pump import TAG_BYTES, Event, Pump
+
+Wanted = Literal["auto", "compiled", "plain"]
+
+_OUT: Final = select.EPOLLOUT
+_IN: Final = select.EPOLLIN
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of the pump: its class, its name, and why it was taken."""
+
+    pump: type[Pump]
+    name: Literal["compiled", "plain"]
+    reason: str
+
+
+def choose(wanted: Wanted = "auto") -> Form:
+    """Return the form of the pump to run: the compiled one if it is there, unless told otherwise.
+
+    One that was compiled from other sources than those beside it is not taken. Raises SettingsError when
+    `compiled` is wanted and cannot be had.
+    """
+    if wanted == "plain":
+        return Form(pump.Pump, "plain", "as told")
+    try:
+        stamps = [Path(folder, STAMP) for folder in compiled.__path__]
+        stamp = next((file.read_text() for file in stamps if file.exists()), None)
+        if stamp is None:
+            reason = "none is compiled"
+        elif stamp != digest():
+            reason = "the compiled one was made from other sources"
+        else:
+            made: type[Pump] = importlib.import_module("wsedge_relay.compiled.pump").Pump
+            return Form(made, "compiled", "as told" if wanted == "compiled" else "it is there")
+    except (ImportError, OSError) as error:
+        reason = f"the compiled one cannot be loaded: {error}"
+    if wanted == "compiled":
+        problem = f"--pump compiled: {reason}; make one: python -m wsedge_relay.compiled.build"
+        raise SettingsError([problem])
+    return Form(pump.Pump, "plain", reason)
+
+
+class PumpSelector(selectors.EpollSelector):
+    """asyncio's selector with a pump inside: `asyncio.SelectorEventLoop(PumpSelector())`.
+
+    `notify` gets the pump's events after the batch in which they came up, still inside the loop's own
+    `select()`: it must only schedule (`loop.call_soon`).
+    """
+
+    def __init__(self, tag: bytes | None = None, *, form: Form | None = None) -> None:
+        super().__init__()
+        # A duplicate, for the object that `fromfd` makes closes its descriptor: the same epoll either way.
+        self._own = select.epoll.fromfd(os.dup(self.fileno()))
+        make = form.pump if form is not None else choose().pump
+        self.pump = make(self._own, tag or os.urandom(TAG_BYTES))
+        self.notify: Callable[[list[Event]], object] = _nobody
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Serve the pump; return what is ready of asyncio's own."""
+        if timeout is None:
+            wait = -1.0
+        elif timeout <= 0:
+            wait = 0.0
+        else:
+            wait = math.ceil(timeout * 1e3) * 1e-3  # as the base class does: at least the timeout
+        keys = self.get_map()
+        ready = []
+        for fd, what in self.pump.run(wait):
+            key = keys.get(fd)
+            if key is not None:
+                reads = selectors.EVENT_READ if what & ~_OUT else 0
+                writes = selectors.EVENT_WRITE if what & ~_IN else 0
+                ready.append((key, (reads | writes) & key.events))
+        if self.pump.events:
+            self.notify(self.pump.take_events())
+        return ready
+
+    def close(self) -> None:
+        """Close both handles of the epoll."""
+        self._own.close()
+        super().close()
+
+
+def _nobody(events: list[Event]) -> None:
+    """Take events of a pump that nobody owns yet: there are none, for nothing was added."""
