@@ -45,7 +45,7 @@ class Sites(Protocol):
 class Connection:
     """Serves one client's handshake. `front` is given on a TLS listener."""
 
-    __slots__ = ("_bounds", "_client", "_front", "_loop", "_sites", "_tunnels", "_usage", "_wire")
+    __slots__ = ("_bounds", "_client", "_entered", "_front", "_loop", "_sites", "_tunnels", "_usage", "_wire")
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Connection:
     ) -> None:
         self._wire = wire
         self._client = client
+        self._entered: Site | None = None  # where a place is taken that no tunnel has yet
         self._front = front
         self._sites = sites
         self._tunnels = tunnels
@@ -79,6 +80,8 @@ class Connection:
         except BaseException:
             self._wire.close()
             raise
+        finally:
+            self._leave()
 
     async def _serve(self) -> None:
         site: Site | None = None
@@ -91,6 +94,7 @@ class Connection:
             upgrade = handshake.check_upgrade(request)
             self._sites.admit(site)
             _check_origin(site, request)
+            self._enter(site)
             answered = await self._ask_origins(site, upgrade)
         except BadHeadError as error:
             refused = HandshakeRefusedError(
@@ -101,6 +105,17 @@ class Connection:
             await self._refuse(site, refused, head_only=head_only)
         else:
             await self._answer(site, upgrade, answered, rest)
+
+    def _enter(self, site: Site) -> None:
+        """Take a place among the site's clients; raises HandshakeRefusedError when there is none."""
+        retry = self._bounds.retry_after_seconds
+        site.limiter.enter(site.domain.limits, self._client, self._loop.time(), retry_after=retry)
+        self._entered = site
+
+    def _leave(self) -> None:
+        if self._entered is not None:
+            self._entered.limiter.leave(self._client)
+            self._entered = None
 
     async def _head(self) -> tuple[bytes, bytes]:
         """Return the request head and what was read behind it."""
@@ -158,6 +173,7 @@ class Connection:
         except TimeoutError as error:
             raise PeerGoneError("the client does not read its answer") from error
         self._count(site, 101, "", unread=len(rest))
+        self._entered = None  # the place is the tunnel's now
         tunnel = self._tunnels.open(
             site,
             site.key,
@@ -167,6 +183,7 @@ class Connection:
             client_rest=rest,
             origin_rest=answered.rest,
             target=answered.leave(),
+            address=self._client,
         )
         try:
             self._sites.admit(site)
@@ -201,6 +218,7 @@ class Connection:
                 self._count(site, status, reason)
             else:
                 self._sites.refused_unattributed(reason)
+            self._leave()
         read = self._wire.received
         await self._wire.finish(self._bounds.linger_seconds)
         if site is not None:

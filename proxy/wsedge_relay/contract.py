@@ -159,6 +159,18 @@ class Clients(Strict):
     allowedOrigins: Annotated[tuple[WebOrigin, ...], Field(max_length=64)] = ()
 
 
+class Limits(Strict):
+    """How much of a domain one relay process takes; None is no limit.
+
+    `connections` and `connectionsPerClient` count handshakes under way too. A client is an IPv4 address or an
+    IPv6 network of 64 bits. `handshakesPerSecond` is also how many may come at once after a pause.
+    """
+
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    connectionsPerClient: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    handshakesPerSecond: Annotated[int, Field(ge=1, le=100_000)] | None = None
+
+
 class Domain(Strict):
     """One served domain. `enabled: false` drains its open connections and refuses newcomers with 503."""
 
@@ -175,6 +187,7 @@ class Domain(Strict):
     tls: CertificateFiles | None = None
     lifecycle: Lifecycle = Lifecycle()
     clients: Clients = Clients()
+    limits: Limits = Limits()
 
 
 class StatisticsTarget(Strict):

@@ -11,6 +11,7 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
+from wsedge_relay.limits import Limiter
 from wsedge_relay.tls import origin_context
 from wsedge_relay.usage import UsageKey
 from wsedge_relay.web_origin import AllowedOrigins
@@ -31,6 +32,7 @@ class Site:
         "domain",
         "drain",
         "key",
+        "limiter",
         "tunnels",
     )
 
@@ -46,6 +48,7 @@ class Site:
         self.bounds = bounds
         self.counters = counters
         self.tunnels: set[Tunnel] = set()
+        self.limiter = Limiter()
         self.drain: asyncio.Task[None] | None = None
         self.balancer = Balancer(
             forget_seconds=bounds.failed_origin_seconds, most_seconds=bounds.failed_origin_most_seconds

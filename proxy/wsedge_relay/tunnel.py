@@ -44,11 +44,12 @@ _ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: a reset, and nothin
 class Tunnel:
     """Two legs and what is known of them together.
 
-    `began` is the loop's time at its opening, `due` belongs to the heartbeat's wheel, `deadline` to the age
-    of an open tunnel, then to the next step of a closing one.
+    `address` is the client's, `began` the loop's time at its opening, `due` belongs to the heartbeat's wheel,
+    `deadline` to the age of an open tunnel, then to the next step of a closing one.
     """
 
     __slots__ = (
+        "address",
         "began",
         "client",
         "counted",
@@ -64,8 +65,9 @@ class Tunnel:
         "target",
     )
 
-    def __init__(self, number: int, site: Site, key: UsageKey, began: float) -> None:
+    def __init__(self, number: int, site: Site, key: UsageKey, began: float, address: str) -> None:
         self.number = number
+        self.address = address
         self.began = began
         self.site = site
         self.key = key
@@ -126,13 +128,15 @@ class Tunnels:
         client_rest: bytes,
         origin_rest: bytes,
         target: Target,
+        address: str,
     ) -> Tunnel:
         """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads.
 
-        `target`, whose open connections include this one already, loses it when the tunnel is gone.
+        `target`, whose open connections include this one already, loses it when the tunnel is gone; so does
+        the site's limiter the place that the client at `address` has.
         """
         self._numbers += 1
-        tunnel = Tunnel(self._numbers, site, key, self._loop.time())
+        tunnel = Tunnel(self._numbers, site, key, self._loop.time(), address)
         tunnel.target = target
         tunnel.client = self._pump.leg(client, masked=True, deflate=deflate, tunnel=tunnel)
         tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel)
@@ -365,6 +369,7 @@ class Tunnels:
             self._stalls.pop(leg, None)
             leg.sock.close()
         tunnel.site.tunnels.discard(tunnel)
+        tunnel.site.limiter.leave(tunnel.address)
         tunnel.target.open -= 1
         self._all.discard(tunnel)
         if not self._all:

@@ -190,6 +190,16 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     },
     "unchecked TLS towards origins": {"spec.originTLS": {"insecureSkipVerify": True}},
     "wss": {"spec.tls": {"secretName": "chat-tls"}},
+    "the least that is taken": {
+        "spec.limits": {"connections": 1, "connectionsPerClient": 1, "handshakesPerSecond": 1}
+    },
+    "the most that is taken": {
+        "spec.limits": {
+            "connections": 1000000,
+            "connectionsPerClient": 1000000,
+            "handshakesPerSecond": 100000,
+        }
+    },
     "origins of every kind": {
         "spec.clients": {
             "allowedOrigins": [
@@ -364,6 +374,34 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
     ),
     "TLS towards clients needs a Secret with a name": Bad(
         {"spec.tls": {"secretName": "a b"}}, _SECRET_SAYS, field="tls.secretName"
+    ),
+    "a limit leaves a connection": Bad(
+        {"spec.limits": {"connections": 0}}, "should be greater than or equal to 1", field="connections"
+    ),
+    "a limit is no more than a relay could have": Bad(
+        {"spec.limits": {"connections": 1000001}},
+        "should be less than or equal to 1000000",
+        field="connections",
+    ),
+    "a limit leaves each client a connection": Bad(
+        {"spec.limits": {"connectionsPerClient": 0}},
+        "should be greater than or equal to 1",
+        field="connectionsPerClient",
+    ),
+    "a client has no more connections than a relay": Bad(
+        {"spec.limits": {"connectionsPerClient": 1000001}},
+        "should be less than or equal to 1000000",
+        field="connectionsPerClient",
+    ),
+    "a pace has at least a handshake": Bad(
+        {"spec.limits": {"handshakesPerSecond": 0}},
+        "should be greater than or equal to 1",
+        field="handshakesPerSecond",
+    ),
+    "a pace is no more than a relay could have": Bad(
+        {"spec.limits": {"handshakesPerSecond": 100001}},
+        "should be less than or equal to 100000",
+        field="handshakesPerSecond",
     ),
     "an origin of a page has no path": Bad(
         {"spec.clients": {"allowedOrigins": ["https://app.example.com/"]}},

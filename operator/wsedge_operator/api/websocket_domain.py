@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from wsedge_operator.api.clients import Clients
+from wsedge_operator.api.limits import Limits
 from wsedge_operator.api.meta import (
     Conditions,
     Lenient,
@@ -379,6 +380,13 @@ class WebSocketDomainSpec(Strict):
     ] = None
     lifecycle: Annotated[Lifecycle, Field(description="How relays end connections.")] = Lifecycle()
     clients: Annotated[Clients, Field(description="Who may come in.")] = Clients()
+    limits: Annotated[
+        Limits,
+        Field(
+            description="How much each relay pod takes: pods do not count together, all of them take so many "
+            "times as much. Changes count for new connections."
+        ),
+    ] = Limits()
     relay: Annotated[Relay, Field(description="The pods that carry this domain.")] = Relay()
 
     @model_validator(mode="after")

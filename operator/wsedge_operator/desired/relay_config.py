@@ -75,6 +75,7 @@ def relay_config(
         ),
         tls=_pair(resolved.secrets, TLS_CERTIFICATE, TLS_KEY),
         clients=contract.Clients(allowedOrigins=spec.clients.allowedOrigins),
+        limits=contract.Limits(**spec.limits.model_dump()),
         lifecycle=contract.Lifecycle(
             drainSeconds=spec.lifecycle.drainSeconds,
             maxConnectionAgeSeconds=spec.lifecycle.maxConnectionAgeSeconds,

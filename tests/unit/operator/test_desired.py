@@ -45,6 +45,7 @@ TEMPLATE_STAYS = {
     "the heartbeat": {"websocket": {"enabled": True, "originProtocol": "HTTPS", "heartbeatSeconds": 3}},
     "the origins": {"origins": [{"host": "other"}]},
     "a certificate": {"tls": {"secretName": "x"}, "originTLS": {"caSecretName": "y"}},
+    "how many may come in": {"limits": {"connections": 5, "handshakesPerSecond": 2}},
     "who may come in": {"clients": {"allowedOrigins": ["https://app.example.com"]}},
     "the drain time": {"lifecycle": {"drainSeconds": 50}},
     "the maximum age": {"lifecycle": {"maxConnectionAgeSeconds": 3600}},
@@ -93,6 +94,21 @@ def test_a_drain_takes_the_time_that_the_spec_says_now() -> None:
     last = relay_config(live_domain(), spec(), RESOLVED)
     end = drained(live_domain(lifecycle={"drainSeconds": 6}), last)
     assert end.domains[0].lifecycle.drainSeconds == 6
+
+
+def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
+    """Field by field."""
+    pages = ("https://app.example.com",)
+    made = relay_config(
+        live_domain(),
+        spec(
+            clients={"allowedOrigins": pages},
+            limits={"connections": 3, "connectionsPerClient": 2, "handshakesPerSecond": 4},
+        ),
+        RESOLVED,
+    ).domains[0]
+    assert made.clients.allowedOrigins == pages
+    assert made.limits == contract.Limits(connections=3, connectionsPerClient=2, handshakesPerSecond=4)
 
 
 def test_listeners_never_change() -> None:

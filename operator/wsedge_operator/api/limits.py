@@ -1,0 +1,43 @@
+"""Of a WebSocketDomain's spec: how much of it one relay pod takes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from wsedge_operator.api.meta import Strict
+
+
+class Limits(Strict):
+    """How much each relay pod takes. Pods do not count together: all of them take so many times as much."""
+
+    connections: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000000,
+            description="Connections that one relay pod has at a time, handshakes under way included; 1 to "
+            "1000000. One more gets 503 with Retry-After. Open connections live on when it is lowered. "
+            "Default: none.",
+        ),
+    ] = None
+    connectionsPerClient: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000000,
+            description="Connections that one relay pod has from one client at a time, an IPv4 address or an "
+            "IPv6 network of 64 bits; 1 to 1000000. One more gets 429 with Retry-After. Open connections "
+            "live on when it is lowered. Default: none.",
+        ),
+    ] = None
+    handshakesPerSecond: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=100000,
+            description="Handshakes that one relay pod takes per second, and at once after a pause; 1 to "
+            "100000. One more gets 503 with Retry-After. Default: none.",
+        ),
+    ] = None

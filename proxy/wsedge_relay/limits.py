@@ -1,0 +1,83 @@
+"""How many clients a domain takes in this process, and how fast. Pure: `now` is any clock's seconds."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from wsedge_relay.contract import Limits
+from wsedge_relay.errors import HandshakeRefusedError
+
+# Who has one IPv6 address has its whole /64 (RFC 6177), so a client is counted by that.
+_CLIENT_PREFIX: Final = 64
+
+
+class Limiter:
+    """Counts the places taken by handshakes under way and open tunnels, in all and by client.
+
+    The pace is a bucket that holds one second's handshakes: it allows a burst of as many at once. Limits are
+    given anew each time, so that a change counts from the next handshake on; who has a place keeps it.
+    """
+
+    __slots__ = ("_by_client", "_filled", "_taken", "_tokens")
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._by_client: dict[str, int] = {}
+        self._tokens = -1.0  # negative: full, whatever it holds
+        self._filled = 0.0
+
+    @property
+    def taken(self) -> int:
+        """Places taken now."""
+        return self._taken
+
+    def enter(self, limits: Limits, client: str, now: float, *, retry_after: int) -> None:
+        """Take a place for `client` (its IP address), to be given back by `leave`.
+
+        Raises HandshakeRefusedError: 503 for what all clients together did, 429 for what this one did; its
+        reason is the limit's field, its Retry-After `retry_after` seconds, or one for a matter of pace.
+        """
+        key = _key(client)
+        own = self._by_client.get(key, 0)
+        if limits.connections is not None and self._taken >= limits.connections:
+            raise _refused(503, "connections", "This domain has no room for another connection.", retry_after)
+        if limits.connectionsPerClient is not None and own >= limits.connectionsPerClient:
+            raise _refused(
+                429, "connectionsPerClient", "Too many connections come from this address.", retry_after
+            )
+        if limits.handshakesPerSecond is not None and not self._spend(limits.handshakesPerSecond, now):
+            raise _refused(503, "handshakesPerSecond", "Too many connections are opened at once.", 1)
+        self._taken += 1
+        self._by_client[key] = own + 1
+
+    def leave(self, client: str) -> None:
+        """Give a place back that `enter` took for the same address."""
+        key = _key(client)
+        self._taken -= 1
+        left = self._by_client[key] - 1
+        if left:
+            self._by_client[key] = left
+        else:
+            del self._by_client[key]
+
+    def _spend(self, rate: int, now: float) -> bool:
+        if self._tokens < 0:
+            self._tokens = rate
+        else:
+            self._tokens = min(rate, self._tokens + (now - self._filled) * rate)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+def _key(client: str) -> str:
+    if ":" not in client:
+        return client
+    return str(ipaddress.ip_network((client, _CLIENT_PREFIX), strict=False))
+
+
+def _refused(status: int, reason: str, text: str, retry_after: int) -> HandshakeRefusedError:
+    return HandshakeRefusedError(status, reason, text, headers=[(b"Retry-After", b"%d" % retry_after)])

@@ -1,0 +1,105 @@
+"""Limits, by what clients over them see."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from support_relay.running import Running, free_port, on_pump_loop, origin, raw_origin, running
+
+
+async def refusal(relay: Running) -> tuple[int, str | None]:
+    """Try to connect; return the refusal's status and Retry-After."""
+    with pytest.raises(InvalidStatus) as refused:
+        await relay.connect()
+    response = refused.value.response
+    return response.status_code, response.headers.get("Retry-After")
+
+
+@pytest.mark.parametrize(
+    ("field", "status", "after"), [("connections", 503, "5"), ("connectionsPerClient", 429, "5")]
+)
+@on_pump_loop
+async def test_one_connection_too_many_is_refused(field: str, status: int, after: str) -> None:
+    """It gets a status and a time to come back, the others go on, and a closed one makes room."""
+    async with origin() as port, running(port, limits={field: 2}) as relay, AsyncExitStack() as stack:
+        first = await stack.enter_async_context(relay.connect())
+        second = await stack.enter_async_context(relay.connect())
+        assert await refusal(relay) == (status, after)
+        assert relay.counters.refusals() == {field: 1}
+        await first.close()
+        await relay.until(lambda: relay.relay.open_connections == 1)
+        await stack.enter_async_context(relay.connect())
+        await second.send("still here")
+        assert await second.recv() == "still here"
+
+
+@on_pump_loop
+async def test_a_burst_of_handshakes_over_the_pace_is_refused() -> None:
+    """A second's worth passes; the next has to come back a second later."""
+    async with origin() as port, running(port, limits={"handshakesPerSecond": 2}) as relay:
+        for _ in range(2):
+            async with relay.connect():
+                pass
+        assert await refusal(relay) == (503, "1")
+        assert relay.counters.refusals() == {"handshakesPerSecond": 1}
+
+
+@on_pump_loop
+async def test_handshakes_under_way_have_places() -> None:
+    """Clients that come while origins are slow are not let in all at once."""
+    asked = asyncio.Event()
+    go = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await go.wait()
+
+    async with raw_origin(slow) as port, running(port, limits={"connections": 1}) as relay:
+        waiting = asyncio.ensure_future(refusal(relay))
+        await asked.wait()
+        assert await refusal(relay) == (503, "5")
+        go.set()
+        assert (await waiting)[0] == 502
+        assert relay.counters.refusals() == {"connections": 1, "origin": 1}
+
+
+@on_pump_loop
+async def test_every_end_of_a_handshake_gives_its_place_back() -> None:
+    """Failed origins, clients that vanish: after any number of them there is still room for one."""
+    async with running(free_port(), limits={"connections": 1}) as relay:
+        for _ in range(5):
+            assert (await refusal(relay))[0] == 502
+        await relay.until_idle()
+
+    asked = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+
+    async with raw_origin(silent) as port, running(port, limits={"connections": 1}) as relay:
+        waiting = asyncio.ensure_future(relay.connect().__aenter__())
+        await asked.wait()
+        waiting.cancel()
+        await relay.until_idle()
+        async with origin() as better:
+            relay.apply(origins=[{"host": "127.0.0.1", "httpPort": better}])
+            async with relay.connect():
+                pass
+
+
+@on_pump_loop
+async def test_a_changed_limit_counts_for_new_connections() -> None:
+    """Those that are open live on over a lowered limit; a raised one lets more in at once."""
+    async with origin() as port, running(port) as relay, relay.connect() as one, relay.connect():
+        relay.apply(limits={"connections": 1})
+        assert (await refusal(relay))[0] == 503
+        await one.send("still here")
+        assert await one.recv() == "still here"
+        relay.apply(limits={"connections": 3})
+        async with relay.connect():
+            pass
