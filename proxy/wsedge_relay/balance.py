@@ -25,10 +25,12 @@ class Target:
     """One origin in use, and what is known of it. It outlives changes of its weight and role."""
 
     __slots__ = (
+        "bad",  # health checks, as `good`
         "credit",
         "due",  # when the next health check is made; 0.0: none is planned
         "ejections",
         "failures",  # in a row
+        "good",
         "healthy",
         "latency",  # seconds the last good health check took; negative before the first
         "name",
@@ -42,7 +44,8 @@ class Target:
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.name = name_of(origin)
-        self.credit = self.open = self.failures = self.ejections = self.streak = 0
+        self.credit = self.open = self.failures = self.ejections = 0
+        self.streak = self.good = self.bad = 0
         self.until = self.due = 0.0
         self.latency = -1.0
         self.healthy = True

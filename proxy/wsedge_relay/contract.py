@@ -184,6 +184,7 @@ class Domain(Strict):
     origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=64)]
     originRequest: OriginRequest = OriginRequest()
     originTLS: OriginTLS = OriginTLS()
+    originHealthCheck: OriginHealthCheck | None = None
     tls: CertificateFiles | None = None
     lifecycle: Lifecycle = Lifecycle()
     clients: Clients = Clients()

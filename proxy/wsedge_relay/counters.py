@@ -5,6 +5,7 @@ Bytes, messages, connections and HTTP codes are counted by `usage`, which also b
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -12,23 +13,40 @@ from typing import Final, NamedTuple
 # Every other code is counted as 0, so that a peer cannot make up label values.
 KNOWN_CLOSE_CODES: Final = frozenset((*range(1000, 1004), 1005, *range(1007, 1016), 3000, 3003, 3008))
 
+# Upper bounds of the buckets of every histogram, in seconds: from a loopback's to a patient timeout's.
+SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+@dataclass(slots=True)
+class Histogram:
+    """How often which times were seen: `counts` per bucket of SECONDS and one for all above, and their sum."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(SECONDS) + 1))
+    sum: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one time; one that a stepped clock made negative counts as none."""
+        seconds = max(0.0, seconds)
+        self.counts[bisect_left(SECONDS, seconds)] += 1
+        self.sum += seconds
+
 
 @dataclass(slots=True)
 class LegCounters:
-    """Counts of one side of a domain's tunnels. `rtt_seconds_sum` is over all `pongs`."""
+    """Counts of one side of a domain's tunnels. `rtt` has the times of all `pongs`."""
 
     close_codes: dict[int, int] = field(default_factory=dict)
     violations: dict[str, int] = field(default_factory=dict)
     pings: int = 0
     pongs: int = 0
-    rtt_seconds_sum: float = 0.0
+    rtt: Histogram = field(default_factory=Histogram)
     dead: int = 0
     stalled: int = 0
     broken: int = 0  # ended without a Close
 
     def closed_with(self, code: int) -> None:
         """Count a Close frame that came from this side."""
-        known = code if code in KNOWN_CLOSE_CODES else 0
+        known = known_code(code)
         self.close_codes[known] = self.close_codes.get(known, 0) + 1
 
     def violated(self, rule: str) -> None:
@@ -36,17 +54,43 @@ class LegCounters:
         self.violations[rule] = self.violations.get(rule, 0) + 1
 
 
+def known_code(code: int) -> int:
+    """Return a close code as it is counted: 0 for one that no rule names."""
+    return code if code in KNOWN_CLOSE_CODES else 0
+
+
+class Ending(NamedTuple):
+    """Why a tunnel ended: by whom (client, origin, relay), for what reason, and the close code.
+
+    1006 is a connection without a Close frame (RFC 6455 section 7.1.5).
+    """
+
+    by: str
+    reason: str
+    code: int
+
+
 @dataclass(slots=True)
 class DomainCounters:
     """Counts of one domain; they only rise.
 
     `handshakes` is by (HTTP status, reason of refusal or ""), `origin_failures` by `OriginFailed.reason`.
+    `handshake_seconds` is from a whole request to its answer, `connect_seconds` until an origin was connected,
+    TLS included.
     """
 
     client: LegCounters = field(default_factory=LegCounters)
     origin: LegCounters = field(default_factory=LegCounters)
     handshakes: dict[tuple[int, str], int] = field(default_factory=dict)
     origin_failures: dict[str, int] = field(default_factory=dict)
+    endings: dict[Ending, int] = field(default_factory=dict)
+    handshake_seconds: Histogram = field(default_factory=Histogram)
+    connect_seconds: Histogram = field(default_factory=Histogram)
+
+    def ended(self, ending: Ending) -> None:
+        """Count a tunnel that ended."""
+        key = ending._replace(code=known_code(ending.code))
+        self.endings[key] = self.endings.get(key, 0) + 1
 
     def handshake(self, status: int, reason: str) -> None:
         """Count an answered handshake."""
@@ -66,13 +110,26 @@ class DomainCounters:
         self.origin_failures[reason] = self.origin_failures.get(reason, 0) + 1
 
 
+class Distribution(NamedTuple):
+    """One histogram metric: its name without prefix, what it is, its labels and their histograms."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...]
+    rows: list[tuple[tuple[str, ...], Histogram]]
+
+
 class Family(NamedTuple):
-    """One rising metric: its name without prefix and `_total`, what it is, its labels and their values."""
+    """One metric: its name without prefix and `_total`, what it is, its labels and their values.
+
+    It only rises, unless it is a `gauge`.
+    """
 
     name: str
     text: str
     labels: tuple[str, ...]
     rows: list[tuple[tuple[str, ...], float]]
+    gauge: bool = False
 
 
 def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
@@ -89,6 +146,16 @@ def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
         "Close frames that came from a side, by code (0: an unknown one).",
         ("domain", "side", "code"),
         [((*at, str(code)), times) for at, leg in legs for code, times in sorted(leg.close_codes.items())],
+    )
+    yield Family(
+        "ended_connections",
+        "Tunnels that ended, by who ended them, why, and the close code (0: an unknown one).",
+        ("domain", "by", "reason", "code"),
+        [
+            ((name, ending.by, ending.reason, str(ending.code)), times)
+            for name, counters in domains.items()
+            for ending, times in sorted(counters.endings.items())
+        ],
     )
     yield Family(
         "frame_violations",
@@ -118,10 +185,37 @@ def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
     )
 
 
+def distributions(domains: Mapping[str, DomainCounters]) -> Iterator[Distribution]:
+    """Return every histogram, by domain and, where a leg is meant, by side."""
+    yield Distribution(
+        "rtt_seconds",
+        "Times that answers to heartbeat pings took.",
+        ("domain", "side"),
+        [
+            ((name, side), leg.rtt)
+            for name, counters in domains.items()
+            for side, leg in (("client", counters.client), ("origin", counters.origin))
+        ],
+    )
+    for name, text, value in _TIMES:
+        yield Distribution(name, text, ("domain",), [((at,), value(one)) for at, one in domains.items()])
+
+
+_TIMES: Final[tuple[tuple[str, str, Callable[[DomainCounters], Histogram]], ...]] = (
+    (
+        "handshake_seconds",
+        "Times from a whole request to its answer, the origin's share included.",
+        lambda one: one.handshake_seconds,
+    ),
+    (
+        "origin_connect_seconds",
+        "Times until an origin was connected, TLS included.",
+        lambda one: one.connect_seconds,
+    ),
+)
 _LEG_COUNTS: Final[tuple[tuple[str, str, Callable[[LegCounters], float]], ...]] = (
     ("pings", "Heartbeat pings sent.", lambda leg: leg.pings),
     ("pongs", "Heartbeat pings that were answered.", lambda leg: leg.pongs),
-    ("rtt_seconds", "Sum of the times those answers took.", lambda leg: leg.rtt_seconds_sum),
     ("dead_legs", "Connections given up for silence.", lambda leg: leg.dead),
     ("stalled_legs", "Connections given up because they took no bytes.", lambda leg: leg.stalled),
     ("broken_legs", "Connections that ended without a Close.", lambda leg: leg.broken),

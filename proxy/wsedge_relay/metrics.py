@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
-from wsedge_relay.counters import Family
+from wsedge_relay.counters import SECONDS, Distribution, Family, Histogram
 from wsedge_relay.reporter import Tally
 from wsedge_relay.usage import DomainTotals, Usage
 
@@ -44,7 +50,7 @@ class RelayCollector(Collector):
         usage: Usage,
         tally: Tally,
         snapshot: Callable[[], Snapshot],
-        counters: Callable[[], Iterable[Family]],
+        counters: Callable[[], Iterable[Family | Distribution]],
     ) -> None:
         self._usage = usage
         self._tally = tally
@@ -80,11 +86,8 @@ class RelayCollector(Collector):
                 handshakes.add_metric([domain, str(status)], times)
         yield connections
         yield handshakes
-        for name, text, names, rows in self._counters():
-            family = CounterMetricFamily(_PREFIX + name, text, labels=names)
-            for labels, number in rows:
-                family.add_metric(labels, number)
-            yield family
+        for counted_by in self._counters():
+            yield _metric(counted_by)
 
     def _of_process(self) -> Iterable[Metric]:
         now, tally = self._snapshot(), self._tally
@@ -110,6 +113,25 @@ class RelayCollector(Collector):
         ]
         for name, text, times in counted:
             yield CounterMetricFamily(_PREFIX + name, text, value=times)
+
+
+def _metric(counted: Family | Distribution) -> Metric:
+    if isinstance(counted, Family):
+        kind = GaugeMetricFamily if counted.gauge else CounterMetricFamily
+        metric = kind(_PREFIX + counted.name, counted.text, labels=counted.labels)
+        for labels, number in counted.rows:
+            metric.add_metric(labels, number)
+        return metric
+    histograms = HistogramMetricFamily(_PREFIX + counted.name, counted.text, labels=counted.labels)
+    for labels, histogram in counted.rows:
+        histograms.add_metric(labels, _buckets(histogram), histogram.sum)
+    return histograms
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """Return upper bounds and how many times were no longer, as Prometheus wants them."""
+    bounds = (*(str(bound) for bound in SECONDS), "+Inf")
+    return [*zip(bounds, accumulate(histogram.counts), strict=True)]
 
 
 def registry(collector: RelayCollector) -> CollectorRegistry:

@@ -11,14 +11,16 @@ from typing import Final
 
 import structlog
 
+from wsedge_relay import health
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.connection import Connection, client_address
 from wsedge_relay.contract import Domain, Listen, RelayConfig
-from wsedge_relay.counters import DomainCounters, Family, families
+from wsedge_relay.counters import Distribution, DomainCounters, Family, distributions, families
 from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.frames import GOING_AWAY
+from wsedge_relay.health import HealthChecks
 from wsedge_relay.pump import Event
 from wsedge_relay.selector import PumpSelector
 from wsedge_relay.site import Site
@@ -60,6 +62,7 @@ class Relay:
             loop=self._loop, pump=selector.pump, usage=usage, bounds=self._bounds, random=self._random
         )
         selector.notify = self._notified
+        self._health = HealthChecks(loop=self._loop, bounds=self._bounds, random=self._random)
         self._front = Front()
         self._sites: dict[str, Site] = {}
         self._listeners: dict[str, socket.socket] = {}
@@ -95,9 +98,11 @@ class Relay:
         """Where connections are taken: "http" and "https" to host and port (as the kernel chose it)."""
         return {listener: sock.getsockname()[:2] for listener, sock in self._listeners.items()}
 
-    def metric_families(self) -> Iterator[Family]:
+    def metric_families(self) -> Iterator[Family | Distribution]:
         """Return `counters`, and what is counted of the process, as metrics."""
         yield from families(self.counters)
+        yield from distributions(self.counters)
+        yield from health.families(self._sites, self._loop.time())
         yield Family(
             "unattributed_refusals",
             "Requests refused before they named a served domain, by reason.",
@@ -143,6 +148,7 @@ class Relay:
         for name in self._sites.keys() - {domain.domain for domain in config.domains}:
             self._drain_site(self._sites.pop(name))
         self._sites.update(made)
+        self._health.watch(self._sites.values())
         self._front.serve(contexts)
 
     def site(self, name: str) -> Site:
@@ -193,19 +199,19 @@ class Relay:
     async def close(self) -> None:
         """Stop at once: no listener, handshake or tunnel is left."""
         self._stop_listening()
-        tasks = [*self._handshakes, *self._drains]
+        tasks = [*self._handshakes, *self._drains, *self._health.close()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._tunnels.abort_all()
 
     def _change(self, site: Site, domain: Domain, material: Material) -> None:
-        if site.take(domain, material):
         age = site.domain.lifecycle.maxConnectionAgeSeconds
+        if site.take(domain, material):
             self._tunnels.respread(site)
-        if not domain.enabled:
         if domain.lifecycle.maxConnectionAgeSeconds != age:
             self._tunnels.limit_ages(site)
+        if not domain.enabled:
             self._drain_site(site)
         elif site.drain is not None and not self._draining:
             site.drain.cancel()

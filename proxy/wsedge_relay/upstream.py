@@ -24,7 +24,7 @@ _MAX_INTERIM: Final = 8
 
 @dataclass(slots=True)
 class Answered:
-    """An origin that answered: its wire, its head, the bytes behind. `close` it, or take it over by `leave`."""
+    """An origin that answered: its wire, its head, the bytes behind. `close` it, or `leave` it to a tunnel."""
 
     wire: Wire
     head: ResponseHead
@@ -104,7 +104,9 @@ async def _ask_one(
 ) -> Answered:
     domain = site.domain
     tls = origin.speaks_tls(domain, client_secure=secure)
+    began = loop.time()
     wire = await origin.dial(domain, target.origin, site.context if tls else None, loop=loop)
+    site.counters.connect_seconds.observe(loop.time() - began)
     try:
         host = origin.host_header(domain, target.origin, secure=tls)
         head, rest = await ask(wire, request(host), seconds=bounds.answer_seconds)

@@ -179,6 +179,16 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     "64 origins": {"spec.origins": [{"host": f"10.0.0.{index}"} for index in range(64)]},
     "a host header with a port": {"spec.originRequest": {"host": "room.example.com:8443"}},
     "a patient dial": {"spec.originRequest": {"connectTimeoutSeconds": 60}},
+    "health checks by default": {"spec.originHealthCheck": {}},
+    "health checks by HTTP": {
+        "spec.originHealthCheck": {
+            "path": "/healthz?deep=1",
+            "intervalSeconds": 300,
+            "timeoutSeconds": 60,
+            "unhealthyAfter": 10,
+            "healthyAfter": 1,
+        }
+    },
     "the fewest connections": {"spec.originRequest": {"loadBalancing": "LeastConnections"}},
     "by the client's address": {"spec.originRequest": {"loadBalancing": "ClientHash"}},
     "TLS towards origins": {
@@ -257,6 +267,36 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         "a domain that is enabled needs an originProtocol: HTTP, HTTPS or Follow",
         field="websocket",
         also=("spec.websocket.originProtocol: Required value",),
+    ),
+    "a check's path begins with a slash": Bad(
+        {"spec.originHealthCheck": {"path": "healthz"}},
+        "give a path that begins with a slash, with a query if need be",
+        field="path",
+    ),
+    "a check's path ends no line": Bad(
+        {"spec.originHealthCheck": {"path": "/a\r\nX: y"}},
+        "give a path that begins with a slash, with a query if need be",
+        field="path",
+    ),
+    "checks are a second apart": Bad(
+        {"spec.originHealthCheck": {"intervalSeconds": 0}},
+        "should be greater than or equal to 1",
+        field="intervalSeconds",
+    ),
+    "a check takes at most a minute": Bad(
+        {"spec.originHealthCheck": {"timeoutSeconds": 61}},
+        "should be less than or equal to 60",
+        field="timeoutSeconds",
+    ),
+    "an origin is unhealthy after ten checks at most": Bad(
+        {"spec.originHealthCheck": {"unhealthyAfter": 11}},
+        "should be less than or equal to 10",
+        field="unhealthyAfter",
+    ),
+    "an origin is healthy after one check at least": Bad(
+        {"spec.originHealthCheck": {"healthyAfter": 0}},
+        "should be greater than or equal to 1",
+        field="healthyAfter",
     ),
     "a balance is one of three": Bad(
         {"spec.originRequest": {"loadBalancing": "Random"}},

@@ -86,6 +86,14 @@ ServiceName = Annotated[
         "give the name of a Service in this namespace: lower case letters, digits and dashes",
     ),
 ]
+HealthPath = Annotated[
+    str,
+    Field(min_length=1, max_length=1024),
+    Matches(
+        r"/[!-\"$-~]*",
+        "give a path that begins with a slash, with a query if need be, without spaces, scheme or host",
+    ),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 _SERVICE_STEM: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 
@@ -234,6 +242,48 @@ class OriginRequest(Strict):
     ] = LoadBalancing.ROUND_ROBIN
 
 
+class OriginHealthCheck(Strict):
+    """How relays find out which origins are well."""
+
+    path: Annotated[
+        HealthPath | None,
+        Field(
+            description="Path and query of an HTTP GET that a healthy origin answers with "
+            '200 to 399. Default: none; a check is then a WebSocket handshake at "/", and healthy is who '
+            "takes it or refuses it with 400 to 499, since a check has no user's cookie."
+        ),
+    ] = None
+    intervalSeconds: Annotated[
+        int,
+        Field(ge=1, le=300, description="Seconds between two checks of an origin; 1 to 300. Default 10."),
+    ] = 10
+    timeoutSeconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=60,
+            description="Seconds after which a check without an answer has failed; 1 to 60. Default 5.",
+        ),
+    ] = 5
+    unhealthyAfter: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10,
+            description="Failed checks in a row that make an origin unhealthy; 1 to 10. Default 3. It then "
+            "gets no new connections, unless all origins are unhealthy.",
+        ),
+    ] = 3
+    healthyAfter: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10,
+            description="Good checks in a row that make an origin healthy again; 1 to 10. Default 2.",
+        ),
+    ] = 2
+
+
 class OriginTLS(Strict):
     """TLS towards the origins; used with HTTPS, and with Follow for wss."""
 
@@ -374,6 +424,13 @@ class WebSocketDomainSpec(Strict):
     originTLS: Annotated[
         OriginTLS, Field(description="TLS towards the origins; used with HTTPS, and with Follow for wss.")
     ] = OriginTLS()
+    originHealthCheck: Annotated[
+        OriginHealthCheck | None,
+        Field(
+            description="Checks by which each relay finds out which origins are well; {} takes the defaults. "
+            "Default: none, an origin counts as well until it fails a connection."
+        ),
+    ] = None
     tls: Annotated[
         ClientTLS | None,
         Field(description="TLS towards clients (wss). Default: none, relays take plain ws alone."),

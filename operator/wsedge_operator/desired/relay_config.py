@@ -73,6 +73,7 @@ def relay_config(
             clientCertificate=_pair(resolved.secrets, ORIGIN_CERTIFICATE, ORIGIN_KEY),
             insecureSkipVerify=spec.originTLS.insecureSkipVerify,
         ),
+        originHealthCheck=_health_check(spec),
         tls=_pair(resolved.secrets, TLS_CERTIFICATE, TLS_KEY),
         clients=contract.Clients(allowedOrigins=spec.clients.allowedOrigins),
         limits=contract.Limits(**spec.limits.model_dump()),
@@ -114,6 +115,11 @@ def _named(owner: Mapping[str, Any], config: contract.RelayConfig) -> contract.R
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     generation = f"{metadata['namespace']}/{metadata['name']}@{metadata.get('generation', 0)}.{digest}"
     return config.model_copy(update={"generation": generation})
+
+
+def _health_check(spec: WebSocketDomainSpec) -> contract.OriginHealthCheck | None:
+    asked = spec.originHealthCheck
+    return contract.OriginHealthCheck(**asked.model_dump()) if asked is not None else None
 
 
 def _authority(secrets: Mapping[str, bytes]) -> contract.AuthorityFile | None:

@@ -96,6 +96,19 @@ def test_a_drain_takes_the_time_that_the_spec_says_now() -> None:
     assert end.domains[0].lifecycle.drainSeconds == 6
 
 
+def test_health_checks_reach_the_relays_as_asked() -> None:
+    """None by default; an empty one is the defaults, which the relay's own equal."""
+    assert relay_config(live_domain(), spec(), RESOLVED).domains[0].originHealthCheck is None
+    asked = relay_config(live_domain(), spec(originHealthCheck={}), RESOLVED).domains[0].originHealthCheck
+    assert asked == contract.OriginHealthCheck()
+    asked = (
+        relay_config(live_domain(), spec(originHealthCheck={"path": "/up", "unhealthyAfter": 1}), RESOLVED)
+        .domains[0]
+        .originHealthCheck
+    )
+    assert asked == contract.OriginHealthCheck(path="/up", unhealthyAfter=1)
+
+
 def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
     """Field by field."""
     pages = ("https://app.example.com",)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wsedge_relay.config import parse
 from wsedge_relay.contract import RelayConfig
-from wsedge_relay.counters import DomainCounters, families
+from wsedge_relay.counters import DomainCounters, distributions, families
 from wsedge_relay.metrics import RelayCollector, Snapshot
 from wsedge_relay.reporter import Tally
 from wsedge_relay.settings import Settings
@@ -19,11 +19,12 @@ PAGE = (ROOT / "docs" / "relay.md").read_text()
 
 def test_every_metric_is_on_the_page() -> None:
     """With its own name, in back quotes."""
+    one = {"d": DomainCounters()}
     collector = RelayCollector(
         usage=Usage(now=0.0),
         tally=Tally(),
         snapshot=lambda: Snapshot("g", True, False, 0, False),
-        counters=lambda: families({"d": DomainCounters()}),
+        counters=lambda: [*families(one), *distributions(one)],
     )
     names = [family.name.removeprefix("wsedge_relay_") for family in collector.collect()]
     assert [name for name in names if f"`{name}`" not in PAGE] == []

@@ -1,0 +1,263 @@
+"""Active health checks of origins, as `originHealthCheck` asks for them.
+
+One timer for the whole relay plans them, each at a time of its own, so that neither an origin nor the relay
+sees a burst. A check is made as a client's connection is: by the same protocol, TLS and PROXY header, and it
+ends in order, with a Close where a WebSocket was opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import heapq
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import structlog
+
+from wsedge_relay import frames, handshake, origin, upstream
+from wsedge_relay.balance import Target
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.contract import OriginHealthCheck
+from wsedge_relay.counters import Family
+from wsedge_relay.errors import BadAnswerError, OriginError
+from wsedge_relay.handshake import Upgrade
+from wsedge_relay.http1 import Header, Headers, RequestHead, ResponseHead, build_head
+from wsedge_relay.site import Site
+from wsedge_relay.wire import Wire
+
+log = structlog.get_logger("wsedge_relay")
+
+_AT_ONCE: Final = 32
+_AGENT: Final = (b"User-Agent", b"wsedge-relay (health check)")
+_NORMAL: Final = 1000
+
+
+class HealthChecks:
+    """Checks the origins of the sites that it is told to `watch`, until told otherwise."""
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, bounds: Bounds, random: random.Random) -> None:
+        self._loop = loop
+        self._bounds = bounds
+        self._random = random
+        self._sites: set[Site] = set()
+        self._plan: list[tuple[float, int, Site, Target]] = []
+        self._planned = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._checks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    def watch(self, sites: Iterable[Site]) -> None:
+        """Check the origins of these sites, as their configuration now says, and of no others."""
+        now = self._loop.time()
+        before, self._sites = self._sites, set()
+        for site in sites:
+            rules = site.domain.originHealthCheck if site.domain.enabled else None
+            if rules is not None:
+                self._sites.add(site)
+                for target in site.balancer.targets:
+                    if not now < target.due <= now + rules.intervalSeconds:
+                        self._add(site, target, now + self._random.random() * rules.intervalSeconds)
+            elif site in before:
+                for target in site.balancer.targets:
+                    target.unchecked()
+        self._wind(now)
+
+    def close(self) -> list[asyncio.Task[None]]:
+        """Stop; return the checks under way, which are being cancelled."""
+        self._sites.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        for check in self._checks:
+            check.cancel()
+        return list(self._checks)
+
+    def _add(self, site: Site, target: Target, due: float) -> None:
+        target.due = due
+        self._planned += 1
+        heapq.heappush(self._plan, (due, self._planned, site, target))
+
+    def _wind(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._plan:
+            self._timer = self._loop.call_at(max(now, self._plan[0][0]), self._fire)
+
+    def _fire(self) -> None:
+        now = self._loop.time()
+        self._timer = None
+        while self._plan and self._plan[0][0] <= now:
+            due, _, site, target = heapq.heappop(self._plan)
+            if target.due == due and self._wanted(site, target):
+                check = self._loop.create_task(self._check(site, target))
+                self._checks.add(check)
+                check.add_done_callback(self._checked)
+        self._wind(now)
+
+    def _wanted(self, site: Site, target: Target) -> bool:
+        return site in self._sites and target in site.balancer.targets
+
+    def _checked(self, check: asyncio.Task[None]) -> None:
+        self._checks.discard(check)
+        if not check.cancelled() and check.exception() is not None:
+            log.error("health_check_fault", exc_info=check.exception())
+
+    async def _check(self, site: Site, target: Target) -> None:
+        rules = site.domain.originHealthCheck
+        if rules is None:
+            return
+        failure: OriginError | None = None
+        async with self._slots:
+            began = self._loop.time()
+            try:
+                await check(site, target, rules, bounds=self._bounds, random=self._random, loop=self._loop)
+            except OriginError as error:
+                failure = error
+        now = self._loop.time()
+        rules = site.domain.originHealthCheck
+        if rules is None or not self._wanted(site, target):
+            return
+        if failure is None:
+            target.latency = now - began
+            target.good += 1
+        else:
+            target.bad += 1
+        if target.checked(rules, good=failure is None):
+            _tell(site, target, failure)
+        if target.due <= now:
+            self._add(site, target, now + rules.intervalSeconds * self._random.uniform(0.9, 1.1))
+            self._wind(now)
+
+
+async def check(
+    site: Site,
+    target: Target,
+    rules: OriginHealthCheck,
+    *,
+    bounds: Bounds,
+    random: random.Random,
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Check one origin once; raises OriginError when it is not well.
+
+    With Follow the check speaks TLS where the domain has a certificate for clients.
+    """
+    domain = site.domain
+    tls = origin.speaks_tls(domain, client_secure=domain.tls is not None)
+    seconds = rules.timeoutSeconds
+    try:
+        async with asyncio.timeout(seconds):
+            wire = await origin.dial(domain, target.origin, site.context if tls else None, loop=loop)
+            try:
+                host = origin.host_header(domain, target.origin, secure=tls)
+                upgrade = _upgrade(random) if rules.path is None else None
+                head, _ = await upstream.ask(wire, _request(rules, host, upgrade), seconds=seconds)
+                _judge(head, upgrade)
+            except BaseException:
+                wire.close()
+                raise
+    except TimeoutError as error:
+        raise OriginError("timeout", f"no answer within {seconds} s") from error
+    await _part(wire, upgraded=head.status == 101, bounds=bounds, random=random)
+
+
+def families(sites: Mapping[str, Site], now: float) -> Iterator[Family]:
+    """Return what is known of each origin as metrics; `now` is the loop's clock."""
+    rows = [((name, target.name), target) for name, site in sites.items() for target in site.balancer.targets]
+    labels = ("domain", "origin")
+    yield Family(
+        "origin_healthy",
+        "0 for an origin that its health checks call unhealthy.",
+        labels,
+        [(at, target.healthy) for at, target in rows],
+        gauge=True,
+    )
+    yield Family(
+        "origin_ejected",
+        "1 for an origin that is asked last because it failed.",
+        labels,
+        [(at, target.ejected(now)) for at, target in rows],
+        gauge=True,
+    )
+    yield Family(
+        "origin_connections",
+        "Handshakes and tunnels open to an origin now.",
+        labels,
+        [(at, target.open) for at, target in rows],
+        gauge=True,
+    )
+    yield Family(
+        "origin_check_seconds",
+        "Seconds that the last good health check took.",
+        labels,
+        [(at, target.latency) for at, target in rows if target.latency >= 0],
+        gauge=True,
+    )
+    yield Family(
+        "origin_ejections",
+        "How often an origin was ejected because it failed.",
+        labels,
+        [(at, target.ejections) for at, target in rows],
+    )
+    yield Family(
+        "origin_checks",
+        "Health checks of an origin, by result.",
+        (*labels, "result"),
+        [
+            ((*at, result), times)
+            for at, target in rows
+            for result, times in (("good", target.good), ("bad", target.bad))
+        ],
+    )
+
+
+def _upgrade(random: random.Random) -> Upgrade:
+    key = base64.b64encode(random.randbytes(16))
+    return Upgrade(RequestHead(b"GET", b"/", Headers(())), b"", key, (), ())
+
+
+def _request(rules: OriginHealthCheck, host: str, upgrade: Upgrade | None) -> bytes:
+    headers: list[Header] = [(b"Host", host.encode()), _AGENT]
+    if upgrade is None:
+        headers.append((b"Connection", b"close"))
+    else:
+        headers += [
+            (b"Connection", b"Upgrade"),
+            (b"Upgrade", b"websocket"),
+            (b"Sec-WebSocket-Version", b"13"),
+            (b"Sec-WebSocket-Key", upgrade.key),
+        ]
+    return build_head(f"GET {rules.path or '/'} HTTP/1.1".encode(), headers)
+
+
+def _judge(head: ResponseHead, upgrade: Upgrade | None) -> None:
+    """Raise BadAnswerError unless an answer is one of an origin that is well."""
+    if upgrade is None:
+        if not 200 <= head.status < 400:
+            raise BadAnswerError(f"status {head.status}")
+    elif head.status == 101:
+        handshake.check_answer(upgrade, head)
+    elif not 400 <= head.status < 500:  # who refuses a stranger without a cookie is there and well
+        raise BadAnswerError(f"status {head.status}")
+
+
+async def _part(wire: Wire, *, upgraded: bool, bounds: Bounds, random: random.Random) -> None:
+    try:
+        if upgraded:
+            async with asyncio.timeout(bounds.head_seconds):
+                await wire.write(frames.close(_NORMAL, "", random.randbytes(4)))
+        await wire.finish(bounds.linger_seconds)
+    except OSError:  # TimeoutError is one. It has answered; how it parts says nothing.
+        pass
+    finally:
+        wire.close()
+
+
+def _tell(site: Site, target: Target, failure: OriginError | None) -> None:
+    where = {"domain": site.key.domain, "namespace": site.key.account, "origin": target.name}
+    if failure is None:
+        log.info("origin_healthy", **where)
+    else:
+        log.warning("origin_unhealthy", **where, reason=failure.reason, detail=failure.detail)
