@@ -45,7 +45,18 @@ class Sites(Protocol):
 class Connection:
     """Serves one client's handshake. `front` is given on a TLS listener."""
 
-    __slots__ = ("_bounds", "_client", "_entered", "_front", "_loop", "_sites", "_tunnels", "_usage", "_wire")
+    __slots__ = (
+        "_asked",
+        "_bounds",
+        "_client",
+        "_entered",
+        "_front",
+        "_loop",
+        "_sites",
+        "_tunnels",
+        "_usage",
+        "_wire",
+    )
 
     def __init__(
         self,
@@ -68,6 +79,7 @@ class Connection:
         self._usage = usage
         self._bounds = bounds
         self._loop = loop
+        self._asked = loop.time()  # when the request was whole
 
     async def serve(self) -> None:
         """Serve until the client has its tunnel or its answer; never raises but when cancelled."""
@@ -88,6 +100,7 @@ class Connection:
         head_only = False
         try:
             head, rest = await self._head()
+            self._asked = self._loop.time()
             request = http1.parse_request(head)
             head_only = request.method == b"HEAD"
             site = self._site(request)
@@ -226,6 +239,7 @@ class Connection:
 
     def _count(self, site: Site, status: int, reason: str, *, unread: int = 0) -> None:
         site.counters.handshake(status, reason)
+        site.counters.handshake_seconds.observe(self._loop.time() - self._asked)
         self._usage.code(site.key, status)
         self._usage.add(site.key, sent_bytes=self._wire.sent, received_bytes=self._wire.received - unread)
 

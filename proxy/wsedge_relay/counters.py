@@ -19,7 +19,7 @@ SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 @dataclass(slots=True)
 class Histogram:
-    """How often which times were seen: `counts` per bucket of SECONDS and one for all above, and their sum."""
+    """How often which times were seen: `counts` per bucket of SECONDS and one above; their sum."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(SECONDS) + 1))
     sum: float = 0.0
@@ -75,8 +75,8 @@ class DomainCounters:
     """Counts of one domain; they only rise.
 
     `handshakes` is by (HTTP status, reason of refusal or ""), `origin_failures` by `OriginFailed.reason`.
-    `handshake_seconds` is from a whole request to its answer, `connect_seconds` until an origin was connected,
-    TLS included.
+    `handshake_seconds` is from a whole request to its answer, `connect_seconds` until an origin was
+    connected, TLS included.
     """
 
     client: LegCounters = field(default_factory=LegCounters)
@@ -89,7 +89,7 @@ class DomainCounters:
 
     def ended(self, ending: Ending) -> None:
         """Count a tunnel that ended."""
-        key = ending._replace(code=known_code(ending.code))
+        key = ending._replace(code=known_code(ending.code)) if ending.reason == "close" else ending
         self.endings[key] = self.endings.get(key, 0) + 1
 
     def handshake(self, status: int, reason: str) -> None:

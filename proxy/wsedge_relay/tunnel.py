@@ -20,7 +20,7 @@ import structlog
 from wsedge_relay import frames, pump
 from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.counters import LegCounters
+from wsedge_relay.counters import Ending, LegCounters
 from wsedge_relay.drain import remaining
 from wsedge_relay.heartbeat import TICK_SECONDS, Beat, Wheel, look, ticks_per_look
 from wsedge_relay.leg import Leg
@@ -38,6 +38,8 @@ GONE: Final = 3
 _PING_UNITS: Final = 10_000  # pings are numbered by a clock in tenths of a millisecond
 _PING_MASK: Final = 0xFFFFFFFF
 _PATIENCE: Final = 12  # so often the deadline of a closing tunnel is put off while bytes pass
+_NO_CLOSE: Final = 1006  # no Close frame came (RFC 6455 section 7.1.5)
+_CUT: Final = Ending("relay", "abort", _NO_CLOSE)
 _ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: a reset, and nothing left in the kernel
 
 
@@ -55,6 +57,7 @@ class Tunnel:
         "counted",
         "deadline",
         "due",
+        "ending",
         "key",
         "number",
         "origin",
@@ -79,8 +82,14 @@ class Tunnel:
         self.progress = 0
         self.patience = _PATIENCE
         self.deadline: asyncio.TimerHandle | None = None
+        self.ending: Ending | None = None
         # Bytes and messages, to and from the client, that the usage has already.
         self.counted: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def end_by(self, by: str, reason: str, code: int) -> None:
+        """Note why the tunnel ends; what comes first counts, the rest follows from it."""
+        if self.ending is None:
+            self.ending = Ending(by, reason, code)
 
     def counts(self) -> tuple[int, int, int, int]:
         """Return bytes to the client, bytes from it, messages to it, messages from it."""
@@ -167,16 +176,19 @@ class Tunnels:
             if kind == pump.CLOSED:
                 counters.closed_with(argument)
             elif kind == pump.VIOLATION:
+                tunnel.end_by(_name(leg), "close", argument)
                 rule = frames.VIOLATIONS[argument]
                 counters.violated(rule)
                 self._log(tunnel, "frame_rule_broken", side=_name(leg), rule=rule)
                 self.part(leg, frames.PROTOCOL_ERROR, rule)
+                tunnel.end_by(_name(leg), "violation", frames.PROTOCOL_ERROR)
                 self.part(leg.peer, frames.GOING_AWAY if leg is tunnel.client else frames.INTERNAL_ERROR)
             elif kind in (pump.END, pump.ERROR) and not leg.dropping and tunnel.phase != FINISHING:
                 if not leg.told:
                     counters.broken += 1
                 self.part(leg.peer, frames.GOING_AWAY)
             self._settle(tunnel)
+                tunnel.end_by(_name(leg), "broken", _NO_CLOSE)
 
     def part(self, leg: Leg, code: int, reason: str = "") -> None:
         """Send a Close to one leg at its next frame boundary; when there will be none, end its stream."""
@@ -191,6 +203,7 @@ class Tunnels:
         if tunnel.phase == OPEN:
             self.part(tunnel.client, code, reason)
             self.part(tunnel.origin, code, reason)
+            tunnel.end_by("relay", reason, code)
             self._settle(tunnel)
 
     def abort(self, tunnel: Tunnel) -> None:
@@ -286,7 +299,7 @@ class Tunnels:
             units = (round(self._loop.time() * _PING_UNITS) - number) & _PING_MASK
             leg.rtt = units / _PING_UNITS
             counters.pongs += 1
-            counters.rtt_seconds_sum += leg.rtt
+            counters.rtt.observe(leg.rtt)
 
     def _look_for_stalls(self, now: float) -> None:
         backed = self._pump.backed
@@ -305,6 +318,7 @@ class Tunnels:
         """Give up a leg that does not answer, and tell the other."""
         self._log(leg.tunnel, event, side=_name(leg))
         _reset(leg)  # when it is closed: nobody is there to read what is held
+        leg.tunnel.end_by(_name(leg), event, _NO_CLOSE)
         self._pump.abandon(leg)
         self.part(leg.peer, frames.GOING_AWAY)
         self._settle(leg.tunnel)
@@ -374,6 +388,7 @@ class Tunnels:
         self._all.discard(tunnel)
         if not self._all:
             self._nobody_left.set()
+        tunnel.site.counters.ended(tunnel.ending or _CUT)
         self._log(tunnel, "tunnel_closed", sent_bytes=new[0], received_bytes=new[1])
 
     def _spread(self, tunnel: Tunnel) -> None:

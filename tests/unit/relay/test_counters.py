@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wsedge_relay.counters import DomainCounters, families
+import pytest
+
+from wsedge_relay.counters import SECONDS, DomainCounters, Ending, Histogram, distributions, families
 
 
 def test_close_codes_are_bounded() -> None:
@@ -38,3 +40,47 @@ def test_families_have_one_value_per_label_and_domain() -> None:
     assert made["close_frames"].rows == [(("a.example", "origin", "1011"), 1)]
     assert made["frame_violations"].rows == [(("a.example", "client", "masking"), 1)]
     assert made["pings"].rows == [(("a.example", "client"), 3), (("a.example", "origin"), 0)]
+
+
+TIMES = {
+    "nothing": (0.0, 0),
+    "a stepped clock": (-5.0, 0),
+    "exactly a bound": (SECONDS[3], 3),
+    "just above a bound": (SECONDS[3] * 1.001, 4),
+    "more than all": (31.0, len(SECONDS)),
+}
+
+
+@pytest.mark.parametrize(("seconds", "bucket"), TIMES.values(), ids=TIMES.keys())
+def test_a_time_is_in_the_bucket_that_it_does_not_pass(seconds: float, bucket: int) -> None:
+    """A bucket's bound belongs to it, as in Prometheus (le)."""
+    histogram = Histogram()
+    histogram.observe(seconds)
+    assert [index for index, times in enumerate(histogram.counts) if times] == [bucket]
+    assert histogram.sum == max(0.0, seconds)
+
+
+def test_endings_are_counted_by_who_and_why() -> None:
+    """Codes are bounded as those of Close frames are."""
+    counters = DomainCounters()
+    for code in (1000, 1000, 4711):
+        counters.ended(Ending("client", "close", code))
+    counters.ended(Ending("relay", "maximum age", 1001))
+    made = {family.name: family for family in families({"a.example": counters})}
+    assert made["ended_connections"].rows == [
+        (("a.example", "client", "close", "0"), 1),
+        (("a.example", "client", "close", "1000"), 2),
+        (("a.example", "relay", "maximum age", "1001"), 1),
+    ]
+
+
+def test_every_histogram_has_one_row_per_label_and_domain() -> None:
+    """Round-trip times are by side, the other times by domain."""
+    counters = DomainCounters()
+    made = {one.name: one.rows for one in distributions({"a.example": counters})}
+    assert made["rtt_seconds"] == [
+        (("a.example", "client"), counters.client.rtt),
+        (("a.example", "origin"), counters.origin.rtt),
+    ]
+    assert made["handshake_seconds"] == [(("a.example",), counters.handshake_seconds)]
+    assert made["origin_connect_seconds"] == [(("a.example",), counters.connect_seconds)]

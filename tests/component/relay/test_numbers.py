@@ -1,0 +1,102 @@
+"""What the metrics say of connections that were opened, answered and ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from support_relay.frames import frame
+from support_relay.running import Running, on_pump_loop, origin, running
+from wsedge_relay.counters import Ending
+
+HEAD = (
+    b"GET / HTTP/1.1\r\nHost: chat.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+async def leave(relay: Running) -> None:
+    async with relay.connect() as client:
+        await client.close(1000)
+
+
+async def leave_with_an_own_code(relay: Running) -> None:
+    async with relay.connect() as client:
+        await client.close(4711)
+
+
+async def vanish(relay: Running) -> None:
+    async with relay.connect() as client:
+        client.transport.abort()
+
+
+async def be_dismissed(relay: Running) -> None:
+    async with relay.connect() as client:
+        await client.send("go away")
+        await client.wait_closed()
+
+
+async def be_drained(relay: Running) -> None:
+    async with relay.connect() as client:
+        relay.apply(enabled=False)
+        await client.wait_closed()
+
+
+async def break_a_rule(relay: Running) -> None:
+    reader, writer = await relay.raw()
+    writer.write(HEAD)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(frame(b"unmasked"))
+    await reader.read()
+    writer.close()
+
+
+ENDINGS: dict[str, tuple[Callable[[Running], Awaitable[None]], Ending]] = {
+    "a client that closes": (leave, Ending("client", "close", 1000)),
+    "a client that closes with its own code": (leave_with_an_own_code, Ending("client", "close", 0)),
+    "a client that vanishes": (vanish, Ending("client", "broken", 1006)),
+    "an origin that closes": (be_dismissed, Ending("origin", "close", 1008)),
+    "a domain that is switched off": (be_drained, Ending("relay", "going away", 1001)),
+    "a client that breaks a rule": (break_a_rule, Ending("client", "violation", 1002)),
+}
+
+
+async def dismiss(connection: ServerConnection) -> None:
+    """Close as soon as anything is said."""
+    async for _ in connection:
+        await connection.close(1008)
+
+
+@pytest.mark.parametrize(("act", "ending"), ENDINGS.values(), ids=ENDINGS.keys())
+@on_pump_loop
+async def test_an_end_is_put_down_to_who_ended(
+    act: Callable[[Running], Awaitable[None]], ending: Ending
+) -> None:
+    """One count per tunnel: what follows from the first step is not counted again."""
+    async with origin(dismiss) as port, running(port, lifecycle={"drainSeconds": 0}) as relay:
+        await act(relay)
+        await relay.until_idle_after_opening()
+        assert relay.counters.endings == {ending: 1}
+
+
+@on_pump_loop
+async def test_times_of_handshakes_and_dials_are_counted() -> None:
+    """One time each per connection, the dial being part of the handshake; refusals count as handshakes."""
+
+    async def answer_late(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async def wait(*_: object) -> None:
+        await asyncio.sleep(0.2)
+
+    async with origin(answer_late, process_request=wait) as port, running(port) as relay:
+        async with relay.connect():
+            pass
+        await relay.exchange(b"POST / HTTP/1.1\r\nHost: chat.example.com\r\n\r\n")
+        counters = relay.counters
+        assert (sum(counters.handshake_seconds.counts), sum(counters.connect_seconds.counts)) == (2, 1)
+        assert 0.2 <= counters.handshake_seconds.sum < 2
+        assert counters.connect_seconds.sum < counters.handshake_seconds.sum
