@@ -164,11 +164,14 @@ class Limits(Strict):
 
     `connections` and `connectionsPerClient` count handshakes under way too. A client is an IPv4 address or an
     IPv6 network of 64 bits. `handshakesPerSecond` is also how many may come at once after a pause.
+    `messageBytes` is the payload of one message, either way, over all its frames as they are on the wire; a
+    tunnel keeps the one that it was opened with.
     """
 
     connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     connectionsPerClient: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     handshakesPerSecond: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    messageBytes: Annotated[int, Field(ge=1, le=1 << 30)] | None = None
 
 
 class Domain(Strict):

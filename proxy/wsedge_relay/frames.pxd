@@ -3,7 +3,7 @@
 cdef class Walk:
     cdef public bint deflate
     cdef public int head, mask
-    cdef public long long frames, need, partial
+    cdef public long long frames, limit, message, need, partial
     cdef public tuple steps
     cdef public bytes whole
     cpdef Py_ssize_t header(self, buf, Py_ssize_t at, Py_ssize_t left) except? -100

@@ -24,6 +24,7 @@ LONGEST_CONTROL: Final = 131
 
 GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
+MESSAGE_TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 
 # First bytes of frames that are a whole message: what the pump's fast path lets through unexamined.
@@ -35,6 +36,10 @@ _SHORT: Final = tuple(range(126))
 _STEPS: Final = (*(2 + size for size in _SHORT), -4, 0, *[0] * 128)
 _STEPS_MASKED: Final = (*[0] * 128, *(6 + size for size in _SHORT), -8, 0)
 
+# The longest message that a step can pass: 16 bits of length.
+_LONGEST_STEP: Final = 65535
+_LIMITED: Final[dict[tuple[int, int], tuple[int, ...]]] = {}
+
 # Violations, as negative numbers so that `Walk.header` can return them instead of a length.
 WRONG_MASKING: Final = -1
 BAD_CONTROL: Final = -2
@@ -42,6 +47,7 @@ BAD_OPCODE: Final = -3
 BAD_RSV: Final = -4
 BAD_SEQUENCE: Final = -5
 BAD_LENGTH: Final = -6
+TOO_LONG: Final = -7
 
 VIOLATIONS: Final = {
     WRONG_MASKING: "masking",
@@ -50,6 +56,7 @@ VIOLATIONS: Final = {
     BAD_RSV: "reserved bits",
     BAD_SEQUENCE: "continuation",
     BAD_LENGTH: "length",
+    TOO_LONG: "message length",
 }
 
 
@@ -61,14 +68,20 @@ class Walk:
     fragmented message is open). `steps` says by a frame's second byte how long the frame is: its length,
     minus the length of its head when 16 bits of size follow, 0 when it needs a closer look. `frames` counts
     all frames, `partial` those that do not end a message.
+
+    `limit` is how many payload bytes a message may have over all its frames, as they are on the wire; 0 is
+    none. It costs whole messages nothing that cannot break it: `steps` asks for a closer look at the others.
+    `message` holds the bytes of the fragmented message that is open.
     """
 
-    __slots__ = ("deflate", "frames", "head", "mask", "need", "partial", "steps", "whole")
+    __slots__ = ("deflate", "frames", "head", "limit", "mask", "message", "need", "partial", "steps", "whole")
 
-    def __init__(self, *, masked: bool, deflate: bool) -> None:
+    def __init__(self, *, masked: bool, deflate: bool, limit: int = 0) -> None:
         self.mask = MASKED if masked else 0
         self.head = 6 if masked else 2
-        self.steps = _STEPS_MASKED if masked else _STEPS
+        self.limit = limit
+        self.message = 0
+        self.steps = _steps(_STEPS_MASKED if masked else _STEPS, limit)
         self.deflate = deflate
         self.whole = _WHOLE_DEFLATED if deflate else _WHOLE
         self.need = 0
@@ -109,6 +122,12 @@ class Walk:
             head += 8
             if size < 65536 or size >> 62:  # half of the RFC's 2**63, so that sums stay in 64 bits
                 return BAD_LENGTH
+        if self.limit:
+            self.message += size
+            if self.message > self.limit:
+                return TOO_LONG
+            if first & FIN:
+                self.message = 0
         self.frames += 1
         if first & FIN:
             self.whole = _WHOLE_DEFLATED if self.deflate else _WHOLE
@@ -135,6 +154,19 @@ class Walk:
         if first & 0x70 and (first & 0x30 or continues or not self.deflate):
             return BAD_RSV
         return 0
+
+
+def _steps(steps: tuple[int, ...], limit: int) -> tuple[int, ...]:
+    """Return `steps` without those of frames that could be longer than `limit`; the same tuple if none is."""
+    if not limit or limit >= _LONGEST_STEP:
+        return steps
+    longest = min(limit, 125)
+    table = (steps[0], longest)  # its first entry tells the masked from the plain
+    limited = _LIMITED.get(table)
+    if limited is None:  # shared: there may be 100,000 legs, and there are 126 tables of each
+        limited = tuple([step if at & 127 <= longest else 0 for at, step in enumerate(steps)])
+        _LIMITED[table] = limited
+    return limited
 
 
 def unmask(data: bytes, key: bytes) -> bytes:

@@ -49,8 +49,10 @@ class Leg(Walk):
         "watched",  # the events it is in epoll for; 0: it is not in there
     )
 
-    def __init__(self, sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any) -> None:
-        super().__init__(masked=masked, deflate=deflate)
+    def __init__(
+        self, sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any, limit: int = 0
+    ) -> None:
+        super().__init__(masked=masked, deflate=deflate, limit=limit)
         self.sock = sock
         self.fd = sock.fileno()
         self.tunnel = tunnel

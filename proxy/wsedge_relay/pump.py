@@ -81,9 +81,9 @@ class Pump:
         self._cuts: dict[int, memoryview] = {}  # a slice costs more than a look-up, and sizes repeat
 
     @staticmethod
-    def leg(sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any) -> Leg:
+    def leg(sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any, limit: int = 0) -> Leg:
         """Return a leg for `add`, in the form (plain or compiled) that this pump has."""
-        return Leg(sock, masked=masked, deflate=deflate, tunnel=tunnel)
+        return Leg(sock, masked=masked, deflate=deflate, tunnel=tunnel, limit=limit)
 
     def add(self, client: Leg, origin: Leg, *, client_rest: bytes = b"", origin_rest: bytes = b"") -> None:
         """Begin to forward between two legs; the rests are what was read behind the two handshakes.

@@ -147,8 +147,9 @@ class Tunnels:
         self._numbers += 1
         tunnel = Tunnel(self._numbers, site, key, self._loop.time(), address)
         tunnel.target = target
-        tunnel.client = self._pump.leg(client, masked=True, deflate=deflate, tunnel=tunnel)
-        tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel)
+        limit = site.domain.limits.messageBytes or 0
+        tunnel.client = self._pump.leg(client, masked=True, deflate=deflate, tunnel=tunnel, limit=limit)
+        tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel, limit=limit)
         self._all.add(tunnel)
         site.tunnels.add(tunnel)
         self._nobody_left.clear()
@@ -178,10 +179,11 @@ class Tunnels:
             elif kind == pump.VIOLATION:
                 tunnel.end_by(_name(leg), "close", argument)
                 rule = frames.VIOLATIONS[argument]
+                code = frames.MESSAGE_TOO_BIG if argument == frames.TOO_LONG else frames.PROTOCOL_ERROR
                 counters.violated(rule)
                 self._log(tunnel, "frame_rule_broken", side=_name(leg), rule=rule)
-                self.part(leg, frames.PROTOCOL_ERROR, rule)
-                tunnel.end_by(_name(leg), "violation", frames.PROTOCOL_ERROR)
+                self.part(leg, code, rule)
+                tunnel.end_by(_name(leg), "violation", code)
                 self.part(leg.peer, frames.GOING_AWAY if leg is tunnel.client else frames.INTERNAL_ERROR)
             elif kind in (pump.END, pump.ERROR) and not leg.dropping and tunnel.phase != FINISHING:
                 if not leg.told:

@@ -201,13 +201,19 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     "unchecked TLS towards origins": {"spec.originTLS": {"insecureSkipVerify": True}},
     "wss": {"spec.tls": {"secretName": "chat-tls"}},
     "the least that is taken": {
-        "spec.limits": {"connections": 1, "connectionsPerClient": 1, "handshakesPerSecond": 1}
+        "spec.limits": {
+            "connections": 1,
+            "connectionsPerClient": 1,
+            "handshakesPerSecond": 1,
+            "messageBytes": 1,
+        }
     },
     "the most that is taken": {
         "spec.limits": {
             "connections": 1000000,
             "connectionsPerClient": 1000000,
             "handshakesPerSecond": 100000,
+            "messageBytes": 1 << 30,
         }
     },
     "origins of every kind": {
@@ -442,6 +448,15 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         {"spec.limits": {"handshakesPerSecond": 100001}},
         "should be less than or equal to 100000",
         field="handshakesPerSecond",
+    ),
+    "a message may have a byte": Bad(
+        {"spec.limits": {"messageBytes": 0}}, "should be greater than or equal to 1", field="messageBytes"
+    ),
+    "a message has a gibibyte at most": Bad(
+        {"spec.limits": {"messageBytes": (1 << 30) + 1}},
+        "should be less than or equal to 1.073741824e+09",
+        "should be less than or equal to 1073741824",
+        "messageBytes",
     ),
     "an origin of a page has no path": Bad(
         {"spec.clients": {"allowedOrigins": ["https://app.example.com/"]}},

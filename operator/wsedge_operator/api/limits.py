@@ -41,3 +41,14 @@ class Limits(Strict):
             "100000. One more gets 503 with Retry-After. Default: none.",
         ),
     ] = None
+    messageBytes: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1 << 30,
+            description="Payload bytes of one message, from a client or an origin, over all its frames as "
+            "they are on the wire (after compression); 1 to 1073741824. A longer one is not passed on: its "
+            "sender is closed with 1009, the other side with 1001 (an origin) or 1011 (a client). "
+            "Default: none.",
+        ),
+    ] = None

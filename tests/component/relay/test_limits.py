@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import random
+from contextlib import AsyncExitStack, suppress
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support_relay.running import Running, free_port, on_pump_loop, origin, raw_origin, running
 
@@ -103,3 +105,68 @@ async def test_a_changed_limit_counts_for_new_connections() -> None:
         relay.apply(limits={"connections": 3})
         async with relay.connect():
             pass
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@on_pump_loop
+async def test_a_message_that_is_too_long_ends_its_connection(compression: str | None) -> None:
+    """Its sender is closed with 1009, the origin with 1001; up to the limit all passes."""
+    seen: list[bytes | str] = []
+    ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+    data = random.Random(1).randbytes(4000)  # no compression makes new ones shorter
+
+    async def note(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            async for message in connection:
+                seen.append(message)
+                await connection.send("taken")
+        ended.set_result(connection.close_code)
+
+    async with origin(note) as port, running(port, limits={"messageBytes": 1000}) as relay:
+        async with relay.connect(compression=compression) as client:
+            for good in (data[:900], [data[900:1200], data[1200:1800]]):
+                await client.send(good)
+                assert await client.recv() == "taken"
+            await client.send([data[2000:2600], data[2600:3300]])
+            with pytest.raises(ConnectionClosed):
+                await client.recv()
+            assert client.close_code == 1009
+        await relay.until_idle()
+        assert seen == [data[:900], data[900:1800]]
+        assert await ended == 1001
+        assert relay.counters.client.violations == {"message length": 1}
+
+
+@on_pump_loop
+async def test_a_message_of_an_origin_may_be_too_long_as_well() -> None:
+    """The origin is closed with 1009, the client with 1011."""
+    ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def send_much(connection: ServerConnection) -> None:
+        await connection.send("x" * 1001)
+        await connection.wait_closed()
+        ended.set_result(connection.close_code)
+
+    async with (
+        origin(send_much, compression=None) as port,
+        running(port, limits={"messageBytes": 1000}) as relay,
+    ):
+        async with relay.connect() as client:
+            with pytest.raises(ConnectionClosed):
+                await client.recv()
+            assert client.close_code == 1011
+        await relay.until_idle()
+        assert await ended == 1009
+
+
+@on_pump_loop
+async def test_a_connection_keeps_the_message_limit_that_it_was_opened_with() -> None:
+    """A change counts for the next connection."""
+    async with origin(compression=None) as port, running(port) as relay, relay.connect() as client:
+        relay.apply(limits={"messageBytes": 10})
+        await client.send("x" * 100)
+        assert await client.recv() == "x" * 100
+        async with relay.connect() as other:
+            await other.send("x" * 100)
+            with pytest.raises(ConnectionClosed):
+                await other.recv()

@@ -116,12 +116,19 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
         live_domain(),
         spec(
             clients={"allowedOrigins": pages},
-            limits={"connections": 3, "connectionsPerClient": 2, "handshakesPerSecond": 4},
+            limits={
+                "connections": 3,
+                "connectionsPerClient": 2,
+                "handshakesPerSecond": 4,
+                "messageBytes": 5,
+            },
         ),
         RESOLVED,
     ).domains[0]
     assert made.clients.allowedOrigins == pages
-    assert made.limits == contract.Limits(connections=3, connectionsPerClient=2, handshakesPerSecond=4)
+    assert made.limits == contract.Limits(
+        connections=3, connectionsPerClient=2, handshakesPerSecond=4, messageBytes=5
+    )
 
 
 def test_listeners_never_change() -> None:

@@ -120,6 +120,7 @@ AGREEING = {
     "limits.connections": (contract.Limits, "connections"),
     "limits.connectionsPerClient": (contract.Limits, "connectionsPerClient"),
     "limits.handshakesPerSecond": (contract.Limits, "handshakesPerSecond"),
+    "limits.messageBytes": (contract.Limits, "messageBytes"),
     "lifecycle.drainSeconds": (contract.Lifecycle, "drainSeconds"),
     "domain": (contract.Domain, "domain"),
     "origins": (contract.Domain, "origins"),
