@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import random
 from typing import Protocol
 
 import structlog
 
-from wsedge_relay import handshake, http1, upstream
+from wsedge_relay import handshake, http1, origin, upstream
+from wsedge_relay.access import Access, is_sampled, refused_line, shown_subprotocol
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import (
     HandshakeRefusedError,
@@ -49,6 +51,7 @@ class Connection:
         "_asked",
         "_bounds",
         "_client",
+        "_began",
         "_entered",
         "_front",
         "_loop",
@@ -79,7 +82,7 @@ class Connection:
         self._usage = usage
         self._bounds = bounds
         self._loop = loop
-        self._asked = loop.time()  # when the request was whole
+        self._began = self._asked = loop.time()  # `asked`: when the request was whole
 
     async def serve(self) -> None:
         """Serve until the client has its tunnel or its answer; never raises but when cancelled."""
@@ -212,6 +215,7 @@ class Connection:
         headers = handshake.passed_headers(head.headers)
         if head.status not in (204, 304):
             headers.append((b"Content-Length", b"%d" % len(body)))
+            access=self._access(site, accepted, answered, received=self._wire.received - len(rest)),
         headers.append((b"Connection", b"close"))
         line = http1.status_line(head.status, head.reason)
         await self._end(site, head.status, "origin answer", http1.build_head(line, headers) + body)
@@ -253,4 +257,37 @@ def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 
 def _check_origin(site: Site, request: RequestHead) -> None:
     if not site.allowed_origins.allow(request.headers.one(b"origin")):
+    def _access(self, site: Site, accepted: Accepted, answered: Answered, *, received: int) -> Access | None:
+        """Return what the access log will want to know of a tunnel, if it gets a line."""
+        if not _is_logged(site):
+            return None
+        target = answered.target.origin
+        tls = origin.speaks_tls(site.domain, client_secure=self._wire.secure)
+        return Access(
+            client=self._client,
+            tls=self._wire.secure,
+            began=self._began,
+            origin=f"{target.host}:{origin.port_of(target, secure=tls)}",
+            subprotocol=shown_subprotocol(accepted.answer.headers.one(b"sec-websocket-protocol")),
+            sent_bytes=self._wire.sent,
+            received_bytes=received,
+        )
+
+    def _log_refusal(self, site: Site, status: int, reason: str) -> None:
+        if _is_logged(site):
+            access = Access(
+                client=self._client,
+                tls=self._wire.secure,
+                began=self._began,
+                sent_bytes=self._wire.sent,
+                received_bytes=self._wire.received,
+            )
+            facts = refused_line(access, code=status, reason=reason, now=self._loop.time())
+            log.info("connection", domain=site.key.domain, namespace=site.key.account, **facts)
+
         raise HandshakeRefusedError(403, "allowedOrigins", "Pages of this origin may not connect here.")
+def _is_logged(site: Site) -> bool:
+    percent = site.domain.accessLog.samplePercent
+    return percent > 0 and is_sampled(percent, random.random())  # noqa: S311  a sample, not a secret
+
+

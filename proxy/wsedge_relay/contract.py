@@ -186,6 +186,12 @@ class Domain(Strict):
     originProtocol: OriginProtocol
     origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=64)]
     originRequest: OriginRequest = OriginRequest()
+class AccessLog(Strict):
+    """Which share of connections gets a line in the log at its end, in percent; none unless asked for."""
+
+    samplePercent: Annotated[int, Field(ge=0, le=100)] = 0
+
+
     originTLS: OriginTLS = OriginTLS()
     originHealthCheck: OriginHealthCheck | None = None
     tls: CertificateFiles | None = None
@@ -204,6 +210,7 @@ class RelayConfig(Strict):
     """A whole configuration. `generation` names it in logs, metrics and `GET /config`."""
 
     version: Literal[1]
+    accessLog: AccessLog = AccessLog()
     generation: Annotated[str, StringConstraints(min_length=1, max_length=400)]
     listen: Listen = Listen()
     domains: tuple[Domain, ...] = ()

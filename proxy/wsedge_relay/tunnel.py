@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 
 from wsedge_relay import frames, pump
+from wsedge_relay.access import Access, ended_line
 from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.counters import Ending, LegCounters
@@ -51,6 +52,7 @@ class Tunnel:
     """
 
     __slots__ = (
+        "access",
         "address",
         "began",
         "client",
@@ -83,6 +85,7 @@ class Tunnel:
         self.patience = _PATIENCE
         self.deadline: asyncio.TimerHandle | None = None
         self.ending: Ending | None = None
+        self.access: Access | None = None
         # Bytes and messages, to and from the client, that the usage has already.
         self.counted: tuple[int, int, int, int] = (0, 0, 0, 0)
 
@@ -138,6 +141,7 @@ class Tunnels:
         origin_rest: bytes,
         target: Target,
         address: str,
+        access: Access | None = None,
     ) -> Tunnel:
         """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads.
 
@@ -148,6 +152,7 @@ class Tunnels:
         tunnel = Tunnel(self._numbers, site, key, self._loop.time(), address)
         tunnel.target = target
         limit = site.domain.limits.messageBytes or 0
+        tunnel.access = access
         tunnel.client = self._pump.leg(client, masked=True, deflate=deflate, tunnel=tunnel, limit=limit)
         tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel, limit=limit)
         self._all.add(tunnel)
@@ -181,9 +186,9 @@ class Tunnels:
                 rule = frames.VIOLATIONS[argument]
                 code = frames.MESSAGE_TOO_BIG if argument == frames.TOO_LONG else frames.PROTOCOL_ERROR
                 counters.violated(rule)
+                tunnel.end_by(_name(leg), "violation", code)
                 self._log(tunnel, "frame_rule_broken", side=_name(leg), rule=rule)
                 self.part(leg, code, rule)
-                tunnel.end_by(_name(leg), "violation", code)
                 self.part(leg.peer, frames.GOING_AWAY if leg is tunnel.client else frames.INTERNAL_ERROR)
             elif kind in (pump.END, pump.ERROR) and not leg.dropping and tunnel.phase != FINISHING:
                 if not leg.told:
@@ -388,9 +393,19 @@ class Tunnels:
         tunnel.site.limiter.leave(tunnel.address)
         tunnel.target.open -= 1
         self._all.discard(tunnel)
+        ending = tunnel.ending or _CUT
+        tunnel.site.counters.ended(ending)
+        if tunnel.access is not None:
+            facts = ended_line(tunnel.access, counts=new, ending=ending, now=self._loop.time())
+            log.info(
+                "connection",
+                domain=tunnel.key.domain,
+                namespace=tunnel.key.account,
+                connection=tunnel.number,
+                **facts,
+            )
         if not self._all:
             self._nobody_left.set()
-        tunnel.site.counters.ended(tunnel.ending or _CUT)
         self._log(tunnel, "tunnel_closed", sent_bytes=new[0], received_bytes=new[1])
 
     def _spread(self, tunnel: Tunnel) -> None:

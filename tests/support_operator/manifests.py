@@ -232,6 +232,7 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     },
     "a drain at once": {"spec.lifecycle": {"drainSeconds": 0}},
     "the shortest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 1}},
+    "a log of every connection": {"spec.accessLog": {"samplePercent": 100}},
     "the longest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 604800}},
     "replicas and resources": {
         "spec.relay": {
@@ -497,6 +498,16 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
     ),
     "a life ends within a week": Bad(
         {"spec.lifecycle": {"maxConnectionAgeSeconds": 604801}},
+    "a share is not negative": Bad(
+        {"spec.accessLog": {"samplePercent": -1}},
+        "should be greater than or equal to 0",
+        field="samplePercent",
+    ),
+    "a share is at most all": Bad(
+        {"spec.accessLog": {"samplePercent": 101}},
+        "should be less than or equal to 100",
+        field="samplePercent",
+    ),
         "should be less than or equal to 604800",
         field="maxConnectionAgeSeconds",
     ),

@@ -373,6 +373,21 @@ class Relay(Strict):
     ] = 2
     resources: Annotated[
         RelayResources | None,
+class AccessLog(Strict):
+    """Which connections the relays log."""
+
+    samplePercent: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="The share of connections, in percent, that get a line in the relays' log at their "
+            "end: client address, status, origin, duration, bytes, messages, close code and who closed; never "
+            "paths, queries or cookies. 0 to 100. Default 0: none, for client addresses are personal data.",
+        ),
+    ] = 0
+
+
         Field(
             description="CPU, memory and ephemeral storage of each relay pod, as in a container. Default: "
             "none set."
@@ -452,6 +467,7 @@ class WebSocketDomainSpec(Strict):
         if not any(origin.weight > 0 and not origin.backup for origin in self.origins):
             raise ValueError(_PRIMARY_MESSAGE)
         if self.websocket.originProtocol is OriginProtocol.FOLLOW and any(
+    accessLog: Annotated[AccessLog, Field(description="Which connections the relays log.")] = AccessLog()
             origin.service and not (origin.httpPort or origin.httpsPort) for origin in self.origins
         ):
             raise ValueError(_FOLLOW_MESSAGE)

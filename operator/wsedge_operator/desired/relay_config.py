@@ -78,6 +78,7 @@ def relay_config(
         clients=contract.Clients(allowedOrigins=spec.clients.allowedOrigins),
         limits=contract.Limits(**spec.limits.model_dump()),
         lifecycle=contract.Lifecycle(
+        accessLog=contract.AccessLog(samplePercent=spec.accessLog.samplePercent),
             drainSeconds=spec.lifecycle.drainSeconds,
             maxConnectionAgeSeconds=spec.lifecycle.maxConnectionAgeSeconds,
         ),

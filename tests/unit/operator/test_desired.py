@@ -48,6 +48,7 @@ TEMPLATE_STAYS = {
     "how many may come in": {"limits": {"connections": 5, "handshakesPerSecond": 2}},
     "who may come in": {"clients": {"allowedOrigins": ["https://app.example.com"]}},
     "the drain time": {"lifecycle": {"drainSeconds": 50}},
+    "the access log": {"accessLog": {"samplePercent": 5}},
     "the maximum age": {"lifecycle": {"maxConnectionAgeSeconds": 3600}},
     "the number of relays": {"relay": {"replicas": 9}},
 }

@@ -1,0 +1,65 @@
+"""The facts of an access line."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsedge_relay.access import Access, ended_line, is_sampled, refused_line, shown_subprotocol
+from wsedge_relay.counters import Ending
+
+ACCESS = Access(
+    client="192.0.2.7",
+    tls=True,
+    began=100.0,
+    origin="room:80",
+    subprotocol="chat",
+    sent_bytes=200,
+    received_bytes=300,
+)
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_none_is_none_and_all_is_all(chance: float) -> None:
+    """0 percent logs no connection, 100 percent every one."""
+    assert not is_sampled(0, chance)
+    assert is_sampled(100, chance)
+
+
+def test_a_share_is_a_share() -> None:
+    """Of a hundred equal chances, as many as percent are logged."""
+    assert sum(is_sampled(5, number / 100) for number in range(100)) == 5
+
+
+def test_a_tunnel_has_all_its_bytes_and_its_end() -> None:
+    """Those of the handshake and those that passed, each direction apart."""
+    line = ended_line(ACCESS, counts=(1000, 50, 3, 2), ending=Ending("origin", "close", 1000), now=101.23456)
+    assert line == {
+        "client": "192.0.2.7",
+        "tls": True,
+        "code": 101,
+        "origin": "room:80",
+        "subprotocol": "chat",
+        "duration_seconds": 1.235,
+        "sent_bytes": 1200,
+        "received_bytes": 350,
+        "sent_messages": 3,
+        "received_messages": 2,
+        "ended_by": "origin",
+        "reason": "close",
+        "close_code": 1000,
+    }
+
+
+def test_a_refusal_has_its_reason_and_no_end() -> None:
+    """There was no tunnel that somebody could close."""
+    line = refused_line(ACCESS, code=403, reason="allowedOrigins", now=100.5)
+    assert (line["code"], line["reason"], line["duration_seconds"]) == (403, "allowedOrigins", 0.5)
+    assert "ended_by" not in line
+
+
+def test_a_token_that_poses_as_a_subprotocol_is_not_shown() -> None:
+    """No real name has more than 40 characters."""
+    assert shown_subprotocol(None) is None
+    assert shown_subprotocol(b"graphql-transport-ws") == "graphql-transport-ws"
+    assert shown_subprotocol(b"base64url.bearer.authorization.k8s.io." + b"x" * 40) == "(78 characters)"
