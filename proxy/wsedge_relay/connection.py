@@ -248,6 +248,7 @@ class Connection:
         self._usage.add(site.key, sent_bytes=self._wire.sent, received_bytes=self._wire.received - unread)
 
 
+                self._log_refusal(site, status, reason)
 def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     """Return a peer's IP address as text; an IPv4 client of a dual-stack socket in IPv4 form."""
     parsed = ipaddress.ip_address(address[0].partition("%")[0])

@@ -193,9 +193,9 @@ class Tunnels:
             elif kind in (pump.END, pump.ERROR) and not leg.dropping and tunnel.phase != FINISHING:
                 if not leg.told:
                     counters.broken += 1
+                tunnel.end_by(_name(leg), "broken", _NO_CLOSE)
                 self.part(leg.peer, frames.GOING_AWAY)
             self._settle(tunnel)
-                tunnel.end_by(_name(leg), "broken", _NO_CLOSE)
 
     def part(self, leg: Leg, code: int, reason: str = "") -> None:
         """Send a Close to one leg at its next frame boundary; when there will be none, end its stream."""
@@ -208,9 +208,9 @@ class Tunnels:
     def close(self, tunnel: Tunnel, code: int, reason: str = "") -> None:
         """Close both legs of an open tunnel at their next frame boundaries (a drain)."""
         if tunnel.phase == OPEN:
+            tunnel.end_by("relay", reason, code)
             self.part(tunnel.client, code, reason)
             self.part(tunnel.origin, code, reason)
-            tunnel.end_by("relay", reason, code)
             self._settle(tunnel)
 
     def abort(self, tunnel: Tunnel) -> None:
@@ -323,9 +323,9 @@ class Tunnels:
 
     def _lose(self, leg: Leg, event: str) -> None:
         """Give up a leg that does not answer, and tell the other."""
+        leg.tunnel.end_by(_name(leg), event, _NO_CLOSE)
         self._log(leg.tunnel, event, side=_name(leg))
         _reset(leg)  # when it is closed: nobody is there to read what is held
-        leg.tunnel.end_by(_name(leg), event, _NO_CLOSE)
         self._pump.abandon(leg)
         self.part(leg.peer, frames.GOING_AWAY)
         self._settle(leg.tunnel)
