@@ -181,8 +181,8 @@ class Tunnels:
                 continue
             if kind == pump.CLOSED:
                 counters.closed_with(argument)
-            elif kind == pump.VIOLATION:
                 tunnel.end_by(_name(leg), "close", argument)
+            elif kind == pump.VIOLATION:
                 rule = frames.VIOLATIONS[argument]
                 code = frames.MESSAGE_TOO_BIG if argument == frames.TOO_LONG else frames.PROTOCOL_ERROR
                 counters.violated(rule)
@@ -206,7 +206,7 @@ class Tunnels:
             self._pump.finish(leg)
 
     def close(self, tunnel: Tunnel, code: int, reason: str = "") -> None:
-        """Close both legs of an open tunnel at their next frame boundaries (a drain)."""
+        """Close both legs of an open tunnel at their next frame boundaries (a drain, its age)."""
         if tunnel.phase == OPEN:
             tunnel.end_by("relay", reason, code)
             self.part(tunnel.client, code, reason)
