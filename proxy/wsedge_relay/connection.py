@@ -18,9 +18,12 @@ from wsedge_relay.errors import (
     OriginsFailedError,
     PeerGoneError,
 )
+from wsedge_relay.forwarded import Way, way_of
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.handshake import Accepted, Upgrade
+from wsedge_relay.hangup import Hangup
 from wsedge_relay.http1 import BadHeadError, RequestHead, ResponseHead
+from wsedge_relay.proxy_header import Ends
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_of
 from wsedge_relay.tunnel import Tunnels
@@ -49,15 +52,16 @@ class Connection:
 
     __slots__ = (
         "_asked",
+        "_began",
         "_bounds",
         "_client",
-        "_began",
         "_entered",
         "_front",
         "_loop",
         "_sites",
         "_tunnels",
         "_usage",
+        "_way",
         "_wire",
     )
 
@@ -74,7 +78,8 @@ class Connection:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._wire = wire
-        self._client = client
+        self._client = client  # the peer's address, until it is known what proxies say
+        self._way = Way(client, client)
         self._entered: Site | None = None  # where a place is taken that no tunnel has yet
         self._front = front
         self._sites = sites
@@ -107,11 +112,13 @@ class Connection:
             request = http1.parse_request(head)
             head_only = request.method == b"HEAD"
             site = self._site(request)
+            self._way = way_of(request.headers, self._client, site.proxies)
+            self._client = self._way.client
             upgrade = handshake.check_upgrade(request)
             self._sites.admit(site)
             _check_origin(site, request)
             self._enter(site)
-            answered = await self._ask_origins(site, upgrade)
+            answered, early = await self._ask_origins(site, upgrade)
         except BadHeadError as error:
             refused = HandshakeRefusedError(
                 error.status, "head", f"{error.text[:1].upper()}{error.text[1:]}."
@@ -120,7 +127,7 @@ class Connection:
         except HandshakeRefusedError as refused:
             await self._refuse(site, refused, head_only=head_only)
         else:
-            await self._answer(site, upgrade, answered, rest)
+            await self._answer(site, upgrade, answered, rest + early)
 
     def _enter(self, site: Site) -> None:
         """Take a place among the site's clients; raises HandshakeRefusedError when there is none."""
@@ -152,15 +159,28 @@ class Connection:
             raise HandshakeRefusedError(421, "domain", "This connection was made for another domain.")
         return self._sites.site(name)
 
-    async def _ask_origins(self, site: Site, upgrade: Upgrade) -> Answered:
+    async def _ask_origins(self, site: Site, upgrade: Upgrade) -> tuple[Answered, bytes]:
+        """Return an origin's answer, and what the client said meanwhile."""
         secure = self._wire.secure
 
         def request(host: str) -> bytes:
-            return handshake.origin_request(upgrade, host=host, client=self._client, secure=secure)
+            return handshake.origin_request(upgrade, host=host, way=self._way, secure=secure)
 
-        return await upstream.ask_origins(
-            site, request, client=self._client, secure=secure, bounds=self._bounds, loop=self._loop
-        )
+        ends = self._ends()
+        try:
+            with Hangup(self._wire, self._loop) as early:
+                answered = await upstream.ask_origins(
+                    site, request, ends=ends, secure=secure, bounds=self._bounds, loop=self._loop
+                )
+        except PeerGoneError:
+            site.counters.handshake(499, "gone")  # nobody was answered; nginx's code for it
+            raise
+        return answered, bytes(early)
+
+    def _ends(self) -> Ends:
+        peer, here = self._wire.sock.getpeername(), self._wire.sock.getsockname()
+        port = peer[1] if client_address(peer) == self._client else 0  # another one's tells nothing
+        return Ends(self._client, port, client_address(here), here[1])
 
     async def _answer(self, site: Site, upgrade: Upgrade, answered: Answered, rest: bytes) -> None:
         """Give the client the origin's answer: a tunnel, or what it said instead."""
@@ -200,6 +220,7 @@ class Connection:
             origin_rest=answered.rest,
             target=answered.leave(),
             address=self._client,
+            access=self._access(site, accepted, answered, received=self._wire.received - len(rest)),
         )
         try:
             self._sites.admit(site)
@@ -215,7 +236,6 @@ class Connection:
         headers = handshake.passed_headers(head.headers)
         if head.status not in (204, 304):
             headers.append((b"Content-Length", b"%d" % len(body)))
-            access=self._access(site, accepted, answered, received=self._wire.received - len(rest)),
         headers.append((b"Connection", b"close"))
         line = http1.status_line(head.status, head.reason)
         await self._end(site, head.status, "origin answer", http1.build_head(line, headers) + body)
@@ -233,6 +253,7 @@ class Connection:
         finally:
             if site is not None:
                 self._count(site, status, reason)
+                self._log_refusal(site, status, reason)
             else:
                 self._sites.refused_unattributed(reason)
             self._leave()
@@ -241,23 +262,6 @@ class Connection:
         if site is not None:
             self._usage.add(site.key, received_bytes=self._wire.received - read)
 
-    def _count(self, site: Site, status: int, reason: str, *, unread: int = 0) -> None:
-        site.counters.handshake(status, reason)
-        site.counters.handshake_seconds.observe(self._loop.time() - self._asked)
-        self._usage.code(site.key, status)
-        self._usage.add(site.key, sent_bytes=self._wire.sent, received_bytes=self._wire.received - unread)
-
-
-                self._log_refusal(site, status, reason)
-def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
-    """Return a peer's IP address as text; an IPv4 client of a dual-stack socket in IPv4 form."""
-    parsed = ipaddress.ip_address(address[0].partition("%")[0])
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)
-
-
-def _check_origin(site: Site, request: RequestHead) -> None:
-    if not site.allowed_origins.allow(request.headers.one(b"origin")):
     def _access(self, site: Site, accepted: Accepted, answered: Answered, *, received: int) -> Access | None:
         """Return what the access log will want to know of a tunnel, if it gets a line."""
         if not _is_logged(site):
@@ -286,9 +290,25 @@ def _check_origin(site: Site, request: RequestHead) -> None:
             facts = refused_line(access, code=status, reason=reason, now=self._loop.time())
             log.info("connection", domain=site.key.domain, namespace=site.key.account, **facts)
 
-        raise HandshakeRefusedError(403, "allowedOrigins", "Pages of this origin may not connect here.")
+    def _count(self, site: Site, status: int, reason: str, *, unread: int = 0) -> None:
+        site.counters.handshake(status, reason)
+        site.counters.handshake_seconds.observe(self._loop.time() - self._asked)
+        self._usage.code(site.key, status)
+        self._usage.add(site.key, sent_bytes=self._wire.sent, received_bytes=self._wire.received - unread)
+
+
 def _is_logged(site: Site) -> bool:
     percent = site.domain.accessLog.samplePercent
     return percent > 0 and is_sampled(percent, random.random())  # noqa: S311  a sample, not a secret
 
 
+def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    """Return a peer's IP address as text; an IPv4 client of a dual-stack socket in IPv4 form."""
+    parsed = ipaddress.ip_address(address[0].partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
+
+
+def _check_origin(site: Site, request: RequestHead) -> None:
+    if not site.allowed_origins.allow(request.headers.one(b"origin")):
+        raise HandshakeRefusedError(403, "allowedOrigins", "Pages of this origin may not connect here.")

@@ -10,9 +10,10 @@ File names (certificates, keys) are relative to the relay's secrets folder (`--s
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 DomainName = Annotated[
     str,
@@ -38,6 +39,17 @@ WebOrigin = Annotated[
         r"((\*\.)?[a-z0-9_\-]+(\.[a-z0-9_\-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$",
     ),
 ]
+
+
+def _network(text: str) -> str:
+    address, slash, _ = text.partition("/")
+    if not slash or "%" in address:
+        raise ValueError("give a network as address/bits")
+    ip_network(text, strict=False)
+    return text
+
+
+Network = Annotated[str, StringConstraints(min_length=3, max_length=49), AfterValidator(_network)]
 
 
 class Strict(BaseModel):
@@ -67,6 +79,13 @@ class LoadBalancing(StrEnum):
     CLIENT_HASH = "ClientHash"
 
 
+class ProxyProtocol(StrEnum):
+    """The version of the PROXY protocol's header: V1 is text, V2 binary."""
+
+    V1 = "V1"
+    V2 = "V2"
+
+
 class Listen(Strict):
     """Addresses of the relay. Port 0 is chosen by the kernel and printed as a log event; null is off."""
 
@@ -87,11 +106,16 @@ class Origin(Strict):
 
 
 class OriginRequest(Strict):
-    """How a relay chooses and speaks to origins; `host` replaces the Host header (default: the origin's)."""
+    """How a relay chooses and speaks to origins.
+
+    `host` replaces the Host header (default: the origin's). `proxyProtocol` tells the origin the client's
+    address in a header before all else, TLS included.
+    """
 
     host: HostHeader | None = None
     connectTimeoutSeconds: Annotated[int, Field(ge=1, le=60)] = 5
     loadBalancing: LoadBalancing = LoadBalancing.ROUND_ROBIN
+    proxyProtocol: ProxyProtocol | None = None
 
 
 class OriginHealthCheck(Strict):
@@ -153,10 +177,12 @@ class Clients(Strict):
     """Who may come in.
 
     `allowedOrigins` are the pages whose scripts may connect, by the Origin header; none named lets all in,
-    and a request without the header, which no browser makes, is let in anyway.
+    and a request without the header, which no browser makes, is let in anyway. `trustedProxies` are the
+    networks of those who are believed when they say where a client is.
     """
 
     allowedOrigins: Annotated[tuple[WebOrigin, ...], Field(max_length=64)] = ()
+    trustedProxies: Annotated[tuple[Network, ...], Field(max_length=64)] = ()
 
 
 class Limits(Strict):
@@ -174,6 +200,12 @@ class Limits(Strict):
     messageBytes: Annotated[int, Field(ge=1, le=1 << 30)] | None = None
 
 
+class AccessLog(Strict):
+    """Which share of connections gets a line in the log at its end, in percent; none unless asked for."""
+
+    samplePercent: Annotated[int, Field(ge=0, le=100)] = 0
+
+
 class Domain(Strict):
     """One served domain. `enabled: false` drains its open connections and refuses newcomers with 503."""
 
@@ -186,18 +218,13 @@ class Domain(Strict):
     originProtocol: OriginProtocol
     origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=64)]
     originRequest: OriginRequest = OriginRequest()
-class AccessLog(Strict):
-    """Which share of connections gets a line in the log at its end, in percent; none unless asked for."""
-
-    samplePercent: Annotated[int, Field(ge=0, le=100)] = 0
-
-
     originTLS: OriginTLS = OriginTLS()
     originHealthCheck: OriginHealthCheck | None = None
     tls: CertificateFiles | None = None
     lifecycle: Lifecycle = Lifecycle()
     clients: Clients = Clients()
     limits: Limits = Limits()
+    accessLog: AccessLog = AccessLog()
 
 
 class StatisticsTarget(Strict):
@@ -210,7 +237,6 @@ class RelayConfig(Strict):
     """A whole configuration. `generation` names it in logs, metrics and `GET /config`."""
 
     version: Literal[1]
-    accessLog: AccessLog = AccessLog()
     generation: Annotated[str, StringConstraints(min_length=1, max_length=400)]
     listen: Listen = Listen()
     domains: tuple[Domain, ...] = ()

@@ -105,7 +105,7 @@ class OriginError(RelayError):
     """One origin could not be used.
 
     `reason` is one of refused, unresolvable, timeout, tls, closed, answer. `answered` says that the origin
-    had the request and may have acted on it, so that no other may be asked.
+    began to answer, so that no other may be asked.
     """
 
     def __init__(self, reason: str, detail: str, *, answered: bool = False) -> None:

@@ -16,11 +16,12 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay import frames, handshake, origin, upstream
+from wsedge_relay import frames, handshake, origin, proxy_header, upstream
 from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.counters import Family
+from wsedge_relay.dial import dial
 from wsedge_relay.errors import BadAnswerError, OriginError
 from wsedge_relay.handshake import Upgrade
 from wsedge_relay.http1 import Header, Headers, RequestHead, ResponseHead, build_head
@@ -149,7 +150,10 @@ async def check(
     seconds = rules.timeoutSeconds
     try:
         async with asyncio.timeout(seconds):
-            wire = await origin.dial(domain, target.origin, site.context if tls else None, loop=loop)
+            version = domain.originRequest.proxyProtocol
+            preface = proxy_header.header(version, None) if version is not None else b""
+            context = site.context if tls else None
+            wire = await dial(domain, target.origin, context, preface=preface, loop=loop)
             try:
                 host = origin.host_header(domain, target.origin, secure=tls)
                 upgrade = _upgrade(random) if rules.path is None else None

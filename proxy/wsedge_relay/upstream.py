@@ -9,11 +9,13 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay import http1, origin
+from wsedge_relay import http1, origin, proxy_header
 from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.dial import dial
 from wsedge_relay.errors import BadAnswerError, OriginError, OriginsFailedError, PeerGoneError
 from wsedge_relay.http1 import BadHeadError, ResponseHead
+from wsedge_relay.proxy_header import Ends
 from wsedge_relay.site import Site
 from wsedge_relay.wire import Wire
 
@@ -24,7 +26,7 @@ _MAX_INTERIM: Final = 8
 
 @dataclass(slots=True)
 class Answered:
-    """An origin that answered: its wire, its head, the bytes behind. `close` it, or `leave` it to a tunnel."""
+    """An origin that answered: its wire, its head, the bytes behind it; `close` or `leave` it."""
 
     wire: Wire
     head: ResponseHead
@@ -49,26 +51,32 @@ async def ask_origins(
     site: Site,
     request: Callable[[str], bytes],
     *,
-    client: str,
+    ends: Ends,
     secure: bool,
     bounds: Bounds,
     loop: asyncio.AbstractEventLoop,
 ) -> Answered:
     """Return the answer of the first origin that gives one; raises OriginsFailedError when none does.
 
-    `request` returns what is sent to an origin, given its Host header; `client` is the client's address,
-    `secure` whether it came by TLS.
+    `request` returns what is sent to an origin, given its Host header; `ends` are the client's address and
+    the relay's, `secure` says whether the client came by TLS. After `bounds.asking_seconds` no further origin
+    is asked.
     """
     failures: list[tuple[str, OriginError]] = []
-    for target in site.balancer.order(loop.time(), client):
+    until = loop.time() + bounds.asking_seconds
+    for target in site.balancer.order(loop.time(), ends.client):
+        if failures and loop.time() >= until:
+            break
         target.open += 1
         try:
-            answered = await _ask_one(site, target, request, secure=secure, bounds=bounds, loop=loop)
+            answered = await _ask_one(
+                site, target, request, ends=ends, secure=secure, bounds=bounds, loop=loop
+            )
         except OriginError as failure:
             target.open -= 1
             note_failure(site, target, failure, loop.time())
             failures.append((target.origin.host, failure))
-            if failure.answered:  # it may have acted on the request: asking another would ask twice
+            if failure.answered:  # the client has a right to that answer, and not to another's
                 break
         except BaseException:
             target.open -= 1
@@ -98,14 +106,18 @@ async def _ask_one(
     target: Target,
     request: Callable[[str], bytes],
     *,
+    ends: Ends,
     secure: bool,
     bounds: Bounds,
     loop: asyncio.AbstractEventLoop,
 ) -> Answered:
     domain = site.domain
     tls = origin.speaks_tls(domain, client_secure=secure)
+    version = domain.originRequest.proxyProtocol
+    preface = proxy_header.header(version, ends) if version is not None else b""
+    context = site.context if tls else None
     began = loop.time()
-    wire = await origin.dial(domain, target.origin, site.context if tls else None, loop=loop)
+    wire = await dial(domain, target.origin, context, preface=preface, loop=loop)
     site.counters.connect_seconds.observe(loop.time() - began)
     try:
         host = origin.host_header(domain, target.origin, secure=tls)
@@ -147,7 +159,7 @@ async def ask(wire: Wire, request: bytes, *, seconds: float) -> tuple[ResponseHe
     except BadHeadError as error:
         raise BadAnswerError(error.text) from error
     except TimeoutError as error:
-        raise OriginError("timeout", f"no answer within {seconds:g} s", answered=True) from error
+        raise OriginError("timeout", f"no answer within {seconds:g} s", answered=wire.received > 0) from error
     except (OSError, PeerGoneError) as error:
         raise OriginError("closed", str(error), answered=wire.received > 0) from error
 

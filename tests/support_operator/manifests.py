@@ -153,6 +153,7 @@ _EITHER_SAYS: Final = "an origin is either a host or a service: give exactly one
 _PRIMARY_SAYS: Final = "at least one origin must be no backup and have a weight above 0"
 _SECRET_SAYS: Final = "give the name of a Secret in this namespace"
 _WEB_ORIGIN_SAYS: Final = "give an origin as browsers send it, in lower case and without a path"
+_NETWORK_SAYS: Final = "give a network as address/bits, for example 10.0.0.0/8 or 2001:db8::/32"
 _SERVICE: Final = {"service": {"name": "room", "port": 9000}}
 
 GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
@@ -190,6 +191,7 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
         }
     },
     "the fewest connections": {"spec.originRequest": {"loadBalancing": "LeastConnections"}},
+    "PROXY headers to origins": {"spec.originRequest": {"proxyProtocol": "V2"}},
     "by the client's address": {"spec.originRequest": {"loadBalancing": "ClientHash"}},
     "TLS towards origins": {
         "spec.originTLS": {
@@ -200,6 +202,21 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     },
     "unchecked TLS towards origins": {"spec.originTLS": {"insecureSkipVerify": True}},
     "wss": {"spec.tls": {"secretName": "chat-tls"}},
+    "proxies of every kind": {
+        "spec.clients": {
+            "trustedProxies": [
+                "10.0.0.0/8",
+                "192.0.2.7/32",
+                "0.0.0.0/0",
+                "2001:db8::/32",
+                "::1/128",
+                "::ffff:192.0.2.0/120",
+            ]
+        }
+    },
+    "64 networks of proxies": {
+        "spec.clients": {"trustedProxies": [f"10.0.{index}.0/24" for index in range(64)]}
+    },
     "the least that is taken": {
         "spec.limits": {
             "connections": 1,
@@ -231,8 +248,8 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
         "spec.clients": {"allowedOrigins": [f"https://app-{index}.example.com" for index in range(64)]}
     },
     "a drain at once": {"spec.lifecycle": {"drainSeconds": 0}},
-    "the shortest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 1}},
     "a log of every connection": {"spec.accessLog": {"samplePercent": 100}},
+    "the shortest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 1}},
     "the longest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 604800}},
     "replicas and resources": {
         "spec.relay": {
@@ -304,6 +321,12 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         {"spec.originHealthCheck": {"healthyAfter": 0}},
         "should be greater than or equal to 1",
         field="healthyAfter",
+    ),
+    "a PROXY header has one of two versions": Bad(
+        {"spec.originRequest": {"proxyProtocol": "v2"}},
+        'spec.originRequest.proxyProtocol: Unsupported value: "v2": supported values: "V1", "V2"',
+        "Input should be 'V1' or 'V2'",
+        "proxyProtocol",
     ),
     "a balance is one of three": Bad(
         {"spec.originRequest": {"loadBalancing": "Random"}},
@@ -459,6 +482,27 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         "should be less than or equal to 1073741824",
         "messageBytes",
     ),
+    "a proxy's network has its bits": Bad(
+        {"spec.clients": {"trustedProxies": ["10.0.0.1"]}}, _NETWORK_SAYS, field="trustedProxies.0"
+    ),
+    "a proxy's network has no name": Bad(
+        {"spec.clients": {"trustedProxies": ["lb.example.com/32"]}}, _NETWORK_SAYS, field="trustedProxies.0"
+    ),
+    "a proxy's network has bytes below 256": Bad(
+        {"spec.clients": {"trustedProxies": ["10.0.0.256/32"]}}, _NETWORK_SAYS, field="trustedProxies.0"
+    ),
+    "a proxy's network has 32 bits at most": Bad(
+        {"spec.clients": {"trustedProxies": ["10.0.0.0/33"]}}, _NETWORK_SAYS, field="trustedProxies.0"
+    ),
+    "a proxy's IPv6 network has 128 bits at most": Bad(
+        {"spec.clients": {"trustedProxies": ["2001:db8::/129"]}}, _NETWORK_SAYS, field="trustedProxies.0"
+    ),
+    "there are at most 64 networks of proxies": Bad(
+        {"spec.clients": {"trustedProxies": [f"10.0.{index}.0/24" for index in range(65)]}},
+        "must have at most 64 items",
+        "at most 64 items",
+        "trustedProxies",
+    ),
     "an origin of a page has no path": Bad(
         {"spec.clients": {"allowedOrigins": ["https://app.example.com/"]}},
         _WEB_ORIGIN_SAYS,
@@ -491,13 +535,6 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         "should be less than or equal to 3600",
         field="drainSeconds",
     ),
-    "a life has at least a second": Bad(
-        {"spec.lifecycle": {"maxConnectionAgeSeconds": 0}},
-        "should be greater than or equal to 1",
-        field="maxConnectionAgeSeconds",
-    ),
-    "a life ends within a week": Bad(
-        {"spec.lifecycle": {"maxConnectionAgeSeconds": 604801}},
     "a share is not negative": Bad(
         {"spec.accessLog": {"samplePercent": -1}},
         "should be greater than or equal to 0",
@@ -508,6 +545,13 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         "should be less than or equal to 100",
         field="samplePercent",
     ),
+    "a life has at least a second": Bad(
+        {"spec.lifecycle": {"maxConnectionAgeSeconds": 0}},
+        "should be greater than or equal to 1",
+        field="maxConnectionAgeSeconds",
+    ),
+    "a life ends within a week": Bad(
+        {"spec.lifecycle": {"maxConnectionAgeSeconds": 604801}},
         "should be less than or equal to 604800",
         field="maxConnectionAgeSeconds",
     ),

@@ -25,7 +25,7 @@ from wsedge_operator.api.meta import (
     validations,
 )
 from wsedge_operator.api.quantity import RelayResources
-from wsedge_relay.contract import LoadBalancing, OriginProtocol
+from wsedge_relay.contract import LoadBalancing, OriginProtocol, ProxyProtocol
 
 KIND: Final = "WebSocketDomain"
 PLURAL: Final = "websocketdomains"
@@ -240,6 +240,14 @@ class OriginRequest(Strict):
             "the clients it had. Default RoundRobin. A change moves no open connection."
         ),
     ] = LoadBalancing.ROUND_ROBIN
+    proxyProtocol: Annotated[
+        ProxyProtocol | None,
+        Field(
+            description="Tell the origins the client's address by a header of the PROXY protocol, before TLS: "
+            "V1 (text) or V2 (binary). Every origin must expect it. Default: none is sent. A change is for "
+            "new connections."
+        ),
+    ] = None
 
 
 class OriginHealthCheck(Strict):
@@ -365,14 +373,6 @@ class Lifecycle(Strict):
     ] = None
 
 
-class Relay(Strict):
-    """The pods that carry this domain."""
-
-    replicas: Annotated[
-        int, Field(ge=1, le=100, description="How many relay pods carry this domain; 1 to 100. Default 2.")
-    ] = 2
-    resources: Annotated[
-        RelayResources | None,
 class AccessLog(Strict):
     """Which connections the relays log."""
 
@@ -388,6 +388,14 @@ class AccessLog(Strict):
     ] = 0
 
 
+class Relay(Strict):
+    """The pods that carry this domain."""
+
+    replicas: Annotated[
+        int, Field(ge=1, le=100, description="How many relay pods carry this domain; 1 to 100. Default 2.")
+    ] = 2
+    resources: Annotated[
+        RelayResources | None,
         Field(
             description="CPU, memory and ephemeral storage of each relay pod, as in a container. Default: "
             "none set."
@@ -451,7 +459,10 @@ class WebSocketDomainSpec(Strict):
         Field(description="TLS towards clients (wss). Default: none, relays take plain ws alone."),
     ] = None
     lifecycle: Annotated[Lifecycle, Field(description="How relays end connections.")] = Lifecycle()
-    clients: Annotated[Clients, Field(description="Who may come in.")] = Clients()
+    clients: Annotated[
+        Clients,
+        Field(description="Who may come in, and who is believed when it says where a client is."),
+    ] = Clients()
     limits: Annotated[
         Limits,
         Field(
@@ -459,6 +470,7 @@ class WebSocketDomainSpec(Strict):
             "times as much. Changes count for new connections."
         ),
     ] = Limits()
+    accessLog: Annotated[AccessLog, Field(description="Which connections the relays log.")] = AccessLog()
     relay: Annotated[Relay, Field(description="The pods that carry this domain.")] = Relay()
 
     @model_validator(mode="after")
@@ -467,7 +479,6 @@ class WebSocketDomainSpec(Strict):
         if not any(origin.weight > 0 and not origin.backup for origin in self.origins):
             raise ValueError(_PRIMARY_MESSAGE)
         if self.websocket.originProtocol is OriginProtocol.FOLLOW and any(
-    accessLog: Annotated[AccessLog, Field(description="Which connections the relays log.")] = AccessLog()
             origin.service and not (origin.httpPort or origin.httpsPort) for origin in self.origins
         ):
             raise ValueError(_FOLLOW_MESSAGE)

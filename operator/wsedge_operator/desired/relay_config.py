@@ -66,6 +66,7 @@ def relay_config(
             host=spec.originRequest.host,
             connectTimeoutSeconds=spec.originRequest.connectTimeoutSeconds,
             loadBalancing=spec.originRequest.loadBalancing,
+            proxyProtocol=spec.originRequest.proxyProtocol,
         ),
         originTLS=contract.OriginTLS(
             serverName=spec.originTLS.serverName,
@@ -75,10 +76,10 @@ def relay_config(
         ),
         originHealthCheck=_health_check(spec),
         tls=_pair(resolved.secrets, TLS_CERTIFICATE, TLS_KEY),
-        clients=contract.Clients(allowedOrigins=spec.clients.allowedOrigins),
+        clients=contract.Clients(**spec.clients.model_dump()),
         limits=contract.Limits(**spec.limits.model_dump()),
-        lifecycle=contract.Lifecycle(
         accessLog=contract.AccessLog(samplePercent=spec.accessLog.samplePercent),
+        lifecycle=contract.Lifecycle(
             drainSeconds=spec.lifecycle.drainSeconds,
             maxConnectionAgeSeconds=spec.lifecycle.maxConnectionAgeSeconds,
         ),

@@ -97,6 +97,13 @@ def test_a_drain_takes_the_time_that_the_spec_says_now() -> None:
     assert end.domains[0].lifecycle.drainSeconds == 6
 
 
+def test_how_origins_are_chosen_and_spoken_to_reaches_the_relays() -> None:
+    """As it is asked for."""
+    asked = {"host": "in", "connectTimeoutSeconds": 9, "loadBalancing": "ClientHash", "proxyProtocol": "V1"}
+    config = relay_config(live_domain(), spec(originRequest=asked), RESOLVED)
+    assert config.domains[0].originRequest == contract.OriginRequest.model_validate(asked)
+
+
 def test_health_checks_reach_the_relays_as_asked() -> None:
     """None by default; an empty one is the defaults, which the relay's own equal."""
     assert relay_config(live_domain(), spec(), RESOLVED).domains[0].originHealthCheck is None
@@ -116,7 +123,7 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
     made = relay_config(
         live_domain(),
         spec(
-            clients={"allowedOrigins": pages},
+            clients={"allowedOrigins": pages, "trustedProxies": ["10.0.0.0/8"]},
             limits={
                 "connections": 3,
                 "connectionsPerClient": 2,
@@ -126,7 +133,7 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
         ),
         RESOLVED,
     ).domains[0]
-    assert made.clients.allowedOrigins == pages
+    assert made.clients == contract.Clients(allowedOrigins=pages, trustedProxies=("10.0.0.0/8",))
     assert made.limits == contract.Limits(
         connections=3, connectionsPerClient=2, handshakesPerSecond=4, messageBytes=5
     )

@@ -1,0 +1,135 @@
+"""A connection to an origin: name look-up, the race of its addresses, PROXY header, TLS.
+
+A name is looked up for each connection, so that new connections see new addresses. Of several addresses the
+first to connect wins (RFC 8305, sections 4 and 5): families take turns, and the next one is tried when one
+failed or has kept silent for 250 ms, so that a broken IPv6, or an address that swallows packets, costs a
+moment and not the time to connect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain, zip_longest
+from typing import Any, Final
+
+from wsedge_relay.contract import Domain, Origin
+from wsedge_relay.errors import OriginError
+from wsedge_relay.origin import port_of
+from wsedge_relay.wire import Wire
+
+_NEXT_SECONDS: Final = 0.25  # RFC 8305 section 5: Connection Attempt Delay
+
+Address = tuple[int, tuple[Any, ...]]
+
+
+async def dial(
+    domain: Domain,
+    origin: Origin,
+    context: ssl.SSLContext | None,
+    *,
+    preface: bytes = b"",
+    loop: asyncio.AbstractEventLoop,
+) -> Wire:
+    """Connect to `origin`, send `preface`, then speak TLS when `context` is given; raises OriginError.
+
+    All of it, name look-up included, takes no longer than `originRequest.connectTimeoutSeconds`.
+    """
+    seconds = domain.originRequest.connectTimeoutSeconds
+    try:
+        async with asyncio.timeout(seconds):
+            addresses = await _resolve(origin.host, port_of(origin, secure=context is not None), loop)
+            wire = await _connect(addresses, loop)
+            try:
+                if preface:
+                    await wire.write(preface)
+                if context is not None:
+                    await _secure(wire, context, domain.originTLS.serverName or origin.host)
+            except BaseException:
+                wire.close()
+                raise
+    except TimeoutError as error:
+        raise OriginError("timeout", f"no connection within {seconds} s") from error
+    except OSError as error:
+        raise OriginError("refused", str(error)) from error
+    return wire
+
+
+def in_turn(addresses: Sequence[Address]) -> list[Address]:
+    """Return addresses in the order of their tries: families in turn, that of the first one first."""
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    others = [address for address in addresses if address[0] != addresses[0][0]]
+    mixed = chain.from_iterable(zip_longest(first, others))
+    return [address for address in mixed if address is not None]
+
+
+async def _resolve(host: str, port: int, loop: asyncio.AbstractEventLoop) -> list[Address]:
+    literal = host.strip("[]")
+    with suppress(ValueError):  # a thread only for what needs looking up
+        version = ipaddress.ip_address(literal).version
+        return [(socket.AF_INET6 if version == 6 else socket.AF_INET, (literal, port))]
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise OriginError("unresolvable", f"{host}: {error}") from error
+    return in_turn(list(dict.fromkeys((family, address) for family, _, _, _, address in found)))
+
+
+async def _connect(addresses: list[Address], loop: asyncio.AbstractEventLoop) -> Wire:
+    """Return the first connection that comes about; raises the last OSError when none does."""
+    if len(addresses) == 1:
+        return await _connect_to(addresses[0], loop)
+    waiting = iter(addresses)
+    left = len(addresses)
+    tries: set[asyncio.Task[Wire]] = set()
+    failure: BaseException = OSError("no address")
+    try:
+        while left or tries:
+            if left:
+                tries.add(loop.create_task(_connect_to(next(waiting), loop)))
+                left -= 1
+            done, tries = await asyncio.wait(
+                tries, timeout=_NEXT_SECONDS if left else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for ended in done:
+                error = ended.exception()
+                if error is None:
+                    done.discard(ended)
+                    tries |= done  # others that won at the same moment are closed below
+                    return ended.result()
+                failure = error
+        raise failure
+    finally:
+        for late in tries:
+            late.cancel()
+            late.add_done_callback(_close_late)
+
+
+def _close_late(attempt: asyncio.Task[Wire]) -> None:
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
+
+
+async def _connect_to(address: Address, loop: asyncio.AbstractEventLoop) -> Wire:
+    family, target = address
+    wire = Wire(socket.socket(family, socket.SOCK_STREAM), loop)
+    try:
+        await wire.connect(target)
+        wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        wire.close()
+        raise
+    return wire
+
+
+async def _secure(wire: Wire, context: ssl.SSLContext, name: str) -> None:
+    try:
+        await wire.start_tls(context, server_name=name.strip("[]"))
+    except TimeoutError:
+        raise
+    except (OSError, ValueError) as error:
+        raise OriginError("tls", str(error)) from error
