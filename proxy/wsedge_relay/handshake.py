@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
+from wsedge_relay.forwarded import Way, forwarding_headers
 from wsedge_relay.http1 import (
     BadHeadError,
     Header,
@@ -59,7 +59,7 @@ _HOP: Final = frozenset(
         b"http2-settings",
     )
 )
-# Said anew towards the origin: nobody is trusted to say where a client comes from.
+# Said anew towards the origin, as far as who said it is trusted (see `forwarded`).
 _FORWARDED: Final = frozenset((b"forwarded", b"x-real-ip"))
 _HANDSHAKE: Final = frozenset(
     (b"host", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions")
@@ -139,13 +139,12 @@ def check_upgrade(request: RequestHead) -> Upgrade:
     return Upgrade(request, host, key, tuple(protocols), kept)
 
 
-def origin_request(upgrade: Upgrade, *, host: str, client: str, secure: bool) -> bytes:
+def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool) -> bytes:
     """Return the request that asks the origin for the same upgrade.
 
-    `host` is what the origin is called, `client` the client's address, `secure` whether it came by TLS.
+    `host` is what the origin is called, `way` how the request came, `secure` whether it came by TLS.
     """
     dropped = _dropped(upgrade.request.headers) | _FORWARDED | _HANDSHAKE
-    proto = b"https" if secure else b"http"
     headers: list[Header] = [
         (b"Host", host.encode()),
         (b"Connection", b"Upgrade"),
@@ -160,15 +159,7 @@ def origin_request(upgrade: Upgrade, *, host: str, client: str, secure: bool) ->
         for line in upgrade.request.headers.lines
         if line[0].lower() not in dropped and not line[0].lower().startswith(b"x-forwarded-")
     ]
-    headers += [
-        (b"X-Forwarded-For", client.encode()),
-        (b"X-Forwarded-Proto", proto),
-        (b"X-Forwarded-Host", upgrade.host),
-        (
-            b"Forwarded",
-            b'for=%s;host="%s";proto=%s' % (_forwarded_for(client), upgrade.host, proto),
-        ),
-    ]
+    headers += forwarding_headers(upgrade.request.headers, way, host=upgrade.host, secure=secure)
     return build_head(b"GET " + upgrade.request.target + b" HTTP/1.1", headers)
 
 
@@ -249,10 +240,6 @@ def _dropped(headers: Headers) -> frozenset[bytes]:
         if name not in _KEPT and not name.startswith(b"sec-websocket-")
     }
     return _HOP | named
-
-
-def _forwarded_for(client: str) -> bytes:
-    return b'"[%s]"' % client.encode() if ipaddress.ip_address(client).version == 6 else client.encode()
 
 
 def _extension(offer: bytes) -> tuple[bytes, dict[bytes, bytes]]:

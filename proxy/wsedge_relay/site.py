@@ -11,6 +11,7 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
+from wsedge_relay.forwarded import Networks
 from wsedge_relay.limits import Limiter
 from wsedge_relay.tls import origin_context
 from wsedge_relay.usage import UsageKey
@@ -33,10 +34,12 @@ class Site:
         "drain",
         "key",
         "limiter",
+        "proxies",
         "tunnels",
     )
 
     allowed_origins: AllowedOrigins
+    proxies: Networks
     domain: Domain
     key: UsageKey
     balancer: Balancer
@@ -69,4 +72,5 @@ class Site:
         self.context = context
         self.key = UsageKey(domain.domain, domain.account)
         self.allowed_origins = AllowedOrigins(domain.clients.allowedOrigins)
+        self.proxies = Networks(domain.clients.trustedProxies)
         self.balancer.take(domain.origins, domain.originRequest.loadBalancing)

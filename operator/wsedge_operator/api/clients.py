@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from ipaddress import ip_network
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from wsedge_operator.api.meta import Matches, Strict
 
@@ -16,6 +17,32 @@ WebOrigin = Annotated[
         "give an origin as browsers send it, in lower case and without a path, for example "
         "https://app.example.com or https://*.example.com",
     ),
+]
+
+_NETWORK_MESSAGE: Final = (
+    "give a network as address/bits, for example 10.0.0.0/8 or 2001:db8::/32; one address is /32 or /128"
+)
+_BYTE: Final = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+
+
+def _is_network(value: str) -> str:
+    """Refuse what the pattern cannot tell from an IPv6 address: too many groups, two gaps."""
+    try:
+        ip_network(value, strict=False)
+    except ValueError as error:
+        raise ValueError(_NETWORK_MESSAGE) from error
+    return value
+
+
+Network = Annotated[
+    str,
+    Field(min_length=3, max_length=49),
+    Matches(
+        rf"({_BYTE}\.){{3}}{_BYTE}/(3[0-2]|[12]?[0-9])"
+        r"|[0-9a-fA-F]*:[0-9a-fA-F:]*:[0-9a-fA-F:.]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])",
+        _NETWORK_MESSAGE,
+    ),
+    AfterValidator(_is_network),
 ]
 
 
@@ -30,6 +57,17 @@ class Clients(Strict):
             "scheme://host[:port], or scheme://*.host for every name below a host, or null for pages "
             "without an origin; at most 64. Others get 403. Without entries all may. A request without the "
             "header comes from no browser and is let in. A change counts for new connections.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    trustedProxies: Annotated[
+        tuple[Network, ...],
+        Field(
+            max_length=64,
+            description="The networks of load balancers and proxies before the relays, as address/bits; at "
+            "most 64. What they say in X-Forwarded-For or Forwarded is believed and passed on: the client, "
+            "for limits, hashing, logs and the origin, is the right-most address that is in none of them. "
+            "What others say is dropped. A change counts for new connections. Default: none.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()

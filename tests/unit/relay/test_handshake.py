@@ -6,6 +6,7 @@ import pytest
 
 from wsedge_relay import handshake, http1
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
+from wsedge_relay.forwarded import Way
 from wsedge_relay.handshake import Upgrade
 from wsedge_relay.http1 import parse_request, parse_response
 
@@ -41,7 +42,8 @@ def answer(*lines: str) -> http1.ResponseHead:
 
 def asked(one: Upgrade, *, client: str = "192.0.2.1", secure: bool = False) -> http1.RequestHead:
     """Return the request that the origin gets."""
-    return parse_request(handshake.origin_request(one, host="origin:81", client=client, secure=secure))
+    way = Way(client, client)
+    return parse_request(handshake.origin_request(one, host="origin:81", way=way, secure=secure))
 
 
 def test_the_key_is_proven_as_the_rfc_says() -> None:

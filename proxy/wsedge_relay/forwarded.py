@@ -1,0 +1,185 @@
+"""Where a client is when proxies stand before the relay: X-Forwarded-For and Forwarded (RFC 7239). Pure.
+
+Each proxy adds the address that it was asked from at the right. A proxy is believed when it is trusted, so
+the client is the right-most address that is none of a trusted proxy: what stands left of it, the client may
+have written itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wsedge_relay.http1 import Header, Headers
+
+# Each trusted hop costs a look-up, and a client can write as many as a head holds.
+MOST_HOPS: Final = 32
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PAIR: Final = re.compile(rb"[ \t]*(" + _TOKEN + rb")=(" + _TOKEN + rb'|"(?:[^"\\]|\\.)*")[ \t]*')
+_NODE: Final = re.compile(r"([0-9.]+)(?::[0-9]{1,5})?|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9A-Fa-f:.]+)")
+_PROTO: Final = re.compile(rb"[A-Za-z]{1,10}")
+_HOST: Final = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,261}")
+
+# An address, or None for what a proxy would not or could not say.
+Hop = str | None
+
+
+class Networks:
+    """A set of networks, of `address/bits` each."""
+
+    __slots__ = ("_networks",)
+
+    def __init__(self, networks: Iterable[str] = ()) -> None:
+        self._networks = tuple(ipaddress.ip_network(network, strict=False) for network in networks)
+
+    def __contains__(self, address: object) -> bool:
+        if not self._networks:
+            return False
+        parsed = ipaddress.ip_address(str(address))
+        return any(parsed in network for network in self._networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a request came: `peer` asked the relay, `client` is whom it is from.
+
+    `chain` are the hops before the peer, the client's side first; `x_forwarded_for` and `forwarded` say
+    which headers it was read from. None of it is believed, and all is empty, when the peer is not trusted.
+    """
+
+    peer: str
+    client: str
+    trusted: bool = False
+    chain: tuple[Hop, ...] = ()
+    x_forwarded_for: bool = False
+    forwarded: bool = False
+
+
+def way_of(headers: Headers, peer: str, proxies: Networks) -> Way:
+    """Return how a request with these headers came from `peer`, if `proxies` are trusted.
+
+    Most proxies write one of the two headers and pass the other as the client wrote it. So when both are
+    there and name different clients, neither is believed: the client is the peer.
+    """
+    if peer not in proxies:
+        return Way(peer, peer)
+    lists = {
+        name: chain
+        for name, chain in (
+            (b"x-forwarded-for", _x_forwarded_for(headers.all(b"x-forwarded-for"))),
+            (b"forwarded", _forwarded(headers.all(b"forwarded"))),
+        )
+        if chain
+    }
+    clients = {_client(chain, peer, proxies) for chain in lists.values()}
+    if len(clients) != 1:
+        return Way(peer, peer, trusted=True)
+    return Way(
+        peer,
+        clients.pop(),
+        trusted=True,
+        chain=next(iter(lists.values())),
+        x_forwarded_for=b"x-forwarded-for" in lists,
+        forwarded=b"forwarded" in lists,
+    )
+
+
+def forwarding_headers(headers: Headers, way: Way, *, host: bytes, secure: bool) -> list[Header]:
+    """Return what the origin is told of a request's way: what trusted proxies said, and this hop.
+
+    `host` is the Host that was asked for, `secure` whether the peer came by TLS.
+    """
+    said = headers if way.trusted else Headers(())
+    proto = _single(said, b"x-forwarded-proto", _PROTO) or (b"https" if secure else b"http")
+    asked = _single(said, b"x-forwarded-host", _HOST) or host
+    x_for = said.all(b"x-forwarded-for") if way.x_forwarded_for else [_text(hop) for hop in way.chain]
+    elements = said.all(b"forwarded") if way.forwarded else [b"for=" + _node(hop) for hop in way.chain]
+    own = b'for=%s;host="%s";proto=%s' % (_node(way.peer), host, b"https" if secure else b"http")
+    known = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
+    return [
+        (b"X-Forwarded-For", b", ".join([*x_for, way.peer.encode()])),
+        (b"X-Forwarded-Proto", proto),
+        (b"X-Forwarded-Host", asked),
+        (b"Forwarded", b", ".join([*elements, own])),
+        *(
+            line
+            for line in said.lines
+            if line[0].lower().startswith(b"x-forwarded-") and line[0].lower() not in known
+        ),
+    ]
+
+
+def address_of(text: str) -> str:
+    """Return an IP address in its usual form, an IPv4 address within IPv6 as IPv4; raises ValueError."""
+    parsed = ipaddress.ip_address(text)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
+
+
+def _client(chain: Sequence[Hop], peer: str, proxies: Networks) -> str:
+    client = peer
+    for hop in reversed(chain[-MOST_HOPS:]):
+        if hop is None or client not in proxies:
+            break
+        client = hop
+    return client
+
+
+def _x_forwarded_for(values: Sequence[bytes]) -> tuple[Hop, ...]:
+    text = b",".join(values)
+    return tuple(_hop(part.strip(b" \t")) for part in text.split(b",") if part.strip(b" \t"))
+
+
+def _forwarded(values: Sequence[bytes]) -> tuple[Hop, ...]:
+    """Read the `for` of each element; empty when the whole is not what RFC 7239 section 4 allows."""
+    text = b",".join(values)
+    hops: list[Hop] = []
+    at = 0
+    pairs: dict[bytes, bytes] = {}
+    while at < len(text):
+        match = _PAIR.match(text, at)
+        if match is None or match[1].lower() in pairs:
+            return ()
+        pairs[match[1].lower()] = match[2]
+        at = match.end()
+        separator = text[at : at + 1]
+        at += 1
+        if separator != b";":
+            hops.append(_hop(_unquoted(pairs.get(b"for", b""))))
+            pairs = {}
+        if separator not in (b";", b",", b"") or (separator and at == len(text)):
+            return ()
+    return tuple(hops)
+
+
+def _unquoted(value: bytes) -> bytes:
+    return re.sub(rb"\\(.)", rb"\1", value[1:-1]) if value.startswith(b'"') else value
+
+
+def _hop(node: bytes) -> Hop:
+    match = _NODE.fullmatch(node.decode("latin-1"))
+    if match is None:
+        return None
+    try:
+        return address_of(match[1] or match[2] or match[3])
+    except ValueError:
+        return None
+
+
+def _single(headers: Headers, name: bytes, form: re.Pattern[bytes]) -> bytes | None:
+    values = headers.all(name)
+    return values[0] if len(values) == 1 and form.fullmatch(values[0]) else None
+
+
+def _text(hop: Hop) -> bytes:
+    return hop.encode() if hop is not None else b"unknown"
+
+
+def _node(hop: Hop) -> bytes:
+    if hop is None:
+        return b"unknown"
+    return b'"[%s]"' % hop.encode() if ":" in hop else hop.encode()
