@@ -5,7 +5,8 @@ which spreads a weight of 3 over the round instead of giving three connections i
 fewest open connections for its weight; and weighted rendezvous hashing of the client's address, by which the
 loss of an origin moves that origin's clients alone, and every relay makes the same choice.
 
-An origin that could not be used is ejected: asked last, or every client would wait for its timeout anew. Then
+An origin that cannot be reached, or gives bad answers in a row, is ejected: asked last, or every client would
+wait for its timeout anew. Then
 one connection tries it; while that fails, the next try waits twice as long. An origin that its health checks
 call unhealthy is not asked at all, unless all are unhealthy: then the checks prove nothing.
 """
@@ -19,6 +20,7 @@ from hashlib import blake2b
 from wsedge_relay.contract import LoadBalancing, Origin, OriginHealthCheck
 
 _MAX_DOUBLINGS = 16
+_MISSES = 5  # so many bad answers in a row are the origin's fault, and not that of what it was asked
 
 
 class Target:
@@ -34,6 +36,7 @@ class Target:
         "healthy",
         "latency",  # seconds the last good health check took; negative before the first
         "name",
+        "misses",  # bad or late answers in a row
         "open",  # handshakes under way and open tunnels
         "origin",
         "streak",  # health checks in a row that speak against `healthy`
@@ -45,7 +48,7 @@ class Target:
         self.origin = origin
         self.name = name_of(origin)
         self.credit = self.open = self.failures = self.ejections = 0
-        self.streak = self.good = self.bad = 0
+        self.misses = self.streak = self.good = self.bad = 0
         self.until = self.due = 0.0
         self.latency = -1.0
         self.healthy = True
@@ -118,19 +121,24 @@ class Balancer:
             ready[0].until = now + self._forget_seconds  # the others do not wait for how this one fares
         return ready + ejected
 
-    def failed(self, target: Target, now: float) -> None:
-        """Note that `target` could not be used."""
+    def failed(self, target: Target, now: float, *, connected: bool = False) -> None:
+        """Note that `target` could not be used; `connected`: it took the request, and failed to answer it."""
         if target.until > now and not target.trying:
             return  # one outage fails many connections, and is one failure
+        if connected and not target.trying:
+            target.misses += 1
+            if target.misses < _MISSES:
+                return
         doublings = min(target.failures, _MAX_DOUBLINGS)
         target.until = now + min(self._most_seconds, self._forget_seconds * 2**doublings)
         target.failures += 1
         target.ejections += 1
+        target.misses = 0
         target.trying = False
 
     def worked(self, target: Target) -> None:
         """Note that `target` answered."""
-        target.failures = 0
+        target.failures = target.misses = 0
         target.until = 0.0
         target.trying = False
 

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 class Bounds:
     """Times in seconds, sizes in bytes.
 
-    `answer_seconds` is how long one origin may take to answer, `asking_seconds` after what time no other is
-    asked. `close_seconds` is how long a peer may take to answer a Close, `linger_seconds` how long it may take to
+    `answer_seconds` is how long a client waits for the answer of an origin, whichever; while others are left one
+    origin has half of what is left of it. `close_seconds` is how long a peer may take to answer a Close, `linger_seconds` how long it may take to
     end its stream afterwards, `stall_seconds` how long it may take nothing of what is held for it. An origin
     that failed is asked last for `failed_origin_seconds`, doubled with each failed try up to the most.
     """
 
     head_seconds: float = 10.0
     answer_seconds: float = 30.0
-    asking_seconds: float = 60.0
     close_seconds: float = 5.0
     linger_seconds: float = 2.0
     stall_seconds: float = 30.0

@@ -187,6 +187,7 @@ class Connection:
         try:
             if answered.head.status == 101:
                 accepted = handshake.check_answer(upgrade, answered.head)
+                site.balancer.worked(answered.target)
                 await self._open(site, accepted, answered, rest)
                 return
             async with asyncio.timeout(self._bounds.answer_seconds):
@@ -228,6 +229,7 @@ class Connection:
             self._tunnels.close(tunnel, GOING_AWAY, "going away")
 
     async def _fail(self, site: Site, answered: Answered, failure: OriginError) -> None:
+        failure.connected = True
         upstream.note_failure(site, answered.target, failure, self._loop.time())
         answered.close()
         await self._refuse(site, OriginsFailedError([("", failure)]))

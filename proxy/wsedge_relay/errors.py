@@ -105,14 +105,15 @@ class OriginError(RelayError):
     """One origin could not be used.
 
     `reason` is one of refused, unresolvable, timeout, tls, closed, answer. `answered` says that the origin
-    began to answer, so that no other may be asked.
+    began to answer, so that no other may be asked, `connected` that it took the request and is there.
     """
 
-    def __init__(self, reason: str, detail: str, *, answered: bool = False) -> None:
+    def __init__(self, reason: str, detail: str, *, answered: bool = False, connected: bool = False) -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
         self.answered = answered
+        self.connected = connected or answered
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"

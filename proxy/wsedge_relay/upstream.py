@@ -59,18 +59,23 @@ async def ask_origins(
     """Return the answer of the first origin that gives one; raises OriginsFailedError when none does.
 
     `request` returns what is sent to an origin, given its Host header; `ends` are the client's address and
-    the relay's, `secure` says whether the client came by TLS. After `bounds.asking_seconds` no further origin
-    is asked.
+    the relay's, `secure` says whether the client came by TLS.
+
+    All of it takes `bounds.answer_seconds` and one time to connect at the most: a drain waits for it. While
+    others are left an origin has half of the time that is left, so that a silent one can be passed over.
     """
     failures: list[tuple[str, OriginError]] = []
-    until = loop.time() + bounds.asking_seconds
-    for target in site.balancer.order(loop.time(), ends.client):
-        if failures and loop.time() >= until:
+    order = site.balancer.order(loop.time(), ends.client)
+    until = loop.time() + bounds.answer_seconds
+    for target in order:
+        left = until - loop.time()
+        if left <= 0:
             break
+        seconds = left if target is order[-1] else left / 2
         target.open += 1
         try:
             answered = await _ask_one(
-                site, target, request, ends=ends, secure=secure, bounds=bounds, loop=loop
+                site, target, request, ends=ends, secure=secure, seconds=seconds, loop=loop
             )
         except OriginError as failure:
             target.open -= 1
@@ -82,14 +87,16 @@ async def ask_origins(
             target.open -= 1
             raise
         else:
-            site.balancer.worked(target)
+            if answered.head.status != 101:  # that is still to be checked, by who knows the request
+                site.balancer.worked(target)
             return answered
     raise OriginsFailedError(failures)
 
 
 def note_failure(site: Site, target: Target, failure: OriginError, now: float) -> None:
     """Count and log that a target could not be used, and choose others for a while."""
-    site.balancer.failed(target, now)
+    # Who connects and then answers badly or late may do so for one request: no client is to eject an origin.
+    site.balancer.failed(target, now, connected=failure.connected)
     site.counters.origin_failed(failure.reason)
     log.warning(
         "origin_failed",
@@ -108,7 +115,7 @@ async def _ask_one(
     *,
     ends: Ends,
     secure: bool,
-    bounds: Bounds,
+    seconds: float,
     loop: asyncio.AbstractEventLoop,
 ) -> Answered:
     domain = site.domain
@@ -121,7 +128,7 @@ async def _ask_one(
     site.counters.connect_seconds.observe(loop.time() - began)
     try:
         host = origin.host_header(domain, target.origin, secure=tls)
-        head, rest = await ask(wire, request(host), seconds=bounds.answer_seconds)
+        head, rest = await ask(wire, request(host), seconds=seconds)
     except BaseException:
         wire.close()
         raise
@@ -159,7 +166,8 @@ async def ask(wire: Wire, request: bytes, *, seconds: float) -> tuple[ResponseHe
     except BadHeadError as error:
         raise BadAnswerError(error.text) from error
     except TimeoutError as error:
-        raise OriginError("timeout", f"no answer within {seconds:g} s", answered=wire.received > 0) from error
+        text = f"no answer within {seconds:.3g} s"
+        raise OriginError("timeout", text, answered=wire.received > 0, connected=True) from error
     except (OSError, PeerGoneError) as error:
         raise OriginError("closed", str(error), answered=wire.received > 0) from error
 

@@ -166,6 +166,23 @@ def test_one_outage_is_one_failure() -> None:
     assert (target.failures, target.ejections, target.until) == (1, 1, 15.0)
 
 
+def test_bad_answers_eject_only_in_a_row() -> None:
+    """A request that an origin answers badly is no reason; five in a row are, and one is when it is tried."""
+    one = balancer(origins(1))
+    (target,) = one.targets
+    for _ in range(4):
+        one.failed(target, 0.0, connected=True)
+    assert not target.ejected(0.0)
+    one.worked(target)
+    for _ in range(5):
+        assert not target.ejected(0.0)
+        one.failed(target, 0.0, connected=True)
+    assert target.until == 10.0
+    one.order(10.0, CLIENT)
+    one.failed(target, 10.0, connected=True)
+    assert target.until == 30.0
+
+
 def test_a_change_of_weight_keeps_what_is_known() -> None:
     """Open connections, failures and health belong to the place, not to the weight."""
     one = balancer(origins(1, 1))
