@@ -17,6 +17,7 @@ from wsedge_relay.errors import (
     OriginError,
     OriginsFailedError,
     PeerGoneError,
+    ProxyHeaderError,
 )
 from wsedge_relay.forwarded import Way, way_of
 from wsedge_relay.frames import GOING_AWAY
@@ -24,6 +25,7 @@ from wsedge_relay.handshake import Accepted, Upgrade
 from wsedge_relay.hangup import Hangup
 from wsedge_relay.http1 import BadHeadError, RequestHead, ResponseHead
 from wsedge_relay.proxy_header import Ends
+from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_of
 from wsedge_relay.tunnel import Tunnels
@@ -43,6 +45,9 @@ class Sites(Protocol):
     def admit(self, site: Site) -> None:
         """Raise HandshakeRefusedError (503) while the site takes no newcomers."""
 
+    def announces(self, peer: str) -> bool:
+        """Tell whether what comes from this address begins with a PROXY header."""
+
     def refused_unattributed(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""
 
@@ -51,6 +56,7 @@ class Connection:
     """Serves one client's handshake. `front` is given on a TLS listener."""
 
     __slots__ = (
+        "_announced",
         "_asked",
         "_began",
         "_bounds",
@@ -59,6 +65,7 @@ class Connection:
         "_front",
         "_loop",
         "_sites",
+        "_source",
         "_tunnels",
         "_usage",
         "_way",
@@ -80,6 +87,8 @@ class Connection:
         self._wire = wire
         self._client = client  # the peer's address, until it is known what proxies say
         self._way = Way(client, client)
+        self._announced = False  # by a PROXY header
+        self._source: Source | None = None  # that it named
         self._entered: Site | None = None  # where a place is taken that no tunnel has yet
         self._front = front
         self._sites = sites
@@ -97,6 +106,11 @@ class Connection:
             # Port scans, health checks of a load balancer, clients that lost patience: no news.
             log.debug("client_gone", client=self._client, error=str(error))
             self._wire.close()
+        except ProxyHeaderError as error:
+            # No answer: to a load balancer that sends something else it would mean nothing.
+            self._sites.refused_unattributed("proxyProtocol")
+            log.warning("proxy_header_refused", client=self._client, error=str(error))
+            self._wire.close()
         except BaseException:
             self._wire.close()
             raise
@@ -112,7 +126,7 @@ class Connection:
             request = http1.parse_request(head)
             head_only = request.method == b"HEAD"
             site = self._site(request)
-            self._way = way_of(request.headers, self._client, site.proxies)
+            self._way = way_of(request.headers, self._peer(site), site.proxies)
             self._client = self._way.client
             upgrade = handshake.check_upgrade(request)
             self._sites.admit(site)
@@ -129,6 +143,15 @@ class Connection:
         else:
             await self._answer(site, upgrade, answered, rest + early)
 
+    def _peer(self, site: Site) -> str:
+        """Return whom the request is from before its own headers are looked at; raises a 403."""
+        if self._announced and self._client in site.proxies:
+            return self._source.address if self._source is not None else self._client
+        if site.domain.clients.proxyProtocol:
+            text = "This domain is reached through its load balancer alone."
+            raise HandshakeRefusedError(403, "proxyProtocol", text)
+        return self._client
+
     def _enter(self, site: Site) -> None:
         """Take a place among the site's clients; raises HandshakeRefusedError when there is none."""
         retry = self._bounds.retry_after_seconds
@@ -144,6 +167,9 @@ class Connection:
         """Return the request head and what was read behind it."""
         try:
             async with asyncio.timeout(self._bounds.head_seconds):
+                if self._sites.announces(self._client):
+                    self._source = source_of(await self._wire.take(length_of, longest=LONGEST))
+                    self._announced = True
                 if self._front is not None:
                     await self._wire.start_tls(self._front.context)
                 return await read_head(self._wire)
@@ -179,8 +205,10 @@ class Connection:
 
     def _ends(self) -> Ends:
         peer, here = self._wire.sock.getpeername(), self._wire.sock.getsockname()
-        port = peer[1] if client_address(peer) == self._client else 0  # another one's tells nothing
-        return Ends(self._client, port, client_address(here), here[1])
+        ports = {client_address(peer): peer[1]}  # a client that a header named has none that is known
+        if self._source is not None:
+            ports[self._source.address] = self._source.port
+        return Ends(self._client, ports.get(self._client, 0), client_address(here), here[1])
 
     async def _answer(self, site: Site, upgrade: Upgrade, answered: Answered, rest: bytes) -> None:
         """Give the client the origin's answer: a tunnel, or what it said instead."""

@@ -178,11 +178,20 @@ class Clients(Strict):
 
     `allowedOrigins` are the pages whose scripts may connect, by the Origin header; none named lets all in,
     and a request without the header, which no browser makes, is let in anyway. `trustedProxies` are the
-    networks of those who are believed when they say where a client is.
+    networks of those who are believed when they say where a client is. With `proxyProtocol` each connection
+    of theirs begins with a PROXY header, of version 1 or 2, and the domain takes no connection without one.
     """
 
     allowedOrigins: Annotated[tuple[WebOrigin, ...], Field(max_length=64)] = ()
     trustedProxies: Annotated[tuple[Network, ...], Field(max_length=64)] = ()
+    proxyProtocol: bool = False
+
+    @model_validator(mode="after")
+    def trusts_someone_who_announces(self) -> Self:
+        """Refuse a PROXY header from nobody: every connection would be refused."""
+        if self.proxyProtocol and not self.trustedProxies:
+            raise ValueError("proxyProtocol: needs trustedProxies, who send the header")
+        return self
 
 
 class Limits(Strict):

@@ -9,6 +9,7 @@ RelayError
 │   └── OriginsFailedError  no origin could be used
 ├── OriginError          one attempt at one origin
 │   └── BadAnswerError   the origin's answer is no proper one
+├── ProxyHeaderError     a load balancer's connection without a proper PROXY header
 └── PeerGoneError        a client went away before it was answered
 """
 
@@ -138,6 +139,10 @@ class OriginsFailedError(HandshakeRefusedError):
         said = ", ".join(_SAID[reason] for reason in reasons) or "no origin takes connections"
         super().__init__(504 if late else 502, "origin", f"The origin cannot be used: {said}.")
         self.failures = tuple(failures)
+
+
+class ProxyHeaderError(RelayError):
+    """A connection that must begin with a PROXY header does not; the text says what is wrong."""
 
 
 class PeerGoneError(RelayError):

@@ -19,6 +19,7 @@ from wsedge_relay.contract import Domain, Listen, RelayConfig
 from wsedge_relay.counters import Distribution, DomainCounters, Family, distributions, families
 from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
+from wsedge_relay.forwarded import Networks
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.health import HealthChecks
 from wsedge_relay.pump import Event
@@ -64,6 +65,7 @@ class Relay:
         selector.notify = self._notified
         self._health = HealthChecks(loop=self._loop, bounds=self._bounds, random=self._random)
         self._front = Front()
+        self._announcing = Networks()
         self._sites: dict[str, Site] = {}
         self._listeners: dict[str, socket.socket] = {}
         self._handshakes: set[asyncio.Task[None]] = set()
@@ -149,6 +151,12 @@ class Relay:
             self._drain_site(self._sites.pop(name))
         self._sites.update(made)
         self._health.watch(self._sites.values())
+        self._announcing = Networks(
+            network
+            for domain in config.domains
+            if domain.clients.proxyProtocol
+            for network in domain.clients.trustedProxies
+        )
         self._front.serve(contexts)
 
     def site(self, name: str) -> Site:
@@ -172,6 +180,14 @@ class Relay:
             )
             after = b"%d" % self._bounds.retry_after_seconds
             raise HandshakeRefusedError(503, reason, text, headers=[(b"Retry-After", after)])
+
+    def announces(self, peer: str) -> bool:
+        """Tell whether what comes from this address begins with a PROXY header.
+
+        The domain is not known yet, so it is told by who connects: a trusted proxy of any domain that takes
+        PROXY headers sends one on each connection, and nobody else does.
+        """
+        return peer in self._announcing
 
     def refused_unattributed(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""

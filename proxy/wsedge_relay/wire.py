@@ -61,6 +61,23 @@ class Wire:
         self.received += len(data)
         return data
 
+    async def take(self, length_of: Callable[[bytes], int], *, longest: int) -> bytes:
+        """Return a header from before TLS, of at most `longest` bytes, and leave all behind it in the socket.
+
+        `length_of` gets what came so far and returns the header's length; 0: not known yet, and all of it is
+        of the header. These bytes are not counted. Raises OSError, and what `length_of` raises.
+        """
+        taken = b""
+        while True:
+            more = await self._repeat(partial(self.sock.recv, longest, socket.MSG_PEEK))
+            if not more:
+                raise ConnectionAbortedError("the stream ended in its first header")
+            seen = taken + more
+            end = length_of(seen)
+            taken += self.sock.recv(min(end or len(seen), len(seen)) - len(taken))
+            if len(taken) == end:
+                return taken
+
     async def write(self, data: bytes) -> None:
         """Write all of `data`; raises OSError."""
         view = memoryview(data)

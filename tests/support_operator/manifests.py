@@ -214,6 +214,9 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
             ]
         }
     },
+    "proxies that send a PROXY header": {
+        "spec.clients": {"trustedProxies": ["10.0.0.0/8"], "proxyProtocol": True}
+    },
     "64 networks of proxies": {
         "spec.clients": {"trustedProxies": [f"10.0.{index}.0/24" for index in range(64)]}
     },
@@ -502,6 +505,17 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         "must have at most 64 items",
         "at most 64 items",
         "trustedProxies",
+    ),
+    "a PROXY header comes from somebody": Bad(
+        {"spec.clients": {"proxyProtocol": True}},
+        "proxyProtocol needs trustedProxies: the networks of the load balancers that send the header",
+        field="clients",
+        also=("spec.clients.trustedProxies: Required value",),
+    ),
+    "an empty list of proxies is nobody": Bad(
+        {"spec.clients": {"proxyProtocol": True, "trustedProxies": []}},
+        "proxyProtocol needs trustedProxies: the networks of the load balancers that send the header",
+        field="clients",
     ),
     "an origin of a page has no path": Bad(
         {"spec.clients": {"allowedOrigins": ["https://app.example.com/"]}},

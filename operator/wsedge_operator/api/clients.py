@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from wsedge_operator.api.meta import Matches, Strict
+from wsedge_operator.api.meta import Matches, Strict, cel, validations
 
 WebOrigin = Annotated[
     str,
@@ -21,6 +21,9 @@ WebOrigin = Annotated[
 
 _NETWORK_MESSAGE: Final = (
     "give a network as address/bits, for example 10.0.0.0/8 or 2001:db8::/32; one address is /32 or /128"
+)
+_ANNOUNCED_MESSAGE: Final = (
+    "proxyProtocol needs trustedProxies: the networks of the load balancers that send the header"
 )
 _BYTE: Final = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
@@ -49,6 +52,17 @@ Network = Annotated[
 class Clients(Strict):
     """Who may come in, and whose word on where clients come from is believed."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                "!self.proxyProtocol || (has(self.trustedProxies) && self.trustedProxies.size() > 0)",
+                _ANNOUNCED_MESSAGE,
+                field="trustedProxies",
+                required=True,
+            )
+        )
+    )
+
     allowedOrigins: Annotated[
         tuple[WebOrigin, ...],
         Field(
@@ -71,3 +85,19 @@ class Clients(Strict):
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
+    proxyProtocol: Annotated[
+        bool,
+        Field(
+            description="Each connection from trustedProxies begins with a PROXY header of version 1 or 2, "
+            "which names the client; one without is closed. Connections from elsewhere, which have no such "
+            "header, get 403. A change counts for new connections: change the load balancer together with it. "
+            "Default false.",
+        ),
+    ] = False
+
+    @model_validator(mode="after")
+    def trusts_someone_who_announces(self) -> Self:
+        """Refuse a PROXY header from nobody (CEL: the same)."""
+        if self.proxyProtocol and not self.trustedProxies:
+            raise ValueError(_ANNOUNCED_MESSAGE)
+        return self

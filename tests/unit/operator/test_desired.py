@@ -123,7 +123,7 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
     made = relay_config(
         live_domain(),
         spec(
-            clients={"allowedOrigins": pages, "trustedProxies": ["10.0.0.0/8"]},
+            clients={"allowedOrigins": pages, "trustedProxies": ["10.0.0.0/8"], "proxyProtocol": True},
             limits={
                 "connections": 3,
                 "connectionsPerClient": 2,
@@ -133,7 +133,9 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
         ),
         RESOLVED,
     ).domains[0]
-    assert made.clients == contract.Clients(allowedOrigins=pages, trustedProxies=("10.0.0.0/8",))
+    assert made.clients == contract.Clients(
+        allowedOrigins=pages, trustedProxies=("10.0.0.0/8",), proxyProtocol=True
+    )
     assert made.limits == contract.Limits(
         connections=3, connectionsPerClient=2, handshakesPerSecond=4, messageBytes=5
     )

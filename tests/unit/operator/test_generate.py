@@ -119,6 +119,7 @@ AGREEING = {
     "originTLS.insecureSkipVerify": (contract.OriginTLS, "insecureSkipVerify"),
     "clients.allowedOrigins": (contract.Clients, "allowedOrigins"),
     "clients.trustedProxies": (contract.Clients, "trustedProxies"),
+    "clients.proxyProtocol": (contract.Clients, "proxyProtocol"),
     "limits.connections": (contract.Limits, "connections"),
     "limits.connectionsPerClient": (contract.Limits, "connectionsPerClient"),
     "limits.handshakesPerSecond": (contract.Limits, "handshakesPerSecond"),
