@@ -90,8 +90,8 @@ class Clients(Strict):
         Field(
             description="Each connection from trustedProxies begins with a PROXY header of version 1 or 2, "
             "which names the client; one without is closed. Connections from elsewhere, which have no such "
-            "header, get 403. A change counts for new connections: change the load balancer together with it. "
-            "Default false.",
+            "header, get 403. A change counts for new connections: change the load balancer together with "
+            "it. Default false.",
         ),
     ] = False
 
