@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -24,13 +25,14 @@ from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.handshake import Accepted, Upgrade
 from wsedge_relay.hangup import Hangup
 from wsedge_relay.http1 import BadHeadError, RequestHead, ResponseHead
+from wsedge_relay.places import Place
 from wsedge_relay.proxy_header import Ends
 from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_of
 from wsedge_relay.tunnel import Tunnels
 from wsedge_relay.upstream import Answered, read_body, read_head
-from wsedge_relay.usage import Usage
+from wsedge_relay.usage import Usage, UsageKey
 from wsedge_relay.wire import Wire
 
 log = structlog.get_logger("wsedge_relay")
@@ -64,6 +66,7 @@ class Connection:
         "_entered",
         "_front",
         "_loop",
+        "_place_of",
         "_sites",
         "_source",
         "_tunnels",
@@ -81,6 +84,7 @@ class Connection:
         sites: Sites,
         tunnels: Tunnels,
         usage: Usage,
+        place_of: Callable[[str], Place],
         bounds: Bounds,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -94,6 +98,7 @@ class Connection:
         self._sites = sites
         self._tunnels = tunnels
         self._usage = usage
+        self._place_of = place_of
         self._bounds = bounds
         self._loop = loop
         self._began = self._asked = loop.time()  # `asked`: when the request was whole
@@ -241,7 +246,7 @@ class Connection:
         self._entered = None  # the place is the tunnel's now
         tunnel = self._tunnels.open(
             site,
-            site.key,
+            self._key(site),
             client=self._wire.sock,
             origin=answered.wire.sock,
             deflate=accepted.deflate,
@@ -290,7 +295,7 @@ class Connection:
         read = self._wire.received
         await self._wire.finish(self._bounds.linger_seconds)
         if site is not None:
-            self._usage.add(site.key, received_bytes=self._wire.received - read)
+            self._usage.add(self._key(site), received_bytes=self._wire.received - read)
 
     def _access(self, site: Site, accepted: Accepted, answered: Answered, *, received: int) -> Access | None:
         """Return what the access log will want to know of a tunnel, if it gets a line."""
@@ -320,11 +325,15 @@ class Connection:
             facts = refused_line(access, code=status, reason=reason, now=self._loop.time())
             log.info("connection", domain=site.key.domain, namespace=site.key.account, **facts)
 
+    def _key(self, site: Site) -> UsageKey:
+        return UsageKey(site.key.domain, site.key.account, *self._place_of(self._client))
+
     def _count(self, site: Site, status: int, reason: str, *, unread: int = 0) -> None:
         site.counters.handshake(status, reason)
         site.counters.handshake_seconds.observe(self._loop.time() - self._asked)
-        self._usage.code(site.key, status)
-        self._usage.add(site.key, sent_bytes=self._wire.sent, received_bytes=self._wire.received - unread)
+        key = self._key(site)
+        self._usage.code(key, status)
+        self._usage.add(key, sent_bytes=self._wire.sent, received_bytes=self._wire.received - unread)
 
 
 def _is_logged(site: Site) -> bool:

@@ -4,6 +4,7 @@ RelayError
 ├── SettingsError        the command line or environment is wrong
 ├── ConfigRefusedError   a configuration that may not come into force
 ├── SpoolUnavailableError  the spool folder cannot be used
+├── GeoFileError         a database of places is none, or damaged
 ├── PostFailedError      a report got no HTTP answer
 ├── HandshakeRefusedError  an HTTP answer to the client instead of a tunnel
 │   └── OriginsFailedError  no origin could be used
@@ -69,6 +70,10 @@ class SpoolUnavailableError(RelayError):
 
     def __str__(self) -> str:
         return f"spool folder {self.folder}: {self.reason}"
+
+
+class GeoFileError(RelayError):
+    """A database of places that cannot be used, or a record in it; the text says why."""
 
 
 class PostFailedError(RelayError):

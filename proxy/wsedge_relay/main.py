@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -21,7 +21,10 @@ from wsedge_relay import metrics
 from wsedge_relay.admin import Admin, Reply, json_reply, text_reply
 from wsedge_relay.config import Loaded, load
 from wsedge_relay.contract import RelayConfig, RelayState
+from wsedge_relay.counters import Distribution, Family
 from wsedge_relay.errors import ConfigRefusedError, SettingsError, SpoolUnavailableError
+from wsedge_relay.geo import LOOK_SECONDS as GEO_LOOK_SECONDS
+from wsedge_relay.geo import Geo
 from wsedge_relay.logs import configure
 from wsedge_relay.report import Pace
 from wsedge_relay.reporter import Origin, Reporter
@@ -93,7 +96,8 @@ class Program:
         self._settings = settings
         self._usage = usage
         self._watch = ConfigWatch(settings.config, settings.certificates, loaded)
-        self._relay = Relay(usage, selector)
+        self._geo = Geo(ip2region=settings.geo_ip2region, city=settings.geo_city, isp=settings.geo_isp)
+        self._relay = Relay(usage, selector, place_of=self._geo.place_of)
         self._reporter = Reporter(
             usage,
             sweep=self._relay.sweep,
@@ -107,7 +111,7 @@ class Program:
                 usage=usage,
                 tally=self._reporter.tally,
                 snapshot=self._snapshot,
-                counters=self._relay.metric_families,
+                counters=self._families,
             )
         )
         self._admin = Admin(
@@ -124,9 +128,11 @@ class Program:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._look = asyncio.Event()
+        self._look_at_places = asyncio.Event()
 
     async def start(self) -> None:
         """Listen, take the configuration into force, begin to count; raises OSError."""
+        self._geo.take(await asyncio.to_thread(self._geo.look))
         config = self._watch.in_force.config
         listen = config.listen
         if self._settings.host is not None:
@@ -149,7 +155,8 @@ class Program:
         """Serve until a signal, then drain and report; return the exit code."""
         watching = asyncio.create_task(self._watch_forever(), name="watch the configuration")
         stopping = asyncio.create_task(self._stop.wait(), name="wait for a signal")
-        tasks = [watching, *self._reporter.tasks]
+        placing = asyncio.create_task(self._watch_places(), name="watch the databases of places")
+        tasks = [watching, placing, *self._reporter.tasks]
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         broken = [task for task in tasks if task.done()]
         for task in broken:
@@ -158,6 +165,7 @@ class Program:
             _log.error("program fault", task=task.get_name(), exc_info=task.exception())
         self._ready = False
         watching.cancel()
+        placing.cancel()
         await self._drain_all()
         await self._relay.close()
         seconds = self._settings.final_report_seconds
@@ -175,6 +183,7 @@ class Program:
     def _on_reload(self) -> None:
         self._watch.force()
         self._look.set()
+        self._look_at_places.set()
 
     async def _drain_all(self) -> None:
         """Drain; a second signal closes what is left at once."""
@@ -221,6 +230,18 @@ class Program:
                 self._relay.apply(outcome.config, outcome.material)
                 self._watch.accepted(outcome)
                 self._log_applied()
+
+    async def _watch_places(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GEO_LOOK_SECONDS):
+                    await self._look_at_places.wait()
+            self._look_at_places.clear()
+            self._geo.take(await asyncio.to_thread(self._geo.look))
+
+    def _families(self) -> Iterator[Family | Distribution]:
+        yield from self._relay.metric_families()
+        yield from self._geo.families()
 
     def _log_applied(self) -> None:
         config = self._watch.in_force.config

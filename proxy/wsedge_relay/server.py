@@ -6,7 +6,7 @@ import asyncio
 import errno
 import random
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import structlog
@@ -22,6 +22,7 @@ from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.health import HealthChecks
+from wsedge_relay.places import NOWHERE, Place
 from wsedge_relay.pump import Event
 from wsedge_relay.selector import PumpSelector
 from wsedge_relay.site import Site
@@ -42,8 +43,9 @@ class Relay:
     """Carries WebSocket connections between clients and origins.
 
     Runs on a loop made of `selector` (`asyncio.SelectorEventLoop(selector)`), whose pump it owns. `usage`
-    gets what is billed; `counters`, by domain, hold what the metrics show beside it. Order of calls: `apply`,
-    `start`, then `apply` and `sweep` at will, `drain`, `close`.
+    gets what is billed, by the place that `place_of` finds for a client's address; `counters`, by domain,
+    hold what the metrics show beside it. Order of calls: `apply`, `start`, then `apply` and `sweep` at will,
+    `drain`, `close`.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class Relay:
         *,
         bounds: Bounds | None = None,
         random: random.Random | None = None,
+        place_of: Callable[[str], Place] = lambda _: NOWHERE,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._usage = usage
         self._bounds = bounds or Bounds()
         self._random = random or _random()
+        self._place_of = place_of
         self._pump = selector.pump
         self._tunnels = Tunnels(
             loop=self._loop, pump=selector.pump, usage=usage, bounds=self._bounds, random=self._random
@@ -298,6 +302,7 @@ class Relay:
                 sites=self,
                 tunnels=self._tunnels,
                 usage=self._usage,
+                place_of=self._place_of,
                 bounds=self._bounds,
                 loop=self._loop,
             )

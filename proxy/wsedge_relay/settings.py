@@ -57,6 +57,15 @@ class Settings(BaseSettings):
     pump: Literal["auto", "compiled", "plain"] = Field(
         "auto", description="form of the pump: auto is the compiled one where there is one, else plain Python"
     )
+    geo_ip2region: Path | None = Field(
+        None, description="ip2region database (xdb, IPv4) for the region and network of clients"
+    )
+    geo_city: Path | None = Field(
+        None, description="MaxMind City or Country database (mmdb) for the region and country of clients"
+    )
+    geo_isp: Path | None = Field(
+        None, description="MaxMind ISP or ASN database (mmdb) for the network of clients"
+    )
     log_format: Literal["auto", "json", "human"] = Field(
         "auto", description="auto is human on a terminal, else json: one object per line on stderr"
     )
@@ -98,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _metavar(name: str) -> str:
-    if name == "config" or name.endswith("_file"):
+    if name == "config" or name.endswith("_file") or name.startswith("geo_"):
         return "FILE"
     return {"dir": "DIR", "host": "ADDRESS", "seconds": "SECONDS"}.get(name.rpartition("_")[2], "VALUE")
 

@@ -18,6 +18,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.contract import RelayConfig
+from wsedge_relay.places import NOWHERE, Place
 from wsedge_relay.selector import PumpSelector
 from wsedge_relay.server import Relay
 from wsedge_relay.site import Site
@@ -64,11 +65,17 @@ def on_pump_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
 class Running:
     """A relay that runs, and how to reach it."""
 
-    def __init__(self, *, bounds: Bounds = QUICK) -> None:
+    def __init__(self, *, bounds: Bounds = QUICK, place_of: Callable[[str], Place] | None = None) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, PumpLoop)
         self.usage = Usage(now=time.time())
-        self.relay = Relay(self.usage, loop.pump_selector, bounds=bounds, random=random.Random(1))
+        self.relay = Relay(
+            self.usage,
+            loop.pump_selector,
+            bounds=bounds,
+            random=random.Random(1),
+            place_of=place_of or nowhere,
+        )
         self.domain: dict[str, Any] = {}
 
     def apply(self, *, material: Material | None = None, **changes: Any) -> None:
@@ -140,6 +147,11 @@ class Running:
         await self.until(lambda: not self.relay.open_connections and not self.relay.handshakes_under_way)
 
 
+def nowhere(_: str) -> Place:
+    """Return no place: what a relay without databases knows."""
+    return NOWHERE
+
+
 def config(domains: Sequence[dict[str, Any]], *, https: bool = False) -> RelayConfig:
     """Return a configuration whose ports the kernel chooses."""
     listen = {"http": 0, "https": 0 if https else None, "admin": 0}
@@ -149,10 +161,14 @@ def config(domains: Sequence[dict[str, Any]], *, https: bool = False) -> RelayCo
 
 @asynccontextmanager
 async def running(
-    *origin_ports: int, material: Material | None = None, bounds: Bounds = QUICK, **fields: Any
+    *origin_ports: int,
+    material: Material | None = None,
+    bounds: Bounds = QUICK,
+    place_of: Callable[[str], Place] | None = None,
+    **fields: Any,
 ) -> AsyncIterator[Running]:
     """Run a relay for one domain, whose origins listen on these loopback ports; leave nothing of it."""
-    one = Running(bounds=bounds)
+    one = Running(bounds=bounds, place_of=place_of)
     one.domain = {
         "domain": DOMAIN,
         "account": ACCOUNT,

@@ -1,0 +1,124 @@
+"""Names of places and networks as labels of the statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from wsedge_relay.places import NOWHERE, Place, label, network, of_city, of_isp, of_xdb
+from wsedge_relay.xdb import XdbPlace
+from wsedge_statistics.contract import Label
+
+CHECK = TypeAdapter(Label)
+
+
+@given(st.text(max_size=200))
+def test_any_name_makes_a_label(name: str) -> None:
+    """What a database says can never make a report that the statistics refuse."""
+    CHECK.validate_python(label(name))
+    CHECK.validate_python(network(name))
+
+
+LABELS = {
+    "Guangdong": "guangdong",
+    "North Rhine-Westphalia": "north-rhine-westphalia",
+    "São Paulo": "sao-paulo",
+    "AT&T Services, Inc.": "at-t-services-inc",
+    "": "unknown",
+    "!?": "unknown",
+    "谷歌": "xn--flw351e",
+    "x" * 70: "x" * 64,
+}
+
+
+@pytest.mark.parametrize(("name", "made"), LABELS.items())
+def test_names_become_labels(name: str, made: str) -> None:
+    """Lower case, dashes, no accents; other scripts keep their identity."""
+    assert label(name) == made
+
+
+NETWORKS = {
+    "电信": "telecom",
+    "中国联通": "unicom",
+    "移动": "mobile",
+    "China Telecom Guangdong": "telecom",
+    "CHINANET-BACKBONE": "telecom",
+    "China Unicom China169 Network": "unicom",
+    "China Mobile": "mobile",
+    "Deutsche Telekom AG": "deutsche-telekom-ag",
+}
+
+
+@pytest.mark.parametrize(("name", "made"), NETWORKS.items())
+def test_networks_have_one_label_in_every_database(name: str, made: str) -> None:
+    """The large ones of China by their usual names, the others as they are called."""
+    assert network(name) == made
+
+
+XDB = {
+    "a province": (XdbPlace("中国", "广东省", "电信"), Place("guangdong", "telecom", "CN")),
+    "a municipality": (XdbPlace("中国", "上海市", "联通", "CN"), Place("shanghai", "unicom", "CN")),
+    "an autonomous region": (XdbPlace("中国", "内蒙古自治区", "移动"), Place("neimenggu", "mobile", "CN")),
+    "a region with a code of its own": (XdbPlace("中国", "香港", ""), Place("hongkong", "unknown", "HK")),
+    "abroad": (
+        XdbPlace("United States", "California", "Google LLC", "US"),
+        Place("california", "google-llc", "US"),
+    ),
+    "abroad, in an older file": (XdbPlace("美国", "", ""), Place("unknown", "unknown", "US")),
+    "nothing": (XdbPlace(), NOWHERE),
+}
+
+
+@pytest.mark.parametrize(("found", "place"), XDB.values(), ids=XDB.keys())
+def test_records_of_ip2region_become_places(found: XdbPlace, place: Place) -> None:
+    """Both orders give the same labels."""
+    assert of_xdb(found) == place
+
+
+CITY: dict[str, tuple[dict[str, Any], Place]] = {
+    "a province": (
+        {"country": {"iso_code": "CN"}, "subdivisions": [{"iso_code": "GD", "names": {"en": "Guangdong"}}]},
+        Place("guangdong", "unknown", "CN"),
+    ),
+    "a province of another name": (
+        {
+            "country": {"iso_code": "CN"},
+            "subdivisions": [{"iso_code": "NM", "names": {"en": "Inner Mongolia"}}],
+        },
+        Place("neimenggu", "unknown", "CN"),
+    ),
+    "a state": (
+        {"country": {"iso_code": "DE"}, "subdivisions": [{"iso_code": "BY", "names": {"en": "Bavaria"}}]},
+        Place("bavaria", "unknown", "DE"),
+    ),
+    "a code alone": (
+        {"country": {"iso_code": "DE"}, "subdivisions": [{"iso_code": "BY"}]},
+        Place("by", "unknown", "DE"),
+    ),
+    "a country alone": ({"country": {"iso_code": "DE"}}, Place("unknown", "unknown", "DE")),
+    "where it is registered": ({"registered_country": {"iso_code": "FR"}}, Place("unknown", "unknown", "FR")),
+    "nothing": ({}, NOWHERE),
+    "another form": ({"country": "DE", "subdivisions": {}}, NOWHERE),
+}
+
+
+@pytest.mark.parametrize(("record", "place"), CITY.values(), ids=CITY.keys())
+def test_records_of_city_databases_become_places(record: dict[str, Any], place: Place) -> None:
+    """Provinces of China get the labels that ip2region's get."""
+    assert of_city(record) == place
+
+
+def test_records_of_isp_and_asn_databases_become_networks() -> None:
+    """The network's name, else the organization's that announces it."""
+    assert of_isp({"isp": "China Telecom", "organization": "x"}).isp == "telecom"
+    assert of_isp({"autonomous_system_organization": "Hetzner Online GmbH"}).isp == "hetzner-online-gmbh"
+    assert of_isp({}) == NOWHERE
+
+
+def test_gaps_are_filled_from_the_next_database() -> None:
+    """What is known stays."""
+    assert Place("gd", "unknown", "CN").filled(Place("x", "telecom", "US")) == Place("gd", "telecom", "CN")
