@@ -14,7 +14,8 @@ from wsedge_operator.desired.names import GENERATION_ANNOTATION, POKED_ANNOTATIO
 from wsedge_operator.errors import ConflictError, NotFoundError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import BY_NAME, EVENT, POD, Kind
-from wsedge_operator.reconcile.outcome import Manifest, Note, Outcome, Poke, Ref, Status
+from wsedge_operator.reconcile.outcome import Cost, Manifest, Note, Outcome, Poke, Ref, Status
+from wsedge_operator.reconcile.scale_in import COST_ANNOTATION
 
 log = structlog.get_logger()
 
@@ -26,11 +27,13 @@ Written = Callable[[Kind, str, Object], None]
 
 
 async def perform(client: Client, outcome: Outcome, written: Written, now: datetime, identity: str) -> None:
-    """Carry out `outcome`: apply, delete, poke, write status, tell events, in this order.
+    """Carry out `outcome`: tell costs, apply, delete, poke, write status, tell events, in this order.
 
     Raises ApiError or UnreachableError at the first call that fails; what was done stays done, and a later
     look finds it so.
     """
+    for cost in outcome.costs:
+        await _tell_cost(client, cost, written)
     for manifest in outcome.apply:
         await _apply(client, manifest, written)
     for ref in outcome.delete:
@@ -82,6 +85,16 @@ async def _delete(client: Client, ref: Ref, written: Written) -> None:
         return
     log.info("deleted", kind=kind.kind, namespace=ref.namespace, name=ref.name)
     written(kind, "delete", {})
+
+
+async def _tell_cost(client: Client, cost: Cost, written: Written) -> None:
+    change = {"metadata": {"annotations": {COST_ANNOTATION: str(cost.connections)}}}
+    try:
+        live = await client.merge(POD, cost.namespace, cost.pod, change)
+    except NotFoundError:
+        return
+    log.info("deletion cost", namespace=cost.namespace, pod=cost.pod, connections=cost.connections)
+    written(POD, "patch", live)
 
 
 async def _poke(client: Client, poke: Poke, written: Written) -> None:

@@ -22,6 +22,15 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """A pod and how many open connections its deletion would cost, for whoever chooses which one goes."""
+
+    namespace: str
+    pod: str
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
 class Poke:
     """A pod whose kubelet shall sync its volumes at once, because of a new generation."""
 
@@ -55,11 +64,13 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What to do, in this order: apply, delete, poke, write status, tell events; and when to look again.
+    """What to do, in this order: tell costs, apply, delete, poke, write status, tell events.
 
+    `look_again_at` is when to look again.
     Empty parts are not touched. What already is as it should be, is not in here.
     """
 
+    costs: tuple[Cost, ...] = ()
     apply: tuple[Manifest, ...] = ()
     delete: tuple[Ref, ...] = ()
     pokes: tuple[Poke, ...] = ()

@@ -30,9 +30,14 @@ def generation_of(config_map: Manifest | None) -> str | None:
 
 
 def pods_to_ask(
-    live_pods: Iterable[Manifest], relays: Mapping[str, RelayReport], config_map: Manifest | None
+    live_pods: Iterable[Manifest],
+    relays: Mapping[str, RelayReport],
+    config_map: Manifest | None,
+    *,
+    scaling_in: bool = False,
 ) -> list[Manifest]:
-    """Return the running pods that must be asked what they run: all while they drain, else those that lag.
+    """Return the running pods that must be asked what they run: all while they drain or before some of them
+    go, else those that lag.
 
     Nobody is asked once all are current, so an idle cluster is quiet.
     """
@@ -45,7 +50,7 @@ def pods_to_ask(
         for pod in live_pods
         if pods.is_live(pod)
         and pods.is_running(pod)
-        and (draining or not _runs(relays.get(pod["metadata"]["uid"]), pod, generation))
+        and (draining or scaling_in or not _runs(relays.get(pod["metadata"]["uid"]), pod, generation))
     ]
 
 

@@ -21,6 +21,7 @@ from wsedge_operator.reconcile.key_material import KeyMaterial, Problem, key_mat
 from wsedge_operator.reconcile.origins import resolve_origins
 from wsedge_operator.reconcile.outcome import Manifest, earliest, reference
 from wsedge_operator.reconcile.rollout import LOOK_SOON, generation_of, rollout
+from wsedge_operator.reconcile.scale_in import costs, is_scale_in
 from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
 
 SERVING: Final = "Serving"
@@ -94,6 +95,10 @@ def _demand(course: Course, snapshot: DomainSnapshot, manifests: Sequence[Manife
     course.apply += [
         manifest for manifest in wanted if not is_applied(manifest, snapshot.children.get(manifest["kind"]))
     ]
+    program = snapshot.children.get("Deployment")
+    for manifest in course.apply:
+        if manifest["kind"] == "Deployment" and is_scale_in(program, manifest["spec"].get("replicas")):
+            course.costs += costs(snapshot)
     budget = snapshot.children.get("PodDisruptionBudget")
     if budget is not None and all(manifest["kind"] != "PodDisruptionBudget" for manifest in wanted):
         course.delete.append(reference(budget))

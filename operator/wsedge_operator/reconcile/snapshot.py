@@ -8,7 +8,7 @@ from datetime import datetime
 
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.reconcile.conditions import Answer
-from wsedge_operator.reconcile.outcome import Manifest, Poke, Ref
+from wsedge_operator.reconcile.outcome import Cost, Manifest, Poke, Ref
 from wsedge_operator.reconcile.standing import Standing
 from wsedge_relay.contract import RelayState
 
@@ -71,6 +71,7 @@ class Course:
 
     answers: list[Answer] = field(default_factory=list)
     stalled: Answer | None = None
+    costs: list[Cost] = field(default_factory=list)
     apply: list[Manifest] = field(default_factory=list)
     delete: list[Ref] = field(default_factory=list)
     pokes: list[Poke] = field(default_factory=list)

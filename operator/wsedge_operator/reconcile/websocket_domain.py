@@ -84,6 +84,7 @@ def _finish(snapshot: DomainSnapshot, course: Course, now: datetime) -> Outcome:
     metadata = live["metadata"]
     changed = status != (live.get("status") or {})
     return Outcome(
+        costs=tuple(course.costs),
         apply=tuple(course.apply),
         delete=tuple(course.delete),
         pokes=tuple(course.pokes),

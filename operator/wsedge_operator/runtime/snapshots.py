@@ -32,6 +32,7 @@ from wsedge_operator.reconcile.billing_plan import AccountSnapshot
 from wsedge_operator.reconcile.key_material import secret_names
 from wsedge_operator.reconcile.origins import service_names
 from wsedge_operator.reconcile.rollout import pods_to_ask
+from wsedge_operator.reconcile.scale_in import is_scale_in
 from wsedge_operator.reconcile.snapshot import DomainClaim, DomainSnapshot, RelayReport
 from wsedge_operator.runtime.cache import Cache, Object, name_of
 from wsedge_operator.runtime.relays import ask
@@ -94,7 +95,7 @@ class Gatherer:
             secrets=secrets,
             children=children,
             pods=pods,
-            relays=await self._reports(key, pods, children.get("ConfigMap")),
+            relays=await self._reports(key, pods, children, live),
             statistics_url=self.statistics_url,
             failure=self.failures.get(key),
         )
@@ -142,11 +143,19 @@ class Gatherer:
             return None
 
     async def _reports(
-        self, key: Key, pods: tuple[Object, ...], config_map: Object | None
+        self, key: Key, pods: tuple[Object, ...], children: dict[str, Object], live: Object
     ) -> dict[str, RelayReport]:
         known = {pod["metadata"]["uid"]: pod for pod in pods}
         before = {uid: report for uid, report in self._relays.get(key, {}).items() if uid in known}
-        fresh = await ask(self.session, (dict(pod) for pod in pods_to_ask(pods, before, config_map)))
+        # Without a number the API server would have put the default; it is whoever scales who decides then.
+        replicas = (live["spec"].get("relay") or {}).get("replicas")
+        asked = pods_to_ask(
+            pods,
+            before,
+            children.get("ConfigMap"),
+            scaling_in=is_scale_in(children.get("Deployment"), replicas),
+        )
+        fresh = await ask(self.session, map(dict, asked))
         self._relays[key] = {**before, **fresh}
         return self._relays[key]
 
