@@ -137,7 +137,7 @@ class Connection:
             self._sites.admit(site)
             _check_origin(site, request)
             self._enter(site)
-            answered, early = await self._ask_origins(site, upgrade)
+            answered, early = await self._ask_origins(site, upgrade, rest)
         except BadHeadError as error:
             refused = HandshakeRefusedError(
                 error.status, "head", f"{error.text[:1].upper()}{error.text[1:]}."
@@ -190,8 +190,10 @@ class Connection:
             raise HandshakeRefusedError(421, "domain", "This connection was made for another domain.")
         return self._sites.site(name)
 
-    async def _ask_origins(self, site: Site, upgrade: Upgrade) -> tuple[Answered, bytes]:
-        """Return an origin's answer, and what the client said meanwhile."""
+    async def _ask_origins(
+        self, site: Site, upgrade: Upgrade, rest: bytes
+    ) -> tuple[Answered, bytes]:
+        """Return an origin's answer, and what the client said meanwhile; `rest` it said before."""
         secure = self._wire.secure
 
         def request(host: str) -> bytes:
@@ -199,7 +201,7 @@ class Connection:
 
         ends = self._ends()
         try:
-            with Hangup(self._wire, self._loop) as early:
+            with Hangup(self._wire, self._loop, said=rest) as early:
                 answered = await upstream.ask_origins(
                     site, request, ends=ends, secure=secure, bounds=self._bounds, loop=self._loop
                 )

@@ -14,20 +14,23 @@ _LATER = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWr
 
 
 class Hangup:
-    """`with Hangup(wire, loop) as early:` ends its block by PeerGoneError once the peer ends its stream.
+    """`with Hangup(wire, loop, said=rest) as early:` ends its block by PeerGoneError once the peer is gone.
 
     What the peer says meanwhile is kept in `early`, up to a read or two; more is left in its socket, and a
-    hang-up behind it is noticed at the next read, as it would be without this.
+    hang-up behind it is noticed at the next read, as it would be without this. A peer that said something
+    behind its request and then shut its side may still wait for the answer (RFC 9293 section 3.6), so that
+    only a broken connection is a hang-up then.
     """
 
-    __slots__ = ("_before", "_early", "_fd", "_gone", "_loop", "_task", "_watching", "_wire")
+    __slots__ = ("_before", "_early", "_fd", "_gone", "_loop", "_said", "_task", "_watching", "_wire")
 
     _task: asyncio.Task[object]
 
-    def __init__(self, wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, wire: Wire, loop: asyncio.AbstractEventLoop, *, said: bytes) -> None:
         self._wire = wire
         self._loop = loop
         self._early = bytearray()
+        self._said = bool(said)
         self._gone = self._watching = False
 
     def __enter__(self) -> bytearray:
@@ -60,16 +63,23 @@ class Hangup:
         except _LATER:
             return
         except OSError:
-            data = b""
+            self._end()
+            return
         if data:
+            self._said = True
             self._wire.received += len(data)
             self._early += data
             if len(self._early) >= READ_BYTES:
                 self._stop()
-        else:
-            self._gone = True
+        elif self._said:
             self._stop()
-            self._task.cancel()
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._gone = True
+        self._stop()
+        self._task.cancel()
 
     def _stop(self) -> None:
         if self._watching:

@@ -265,6 +265,28 @@ async def test_a_client_that_hangs_up_is_noticed_at_once(secure: bool) -> None:
 
 
 @on_pump_loop
+async def test_a_client_that_says_something_and_shuts_its_side_may_still_listen() -> None:
+    """It gets its answer."""
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await go.wait()
+        writer.write(b"HTTP/1.1 403 x\r\nContent-Length: 0\r\n\r\n")
+
+    async with raw_origin(later) as port, running(port, bounds=PATIENT) as relay:
+        reader, writer = await relay.raw()
+        writer.write(GET + frame(b"one", key=KEY))
+        writer.write_eof()
+        await asked.wait()
+        await relay.until(lambda: relay.relay.handshakes_under_way == 1)
+        go.set()
+        assert (await reader.read()).startswith(b"HTTP/1.1 403 ")
+        writer.close()
+
+
+@on_pump_loop
 async def test_what_a_client_says_early_is_kept() -> None:
     """Frames that come before the answer, in one piece or many, reach the origin."""
     go = asyncio.Event()
