@@ -58,9 +58,11 @@ def test_defaults_are_stored(cluster: Cluster, domain: str) -> None:
     spec = json.loads(cluster.kubectl("get", "wsd/chat", f"--namespace={domain}", "--output=json"))["spec"]
     assert spec["websocket"] == {"enabled": False, "heartbeatSeconds": 60}
     assert spec["origins"] == [{"host": "10.0.0.7", "weight": 100, "backup": False}]
-    assert spec["originRequest"] == {"connectTimeoutSeconds": 5}
+    assert spec["originRequest"] == {"connectTimeoutSeconds": 5, "loadBalancing": "RoundRobin"}
     assert spec["originTLS"] == {"insecureSkipVerify": False}
     assert spec["lifecycle"] == {"drainSeconds": 30}
+    assert spec["clients"] == {"allowedOrigins": [], "trustedProxies": [], "proxyProtocol": False}
+    assert spec["limits"] == {}
     assert spec["relay"] == {"replicas": 2}
 
 

@@ -481,9 +481,8 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
     ),
     "a message has a gibibyte at most": Bad(
         {"spec.limits": {"messageBytes": (1 << 30) + 1}},
-        "should be less than or equal to 1.073741824e+09",
         "should be less than or equal to 1073741824",
-        "messageBytes",
+        field="messageBytes",
     ),
     "a proxy's network has its bits": Bad(
         {"spec.clients": {"trustedProxies": ["10.0.0.1"]}}, _NETWORK_SAYS, field="trustedProxies.0"

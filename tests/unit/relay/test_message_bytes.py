@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support_relay.forms import FORMS, form_of
 from support_relay.frames import Seen, frame, parse, random_frames
 from wsedge_relay import frames, pump
 from wsedge_relay.frames import Walk
-from wsedge_relay.pump import Pump
+from wsedge_relay.selector import Form
 
 KEY = b"\xaa\xbb\xcc\xdd"
 
@@ -69,9 +70,9 @@ def test_messages_are_measured_over_their_frames(stream: list[bytes], passes: bo
 class Legs:
     """A pump with one tunnel whose client leg has a limit."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, form: Form, limit: int) -> None:
         self.epoll = select.epoll()
-        self.pump = Pump(self.epoll, b"test")
+        self.pump = form.pump(self.epoll, b"test")
         self.client, near_client = socket.socketpair()
         self.origin, near_origin = socket.socketpair()
         self.sockets = [self.client, near_client, self.origin, near_origin]
@@ -105,16 +106,24 @@ def parse_continuation(raw: bytes) -> Iterator[Seen]:
         yield type(seen)(0, seen.fin, seen.payload, raw)
 
 
+@pytest.fixture(params=FORMS, scope="module")
+def form(request: pytest.FixtureRequest) -> Form:
+    """Return each form of the pump in turn."""
+    return form_of(request)
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.integers(0, 10_000), st.sampled_from([1, 100, 125, 126, 200, 1000, 65535]), st.booleans())
-def test_any_cut_of_the_bytes_is_cut_off_at_the_same_frame(seed: int, limit: int, slowly: bool) -> None:
+def test_any_cut_of_the_bytes_is_cut_off_at_the_same_frame(
+    form: Form, seed: int, limit: int, slowly: bool
+) -> None:
     """All before the frame that breaks the limit passes, nothing of it, and the limit is what is said."""
     rng = random.Random(seed)
     sizes = [0, 1, limit // 2, limit - 1, limit, limit + 1]
     sent = random_frames(rng, masked=True, deflate=False, count=12, sizes=sizes)
     expected = b"".join(allowed(sent, limit))
     stream, got = b"".join(sent), bytearray()
-    with closing(Legs(limit)) as legs:
+    with closing(Legs(form, limit)) as legs:
         while stream:
             size = rng.randint(1, limit // 50 + 40 if slowly else 5000)
             legs.client.send(stream[:size])
