@@ -1,0 +1,53 @@
+"""Fewer relays: those go that carry the fewest connections."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from quickstart.room import Rooms
+from websockets.asyncio.server import serve
+
+from support_faults.client import Door
+from support_faults.edge import Site, account, aside
+from support_operator.cluster import Place
+from wsedge_devcluster.cluster import Cluster
+
+COST = "controller.kubernetes.io/pod-deletion-cost"
+
+
+@pytest.fixture(scope="module")
+def place(installed: Cluster) -> Iterator[Place]:
+    with account(installed) as place:
+        yield place
+
+
+@pytest.fixture
+async def site(place: Place) -> AsyncIterator[Site]:
+    """A domain with three relays."""
+    async with serve(Rooms().watch, "127.0.0.1", 0, ping_interval=None) as origin:
+        port = next(iter(origin.sockets)).getsockname()[1]
+        site = Site(place, origins=[{"host": "127.0.0.1", "httpPort": port}], relay={"replicas": 3})
+        await aside(site.await_serving)
+        yield site
+        await aside(site.remove)
+
+
+async def test_a_scale_in_keeps_the_relay_with_the_most_connections(site: Site) -> None:
+    """Costs are written with the scale-in alone; the connections of the relay that stays live on."""
+    pods = await aside(site.pods)
+    names = [pod["metadata"]["name"] for pod in pods]
+    busy = []
+    for pod, number in zip(pods, (1, 4, 0), strict=True):
+        door = Door(pod["status"]["podIP"], 8080, site.host, None)
+        clients = await site.crowd.enter(door, number=number)
+        busy = clients if number == 4 else busy
+    assert all(COST not in pod["metadata"].get("annotations", {}) for pod in await aside(site.pods))
+    await aside(site.scale, 1)
+    await aside(site.await_relays, 1)
+    (left,) = await aside(site.pods)
+    assert left["metadata"]["name"] == names[1]
+    assert left["metadata"]["annotations"][COST] == "4"
+    for client in busy:
+        await client.say()
+    await site.crowd.leave()
