@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import random
 from collections.abc import Callable
 from typing import Protocol
@@ -20,7 +19,7 @@ from wsedge_relay.errors import (
     PeerGoneError,
     ProxyHeaderError,
 )
-from wsedge_relay.forwarded import Way, way_of
+from wsedge_relay.forwarded import Way, address_of, way_of
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.handshake import Accepted, Upgrade
 from wsedge_relay.hangup import Hangup
@@ -345,9 +344,7 @@ def _is_logged(site: Site) -> bool:
 
 def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     """Return a peer's IP address as text; an IPv4 client of a dual-stack socket in IPv4 form."""
-    parsed = ipaddress.ip_address(address[0].partition("%")[0])
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)
+    return address_of(address[0].partition("%")[0])
 
 
 def _check_origin(site: Site, request: RequestHead) -> None:

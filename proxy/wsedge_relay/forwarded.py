@@ -34,7 +34,7 @@ class Networks:
     __slots__ = ("_networks",)
 
     def __init__(self, networks: Iterable[str] = ()) -> None:
-        self._networks = tuple(ipaddress.ip_network(network, strict=False) for network in networks)
+        self._networks = tuple(map(_network, networks))
 
     def __contains__(self, address: object) -> bool:
         if not self._networks:
@@ -118,6 +118,15 @@ def address_of(text: str) -> str:
     parsed = ipaddress.ip_address(text)
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     return str(mapped or parsed)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    network = ipaddress.ip_network(text, strict=False)
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:  # as `address_of` writes the addresses in it
+            return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
+    return network
 
 
 def _client(chain: Sequence[Hop], peer: str, proxies: Networks) -> str:

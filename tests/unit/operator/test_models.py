@@ -52,6 +52,13 @@ def test_bad(manifest: Manifest, bad: Bad) -> None:
     assert any((bad.model_says or bad.says) in text and bad.field in place for place, text in errors), errors
 
 
+@pytest.mark.parametrize("network", ["1::2::3/64", "1:2:3/64", ":::/0", "1:2:3:4:5:6:7:8:9/64"])
+def test_what_no_pattern_can_tell_from_a_network_is_refused_here(network: str) -> None:
+    """The API server stores it, and the object is not accepted, in the same words as other refusals."""
+    with pytest.raises(ValidationError, match="give a network as address/bits"):
+        parsed(changed(DOMAIN, {"spec.clients": {"trustedProxies": [network]}}))
+
+
 @pytest.mark.parametrize("method", MeteringMethod)
 def test_each_method_has_its_cycles(method: MeteringMethod) -> None:
     """Traffic goes with both cycles, the daily peak with days, all others with months."""

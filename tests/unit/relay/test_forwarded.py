@@ -72,6 +72,13 @@ def test_others_are_not_believed(proxies: Networks) -> None:
     assert way_of(said, LIAR, proxies) == Way(LIAR, LIAR)
 
 
+@pytest.mark.parametrize("network", ["10.0.0.1/32", "10.9.9.9/8", "::ffff:10.0.0.0/104", "0.0.0.0/0"])
+def test_a_network_holds_its_addresses_however_it_is_written(network: str) -> None:
+    """With bits beyond its length, or as IPv4 within IPv6."""
+    assert PROXY in Networks([network])
+    assert "2001:db8::1" not in Networks([network])
+
+
 def test_the_search_is_bounded() -> None:
     """A client can write more proxies' addresses than are looked at."""
     said = headers(("X-Forwarded-For", ", ".join([CLIENT, *["10.0.0.2"] * MOST_HOPS])))
