@@ -13,14 +13,14 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import chain, zip_longest
-from typing import Any, Final
+from typing import Final
 
 from wsedge_relay.contract import Domain, Origin
-from wsedge_relay.errors import OriginError
+from wsedge_relay.errors import NoDescriptorError, OriginError
+from wsedge_relay.names import Address, Names
 from wsedge_relay.origin import port_of
-from wsedge_relay.wire import Wire
+from wsedge_relay.wire import EXHAUSTED, Wire
 
 _NEXT_SECONDS: Final = 0.25  # RFC 8305 section 5: Connection Attempt Delay
 
@@ -55,6 +55,8 @@ async def dial(
     except TimeoutError as error:
         raise OriginError("timeout", f"no connection within {seconds} s") from error
     except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise NoDescriptorError(str(error)) from error
         raise OriginError("refused", str(error)) from error
     return wire
 

@@ -9,7 +9,8 @@ RelayError
 ├── HandshakeRefusedError  an HTTP answer to the client instead of a tunnel
 │   └── OriginsFailedError  no origin could be used
 ├── OriginError          one attempt at one origin
-│   └── BadAnswerError   the origin's answer is no proper one
+│   ├── BadAnswerError   the origin's answer is no proper one
+│   └── NoDescriptorError  this process has no descriptor left: not the origin's fault
 ├── ProxyHeaderError     a load balancer's connection without a proper PROXY header
 └── PeerGoneError        a client went away before it was answered
 """
@@ -130,6 +131,13 @@ class BadAnswerError(OriginError):
 
     def __init__(self, detail: str) -> None:
         super().__init__("answer", detail, answered=True)
+
+
+class NoDescriptorError(OriginError):
+    """No socket could be made, for this process or machine has none left; the origin was not asked."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("descriptors", detail)
 
 
 class OriginsFailedError(HandshakeRefusedError):

@@ -22,7 +22,7 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.counters import Family
 from wsedge_relay.dial import dial
-from wsedge_relay.errors import BadAnswerError, OriginError
+from wsedge_relay.errors import BadAnswerError, NoDescriptorError, OriginError
 from wsedge_relay.handshake import Upgrade
 from wsedge_relay.http1 import Header, Headers, RequestHead, ResponseHead, build_head
 from wsedge_relay.site import Site
@@ -114,6 +114,8 @@ class HealthChecks:
             began = self._loop.time()
             try:
                 await check(site, target, rules, bounds=self._bounds, random=self._random, loop=self._loop)
+            except NoDescriptorError:
+                return  # the relay's own want, which says nothing of the origin
             except OriginError as error:
                 failure = error
         now = self._loop.time()

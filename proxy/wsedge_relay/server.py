@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import errno
+import os
 import random
+import resource
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
@@ -29,13 +30,15 @@ from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_contexts
 from wsedge_relay.tunnel import Tunnel, Tunnels
 from wsedge_relay.usage import Usage
-from wsedge_relay.wire import Wire
+from wsedge_relay.wire import EXHAUSTED, Wire
 
 log = structlog.get_logger("wsedge_relay")
 
 _BACKLOG: Final = 4096
 _ACCEPTS_AT_ONCE: Final = 64
-_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+# Descriptors that newcomers do not get: those on their way need one more each for their origin, and the
+# configuration, reports, health checks and the admin port need some as well.
+_RESERVED: Final = 32
 _PAUSE_SECONDS: Final = 0.1
 
 
@@ -290,8 +293,8 @@ class Relay:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._pause(listener, listening, error)
+                if error.errno in EXHAUSTED:
+                    self._pause(listener, listening, str(error))
                     return
                 continue  # this one connection was broken before it was accepted
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -309,22 +312,44 @@ class Relay:
             task = self._loop.create_task(connection.serve())
             self._handshakes.add(task)
             task.add_done_callback(self._served)
+            if not self._leaves_room(sock.fileno()):
+                self._pause(listener, listening, "few descriptors are left")
+                return
+
+    def _leaves_room(self, descriptor: int) -> bool:
+        """Tell whether more may come: the kernel gives the lowest free number, so it counts those in use."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return limit == resource.RLIM_INFINITY or descriptor + len(self._handshakes) < limit - _RESERVED
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._handshakes.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("handshake_fault", exc_info=task.exception())
 
-    def _pause(self, listener: str, listening: socket.socket, error: OSError) -> None:
-        """Leave a listener alone for a moment: its waiting connection would wake the loop without end."""
-        self.accept_failures += 1
-        log.error("accept_failed", listener=listener, error=str(error))
+    def _pause(self, listener: str, listening: socket.socket, reason: str) -> None:
+        """Leave a listener alone until there is room: who waits there would wake the loop without end."""
+        log.error("accepting_paused", listener=listener, reason=reason)
         self._loop.remove_reader(listening.fileno())
+        self._rest(listener, listening)
+
+    def _rest(self, listener: str, listening: socket.socket) -> None:
+        self.accept_failures += 1
         self._loop.call_later(_PAUSE_SECONDS, self._resume, listener, listening)
 
     def _resume(self, listener: str, listening: socket.socket) -> None:
-        if self._listeners.get(listener) is listening:
-            self._loop.add_reader(listening.fileno(), self._accept, listener, listening)
+        if self._listeners.get(listener) is not listening:
+            return
+        try:
+            probe = os.dup(listening.fileno())
+        except OSError:
+            self._rest(listener, listening)
+            return
+        os.close(probe)
+        if not self._leaves_room(probe):
+            self._rest(listener, listening)
+            return
+        log.info("accepting_again", listener=listener)
+        self._loop.add_reader(listening.fileno(), self._accept, listener, listening)
 
 
 def _random() -> random.Random:

@@ -13,7 +13,14 @@ from wsedge_relay import http1, origin, proxy_header
 from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.dial import dial
-from wsedge_relay.errors import BadAnswerError, OriginError, OriginsFailedError, PeerGoneError
+from wsedge_relay.errors import (
+    BadAnswerError,
+    HandshakeRefusedError,
+    NoDescriptorError,
+    OriginError,
+    OriginsFailedError,
+    PeerGoneError,
+)
 from wsedge_relay.http1 import BadHeadError, ResponseHead
 from wsedge_relay.proxy_header import Ends
 from wsedge_relay.site import Site
@@ -77,6 +84,13 @@ async def ask_origins(
             answered = await _ask_one(
                 site, target, request, ends=ends, secure=secure, seconds=seconds, loop=loop
             )
+        except NoDescriptorError as failure:
+            target.open -= 1
+            after = b"%d" % bounds.retry_after_seconds
+            text = "This relay has no room for a connection right now."
+            raise HandshakeRefusedError(
+                503, "descriptors", text, headers=[(b"Retry-After", after)]
+            ) from failure
         except OriginError as failure:
             target.open -= 1
             note_failure(site, target, failure, loop.time())

@@ -18,6 +18,8 @@ from wsedge_relay.leg import shut_sending
 
 # One TLS record at the most, so that a read never leaves a decrypted rest that no selector reports.
 READ_BYTES: Final = 16384
+# What a system call says when no descriptor, or no memory for one, is left.
+EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _LINGER_BYTES: Final = 1 << 20
 
 T = TypeVar("T")

@@ -1,0 +1,91 @@
+"""What happens when descriptors run out, and when there are some again."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from support_relay.running import DOMAIN, on_pump_loop, origin, running
+from support_relay_shell import config, domain, write
+from support_relay_shell.process import RelayProcess
+from support_relay_shell.traffic import Client, echo_origin
+
+LIMIT = 160
+REQUEST = (
+    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+).encode()
+
+
+def low() -> None:
+    """Run in the child before the program: few descriptors, and no right to more."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
+
+
+async def test_a_full_relay_serves_those_it_has_and_then_those_who_wait(tmp_path: Path) -> None:
+    """It stops to accept in time, so that nothing else fails, and goes on as soon as others have left."""
+    async with echo_origin() as port:
+        origins = [{"host": "127.0.0.1", "httpPort": port}]
+        path = write(tmp_path / "relay.json", config(domain(origins=origins)))
+        async with RelayProcess("--config", path, prepare=low) as relay:
+            http = await relay.port("http")
+            clients: list[Client] = []
+            waiting: list[asyncio.Task[Client]] = []
+            for _ in range(LIMIT):
+                entering = asyncio.create_task(Client().open(http))
+                done, _ = await asyncio.wait([entering], timeout=0.5 if len(clients) > 30 else 10)
+                if not done:
+                    waiting.append(entering)
+                    break
+                clients.append(entering.result())
+            assert 40 <= len(clients) <= LIMIT // 2
+            await relay.event("accepting_paused", reason="few descriptors are left")
+            waiting += [asyncio.create_task(Client().open(http)) for _ in range(5)]
+            for client in clients:
+                await client.echo(b"still here")
+            assert (await relay.admin("/healthz"))[0] == 200
+            _, metrics = await relay.admin("/metrics")
+            assert "wsedge_relay_accept_failures_total 0.0" not in metrics
+            assert "wsedge_relay_origin_failures_total{" not in metrics
+            assert "wsedge_relay_handshake_refusals_total{" not in metrics
+            assert not any(task.done() for task in waiting)
+            for client in clients[10:]:
+                client.close()
+            await relay.event("accepting_again")
+            async with asyncio.timeout(10):
+                entered = await asyncio.gather(*waiting)
+            for client in (*clients[:10], *entered):
+                await client.echo(b"hello")
+                client.close()
+
+
+@on_pump_loop
+async def test_an_origin_is_not_blamed_for_want_of_descriptors() -> None:
+    """The last descriptor is a client's: it gets 503 with Retry-After, and the origin stays."""
+    async with origin() as port, running(port) as relay:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        reader, writer = await relay.raw()
+        await relay.until(lambda: relay.relay.handshakes_under_way == 1)
+        held: list[socket.socket] = []
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (writer.get_extra_info("socket").fileno() + 40, hard))
+            with suppress(OSError):
+                while True:
+                    held.append(socket.socket())
+            writer.write(REQUEST)
+            answer = await asyncio.wait_for(reader.read(), 5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for sock in held:
+                sock.close()
+            writer.close()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: 5\r\n" in answer
+        assert relay.counters.refusals() == {"descriptors": 1}
+        assert relay.counters.origin_failures == {}
+        async with relay.connect() as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
