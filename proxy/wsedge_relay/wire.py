@@ -7,6 +7,7 @@ the pump; a `Wire` gives its socket away as it is.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable
