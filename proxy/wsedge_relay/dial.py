@@ -1,9 +1,9 @@
 """A connection to an origin: name look-up, the race of its addresses, PROXY header, TLS.
 
-A name is looked up for each connection, so that new connections see new addresses. Of several addresses the
-first to connect wins (RFC 8305, sections 4 and 5): families take turns, and the next one is tried when one
-failed or has kept silent for 250 ms, so that a broken IPv6, or an address that swallows packets, costs a
-moment and not the time to connect.
+A name is looked up anew when its answer is a second old, so that new connections see new addresses. Of
+several addresses the first to connect wins (RFC 8305, sections 4 and 5): families take turns, and the next one
+is tried when one failed or has kept silent for 250 ms, so that a broken IPv6, or an address that swallows
+packets, costs a moment and not the time to connect.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from wsedge_relay.wire import EXHAUSTED, Wire
 
 _NEXT_SECONDS: Final = 0.25  # RFC 8305 section 5: Connection Attempt Delay
 
-Address = tuple[int, tuple[Any, ...]]
-
 
 async def dial(
     domain: Domain,
     origin: Origin,
     context: ssl.SSLContext | None,
     *,
+    names: Names,
     preface: bytes = b"",
     loop: asyncio.AbstractEventLoop,
 ) -> Wire:
@@ -42,7 +41,8 @@ async def dial(
     seconds = domain.originRequest.connectTimeoutSeconds
     try:
         async with asyncio.timeout(seconds):
-            addresses = await _resolve(origin.host, port_of(origin, secure=context is not None), loop)
+            port = port_of(origin, secure=context is not None)
+            addresses = _literal(origin.host, port) or in_turn(await names.find(origin.host, port, loop))
             wire = await _connect(addresses, loop)
             try:
                 if preface:
@@ -69,16 +69,14 @@ def in_turn(addresses: Sequence[Address]) -> list[Address]:
     return [address for address in mixed if address is not None]
 
 
-async def _resolve(host: str, port: int, loop: asyncio.AbstractEventLoop) -> list[Address]:
+def _literal(host: str, port: int) -> list[Address]:
+    """Return the address that `host` is, none when it is a name."""
     literal = host.strip("[]")
-    with suppress(ValueError):  # a thread only for what needs looking up
-        version = ipaddress.ip_address(literal).version
-        return [(socket.AF_INET6 if version == 6 else socket.AF_INET, (literal, port))]
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise OriginError("unresolvable", f"{host}: {error}") from error
-    return in_turn(list(dict.fromkeys((family, address) for family, _, _, _, address in found)))
+        version = ipaddress.ip_address(literal).version
+    except ValueError:
+        return []
+    return [(socket.AF_INET6 if version == 6 else socket.AF_INET, (literal, port))]
 
 
 async def _connect(addresses: list[Address], loop: asyncio.AbstractEventLoop) -> Wire:

@@ -155,7 +155,7 @@ async def check(
             version = domain.originRequest.proxyProtocol
             preface = proxy_header.header(version, None) if version is not None else b""
             context = site.context if tls else None
-            wire = await dial(domain, target.origin, context, preface=preface, loop=loop)
+            wire = await dial(domain, target.origin, context, names=site.names, preface=preface, loop=loop)
             try:
                 host = origin.host_header(domain, target.origin, secure=tls)
                 upgrade = _upgrade(random) if rules.path is None else None

@@ -13,6 +13,7 @@ from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.limits import Limiter
+from wsedge_relay.names import Names
 from wsedge_relay.tls import origin_context
 from wsedge_relay.usage import UsageKey
 from wsedge_relay.web_origin import AllowedOrigins
@@ -34,6 +35,7 @@ class Site:
         "drain",
         "key",
         "limiter",
+        "names",
         "proxies",
         "tunnels",
     )
@@ -52,6 +54,7 @@ class Site:
         self.counters = counters
         self.tunnels: set[Tunnel] = set()
         self.limiter = Limiter()
+        self.names = Names(fresh_seconds=bounds.name_seconds)
         self.drain: asyncio.Task[None] | None = None
         self.balancer = Balancer(
             forget_seconds=bounds.failed_origin_seconds, most_seconds=bounds.failed_origin_most_seconds
@@ -65,6 +68,8 @@ class Site:
         """
         before = self.domain
         self._put(domain, origin_context(domain, material))
+        if domain.origins != before.origins:
+            self.names.forget()
         return domain.heartbeatSeconds != before.heartbeatSeconds
 
     def _put(self, domain: Domain, context: ssl.SSLContext | None) -> None:

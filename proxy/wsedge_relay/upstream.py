@@ -138,7 +138,7 @@ async def _ask_one(
     preface = proxy_header.header(version, ends) if version is not None else b""
     context = site.context if tls else None
     began = loop.time()
-    wire = await dial(domain, target.origin, context, preface=preface, loop=loop)
+    wire = await dial(domain, target.origin, context, names=site.names, preface=preface, loop=loop)
     site.counters.connect_seconds.observe(loop.time() - began)
     try:
         host = origin.host_header(domain, target.origin, secure=tls)

@@ -6,13 +6,14 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
-from support_relay.running import DOMAIN, Running, free_port, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DOMAIN, QUICK, Running, free_port, on_pump_loop, origin, raw_origin, running
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.dial import in_turn
@@ -83,27 +84,31 @@ async def test_an_address_that_refuses_costs_nothing() -> None:
 
 @on_pump_loop
 async def test_names_whose_addresses_all_fail_are_failures() -> None:
-    """All refused: refused; one that swallows packets: a timeout, after the time to connect."""
+    """All refuse: refused; one swallows packets: a timeout, after the time to connect; none: unresolvable."""
     with black_hole() as lost:
-        async with running(origins=NAMED, originRequest={"connectTimeoutSeconds": 1}) as relay:
+        bounds = replace(QUICK, name_seconds=0)
+        quick = {"connectTimeoutSeconds": 1}
+        async with running(origins=NAMED, originRequest=quick, bounds=bounds) as relay:
             resolve_to(free_port(), free_port())
             assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 502 ")
             resolve_to(lost, free_port())
             assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 504 ")
             resolve_to()
             assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 502 ")
-            assert relay.counters.origin_failures == {"refused": 2, "timeout": 1}
+            assert relay.counters.origin_failures == {"refused": 1, "timeout": 1, "unresolvable": 1}
 
 
 @on_pump_loop
 async def test_new_connections_see_new_addresses() -> None:
-    """A name is looked up for each connection; open ones stay where they are."""
-    async with origin() as old, origin() as new, running(origins=NAMED) as relay:
+    """A name is looked up anew; open connections stay where they are."""
+    bounds = replace(QUICK, name_seconds=0)
+    async with origin() as old, origin() as new, running(origins=NAMED, bounds=bounds) as relay:
         resolve_to(old)
         async with relay.connect() as client:
             resolve_to(new)
             assert await says(relay) == "x"
             resolve_to(free_port())
+            assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 502 ")
             await client.send("still")
             assert await client.recv() == "still"
 

@@ -1,0 +1,84 @@
+"""Name look-ups for connections to origins: one at a time for each name, and never an answer for long.
+
+A burst of clients asks the name service once, and a slow name takes one of the few threads that look names up
+and not all. When the name service is out, a name's last addresses are good for a while longer; when it says
+that a name is gone, the name is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wsedge_relay.errors import OriginError
+
+_STALE_SECONDS: Final = 300.0
+_STALE_WAIT_SECONDS: Final = 1.0  # for a new answer while there is an old one
+
+Address = tuple[int, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    addresses: list[Address]
+    at: float
+
+
+class Names:
+    """What is known of the names of one domain's origins; an answer is fresh for `fresh_seconds`."""
+
+    __slots__ = ("_fresh_seconds", "_known", "_lookups")
+
+    def __init__(self, *, fresh_seconds: float) -> None:
+        self._fresh_seconds = fresh_seconds
+        self._known: dict[tuple[str, int], _Known] = {}
+        self._lookups: dict[tuple[str, int], asyncio.Task[list[Address]]] = {}
+
+    def forget(self) -> None:
+        """Forget every answer: the origins are others now."""
+        self._known.clear()
+
+    async def find(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> list[Address]:
+        """Return the addresses of `host`, at least one; raises OriginError."""
+        known = self._known.get((host, port))
+        age = loop.time() - known.at if known is not None else 0.0
+        if known is None or age > _STALE_SECONDS:
+            return await self._new(host, port, loop)
+        if age < self._fresh_seconds:
+            return known.addresses
+        try:
+            async with asyncio.timeout(_STALE_WAIT_SECONDS):
+                return await self._new(host, port, loop)
+        except TimeoutError:
+            return known.addresses
+        except OriginError as error:
+            if isinstance(error.__cause__, socket.gaierror) and error.__cause__.errno == socket.EAI_AGAIN:
+                return known.addresses
+            raise
+
+    async def _new(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> list[Address]:
+        lookup = self._lookups.get((host, port))
+        if lookup is None:
+            lookup = loop.create_task(self._look_up(host, port, loop))
+            self._lookups[host, port] = lookup
+            lookup.add_done_callback(lambda ended: self._ended(host, port, ended))
+        try:
+            # Who waits may run out of time; the others, and the next one, still want the answer.
+            return await asyncio.shield(lookup)
+        except (OSError, UnicodeError) as error:
+            raise OriginError("unresolvable", f"{host}: {error}") from error
+
+    async def _look_up(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> list[Address]:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
+        addresses = list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
+        self._known[host, port] = _Known(addresses, loop.time())
+        return addresses
+
+    def _ended(self, host: str, port: int, lookup: asyncio.Task[list[Address]]) -> None:
+        del self._lookups[host, port]
+        if not lookup.cancelled():
+            lookup.exception()  # told to who waits, if anybody does
