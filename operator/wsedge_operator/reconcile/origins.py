@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wsedge_operator.api.websocket_domain import Origin, WebSocketDomainSpec
+from wsedge_operator.api.origins import Origin
+from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.reconcile.key_material import Problem
 from wsedge_relay import contract
 

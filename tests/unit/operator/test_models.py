@@ -17,8 +17,9 @@ from support_operator.manifests import (
     changed,
 )
 from wsedge_operator.api.billing_plan import BillingCycle, BillingPlan, MeteringMethod
+from wsedge_operator.api.origins import Origin
 from wsedge_operator.api.quantity import amount_of
-from wsedge_operator.api.websocket_domain import Origin, WebSocketDomain
+from wsedge_operator.api.websocket_domain import WebSocketDomain
 
 GOOD = {
     **{f"plan: {name}": changed(PLAN, changes) for name, changes in GOOD_PLANS.items()},
