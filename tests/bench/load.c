@@ -1,17 +1,23 @@
 // load: the two ends of a WebSocket benchmark, cheap enough not to be what is measured.
 //
 //   load origin              listens on a port of 127.0.0.1 chosen by the kernel, prints it, echoes every data frame
-//   load client PORT N SIZE INFLIGHT HOST
-//                            opens N connections to 127.0.0.1:PORT, prints "ready"; then for each line
-//                            "MILLISECONDS" on its standard input keeps INFLIGHT messages of SIZE bytes under way on
-//                            every connection for that long, waits for what is still under way, prints the number of
-//                            echoed messages. "0" prints 0. End of input ends it.
+//   load client PORT N SIZE INFLIGHT HOST [tls]
+//                            opens N connections to 127.0.0.1:PORT, prints "ready"; then answers each line of its
+//                            standard input by a number:
+//                              MILLISECONDS  keeps INFLIGHT messages of SIZE bytes under way on every connection for
+//                                            that long, waits for what is still under way; the echoed messages
+//                              open M        opens M more connections and leaves them idle; M
+//                              close         closes those; 0
+//                            End of input ends it.
 //
-// One thread, epoll, plain TCP. Client frames carry the mask key 0, so that a payload is the same on both legs.
+// One thread, epoll; TCP, or TLS 1.3 with AES-128-GCM, whose certificate is not checked. Client frames carry the mask
+// key 0, so that a payload is the same on both legs. Link with -lssl -lcrypto.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +95,31 @@ typedef struct {
   int fd, open;
   uint8_t *in;
   size_t have;
+  SSL *tls;
 } End;
+
+static SSL_CTX *context;  // NULL: plain TCP
+
+static void say(End *end, const uint8_t *data, size_t size) {
+  if (!end->tls) return send_all(end->fd, data, size);
+  int n;
+  while ((n = SSL_write(end->tls, data, size)) <= 0)
+    if (SSL_get_error(end->tls, n) != SSL_ERROR_WANT_WRITE && SSL_get_error(end->tls, n) != SSL_ERROR_WANT_READ)
+      fail("TLS write");
+}
+
+// Bytes read; -1: nothing is there yet; 0: the end.
+static ssize_t hear(End *end, uint8_t *data, size_t size) {
+  if (!end->tls) return recv(end->fd, data, size, 0);
+  size_t have = 0;
+  for (;;) {
+    int n = SSL_read(end->tls, data + have, size - have);
+    if (n > 0) have += n;
+    if (n > 0 && have < size) continue;
+    if (have) return have;
+    return SSL_get_error(end->tls, n) == SSL_ERROR_WANT_READ ? -1 : 0;
+  }
+}
 
 // Length of the frame at p, header included, 0 when its header is not whole; `head` is the header's length.
 static size_t frame(const uint8_t *p, size_t have, size_t *head) {
@@ -209,9 +239,17 @@ static End connect_to(int port, const char *host) {
   int n = snprintf(head, sizeof head,
                    "GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", host);
-  send_all(end.fd, (uint8_t *)head, n);
+  if (context) {
+    end.tls = SSL_new(context);
+    SSL_set_tlsext_host_name(end.tls, host);
+    SSL_set_fd(end.tls, end.fd);
+    if (SSL_connect(end.tls) != 1) fail("TLS handshake");
+  }
+  say(&end, (uint8_t *)head, n);
   while (have < 4 || memcmp(head + have - 4, "\r\n\r\n", 4))
-    if (have == sizeof head - 1 || recv(end.fd, head + have++, 1, 0) != 1) fail("handshake");
+    if (have == sizeof head - 1 || (context ? SSL_read(end.tls, head + have++, 1) : recv(end.fd, head + have++, 1, 0)) != 1)
+      fail("handshake");
+  if (context) fcntl(end.fd, F_SETFL, O_NONBLOCK);
   head[have] = 0;
   if (!strstr(head, " 101 ")) {
     fprintf(stderr, "refused: %s", head);
@@ -229,13 +267,14 @@ static long slice(int ep, End *ends, int count, const uint8_t *message, size_t s
   long done = 0, open = (long)count * inflight;
   uint8_t *burst = malloc(size * inflight);
   for (int i = 0; i < inflight; i++) memcpy(burst + i * size, message, size);
-  for (int i = 0; i < count; i++) send_all(ends[i].fd, burst, size * inflight);
+  for (int i = 0; i < count; i++) say(ends + i, burst, size * inflight);
   while (open) {
     int n = epoll_wait(ep, batch, EVENTS, 5000), late = seconds() >= end;
     if (n <= 0) fail("no echo within 5 s");
     for (int i = 0; i < n; i++) {
       End *e = batch[i].data.ptr;
-      ssize_t got = recv(e->fd, in, BUFFER, 0);
+      ssize_t got = hear(e, in, BUFFER);
+      if (got < 0 && e->tls) continue;
       if (got <= 0) fail("the proxy closed a connection");
       long whole = (e->have + got) / echoed;
       e->have = (e->have + got) % echoed;
@@ -244,7 +283,7 @@ static long slice(int ep, End *ends, int count, const uint8_t *message, size_t s
         open -= whole;
       else
         for (long left = whole; left > 0; left -= inflight)
-          send_all(e->fd, burst, size * (left < inflight ? left : inflight));
+          say(e, burst, size * (left < inflight ? left : inflight));
     }
   }
   free(burst);
@@ -267,9 +306,23 @@ static void client(int port, int count, int length, int inflight, const char *ho
   puts("ready");
   fflush(stdout);
   char line[64];
+  End *idle = NULL;
+  int idles = 0;
   while (fgets(line, sizeof line, stdin)) {
-    long ms = atol(line);
-    printf("%ld\n", ms > 0 ? slice(ep, ends, count, message, size, h + length, inflight, ms / 1e3) : 0);
+    long answer = 0;
+    if (!strncmp(line, "open ", 5)) {
+      answer = atol(line + 5);
+      idle = realloc(idle, (idles + answer) * sizeof *idle);
+      for (long i = 0; i < answer; i++) idle[idles++] = connect_to(port, host);
+    } else if (!strcmp(line, "close\n")) {
+      for (; idles; idles--) {
+        close(idle[idles - 1].fd);
+        SSL_free(idle[idles - 1].tls);
+      }
+    } else {
+      answer = slice(ep, ends, count, message, size, h + length, inflight, atol(line) / 1e3);
+    }
+    printf("%ld\n", answer);
     fflush(stdout);
   }
 }
@@ -281,9 +334,15 @@ int main(int argc, char **argv) {
   setrlimit(RLIMIT_NOFILE, &files);
   if (argc == 2 && !strcmp(argv[1], "origin"))
     origin();
-  else if (argc == 7 && !strcmp(argv[1], "client"))
+  else if (argc >= 7 && !strcmp(argv[1], "client")) {
+    if (argc > 7) {
+      context = SSL_CTX_new(TLS_client_method());
+      SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256");
+      SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+      SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    }
     client(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argv[6]);
-  else
-    return fprintf(stderr, "usage: load origin | load client PORT N SIZE INFLIGHT HOST\n"), 2;
+  } else
+    return fprintf(stderr, "usage: load origin | load client PORT N SIZE INFLIGHT HOST [tls]\n"), 2;
   return 0;
 }

@@ -1,204 +1,74 @@
-"""Measures the relay beside nginx in one run: CPU per echoed message, memory per idle connection.
+"""Measures the relay beside other proxies in one run: CPU per message and handshake, memory per connection.
 
 All proxies run at the same time, pinned to one core; the two ends of the load run on another. Every proxy
 gets its load in short slices, in turn, on connections that are already open, so that the handshakes stay
 outside and the machine's moods hit all alike. CPU is what the kernel says that the proxy's threads ran
 (schedstat). A row's figures are medians over the rounds; a ratio is the median of the rounds' own ratios.
 
-Needs nginx (`make bench-peers`), a C compiler for the load, and two cores.
+Needs the peers (`make bench-peers`), a C compiler, and two cores. `--write FILE` puts the tables between
+the two marks of that file.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import platform
-import re
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import peers
+from peers import LOAD_CORE, Proxy, Setting, pinned, running
+
 HERE = Path(__file__).parent
-PROXY_CORE, LOAD_CORE = 0, 1
-HOST = "bench.example.com"
-SHAPES = (  # title, connections, bytes, messages under way per connection
-    ("125 B, ping-pong", 64, 125, 1),
-    ("125 B, ping-pong, one connection", 1, 125, 1),
-    ("125 B, 16 under way", 64, 125, 16),
-    ("16 KiB, 4 under way", 16, 16384, 4),
+BEGIN, END = "<!-- begin: make bench -->", "<!-- end: make bench -->"
+ENVOY = Path(__file__).parents[2] / ".venv-bench" / "bin" / "envoy"
+FLAGS = ("-O2", "-o")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A shape of load: connections, bytes of a message, messages under way on each connection."""
+
+    title: str
+    connections: int
+    size: int
+    inflight: int
+    tls: bool = False
+
+
+SHAPES = (
+    Shape("ping-pong", 64, 125, 1),
+    Shape("one connection", 1, 125, 1),
+    Shape("16 under way", 64, 125, 16),
+    Shape("16 KiB", 16, 16384, 4),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """A running proxy: its name in the table, its port and the process ids whose CPU and memory count."""
-
-    name: str
-    port: int
-    pids: tuple[int, ...]
-
-    def cpu_seconds(self) -> float:
-        """Return what the proxy's threads ran so far, in seconds."""
-        total = 0
-        for pid in self.pids:
-            for schedstat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-                total += int(schedstat.read_text().split()[0])
-        return total / 1e9
-
-    def pss_bytes(self) -> int:
-        """Return the proportional set size of the proxy's processes, in bytes."""
-        texts = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids)
-        return sum(
-            int(m.group(1)) * 1024 for text in texts if (m := re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE))
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One proxy's median at one shape of load."""
-
-    shape: str
-    proxy: str
-    micros: float
-    ratio: float
-
-
-def pinned(core: int, *command: str) -> list[str]:
-    """Return the command, to run on that core alone."""
-    return ["taskset", "--cpu-list", str(core), *command]
-
-
-@contextlib.contextmanager
-def running(command: list[str], **options: object) -> Iterator[subprocess.Popen[str]]:
-    """Run a program for the length of the block."""
-    process = subprocess.Popen(command, text=True, **options)  # type: ignore[call-overload]
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def relay(folder: Path, origin: int) -> Iterator[Proxy]:
-    """Run wsedge-relay with one domain."""
-    config = folder / "relay.json"
-    config.write_text(
-        json.dumps(
-            {
-                "version": 1,
-                "generation": "bench/relay@1",
-                "listen": {"host": "127.0.0.1", "http": 0, "https": None, "admin": 0},
-                "domains": [
-                    {
-                        "domain": HOST,
-                        "account": "bench",
-                        "heartbeatSeconds": 300,
-                        "originProtocol": "HTTP",
-                        "origins": [{"host": "127.0.0.1", "httpPort": origin}],
-                        "lifecycle": {"drainSeconds": 0},
-                    }
-                ],
-            }
-        )
-    )
-    program = str(Path(sys.executable).parent / "wsedge-relay")
-    environment = os.environ | {"WSEDGE_RELAY_LOG_FORMAT": "json"}
-    command = pinned(PROXY_CORE, program, "--config", str(config))
-    with (folder / "relay.log").open("w+") as log, running(command, stderr=log, env=environment) as process:
-        port = wait_for_port(folder / "relay.log", process)
-        yield Proxy("wsedge", port, (process.pid,))
-
-
-def wait_for_port(log: Path, process: subprocess.Popen[str]) -> int:
-    """Return the port of the relay's http listener as its log names it."""
-    with log.open() as lines:
-        while process.poll() is None:
-            line = lines.readline()
-            if '"listening"' in line and (event := json.loads(line)).get("listener") == "http":
-                return int(event["port"])
-    raise SystemExit(f"the relay did not start:\n{log.read_text()}")
-
-
-NGINX = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 20000; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://127.0.0.1:{origin};
-      proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
-      proxy_read_timeout 1h; proxy_send_timeout 1h; {extra}
-    }}
-  }}
-}}
-"""
-
-
-@contextlib.contextmanager
-def nginx(folder: Path, origin: int, name: str, extra: str) -> Iterator[Proxy]:
-    """Run nginx with one worker and the configuration that its documentation gives for WebSocket."""
-    folder.mkdir()
-    port = free_port()
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, origin=origin, extra=extra))
-    command = pinned(PROXY_CORE, "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"))
-    with running(command) as master:
-        wait_until_open(port, master)
-        yield Proxy(name, port, (worker_of(master),))
-
-
-def worker_of(master: subprocess.Popen[str]) -> int:
-    """Return the process id of nginx's one worker; the master listens a moment before it forks."""
-    children = Path(f"/proc/{master.pid}/task/{master.pid}/children")
-    while master.poll() is None:
-        if workers := children.read_text().split():
-            return int(workers[0])
-    raise SystemExit("nginx ended")
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago (nginx cannot be asked for one that the kernel chose)."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_open(port: int, process: subprocess.Popen[str]) -> None:
-    """Wait until something accepts on the port."""
-    import socket
-
-    while process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-    raise SystemExit("nginx did not start")
+TLS_SHAPES = (
+    Shape("ping-pong", 64, 125, 1, tls=True),
+    Shape("16 under way", 64, 125, 16, tls=True),
+    Shape("16 KiB", 16, 16384, 4, tls=True),
+)
+Costs = dict[str, list[float]]
 
 
 class Load:
     """One `load client`: open connections to one proxy, and slices of messages on them."""
 
-    def __init__(self, program: Path, proxy: Proxy, connections: int, size: int, inflight: int) -> None:
-        numbers = [str(proxy.port), str(connections), str(size), str(inflight), HOST]
+    def __init__(self, program: Path, proxy: Proxy, shape: Shape) -> None:
+        port = proxy.tls_port if shape.tls else proxy.port
+        words = [str(port), str(shape.connections), str(shape.size), str(shape.inflight), peers.HOST]
         self.proxy = proxy
         self.process = subprocess.Popen(
-            pinned(LOAD_CORE, str(program), "client", *numbers),
+            pinned(LOAD_CORE, str(program), "client", *words, *(["tls"] if shape.tls else [])),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -207,118 +77,213 @@ class Load:
         if self.process.stdout.readline() != "ready\n":
             raise SystemExit(f"{proxy.name}: the load could not connect")
 
-    def slice(self, milliseconds: int) -> tuple[int, float]:
-        """Run one slice; return the messages echoed and the proxy's CPU seconds for them."""
+    def ask(self, line: str) -> tuple[int, float]:
+        """Give the load a line; return its answer and the proxy's CPU seconds until then."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         before = self.proxy.cpu_seconds()
-        self.process.stdin.write(f"{milliseconds}\n")
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
+        answer = self.process.stdout.readline()
+        if not answer:
             raise SystemExit(f"{self.proxy.name}: the load ended")
-        return int(line), self.proxy.cpu_seconds() - before
+        return int(answer), self.proxy.cpu_seconds() - before
 
     def close(self) -> None:
         """Close its connections and wait for its end."""
         self.process.communicate()
 
 
-def measure(program: Path, proxies: list[Proxy], shape: tuple[str, int, int, int], rounds: int) -> list[Row]:
-    """Run one shape of load on every proxy in turn, `rounds` times after a warm-up."""
-    title, connections, size, inflight = shape
-    loads = [Load(program, proxy, connections, size, inflight) for proxy in proxies]
-    costs: dict[str, list[float]] = {proxy.name: [] for proxy in proxies}
+@contextlib.contextmanager
+def loads(program: Path, proxies: list[Proxy], shape: Shape) -> Iterator[list[Load]]:
+    """Open a load's connections to every proxy."""
+    some = [Load(program, proxy, shape) for proxy in proxies]
+    yield some
+    for load in some:
+        load.close()
+
+
+def in_turn(some: list[Load], rounds: int, lines: tuple[str, ...]) -> Costs:
+    """Give every load its lines, round by round after a warm-up; return µs by the first line's answer."""
+    costs: Costs = {load.proxy.name: [] for load in some}
     for number in range(rounds + 1):
         # Forward and backward in turn, so that a drift of the machine's speed favours nobody.
-        for load in loads if number % 2 else reversed(loads):
-            messages, cpu = load.slice(250)
+        for load in some if number % 2 else reversed(some):
+            done, cpu = load.ask(lines[0])
+            for line in lines[1:]:
+                load.ask(line)
             if number:
-                costs[load.proxy.name].append(cpu / messages * 1e6)
-    for load in loads:
-        load.close()
-    base = costs["nginx"]
-    return [
-        Row(
-            title,
-            name,
-            statistics.median(values),
-            statistics.median(a / b for a, b in zip(values, base, strict=True)),
-        )
-        for name, values in costs.items()
-    ]
+                costs[load.proxy.name].append(cpu / done * 1e6)
+    return costs
 
 
-def idle(program: Path, proxies: list[Proxy], connections: int) -> dict[str, float]:
-    """Return each proxy's growth of PSS per idle connection, in bytes, by opening that many at once."""
-    grown = {}
+def crowd(program: Path, proxies: list[Proxy], many: int, rounds: int) -> Costs:
+    """Return the ratios of the cost per message with `many` connections to that with 100, paired by round."""
+    few_shape, many_shape = Shape("few", 100, 125, 1), Shape("many", many, 125, 1)
+    ratios: Costs = {}
     for proxy in proxies:
-        before = proxy.pss_bytes()
-        load = Load(program, proxy, connections, 125, 1)
-        grown[proxy.name] = (proxy.pss_bytes() - before) / connections
-        load.close()
+        with loads(program, [proxy], few_shape) as few, loads(program, [proxy], many_shape) as more:
+            pairs = [(few[0].ask("400"), more[0].ask("400")) for _ in range(rounds + 1)][1:]
+        ratios[proxy.name] = [(b[1] / b[0]) / (a[1] / a[0]) for a, b in pairs]
+    return ratios
+
+
+def idle(program: Path, proxies: list[Proxy], connections: int) -> Costs:
+    """Return each proxy's growth of PSS per idle connection, in bytes, by opening that many at once."""
+    grown: Costs = {}
+    for proxy in proxies:
+        with loads(program, [proxy], Shape("warm-up", 20, 125, 1)) as (load,):
+            load.ask("50")
+            before = proxy.pss_bytes()
+            load.ask(f"open {connections}")
+            load.ask("50")  # once the proxy answers again, it has taken all
+            grown[proxy.name] = [(proxy.pss_bytes() - before) / connections]
+            load.ask("close")
+            load.ask("50")
     return grown
 
 
-def report(rows: list[Row], memory: dict[str, float], connections: int) -> str:
-    """Return the tables as Markdown."""
-    names = list(memory)
-    lines = [
-        "| CPU per echoed message | " + " | ".join(f"{name}, µs | ÷ nginx" for name in names) + " |",
-        "|---|" + "---:|---:|" * len(names),
-    ]
-    for shape, *_ in SHAPES:
-        cells = {row.proxy: f"{row.micros:.1f} | {row.ratio:.2f}" for row in rows if row.shape == shape}
-        lines.append(f"| {shape} | " + " | ".join(cells[name] for name in names) + " |")
-    lines += ["", f"| Memory per idle connection ({connections:,} open) | bytes |", "|---|---:|"]
-    lines += [f"| {name} | {value:,.0f} |" for name, value in memory.items()]
+def table(columns: dict[str, Costs], *, base: str | None, unit: str) -> str:
+    """Return Markdown, one row per proxy; with `base` each cell has the ratio to that proxy too."""
+    names = list(next(iter(columns.values())))
+    lines = [f"| {unit} | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
+    for name in names:
+        cells = []
+        for costs in columns.values():
+            middle = statistics.median(costs[name])
+            text = f"{middle:,.0f}" if middle >= 100 else f"{middle:.2f}"
+            if base is not None:
+                pairs = zip(costs[name], costs[base], strict=True)
+                text += f" · **{statistics.median(a / b for a, b in pairs):.2f}**"
+            cells.append(text)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Build the load, run the proxies, print the tables."""
+def describe(python: str) -> str:
+    """Return version and kind of build of a Python."""
+    code = (
+        "import platform, sysconfig; args = sysconfig.get_config_var('CONFIG_ARGS') or '';"
+        "how = 'with' if '--enable-optimizations' in args else 'without';"
+        "print(platform.python_version(), f'(configured {how} --enable-optimizations)')"
+    )
+    return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def version(*command: str) -> str:
+    """Return the first line with which a program tells its version."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    return (done.stdout + done.stderr).strip().splitlines()[0]
+
+
+def options() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--idle", type=int, default=4000, metavar="CONNECTIONS")
-    arguments = parser.parse_args()
-    for tool, how in {
-        "nginx": "make bench-peers",
-        "cc": "install gcc",
-        "taskset": "install util-linux",
-    }.items():
+    parser.add_argument("--idle", type=int, default=10_000, metavar="CONNECTIONS")
+    parser.add_argument("--only", help="measure the shapes of ws alone whose titles contain this")
+    parser.add_argument(
+        "--python", action="append", help="a Python to run the relay with (more than one: all in one run)"
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE")
+    return parser.parse_args()
+
+
+def start(stack: contextlib.ExitStack, setting: Setting, pythons: list[str]) -> list[Proxy]:
+    """Start the peers and the relay in both forms on each Python."""
+    envoy = str(ENVOY) if ENVOY.exists() else shutil.which("envoy")
+    proxies = [stack.enter_context(begin(setting)) for begin in peers.peers(envoy)]
+    for number, python in enumerate(pythons):
+        package = peers.copy_of_the_relay(setting.folder / f"relay-{number}", python)
+        for form in ("plain", "compiled"):
+            name = f"wsedge, {form}" + (f" ({describe(python).split()[0]})" if len(pythons) > 1 else "")
+            one = peers.relay(setting, name, python=python, package=package, form=form)
+            proxies.append(stack.enter_context(one))
+    return proxies
+
+
+def main() -> None:
+    """Build the load, run the proxies, print or write the tables."""
+    arguments = options()
+    pythons = arguments.python or [sys.executable]
+    for tool in ("nginx", "cc", "taskset", "openssl"):
         if shutil.which(tool) is None:
-            raise SystemExit(f"bench: {tool} is missing: {how}")
+            raise SystemExit(f"bench: {tool} is missing: make bench-peers")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    connections = min(arguments.idle, hard // 2 - 250)  # two descriptors each, in the proxy
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wsedge-bench-")))
         program = folder / "load"
-        subprocess.run(["cc", "-O2", "-o", str(program), str(HERE / "load.c")], check=True)
+        subprocess.run(["cc", *FLAGS, str(program), str(HERE / "load.c"), "-lssl", "-lcrypto"], check=True)
         origin = stack.enter_context(
             running(pinned(LOAD_CORE, str(program), "origin"), stdout=subprocess.PIPE)
         )
         assert origin.stdout is not None
-        port = int(origin.stdout.readline())
-        proxies = [
-            stack.enter_context(nginx(folder / "default", port, "nginx", "")),
-            stack.enter_context(
-                nginx(
-                    folder / "tuned",
-                    port,
-                    "nginx, 64k buffers",
-                    "proxy_buffer_size 64k; proxy_buffers 4 64k;",
-                )
-            ),
-            stack.enter_context(relay(folder, port)),
-        ]
-        rows = []
-        for number, shape in enumerate(SHAPES, 1):
-            print(f"bench: {number} of {len(SHAPES)}: {shape[0]}", file=sys.stderr)
-            rows += measure(program, proxies, shape, arguments.rounds)
-        print(f"bench: {arguments.idle} idle connections on each", file=sys.stderr)
-        memory = idle(program, proxies, arguments.idle)
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {arguments.rounds} rounds\n")
-    print(report(rows, memory, arguments.idle))
+        files = peers.certificate(folder)
+        setting = Setting(folder, int(origin.stdout.readline()), *files, connections + 100)
+        proxies = start(stack, setting, pythons)
+        text = measure(program, proxies, arguments, connections)
+    facts = [
+        time.strftime("%Y-%m-%d, ")
+        + f"{os.cpu_count()} cores of {_processor()}, Linux {platform.release().split('-')[0]}",
+        version("nginx", "-v").removeprefix("nginx version: "),
+    ]
+    if shutil.which("haproxy"):
+        facts.append(" ".join(version("haproxy", "-v").split()[:3]))
+    facts += [f"Python {describe(python)}" for python in pythons]
+    text = f"{'; '.join(facts)}; {arguments.rounds} rounds.\n\n{text}"
+    print(text)
+    if arguments.write:
+        page = arguments.write.read_text()
+        head, _, rest = page.partition(BEGIN)
+        arguments.write.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+
+
+def measure(program: Path, proxies: list[Proxy], arguments: argparse.Namespace, connections: int) -> str:
+    """Run everything that was asked for; return the tables."""
+    parts = []
+    shapes = [shape for shape in SHAPES if (arguments.only or "") in shape.title]
+    if not arguments.only:
+        say(f"{connections} idle connections on each")
+        memory = {f"{connections:,} connections": idle(program, proxies, connections)}
+    columns: dict[str, Costs] = {}
+    tls_columns: dict[str, Costs] = {}
+    for shape in (*shapes, *(() if arguments.only else TLS_SHAPES)):
+        say(f"{'wss' if shape.tls else 'ws'}: {shape.title}")
+        with loads(program, proxies, shape) as some:
+            costs = in_turn(some, arguments.rounds, ("250",))
+        (tls_columns if shape.tls else columns)[shape.title] = costs
+    parts.append("### ws\n\n" + table(columns, base="nginx", unit="CPU µs per message"))
+    if arguments.only:
+        return "\n\n".join(parts)
+    parts.append("### wss\n\n" + table(tls_columns, base="nginx", unit="CPU µs per message"))
+    say("handshakes")
+    opened: dict[str, Costs] = {}
+    for title, tls in (("ws", False), ("wss", True)):
+        with loads(program, proxies, Shape(title, 1, 125, 1, tls)) as some:
+            opened[title] = in_turn(some, arguments.rounds, ("open 100", "close", "20"))
+    parts.append("### Handshakes\n\n" + table(opened, base="nginx", unit="CPU µs per connection opened"))
+    parts.append("### Idle connections\n\n" + table(memory, base=None, unit="bytes of PSS per connection"))
+    many = connections // 2
+    say(f"{many} busy connections")
+    growth = {f"{many:,} ÷ 100": crowd(program, proxies, many, max(3, arguments.rounds // 3))}
+    parts.append("### Many connections\n\n" + table(growth, base=None, unit="cost per message, ping-pong"))
+    return "\n\n".join(parts)
+
+
+def _processor() -> str:
+    """Return the processor's name as the kernel gives it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(": ")[2]
+    return platform.machine()
+
+
+def say(what: str) -> None:
+    """Tell a person who waits what is under way."""
+    print(f"bench: {what}", file=sys.stderr)
 
 
 if __name__ == "__main__":
