@@ -43,6 +43,9 @@ class LegCounters:
     dead: int = 0
     stalled: int = 0
     broken: int = 0  # ended without a Close
+    # By opcode: pings and pongs of the peers' own, and the first message of each connection. The pump's fast
+    # path looks at no opcode, so that other messages are not counted by theirs.
+    opcodes: list[int] = field(default_factory=lambda: [0] * 16)
 
     def closed_with(self, code: int) -> None:
         """Count a Close frame that came from this side."""
@@ -147,6 +150,13 @@ def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
         ("domain", "side", "code"),
         [((*at, str(code)), times) for at, leg in legs for code, times in sorted(leg.close_codes.items())],
     )
+    for name, text, label, opcodes in _OPCODES:
+        yield Family(
+            name,
+            text,
+            ("domain", "side", label),
+            [((*at, word), leg.opcodes[opcode]) for at, leg in legs for word, opcode in opcodes],
+        )
     yield Family(
         "ended_connections",
         "Tunnels that ended, by who ended them, why, and the close code (0: an unknown one).",
@@ -201,6 +211,21 @@ def distributions(domains: Mapping[str, DomainCounters]) -> Iterator[Distributio
         yield Distribution(name, text, ("domain",), [((at,), value(one)) for at, one in domains.items()])
 
 
+# Opcodes of RFC 6455 section 5.2; this module knows no frames.
+_OPCODES: Final = (
+    (
+        "control_frames",
+        "Pings and pongs of the peers' own that came from a side.",
+        "opcode",
+        (("ping", 9), ("pong", 10)),
+    ),
+    (
+        "first_messages",
+        "Connections by the type of the first message that came from a side.",
+        "type",
+        (("text", 1), ("binary", 2)),
+    ),
+)
 _TIMES: Final[tuple[tuple[str, str, Callable[[DomainCounters], Histogram]], ...]] = (
     (
         "handshake_seconds",

@@ -12,6 +12,9 @@ from .frames import Walk  # relative: the compiled form's is compiled too
 
 _COMPILED: Final = not __file__.endswith(".py")
 
+# Counts that nobody looks at, of legs whose owner gave them no other.
+_UNSEEN: Final = [0] * 16
+
 
 class Leg(Walk):
     """One socket of a tunnel, and the direction of the bytes that come from it.
@@ -30,6 +33,7 @@ class Leg(Walk):
         "inject",  # frames for it that wait for a frame boundary of the other leg
         "mark",  # heartbeat: `received` at the last look
         "mute",  # what still comes from it is followed but not passed on: the other leg was told Close
+        "opcodes",  # counts by opcode, shared by all legs of a domain's side: see counters.LegCounters
         "out",  # what its socket did not take yet
         "parting",  # `inject` ends in a Close
         "passed",
@@ -39,6 +43,7 @@ class Leg(Walk):
         "received",
         "recv",
         "rtt",  # heartbeat: seconds the last answered ping took, negative before the first
+        "sampled",  # the opcode of its first message was counted
         "send",
         "shut",
         "sock",
@@ -62,7 +67,9 @@ class Leg(Walk):
         self.direct = _COMPILED and not isinstance(sock, ssl.SSLSocket)
         self.received = self.passed = 0
         self.stash = self.out = self.inject = b""
-        self.special = self.mute = self.dropping = False
+        self.mute = self.dropping = self.sampled = False
+        self.special = True  # until the first message was sampled
+        self.opcodes = _UNSEEN
         self.eof = self.deaf = self.dead = False
         self.told = self.parting = self.finishing = self.shut = False
         self.watched = 0

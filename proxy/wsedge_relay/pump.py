@@ -319,6 +319,12 @@ class Pump:
                 if opcode == PONG and size == leg.head + _PING_BYTES and self._is_own(leg, at, size):
                     self._put(leg, start, at)
                     start = at + size
+                else:
+                    leg.opcodes[opcode] += 1
+            elif not leg.sampled:
+                leg.opcodes[buf[at] & 15] += 1
+                leg.sampled = True
+                self._mark(leg)
             at += size
         else:
             leg.need = at - end
@@ -472,7 +478,9 @@ class Pump:
 
     def _mark(self, leg: Leg) -> None:
         """Tell the fast path whether `leg` is plain again."""
-        leg.special = bool(leg.stash or leg.mute or leg.dropping or leg.peer.inject or leg.peer.deaf)
+        leg.special = bool(
+            leg.stash or leg.mute or leg.dropping or leg.peer.inject or leg.peer.deaf or not leg.sampled
+        )
 
     def _interest(self, leg: Leg) -> None:
         """Wait for exactly what can be served: to read unless the peer is behind, to write what is held."""

@@ -155,6 +155,8 @@ class Tunnels:
         tunnel.access = access
         tunnel.client = self._pump.leg(client, masked=True, deflate=deflate, tunnel=tunnel, limit=limit)
         tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel, limit=limit)
+        tunnel.client.opcodes = site.counters.client.opcodes
+        tunnel.origin.opcodes = site.counters.origin.opcodes
         self._all.add(tunnel)
         site.tunnels.add(tunnel)
         self._nobody_left.clear()

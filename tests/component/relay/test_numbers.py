@@ -100,3 +100,47 @@ async def test_times_of_handshakes_and_dials_are_counted() -> None:
         assert (sum(counters.handshake_seconds.counts), sum(counters.connect_seconds.counts)) == (2, 1)
         assert 0.2 <= counters.handshake_seconds.sum < 2
         assert counters.connect_seconds.sum < counters.handshake_seconds.sum
+
+
+async def ping(connection: ServerConnection) -> None:
+    """Ping twice, then send every message back."""
+    for _ in range(2):
+        await (await connection.ping())
+    await echo(connection)
+
+
+@on_pump_loop
+async def test_frames_are_counted_as_far_as_the_pump_looks_at_them() -> None:
+    """Every ping and pong of the peers' own, and the type of each side's first message alone."""
+    async with origin(ping) as port, running(port) as relay:
+        async with relay.connect() as client:
+            await (await client.ping())
+            for message in ("text", b"binary", b"binary"):
+                await client.send(message)
+                assert await client.recv() == message
+        async with relay.connect() as client:
+            await client.send([b"in ", b"fragments"])
+            await client.recv()
+        await relay.until_idle()
+        made = {family.name: dict(family.rows) for family in families({"d": relay.counters})}
+        assert made["control_frames"] == {
+            ("d", "client", "ping"): 1,
+            ("d", "client", "pong"): 4,
+            ("d", "origin", "ping"): 4,
+            ("d", "origin", "pong"): 1,
+        }
+        assert made["first_messages"] == {
+            ("d", "client", "text"): 1,
+            ("d", "client", "binary"): 1,
+            ("d", "origin", "text"): 1,
+            ("d", "origin", "binary"): 1,
+        }
+
+
+@on_pump_loop
+async def test_pongs_that_answer_the_relays_own_pings_are_not_counted_as_the_peers() -> None:
+    """They are the heartbeat's, which has its own counts."""
+    async with origin() as port, running(port, heartbeatSeconds=1) as relay, relay.connect():
+        await relay.until(lambda: relay.counters.client.pongs and relay.counters.origin.pongs)
+        assert not any(relay.counters.client.opcodes)
+        assert not any(relay.counters.origin.opcodes)
