@@ -9,8 +9,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from support_relay.frames import frame
-from support_relay.running import Running, on_pump_loop, origin, running
-from wsedge_relay.counters import Ending
+from support_relay.running import Running, echo, on_pump_loop, origin, running
+from wsedge_relay.counters import Ending, families
 
 HEAD = (
     b"GET / HTTP/1.1\r\nHost: chat.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
