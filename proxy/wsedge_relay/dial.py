@@ -1,7 +1,7 @@
 """A connection to an origin: name look-up, the race of its addresses, PROXY header, TLS.
 
 A name is looked up anew when its answer is a second old, so that new connections see new addresses. Of
-several addresses the first to connect wins (RFC 8305, sections 4 and 5): families take turns, and the next one
+several addresses the first to connect wins (RFC 8305, sections 4 and 5): families take turns, and the next
 is tried when one failed or has kept silent for 250 ms, so that a broken IPv6, or an address that swallows
 packets, costs a moment and not the time to connect.
 """

@@ -193,11 +193,15 @@ async def echo(connection: ServerConnection) -> None:
 
 @asynccontextmanager
 async def origin(
-    handler: Callable[[ServerConnection], Awaitable[None]] = echo, *, host: str = "127.0.0.1", **options: Any
+    handler: Callable[[ServerConnection], Awaitable[None]] = echo,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    **options: Any,
 ) -> AsyncIterator[int]:
     """Run a real WebSocket server; yields its port."""
     options.setdefault("ping_interval", None)
-    async with serve(handler, host, 0, close_timeout=1, **options) as server:
+    async with serve(handler, host, port, close_timeout=1, **options) as server:
         yield port_of(server)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidStatus
 
-from support_relay.running import DOMAIN, free_port, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DOMAIN, QUICK, free_port, on_pump_loop, origin, raw_origin, running
 from wsedge_relay.bounds import Bounds
 
 GET = (
@@ -96,6 +97,26 @@ async def test_a_refused_origin_is_passed_over_for_the_next() -> None:
     """Where nothing listens, the next origin is dialled in the same handshake, and first for a while."""
     async with origin(naming("b")) as second, running(origins=[at(free_port()), at(second)]) as relay:
         assert [await ask(relay) for _ in range(3)] == ["b"] * 3
+        assert relay.counters.origin_failures == {"refused": 1}
+
+
+@on_pump_loop
+async def test_an_ejected_origin_comes_back_when_it_works_again() -> None:
+    """It is asked last, its state and the number of ejections are told, and one connection brings it back."""
+    bounds = replace(QUICK, failed_origin_seconds=0.3)
+    port = free_port()
+    async with origin(naming("b")) as second, running(origins=[at(port), at(second)], bounds=bounds) as relay:
+        assert await ask(relay) == "b"
+        first = relay.site.balancer.targets[0]
+        told = {family.name: dict(family.rows) for family in relay.relay.metric_families()}
+        assert told["origin_ejected"][DOMAIN, first.name] == 1
+        assert told["origin_ejections"][DOMAIN, first.name] == 1
+        async with origin(naming("a"), port=port):
+            async with asyncio.timeout(5):
+                while await ask(relay) != "a":
+                    pass
+            assert (first.failures, first.ejections) == (0, 1)
+            assert {await ask(relay) for _ in range(2)} == {"a", "b"}
         assert relay.counters.origin_failures == {"refused": 1}
 
 
