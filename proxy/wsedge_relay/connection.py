@@ -189,20 +189,23 @@ class Connection:
             raise HandshakeRefusedError(421, "domain", "This connection was made for another domain.")
         return self._sites.site(name)
 
-    async def _ask_origins(
-        self, site: Site, upgrade: Upgrade, rest: bytes
-    ) -> tuple[Answered, bytes]:
+    async def _ask_origins(self, site: Site, upgrade: Upgrade, rest: bytes) -> tuple[Answered, bytes]:
         """Return an origin's answer, and what the client said meanwhile; `rest` it said before."""
         secure = self._wire.secure
 
         def request(host: str) -> bytes:
             return handshake.origin_request(upgrade, host=host, way=self._way, secure=secure)
 
-        ends = self._ends()
         try:
             with Hangup(self._wire, self._loop, said=rest) as early:
                 answered = await upstream.ask_origins(
-                    site, request, ends=ends, secure=secure, bounds=self._bounds, loop=self._loop
+                    site,
+                    request,
+                    client=self._client,
+                    ends=self._ends,
+                    secure=secure,
+                    bounds=self._bounds,
+                    loop=self._loop,
                 )
         except PeerGoneError:
             site.counters.handshake(499, "gone")  # nobody was answered; nginx's code for it

@@ -58,21 +58,22 @@ async def ask_origins(
     site: Site,
     request: Callable[[str], bytes],
     *,
-    ends: Ends,
+    client: str,
+    ends: Callable[[], Ends],
     secure: bool,
     bounds: Bounds,
     loop: asyncio.AbstractEventLoop,
 ) -> Answered:
     """Return the answer of the first origin that gives one; raises OriginsFailedError when none does.
 
-    `request` returns what is sent to an origin, given its Host header; `ends` are the client's address and
-    the relay's, `secure` says whether the client came by TLS.
+    `request` returns what is sent to an origin, given its Host header; `client` is the client's address,
+    `ends` returns it with the relay's and the ports, `secure` says whether the client came by TLS.
 
     All of it takes `bounds.answer_seconds` and one time to connect at the most: a drain waits for it. While
     others are left an origin has half of the time that is left, so that a silent one can be passed over.
     """
     failures: list[tuple[str, OriginError]] = []
-    order = site.balancer.order(loop.time(), ends.client)
+    order = site.balancer.order(loop.time(), client)
     until = loop.time() + bounds.answer_seconds
     for target in order:
         left = until - loop.time()
@@ -127,7 +128,7 @@ async def _ask_one(
     target: Target,
     request: Callable[[str], bytes],
     *,
-    ends: Ends,
+    ends: Callable[[], Ends],
     secure: bool,
     seconds: float,
     loop: asyncio.AbstractEventLoop,
@@ -135,7 +136,7 @@ async def _ask_one(
     domain = site.domain
     tls = origin.speaks_tls(domain, client_secure=secure)
     version = domain.originRequest.proxyProtocol
-    preface = proxy_header.header(version, ends) if version is not None else b""
+    preface = proxy_header.header(version, ends()) if version is not None else b""
     context = site.context if tls else None
     began = loop.time()
     wire = await dial(domain, target.origin, context, names=site.names, preface=preface, loop=loop)
