@@ -4,8 +4,7 @@ cdef class Walk:
     cdef public bint deflate
     cdef public int head, mask
     cdef public long long frames, limit, message, need, partial
-    cdef public tuple steps
-    cdef public bytes whole
+    cdef public tuple steps, whole
     cpdef Py_ssize_t header(self, buf, Py_ssize_t at, Py_ssize_t left) except? -100
     cdef int _control(self, int first, int size) except? -100
     cdef int _sequence(self, int first) except? -100

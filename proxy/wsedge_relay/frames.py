@@ -28,8 +28,10 @@ MESSAGE_TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 
 # First bytes of frames that are a whole message: what the pump's fast path lets through unexamined.
-_WHOLE: Final = b"\x81\x82"
-_WHOLE_DEFLATED: Final = b"\x81\x82\xc1\xc2"
+# Flags by the byte: an index into a tuple costs a fifth of a search in two bytes.
+_WHOLE: Final = tuple([first in b"\x81\x82" for first in range(256)])
+_WHOLE_DEFLATED: Final = tuple([first in b"\x81\x82\xc1\xc2" for first in range(256)])
+_NONE: Final = (False,) * 256
 
 # Whole lengths of frames by their second byte (see Walk.steps).
 _SHORT: Final = tuple(range(126))
@@ -64,7 +66,7 @@ class Walk:
     """The state of the walk over one direction's frames.
 
     `need` is the number of payload bytes still to come of the frame under way; 0 at a frame boundary.
-    `whole` holds the first bytes that a frame may have to be a message of its own right now (none while a
+    `whole` tells by a frame's first byte whether it may be a message of its own right now (none may while a
     fragmented message is open). `steps` says by a frame's second byte how long the frame is: its length,
     minus the length of its head when 16 bits of size follow, 0 when it needs a closer look. `frames` counts
     all frames, `partial` those that do not end a message.
@@ -133,7 +135,7 @@ class Walk:
             self.whole = _WHOLE_DEFLATED if self.deflate else _WHOLE
         else:
             self.partial += 1
-            self.whole = b""
+            self.whole = _NONE
         return head + size
 
     def _control(self, first: int, size: int) -> int:
@@ -149,7 +151,7 @@ class Walk:
     def _sequence(self, first: int) -> int:
         """Judge the place of a data frame in its message, and RSV1 (RFC 7692: on its first frame alone)."""
         continues = not first & 7
-        if continues is not (not self.whole):
+        if continues is not (self.whole is _NONE):
             return BAD_SEQUENCE
         if first & 0x70 and (first & 0x30 or continues or not self.deflate):
             return BAD_RSV

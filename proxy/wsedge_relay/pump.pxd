@@ -20,7 +20,7 @@ cdef inline Py_ssize_t c_send(int fd, const unsigned char *data, size_t size) no
     cdef Py_ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
     return n if n >= 0 else -errno_now
 
-cdef int _AREA, _BATCH, _IN, _OUT, _ROOM
+cdef int _AREA, _BATCH, _CUTS, _IN, _OUT, _ROOM
 cdef bint _DIRECT
 
 cdef class Pump:
@@ -32,7 +32,7 @@ cdef class Pump:
     cdef object _area, _epoll, _view
     cdef bytearray _memory
     cdef unsigned char *_buf
-    cdef dict _cuts
+    cdef list _cuts
 
     cpdef remove(self, Leg leg)
     cpdef finish(self, Leg leg)
@@ -40,9 +40,9 @@ cdef class Pump:
     cpdef take_events(self)
 
     @cython.locals(
-        buf=cython.p_uchar, cuts=dict, direct=cython.bint, legs=dict, events=list, others=list, fd=cython.int,
+        buf=cython.p_uchar, cuts=list, direct=cython.bint, legs=dict, events=list, others=list, fd=cython.int,
         what=cython.int, leg=Leg, n=Py_ssize_t, need=cython.longlong, end=Py_ssize_t, last=Py_ssize_t,
-        at=cython.longlong, whole=bytes, steps=tuple, step=cython.long, size=cython.long,
+        at=cython.longlong, whole=tuple, steps=tuple, step=cython.long, size=cython.long,
         frames=cython.longlong, sent=Py_ssize_t, deadline=double, timeout=double,
     )
     cpdef list run(self, double timeout)

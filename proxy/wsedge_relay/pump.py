@@ -42,6 +42,7 @@ Event = tuple[int, Leg, int]
 _AREA: Final = 65536  # more lets a slow peer's backlog grow and gains nothing (measured)
 _ROOM: Final = 144  # before the read area: a held-back header or control frame
 _BATCH: Final = 256
+_CUTS: Final = 4096
 _IN: Final = 1
 _OUT: Final = 4
 _DIRECT: Final = not __file__.endswith(".py")
@@ -78,7 +79,8 @@ class Pump:
         self._buf = self._memory  # compiled: the address of its first byte
         self._view = memoryview(self._memory)
         self._area = self._view[_ROOM:]
-        self._cuts: dict[int, memoryview] = {}  # a slice costs more than a look-up, and sizes repeat
+        # A slice costs more than a look-up, and the sizes of small reads repeat.
+        self._cuts: list[memoryview | None] = [None] * _CUTS
 
     @staticmethod
     def leg(sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any, limit: int = 0) -> Leg:
@@ -156,8 +158,9 @@ class Pump:
         deadline = time.monotonic() + timeout if timeout > 0 else 0.0
         while True:
             for fd, what in poll(timeout, _BATCH):
-                leg = legs.get(fd)
-                if leg is None:
+                try:  # a look-up by index costs half of a call of get()
+                    leg = legs[fd]
+                except KeyError:
                     others.append((fd, what))
                     continue
                 if what != 1 or leg.special:
@@ -190,7 +193,7 @@ class Pump:
                     steps = leg.steps
                     frames = 0
                     while at <= last:  # whole messages with lengths of 7 or 16 bits
-                        if buf[at] not in whole:
+                        if not whole[buf[at]]:
                             break
                         step = steps[buf[at + 1]]
                         if step > 0:
@@ -211,11 +214,9 @@ class Pump:
                     if sent < 0:
                         continue
                 else:
-                    cut = cuts.get(n)
+                    cut = cuts[n] if n < _CUTS else area[:n]
                     if cut is None:
-                        cut = area[:n]
-                        if len(cuts) < 1024:
-                            cuts[n] = cut
+                        cut = cuts[n] = area[:n]
                     try:
                         sent = leg.send(cut)
                     except _WAIT:
