@@ -251,6 +251,16 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
         "spec.clients": {"allowedOrigins": [f"https://app-{index}.example.com" for index in range(64)]}
     },
     "a drain at once": {"spec.lifecycle": {"drainSeconds": 0}},
+    "databases of places": {
+        "spec.relay": {
+            "geo": {
+                "volumeClaimName": "geo",
+                "ip2region": "v4.xdb",
+                "city": "maxmind/City.mmdb",
+                "isp": "asn.mmdb",
+            }
+        }
+    },
     "a log of every connection": {"spec.accessLog": {"samplePercent": 100}},
     "the shortest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 1}},
     "the longest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 604800}},
@@ -547,6 +557,22 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         {"spec.lifecycle": {"drainSeconds": 3601}},
         "should be less than or equal to 3600",
         field="drainSeconds",
+    ),
+    "databases of places need a volume": Bad(
+        {"spec.relay": {"geo": {"city": "City.mmdb"}}},
+        "spec.relay.geo.volumeClaimName: Required value",
+        "Field required",
+        "geo.volumeClaimName",
+    ),
+    "a volume of places needs a file": Bad(
+        {"spec.relay": {"geo": {"volumeClaimName": "geo"}}},
+        "name at least one file: ip2region, city or isp",
+        field="geo",
+    ),
+    "a database of places is within its volume": Bad(
+        {"spec.relay": {"geo": {"volumeClaimName": "geo", "city": "../City.mmdb"}}},
+        "give the path of a file within the volume",
+        field="geo.city",
     ),
     "a share is not negative": Bad(
         {"spec.accessLog": {"samplePercent": -1}},

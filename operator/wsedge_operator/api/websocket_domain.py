@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from wsedge_operator.api.clients import Clients
+from wsedge_operator.api.geo import Geo
 from wsedge_operator.api.limits import Limits
 from wsedge_operator.api.meta import (
     Conditions,
@@ -174,6 +175,10 @@ class Relay(Strict):
             description="CPU, memory and ephemeral storage of each relay pod, as in a container. Default: "
             "none set."
         ),
+    ] = None
+    geo: Annotated[
+        Geo | None,
+        Field(description="Databases of where clients are. Default: none, and usage is of place unknown."),
     ] = None
 
 

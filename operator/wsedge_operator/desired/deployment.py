@@ -2,7 +2,7 @@
 
 Nothing in the pod template depends on what the relays serve: a change of the configuration, of a certificate
 or of the drain time must close no connection, so it may not roll the pods. Only replicas, resources, the
-image and the grace period's step (see `grace_seconds`) are read from outside.
+volume of places, the image and the grace period's step (see `grace_seconds`) are read from outside.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from wsedge_operator.api.geo import Geo
 from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.desired.names import (
     ADMIN_PORT,
@@ -35,6 +36,7 @@ _CONFIG_DIR: Final = "/etc/wsedge/config"
 _SECRETS_DIR: Final = "/etc/wsedge/secrets"
 _TOKEN_DIR: Final = "/var/run/secrets/wsedge.io"  # noqa: S105  a folder, not a secret
 _SPOOL_DIR: Final = "/var/spool/wsedge"
+_GEO_DIR: Final = "/var/lib/wsedge/geo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _pod(name: str, spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, A
             _spread(name, "kubernetes.io/hostname"),
         ],
         "containers": [_container(spec, image)],
-        "volumes": _volumes(name),
+        "volumes": _volumes(name, spec.relay.geo),
     }
 
 
@@ -116,7 +118,7 @@ def _container(spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, Any]:
         "image": image.name,
         "imagePullPolicy": image.pull_policy,
         "command": ["wsedge-relay"],
-        "env": _environment(),
+        "env": [*_environment(), *_geo_environment(spec.relay.geo)],
         "ports": [
             {"name": "http", "protocol": "TCP", "containerPort": HTTP_PORT},
             {"name": "https", "protocol": "TCP", "containerPort": HTTPS_PORT},
@@ -139,6 +141,8 @@ def _container(spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, Any]:
             {"name": "spool", "mountPath": _SPOOL_DIR},
         ],
     }
+    if spec.relay.geo is not None:
+        container["volumeMounts"].append({"name": "geo", "mountPath": _GEO_DIR, "readOnly": True})
     if spec.relay.resources is not None:
         container["resources"] = spec.relay.resources.model_dump(mode="json", exclude_none=True)
     return container
@@ -163,6 +167,17 @@ def _environment() -> list[dict[str, Any]]:
     ]
 
 
+def _geo_environment(geo: Geo | None) -> list[dict[str, Any]]:
+    if geo is None:
+        return []
+    files = (("IP2REGION", geo.ip2region), ("CITY", geo.city), ("ISP", geo.isp))
+    return [
+        {"name": f"WSEDGE_RELAY_GEO_{kind}", "value": f"{_GEO_DIR}/{file}"}
+        for kind, file in files
+        if file is not None
+    ]
+
+
 def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
     return {
         "httpGet": {"path": path, "port": ADMIN_PORT, "scheme": "HTTP"},
@@ -172,8 +187,9 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
     }
 
 
-def _volumes(name: str) -> list[dict[str, Any]]:
+def _volumes(name: str, geo: Geo | None) -> list[dict[str, Any]]:
     child = child_name(name)
+    claimed = [] if geo is None else [_claimed(geo.volumeClaimName)]
     token = {"audience": TOKEN_AUDIENCE, "expirationSeconds": _TOKEN_SECONDS, "path": "token"}
     return [
         {"name": "config", "configMap": {"name": child, "defaultMode": 0o444}},
@@ -184,4 +200,9 @@ def _volumes(name: str) -> list[dict[str, Any]]:
             "projected": {"defaultMode": 0o440, "sources": [{"serviceAccountToken": token}]},
         },
         {"name": "spool", "emptyDir": {"sizeLimit": _SPOOL_LIMIT}},
+        *claimed,
     ]
+
+
+def _claimed(claim: str) -> dict[str, Any]:
+    return {"name": "geo", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}

@@ -67,6 +67,23 @@ def test_resources_are_those_that_are_asked_for() -> None:
     assert pod(relay={"resources": resources})["spec"]["containers"][0]["resources"] == resources
 
 
+def test_databases_of_places_are_mounted_and_named() -> None:
+    """The volume read-only, and each file by its variable; without the field there is nothing of it."""
+    geo = {"volumeClaimName": "places", "city": "maxmind/City.mmdb", "ip2region": "v4.xdb"}
+    made = pod(relay={"geo": geo})["spec"]
+    (volume,) = [volume for volume in made["volumes"] if volume["name"] == "geo"]
+    assert volume["persistentVolumeClaim"] == {"claimName": "places", "readOnly": True}
+    container = made["containers"][0]
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "geo"]
+    assert mount["readOnly"] is True
+    named = {entry["name"]: entry.get("value") for entry in container["env"] if "GEO" in entry["name"]}
+    assert named == {
+        "WSEDGE_RELAY_GEO_CITY": f"{mount['mountPath']}/maxmind/City.mmdb",
+        "WSEDGE_RELAY_GEO_IP2REGION": f"{mount['mountPath']}/v4.xdb",
+    }
+    assert "geo" not in str(pod()).lower()
+
+
 @pytest.mark.parametrize(("drain", "grace"), [(0, 75), (60, 75), (61, 315), (3600, 3615)])
 def test_the_grace_period_covers_the_drain(drain: int, grace: int) -> None:
     """A drain always fits, with a margin."""

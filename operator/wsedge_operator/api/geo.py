@@ -1,0 +1,65 @@
+"""Of a WebSocketDomain's spec: databases of where clients are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from wsedge_operator.api.meta import Matches, Strict, cel, validations
+
+_FILE_MESSAGE: Final = "name at least one file: ip2region, city or isp"
+
+ClaimName = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    Matches(
+        r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?",
+        "give the name of a PersistentVolumeClaim in this namespace",
+    ),
+]
+FilePath = Annotated[
+    str,
+    Field(min_length=1, max_length=255),
+    Matches(
+        r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*",
+        "give the path of a file within the volume, for example GeoLite2-City.mmdb",
+    ),
+]
+
+
+class Geo(Strict):
+    """Databases by which usage is reported by region, network and country; a change replaces the pods."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel("has(self.ip2region) || has(self.city) || has(self.isp)", _FILE_MESSAGE)
+        )
+    )
+
+    volumeClaimName: Annotated[
+        ClaimName,
+        Field(
+            description="The PersistentVolumeClaim of this namespace that holds the files; all relay pods "
+            "mount it, read-only. A new file on it counts within seconds, without a restart."
+        ),
+    ]
+    ip2region: Annotated[
+        FilePath | None,
+        Field(description="An xdb file of ip2region for IPv4, by its path in the volume. Default: none."),
+    ] = None
+    city: Annotated[
+        FilePath | None,
+        Field(description="A MaxMind City or Country database, by its path in the volume. Default: none."),
+    ] = None
+    isp: Annotated[
+        FilePath | None,
+        Field(description="A MaxMind ISP or ASN database, by its path in the volume. Default: none."),
+    ] = None
+
+    @model_validator(mode="after")
+    def names_a_file(self) -> Self:
+        """Refuse a volume of which nothing would be read (CEL: the same)."""
+        if self.ip2region is None and self.city is None and self.isp is None:
+            raise ValueError(_FILE_MESSAGE)
+        return self

@@ -1,0 +1,67 @@
+"""Databases of places on a volume of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from quickstart.room import Rooms
+from websockets.asyncio.server import serve
+
+from support_faults.edge import Site, account, aside, metric
+from support_operator.cluster import Place, until
+from support_relay.geo_files import mmdb
+from wsedge_devcluster.cluster import Cluster
+
+CITY = mmdb({"127.0.0.0/8": {"country": {"iso_code": "DE"}}})
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "places"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
+
+
+@pytest.fixture(scope="module")
+def place(installed: Cluster) -> Iterator[Place]:
+    with account(installed) as place:
+        yield place
+
+
+@pytest.fixture
+async def site(place: Place) -> AsyncIterator[Site]:
+    """A domain whose relay mounts a volume on which the database is not yet."""
+    async with serve(Rooms().watch, "127.0.0.1", 0, ping_interval=None) as origin:
+        port = next(iter(origin.sockets)).getsockname()[1]
+        await aside(place.apply, CLAIM)
+        site = Site(
+            place,
+            origins=[{"host": "127.0.0.1", "httpPort": port}],
+            relay={"replicas": 1, "geo": {"volumeClaimName": "places", "city": "maxmind/City.mmdb"}},
+        )
+        await aside(site.await_serving)
+        yield site
+        await aside(site.remove)
+
+
+def put(folder: Path) -> None:
+    """Write the database as an updater does: beside its place, then there."""
+    folder.mkdir()
+    (folder / "City.new").write_bytes(CITY)
+    (folder / "City.new").replace(folder / "City.mmdb")
+
+
+async def test_a_database_counts_as_soon_as_it_is_on_the_volume(site: Site) -> None:
+    """The relays serve without it, and take it over while they run."""
+    (pod,) = await aside(site.pods)
+    assert metric(pod, "geo_files", 'file="city"') == 0
+    claim = await aside(site.place.get, "pvc/places")
+    assert claim is not None
+    volume = await aside(site.place.get, f"pv/{claim['spec']['volumeName']}")
+    assert volume is not None
+    put(Path(volume["spec"]["hostPath"]["path"], "maxmind"))
+    await aside(until, "the database is taken", lambda: metric(pod, "geo_files", 'file="city"') == 1)
+    (client,) = await site.crowd.enter(site.door())
+    await client.say()
+    await site.crowd.leave()
