@@ -35,8 +35,8 @@ class Target:
         "good",
         "healthy",
         "latency",  # seconds the last good health check took; negative before the first
-        "name",
         "misses",  # bad or late answers in a row
+        "name",
         "open",  # handshakes under way and open tunnels
         "origin",
         "streak",  # health checks in a row that speak against `healthy`
