@@ -19,7 +19,7 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.places import NOWHERE, Place
-from wsedge_relay.selector import PumpSelector
+from wsedge_relay.selector import Form, PumpSelector
 from wsedge_relay.server import Relay
 from wsedge_relay.site import Site
 from wsedge_relay.usage import DomainTotals, Usage, UsageKey
@@ -37,10 +37,12 @@ QUICK = Bounds(
 
 
 class PumpLoop(asyncio.SelectorEventLoop):
-    """A loop whose selector a test can hand to a relay."""
+    """A loop whose selector a test can hand to a relay. `form` is the pump's; None: the one that is there."""
+
+    form: Form | None = None
 
     def __init__(self) -> None:
-        self.pump_selector = PumpSelector()
+        self.pump_selector = PumpSelector(form=self.form)
         super().__init__(self.pump_selector)
 
 

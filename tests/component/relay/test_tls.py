@@ -14,6 +14,8 @@ from support_relay.certificates import authority
 from support_relay.running import DOMAIN, on_pump_loop, origin, running
 from wsedge_relay.config import KeyPair, Material
 
+pytestmark = pytest.mark.usefixtures("each_form")
+
 TLS = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
 CLIENT = {"certificateFile": "client.crt", "keyFile": "client.key"}
 CA = {"file": "ca.crt"}

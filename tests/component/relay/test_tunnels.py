@@ -12,6 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from support_relay.frames import frame
 from support_relay.running import DOMAIN, Running, echo, on_pump_loop, origin, raw_origin, running
 
+pytestmark = pytest.mark.usefixtures("each_form")
+
 MESSAGES = {
     "a short text": "hello",
     "an empty text": "",

@@ -1,0 +1,14 @@
+"""What several files of these tests ask for by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from support_relay.forms import FORMS, form_of
+from support_relay.running import PumpLoop
+
+
+@pytest.fixture(params=FORMS)
+def each_form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the test's relay with each form of the pump in turn."""
+    monkeypatch.setattr(PumpLoop, "form", form_of(request))
