@@ -87,7 +87,7 @@ class Connection:
             await self._serve()
         except (OSError, PeerGoneError) as error:
             # Port scans, health checks of a load balancer, clients that lost patience: no news.
-            log.debug("client_gone", client=self._client, error=str(error))
+            log.debug("client gone", client=self._client, error=str(error))
             self._wire.close()
         except BaseException:
             self._wire.close()
@@ -144,7 +144,7 @@ class Connection:
                 balancer.failed(target, self._loop.time())
                 site.counters.origin_failed(failure.reason)
                 log.warning(
-                    "origin_failed",
+                    "origin failed",
                     domain=site.key.domain,
                     namespace=site.key.account,
                     origin=target.host,
@@ -218,7 +218,7 @@ class Connection:
         answered.wire.close()
         site.counters.origin_failed(failure.reason)
         log.warning(
-            "origin_failed",
+            "origin failed",
             domain=site.key.domain,
             namespace=site.key.account,
             reason=failure.reason,

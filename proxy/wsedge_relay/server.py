@@ -282,12 +282,12 @@ class Relay:
     def _served(self, task: asyncio.Task[None]) -> None:
         self._handshakes.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("handshake_fault", exc_info=task.exception())
+            log.error("handshake fault", exc_info=task.exception())
 
     def _pause(self, listener: str, listening: socket.socket, error: OSError) -> None:
         """Leave a listener alone for a moment: its waiting connection would wake the loop without end."""
         self.accept_failures += 1
-        log.error("accept_failed", listener=listener, error=str(error))
+        log.error("accept failed", listener=listener, error=str(error))
         self._loop.remove_reader(listening.fileno())
         self._loop.call_later(_PAUSE_SECONDS, self._resume, listener, listening)
 

@@ -196,7 +196,7 @@ async def test_an_origin_that_refuses_heals_when_it_comes_up(make_site: MakeSite
             async with serve(Rooms().watch, sock=origin):
                 await site.crowd.enter(site.door())
                 await site.crowd.leave()
-        said = [line for line in site.log() if line["event"] == "origin_failed"]
+        said = [line for line in site.log() if line["event"] == "origin failed"]
         assert [(line["domain"], line["origin"], line["reason"]) for line in said] == [
             (site.host, "127.0.0.1", "refused")
         ] * 2
