@@ -22,6 +22,7 @@ from websockets.asyncio.server import serve
 from support_faults.client import Crowd
 from support_faults.edge import (
     ROOM_ORIGIN,
+    ROOM_PORT,
     STATISTICS,
     Bystander,
     Site,
@@ -256,9 +257,7 @@ async def test_clients_do_not_notice_that_the_api_server_is_away(
         try:
             await site.crowd.talk_until(lambda: not is_alive(process))
             await site.crowd.enter(door)
-            counts = site.crowd.counts
-            answer = await statistics.wait_for(lambda one: agree(counts, one), seconds=40)
-            assert agree(counts, answer), (counts, answer)
+            await site.agreement_of(statistics)
         finally:
             await aside(cluster.start_apiserver)
         site.patch(websocket={"heartbeatSeconds": 7})
@@ -368,7 +367,7 @@ async def test_a_deleted_daily_plan_serves_until_the_day_is_over(installed: Clus
     with account(installed, timeZone=zone) as own:
         room = place.get("service/room")
         assert room is not None
-        site = Site(own, origins=[{"host": room["spec"]["clusterIP"], "httpPort": 80}])
+        site = Site(own, origins=[{"host": room["spec"]["clusterIP"], "httpPort": ROOM_PORT}])
         await aside(site.await_serving)
         before = identities(site.pods())
         await site.crowd.enter(site.door())
