@@ -243,33 +243,6 @@ async def test_killed_statistics_come_back_with_their_ledger(make_site: MakeSite
     await site.settle()
 
 
-async def test_clients_do_not_notice_that_the_api_server_is_away(
-    make_site: MakeSite, system: Place, neighbour: Site
-) -> None:
-    """Until the operator gives up its Lease, and on: clients talk, come, are counted; then an edit counts."""
-    site = make_site()
-    before, door, cluster = identities(site.pods()), site.door(), system.cluster
-    operator = operator_pod(system)
-    process = process_of(cluster, operator)
-    await site.crowd.enter(door, number=2)
-    async with Bystander(neighbour), await site.statistics() as statistics:
-        cluster.stop_apiserver()
-        try:
-            await site.crowd.talk_until(lambda: not is_alive(process))
-            await site.crowd.enter(door)
-            await site.agreement_of(statistics)
-        finally:
-            await aside(cluster.start_apiserver)
-        site.patch(websocket={"heartbeatSeconds": 7})
-        await meanwhile(site.crowd, aside(site.await_serving))
-    assert site.place.config(site.name)["domains"][0]["heartbeatSeconds"] == 7
-    last = system.kubectl("logs", f"pod/{operator['metadata']['name']}", "--previous").splitlines()[-1]
-    assert "could not be renewed" in json.loads(last)["error"]
-    assert site.crowd.counts.open == 3
-    assert identities(site.pods()) == before
-    await site.settle()
-
-
 async def test_a_killed_operator_comes_back_and_applies_what_it_missed(
     make_site: MakeSite, system: Place
 ) -> None:
@@ -399,3 +372,31 @@ def await_rolled_out(system: Place, workload: str) -> None:
 
 def is_alive(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
+
+
+# Last: for a while after an outage the control plane is slow to start a new pod.
+async def test_clients_do_not_notice_that_the_api_server_is_away(
+    make_site: MakeSite, system: Place, neighbour: Site
+) -> None:
+    """Until the operator gives up its Lease, and on: clients talk, come, are counted; then an edit counts."""
+    site = make_site()
+    before, door, cluster = identities(site.pods()), site.door(), system.cluster
+    operator = operator_pod(system)
+    process = process_of(cluster, operator)
+    await site.crowd.enter(door, number=2)
+    async with Bystander(neighbour), await site.statistics() as statistics:
+        cluster.stop_apiserver()
+        try:
+            await site.crowd.talk_until(lambda: not is_alive(process))
+            await site.crowd.enter(door)
+            await site.agreement_of(statistics)
+        finally:
+            await aside(cluster.start_apiserver)
+        site.patch(websocket={"heartbeatSeconds": 7})
+        await meanwhile(site.crowd, aside(site.await_serving))
+    assert site.place.config(site.name)["domains"][0]["heartbeatSeconds"] == 7
+    last = system.kubectl("logs", f"pod/{operator['metadata']['name']}", "--previous").splitlines()[-1]
+    assert "could not be renewed" in json.loads(last)["error"]
+    assert site.crowd.counts.open == 3
+    assert identities(site.pods()) == before
+    await site.settle()
