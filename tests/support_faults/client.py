@@ -88,8 +88,10 @@ class Client:
     async def say(self, text: str = "what a launch!") -> None:
         """Send a text and wait until it came back, or until the other side has said goodbye (RFC 6455 5.5.1).
 
-        A text that crosses a Close is answered by nobody.
+        A text that crosses a Close is answered by nobody, and behind our own Close none may be sent.
         """
+        if not self.is_open:
+            return
         self._frame(TEXT, text.encode())
         echo, end = asyncio.create_task(self._echoes.get()), asyncio.create_task(self.ended.wait())
         try:

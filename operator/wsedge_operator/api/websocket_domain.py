@@ -115,7 +115,7 @@ class WebSocket(Strict):
             ge=1,
             le=300,
             description="Seconds of silence that client and origin never see: before, a relay sends a ping. "
-            "Who answers nothing within the same time again is taken for gone. 1 to 300, default 60. "
+            "Who answers nothing within the same time again is taken for gone. 1 to 300. Default 60. "
             "A change reaches open connections and closes none.",
         ),
     ] = 60
