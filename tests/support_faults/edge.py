@@ -25,6 +25,7 @@ from wsedge_devcluster.children import marked_processes
 from wsedge_devcluster.cluster import Cluster
 from wsedge_devcluster.liveview import agree
 from wsedge_devcluster.quickstart import REPORT_SECONDS, SYSTEM
+from wsedge_devcluster.ranges import reachable_port
 
 ROOM = list(
     yaml.safe_load_all(
@@ -87,11 +88,12 @@ class Site:
         self.place.await_reason(self.resource, "Ready", "Serving")
 
     def door(self, tls: ssl.SSLContext | None = None) -> Door:
-        """Where clients come in, as the status says."""
+        """Where clients come in, as the status says; without root at another port of the same address."""
         live = self.place.get(self.resource)
         assert live is not None
         address = live["status"]["address"]
-        return Door(address["clusterIP"], address["httpsPort" if tls else "httpPort"], self.host, tls)
+        port = reachable_port(address["httpsPort" if tls else "httpPort"])
+        return Door(address["clusterIP"], port, self.host, tls)
 
     def patch(self, **spec: Any) -> None:
         """Edit the domain."""
