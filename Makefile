@@ -19,7 +19,8 @@ run: .venv/ready ## control plane, chart, quickstart, live view until Ctrl-C (ON
 	@$(BIN)/wsedge-devcluster quickstart $(if $(ONCE),--once)
 
 test: .venv/ready ## every test: unit, component, cluster
-	@$(BIN)/pytest
+	@$(BIN)/wsedge-devcluster build > /dev/null
+	@$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
 check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

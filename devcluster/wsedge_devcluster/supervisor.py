@@ -148,6 +148,11 @@ class Supervisor:
         elif command == START_APISERVER:
             component.start()
             await self._until_ready(present(self._api))
+            # Elsewhere they end when they lose their Lease, and come back fresh. Here they have none, and
+            # would go on backing off from the outage for up to half a minute.
+            for name in ("kube-controller-manager", "kube-scheduler"):
+                await self._components[name].stop(signal.SIGKILL)
+                self._components[name].start()
         else:
             raise StartError("supervisor", f"unknown command {command!r}")
 

@@ -108,12 +108,12 @@ class Connection:
             await self._serve()
         except (OSError, PeerGoneError) as error:
             # Port scans, health checks of a load balancer, clients that lost patience: no news.
-            log.debug("client_gone", client=self._client, error=str(error))
+            log.debug("client gone", client=self._client, error=str(error))
             self._wire.close()
         except ProxyHeaderError as error:
             # No answer: to a load balancer that sends something else it would mean nothing.
             self._sites.refused_unattributed("proxyProtocol")
-            log.warning("proxy_header_refused", client=self._client, error=str(error))
+            log.warning("PROXY header refused", client=self._client, error=str(error))
             self._wire.close()
         except BaseException:
             self._wire.close()

@@ -85,10 +85,10 @@ class Geo:
             path = str(self._files[name][0])
             if isinstance(outcome, GeoFileError):
                 self.refusals += 1
-                log.error("geo_file_refused", file=path, kind=name, reason=str(outcome))
+                log.error("geo file refused", file=path, kind=name, reason=str(outcome))
             else:
                 self._lookups[name] = outcome
-                log.info("geo_file_taken", file=path, kind=name)
+                log.info("geo file taken", file=path, kind=name)
         if news:
             self._find = self._remembering()
 
@@ -102,7 +102,7 @@ class Geo:
                 try:
                     place = place.filled(lookup(ipaddress.ip_address(address)))
                 except GeoFileError as error:  # damaged further in: this record alone is lost
-                    log.warning("geo_record_damaged", kind=name, reason=str(error))
+                    log.warning("geo record damaged", kind=name, reason=str(error))
             return place
 
         return find

@@ -103,7 +103,7 @@ class HealthChecks:
     def _checked(self, check: asyncio.Task[None]) -> None:
         self._checks.discard(check)
         if not check.cancelled() and check.exception() is not None:
-            log.error("health_check_fault", exc_info=check.exception())
+            log.error("health check fault", exc_info=check.exception())
 
     async def _check(self, site: Site, target: Target) -> None:
         rules = site.domain.originHealthCheck
@@ -264,6 +264,6 @@ async def _part(wire: Wire, *, upgraded: bool, bounds: Bounds, random: random.Ra
 def _tell(site: Site, target: Target, failure: OriginError | None) -> None:
     where = {"domain": site.key.domain, "namespace": site.key.account, "origin": target.name}
     if failure is None:
-        log.info("origin_healthy", **where)
+        log.info("origin healthy", **where)
     else:
-        log.warning("origin_unhealthy", **where, reason=failure.reason, detail=failure.detail)
+        log.warning("origin unhealthy", **where, reason=failure.reason, detail=failure.detail)

@@ -1,9 +1,11 @@
 """Heartbeat: which leg has been silent, and when to look again. Pure: no clock, no socket.
 
 Both legs of a tunnel are looked at four times an interval, so the data path needs no clock of its own: a leg
-whose byte count has not moved for four looks has been silent for an interval and is pinged; when it stays
-silent for four more it is dead. A wheel instead of a timer per tunnel: adding costs an append, and tunnels
-start at random places in their interval, so pings do not come in bursts.
+whose byte count has not moved for three looks is pinged, before it has been silent for a whole interval (a
+timeout of that length on its way must not fire); when it stays silent for four more, an interval, it is dead:
+within two intervals of its last byte. An idle peer that answers is thus pinged once an interval. A wheel
+instead of a timer per tunnel: adding costs an append, and tunnels start at random places in their interval,
+so pings do not come in bursts.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 LOOKS: Final = 4
+PING_AFTER: Final = LOOKS - 1  # the look that saw the last byte may come a quarter later than it
 TICK_SECONDS: Final = 0.25  # the shortest interval, 1 s, in four looks
 
 
@@ -58,9 +61,9 @@ def look(leg: Listened) -> Beat:
         leg.quiet = 0
         return Beat.NOTHING
     leg.quiet += 1
-    if leg.quiet == LOOKS:
+    if leg.quiet == PING_AFTER:
         return Beat.PING
-    return Beat.DEAD if leg.quiet >= 2 * LOOKS else Beat.NOTHING
+    return Beat.DEAD if leg.quiet >= PING_AFTER + LOOKS else Beat.NOTHING
 
 
 def ticks_per_look(heartbeat_seconds: int) -> int:

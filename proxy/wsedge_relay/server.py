@@ -324,11 +324,11 @@ class Relay:
     def _served(self, task: asyncio.Task[None]) -> None:
         self._handshakes.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("handshake_fault", exc_info=task.exception())
+            log.error("handshake fault", exc_info=task.exception())
 
     def _pause(self, listener: str, listening: socket.socket, reason: str) -> None:
         """Leave a listener alone until there is room: who waits there would wake the loop without end."""
-        log.error("accepting_paused", listener=listener, reason=reason)
+        log.error("accepting paused", listener=listener, reason=reason)
         self._loop.remove_reader(listening.fileno())
         self._rest(listener, listening)
 
@@ -348,7 +348,7 @@ class Relay:
         if not self._leaves_room(probe):
             self._rest(listener, listening)
             return
-        log.info("accepting_again", listener=listener)
+        log.info("accepting again", listener=listener)
         self._loop.add_reader(listening.fileno(), self._accept, listener, listening)
 
 

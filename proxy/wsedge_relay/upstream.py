@@ -114,7 +114,7 @@ def note_failure(site: Site, target: Target, failure: OriginError, now: float) -
     site.balancer.failed(target, now, connected=failure.connected)
     site.counters.origin_failed(failure.reason)
     log.warning(
-        "origin_failed",
+        "origin failed",
         domain=site.key.domain,
         namespace=site.key.account,
         origin=target.origin.host,

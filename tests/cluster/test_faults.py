@@ -22,6 +22,7 @@ from websockets.asyncio.server import serve
 from support_faults.client import Crowd
 from support_faults.edge import (
     ROOM_ORIGIN,
+    ROOM_PORT,
     STATISTICS,
     Bystander,
     Site,
@@ -196,7 +197,7 @@ async def test_an_origin_that_refuses_heals_when_it_comes_up(make_site: MakeSite
             async with serve(Rooms().watch, sock=origin):
                 await site.crowd.enter(site.door())
                 await site.crowd.leave()
-        said = [line for line in site.log() if line["event"] == "origin_failed"]
+        said = [line for line in site.log() if line["event"] == "origin failed"]
         assert [(line["domain"], line["origin"], line["reason"]) for line in said] == [
             (site.host, "127.0.0.1", "refused")
         ] * 2
@@ -217,7 +218,8 @@ async def test_traffic_goes_on_without_the_statistics(make_site: MakeSite, syste
         await site.crowd.enter(site.door())
         assert site.place.condition(site.resource, "Ready")["reason"] == "Serving"
         said = next(line for line in site.log() if line["event"] == "usage report failed")
-        assert "Connect call failed" in said["reason"]
+        # Refused or, by the Service's listener on its way out, reset.
+        assert "/ingest/v1/usage: [Errno " in said["reason"]
     finally:
         system.kubectl("scale", f"statefulset/{STATISTICS}", "--replicas=1")
     await meanwhile(site.crowd, aside(await_rolled_out, system, f"statefulset/{STATISTICS}"))
@@ -239,35 +241,6 @@ async def test_killed_statistics_come_back_with_their_ledger(make_site: MakeSite
     assert kept.sent >= counted.sent > 0
     assert (kept.opened, kept.switched) == (counted.opened, counted.switched)
     assert site.crowd.counts.open == 2
-    await site.settle()
-
-
-async def test_clients_do_not_notice_that_the_api_server_is_away(
-    make_site: MakeSite, system: Place, neighbour: Site
-) -> None:
-    """Until the operator gives up its Lease, and on: clients talk, come, are counted; then an edit counts."""
-    site = make_site()
-    before, door, cluster = identities(site.pods()), site.door(), system.cluster
-    operator = operator_pod(system)
-    process = process_of(cluster, operator)
-    await site.crowd.enter(door, number=2)
-    async with Bystander(neighbour), await site.statistics() as statistics:
-        cluster.stop_apiserver()
-        try:
-            await site.crowd.talk_until(lambda: not is_alive(process))
-            await site.crowd.enter(door)
-            counts = site.crowd.counts
-            answer = await statistics.wait_for(lambda one: agree(counts, one), seconds=40)
-            assert agree(counts, answer), (counts, answer)
-        finally:
-            await aside(cluster.start_apiserver)
-        site.patch(websocket={"heartbeatSeconds": 7})
-        await meanwhile(site.crowd, aside(site.await_serving))
-    assert site.place.config(site.name)["domains"][0]["heartbeatSeconds"] == 7
-    last = system.kubectl("logs", f"pod/{operator['metadata']['name']}", "--previous").splitlines()[-1]
-    assert "could not be renewed" in json.loads(last)["error"]
-    assert site.crowd.counts.open == 3
-    assert identities(site.pods()) == before
     await site.settle()
 
 
@@ -368,7 +341,7 @@ async def test_a_deleted_daily_plan_serves_until_the_day_is_over(installed: Clus
     with account(installed, timeZone=zone) as own:
         room = place.get("service/room")
         assert room is not None
-        site = Site(own, origins=[{"host": room["spec"]["clusterIP"], "httpPort": 80}])
+        site = Site(own, origins=[{"host": room["spec"]["clusterIP"], "httpPort": ROOM_PORT}])
         await aside(site.await_serving)
         before = identities(site.pods())
         await site.crowd.enter(site.door())
@@ -400,3 +373,31 @@ def await_rolled_out(system: Place, workload: str) -> None:
 
 def is_alive(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
+
+
+# Last: for a while after an outage the control plane is slow to start a new pod.
+async def test_clients_do_not_notice_that_the_api_server_is_away(
+    make_site: MakeSite, system: Place, neighbour: Site
+) -> None:
+    """Until the operator gives up its Lease, and on: clients talk, come, are counted; then an edit counts."""
+    site = make_site()
+    before, door, cluster = identities(site.pods()), site.door(), system.cluster
+    operator = operator_pod(system)
+    process = process_of(cluster, operator)
+    await site.crowd.enter(door, number=2)
+    async with Bystander(neighbour), await site.statistics() as statistics:
+        cluster.stop_apiserver()
+        try:
+            await site.crowd.talk_until(lambda: not is_alive(process))
+            await site.crowd.enter(door)
+            await site.agreement_of(statistics)
+        finally:
+            await aside(cluster.start_apiserver)
+        site.patch(websocket={"heartbeatSeconds": 7})
+        await meanwhile(site.crowd, aside(site.await_serving))
+    assert site.place.config(site.name)["domains"][0]["heartbeatSeconds"] == 7
+    last = system.kubectl("logs", f"pod/{operator['metadata']['name']}", "--previous").splitlines()[-1]
+    assert "could not be renewed" in json.loads(last)["error"]
+    assert site.crowd.counts.open == 3
+    assert identities(site.pods()) == before
+    await site.settle()

@@ -26,6 +26,7 @@ from wsedge_devcluster.quickstart import (
     install,
     token,
 )
+from wsedge_devcluster.ranges import reachable_port
 from wsedge_devcluster.viewers import Audience
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +92,9 @@ def test_by_hand_client_and_curl_work_as_the_readme_says(by_hand: Cluster) -> No
     lines = commands("README.md", "By hand")
     start = next(index for index, line in enumerate(lines) if line.startswith("RELAY="))
     end = next(index for index, line in enumerate(lines) if line.startswith("curl"))
-    said = type_by_hand(by_hand, *lines[start : end + 1])
+    # What the README says beside the client's command.
+    told = [line.replace('"$RELAY" ', f'"$RELAY:{reachable_port(80)}" ') for line in lines[start : end + 1]]
+    said = type_by_hand(by_hand, *told)
     comments, _, answer = said.partition("{")
     assert comments.count("what a launch!") == 5
     assert json.loads("{" + answer)["account"] == NAMESPACE

@@ -86,10 +86,24 @@ class Client:
         self._reading = asyncio.create_task(self._read())
 
     async def say(self, text: str = "what a launch!") -> None:
-        """Send a text and wait until it came back."""
+        """Send a text and wait until it came back, or until the other side has said goodbye (RFC 6455 5.5.1).
+
+        A text that crosses a Close is answered by nobody, and behind our own Close none may be sent.
+        """
+        if not self.is_open:
+            return
         self._frame(TEXT, text.encode())
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            assert await self._echoes.get() == text.encode()
+        echo, end = asyncio.create_task(self._echoes.get()), asyncio.create_task(self.ended.wait())
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await asyncio.wait((echo, end), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            echo.cancel()
+            end.cancel()
+        if echo.done() and not echo.cancelled():
+            assert echo.result() == text.encode()
+        else:
+            assert self.close_code is not None, "the connection ended without a Close"
 
     async def leave(self) -> None:
         """Say goodbye by a closing handshake, and wait for the stream's end."""

@@ -87,9 +87,8 @@ class WebSocket(Strict):
         Field(
             ge=1,
             le=300,
-            description="Seconds of silence after which a relay sends a ping, to the client and to the "
-            "origin "
-            "alike; 1 to 300. Who does not answer within the same time is taken for gone. Default 60. "
+            description="Seconds of silence that client and origin never see: before, a relay sends a ping. "
+            "Who answers nothing within the same time again is taken for gone. 1 to 300. Default 60. "
             "A change reaches open connections and closes none.",
         ),
     ] = 60

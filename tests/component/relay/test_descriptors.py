@@ -42,7 +42,7 @@ async def test_a_full_relay_serves_those_it_has_and_then_those_who_wait(tmp_path
                     break
                 clients.append(entering.result())
             assert 40 <= len(clients) <= LIMIT // 2
-            await relay.event("accepting_paused", reason="few descriptors are left")
+            await relay.event("accepting paused", reason="few descriptors are left")
             waiting += [asyncio.create_task(Client().open(http)) for _ in range(5)]
             for client in clients:
                 await client.echo(b"still here")
@@ -54,7 +54,7 @@ async def test_a_full_relay_serves_those_it_has_and_then_those_who_wait(tmp_path
             assert not any(task.done() for task in waiting)
             for client in clients[10:]:
                 client.close()
-            await relay.event("accepting_again")
+            await relay.event("accepting again")
             async with asyncio.timeout(10):
                 entered = await asyncio.gather(*waiting)
             for client in (*clients[:10], *entered):

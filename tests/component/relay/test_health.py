@@ -150,7 +150,7 @@ async def test_unhealthy_origins_get_nothing_until_they_are_well() -> None:
         assert all(b"(health check)" in request for request in seen)
     turns = [(line["event"], line["origin"]) for line in logs if line["event"].startswith("origin_")]
     name = f"127.0.0.1:{sick}/{sick}"
-    assert turns == [("origin_unhealthy", name), ("origin_healthy", name)]
+    assert turns == [("origin unhealthy", name), ("origin healthy", name)]
 
 
 @on_pump_loop

@@ -32,19 +32,29 @@ class Entry:
 
 
 def test_a_silent_leg_is_pinged_once_then_dead() -> None:
-    """Four looks without a byte bring a ping, four more the end."""
+    """Three looks without a byte bring a ping, four more the end: within two intervals of its last byte."""
     leg = Leg()
-    beats = [look(leg) for _ in range(8)]
-    assert beats == [*[Beat.NOTHING] * 3, Beat.PING, *[Beat.NOTHING] * 3, Beat.DEAD]
+    beats = [look(leg) for _ in range(7)]
+    assert beats == [*[Beat.NOTHING] * 2, Beat.PING, *[Beat.NOTHING] * 3, Beat.DEAD]
+
+
+def test_an_idle_leg_that_answers_is_pinged_once_an_interval() -> None:
+    """From ping to ping there are four looks, an interval, when each is answered."""
+    leg = Leg()
+    beats = []
+    for _ in range(12):
+        beats.append(look(leg))
+        leg.received += 10 * (beats[-1] is Beat.PING)
+    assert [number for number, beat in enumerate(beats) if beat is Beat.PING] == [2, 6, 10]
 
 
 def test_any_byte_is_a_sign_of_life() -> None:
     """A pong, or data, starts the count anew."""
     leg = Leg()
-    for _ in range(7):
+    for _ in range(6):
         look(leg)
     leg.received += 1
-    assert [look(leg) for _ in range(5)][-1] is Beat.PING
+    assert [look(leg) for _ in range(4)] == [*[Beat.NOTHING] * 3, Beat.PING]
 
 
 @pytest.mark.parametrize("state", [{"stopped": True}, {"out": b"x"}, {"inject": b"x"}])
