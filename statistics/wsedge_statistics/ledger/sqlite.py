@@ -179,9 +179,9 @@ class SqliteLedger:
         self._next_probe = time.monotonic() + PROBE_SECONDS
 
     def _healthy(self) -> None:
-        if not self._writable:
+        was, self._writable = self._writable, True
+        if not was:  # said when it holds: who reads it may ask at once
             log.info("ledger can be written again")
-        self._writable = True
 
     # -- upkeep: rollups, retention, and trying again after a failure --------------------------------
 

@@ -148,7 +148,7 @@ async def test_unhealthy_origins_get_nothing_until_they_are_well() -> None:
                 await relay.until(lambda: target(relay).healthy)
         assert relay.counters.origin_failures == {}
         assert all(b"(health check)" in request for request in seen)
-    turns = [(line["event"], line["origin"]) for line in logs if line["event"].startswith("origin_")]
+    turns = [(line["event"], line["origin"]) for line in logs if line["event"].startswith("origin ")]
     name = f"127.0.0.1:{sick}/{sick}"
     assert turns == [("origin unhealthy", name), ("origin healthy", name)]
 
