@@ -55,7 +55,8 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     host = os.environ.get("POD_IP", "127.0.0.1")
-    async with serve(Rooms().watch, host, PORT, process_request=answer_plain_http):
+    # No pings of its own: the relays' heartbeat tells each end that the other is gone.
+    async with serve(Rooms().watch, host, PORT, process_request=answer_plain_http, ping_interval=None):
         await stopped.wait()
 
 

@@ -139,7 +139,7 @@ class Site:
 
     async def agreement_of(self, statistics: Statistics) -> Answer:
         """The same with statistics that are asked already: a token takes an API server to make."""
-        # Counts as they are at each answer: the room pings its clients now and then.
+        # Counts as they are at each answer: relays ping clients now and then.
         answer = await statistics.wait_for(lambda one: agree(self.crowd.counts, one), seconds=REPORT_SECONDS)
         assert agree(self.crowd.counts, answer), (self.crowd.counts, answer)
         return answer

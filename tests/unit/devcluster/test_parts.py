@@ -111,7 +111,7 @@ def test_listeners() -> None:
             "metadata": {"name": "web", "namespace": "a"},
             "spec": {
                 "clusterIP": "1",
-                "ports": [{"port": 80, "nodePort": 30000}, {"port": 53, "protocol": "UDP"}],
+                "ports": [{"port": 8080, "nodePort": 30000}, {"port": 53, "protocol": "UDP"}],
             },
         },
         {
@@ -120,12 +120,12 @@ def test_listeners() -> None:
         },
         {
             "metadata": {"name": "kubernetes", "namespace": "default"},
-            "spec": {"clusterIP": "2", "ports": [{"port": 443}]},
+            "spec": {"clusterIP": "2", "ports": [{"port": 6443}]},
         },
     ]
     api = Endpoint("127.0.0.1", 6443)
     found = {(each.host, each.port): each.endpoints for each in listeners(services, [], ["node"], api)}
-    assert found == {("1", 80): (), ("node", 30000): (), ("2", 443): (api,)}
+    assert found == {("1", 8080): (), ("node", 30000): (), ("2", 6443): (api,)}
 
 
 def test_control_plane_is_closed(tmp_path: Path) -> None:
