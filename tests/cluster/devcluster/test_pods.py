@@ -132,16 +132,16 @@ def test_startup_probe_goes_first(space: Namespace) -> None:
 
 def test_init_containers_run_in_order(space: Namespace) -> None:
     """Init containers run one after another, share an emptyDir with the container, and are Completed."""
-    mounts = {"volumeMounts": [{"name": "work", "mountPath": "/work"}]}
+    mounts = {"volumeMounts": [{"name": "work", "mountPath": "/scratch"}]}
     append = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
     show = "import sys; print(open(sys.argv[1]).read(), flush=True); import signal; signal.pause()"
     space.apply(
         pod(
             "init",
-            python("main", show, args=["/work/file"], **mounts),
+            python("main", show, args=["/scratch/file"], **mounts),
             initContainers=[
-                python("one", append, args=["/work/file", "1"], **mounts),
-                python("two", append, args=["/work/file", "2"], **mounts),
+                python("one", append, args=["/scratch/file", "1"], **mounts),
+                python("two", append, args=["/scratch/file", "2"], **mounts),
             ],
             volumes=[{"name": "work", "emptyDir": {}}],
         )
