@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +14,7 @@ from wsedge_devcluster.build import ensure_binaries
 from wsedge_devcluster.cluster import Cluster
 from wsedge_devcluster.errors import DevclusterError
 from wsedge_devcluster.settings import DevclusterSettings
+from wsedge_devcluster.terminal import Progress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,17 +91,6 @@ def _up(settings: DevclusterSettings) -> int:
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-class Progress:
-    """Reports to stderr, with the time since the start."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-
-    def __call__(self, text: str) -> None:
-        """One report, one line."""
-        print(f"[{time.monotonic() - self._started:6.1f} s] {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from wsedge_devcluster.answers import Answer, AnswerError, Statistics
 from wsedge_devcluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed, DevclusterError
 from wsedge_devcluster.liveview import Places, Snapshot, Workload, agree, hints, line, page, table
+from wsedge_devcluster.terminal import Progress
 from wsedge_devcluster.viewers import Audience
 
 SYSTEM: Final = "wsedge-system"
@@ -74,8 +75,6 @@ WAITS: Final = (
 
 def main(*, once: bool) -> int:
     """Run the quickstart until Ctrl-C or SIGTERM, or `once`; returns the exit status."""
-    from wsedge_devcluster.main import Progress
-
     signal.signal(signal.SIGTERM, _interrupt)
     progress = Progress()
     with Cluster(progress=progress) as cluster:
