@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from quickstart.room import Rooms
-from websockets.asyncio.server import serve
 
-from support_faults.edge import Site, account, aside, metric
+from support_faults.edge import Site, account, aside, metric, site_of_a_local_room
 from support_operator.cluster import Place, until
 from support_relay.geo_files import mmdb
 from wsedge_devcluster.cluster import Cluster
@@ -32,17 +30,10 @@ def place(installed: Cluster) -> Iterator[Place]:
 @pytest.fixture
 async def site(place: Place) -> AsyncIterator[Site]:
     """A domain whose relay mounts a volume on which the database is not yet."""
-    async with serve(Rooms().watch, "127.0.0.1", 0, ping_interval=None) as origin:
-        port = next(iter(origin.sockets)).getsockname()[1]
-        await aside(place.apply, CLAIM)
-        site = Site(
-            place,
-            origins=[{"host": "127.0.0.1", "httpPort": port}],
-            relay={"replicas": 1, "geo": {"volumeClaimName": "places", "city": "maxmind/City.mmdb"}},
-        )
-        await aside(site.await_serving)
+    await aside(place.apply, CLAIM)
+    relay = {"replicas": 1, "geo": {"volumeClaimName": "places", "city": "maxmind/City.mmdb"}}
+    async with site_of_a_local_room(place, relay=relay) as site:
         yield site
-        await aside(site.remove)
 
 
 def put(folder: Path) -> None:

@@ -8,11 +8,9 @@ import statistics
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from quickstart.room import Rooms
-from websockets.asyncio.server import serve
 
 from support_faults.client import Client
-from support_faults.edge import Site, account, aside, identities, metric
+from support_faults.edge import Site, account, aside, identities, metric, site_of_a_local_room
 from support_operator.cluster import Place
 from wsedge_devcluster.cluster import Cluster
 
@@ -28,17 +26,9 @@ def place(installed: Cluster) -> Iterator[Place]:
 @pytest.fixture
 async def site(place: Place) -> AsyncIterator[Site]:
     """A domain with two relays, the longest heartbeat, and an origin that sends no ping of its own."""
-    async with serve(Rooms().watch, "127.0.0.1", 0, ping_interval=None) as origin:
-        port = next(iter(origin.sockets)).getsockname()[1]
-        site = Site(
-            place,
-            origins=[{"host": "127.0.0.1", "httpPort": port}],
-            websocket={"enabled": True, "originProtocol": "HTTP", "heartbeatSeconds": 300},
-            relay={"replicas": 2},
-        )
-        await aside(site.await_serving)
+    websocket = {"enabled": True, "originProtocol": "HTTP", "heartbeatSeconds": 300}
+    async with site_of_a_local_room(place, websocket=websocket, relay={"replicas": 2}) as site:
         yield site
-        await aside(site.remove)
 
 
 async def edit(site: Site, seconds: int) -> None:

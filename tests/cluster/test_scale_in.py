@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from quickstart.room import Rooms
-from websockets.asyncio.server import serve
 
 from support_faults.client import Door
-from support_faults.edge import Site, account, aside
+from support_faults.edge import Site, account, aside, site_of_a_local_room
 from support_operator.cluster import Place
 from wsedge_devcluster.cluster import Cluster
 
@@ -25,12 +23,8 @@ def place(installed: Cluster) -> Iterator[Place]:
 @pytest.fixture
 async def site(place: Place) -> AsyncIterator[Site]:
     """A domain with three relays."""
-    async with serve(Rooms().watch, "127.0.0.1", 0, ping_interval=None) as origin:
-        port = next(iter(origin.sockets)).getsockname()[1]
-        site = Site(place, origins=[{"host": "127.0.0.1", "httpPort": port}], relay={"replicas": 3})
-        await aside(site.await_serving)
+    async with site_of_a_local_room(place, relay={"replicas": 3}) as site:
         yield site
-        await aside(site.remove)
 
 
 async def test_a_scale_in_keeps_the_relay_with_the_most_connections(site: Site) -> None:

@@ -10,13 +10,15 @@ import signal
 import ssl
 import urllib.request
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import yaml
+from quickstart.room import Rooms
+from websockets.asyncio.server import serve
 
 from support_faults.client import Crowd, Door
 from support_operator.cluster import Place, domain, plan, until
@@ -159,6 +161,17 @@ class Site:
         url = cluster.kubectl("get", f"service/{STATISTICS}", "--namespace", SYSTEM, "--output", path)
         token = self.place.kubectl("create", "token", "default", "--audience", STATISTICS).strip()
         return Statistics(url, token, domain=self.host)
+
+
+@asynccontextmanager
+async def site_of_a_local_room(place: Place, **spec: Any) -> AsyncIterator[Site]:
+    """A domain that is served, in front of a room in this process, which sends no ping of its own."""
+    async with serve(Rooms().watch, "127.0.0.1", 0, ping_interval=None) as origin:
+        port = next(iter(origin.sockets)).getsockname()[1]
+        site = Site(place, origins=[{"host": "127.0.0.1", "httpPort": port}], **spec)
+        await aside(site.await_serving)
+        yield site
+        await aside(site.remove)
 
 
 class Bystander:
