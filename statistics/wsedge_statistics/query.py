@@ -15,6 +15,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
+from wsedge_statistics.contract import bucket_of
 from wsedge_statistics.errors import QueryError
 from wsedge_statistics.rollup import BUCKET, CODE_PREFIX, HOUR, MEASURES, PEAK, Series
 
@@ -83,6 +84,11 @@ def parse_instant(parameter: str, text: str) -> datetime:
         raise QueryError(parameter, "no such date or time", _INSTANT) from None
 
 
+def instant_text(instant: datetime) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def span_of(start: datetime, end: datetime, zone: tzinfo) -> timedelta:
     """The span on the zone's calendar: a day of 23 or 25 hours (daylight saving) is one day."""
     return end.astimezone(zone).replace(tzinfo=None) - start.astimezone(zone).replace(tzinfo=None)
@@ -111,9 +117,9 @@ def settle_range(
     """
     first, last = _asked_times(start, end, now)
     if last <= first:
-        raise QueryError("end", "not later than start", f"an instant after {_text(first)}")
+        raise QueryError("end", "not later than start", f"an instant after {instant_text(first)}")
     if last > now + LONGEST_SPAN:
-        raise QueryError("end", "too far in the future", f"instants up to {_text(now + LONGEST_SPAN)}")
+        raise QueryError("end", "too far in the future", f"instants up to {instant_text(now + LONGEST_SPAN)}")
     try:
         span = span_of(first, last, zone)
     except OverflowError:
@@ -122,7 +128,7 @@ def settle_range(
         raise QueryError("end", "the span is longer than 93 days", "a span of at most 93 days (3 months)")
     choices = offered(span, now - first)
     if not choices:
-        earliest = _text(now - REACH[Granularity.DAY])
+        earliest = instant_text(now - REACH[Granularity.DAY])
         raise QueryError("start", "older than what is kept", f"instants from {earliest} on (366 days back)")
     chosen = granularity or choices[0]
     if chosen not in choices:
@@ -186,8 +192,7 @@ def complete_until(now: datetime, grace: timedelta) -> datetime:
     Relays report at each bucket's end, so `grace` is the time that takes. It is a statement of the clock:
     a relay cut off from the statistics delivers later, and its counts are then added where they belong.
     """
-    seconds = int((now - grace).timestamp())
-    return datetime.fromtimestamp(seconds - seconds % BUCKET, tz=UTC)
+    return bucket_of(now - grace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +287,3 @@ def codes(series: Series, slots: Sequence[Slot]) -> list[list[CodeCount]]:
 def _proportions(found: dict[int, int]) -> list[CodeCount]:
     total = sum(found.values())
     return [CodeCount(code, n, round(100 * n / total, 4)) for code, n in sorted(found.items())]
-
-
-def _text(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-BUCKET: Final = 300
+from wsedge_statistics.contract import BUCKET_SECONDS
+
+BUCKET: Final = BUCKET_SECONDS
 HOUR: Final = 3600
 DAY: Final = 86400
 

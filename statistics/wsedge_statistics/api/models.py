@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from wsedge_statistics.contract import Account, DomainName, Label
-from wsedge_statistics.query import Granularity
-
-
-def instant_text(instant: datetime) -> str:
-    """RFC 3339 in UTC, to the second."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
+from wsedge_statistics.query import Granularity, instant_text
 
 Instant = Annotated[
     datetime,
