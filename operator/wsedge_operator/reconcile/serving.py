@@ -17,7 +17,7 @@ from wsedge_operator.desired.deployment import deployment
 from wsedge_operator.desired.digest import is_applied, with_digest
 from wsedge_operator.reconcile import pods
 from wsedge_operator.reconcile.conditions import Answer
-from wsedge_operator.reconcile.key_material import KeyMaterial, Problem, key_material
+from wsedge_operator.reconcile.key_material import Problem, key_material
 from wsedge_operator.reconcile.origins import resolve_origins
 from wsedge_operator.reconcile.outcome import Manifest, earliest, reference
 from wsedge_operator.reconcile.rollout import LOOK_SOON, generation_of, rollout
@@ -38,18 +38,26 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
         problems.append(Problem("statistics", NO_STATISTICS, "the Service of the statistics is not found"))
     course = Course(look_again_at=earliest(material.expires, snapshot.standing.changes_at))
     if problems:
-        _keep_last_good(course, snapshot, spec, problems)
+        current = Answer(CONFIGURATION_CURRENT, False, problems[0].reason, _text(problems))
+        _keep_last_good(course, snapshot, spec, problems, now)
     else:
         resolved = relay_config.Resolved(
             origins=origins, secrets=material.contents, statistics_url=snapshot.statistics_url
         )
-        _configure(course, snapshot, spec, resolved)
-    _tell(course, snapshot, spec, problems, material, now)
+        current = _configure(course, snapshot, spec, resolved, now)
+        if current.true and material.warnings:
+            doubt = material.warnings
+            current = Answer(CONFIGURATION_CURRENT, True, doubt[0].reason, _text(doubt))
+    course.answers += [current, _ready(snapshot, spec, current)]
     return course
 
 
 def _keep_last_good(
-    course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec, problems: Sequence[Problem]
+    course: Course,
+    snapshot: DomainSnapshot,
+    spec: WebSocketDomainSpec,
+    problems: Sequence[Problem],
+    now: datetime,
 ) -> None:
     """Leave configuration and key material as they are; the relays of a domain that has some stay."""
     config_map = snapshot.children.get("ConfigMap")
@@ -59,13 +67,22 @@ def _keep_last_good(
     course.serves_tls = any(port["port"] == network.HTTPS_SERVICE_PORT for port in ports)
     if config_map is not None:
         _demand(course, snapshot, _program(course, snapshot, spec))
+    if course.generation is not None:
+        _roll_out(course, snapshot, course.generation, now)
     if problems[0].reason != NO_STATISTICS:
         course.stalled = Answer(STALLED, True, problems[0].reason, _text(problems))
+    if any(problem.reason == NO_STATISTICS for problem in problems):
+        course.look_again_at = earliest(course.look_again_at, now + 10 * LOOK_SOON)
 
 
 def _configure(
-    course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec, resolved: relay_config.Resolved
-) -> None:
+    course: Course,
+    snapshot: DomainSnapshot,
+    spec: WebSocketDomainSpec,
+    resolved: relay_config.Resolved,
+    now: datetime,
+) -> Answer:
+    """Give the relays what `resolved` says; return whether they all run it."""
     owner = snapshot.live
     config = relay_config.relay_config(owner, spec, resolved)
     course.generation = config.generation
@@ -77,6 +94,14 @@ def _configure(
     _demand(course, snapshot, [*manifests, *_program(course, snapshot, spec)])
     if not resolved.secrets and (stale := snapshot.children.get("Secret")) is not None:
         course.delete.append(reference(stale))
+    return _roll_out(course, snapshot, config.generation, now)
+
+
+def _roll_out(course: Course, snapshot: DomainSnapshot, generation: str, now: datetime) -> Answer:
+    state = rollout(snapshot, generation, now)
+    course.pokes += state.pokes
+    course.look_again_at = earliest(course.look_again_at, state.look_again_at)
+    return state.answer
 
 
 def _program(course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> list[dict[str, Any]]:
@@ -104,30 +129,6 @@ def _demand(course: Course, snapshot: DomainSnapshot, manifests: Sequence[Manife
         course.delete.append(reference(budget))
 
 
-def _tell(
-    course: Course,
-    snapshot: DomainSnapshot,
-    spec: WebSocketDomainSpec,
-    problems: Sequence[Problem],
-    material: KeyMaterial,
-    now: datetime,
-) -> None:
-    if course.generation is not None:
-        state = rollout(snapshot, course.generation, now)
-        course.pokes += state.pokes
-        course.look_again_at = earliest(course.look_again_at, state.look_again_at)
-        current = state.answer
-    else:
-        current = Answer(CONFIGURATION_CURRENT, False, "NotConfigured", "nothing is configured yet")
-    if problems:
-        current = Answer(CONFIGURATION_CURRENT, False, problems[0].reason, _text(problems))
-    elif current.true and material.warnings:
-        current = Answer(CONFIGURATION_CURRENT, True, material.warnings[0].reason, _text(material.warnings))
-    course.answers += [current, _ready(snapshot, spec, current)]
-    if any(problem.reason == NO_STATISTICS for problem in problems):
-        course.look_again_at = earliest(course.look_again_at, now + 10 * LOOK_SOON)
-
-
 def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer) -> Answer:
     """Answer whether the domain is served as it is asked for, and if not, why not."""
     if snapshot.failure is not None:
@@ -136,7 +137,7 @@ def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer)
     status = (live or {}).get("status") or {}
     wanted, available = spec.relay.replicas, int(status.get("availableReplicas") or 0)
     trouble = pods.first_trouble(snapshot.pods, live)
-    if current.true is not True and current.reason not in {"RollingOut", "NoRelays", "NotConfigured"}:
+    if current.true is not True and current.reason not in {"RollingOut", "NoRelays"}:
         return Answer(READY, False, current.reason, current.message)
     if trouble is not None and available < wanted:
         return Answer(READY, False, trouble.reason, trouble.message)

@@ -136,5 +136,5 @@ def _notes(live: Any, turned: list[Answer], now: datetime) -> list[Note]:
 
 # Reasons for not being ready that pass by themselves.
 _COURSE: Final = frozenset(
-    {"RelaysStarting", "RelaysUpdating", "RollingOut", "NoRelays", "NotConfigured", "Draining", "Removing"}
+    {"RelaysStarting", "RelaysUpdating", "RollingOut", "NoRelays", "Draining", "Removing"}
 )
