@@ -33,34 +33,26 @@ ORIGIN_KEY: Final = "origin-client.key"
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What the cluster knew beside the spec: origins' addresses, key material by file name, where to report.
-
-    `enabled` false tells the relays to drain.
-    """
+    """What the cluster knew: origins' addresses, key material by file name, where to report."""
 
     origins: tuple[contract.Origin, ...]
     secrets: Mapping[str, bytes]
     statistics_url: str | None
-    enabled: bool = True
 
 
 def relay_config(
     owner: Mapping[str, Any], spec: WebSocketDomainSpec, resolved: Resolved
 ) -> contract.RelayConfig:
-    """Return what the relays of the WebSocketDomain `owner` are to serve.
+    """Return what the relays of the WebSocketDomain `owner`, which is switched on, are to serve.
 
     Its generation is `<namespace>/<name>@<metadata.generation>.<hash>`, the hash being of all the rest: a
     rotated certificate or a Service's new address is a new generation as well.
     """
     metadata = owner["metadata"]
-    # A domain that is off and never had a protocol is only told to drain, so any protocol will do.
-    protocol = spec.websocket.originProtocol or contract.OriginProtocol.HTTP
     domain = contract.Domain(
         domain=spec.domain,
         account=metadata["namespace"],
-        enabled=resolved.enabled,
-        heartbeatSeconds=spec.websocket.heartbeatSeconds,
-        originProtocol=protocol,
+        **spec.websocket.model_dump(),
         origins=resolved.origins,
         originRequest=contract.OriginRequest(
             host=spec.originRequest.host,
