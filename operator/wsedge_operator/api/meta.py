@@ -147,23 +147,11 @@ def refusals(error: ValidationError) -> list[str]:
 
 
 class ManagedFields(Lenient):
-    """Who wrote which fields, and when; the only trace that the API server keeps of an edit's time."""
+    """Which fields were written when; the only trace that the API server keeps of an edit's time."""
 
-    manager: str = ""
-    operation: str = ""
     subresource: str = ""
     time: Instant | None = None
     fieldsV1: dict[str, Any] = {}
-
-
-class OwnerReference(Lenient):
-    """The owner of a child object."""
-
-    apiVersion: str
-    kind: str
-    name: str
-    uid: str
-    controller: bool | None = None
 
 
 class ObjectMeta(Lenient):
@@ -173,12 +161,10 @@ class ObjectMeta(Lenient):
     namespace: str = "default"
     uid: str = ""
     generation: int = 0
-    resourceVersion: str = ""
     creationTimestamp: Instant | None = None
     deletionTimestamp: Instant | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
-    ownerReferences: tuple[OwnerReference, ...] = ()
     managedFields: tuple[ManagedFields, ...] = ()
 
 

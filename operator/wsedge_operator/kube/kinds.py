@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-MANAGED_BY: Final = "app.kubernetes.io/managed-by=wsedge"
+from wsedge_operator.api import billing_plan, websocket_domain
+from wsedge_operator.api.meta import GROUP, VERSION
+from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
+
+_MANAGED: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A namespaced kind of the API, and the objects of it that are watched.
+    """A namespaced kind of the API.
 
     `labels` and `fields` are selectors that the API server applies to what is listed and watched.
     """
@@ -23,7 +27,6 @@ class Kind:
     plural: str
     group: str = ""
     version: str = "v1"
-    watched: bool = True
     labels: str = ""
     fields: str = ""
 
@@ -41,8 +44,8 @@ class Kind:
         )
 
 
-PLAN: Final = Kind("BillingPlan", "billingplans", "wsedge.io", "v1alpha1")
-DOMAIN: Final = Kind("WebSocketDomain", "websocketdomains", "wsedge.io", "v1alpha1")
+PLAN: Final = Kind(billing_plan.KIND, billing_plan.PLURAL, GROUP, VERSION)
+DOMAIN: Final = Kind(websocket_domain.KIND, websocket_domain.PLURAL, GROUP, VERSION)
 SERVICE: Final = Kind("Service", "services")
 # Big Secrets that no domain can mean are kept from ever reaching the operator's memory.
 SECRET: Final = Kind(
@@ -53,13 +56,13 @@ SECRET: Final = Kind(
         "type!=kubernetes.io/dockerconfigjson"
     ),
 )
-CONFIG_MAP: Final = Kind("ConfigMap", "configmaps", labels=MANAGED_BY)
-SERVICE_ACCOUNT: Final = Kind("ServiceAccount", "serviceaccounts", labels=MANAGED_BY)
-DEPLOYMENT: Final = Kind("Deployment", "deployments", "apps", labels=MANAGED_BY)
-DISRUPTION_BUDGET: Final = Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", labels=MANAGED_BY)
-POD: Final = Kind("Pod", "pods", labels=MANAGED_BY)
-EVENT: Final = Kind("Event", "events", "events.k8s.io", watched=False)
-LEASE: Final = Kind("Lease", "leases", "coordination.k8s.io", watched=False)
+CONFIG_MAP: Final = Kind("ConfigMap", "configmaps", labels=_MANAGED)
+SERVICE_ACCOUNT: Final = Kind("ServiceAccount", "serviceaccounts", labels=_MANAGED)
+DEPLOYMENT: Final = Kind("Deployment", "deployments", "apps", labels=_MANAGED)
+DISRUPTION_BUDGET: Final = Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", labels=_MANAGED)
+POD: Final = Kind("Pod", "pods", labels=_MANAGED)
+EVENT: Final = Kind("Event", "events", "events.k8s.io")
+LEASE: Final = Kind("Lease", "leases", "coordination.k8s.io")
 
 WATCHED: Final = (
     PLAN,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
@@ -14,13 +14,10 @@ from wsedge_operator.desired.names import GENERATION_ANNOTATION, POKED_ANNOTATIO
 from wsedge_operator.errors import ConflictError, NotFoundError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import BY_NAME, EVENT, POD, Kind
-from wsedge_operator.reconcile.outcome import Cost, Manifest, Note, Outcome, Poke, Ref, Status
+from wsedge_operator.reconcile.outcome import ABSENT, Cost, Manifest, Note, Outcome, Poke, Ref, Status
 from wsedge_operator.reconcile.scale_in import COST_ANNOTATION
 
 log = structlog.get_logger()
-
-# An object of this version is to be made, and must not exist.
-ABSENT: Final = "0"
 
 # Called with each object as it was after a write.
 Written = Callable[[Kind, str, Object], None]

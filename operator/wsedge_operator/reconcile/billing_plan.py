@@ -16,7 +16,7 @@ from wsedge_operator.api.meta import API_VERSION, Lenient, ObjectMeta, instant_t
 from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
 from wsedge_operator.errors import AccountError, UnknownZoneError
 from wsedge_operator.reconcile.conditions import Answer, conditions
-from wsedge_operator.reconcile.outcome import Manifest, Note, Outcome, Status
+from wsedge_operator.reconcile.outcome import ABSENT, Manifest, Note, Outcome, Status
 from wsedge_operator.reconcile.standing import Standing, standing_of
 
 DAMAGED: Final = "AccountDamaged"
@@ -105,9 +105,8 @@ def _record_manifest(snapshot: AccountSnapshot, account: Account) -> Manifest | 
         has = live["metadata"].get("labels") or {}
         if live.get("data") == data and has.get(MANAGED_BY_LABEL) == MANAGED_BY:
             return None
-    # The version read guards the history: a write on top of one that was not seen is refused. A record
-    # that is new must not exist: version 0 is of no object (see kube.perform).
-    version = live["metadata"]["resourceVersion"] if live is not None else "0"
+    # The version read guards the history: a write on top of one that was not seen is refused.
+    version = live["metadata"]["resourceVersion"] if live is not None else ABSENT
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",

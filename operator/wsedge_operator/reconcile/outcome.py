@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Manifest = Mapping[str, Any]
+
+# A manifest of this resourceVersion is to be created, and must not exist: no object has it.
+ABSENT: Final = "0"
 
 
 @dataclass(frozen=True, slots=True)
