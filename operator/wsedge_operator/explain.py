@@ -30,7 +30,7 @@ from wsedge_operator.reconcile import billing_plan as account_decision
 from wsedge_operator.reconcile import websocket_domain as domain_decision
 from wsedge_operator.reconcile.billing_plan import AccountSnapshot
 from wsedge_operator.reconcile.outcome import Outcome
-from wsedge_operator.reconcile.snapshot import DomainClaim, DomainSnapshot
+from wsedge_operator.reconcile.snapshot import DomainSnapshot, claim_of
 from wsedge_operator.settings import Settings
 
 Object = dict[str, Any]
@@ -143,16 +143,10 @@ def _domain_snapshot(files: Files, domain: Object, standing: Any) -> DomainSnaps
         live=domain,
         standing=standing,
         image=files.image,
-        claims=tuple(_claim(item) for item in rivals),
+        claims=tuple(map(claim_of, rivals)),
         services=files.by_name("Service", namespace),
         secrets=files.by_name("Secret", namespace),
     )
-
-
-def _claim(item: Object) -> DomainClaim:
-    meta = item["metadata"]
-    created = datetime.fromisoformat(meta["creationTimestamp"])
-    return DomainClaim(created, meta["uid"], meta["namespace"], meta["name"])
 
 
 def _told(outcome: Outcome, kind: str) -> Iterator[tuple[str, list[str]]]:

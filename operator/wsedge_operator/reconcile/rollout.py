@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from wsedge_operator.api.meta import instant_text
@@ -101,7 +101,7 @@ def _lagging_since(live: Manifest) -> datetime | None:
     """Return since when the status says that relays lag; None: it does not say so."""
     for entry in (live.get("status") or {}).get("conditions") or ():
         if entry["type"] == CONFIGURATION_CURRENT and entry["status"] == "False":
-            return datetime.strptime(entry["lastTransitionTime"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+            return datetime.fromisoformat(entry["lastTransitionTime"])
     return None
 
 

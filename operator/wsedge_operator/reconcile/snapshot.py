@@ -28,6 +28,13 @@ class DomainClaim:
         return self.created, self.uid
 
 
+def claim_of(live: Manifest) -> DomainClaim:
+    """Return the claim of a live WebSocketDomain."""
+    meta = live["metadata"]
+    created = datetime.fromisoformat(meta["creationTimestamp"])
+    return DomainClaim(created, meta["uid"], meta["namespace"], meta["name"])
+
+
 @dataclass(frozen=True, slots=True)
 class RelayReport:
     """What the relay of a pod, started anew `restarts` times, last said; None: it did not answer."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 import aiohttp
 from pydantic import ValidationError
@@ -33,8 +32,8 @@ from wsedge_operator.reconcile.key_material import secret_names
 from wsedge_operator.reconcile.origins import service_names
 from wsedge_operator.reconcile.rollout import pods_to_ask
 from wsedge_operator.reconcile.scale_in import is_scale_in
-from wsedge_operator.reconcile.snapshot import DomainClaim, DomainSnapshot, RelayReport
-from wsedge_operator.runtime.cache import Cache, Object, name_of
+from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport, claim_of
+from wsedge_operator.runtime.cache import Cache, Object
 from wsedge_operator.runtime.relays import ask
 from wsedge_operator.runtime.routes import Key
 
@@ -90,7 +89,7 @@ class Gatherer:
             live=live,
             standing=standing,
             image=self.image,
-            claims=tuple(_claim(claim) for claim in self.cache.claims(live["spec"]["domain"])),
+            claims=tuple(map(claim_of, self.cache.claims(live["spec"]["domain"]))),
             services=services,
             secrets=secrets,
             children=children,
@@ -167,12 +166,3 @@ def _owned(child: Object, owner: Object) -> bool:
 
 def _present(found: dict[str, Object | None]) -> dict[str, Object]:
     return {name: live for name, live in found.items() if live is not None}
-
-
-def _claim(live: Object) -> DomainClaim:
-    created: Any = live["metadata"]["creationTimestamp"]
-    return DomainClaim(
-        datetime.strptime(created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC),
-        live["metadata"]["uid"],
-        *name_of(live),
-    )

@@ -15,6 +15,7 @@ from wsedge_operator.errors import NotFoundError, UnreachableError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, SERVICE
 from wsedge_operator.reconcile.directory import directory
+from wsedge_operator.reconcile.snapshot import claim_of
 from wsedge_operator.runtime.cache import Cache
 from wsedge_statistics.contract import DIRECTORY_PATH, Directory
 
@@ -45,10 +46,7 @@ def _url(live: Object) -> str:
 
 @dataclass
 class DirectoryKeeper:
-    """Puts the Directory when it has changed, and every so often anyway:
-
-    a statistics store may be restored.
-    """
+    """Puts the Directory when it has changed, and every so often anyway: a store may be restored."""
 
     cache: Cache
     session: aiohttp.ClientSession
@@ -82,11 +80,8 @@ class DirectoryKeeper:
 
     def _is_owner(self, live: Object) -> bool:
         """Tell whether a WebSocketDomain is the oldest claim on its domain; one per domain goes in."""
-        claims = self.cache.claims(live["spec"]["domain"])
-        oldest = min(
-            claims, key=lambda claim: (claim["metadata"]["creationTimestamp"], claim["metadata"]["uid"])
-        )
-        return bool(oldest["metadata"]["uid"] == live["metadata"]["uid"])
+        claims = map(claim_of, self.cache.claims(live["spec"]["domain"]))
+        return bool(min(claims, key=lambda claim: claim.age).uid == live["metadata"]["uid"])
 
     async def _send(self, url: str, current: Directory) -> None:
         call = f"PUT {url}{DIRECTORY_PATH}"
