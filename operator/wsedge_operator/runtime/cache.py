@@ -6,7 +6,7 @@ Newer versions win, whatever order they come in.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from wsedge_operator.kube.kinds import DOMAIN, PLAN, SECRET, Kind
@@ -23,7 +23,7 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[Name, Object]] = defaultdict(dict)
         self._claims: dict[str, set[Name]] = defaultdict(set)
-        self._gone_meanwhile: set[tuple[Kind, str]] | None = None
+        self._gone_meanwhile: set[tuple[Kind, str]] = set()
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """Return an object, or None."""
@@ -63,8 +63,7 @@ class Cache:
 
     def remove(self, kind: Kind, live: Object) -> bool:
         """Forget an object; False when it was not known, or another of its name has taken its place."""
-        if self._gone_meanwhile is not None:
-            self._gone_meanwhile.add((kind, live["metadata"]["uid"]))
+        self._gone_meanwhile.add((kind, live["metadata"]["uid"]))
         known = self._objects[kind].get(name_of(live))
         if known is None or known["metadata"]["uid"] != live["metadata"]["uid"]:
             return False
@@ -86,15 +85,11 @@ class Cache:
     def take_list(
         self, kind: Kind, namespace: str | None, listed: Iterable[Object], version: str
     ) -> Iterator[tuple[bool, Object]]:
-        """Take in a whole list (of `namespace`, None:
-
-        of all), and give what differed: whether gone, object.
-        """
-        gone = self._gone_meanwhile or set()
+        """Take in a whole list (of `namespace`; None: of all); give what differed: whether gone, object."""
         names = set()
         for live in listed:
             names.add(name_of(live))
-            if (kind, live["metadata"]["uid"]) not in gone and self.put(kind, live):
+            if (kind, live["metadata"]["uid"]) not in self._gone_meanwhile and self.put(kind, live):
                 yield False, live
         for live in self.all(kind, namespace):
             # What is newer than the list may well be missing in it.
@@ -113,25 +108,15 @@ def _version(live: Object) -> int:
     return int(live["metadata"].get("resourceVersion") or 0)
 
 
-def _plan(live: Object) -> Object:
-    return live
-
-
-def _secret(live: Object) -> Object:
-    # Contents are fetched by name where a domain refers to them; the cache shall not hoard secrets.
-    return {key: value for key, value in live.items() if key not in {"data", "stringData"}}
-
-
-_SLIM: Final[dict[Kind, Callable[[Object], Object]]] = {PLAN: _plan, SECRET: _secret}
-
-
 def slim(kind: Kind, live: Object) -> Object:
     """Return an object without what no decision reads.
 
     A plan keeps the times of its edits (managedFields).
     """
-    kept = _SLIM.get(kind, _plan)(live)
-    metadata = dict(kept["metadata"])
+    kept, metadata = dict(live), dict(live["metadata"])
+    if kind is SECRET:
+        # Contents are fetched by name where a domain refers to them; the cache shall not hoard secrets.
+        kept.pop("data", None)
     if kind is not PLAN:
         metadata.pop("managedFields", None)
     if _LAST_APPLIED in (metadata.get("annotations") or {}):

@@ -127,7 +127,7 @@ class Controller:
             url = await find_url(self._client, service)
         except OperatorError as error:
             log.warning("statistics not found", service=service, error=str(error))
-            url = self._gatherer.statistics_url or ""
+            url = ""
         # A Service that is gone for a moment, in a reinstallation, is no reason to stop reporting to it.
         url = url or self._gatherer.statistics_url or ""
         if url != self._gatherer.statistics_url:
@@ -146,12 +146,9 @@ class Controller:
         """Look at what is asked for, with several workers, for ever."""
         self._ask(DIRECTORY)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._wakeups.run(self._clock, self._wake), name="wake-ups")
+            group.create_task(self._wakeups.run(self._clock, self._queue.add), name="wake-ups")
             for number in range(self._settings.workers):
                 group.create_task(self._worker(), name=f"worker {number}")
-
-    def _wake(self, key: Key) -> None:
-        self._queue.add(key)
 
     async def _worker(self) -> None:
         while True:
@@ -207,7 +204,6 @@ class Controller:
         live = self._cache.get(DOMAIN, key.namespace, key.name)
         if live is None:
             self._gatherer.forget(key)
-            self._backoff.succeeded(key)
             self._wakeups.set(key, None)
             return
         snapshot = await self._gatherer.domain(key, live, self._clock.now())
