@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -18,9 +17,9 @@ from wsedge_statistics.api.services import Services, services_of
 from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH, Directory, UsageReport
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import LedgerBusyError, RowFault, RowsRefusedError
-from wsedge_statistics.ledger.writes import FIVE_MINUTE_DAYS
+from wsedge_statistics.query import REACH, Granularity
 
-RETENTION: Final = timedelta(days=FIVE_MINUTE_DAYS)
+RETENTION: Final = REACH[Granularity.FIVE_MINUTES]  # counts are merged where five-minute rows are kept
 COMMIT_SECONDS: Final = 30.0
 
 log = structlog.get_logger()

@@ -9,11 +9,8 @@ from typing import Final
 
 from wsedge_statistics.contract import Directory, UsageReport
 from wsedge_statistics.ledger.reads import day_parts, hour_parts
+from wsedge_statistics.query import REACH, Granularity
 from wsedge_statistics.rollup import BUCKET, DAY, HOUR, Key, Series, pack, roll
-
-FIVE_MINUTE_DAYS: Final = 93
-HOUR_DAYS: Final = 186
-DAY_DAYS: Final = 366
 
 _MERGE_USAGE: Final = """
 INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -46,7 +43,7 @@ _REPLACE: Final = {
 class Tier:
     """What of a tier is deleted when: `step` seconds of it at a time, by the statements in `deletions`."""
 
-    days: int
+    kept: timedelta
     oldest: str
     step: int
     oldest_unrolled: str | None
@@ -55,7 +52,7 @@ class Tier:
 
 _TIERS: Final = (
     Tier(
-        FIVE_MINUTE_DAYS,
+        REACH[Granularity.FIVE_MINUTES],
         "SELECT min(bucket) FROM usage",
         BUCKET,
         "SELECT min(hour) FROM dirty_hours",
@@ -66,14 +63,14 @@ _TIERS: Final = (
         ),
     ),
     Tier(
-        HOUR_DAYS,
+        REACH[Granularity.HOUR],
         "SELECT min(hour) FROM hours",
         HOUR,
         "SELECT min(day) FROM dirty_days",
         ("DELETE FROM hours WHERE hour < ?",),
     ),
     Tier(
-        DAY_DAYS,
+        REACH[Granularity.DAY],
         "SELECT min(day) FROM days",
         DAY,
         None,
@@ -174,7 +171,7 @@ def prune(connection: sqlite3.Connection, now: datetime) -> int:
     """
     deleted = 0
     for tier in _TIERS:
-        edge = _floor_day(now - timedelta(days=tier.days + 1))
+        edge = _floor_day(now - tier.kept - timedelta(days=1))
         unrolled = _smallest(connection, tier.oldest_unrolled) if tier.oldest_unrolled else None
         if unrolled is not None:
             edge = min(edge, unrolled - unrolled % DAY)
