@@ -31,6 +31,7 @@ from wsedge_operator.reconcile import websocket_domain as domain_decision
 from wsedge_operator.reconcile.billing_plan import AccountSnapshot
 from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_operator.reconcile.snapshot import DomainSnapshot, claim_of
+from wsedge_operator.reconcile.standing import Standing
 from wsedge_operator.settings import Settings
 
 Object = dict[str, Any]
@@ -55,7 +56,7 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The objects of some files, by kind; `now` stands for the creation of those that have no time of it."""
+    """The objects of some files, and what the operator's settings say beside them."""
 
     objects: tuple[Object, ...]
     default_zone: str
@@ -123,18 +124,18 @@ def _views(files: Files, records: dict[str, Object], now: datetime) -> Iterator[
             files.default_zone,
         )
         outcome = account_decision.decide(snapshot, now)
-        for view in _told(outcome, billing_plan.KIND):
-            yield view[0], (view[1], outcome.look_again_at)
+        for title, lines in _told(outcome):
+            yield title, (lines, outcome.look_again_at)
         standing = account_decision.standing(snapshot, now, served=False)
         for domain in files.of(websocket_domain.KIND, namespace):
             decided = domain_decision.decide(_domain_snapshot(files, domain, standing), now)
-            for title, lines in _told(decided, websocket_domain.KIND):
+            for title, lines in _told(decided):
                 yield title, ([*lines, *_children(decided)], None)
         for record in outcome.apply:
             records[namespace] = dict(record)
 
 
-def _domain_snapshot(files: Files, domain: Object, standing: Any) -> DomainSnapshot:
+def _domain_snapshot(files: Files, domain: Object, standing: Standing) -> DomainSnapshot:
     namespace = domain["metadata"]["namespace"]
     rivals = [
         item for item in files.of(websocket_domain.KIND) if item["spec"]["domain"] == domain["spec"]["domain"]
@@ -149,11 +150,11 @@ def _domain_snapshot(files: Files, domain: Object, standing: Any) -> DomainSnaps
     )
 
 
-def _told(outcome: Outcome, kind: str) -> Iterator[tuple[str, list[str]]]:
+def _told(outcome: Outcome) -> Iterator[tuple[str, list[str]]]:
     for status in outcome.status:
         conditions = status.status["conditions"]
         yield (
-            f"{kind} {status.namespace}/{status.name}",
+            f"{status.kind} {status.namespace}/{status.name}",
             [f"    {c['type']}={c['status']} ({c['reason']}): {c['message']}" for c in conditions],
         )
 
@@ -193,7 +194,7 @@ def _refusals(document: Object) -> Iterator[str]:
 
 
 def _completed(document: Object, namespace: str, now: datetime) -> Object:
-    """Return the object with what the API server would add."""
+    """Return the object with what the API server would add; one without a time of creation is made `now`."""
     item = copy.deepcopy(document)
     meta = item["metadata"]
     meta.setdefault("namespace", namespace)
