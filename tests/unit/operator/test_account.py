@@ -2,7 +2,9 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 
 from support_operator.story import MONTH_95, PEAK_DAILY, TRAFFIC_DAILY, Story, at
 from wsedge_operator.account import KEY, from_data, to_data
-from wsedge_operator.activation import Account, Pending, Period
+from wsedge_operator.activation import Account, Pending, Period, Terms
+from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.errors import AccountError
 
 START = at("2026-11-01 00:00+08:00")
@@ -57,6 +60,15 @@ def test_every_settled_account_round_trips(wishes: list[Any]) -> None:
             story.creates(when, wish)
         account = story.looks_at(when)
         assert from_data(to_data(account)) == account
+
+
+def test_eleven_years_of_daily_changes_fit_into_a_config_map() -> None:
+    """All periods are kept; with the longest words they stay below the 1 MiB that Kubernetes stores."""
+    method = max(MeteringMethod, key=len)
+    terms = Terms(BillingCycle.MONTHLY, method, max(available_timezones(), key=len))
+    days = [START + index * timedelta(days=1) for index in range(11 * 365 + 1)]
+    account = Account(periods=tuple(Period(terms, day, end) for day, end in pairwise(days)))
+    assert len(to_data(account)[KEY].encode()) < 1 << 20
 
 
 def test_a_person_can_read_it() -> None:
