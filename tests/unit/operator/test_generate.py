@@ -125,6 +125,8 @@ AGREEING = {
     "limits.handshakesPerSecond": (contract.Limits, "handshakesPerSecond"),
     "limits.messageBytes": (contract.Limits, "messageBytes"),
     "lifecycle.drainSeconds": (contract.Lifecycle, "drainSeconds"),
+    "lifecycle.maxConnectionAgeSeconds": (contract.Lifecycle, "maxConnectionAgeSeconds"),
+    "accessLog.samplePercent": (contract.AccessLog, "samplePercent"),
     "domain": (contract.Domain, "domain"),
     "origins": (contract.Domain, "origins"),
 }
