@@ -101,5 +101,5 @@ VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
 # address of the statistics (a Role in the statistics' namespace, were it another).
 OWN_VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("coordination.k8s.io", "leases"): ("get", "create", "update"),
-    ("", "services"): ("get", "list", "watch"),
+    ("", "services"): ("get",),
 }
