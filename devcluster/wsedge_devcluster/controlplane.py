@@ -62,7 +62,6 @@ def server_url(ports: Ports) -> str:
 def write_files(folder: Path, ports: Ports, pair: Pair, now: dt.datetime) -> Files:
     """Issues what the components need, into `folder`/pki and `folder`."""
     authority = Authority(folder / "pki", now)
-    nodes = [str(pair.pods[number]) for number in range(1, 101)]
     names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     names += ["kubernetes.default.svc.cluster.local", LOOPBACK, str(pair.services[1])]
 
@@ -84,7 +83,7 @@ def write_files(folder: Path, ports: Ports, pair: Pair, now: dt.datetime) -> Fil
         etcd=authority.issue("etcd", "etcd", hosts=[LOOPBACK]),
         to_etcd=authority.issue("apiserver-etcd", "kube-apiserver-etcd"),
         to_kubelet=authority.issue("apiserver-kubelet", "kube-apiserver-kubelet"),
-        kubelet=authority.issue("kubelet", "wsedge-node-agent", hosts=nodes),
+        kubelet=authority.issue("kubelet", "wsedge-node-agent", hosts=pair.nodes),
         node_agent=authority.issue("node-agent", "wsedge-node-agent", groups=["system:masters"]),
         service_account_key=authority.service_account_key(),
         admin=config("kubeconfig", "kubernetes-admin", "system:masters"),

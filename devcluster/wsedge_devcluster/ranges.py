@@ -30,6 +30,11 @@ class Pair:
         """Pods (upwards from .1.0), and nodes (.0.x)."""
         return ipaddress.IPv4Network(f"127.{_FIRST + 2 * self.number + 1}.0.0/16")
 
+    @property
+    def nodes(self) -> list[str]:
+        """Addresses for nodes, as many as a cluster may have."""
+        return [str(self.pods[number]) for number in range(1, 101)]
+
 
 class Claim:
     """Holds a pair of ranges for as long as this object, or its process, lives.
@@ -88,10 +93,6 @@ class Addresses:
                 self._used.add(offset)
                 return str(self._network[offset])
         raise NoFreeRangeError
-
-    def keep(self, address: str) -> None:
-        """Marks an address as used (a pod found running)."""
-        self._used.add(int(ipaddress.IPv4Address(address)) - int(self._network.network_address))
 
     def free(self, address: str) -> None:
         """Takes an address back."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from wsedge_devcluster.agent.status import Record
 from wsedge_devcluster.children import Children
 from wsedge_devcluster.controlplane import Files
 from wsedge_devcluster.errors import present
-from wsedge_devcluster.ranges import Addresses
+from wsedge_devcluster.ranges import Addresses, Pair
 
 log = structlog.get_logger()
 
@@ -43,8 +42,7 @@ class AgentSettings:
     mark: str
     server: str
     files: Files
-    pods: ipaddress.IPv4Network
-    services: ipaddress.IPv4Network
+    pair: Pair
     nodes: int
     simulated_nodes: int
     backoff_scale: float
@@ -56,8 +54,7 @@ class Agent:
 
     def __init__(self, settings: AgentSettings, api: Api, children: Children) -> None:
         self._settings, self._api = settings, api
-        addresses = [str(settings.pods[number]) for number in range(1, 101)]
-        nodes = plan_nodes(settings.nodes, settings.simulated_nodes, addresses)
+        nodes = plan_nodes(settings.nodes, settings.simulated_nodes, settings.pair.nodes)
         self._nodes = {node.name: node for node in nodes}
         self._runners: dict[str, PodRunner] = {}
         self._waiting: dict[str, Object] = {}
@@ -84,14 +81,13 @@ class Agent:
             children=children,
             events=self._events,
             http=self._http,
-            addresses=Addresses(settings.pods),
+            addresses=Addresses(settings.pair.pods),
             services=lambda: self._services,
             endpoints_changed=self._proxy.changed,
             pods_folder=settings.directory / "pods",
             logs_folder=logs,
             mark=settings.mark,
             server=settings.server,
-            authority=settings.files.authority,
             backoff_scale=settings.backoff_scale,
             sync_seconds=settings.sync_seconds,
         )

@@ -67,7 +67,6 @@ class ContainerRunner:
         self._started_at = utc_now()
         self._writer: LogWriter | None = None
         self._place: Place | None = None
-        self._starts = 0
         self._ending = asyncio.Lock()
 
     async def run(self) -> int:

@@ -33,7 +33,6 @@ class Tools:
     logs_folder: Path
     mark: str
     server: str
-    authority: Path
     backoff_scale: float
     sync_seconds: float
 

@@ -72,7 +72,6 @@ class PodFacts:
     host: str = ""
     started: dt.datetime | None = None
     volumes_ready: bool = False
-    reason: str = ""  # set when the pod was ended as a whole
     records: list[Record] = field(default_factory=list)
 
 
@@ -118,7 +117,7 @@ def pod_status(pod: Object, facts: PodFacts, now: dt.datetime) -> Object:
     spec, before = pod["spec"], pod.get("status", {})
     policy = spec.get("restartPolicy", "Always")
     records = facts.records
-    shown = "Failed" if facts.reason else phase(policy, records)
+    shown = phase(policy, records)
     status: Object = {
         "observedGeneration": pod["metadata"].get("generation", 0),
         "phase": shown,
@@ -134,8 +133,6 @@ def pod_status(pod: Object, facts: PodFacts, now: dt.datetime) -> Object:
         status |= {"podIP": facts.address, "podIPs": [{"ip": facts.address}]}
     if facts.started is not None:
         status["startTime"] = stamp(facts.started)
-    if facts.reason:
-        status["reason"] = facts.reason
     return status
 
 
