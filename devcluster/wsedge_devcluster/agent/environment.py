@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from wsedge_devcluster.agent.objects import Object
-from wsedge_devcluster.agent.quantities import in_units
+from wsedge_devcluster.agent.quantities import CAPACITY, in_units
 from wsedge_devcluster.errors import ContainerError
 
 _REFERENCE = re.compile(r"\$(\$|\([^()]*\))")
@@ -89,7 +89,7 @@ def service_variables(services: Iterable[Object], namespace: str) -> dict[str, s
         if service["metadata"]["namespace"] != namespace or address in (None, "", "None"):
             continue
         if (namespace, service["metadata"]["name"]) == ("default", "kubernetes"):
-            continue  # the API server's real address is in every pod's base environment
+            continue  # every pod has the API server's real address from api_server_variables
         name = service["metadata"]["name"].upper().replace("-", "_")
         ports = service["spec"].get("ports", [])
         variables[f"{name}_SERVICE_HOST"] = address
@@ -138,8 +138,7 @@ def resource_value(reference: Object, container: Object, pod: Object) -> str:
     owner = next((each for each in containers if each["name"] == name), container)
     kind, _, resource = reference["resource"].partition(".")
     resources = owner.get("resources", {})
-    capacity = {"cpu": "32", "memory": "64Gi", "ephemeral-storage": "100Gi"}
-    missing = capacity.get(resource, "0") if kind == "limits" else "0"
+    missing = CAPACITY.get(resource, "0") if kind == "limits" else "0"
     return in_units(str(resources.get(kind, {}).get(resource, missing)), str(reference.get("divisor", "1")))
 
 

@@ -12,6 +12,7 @@ import structlog
 
 from wsedge_devcluster.agent.api import STRATEGIC, Api
 from wsedge_devcluster.agent.objects import Object
+from wsedge_devcluster.agent.quantities import CAPACITY
 from wsedge_devcluster.agent.times import micro_stamp, stamp, utc_now
 from wsedge_devcluster.errors import ApiError
 
@@ -61,13 +62,7 @@ def node_object(node: Node, kubelet_port: int, version: str) -> Object:
     }
     if node.simulated:
         labels[SIMULATED] = "true"
-    # Processes share one machine, so capacity is a number for the scheduler, not a limit.
-    capacity = {
-        "cpu": "32",
-        "memory": "64Gi",
-        "ephemeral-storage": "100Gi",
-        "pods": "5000" if node.simulated else "500",
-    }
+    capacity = {**CAPACITY, "pods": "5000" if node.simulated else "500"}
     return {
         "apiVersion": "v1",
         "kind": "Node",

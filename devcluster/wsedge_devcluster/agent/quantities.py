@@ -6,6 +6,9 @@ import math
 import re
 from decimal import Decimal
 
+# What each node says it has. Processes share one machine, so it is a number for the scheduler, not a limit.
+CAPACITY = {"cpu": "32", "memory": "64Gi", "ephemeral-storage": "100Gi"}
+
 _FORM = re.compile(r"([+-]?[0-9.]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i|)")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
