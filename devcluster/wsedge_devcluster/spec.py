@@ -7,6 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+NodeCount = Annotated[int, Field(ge=0, le=50)]
+# Restart and image back-off of a kubelet is 10 s doubling to 300 s; tests scale it down.
+BackoffScale = Annotated[float, Field(gt=0, le=1)]
+# A kubelet looks at mounted ConfigMaps and Secrets at least this often; sooner when the pod changes.
+SyncSeconds = Annotated[float, Field(gt=0)]
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -19,12 +25,10 @@ class ClusterSpec(_Message):
     directory: Path
     keep: bool  # the folder stays when the cluster ends, and can be started again
     binaries: dict[str, Path]
-    nodes: Annotated[int, Field(ge=0, le=50)] = 2
-    simulated_nodes: Annotated[int, Field(ge=0, le=50)] = 0
-    # Restart and image back-off of a kubelet is 10 s doubling to 300 s; tests scale it down.
-    backoff_scale: Annotated[float, Field(gt=0, le=1)] = 1.0
-    # A kubelet looks at mounted ConfigMaps and Secrets at least this often; sooner when the pod changes.
-    sync_seconds: Annotated[float, Field(gt=0)] = 60.0
+    nodes: NodeCount
+    simulated_nodes: NodeCount
+    backoff_scale: BackoffScale
+    sync_seconds: SyncSeconds
 
 
 class Progress(_Message):
