@@ -5,5 +5,5 @@ api        REST client       container  life of one container     server     kub
 informer   list and watch    volumes    what mounts contain       provision  PersistentVolumes
 nodes      Node, Lease       status     what the API shows        events     Events
 
-Pure, without clock or I/O: backoff, environment, images, mounts, probes, quantities, selectors, status.
+Pure, without clock or I/O: backoff, environment, mounts, probes, quantities, selectors, status.
 """

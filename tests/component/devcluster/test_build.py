@@ -88,8 +88,8 @@ def test_second_builder_waits(cache: Path, tmp_path: Path) -> None:
     assert (build.cached_folder() / "complete").exists()
 
 
-def test_lock_says_why_it_waits(tmp_path: Path) -> None:
-    """A lock that is free is taken silently."""
+def test_a_free_lock_is_taken_silently(tmp_path: Path) -> None:
+    """Only who waits is told so."""
     said: list[str] = []
     with only_one(tmp_path / "lock", said.append):
         assert said == []
