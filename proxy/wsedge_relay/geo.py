@@ -19,6 +19,7 @@ import structlog
 from wsedge_relay.counters import Family
 from wsedge_relay.errors import GeoFileError
 from wsedge_relay.places import NOWHERE, Place, of_city, of_isp, of_xdb
+from wsedge_relay.signature import Signature, signature_of
 from wsedge_relay.xdb import Xdb
 
 log = structlog.get_logger("wsedge_relay")
@@ -27,7 +28,6 @@ LOOK_SECONDS: Final = 5.0
 _REMEMBERED: Final = 8192  # clients come back, and a look-up costs some 50 µs
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Lookup = Callable[[Address], Place]
-_Signature = tuple[int, int, int, int]
 
 
 class Geo:
@@ -46,7 +46,7 @@ class Geo:
             )
             if path is not None
         }
-        self._seen: dict[str, _Signature | None] = {}
+        self._seen: dict[str, Signature | None] = {}
         self._lookups: dict[str, Lookup] = {}
         self.refusals = 0
         self._find = self._remembering()
@@ -67,7 +67,7 @@ class Geo:
         """Read the files that changed since the last look; a refusal is told once per change."""
         news: dict[str, Lookup | GeoFileError] = {}
         for name, (path, reader) in self._files.items():
-            signature = _signature(path)
+            signature = signature_of(path)
             if name in self._seen and self._seen[name] == signature:
                 continue
             self._seen[name] = signature
@@ -143,11 +143,3 @@ def _maxmind(data: bytes, place: Callable[[dict[str, Any]], Place]) -> Lookup:
         return place(record) if isinstance(record, dict) else NOWHERE
 
     return lookup
-
-
-def _signature(path: Path) -> _Signature | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

@@ -13,11 +13,12 @@ from typing import Final
 
 from wsedge_relay.config import Loaded, load, named_files
 from wsedge_relay.errors import ConfigRefusedError
+from wsedge_relay.signature import Signature, signature_of
 
 LOOK_SECONDS: Final = 0.5
 # A second edit within the file system's clock tick leaves the same times, so a file this young is read again.
 _YOUNG_SECONDS: Final = 2.0
-_Signature = tuple[tuple[int, int, int, int] | None, ...]
+_Signatures = tuple[Signature | None, ...]
 
 
 class ConfigWatch:
@@ -29,7 +30,7 @@ class ConfigWatch:
         self._path = path
         self._secrets_dir = secrets_dir
         self._now = now
-        self._settled: _Signature | None = None
+        self._settled: _Signatures | None = None
         self._suspect: str | None = None
         self._files = named_files(in_force.config, secrets_dir)
         self.in_force = in_force
@@ -48,11 +49,11 @@ class ConfigWatch:
         edited in place may be seen half written.
         """
         files = self._files
-        before = self._signature(files)
+        before = self._signatures(files)
         if before == self._settled:
             return None
         outcome = self._load()
-        if self._signature(files) != before:
+        if self._signatures(files) != before:
             return None  # being changed right now
         doubted, self._suspect = self._suspect, None
         if isinstance(outcome, ConfigRefusedError):
@@ -93,17 +94,9 @@ class ConfigWatch:
             return False
         return True
 
-    def _signature(self, files: tuple[Path, ...]) -> _Signature:
-        return tuple(_signature(path) for path in (self._path, *files))
+    def _signatures(self, files: tuple[Path, ...]) -> _Signatures:
+        return tuple(signature_of(path) for path in (self._path, *files))
 
-    def _is_young(self, signature: _Signature) -> bool:
-        newest = max((file[3] for file in signature if file is not None), default=0)
+    def _is_young(self, signatures: _Signatures) -> bool:
+        newest = max((file[3] for file in signatures if file is not None), default=0)
         return newest / 1e9 > self._now() - _YOUNG_SECONDS
-
-
-def _signature(path: Path) -> tuple[int, int, int, int] | None:
-    try:
-        stat = path.stat()
-    except (OSError, ValueError):
-        return None
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
