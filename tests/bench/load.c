@@ -17,6 +17,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,43 +43,13 @@ static double seconds(void) {
   return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-// SHA-1 (FIPS 180-4) of at most 119 bytes, for Sec-WebSocket-Accept (RFC 6455, section 4.2.2).
-static uint32_t rotate(uint32_t x, int n) { return x << n | x >> (32 - n); }
-
-static void sha1(const uint8_t *text, size_t size, uint8_t *digest) {
-  uint32_t h[5] = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0};
-  uint8_t block[128] = {0};
-  size_t blocks = size < 56 ? 1 : 2;
-  memcpy(block, text, size);
-  block[size] = 0x80;
-  for (int i = 0; i < 8; i++) block[blocks * 64 - 1 - i] = (uint64_t)size * 8 >> (8 * i);
-  for (size_t n = 0; n < blocks; n++) {
-    uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
-    const uint8_t *p = block + n * 64;
-    for (int i = 0; i < 16; i++) w[i] = p[4 * i] << 24 | p[4 * i + 1] << 16 | p[4 * i + 2] << 8 | p[4 * i + 3];
-    for (int i = 16; i < 80; i++) w[i] = rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
-    for (int i = 0; i < 80; i++) {
-      uint32_t f = i < 20 ? (b & c) | (~b & d) : i < 40 ? b ^ c ^ d : i < 60 ? (b & c) | (b & d) | (c & d) : b ^ c ^ d;
-      uint32_t k = i < 20 ? 0x5A827999 : i < 40 ? 0x6ED9EBA1 : i < 60 ? 0x8F1BBCDC : 0xCA62C1D6;
-      uint32_t t = rotate(a, 5) + f + e + k + w[i];
-      e = d, d = c, c = rotate(b, 30), b = a, a = t;
-    }
-    h[0] += a, h[1] += b, h[2] += c, h[3] += d, h[4] += e;
-  }
-  for (int i = 0; i < 20; i++) digest[i] = h[i / 4] >> (24 - 8 * (i % 4));
-}
-
+// Sec-WebSocket-Accept (RFC 6455, section 4.2.2): 28 characters and a zero.
 static void accept_of(const char *key, char *out) {
-  static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  char text[128];
-  uint8_t d[21] = {0};
+  char text[64];
+  uint8_t digest[SHA_DIGEST_LENGTH];
   int size = snprintf(text, sizeof text, "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
-  sha1((uint8_t *)text, size, d);
-  for (int i = 0; i < 7; i++) {
-    uint32_t v = d[3 * i] << 16 | d[3 * i + 1] << 8 | (3 * i + 2 < 20 ? d[3 * i + 2] : 0);
-    for (int j = 0; j < 4; j++) out[4 * i + j] = alphabet[v >> (18 - 6 * j) & 63];
-  }
-  out[27] = '=', out[28] = 0;
+  SHA1((uint8_t *)text, size, digest);
+  EVP_EncodeBlock((uint8_t *)out, digest, sizeof digest);
 }
 
 static void send_all(int fd, const uint8_t *data, size_t size) {
