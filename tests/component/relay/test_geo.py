@@ -89,8 +89,9 @@ def test_a_file_that_was_cut_costs_its_records_alone(tmp_path: Path) -> None:
     at = CITY.index(b"iso_code")
     path = put(tmp_path / "city.mmdb", CITY[: at - 4] + b"\xff" * 60 + CITY[at + 56 :])
     geo = Geo(ip2region=None, city=path, isp=None)
-    taken(geo)
-    assert all(geo.place_of(address) is not None for address in ("127.0.0.1", "192.0.2.7", "2001:db8::1"))
+    assert (taken(geo), geo.refusals) == (["city"], 0)
+    areas = [geo.place_of(address).area for address in ("127.0.0.1", "192.0.2.7", "2001:db8::1")]
+    assert areas == ["unknown", "DE", "FR"]
 
 
 @on_pump_loop
