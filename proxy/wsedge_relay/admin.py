@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -18,16 +19,6 @@ MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 64
 CALL_SECONDS: Final = 10.0
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[!-~]{0,1024}) HTTP/1\.[01]")
-_REASONS: Final = {
-    200: "OK",
-    202: "Accepted",
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +117,7 @@ def text_reply(status: int, text: str) -> Reply:
 
 def _encode(reply: Reply, *, head_only: bool) -> bytes:
     lines = [
-        f"HTTP/1.1 {reply.status} {_REASONS[reply.status]}",
+        f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
         f"Content-Type: {reply.content_type}",
         f"Content-Length: {len(reply.body)}",
         "Cache-Control: no-store",
