@@ -269,7 +269,7 @@ class Connection:
         failure.connected = True
         upstream.note_failure(site, answered.target, failure, self._loop.time())
         answered.close()
-        await self._refuse(site, OriginsFailedError([("", failure)]))
+        await self._refuse(site, OriginsFailedError([failure]))
 
     async def _pass_on(self, site: Site, head: ResponseHead, body: bytes) -> None:
         headers = handshake.passed_headers(head.headers)

@@ -17,7 +17,7 @@ RelayError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -111,8 +111,9 @@ class HandshakeRefusedError(RelayError):
 class OriginError(RelayError):
     """One origin could not be used.
 
-    `reason` is one of refused, unresolvable, timeout, tls, closed, answer. `answered` says that the origin
-    began to answer, so that no other may be asked, `connected` that it took the request and is there.
+    `reason` is one of refused, unresolvable, timeout, tls, closed, answer, descriptors. `answered` says
+    that the origin began to answer, so that no other may be asked, `connected` that it took the request and
+    is there.
     """
 
     def __init__(self, reason: str, detail: str, *, answered: bool = False, connected: bool = False) -> None:
@@ -141,17 +142,13 @@ class NoDescriptorError(OriginError):
 
 
 class OriginsFailedError(HandshakeRefusedError):
-    """No origin could be used: 504 when all ran out of time, else 502.
+    """No origin could be used, for these failures: 504 when all ran out of time, else 502."""
 
-    `failures` are by the origin's host, for the log and not for the client.
-    """
-
-    def __init__(self, failures: Sequence[tuple[str, OriginError]]) -> None:
-        reasons = sorted({failure.reason for _, failure in failures})
+    def __init__(self, failures: Iterable[OriginError]) -> None:
+        reasons = sorted({failure.reason for failure in failures})
         late = reasons == ["timeout"]
         said = ", ".join(_SAID[reason] for reason in reasons) or "no origin takes connections"
         super().__init__(504 if late else 502, "origin", f"The origin cannot be used: {said}.")
-        self.failures = tuple(failures)
 
 
 class ProxyHeaderError(RelayError):

@@ -7,7 +7,7 @@ import os
 import random
 import resource
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import structlog
@@ -121,10 +121,6 @@ class Relay:
         yield Family("pauses", "Reads held back because the other leg took no byte.", (), [((), self.pauses)])
         yield Family("accept_failures", "Pauses for want of descriptors.", (), [((), self.accept_failures)])
 
-    def open_by_domain(self) -> Mapping[str, int]:
-        """Return the open tunnels of every served domain."""
-        return {name: len(site.tunnels) for name, site in self._sites.items()}
-
     async def start(self, listen: Listen) -> None:
         """Take connections where `listen` says; raises OSError when an address cannot be had.
 
@@ -175,18 +171,14 @@ class Relay:
 
     def admit(self, site: Site) -> None:
         """Raise HandshakeRefusedError (503) while the site takes no newcomers."""
-        served = self._sites.get(site.domain.domain) is site and site.domain.enabled
-        if self._draining or not served:
-            reason, text = (
-                ("draining", "This relay goes away.")
-                if self._draining
-                else (
-                    "disabled",
-                    "WebSocket connections to this domain are switched off.",
-                )
-            )
-            after = b"%d" % self._bounds.retry_after_seconds
-            raise HandshakeRefusedError(503, reason, text, headers=[(b"Retry-After", after)])
+        if self._draining:
+            reason, text = "draining", "This relay goes away."
+        elif self._sites.get(site.domain.domain) is not site or not site.domain.enabled:
+            reason, text = "disabled", "WebSocket connections to this domain are switched off."
+        else:
+            return
+        after = b"%d" % self._bounds.retry_after_seconds
+        raise HandshakeRefusedError(503, reason, text, headers=[(b"Retry-After", after)])
 
     def announces(self, peer: str) -> bool:
         """Tell whether what comes from this address begins with a PROXY header.

@@ -28,7 +28,6 @@ class Site:
     __slots__ = (
         "allowed_origins",
         "balancer",
-        "bounds",
         "context",
         "counters",
         "domain",
@@ -50,7 +49,6 @@ class Site:
     def __init__(
         self, domain: Domain, material: Material, *, bounds: Bounds, counters: DomainCounters
     ) -> None:
-        self.bounds = bounds
         self.counters = counters
         self.tunnels: set[Tunnel] = set()
         self.limiter = Limiter()

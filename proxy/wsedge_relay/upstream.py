@@ -72,7 +72,7 @@ async def ask_origins(
     All of it takes `bounds.answer_seconds` and one time to connect at the most: a drain waits for it. While
     others are left an origin has half of the time that is left, so that a silent one can be passed over.
     """
-    failures: list[tuple[str, OriginError]] = []
+    failures: list[OriginError] = []
     order = site.balancer.order(loop.time(), client)
     until = loop.time() + bounds.answer_seconds
     for target in order:
@@ -95,7 +95,7 @@ async def ask_origins(
         except OriginError as failure:
             target.open -= 1
             note_failure(site, target, failure, loop.time())
-            failures.append((target.origin.host, failure))
+            failures.append(failure)
             if failure.answered:  # the client has a right to that answer, and not to another's
                 break
         except BaseException:
