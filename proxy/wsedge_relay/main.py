@@ -213,10 +213,7 @@ class Program:
 
     async def _watch_forever(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._look.wait()
-            self._look.clear()
+            await _told_or_after(LOOK_SECONDS, self._look)
             outcome = await asyncio.to_thread(self._watch.look)
             if isinstance(outcome, ConfigRefusedError):
                 self._watch.refuse(outcome)
@@ -233,10 +230,7 @@ class Program:
 
     async def _watch_places(self) -> None:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GEO_LOOK_SECONDS):
-                    await self._look_at_places.wait()
-            self._look_at_places.clear()
+            await _told_or_after(GEO_LOOK_SECONDS, self._look_at_places)
             self._geo.take(await asyncio.to_thread(self._geo.look))
 
     def _families(self) -> Iterator[Family | Distribution]:
@@ -297,6 +291,14 @@ class Program:
                 return text_reply(400, f"seconds: a number from 0 to {MAX_DRAIN_SECONDS:g}")
         self._begin_drain(seconds)
         return text_reply(202, "draining")
+
+
+async def _told_or_after(seconds: float, told: asyncio.Event) -> None:
+    """Wait until `told` is set, but no longer than that, and clear it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await told.wait()
+    told.clear()
 
 
 def _raise_file_limit() -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from wsedge_relay.errors import SettingsError
@@ -90,7 +91,7 @@ def read_settings(arguments: Sequence[str]) -> Settings | None:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsError([_problem(problem["loc"], problem) for problem in error.errors()]) from error
+        raise SettingsError([_problem(problem) for problem in error.errors()]) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -112,9 +113,7 @@ def _metavar(name: str) -> str:
     return {"dir": "DIR", "host": "ADDRESS", "seconds": "SECONDS"}.get(name.rpartition("_")[2], "VALUE")
 
 
-def _problem(place: tuple[int | str, ...], problem: object) -> str:
-    name = str(place[0]) if place else ""
-    message = problem["msg"] if isinstance(problem, dict) else str(problem)
-    if isinstance(problem, dict) and problem.get("type") == "missing":
-        message = "is required"
+def _problem(problem: ErrorDetails) -> str:
+    name = str(problem["loc"][0])
+    message = "is required" if problem["type"] == "missing" else problem["msg"]
     return f"--{name.replace('_', '-')} (or {ENV_PREFIX}{name.upper()}): {message}"
