@@ -6,9 +6,9 @@ fewest open connections for its weight; and weighted rendezvous hashing of the c
 loss of an origin moves that origin's clients alone, and every relay makes the same choice.
 
 An origin that cannot be reached, or gives bad answers in a row, is ejected: asked last, or every client would
-wait for its timeout anew. Then
-one connection tries it; while that fails, the next try waits twice as long. An origin that its health checks
-call unhealthy is not asked at all, unless all are unhealthy: then the checks prove nothing.
+wait for its timeout anew. Then one connection tries it; while that fails, the next try waits twice as long.
+An origin that its health checks call unhealthy is not asked at all, unless all are unhealthy: then the checks
+prove nothing.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Ending(NamedTuple):
 class DomainCounters:
     """Counts of one domain; they only rise.
 
-    `handshakes` is by (HTTP status, reason of refusal or ""), `origin_failures` by `OriginFailed.reason`.
+    `handshakes` is by (HTTP status, reason of refusal or ""), `origin_failures` by `OriginError.reason`.
     `handshake_seconds` is from a whole request to its answer, `connect_seconds` until an origin was
     connected, TLS included.
     """

@@ -1,7 +1,7 @@
 """HTTP/1.1 heads, read strictly: what two parsers could read differently is refused, not repaired.
 
 Rules of RFC 9112 with every "MAY accept" taken as no: lines end in CRLF, no folded lines, no white space
-before a colon, no control bytes. Bodies belong to `connection`, meaning to `handshake`.
+before a colon, no control bytes. Bodies belong to `upstream`, meaning to `handshake`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The pump: bytes of open tunnels, read and written in batches on one epoll.
 
 It runs inside the event loop's own selector (see selector.py). One batch is: `recv_into` one shared buffer,
-walk the frame headers, `send` a slice to the other leg. At small messages 97 % of the CPU is the kernel's,
-so the loop in `Pump.run` counts every name it looks up; everything that is not a plain read of whole
-messages goes the long way through `_feed`.
+walk the frame headers, `send` a slice to the other leg. At small messages most of the CPU is the kernel's
+(docs/benchmarks.md), so the loop in `Pump.run` counts every name it looks up; everything that is not a plain
+read of whole messages goes the long way through `_feed`.
 
 Rules that the code keeps, each for a reason met in trials:
 - The owner of a tunnel is never called inside a batch (it could close a descriptor that the same batch serves

@@ -101,7 +101,7 @@ class Tunnel:
 
 
 class Tunnels:
-    """All open tunnels of a relay. `random` is for masks and places on the wheel, not for secrets."""
+    """All open tunnels of a relay. `random` makes masks, which no peer may foresee, and spreads timers."""
 
     def __init__(
         self,
