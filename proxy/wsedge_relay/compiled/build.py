@@ -44,7 +44,7 @@ def build(target: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(prefix="wsedge-compile-") as folder:
         made = [_compile(_copy(Path(folder)), name) for name in MODULES]
         target.mkdir(parents=True, exist_ok=True)
-        results = [Path(shutil.copy(module, target)) for module in made]
+        results = [_put(module, target) for module in made]
     stamp = target / STAMP
     stamp.write_text(digest())
     return [*results, stamp]
@@ -60,6 +60,12 @@ def _copy(folder: Path) -> Path:
         for suffix in (".py", ".pxd"):
             shutil.copy(PACKAGE / f"{name}{suffix}", package)
     return package
+
+
+def _put(module: Path, target: Path) -> Path:
+    # Renamed into place: a process that has the old file mapped would crash if it were overwritten.
+    beside = Path(shutil.copy(module, target / f"{module.name}.{os.getpid()}"))
+    return beside.replace(target / module.name)
 
 
 def _compile(package: Path, name: str) -> Path:
