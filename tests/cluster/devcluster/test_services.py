@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 from urllib.request import urlopen
 
@@ -63,18 +65,20 @@ def test_refused_without_ready_pod(space: Namespace) -> None:
     space.wait("deployment/web", "condition=Available")
     place = (address_of(space, "web"), 8080)
     # Ready, for want of a probe, before it listens: a connection may still meet nobody.
-    client = eventually(lambda: request(socket.create_connection(place, timeout=5)))
-    space.kubectl("scale", "deployment/web", "--replicas=0")
-    eventually(lambda: refused(place))
-    assert client.recv(1) == b""
-    client.close()
+    with closing(eventually(lambda: answered(HTTPConnection(*place, timeout=5)))) as client:
+        space.kubectl("scale", "deployment/web", "--replicas=0")
+        eventually(lambda: refused(place))
+        assert client.sock.recv(1) == b""
 
 
-def request(client: socket.socket) -> socket.socket:
-    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    if not client.recv(65536):
+def answered(client: HTTPConnection) -> HTTPConnection:
+    """The connection, kept open, after one whole answer; raises OSError when there is none."""
+    try:
+        client.request("GET", "/")
+        assert client.getresponse().read()
+    except OSError:
         client.close()
-        raise ConnectionResetError("nobody answered")
+        raise
     return client
 
 
