@@ -26,7 +26,7 @@ from wsedge_operator.desired.relay_config import CONFIG_KEY
 from wsedge_statistics.contract import TOKEN_AUDIENCE
 
 CONTAINER: Final = "relay"
-GRACE_MARGIN_SECONDS: Final = 15
+GRACE_MARGIN_SECONDS: Final = 45  # a handshake under way may take 35 s, the last report of usage 10 s
 _GRACE_STEPS: Final = (60, 300, 900, 3600)
 _USER: Final = 65532
 _SPOOL_LIMIT: Final = "64Mi"

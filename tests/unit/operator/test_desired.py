@@ -84,7 +84,7 @@ def test_databases_of_places_are_mounted_and_named() -> None:
     assert "geo" not in str(pod()).lower()
 
 
-@pytest.mark.parametrize(("drain", "grace"), [(0, 75), (60, 75), (61, 315), (3600, 3615)])
+@pytest.mark.parametrize(("drain", "grace"), [(0, 105), (60, 105), (61, 345), (3600, 3645)])
 def test_the_grace_period_covers_the_drain(drain: int, grace: int) -> None:
     """A drain always fits, with a margin."""
     assert grace_seconds(drain) == grace
