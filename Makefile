@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test check compiled bench bench-peers crds docs lock image clean
+.PHONY: help run test test-tools check compiled bench bench-peers crds docs lock image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -18,9 +18,18 @@ help: ## this list
 run: .venv/ready ## control plane, chart, quickstart, live view until Ctrl-C (ONCE=1: once, asserted, then end)
 	@$(BIN)/wsedge-devcluster quickstart $(if $(ONCE),--once)
 
-test: .venv/ready ## every test: unit, component, cluster
+NPM_PACKAGES := tests/clients/node_modules/ready
+$(NPM_PACKAGES): tests/clients/package.json tests/clients/package-lock.json tests/clients/.npmrc
+	@echo "wsedge: preparing tests/clients/node_modules with the packages of its lock"
+	@cd tests/clients && npm ci --loglevel=error > /dev/null
+	@touch $@
+
+test: .venv/ready $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## every test: unit, component, cluster
 	@$(BIN)/wsedge-devcluster build > /dev/null
 	@$(BIN)/pytest --numprocesses=2 --dist=loadfile
+
+test-tools: ## what some tests need beside: Node, a JDK, Chromium, a C compiler, by apt-get (needs root if one is missing)
+	@tests/tools.sh $(PYTHON)
 
 check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -54,4 +63,4 @@ image: ## the one image, three commands
 	docker build --tag wsedge:dev .
 
 clean: ## removes what these targets made here (not the user's cache folder)
-	rm -rf .venv .venv-lock .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-lock .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules

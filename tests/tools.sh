@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs, by apt-get and as root, what some tests need beside PyPI and npm. Does nothing where all of it is there.
+#   tests/tools.sh [PYTHON]      PYTHON is the interpreter whose C headers are wanted (default: python3)
+set -euo pipefail
+
+missing=()
+needs() { # PROGRAM PACKAGE...
+  command -v "$1" > /dev/null || missing+=("${@:2}")
+}
+needs node nodejs
+needs npm npm
+needs javac default-jdk-headless # a JDK: tests start Java from its source
+needs chromium chromium
+needs cc gcc libc6-dev
+headers=$("${1:-python3}" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+test -e "$headers/Python.h" || missing+=(python3-dev)
+
+if ((${#missing[@]})); then
+  echo "tests/tools.sh: installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  options=(--quiet --yes -o DPkg::Lock::Timeout=600)
+  apt-get "${options[@]}" update > /dev/null
+  apt-get "${options[@]}" install --no-install-recommends "${missing[@]}" > /dev/null
+fi
