@@ -13,8 +13,8 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+import sysconfig
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,22 +99,29 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return paths
 
 
-def copy_of_the_relay(folder: Path, python: str) -> Path:
-    """Copy the relay's package, compile its pump there, return the folder for PYTHONPATH.
+def copy_of_the_relay(folder: Path, python: str, forms: Collection[str]) -> dict[str, str]:
+    """Copy the relay's package, compile its pump there if asked for, return the environment to run it in.
 
-    A copy, so that an edit during a run does not change what is measured.
+    A copy, so that an edit during a run does not change what is measured. A Python without the relay's
+    packages takes those of the Python that runs this, if both are of one version.
     """
     ignore = shutil.ignore_patterns("*.so", "__pycache__")
     for part in ("proxy/wsedge_relay", "statistics/wsedge_statistics"):
         shutil.copytree(ROOT / part, folder / Path(part).name, ignore=ignore)
-    environment = os.environ | {"PYTHONPATH": str(folder)}
-    build = [python, "-m", "wsedge_relay.compiled.build"]
-    subprocess.run(build, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return folder
+    paths = [str(folder)]
+    if subprocess.run([python, "-c", "import pydantic"], capture_output=True).returncode:
+        paths.append(sysconfig.get_path("platlib"))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "WSEDGE_RELAY_LOG_FORMAT": "json"}
+    if "compiled" in forms:
+        build = [python, "-m", "wsedge_relay.compiled.build"]
+        subprocess.run(build, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return environment
 
 
 @contextlib.contextmanager
-def relay(setting: Setting, name: str, *, python: str, package: Path, form: str) -> Iterator[Proxy]:
+def relay(
+    setting: Setting, name: str, *, python: str, environment: dict[str, str], form: str
+) -> Iterator[Proxy]:
     """Run wsedge-relay with one domain."""
     folder = setting.folder / re.sub(r"\W+", "-", name)
     folder.mkdir()
@@ -137,7 +144,6 @@ def relay(setting: Setting, name: str, *, python: str, package: Path, form: str)
     config.write_text(json.dumps(document))
     program = "from wsedge_relay.main import main; raise SystemExit(main())"
     command = pinned(PROXY_CORE, python, "-c", program, "--config", str(config), "--pump", form)
-    environment = os.environ | {"WSEDGE_RELAY_LOG_FORMAT": "json", "PYTHONPATH": str(package)}
     log = folder / "log"
     with log.open("w") as stderr, running(command, stderr=stderr, env=environment) as process:
         ports = _ports(log, process)
@@ -329,23 +335,17 @@ def _worker_of(master: subprocess.Popen[str]) -> int:
 Start = Callable[[Setting], contextlib.AbstractContextManager[Proxy]]
 
 
-def peers(envoy_program: str | None) -> list[Start]:
-    """Return how to start each peer that is installed, nginx first."""
-    starts: list[Start] = [
-        lambda setting: nginx(setting, "nginx"),
-        lambda setting: nginx(setting, "nginx, 64k buffers", NGINX_TUNED),
-    ]
+def peers(envoy_program: str | None) -> dict[str, Start]:
+    """Return how to start each peer that is installed, by a short name, nginx first."""
+    starts: dict[str, Start] = {
+        "nginx": lambda setting: nginx(setting, "nginx"),
+        "nginx-64k": lambda setting: nginx(setting, "nginx, 64k buffers", NGINX_TUNED),
+    }
     if shutil.which("haproxy"):
-        starts += [
-            lambda setting: haproxy(setting, "HAProxy"),
-            lambda setting: haproxy(
-                setting, "HAProxy, 64k, splice", "tune.bufsize 65536\n  maxpipes 32", "option splice-auto"
-            ),
-        ]
-    else:
-        print("bench: HAProxy is missing: make bench-peers", file=sys.stderr)
+        starts["haproxy"] = lambda setting: haproxy(setting, "HAProxy")
+        starts["haproxy-64k"] = lambda setting: haproxy(
+            setting, "HAProxy, 64k, splice", "tune.bufsize 65536\n  maxpipes 32", "option splice-auto"
+        )
     if envoy_program is not None:
-        starts.append(lambda setting: envoy(setting, "Envoy", envoy_program))
-    else:
-        print("bench: Envoy is missing: make bench-peers", file=sys.stderr)
+        starts["envoy"] = lambda setting: envoy(setting, "Envoy", envoy_program)
     return starts

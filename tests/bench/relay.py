@@ -176,6 +176,10 @@ def version(*command: str) -> str:
     return (done.stdout + done.stderr).strip().splitlines()[0]
 
 
+FORMS = ("plain", "compiled")
+SECTIONS = ("ws", "wss", "handshakes", "idle", "many")
+
+
 def options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -183,23 +187,44 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--idle", type=int, default=10_000, metavar="CONNECTIONS")
-    parser.add_argument("--only", help="measure the shapes of ws alone whose titles contain this")
+    parser.add_argument(
+        "--only", default=",".join(SECTIONS), metavar="SECTION,…", help="ws:ping-pong: that shape alone"
+    )
+    parser.add_argument(
+        "--proxies", metavar="NAME,…", help="such as nginx,plain,compiled; the first is the base"
+    )
     parser.add_argument(
         "--python", action="append", help="a Python to run the relay with (more than one: all in one run)"
     )
     parser.add_argument("--write", type=Path, metavar="FILE")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.only = [tuple(name.partition(":")[::2]) for name in arguments.only.split(",")]
+    for section, _ in arguments.only:
+        if section not in SECTIONS:
+            parser.error(f"no section {section!r}; there are {', '.join(SECTIONS)}")
+    return arguments
 
 
-def start(stack: contextlib.ExitStack, setting: Setting, pythons: list[str]) -> list[Proxy]:
-    """Start the peers and the relay in both forms on each Python."""
+def start(
+    stack: contextlib.ExitStack, setting: Setting, pythons: list[str], wanted: list[str] | None
+) -> list[Proxy]:
+    """Start the peers and the relay in both forms on each Python; or those that are wanted, in that order."""
     envoy = str(ENVOY) if ENVOY.exists() else shutil.which("envoy")
-    proxies = [stack.enter_context(begin(setting)) for begin in peers.peers(envoy)]
-    for number, python in enumerate(pythons):
-        package = peers.copy_of_the_relay(setting.folder / f"relay-{number}", python)
-        for form in ("plain", "compiled"):
+    starts = peers.peers(envoy)
+    if wanted is None:
+        for name in {"haproxy", "envoy"} - set(starts):
+            say(f"{name} is missing: make bench-peers")
+        wanted = [*starts, *FORMS]
+    if unknown := set(wanted) - set(starts) - set(FORMS):
+        raise SystemExit(f"bench: no {', '.join(unknown)}; there are {', '.join((*starts, *FORMS))}")
+    proxies = [stack.enter_context(starts[name](setting)) for name in wanted if name in starts]
+    forms = [name for name in wanted if name in FORMS]
+    for number, python in enumerate(pythons if forms else ()):
+        folder = setting.folder / f"relay-{number}"
+        environment = peers.copy_of_the_relay(folder, python, forms)
+        for form in forms:
             name = f"wsedge, {form}" + (f" ({describe(python).split()[0]})" if len(pythons) > 1 else "")
-            one = peers.relay(setting, name, python=python, package=package, form=form)
+            one = peers.relay(setting, name, python=python, environment=environment, form=form)
             proxies.append(stack.enter_context(one))
     return proxies
 
@@ -223,7 +248,8 @@ def main() -> None:
         assert origin.stdout is not None
         files = peers.certificate(folder)
         setting = Setting(folder, int(origin.stdout.readline()), *files, connections + 100)
-        proxies = start(stack, setting, pythons)
+        wanted = arguments.proxies.split(",") if arguments.proxies else None
+        proxies = start(stack, setting, pythons, wanted)
         text = measure(program, proxies, arguments, connections)
     facts = [
         time.strftime("%Y-%m-%d, ")
@@ -244,32 +270,39 @@ def main() -> None:
 def measure(program: Path, proxies: list[Proxy], arguments: argparse.Namespace, connections: int) -> str:
     """Run everything that was asked for; return the tables."""
     parts = []
-    shapes = [shape for shape in SHAPES if (arguments.only or "") in shape.title]
-    if not arguments.only:
+    base = proxies[0].name
+    sections = {section for section, _ in arguments.only}
+    if "idle" in sections:
         say(f"{connections} idle connections on each")
         memory = {f"{connections:,} connections": idle(program, proxies, connections)}
-    columns: dict[str, Costs] = {}
-    tls_columns: dict[str, Costs] = {}
-    for shape in (*shapes, *(() if arguments.only else TLS_SHAPES)):
-        say(f"{'wss' if shape.tls else 'ws'}: {shape.title}")
-        with loads(program, proxies, shape) as some:
-            costs = in_turn(some, arguments.rounds, ("250",))
-        (tls_columns if shape.tls else columns)[shape.title] = costs
-    parts.append("### ws\n\n" + table(columns, base="nginx", unit="CPU µs per message"))
-    if arguments.only:
-        return "\n\n".join(parts)
-    parts.append("### wss\n\n" + table(tls_columns, base="nginx", unit="CPU µs per message"))
-    say("handshakes")
-    opened: dict[str, Costs] = {}
-    for title, tls in (("ws", False), ("wss", True)):
-        with loads(program, proxies, Shape(title, 1, 125, 1, tls)) as some:
-            opened[title] = in_turn(some, arguments.rounds, ("open 100", "close", "20"))
-    parts.append("### Handshakes\n\n" + table(opened, base="nginx", unit="CPU µs per connection opened"))
-    parts.append("### Idle connections\n\n" + table(memory, base=None, unit="bytes of PSS per connection"))
-    many = connections // 2
-    say(f"{many} busy connections")
-    growth = {f"{many:,} ÷ 100": crowd(program, proxies, many, max(3, arguments.rounds // 3))}
-    parts.append("### Many connections\n\n" + table(growth, base=None, unit="cost per message, ping-pong"))
+    for section, shapes in (("ws", SHAPES), ("wss", TLS_SHAPES)):
+        titles = [title for name, title in arguments.only if name == section]
+        columns: dict[str, Costs] = {}
+        for shape in shapes:
+            if any(title in shape.title for title in titles):
+                say(f"{section}: {shape.title}")
+                with loads(program, proxies, shape) as some:
+                    columns[shape.title] = in_turn(some, arguments.rounds, ("250",))
+        if columns:
+            parts.append(f"### {section}\n\n" + table(columns, base=base, unit="CPU µs per message"))
+    if "handshakes" in sections:
+        say("handshakes")
+        opened: dict[str, Costs] = {}
+        for title, tls in (("ws", False), ("wss", True)):
+            with loads(program, proxies, Shape(title, 1, 125, 1, tls)) as some:
+                opened[title] = in_turn(some, arguments.rounds, ("open 100", "close", "20"))
+        parts.append("### Handshakes\n\n" + table(opened, base=base, unit="CPU µs per connection opened"))
+    if "idle" in sections:
+        parts.append(
+            "### Idle connections\n\n" + table(memory, base=None, unit="bytes of PSS per connection")
+        )
+    if "many" in sections:
+        many = connections // 2
+        say(f"{many} busy connections")
+        growth = {f"{many:,} ÷ 100": crowd(program, proxies, many, max(3, arguments.rounds // 3))}
+        parts.append(
+            "### Many connections\n\n" + table(growth, base=None, unit="cost per message, ping-pong")
+        )
     return "\n\n".join(parts)
 
 
