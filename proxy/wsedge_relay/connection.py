@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable
 from typing import Protocol
@@ -27,6 +26,7 @@ from wsedge_relay.http1 import BadHeadError, RequestHead, ResponseHead
 from wsedge_relay.places import Place
 from wsedge_relay.proxy_header import Ends
 from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
+from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_of
 from wsedge_relay.tunnel import Tunnels
@@ -66,6 +66,7 @@ class Connection:
         "_front",
         "_loop",
         "_place_of",
+        "_ready",
         "_sites",
         "_source",
         "_tunnels",
@@ -85,7 +86,7 @@ class Connection:
         usage: Usage,
         place_of: Callable[[str], Place],
         bounds: Bounds,
-        loop: asyncio.AbstractEventLoop,
+        ready: Readiness,
     ) -> None:
         self._wire = wire
         self._client = client  # the peer's address, until it is known what proxies say
@@ -99,8 +100,9 @@ class Connection:
         self._usage = usage
         self._place_of = place_of
         self._bounds = bounds
-        self._loop = loop
-        self._began = self._asked = loop.time()  # `asked`: when the request was whole
+        self._ready = ready
+        self._loop = ready.loop
+        self._began = self._asked = ready.loop.time()  # `asked`: when the request was whole
 
     async def serve(self) -> None:
         """Serve until the client has its tunnel or its answer; never raises but when cancelled."""
@@ -169,16 +171,17 @@ class Connection:
 
     async def _head(self) -> tuple[bytes, bytes]:
         """Return the request head and what was read behind it."""
+        wire = self._wire
+        wire.limit(self._bounds.head_seconds)
         try:
-            async with asyncio.timeout(self._bounds.head_seconds):
-                if self._sites.announces(self._client):
-                    self._source = source_of(await self._wire.take(length_of, longest=LONGEST))
-                    self._announced = True
-                if self._front is not None:
-                    await self._wire.start_tls(self._front.context)
-                return await read_head(self._wire)
+            if self._sites.announces(self._client):
+                self._source = source_of(await wire.take(length_of, longest=LONGEST))
+                self._announced = True
+            if self._front is not None:
+                await wire.start_tls(self._front.context)
+            return await read_head(wire)
         except TimeoutError as error:
-            if not self._wire.received:
+            if not wire.received:
                 raise PeerGoneError("no request came") from error
             raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
 
@@ -197,7 +200,7 @@ class Connection:
             return handshake.origin_request(upgrade, host=host, way=self._way, secure=secure)
 
         try:
-            with Hangup(self._wire, self._loop, said=rest) as early:
+            with Hangup(self._wire, self._ready, said=rest) as early:
                 answered = await upstream.ask_origins(
                     site,
                     request,
@@ -205,7 +208,7 @@ class Connection:
                     ends=self._ends,
                     secure=secure,
                     bounds=self._bounds,
-                    loop=self._loop,
+                    ready=self._ready,
                 )
         except PeerGoneError:
             site.counters.handshake(499, "gone")  # nobody was answered; nginx's code for it
@@ -227,8 +230,8 @@ class Connection:
                 site.balancer.worked(answered.target)
                 await self._open(site, accepted, answered, rest)
                 return
-            async with asyncio.timeout(self._bounds.answer_seconds):
-                body = await read_body(answered, limit=self._bounds.answer_body_bytes)
+            answered.wire.limit(self._bounds.answer_seconds)
+            body = await read_body(answered, limit=self._bounds.answer_body_bytes)
         except OriginError as failure:
             await self._fail(site, answered, failure)
         except TimeoutError:
@@ -241,9 +244,9 @@ class Connection:
             await self._pass_on(site, answered.head, body)
 
     async def _open(self, site: Site, accepted: Accepted, answered: Answered, rest: bytes) -> None:
+        self._wire.limit(self._bounds.head_seconds)
         try:
-            async with asyncio.timeout(self._bounds.head_seconds):
-                await self._wire.write(handshake.client_answer(accepted))
+            await self._wire.write(handshake.client_answer(accepted))
         except TimeoutError as error:
             raise PeerGoneError("the client does not read its answer") from error
         self._count(site, 101, "", unread=len(rest))
@@ -253,6 +256,7 @@ class Connection:
             self._key(site),
             client=self._wire.sock,
             origin=answered.wire.sock,
+            watched=(self._wire.leave(), answered.wire.leave()),
             deflate=accepted.deflate,
             client_rest=rest,
             origin_rest=answered.rest,
@@ -286,9 +290,9 @@ class Connection:
 
     async def _end(self, site: Site | None, status: int, reason: str, answer: bytes) -> None:
         """Send the last answer of this connection and count it, whatever becomes of it."""
+        self._wire.limit(self._bounds.head_seconds)
         try:
-            async with asyncio.timeout(self._bounds.head_seconds):
-                await self._wire.write(answer)
+            await self._wire.write(answer)
         finally:
             if site is not None:
                 self._count(site, status, reason)

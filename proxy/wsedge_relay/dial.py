@@ -9,6 +9,7 @@ packets, costs a moment and not the time to connect.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import socket
 import ssl
@@ -20,6 +21,7 @@ from wsedge_relay.contract import Domain, Origin
 from wsedge_relay.errors import NoDescriptorError, OriginError
 from wsedge_relay.names import Address, Names
 from wsedge_relay.origin import port_of
+from wsedge_relay.readiness import NEVER, Readiness
 from wsedge_relay.wire import EXHAUSTED, Wire
 
 _NEXT_SECONDS: Final = 0.25  # RFC 8305 section 5: Connection Attempt Delay
@@ -32,32 +34,40 @@ async def dial(
     *,
     names: Names,
     preface: bytes = b"",
-    loop: asyncio.AbstractEventLoop,
+    ready: Readiness,
 ) -> Wire:
     """Connect to `origin`, send `preface`, then speak TLS when `context` is given; raises OriginError.
 
     All of it, name look-up included, takes no longer than `originRequest.connectTimeoutSeconds`.
     """
     seconds = domain.originRequest.connectTimeoutSeconds
+    now = ready.loop.time()
+    port = port_of(origin, secure=context is not None)
     try:
-        async with asyncio.timeout(seconds):
-            port = port_of(origin, secure=context is not None)
-            addresses = _literal(origin.host, port) or in_turn(await names.find(origin.host, port, loop))
-            wire = await _connect(addresses, loop)
-            try:
-                if preface:
-                    await wire.write(preface)
-                if context is not None:
-                    await _secure(wire, context, domain.originTLS.serverName or origin.host)
-            except BaseException:
-                wire.close()
-                raise
+        addresses = _literal(origin.host, port) or names.fresh(origin.host, port, now)
+        if addresses is not None and len(addresses) == 1:
+            wire = await _connect_to(addresses[0], ready, until=now + seconds)
+        else:
+            await ready.in_task()
+            async with asyncio.timeout_at(now + seconds):
+                found = await names.find(origin.host, port, ready.loop)
+                wire = await _connect(in_turn(found), ready)
+                wire.until = now + seconds
+        try:
+            if preface:
+                await wire.write(preface)
+            if context is not None:
+                await _secure(wire, context, domain.originTLS.serverName or origin.host)
+        except BaseException:
+            wire.close()
+            raise
     except TimeoutError as error:
         raise OriginError("timeout", f"no connection within {seconds} s") from error
     except OSError as error:
         if error.errno in EXHAUSTED:
             raise NoDescriptorError(str(error)) from error
         raise OriginError("refused", str(error)) from error
+    wire.until = NEVER
     return wire
 
 
@@ -69,20 +79,21 @@ def in_turn(addresses: Sequence[Address]) -> list[Address]:
     return [address for address in mixed if address is not None]
 
 
-def _literal(host: str, port: int) -> list[Address]:
-    """Return the address that `host` is, none when it is a name."""
+@functools.lru_cache(maxsize=1024)
+def _literal(host: str, port: int) -> tuple[Address, ...] | None:
+    """Return the address that `host` is, None when it is a name."""
     literal = host.strip("[]")
     try:
         version = ipaddress.ip_address(literal).version
     except ValueError:
-        return []
-    return [(socket.AF_INET6 if version == 6 else socket.AF_INET, (literal, port))]
+        return None
+    return ((socket.AF_INET6 if version == 6 else socket.AF_INET, (literal, port)),)
 
 
-async def _connect(addresses: list[Address], loop: asyncio.AbstractEventLoop) -> Wire:
-    """Return the first connection that comes about; raises the last OSError when none does."""
+async def _connect(addresses: Sequence[Address], ready: Readiness) -> Wire:
+    """Return the first connection that comes about; raises the last OSError when none does. Needs a task."""
     if len(addresses) == 1:
-        return await _connect_to(addresses[0], loop)
+        return await _connect_to(addresses[0], ready)
     waiting = iter(addresses)
     left = len(addresses)
     tries: set[asyncio.Task[Wire]] = set()
@@ -90,7 +101,7 @@ async def _connect(addresses: list[Address], loop: asyncio.AbstractEventLoop) ->
     try:
         while left or tries:
             if left:
-                tries.add(loop.create_task(_connect_to(next(waiting), loop)))
+                tries.add(ready.loop.create_task(_connect_to(next(waiting), ready)))
                 left -= 1
             done, tries = await asyncio.wait(
                 tries, timeout=_NEXT_SECONDS if left else None, return_when=asyncio.FIRST_COMPLETED
@@ -114,9 +125,10 @@ def _close_late(attempt: asyncio.Task[Wire]) -> None:
         attempt.result().close()
 
 
-async def _connect_to(address: Address, loop: asyncio.AbstractEventLoop) -> Wire:
+async def _connect_to(address: Address, ready: Readiness, *, until: float = NEVER) -> Wire:
     family, target = address
-    wire = Wire(socket.socket(family, socket.SOCK_STREAM), loop)
+    wire = Wire(socket.socket(family, socket.SOCK_STREAM), ready)
+    wire.until = until
     try:
         await wire.connect(target)
         wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from types import TracebackType
 
 from wsedge_relay.errors import PeerGoneError
-from wsedge_relay.wire import READ_BYTES, Wire
-
-# No answer is worth a read to these; the selector reports again.
-_LATER = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+from wsedge_relay.readiness import NEVER, Readiness
+from wsedge_relay.wire import LATER, READ_BYTES, Wire
 
 
 class Hangup:
-    """`with Hangup(wire, loop, said=rest) as early:` ends its block by PeerGoneError once the peer is gone.
+    """`with Hangup(wire, ready, said=rest) as early:` ends its block by PeerGoneError once the peer is gone.
 
     What the peer says meanwhile is kept in `early`, up to a read or two; more is left in its socket, and a
     hang-up behind it is noticed at the next read, as it would be without this. A peer that said something
@@ -22,25 +19,39 @@ class Hangup:
     only a broken connection is a hang-up then.
     """
 
-    __slots__ = ("_before", "_early", "_fd", "_gone", "_loop", "_said", "_task", "_watching", "_wire")
+    __slots__ = (
+        "_before",
+        "_early",
+        "_fd",
+        "_fiber",
+        "_gone",
+        "_ready",
+        "_said",
+        "_task",
+        "_watching",
+        "_wire",
+    )
 
-    _task: asyncio.Task[object]
+    until = NEVER
 
-    def __init__(self, wire: Wire, loop: asyncio.AbstractEventLoop, *, said: bytes) -> None:
+    def __init__(self, wire: Wire, ready: Readiness, *, said: bytes) -> None:
         self._wire = wire
-        self._loop = loop
+        self._ready = ready
         self._early = bytearray()
         self._said = bool(said)
         self._gone = self._watching = False
+        self._before = 0
+        self._task: asyncio.Task[object] | None = None
 
     def __enter__(self) -> bytearray:
-        task = asyncio.current_task(self._loop)
-        if task is None:
-            raise RuntimeError("a hang-up ends a task")
-        self._task = task
-        self._before = task.cancelling()
+        self._fiber = self._ready.current
+        if self._fiber is None:
+            self._task = asyncio.current_task(self._ready.loop)
+            if self._task is None:
+                raise RuntimeError("a hang-up ends a fiber or a task")
+            self._before = self._task.cancelling()
         self._fd = self._wire.sock.fileno()
-        self._loop.add_reader(self._fd, self._readable)
+        self._ready.watch(self._fd, self)
         self._watching = True
         return self._early
 
@@ -48,19 +59,18 @@ class Hangup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+        if not self._gone:
+            return
         # As asyncio.timeout does: who else cancelled the task is not hidden.
-        if (
-            self._gone
-            and self._task.uncancel() <= self._before
-            and kind is not None
-            and issubclass(kind, asyncio.CancelledError)
-        ):
+        others = self._task.uncancel() > self._before if self._task is not None else False
+        if not others and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise PeerGoneError("the client hung up before it was answered") from error
 
-    def _readable(self) -> None:
+    def wake(self, _: BaseException | None, /) -> None:
+        """Read what the peer says, or that it is gone."""
         try:
             data = self._wire.sock.recv(READ_BYTES)
-        except _LATER:
+        except LATER:
             return
         except OSError:
             self._end()
@@ -79,9 +89,13 @@ class Hangup:
     def _end(self) -> None:
         self._gone = True
         self._stop()
-        self._task.cancel()
+        if self._fiber is not None:
+            self._task = self._fiber.task  # it may have become one meanwhile
+            self._fiber.cancel()
+        elif self._task is not None:
+            self._task.cancel()
 
     def _stop(self) -> None:
         if self._watching:
             self._watching = False
-            self._loop.remove_reader(self._fd)
+            self._ready.unwatch(self._fd)

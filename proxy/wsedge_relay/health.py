@@ -25,6 +25,7 @@ from wsedge_relay.dial import dial
 from wsedge_relay.errors import BadAnswerError, NoDescriptorError, OriginError
 from wsedge_relay.handshake import Upgrade
 from wsedge_relay.http1 import Header, Headers, RequestHead, ResponseHead, build_head
+from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.wire import Wire
 
@@ -38,8 +39,9 @@ _NORMAL: Final = 1000
 class HealthChecks:
     """Checks the origins of the sites that it is told to `watch`, until told otherwise."""
 
-    def __init__(self, *, loop: asyncio.AbstractEventLoop, bounds: Bounds, random: random.Random) -> None:
-        self._loop = loop
+    def __init__(self, *, ready: Readiness, bounds: Bounds, random: random.Random) -> None:
+        self._ready = ready
+        self._loop = ready.loop
         self._bounds = bounds
         self._random = random
         self._sites: set[Site] = set()
@@ -113,7 +115,7 @@ class HealthChecks:
         async with self._slots:
             began = self._loop.time()
             try:
-                await check(site, target, rules, bounds=self._bounds, random=self._random, loop=self._loop)
+                await check(site, target, rules, bounds=self._bounds, random=self._random, ready=self._ready)
             except NoDescriptorError:
                 return  # the relay's own want, which says nothing of the origin
             except OriginError as error:
@@ -141,7 +143,7 @@ async def check(
     *,
     bounds: Bounds,
     random: random.Random,
-    loop: asyncio.AbstractEventLoop,
+    ready: Readiness,
 ) -> None:
     """Check one origin once; raises OriginError when it is not well.
 
@@ -155,7 +157,7 @@ async def check(
             version = domain.originRequest.proxyProtocol
             preface = proxy_header.header(version, None) if version is not None else b""
             context = site.context if tls else None
-            wire = await dial(domain, target.origin, context, names=site.names, preface=preface, loop=loop)
+            wire = await dial(domain, target.origin, context, names=site.names, preface=preface, ready=ready)
             try:
                 host = origin.host_header(domain, target.origin, secure=tls)
                 upgrade = _upgrade(random) if rules.path is None else None
@@ -252,8 +254,8 @@ def _judge(head: ResponseHead, upgrade: Upgrade | None) -> None:
 async def _part(wire: Wire, *, upgraded: bool, bounds: Bounds, random: random.Random) -> None:
     try:
         if upgraded:
-            async with asyncio.timeout(bounds.head_seconds):
-                await wire.write(frames.close(_NORMAL, "", random.randbytes(4)))
+            wire.limit(bounds.head_seconds)
+            await wire.write(frames.close(_NORMAL, "", random.randbytes(4)))
         await wire.finish(bounds.linger_seconds)
     except OSError:  # TimeoutError is one. It has answered; how it parts says nothing.
         pass

@@ -40,8 +40,13 @@ class Names:
         """Forget every answer: the origins are others now."""
         self._known.clear()
 
+    def fresh(self, host: str, port: int, now: float) -> list[Address] | None:
+        """Return the addresses of `host` if nobody need be asked for them now."""
+        known = self._known.get((host, port))
+        return known.addresses if known is not None and now - known.at < self._fresh_seconds else None
+
     async def find(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> list[Address]:
-        """Return the addresses of `host`, at least one; raises OriginError."""
+        """Return the addresses of `host`, at least one; raises OriginError. Needs a task."""
         known = self._known.get((host, port))
         age = loop.time() - known.at if known is not None else 0.0
         if known is None or age > _STALE_SECONDS:

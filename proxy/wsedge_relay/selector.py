@@ -6,6 +6,7 @@ are read and written inside `select()` and never reach asyncio.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import math
 import os
@@ -20,6 +21,7 @@ from wsedge_relay import compiled, pump
 from wsedge_relay.compiled.build import STAMP, digest
 from wsedge_relay.errors import SettingsError
 from wsedge_relay.pump import TAG_BYTES, Event, Pump
+from wsedge_relay.readiness import Readiness
 
 Wanted = Literal["auto", "compiled", "plain"]
 
@@ -76,6 +78,13 @@ class PumpSelector(selectors.EpollSelector):
         make = form.pump if form is not None else choose().pump
         self.pump = make(self._own, tag or os.urandom(TAG_BYTES))
         self.notify: Callable[[list[Event]], object] = _nobody
+        self.ready: Readiness | None = None
+
+    def readiness(self, loop: asyncio.AbstractEventLoop) -> Readiness:
+        """Return the means to wait for sockets on this selector, which is that of `loop`."""
+        if self.ready is None:
+            self.ready = Readiness(loop, self._own)
+        return self.ready
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Serve the pump; return what is ready of asyncio's own."""
@@ -85,14 +94,21 @@ class PumpSelector(selectors.EpollSelector):
             wait = 0.0
         else:
             wait = math.ceil(timeout * 1e3) * 1e-3  # as the base class does: at least the timeout
-        keys = self.get_map()
+        events = self.pump.run(wait)
         ready = []
-        for fd, what in self.pump.run(wait):
-            key = keys.get(fd)
+        woken = []
+        masks = self.ready.masks if self.ready is not None else ()
+        for fd, what in events:
+            if fd in masks:
+                woken.append(fd)
+                continue
+            key = self.get_map().get(fd)
             if key is not None:
                 reads = selectors.EVENT_READ if what & ~_OUT else 0
                 writes = selectors.EVENT_WRITE if what & ~_IN else 0
                 ready.append((key, (reads | writes) & key.events))
+        if woken and self.ready is not None:
+            self.ready.loop.call_soon(self.ready.serve, woken)
         if self.pump.events:
             self.notify(self.pump.take_events())
         return ready

@@ -25,6 +25,7 @@ from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.health import HealthChecks
 from wsedge_relay.places import NOWHERE, Place
 from wsedge_relay.pump import Event
+from wsedge_relay.readiness import NEVER, Fiber, wait_for_all
 from wsedge_relay.selector import PumpSelector
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_contexts
@@ -70,12 +71,13 @@ class Relay:
             loop=self._loop, pump=selector.pump, usage=usage, bounds=self._bounds, random=self._random
         )
         selector.notify = self._notified
-        self._health = HealthChecks(loop=self._loop, bounds=self._bounds, random=self._random)
+        self._ready = selector.readiness(self._loop)
+        self._health = HealthChecks(ready=self._ready, bounds=self._bounds, random=self._random)
         self._front = Front()
         self._announcing = Networks()
         self._sites: dict[str, Site] = {}
         self._listeners: dict[str, socket.socket] = {}
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: set[Fiber] = set()
         self._drains: set[asyncio.Task[None]] = set()
         self._draining = False
         self.counters: dict[str, DomainCounters] = {}
@@ -206,15 +208,19 @@ class Relay:
             self._drain_site(site, seconds)
         # Those under way may become tunnels yet, which then close themselves. Later ones are refused: who
         # waited for them all could wait for ever.
-        under_way = [*self._handshakes, *self._drains]
-        if under_way:
-            await asyncio.wait(under_way)
+        drains = list(self._drains)
+        await wait_for_all(list(self._handshakes))
+        if drains:
+            await asyncio.wait(drains)
         await self._tunnels.wait_until_none()
 
     async def close(self) -> None:
         """Stop at once: no listener, handshake or tunnel is left."""
         self._stop_listening()
-        tasks = [*self._handshakes, *self._drains, *self._health.close()]
+        for handshake in list(self._handshakes):
+            handshake.cancel()
+        await wait_for_all(list(self._handshakes))
+        tasks = [*self._drains, *self._health.close()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -270,11 +276,11 @@ class Relay:
         sock.setblocking(False)
         sock.bind(address)
         sock.listen(_BACKLOG)
-        self._loop.add_reader(sock.fileno(), self._accept, listener, sock)
+        self._ready.watch(sock.fileno(), Acceptor(self._accept, listener, sock))
 
     def _stop_listening(self) -> None:
         for sock in self._listeners.values():
-            self._loop.remove_reader(sock.fileno())
+            self._ready.drop(sock.fileno())
             sock.close()
         self._listeners.clear()
 
@@ -291,7 +297,7 @@ class Relay:
                 continue  # this one connection was broken before it was accepted
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = Connection(
-                Wire(sock, self._loop),
+                Wire(sock, self._ready),
                 client=client_address(address),
                 front=self._front if listener == "https" else None,
                 sites=self,
@@ -299,11 +305,11 @@ class Relay:
                 usage=self._usage,
                 place_of=self._place_of,
                 bounds=self._bounds,
-                loop=self._loop,
+                ready=self._ready,
             )
-            task = self._loop.create_task(connection.serve())
-            self._handshakes.add(task)
-            task.add_done_callback(self._served)
+            handshake = Fiber(connection.serve(), self._ready, self._served)
+            self._handshakes.add(handshake)
+            handshake.step()
             if not self._leaves_room(sock.fileno()):
                 self._pause(listener, listening, "few descriptors are left")
                 return
@@ -313,15 +319,15 @@ class Relay:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return limit == resource.RLIM_INFINITY or descriptor + len(self._handshakes) < limit - _RESERVED
 
-    def _served(self, task: asyncio.Task[None]) -> None:
-        self._handshakes.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("handshake fault", exc_info=task.exception())
+    def _served(self, handshake: Fiber, fault: BaseException | None) -> None:
+        self._handshakes.discard(handshake)
+        if fault is not None and not isinstance(fault, asyncio.CancelledError):
+            log.error("handshake fault", exc_info=fault)
 
     def _pause(self, listener: str, listening: socket.socket, reason: str) -> None:
         """Leave a listener alone until there is room: who waits there would wake the loop without end."""
         log.error("accepting paused", listener=listener, reason=reason)
-        self._loop.remove_reader(listening.fileno())
+        self._ready.drop(listening.fileno())
         self._rest(listener, listening)
 
     def _rest(self, listener: str, listening: socket.socket) -> None:
@@ -341,7 +347,26 @@ class Relay:
             self._rest(listener, listening)
             return
         log.info("accepting again", listener=listener)
-        self._loop.add_reader(listening.fileno(), self._accept, listener, listening)
+        self._ready.watch(listening.fileno(), Acceptor(self._accept, listener, listening))
+
+
+class Acceptor:
+    """Wakes `accept` when a listener has newcomers."""
+
+    __slots__ = ("_accept", "_listener", "_listening")
+
+    until = NEVER
+
+    def __init__(
+        self, accept: Callable[[str, socket.socket], None], listener: str, listening: socket.socket
+    ) -> None:
+        self._accept = accept
+        self._listener = listener
+        self._listening = listening
+
+    def wake(self, _: BaseException | None, /) -> None:
+        """Take who waits."""
+        self._accept(self._listener, self._listening)
 
 
 def _random() -> random.Random:

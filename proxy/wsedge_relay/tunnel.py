@@ -142,8 +142,11 @@ class Tunnels:
         target: Target,
         address: str,
         access: Access | None = None,
+        watched: tuple[int, int] = (0, 0),
     ) -> Tunnel:
         """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads.
+
+        `watched` are the events that the client's and the origin's are in epoll for already.
 
         `target`, whose open connections include this one already, loses it when the tunnel is gone; so does
         the site's limiter the place that the client at `address` has.
@@ -155,6 +158,7 @@ class Tunnels:
         tunnel.access = access
         tunnel.client = self._pump.leg(client, masked=True, deflate=deflate, tunnel=tunnel, limit=limit)
         tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel, limit=limit)
+        tunnel.client.watched, tunnel.origin.watched = watched
         tunnel.client.opcodes = site.counters.client.opcodes
         tunnel.origin.opcodes = site.counters.origin.opcodes
         self._all.add(tunnel)

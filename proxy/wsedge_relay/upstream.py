@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +22,7 @@ from wsedge_relay.errors import (
 )
 from wsedge_relay.http1 import BadHeadError, ResponseHead
 from wsedge_relay.proxy_header import Ends
+from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.wire import Wire
 
@@ -62,7 +62,7 @@ async def ask_origins(
     ends: Callable[[], Ends],
     secure: bool,
     bounds: Bounds,
-    loop: asyncio.AbstractEventLoop,
+    ready: Readiness,
 ) -> Answered:
     """Return the answer of the first origin that gives one; raises OriginsFailedError when none does.
 
@@ -73,17 +73,18 @@ async def ask_origins(
     others are left an origin has half of the time that is left, so that a silent one can be passed over.
     """
     failures: list[OriginError] = []
-    order = site.balancer.order(loop.time(), client)
-    until = loop.time() + bounds.answer_seconds
+    now = ready.loop.time()
+    order = site.balancer.order(now, client)
+    until = now + bounds.answer_seconds
     for target in order:
-        left = until - loop.time()
+        left = until - ready.loop.time()
         if left <= 0:
             break
         seconds = left if target is order[-1] else left / 2
         target.open += 1
         try:
             answered = await _ask_one(
-                site, target, request, ends=ends, secure=secure, seconds=seconds, loop=loop
+                site, target, request, ends=ends, secure=secure, seconds=seconds, ready=ready
             )
         except NoDescriptorError as failure:
             target.open -= 1
@@ -94,7 +95,7 @@ async def ask_origins(
             ) from failure
         except OriginError as failure:
             target.open -= 1
-            note_failure(site, target, failure, loop.time())
+            note_failure(site, target, failure, ready.loop.time())
             failures.append(failure)
             if failure.answered:  # the client has a right to that answer, and not to another's
                 break
@@ -131,16 +132,16 @@ async def _ask_one(
     ends: Callable[[], Ends],
     secure: bool,
     seconds: float,
-    loop: asyncio.AbstractEventLoop,
+    ready: Readiness,
 ) -> Answered:
     domain = site.domain
     tls = origin.speaks_tls(domain, client_secure=secure)
     version = domain.originRequest.proxyProtocol
     preface = proxy_header.header(version, ends()) if version is not None else b""
     context = site.context if tls else None
-    began = loop.time()
-    wire = await dial(domain, target.origin, context, names=site.names, preface=preface, loop=loop)
-    site.counters.connect_seconds.observe(loop.time() - began)
+    began = ready.loop.time()
+    wire = await dial(domain, target.origin, context, names=site.names, preface=preface, ready=ready)
+    site.counters.connect_seconds.observe(ready.loop.time() - began)
     try:
         host = origin.host_header(domain, target.origin, secure=tls)
         head, rest = await ask(wire, request(host), seconds=seconds)
@@ -155,7 +156,7 @@ async def read_head(wire: Wire, already: bytes = b"") -> tuple[bytes, bytes]:
 
     Raises BadHeadError, PeerGoneError, OSError.
     """
-    data = bytearray(already)
+    data = already
     seen = 0
     while not (end := http1.head_end(data, seen=seen)):
         seen = len(data)
@@ -163,21 +164,22 @@ async def read_head(wire: Wire, already: bytes = b"") -> tuple[bytes, bytes]:
         if not more:
             raise PeerGoneError("the stream ended in a head" if data else "the stream ended without a byte")
         data += more
-    return bytes(data[:end]), bytes(data[end:])
+    return data[:end], data[end:]
 
 
 async def ask(wire: Wire, request: bytes, *, seconds: float) -> tuple[ResponseHead, bytes]:
     """Send a request and return the head of its final answer and the bytes behind; raises OriginError."""
+    wire.limit(seconds)
     try:
-        async with asyncio.timeout(seconds):
-            await wire.write(request)
-            rest = b""
-            for _ in range(_MAX_INTERIM):
-                head, rest = await read_head(wire, rest)
-                answer = http1.parse_response(head)
-                if answer.status == 101 or answer.status >= 200:
-                    return answer, rest
-            raise BadAnswerError("too many interim answers")
+        await wire.write(request)
+        rest = b""
+        for _ in range(_MAX_INTERIM):
+            head, rest = await read_head(wire, rest)
+            answer = http1.parse_response(head)
+            if answer.status == 101 or answer.status >= 200:
+                wire.limit(None)
+                return answer, rest
+        raise BadAnswerError("too many interim answers")
     except BadHeadError as error:
         raise BadAnswerError(error.text) from error
     except TimeoutError as error:

@@ -6,42 +6,58 @@ the pump; a `Wire` gives its socket away as it is.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from wsedge_relay.leg import shut_sending
+from wsedge_relay.readiness import IN, NEVER, OUT, Readiness
 
 # One TLS record at the most, so that a read never leaves a decrypted rest that no selector reports.
 READ_BYTES: Final = 16384
 # What a system call says when no descriptor, or no memory for one, is left.
 EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+# No answer to a system call is worth another try to these; the selector reports again.
+LATER: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _LINGER_BYTES: Final = 1 << 20
+_CONNECTING: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
 
 T = TypeVar("T")
 
 
 class Wire:
-    """One socket and the bytes counted on it: after TLS, before any frame walk."""
+    """One socket and the bytes counted on it: after TLS, before any frame walk.
 
-    __slots__ = ("_loop", "received", "sent", "sock")
+    Whatever waits raises TimeoutError at `until`, a time of the loop; see `limit`. Its methods may be awaited
+    by a fiber and by a task.
+    """
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_fd", "_ready", "received", "sent", "sock", "until", "wake")
+
+    wake: Callable[[BaseException | None], None]
+
+    def __init__(self, sock: socket.socket, ready: Readiness) -> None:
         sock.setblocking(False)
         self.sock = sock
         self.received = 0
         self.sent = 0
-        self._loop = loop
+        self.until = NEVER
+        self._ready = ready
+        self._fd = sock.fileno()
 
     @property
     def secure(self) -> bool:
         """Whether the socket speaks TLS."""
         return isinstance(self.sock, ssl.SSLSocket)
+
+    def limit(self, seconds: float | None) -> None:
+        """Let all waits from now on end within so many seconds; None: without limit, as at first."""
+        self.until = NEVER if seconds is None else self._ready.loop.time() + seconds
 
     async def start_tls(self, context: ssl.SSLContext, *, server_name: str | None = None) -> None:
         """Make the TLS handshake, as a server unless `server_name` is given; raises OSError, ssl.SSLError."""
@@ -54,15 +70,27 @@ class Wire:
         self.sock = tls
         await self._repeat(tls.do_handshake)
 
-    async def connect(self, address: tuple[object, ...]) -> None:
+    async def connect(self, address: tuple[Any, ...]) -> None:
         """Connect to a resolved address; raises OSError."""
-        await self._loop.sock_connect(self.sock, address)
+        connect = self.sock.connect_ex
+        code = connect(address)
+        if code in _CONNECTING:
+            # On one machine it is connected already, and says so when it is asked again.
+            while (code := connect(address)) in _CONNECTING:
+                await self._wait(OUT)
+        if code and code != errno.EISCONN:
+            raise OSError(code, f"{errno.errorcode.get(code, code)} from connect to {address[0]}")
 
     async def read(self) -> bytes:
         """Return what there is, empty at the end of the stream; raises OSError."""
-        data = await self._repeat(partial(self.sock.recv, READ_BYTES))
-        self.received += len(data)
-        return data
+        while True:
+            try:
+                data = self.sock.recv(READ_BYTES)
+            except LATER as error:
+                await self._wait(OUT if isinstance(error, ssl.SSLWantWriteError) else IN)
+            else:
+                self.received += len(data)
+                return data
 
     async def take(self, length_of: Callable[[bytes], int], *, longest: int) -> bytes:
         """Return a header from before TLS, of at most `longest` bytes, and leave all behind it in the socket.
@@ -83,11 +111,17 @@ class Wire:
 
     async def write(self, data: bytes) -> None:
         """Write all of `data`; raises OSError."""
-        view = memoryview(data)
-        while view:
-            sent = await self._repeat(partial(self.sock.send, view), writing=True)
-            self.sent += sent
-            view = view[sent:]
+        left: bytes | memoryview = data
+        while left:
+            try:
+                sent = self.sock.send(left)
+            except LATER as error:
+                await self._wait(IN if isinstance(error, ssl.SSLWantReadError) else OUT)
+            else:
+                self.sent += sent
+                if sent == len(left):
+                    return
+                left = memoryview(left)[sent:]
 
     async def finish(self, seconds: float) -> None:
         """Shut the sending side, read what still comes for so long, and close.
@@ -95,41 +129,56 @@ class Wire:
         Closing at once would answer unread bytes by a reset, which can overtake what was sent.
         """
         shut_sending(self.sock)
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(seconds):
-                limit = self.received + _LINGER_BYTES
-                while self.received < limit and await self.read():
-                    pass
+        self.limit(seconds)
+        with suppress(OSError):  # TimeoutError is one
+            limit = self.received + _LINGER_BYTES
+            while self.received < limit and await self.read():
+                pass
         self.close()
 
-    def close(self) -> None:
-        """Close the socket, at once."""
-        self.sock.close()
+    def leave(self) -> int:
+        """Give the socket away; return the events it is in epoll for."""
+        return self._ready.leave(self._fd)
 
-    async def _repeat(self, operation: Callable[[], T], *, writing: bool = False) -> T:
+    def close(self) -> None:
+        """Close the socket, at once, unless it is closed."""
+        if self.sock.fileno() >= 0:  # or the number may be another's already
+            self._ready.leave(self._fd)
+            self.sock.close()
+
+    async def _repeat(self, operation: Callable[[], T]) -> T:
         while True:
             try:
                 return operation()
-            except (BlockingIOError, InterruptedError):
-                waits_to_write = writing
-            except ssl.SSLWantReadError:
-                waits_to_write = False
-            except ssl.SSLWantWriteError:
-                waits_to_write = True
-            await self._ready(writing=waits_to_write)
+            except LATER as error:
+                await self._wait(OUT if isinstance(error, ssl.SSLWantWriteError) else IN)
 
-    async def _ready(self, *, writing: bool) -> None:
-        ready: asyncio.Future[None] = self._loop.create_future()
-        watch = self._loop.add_writer if writing else self._loop.add_reader
-        unwatch = self._loop.remove_writer if writing else self._loop.remove_reader
-        fd = self.sock.fileno()
-        watch(fd, _wake, ready)
-        try:
-            await ready
-        finally:
-            unwatch(fd)
+    @types.coroutine
+    def _wait(self, events: int) -> Generator[object, None, None]:
+        """Wait until the socket may be ready; raises TimeoutError when time is up."""
+        ready = self._ready
+        fiber = ready.current
+        if fiber is not None:
+            self.wake = fiber.step
+            ready.watch(self._fd, self, events)
+            try:
+                yield self
+            finally:
+                ready.unwatch(self._fd)
+        else:
+            waking = ready.loop.create_future()
+            self.wake = partial(_settle, waking)
+            ready.watch(self._fd, self, events)
+            try:
+                yield from waking
+            finally:
+                ready.unwatch(self._fd)
 
 
-def _wake(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
+def _settle(waking: Any, error: BaseException | None) -> None:
+    if waking.done():
+        return
+    if error is None:
+        waking.set_result(None)
+    else:
+        waking.set_exception(error)

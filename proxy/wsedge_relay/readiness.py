@@ -1,0 +1,178 @@
+"""Waiting for sockets on the loop's own epoll, and coroutines that run without a task while they can.
+
+A handshake waits three or four times. With asyncio's own means each wait takes a reader, two system calls, a
+future and two turns of the loop, and each time limit a timer: most of what a handshake costs. Here a socket
+stays in epoll from its first wait on, until it is closed or the pump has it; limits are looked at together;
+and a coroutine is stepped by whoever woke it (`Fiber`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import select
+import types
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterable
+from typing import Any, Final, Protocol
+
+IN: Final = select.EPOLLIN
+OUT: Final = select.EPOLLOUT
+NEVER: Final = math.inf
+
+# How late the end of a time limit may be noticed: many that end one after another are looked at together.
+_LATE_SECONDS: Final = 0.02
+
+
+class Waiter(Protocol):
+    """Who waits for a socket; `until`, the loop's time, is how long (`NEVER`: without limit)."""
+
+    until: float
+
+    def wake(self, error: BaseException | None, /) -> None:
+        """Go on: with `error` (a TimeoutError) when time is up, else because the socket may be ready."""
+
+
+class Readiness:
+    """Who waits for which descriptor, on the epoll of the loop's selector.
+
+    Descriptors are watched level-triggered, and a wake-up is a hint: who is woken tries, and waits again if
+    it was too early. One that nobody waits for is taken out of epoll at its next event, not before: most are
+    waited for again. `masks` has the events that a descriptor is in epoll for.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, epoll: select.epoll) -> None:
+        self.loop = loop
+        self.masks: dict[int, int] = {}
+        self.current: Fiber | None = None
+        self._epoll = epoll
+        self._waiters: dict[int, Waiter] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._next = NEVER
+
+    def watch(self, fd: int, waiter: Waiter, events: int = IN) -> None:
+        """Wake `waiter` each time that `fd` may be ready, until `unwatch`; raises OSError (epoll is full)."""
+        mask = self.masks.get(fd)
+        if mask is None:
+            self._epoll.register(fd, events)
+            self.masks[fd] = events
+        elif mask != events:
+            self._epoll.modify(fd, events)
+            self.masks[fd] = events
+        self._waiters[fd] = waiter
+        if waiter.until < self._next:
+            self._arm(waiter.until)
+
+    def unwatch(self, fd: int) -> None:
+        """Wake nobody for `fd` any more; it may stay in epoll."""
+        self._waiters.pop(fd, None)
+
+    def leave(self, fd: int) -> int:
+        """Forget `fd`, which somebody else serves from now on; return the events it is in epoll for."""
+        self._waiters.pop(fd, None)
+        return self.masks.pop(fd, 0)
+
+    def drop(self, fd: int) -> None:
+        """Take `fd` out of epoll and forget it: it is closed next, or must not be reported."""
+        if self.leave(fd):
+            self._epoll.unregister(fd)
+
+    def serve(self, fds: Iterable[int]) -> None:
+        """Wake who waits for these descriptors, of which epoll reported something."""
+        for fd in fds:
+            waiter = self._waiters.get(fd)
+            if waiter is not None:
+                waiter.wake(None)
+            else:
+                self.drop(fd)
+
+    @types.coroutine
+    def in_task(self) -> Generator[None, None, None]:
+        """Let the running coroutine go on in a task of asyncio, as all of asyncio's own waits need it."""
+        if self.current is not None:
+            yield
+
+    def _arm(self, until: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = until
+        self._timer = self.loop.call_at(until + _LATE_SECONDS, self._expire)
+
+    def _expire(self) -> None:
+        now = self.loop.time()
+        self._timer = None
+        self._next = NEVER
+        for fd, waiter in list(self._waiters.items()):
+            if waiter.until <= now and self._waiters.get(fd) is waiter:
+                waiter.wake(TimeoutError())
+        first = min((waiter.until for waiter in self._waiters.values()), default=NEVER)
+        if first < self._next:
+            self._arm(first)
+
+
+class Fiber:
+    """A coroutine that starts at once and is stepped by what it waits for, without a task.
+
+    It may wait for its wires alone; before anything else it must await `Readiness.in_task`, and is an asyncio
+    task from then on. `ended` is called at its end, with the exception that it ended by.
+    """
+
+    __slots__ = ("_coroutine", "_ended", "_ready", "_waiting", "task")
+
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, None],
+        ready: Readiness,
+        ended: Callable[[Fiber, BaseException | None], object],
+    ) -> None:
+        self._coroutine = coroutine
+        self._ready = ready
+        self._ended = ended
+        self._waiting: list[asyncio.Future[None]] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def step(self, error: BaseException | None = None) -> None:
+        """Run it up to its next wait, or let `error` be raised where it waits."""
+        ready = self._ready
+        ready.current = self
+        try:
+            waits = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
+        except StopIteration:
+            self._end(None)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as fault:  # noqa: BLE001  a fault of one coroutine is not the loop's
+            self._end(fault)
+        else:
+            if waits is None:
+                self.task = ready.loop.create_task(self._coroutine)
+                self.task.add_done_callback(self._task_ended)
+        finally:
+            ready.current = None
+
+    def cancel(self) -> None:
+        """Raise asyncio.CancelledError where it waits."""
+        if self.task is not None:
+            self.task.cancel()
+        else:
+            self.step(asyncio.CancelledError())
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._end(asyncio.CancelledError() if task.cancelled() else task.exception())
+
+    def _end(self, fault: BaseException | None) -> None:
+        self._ended(self, fault)
+        for future in self._waiting or ():
+            if not future.done():
+                future.set_result(None)
+
+    def wait(self) -> asyncio.Future[None]:
+        """Return a future that is done once the fiber has ended, which it has not yet."""
+        future: asyncio.Future[None] = self._ready.loop.create_future()
+        self._waiting = [*(self._waiting or ()), future]
+        return future
+
+
+async def wait_for_all(fibers: Collection[Fiber]) -> None:
+    """Return once all of these, none of which has ended yet, have."""
+    if fibers:
+        await asyncio.wait([fiber.wait() for fiber in fibers])

@@ -1,0 +1,237 @@
+"""Coroutines that wait for sockets without a task, and those that become one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from support_relay.running import PumpLoop, free_port, on_pump_loop
+from wsedge_relay.readiness import Fiber, Readiness
+from wsedge_relay.wire import Wire
+
+
+class Run:
+    """A fiber that was started, and how it ended."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], ready: Readiness) -> None:
+        self.has_ended = False
+        self.fault: BaseException | None = None
+        self.fiber = Fiber(coroutine, ready, self._ended)
+        self.fiber.step()
+
+    def _ended(self, fiber: Fiber, fault: BaseException | None) -> None:
+        assert fiber is self.fiber
+        self.has_ended, self.fault = True, fault
+
+    async def end(self) -> BaseException | None:
+        """Wait for its end; return the exception it ended by."""
+        if not self.has_ended:
+            await asyncio.wait_for(self.fiber.wait(), 5)
+        return self.fault
+
+
+def readiness() -> Readiness:
+    """Return the means to wait of the running loop."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, PumpLoop)
+    return loop.pump_selector.readiness(loop)
+
+
+@contextmanager
+def pair(ready: Readiness) -> Iterator[tuple[Wire, socket.socket]]:
+    """Yield a wire and the socket at its other end."""
+    near, far = socket.socketpair()
+    wire = Wire(near, ready)
+    with far:
+        yield wire, far
+    wire.close()
+
+
+async def reads(wire: Wire, got: list[bytes]) -> None:
+    """Read once."""
+    got.append(await wire.read())
+
+
+@on_pump_loop
+async def test_what_is_there_is_read_at_once() -> None:
+    """A fiber that need not wait has ended when its start returns."""
+    got: list[bytes] = []
+    with pair(readiness()) as (wire, far):
+        far.send(b"x")
+        run = Run(reads(wire, got), readiness())
+        assert (run.has_ended, run.fault, got) == (True, None, [b"x"])
+
+
+@on_pump_loop
+async def test_a_fiber_goes_on_when_its_socket_is_ready() -> None:
+    """It was no task."""
+    got: list[bytes] = []
+    with pair(readiness()) as (wire, far):
+        run = Run(reads(wire, got), readiness())
+        assert not run.has_ended
+        far.send(b"x")
+        assert await run.end() is None
+        assert got == [b"x"]
+        assert run.fiber.task is None
+
+
+@on_pump_loop
+async def test_a_task_may_wait_for_a_wire() -> None:
+    """As what asyncio's own waits are among does."""
+    got: list[bytes] = []
+    with pair(readiness()) as (wire, far):
+        reading = asyncio.create_task(reads(wire, got))
+        await asyncio.sleep(0)
+        far.send(b"x")
+        await asyncio.wait_for(reading, 5)
+        assert got == [b"x"]
+
+
+@on_pump_loop
+async def test_a_fiber_can_become_a_task() -> None:
+    """What it waits for then may be anything; wires it may wait for still."""
+    got: list[bytes] = []
+    ready = readiness()
+
+    async def both(wire: Wire) -> None:
+        got.append(await wire.read())
+        await ready.in_task()
+        await asyncio.sleep(0)
+        assert asyncio.current_task() is not None
+        await ready.in_task()
+        got.append(await wire.read())
+
+    with pair(ready) as (wire, far):
+        run = Run(both(wire), ready)
+        far.send(b"x")
+        while run.fiber.task is None:  # noqa: ASYNC110  it tells nobody
+            await asyncio.sleep(0)
+        far.send(b"y")
+        assert await run.end() is None
+        assert got == [b"x", b"y"]
+
+
+@pytest.mark.parametrize("in_task", [False, True])
+@on_pump_loop
+async def test_a_wait_ends_when_its_time_is_up(in_task: bool) -> None:
+    """The limit is the wire's, over all that is awaited on it."""
+    ready = readiness()
+
+    async def waits(wire: Wire) -> None:
+        if in_task:
+            await ready.in_task()
+        wire.limit(0.05)
+        await wire.read()
+
+    with pair(ready) as (wire, _), pair(ready) as (patient, _):
+        patient.limit(60)
+        other = Run(reads(patient, []), ready)
+        assert isinstance(await Run(waits(wire), ready).end(), TimeoutError)
+        assert not other.has_ended
+        other.fiber.cancel()
+
+
+@pytest.mark.parametrize("in_task", [False, True])
+@on_pump_loop
+async def test_a_cancelled_fiber_cleans_up(in_task: bool) -> None:
+    """The exception is raised where it waits."""
+    ready = readiness()
+    cleaned: list[bool] = []
+
+    async def waits(wire: Wire) -> None:
+        try:
+            if in_task:
+                await ready.in_task()
+            await wire.read()
+        finally:
+            cleaned.append(True)
+
+    with pair(ready) as (wire, _):
+        run = Run(waits(wire), ready)
+        await asyncio.sleep(0)
+        run.fiber.cancel()
+        assert isinstance(await run.end(), asyncio.CancelledError)
+        assert cleaned == [True]
+
+
+@pytest.mark.parametrize("in_task", [False, True])
+@on_pump_loop
+async def test_a_fault_is_told_and_nobody_else_suffers(in_task: bool) -> None:
+    """The loop and the other fibers go on."""
+    ready = readiness()
+    got: list[bytes] = []
+
+    async def breaks(wire: Wire) -> None:
+        if in_task:
+            await ready.in_task()
+        await wire.read()
+        raise ZeroDivisionError
+
+    with pair(ready) as (first, far_first), pair(ready) as (second, far_second):
+        broken, sound = Run(breaks(first), ready), Run(reads(second, got), ready)
+        far_first.send(b"x")
+        far_second.send(b"y")
+        assert isinstance(await broken.end(), ZeroDivisionError)
+        assert await sound.end() is None
+        assert got == [b"y"]
+
+
+@on_pump_loop
+async def test_what_nobody_waits_for_leaves_the_epoll() -> None:
+    """Or it would be reported without end."""
+    ready = readiness()
+    got: list[bytes] = []
+    with pair(ready) as (wire, far):
+        run = Run(reads(wire, got), ready)
+        far.send(b"x")
+        await run.end()
+        assert list(ready.masks) == [wire.sock.fileno()]
+        far.send(b"y")
+        async with asyncio.timeout(5):
+            while ready.masks:  # noqa: ASYNC110  epoll tells nobody
+                await asyncio.sleep(0)
+        again = Run(reads(wire, got), ready)
+        assert await again.end() is None
+        assert got == [b"x", b"y"]
+
+
+@on_pump_loop
+async def test_a_closed_wire_closes_nothing_of_its_successor() -> None:
+    """Its descriptor's number may be another's by then."""
+    ready = readiness()
+    got: list[bytes] = []
+    with pair(ready) as (first, _):
+        first.close()
+        with pair(ready) as (second, far):
+            run = Run(reads(second, got), ready)
+            first.close()
+            far.send(b"x")
+            assert await run.end() is None
+            assert got == [b"x"]
+
+
+@on_pump_loop
+async def test_connections_come_about_or_say_why_not() -> None:
+    """Within the limit."""
+    ready = readiness()
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as last:
+        wire = Wire(socket.socket(), ready)
+        await wire.connect(full.getsockname())
+        assert wire.sock.getpeername() == full.getsockname()
+        last.setblocking(False)
+        last.connect_ex(full.getsockname())
+        late = Wire(socket.socket(), ready)
+        late.limit(0.05)
+        with pytest.raises(TimeoutError):
+            await late.connect(full.getsockname())
+        refused = Wire(socket.socket(), ready)
+        with pytest.raises(ConnectionRefusedError):
+            await refused.connect(("127.0.0.1", free_port()))
+        for one in (wire, late, refused):
+            one.close()
+    assert not ready.masks
