@@ -334,7 +334,7 @@ class Connection:
             log.info("connection", domain=site.key.domain, namespace=site.key.account, **facts)
 
     def _key(self, site: Site) -> UsageKey:
-        return UsageKey(site.key.domain, site.key.account, *self._place_of(self._client))
+        return site.key_of(self._place_of(self._client))
 
     def _count(self, site: Site, status: int, reason: str, *, unread: int = 0) -> None:
         site.counters.handshake(status, reason)

@@ -3,11 +3,10 @@
 from .frames cimport Walk
 
 cdef class Leg(Walk):
-    cdef public bint dead, deaf, direct, dropping, eof, finishing, mute, parting, sampled, shut, special, told
+    cdef public bint dead, deaf, dropping, eof, finishing, inline, mute, parting, sampled, shut, special, told
     cdef public bytes inject, out, stash
-    cdef public int fd, quiet, watched
-    cdef public long long mark, passed, pinged, received
-    cdef public double rtt
-    cdef public object recv, send, sock, tunnel
+    cdef public int fd, quiet, to, watched
+    cdef public long long lag, mark, pinged, received
+    cdef public object tls, tunnel
     cdef public list opcodes
     cdef public Leg peer

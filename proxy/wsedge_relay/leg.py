@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
-from collections.abc import Callable
+import struct
 from typing import Any, Final
 
 from .frames import Walk  # relative: the compiled form's is compiled too
@@ -14,10 +15,14 @@ _COMPILED: Final = not __file__.endswith(".py")
 
 # Counts that nobody looks at, of legs whose owner gave them no other.
 _UNSEEN: Final = [0] * 16
+_AT_ONCE: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: a reset, and nothing left in the kernel
 
 
 class Leg(Walk):
     """One socket of a tunnel, and the direction of the bytes that come from it.
+
+    Of a plain socket it keeps the descriptor alone, for Python's object and its two methods took a third of
+    an idle tunnel's memory. The descriptor is the caller's to close, by `close` or by its own socket object.
 
     `received` counts bytes read from the socket, `passed` bytes written to the *other* leg's socket.
     """
@@ -25,30 +30,28 @@ class Leg(Walk):
     __slots__ = (
         "dead",  # reading failed too: out of the pump
         "deaf",  # writing failed: nothing can be sent to it any more
-        "direct",  # a plain socket in the compiled pump: read and written without Python's socket object
         "dropping",  # what still comes from it is read and dropped: it sent Close, or broke the rules
         "eof",
         "fd",
         "finishing",  # shut the sending side once `out` is empty
         "inject",  # frames for it that wait for a frame boundary of the other leg
+        "inline",  # the plain pump's loop reads it itself
+        "lag",  # bytes received but not passed, less those passed but not received (the relay's own frames)
         "mark",  # heartbeat: `received` at the last look
         "mute",  # what still comes from it is followed but not passed on: the other leg was told Close
         "opcodes",  # counts by opcode, shared by all legs of a domain's side: see counters.LegCounters
         "out",  # what its socket did not take yet
         "parting",  # `inject` ends in a Close
-        "passed",
         "peer",
         "pinged",  # heartbeat: the number of the unanswered ping, 0 for none
         "quiet",  # heartbeat: looks in a row without a byte
         "received",
-        "recv",
-        "rtt",  # heartbeat: seconds the last answered ping took, negative before the first
         "sampled",  # the opcode of its first message was counted
-        "send",
         "shut",
-        "sock",
         "special",  # the fast path must not be taken
         "stash",  # the start of a header or of a control frame, not passed on yet
+        "tls",  # the socket object, if it speaks TLS
+        "to",  # the descriptor that the plain pump's loop writes to itself: the other leg's, or -1
         "told",  # a Close frame was sent to it
         "tunnel",
         "watched",  # the events it is in epoll for; 0: it is not in there
@@ -58,14 +61,13 @@ class Leg(Walk):
         self, sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any, limit: int = 0
     ) -> None:
         super().__init__(masked=masked, deflate=deflate, limit=limit)
-        self.sock = sock
+        self.tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self.fd = sock.fileno()
+        self.to = -1
+        self.inline = not _COMPILED and self.tls is None
         self.tunnel = tunnel
-        self.recv = sock.recv_into
         self.peer: Leg
-        self.send: Callable[[Any], int]
-        self.direct = _COMPILED and not isinstance(sock, ssl.SSLSocket)
-        self.received = self.passed = 0
+        self.received = self.lag = 0
         self.stash = self.out = self.inject = b""
         self.mute = self.dropping = self.sampled = False
         self.special = True  # until the first message was sampled
@@ -74,7 +76,11 @@ class Leg(Walk):
         self.told = self.parting = self.finishing = self.shut = False
         self.watched = 0
         self.mark = self.quiet = self.pinged = 0
-        self.rtt = -1.0
+
+    @property
+    def passed(self) -> int:
+        """Bytes written to the other leg, the relay's own frames among them."""
+        return self.received - self.lag
 
     @property
     def messages(self) -> int:
@@ -90,6 +96,35 @@ class Leg(Walk):
     def at_boundary(self) -> bool:
         """Whether a frame can be put in front of what this leg sends next, now or later."""
         return not self.need or not (self.eof or self.dead)
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self.tls is not None:
+            self.tls.close()
+        else:
+            os.close(self.fd)
+
+    def reset_at_close(self) -> None:
+        """Let `close` reset the connection and drop what the kernel still holds."""
+        sock = self.tls or _borrowed(self.fd)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        if sock is not self.tls:
+            sock.detach()
+
+    def shut_sending(self) -> None:
+        """Shut the sending side, after TLS's own good-bye."""
+        if self.tls is not None:
+            shut_sending(self.tls)
+            return
+        sock = _borrowed(self.fd)
+        shut_sending(sock)
+        sock.detach()
+
+
+def _borrowed(fd: int) -> socket.socket:
+    """Return a socket object for a descriptor that stays another's: to be detached again."""
+    # With all three said, the constructor asks the kernel for none; no call here depends on the family.
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=fd)
 
 
 def shut_sending(sock: socket.socket) -> None:

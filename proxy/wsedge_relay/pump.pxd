@@ -25,14 +25,14 @@ cdef bint _DIRECT
 
 cdef class Pump:
     cdef public bytes tag
-    cdef public dict legs
-    cdef public list events
+    cdef public list events, legs
     cdef public set backed
     cdef public long long pauses
     cdef object _area, _epoll, _view
     cdef bytearray _memory
     cdef unsigned char *_buf
     cdef list _cuts
+    cdef tuple _into
 
     cpdef remove(self, Leg leg)
     cpdef finish(self, Leg leg)
@@ -40,10 +40,10 @@ cdef class Pump:
     cpdef take_events(self)
 
     @cython.locals(
-        buf=cython.p_uchar, cuts=list, direct=cython.bint, legs=dict, events=list, others=list, fd=cython.int,
+        buf=cython.p_uchar, cuts=list, legs=list, events=list, others=list, into=tuple, fd=cython.int,
         what=cython.int, leg=Leg, n=Py_ssize_t, need=cython.longlong, end=Py_ssize_t, last=Py_ssize_t,
         at=cython.longlong, whole=tuple, steps=tuple, step=cython.long, size=cython.long,
-        frames=cython.longlong, sent=Py_ssize_t, deadline=double, timeout=double,
+        frames=cython.longlong, sent=Py_ssize_t, to=cython.int, known=Py_ssize_t, deadline=double, timeout=double,
     )
     cpdef list run(self, double timeout)
     @cython.locals(n=Py_ssize_t)

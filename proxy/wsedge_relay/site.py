@@ -14,6 +14,7 @@ from wsedge_relay.counters import DomainCounters
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.limits import Limiter
 from wsedge_relay.names import Names
+from wsedge_relay.places import Place
 from wsedge_relay.tls import origin_context
 from wsedge_relay.usage import UsageKey
 from wsedge_relay.web_origin import AllowedOrigins
@@ -33,6 +34,7 @@ class Site:
         "domain",
         "drain",
         "key",
+        "keys",
         "limiter",
         "names",
         "proxies",
@@ -43,6 +45,7 @@ class Site:
     proxies: Networks
     domain: Domain
     key: UsageKey
+    keys: dict[Place, UsageKey]
     balancer: Balancer
     context: ssl.SSLContext | None
 
@@ -70,10 +73,18 @@ class Site:
             self.names.forget()
         return domain.heartbeatSeconds != before.heartbeatSeconds
 
+    def key_of(self, place: Place) -> UsageKey:
+        """Return what is counted of clients from `place`: one object for all of them."""
+        key = self.keys.get(place)
+        if key is None:
+            key = self.keys[place] = UsageKey(self.key.domain, self.key.account, *place)
+        return key
+
     def _put(self, domain: Domain, context: ssl.SSLContext | None) -> None:
         self.domain = domain
         self.context = context
         self.key = UsageKey(domain.domain, domain.account)
+        self.keys = {}
         self.allowed_origins = AllowedOrigins(domain.clients.allowedOrigins)
         self.proxies = Networks(domain.clients.trustedProxies)
         self.balancer.take(domain.origins, domain.originRequest.loadBalancing)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-import struct
+import ssl
 from collections.abc import Iterable
+from itertools import chain
 from typing import Final
 
 import structlog
@@ -41,7 +42,6 @@ _PING_MASK: Final = 0xFFFFFFFF
 _PATIENCE: Final = 12  # so often the deadline of a closing tunnel is put off while bytes pass
 _NO_CLOSE: Final = 1006  # no Close frame came (RFC 6455 section 7.1.5)
 _CUT: Final = Ending("relay", "abort", _NO_CLOSE)
-_ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: a reset, and nothing left in the kernel
 
 
 class Tunnel:
@@ -121,13 +121,14 @@ class Tunnels:
         self._ticker: asyncio.TimerHandle | None = None
         self._ticked = 0.0
         self._stalls: dict[Leg, tuple[int, float]] = {}
-        self._all: set[Tunnel] = set()
+        self._sites: set[Site] = set()  # those that have tunnels
+        self._count = 0
         self._nobody_left = asyncio.Event()
         self._nobody_left.set()
         self._numbers = 0
 
     def __len__(self) -> int:
-        return len(self._all)
+        return self._count
 
     def open(
         self,
@@ -147,6 +148,7 @@ class Tunnels:
         """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads.
 
         `watched` are the events that the client's and the origin's are in epoll for already.
+        The sockets are the tunnel's from now on: plain ones are detached from their objects.
 
         `target`, whose open connections include this one already, loses it when the tunnel is gone; so does
         the site's limiter the place that the client at `address` has.
@@ -159,9 +161,13 @@ class Tunnels:
         tunnel.client = self._pump.leg(client, masked=True, deflate=deflate, tunnel=tunnel, limit=limit)
         tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel, limit=limit)
         tunnel.client.watched, tunnel.origin.watched = watched
+        for sock in (client, origin):
+            if not isinstance(sock, ssl.SSLSocket):
+                sock.detach()
         tunnel.client.opcodes = site.counters.client.opcodes
         tunnel.origin.opcodes = site.counters.origin.opcodes
-        self._all.add(tunnel)
+        self._count += 1
+        self._sites.add(site)
         site.tunnels.add(tunnel)
         self._nobody_left.clear()
         self._usage.opened(key)
@@ -228,8 +234,9 @@ class Tunnels:
 
     def abort_all(self) -> None:
         """Abort every tunnel (the process ends)."""
-        for tunnel in list(self._all):
-            self.abort(tunnel)
+        for site in list(self._sites):
+            for tunnel in list(site.tunnels):
+                self.abort(tunnel)
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
@@ -268,7 +275,7 @@ class Tunnels:
     def sweep(self) -> None:
         """Add to the usage what passed since the last sweep."""
         sums: dict[UsageKey, list[int]] = {}
-        for tunnel in self._all:
+        for tunnel in chain.from_iterable(site.tunnels for site in self._sites):
             counts = tunnel.counts()
             if counts != tunnel.counted:
                 total = sums.setdefault(tunnel.key, [0, 0, 0, 0])
@@ -310,9 +317,8 @@ class Tunnels:
         if number == leg.pinged:  # what a peer makes up proves nothing
             leg.pinged = 0
             units = (round(self._loop.time() * _PING_UNITS) - number) & _PING_MASK
-            leg.rtt = units / _PING_UNITS
             counters.pongs += 1
-            counters.rtt.observe(leg.rtt)
+            counters.rtt.observe(units / _PING_UNITS)
 
     def _look_for_stalls(self, now: float) -> None:
         backed = self._pump.backed
@@ -394,11 +400,13 @@ class Tunnels:
         self._usage.closed(tunnel.key)
         for leg in (client, origin):
             self._stalls.pop(leg, None)
-            leg.sock.close()
+            leg.close()
         tunnel.site.tunnels.discard(tunnel)
+        if not tunnel.site.tunnels:
+            self._sites.discard(tunnel.site)
         tunnel.site.limiter.leave(tunnel.address)
         tunnel.target.open -= 1
-        self._all.discard(tunnel)
+        self._count -= 1
         ending = tunnel.ending or _CUT
         tunnel.site.counters.ended(ending)
         if tunnel.access is not None:
@@ -410,7 +418,7 @@ class Tunnels:
                 connection=tunnel.number,
                 **facts,
             )
-        if not self._all:
+        if not self._count:
             self._nobody_left.set()
         self._log(tunnel, "tunnel_closed", sent_bytes=new[0], received_bytes=new[1])
 
@@ -428,7 +436,7 @@ class Tunnels:
         ticks = int((now - self._ticked) / TICK_SECONDS)
         self._ticked += ticks * TICK_SECONDS
         self.tick(ticks, now)
-        if self._all:
+        if self._count:
             self._ticker = self._loop.call_at(self._ticked + TICK_SECONDS, self._tick)
         else:
             self._ticker = None
@@ -463,4 +471,4 @@ def _ended(leg: Leg) -> bool:
 
 def _reset(leg: Leg) -> None:
     if not leg.dead:
-        leg.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        leg.reset_at_close()

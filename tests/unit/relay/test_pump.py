@@ -310,7 +310,7 @@ def test_removed_legs_are_forgotten(bench: Bench) -> None:
     bench.pump.remove(bench.client_leg)
     bench.client.send(frame(b"x", key=KEY))
     bench.origin.send(frame(b"x"))
-    assert (bench.pump.legs, bench.epoll.poll(0)) == ({}, [])
+    assert (any(bench.pump.legs), bench.epoll.poll(0)) == (False, [])
 
 
 def test_a_tag_has_four_bytes(form: Form) -> None:
