@@ -36,6 +36,7 @@ class Listened(Protocol):
     received: int
     mark: int
     quiet: int
+    need: int
     out: bytes
     inject: bytes
 
@@ -54,9 +55,11 @@ def look(leg: Listened) -> Beat:
     """Look at a leg, a quarter of an interval after the last look.
 
     A leg that the relay does not read, or that the ping could not reach yet, is not blamed for its silence; a
-    leg that takes no bytes is a stall, which has its own deadline.
+    leg that takes no bytes is a stall, which has its own deadline. One that stands still inside a frame could
+    not answer a ping anyway, so that it need not have got one: else two such legs would wait for each other.
     """
-    if leg.received != leg.mark or leg.stopped or leg.inject or leg.out:
+    waits = leg.inject and not leg.need
+    if leg.received != leg.mark or leg.stopped or waits or leg.out:
         leg.mark = leg.received
         leg.quiet = 0
         return Beat.NOTHING

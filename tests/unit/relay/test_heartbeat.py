@@ -18,6 +18,7 @@ class Leg:
     received: int = 0
     mark: int = 0
     quiet: int = 0
+    need: int = 0
     out: bytes = b""
     inject: bytes = b""
     stopped: bool = False
@@ -62,6 +63,17 @@ def test_a_leg_is_not_blamed_for_what_the_relay_holds(state: dict[str, object]) 
     """Silence does not count while the leg is not read, or the ping is not on its way."""
     leg = Leg(**state)  # type: ignore[arg-type]
     assert {look(leg) for _ in range(20)} == {Beat.NOTHING}
+
+
+def test_a_leg_that_stands_still_inside_a_frame_is_dead_all_the_same() -> None:
+    """It could not answer within its own frame, so a ping that waits for the other's excuses nothing."""
+    leg = Leg(need=100)
+    beats = []
+    for _ in range(7):
+        beats.append(look(leg))
+        if beats[-1] is Beat.PING:
+            leg.inject = b"ping"
+    assert beats == [*[Beat.NOTHING] * 2, Beat.PING, *[Beat.NOTHING] * 3, Beat.DEAD]
 
 
 @pytest.mark.parametrize(("seconds", "ticks"), [(1, 1), (2, 2), (60, 60), (300, 300)])
