@@ -3,9 +3,9 @@
 from .frames cimport Walk
 
 cdef class Leg(Walk):
-    cdef public bint dead, deaf, dropping, eof, finishing, inline, mute, parting, sampled, shut, special, told
+    cdef public bint dead, deaf, dropping, finishing, inline, mute, parting, sampled, shut, special, told
     cdef public bytes inject, out, stash
-    cdef public int fd, quiet, to, watched
+    cdef public int eof, fd, quiet, to, watched
     cdef public long long lag, mark, pinged, received
     cdef public object tls, tunnel
     cdef public list opcodes

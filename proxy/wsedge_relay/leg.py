@@ -31,7 +31,7 @@ class Leg(Walk):
         "dead",  # reading failed too: out of the pump
         "deaf",  # writing failed: nothing can be sent to it any more
         "dropping",  # what still comes from it is read and dropped: it sent Close, or broke the rules
-        "eof",
+        "eof",  # its stream ended (1), and the owner was told so (2)
         "fd",
         "finishing",  # shut the sending side once `out` is empty
         "inject",  # frames for it that wait for a frame boundary of the other leg
@@ -72,7 +72,8 @@ class Leg(Walk):
         self.mute = self.dropping = self.sampled = False
         self.special = True  # until the first message was sampled
         self.opcodes = _UNSEEN
-        self.eof = self.deaf = self.dead = False
+        self.eof = 0
+        self.deaf = self.dead = False
         self.told = self.parting = self.finishing = self.shut = False
         self.watched = 0
         self.mark = self.quiet = self.pinged = 0

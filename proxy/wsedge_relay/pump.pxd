@@ -71,6 +71,7 @@ cdef class Pump:
     cdef _die(self, Leg leg, error)
     cdef _bury(self, Leg leg)
     cdef _end(self, Leg leg)
+    cdef _tell_end(self, Leg leg)
     cdef _shut(self, Leg leg)
     cdef _mark(self, Leg leg)
     @cython.locals(reads=cython.bint, wanted=cython.int)

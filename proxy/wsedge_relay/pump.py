@@ -452,8 +452,7 @@ class Pump:
         self._interest(leg.peer)
         if leg.finishing:
             self._shut(leg)
-        if leg.peer.eof:
-            self.events.append((END, leg.peer, 0))
+        self._tell_end(leg.peer)
 
     def _deafen(self, leg: Leg, error: OSError) -> None:
         """Give up sending to `leg`. What it sent before is still read; then comes its end or error."""
@@ -476,15 +475,20 @@ class Pump:
         self.backed.discard(leg)
         self._unwatch(leg)
         self._interest(leg.peer)
-        if leg.peer.eof:
-            self.events.append((END, leg.peer, 0))
+        self._tell_end(leg.peer)
 
     def _end(self, leg: Leg) -> None:
         """Note the end of a stream; the owner hears of it once the peer has got all that came before."""
-        leg.eof = True
+        leg.eof = 1
         leg.stash = b""
         self._interest(leg)
         if not leg.peer.out:
+            self._tell_end(leg)
+
+    def _tell_end(self, leg: Leg) -> None:
+        """Tell the owner of an end that waited for the other leg's backlog: once, whatever is held later."""
+        if leg.eof == 1:
+            leg.eof = 2
             self.events.append((END, leg, 0))
 
     def _shut(self, leg: Leg) -> None:

@@ -314,7 +314,7 @@ class Tunnels:
             self._lose(leg, "dead_leg")
 
     def _ponged(self, leg: Leg, counters: LegCounters, number: int) -> None:
-        if number == leg.pinged:  # what a peer makes up proves nothing
+        if number and number == leg.pinged:  # what a peer makes up proves nothing; 0: no ping is on its way
             leg.pinged = 0
             units = (round(self._loop.time() * _PING_UNITS) - number) & _PING_MASK
             counters.pongs += 1
@@ -462,11 +462,11 @@ def _name(leg: Leg) -> str:
 
 def _settled(leg: Leg) -> bool:
     """Nothing more is to be said to this leg or heard from it."""
-    return leg.dead or leg.eof or (leg.dropping and (leg.told or leg.finishing or leg.deaf))
+    return leg.dead or leg.eof > 0 or (leg.dropping and (leg.told or leg.finishing or leg.deaf))
 
 
 def _ended(leg: Leg) -> bool:
-    return leg.dead or (leg.eof and leg.shut)
+    return leg.dead or (leg.eof > 0 and leg.shut)
 
 
 def _reset(leg: Leg) -> None:

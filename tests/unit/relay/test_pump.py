@@ -271,6 +271,31 @@ def test_what_a_peer_sent_before_it_died_is_read(bench: Bench) -> None:
     assert bench.origin_leg.deaf
 
 
+def test_an_end_is_told_once(bench: Bench) -> None:
+    """Neither a failed send to the other leg nor its death tells the end of a stream anew."""
+    bench.origin.close()
+    bench.turn()
+    bench.client.close()
+    bench.pump.inject(bench.client_leg, frame(b"", opcode=9))
+    bench.turn(2)
+    bench.pump.abandon(bench.client_leg)
+    bench.turn()
+    assert [event for event in bench.kinds() if event[1] == "origin"] == [(pump.END, "origin", 0)]
+
+
+def test_an_end_is_told_once_however_often_there_is_a_backlog(form: Form) -> None:
+    """What is put in and held behind the end of a stream does not tell it anew."""
+    one = Bench(form, send_buffer=4096)
+    one.origin.shutdown(socket.SHUT_WR)
+    one.turn()
+    while not one.client_leg.out:
+        one.pump.inject(one.client_leg, frame(b"x" * 100, opcode=9))
+    while received(one.client):
+        one.turn()
+    assert one.kinds() == [(pump.END, "origin", 0)]
+    one.close()
+
+
 def test_an_abandoned_leg_is_sent_nothing(bench: Bench) -> None:
     """What comes for a leg that was given up is read and dropped, on the fast path too."""
     bench.pump.abandon(bench.client_leg)

@@ -1,0 +1,190 @@
+"""Tunnels over socket pairs on a test's clock: real pump, real tunnels, and hours within a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import os
+import random
+import select
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from wsedge_relay.balance import Target
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.config import Material
+from wsedge_relay.contract import Domain
+from wsedge_relay.counters import DomainCounters
+from wsedge_relay.pump import Pump
+from wsedge_relay.site import Site
+from wsedge_relay.tunnel import GONE, Tunnel, Tunnels
+from wsedge_relay.usage import Usage, UsageKey
+
+DOMAIN = "chat.example.com"
+ACCOUNT = "team-a"
+TAG = b"test"
+SIDES = ("client", "origin")
+CLIENT = "192.0.2.1"
+
+
+@dataclass(order=True)
+class Timer:
+    """A call at a time of a Clock; asyncio.TimerHandle as far as the relay uses one."""
+
+    when: float
+    number: int
+    call: Callable[[], object] = field(compare=False)
+    cancelled: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        """Let it not be called."""
+        self.cancelled = True
+
+
+class Clock:
+    """An event loop's clock and timers, as far as tunnels use a loop; time passes by `run`."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+        self._timers: list[Timer] = []
+        self._numbers = 0
+
+    def time(self) -> float:
+        """Return seconds."""
+        return self._now
+
+    def call_at(self, when: float, call: Callable[..., object], *arguments: object) -> Timer:
+        """Call at that time."""
+        self._numbers += 1
+        timer = Timer(when, self._numbers, lambda: call(*arguments))
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def call_later(self, delay: float, call: Callable[..., object], *arguments: object) -> Timer:
+        """Call so many seconds from now."""
+        return self.call_at(self._now + delay, call, *arguments)
+
+    def call_soon(self, call: Callable[..., object], *arguments: object) -> Timer:
+        """Call at the next run."""
+        return self.call_at(self._now, call, *arguments)
+
+    def run(self, seconds: float) -> None:
+        """Let time pass and call what is due, in order."""
+        until = self._now + seconds
+        while self._timers and self._timers[0].when <= until:
+            timer = heapq.heappop(self._timers)
+            if not timer.cancelled:
+                self._now = max(self._now, timer.when)
+                timer.call()
+        self._now = until
+
+    @property
+    def waiting(self) -> int:
+        """How many calls are to come."""
+        return sum(not timer.cancelled for timer in self._timers)
+
+
+@dataclass(eq=False)
+class Pair:
+    """One tunnel and the far ends of its legs."""
+
+    tunnel: Tunnel
+    far: dict[str, socket.socket]
+    near: list[int]  # the descriptors that the tunnel got
+
+
+class Virtual:
+    """All that carries one domain's tunnels, without an event loop. `stack` closes what it opens."""
+
+    def __init__(
+        self,
+        form: type[Pump],
+        stack: ExitStack,
+        *,
+        bounds: Bounds | None = None,
+        seed: int = 1,
+        **fields: Any,
+    ) -> None:
+        self._stack = stack
+        self.bounds = bounds or Bounds()
+        self.epoll = stack.enter_context(select.epoll())
+        self.pump = form(self.epoll, TAG)
+        self.clock = Clock()
+        self.usage = Usage(now=0.0)
+        self.counters = DomainCounters()
+        self._fields = fields
+        self.site = Site(self._domain(), Material(), bounds=self.bounds, counters=self.counters)
+        self.tunnels = Tunnels(
+            loop=cast(asyncio.AbstractEventLoop, self.clock),
+            pump=self.pump,
+            usage=self.usage,
+            bounds=self.bounds,
+            random=random.Random(seed),
+        )
+        stack.callback(self.tunnels.abort_all)
+
+    def _domain(self) -> Domain:
+        origins = [{"host": "127.0.0.1", "httpPort": 9}]
+        document = {"domain": DOMAIN, "account": ACCOUNT, "originProtocol": "HTTP", "origins": origins}
+        return Domain.model_validate({**document, **self._fields})
+
+    @property
+    def target(self) -> Target:
+        """The one origin."""
+        return self.site.balancer.targets[0]
+
+    def take(self, **fields: Any) -> None:
+        """Serve by a configuration with these fields changed, as the server does."""
+        self._fields.update(fields)
+        if self.site.take(self._domain(), Material()):
+            self.tunnels.respread(self.site)
+
+    def open(self, *, deflate: bool = False, send_buffer: int = 0) -> Pair:
+        """Open a tunnel as a handshake does: with a place at the origin and among the clients."""
+        far: dict[str, socket.socket] = {}
+        near: dict[str, socket.socket] = {}
+        for side in SIDES:
+            far[side], near[side] = socket.socketpair()
+            self._stack.enter_context(far[side])
+            for sock in (far[side], near[side]):
+                sock.setblocking(False)
+                if send_buffer:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        descriptors = [sock.fileno() for sock in near.values()]
+        target = self.target
+        target.open += 1
+        self.site.limiter.enter(self.site.domain.limits, CLIENT, self.clock.time(), retry_after=5)
+        tunnel = self.tunnels.open(
+            self.site,
+            UsageKey(DOMAIN, ACCOUNT),
+            client=near["client"],
+            origin=near["origin"],
+            deflate=deflate,
+            client_rest=b"",
+            origin_rest=b"",
+            target=target,
+            address=CLIENT,
+        )
+        return Pair(tunnel, far, descriptors)
+
+    def serve(self) -> None:
+        """Let the pump serve what is ready, and the tunnels act on it, once."""
+        assert self.pump.run(0) == []
+        self.tunnels.handle(self.pump.take_events())
+
+    def check_nothing_left(self, pair: Pair) -> None:
+        """Check that nothing is left of a tunnel that was the only one."""
+        assert pair.tunnel.phase == GONE
+        assert len(self.tunnels) == len(self.site.tunnels) == 0
+        assert not any(self.pump.legs)
+        assert (self.pump.backed, self.epoll.poll(0)) == (set(), [])
+        assert self.site.limiter.taken == self.target.open == 0
+        for descriptor in pair.near:
+            with suppress(OSError):
+                os.fstat(descriptor)
+                raise AssertionError("a leg's socket is open")
+        self.clock.run(2 * self.site.domain.heartbeatSeconds)
+        assert self.clock.waiting == 0, "a timer outlives its tunnel"

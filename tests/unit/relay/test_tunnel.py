@@ -1,0 +1,66 @@
+"""Open tunnels on a clock of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from support_relay.forms import FORMS, form_of
+from support_relay.frames import frame
+from support_relay.virtual import TAG, Virtual
+from wsedge_relay.selector import Form
+
+KEY = b"\x01\x02\x03\x04"
+
+
+@pytest.fixture(params=FORMS, scope="module")
+def form(request: pytest.FixtureRequest) -> Form:
+    """Return each form of the pump in turn."""
+    return form_of(request)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Close what a test opened."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_a_pong_that_nobody_asked_for_proves_nothing(form: Form, stack: ExitStack) -> None:
+    """A peer that has seen the relay's tag may make up numbers, 0 as well: no round trip is counted."""
+    virtual = Virtual(form.pump, stack, heartbeatSeconds=60)
+    pair = virtual.open()
+    for number in (0, 1, 2**32 - 1):
+        pair.far["client"].send(frame(TAG + number.to_bytes(4, "big"), opcode=10, key=KEY))
+    virtual.serve()
+    assert (virtual.counters.client.pongs, virtual.counters.client.rtt.sum) == (0, 0.0)
+    virtual.tunnels.abort(pair.tunnel)
+    virtual.check_nothing_left(pair)
+
+
+def test_a_leg_that_broke_off_is_counted_once(form: Form, stack: ExitStack) -> None:
+    """Also when the other is found to be gone as well while it is told."""
+    virtual = Virtual(form.pump, stack)
+    pair = virtual.open()
+    pair.far["origin"].close()
+    virtual.pump.run(0)
+    pair.far["client"].close()
+    for _ in range(4):
+        virtual.tunnels.handle(virtual.pump.take_events())
+        virtual.pump.run(0)
+    virtual.check_nothing_left(pair)
+    assert virtual.counters.origin.broken == 1
+
+
+def test_two_peers_that_stand_still_inside_frames_are_dead(form: Form, stack: ExitStack) -> None:
+    """No ping can reach either, and still the tunnel ends within two intervals."""
+    virtual = Virtual(form.pump, stack, heartbeatSeconds=20)
+    pair = virtual.open()
+    for side, far in pair.far.items():
+        far.send(frame(b"x" * 1000, key=KEY if side == "client" else None)[:500])
+    virtual.serve()
+    virtual.clock.run(40)
+    virtual.check_nothing_left(pair)
+    assert (virtual.counters.client.dead, virtual.counters.origin.dead) in ((1, 0), (0, 1), (1, 1))
