@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test test-tools check compiled bench bench-peers crds docs lock image clean
+.PHONY: help run test test-tools check compiled fuzz bench bench-peers crds docs lock image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -41,6 +41,14 @@ check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint
 compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compiler); the relay takes it at its next start
 	@$(BIN)/python -m wsedge_relay.compiled.build
 
+.venv-fuzz/ready: pyproject.toml requirements-fuzz.lock
+	@$(PYTHON) -m venv .venv-fuzz
+	@.venv-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+fuzz: .venv-fuzz/ready ## every fuzz target for SECONDS=60 each, from the kept corpus (TARGET=... for one; GROW=1 keeps finds)
+	@.venv-fuzz/bin/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(GROW),--grow) $(TARGET)
+
 bench: .venv/ready ## relay beside nginx, HAProxy and Envoy in one run; writes docs/benchmarks.md (first: make bench-peers)
 	@$(BIN)/python tests/bench/relay.py --write docs/benchmarks.md
 
@@ -57,10 +65,12 @@ docs: .venv/ready ## writes the generated pages of docs/ from the pydantic model
 lock: ## resolves requirements.lock anew
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
 	@.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	  --extra dev --group build pyproject.toml --output-file requirements.lock && rm -rf .venv-lock
+	  --extra dev --group build pyproject.toml --output-file requirements.lock
+	@.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  --extra relay --group fuzz pyproject.toml --output-file requirements-fuzz.lock && rm -rf .venv-lock
 
 image: ## the one image, three commands
 	docker build --tag wsedge:dev .
 
 clean: ## removes what these targets made here (not the user's cache folder)
-	rm -rf .venv .venv-lock .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules
+	rm -rf .venv .venv-lock .venv-bench .venv-fuzz .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules

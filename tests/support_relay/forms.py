@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sysconfig
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -16,6 +16,8 @@ from wsedge_relay.compiled.build import STAMP, build, digest
 from wsedge_relay.selector import Form, choose
 
 FORMS: Final = ("plain", "compiled")
+# Names a folder with a compiled form to be tested instead of one of the usual build (see test_sanitizers).
+OTHER_BUILD: Final = "WSEDGE_TEST_COMPILED_PUMP"
 
 
 def form_of(request: pytest.FixtureRequest) -> Form:
@@ -26,18 +28,31 @@ def form_of(request: pytest.FixtureRequest) -> Form:
 
 
 def _compile(config: pytest.Config) -> None:
-    folder = config.cache.mkdir("wsedge-compiled-pump") if config.cache else None
-    if folder is None or _missing():
-        reason = _missing() or "pytest's cache is off"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"the compiled pump must be tested here: {reason}")
-        pytest.skip(f"the compiled pump is not tested: {reason}")
-    target = Path(folder, digest()[:16])
+    need_compiler()
+    if OTHER_BUILD in os.environ:
+        target = Path(os.environ[OTHER_BUILD])
+    elif config.cache is None:
+        cannot("pytest's cache is off")
+    else:
+        target = Path(config.cache.mkdir("wsedge-compiled-pump"), digest()[:16])
     if not (target / STAMP).exists():
         build(target)
     if str(target) not in compiled.__path__:
         # In front: what `make compiled` left in the package may come from older sources.
         compiled.__path__.insert(0, str(target))
+
+
+def need_compiler() -> None:
+    """Skip the test where nothing can compile the pump; fail it where it must be tested."""
+    if reason := _missing():
+        cannot(reason)
+
+
+def cannot(reason: str) -> NoReturn:
+    """Skip the test for this reason, or fail it on a machine of CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"the compiled pump must be tested here: {reason}")
+    pytest.skip(f"the compiled pump is not tested: {reason}")
 
 
 def _missing() -> str:

@@ -1,0 +1,114 @@
+"""Runs fuzz targets under atheris, each in a process of its own (see `make fuzz`).
+
+An input that breaks a rule ends the run and lies in the checkout's folder .fuzz; `python tests/fuzz/run.py
+TARGET FILE` runs it again. New inputs that reach more code stay in .fuzz/TARGET, and the next run begins with
+them too. `--grow` merges those that add coverage to the kept corpus into it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+CORPUS: Final = Path(__file__).parent / "corpus"
+DICTIONARY: Final = Path(__file__).parent / "http.dict"
+FOUND: Final = ROOT / ".fuzz"
+WITHIN: Final = "within"  # the process that becomes libFuzzer: the relay's code is first imported by it
+LONGEST: Final = 1024  # bytes of an input; longer ones say nothing new and run slower
+# Python's own path is enough: who fuzzes needs no installed relay.
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "proxy", "statistics")]
+
+
+def main() -> int:
+    """Run what the command line says; return 0 unless an input broke a rule."""
+    if sys.argv[1:2] == [WITHIN]:
+        return fuzz(sys.argv[2], sys.argv[3:])
+    from support_fuzz import TARGETS
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", nargs="?", choices=[[], *TARGETS], default=[])
+    parser.add_argument("file", nargs="?", type=Path, help="run this one input")
+    parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--grow", action="store_true", help="keep what reaches more code")
+    known = parser.parse_args()
+    for target in [known.target] if known.target else TARGETS:
+        code = run(target, known.file, seconds=known.seconds)
+        if code:
+            return code
+        if known.grow:
+            grow(target)
+    return 0
+
+
+def run(target: str, file: Path | None, *, seconds: int) -> int:
+    """Fuzz one target, or run one input of it; return the exit code."""
+    found, kept = FOUND / target, CORPUS / target
+    for folder in (found, kept):
+        folder.mkdir(parents=True, exist_ok=True)
+    inputs = [str(file)] if file is not None else [str(found), str(kept)]
+    words = [f"-dict={DICTIONARY}"] if target in ("request", "answer") else []
+    return within(
+        target,
+        *words,
+        f"-max_total_time={seconds}",
+        f"-max_len={LONGEST}",
+        f"-artifact_prefix={FOUND}/{target}-",
+        "-timeout=20",
+        "-print_final_stats=1",
+        "-verbosity=0",
+        *inputs,
+    )
+
+
+def grow(target: str) -> None:
+    """Add to the kept corpus what reaches more code than it does, and drop what reaches nothing new."""
+    fresh = FOUND / f"{target}.merged"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    if within(target, "-merge=1", str(fresh), str(CORPUS / target), str(FOUND / target)) == 0:
+        shutil.rmtree(CORPUS / target)
+        shutil.move(fresh, CORPUS / target)
+
+
+def within(target: str, *arguments: str) -> int:
+    """Run libFuzzer in a process of its own; return its exit code."""
+    return subprocess.run([sys.executable, __file__, WITHIN, target, *arguments], check=False).returncode
+
+
+def fuzz(target: str, arguments: list[str]) -> int:
+    """Become libFuzzer: with coverage of the relay's code, and every form of the pump that can be had."""
+    import atheris
+    import structlog
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with atheris.instrument_imports(include=["wsedge_relay"]):
+        from support_fuzz import TARGETS
+    if target in ("stream", "life"):
+        add_compiled()
+    atheris.Setup([sys.argv[0], *arguments], TARGETS[target])
+    atheris.Fuzz()
+    return 0
+
+
+def add_compiled() -> None:
+    """Drive the compiled form of the pump beside the plain one, which guides the fuzzer for both."""
+    from support_fuzz.pumping import FORMS
+    from wsedge_relay import compiled
+    from wsedge_relay.compiled.build import STAMP, build, digest
+    from wsedge_relay.selector import choose
+
+    folder = FOUND / "compiled" / digest()[:16]
+    if not (folder / STAMP).exists():
+        build(folder)
+    compiled.__path__.insert(0, str(folder))
+    FORMS["compiled"] = choose("compiled").pump
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""Heads of requests and answers: read by the relay, written anew, read by h11, never two readings."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from ipaddress import ip_address
+
+import h11
+
+from wsedge_relay import handshake, http1
+from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
+from wsedge_relay.forwarded import Networks, way_of
+from wsedge_relay.handshake import Upgrade
+from wsedge_relay.http1 import BadHeadError, Header, RequestHead, ResponseHead
+
+PEER = "10.0.0.1"
+PROXIES = Networks(["10.0.0.0/8"])
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+# Said by one side of a hop to the other, so that a proxy that passed them on would say them for another.
+HOP = {b"connection", b"upgrade", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"content-length"}
+
+_OFFERS = (
+    b"",
+    b"permessage-deflate",
+    b"permessage-deflate; server_no_context_takeover; client_max_window_bits=10",
+    b"permessage-deflate; server_max_window_bits=9, permessage-deflate; client_max_window_bits",
+)
+
+
+def request(data: bytes) -> None:
+    """Read `data` as a request: the first byte says from whom it comes, the rest is what came."""
+    flags, stream = data[0] if data else 0, data[1:]
+    head = head_of(stream)
+    if not head:
+        return
+    try:
+        asked = http1.parse_request(head)
+        again = http1.build_head(asked.method + b" " + asked.target + b" HTTP/1.1", asked.headers.lines)
+        assert http1.parse_request(again) == asked
+        name = handshake.host_of(asked)
+        assert name == name.lower()
+        upgrade = handshake.check_upgrade(asked)
+    except BadHeadError as error:
+        _refused(HandshakeRefusedError(error.status, "head", error.text))
+    except HandshakeRefusedError as error:
+        _refused(error)
+    else:
+        assert read_by_h11(head) == (asked.method, asked.target, _lower(asked.headers.lines))
+        _forwarded(upgrade, trusted=bool(flags & 1), secure=bool(flags & 2))
+
+
+def answer(data: bytes) -> None:
+    """Read `data` as an origin's answer: the first byte says what it was asked, the rest is what came."""
+    flags, stream = data[0] if data else 0, data[1:]
+    upgrade = _asked(flags)
+    head = head_of(stream)
+    if not head:
+        return
+    try:
+        said = http1.parse_response(head)
+    except BadHeadError as error:
+        _refused(HandshakeRefusedError(error.status, "head", error.text))
+        return
+    again = http1.build_head(http1.status_line(said.status, said.reason), said.headers.lines)
+    assert http1.parse_response(again).headers == said.headers
+    if said.status == 101:
+        _switched(upgrade, said, head)
+    else:
+        passed = handshake.passed_headers(said.headers)
+        told = http1.build_head(http1.status_line(said.status, said.reason), passed)
+        _one_reading(told, http1.parse_response(told).headers.lines, passed)
+        assert not HOP & {name.lower() for name, _ in passed}
+
+
+def head_of(stream: bytes) -> bytes:
+    """Return the head that `stream` begins with, b"" for none; it is the same however the stream is cut."""
+    try:
+        end = http1.head_end(stream)
+    except BadHeadError:
+        with suppress(BadHeadError):  # what no continuation can mend stays refused
+            assert http1.head_end(stream + b"\r\n\r\n") < 0
+        return b""
+    assert 0 <= end <= http1.MAX_HEAD_BYTES
+    seen = 0
+    for cut in (len(stream) // 3, len(stream) // 2, end - 1, end - 2, end, len(stream)):
+        if cut < seen:
+            continue
+        found = http1.head_end(stream[:cut], seen=seen)
+        assert found == (end if end and cut >= end else 0)
+        seen = cut
+        if found:
+            break
+    return stream[:end]
+
+
+def read_by_h11(head: bytes) -> tuple[bytes, bytes, list[Header]]:
+    """Return method, target and headers as another strict parser reads them; it must find no body."""
+    other = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
+    other.receive_data(head)
+    try:
+        event = other.next_event()
+        assert isinstance(event, h11.Request), event
+        end = other.next_event()
+        assert isinstance(end, h11.EndOfMessage), end
+    except h11.RemoteProtocolError as error:
+        raise AssertionError(f"h11 refuses what the relay takes: {error}") from error
+    assert other.trailing_data == (b"", False)
+    return event.method, event.target, _lower(event.headers.raw_items())
+
+
+def _forwarded(upgrade: Upgrade, *, trusted: bool, secure: bool) -> None:
+    """Check what an origin is asked on behalf of a client."""
+    asked = upgrade.request
+    if len(asked.headers.lines) > http1.MAX_HEADERS - 8:
+        return  # with the relay's own lines they are more than it would read itself
+    way = way_of(asked.headers, PEER if trusted else "192.0.2.1", PROXIES)
+    assert str(ip_address(way.client)) == way.client
+    told = handshake.origin_request(upgrade, host="origin:81", way=way, secure=secure)
+    again = http1.parse_request(told)
+    _one_reading(told, again.headers.lines, again.headers.lines)
+    assert (again.method, again.target) == (b"GET", asked.target)
+    assert read_by_h11(told) == (b"GET", asked.target, _lower(again.headers.lines))
+    handshake.host_of(again)
+    checked = handshake.check_upgrade(again)
+    assert (checked.key, checked.protocols, checked.offers) == (
+        upgrade.key,
+        upgrade.protocols,
+        upgrade.offers,
+    )
+    assert checked.host == b"origin:81"
+    for name in (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"):
+        assert again.headers.one(name)
+    assert not again.headers.all(b"x-real-ip")
+    names = {name.lower() for name, _ in again.headers.lines}
+    assert not names & (HOP - {b"connection", b"upgrade"})
+    for kept in (b"origin", b"cookie", b"authorization"):
+        assert again.headers.all(kept) == asked.headers.all(kept)
+    if not trusted:
+        assert again.headers.one(b"x-forwarded-for") == b"192.0.2.1"
+        assert again.headers.one(b"x-forwarded-proto") == (b"https" if secure else b"http")
+
+
+def _switched(upgrade: Upgrade, said: ResponseHead, head: bytes) -> None:
+    """Check what a client is told of an origin's 101."""
+    try:
+        accepted = handshake.check_answer(upgrade, said)
+    except BadAnswerError:
+        return
+    assert accepted.deflate <= bool(upgrade.offers)
+    told = handshake.client_answer(accepted)
+    again = http1.parse_response(told)
+    _one_reading(told, again.headers.lines, again.headers.lines)
+    assert again.headers.one(b"sec-websocket-accept") == handshake.accept_of(upgrade.key)
+    assert again.headers.one(b"sec-websocket-protocol") in (None, *upgrade.protocols)
+    assert handshake.check_answer(upgrade, again).deflate is accepted.deflate
+    for answer in (head, told):
+        other = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
+        lines = [(b"Host", b"a"), (b"Connection", b"upgrade"), (b"Upgrade", b"websocket")]
+        other.send(h11.Request(method=b"GET", target=b"/", headers=lines))
+        other.send(h11.EndOfMessage())
+        other.receive_data(answer)
+        event = other.next_event()
+        assert isinstance(event, h11.InformationalResponse), event
+        assert event.status_code == 101
+        assert _lower(event.headers.raw_items()) == _lower(http1.parse_response(answer).headers.lines)
+        assert other.their_state is h11.SWITCHED_PROTOCOL
+
+
+def _asked(flags: int) -> Upgrade:
+    lines = [
+        (b"Host", b"a"),
+        (b"Connection", b"Upgrade"),
+        (b"Upgrade", b"websocket"),
+        (b"Sec-WebSocket-Version", b"13"),
+        (b"Sec-WebSocket-Key", KEY),
+    ]
+    if flags & 1:
+        lines.append((b"Sec-WebSocket-Protocol", b"chat, superchat"))
+    if offer := _OFFERS[flags >> 1 & 3]:
+        lines.append((b"Sec-WebSocket-Extensions", offer))
+    return handshake.check_upgrade(RequestHead(b"GET", b"/", http1.Headers(tuple(lines))))
+
+
+def _refused(refused: HandshakeRefusedError) -> None:
+    """A refusal is an answer of its own: nothing of the request can begin another one in it."""
+    assert 400 <= refused.status <= 599
+    told = handshake.refusal(refused)
+    end = http1.head_end(told)
+    lines = http1.parse_response(told[:end]).headers
+    assert lines.one(b"content-length") == b"%d" % len(told[end:])
+    assert b"close" in lines.members(b"connection")
+    assert handshake.refusal(refused, head_only=True) == told[:end]
+
+
+def _one_reading(head: bytes, lines: tuple[Header, ...], wanted: object) -> None:
+    """What was written is as many lines as were meant, and nothing of a value ends one."""
+    assert head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n") == len(lines) + 2
+    assert head.endswith(b"\r\n\r\n")
+    assert b"\0" not in head
+    assert list(lines) == list(wanted)  # type: ignore[call-overload]
+
+
+def _lower(lines: object) -> list[Header]:
+    return [(bytes(name).lower(), bytes(value)) for name, value in lines]  # type: ignore[attr-defined]

@@ -1,0 +1,43 @@
+"""PROXY headers: their length is known once and for all, and what they say can be said again."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from wsedge_relay.contract import ProxyProtocol
+from wsedge_relay.errors import ProxyHeaderError
+from wsedge_relay.proxy_header import Ends, header
+from wsedge_relay.proxy_source import LONGEST, length_of, source_of
+
+
+def proxy(data: bytes) -> None:
+    """Read `data` as what a load balancer sends first."""
+    length = _length(data)
+    for cut in range(min(len(data), 20)):
+        part = _length(data[:cut])
+        # More bytes never change what was known: a length, or that it is no header.
+        assert part in (0, length)
+    if length <= 0 or length > len(data):
+        return
+    assert length <= LONGEST
+    assert _length(data[:length]) == length
+    try:
+        source = source_of(data[:length])
+    except ProxyHeaderError:
+        return
+    if source is None:
+        return
+    assert str(ip_address(source.address)) == source.address
+    assert 0 <= source.port <= 65535
+    for version in ProxyProtocol:
+        told = header(version, Ends(source.address, source.port, "10.0.0.1", 443))
+        assert length_of(told) == len(told)
+        assert source_of(told) == source
+
+
+def _length(data: bytes) -> int:
+    """Return the length that is told; -1: it can be no header."""
+    try:
+        return length_of(data)
+    except ProxyHeaderError:
+        return -1
