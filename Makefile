@@ -33,7 +33,7 @@ test-tools: ## what some tests need beside: Node, a JDK, Chromium, a C compiler,
 
 check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy && $(BIN)/mypy tests/bench/relay.py
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m wsedge_operator.api.generate --check && $(BIN)/python -m wsedge_operator.api.reference --check
 	@$(BIN)/wsedge-devcluster helm -- lint --strict charts/wsedge
@@ -49,8 +49,8 @@ compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compil
 fuzz: .venv-fuzz/ready ## every fuzz target for SECONDS=60 each, from the kept corpus (TARGET=... for one; GROW=1 keeps finds)
 	@.venv-fuzz/bin/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(GROW),--grow) $(TARGET)
 
-bench: .venv/ready ## relay beside nginx, HAProxy and Envoy in one run; writes docs/benchmarks.md (first: make bench-peers)
-	@$(BIN)/python tests/bench/relay.py --write docs/benchmarks.md
+bench: .venv/ready ## relay beside nginx, HAProxy and Envoy, 8 minutes; writes docs/benchmarks.md (first: make bench-peers; options: BENCH=...)
+	@$(BIN)/python tests/bench/relay.py --write docs/benchmarks.md $(BENCH)
 
 bench-peers: ## installs nginx, HAProxy and OpenSSL's headers by apt-get (needs root), Envoy into .venv-bench
 	apt-get install --yes --no-install-recommends nginx-light haproxy libssl-dev gcc

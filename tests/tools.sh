@@ -12,6 +12,8 @@ needs npm npm
 needs javac default-jdk-headless # a JDK: tests start Java from its source
 needs chromium chromium
 needs cc gcc libc6-dev
+needs openssl openssl
+test -e /usr/include/openssl/ssl.h || missing+=(libssl-dev) # the load of tests/bench
 headers=$("${1:-python3}" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 test -e "$headers/Python.h" || missing+=(python3-dev)
 

@@ -1,21 +1,31 @@
-// load: the two ends of a WebSocket benchmark, cheap enough not to be what is measured.
+// load: both ends of a WebSocket benchmark in one loop, cheap enough not to be what is measured.
 //
-//   load origin              listens on a port of 127.0.0.1 chosen by the kernel, prints it, echoes every data frame
-//   load client PORT N SIZE INFLIGHT HOST [tls]
-//                            opens N connections to 127.0.0.1:PORT, prints "ready"; then answers each line of its
-//                            standard input by a number:
-//                              MILLISECONDS  keeps INFLIGHT messages of SIZE bytes under way on every connection for
-//                                            that long, waits for what is still under way; the echoed messages
-//                              open M        opens M more connections and leaves them idle; M
-//                              close         closes those; 0
-//                            End of input ends it.
+// Answers each line of its standard input by a line; times are in the unit that the name says:
+//   listen                              a new origin on a port of 127.0.0.1 chosen by the kernel, which echoes every
+//                                       data frame; the port
+//   connect PORT N SIZE INFLIGHT TLS    a group of N connections to 127.0.0.1:PORT (TLS: 1 or 0) for messages of SIZE
+//                                       bytes; the group's number
+//   run GROUP K MILLISECONDS            keeps INFLIGHT messages under way on the first K connections for that long, then
+//                                       waits for what is still under way; the echoed messages
+//   rate GROUP K PERSECOND MILLISECONDS sends that many messages in a second at random times (a Poisson process, the
+//                                       same in each run) on random ones of the first K connections, whether echoes come
+//                                       or not; sent, echoed, connections closed by the proxy, then microseconds from
+//                                       the time a message was to be sent to its echo: median, 99th percentile, longest;
+//                                       last how late the load sent it: 99th percentile
+//   open GROUP M ATONCE                 opens M more connections, ATONCE handshakes under way, and leaves them idle; M
+//   shut GROUP                          closes those; their number
+//   end GROUP                           closes the whole group; the number of its connections
+//   tls GROUP                           what TLS agreed on: version, cipher, group, certificate, resumed, tickets
+// End of input ends it.
 //
-// One thread, epoll; TCP, or TLS 1.3 with AES-128-GCM, whose certificate is not checked. Client frames carry the mask
-// key 0, so that a payload is the same on both legs. Link with -lssl -lcrypto.
+// One thread, epoll; TCP, or TLS 1.3 with AES-128-GCM and X25519, whose certificate is not checked and whose sessions
+// are never resumed. Client frames carry the mask key 0, so that a payload is the same on both legs.
+// Compile with -DHOST='"name"', link with -lssl -lcrypto -lm.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
@@ -30,7 +40,44 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER = 1 << 18, EVENTS = 256 };
+enum { BUFFER = 1 << 18, HEAD = 1024, EVENTS = 256, FEW = 8, GROUPS = 256, PATIENCE = 5000 };
+enum { COMMANDS, LISTENER, ORIGIN, CLIENT };
+#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
+
+typedef struct Group Group;
+
+// One watched descriptor: an end of a connection, a listener, or standard input.
+typedef struct {
+  int fd, kind, open;
+  uint8_t *in;      // what is kept of a handshake or of a frame
+  size_t have;      // its bytes; of an open client: bytes of the echo that is under way
+  uint8_t *out;     // what the socket could not take yet
+  size_t left;
+  int first, last;  // messages sent and not echoed yet, of an open loop: -1 is none
+  SSL *tls;
+  Group *group;
+} End;
+
+struct Group {
+  int port, busy, count, opening, inflight, closed, tls, tickets;
+  size_t size, echoed;  // of a message with its header, each way
+  uint8_t *burst;       // `inflight` messages
+  End **ends;           // the busy ones, then the idle ones
+};
+
+static Group *groups[GROUPS];
+static SSL_CTX *context;
+static int ep, commanded;
+static uint8_t buffer[BUFFER];
+
+// What is under way: a closed loop (no times), or an open one.
+static struct {
+  Group *group;
+  double until;
+  long done, open;
+  double *due;   // when each message was to be sent; its latency once echoed
+  int *next;     // the message after it on its connection
+} load;
 
 static void fail(const char *what) {
   perror(what);
@@ -43,46 +90,58 @@ static double seconds(void) {
   return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-// Sec-WebSocket-Accept (RFC 6455, section 4.2.2): 28 characters and a zero.
-static void accept_of(const char *key, char *out) {
-  char text[64];
-  uint8_t digest[SHA_DIGEST_LENGTH];
-  int size = snprintf(text, sizeof text, "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
-  SHA1((uint8_t *)text, size, digest);
-  EVP_EncodeBlock((uint8_t *)out, digest, sizeof digest);
+static void watch(End *end, int how, uint32_t events) {
+  struct epoll_event e = {events, {.ptr = end}};
+  if (epoll_ctl(ep, how, end->fd, &e)) fail("epoll_ctl");
 }
 
-static void send_all(int fd, const uint8_t *data, size_t size) {
-  while (size) {
-    ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
-    if (n < 0) {
-      if (errno != EAGAIN && errno != EINTR) fail("send");
-      continue;  // the peer is always reading: a short spin
-    }
-    data += n, size -= n;
-  }
+static End *new_end(int fd, int kind) {
+  End *end = calloc(1, sizeof *end);
+  *end = (End){.fd = fd, .kind = kind, .first = -1, .last = -1};
+  watch(end, EPOLL_CTL_ADD, EPOLLIN);
+  return end;
 }
 
-typedef struct {
-  int fd, open;
-  uint8_t *in;
-  size_t have;
-  SSL *tls;
-} End;
+static void drop(End *end) {
+  close(end->fd);
+  SSL_free(end->tls);
+  free(end->in);
+  free(end->out);
+  free(end);
+}
 
-static SSL_CTX *context;  // NULL: plain TCP
+// ---- bytes, through TLS or not
+
+// Bytes taken, 0 when none can be now. A connection that broke takes all: its end is read.
+static size_t put(End *end, const uint8_t *data, size_t size) {
+  ssize_t n = end->tls ? SSL_write(end->tls, data, size) : send(end->fd, data, size, MSG_NOSIGNAL);
+  if (n > 0) return n;
+  if (end->tls) return SSL_get_error(end->tls, n) == SSL_ERROR_WANT_WRITE ? 0 : size;
+  return errno == EAGAIN ? 0 : size;
+}
 
 static void say(End *end, const uint8_t *data, size_t size) {
-  if (!end->tls) return send_all(end->fd, data, size);
-  int n;
-  while ((n = SSL_write(end->tls, data, size)) <= 0)
-    if (SSL_get_error(end->tls, n) != SSL_ERROR_WANT_WRITE && SSL_get_error(end->tls, n) != SSL_ERROR_WANT_READ)
-      fail("TLS write");
+  for (size_t n; !end->left && size && (n = put(end, data, size));) data += n, size -= n;
+  if (!size) return;
+  end->out = realloc(end->out, end->left + size);
+  memcpy(end->out + end->left, data, size);
+  if (!end->left) watch(end, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+  end->left += size;
+}
+
+static void say_rest(End *end) {
+  size_t at = 0;
+  for (size_t n; at < end->left && (n = put(end, end->out + at, end->left - at));) at += n;
+  memmove(end->out, end->out + at, end->left -= at);
+  if (!end->left) watch(end, EPOLL_CTL_MOD, EPOLLIN);
 }
 
 // Bytes read; -1: nothing is there yet; 0: the end.
 static ssize_t hear(End *end, uint8_t *data, size_t size) {
-  if (!end->tls) return recv(end->fd, data, size, 0);
+  if (!end->tls) {
+    ssize_t n = recv(end->fd, data, size, 0);
+    return n >= 0 ? n : errno == EAGAIN ? -1 : 0;
+  }
   size_t have = 0;
   for (;;) {
     int n = SSL_read(end->tls, data + have, size - have);
@@ -91,6 +150,17 @@ static ssize_t hear(End *end, uint8_t *data, size_t size) {
     if (have) return have;
     return SSL_get_error(end->tls, n) == SSL_ERROR_WANT_READ ? -1 : 0;
   }
+}
+
+// ---- origin
+
+// Sec-WebSocket-Accept (RFC 6455, section 4.2.2): 28 characters and a zero.
+static void accept_of(const char *key, char *out) {
+  char text[64];
+  uint8_t digest[SHA_DIGEST_LENGTH];
+  int size = snprintf(text, sizeof text, "%.24s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
+  SHA1((uint8_t *)text, size, digest);
+  EVP_EncodeBlock((uint8_t *)out, digest, sizeof digest);
 }
 
 // Length of the frame at p, header included, 0 when its header is not whole; `head` is the header's length.
@@ -109,30 +179,32 @@ static size_t frame(const uint8_t *p, size_t have, size_t *head) {
   return *head + n;
 }
 
-// Origin: writes the frames of `end` back, unmasked.
-static int echo(End *end) {
+// Answers the upgrade; returns where the frames begin, 0 when it is not whole, -1 when it is none.
+static ssize_t upgrade(End *end, uint8_t *in, size_t have) {
+  char *stop = memmem(in, have, "\r\n\r\n", 4), answer[256], accept[32];
+  if (!stop) return 0;
+  *stop = 0;
+  char *key = strcasestr((char *)in, "sec-websocket-key:");
+  if (!key) return -1;
+  for (key += 18; *key == ' '; key++) {}
+  accept_of(key, accept);
+  int n = snprintf(answer, sizeof answer,
+                   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                   "Sec-WebSocket-Accept: %s\r\n\r\n", accept);
+  say(end, (uint8_t *)answer, n);
+  end->open = 1;
+  return stop + 4 - (char *)in;
+}
+
+// Writes the whole frames back, unmasked; returns the bytes taken, -1 for the end.
+static ssize_t echo(End *end, uint8_t *in, size_t have) {
   static uint8_t out[BUFFER];
   size_t at = 0, size = 0, head, n;
-  if (!end->open) {
-    char *stop = memmem(end->in, end->have, "\r\n\r\n", 4), answer[256], accept[32];
-    if (!stop) return 1;
-    end->in[stop - (char *)end->in] = 0;
-    char *key = strcasestr((char *)end->in, "sec-websocket-key:");
-    if (!key) return 0;
-    for (key += 18; *key == ' '; key++) {}
-    accept_of(key, accept);
-    n = snprintf(answer, sizeof answer,
-                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                 "Sec-WebSocket-Accept: %s\r\n\r\n", accept);
-    send_all(end->fd, (uint8_t *)answer, n);
-    end->open = 1;
-    at = stop + 4 - (char *)end->in;
-  }
-  while ((n = frame(end->in + at, end->have - at, &head)) && n <= end->have - at) {
-    uint8_t *p = end->in + at, *mask = p + head - 4, *body = p + head, *to = out + size;
+  while ((n = frame(in + at, have - at, &head)) && n <= have - at) {
+    uint8_t *p = in + at, *mask = p + head - 4, *body = p + head, *to = out + size;
     size_t length = n - head, h = length < 126 ? 2 : length < 65536 ? 4 : 10;
     if (!(p[1] & 128)) fail("an unmasked frame reached the origin");
-    if ((p[0] & 15) == 8) return 0;
+    if ((p[0] & 15) == 8) return -1;
     if ((p[0] & 15) < 8) {
       to[0] = p[0];
       memcpy(to + 1, p + 1, h - 1);
@@ -145,176 +217,301 @@ static int echo(End *end) {
     }
     at += n;
   }
-  memmove(end->in, end->in + at, end->have -= at);
-  if (size) send_all(end->fd, out, size);
-  return 1;
+  if (size) say(end, out, size);
+  return at;
 }
 
-static void origin(void) {
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), ep = epoll_create1(0), one = 1;
+static void serve(End *end) {
+  memcpy(buffer, end->in, end->have);
+  ssize_t got = hear(end, buffer + end->have, BUFFER - end->have), at = 0, more = 0;
+  if (got < 0) return;
+  size_t have = end->have + got;
+  if (got && !end->open) at = upgrade(end, buffer, have);
+  if (got && at >= 0 && end->open) at += more = echo(end, buffer + at, have - at);
+  if (!got || at < 0 || more < 0) return drop(end);
+  // What is left of a frame is kept per connection; a quiet connection keeps nothing.
+  end->have = have - at;
+  end->in = realloc(end->in, end->have + 1);
+  memcpy(end->in, buffer + at, end->have);
+  if (!end->have) free(end->in), end->in = NULL;
+}
+
+static void take(End *listener) {
+  for (int fd, one = 1; (fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK)) >= 0; new_end(fd, ORIGIN))
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+static int listen_somewhere(void) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t size = sizeof a;
-  if (bind(listener, (struct sockaddr *)&a, size) || listen(listener, 4096)) fail("listen");
-  getsockname(listener, (struct sockaddr *)&a, &size);
-  printf("%d\n", ntohs(a.sin_port));
-  fflush(stdout);
-  struct epoll_event e = {EPOLLIN, {.ptr = NULL}}, batch[EVENTS];
-  epoll_ctl(ep, EPOLL_CTL_ADD, listener, &e);
-  static uint8_t spare[BUFFER];
-  for (;;) {
-    int n = epoll_wait(ep, batch, EVENTS, -1);
-    for (int i = 0; i < n; i++) {
-      End *end = batch[i].data.ptr;
-      if (!end) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-        if (fd < 0) continue;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        end = calloc(1, sizeof *end);
-        end->fd = fd;
-        e.data.ptr = end;
-        epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e);
-        continue;
-      }
-      // What is left of a frame is kept per connection; a quiet connection keeps nothing.
-      memcpy(spare, end->in, end->have);
-      ssize_t got = recv(end->fd, spare + end->have, BUFFER - end->have, 0);
-      if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-      uint8_t *kept = end->in;
-      end->in = spare;
-      if (got > 0) end->have += got;
-      int alive = got > 0 && echo(end);
-      end->in = kept;
-      if (!alive) {
-        close(end->fd);
-        free(end->in);
-        free(end);
-        continue;
-      }
-      if (end->have) {
-        end->in = realloc(end->in, end->have);
-        memcpy(end->in, spare, end->have);
-      } else {
-        free(end->in);
-        end->in = NULL;
-      }
-    }
-  }
+  if (bind(fd, (struct sockaddr *)&a, size) || listen(fd, 4096)) fail("listen");
+  getsockname(fd, (struct sockaddr *)&a, &size);
+  new_end(fd, LISTENER);
+  return ntohs(a.sin_port);
 }
 
-static End connect_to(int port, const char *host) {
-  struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  End end = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
-  char head[512];
-  int one = 1, have = 0;
-  if (connect(end.fd, (struct sockaddr *)&a, sizeof a)) fail("connect");
-  setsockopt(end.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  int n = snprintf(head, sizeof head,
-                   "GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", host);
-  if (context) {
-    end.tls = SSL_new(context);
-    SSL_set_tlsext_host_name(end.tls, host);
-    SSL_set_fd(end.tls, end.fd);
-    if (SSL_connect(end.tls) != 1) fail("TLS handshake");
+// ---- clients
+
+static void request(End *end) {
+  static const char head[] = "GET / HTTP/1.1\r\nHost: " HOST "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " KEY "\r\n\r\n";
+  end->in = malloc(HEAD);
+  say(end, (const uint8_t *)head, sizeof head - 1);
+}
+
+static void dial(Group *group) {
+  struct sockaddr_in a = {
+      .sin_family = AF_INET, .sin_port = htons(group->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+  // The kernel answers for a loopback listener, so that this does not wait for the proxy.
+  if (connect(fd, (struct sockaddr *)&a, sizeof a)) fail("connect");
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  fcntl(fd, F_SETFL, O_NONBLOCK);
+  End *end = group->ends[group->count++] = new_end(fd, CLIENT);
+  end->group = group;
+  group->opening++;
+  if (!group->tls) return request(end);
+  end->tls = SSL_new(context);
+  SSL_set_tlsext_host_name(end->tls, HOST);
+  SSL_set_fd(end->tls, fd);
+  SSL_set_app_data(end->tls, end);
+  SSL_connect(end->tls);  // its first flight
+}
+
+static void open_further(End *end) {
+  if (end->tls && !SSL_is_init_finished(end->tls)) {
+    int n = SSL_connect(end->tls);
+    if (n != 1 && SSL_get_error(end->tls, n) != SSL_ERROR_WANT_READ) fail("TLS handshake");
+    if (n == 1) request(end);
+    return;
   }
-  say(&end, (uint8_t *)head, n);
-  while (have < 4 || memcmp(head + have - 4, "\r\n\r\n", 4))
-    if (have == sizeof head - 1 || (context ? SSL_read(end.tls, head + have++, 1) : recv(end.fd, head + have++, 1, 0)) != 1)
-      fail("handshake");
-  if (context) fcntl(end.fd, F_SETFL, O_NONBLOCK);
-  head[have] = 0;
-  if (!strstr(head, " 101 ")) {
-    fprintf(stderr, "refused: %s", head);
+  ssize_t got = hear(end, end->in + end->have, HEAD - 1 - end->have);
+  if (got < 0) return;
+  end->in[end->have += got] = 0;
+  char *text = (char *)end->in, accept[32];
+  if (got && end->have < HEAD - 1 && !strstr(text, "\r\n\r\n")) return;
+  accept_of(KEY, accept);
+  if (!got || !strstr(text, " 101 ") || !strstr(text, accept)) {
+    fprintf(stderr, "refused: %s\n", text);
     exit(1);
   }
-  return end;
+  free(end->in);
+  end->in = NULL;
+  end->have = 0;
+  end->open = 1;
+  end->group->opening--;
 }
 
-// Runs one slice and returns the number of echoed messages.
-static long slice(int ep, End *ends, int count, const uint8_t *message, size_t size, size_t echoed, int inflight,
-                  double length) {
-  static uint8_t in[BUFFER];
+// Takes `whole` echoes of a message: of a closed loop by sending as many more.
+static void echoed(End *end, long whole) {
+  Group *group = end->group;
+  if (load.group != group) fail("an echo of nothing");
+  load.done += whole;
+  if (load.due) {
+    double now = seconds();
+    for (int i; whole && (i = end->first) >= 0; whole--) {
+      load.due[i] = now - load.due[i];
+      end->first = load.next[i];
+      load.open--;
+    }
+  } else if (seconds() >= load.until) {
+    load.open -= whole;
+  } else {
+    size_t one = group->size;
+    for (long n; whole > 0; whole -= n) n = whole < group->inflight ? whole : group->inflight, say(end, group->burst, one * n);
+  }
+}
+
+static void listen_to(End *end) {
+  ssize_t got = hear(end, buffer, BUFFER);
+  if (got < 0) return;
+  if (!got || (!end->have && buffer[0] != 0x82)) {  // the end, or a Close
+    if (load.group == end->group && !load.due) fail("the proxy closed a connection");
+    end->group->closed++;
+    end->open = 0;
+    epoll_ctl(ep, EPOLL_CTL_DEL, end->fd, NULL);
+    return;
+  }
+  long whole = (end->have + got) / end->group->echoed;
+  end->have = (end->have + got) % end->group->echoed;
+  if (whole) echoed(end, whole);
+}
+
+// ---- the loop
+
+static int turn(int most, int timeout) {
   struct epoll_event batch[EVENTS];
-  double end = seconds() + length;
-  long done = 0, open = (long)count * inflight;
-  uint8_t *burst = malloc(size * inflight);
-  for (int i = 0; i < inflight; i++) memcpy(burst + i * size, message, size);
-  for (int i = 0; i < count; i++) say(ends + i, burst, size * inflight);
-  while (open) {
-    int n = epoll_wait(ep, batch, EVENTS, 5000), late = seconds() >= end;
-    if (n <= 0) fail("no echo within 5 s");
-    for (int i = 0; i < n; i++) {
-      End *e = batch[i].data.ptr;
-      ssize_t got = hear(e, in, BUFFER);
-      if (got < 0 && e->tls) continue;
-      if (got <= 0) fail("the proxy closed a connection");
-      long whole = (e->have + got) / echoed;
-      e->have = (e->have + got) % echoed;
-      done += whole;
-      if (late)
-        open -= whole;
-      else
-        for (long left = whole; left > 0; left -= inflight)
-          say(e, burst, size * (left < inflight ? left : inflight));
-    }
+  int n = epoll_wait(ep, batch, most, timeout);
+  for (int i = 0; i < n; i++) {
+    End *end = batch[i].data.ptr;
+    if (end->left && batch[i].events & EPOLLOUT) say_rest(end);
+    if (!(batch[i].events & ~EPOLLOUT)) continue;
+    if (end->kind == COMMANDS) commanded = 1;
+    else if (end->kind == LISTENER) take(end);
+    else if (end->kind == ORIGIN) serve(end);
+    else if (end->open) listen_to(end);
+    else open_further(end);
   }
-  free(burst);
-  return done;
+  return n;
 }
 
-static void client(int port, int count, int length, int inflight, const char *host) {
+static void grow(Group *group, int more, int at_once) {
+  int most = group->count + more;
+  group->ends = realloc(group->ends, most * sizeof *group->ends);
+  while (group->count < most || group->opening) {
+    while (group->count < most && group->opening < at_once) dial(group);
+    if (turn(EVENTS, PATIENCE) <= 0) {
+      for (int i = 0; i < group->count; i++)
+        if (!group->ends[i]->open)
+          fprintf(stderr, "port %d, connection %d of %d: %s\n", group->port, i, group->count,
+                  group->ends[i]->in ? "no answer to the upgrade" : "TLS handshake under way");
+      fail("no answer to a handshake within 5 s");
+    }
+  }
+}
+
+static int shrink(Group *group, int least) {
+  int gone = group->count - least;
+  while (group->count > least) drop(group->ends[--group->count]);
+  return gone;
+}
+
+static int connect_group(int port, int count, int length, int inflight, int tls) {
   size_t h = length < 126 ? 2 : length < 65536 ? 4 : 10, size = h + 4 + length;
-  uint8_t *message = calloc(1, size);
-  message[0] = 0x82;
-  message[1] = 0x80 | (length < 126 ? length : length < 65536 ? 126 : 127);
-  for (size_t i = 2; i < h; i++) message[i] = (uint64_t)length >> (8 * (h - 1 - i));
-  End *ends = calloc(count, sizeof *ends);
-  int ep = epoll_create1(0);
-  for (int i = 0; i < count; i++) {
-    ends[i] = connect_to(port, host);
-    struct epoll_event e = {EPOLLIN, {.ptr = ends + i}};
-    epoll_ctl(ep, EPOLL_CTL_ADD, ends[i].fd, &e);
+  Group *group = calloc(1, sizeof *group);
+  *group = (Group){.port = port, .busy = count, .inflight = inflight, .tls = tls, .size = size, .echoed = h + length};
+  group->burst = calloc(inflight, size);
+  for (int m = 0; m < inflight; m++) {
+    uint8_t *message = group->burst + m * size;
+    message[0] = 0x82;
+    message[1] = 0x80 | (length < 126 ? length : length < 65536 ? 126 : 127);
+    for (size_t i = 2; i < h; i++) message[i] = (uint64_t)length >> (8 * (h - 1 - i));
   }
-  puts("ready");
-  fflush(stdout);
-  char line[64];
-  End *idle = NULL;
-  int idles = 0;
-  while (fgets(line, sizeof line, stdin)) {
-    long answer = 0;
-    if (!strncmp(line, "open ", 5)) {
-      answer = atol(line + 5);
-      idle = realloc(idle, (idles + answer) * sizeof *idle);
-      for (long i = 0; i < answer; i++) idle[idles++] = connect_to(port, host);
-    } else if (!strcmp(line, "close\n")) {
-      for (; idles; idles--) {
-        close(idle[idles - 1].fd);
-        SSL_free(idle[idles - 1].tls);
-      }
-    } else {
-      answer = slice(ep, ends, count, message, size, h + length, inflight, atol(line) / 1e3);
-    }
-    printf("%ld\n", answer);
-    fflush(stdout);
-  }
+  grow(group, count, 16);
+  for (int i = 0; i < GROUPS; i++)
+    if (!groups[i]) return groups[i] = group, i;
+  fail("too many groups");
+  return -1;
 }
 
-int main(int argc, char **argv) {
+static long run(Group *group, int busy, int milliseconds) {
+  load.group = group;
+  load.until = seconds() + milliseconds / 1e3;
+  load.done = 0;
+  load.open = (long)busy * group->inflight;
+  for (int i = 0; i < busy; i++) say(group->ends[i], group->burst, group->size * group->inflight);
+  while (load.open)
+    if (turn(EVENTS, PATIENCE) <= 0) fail("no echo within 5 s");
+  load.group = NULL;
+  return load.done;
+}
+
+static double uniform(uint64_t *state) {  // xorshift64*, (0, 1]
+  *state ^= *state >> 12, *state ^= *state << 25, *state ^= *state >> 27;
+  return ((*state * 2685821657736338717ull >> 11) + 1) / 9007199254740992.0;
+}
+
+static int compare(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void send_one(End *end, double due, int number) {
+  load.due[number] = due;
+  load.next[number] = -1;
+  if (end->first < 0) end->first = number;
+  else load.next[end->last] = number;
+  end->last = number;
+  load.open++;
+  say(end, end->group->burst, end->group->size);
+}
+
+static void rate(Group *group, int busy, double per_second, double length) {
+  int most = per_second * length * 1.5 + 1000, sent = 0, closed = group->closed;
+  double now = seconds(), due = now, end = now + length, *late = calloc(most, sizeof *late);
+  uint64_t state = 88172645463325252ull;
+  load.group = group;
+  load.due = calloc(most, sizeof *load.due);
+  load.next = calloc(most, sizeof *load.next);
+  load.done = load.open = 0;
+  while (due < end || (load.open && now < end + 2)) {
+    now = seconds();
+    for (; due <= now && due < end && sent < most; sent++, now = seconds()) {
+      late[sent] = now - due;
+      send_one(group->ends[(int)(uniform(&state) * busy) % busy], due, sent);
+      due -= log(uniform(&state)) / per_second;
+    }
+    turn(FEW, 0);
+  }
+  for (int i = 0; i < busy; i++) {  // what never came back counts with the time it was waited for
+    End *one = group->ends[i];
+    for (int m = one->first; m >= 0; m = load.next[m]) load.due[m] = now - load.due[m];
+    one->first = -1;
+  }
+  qsort(load.due, sent, sizeof *load.due, compare);
+  qsort(late, sent, sizeof *late, compare);
+  if (!sent) fail("no message was to be sent");
+  int p99 = sent * 0.99;
+  printf("%d %ld %d %.1f %.1f %.1f %.1f\n", sent, load.done, group->closed - closed, load.due[sent / 2] * 1e6,
+         load.due[p99] * 1e6, load.due[sent - 1] * 1e6, late[p99] * 1e6);
+  free(late), free(load.due), free(load.next);
+  load.due = NULL, load.group = NULL;
+}
+
+static int count_ticket(SSL *tls, SSL_SESSION *session) {
+  (void)session;
+  ((End *)SSL_get_app_data(tls))->group->tickets++;
+  return 0;
+}
+
+static void say_tls(const Group *group) {
+  SSL *tls = group->ends[0]->tls;
+  EVP_PKEY *key = X509_get0_pubkey(SSL_get0_peer_certificate(tls));
+  printf("%s %s %s %s-%d %s tickets=%.1f\n", SSL_get_version(tls), SSL_get_cipher(tls),
+         OBJ_nid2sn(SSL_get_negotiated_group(tls)), EVP_PKEY_get0_type_name(key), EVP_PKEY_get_bits(key),
+         SSL_session_reused(tls) ? "resumed" : "full", (double)group->tickets / group->count);
+}
+
+static void obey(const char *line) {
+  char verb[16];
+  int a[5] = {0};
+  sscanf(line, "%15s %d %d %d %d %d", verb, a, a + 1, a + 2, a + 3, a + 4);
+  Group *group = !strcmp(verb, "listen") || !strcmp(verb, "connect") ? NULL : groups[a[0]];
+  if (!strcmp(verb, "listen")) printf("%d\n", listen_somewhere());
+  else if (!strcmp(verb, "connect")) printf("%d\n", connect_group(a[0], a[1], a[2], a[3], a[4]));
+  else if (!strcmp(verb, "run")) printf("%ld\n", run(group, a[1], a[2]));
+  else if (!strcmp(verb, "rate")) rate(group, a[1], a[2], a[3] / 1e3);
+  else if (!strcmp(verb, "open")) grow(group, a[1], a[2]), printf("%d\n", a[1]);
+  else if (!strcmp(verb, "shut")) printf("%d\n", shrink(group, group->busy));
+  else if (!strcmp(verb, "tls")) say_tls(group);
+  else if (!strcmp(verb, "end")) {
+    printf("%d\n", shrink(group, 0));
+    free(group->ends), free(group->burst), free(group);
+    groups[a[0]] = NULL;
+  } else fail(line);
+  fflush(stdout);
+}
+
+int main(void) {
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
-  if (argc == 2 && !strcmp(argv[1], "origin"))
-    origin();
-  else if (argc >= 7 && !strcmp(argv[1], "client")) {
-    if (argc > 7) {
-      context = SSL_CTX_new(TLS_client_method());
-      SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256");
-      SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
-      SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    }
-    client(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argv[6]);
-  } else
-    return fprintf(stderr, "usage: load origin | load client PORT N SIZE INFLIGHT HOST [tls]\n"), 2;
-  return 0;
+  context = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256");
+  SSL_CTX_set1_groups_list(context, "X25519");
+  SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+  SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_sess_set_new_cb(context, count_ticket);
+  ep = epoll_create1(0);
+  new_end(0, COMMANDS);
+  setvbuf(stdin, NULL, _IONBF, 0);
+  char line[128];
+  for (;; commanded = 0) {
+    while (!commanded) turn(EVENTS, -1);
+    if (!fgets(line, sizeof line, stdin)) return 0;
+    obey(line);
+  }
 }
