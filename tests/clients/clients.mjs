@@ -1,0 +1,15 @@
+// Reads lines {"module", "scenario", "url"}; answers each with what that scenario's client saw.
+import dns from "node:dns";
+import { createInterface } from "node:readline";
+
+// Every name is this machine's, as by a line in /etc/hosts.
+const lookup = dns.lookup;
+dns.lookup = (_, options, done) => lookup("127.0.0.1", options, done);
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { module, scenario, url } = JSON.parse(line);
+  const { scenarios } = await import(`./${module}.mjs`);
+  const answer = await scenarios[scenario](url).catch((error) => ({ error: `${error.stack ?? error} ${error.cause ?? ""}` }));
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+process.exit();
