@@ -50,6 +50,14 @@ def refused_line(access: Access, *, code: int, reason: str, now: float) -> dict[
     return _line(access, code=code, now=now, messages=(0, 0)) | {"reason": reason}
 
 
+def passed_line(access: Access, *, method: str, code: int, reason: str, now: float) -> dict[str, object]:
+    """Return the facts of a request that was passed through, or was to be; 499: nobody was answered."""
+    line = _line(access, code=code, now=now, messages=(0, 0))
+    for absent in ("subprotocol", "sent_messages", "received_messages"):
+        del line[absent]
+    return line | {"method": method, "reason": reason}
+
+
 def ended_line(
     access: Access, *, counts: tuple[int, int, int, int], ending: Ending, now: float
 ) -> dict[str, object]:

@@ -104,18 +104,25 @@ class Balancer:
         self.targets = tuple(targets)
         self._policy = policy
 
-    def order(self, now: float, client: str) -> list[Target]:
-        """Return the origins to try for one connection of `client`, best first; each at most once."""
+    def order(self, now: float, client: str, *, kept: str | None = None) -> list[Target]:
+        """Return the origins to try for one connection of `client`, best first; each at most once.
+
+        `kept` is the name of the origin that has the client's session: it is first while it is well.
+        """
         usable = [target for target in self.targets if target.healthy] or self.targets
+        home = [target for target in usable if target.name == kept and target.until <= now]
         ready: list[Target] = []
         ejected: list[Target] = []
         for backup in (False, True):
             group = [target for target in usable if target.origin.backup is backup]
             up = [target for target in group if target.until <= now]
-            ready += self._ranked(up, client, turn=not ready)
+            ready += self._ranked(up, client, turn=not ready and not home)
             ejected += sorted(
                 (target for target in group if target.until > now), key=lambda target: target.until
             )
+        if home:
+            ready.remove(home[0])
+            ready.insert(0, home[0])
         if ready and ready[0].failures:
             ready[0].trying = True
             ready[0].until = now + self._forget_seconds  # the others do not wait for how this one fares

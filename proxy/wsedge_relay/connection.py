@@ -1,28 +1,37 @@
-"""One accepted connection, from its first byte to a tunnel or a refusal."""
+"""One accepted connection, from its first byte to a tunnel, a refusal, or the last of its plain requests."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
-from wsedge_relay import handshake, http1, origin, upstream
-from wsedge_relay.access import Access, is_sampled, refused_line, shown_subprotocol
+from wsedge_relay import exchange, handshake, http1, origin, upstream
+from wsedge_relay.access import Access, is_sampled, passed_line, refused_line, shown_subprotocol
+from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.contract import PassThrough
 from wsedge_relay.errors import (
+    AnswerCutError,
     HandshakeRefusedError,
     OriginError,
     OriginsFailedError,
     PeerGoneError,
     ProxyHeaderError,
 )
-from wsedge_relay.forwarded import Way, address_of, way_of
+from wsedge_relay.exchange import Passed
+from wsedge_relay.forwarded import Way, address_of, was_secure, way_of
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.handshake import Accepted, Upgrade
 from wsedge_relay.hangup import Hangup
-from wsedge_relay.http1 import BadHeadError, RequestHead, ResponseHead
+from wsedge_relay.http1 import BadHeadError, Header, RequestHead, ResponseHead
+from wsedge_relay.meter import Meter
+from wsedge_relay.passthrough import Passing
+from wsedge_relay.path_rules import is_plain, path_of
 from wsedge_relay.places import Place
 from wsedge_relay.proxy_header import Ends
 from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
@@ -54,9 +63,10 @@ class Sites(Protocol):
 
 
 class Connection:
-    """Serves one client's handshake. `front` is given on a TLS listener."""
+    """Serves one client's requests, up to its handshake. `front` is given on a TLS listener."""
 
     __slots__ = (
+        "_address",
         "_announced",
         "_asked",
         "_began",
@@ -64,7 +74,10 @@ class Connection:
         "_client",
         "_entered",
         "_front",
+        "_kept",
+        "_last",
         "_loop",
+        "_meter",
         "_place_of",
         "_ready",
         "_sites",
@@ -89,8 +102,12 @@ class Connection:
         ready: Readiness,
     ) -> None:
         self._wire = wire
+        self._address = client
         self._client = client  # the peer's address, until it is known what proxies say
         self._way = Way(client, client)
+        self._kept: str | None = None  # the origin that has the client's session
+        self._last: Site | None = None  # whose request was the last one here
+        self._meter = Meter(wire, usage)
         self._announced = False  # by a PROXY header
         self._source: Source | None = None  # that it named
         self._entered: Site | None = None  # where a place is taken that no tunnel has yet
@@ -124,20 +141,31 @@ class Connection:
             self._leave()
 
     async def _serve(self) -> None:
+        rest: bytes | None = b""
+        while rest is not None:
+            rest = await self._serve_one(rest)
+
+    async def _serve_one(self, rest: bytes) -> bytes | None:
+        """Serve the request that begins with `rest`; return what came behind it, None after the last."""
         site: Site | None = None
         head_only = False
         try:
-            head, rest = await self._head()
+            head, rest = await (self._head() if self._last is None else self._next_head(self._last, rest))
             self._asked = self._loop.time()
             request = http1.parse_request(head)
             head_only = request.method == b"HEAD"
-            site = self._site(request)
+            site = self._last = self._site(request)
             self._way = way_of(request.headers, self._peer(site), site.proxies)
             self._client = self._way.client
+            path = _check_path(site, request)
+            request = self._bring_home(site, request)
+            rules = site.domain.passThrough
+            if rules is not None and not exchange.is_upgrade(request) and site.passed_paths.allow(path):
+                passed = exchange.check_request(request, rules)
+                self._admit(site, request)
+                return await self._pass(site, rules, passed, rest)
             upgrade = handshake.check_upgrade(request)
-            self._sites.admit(site)
-            _check_origin(site, request)
-            self._enter(site)
+            self._admit(site, request)
             answered, early = await self._ask_origins(site, upgrade, rest)
         except BadHeadError as error:
             refused = HandshakeRefusedError(
@@ -148,6 +176,20 @@ class Connection:
             await self._refuse(site, refused, head_only=head_only)
         else:
             await self._answer(site, upgrade, answered, rest + early)
+        return None
+
+    def _admit(self, site: Site, request: RequestHead) -> None:
+        """Take a place for a request that kept the rules of its kind; raises HandshakeRefusedError."""
+        self._sites.admit(site)
+        _check_origin(site, request)
+        self._enter(site)
+
+    def _bring_home(self, site: Site, request: RequestHead) -> RequestHead:
+        """Note which origin a request's cookie names; return the request without the cookie."""
+        if site.sticky is None:
+            return request
+        self._kept = site.sticky.chosen(request.headers)
+        return replace(request, headers=site.sticky.without(request.headers))
 
     def _peer(self, site: Site) -> str:
         """Return whom the request is from before its own headers are looked at; raises a 403."""
@@ -185,6 +227,30 @@ class Connection:
                 raise PeerGoneError("no request came") from error
             raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
 
+    async def _next_head(self, site: Site, rest: bytes) -> tuple[bytes, bytes]:
+        """Return the head of another request on this connection, whose last one was for `site`."""
+        self._client = self._address
+        if not rest:
+            task = asyncio.current_task(self._loop)  # one since its first request was passed
+            if task is not None:
+                site.idle.add(task)
+            self._wire.limit(self._bounds.keep_alive_seconds)
+            try:
+                rest = await self._wire.read()
+            except TimeoutError as error:
+                raise PeerGoneError("no further request came") from error
+            finally:
+                if task is not None:
+                    site.idle.discard(task)
+            if not rest:
+                raise PeerGoneError("the client had no further request")
+        self._began = self._loop.time()
+        self._wire.limit(self._bounds.head_seconds)
+        try:
+            return await read_head(self._wire, rest)
+        except TimeoutError as error:
+            raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
+
     def _site(self, request: RequestHead) -> Site:
         name = handshake.host_of(request)
         shown = domain_of(self._wire.sock)
@@ -209,6 +275,7 @@ class Connection:
                     secure=secure,
                     bounds=self._bounds,
                     ready=self._ready,
+                    kept=self._kept,
                 )
         except PeerGoneError:
             site.counters.handshake(499, "gone")  # nobody was answered; nginx's code for it
@@ -228,7 +295,7 @@ class Connection:
             if answered.head.status == 101:
                 accepted = handshake.check_answer(upgrade, answered.head)
                 site.balancer.worked(answered.target)
-                await self._open(site, accepted, answered, rest)
+                await self._open(site, upgrade, accepted, answered, rest)
                 return
             answered.wire.limit(self._bounds.answer_seconds)
             body = await read_body(answered, limit=self._bounds.answer_body_bytes)
@@ -243,10 +310,13 @@ class Connection:
             answered.close()
             await self._pass_on(site, answered.head, body)
 
-    async def _open(self, site: Site, accepted: Accepted, answered: Answered, rest: bytes) -> None:
+    async def _open(
+        self, site: Site, upgrade: Upgrade, accepted: Accepted, answered: Answered, rest: bytes
+    ) -> None:
         self._wire.limit(self._bounds.head_seconds)
+        more = self._cookie(site, upgrade.request, answered)
         try:
-            await self._wire.write(handshake.client_answer(accepted))
+            await self._wire.write(handshake.client_answer(accepted, more=more))
         except TimeoutError as error:
             raise PeerGoneError("the client does not read its answer") from error
         self._count(site, 101, "", unread=len(rest))
@@ -262,12 +332,85 @@ class Connection:
             origin_rest=answered.rest,
             target=answered.leave(),
             address=self._client,
-            access=self._access(site, accepted, answered, received=self._wire.received - len(rest)),
+            access=self._access(site, accepted, answered, unread=len(rest)),
         )
         try:
             self._sites.admit(site)
         except HandshakeRefusedError:  # it was switched off meanwhile, and the drain did not see this tunnel
             self._tunnels.close(tunnel, GOING_AWAY, "going away")
+
+    def _cookie(self, site: Site, request: RequestHead, answered: Answered) -> list[Header]:
+        """Return the cookie by which the client comes back to the origin that answered, if it needs one."""
+        if site.sticky is None:
+            return []
+        secure = was_secure(request.headers, self._way, secure=self._wire.secure)
+        return site.sticky.lines(
+            answered.target.name, named=self._kept, secure=secure, answer=answered.head.headers
+        )
+
+    async def _pass(self, site: Site, rules: PassThrough, passed: Passed, rest: bytes) -> bytes | None:
+        """Carry a request that is no upgrade; return what came behind it, None when it was the last."""
+        key = self._key(site)
+        passing = Passing(
+            self._wire,
+            passed,
+            rest,
+            site=site,
+            rules=rules,
+            way=self._way,
+            kept=self._kept,
+            ends=self._ends,
+            stays=lambda: self._stays(site),
+            key=key,
+            usage=self._usage,
+            meter=self._meter,
+            bounds=self._bounds,
+            ready=self._ready,
+        )
+        keep, reason = False, ""
+        try:
+            keep = await passing.run()
+        except AnswerCutError as cut:
+            reason = cut.reason
+            site.counters.cut(reason)
+        except PeerGoneError:
+            reason = "gone"
+            site.counters.handshake(499, reason)  # nobody was answered; nginx's code for it
+            raise
+        finally:
+            self._leave()
+            if passing.status or reason:
+                unread = passing.unread if keep else 0
+                self._meter.tell(key, unread=unread)
+                self._log_passed(site, passing, reason, unread=unread)
+        if keep:
+            self._meter.begin()
+            return passing.rest
+        if reason:
+            self._wire.close()
+        else:
+            await self._wire.finish(self._bounds.linger_seconds)
+            self._meter.tell(key)
+        return None
+
+    def _stays(self, site: Site) -> bool:
+        """Tell whether a connection may be kept for another request."""
+        try:
+            self._sites.admit(site)
+        except HandshakeRefusedError:
+            return False
+        return True
+
+    def _log_passed(self, site: Site, passing: Passing, reason: str, *, unread: int) -> None:
+        if _is_logged(site):
+            facts = passed_line(
+                self._seen(origin=_where(site, passing.origin, secure=self._wire.secure), unread=unread),
+                method=passing.method,
+                code=passing.status or 499,
+                reason=reason,
+                now=self._loop.time(),
+            )
+            log.info("request", domain=site.key.domain, namespace=site.key.account, **facts)
 
     async def _fail(self, site: Site, answered: Answered, failure: OriginError) -> None:
         failure.connected = True
@@ -300,38 +443,35 @@ class Connection:
             else:
                 self._sites.refused_unattributed(reason)
             self._leave()
-        read = self._wire.received
         await self._wire.finish(self._bounds.linger_seconds)
         if site is not None:
-            self._usage.add(self._key(site), received_bytes=self._wire.received - read)
+            self._meter.tell(self._key(site))
 
-    def _access(self, site: Site, accepted: Accepted, answered: Answered, *, received: int) -> Access | None:
+    def _access(self, site: Site, accepted: Accepted, answered: Answered, *, unread: int) -> Access | None:
         """Return what the access log will want to know of a tunnel, if it gets a line."""
         if not _is_logged(site):
             return None
-        target = answered.target.origin
-        tls = origin.speaks_tls(site.domain, client_secure=self._wire.secure)
-        return Access(
-            client=self._client,
-            tls=self._wire.secure,
-            began=self._began,
-            origin=f"{target.host}:{origin.port_of(target, secure=tls)}",
+        return replace(
+            self._seen(origin=_where(site, answered.target, secure=self._wire.secure), unread=unread),
             subprotocol=shown_subprotocol(accepted.answer.headers.one(b"sec-websocket-protocol")),
-            sent_bytes=self._wire.sent,
-            received_bytes=received,
         )
 
     def _log_refusal(self, site: Site, status: int, reason: str) -> None:
         if _is_logged(site):
-            access = Access(
-                client=self._client,
-                tls=self._wire.secure,
-                began=self._began,
-                sent_bytes=self._wire.sent,
-                received_bytes=self._wire.received,
-            )
-            facts = refused_line(access, code=status, reason=reason, now=self._loop.time())
+            facts = refused_line(self._seen(), code=status, reason=reason, now=self._loop.time())
             log.info("connection", domain=site.key.domain, namespace=site.key.account, **facts)
+
+    def _seen(self, *, origin: str | None = None, unread: int = 0) -> Access:
+        """Return what the access log knows of the request that is being served."""
+        sent, received = self._meter.passed(unread=unread)
+        return Access(
+            client=self._client,
+            tls=self._wire.secure,
+            began=self._began,
+            origin=origin,
+            sent_bytes=sent,
+            received_bytes=received,
+        )
 
     def _key(self, site: Site) -> UsageKey:
         return site.key_of(self._place_of(self._client))
@@ -341,12 +481,20 @@ class Connection:
         site.counters.handshake_seconds.observe(self._loop.time() - self._asked)
         key = self._key(site)
         self._usage.code(key, status)
-        self._usage.add(key, sent_bytes=self._wire.sent, received_bytes=self._wire.received - unread)
+        self._meter.tell(key, unread=unread)
 
 
 def _is_logged(site: Site) -> bool:
     percent = site.domain.accessLog.samplePercent
     return percent > 0 and is_sampled(percent, random.random())  # noqa: S311  a sample, not a secret
+
+
+def _where(site: Site, target: Target | None, *, secure: bool) -> str | None:
+    """Return the host and port of an origin as they are logged."""
+    if target is None:
+        return None
+    tls = origin.speaks_tls(site.domain, client_secure=secure)
+    return f"{target.origin.host}:{origin.port_of(target.origin, secure=tls)}"
 
 
 def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
@@ -357,3 +505,13 @@ def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 def _check_origin(site: Site, request: RequestHead) -> None:
     if not site.allowed_origins.allow(request.headers.one(b"origin")):
         raise HandshakeRefusedError(403, "allowedOrigins", "Pages of this origin may not connect here.")
+
+
+def _check_path(site: Site, request: RequestHead) -> bytes:
+    """Return a request's path; raises HandshakeRefusedError when it is not one that may be asked for."""
+    path = path_of(request.target)
+    if (site.allowed_paths or site.passed_paths) and not is_plain(path):
+        raise HandshakeRefusedError(400, "path", "The path has dot segments or encoded separators.")
+    if not site.allowed_paths.allow(path):
+        raise HandshakeRefusedError(403, "allowedPaths", "This path may not be asked for here.")
+    return path

@@ -51,6 +51,11 @@ def _network(text: str) -> str:
 
 Network = Annotated[str, StringConstraints(min_length=3, max_length=49), AfterValidator(_network)]
 
+# An exact path, or a prefix that ends in "*"; visible ASCII without "#", "?" and other "*".
+PathPattern = Annotated[
+    str, StringConstraints(min_length=1, max_length=1024, pattern=r"^/[!\"$-)+->@-~]*\*?$")
+]
+
 
 class Strict(BaseModel):
     """Base of every message part: immutable, no unknown fields."""
@@ -105,17 +110,33 @@ class Origin(Strict):
     backup: bool = False
 
 
+class StickyCookie(Strict):
+    """A cookie that brings a client back to the origin which answered it before.
+
+    Its value is a hash of the origin's host and ports, keyed by `key` (default: a salt that anybody can know,
+    so that a private origin's address could be guessed and tried). Relays with the same key agree.
+    `maxAgeSeconds` counts from the last answer; None lets the cookie end with the browser's session.
+    """
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._\-]+$")] = (
+        "wsedge-origin"
+    )
+    maxAgeSeconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    key: Annotated[str | None, Field(min_length=16, max_length=128, repr=False)] = None
+
+
 class OriginRequest(Strict):
     """How a relay chooses and speaks to origins.
 
     `host` replaces the Host header (default: the origin's). `proxyProtocol` tells the origin the client's
-    address in a header before all else, TLS included.
+    address in a header before all else, TLS included. `stickyCookie` comes before `loadBalancing`.
     """
 
     host: HostHeader | None = None
     connectTimeoutSeconds: Annotated[int, Field(ge=1, le=60)] = 5
     loadBalancing: LoadBalancing = LoadBalancing.ROUND_ROBIN
     proxyProtocol: ProxyProtocol | None = None
+    stickyCookie: StickyCookie | None = None
 
 
 class OriginHealthCheck(Strict):
@@ -177,12 +198,15 @@ class Clients(Strict):
     """Who may come in.
 
     `allowedOrigins` are the pages whose scripts may connect, by the Origin header; none named lets all in,
-    and a request without the header, which no browser makes, is let in anyway. `trustedProxies` are the
-    networks of those who are believed when they say where a client is. With `proxyProtocol` each connection
-    of theirs begins with a PROXY header, of version 1 or 2, and the domain takes no connection without one.
+    and a request without the header, which no browser makes, is let in anyway. `allowedPaths` are the paths
+    that may be asked for, without query and as they were sent; none named lets all in. `trustedProxies` are
+    the networks of those who are believed when they say where a client is. With `proxyProtocol` each
+    connection of theirs begins with a PROXY header, of version 1 or 2, and the domain takes no connection
+    without one.
     """
 
     allowedOrigins: Annotated[tuple[WebOrigin, ...], Field(max_length=64)] = ()
+    allowedPaths: Annotated[tuple[PathPattern, ...], Field(max_length=64)] = ()
     trustedProxies: Annotated[tuple[Network, ...], Field(max_length=64)] = ()
     proxyProtocol: bool = False
 
@@ -194,11 +218,42 @@ class Clients(Strict):
         return self
 
 
+class Method(StrEnum):
+    """The methods of requests that can be passed through."""
+
+    GET = "GET"
+    HEAD = "HEAD"
+    POST = "POST"
+    OPTIONS = "OPTIONS"
+    PUT = "PUT"
+    PATCH = "PATCH"
+    DELETE = "DELETE"
+
+
+class PassThrough(Strict):
+    """Which requests that are no upgrade are passed to the origins; without it they get 426.
+
+    `paths` as in `Clients.allowedPaths`; none named passes all. A body longer than `maxBodyBytes` gets 413.
+    `timeoutSeconds` is how long the head of an answer may take, and each pause within its body.
+    """
+
+    paths: Annotated[tuple[PathPattern, ...], Field(max_length=64)] = ()
+    methods: Annotated[tuple[Method, ...], Field(min_length=1, max_length=7)] = (
+        Method.GET,
+        Method.HEAD,
+        Method.POST,
+        Method.OPTIONS,
+    )
+    maxBodyBytes: Annotated[int, Field(ge=0, le=1 << 40)] = 1 << 20
+    timeoutSeconds: Annotated[int, Field(ge=1, le=3600)] = 120
+
+
 class Limits(Strict):
     """How much of a domain one relay process takes; None is no limit.
 
-    `connections` and `connectionsPerClient` count handshakes under way too. A client is an IPv4 address or an
-    IPv6 network of 64 bits. `handshakesPerSecond` is also how many may come at once after a pause.
+    `connections` and `connectionsPerClient` count handshakes and passed requests under way too. A client is
+    an IPv4 address or an IPv6 network of 64 bits. `handshakesPerSecond` counts passed requests as well, and
+    is also how many may come at once after a pause.
     `messageBytes` is the payload of one message, either way, over all its frames as they are on the wire; a
     tunnel keeps the one that it was opened with.
     """
@@ -232,6 +287,7 @@ class Domain(Strict):
     tls: CertificateFiles | None = None
     lifecycle: Lifecycle = Lifecycle()
     clients: Clients = Clients()
+    passThrough: PassThrough | None = None
     limits: Limits = Limits()
     accessLog: AccessLog = AccessLog()
 

@@ -79,7 +79,9 @@ class DomainCounters:
 
     `handshakes` is by (HTTP status, reason of refusal or ""), `origin_failures` by `OriginError.reason`.
     `handshake_seconds` is from a whole request to its answer, `connect_seconds` until an origin was
-    connected, TLS included.
+    connected, TLS included. `requests` are those that were passed through, by the HTTP status of their
+    answer, `request_seconds` from a whole head to that of the answer, `cuts` the answers that were not
+    finished, by `AnswerCutError.reason`.
     """
 
     client: LegCounters = field(default_factory=LegCounters)
@@ -87,8 +89,20 @@ class DomainCounters:
     handshakes: dict[tuple[int, str], int] = field(default_factory=dict)
     origin_failures: dict[str, int] = field(default_factory=dict)
     endings: dict[Ending, int] = field(default_factory=dict)
+    requests: dict[int, int] = field(default_factory=dict)
+    cuts: dict[str, int] = field(default_factory=dict)
     handshake_seconds: Histogram = field(default_factory=Histogram)
     connect_seconds: Histogram = field(default_factory=Histogram)
+    request_seconds: Histogram = field(default_factory=Histogram)
+
+    def request(self, status: int, seconds: float) -> None:
+        """Count an answered request that was passed through, and how long its answer took to begin."""
+        self.requests[status] = self.requests.get(status, 0) + 1
+        self.request_seconds.observe(seconds)
+
+    def cut(self, reason: str) -> None:
+        """Count an answer that was not finished."""
+        self.cuts[reason] = self.cuts.get(reason, 0) + 1
 
     def ended(self, ending: Ending) -> None:
         """Count a tunnel that ended."""
@@ -175,12 +189,32 @@ def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
     )
     yield Family(
         "handshake_refusals",
-        "Handshakes that ended in no tunnel, by reason.",
+        "Handshakes that ended in no tunnel and requests that were not passed, by reason.",
         ("domain", "reason"),
         [
             ((name, reason), times)
             for name, counters in domains.items()
             for reason, times in sorted(counters.refusals().items())
+        ],
+    )
+    yield Family(
+        "passed_requests",
+        "Requests passed through, by the HTTP status of their answer.",
+        ("domain", "code"),
+        [
+            ((name, str(code)), times)
+            for name, counters in domains.items()
+            for code, times in sorted(counters.requests.items())
+        ],
+    )
+    yield Family(
+        "cut_answers",
+        "Answers to passed requests that were not finished, by reason.",
+        ("domain", "reason"),
+        [
+            ((name, reason), times)
+            for name, counters in domains.items()
+            for reason, times in sorted(counters.cuts.items())
         ],
     )
     yield Family(
@@ -231,6 +265,11 @@ _TIMES: Final[tuple[tuple[str, str, Callable[[DomainCounters], Histogram]], ...]
         "handshake_seconds",
         "Times from a whole request to its answer, the origin's share included.",
         lambda one: one.handshake_seconds,
+    ),
+    (
+        "passed_request_seconds",
+        "Times from the head of a passed request to that of its answer.",
+        lambda one: one.request_seconds,
     ),
     (
         "origin_connect_seconds",

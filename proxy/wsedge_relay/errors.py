@@ -12,7 +12,8 @@ RelayError
 │   ├── BadAnswerError   the origin's answer is no proper one
 │   └── NoDescriptorError  this process has no descriptor left: not the origin's fault
 ├── ProxyHeaderError     a load balancer's connection without a proper PROXY header
-└── PeerGoneError        a client went away before it was answered
+├── PeerGoneError        a client went away before it was answered
+└── AnswerCutError       an answer had begun and cannot be finished
 """
 
 from __future__ import annotations
@@ -157,6 +158,22 @@ class ProxyHeaderError(RelayError):
 
 class PeerGoneError(RelayError):
     """The client closed its connection, or broke it, before it could be answered."""
+
+
+class AnswerCutError(RelayError):
+    """An answer that the client has begun to get cannot be finished.
+
+    `reason` is one of client (it went away), stalled (it takes nothing), body (of its request: broken or too
+    long), origin (it failed), going away (this relay, or the domain).
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 _SAID = {

@@ -113,6 +113,12 @@ def forwarding_headers(headers: Headers, way: Way, *, host: bytes, secure: bool)
     ]
 
 
+def was_secure(headers: Headers, way: Way, *, secure: bool) -> bool:
+    """Tell whether the client came by TLS: to the relay (`secure`), or to the proxy that says so."""
+    said = _single(headers, b"x-forwarded-proto", _PROTO) if way.trusted else None
+    return said.lower() == b"https" if said is not None else secure
+
+
 def address_of(text: str) -> str:
     """Return an IP address in its usual form, an IPv4 address within IPv6 as IPv4; raises ValueError."""
     parsed = ipaddress.ip_address(text)

@@ -101,6 +101,8 @@ def host_of(request: RequestHead) -> str:
 def check_upgrade(request: RequestHead) -> Upgrade:
     """Check a request that passed `host_of` against RFC 6455 section 4.2.1; raises HandshakeRefusedError."""
     headers = request.headers
+    if not request.minor:
+        raise HandshakeRefusedError(505, "head", "The version is not HTTP/1.1.")
     if request.method != b"GET":
         raise HandshakeRefusedError(
             405, "method", "Only GET opens a WebSocket.", headers=[(b"Allow", b"GET")]
@@ -144,7 +146,7 @@ def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool) -> by
 
     `host` is what the origin is called, `way` how the request came, `secure` whether it came by TLS.
     """
-    dropped = _dropped(upgrade.request.headers) | _FORWARDED | _HANDSHAKE
+    dropped = dropped_headers(upgrade.request.headers) | _FORWARDED | _HANDSHAKE
     headers: list[Header] = [
         (b"Host", host.encode()),
         (b"Connection", b"Upgrade"),
@@ -185,15 +187,25 @@ def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
     return Accepted(answer, _deflate_agreed(upgrade, headers.members(b"sec-websocket-extensions")))
 
 
-def client_answer(accepted: Accepted) -> bytes:
-    """Return the 101 for the client: the origin's, with the headers of the hop made anew."""
+def client_answer(accepted: Accepted, *, more: Iterable[Header] = ()) -> bytes:
+    """Return the 101 for the client: the origin's, with the headers of the hop made anew and `more` added."""
     headers = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
-    return build_head(status_line(101), headers + passed_headers(accepted.answer.headers))
+    return build_head(status_line(101), [*headers, *passed_headers(accepted.answer.headers), *more])
+
+
+def dropped_headers(headers: Headers) -> frozenset[bytes]:
+    """Return the names (lower case) of the lines that end at this hop: the usual ones, and those it names."""
+    named = {
+        name
+        for name in _lower(headers.members(b"connection"))
+        if name not in _KEPT and not name.startswith(b"sec-websocket-")
+    }
+    return _HOP | named
 
 
 def passed_headers(headers: Headers) -> list[Header]:
     """Return the lines of an origin's answer that go on to the client."""
-    dropped = _dropped(headers)
+    dropped = dropped_headers(headers)
     return [line for line in headers.lines if line[0].lower() not in dropped]
 
 
@@ -231,15 +243,6 @@ def _is_key(key: bytes) -> bool:
         return len(key) == 24 and len(base64.b64decode(key, validate=True)) == 16
     except binascii.Error:
         return False
-
-
-def _dropped(headers: Headers) -> frozenset[bytes]:
-    named = {
-        name
-        for name in _lower(headers.members(b"connection"))
-        if name not in _KEPT and not name.startswith(b"sec-websocket-")
-    }
-    return _HOP | named
 
 
 def _extension(offer: bytes) -> tuple[bytes, dict[bytes, bytes]]:

@@ -1,7 +1,7 @@
 """HTTP/1.1 heads, read strictly: what two parsers could read differently is refused, not repaired.
 
 Rules of RFC 9112 with every "MAY accept" taken as no: lines end in CRLF, no folded lines, no white space
-before a colon, no control bytes. Bodies belong to `upstream`, meaning to `handshake`.
+before a colon, no control bytes. Bodies belong to `body`, meaning to `handshake` and `exchange`.
 """
 
 from __future__ import annotations
@@ -59,11 +59,12 @@ class Headers:
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """The head of a request; `target` is in origin-form."""
+    """The head of a request; `target` is in origin-form, `minor` the version's second digit."""
 
     method: bytes
     target: bytes
     headers: Headers
+    minor: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +102,12 @@ def parse_request(head: bytes) -> RequestHead:
     method, target, version = parts
     if not _TOKEN.fullmatch(method):
         raise BadHeadError("the method is no token")
-    if version != b"HTTP/1.1":
+    if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         known = re.fullmatch(rb"HTTP/[0-9]\.[0-9]", version)
         raise BadHeadError("the version is not HTTP/1.1", status=505 if known else 400)
     if not target.startswith(b"/") or not _TARGET.fullmatch(target):
         raise BadHeadError("the target is no path and query (origin-form)")
-    return RequestHead(method, target, Headers(_headers(lines)))
+    return RequestHead(method, target, Headers(_headers(lines)), minor=version[-1] - ord("0"))
 
 
 def parse_response(head: bytes) -> ResponseHead:

@@ -78,7 +78,9 @@ class RelayCollector(Collector):
             yield family
         connections = GaugeMetricFamily(_PREFIX + "open_connections", "Tunnels open now.", labels=["domain"])
         handshakes = CounterMetricFamily(
-            _PREFIX + "handshakes", "Handshakes answered, by HTTP status.", labels=["domain", "code"]
+            _PREFIX + "handshakes",
+            "Handshakes and passed requests answered, by HTTP status.",
+            labels=["domain", "code"],
         )
         for domain, total in totals.items():
             connections.add_metric([domain], total.open_connections)

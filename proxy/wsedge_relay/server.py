@@ -254,8 +254,16 @@ class Relay:
         task.add_done_callback(self._drains.discard)
 
     async def _drain(self, site: Site, seconds: float) -> None:
+        until = self._loop.time() + seconds
         try:
+            for idle in list(site.idle):
+                idle.cancel()
             await spread(list(site.tunnels), seconds, self._part)
+            under_way = [passing.task for passing in site.passing if passing.task is not None]
+            if under_way:
+                await asyncio.wait(under_way, timeout=max(0.0, until - self._loop.time()))
+            for passing in list(site.passing):
+                passing.cut()
         finally:
             if site.drain is asyncio.current_task():
                 site.drain = None

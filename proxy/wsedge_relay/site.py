@@ -14,12 +14,15 @@ from wsedge_relay.counters import DomainCounters
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.limits import Limiter
 from wsedge_relay.names import Names
+from wsedge_relay.path_rules import PathRules
 from wsedge_relay.places import Place
+from wsedge_relay.sticky import Sticky
 from wsedge_relay.tls import origin_context
 from wsedge_relay.usage import UsageKey
 from wsedge_relay.web_origin import AllowedOrigins
 
 if TYPE_CHECKING:
+    from wsedge_relay.passthrough import Passing
     from wsedge_relay.tunnel import Tunnel
 
 
@@ -28,21 +31,29 @@ class Site:
 
     __slots__ = (
         "allowed_origins",
+        "allowed_paths",
         "balancer",
         "context",
         "counters",
         "domain",
         "drain",
+        "idle",
         "key",
         "keys",
         "limiter",
         "names",
+        "passed_paths",
+        "passing",
         "proxies",
+        "sticky",
         "tunnels",
     )
 
     allowed_origins: AllowedOrigins
+    allowed_paths: PathRules
+    passed_paths: PathRules
     proxies: Networks
+    sticky: Sticky | None
     domain: Domain
     key: UsageKey
     keys: dict[Place, UsageKey]
@@ -54,6 +65,8 @@ class Site:
     ) -> None:
         self.counters = counters
         self.tunnels: set[Tunnel] = set()
+        self.passing: set[Passing] = set()  # requests under way that are no upgrades
+        self.idle: set[asyncio.Task[object]] = set()  # connections between two such requests
         self.limiter = Limiter()
         self.names = Names(fresh_seconds=bounds.name_seconds)
         self.drain: asyncio.Task[None] | None = None
@@ -86,5 +99,11 @@ class Site:
         self.key = UsageKey(domain.domain, domain.account)
         self.keys = {}
         self.allowed_origins = AllowedOrigins(domain.clients.allowedOrigins)
+        self.allowed_paths = PathRules(domain.clients.allowedPaths)
+        self.passed_paths = PathRules(domain.passThrough.paths if domain.passThrough is not None else ())
         self.proxies = Networks(domain.clients.trustedProxies)
         self.balancer.take(domain.origins, domain.originRequest.loadBalancing)
+        rules = domain.originRequest.stickyCookie
+        names = [target.name for target in self.balancer.targets]
+        salt = f"{domain.account}/{domain.domain}"
+        self.sticky = Sticky(rules, names, salt=salt) if rules is not None else None

@@ -10,6 +10,7 @@ import structlog
 
 from wsedge_relay import http1, origin, proxy_header
 from wsedge_relay.balance import Target
+from wsedge_relay.body import BadBodyError, BodyReader, of_answer
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.dial import dial
 from wsedge_relay.errors import (
@@ -63,18 +64,20 @@ async def ask_origins(
     secure: bool,
     bounds: Bounds,
     ready: Readiness,
+    kept: str | None = None,
 ) -> Answered:
     """Return the answer of the first origin that gives one; raises OriginsFailedError when none does.
 
     `request` returns what is sent to an origin, given its Host header; `client` is the client's address,
-    `ends` returns it with the relay's and the ports, `secure` says whether the client came by TLS.
+    `ends` returns it with the relay's and the ports, `secure` says whether the client came by TLS, `kept` is
+    the name of the origin that has its session.
 
     All of it takes `bounds.answer_seconds` and one time to connect at the most: a drain waits for it. While
     others are left an origin has half of the time that is left, so that a silent one can be passed over.
     """
     failures: list[OriginError] = []
     now = ready.loop.time()
-    order = site.balancer.order(now, client)
+    order = site.balancer.order(now, client, kept=kept)
     until = now + bounds.answer_seconds
     for target in order:
         left = until - ready.loop.time()
@@ -88,11 +91,7 @@ async def ask_origins(
             )
         except NoDescriptorError as failure:
             target.open -= 1
-            after = b"%d" % bounds.retry_after_seconds
-            text = "This relay has no room for a connection right now."
-            raise HandshakeRefusedError(
-                503, "descriptors", text, headers=[(b"Retry-After", after)]
-            ) from failure
+            raise no_room(bounds) from failure
         except OriginError as failure:
             target.open -= 1
             note_failure(site, target, failure, ready.loop.time())
@@ -107,6 +106,13 @@ async def ask_origins(
                 site.balancer.worked(target)
             return answered
     raise OriginsFailedError(failures)
+
+
+def no_room(bounds: Bounds) -> HandshakeRefusedError:
+    """Return the refusal of a client for which there is no socket to an origin."""
+    after = b"%d" % bounds.retry_after_seconds
+    text = "This relay has no room for a connection right now."
+    return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])
 
 
 def note_failure(site: Site, target: Target, failure: OriginError, now: float) -> None:
@@ -134,6 +140,19 @@ async def _ask_one(
     seconds: float,
     ready: Readiness,
 ) -> Answered:
+    wire, host = await connect(site, target, ends=ends, secure=secure, ready=ready)
+    try:
+        head, rest = await ask(wire, request(host), seconds=seconds)
+    except BaseException:
+        wire.close()
+        raise
+    return Answered(wire, head, rest, target)
+
+
+async def connect(
+    site: Site, target: Target, *, ends: Callable[[], Ends], secure: bool, ready: Readiness
+) -> tuple[Wire, str]:
+    """Connect to an origin; return the wire and what its Host header says. Raises OriginError."""
     domain = site.domain
     tls = origin.speaks_tls(domain, client_secure=secure)
     version = domain.originRequest.proxyProtocol
@@ -142,13 +161,7 @@ async def _ask_one(
     began = ready.loop.time()
     wire = await dial(domain, target.origin, context, names=site.names, preface=preface, ready=ready)
     site.counters.connect_seconds.observe(ready.loop.time() - began)
-    try:
-        host = origin.host_header(domain, target.origin, secure=tls)
-        head, rest = await ask(wire, request(host), seconds=seconds)
-    except BaseException:
-        wire.close()
-        raise
-    return Answered(wire, head, rest, target)
+    return wire, origin.host_header(domain, target.origin, secure=tls)
 
 
 async def read_head(wire: Wire, already: bytes = b"") -> tuple[bytes, bytes]:
@@ -191,82 +204,23 @@ async def ask(wire: Wire, request: bytes, *, seconds: float) -> tuple[ResponseHe
 
 async def read_body(answered: Answered, *, limit: int) -> bytes:
     """Return the body behind a head that is no 101; raises OriginError when broken or over `limit` bytes."""
-    head = answered.head
-    if head.status in (204, 304):
-        return b""
+    head, wire = answered.head, answered.wire
     try:
-        coding = head.headers.one(b"transfer-encoding")
-        length = head.headers.one(b"content-length")
-    except BadHeadError as error:
+        framing, length = of_answer(head.headers, status=head.status, head_only=False, minor=head.minor)
+        reader = BodyReader(framing, length)
+        body = bytearray(reader.feed(answered.rest))
+        while not reader.done and max(len(body), length) <= limit:
+            data = await wire.read()
+            if data:
+                body += reader.feed(data)
+            else:
+                reader.end()
+    except BadBodyError as error:
         raise BadAnswerError(error.text) from error
-    if coding is not None and (length is not None or coding.lower() != b"chunked"):
-        raise BadAnswerError("its body has no clear end")
-    if length is not None and not (length.isdigit() and len(length) < 19):
-        raise BadAnswerError("its Content-Length is no number")
-    reader = _Body(answered, limit)
-    if coding is not None:
-        return await reader.chunked()
-    return await reader.exactly(int(length)) if length is not None else await reader.rest()
-
-
-class _Body:
-    """Reads one body from a wire, never more than `limit` bytes of it."""
-
-    def __init__(self, answered: Answered, limit: int) -> None:
-        self._wire = answered.wire
-        self._data = bytearray(answered.rest)
-        self._limit = limit
-
-    async def exactly(self, size: int) -> bytes:
-        if size > self._limit:
-            raise BadAnswerError(f"its body is longer than {self._limit} bytes")
-        while len(self._data) < size:
-            if not await self._more():
-                raise OriginError("closed", "its body ended early")
-        taken = bytes(self._data[:size])
-        del self._data[:size]
-        return taken
-
-    async def rest(self) -> bytes:
-        while await self._more():
-            if len(self._data) > self._limit:
-                raise BadAnswerError(f"its body is longer than {self._limit} bytes")
-        return await self.exactly(len(self._data))
-
-    async def chunked(self) -> bytes:
-        body = bytearray()
-        while True:
-            size = self._chunk_size(await self._line())
-            if size + len(body) > self._limit:
-                raise BadAnswerError(f"its body is longer than {self._limit} bytes")
-            if not size:
-                while await self._line():  # trailers
-                    pass
-                return bytes(body)
-            body += await self.exactly(size)
-            if await self._line():
-                raise BadAnswerError("a chunk has another length than it says")
-
-    def _chunk_size(self, line: bytes) -> int:
-        digits = line.partition(b";")[0].strip(b" \t")
-        if not 0 < len(digits) <= 8 or not set(digits) <= set(b"0123456789abcdefABCDEF"):
-            raise BadAnswerError("a chunk has no size")
-        return int(digits, 16)
-
-    async def _line(self) -> bytes:
-        while (end := self._data.find(b"\r\n")) < 0:
-            if len(self._data) > http1.MAX_LINE_BYTES or not await self._more():
-                raise BadAnswerError("a chunk line does not end")
-        line = bytes(self._data[:end])
-        del self._data[: end + 2]
-        return line
-
-    async def _more(self) -> bool:
-        try:
-            data = await self._wire.read()
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise OriginError("closed", str(error)) from error
-        self._data += data
-        return bool(data)
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise OriginError("closed", str(error)) from error
+    if max(len(body), length) > limit:
+        raise BadAnswerError(f"its body is longer than {limit} bytes")
+    return bytes(body)

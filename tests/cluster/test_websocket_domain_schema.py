@@ -61,7 +61,12 @@ def test_defaults_are_stored(cluster: Cluster, domain: str) -> None:
     assert spec["originRequest"] == {"connectTimeoutSeconds": 5, "loadBalancing": "RoundRobin"}
     assert spec["originTLS"] == {"insecureSkipVerify": False}
     assert spec["lifecycle"] == {"drainSeconds": 30}
-    assert spec["clients"] == {"allowedOrigins": [], "trustedProxies": [], "proxyProtocol": False}
+    assert spec["clients"] == {
+        "allowedOrigins": [],
+        "allowedPaths": [],
+        "trustedProxies": [],
+        "proxyProtocol": False,
+    }
     assert spec["limits"] == {}
     assert spec["relay"] == {"replicas": 2}
 

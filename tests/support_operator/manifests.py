@@ -144,6 +144,7 @@ BAD_PLANS: Final[dict[str, Bad]] = {
 }
 
 _LONG_NAME: Final = "a" * 58
+_PATH_SAYS: Final = "give a path that begins with a slash, without a query, or a prefix of one that ends in *"
 _NAME_SAYS: Final = "metadata.name becomes the name of a Service: at most 57 characters"
 _DOMAIN_SAYS: Final = "give a host name in lower case without scheme, port, path or wildcard"
 _HOST_SAYS: Final = (
@@ -246,6 +247,24 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
                 "null",
             ]
         }
+    },
+    "paths of every kind": {
+        "spec.clients": {"allowedPaths": ["/", "/*", "/ws", "/socket.io/*", "/a%20b;v=1/~x!$&'()+,"]}
+    },
+    "64 paths": {"spec.clients": {"allowedPaths": [f"/room/{index}" for index in range(64)]}},
+    "plain requests by default": {"spec.passThrough": {}, "spec.originRequest": {"stickyCookie": {}}},
+    "the least of plain requests": {
+        "spec.passThrough": {"paths": ["/x"], "methods": ["GET"], "maxBodyBytes": 0, "timeoutSeconds": 1},
+        "spec.originRequest": {"stickyCookie": {"name": "a", "maxAgeSeconds": 1}},
+    },
+    "the most of plain requests": {
+        "spec.passThrough": {
+            "paths": [f"/room/{index}/*" for index in range(64)],
+            "methods": ["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"],
+            "maxBodyBytes": 1 << 40,
+            "timeoutSeconds": 3600,
+        },
+        "spec.originRequest": {"stickyCookie": {"name": "__Host-" + "a" * 57, "maxAgeSeconds": 31536000}},
     },
     "64 origins of pages": {
         "spec.clients": {"allowedOrigins": [f"https://app-{index}.example.com" for index in range(64)]}
@@ -543,6 +562,74 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         {"spec.clients": {"allowedOrigins": ["https://app*.example.com"]}},
         _WEB_ORIGIN_SAYS,
         field="allowedOrigins.0",
+    ),
+    "a path begins with a slash": Bad(
+        {"spec.clients": {"allowedPaths": ["ws"]}}, _PATH_SAYS, field="allowedPaths.0"
+    ),
+    "a path has no query": Bad(
+        {"spec.clients": {"allowedPaths": ["/ws?a=b"]}}, _PATH_SAYS, field="allowedPaths.0"
+    ),
+    "a path's star stands at its end": Bad(
+        {"spec.clients": {"allowedPaths": ["/*/ws"]}}, _PATH_SAYS, field="allowedPaths.0"
+    ),
+    "there are at most 64 paths": Bad(
+        {"spec.clients": {"allowedPaths": [f"/room/{index}" for index in range(65)]}},
+        "must have at most 64 items",
+        "at most 64 items",
+        "allowedPaths",
+    ),
+    "a path that is passed has no fragment": Bad(
+        {"spec.passThrough": {"paths": ["/ws#top"]}}, _PATH_SAYS, field="passThrough.paths.0"
+    ),
+    "there are at most 64 paths that are passed": Bad(
+        {"spec.passThrough": {"paths": [f"/room/{index}" for index in range(65)]}},
+        "must have at most 64 items",
+        "at most 64 items",
+        "passThrough.paths",
+    ),
+    "a method opens no tunnel": Bad(
+        {"spec.passThrough": {"methods": ["CONNECT"]}},
+        'Unsupported value: "CONNECT"',
+        "Input should be 'GET'",
+        "passThrough.methods.0",
+    ),
+    "there is a method": Bad(
+        {"spec.passThrough": {"methods": []}}, "should have at least 1 items", "at least 1 item", "methods"
+    ),
+    "a body is not less than empty": Bad(
+        {"spec.passThrough": {"maxBodyBytes": -1}},
+        "should be greater than or equal to 0",
+        field="maxBodyBytes",
+    ),
+    "a body has a tebibyte at most": Bad(
+        {"spec.passThrough": {"maxBodyBytes": (1 << 40) + 1}},
+        "should be less than or equal to 1099511627776",
+        field="maxBodyBytes",
+    ),
+    "an answer has a second at least": Bad(
+        {"spec.passThrough": {"timeoutSeconds": 0}},
+        "should be greater than or equal to 1",
+        field="timeoutSeconds",
+    ),
+    "an answer has an hour at most": Bad(
+        {"spec.passThrough": {"timeoutSeconds": 3601}},
+        "should be less than or equal to 3600",
+        field="timeoutSeconds",
+    ),
+    "a cookie has a name": Bad(
+        {"spec.originRequest": {"stickyCookie": {"name": "a b"}}},
+        "give the name of a cookie: letters, digits, dashes, dots and underscores",
+        field="stickyCookie.name",
+    ),
+    "a cookie lives for a second": Bad(
+        {"spec.originRequest": {"stickyCookie": {"maxAgeSeconds": 0}}},
+        "should be greater than or equal to 1",
+        field="maxAgeSeconds",
+    ),
+    "a cookie lives for a year at most": Bad(
+        {"spec.originRequest": {"stickyCookie": {"maxAgeSeconds": 31536001}}},
+        "should be less than or equal to 31536000",
+        field="maxAgeSeconds",
     ),
     "there are at most 64 origins of pages": Bad(
         {"spec.clients": {"allowedOrigins": [f"https://app-{index}.example.com" for index in range(65)]}},

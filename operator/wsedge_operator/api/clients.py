@@ -8,6 +8,7 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from wsedge_operator.api.meta import Matches, Strict, cel, validations
+from wsedge_operator.api.pass_through import PathPattern
 
 WebOrigin = Annotated[
     str,
@@ -71,6 +72,17 @@ class Clients(Strict):
             "scheme://host[:port], or scheme://*.host for every name below a host, or null for pages "
             "without an origin; at most 64. Others get 403. Without entries all may. A request without the "
             "header comes from no browser and is let in. A change counts for new connections.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    allowedPaths: Annotated[
+        tuple[PathPattern, ...],
+        Field(
+            max_length=64,
+            description="The paths that may be asked for, without the query: /ws is that path alone, "
+            "/socket.io/* is every path that begins so; at most 64. Others get 403. They are compared as "
+            "they are sent, with nothing decoded; one with dot segments or encoded slashes gets 400. Without "
+            "entries all may. A change counts for new connections and requests.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()

@@ -39,6 +39,14 @@ ServiceName = Annotated[
         "give the name of a Service in this namespace: lower case letters, digits and dashes",
     ),
 ]
+CookieName = Annotated[
+    str,
+    Field(min_length=1, max_length=64),
+    Matches(
+        r"[A-Za-z0-9._-]+",
+        "give the name of a cookie: letters, digits, dashes, dots and underscores",
+    ),
+]
 HealthPath = Annotated[
     str,
     Field(min_length=1, max_length=1024),
@@ -118,6 +126,23 @@ class Origin(Strict):
         return self.httpsPort or (self.service.port if self.service else 443)
 
 
+class StickyCookie(Strict):
+    """A cookie that brings a client back to the origin that answered it before."""
+
+    name: Annotated[
+        CookieName, Field(description="The cookie's name; origins do not see it. Default wsedge-origin.")
+    ] = "wsedge-origin"
+    maxAgeSeconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=31536000,
+            description="Seconds after the last answer at which browsers forget the cookie; 1 to 31536000. "
+            "Default: none, they forget it when they are closed.",
+        ),
+    ] = None
+
+
 class OriginRequest(Strict):
     """How relays choose and speak to the origins."""
 
@@ -149,6 +174,14 @@ class OriginRequest(Strict):
             description="Tell the origins the client's address by a header of the PROXY protocol, before "
             "TLS: V1 (text) or V2 (binary). Every origin must expect it. Default: none is sent. A change is "
             "for new connections."
+        ),
+    ] = None
+    stickyCookie: Annotated[
+        StickyCookie | None,
+        Field(
+            description="A cookie by which the same client's connections and requests go to the same origin "
+            "while that is well; {} takes the defaults. It comes before loadBalancing, which chooses for "
+            "clients without it. Its value tells nothing about the origin. Default: none."
         ),
     ] = None
 

@@ -26,6 +26,7 @@ from wsedge_operator.api.meta import (
     validations,
 )
 from wsedge_operator.api.origins import Origin, OriginHealthCheck, OriginRequest, OriginTLS
+from wsedge_operator.api.pass_through import PassThrough
 from wsedge_operator.api.quantity import RelayResources
 from wsedge_relay.contract import OriginProtocol
 
@@ -241,6 +242,14 @@ class WebSocketDomainSpec(Strict):
         Clients,
         Field(description="Who may come in, and who is believed when it says where a client is."),
     ] = Clients()
+    passThrough: Annotated[
+        PassThrough | None,
+        Field(
+            description="Pass requests that are no WebSocket handshake to the origins as well, for the "
+            "fallback transports of Socket.IO, SignalR and SockJS; {} takes the defaults. With more than one "
+            "origin these need originRequest.stickyCookie. Default: none, such requests get 426."
+        ),
+    ] = None
     limits: Annotated[
         Limits,
         Field(

@@ -59,6 +59,7 @@ def relay_config(
             connectTimeoutSeconds=spec.originRequest.connectTimeoutSeconds,
             loadBalancing=spec.originRequest.loadBalancing,
             proxyProtocol=spec.originRequest.proxyProtocol,
+            stickyCookie=_sticky_cookie(metadata, spec),
         ),
         originTLS=contract.OriginTLS(
             serverName=spec.originTLS.serverName,
@@ -69,6 +70,7 @@ def relay_config(
         originHealthCheck=_health_check(spec),
         tls=_pair(resolved.secrets, TLS_CERTIFICATE, TLS_KEY),
         clients=contract.Clients(**spec.clients.model_dump()),
+        passThrough=contract.PassThrough(**spec.passThrough.model_dump()) if spec.passThrough else None,
         limits=contract.Limits(**spec.limits.model_dump()),
         accessLog=contract.AccessLog(samplePercent=spec.accessLog.samplePercent),
         lifecycle=contract.Lifecycle(
@@ -114,6 +116,15 @@ def _named(owner: Mapping[str, Any], config: contract.RelayConfig) -> contract.R
 def _health_check(spec: WebSocketDomainSpec) -> contract.OriginHealthCheck | None:
     asked = spec.originHealthCheck
     return contract.OriginHealthCheck(**asked.model_dump()) if asked is not None else None
+
+
+def _sticky_cookie(metadata: Mapping[str, Any], spec: WebSocketDomainSpec) -> contract.StickyCookie | None:
+    asked = spec.originRequest.stickyCookie
+    if asked is None:
+        return None
+    # Clients cannot know the object's uid; who may read it may read the origins' addresses beside it.
+    key = hashlib.sha256(f"{asked.name} {metadata.get('uid', '')}".encode()).hexdigest()
+    return contract.StickyCookie(**asked.model_dump(), key=key)
 
 
 def _authority(secrets: Mapping[str, bytes]) -> contract.AuthorityFile | None:

@@ -47,6 +47,7 @@ TEMPLATE_STAYS = {
     "a certificate": {"tls": {"secretName": "x"}, "originTLS": {"caSecretName": "y"}},
     "how many may come in": {"limits": {"connections": 5, "handshakesPerSecond": 2}},
     "who may come in": {"clients": {"allowedOrigins": ["https://app.example.com"]}},
+    "what may be asked for": {"passThrough": {}, "originRequest": {"stickyCookie": {}}},
     "the drain time": {"lifecycle": {"drainSeconds": 50}},
     "the access log": {"accessLog": {"samplePercent": 5}},
     "the maximum age": {"lifecycle": {"maxConnectionAgeSeconds": 3600}},
@@ -121,6 +122,32 @@ def test_how_origins_are_chosen_and_spoken_to_reaches_the_relays() -> None:
     assert config.domains[0].originRequest == contract.OriginRequest.model_validate(asked)
 
 
+def test_a_sticky_cookie_has_a_key_that_clients_cannot_know() -> None:
+    """It is made of the object's uid: the same for all its relays, another for an object made anew."""
+    wanted = spec(originRequest={"stickyCookie": {"name": "home", "maxAgeSeconds": 60}})
+
+    def cookie(uid: str) -> contract.StickyCookie:
+        owner = live_domain()
+        owner["metadata"]["uid"] = uid
+        made = relay_config(owner, wanted, RESOLVED).domains[0].originRequest.stickyCookie
+        assert made is not None
+        return made
+
+    assert (cookie("a").name, cookie("a").maxAgeSeconds) == ("home", 60)
+    assert cookie("a") == cookie("a")
+    assert cookie("a").key != cookie("b").key
+
+
+def test_what_is_passed_through_reaches_the_relays_as_asked() -> None:
+    """None by default; an empty one is the defaults, which the relay's own equal."""
+    assert relay_config(live_domain(), spec(), RESOLVED).domains[0].passThrough is None
+    made = relay_config(live_domain(), spec(passThrough={}), RESOLVED).domains[0].passThrough
+    assert made == contract.PassThrough()
+    asked = {"paths": ["/socket.io/*"], "methods": ["PUT"], "maxBodyBytes": 0, "timeoutSeconds": 1}
+    made = relay_config(live_domain(), spec(passThrough=asked), RESOLVED).domains[0].passThrough
+    assert made == contract.PassThrough.model_validate(asked)
+
+
 def test_health_checks_reach_the_relays_as_asked() -> None:
     """None by default; an empty one is the defaults, which the relay's own equal."""
     assert relay_config(live_domain(), spec(), RESOLVED).domains[0].originHealthCheck is None
@@ -140,7 +167,12 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
     made = relay_config(
         live_domain(),
         spec(
-            clients={"allowedOrigins": pages, "trustedProxies": ["10.0.0.0/8"], "proxyProtocol": True},
+            clients={
+                "allowedOrigins": pages,
+                "allowedPaths": ["/ws"],
+                "trustedProxies": ["10.0.0.0/8"],
+                "proxyProtocol": True,
+            },
             limits={
                 "connections": 3,
                 "connectionsPerClient": 2,
@@ -151,7 +183,7 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
         RESOLVED,
     ).domains[0]
     assert made.clients == contract.Clients(
-        allowedOrigins=pages, trustedProxies=("10.0.0.0/8",), proxyProtocol=True
+        allowedOrigins=pages, allowedPaths=("/ws",), trustedProxies=("10.0.0.0/8",), proxyProtocol=True
     )
     assert made.limits == contract.Limits(
         connections=3, connectionsPerClient=2, handshakesPerSecond=4, messageBytes=5

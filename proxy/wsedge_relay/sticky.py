@@ -1,0 +1,81 @@
+"""A cookie by which a client comes back to the origin that has its session. Pure.
+
+The value is a keyed hash of the origin's host and ports: every relay of a configuration makes and reads the
+same one, it says nothing about where origins are to who does not know the key, and it lives as long as the
+origin does, whatever becomes of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final
+
+from wsedge_relay.contract import StickyCookie
+from wsedge_relay.http1 import Header, Headers
+
+_PERSON: Final = b"wsedge-origin"
+_TOKEN_BYTES: Final = 8
+_KEY_BYTES: Final = 64  # blake2b takes no more
+
+
+class Sticky:
+    """The cookie of one domain. `origins` are its origins' names; `salt` stands in for a missing key."""
+
+    __slots__ = ("_max_age", "_name", "_names", "_tokens")
+
+    def __init__(self, rules: StickyCookie, origins: Iterable[str], *, salt: str) -> None:
+        key = blake2b((rules.key or salt).encode(), digest_size=_KEY_BYTES).digest()
+        self._name = rules.name.encode()
+        self._max_age = rules.maxAgeSeconds
+        self._tokens = {name: _token(name, key) for name in origins}
+        self._names = {token: name for name, token in self._tokens.items()}
+
+    def chosen(self, headers: Headers) -> str | None:
+        """Return the name of the origin that a request's cookie names; None without one that is known."""
+        for line in headers.all(b"cookie"):
+            for pair in line.split(b";"):
+                name, _, value = pair.strip(b" \t").partition(b"=")
+                if name == self._name and value in self._names:
+                    return self._names[value]
+        return None
+
+    def without(self, headers: Headers) -> Headers:
+        """Return a request's headers without this cookie, which is none of the origin's business."""
+        if self._name not in b"".join(headers.all(b"cookie")):
+            return headers
+        lines: list[Header] = []
+        for name, value in headers.lines:
+            if name.lower() == b"cookie":
+                pairs = [pair.strip(b" \t") for pair in value.split(b";")]
+                kept = [pair for pair in pairs if pair.partition(b"=")[0] != self._name]
+                if not kept:
+                    continue
+                if len(kept) < len(pairs):
+                    lines.append((name, b"; ".join(kept)))
+                    continue
+            lines.append((name, value))
+        return Headers(tuple(lines))
+
+    def lines(self, origin: str, *, named: str | None, secure: bool, answer: Headers) -> list[Header]:
+        """Return the Set-Cookie for an answer of `origin`, if it needs one.
+
+        `named` is what `chosen` said of the request, `secure` whether the client came by TLS. A cookie with
+        an age is set anew each time, so that it ends so long after the last answer. None is given with what
+        caches hand to everybody: one client's origin would become everybody's.
+        """
+        token = self._tokens.get(origin)
+        if token is None or (named == origin and self._max_age is None):
+            return []
+        if b"public" in (member.lower() for member in answer.members(b"cache-control")):
+            return []
+        age = b"" if self._max_age is None else b"; Max-Age=%d" % self._max_age
+        # A page of another site may use this domain, and its requests must find their origin as well; what
+        # the cookie says is of no use to who forges requests. Browsers take SameSite=None only with Secure.
+        scope = b"SameSite=None; Secure" if secure else b"SameSite=Lax"
+        return [(b"Set-Cookie", b"%b=%b; Path=/; HttpOnly; %b%b" % (self._name, token, scope, age))]
+
+
+def _token(origin: str, key: bytes) -> bytes:
+    digest = blake2b(origin.encode(), digest_size=_TOKEN_BYTES, key=key, person=_PERSON)
+    return digest.hexdigest().encode()

@@ -1,0 +1,99 @@
+"""A connected socket, plain or TLS, that one coroutine reads while another writes.
+
+A `Wire` serves handshakes, where reading and writing take turns; bodies go both ways at once, and TLS may
+want to read in order to write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+from wsedge_relay.readiness import IN, NEVER, OUT, Readiness
+from wsedge_relay.wire import LATER, READ_BYTES, Wire
+
+
+@dataclass(slots=True, eq=False)
+class _Wait:
+    """One coroutine that waits for the socket."""
+
+    events: int
+    until: float
+    waking: asyncio.Future[None]
+
+
+class Stream:
+    """Both directions of a wire, whose counts of bytes go on; for tasks of asyncio.
+
+    Nobody may use the wire meanwhile.
+    """
+
+    __slots__ = ("_fd", "_ready", "_waits", "until", "wire")
+
+    def __init__(self, wire: Wire, ready: Readiness) -> None:
+        self.wire = wire
+        self.until = NEVER
+        self._ready = ready
+        self._fd = wire.sock.fileno()
+        self._waits: list[_Wait] = []
+
+    async def read(self, seconds: float | None) -> bytes:
+        """Return what there is, empty at the end of the stream; raises TimeoutError, OSError.
+
+        Waits for `seconds`; None: until it is cancelled.
+        """
+        while True:
+            try:
+                data: bytes = self.wire.sock.recv(READ_BYTES)
+            except LATER as error:
+                await self._wait(OUT if isinstance(error, ssl.SSLWantWriteError) else IN, seconds)
+            else:
+                self.wire.received += len(data)
+                return data
+
+    async def write(self, data: bytes, seconds: float) -> None:
+        """Write all of `data`, each piece of it within `seconds`; raises TimeoutError, OSError."""
+        left: bytes | memoryview = data
+        while left:
+            try:
+                sent = self.wire.sock.send(left)
+            except LATER as error:
+                await self._wait(IN if isinstance(error, ssl.SSLWantReadError) else OUT, seconds)
+            else:
+                self.wire.sent += sent
+                left = memoryview(left)[sent:]
+
+    def wake(self, error: BaseException | None, /) -> None:
+        """Let who waits try again; those whose time is up get `error`."""
+        now = self._ready.loop.time()
+        for wait in self._waits:
+            if wait.waking.done():
+                continue
+            if error is None:
+                wait.waking.set_result(None)
+            elif wait.until <= now:
+                wait.waking.set_exception(TimeoutError())
+
+    async def _wait(self, events: int, seconds: float | None) -> None:
+        loop = self._ready.loop
+        until = NEVER if seconds is None else loop.time() + seconds
+        wait = _Wait(events, until, loop.create_future())
+        self._waits.append(wait)
+        self._watch()
+        try:
+            await wait.waking
+        finally:
+            self._waits.remove(wait)
+            self._watch()
+
+    def _watch(self) -> None:
+        """Ask for the events that are waited for."""
+        if not self._waits:
+            self._ready.unwatch(self._fd)
+            return
+        events = 0
+        for wait in self._waits:
+            events |= wait.events
+        self.until = min(wait.until for wait in self._waits)
+        self._ready.watch(self._fd, self, events)

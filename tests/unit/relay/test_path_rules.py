@@ -1,0 +1,111 @@
+"""Which paths may be asked for, and which are in doubt."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsedge_relay.path_rules import PathRules, is_plain, path_of
+
+RULES = PathRules(["/ws", "/socket.io/*", "/v*"])
+
+
+@pytest.mark.parametrize("path", [b"/ws", b"/socket.io/", b"/socket.io/x/y", b"/v", b"/v2/x"])
+def test_allowed(path: bytes) -> None:
+    """An exact path, or one that begins as a prefix says."""
+    assert RULES.allow(path)
+
+
+@pytest.mark.parametrize("path", [b"/", b"/ws/", b"/WS", b"/%77s", b"/socket.io", b"//ws", b"/socket.ioo/"])
+def test_not_allowed(path: bytes) -> None:
+    """Nothing is decoded, folded or completed."""
+    assert not RULES.allow(path)
+
+
+def test_without_rules_all_are_allowed() -> None:
+    """And it is no rule set at all, so that no path is in doubt."""
+    assert PathRules().allow(b"/x")
+    assert not PathRules()
+    assert PathRules(["/*"])
+
+
+def test_a_path_ends_where_the_query_begins() -> None:
+    """At the first question mark."""
+    assert path_of(b"/a?b?c=/../") == b"/a"
+    assert path_of(b"/a") == b"/a"
+
+
+PLAIN = [
+    b"/",
+    b"/a/b",
+    b"/a.b/..c/d..",
+    b"/...",
+    b"/.well-known/x",
+    b"/a;v=1/b",
+    b"/%20%C3%A9",
+    b"//",
+    b"/a%2eb",
+]
+DOUBTFUL = [
+    b"/.",
+    b"/..",
+    b"/a/./b",
+    b"/a/../b",
+    b"/a/%2E%2e/b",
+    b"/a/.%2e",
+    b"/a/..;x/b",
+    b"/a/.%3Bx",
+    b"/a%2Fb",
+    b"/a%5cb",
+    b"/a\\b",
+    b"/a%00",
+    b"/%c0%af",
+    b"/%C1%9c",
+    b"/%",
+    b"/a%4",
+    b"/%g0",
+]
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_plain(path: bytes) -> None:
+    """Dots within a name, parameters and other encodings are in no doubt."""
+    assert is_plain(path)
+
+
+@pytest.mark.parametrize("path", DOUBTFUL)
+def test_in_doubt(path: bytes) -> None:
+    """Somebody could read another path."""
+    assert not is_plain(path)
+
+
+def decoded(path: bytes) -> bytes:
+    """Read a path as the most willing origin would: decoded, parameters dropped, dot segments followed."""
+    out: list[bytes] = []
+    plain = bytearray()
+    at = 0
+    while at < len(path):
+        try:
+            plain.append(int(path[at + 1 : at + 3], 16) if path[at : at + 1] == b"%" else path[at])
+            at += 3 if path[at : at + 1] == b"%" else 1
+        except ValueError:
+            plain.append(path[at])
+            at += 1
+    for segment in bytes(plain).replace(b"\\", b"/").split(b"/"):
+        name = segment.partition(b";")[0]
+        if name == b"..":
+            del out[-1:]
+        elif name != b".":
+            out.append(segment)
+    return b"/".join(out)
+
+
+@given(
+    st.lists(st.sampled_from([b".", b"..", b"/", b"%2e", b"%2F", b";", b"%3b", b"a", b"\\", b"%5C", b"%"]))
+)
+def test_no_plain_path_leaves_its_prefix(pieces: list[bytes]) -> None:
+    """However willing an origin is to decode and to normalise, it stays where the rule put it."""
+    path = b"/in/" + b"".join(pieces)
+    if is_plain(path):
+        assert decoded(path).startswith(b"/in/")
