@@ -260,6 +260,12 @@ static void request(End *end) {
   say(end, (const uint8_t *)head, sizeof head - 1);
 }
 
+static void go_on_with_tls(End *end) {
+  int n = SSL_connect(end->tls);
+  if (n != 1 && SSL_get_error(end->tls, n) != SSL_ERROR_WANT_READ) fail("TLS handshake");
+  if (n == 1) request(end);
+}
+
 static void dial(Group *group) {
   struct sockaddr_in a = {
       .sin_family = AF_INET, .sin_port = htons(group->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -276,16 +282,11 @@ static void dial(Group *group) {
   SSL_set_tlsext_host_name(end->tls, HOST);
   SSL_set_fd(end->tls, fd);
   SSL_set_app_data(end->tls, end);
-  SSL_connect(end->tls);  // its first flight
+  go_on_with_tls(end);
 }
 
 static void open_further(End *end) {
-  if (end->tls && !SSL_is_init_finished(end->tls)) {
-    int n = SSL_connect(end->tls);
-    if (n != 1 && SSL_get_error(end->tls, n) != SSL_ERROR_WANT_READ) fail("TLS handshake");
-    if (n == 1) request(end);
-    return;
-  }
+  if (end->tls && !SSL_is_init_finished(end->tls)) return go_on_with_tls(end);
   ssize_t got = hear(end, end->in + end->have, HEAD - 1 - end->have);
   if (got < 0) return;
   end->in[end->have += got] = 0;
