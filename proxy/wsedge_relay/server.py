@@ -336,6 +336,9 @@ class Relay:
         """Leave a listener alone until there is room: who waits there would wake the loop without end."""
         log.error("accepting paused", listener=listener, reason=reason)
         self._ready.drop(listening.fileno())
+        for site in self._sites.values():
+            for idle in list(site.idle):  # who only may come back makes room for who is there
+                idle.cancel()
         self._rest(listener, listening)
 
     def _rest(self, listener: str, listening: socket.socket) -> None:

@@ -8,7 +8,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from support_relay.running import DOMAIN, on_pump_loop, origin, running
+from support_relay.running import DOMAIN, on_pump_loop, origin, raw_origin, running
 from support_relay_shell import config, domain, write
 from support_relay_shell.process import RelayProcess
 from support_relay_shell.traffic import Client, echo_origin
@@ -23,6 +23,38 @@ REQUEST = (
 def low() -> None:
     """Run in the child before the program: few descriptors, and no right to more."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
+
+
+@on_pump_loop
+async def test_connections_that_are_only_kept_make_room() -> None:
+    """When descriptors run out, those between two plain requests are closed and newcomers are served."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 x\r\n\r\n")
+
+    plain = f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\n\r\n".encode()
+    async with raw_origin(answer) as port, running(port, passThrough={}) as relay:
+        kept = [await relay.raw() for _ in range(5)]
+        for reader, writer in kept:
+            writer.write(plain)
+            await reader.readuntil(b"\r\n\r\n")
+        await relay.until(lambda: len(relay.site.idle) == 5)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as newest:
+            lowest = newest.fileno()
+        try:
+            # The next one that is accepted is one too many for those that wait and for the reserve.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 38, hard))
+            reader, writer = await relay.raw()
+            async with asyncio.timeout(5):
+                assert [await old.read() for old, _ in kept] == [b""] * 5
+            writer.write(plain)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for _, old in (*kept, (reader, writer)):
+            old.close()
 
 
 async def test_a_full_relay_serves_those_it_has_and_then_those_who_wait(tmp_path: Path) -> None:

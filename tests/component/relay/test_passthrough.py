@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,8 +16,10 @@ import structlog
 from aiohttp import web
 from websockets.exceptions import InvalidStatus
 
+from support_relay.certificates import authority
 from support_relay.running import DOMAIN, Running, free_port, on_pump_loop, raw_origin, running
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.config import Material
 
 PASS: dict[str, Any] = {"passThrough": {}}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -37,13 +40,13 @@ async def tell(request: web.Request) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def site(handler: Handler = tell, **options: Any) -> AsyncIterator[int]:
+async def site(handler: Handler = tell, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """Run a real HTTP server on which every path and method is `handler`'s; yields its port."""
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{tail:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=1, **options)
+    runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
-    place = web.TCPSite(runner, "127.0.0.1", 0)
+    place = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await place.start()
     try:
         yield runner.addresses[0][1]
@@ -52,12 +55,14 @@ async def site(handler: Handler = tell, **options: Any) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def browser(relay: Running, **options: Any) -> AsyncIterator[aiohttp.ClientSession]:
+async def browser(
+    relay: Running, *, tls: bool = False, **options: Any
+) -> AsyncIterator[aiohttp.ClientSession]:
     """Run a real client whose base is the relay; it keeps connections and cookies."""
-    host, port = relay.relay.addresses["http"]
+    host, port = relay.relay.addresses["https" if tls else "http"]
     jar = aiohttp.CookieJar(unsafe=True)
     headers = {"Host": DOMAIN, **options.pop("headers", {})}
-    base = f"http://{host}:{port}"
+    base = f"{'https' if tls else 'http'}://{host}:{port}"
     async with aiohttp.ClientSession(base, headers=headers, cookie_jar=jar, **options) as session:
         yield session
 
@@ -286,30 +291,38 @@ async def test_a_body_over_the_limit_gets_413() -> None:
         assert relay.counters.refusals() == {"maxBodyBytes": 2}
 
 
+async def mirror(request: web.Request) -> web.StreamResponse:
+    """Send a body back while it comes."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    async for data in request.content.iter_chunked(1 << 16):
+        await response.write(data)
+    return response
+
+
+async def reflected(client: aiohttp.ClientSession, size: int, **options: Any) -> int:
+    """Upload so many bytes to a mirror; return how many come back."""
+
+    async def upload() -> AsyncIterator[bytes]:
+        for _ in range(size >> 16):
+            yield b"x" * (1 << 16)
+
+    came = 0
+    async with client.post("/", data=upload(), **options) as got:
+        async for data in got.content.iter_chunked(1 << 16):
+            came += len(data)
+    return came
+
+
 @on_pump_loop
 async def test_bodies_stream_both_ways_in_little_memory() -> None:
     """64 MiB up, which come back at the same time, never gather in the relay."""
-    size, piece = 64 << 20, b"x" * (1 << 16)
-
-    async def mirror(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        async for data in request.content.iter_chunked(1 << 16):
-            await response.write(data)
-        return response
-
-    async def upload() -> AsyncIterator[bytes]:
-        for _ in range(size // len(piece)):
-            yield piece
-
+    size = 64 << 20
     rules = {"passThrough": {"maxBodyBytes": size}}
     async with site(mirror) as port, running(port, **rules) as relay, browser(relay) as client:
         tracemalloc.start(1)
         try:
-            async with client.post("/", data=upload()) as got:
-                came = 0
-                async for data in got.content.iter_chunked(1 << 16):
-                    came += len(data)
+            came = await reflected(client, size)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -318,6 +331,42 @@ async def test_bodies_stream_both_ways_in_little_memory() -> None:
         assert peak < 4 << 20
         assert relay.totals.received_bytes > size
         assert relay.totals.sent_bytes > size
+
+
+@on_pump_loop
+async def test_bodies_stream_both_ways_over_tls() -> None:
+    """On both sides at once; the cookie is for pages of other sites then, and never without TLS."""
+    size = 8 << 20
+    pairs = {("tls.crt", "tls.key"): authority().issue(DOMAIN)}
+    fields: dict[str, Any] = {
+        "originProtocol": "Follow",
+        "originTLS": {"authority": {"file": "ca.crt"}},
+        "tls": {"certificateFile": "tls.crt", "keyFile": "tls.key"},
+        "passThrough": {"maxBodyBytes": size},
+        "originRequest": {"stickyCookie": {}},
+    }
+    own = {"ssl": authority().client_context(), "server_hostname": DOMAIN}
+    async with (
+        site(mirror, tls=authority().server_context("127.0.0.1")) as port,
+        running(port, material=Material(pairs, {"ca.crt": authority().pem}), **fields) as relay,
+        browser(relay, tls=True) as client,
+    ):
+        async with client.get("/", **own) as got:
+            assert got.headers["Set-Cookie"].endswith("; SameSite=None; Secure")
+        await relay.until(lambda: relay.site.idle)
+        assert await reflected(client, size, **own) == size
+
+
+@on_pump_loop
+async def test_a_trusted_proxy_says_that_a_client_came_by_tls() -> None:
+    """Then the cookie is as it would be for TLS to the relay; what others say counts for nothing."""
+    said = {"X-Forwarded-Proto": "https"}
+    rules: dict[str, Any] = {"originRequest": {"stickyCookie": {}}, **PASS}
+    async with site() as port, running(port, **rules) as relay:
+        for proxies, scope in (["127.0.0.0/8"], "SameSite=None; Secure"), ([], "SameSite=Lax"):
+            relay.apply(clients={"trustedProxies": proxies})
+            async with browser(relay, headers=said) as client, client.get("/") as got:
+                assert got.headers["Set-Cookie"].endswith(scope)
 
 
 @on_pump_loop

@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.access import Access, ended_line, is_sampled, refused_line, shown_subprotocol
+from wsedge_relay.access import (
+    Access,
+    ended_line,
+    is_sampled,
+    passed_line,
+    refused_line,
+    shown_subprotocol,
+)
 from wsedge_relay.counters import Ending
 
 ACCESS = Access(
@@ -63,3 +70,19 @@ def test_a_token_that_poses_as_a_subprotocol_is_not_shown() -> None:
     assert shown_subprotocol(None) is None
     assert shown_subprotocol(b"graphql-transport-ws") == "graphql-transport-ws"
     assert shown_subprotocol(b"base64url.bearer.authorization.k8s.io." + b"x" * 40) == "(78 characters)"
+
+
+def test_a_passed_request_has_its_method_and_no_messages() -> None:
+    """It is one request of a connection, and no tunnel."""
+    line = passed_line(ACCESS, method="POST", code=200, reason="", now=101.0)
+    assert line == {
+        "client": "192.0.2.7",
+        "tls": True,
+        "code": 200,
+        "origin": "room:80",
+        "duration_seconds": 1.0,
+        "sent_bytes": 200,
+        "received_bytes": 300,
+        "method": "POST",
+        "reason": "",
+    }

@@ -218,3 +218,37 @@ def test_names_tell_host_and_ports() -> None:
     """A name in metrics is an origin's address."""
     assert name_of(Origin(host="o.example", httpPort=81)) == "o.example:81/443"
     assert name_of(Origin(host="::1")) == "[::1]:80/443"
+
+
+@pytest.mark.parametrize("policy", LoadBalancing)
+def test_a_session_goes_to_its_origin(policy: LoadBalancing) -> None:
+    """It is first, a backup too, each other once behind it, and takes nobody's turn."""
+    one, other = (balancer(origins(5, 1, 1, backups=1), policy) for _ in range(2))
+    for kept in ("o0", "o1", "o2"):
+        order = hosts(one.order(0.0, CLIENT, kept=f"{kept}:80/443"))
+        assert order[0] == kept
+        assert sorted(order) == ["o0", "o1", "o2"]
+    assert [first(one) for _ in range(6)] == [first(other) for _ in range(6)]
+
+
+def test_a_session_leaves_an_origin_that_is_not_well() -> None:
+    """Ejected, unhealthy or gone: the usual choice counts."""
+    one = balancer(origins(1, 1))
+    (home, other) = one.targets
+    one.failed(home, 0.0)
+    assert hosts(one.order(1.0, CLIENT, kept=home.name)) == ["o1", "o0"]
+    one.worked(home)
+    assert hosts(one.order(1.0, CLIENT, kept=home.name))[0] == "o0"
+    home.healthy = False
+    assert hosts(one.order(1.0, CLIENT, kept=home.name)) == ["o1"]
+    assert hosts(one.order(1.0, CLIENT, kept="gone:80/443")) == ["o1"]
+    assert other.open == 0
+
+
+def test_a_session_tries_its_origin_once_its_time_is_over() -> None:
+    """As others would: one connection at a time finds out whether it works again."""
+    one = balancer(origins(1, 1))
+    home = one.targets[0]
+    one.failed(home, 0.0)
+    assert hosts(one.order(11.0, CLIENT, kept=home.name))[0] == "o0"
+    assert hosts(one.order(11.0, CLIENT, kept=home.name))[0] == "o1"

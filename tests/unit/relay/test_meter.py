@@ -1,0 +1,46 @@
+"""Bytes of one connection's requests, each counted once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wsedge_relay.meter import Meter
+from wsedge_relay.usage import Usage, UsageKey
+
+ONE, OTHER = UsageKey("one", "a"), UsageKey("other", "a")
+
+
+@dataclass
+class Wire:
+    """The two counts of a connection."""
+
+    sent: int = 0
+    received: int = 0
+
+
+def counted(usage: Usage) -> dict[str, tuple[int, int]]:
+    return {row.key.domain: (row.sent_bytes, row.received_bytes) for row in usage.unacknowledged()}
+
+
+def test_what_was_told_is_not_told_again() -> None:
+    """However often it is asked."""
+    wire, usage = Wire(), Usage(now=0.0)
+    meter = Meter(wire, usage)
+    for sent, received in ((10, 5), (10, 5), (30, 5)):
+        wire.sent, wire.received = sent, received
+        meter.tell(ONE)
+    assert counted(usage) == {"one": (30, 5)}
+
+
+def test_what_was_read_ahead_belongs_to_the_next_request() -> None:
+    """Two requests that came together are counted each for its own key."""
+    wire, usage = Wire(received=100), Usage(now=0.0)
+    meter = Meter(wire, usage)
+    wire.sent = 7
+    meter.tell(ONE, unread=40)
+    assert meter.passed(unread=40) == (7, 60)
+    meter.begin()
+    wire.sent, wire.received = 9, 110
+    meter.tell(OTHER)
+    assert meter.passed() == (2, 50)
+    assert counted(usage) == {"one": (7, 60), "other": (2, 50)}
