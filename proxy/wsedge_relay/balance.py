@@ -109,6 +109,8 @@ class Balancer:
 
         `kept` is the name of the origin that has the client's session: it is first while it is well.
         """
+        if len(self.targets) == 1 and not self.targets[0].failures:
+            return list(self.targets)
         usable = [target for target in self.targets if target.healthy] or self.targets
         home = [target for target in usable if target.name == kept and target.until <= now]
         ready: list[Target] = []

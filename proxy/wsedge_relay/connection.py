@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -62,6 +62,18 @@ class Sites(Protocol):
         """Count a refusal that belongs to no served domain."""
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the connections of one relay have in common."""
+
+    sites: Sites
+    tunnels: Tunnels
+    usage: Usage
+    place_of: Callable[[str], Place]
+    bounds: Bounds
+    ready: Readiness
+
+
 class Connection:
     """Serves one client's requests, up to its handshake. `front` is given on a TLS listener."""
 
@@ -78,12 +90,9 @@ class Connection:
         "_last",
         "_loop",
         "_meter",
-        "_place_of",
-        "_ready",
+        "_serving",
         "_sites",
         "_source",
-        "_tunnels",
-        "_usage",
         "_way",
         "_wire",
     )
@@ -94,32 +103,24 @@ class Connection:
         *,
         client: str,
         front: Front | None,
-        sites: Sites,
-        tunnels: Tunnels,
-        usage: Usage,
-        place_of: Callable[[str], Place],
-        bounds: Bounds,
-        ready: Readiness,
+        serving: Serving,
     ) -> None:
         self._wire = wire
         self._address = client
         self._client = client  # the peer's address, until it is known what proxies say
-        self._way = Way(client, client)
+        self._way: Way
         self._kept: str | None = None  # the origin that has the client's session
         self._last: Site | None = None  # whose request was the last one here
-        self._meter = Meter(wire, usage)
+        self._meter = Meter(wire, serving.usage)
         self._announced = False  # by a PROXY header
         self._source: Source | None = None  # that it named
         self._entered: Site | None = None  # where a place is taken that no tunnel has yet
         self._front = front
-        self._sites = sites
-        self._tunnels = tunnels
-        self._usage = usage
-        self._place_of = place_of
-        self._bounds = bounds
-        self._ready = ready
-        self._loop = ready.loop
-        self._began = self._asked = ready.loop.time()  # `asked`: when the request was whole
+        self._serving = serving
+        self._sites = serving.sites
+        self._bounds = serving.bounds
+        self._loop = serving.ready.loop
+        self._began = self._asked = self._loop.time()  # `asked`: when the request was whole
 
     async def serve(self) -> None:
         """Serve until the client has its tunnel or its answer; never raises but when cancelled."""
@@ -189,7 +190,7 @@ class Connection:
         if site.sticky is None:
             return request
         self._kept = site.sticky.chosen(request.headers)
-        return replace(request, headers=site.sticky.without(request.headers))
+        return request._replace(headers=site.sticky.without(request.headers))
 
     def _peer(self, site: Site) -> str:
         """Return whom the request is from before its own headers are looked at; raises a 403."""
@@ -266,7 +267,7 @@ class Connection:
             return handshake.origin_request(upgrade, host=host, way=self._way, secure=secure)
 
         try:
-            with Hangup(self._wire, self._ready, said=rest) as early:
+            with Hangup(self._wire, self._serving.ready, said=rest) as early:
                 answered = await upstream.ask_origins(
                     site,
                     request,
@@ -274,7 +275,7 @@ class Connection:
                     ends=self._ends,
                     secure=secure,
                     bounds=self._bounds,
-                    ready=self._ready,
+                    ready=self._serving.ready,
                     kept=self._kept,
                 )
         except PeerGoneError:
@@ -319,11 +320,11 @@ class Connection:
             await self._wire.write(handshake.client_answer(accepted, more=more))
         except TimeoutError as error:
             raise PeerGoneError("the client does not read its answer") from error
-        self._count(site, 101, "", unread=len(rest))
+        key = self._count(site, 101, "", unread=len(rest))
         self._entered = None  # the place is the tunnel's now
-        tunnel = self._tunnels.open(
+        tunnel = self._serving.tunnels.open(
             site,
-            self._key(site),
+            key,
             client=self._wire.sock,
             origin=answered.wire.sock,
             watched=(self._wire.leave(), answered.wire.leave()),
@@ -337,7 +338,7 @@ class Connection:
         try:
             self._sites.admit(site)
         except HandshakeRefusedError:  # it was switched off meanwhile, and the drain did not see this tunnel
-            self._tunnels.close(tunnel, GOING_AWAY, "going away")
+            self._serving.tunnels.close(tunnel, GOING_AWAY, "going away")
 
     def _cookie(self, site: Site, request: RequestHead, answered: Answered) -> list[Header]:
         """Return the cookie by which the client comes back to the origin that answered, if it needs one."""
@@ -362,10 +363,10 @@ class Connection:
             ends=self._ends,
             stays=lambda: self._stays(site),
             key=key,
-            usage=self._usage,
+            usage=self._serving.usage,
             meter=self._meter,
             bounds=self._bounds,
-            ready=self._ready,
+            ready=self._serving.ready,
         )
         keep, reason = False, ""
         try:
@@ -474,14 +475,15 @@ class Connection:
         )
 
     def _key(self, site: Site) -> UsageKey:
-        return site.key_of(self._place_of(self._client))
+        return site.key_of(self._serving.place_of(self._client))
 
-    def _count(self, site: Site, status: int, reason: str, *, unread: int = 0) -> None:
+    def _count(self, site: Site, status: int, reason: str, *, unread: int = 0) -> UsageKey:
         site.counters.handshake(status, reason)
         site.counters.handshake_seconds.observe(self._loop.time() - self._asked)
         key = self._key(site)
-        self._usage.code(key, status)
+        self._serving.usage.code(key, status)
         self._meter.tell(key, unread=unread)
+        return key
 
 
 def _is_logged(site: Site) -> bool:
@@ -499,7 +501,8 @@ def _where(site: Site, target: Target | None, *, secure: bool) -> str | None:
 
 def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     """Return a peer's IP address as text; an IPv4 client of a dual-stack socket in IPv4 form."""
-    return address_of(address[0].partition("%")[0])
+    text = address[0]
+    return text if ":" not in text else address_of(text.partition("%")[0])
 
 
 def _check_origin(site: Site, request: RequestHead) -> None:

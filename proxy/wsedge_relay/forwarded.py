@@ -10,8 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from wsedge_relay.http1 import Header, Headers
 
@@ -43,8 +42,7 @@ class Networks:
         return any(parsed in network for network in self._networks)
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """How a request came: `peer` asked the relay, `client` is whom it is from.
 
     `chain` are the hops before the peer, the client's side first; `x_forwarded_for` and `forwarded` say
@@ -93,23 +91,27 @@ def forwarding_headers(headers: Headers, way: Way, *, host: bytes, secure: bool)
 
     `host` is the Host that was asked for, `secure` whether the peer came by TLS.
     """
-    said = headers if way.trusted else Headers(())
-    proto = _single(said, b"x-forwarded-proto", _PROTO) or (b"https" if secure else b"http")
-    asked = _single(said, b"x-forwarded-host", _HOST) or host
-    x_for = said.all(b"x-forwarded-for") if way.x_forwarded_for else [_text(hop) for hop in way.chain]
-    elements = said.all(b"forwarded") if way.forwarded else [b"for=" + _node(hop) for hop in way.chain]
-    own = b'for=%s;host="%s";proto=%s' % (_node(way.peer), host, b"https" if secure else b"http")
+    scheme = b"https" if secure else b"http"
+    own = b'for=%b;host="%b";proto=%b' % (_node(way.peer), host, scheme)
+    peer = way.peer.encode()
+    if not way.trusted:
+        return [
+            (b"X-Forwarded-For", peer),
+            (b"X-Forwarded-Proto", scheme),
+            (b"X-Forwarded-Host", host),
+            (b"Forwarded", own),
+        ]
+    proto = _single(headers, b"x-forwarded-proto", _PROTO) or scheme
+    asked = _single(headers, b"x-forwarded-host", _HOST) or host
+    x_for = headers.all(b"x-forwarded-for") if way.x_forwarded_for else [_text(hop) for hop in way.chain]
+    elements = headers.all(b"forwarded") if way.forwarded else [b"for=" + _node(hop) for hop in way.chain]
     known = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
     return [
-        (b"X-Forwarded-For", b", ".join([*x_for, way.peer.encode()])),
+        (b"X-Forwarded-For", b", ".join([*x_for, peer])),
         (b"X-Forwarded-Proto", proto),
         (b"X-Forwarded-Host", asked),
         (b"Forwarded", b", ".join([*elements, own])),
-        *(
-            line
-            for line in said.lines
-            if line[0].lower().startswith(b"x-forwarded-") and line[0].lower() not in known
-        ),
+        *(line for name, line in headers.items() if name.startswith(b"x-forwarded-") and name not in known),
     ]
 
 

@@ -6,13 +6,11 @@ one hop are made anew on the next.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
 from wsedge_relay.forwarded import Way, forwarding_headers
@@ -29,6 +27,10 @@ from wsedge_relay.http1 import (
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _DEFLATE: Final = b"permessage-deflate"
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
+_SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+_UPGRADE: Final = (b"upgrade",)
+_UPGRADE_ALONE: Final = ([b"Upgrade"], [b"upgrade"])
 _BITS: Final = re.compile(rb"8|9|1[0-5]")
 _HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~\-]+)(?::([0-9]{1,5}))?")
 
@@ -64,12 +66,12 @@ _FORWARDED: Final = frozenset((b"forwarded", b"x-real-ip"))
 _HANDSHAKE: Final = frozenset(
     (b"host", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions")
 )
+_ANEW: Final = _FORWARDED | _HANDSHAKE
 # "Connection: cookie" must not make a proxy drop what the handshake lives on.
 _KEPT: Final = frozenset((b"host", b"origin", b"cookie", b"authorization"))
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(NamedTuple):
     """A request for a tunnel that keeps every rule."""
 
     request: RequestHead
@@ -79,8 +81,7 @@ class Upgrade:
     offers: tuple[bytes, ...]  # of permessage-deflate, as the client wrote them
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The origin's checked 101; `deflate` says whether permessage-deflate was agreed on."""
 
     answer: ResponseHead
@@ -89,9 +90,11 @@ class Accepted:
 
 def host_of(request: RequestHead) -> str:
     """Return the host name asked for, in lower case, without port and final dot; raises a 400."""
-    for name in _ONCE:
-        _once(request.headers, name)
-    value = request.headers.one(b"host")
+    headers = request.headers
+    if headers.repeated:
+        for name in _ONCE:
+            _once(headers, name)
+    value = headers.one(b"host")
     match = _HOST.fullmatch(value) if value else None
     if match is None or (match[2] and int(match[2]) > 65535):
         raise HandshakeRefusedError(400, "head", "Host is missing or malformed.")
@@ -107,11 +110,9 @@ def check_upgrade(request: RequestHead) -> Upgrade:
         raise HandshakeRefusedError(
             405, "method", "Only GET opens a WebSocket.", headers=[(b"Allow", b"GET")]
         )
-    if headers.one(b"transfer-encoding") is not None or headers.one(b"content-length") not in (None, b"0"):
+    if _has_body(headers):
         raise HandshakeRefusedError(400, "body", "A WebSocket handshake has no body.")
-    if (headers.one(b"upgrade") or b"").lower() != b"websocket" or b"upgrade" not in _lower(
-        headers.members(b"connection")
-    ):
+    if not _asks_for_websocket(headers):
         raise HandshakeRefusedError(
             426,
             "upgrade",
@@ -126,10 +127,10 @@ def check_upgrade(request: RequestHead) -> Upgrade:
             headers=[(b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")],
         )
     key = headers.one(b"sec-websocket-key") or b""
-    if not _is_key(key):
+    if not _KEY.fullmatch(key):
         raise HandshakeRefusedError(400, "key", "Sec-WebSocket-Key must be 16 bytes in base64.")
     protocols = headers.members(b"sec-websocket-protocol")
-    if len(set(protocols)) != len(protocols) or not all(map(is_token, protocols)):
+    if protocols and (len(set(protocols)) != len(protocols) or not all(map(is_token, protocols))):
         raise HandshakeRefusedError(400, "protocol", "Sec-WebSocket-Protocol must list different tokens.")
     try:
         offers = headers.members(b"sec-websocket-extensions")
@@ -146,23 +147,25 @@ def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool) -> by
 
     `host` is what the origin is called, `way` how the request came, `secure` whether it came by TLS.
     """
-    dropped = dropped_headers(upgrade.request.headers) | _FORWARDED | _HANDSHAKE
-    headers: list[Header] = [
-        (b"Host", host.encode()),
-        (b"Connection", b"Upgrade"),
-        (b"Upgrade", b"websocket"),
-        (b"Sec-WebSocket-Version", b"13"),
-        (b"Sec-WebSocket-Key", upgrade.key),
+    asked = upgrade.request.headers
+    parts = [
+        b"GET %b HTTP/1.1\r\nHost: %b\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n"
+        % (upgrade.request.target, host.encode(), upgrade.key)
     ]
     if upgrade.offers:
-        headers.append((b"Sec-WebSocket-Extensions", b", ".join(upgrade.offers)))
-    headers += [
-        line
-        for line in upgrade.request.headers.lines
-        if line[0].lower() not in dropped and not line[0].lower().startswith(b"x-forwarded-")
+        parts.append(b"Sec-WebSocket-Extensions: %b\r\n" % b", ".join(upgrade.offers))
+    dropped = dropped_headers(asked)
+    parts += [
+        b"%b: %b\r\n" % line
+        for name, line in asked.items()
+        if name not in dropped and name not in _ANEW and not name.startswith(b"x-forwarded-")
     ]
-    headers += forwarding_headers(upgrade.request.headers, way, host=upgrade.host, secure=secure)
-    return build_head(b"GET " + upgrade.request.target + b" HTTP/1.1", headers)
+    parts += [
+        b"%b: %b\r\n" % line for line in forwarding_headers(asked, way, host=upgrade.host, secure=secure)
+    ]
+    parts.append(b"\r\n")
+    return b"".join(parts)
 
 
 def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
@@ -173,11 +176,11 @@ def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
             raise BadAnswerError("101 is not of HTTP/1.1")
         if (headers.one(b"upgrade") or b"").lower() != b"websocket":
             raise BadAnswerError("101 without Upgrade: websocket")
-        if b"upgrade" not in _lower(headers.members(b"connection")):
+        if not _is_of_upgrade(headers):
             raise BadAnswerError("101 without Connection: Upgrade")
         if headers.one(b"sec-websocket-accept") != accept_of(upgrade.key):
             raise BadAnswerError("101 with a wrong Sec-WebSocket-Accept")
-        if headers.all(b"transfer-encoding") or headers.one(b"content-length") not in (None, b"0"):
+        if _has_body(headers):
             raise BadAnswerError("101 with a body")
         protocol = headers.one(b"sec-websocket-protocol")
         if protocol is not None and protocol not in upgrade.protocols:
@@ -189,24 +192,24 @@ def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
 
 def client_answer(accepted: Accepted, *, more: Iterable[Header] = ()) -> bytes:
     """Return the 101 for the client: the origin's, with the headers of the hop made anew and `more` added."""
-    headers = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
-    return build_head(status_line(101), [*headers, *passed_headers(accepted.answer.headers), *more])
+    lines = [b"%b: %b\r\n" % line for line in (*passed_headers(accepted.answer.headers), *more)]
+    return b"".join([_SWITCHING, *lines, b"\r\n"])
 
 
 def dropped_headers(headers: Headers) -> frozenset[bytes]:
     """Return the names (lower case) of the lines that end at this hop: the usual ones, and those it names."""
-    named = {
-        name
-        for name in _lower(headers.members(b"connection"))
-        if name not in _KEPT and not name.startswith(b"sec-websocket-")
-    }
-    return _HOP | named
+    options = _options(headers)
+    if options is _UPGRADE:
+        return _HOP
+    return _HOP.union(
+        name for name in options if name not in _KEPT and not name.startswith(b"sec-websocket-")
+    )
 
 
 def passed_headers(headers: Headers) -> list[Header]:
     """Return the lines of an origin's answer that go on to the client."""
     dropped = dropped_headers(headers)
-    return [line for line in headers.lines if line[0].lower() not in dropped]
+    return [line for name, line in headers.items() if name not in dropped]
 
 
 def refusal(refused: HandshakeRefusedError, *, head_only: bool = False) -> bytes:
@@ -224,7 +227,8 @@ def refusal(refused: HandshakeRefusedError, *, head_only: bool = False) -> bytes
 
 def accept_of(key: bytes) -> bytes:
     """Return the Sec-WebSocket-Accept that proves a key was read (RFC 6455 section 4.2.2)."""
-    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
+    return binascii.b2a_base64(digest, newline=False)
 
 
 def _once(headers: Headers, name: bytes) -> None:
@@ -238,11 +242,22 @@ def _lower(values: Iterable[bytes]) -> list[bytes]:
     return [value.lower() for value in values]
 
 
-def _is_key(key: bytes) -> bool:
-    try:
-        return len(key) == 24 and len(base64.b64decode(key, validate=True)) == 16
-    except binascii.Error:
-        return False
+def _has_body(headers: Headers) -> bool:
+    return bool(headers.all(b"transfer-encoding")) or headers.one(b"content-length") not in (None, b"0")
+
+
+def _asks_for_websocket(headers: Headers) -> bool:
+    return (headers.one(b"upgrade") or b"").lower() == b"websocket" and _is_of_upgrade(headers)
+
+
+def _is_of_upgrade(headers: Headers) -> bool:
+    return b"upgrade" in _options(headers)
+
+
+def _options(headers: Headers) -> Sequence[bytes]:
+    """Return the members of Connection in lower case."""
+    values = headers.all(b"connection")
+    return _UPGRADE if values in _UPGRADE_ALONE else _lower(headers.members(b"connection"))
 
 
 def _extension(offer: bytes) -> tuple[bytes, dict[bytes, bytes]]:

@@ -6,11 +6,11 @@ before a colon, no control bytes. Bodies belong to `body`, meaning to `handshake
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 Header = tuple[bytes, bytes]
 
@@ -24,6 +24,14 @@ _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII but "#": 
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
+# A whole head that breaks no rule, in one match: what these refuse is read line by line, to say why.
+_LINES: Final = (
+    rb"\r\n((?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){0,%d})\r\n" % MAX_HEADERS
+)
+_REQUEST: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) (/[\x21\x22\x24-\x7e]*+) HTTP/1\.1" + _LINES)
+_RESPONSE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?" + _LINES)
+_LINE: Final = re.compile(rb"([^:\r]++):[ \t]*+([^\r]*+)\r\n")
+
 
 class BadHeadError(ValueError):
     """A head that breaks the rules; `status` is what a server answers to it."""
@@ -34,31 +42,56 @@ class BadHeadError(ValueError):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
 class Headers:
-    """Header lines in order, with names as they came; look-ups ignore case."""
+    """Header lines in order, with names as they came; look-ups ignore case.
 
-    lines: tuple[Header, ...]
+    `repeated` says whether any name is on more than one line.
+    """
+
+    __slots__ = ("_index", "lines", "repeated")
+
+    def __init__(self, lines: Sequence[Header]) -> None:
+        self.lines = tuple(lines)
+        self._index = {line[0].lower(): line for line in lines}
+        self.repeated = len(self._index) != len(lines)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self.lines == other.lines
+
+    def __hash__(self) -> int:
+        return hash(self.lines)
+
+    def items(self) -> Iterable[tuple[bytes, Header]]:
+        """Return every line, in order, behind its name in lower case."""
+        if self.repeated:
+            return [(line[0].lower(), line) for line in self.lines]
+        return self._index.items()
 
     def all(self, name: bytes) -> list[bytes]:
         """Return the values of every line called `name` (lower case)."""
-        return [value for key, value in self.lines if key.lower() == name]
+        if self.repeated:
+            return [value for key, value in self.lines if key.lower() == name]
+        line = self._index.get(name)
+        return [line[1]] if line is not None else []
 
     def one(self, name: bytes) -> bytes | None:
         """Return the value of the only line called `name`, None without one; raises BadHeadError on two."""
-        values = self.all(name)
-        if len(values) > 1:
+        line = self._index.get(name)
+        if line is None:
+            return None
+        if self.repeated and len(values := self.all(name)) > 1:
             raise BadHeadError(f"{name.decode()} is given {len(values)} times")
-        return values[0] if values else None
+        return line[1]
 
     def members(self, name: bytes) -> list[bytes]:
         """Return the members of a comma-separated list, over all its lines, as they came."""
-        parts = b",".join(self.all(name)).split(b",")
-        return [part for part in (part.strip(b" \t") for part in parts) if part]
+        if name not in self._index:
+            return []
+        values = self.all(name)
+        return [part for part in (part.strip(b" \t") for part in b",".join(values).split(b",")) if part]
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """The head of a request; `target` is in origin-form, `minor` the version's second digit."""
 
     method: bytes
@@ -67,8 +100,7 @@ class RequestHead:
     minor: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """The head of a response; `minor` is the version's second digit."""
 
     status: int
@@ -86,7 +118,11 @@ def head_end(data: bytes | bytearray, *, seen: int = 0) -> int:
     start = max(0, seen - 3)
     end = data.find(b"\r\n\r\n", start)
     stop = end + 4 if end >= 0 else len(data)
-    if _BARE_LF.search(data, max(0, start - 1), stop):
+    if seen:
+        is_bare = _BARE_LF.search(data, max(0, start - 1), stop) is not None
+    else:
+        is_bare = data.count(b"\n", 0, stop) != data.count(b"\r\n", 0, stop)
+    if is_bare:
         raise BadHeadError("a line ends in LF without CR")
     if stop > MAX_HEAD_BYTES:
         raise BadHeadError(f"the head is longer than {MAX_HEAD_BYTES} bytes", status=431)
@@ -95,6 +131,9 @@ def head_end(data: bytes | bytearray, *, seen: int = 0) -> int:
 
 def parse_request(head: bytes) -> RequestHead:
     """Parse a whole request head (its empty line included); raises BadHeadError."""
+    if len(head) <= MAX_LINE_BYTES and (whole := _REQUEST.fullmatch(head)):
+        method, target, block = whole.groups()
+        return RequestHead(method, target, Headers(_stripped(block)))
     first, lines = _split(head)
     parts = first.split(b" ")
     if len(parts) != 3:
@@ -112,6 +151,9 @@ def parse_request(head: bytes) -> RequestHead:
 
 def parse_response(head: bytes) -> ResponseHead:
     """Parse a whole response head (its empty line included); raises BadHeadError."""
+    if len(head) <= MAX_LINE_BYTES and (whole := _RESPONSE.fullmatch(head)):
+        minor, status, reason, block = whole.groups()
+        return ResponseHead(int(status), reason or b"", int(minor), Headers(_stripped(block)))
     first, lines = _split(head)
     match = _STATUS.fullmatch(first)
     if match is None:
@@ -122,17 +164,20 @@ def parse_response(head: bytes) -> ResponseHead:
 
 def build_head(first: bytes, headers: Iterable[Header]) -> bytes:
     """Return a head: its first line, its headers, an empty line."""
-    return b"\r\n".join([first, *(name + b": " + value for name, value in headers), b"", b""])
+    return b"\r\n".join([first, *[name + b": " + value for name, value in headers], b"", b""])
 
 
 def status_line(status: int, reason: bytes | None = None) -> bytes:
     """Return a status line; `reason` None is the usual phrase."""
-    if reason is None:
-        try:
-            reason = HTTPStatus(status).phrase.encode()
-        except ValueError:
-            reason = b""
-    return b"HTTP/1.1 %d %s" % (status, reason)
+    return b"HTTP/1.1 %d %s" % (status, _phrase(status) if reason is None else reason)
+
+
+@functools.cache
+def _phrase(status: int) -> bytes:
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b""
 
 
 def is_token(value: bytes) -> bool:
@@ -149,8 +194,16 @@ def _split(head: bytes) -> tuple[bytes, Sequence[bytes]]:
     return lines[0], lines[1:]
 
 
-def _headers(lines: Iterable[bytes]) -> tuple[Header, ...]:
-    return tuple(_header(line) for line in lines)
+def _stripped(block: bytes) -> list[Header]:
+    """Return the header lines of a block that was matched as a whole."""
+    lines: list[Header] = _LINE.findall(block)
+    if b" \r\n" in block or b"\t\r\n" in block:
+        return [(name, value.rstrip(b" \t")) for name, value in lines]
+    return lines
+
+
+def _headers(lines: Iterable[bytes]) -> list[Header]:
+    return [_header(line) for line in lines]
 
 
 def _header(line: bytes) -> Header:

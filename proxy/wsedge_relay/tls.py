@@ -26,6 +26,8 @@ class Front:
 
     def __init__(self) -> None:
         self.context = _hardened(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        # Each ticket is a write of its own. A WebSocket client resumes one connection, not two at once.
+        self.context.num_tickets = 1
         self.context.sni_callback = self._choose
         self._domains: Mapping[str, DomainContext] = {}
 

@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections.abc import Iterable
 from itertools import chain
+from random import Random as Chance
 from typing import Final
 
 import structlog
@@ -101,7 +102,7 @@ class Tunnel:
 
 
 class Tunnels:
-    """All open tunnels of a relay. `random` makes masks, which no peer may foresee, and spreads timers."""
+    """All open tunnels of a relay. `random` makes masks, which no peer may foresee."""
 
     def __init__(
         self,
@@ -117,6 +118,7 @@ class Tunnels:
         self._usage = usage
         self._bounds = bounds
         self._random = random
+        self._chance = Chance(random.randbytes(16))  # noqa: S311  spreads timers, no secret
         self._wheel: Wheel[Tunnel] = Wheel()
         self._ticker: asyncio.TimerHandle | None = None
         self._ticked = 0.0
@@ -265,7 +267,7 @@ class Tunnels:
             tunnel.deadline = None
         age = tunnel.site.domain.lifecycle.maxConnectionAgeSeconds
         if age is not None:
-            left = remaining(age, lived=self._loop.time() - tunnel.began, chance=self._random.random())
+            left = remaining(age, lived=self._loop.time() - tunnel.began, chance=self._chance.random())
             tunnel.deadline = self._loop.call_later(left, self._aged, tunnel)
 
     def _aged(self, tunnel: Tunnel) -> None:
@@ -424,7 +426,7 @@ class Tunnels:
 
     def _spread(self, tunnel: Tunnel) -> None:
         period = ticks_per_look(tunnel.site.domain.heartbeatSeconds)
-        self._wheel.add(tunnel, ticks=self._random.randint(1, period))
+        self._wheel.add(tunnel, ticks=1 + int(self._chance.random() * period))
 
     def _start_ticking(self) -> None:
         if self._ticker is None:

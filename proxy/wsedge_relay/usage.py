@@ -15,7 +15,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from wsedge_statistics.contract import BUCKET_SECONDS
 
@@ -23,8 +23,7 @@ MAX_CODES: Final = 64  # UsageRow.codes takes no more
 _CODE_CLASSES: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class UsageKey:
+class UsageKey(NamedTuple):
     """What a count belongs to. `account` is the namespace that pays for `domain`."""
 
     domain: str

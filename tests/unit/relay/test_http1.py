@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsedge_relay import http1
-from wsedge_relay.http1 import BadHeadError, Headers
+from wsedge_relay.http1 import BadHeadError, Header, Headers
 
 HEAD = b"GET /chat?x=1 HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\n\r\n"
 
@@ -94,3 +94,47 @@ def test_a_built_head_reads_back() -> None:
     head = http1.build_head(http1.status_line(404), [(b"A", b"b")])
     assert http1.parse_response(head).headers.lines == ((b"A", b"b"),)
     assert http1.status_line(599) == b"HTTP/1.1 599 "
+
+
+@given(
+    st.sampled_from(
+        [b"GET / HTTP/1.1", b"GET /\xff HTTP/1.1", b"G@T / HTTP/1.1", b"GET / HTTP/1.0", b"GET /"]
+    ),
+    st.lists(
+        st.lists(
+            st.sampled_from(
+                [b"A", b"b-c", b":", b" ", b"\t", b"\r", b"\0", b"\x7f", b"\xe9", b"v", b"@", b"="]
+            ),
+            max_size=7,
+        ).map(b"".join),
+        max_size=4,
+    ),
+)
+def test_a_short_head_is_read_as_a_long_one(first: bytes, lines: list[bytes]) -> None:
+    """A head that fits in one line's length is matched as a whole, a longer one line by line."""
+    long = b"X-Long: " + b"x" * (http1.MAX_LINE_BYTES - 8)
+
+    def read(*more: bytes) -> tuple[bytes, bytes, tuple[Header, ...]] | str:
+        try:
+            request = http1.parse_request(b"\r\n".join([first, *lines, *more, b"", b""]))
+        except BadHeadError as error:
+            return error.text
+        return request.method, request.target, request.headers.lines[: len(lines)]
+
+    assert read() == read(long)
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"A", b"a", b"B", b"c"]), st.sampled_from([b"x", b"y, z", b""]))))
+def test_headers_are_found_whatever_their_case(lines: list[Header]) -> None:
+    """In order, repeated or not."""
+    headers = Headers(lines)
+    for name in (b"a", b"b", b"c", b"d"):
+        values = [value for key, value in lines if key.lower() == name]
+        assert headers.all(name) == values
+        if len(values) < 2:
+            assert headers.one(name) == (values[0] if values else None)
+        else:
+            with pytest.raises(BadHeadError, match=f"{len(values)} times"):
+                headers.one(name)
+    assert list(headers.items()) == [(line[0].lower(), line) for line in lines]
+    assert headers.repeated == (len({name.lower() for name, _ in lines}) < len(lines))
