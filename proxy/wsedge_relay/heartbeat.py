@@ -17,6 +17,7 @@ from typing import Final, Generic, Protocol, TypeVar
 LOOKS: Final = 4
 PING_AFTER: Final = LOOKS - 1  # the look that saw the last byte may come a quarter later than it
 TICK_SECONDS: Final = 0.25  # the shortest interval, 1 s, in four looks
+_FEW: Final = 64  # places left that are not worth a look at all
 
 
 T = TypeVar("T", bound="Turning")
@@ -75,21 +76,54 @@ def ticks_per_look(heartbeat_seconds: int) -> int:
 
 
 class Wheel(Generic[T]):
-    """Entries by the tick they are due at. Moving or removing an entry is setting `due`."""
+    """Entries by the tick they are due at.
+
+    An entry that is moved or removed leaves its old place at that place's tick, or as soon as such places are
+    the most: with an interval of minutes, clients that come and go would otherwise pile up meanwhile.
+    """
 
     def __init__(self) -> None:
         self.tick = 0
         self._slots: dict[int, list[T]] = {}
+        self._places = 0
+        self._left = 0  # of these, places that an entry has left
+
+    def __len__(self) -> int:
+        return self._places
 
     def add(self, entry: T, *, ticks: int) -> None:
         """Let `entry` come up `ticks` (at least 1) from now, and at no other time."""
-        entry.due = self.tick + max(1, ticks)
-        self._slots.setdefault(entry.due, []).append(entry)
+        due = self.tick + max(1, ticks)
+        if entry.due == due:
+            return
+        self.remove(entry)
+        entry.due = due
+        self._slots.setdefault(due, []).append(entry)
+        self._places += 1
+
+    def remove(self, entry: T) -> None:
+        """Let `entry` come up no more."""
+        waited = entry.due > self.tick
+        entry.due = 0
+        if waited:
+            self._left += 1
+            if self._left > _FEW and 2 * self._left > self._places:
+                self._sweep()
 
     def turn(self, ticks: int) -> Iterator[T]:
         """Go on by so many ticks and yield what came up, in order."""
         for _ in range(ticks):
             self.tick += 1
-            for entry in self._slots.pop(self.tick, ()):
+            slot = self._slots.pop(self.tick, ())
+            self._places -= len(slot)
+            self._left -= sum(entry.due != self.tick for entry in slot)
+            for entry in slot:
                 if entry.due == self.tick:
+                    entry.due = 0  # it may have two places here, moved away and back
                     yield entry
+
+    def _sweep(self) -> None:
+        swept = {due: [entry for entry in slot if entry.due == due] for due, slot in self._slots.items()}
+        self._slots = {due: slot for due, slot in swept.items() if slot}
+        self._places = sum(map(len, self._slots.values()))
+        self._left = 0

@@ -381,7 +381,7 @@ class Tunnels:
 
     def _remove(self, tunnel: Tunnel) -> None:
         tunnel.phase = GONE
-        tunnel.due = 0
+        self._wheel.remove(tunnel)
         if tunnel.deadline is not None:
             tunnel.deadline.cancel()
             tunnel.deadline = None
@@ -423,6 +423,8 @@ class Tunnels:
         if not self._count:
             self._nobody_left.set()
         self._log(tunnel, "tunnel_closed", sent_bytes=new[0], received_bytes=new[1])
+        # They hold each other: without this they would wait for the garbage collector, and make it run.
+        del client.peer, origin.peer, tunnel.client, tunnel.origin
 
     def _spread(self, tunnel: Tunnel) -> None:
         period = ticks_per_look(tunnel.site.domain.heartbeatSeconds)

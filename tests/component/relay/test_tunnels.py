@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from pathlib import Path
 
 import pytest
@@ -358,3 +360,22 @@ async def test_sweeps_and_the_end_count_every_byte_once() -> None:
         await client.close()
         await relay.until_idle()
         assert relay.totals.received_bytes == before + 5 * 106 + 8
+
+
+@on_pump_loop
+async def test_tunnels_that_are_gone_leave_no_memory() -> None:
+    """Not one of Python's blocks per tunnel, though the heartbeat would look at them in a minute."""
+
+    async def come_and_go(relay: Running, times: int) -> int:
+        for _ in range(times):
+            async with relay.connect(compression=None) as client:
+                client.transport.abort()
+        await relay.until_idle()
+        await asyncio.sleep(0.1)  # for callbacks of the test's own peers
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    async with origin(compression=None) as port, running(port, heartbeatSeconds=300) as relay:
+        await come_and_go(relay, 100)
+        before = await come_and_go(relay, 100)
+        assert await come_and_go(relay, 200) - before < 200

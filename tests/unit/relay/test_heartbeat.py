@@ -89,11 +89,11 @@ def test_entries_come_up_at_their_tick(delays: list[int], turns: list[int]) -> N
     wheel: Wheel[Entry] = Wheel()
     for name, delay in enumerate(delays):
         wheel.add(Entry(name), ticks=delay)
-    came: list[Entry] = []
+    came: list[tuple[int, int]] = []
     for ticks in turns:
-        came += wheel.turn(ticks)
+        came += [(wheel.tick, entry.name) for entry in wheel.turn(ticks)]
     expected = sorted(((delay, name) for name, delay in enumerate(delays) if delay <= sum(turns)))
-    assert [(entry.due, entry.name) for entry in came] == expected
+    assert came == expected
 
 
 def test_a_moved_entry_comes_up_at_its_new_tick_alone() -> None:
@@ -104,10 +104,49 @@ def test_a_moved_entry_comes_up_at_its_new_tick_alone() -> None:
         wheel.add(entry, ticks=5)
     wheel.add(moved, ticks=2)
     wheel.add(same, ticks=5)
-    removed.due = 0
+    wheel.remove(removed)
     seen = []
     for tick in range(1, 10):
-        for entry in wheel.turn(1):
-            entry.due = 0
-            seen.append((tick, entry.name))
+        seen += [(tick, entry.name) for entry in wheel.turn(1)]
     assert seen == [(2, 1), (5, 2)]
+
+
+def test_entries_that_are_gone_leave_the_wheel_soon() -> None:
+    """Those that come and go within an interval are not kept until its end; those that stay come up once."""
+    wheel: Wheel[Entry] = Wheel()
+    stays = [Entry(number) for number in range(100)]
+    for entry in stays:
+        wheel.add(entry, ticks=300)
+    for number in range(10_000):
+        passing = Entry(number)
+        wheel.add(passing, ticks=number % 300 + 1)
+        wheel.remove(passing)
+        assert len(wheel) <= 300
+    for entry in stays:
+        wheel.add(entry, ticks=200)
+    assert list(wheel.turn(300)) == stays
+    assert len(wheel) == 0
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["add", "remove", "turn"]), st.integers(0, 200), st.integers(1, 9)))
+)
+def test_the_wheel_counts_its_places(steps: list[tuple[str, int, int]]) -> None:
+    """However entries are added, moved and removed, exactly those that are due come up."""
+    wheel: Wheel[Entry] = Wheel()
+    entries = [Entry(number) for number in range(201)]
+    due: dict[int, int] = {}
+    for what, number, ticks in steps:
+        if what == "add":
+            wheel.add(entries[number], ticks=ticks)
+            due[number] = wheel.tick + ticks
+        elif what == "remove":
+            wheel.remove(entries[number])
+            due.pop(number, None)
+        else:
+            came = [entry.name for entry in wheel.turn(ticks)]
+            expected = [name for name, at in due.items() if at <= wheel.tick]
+            assert sorted(came) == sorted(expected)
+            for name in came:
+                del due[name]
+    assert len(wheel) >= len(due)
