@@ -78,6 +78,18 @@ class RelayProcess:
         assert status == 200
         return json.loads(body)  # type: ignore[no-any-return]
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    async def metrics(self) -> dict[str, float]:
+        """Return the metrics by name, labels included."""
+        status, body = await self.admin("/metrics")
+        assert status == 200
+        lines = (line.rsplit(" ", 1) for line in body.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in lines}
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._process.send_signal(number)
