@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,8 @@ def grow(target: str) -> None:
     fresh = FOUND / f"{target}.merged"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    if within(target, "-merge=1", str(fresh), str(CORPUS / target), str(FOUND / target)) == 0:
+    within(target, "-merge=1", str(fresh), str(CORPUS / target), str(FOUND / target))
+    if any(fresh.iterdir()):
         shutil.rmtree(CORPUS / target)
         shutil.move(fresh, CORPUS / target)
 
@@ -91,7 +93,11 @@ def fuzz(target: str, arguments: list[str]) -> int:
         from support_fuzz import TARGETS
     if target in ("stream", "life"):
         add_compiled()
-    atheris.Setup([sys.argv[0], *arguments], TARGETS[target])
+    # To merge, libFuzzer starts its own first argument anew, for each crash.
+    itself = FOUND / f"{target}.sh"
+    itself.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, __file__, WITHIN, target])} "$@"\n')
+    itself.chmod(0o755)
+    atheris.Setup([str(itself), *arguments], TARGETS[target])
     atheris.Fuzz()
     return 0
 
