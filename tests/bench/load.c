@@ -294,7 +294,7 @@ static void open_further(End *end) {
   if (got && end->have < HEAD - 1 && !strstr(text, "\r\n\r\n")) return;
   accept_of(KEY, accept);
   if (!got || !strstr(text, " 101 ") || !strstr(text, accept)) {
-    fprintf(stderr, "refused: %s\n", text);
+    fprintf(stderr, "port %d, connection %d: refused: %s\n", end->group->port, end->group->count, text);
     exit(1);
   }
   free(end->in);

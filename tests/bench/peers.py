@@ -143,7 +143,8 @@ class Place:
 @contextlib.contextmanager
 def nginx(setting: Setting, name: str, extra: str = "") -> Iterator[Proxy]:
     """Run nginx with one worker and the configuration that its documentation gives for WebSocket."""
-    place = _place(setting, name, extra=extra, files=2 * setting.connections + 100)
+    # Two for each, and room: with a sixteenth or less free it closes clients that have not asked yet.
+    place = _place(setting, name, extra=extra, files=3 * setting.connections)
     command = ["nginx", "-p", str(place.folder), "-c", str(place.folder / "conf")]
     with _master(name, command, NGINX, place, signal.SIGHUP, tuned=bool(extra)) as proxy:
         yield proxy

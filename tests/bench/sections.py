@@ -25,6 +25,7 @@ SHAPES = {
         Shape("16 KiB", 16, 16384, 4, tls=True),
     ),
 }
+BEGUN = time.monotonic()
 PING_PONG = SHAPES["ws"][0]
 FEW = 100
 RELOAD_CONNECTIONS, RELOAD_RATE = 1000, 10_000
@@ -214,7 +215,7 @@ def reload(bench: Bench, repetitions: int) -> Section:
 
 def _reload(bench: Bench, proxy: Proxy, timeout: int) -> Reload:
     alone = len(proxy.processes())
-    milliseconds = 12 * bench.milliseconds
+    milliseconds = 10 * bench.milliseconds
     with groups(bench.load, [proxy], Shape("reload", RELOAD_CONNECTIONS, 125, 1)) as (group,):
         group.rate(RELOAD_RATE, bench.milliseconds)
         quiet = group.rate(RELOAD_RATE, milliseconds)
@@ -248,5 +249,5 @@ def same_tls(some: list[Group]) -> str:
 
 
 def say(what: str) -> None:
-    """Tell a person who waits what is under way."""
-    print(f"bench: {what}", file=sys.stderr)
+    """Tell a person who waits what is under way, and since when."""
+    print(f"bench: {time.monotonic() - BEGUN:4.0f} s, {what}", file=sys.stderr)
