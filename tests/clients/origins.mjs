@@ -1,5 +1,5 @@
-// node origins.mjs NAME...: an HTTP and an HTTPS server for each module of that name. The first line of the output
-// says where they listen; each other one is what one of them heard of a connection that has ended.
+// node origins.mjs MODULE[:INSTANCE]...: an HTTP and an HTTPS server each. The first line of the output says where they
+// listen; each other one is what one of them heard of a connection that has ended.
 import { readFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
 import { createServer as createHttps } from "node:https";
@@ -9,10 +9,10 @@ const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 const ports = {};
 for (const name of process.argv.slice(2)) {
-  const { serve } = await import(`./${name}.mjs`);
+  const { serve } = await import(`./${name.split(":")[0]}.mjs`);
   ports[name] = {};
   for (const [scheme, server] of Object.entries({ ws: createHttp(), wss: createHttps(tls) })) {
-    serve(server, (heard) => say({ origin: name, ...heard }));
+    serve(server, (heard) => say({ from: name, ...heard }), name);
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     ports[name][scheme] = server.address().port;
   }

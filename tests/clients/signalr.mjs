@@ -75,11 +75,11 @@ class Connection {
   }
 }
 
-export function serve(server, heard, { name = "only" } = {}) {
+export function serve(server, heard, name) {
   const connections = new Map();
   const ended = (token, how) => {
     const connection = connections.get(token);
-    if (connections.delete(token)) heard({ name, events: connection.events, how });
+    if (connections.delete(token)) heard({ events: connection.events, how });
   };
 
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: true });

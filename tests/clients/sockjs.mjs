@@ -1,9 +1,26 @@
-// SockJS: the packages sockjs and sockjs-client.
+// SockJS: the packages sockjs and sockjs-client; `/` is a page in which the client runs as well.
+import { readFileSync } from "node:fs";
 import SockJS from "sockjs-client";
 import sockjs from "sockjs";
 import { described } from "./conversation.mjs";
+import { talk } from "./sockjs-client.mjs";
 
-export function serve(server, heard, { name = "only" } = {}) {
+const PAGE = {
+  "/": ["text/html", '<!doctype html><title>SockJS</title><script src="/sockjs.js"></script>'],
+  "/sockjs.js": ["text/javascript", file("node_modules/sockjs-client/dist/sockjs.min.js")],
+  "/sockjs-client.mjs": ["text/javascript", file("sockjs-client.mjs")],
+  "/conversation.mjs": ["text/javascript", file("conversation.mjs")],
+};
+
+function file(name) {
+  return readFileSync(new URL(name, import.meta.url), "utf8");
+}
+
+export function serve(server, heard, name) {
+  server.on("request", ({ url }, response) => {
+    const [type, text] = PAGE[url] ?? ["text/plain", ""];
+    response.writeHead(text ? 200 : 404, { "Content-Type": type }).end(text);
+  });
   const service = sockjs.createServer({ log: () => {}, disconnect_delay: 500 });
   service.on("connection", (connection) => {
     const events = [];
@@ -12,37 +29,15 @@ export function serve(server, heard, { name = "only" } = {}) {
       if (data === "leave") connection.close(4002, "the server is done ✓");
       else connection.write(data);
     });
-    connection.on("close", () => heard({ name, protocol: connection.protocol, events }));
-    connection.write(`from ${name}`);
+    connection.on("close", () => heard({ protocol: connection.protocol, events }));
+    connection.write(name);
   });
   service.installHandlers(server, { prefix: "/chat" });
 }
 
-async function talk(url, kind, { leave = false } = {}) {
-  const socket = new SockJS(`${url.replace(/^ws/, "http")}/chat`, null, { transports: [kind] });
-  const messages = ["☃", "", "large ".repeat(20_000)];
-  const heard = [];
-  let transport;
-  return new Promise((resolve) => {
-    socket.onopen = () => {
-      transport = socket.transport;
-      messages.forEach((message) => socket.send(message));
-    };
-    socket.onmessage = ({ data }) => {
-      heard.push(described(data));
-      if (heard.length < 1 + messages.length) return;
-      if (leave) socket.send("leave");
-      else socket.close(4001, "the client is done ✓");
-    };
-    socket.onclose = ({ code, reason, wasClean }) => {
-      resolve({ transport, heard, closed: [code, reason, wasClean] });
-    };
-  });
-}
-
 export const scenarios = {
-  websocket: (url) => talk(url, "websocket"),
-  "xhr-streaming": (url) => talk(url, "xhr-streaming"),
-  "xhr-polling": (url) => talk(url, "xhr-polling"),
-  left: (url) => talk(url, "websocket", { leave: true }),
+  websocket: (url) => talk(SockJS, url, "websocket"),
+  "xhr-streaming": (url) => talk(SockJS, url, "xhr-streaming"),
+  "xhr-polling": (url) => talk(SockJS, url, "xhr-polling"),
+  left: (url) => talk(SockJS, url, "websocket", { leave: true }),
 };

@@ -8,13 +8,14 @@ from typing import Any, Final
 from support_clients.stage import Scheme, Stage
 
 # What may differ: the hop's own headers (RFC 9110, section 7.6.1), who the client is, the handshake's key,
-# and the length 0 that Java tells of a body that it does not send.
+# the length 0 that Java tells of a body that it does not send, and which of several like origins it was.
 _HOP: Final = frozenset(
     (
         "connection",
         "content-length",
         "date",
         "forwarded",
+        "from",
         "host",
         "sec-websocket-accept",
         "sec-websocket-key",
