@@ -255,13 +255,17 @@ class Limits(Strict):
     an IPv4 address or an IPv6 network of 64 bits. `handshakesPerSecond` counts passed requests as well, and
     is also how many may come at once after a pause.
     `messageBytes` is the payload of one message, either way, over all its frames as they are on the wire; a
-    tunnel keeps the one that it was opened with.
+    tunnel keeps the one that it was opened with. `bytesPerSecond` is how fast each side of one tunnel is
+    read, after TLS; as many may come at once after a pause. `stallSeconds` is how long a peer may take
+    nothing of what is held for it.
     """
 
     connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     connectionsPerClient: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     handshakesPerSecond: Annotated[int, Field(ge=1, le=100_000)] | None = None
     messageBytes: Annotated[int, Field(ge=1, le=1 << 30)] | None = None
+    bytesPerSecond: Annotated[int, Field(ge=1024, le=1 << 30)] | None = None
+    stallSeconds: Annotated[int, Field(ge=1, le=3600)] = 30
 
 
 class AccessLog(Strict):

@@ -42,6 +42,7 @@ class LegCounters:
     rtt: Histogram = field(default_factory=Histogram)
     dead: int = 0
     stalled: int = 0
+    throttled: int = 0
     broken: int = 0  # ended without a Close
     # By opcode: pings and pongs of the peers' own, and the first message of each connection. The pump's fast
     # path looks at no opcode, so that other messages are not counted by theirs.
@@ -282,5 +283,6 @@ _LEG_COUNTS: Final[tuple[tuple[str, str, Callable[[LegCounters], float]], ...]] 
     ("pongs", "Heartbeat pings that were answered.", lambda leg: leg.pongs),
     ("dead_legs", "Connections given up for silence.", lambda leg: leg.dead),
     ("stalled_legs", "Connections given up because they took no bytes.", lambda leg: leg.stalled),
+    ("throttles", "Pauses in reading a side that sent too fast.", lambda leg: leg.throttled),
     ("broken_legs", "Connections that ended without a Close.", lambda leg: leg.broken),
 )

@@ -41,6 +41,7 @@ class Leg(Walk):
         "mute",  # what still comes from it is followed but not passed on: the other leg was told Close
         "opcodes",  # counts by opcode, shared by all legs of a domain's side: see counters.LegCounters
         "out",  # what its socket did not take yet
+        "pace",  # how fast it may send, if that is limited: see pace.Pace
         "parting",  # `inject` ends in a Close
         "peer",
         "pinged",  # heartbeat: the number of the unanswered ping, 0 for none
@@ -50,6 +51,7 @@ class Leg(Walk):
         "shut",
         "special",  # the fast path must not be taken
         "stash",  # the start of a header or of a control frame, not passed on yet
+        "throttled",  # not read for now: it sent more than its pace
         "tls",  # the socket object, if it speaks TLS
         "to",  # the descriptor that the plain pump's loop writes to itself: the other leg's, or -1
         "told",  # a Close frame was sent to it
@@ -69,6 +71,8 @@ class Leg(Walk):
         self.peer: Leg
         self.received = self.lag = 0
         self.stash = self.out = self.inject = b""
+        self.pace: Any = None
+        self.throttled = False
         self.mute = self.dropping = self.sampled = False
         self.special = True  # until the first message was sampled
         self.opcodes = _UNSEEN
@@ -90,8 +94,8 @@ class Leg(Walk):
 
     @property
     def stopped(self) -> bool:
-        """Whether its reading waits for what the other leg has not taken yet."""
-        return bool(self.peer.out)
+        """Whether it is not read now: the other leg has not taken all yet, or it sent too fast."""
+        return bool(self.peer.out) or self.throttled
 
     @property
     def at_boundary(self) -> bool:

@@ -37,6 +37,8 @@ cdef class Pump:
     cpdef remove(self, Leg leg)
     cpdef finish(self, Leg leg)
     cpdef abandon(self, Leg leg)
+    cpdef pace(self, Leg leg, pace)
+    cpdef resume(self, Leg leg)
     cpdef take_events(self)
 
     @cython.locals(
@@ -47,7 +49,9 @@ cdef class Pump:
     )
     cpdef list run(self, double timeout)
     @cython.locals(n=Py_ssize_t)
-    cdef Py_ssize_t _read(self, Leg leg) except? -100
+    cdef Py_ssize_t _read(self, Leg leg, Py_ssize_t most) except? -100
+    @cython.locals(n=Py_ssize_t, wait=double)
+    cdef Py_ssize_t _read_paced(self, Leg leg) except? -100
     @cython.locals(n=Py_ssize_t, peer=Leg)
     cdef Py_ssize_t _write(self, Leg leg, Py_ssize_t start, Py_ssize_t end) except? -100
     cdef Py_ssize_t _send(self, Leg leg, data) except? -100

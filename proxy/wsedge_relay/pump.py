@@ -20,6 +20,7 @@ its neighbours are compiled too, so they are imported by their relative names.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import select
 import socket
@@ -37,6 +38,7 @@ VIOLATION: Final = 3  # the leg broke a frame rule; argument: frames.VIOLATIONS 
 CLOSED: Final = 4  # a Close frame came from the leg; argument: its code
 PONGED: Final = 5  # the leg answered one of our own pings; argument: the ping's number
 SHUT: Final = 6  # the leg was told everything and its sending side is shut
+THROTTLED: Final = 7  # the leg sent more than its pace; argument: milliseconds until `resume` is due
 
 Event = tuple[int, Leg, int]
 
@@ -141,6 +143,18 @@ class Pump:
         """Neither read nor write `leg` any more; what is held for it is dropped, its peer is served on."""
         self._bury(leg)
 
+    def pace(self, leg: Leg, pace: Any) -> None:
+        """Let a leg send no faster than `pace` (see pace.Pace) says; None: as fast as it can."""
+        leg.pace = pace
+        self._mark(leg)
+        self.resume(leg)
+
+    def resume(self, leg: Leg) -> None:
+        """Read a leg again that was THROTTLED."""
+        if leg.throttled:
+            leg.throttled = False
+            self._interest(leg)
+
     def take_events(self) -> list[Event]:
         """Return the events since the last call."""
         events, self.events = self.events, []
@@ -184,7 +198,7 @@ class Pump:
                         self._die(leg, error)
                         continue
                 else:
-                    n = self._read(leg)
+                    n = self._read(leg, _AREA)
                     if n < 0:
                         continue
                 if not n:
@@ -247,22 +261,35 @@ class Pump:
                 if timeout <= 0:
                     return others
 
-    def _read(self, leg: Leg) -> int:
-        """Read from `leg` into the area. 0: its stream ended; -1: nothing is there, or it broke."""
+    def _read(self, leg: Leg, most: int) -> int:
+        """Read from `leg` into the area. 0: its stream ended; -1: nothing is there, or it broke.
+
+        At most `most` bytes of a plain leg; of TLS a whole record, for no selector would report its rest.
+        """
         if _DIRECT and leg.tls is None:
-            n: int = c_recv(leg.fd, self._buf + _ROOM, _AREA)  # type: ignore[name-defined, operator] # noqa: F821
+            n: int = c_recv(leg.fd, self._buf + _ROOM, most)  # type: ignore[name-defined, operator] # noqa: F821
             if n < 0 and -n not in _LATER:
                 self._die(leg, OSError(-n, ""))
             return n if n > 0 else 0 if not n else -1
         try:
             if leg.tls is None:
-                return os.readv(leg.fd, self._into)
+                return os.readv(leg.fd, self._into if most == _AREA else (self._area[:most],))
             return leg.tls.recv_into(self._area)
         except _WAIT:
             return -1
         except OSError as error:
             self._die(leg, error)
             return -1
+
+    def _read_paced(self, leg: Leg) -> int:
+        """Read what the leg's pace allows; when it is spent, stop until `resume`."""
+        n = self._read(leg, min(max(1, leg.pace.room(time.monotonic())), _AREA))
+        wait = leg.pace.spend(n) if n > 0 else 0.0
+        if wait > 0:
+            leg.throttled = True
+            self._interest(leg)
+            self.events.append((THROTTLED, leg, math.ceil(wait * 1000)))
+        return n
 
     def _write(self, leg: Leg, start: int, end: int) -> int:
         """Send the buffer's `start:end` to the peer of `leg`; -1: nothing can be sent to it any more."""
@@ -294,7 +321,7 @@ class Pump:
             self._drain(leg)
         if not leg.watched & _IN or not what & ~_OUT:
             return
-        n = self._read(leg)
+        n = self._read(leg, _AREA) if leg.pace is None or leg.dropping else self._read_paced(leg)
         if n < 0:
             return
         if not n:
@@ -503,14 +530,21 @@ class Pump:
     def _mark(self, leg: Leg) -> None:
         """Tell the fast path whether `leg` is plain again."""
         leg.special = bool(
-            leg.stash or leg.mute or leg.dropping or leg.peer.inject or leg.peer.deaf or not leg.sampled
+            leg.stash
+            or leg.mute
+            or leg.dropping
+            or leg.peer.inject
+            or leg.peer.deaf
+            or not leg.sampled
+            or leg.pace is not None
         )
 
     def _interest(self, leg: Leg) -> None:
         """Wait for exactly what can be served: to read unless the peer is behind, to write what is held."""
         if leg.dead:
             return
-        reads = not leg.eof and (not leg.peer.out or leg.mute or leg.dropping)
+        waits = leg.throttled or (leg.peer.out and not leg.mute)
+        reads = not leg.eof and (leg.dropping or not waits)
         wanted = (_IN if reads else 0) | (_OUT if leg.out else 0)
         if wanted == leg.watched:
             return

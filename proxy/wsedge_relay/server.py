@@ -226,11 +226,13 @@ class Relay:
         self._tunnels.abort_all()
 
     def _change(self, site: Site, domain: Domain, material: Material) -> None:
-        age = site.domain.lifecycle.maxConnectionAgeSeconds
+        age, rate = site.domain.lifecycle.maxConnectionAgeSeconds, site.domain.limits.bytesPerSecond
         if site.take(domain, material):
             self._tunnels.respread(site)
         if domain.lifecycle.maxConnectionAgeSeconds != age:
             self._tunnels.limit_ages(site)
+        if domain.limits.bytesPerSecond != rate:
+            self._tunnels.limit_rates(site)
         if not domain.enabled:
             self._drain_site(site)
         elif site.drain is not None and not self._draining:

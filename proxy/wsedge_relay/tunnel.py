@@ -27,6 +27,7 @@ from wsedge_relay.counters import Ending, LegCounters
 from wsedge_relay.drain import remaining
 from wsedge_relay.heartbeat import TICK_SECONDS, Beat, Wheel, look, ticks_per_look
 from wsedge_relay.leg import Leg
+from wsedge_relay.pace import Pace
 from wsedge_relay.pump import Pump
 from wsedge_relay.site import Site
 from wsedge_relay.usage import Usage, UsageKey
@@ -181,6 +182,8 @@ class Tunnels:
             self._remove(tunnel)
             raise
         self._limit_age(tunnel)
+        if site.domain.limits.bytesPerSecond is not None:
+            self._limit_rate(tunnel)
         return tunnel
 
     def handle(self, events: Iterable[pump.Event]) -> None:
@@ -192,6 +195,10 @@ class Tunnels:
             counters = self._side(leg)
             if kind == pump.PONGED:
                 self._ponged(leg, counters, argument)
+                continue
+            if kind == pump.THROTTLED:
+                counters.throttled += 1
+                self._loop.call_later(argument / 1000, self._pump.resume, leg)
                 continue
             if kind == pump.CLOSED:
                 counters.closed_with(argument)
@@ -260,6 +267,16 @@ class Tunnels:
         for tunnel in site.tunnels:
             if tunnel.phase == OPEN:
                 self._limit_age(tunnel)
+
+    def limit_rates(self, site: Site) -> None:
+        """Let a changed number of bytes per second count for the open tunnels of `site` at once."""
+        for tunnel in site.tunnels:
+            self._limit_rate(tunnel)
+
+    def _limit_rate(self, tunnel: Tunnel) -> None:
+        rate = tunnel.site.domain.limits.bytesPerSecond
+        for leg in (tunnel.client, tunnel.origin):
+            self._pump.pace(leg, None if rate is None else Pace(rate))
 
     def _limit_age(self, tunnel: Tunnel) -> None:
         if tunnel.deadline is not None:
@@ -330,7 +347,7 @@ class Tunnels:
             passed, since = self._stalls.get(leg, (-1, now))
             if passed != leg.peer.passed:
                 self._stalls[leg] = (leg.peer.passed, now)
-            elif now - since >= self._bounds.stall_seconds:
+            elif now - since >= leg.tunnel.site.domain.limits.stallSeconds:
                 del self._stalls[leg]
                 self._side(leg).stalled += 1
                 self._lose(leg, "stalled_leg")

@@ -14,10 +14,11 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.pump import Pump
 from wsedge_relay.tunnel import GONE
 
-BOUNDS = Bounds(close_seconds=2, linger_seconds=1, stall_seconds=8)
+BOUNDS = Bounds(close_seconds=2, linger_seconds=1)
+STALL_SECONDS = 8
 HEARTBEATS = (1, 4, 20)
 # A silent pair of peers: two heartbeats until it is noticed, a stall, and as often as a Close is waited for.
-_LONGEST = 2 * max(HEARTBEATS) + BOUNDS.stall_seconds + 14 * BOUNDS.close_seconds + BOUNDS.linger_seconds
+_LONGEST = 2 * max(HEARTBEATS) + STALL_SECONDS + 14 * BOUNDS.close_seconds + BOUNDS.linger_seconds
 _STEP_SECONDS = 0.25
 _MOST_STEPS = 48
 
@@ -38,7 +39,7 @@ class _Life:
         self._answers = bool(flags & 1)  # whether far ends answer pings and Closes as they should
         self._hang_up = bool(flags & 2)  # whether they hang up at the end of the script
         self._deflate = bool(flags & 4)
-        limits = {"messageBytes": (None, 1, 125, 1000)[flags >> 3 & 3]}
+        limits = {"messageBytes": (None, 1, 125, 1000)[flags >> 3 & 3], "stallSeconds": STALL_SECONDS}
         self._all = Virtual(
             form, stack, bounds=BOUNDS, seed=flags, heartbeatSeconds=max(HEARTBEATS), limits=limits
         )

@@ -227,6 +227,8 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
             "connectionsPerClient": 1,
             "handshakesPerSecond": 1,
             "messageBytes": 1,
+            "bytesPerSecond": 1024,
+            "stallSeconds": 1,
         }
     },
     "the most that is taken": {
@@ -235,6 +237,8 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
             "connectionsPerClient": 1000000,
             "handshakesPerSecond": 100000,
             "messageBytes": 1 << 30,
+            "bytesPerSecond": 1 << 30,
+            "stallSeconds": 3600,
         }
     },
     "origins of every kind": {
@@ -512,6 +516,24 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         {"spec.limits": {"messageBytes": (1 << 30) + 1}},
         "should be less than or equal to 1073741824",
         field="messageBytes",
+    ),
+    "a connection may have a kibibyte per second": Bad(
+        {"spec.limits": {"bytesPerSecond": 1023}},
+        "should be greater than or equal to 1024",
+        field="bytesPerSecond",
+    ),
+    "a connection has a gibibyte per second at most": Bad(
+        {"spec.limits": {"bytesPerSecond": (1 << 30) + 1}},
+        "should be less than or equal to 1073741824",
+        field="bytesPerSecond",
+    ),
+    "a stall takes time": Bad(
+        {"spec.limits": {"stallSeconds": 0}}, "should be greater than or equal to 1", field="stallSeconds"
+    ),
+    "a stall ends within an hour": Bad(
+        {"spec.limits": {"stallSeconds": 3601}},
+        "should be less than or equal to 3600",
+        field="stallSeconds",
     ),
     "a proxy's network has its bits": Bad(
         {"spec.clients": {"trustedProxies": ["10.0.0.1"]}}, _NETWORK_SAYS, field="trustedProxies.0"

@@ -52,3 +52,24 @@ class Limits(Strict):
             "Default: none.",
         ),
     ] = None
+    bytesPerSecond: Annotated[
+        int | None,
+        Field(
+            ge=1024,
+            le=1 << 30,
+            description="Bytes per second that are read from each side of one connection, after TLS, frame "
+            "headers included; 1024 to 1073741824. As many may come at once after a pause. A side that "
+            "sends faster is read later: nothing is dropped. A change counts for open connections at once. "
+            "Default: none.",
+        ),
+    ] = None
+    stallSeconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3600,
+            description="Seconds for which a client or an origin may take nothing of what is held for it; 1 "
+            "to 3600. Then its connection is reset and the other side is closed with 1001. A change counts "
+            "for open connections at once. Default 30.",
+        ),
+    ] = 30

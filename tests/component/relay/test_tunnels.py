@@ -223,10 +223,15 @@ async def test_a_stalled_reader_is_given_up() -> None:
         except ConnectionClosed:
             seen.set_result(connection.close_code)
 
-    async with origin(flood, compression=None, write_limit=1024) as port, running(port) as relay:
+    async with (
+        origin(flood, compression=None, write_limit=1024) as port,
+        running(port, limits={"stallSeconds": 3600}) as relay,
+    ):
         _, writer = await relay.raw()
         writer.transport.pause_reading()
         writer.write(HEAD)
+        await relay.until(lambda: relay.totals.opened_connections)
+        relay.apply(limits={"stallSeconds": 1})
         await relay.until_idle_after_opening()
         assert relay.counters.client.stalled == 1
         assert await asyncio.wait_for(seen, 5) == 1001

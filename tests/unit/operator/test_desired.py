@@ -178,6 +178,8 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
                 "connectionsPerClient": 2,
                 "handshakesPerSecond": 4,
                 "messageBytes": 5,
+                "bytesPerSecond": 6000,
+                "stallSeconds": 7,
             },
         ),
         RESOLVED,
@@ -186,7 +188,12 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
         allowedOrigins=pages, allowedPaths=("/ws",), trustedProxies=("10.0.0.0/8",), proxyProtocol=True
     )
     assert made.limits == contract.Limits(
-        connections=3, connectionsPerClient=2, handshakesPerSecond=4, messageBytes=5
+        connections=3,
+        connectionsPerClient=2,
+        handshakesPerSecond=4,
+        messageBytes=5,
+        bytesPerSecond=6000,
+        stallSeconds=7,
     )
 
 

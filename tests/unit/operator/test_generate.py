@@ -131,6 +131,8 @@ AGREEING = {
     "limits.connectionsPerClient": (contract.Limits, "connectionsPerClient"),
     "limits.handshakesPerSecond": (contract.Limits, "handshakesPerSecond"),
     "limits.messageBytes": (contract.Limits, "messageBytes"),
+    "limits.bytesPerSecond": (contract.Limits, "bytesPerSecond"),
+    "limits.stallSeconds": (contract.Limits, "stallSeconds"),
     "lifecycle.drainSeconds": (contract.Lifecycle, "drainSeconds"),
     "lifecycle.maxConnectionAgeSeconds": (contract.Lifecycle, "maxConnectionAgeSeconds"),
     "accessLog.samplePercent": (contract.AccessLog, "samplePercent"),

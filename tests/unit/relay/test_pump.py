@@ -415,3 +415,60 @@ def test_any_stream_cut_anywhere_passes_as_the_rfc_reads_it(
     else:
         assert got == whole
     one.close()
+
+
+class Room:
+    """A pace that allows so many bytes, then asks for a pause."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def room(self, _now: float) -> int:
+        """Return what is left."""
+        return self.left
+
+    def spend(self, size: int) -> float:
+        """Ask for a pause once nothing is left."""
+        self.left -= size
+        return 0.0 if self.left else 0.0301
+
+
+def test_a_leg_that_spent_its_pace_is_not_read_until_it_is_resumed(bench: Bench) -> None:
+    """What it may send passes, the rest waits in its socket; then all arrives in order."""
+    data = b"".join(frame(bytes([65 + number]) * 50, opcode=1, key=KEY) for number in range(20))
+    bench.pump.pace(bench.client_leg, Room(333))
+    bench.client.send(data)
+    bench.turn(5)
+    assert bench.kinds() == [(pump.THROTTLED, "client", 31)]
+    assert (bench.client_leg.received, bench.client_leg.stopped) == (333, True)
+    got = received(bench.origin)
+    assert data.startswith(got)
+    bench.pump.pace(bench.client_leg, Room(len(data)))
+    bench.turn(5)
+    assert got + received(bench.origin) == data
+    bench.origin.send(frame(b"back"))
+    bench.turn()
+    assert received(bench.client) == frame(b"back")
+
+
+def test_a_pace_that_is_lifted_lets_a_leg_be_read_at_once(bench: Bench) -> None:
+    """No pause outlives it."""
+    bench.pump.pace(bench.client_leg, Room(10))
+    bench.client.send(frame(b"x" * 100, key=KEY))
+    bench.turn(2)
+    bench.pump.pace(bench.client_leg, None)
+    bench.turn()
+    assert received(bench.origin) == frame(b"x" * 100, key=KEY)
+    bench.pump.resume(bench.client_leg)  # late, as a timer's would be
+    assert not bench.client_leg.stopped
+
+
+def test_what_a_parting_leg_sends_is_not_held_back(bench: Bench) -> None:
+    """Behind its Close it is only dropped, so that its end is seen at once."""
+    bench.pump.pace(bench.client_leg, Room(len(frame(b"", opcode=8, key=KEY))))
+    bench.client.send(frame(b"", opcode=8, key=KEY))
+    bench.turn()
+    bench.client.send(b"more")
+    bench.client.close()
+    bench.turn(3)
+    assert (pump.END, "client", 0) in bench.kinds()
