@@ -4,8 +4,8 @@ Both legs of a tunnel are looked at four times an interval, so the data path nee
 whose byte count has not moved for three looks is pinged, before it has been silent for a whole interval (a
 timeout of that length on its way must not fire); when it stays silent for four more, an interval, it is dead:
 within two intervals of its last byte. An idle peer that answers is thus pinged once an interval. A wheel
-instead of a timer per tunnel: adding costs an append, and tunnels start at random places in their interval,
-so pings do not come in bursts.
+instead of a timer per tunnel: adding costs an append. Tunnels start at random places in their interval, so
+that those of one moment are not pinged in one moment ever after; a first ping may come early for that.
 """
 
 from __future__ import annotations

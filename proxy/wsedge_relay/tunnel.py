@@ -25,7 +25,7 @@ from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.counters import Ending, LegCounters
 from wsedge_relay.drain import remaining
-from wsedge_relay.heartbeat import TICK_SECONDS, Beat, Wheel, look, ticks_per_look
+from wsedge_relay.heartbeat import PING_AFTER, TICK_SECONDS, Beat, Wheel, look, ticks_per_look
 from wsedge_relay.leg import Leg
 from wsedge_relay.pace import Pace
 from wsedge_relay.pump import Pump
@@ -257,9 +257,6 @@ class Tunnels:
     def respread(self, site: Site) -> None:
         """Let a changed heartbeat interval count for the open tunnels of `site` at once."""
         for tunnel in site.tunnels:
-            for leg in (tunnel.client, tunnel.origin):
-                if leg.quiet < 4:  # a ping that is on its way keeps its turn
-                    leg.quiet = 0
             self._spread(tunnel)
 
     def limit_ages(self, site: Site) -> None:
@@ -444,8 +441,14 @@ class Tunnels:
         del client.peer, origin.peer, tunnel.client, tunnel.origin
 
     def _spread(self, tunnel: Tunnel) -> None:
+        """Let the tunnel's pings come at a moment of the interval by chance."""
         period = ticks_per_look(tunnel.site.domain.heartbeatSeconds)
-        self._wheel.add(tunnel, ticks=1 + int(self._chance.random() * period))
+        # By the tick of its looks alone, all that came at one moment would be pinged in the same quarter.
+        looks, ticks = divmod(int(self._chance.random() * PING_AFTER * period), period)
+        for leg in (tunnel.client, tunnel.origin):
+            if leg.quiet <= PING_AFTER:  # else a ping is on its way, and keeps its turn
+                leg.quiet = looks
+        self._wheel.add(tunnel, ticks=1 + ticks)
 
     def _start_ticking(self) -> None:
         if self._ticker is None:
