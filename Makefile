@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: help run test test-tools check compiled fuzz bench bench-peers crds docs lock image clean
+.PHONY: help run test test-tools check compiled fuzz soak bench bench-peers crds docs lock image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,6 +48,9 @@ compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compil
 
 fuzz: .venv-fuzz/ready ## every fuzz target for SECONDS=60 each, from the kept corpus (TARGET=... for one; GROW=1 keeps finds)
 	@.venv-fuzz/bin/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(GROW),--grow) $(TARGET)
+
+soak: .venv/ready ## the soak test of the relay for some minutes (test: 20 rounds)
+	@WSEDGE_TEST_SOAK_ROUNDS=120 $(BIN)/pytest tests/component/relay/test_soak.py
 
 bench: .venv/ready ## relay beside nginx, HAProxy and Envoy, 8 minutes; writes docs/benchmarks.md (first: make bench-peers; options: BENCH=...)
 	@$(BIN)/python tests/bench/relay.py --write docs/benchmarks.md $(BENCH)

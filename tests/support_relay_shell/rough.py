@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -47,11 +48,13 @@ class Client:
         self.sock = tls.wrap_socket(sock, server_hostname=name) if tls is not None else sock
         self.sent = self.received = 0
         self._held = b""
+        self._sending = threading.Lock()
 
     def send(self, data: bytes) -> None:
-        """Send all of it."""
-        self.sock.sendall(data)
-        self.sent += len(data)
+        """Send all of it, whole frames when several threads send."""
+        with self._sending:
+            self.sock.sendall(data)
+            self.sent += len(data)
 
     def enter(self) -> bytes:
         """Read the answer's head and return it."""
@@ -61,12 +64,16 @@ class Client:
         return head
 
     def message(self) -> tuple[int, bytes]:
-        """Read one frame; return its opcode and payload."""
-        head = self._take(2)
-        size = head[1]
-        if size > 125:
-            size = int.from_bytes(self._take(2 if size == 126 else 8), "big")
-        return head[0] & 15, self._take(size)
+        """Read one frame, answering pings on the way; return its opcode and payload."""
+        while True:
+            head = self._take(2)
+            size = head[1]
+            if size > 125:
+                size = int.from_bytes(self._take(2 if size == 126 else 8), "big")
+            payload = self._take(size)
+            if head[0] != 0x89:
+                return head[0] & 15, payload
+            self.send(frame(payload, opcode=10, key=KEY))
 
     def rest(self) -> bytes:
         """Read to the end of the stream, be it a reset."""

@@ -13,7 +13,7 @@ from support_relay.forms import OTHER_BUILD, cannot, need_compiler
 from wsedge_relay.compiled.build import build
 
 ROOT = Path(__file__).parents[3]
-FLAGS = "-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
+FLAGS = "-O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
 TESTS = ("test_pump.py", "test_message_bytes.py", "test_fuzz_corpus.py")
 
 
