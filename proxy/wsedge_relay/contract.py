@@ -233,7 +233,8 @@ class Method(StrEnum):
 class PassThrough(Strict):
     """Which requests that are no upgrade are passed to the origins; without it they get 426.
 
-    `paths` as in `Clients.allowedPaths`; none named passes all. A body longer than `maxBodyBytes` gets 413.
+    `paths` as in `Clients.allowedPaths`; none named passes all. `methods` are those of the fallback
+    transports: SignalR ends its long polls by a DELETE. A body longer than `maxBodyBytes` gets 413.
     `timeoutSeconds` is how long the head of an answer may take, and each pause within its body.
     """
 
@@ -243,6 +244,7 @@ class PassThrough(Strict):
         Method.HEAD,
         Method.POST,
         Method.OPTIONS,
+        Method.DELETE,
     )
     maxBodyBytes: Annotated[int, Field(ge=0, le=1 << 40)] = 1 << 20
     timeoutSeconds: Annotated[int, Field(ge=1, le=3600)] = 120

@@ -28,6 +28,7 @@ async function talk(url, { transports, upgraded, leave }) {
   const options = { transports, reconnection: false, forceNew: true, withCredentials: true };
   const socket = io(url.replace(/^ws/, "http"), options);
   const heard = [];
+  socket.io.on("open", () => heard.push(["opened by", socket.io.engine.transport.name]));
   const closed = new Promise((resolve) => socket.on("disconnect", resolve));
   const welcome = new Promise((resolve) => socket.on("welcome", resolve));
   await new Promise((resolve, reject) => {
@@ -35,7 +36,6 @@ async function talk(url, { transports, upgraded, leave }) {
     socket.on("connect_error", reject);
     socket.io.on("close", (reason) => reject(new Error(reason)));
   });
-  heard.push(["connected by", socket.io.engine.transport.name]);
   const { from, bytes } = await welcome;
   heard.push(["welcome", described(bytes)]);
   if (upgraded && socket.io.engine.transport.name !== "websocket") {

@@ -39,10 +39,10 @@ class PassThrough(Strict):
             min_length=1,
             max_length=7,
             description="The methods of requests that are passed, of GET, HEAD, POST, OPTIONS, PUT, PATCH "
-            "and DELETE. Others get 405. Default GET, HEAD, POST and OPTIONS.",
+            "and DELETE. Others get 405. Default GET, HEAD, POST, OPTIONS and DELETE.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
-    ] = (Method.GET, Method.HEAD, Method.POST, Method.OPTIONS)
+    ] = (Method.GET, Method.HEAD, Method.POST, Method.OPTIONS, Method.DELETE)
     maxBodyBytes: Annotated[
         int,
         Field(

@@ -115,7 +115,7 @@ async def test_only_named_methods_pass() -> None:
         for method in ("PUT", "TRACE", "CONNECT", "get"):
             got = await relay.exchange(raw(f"{method} / HTTP/1.1"))
             assert got.startswith(b"HTTP/1.1 405 "), got
-            assert b"\r\nAllow: GET, HEAD, POST, OPTIONS\r\n" in got
+            assert b"\r\nAllow: GET, HEAD, POST, OPTIONS, DELETE\r\n" in got
         relay.apply(passThrough={"methods": ["PUT"]})
         async with browser(relay) as client:
             assert (await client.put("/", data=b"x")).status == 200

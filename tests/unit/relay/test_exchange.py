@@ -65,7 +65,7 @@ def test_a_refused_method_names_those_that_pass() -> None:
     """In Allow, as a 405 must (RFC 9110 section 15.5.6)."""
     with pytest.raises(HandshakeRefusedError) as refused:
         checked("PUT / HTTP/1.1", rules=PassThrough())
-    assert refused.value.headers == ((b"Allow", b"GET, HEAD, POST, OPTIONS"),)
+    assert refused.value.headers == ((b"Allow", b"GET, HEAD, POST, OPTIONS, DELETE"),)
 
 
 REPEATABLE = {
