@@ -32,7 +32,7 @@ from wsedge_operator.reconcile.billing_plan import AccountSnapshot
 from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_operator.reconcile.snapshot import DomainSnapshot, claim_of
 from wsedge_operator.reconcile.standing import Standing
-from wsedge_operator.settings import Settings
+from wsedge_operator.settings import Settings, problems
 
 Object = dict[str, Any]
 
@@ -218,14 +218,20 @@ def _is_record(item: Object) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Explain the files on stdout; return 0, or 1 when one of them would be refused, or 2 when unreadable."""
+    """Explain the files on stdout; return 0, or 1 when one of them would be refused, or 2 when one cannot be
+    read or a setting is malformed.
+    """
     parser = argparse.ArgumentParser(prog="wsedge-operator explain", description=__doc__.partition("\n")[0])
     parser.add_argument("files", nargs="+", metavar="FILE", help="manifests in YAML or JSON; - is stdin")
     parser.add_argument("--namespace", default="default", help="of objects that name none (default: default)")
     parser.add_argument("--at", type=_instant, help="the instant to look at, RFC 3339 (default: now)")
     options = parser.parse_args(arguments)
     now = options.at or datetime.now(UTC).replace(microsecond=0)
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.stderr.writelines(problems(error))
+        return 2
     objects: list[Object] = []
     refused = False
     for name in options.files:

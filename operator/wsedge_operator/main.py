@@ -30,7 +30,7 @@ from wsedge_operator.runtime.lease import Election
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.snapshots import Gatherer
 from wsedge_operator.runtime.statistics import DirectoryKeeper
-from wsedge_operator.settings import Settings
+from wsedge_operator.settings import Settings, problems
 
 log = structlog.get_logger()
 
@@ -57,9 +57,7 @@ def main() -> None:
     try:
         settings = Settings()
     except ValidationError as error:
-        for part in error.errors():
-            name = "_".join(map(str, part["loc"])).upper()
-            sys.stderr.write(f"WSEDGE_OPERATOR_{name}: {part['msg']}\n")
+        sys.stderr.writelines(problems(error))
         sys.exit(2)
     logs.configure(settings.log_level, settings.log_format)
     log.info("starting", **settings.model_dump())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 from zoneinfo import available_timezones
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_RELAY_IMAGE: Final = "ghcr.io/wsedge/wsedge:0.1.0"
@@ -74,3 +75,10 @@ class Settings(BaseSettings):
         """Host and port of health and metrics."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+
+def problems(error: ValidationError) -> Iterator[str]:
+    """Return a line for each malformed setting, by the name of its variable."""
+    for part in error.errors():
+        name = "_".join(map(str, part["loc"])).upper()
+        yield f"WSEDGE_OPERATOR_{name}: {part['msg']}\n"

@@ -15,9 +15,12 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl
 
+from wsedge_relay.errors import CannotListenError
+
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 64
 CALL_SECONDS: Final = 10.0
+MAX_DRAIN_SECONDS: Final = 3600.0
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[!-~]{0,1024}) HTTP/1\.[01]")
 
 
@@ -44,8 +47,11 @@ class Admin:
         self._calls: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port, which the kernel chooses for 0; raises OSError."""
-        self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD_BYTES)
+        """Listen, and return the port, which the kernel chooses for 0; raises CannotListenError."""
+        try:
+            self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD_BYTES)
+        except OSError as error:
+            raise CannotListenError(error) from error
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
@@ -103,6 +109,19 @@ class Admin:
         if allowed:
             return Reply(405, b"Not with this method.\n", allow=", ".join(allowed))
         return Reply(404, b"There is nothing here.\n")
+
+
+def drain_seconds(query: Mapping[str, str]) -> float | None:
+    """Return what a request to drain says of its time, None when it says nothing; raises ValueError."""
+    if "seconds" not in query:
+        return None
+    try:
+        seconds = float(query["seconds"])
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= MAX_DRAIN_SECONDS:
+        raise ValueError(f"seconds: a number from 0 to {MAX_DRAIN_SECONDS:g}")
+    return seconds
 
 
 def json_reply(status: int, document: object) -> Reply:

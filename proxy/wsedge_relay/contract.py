@@ -251,7 +251,7 @@ class PassThrough(Strict):
 
 
 class Limits(Strict):
-    """How much of a domain one relay process takes; None is no limit.
+    """How much of a domain one relay takes, all its workers together; None is no limit.
 
     `connections` and `connectionsPerClient` count handshakes and passed requests under way too. A client is
     an IPv4 address or an IPv6 network of 64 bits. `handshakesPerSecond` counts passed requests as well, and
@@ -325,7 +325,7 @@ class RelayConfig(Strict):
 
 
 class RelayState(Strict):
-    """The answer of `GET /config` on the admin port: what this relay process runs right now."""
+    """The answer of `GET /config` on the admin port: what this relay, all its workers, runs right now."""
 
     generation: str
     draining: bool

@@ -3,6 +3,7 @@
 RelayError
 ├── SettingsError        the command line or environment is wrong
 ├── ConfigRefusedError   a configuration that may not come into force
+├── CannotListenError    an address that cannot be had
 ├── SpoolUnavailableError  the spool folder cannot be used
 ├── GeoFileError         a database of places is none, or damaged
 ├── PostFailedError      a report got no HTTP answer
@@ -12,6 +13,7 @@ RelayError
 │   ├── BadAnswerError   the origin's answer is no proper one
 │   └── NoDescriptorError  this process has no descriptor left: not the origin's fault
 ├── ProxyHeaderError     a load balancer's connection without a proper PROXY header
+├── WorkerSilentError    a worker process that did not answer
 ├── PeerGoneError        a client went away before it was answered
 └── AnswerCutError       an answer had begun and cannot be finished
 """
@@ -60,6 +62,17 @@ class ConfigRefusedError(RelayError):
 
     def __str__(self) -> str:
         return f"{self.file}: {'; '.join(self.problems)}"
+
+
+class CannotListenError(RelayError):
+    """An address to listen on cannot be had, for the system's reason."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot listen: {self.reason}"
 
 
 class SpoolUnavailableError(RelayError):
@@ -154,6 +167,14 @@ class OriginsFailedError(HandshakeRefusedError):
 
 class ProxyHeaderError(RelayError):
     """A connection that must begin with a PROXY header does not; the text says what is wrong."""
+
+
+class WorkerSilentError(RelayError):
+    """A worker process did not answer an order in time, or has ended."""
+
+    def __init__(self, reason: str, *, has_ended: bool = False) -> None:
+        super().__init__(reason)
+        self.has_ended = has_ended
 
 
 class PeerGoneError(RelayError):

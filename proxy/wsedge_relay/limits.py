@@ -32,48 +32,61 @@ class Limiter:
         """Places taken now."""
         return self._taken
 
+    def take(self, limits: Limits) -> None:
+        """Note that these limits are in force from now on."""
+
     def enter(self, limits: Limits, client: str, now: float, *, retry_after: int) -> None:
         """Take a place for `client` (its IP address), to be given back by `leave`.
 
         Raises HandshakeRefusedError: 503 for what all clients together did, 429 for what this one did; its
         reason is the limit's field, its Retry-After `retry_after` seconds, or one for a matter of pace.
         """
-        key = _key(client)
-        own = self._by_client.get(key, 0)
-        if limits.connections is not None and self._taken >= limits.connections:
+        key = client_key(client)
+        if limits.connections is not None and self._in_all() >= limits.connections:
             raise _refused(503, "connections", "This domain has no room for another connection.", retry_after)
-        if limits.connectionsPerClient is not None and own >= limits.connectionsPerClient:
+        if limits.connectionsPerClient is not None and self._of(key) >= limits.connectionsPerClient:
             raise _refused(
                 429, "connectionsPerClient", "Too many connections come from this address.", retry_after
             )
         if limits.handshakesPerSecond is not None and not self._spend(limits.handshakesPerSecond, now):
             raise _refused(503, "handshakesPerSecond", "Too many connections are opened at once.", 1)
-        self._taken += 1
-        self._by_client[key] = own + 1
+        self._add(key)
 
-    def leave(self, client: str) -> None:
-        """Give a place back that `enter` took for the same address."""
-        key = _key(client)
+    def leave(self, client: str) -> str:
+        """Give a place back that `enter` took for the same address; return what it is counted by."""
+        key = client_key(client)
         self._taken -= 1
         left = self._by_client[key] - 1
         if left:
             self._by_client[key] = left
         else:
             del self._by_client[key]
+        return key
+
+    def _in_all(self) -> int:
+        return self._taken
+
+    def _of(self, key: str) -> int:
+        return self._by_client.get(key, 0)
 
     def _spend(self, rate: int, now: float) -> bool:
-        if self._tokens < 0:
-            self._tokens = rate
-        else:
-            self._tokens = min(rate, self._tokens + (now - self._filled) * rate)
+        tokens = refilled(self._tokens, rate, now - self._filled)
         self._filled = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
+        self._tokens = tokens - 1 if tokens >= 1 else tokens
+        return tokens >= 1
+
+    def _add(self, key: str) -> None:
+        self._taken += 1
+        self._by_client[key] = self._by_client.get(key, 0) + 1
 
 
-def _key(client: str) -> str:
+def refilled(tokens: float, rate: int, seconds: float) -> float:
+    """Return what a bucket holds after so many seconds; negative `tokens` are a full one's."""
+    return rate if tokens < 0 else min(rate, tokens + seconds * rate)
+
+
+def client_key(client: str) -> str:
+    """Return what a client is counted by: its IPv4 address, or its IPv6 network."""
     if ":" not in client:
         return client
     return str(ipaddress.ip_network((client, _CLIENT_PREFIX), strict=False))

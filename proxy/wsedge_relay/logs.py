@@ -14,8 +14,12 @@ def configure(
     level: Literal["debug", "info", "warning", "error"],
     *,
     stream: TextIO | None = None,
+    worker: int | None = None,
 ) -> None:
-    """Send every log event to `stream` (stderr); "auto" is human on a terminal, else JSON."""
+    """Send every log event to `stream` (stderr); "auto" is human on a terminal, else JSON.
+
+    Each line of a worker has its number.
+    """
     stream = stream or sys.stderr
     human = form == "human" or (form == "auto" and stream.isatty())
     last: list[structlog.typing.Processor]
@@ -27,6 +31,7 @@ def configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if worker is None else [_numbered(worker)]),
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -35,3 +40,11 @@ def configure(
     )
     # asyncio reports a slow or broken callback through the standard library.
     logging.basicConfig(stream=stream, level=logging.WARNING, format="%(name)s: %(message)s", force=True)
+
+
+def _numbered(worker: int) -> structlog.typing.Processor:
+    def add(_log: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["worker"] = worker
+        return event
+
+    return add

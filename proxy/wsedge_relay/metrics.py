@@ -19,27 +19,61 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from wsedge_relay.aggregate import PREFIX as _PREFIX
+from wsedge_relay.aggregate import Metrics
 from wsedge_relay.counters import SECONDS, Distribution, Family, Histogram
 from wsedge_relay.reporter import Tally
 from wsedge_relay.usage import DomainTotals, Usage
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-_PREFIX = "wsedge_relay_"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What only the program as a whole knows, at a scrape."""
+    """What only the program as a whole knows, at a scrape.
+
+    `workers` are the processes that take connections now; with one alone it is this one.
+    """
 
     generation: str
     ready: bool
     draining: bool
     config_refusals: int
     config_is_refused: bool
+    workers: int = 1
+    worker_restarts: int = 0
+
+
+class StateCollector(Collector):
+    """Turns what the program as a whole knows into metric families."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterable[Metric]:
+        """Return every family; called by the registry at a scrape."""
+        now = self._snapshot()
+        gauges = [
+            ("ready", "1 when the relay takes new connections.", now.ready),
+            ("draining", "1 from the begin of a drain.", now.draining),
+            ("config_refused", "1 while the newest configuration is refused.", now.config_is_refused),
+            ("workers", "Processes that take connections.", now.workers),
+        ]
+        for name, text, value in gauges:
+            yield GaugeMetricFamily(_PREFIX + name, text, value=float(value))
+        info = GaugeMetricFamily(_PREFIX + "config_info", "The generation in force.", labels=["generation"])
+        info.add_metric([now.generation], 1)
+        yield info
+        counted = [
+            ("config_refusals", "Configurations refused.", now.config_refusals),
+            ("worker_restarts", "Workers that ended and were started anew.", now.worker_restarts),
+        ]
+        for name, text, times in counted:
+            yield CounterMetricFamily(_PREFIX + name, text, value=times)
 
 
 class RelayCollector(Collector):
-    """Turns the relay's integers into metric families.
+    """Turns the integers of one process into metric families.
 
     `counters` gives the data path's own.
     """
@@ -49,12 +83,10 @@ class RelayCollector(Collector):
         *,
         usage: Usage,
         tally: Tally,
-        snapshot: Callable[[], Snapshot],
         counters: Callable[[], Iterable[Family | Distribution]],
     ) -> None:
         self._usage = usage
         self._tally = tally
-        self._snapshot = snapshot
         self._counters = counters
 
     def collect(self) -> Iterable[Metric]:
@@ -92,21 +124,14 @@ class RelayCollector(Collector):
             yield _metric(counted_by)
 
     def _of_process(self) -> Iterable[Metric]:
-        now, tally = self._snapshot(), self._tally
+        tally = self._tally
         gauges = [
-            ("ready", "1 when the relay takes new connections.", now.ready),
-            ("draining", "1 from the begin of a drain.", now.draining),
-            ("config_refused", "1 while the newest configuration is refused.", now.config_is_refused),
             ("usage_rows_waiting", "Rows the ledger lacks.", self._usage.waiting()),
             ("usage_last_taken_seconds", "When a report was last taken (Unix time).", tally.last_taken),
         ]
         for name, text, value in gauges:
             yield GaugeMetricFamily(_PREFIX + name, text, value=float(value))
-        info = GaugeMetricFamily(_PREFIX + "config_info", "The generation in force.", labels=["generation"])
-        info.add_metric([now.generation], 1)
-        yield info
         counted = [
-            ("config_refusals", "Configurations refused.", now.config_refusals),
             ("usage_reports_taken", "Reports that the ledger took.", tally.reports_taken),
             ("usage_reports_failed", "Reports that it did not take.", tally.reports_failed),
             ("usage_rows_refused", "Rows that it refused for good: not counted there.", tally.rows_refused),
@@ -136,10 +161,11 @@ def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
     return [*zip(bounds, accumulate(histogram.counts), strict=True)]
 
 
-def registry(collector: RelayCollector) -> CollectorRegistry:
-    """Return a registry of `collector` and the process's own metrics."""
+def registry(*collectors: Collector) -> CollectorRegistry:
+    """Return a registry of `collectors` and the process's own metrics."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
@@ -149,3 +175,37 @@ def registry(collector: RelayCollector) -> CollectorRegistry:
 def exposition(source: CollectorRegistry) -> bytes:
     """Return the metrics as text of the type CONTENT_TYPE."""
     return generate_latest(source)
+
+
+def read(source: CollectorRegistry) -> list[Metrics]:
+    """Return the metrics as values that can be added up and sent elsewhere."""
+    return [
+        Metrics(
+            family.name,
+            family.documentation,
+            family.type,
+            {(sample.name, tuple(sample.labels.items())): sample.value for sample in family.samples},
+        )
+        for family in source.collect()
+    ]
+
+
+def exposition_of(families: Iterable[Metrics]) -> bytes:
+    """Return metrics from elsewhere as text of the type CONTENT_TYPE."""
+    source = CollectorRegistry(auto_describe=False)
+    source.register(_Given(families))
+    return generate_latest(source)
+
+
+class _Given(Collector):
+    """Metrics that are there already."""
+
+    def __init__(self, families: Iterable[Metrics]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self._families:
+            metric = Metric(family.name, family.text, family.kind)
+            for (name, labels), value in family.samples.items():
+                metric.add_sample(name, dict(labels), value)
+            yield metric

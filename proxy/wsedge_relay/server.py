@@ -23,6 +23,8 @@ from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.health import HealthChecks
+from wsedge_relay.limits import Limiter
+from wsedge_relay.listening import bound
 from wsedge_relay.places import NOWHERE, Place
 from wsedge_relay.pump import Event
 from wsedge_relay.readiness import NEVER, Fiber, wait_for_all
@@ -48,8 +50,8 @@ class Relay:
 
     Runs on a loop made of `selector` (`asyncio.SelectorEventLoop(selector)`), whose pump it owns. `usage`
     gets what is billed, by the place that `place_of` finds for a client's address; `counters`, by domain,
-    hold what the metrics show beside it. Order of calls: `apply`, `start`, then `apply` and `sweep` at will,
-    `drain`, `close`.
+    hold what the metrics show beside it. `limiter_of` makes the limiter of a domain. Order of
+    calls: `apply`, `start`, then `apply` and `sweep` at will, `drain`, `close`.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class Relay:
         bounds: Bounds | None = None,
         random: random.Random | None = None,
         place_of: Callable[[str], Place] = lambda _: NOWHERE,
+        limiter_of: Callable[[str], Limiter] = lambda _: Limiter(),
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._bounds = bounds or Bounds()
         self._random = random or _random()
+        self._limiter_of = limiter_of
         self._pump = selector.pump
         self._tunnels = Tunnels(
             loop=self._loop, pump=selector.pump, usage=usage, bounds=self._bounds, random=self._random
@@ -122,15 +126,16 @@ class Relay:
         yield Family("pauses", "Reads held back because the other leg took no byte.", (), [((), self.pauses)])
         yield Family("accept_failures", "Pauses for want of descriptors.", (), [((), self.accept_failures)])
 
-    async def start(self, listen: Listen) -> None:
+    async def start(self, listen: Listen, *, shared: bool = False) -> None:
         """Take connections where `listen` says; raises OSError when an address cannot be had.
 
-        A host name counts by its first address; "::" takes IPv4 too.
+        A host name counts by its first address; "::" takes IPv4 too. `shared`: other processes listen there
+        too, and each gets a part of the connections.
         """
         try:
             for listener, port in (("http", listen.http), ("https", listen.https)):
                 if port is not None:
-                    await self._listen(listener, listen.host, port)
+                    await self._listen(listener, listen.host, port, shared=shared)
         except OSError:
             self._stop_listening()
             raise
@@ -144,7 +149,13 @@ class Relay:
         """
         contexts = domain_contexts(config.domains, material)
         made = {
-            domain.domain: Site(domain, material, bounds=self._bounds, counters=self._counters(domain.domain))
+            domain.domain: Site(
+                domain,
+                material,
+                bounds=self._bounds,
+                counters=self._counters(domain.domain),
+                limiter=self._limiter_of(domain.domain),
+            )
             for domain in config.domains
             if domain.domain not in self._sites
         }
@@ -275,16 +286,8 @@ class Relay:
     def _notified(self, events: list[Event]) -> None:
         self._loop.call_soon(self._tunnels.handle, events)
 
-    async def _listen(self, listener: str, host: str, port: int) -> None:
-        found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        sock = self._listeners[listener] = socket.socket(family, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # of all that it accepts, too
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.setblocking(False)
-        sock.bind(address)
+    async def _listen(self, listener: str, host: str, port: int, *, shared: bool) -> None:
+        sock = self._listeners[listener] = await bound(host, port, shared=shared)
         sock.listen(_BACKLOG)
         self._ready.watch(sock.fileno(), Acceptor(self._accept, listener, sock))
 

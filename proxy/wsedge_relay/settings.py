@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     pump: Literal["auto", "compiled", "plain"] = Field(
         "auto", description="form of the pump: auto is the compiled one where there is one, else plain Python"
     )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="processes that carry connections, one core each; 1 is this process alone"
+    )
     geo_ip2region: Path | None = Field(
         None, description="ip2region database (xdb, IPv4) for the region and network of clients"
     )
@@ -110,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
 def _metavar(name: str) -> str:
     if name == "config" or name.endswith("_file") or name.startswith("geo_"):
         return "FILE"
-    return {"dir": "DIR", "host": "ADDRESS", "seconds": "SECONDS"}.get(name.rpartition("_")[2], "VALUE")
+    return {"dir": "DIR", "host": "ADDRESS", "seconds": "SECONDS", "workers": "N"}.get(
+        name.rpartition("_")[2], "VALUE"
+    )
 
 
 def _problem(problem: ErrorDetails) -> str:

@@ -61,13 +61,19 @@ class Site:
     context: ssl.SSLContext | None
 
     def __init__(
-        self, domain: Domain, material: Material, *, bounds: Bounds, counters: DomainCounters
+        self,
+        domain: Domain,
+        material: Material,
+        *,
+        bounds: Bounds,
+        counters: DomainCounters,
+        limiter: Limiter | None = None,
     ) -> None:
         self.counters = counters
         self.tunnels: set[Tunnel] = set()
         self.passing: set[Passing] = set()  # requests under way that are no upgrades
         self.idle: set[asyncio.Task[object]] = set()  # connections between two such requests
-        self.limiter = Limiter()
+        self.limiter = limiter or Limiter()
         self.names = Names(fresh_seconds=bounds.name_seconds)
         self.drain: asyncio.Task[None] | None = None
         self.balancer = Balancer(
@@ -103,6 +109,7 @@ class Site:
         self.passed_paths = PathRules(domain.passThrough.paths if domain.passThrough is not None else ())
         self.proxies = Networks(domain.clients.trustedProxies)
         self.balancer.take(domain.origins, domain.originRequest.loadBalancing)
+        self.limiter.take(domain.limits)
         rules = domain.originRequest.stickyCookie
         names = [target.name for target in self.balancer.targets]
         salt = f"{domain.account}/{domain.domain}"

@@ -6,11 +6,12 @@ more than 20 ms: 50 times what it takes); the kernel keeps what was written. A m
 pod that is destroyed with its disk, loses at most one flush interval, because the journal is made durable,
 and the ledger told, at each. A relay that ends by itself loses nothing.
 
-One file per process run, `<time>-<epoch>.journal`: a header line (pod, uid), then a line per state of a row,
-later ones superseding earlier ones by max(). Each line carries its CRC-32, so a torn tail is recognised.
-Files of former runs, and rows set aside to bound memory, form the backlog, which is sent before it is
-removed. A file with a damaged line is kept aside as `.corrupt`; its sound rows are saved. All calls block:
-call them in a thread, one at a time.
+A relay of several workers has a folder for each, `worker-1` and so on. One file per process run,
+`<time>-<epoch>.journal`: a header line (pod, uid), then a line per state of a row, later ones superseding
+earlier ones by max(). Each line carries its CRC-32, so a torn tail is recognised. Files of former runs, and
+rows set aside to bound memory, form the backlog, which is sent before it is removed. A file with a damaged
+line is kept aside as `.corrupt`; its sound rows are saved. All calls block: call them in a thread, one at a
+time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ SWEEP_SECONDS: Final = 1.0
 COMPACT_BYTES: Final = 1 << 20
 _MAX_FILE_BYTES: Final = 1 << 28
 _SUFFIX: Final = ".journal"
+_CORRUPT: Final = ".corrupt"
+_LOCK: Final = "lock"
+_WORKER: Final = "worker-"
 _log = structlog.get_logger(__name__)
 
 
@@ -53,16 +57,7 @@ class Spool:
     def __init__(self, folder: Path, *, pod: str, uid: str, epoch: str) -> None:
         self.folder = folder
         self._pod, self._uid = pod, uid
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise SpoolUnavailableError(folder, str(error)) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise SpoolUnavailableError(folder, "another relay process uses it") from error
+        self._lock = lock_folder(folder)
         for torn in folder.glob("*.new"):
             torn.unlink(missing_ok=True)  # an atomic replace that was cut short
         self._journal = folder / f"{time.time_ns():020d}-{epoch}{_SUFFIX}"
@@ -118,7 +113,7 @@ class Spool:
             content = stream.read(_MAX_FILE_BYTES)
         pod, uid, rows, damage = decode(content)
         if damage:
-            kept = path.with_suffix(".corrupt")
+            kept = path.with_suffix(_CORRUPT)
             kept.unlink(missing_ok=True)
             kept.hardlink_to(path)
             if rows:
@@ -184,6 +179,72 @@ class Spool:
         finally:
             os.close(folder)
         return len(content)
+
+
+def lock_folder(folder: Path) -> int:
+    """Make a spool folder this process's own, until it closes the descriptor that this returns, or ends.
+
+    Raises SpoolUnavailableError when it cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SpoolUnavailableError(folder, str(error)) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise SpoolUnavailableError(folder, "another relay process uses it") from error
+    return lock
+
+
+def folder_of(root: Path, worker: int) -> Path:
+    """Return the spool folder of a worker, by its number from 1 on; a relay of one process has the root."""
+    return root / f"{_WORKER}{worker}"
+
+
+def adopt(root: Path, *, workers: int) -> None:
+    """Move what processes left that there will not be to where one that there will be finds it.
+
+    To be called with the root locked, before workers start. A folder that another process has locked stays.
+    Raises SpoolUnavailableError when files cannot be moved.
+    """
+    theirs = [folder_of(root, number) for number in range(1, workers + 1)] if workers > 1 else []
+    into = theirs[0] if theirs else root
+    try:
+        into.mkdir(exist_ok=True, mode=0o700)
+        for left in sorted(root.glob(f"{_WORKER}*")):
+            if left.is_dir() and left not in theirs:
+                _empty(left, into)
+        if into != root:
+            _move(root, into)
+    except OSError as error:
+        raise SpoolUnavailableError(root, str(error)) from error
+
+
+def _empty(folder: Path, into: Path) -> None:
+    try:
+        lock = lock_folder(folder)
+    except SpoolUnavailableError as error:
+        _log.warning("spool folder left alone", folder=str(folder), reason=error.reason)
+        return
+    try:
+        _move(folder, into)
+        (folder / _LOCK).unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    finally:
+        os.close(lock)
+
+
+def _move(folder: Path, into: Path) -> None:
+    for file in sorted(folder.iterdir()):
+        if file.suffix == ".new":
+            file.unlink()
+        elif file.suffix in (_SUFFIX, _CORRUPT):
+            file.rename(into / file.name)
+            _log.info("spool file adopted", file=file.name, of=str(folder))
 
 
 def encode_line(document: object) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from wsedge_relay.config import Loaded, load, named_files
+from wsedge_relay.contract import RelayState
 from wsedge_relay.errors import ConfigRefusedError
 from wsedge_relay.signature import Signature, signature_of
 
@@ -68,6 +69,14 @@ class ConfigWatch:
         """Note that `loaded` is in force now."""
         self.in_force = loaded
         self.refused = None
+
+    def told(self, state: RelayState) -> RelayState:
+        """Return a state with what was refused since."""
+        if self.refused is None:
+            return state
+        return state.model_copy(
+            update={"refusedGeneration": self.refused.generation, "refusedReason": str(self.refused)}
+        )
 
     def refuse(self, refused: ConfigRefusedError) -> None:
         """Note that a configuration does not come into force."""

@@ -284,6 +284,7 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
             }
         }
     },
+    "the most workers": {"spec.relay": {"workers": 64}},
     "a log of every connection": {"spec.accessLog": {"samplePercent": 100}},
     "the shortest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 1}},
     "the longest life": {"spec.lifecycle": {"maxConnectionAgeSeconds": 604800}},
@@ -666,6 +667,12 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         {"spec.lifecycle": {"drainSeconds": 3601}},
         "should be less than or equal to 3600",
         field="drainSeconds",
+    ),
+    "a relay has a worker": Bad(
+        {"spec.relay": {"workers": 0}}, "should be greater than or equal to 1", field="workers"
+    ),
+    "a relay has at most 64 workers": Bad(
+        {"spec.relay": {"workers": 65}}, "should be less than or equal to 64", field="workers"
     ),
     "databases of places need a volume": Bad(
         {"spec.relay": {"geo": {"city": "City.mmdb"}}},

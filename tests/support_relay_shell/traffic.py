@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from support_relay_shell.process import DEADLINE
 
-_UPGRADE = (
+UPGRADE = (
     b"GET /room HTTP/1.1\r\nHost: chat.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
@@ -41,7 +41,7 @@ class Client:
     async def open(self, port: int) -> Client:
         """Connect and upgrade."""
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
-        await self._write(_UPGRADE)
+        await self._write(UPGRADE)
         async with asyncio.timeout(DEADLINE):
             head = await self._reader.readuntil(b"\r\n\r\n")
         self.received += len(head)

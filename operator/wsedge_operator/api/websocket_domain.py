@@ -169,6 +169,15 @@ class Relay(Strict):
     replicas: Annotated[
         int, Field(ge=1, le=100, description="How many relay pods carry this domain; 1 to 100. Default 2.")
     ] = 2
+    workers: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="Processes of each relay pod that carry connections, each on one core at most; 1 to "
+            "64. Limits count for the pod, whatever their number. A change replaces the pods. Default 1.",
+        ),
+    ] = 1
     resources: Annotated[
         RelayResources | None,
         Field(
@@ -229,7 +238,8 @@ class WebSocketDomainSpec(Strict):
     originHealthCheck: Annotated[
         OriginHealthCheck | None,
         Field(
-            description="Checks by which each relay finds out which origins are well; {} takes the defaults. "
+            description="Checks by which each relay, and each of its workers, finds out which origins are "
+            "well; {} takes the defaults. "
             "Default: none, an origin counts as well until it fails a connection."
         ),
     ] = None

@@ -1,8 +1,8 @@
 """The Deployment of the relays of a WebSocketDomain.
 
 Nothing in the pod template depends on what the relays serve: a change of the configuration, of a certificate
-or of the drain time must close no connection, so it may not roll the pods. Only replicas, resources, the
-volume of places, the image and the grace period's step (see `grace_seconds`) are read from outside.
+or of the drain time must close no connection, so it may not roll the pods. Only replicas, workers, resources,
+the volume of places, the image and the grace period's step (see `grace_seconds`) are read from outside.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wsedge_operator.api.geo import Geo
-from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
+from wsedge_operator.api.websocket_domain import Relay, WebSocketDomainSpec
 from wsedge_operator.desired.names import (
     ADMIN_PORT,
     HTTP_PORT,
@@ -29,7 +29,7 @@ CONTAINER: Final = "relay"
 GRACE_MARGIN_SECONDS: Final = 45  # a handshake under way may take 35 s, the last report of usage 10 s
 _GRACE_STEPS: Final = (60, 300, 900, 3600)
 _USER: Final = 65532
-_SPOOL_LIMIT: Final = "64Mi"
+_SPOOL_MEBIBYTES: Final = 64  # of each worker
 _TOKEN_SECONDS: Final = 3600
 
 _CONFIG_DIR: Final = "/etc/wsedge/config"
@@ -97,7 +97,7 @@ def _pod(name: str, spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, A
             _spread(name, "kubernetes.io/hostname"),
         ],
         "containers": [_container(spec, image)],
-        "volumes": _volumes(name, spec.relay.geo),
+        "volumes": _volumes(name, spec.relay),
     }
 
 
@@ -118,7 +118,7 @@ def _container(spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, Any]:
         "image": image.name,
         "imagePullPolicy": image.pull_policy,
         "command": ["wsedge-relay"],
-        "env": [*_environment(), *_geo_environment(spec.relay.geo)],
+        "env": [*_environment(), *_workers_environment(spec.relay), *_geo_environment(spec.relay.geo)],
         "ports": [
             {"name": "http", "protocol": "TCP", "containerPort": HTTP_PORT},
             {"name": "https", "protocol": "TCP", "containerPort": HTTPS_PORT},
@@ -167,6 +167,11 @@ def _environment() -> list[dict[str, Any]]:
     ]
 
 
+def _workers_environment(relay: Relay) -> list[dict[str, Any]]:
+    # Nothing for one, so that pods made before there were workers are left alone.
+    return [{"name": "WSEDGE_RELAY_WORKERS", "value": str(relay.workers)}] if relay.workers > 1 else []
+
+
 def _geo_environment(geo: Geo | None) -> list[dict[str, Any]]:
     if geo is None:
         return []
@@ -187,9 +192,9 @@ def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
     }
 
 
-def _volumes(name: str, geo: Geo | None) -> list[dict[str, Any]]:
+def _volumes(name: str, relay: Relay) -> list[dict[str, Any]]:
     child = child_name(name)
-    claimed = [] if geo is None else [_claimed(geo.volumeClaimName)]
+    claimed = [] if relay.geo is None else [_claimed(relay.geo.volumeClaimName)]
     token = {"audience": TOKEN_AUDIENCE, "expirationSeconds": _TOKEN_SECONDS, "path": "token"}
     return [
         {"name": "config", "configMap": {"name": child, "defaultMode": 0o444}},
@@ -199,7 +204,7 @@ def _volumes(name: str, geo: Geo | None) -> list[dict[str, Any]]:
             "name": "token",
             "projected": {"defaultMode": 0o440, "sources": [{"serviceAccountToken": token}]},
         },
-        {"name": "spool", "emptyDir": {"sizeLimit": _SPOOL_LIMIT}},
+        {"name": "spool", "emptyDir": {"sizeLimit": f"{_SPOOL_MEBIBYTES * relay.workers}Mi"}},
         *claimed,
     ]
 

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from support_operator.snapshots import live_domain
-from wsedge_operator.api.websocket_domain import WebSocketDomain, WebSocketDomainSpec
+from wsedge_operator.api.websocket_domain import Relay, WebSocketDomain, WebSocketDomainSpec
 from wsedge_operator.desired import network
 from wsedge_operator.desired.deployment import RelayImage, deployment, grace_seconds
 from wsedge_operator.desired.digest import is_applied, with_digest
 from wsedge_operator.desired.names import HTTPS_PORT
 from wsedge_operator.desired.relay_config import Resolved, drained, relay_config
 from wsedge_relay import contract
+from wsedge_relay.settings import Settings
 
 IMAGE = RelayImage("relay:1")
 RESOLVED = Resolved((contract.Origin(host="10.0.0.7"),), {}, None)
@@ -66,6 +67,22 @@ def test_resources_are_those_that_are_asked_for() -> None:
     assert "resources" not in pod()["spec"]["containers"][0]
     resources = {"requests": {"cpu": "0.5"}, "limits": {"memory": "64Mi"}}
     assert pod(relay={"resources": resources})["spec"]["containers"][0]["resources"] == resources
+
+
+def test_workers_are_a_variable_with_room_for_what_each_spools() -> None:
+    """One is what a relay has by itself: the pods of before are left alone."""
+    made = pod(relay={"workers": 4})["spec"]
+    assert {"name": "WSEDGE_RELAY_WORKERS", "value": "4"} in made["containers"][0]["env"]
+    assert {"name": "spool", "emptyDir": {"sizeLimit": "256Mi"}} in made["volumes"]
+    assert pod(relay={"workers": 1}) == pod()
+    assert "WORKERS" not in str(pod())
+
+
+def test_a_relay_takes_every_number_of_workers_that_can_be_stored() -> None:
+    """The bounds of the field are those of the setting."""
+    field, setting = Relay.model_fields["workers"], Settings.model_fields["workers"]
+    assert field.default == setting.default
+    assert [repr(bound) for bound in field.metadata] == [repr(bound) for bound in setting.metadata]
 
 
 def test_databases_of_places_are_mounted_and_named() -> None:

@@ -171,3 +171,13 @@ def test_an_instant_needs_an_offset(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["x", "--at=2026-11-22T12:00:00"])
     assert "give an offset" in capsys.readouterr().err
+
+
+def test_a_malformed_setting_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It names its variable, and no file is looked at."""
+    monkeypatch.setenv("WSEDGE_OPERATOR_LEASE_SECONDS", "soon")
+    assert main(["x.yaml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("WSEDGE_OPERATOR_LEASE_SECONDS: ")

@@ -48,3 +48,11 @@ def test_a_person_gets_words(form: str) -> None:
     structlog.get_logger().info("listening", port=80)
     assert "listening" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
+
+
+def test_a_workers_lines_have_its_number() -> None:
+    """Several processes write one log."""
+    stream = io.StringIO()
+    configure("json", "info", stream=stream, worker=3)
+    structlog.get_logger().info("drain started")
+    assert json.loads(stream.getvalue())["worker"] == 3

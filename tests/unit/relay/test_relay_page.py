@@ -9,7 +9,7 @@ from wsedge_relay.config import parse
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.counters import DomainCounters
 from wsedge_relay.geo import Geo
-from wsedge_relay.metrics import RelayCollector, Snapshot
+from wsedge_relay.metrics import RelayCollector, Snapshot, StateCollector
 from wsedge_relay.reporter import Tally
 from wsedge_relay.selector import PumpSelector
 from wsedge_relay.server import Relay
@@ -29,10 +29,11 @@ async def test_the_metrics_on_the_page_are_those_there_are() -> None:
     collector = RelayCollector(
         usage=usage,
         tally=Tally(),
-        snapshot=lambda: Snapshot("g", True, False, 0, False),
         counters=lambda: [*relay.metric_families(), *Geo(ip2region=None, city=None, isp=None).families()],
     )
-    names = {family.name.removeprefix("wsedge_relay_") for family in collector.collect()}
+    state = StateCollector(lambda: Snapshot("g", True, False, 0, False))
+    collected = [*collector.collect(), *state.collect()]
+    names = {family.name.removeprefix("wsedge_relay_") for family in collected}
     selector.close()
     table = PAGE.split("\n## Metrics\n")[1].split("\n## ")[0]
     named = {

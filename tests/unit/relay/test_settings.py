@@ -54,6 +54,10 @@ WRONG = {
         "--report-seconds (or WSEDGE_RELAY_REPORT_SECONDS): Input should be a valid number, unable to parse"
         " string as a number",
     ),
+    "no worker": (
+        ["--config", "x", "--workers", "0"],
+        "--workers (or WSEDGE_RELAY_WORKERS): Input should be greater than or equal to 1",
+    ),
     "an unknown log format": (
         ["--config", "x", "--log-format", "xml"],
         "--log-format (or WSEDGE_RELAY_LOG_FORMAT): Input should be 'auto', 'json' or 'human'",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wsedge_relay.errors import SpoolUnavailableError
-from wsedge_relay.spool import COMPACT_BYTES, Spool, decode, encode_line
+from wsedge_relay.spool import COMPACT_BYTES, Spool, adopt, decode, encode_line, folder_of, lock_folder
 from wsedge_relay.usage import UsageCount, UsageKey
 
 KEY = UsageKey("chat.example.com", "team-a", "shanghai", "telecom", "CN")
@@ -217,3 +218,54 @@ def test_any_bytes_can_be_decoded(content: bytes) -> None:
     """Hostile content gives rows or damage, never an exception."""
     decode(content)
     decode(encode_line({"version": 1, "pod": "p", "uid": "u"}) + content + b"\n")
+
+
+class TestAdoption:
+    """A relay is started with another number of workers than before."""
+
+    FILES: ClassVar = {
+        "one process after three": (1, "0.journal 1.journal 2.journal 3.corrupt 3.journal"),
+        "three after one process": (
+            3,
+            "worker-1/0.journal worker-1/1.journal worker-2/2.journal worker-3/3.corrupt worker-3/3.journal"
+            " worker-3/3.new",
+        ),
+        "two after three": (
+            2,
+            "worker-1/0.journal worker-1/1.journal worker-1/3.corrupt worker-1/3.journal worker-2/2.journal",
+        ),
+    }
+
+    @pytest.mark.parametrize("case", FILES)
+    def test_no_file_is_left_where_nobody_looks(self, tmp_path: Path, case: str) -> None:
+        """Those of the root and of folders without a worker go to the first one; the others stay."""
+        workers, wanted = self.FILES[case]
+        (tmp_path / "0.journal").write_text("root")
+        for number in (1, 2, 3):
+            folder = folder_of(tmp_path, number)
+            os.close(lock_folder(folder))
+            (folder / f"{number}.journal").write_text(str(number))
+        (folder / "3.corrupt").write_text("x")
+        (folder / "3.new").write_text("torn")
+        adopt(tmp_path, workers=workers)
+        found = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.*")}
+        assert found == set(wanted.split())
+        kept = {folder_of(tmp_path, number) for number in range(1, workers + 1)} if workers > 1 else set()
+        assert set(tmp_path.glob("worker-*")) == kept
+
+    def test_a_folder_in_use_is_left_alone(self, tmp_path: Path) -> None:
+        """A worker of the relay before that is about to end; the next start finds it."""
+        folder = folder_of(tmp_path, 2)
+        lock = lock_folder(folder)
+        (folder / "2.journal").write_text("x")
+        adopt(tmp_path, workers=1)
+        assert (folder / "2.journal").exists()
+        os.close(lock)
+        adopt(tmp_path, workers=1)
+        assert not folder.exists()
+
+    def test_a_folder_that_cannot_be_written_is_told(self, tmp_path: Path) -> None:
+        """By its name."""
+        (tmp_path / "worker-1").write_text("a file where a folder shall be")
+        with pytest.raises(SpoolUnavailableError, match=str(tmp_path)):
+            adopt(tmp_path, workers=2)

@@ -1,0 +1,110 @@
+"""What several workers say, as one relay says it: metrics and state. Pure.
+
+Counters and histograms are summed, and never fall: what a worker counted that ended is carried on. Gauges are
+summed where they are amounts; GAUGES says what else is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wsedge_relay.contract import RelayState
+
+Labels = tuple[tuple[str, str], ...]
+_RISING: Final = frozenset({"counter", "histogram"})
+
+# Every gauge of a worker, and what several of its values make; without the relay's own prefix.
+GAUGES: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {
+    "open_connections": sum,
+    "origin_connections": sum,
+    "origin_healthy": min,  # each worker checks by itself: one that gets no answer counts
+    "origin_ejected": max,
+    "origin_check_seconds": max,
+    "usage_rows_waiting": sum,
+    "usage_last_taken_seconds": max,
+    "geo_files": min,
+    "process_virtual_memory_bytes": sum,
+    "process_resident_memory_bytes": sum,
+    "process_open_fds": sum,
+    "process_max_fds": sum,
+    "process_start_time_seconds": min,
+    "python_info": max,
+}
+PREFIX: Final = "wsedge_relay_"
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """One metric family: its name, text and Prometheus type, and samples by name and labels."""
+
+    name: str
+    text: str
+    kind: str
+    samples: Mapping[tuple[str, Labels], float]
+
+
+def aggregate(parts: Iterable[Sequence[Metrics]]) -> list[Metrics]:
+    """Return the families of all parts, each once, in the order in which they first come."""
+    found: dict[str, Metrics] = {}
+    values: dict[str, dict[tuple[str, Labels], list[float]]] = {}
+    for part in parts:
+        for family in part:
+            found.setdefault(family.name, family)
+            samples = values.setdefault(family.name, {})
+            for at, value in family.samples.items():
+                samples.setdefault(at, []).append(value)
+    return [
+        Metrics(
+            name, family.text, family.kind, {at: _rule(family)(all_) for at, all_ in values[name].items()}
+        )
+        for name, family in found.items()
+    ]
+
+
+def risen(families: Iterable[Metrics]) -> list[Metrics]:
+    """Return what stays true of a worker that has ended: its counters and histograms."""
+    return [family for family in families if family.kind in _RISING]
+
+
+def _rule(family: Metrics) -> Callable[[Iterable[float]], float]:
+    if family.kind in _RISING:
+        return sum
+    return GAUGES.get(family.name.removeprefix(PREFIX), sum)
+
+
+def to_json(families: Iterable[Metrics]) -> list[Any]:
+    """Return families as JSON takes them; `from_json` reads them."""
+    return [
+        [family.name, family.text, family.kind, [[*at, value] for at, value in family.samples.items()]]
+        for family in families
+    ]
+
+
+def from_json(document: Iterable[Any]) -> list[Metrics]:
+    """Return the families that `to_json` wrote."""
+    return [
+        Metrics(
+            name,
+            text,
+            kind,
+            {
+                (sample, tuple((label, is_) for label, is_ in labels)): float(value)
+                for sample, labels, value in samples
+            },
+        )
+        for name, text, kind, samples in document
+    ]
+
+
+def combined(states: Sequence[RelayState], newest: str) -> RelayState:
+    """Return the state of a relay whose workers are in these; `newest` is the generation they were told last.
+
+    A generation is in force only once all run it.
+    """
+    return RelayState(
+        generation=next((state.generation for state in states if state.generation != newest), newest),
+        draining=any(state.draining for state in states),
+        openConnections=sum(state.openConnections for state in states),
+    )

@@ -1,0 +1,67 @@
+"""What a supervisor tells a worker when it starts it, and when the configuration changes.
+
+Not a contract: both ends are one installation of this package, and the message stays within the pod.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wsedge_relay.config import KeyPair, Loaded, Material
+from wsedge_relay.contract import Listen, RelayConfig
+from wsedge_relay.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A worker's number (from 1 on), its settings, where it shall listen, and its first configuration."""
+
+    number: int
+    settings: Settings
+    listen: Listen
+    loaded: Loaded
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the assignment as JSON takes it. It holds private keys."""
+        return {
+            "number": self.number,
+            "settings": self.settings.model_dump(mode="json"),
+            "listen": self.listen.model_dump(mode="json"),
+            "loaded": loaded_to_json(self.loaded),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Assignment:
+        """Return the assignment that `to_json` wrote."""
+        return cls(
+            document["number"],
+            Settings(**document["settings"]),
+            Listen(**document["listen"]),
+            loaded_from_json(document["loaded"]),
+        )
+
+
+def loaded_to_json(loaded: Loaded) -> dict[str, Any]:
+    """Return a checked configuration and its certificates as JSON takes them."""
+    material = loaded.material
+    return {
+        "config": loaded.config.model_dump_json(),
+        "keyPairs": [
+            [*files, b64encode(pair.certificate).decode(), b64encode(pair.key).decode()]
+            for files, pair in material.key_pairs.items()
+        ],
+        "authorities": dict(material.authorities),
+    }
+
+
+def loaded_from_json(document: Mapping[str, Any]) -> Loaded:
+    """Return the configuration that `loaded_to_json` wrote."""
+    pairs = {
+        (certificate_file, key_file): KeyPair(b64decode(certificate), b64decode(key))
+        for certificate_file, key_file, certificate, key in document["keyPairs"]
+    }
+    config = RelayConfig.model_validate_json(document["config"])
+    return Loaded(config, Material(pairs, document["authorities"]))

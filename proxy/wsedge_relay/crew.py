@@ -1,0 +1,152 @@
+"""A worker as its supervisor sees it: a process that is started, asked, and started anew when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+
+from wsedge_relay.aggregate import Metrics, from_json
+from wsedge_relay.assignment import Assignment
+from wsedge_relay.channel import Caller
+from wsedge_relay.contract import RelayState
+from wsedge_relay.errors import WorkerSilentError
+
+START_SECONDS: Final = 50.0  # less than the startup probe of a pod has
+LOOK_SECONDS: Final = 1.0
+# A worker that is silent for so long hangs; it is killed before a liveness probe (every 10 s, three in a row)
+# would end all workers of the pod for the one.
+SILENT_SECONDS: Final = 5.0
+HUNG_SECONDS: Final = 20.0
+_CALL_SECONDS: Final = 1.0
+_METRICS_SECONDS: Final = 4.0
+_END_SECONDS: Final = 5.0
+Word = tuple[str, Any]
+"""An order and its details."""
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """One worker through all its lives. `limits` is the descriptor of the memory of limits.
+
+    `clock` is the loop's.
+    """
+
+    def __init__(self, number: int, *, limits: int, clock: Callable[[], float]) -> None:
+        self.number = number
+        self.started = asyncio.Event()  # for the first time
+        self.is_up = False  # it has answered, and runs
+        self.process: int | None = None
+        self.ready = False
+        self.state: RelayState | None = None
+        self.metrics: list[Metrics] = []  # as it last said
+        self._limits = limits
+        self._clock = clock
+        self._answered = 0.0
+        self._caller: Caller | None = None
+
+    @property
+    def silence(self) -> float:
+        """Seconds since a worker that is up last answered; 0 while none is."""
+        return self._clock() - self._answered if self.is_up else 0.0
+
+    async def live(self, assignment: Callable[[], Assignment], then: Callable[[], Sequence[Word]]) -> int:
+        """Start a process and wait for its end; return its exit code, a signal's number as a negative one.
+
+        It is told what `assignment` and `then` return when it can be told, `then` at once after that. Raises
+        OSError when there can be no process.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "wsedge_relay.worker"),
+                *("--number", str(self.number), "--channel", str(theirs.fileno())),
+                *("--limits", str(self._limits)),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), self._limits),
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.process = process.pid
+        ours.setblocking(False)
+        caller = Caller(*await asyncio.open_unix_connection(sock=ours))
+        first = caller.tell("start", assignment().to_json())
+        for word, details in then():
+            caller.tell(word, details)
+        self._caller = caller
+        tasks = [
+            asyncio.create_task(caller.read()),
+            asyncio.create_task(self._look_after(process, caller, first)),
+        ]
+        try:
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            self._caller = self.process = None
+            self.is_up = self.ready = False
+            self.state = None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            caller.close()
+
+    def tell(self, word: str, details: Any = None) -> None:
+        """Give an order, if there is a process; it counts for no later one."""
+        if self._caller is not None:
+            self._caller.tell(word, details)
+
+    async def ask(self, word: str, details: Any = None, *, seconds: float) -> Any:
+        """Return what an order results in; raises WorkerSilentError."""
+        caller = self._caller
+        if caller is None:
+            raise WorkerSilentError("it does not run", has_ended=True)
+        result = await caller.ask(word, details, seconds=seconds)
+        if self._caller is not caller:
+            raise WorkerSilentError(
+                "it has ended", has_ended=True
+            )  # what it said last is no news of the next one
+        self._answered = self._clock()
+        return result
+
+    async def look(self) -> None:
+        """Learn what the worker does now; what it last said stays when it is silent."""
+        with contextlib.suppress(WorkerSilentError):
+            status = await self.ask("status", seconds=_CALL_SECONDS)
+            self.ready = status["ready"]
+            self.state = RelayState.model_validate(status["state"])
+
+    async def read_metrics(self) -> None:
+        """Learn what the worker counts; what it last said stays when it is silent."""
+        with contextlib.suppress(WorkerSilentError):
+            self.metrics = from_json(await self.ask("metrics", seconds=_METRICS_SECONDS))
+
+    async def _look_after(self, process: asyncio.subprocess.Process, caller: Caller, first: int) -> None:
+        """Wait until the worker serves, look at it again and again, and kill it when it hangs."""
+        try:
+            await caller.result_of(first, seconds=START_SECONDS)
+        except WorkerSilentError as error:
+            if error.has_ended:  # it let go of its channel, and is about to tell why by its exit code
+                await asyncio.sleep(_END_SECONDS)
+            _log.error("worker did not start", worker=self.number, reason=str(error))
+            process.kill()
+            return
+        self._answered = self._clock()
+        self.is_up = True
+        await self.look()
+        self.started.set()
+        _log.info("worker started", worker=self.number, process=process.pid)
+        while self.silence < HUNG_SECONDS:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+        _log.error("worker hangs", worker=self.number, silent_seconds=round(self.silence, 1))
+        process.kill()

@@ -1,0 +1,50 @@
+"""Following the configuration: every change that may come into force does, every refusal is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+from wsedge_relay.config import Loaded
+from wsedge_relay.errors import ConfigRefusedError
+from wsedge_relay.watch import LOOK_SECONDS, ConfigWatch
+
+_log = structlog.get_logger(__name__)
+
+
+async def follow(
+    watch: ConfigWatch, told: asyncio.Event, take: Callable[[Loaded], Awaitable[object]]
+) -> None:
+    """Look for ever, at once when `told`, and `take` what is new; `watch` has what is in force."""
+    while True:
+        await told_or_after(LOOK_SECONDS, told)
+        outcome = await asyncio.to_thread(watch.look)
+        if isinstance(outcome, ConfigRefusedError):
+            watch.refuse(outcome)
+            _log.error(
+                "configuration refused",
+                generation=outcome.generation,
+                reason=str(outcome),
+                in_force=watch.in_force.config.generation,
+            )
+        elif outcome is not None:
+            await take(outcome)
+            watch.accepted(outcome)
+            log_applied(outcome)
+
+
+def log_applied(loaded: Loaded) -> None:
+    """Log that a configuration is in force."""
+    config = loaded.config
+    _log.info("configuration applied", generation=config.generation, domains=len(config.domains))
+
+
+async def told_or_after(seconds: float, told: asyncio.Event) -> None:
+    """Wait until `told` is set, but no longer than that, and clear it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await told.wait()
+    told.clear()

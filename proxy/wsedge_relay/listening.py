@@ -1,0 +1,46 @@
+"""TCP sockets that are bound to an address, for one process or for several that share a port."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+
+async def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a socket bound to an address, which does not listen yet; raises OSError.
+
+    A host name counts by its first address; "::" takes IPv4 too. With `shared` any number of this user's
+    processes may listen there at once, and the kernel spreads connections over them (SO_REUSEPORT).
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # of all that it accepts, too
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.setblocking(False)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+async def reserved(host: str, port: int) -> socket.socket:
+    """Return a socket that keeps an address for processes that will share it.
+
+    Raises OSError when the address is taken. The socket never listens, so no connection comes to it. Port 0
+    is chosen by the kernel.
+    """
+    # Alone first: two relays of one user that both share would silently take turns at one port.
+    alone = await bound(host, port)
+    try:
+        host, port = alone.getsockname()[:2]
+        return await bound(host, port, shared=True)
+    finally:
+        alone.close()

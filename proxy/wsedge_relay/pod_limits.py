@@ -1,0 +1,237 @@
+"""Limits that several processes of one pod keep together, in memory that they share.
+
+The memory is an anonymous file (memfd) that the supervisor makes and its workers inherit. Each worker counts
+in a column of its own, which nobody else writes while it lives; the sum of the columns is what is there. So
+the places of a worker that was killed are given back by clearing its column. Who checks a limit holds a lock
+from the check until its own count is written, hence a limit is kept exactly; the kernel frees the lock of a
+process that dies. Giving a place back needs no lock.
+
+A domain keeps its row for good. A client has one while it has connections: a row whose columns are all zero
+is free, so nothing has to be removed, and no row can be left half removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+from hashlib import blake2b
+from itertools import chain
+from typing import Final
+
+import structlog
+
+from wsedge_relay.contract import Limits
+from wsedge_relay.limits import Limiter, refilled
+
+log = structlog.get_logger("wsedge_relay")
+
+DOMAINS: Final = 4096
+CLIENTS: Final = 1 << 16
+_KEY: Final = 16  # bytes of a digest
+_NOBODY: Final = bytes(_KEY)
+_PACE: Final = struct.Struct("=dd")  # tokens, and when they were counted; zeros: never
+_COUNT: Final = 4
+# A client's row is in one of two groups, by its digest: what it costs to find it does not grow.
+_GROUP: Final = 8
+_GROUPS: Final = CLIENTS // _GROUP
+_PACES_AT: Final = DOMAINS * _KEY
+_CLIENTS_AT: Final = _PACES_AT + DOMAINS * _PACE.size
+_COLUMNS_AT: Final = _CLIENTS_AT + CLIENTS * _KEY
+_COLUMN: Final = (DOMAINS + CLIENTS) * _COUNT
+
+
+def make_table(workers: int) -> int:
+    """Return the descriptor of the memory for so many workers' counts."""
+    file = os.memfd_create("wsedge-limits")
+    os.ftruncate(file, _COLUMNS_AT + workers * _COLUMN)
+    return file
+
+
+class LimitTable:
+    """The counts of a pod, seen by worker `own` (from 0 on), or by none, the supervisor.
+
+    `with table:` is the lock between processes.
+    """
+
+    def __init__(self, file: int, *, own: int | None = None) -> None:
+        self._file = file
+        self._memory = mmap.mmap(file, 0)
+        view = memoryview(self._memory)
+        starts = range(_COLUMNS_AT, len(self._memory), _COLUMN)
+        self._columns = [view[start : start + _COLUMN].cast("I") for start in starts]
+        self._own = self._columns[own] if own is not None else None
+
+    def __enter__(self) -> None:
+        # A record lock: flock() would not do, for all workers inherited one open file.
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+    def clear(self, worker: int) -> None:
+        """Give back every place of a worker that is no more."""
+        with self:
+            self._columns[worker][:] = memoryview(bytes(_COLUMN)).cast("I")
+
+    def total(self, row: int) -> int:
+        """Return what all workers together count in a row."""
+        return sum([column[row] for column in self._columns])
+
+    def add(self, row: int, number: int) -> None:
+        """Count in a row of this worker's own column."""
+        if self._own is None:
+            raise ValueError("the supervisor has no column")
+        self._own[row] += number
+
+    def domain(self, name: str) -> int | None:
+        """Return the row of a domain, None when there is none left; with the lock held."""
+        digest = _digest(name)
+        first = int.from_bytes(digest[:4], "big") % DOMAINS
+        for row in chain(range(first, DOMAINS), range(first)):
+            key = self._memory[row * _KEY : (row + 1) * _KEY]
+            if key == _NOBODY:
+                self._memory[row * _KEY : (row + 1) * _KEY] = digest
+                return row
+            if key == digest:
+                return row
+        return None
+
+    def client(self, domain: int, key: str) -> int | None:
+        """Return the row of a client of a domain, a free one for who has none; with the lock held.
+
+        None: both places where it may be are full. A free row stays free until something is added to it.
+        """
+        digest = _digest(f"{domain}/{key}")
+        groups = [int.from_bytes(digest[at : at + 4], "big") % _GROUPS for at in (0, 4)]
+        for group in groups:
+            start = _CLIENTS_AT + group * _GROUP * _KEY
+            keys = self._memory[start : start + _GROUP * _KEY]
+            for place in range(_GROUP):
+                if keys[place * _KEY : (place + 1) * _KEY] == digest:
+                    return DOMAINS + group * _GROUP + place
+        free = max((self._free(group) for group in groups), key=len)
+        if not free:
+            return None
+        start = _CLIENTS_AT + (free[0] - DOMAINS) * _KEY
+        self._memory[start : start + _KEY] = digest
+        return free[0]
+
+    def spend(self, domain: int, rate: int, now: float) -> bool:
+        """Take a token of a domain's pace, if there is one; with the lock held. `now`: the system's clock."""
+        at = _PACES_AT + domain * _PACE.size
+        tokens, filled = _PACE.unpack_from(self._memory, at)
+        now = max(now, filled)  # another worker may have come first, with a later look at the clock
+        tokens = refilled(tokens if filled else -1.0, rate, now - filled)
+        _PACE.pack_into(self._memory, at, tokens - 1 if tokens >= 1 else tokens, now)
+        return bool(tokens >= 1)
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        for column in self._columns:
+            column.release()
+        self._memory.close()
+
+    def _free(self, group: int) -> list[int]:
+        first = DOMAINS + group * _GROUP
+        return [row for row in range(first, first + _GROUP) if not self.total(row)]
+
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=_KEY).digest()
+
+
+class PodLimiter(Limiter):
+    """A domain's limiter that counts together with those of the other workers.
+
+    Clients are in the table only while `connectionsPerClient` is set, for they may be many. Those that find
+    no room in it are counted by each worker alone.
+    """
+
+    __slots__ = ("_domain", "_rows", "_shares_clients", "_table", "_told")
+
+    def __init__(self, table: LimitTable, domain: int) -> None:
+        super().__init__()
+        self._table = table
+        self._domain = domain
+        self._rows: dict[str, int] = {}  # of clients, while they have places here
+        self._shares_clients = False
+        self._told = False
+
+    def take(self, limits: Limits) -> None:
+        """Note that these limits are in force from now on."""
+        shares, self._shares_clients = self._shares_clients, limits.connectionsPerClient is not None
+        if self._shares_clients and not shares:
+            with self._table:
+                for key, places in self._by_client.items():
+                    if key not in self._rows:
+                        self._count(key, places)
+
+    def enter(self, limits: Limits, client: str, now: float, *, retry_after: int) -> None:
+        """Take a place for `client`, as the limiter of one process does."""
+        if limits.connections or limits.connectionsPerClient or limits.handshakesPerSecond:
+            with self._table:
+                super().enter(limits, client, now, retry_after=retry_after)
+        else:
+            super().enter(limits, client, now, retry_after=retry_after)
+
+    def _in_all(self) -> int:
+        return self._table.total(self._domain)
+
+    def _of(self, key: str) -> int:
+        row = self._rows.get(key)
+        if row is None:
+            row = self._table.client(self._domain, key)
+            own = super()._of(key)  # of a client that found no room
+            return own if row is None else own + self._table.total(row)
+        return self._table.total(row)
+
+    def _spend(self, rate: int, now: float) -> bool:
+        return self._table.spend(self._domain, rate, now)
+
+    def _add(self, key: str) -> None:
+        super()._add(key)
+        self._table.add(self._domain, 1)
+        if key in self._rows:
+            self._table.add(self._rows[key], 1)
+        elif self._shares_clients and self._by_client[key] == 1:
+            self._count(key, 1)
+
+    def _count(self, key: str, places: int) -> None:
+        row = self._table.client(self._domain, key)
+        if row is not None:
+            self._rows[key] = row
+            self._table.add(row, places)
+        elif not self._told:
+            self._told = True
+            log.warning("clients counted by each worker alone", reason="the table of clients is full")
+
+    def leave(self, client: str) -> str:
+        """Give a place back that `enter` took for the same address; return what it is counted by."""
+        key = super().leave(client)
+        self._table.add(self._domain, -1)
+        row = self._rows.get(key)
+        if row is not None:
+            self._table.add(row, -1)
+            if key not in self._by_client:
+                del self._rows[key]
+        return key
+
+
+class PodLimits:
+    """Makes the limiters of one worker."""
+
+    def __init__(self, table: LimitTable) -> None:
+        self._table = table
+
+    def limiter(self, domain: str) -> Limiter:
+        """Return a limiter for a domain; one that counts alone when the table has no row left."""
+        with self._table:
+            row = self._table.domain(domain)
+        if row is not None:
+            return PodLimiter(self._table, row)
+        log.warning(
+            "limits counted by each worker alone", domain=domain, reason="the table of domains is full"
+        )
+        return Limiter()

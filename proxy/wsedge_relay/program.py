@@ -1,0 +1,219 @@
+"""What one process of a relay does, alone or as one of several workers: data path, accounting, drain, end."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+import structlog
+
+from wsedge_relay.config import Loaded
+from wsedge_relay.contract import Listen, RelayState
+from wsedge_relay.counters import Distribution, Family
+from wsedge_relay.errors import CannotListenError
+from wsedge_relay.follow import told_or_after
+from wsedge_relay.geo import LOOK_SECONDS as GEO_LOOK_SECONDS
+from wsedge_relay.geo import Geo
+from wsedge_relay.limits import Limiter
+from wsedge_relay.metrics import RelayCollector
+from wsedge_relay.report import Pace
+from wsedge_relay.reporter import Origin, Reporter
+from wsedge_relay.selector import PumpSelector
+from wsedge_relay.server import Relay
+from wsedge_relay.settings import Settings
+from wsedge_relay.spool import Spool
+from wsedge_relay.usage import Usage
+
+_log = structlog.get_logger(__name__)
+
+
+class Program:
+    """One process that carries and counts. Order of calls: `start`, `serve`; `apply` in between, at will.
+
+    `limiter_of` makes the limiter of a domain.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        loaded: Loaded,
+        selector: PumpSelector,
+        *,
+        usage: Usage,
+        spool: Spool | None,
+        limiter_of: Callable[[str], Limiter] = lambda _: Limiter(),
+    ) -> None:
+        self._settings = settings
+        self._loaded = loaded
+        self._usage = usage
+        self._geo = Geo(ip2region=settings.geo_ip2region, city=settings.geo_city, isp=settings.geo_isp)
+        self._relay = Relay(usage, selector, place_of=self._geo.place_of, limiter_of=limiter_of)
+        self._reporter = Reporter(
+            usage,
+            sweep=self._relay.sweep,
+            target=self._statistics_url,
+            origin=Origin(settings.pod_name, settings.pod_uid, settings.token_file),
+            spool=spool,
+            pace=Pace.of_flush(settings.report_seconds),
+        )
+        self.collector = RelayCollector(usage=usage, tally=self._reporter.tally, counters=self._families)
+        self.sweep = self._relay.sweep
+        self._started = False
+        self._draining: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._look_at_places = asyncio.Event()
+
+    async def start(self, listen: Listen, *, shared: bool = False) -> None:
+        """Take connections where `listen` says and begin to count; raises CannotListenError.
+
+        `shared`: other processes take connections there too.
+        """
+        self._geo.take(await asyncio.to_thread(self._geo.look))
+        self.apply(self._loaded)
+        try:
+            await self._relay.start(listen, shared=shared)
+        except OSError as error:
+            raise CannotListenError(error) from error
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        self._reporter.start()
+        self._started = True
+
+    @property
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Where connections are taken: listener to host and port."""
+        return self._relay.addresses
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is about to end."""
+        return self._stop.is_set()
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether newcomers are refused because the process drains or ends."""
+        return self._draining is not None or self.stopping
+
+    @property
+    def ready(self) -> bool:
+        """Whether newcomers are taken."""
+        return self._started and not self.is_leaving
+
+    @property
+    def state(self) -> RelayState:
+        """What runs; of refusals this knows nothing."""
+        return RelayState(
+            generation=self._loaded.config.generation,
+            draining=self._draining is not None,
+            openConnections=self._relay.open_connections,
+        )
+
+    def apply(self, loaded: Loaded) -> None:
+        """Serve by another configuration from now on."""
+        self._relay.apply(loaded.config, loaded.material)
+        self._loaded = loaded
+        for domain in loaded.config.domains:
+            self._usage.know(domain.domain)
+
+    def look_at_places(self) -> None:
+        """Look at the databases of places now."""
+        self._look_at_places.set()
+
+    def stop(self) -> None:
+        """Drain, report and end; saying it again changes nothing."""
+        self._stop.set()
+
+    def hurry(self) -> None:
+        """End, and close at once what is open still."""
+        self._hurry.set()
+        self._stop.set()
+
+    def begin_drain(self, seconds: float | None) -> None:
+        """Refuse newcomers and close what is open over `seconds` (None: each domain's own time), and stay."""
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain(seconds), name="drain")
+
+    async def serve(self, *others: asyncio.Task[None]) -> int:
+        """Serve until told to stop, then drain and report; return the exit code.
+
+        None of `others` ends by itself; one that does ends the program, as a fault. They are ended with it.
+        """
+        stopping = asyncio.create_task(self._stop.wait(), name="wait for a signal")
+        placing = asyncio.create_task(self._watch_places(), name="watch the databases of places")
+        tasks = [placing, *others, *self._reporter.tasks]
+        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        broken = [task for task in tasks if task.done()]
+        for task in broken:
+            # None of these ends by itself. Better a drain, a report and a restart than a relay that does
+            # not count or does not see its configuration.
+            _log.error("program fault", task=task.get_name(), exc_info=task.exception())
+        self._stop.set()
+        for task in (placing, *others):
+            task.cancel()
+        await self._drain_all()
+        await self._relay.close()
+        seconds = self._settings.final_report_seconds
+        taken = await self._reporter.finish(min(1.0, seconds) if self._hurry.is_set() else seconds)
+        _log.info("ended", all_usage_reported=taken)
+        return 1 if broken else 0
+
+    def _on_signal(self) -> None:
+        if self.stopping:
+            self.hurry()
+        self.stop()
+
+    async def _drain_all(self) -> None:
+        """Drain; whoever hurries closes what is left at once."""
+        self.begin_drain(None)
+        drain = self._draining
+        assert drain is not None  # noqa: S101  it has begun
+        hurry = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
+        if not drain.done():
+            await self._relay.drain(0)
+        hurry.cancel()
+        await drain
+
+    async def _drain(self, seconds: float | None) -> None:
+        began = time.monotonic()
+        _log.info("drain started", open_connections=self._relay.open_connections, seconds=seconds)
+        await self._relay.drain(seconds)
+        _log.info(
+            "drain finished",
+            open_connections=self._relay.open_connections,
+            took_seconds=round(time.monotonic() - began, 2),
+        )
+
+    async def _watch_places(self) -> None:
+        while True:
+            await told_or_after(GEO_LOOK_SECONDS, self._look_at_places)
+            self._geo.take(await asyncio.to_thread(self._geo.look))
+
+    def _families(self) -> Iterator[Family | Distribution]:
+        yield from self._relay.metric_families()
+        yield from self._geo.families()
+
+    def _statistics_url(self) -> str | None:
+        statistics = self._loaded.config.statistics
+        return statistics.url if statistics is not None else None
+
+
+def log_listening(addresses: Sequence[tuple[str, tuple[str, int]]]) -> None:
+    """Log where the listeners are."""
+    for listener, (host, port) in addresses:
+        _log.info("listening", listener=listener, host=host, port=port)
+
+
+def raise_file_limit() -> int:
+    """Let the process open as many files as it may; return that number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):  # some kernels refuse an unlimited number
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,0 +1,286 @@
+"""The supervisor of a relay with several workers: starts them, speaks for them, and starts anew who ends.
+
+It carries no byte. It chooses the ports, follows the configuration and hands it on, so that all workers begin
+with one and change together, and it has the admin port. How many connections a worker gets is the kernel's
+choice (SO_REUSEPORT); a worker that is gone gets none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+
+from wsedge_relay import metrics
+from wsedge_relay.admin import Admin, Reply, drain_seconds, json_reply, text_reply
+from wsedge_relay.aggregate import Metrics, aggregate, combined, risen
+from wsedge_relay.assignment import Assignment, loaded_to_json
+from wsedge_relay.config import Loaded
+from wsedge_relay.contract import Listen, RelayState
+from wsedge_relay.crew import SILENT_SECONDS, Word, Worker
+from wsedge_relay.errors import CannotListenError, WorkerSilentError
+from wsedge_relay.follow import follow, log_applied
+from wsedge_relay.listening import reserved
+from wsedge_relay.pod_limits import LimitTable, make_table
+from wsedge_relay.program import log_listening
+from wsedge_relay.settings import Settings
+from wsedge_relay.spool import adopt, folder_of, lock_folder
+from wsedge_relay.watch import ConfigWatch
+
+_APPLY_SECONDS: Final = 10.0
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 30.0
+_STEADY_SECONDS: Final = 60.0  # who has run for so long has no fault that comes back at once
+_log = structlog.get_logger(__name__)
+
+
+def pause_before(restart: int) -> float:
+    """Return how long to wait before the so-manieth restart in a row, in seconds; the first is number 1."""
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(restart - 1, 30))
+
+
+async def supervise(settings: Settings, loaded: Loaded) -> int:
+    """Run a relay of `settings.workers` workers and return its exit code.
+
+    Raises CannotListenError and SpoolUnavailableError.
+    """
+    if settings.spool_dir is not None:
+        lock_folder(settings.spool_dir)  # until this process ends
+        adopt(settings.spool_dir, workers=settings.workers)
+    supervisor = Supervisor(settings, loaded)
+    await supervisor.start()
+    return await supervisor.serve()
+
+
+class Supervisor:
+    """The processes of one relay. Order of calls: `start`, `serve`."""
+
+    def __init__(self, settings: Settings, loaded: Loaded) -> None:
+        self._settings = settings
+        self._loaded = loaded
+        self._watch = ConfigWatch(settings.config, settings.certificates, loaded)
+        self._table_file = make_table(settings.workers)
+        self._table = LimitTable(self._table_file)
+        self._clock = asyncio.get_running_loop().time
+        self._workers = [
+            Worker(number, limits=self._table_file, clock=self._clock)
+            for number in range(1, settings.workers + 1)
+        ]
+        self._registry = metrics.registry(metrics.StateCollector(self._snapshot))
+        self._carried: list[Metrics] = []  # counts of workers that have ended
+        self._restarts = 0
+        self._complete = False  # every worker has served
+        self._ordered: dict[str, Any] = {}
+        self._stop = asyncio.Event()
+        self._look = asyncio.Event()
+        self._admin = Admin(
+            {
+                ("GET", "/healthz"): self._healthz,
+                ("GET", "/readyz"): self._readyz,
+                ("GET", "/metrics"): self._metrics,
+                ("GET", "/config"): self._config,
+                ("POST", "/drain"): self._drain_request,
+            }
+        )
+
+    async def start(self) -> None:
+        """Take the ports; raises CannotListenError."""
+        listen = self._loaded.config.listen
+        host = self._settings.host or listen.host
+        self._admin_address = (host, await self._admin.start(host, listen.admin))
+        ports: dict[str, int | None] = {"http": listen.http, "https": listen.https}
+        self._addresses: dict[str, tuple[str, int]] = {}
+        self._reserved = []
+        try:
+            for listener, port in ports.items():
+                if port is not None:
+                    sock = await reserved(host, port)
+                    self._reserved.append(sock)
+                    host, ports[listener] = self._addresses[listener] = sock.getsockname()[:2]
+        except OSError as error:
+            raise CannotListenError(error) from error
+        self._listen = Listen(host=host, http=ports["http"], https=ports["https"], admin=listen.admin)
+
+    async def serve(self) -> int:
+        """Run the workers until a signal, let them drain and end; return the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        keeping = [asyncio.create_task(self._keep(worker), name="keep a worker") for worker in self._workers]
+        following = asyncio.create_task(self._begin_and_follow(), name="watch the configuration")
+        stopping = asyncio.create_task(self._stop.wait(), name="wait for a signal")
+        await asyncio.wait([stopping, following, *keeping], return_when=asyncio.FIRST_COMPLETED)
+        broken = following.done()
+        if broken:
+            _log.error("program fault", task=following.get_name(), exc_info=following.exception())
+        following.cancel()
+        self._order("stop")
+        self._stop.set()
+        codes = await asyncio.gather(*keeping)
+        stopping.cancel()
+        await self._admin.close()
+        for sock in self._reserved:
+            sock.close()
+        _log.info("ended", workers=len(codes))
+        return 1 if broken else max(codes)
+
+    async def _keep(self, worker: Worker) -> int:
+        """Keep a worker running until the relay stops, or it cannot even start; return the exit code."""
+        restart = 0
+        while True:
+            began = self._clock()
+            code = await self._live(worker)
+            self._table.clear(worker.number - 1)
+            ended, worker.metrics = worker.metrics, []
+            self._carried = aggregate([self._carried, risen(ended)])
+            if self._stop.is_set():
+                return code if code >= 0 else 1
+            if not worker.started.is_set():
+                return code if code > 0 else 1
+            restart = 1 if self._clock() - began > _STEADY_SECONDS else restart + 1
+            pause = pause_before(restart)
+            _log.error("worker ended", worker=worker.number, code=code, restart_seconds=pause)
+            await self._paused(pause)
+            if self._stop.is_set():
+                return 0
+            self._restarts += 1
+
+    async def _paused(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+    async def _live(self, worker: Worker) -> int:
+        try:
+            return await worker.live(lambda: self._assignment(worker.number), self._standing_orders)
+        except OSError as error:
+            _log.error("worker cannot be started", worker=worker.number, reason=str(error))
+            return 1
+
+    def _assignment(self, number: int) -> Assignment:
+        settings = self._settings
+        if settings.spool_dir is not None:
+            settings = settings.model_copy(update={"spool_dir": folder_of(settings.spool_dir, number)})
+        return Assignment(number, settings, self._listen, self._loaded)
+
+    def _standing_orders(self) -> list[Word]:
+        """Return what was ordered for good, which a new worker has to hear too."""
+        return list(self._ordered.items())
+
+    def _order(self, word: str, details: Any = None) -> None:
+        """Give an order to all workers, and to those that are started later."""
+        self._ordered.setdefault(word, details)
+        for worker in self._workers:
+            worker.tell(word, details)
+
+    async def _begin_and_follow(self) -> None:
+        for worker in self._workers:
+            await worker.started.wait()
+        self._complete = True
+        log_listening([*self._addresses.items(), ("admin", self._admin_address)])
+        log_applied(self._loaded)
+        await follow(self._watch, self._look, self._take)
+
+    async def _take(self, loaded: Loaded) -> None:
+        """Have all workers serve by another configuration; one that is slow takes it later, in its turn."""
+        self._loaded = loaded
+        document = loaded_to_json(loaded)
+        done = await asyncio.gather(
+            *(
+                worker.ask("apply", document, seconds=_APPLY_SECONDS)
+                for worker in self._workers
+                if worker.is_up
+            ),
+            return_exceptions=True,
+        )
+        for fault in done:
+            if isinstance(fault, WorkerSilentError):
+                _log.warning("configuration not confirmed by a worker", reason=str(fault))
+            elif isinstance(fault, BaseException):
+                raise fault
+
+    @property
+    def _is_leaving(self) -> bool:
+        return bool(self._ordered)
+
+    @property
+    def _silent(self) -> str | None:
+        """Say which worker hangs, if one does."""
+        for worker in self._workers:
+            if worker.silence >= SILENT_SECONDS:
+                return f"worker {worker.number} has not answered for {worker.silence:.0f} s"
+        return None
+
+    @property
+    def _unready(self) -> str | None:
+        """Say why the relay is not ready.
+
+        A worker that is being started anew has no listener, so that the others get all newcomers.
+        """
+        if self._is_leaving:
+            return "draining"
+        up = [worker for worker in self._workers if worker.is_up]
+        if not self._complete or not up or not all(worker.ready for worker in up):
+            return "starting"
+        return self._silent
+
+    def _snapshot(self) -> metrics.Snapshot:
+        state = self._state()
+        return metrics.Snapshot(
+            generation=state.generation,
+            ready=self._unready is None,
+            draining=state.draining,
+            config_refusals=self._watch.refusals,
+            config_is_refused=self._watch.refused is not None,
+            workers=sum(worker.is_up for worker in self._workers),
+            worker_restarts=self._restarts,
+        )
+
+    def _state(self) -> RelayState:
+        states = [worker.state for worker in self._workers if worker.state is not None]
+        state = combined(states, self._loaded.config.generation)
+        return state.model_copy(update={"draining": state.draining or self._is_leaving})
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._order("hurry")
+        self._order("stop")
+        self._stop.set()
+
+    def _on_reload(self) -> None:
+        self._watch.force()
+        self._look.set()
+        for worker in self._workers:
+            worker.tell("places")
+
+    async def _healthz(self, _query: Mapping[str, str]) -> Reply:
+        silent = self._silent
+        return text_reply(200, "ok") if silent is None else text_reply(503, silent)
+
+    async def _readyz(self, _query: Mapping[str, str]) -> Reply:
+        unready = self._unready
+        return text_reply(200, "ok") if unready is None else text_reply(503, unready)
+
+    async def _metrics(self, _query: Mapping[str, str]) -> Reply:
+        await asyncio.gather(*(worker.read_metrics() for worker in self._workers))
+        # From here on nothing is waited for: a worker that ends is counted here or there, never twice.
+        own = metrics.read(self._registry)
+        families = aggregate([own, self._carried, *(worker.metrics for worker in self._workers)])
+        return Reply(200, metrics.exposition_of(families), metrics.CONTENT_TYPE)
+
+    async def _config(self, _query: Mapping[str, str]) -> Reply:
+        await asyncio.gather(*(worker.look() for worker in self._workers))
+        return json_reply(200, self._watch.told(self._state()).model_dump(mode="json"))
+
+    async def _drain_request(self, query: Mapping[str, str]) -> Reply:
+        """Begin to drain and stay, as one process does."""
+        try:
+            self._order("drain", drain_seconds(query))
+        except ValueError as error:
+            return text_reply(400, str(error))
+        return text_reply(202, "draining")

@@ -1,0 +1,142 @@
+"""One worker of a relay with several: `python -m wsedge_relay.worker`, which the supervisor alone calls.
+
+It carries and counts as a relay of one process does, on ports that it shares with the others. What it is told
+comes by its channel; it ends with its supervisor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+
+from wsedge_relay import metrics
+from wsedge_relay.aggregate import to_json
+from wsedge_relay.assignment import Assignment, loaded_from_json
+from wsedge_relay.channel import Order, answer, first_order
+from wsedge_relay.errors import CannotListenError, SpoolUnavailableError
+from wsedge_relay.logs import configure
+from wsedge_relay.pod_limits import LimitTable, PodLimits
+from wsedge_relay.program import Program, raise_file_limit
+from wsedge_relay.selector import PumpSelector, choose
+from wsedge_relay.spool import Spool
+from wsedge_relay.usage import Usage
+
+_PR_SET_PDEATHSIG: Final = 1
+_log = structlog.get_logger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a worker and return its exit code."""
+    parser = argparse.ArgumentParser(prog="wsedge-relay worker", description=__doc__.partition("\n")[0])
+    parser.add_argument("--number", type=int, required=True, help="which worker this is; for ps")
+    parser.add_argument(
+        "--channel", type=int, required=True, help="descriptor of the socket to the supervisor"
+    )
+    parser.add_argument("--limits", type=int, required=True, help="descriptor of the memory of limits")
+    options = parser.parse_args(arguments)
+    _end_with(os.getppid())
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal sends it to all; until there is a loop, orders do
+    channel = socket.socket(fileno=options.channel)
+    try:
+        number, details = first_order(channel)
+    except ConnectionError:
+        return 1  # the supervisor has gone
+    assignment = Assignment.from_json(details)
+    settings = assignment.settings
+    configure(settings.log_format, settings.log_level, worker=assignment.number)
+    raise_file_limit()
+    selector = PumpSelector(form=choose(settings.pump))
+    table = LimitTable(options.limits, own=assignment.number - 1)
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        try:
+            return runner.run(_run(assignment, selector, PodLimits(table), channel, number))
+        except (CannotListenError, SpoolUnavailableError) as error:
+            print(f"wsedge-relay: {error}", file=sys.stderr)  # noqa: T201
+            return 2
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, however that ends.
+
+    A worker that nobody watches would hold on to the ports and the spool that the next relay wants.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != parent:  # it ended before the kernel was told
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _run(
+    assignment: Assignment, selector: PumpSelector, limits: PodLimits, channel: socket.socket, first: int
+) -> int:
+    settings = assignment.settings
+    usage = Usage(now=time.time())
+    spool = None
+    if settings.spool_dir is not None:
+        spool = Spool(settings.spool_dir, pod=settings.pod_name, uid=settings.pod_uid, epoch=usage.epoch)
+    program = Program(
+        settings, assignment.loaded, selector, usage=usage, spool=spool, limiter_of=limits.limiter
+    )
+    await program.start(assignment.listen, shared=True)
+    channel.setblocking(False)
+    orders = asyncio.create_task(answer(channel, _orders(program), done=first), name="carry out orders")
+    orders.add_done_callback(lambda _: program.hurry())  # nobody is there to tell it anything
+    code = await program.serve()
+    if orders.done() and (fault := orders.exception()) is not None:
+        _log.error("program fault", task=orders.get_name(), exc_info=fault)
+        return 1
+    orders.cancel()
+    return code
+
+
+def _orders(program: Program) -> dict[str, Order]:
+    registry = metrics.registry(program.collector)
+
+    async def apply(document: Any) -> None:
+        program.apply(loaded_from_json(document))
+
+    async def status(_: Any) -> dict[str, Any]:
+        return {"ready": program.ready, "state": program.state.model_dump(mode="json")}
+
+    async def read_metrics(_: Any) -> list[Any]:
+        program.sweep()
+        return to_json(metrics.read(registry))
+
+    async def drain(seconds: float | None) -> None:
+        program.begin_drain(seconds)
+
+    async def stop(_: Any) -> None:
+        program.stop()
+
+    async def hurry(_: Any) -> None:
+        program.hurry()
+
+    async def places(_: Any) -> None:
+        program.look_at_places()
+
+    return {
+        "apply": apply,
+        "status": status,
+        "metrics": read_metrics,
+        "drain": drain,
+        "stop": stop,
+        "hurry": hurry,
+        "places": places,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
