@@ -141,8 +141,8 @@ class Worker:
             process.kill()
             return
         self._answered = self._clock()
-        self.is_up = True
         await self.look()
+        self.is_up = True  # only now: one that is up and not ready would make the relay unready
         self.started.set()
         _log.info("worker started", worker=self.number, process=process.pid)
         while self.silence < HUNG_SECONDS:

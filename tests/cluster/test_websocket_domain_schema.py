@@ -68,7 +68,7 @@ def test_defaults_are_stored(cluster: Cluster, domain: str) -> None:
         "proxyProtocol": False,
     }
     assert spec["limits"] == {}
-    assert spec["relay"] == {"replicas": 2}
+    assert spec["relay"] == {"replicas": 2, "workers": 1}
 
 
 def test_scale(cluster: Cluster, domain: str) -> None:
