@@ -12,9 +12,8 @@ import structlog
 
 from wsedge_relay import exchange, handshake, http1, origin, upstream
 from wsedge_relay.access import Access, is_sampled, passed_line, refused_line, shown_subprotocol
-from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.contract import PassThrough
+from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.errors import (
     AnswerCutError,
     HandshakeRefusedError,
@@ -31,7 +30,6 @@ from wsedge_relay.hangup import Hangup
 from wsedge_relay.http1 import BadHeadError, Header, RequestHead, ResponseHead
 from wsedge_relay.meter import Meter
 from wsedge_relay.passthrough import Passing
-from wsedge_relay.path_rules import is_plain, path_of
 from wsedge_relay.places import Place
 from wsedge_relay.proxy_header import Ends
 from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
@@ -158,7 +156,7 @@ class Connection:
             site = self._last = self._site(request)
             self._way = way_of(request.headers, self._peer(site), site.proxies)
             self._client = self._way.client
-            path = _check_path(site, request)
+            path = site.check_path(request.target)
             request = self._bring_home(site, request)
             rules = site.domain.passThrough
             if rules is not None and not exchange.is_upgrade(request) and site.passed_paths.allow(path):
@@ -187,6 +185,7 @@ class Connection:
 
     def _bring_home(self, site: Site, request: RequestHead) -> RequestHead:
         """Note which origin a request's cookie names; return the request without the cookie."""
+        self._kept = None
         if site.sticky is None:
             return request
         self._kept = site.sticky.chosen(request.headers)
@@ -405,7 +404,7 @@ class Connection:
     def _log_passed(self, site: Site, passing: Passing, reason: str, *, unread: int) -> None:
         if _is_logged(site):
             facts = passed_line(
-                self._seen(origin=_where(site, passing.origin, secure=self._wire.secure), unread=unread),
+                self._seen(site, passing.origin, unread=unread),
                 method=passing.method,
                 code=passing.status or 499,
                 reason=reason,
@@ -453,23 +452,24 @@ class Connection:
         if not _is_logged(site):
             return None
         return replace(
-            self._seen(origin=_where(site, answered.target, secure=self._wire.secure), unread=unread),
+            self._seen(site, answered.target.origin, unread=unread),
             subprotocol=shown_subprotocol(accepted.answer.headers.one(b"sec-websocket-protocol")),
         )
 
     def _log_refusal(self, site: Site, status: int, reason: str) -> None:
         if _is_logged(site):
-            facts = refused_line(self._seen(), code=status, reason=reason, now=self._loop.time())
+            facts = refused_line(self._seen(site), code=status, reason=reason, now=self._loop.time())
             log.info("connection", domain=site.key.domain, namespace=site.key.account, **facts)
 
-    def _seen(self, *, origin: str | None = None, unread: int = 0) -> Access:
-        """Return what the access log knows of the request that is being served."""
+    def _seen(self, site: Site, answered: Origin | None = None, *, unread: int = 0) -> Access:
+        """Return what the access log knows of the request that is being served, by the origin `answered`."""
         sent, received = self._meter.passed(unread=unread)
+        secure = self._wire.secure
         return Access(
             client=self._client,
-            tls=self._wire.secure,
+            tls=secure,
             began=self._began,
-            origin=origin,
+            origin=origin.address(site.domain, answered, client_secure=secure) if answered else None,
             sent_bytes=sent,
             received_bytes=received,
         )
@@ -491,14 +491,6 @@ def _is_logged(site: Site) -> bool:
     return percent > 0 and is_sampled(percent, random.random())  # noqa: S311  a sample, not a secret
 
 
-def _where(site: Site, target: Target | None, *, secure: bool) -> str | None:
-    """Return the host and port of an origin as they are logged."""
-    if target is None:
-        return None
-    tls = origin.speaks_tls(site.domain, client_secure=secure)
-    return f"{target.origin.host}:{origin.port_of(target.origin, secure=tls)}"
-
-
 def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
     """Return a peer's IP address as text; an IPv4 client of a dual-stack socket in IPv4 form."""
     text = address[0]
@@ -508,13 +500,3 @@ def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 def _check_origin(site: Site, request: RequestHead) -> None:
     if not site.allowed_origins.allow(request.headers.one(b"origin")):
         raise HandshakeRefusedError(403, "allowedOrigins", "Pages of this origin may not connect here.")
-
-
-def _check_path(site: Site, request: RequestHead) -> bytes:
-    """Return a request's path; raises HandshakeRefusedError when it is not one that may be asked for."""
-    path = path_of(request.target)
-    if (site.allowed_paths or site.passed_paths) and not is_plain(path):
-        raise HandshakeRefusedError(400, "path", "The path has dot segments or encoded separators.")
-    if not site.allowed_paths.allow(path):
-        raise HandshakeRefusedError(403, "allowedPaths", "This path may not be asked for here.")
-    return path

@@ -21,6 +21,11 @@ def port_of(origin: Origin, *, secure: bool) -> int:
     return origin.httpsPort if secure else origin.httpPort
 
 
+def address(domain: Domain, origin: Origin, *, client_secure: bool) -> str:
+    """Return host and port of an origin as they are dialled."""
+    return f"{origin.host}:{port_of(origin, secure=speaks_tls(domain, client_secure=client_secure))}"
+
+
 def host_header(domain: Domain, origin: Origin, *, secure: bool) -> str:
     """Return what the Host header says: `originRequest.host`, or the origin's host and unusual port."""
     if domain.originRequest.host is not None:

@@ -14,7 +14,7 @@ from wsedge_relay import exchange, http1, upstream
 from wsedge_relay.balance import Target
 from wsedge_relay.body import BadBodyError, BodyReader, BodyWriter, Framing
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.contract import PassThrough
+from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.errors import (
     AnswerCutError,
     BadAnswerError,
@@ -65,7 +65,7 @@ class Passing:
         bounds: Bounds,
         ready: Readiness,
     ) -> None:
-        self.origin: Target | None = None  # that answered
+        self.origin: Origin | None = None  # that answered
         self.status = 0  # of the answer, once it has begun
         self.task: asyncio.Task[object] | None = None
         self._wire = wire
@@ -90,7 +90,8 @@ class Passing:
         self._first = self._feed(rest)
         self._uploading = not self._body.done
         self._began = self._last_move = ready.loop.time()
-        self._taker: asyncio.Future[Stream] = ready.loop.create_future()  # takes the body's rest
+        self._taker: asyncio.Future[Stream] | None = None  # the origin that takes the body's rest
+        self._target: Target | None = None  # that is asked
         self._stopped_by: RelayError | None = None
 
     @property
@@ -120,22 +121,28 @@ class Passing:
         if self.task is None:
             raise RuntimeError("a request is carried by a task")
         before = self.task.cancelling()
-        listening = self._loop.create_task(self._listen())
         self._site.passing.add(self)
+        uploading: asyncio.Task[None] | None = None
+        if self._uploading:
+            self._taker = self._loop.create_future()
+            uploading = self._loop.create_task(self._upload(self._taker))
+        else:
+            self._client.listen(self._hear)
         try:
             return await self._carry()
         except asyncio.CancelledError:
             # As asyncio.timeout does: who else cancelled the task is not hidden.
             if self._stopped_by is None or self.task.uncancel() > before:
                 raise
+            if isinstance(self._stopped_by, OriginError) and self._target is not None:
+                upstream.note_failure(self._site, self._target, self._stopped_by, self._loop.time())
             raise self._shown(self._stopped_by) from None
         finally:
             self._site.passing.discard(self)
-            self._taker.cancel()
-            listening.cancel()
-            await asyncio.wait([listening])
-            if not listening.cancelled():
-                listening.result()
+            if uploading is not None:
+                uploading.cancel()
+                await asyncio.wait([uploading])
+            self._client.listen(None)
 
     def cut(self) -> None:
         """End it: the relay goes away, or the domain."""
@@ -156,25 +163,34 @@ class Passing:
             return AnswerCutError("going away" if error.reason == "draining" else "body", str(error))
         return AnswerCutError("origin" if isinstance(error, OriginError) else "client", str(error))
 
-    async def _listen(self) -> None:
-        """Send the rest of the body to the origin, then notice a client that hangs up."""
+    def _hear(self) -> None:
+        """Take what the client says behind its request, or notice that it hangs up."""
         try:
-            if self._uploading:
-                await self._upload(await self._taker)
-                self._uploading = False
-            while len(self._early) < READ_BYTES:
-                data = await self._client.read(None)
-                if not data:
-                    if self.unread:
-                        return  # who said more and then shut its side may still wait for the answers
-                    raise PeerGoneError("the client hung up before its answer ended")
-                self._early += data
+            data = self._client.take()
+        except OSError as error:
+            self._client.listen(None)
+            self._stop(PeerGoneError(str(error)))
+            return
+        if data:
+            self._early += data
+        if data == b"" or len(self._early) >= READ_BYTES:
+            self._client.listen(None)
+        if data == b"" and not self.unread:  # who said more and then shut its side may wait for the answers
+            self._stop(PeerGoneError("the client hung up before its answer ended"))
+
+    async def _upload(self, taker: asyncio.Future[Stream]) -> None:
+        """Send the rest of the body to the origin that takes it, then listen."""
+        try:
+            await self._send_rest(await taker)
         except OSError as error:
             self._stop(PeerGoneError(str(error)))
         except RelayError as error:
             self._stop(error)
+        else:
+            self._uploading = False
+            self._client.listen(self._hear)
 
-    async def _upload(self, origin: Stream) -> None:
+    async def _send_rest(self, origin: Stream) -> None:
         while not self._body.done:
             try:
                 data = await self._client.read(self._bounds.stall_seconds)
@@ -230,6 +246,7 @@ class Passing:
         raise OriginsFailedError(failures)
 
     async def _ask(self, origin: Stream, target: Target, host: str) -> bool:
+        self._target = target
         head = exchange.origin_request(self._passed, host=host, way=self._way, secure=self._secure)
         first = self._outgoing.frame(self._first, last=self._body.done)
         try:
@@ -239,14 +256,14 @@ class Passing:
         except OSError as error:
             raise OriginError("closed", str(error)) from error
         self._last_move = self._loop.time()
-        if not self._body.done:
+        if self._taker is not None:
             if self._passed.expects and self._silent:
                 await self._to_client(exchange.CONTINUE)
             self._taker.set_result(origin)
         answer, rest = await self._answer(origin)
         self._site.balancer.worked(target)
-        self.origin = target
-        return await self._download(origin, answer, rest)
+        self.origin = target.origin
+        return await self._download(origin, answer, rest, self._cookie(target, answer))
 
     async def _answer(self, origin: Stream) -> tuple[Answer, bytes]:
         """Return the head of the origin's final answer, and what was read behind it."""
@@ -285,11 +302,13 @@ class Passing:
             data += more
         return http1.parse_response(bytes(data[:end])), bytes(data[end:])
 
-    async def _download(self, origin: Stream, answer: Answer, rest: bytes) -> bool:
+    async def _download(
+        self, origin: Stream, answer: Answer, rest: bytes, cookie: list[http1.Header]
+    ) -> bool:
         keep = (
             self._passed.keeps and self._body.done and answer.outward is not Framing.CLOSE and self._stays()
         )
-        head = exchange.client_answer(answer, keep=keep, more=self._cookie(answer))
+        head = exchange.client_answer(answer, keep=keep, more=cookie)
         body = BodyReader(answer.framing, answer.length)
         outward = BodyWriter(answer.outward)
         try:
@@ -313,11 +332,11 @@ class Passing:
     def _moved(self) -> None:
         self._meter.tell(self._key, unread=self.unread)
 
-    def _cookie(self, answer: Answer) -> list[http1.Header]:
-        if self._site.sticky is None or self.origin is None:
+    def _cookie(self, target: Target, answer: Answer) -> list[http1.Header]:
+        if self._site.sticky is None:
             return []
         return self._site.sticky.lines(
-            self.origin.name,
+            target.name,
             named=self._kept,
             secure=was_secure(self._passed.request.headers, self._way, secure=self._secure),
             answer=answer.head.headers,

@@ -11,10 +11,11 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
+from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.limits import Limiter
 from wsedge_relay.names import Names
-from wsedge_relay.path_rules import PathRules
+from wsedge_relay.path_rules import PathRules, is_plain, path_of
 from wsedge_relay.places import Place
 from wsedge_relay.sticky import Sticky
 from wsedge_relay.tls import origin_context
@@ -98,6 +99,15 @@ class Site:
         if key is None:
             key = self.keys[place] = UsageKey(self.key.domain, self.key.account, *place)
         return key
+
+    def check_path(self, target: bytes) -> bytes:
+        """Return the path of a request's target; raises HandshakeRefusedError (400, 403)."""
+        path = path_of(target)
+        if (self.allowed_paths or self.passed_paths) and not is_plain(path):
+            raise HandshakeRefusedError(400, "path", "The path has dot segments or encoded separators.")
+        if not self.allowed_paths.allow(path):
+            raise HandshakeRefusedError(403, "allowedPaths", "This path may not be asked for here.")
+        return path
 
     def _put(self, domain: Domain, context: ssl.SSLContext | None) -> None:
         self.domain = domain

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wsedge_relay.readiness import IN, NEVER, OUT, Readiness
@@ -29,7 +30,7 @@ class Stream:
     Nobody may use the wire meanwhile.
     """
 
-    __slots__ = ("_fd", "_ready", "_waits", "until", "wire")
+    __slots__ = ("_fd", "_heard", "_ready", "_waits", "until", "wire")
 
     def __init__(self, wire: Wire, ready: Readiness) -> None:
         self.wire = wire
@@ -37,6 +38,25 @@ class Stream:
         self._ready = ready
         self._fd = wire.sock.fileno()
         self._waits: list[_Wait] = []
+        self._heard: Callable[[], object] | None = None
+
+    def listen(self, heard: Callable[[], object] | None) -> None:
+        """Call `heard` each time that there may be something to `take`; None: no more.
+
+        Nobody may read meanwhile.
+        """
+        if heard is not self._heard:
+            self._heard = heard
+            self._watch()
+
+    def take(self) -> bytes | None:
+        """Return what there is, empty at the end of the stream, None without anything; raises OSError."""
+        try:
+            data: bytes = self.wire.sock.recv(READ_BYTES)
+        except LATER:
+            return None
+        self.wire.received += len(data)
+        return data
 
     async def read(self, seconds: float | None) -> bytes:
         """Return what there is, empty at the end of the stream; raises TimeoutError, OSError.
@@ -66,6 +86,8 @@ class Stream:
 
     def wake(self, error: BaseException | None, /) -> None:
         """Let who waits try again; those whose time is up get `error`."""
+        if error is None and self._heard is not None:
+            self._heard()
         now = self._ready.loop.time()
         for wait in self._waits:
             if wait.waking.done():
@@ -89,11 +111,12 @@ class Stream:
 
     def _watch(self) -> None:
         """Ask for the events that are waited for."""
-        if not self._waits:
-            self._ready.unwatch(self._fd)
-            return
-        events = 0
+        events = IN if self._heard is not None else 0
+        self.until = NEVER
         for wait in self._waits:
             events |= wait.events
-        self.until = min(wait.until for wait in self._waits)
-        self._ready.watch(self._fd, self, events)
+            self.until = min(self.until, wait.until)
+        if events:
+            self._ready.watch(self._fd, self, events)
+        else:
+            self._ready.unwatch(self._fd)

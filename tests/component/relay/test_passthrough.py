@@ -7,7 +7,7 @@ import json
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -695,6 +695,34 @@ async def test_a_client_that_takes_nothing_is_given_up() -> None:
         _, writer = await relay.raw(limit=1)
         writer.write(raw("GET / HTTP/1.1"))
         await relay.until(lambda: relay.counters.cuts == {"stalled": 1})
+        writer.close()
+        await relay.until_idle()
+
+
+@on_pump_loop
+async def test_an_origin_that_takes_no_body_is_given_up() -> None:
+    """Its failure is counted, and the client told."""
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.sleep(60)
+
+    rules = {"passThrough": {"maxBodyBytes": 1 << 30, "timeoutSeconds": 1}}
+    async with raw_origin(deaf) as port, running(port, **rules) as relay:
+        reader, writer = await relay.raw()
+        writer.write(raw("POST / HTTP/1.1", f"Content-Length: {1 << 30}"))
+
+        async def pour() -> None:
+            with suppress(OSError):
+                while True:
+                    writer.write(b"x" * 65536)
+                    await writer.drain()
+
+        pouring = asyncio.create_task(pour())
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 504 ")
+        assert relay.counters.origin_failures == {"timeout": 1}
+        pouring.cancel()
         writer.close()
         await relay.until_idle()
 
