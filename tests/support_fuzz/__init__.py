@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 from support_fuzz.heads import answer, request
 from support_fuzz.lives import life
+from support_fuzz.plain import plain
 from support_fuzz.proxy_headers import proxy
 from support_fuzz.pumping import stream
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "request": request,
     "answer": answer,
+    "plain": plain,
     "proxy": proxy,
     "stream": stream,
     "life": life,

@@ -35,7 +35,9 @@ def request(data: bytes) -> None:
         return
     try:
         asked = http1.parse_request(head)
-        again = http1.build_head(asked.method + b" " + asked.target + b" HTTP/1.1", asked.headers.lines)
+        again = http1.build_head(
+            asked.method + b" " + asked.target + b" HTTP/1.%d" % asked.minor, asked.headers.lines
+        )
         assert http1.parse_request(again) == asked
         name = handshake.host_of(asked)
         assert name == name.lower()
