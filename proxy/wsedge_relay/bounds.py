@@ -13,16 +13,13 @@ class Bounds:
     one origin has half of what is left of it. `close_seconds` is how long a peer may take to answer a Close,
     `linger_seconds` how long it may take to end its stream afterwards. A name's addresses are used for
     `name_seconds`. An origin that failed is asked last for `failed_origin_seconds`, doubled with each failed
-    try up to the most. A connection is kept for `keep_alive_seconds` for a next request that is no upgrade;
-    in the middle of one the client may neither send nor take anything for `stall_seconds` (in a tunnel: the
-    domain's limits.stallSeconds).
+    try up to the most. A connection is kept for `keep_alive_seconds` for a next request that is no upgrade.
     """
 
     head_seconds: float = 10.0
     answer_seconds: float = 30.0
     close_seconds: float = 5.0
     linger_seconds: float = 2.0
-    stall_seconds: float = 30.0
     keep_alive_seconds: float = 60.0
     name_seconds: float = 1.0
     failed_origin_seconds: float = 10.0

@@ -15,6 +15,7 @@ from wsedge_relay.balance import Target
 from wsedge_relay.body import BadBodyError, BodyReader, BodyWriter, Framing
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Origin, PassThrough
+from wsedge_relay.counters import LegCounters
 from wsedge_relay.errors import (
     AnswerCutError,
     BadAnswerError,
@@ -29,6 +30,7 @@ from wsedge_relay.exchange import Answer, Passed
 from wsedge_relay.forwarded import Way, was_secure
 from wsedge_relay.http1 import BadHeadError, ResponseHead
 from wsedge_relay.meter import Meter
+from wsedge_relay.pace import Pace
 from wsedge_relay.proxy_header import Ends
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
@@ -81,6 +83,8 @@ class Passing:
         self._usage = usage
         self._meter = meter
         self._bounds = bounds
+        self._paces = meter.paces(site.domain.limits.bytesPerSecond)
+        self._stall_seconds = site.domain.limits.stallSeconds
         self._ready = ready
         self._loop = ready.loop
         self._early = bytearray()  # what the client said behind its body
@@ -193,7 +197,7 @@ class Passing:
     async def _send_rest(self, origin: Stream) -> None:
         while not self._body.done:
             try:
-                data = await self._client.read(self._bounds.stall_seconds)
+                data = await self._client.read(self._stall_seconds)
             except TimeoutError as error:
                 text = "The request's body did not come in time."
                 raise HandshakeRefusedError(408, "timeout", text) from error
@@ -208,6 +212,16 @@ class Passing:
                 return  # it may have answered before it stopped to read; if not, its stream ends as well
             self._last_move = self._loop.time()
             self._moved()
+            if self._paces is not None and not self._body.done:
+                await self._slow(self._paces[0], len(data), self._site.counters.client)
+
+    async def _slow(self, pace: Pace, size: int, side: LegCounters) -> None:
+        """Wait until a side that was read for `size` bytes may be read again."""
+        pace.room(self._loop.time())
+        seconds = pace.spend(size)
+        if seconds:
+            side.throttled += 1
+            await asyncio.sleep(seconds)
 
     def _feed(self, data: bytes) -> bytes:
         try:
@@ -325,6 +339,8 @@ class Passing:
                     body.end()
                     payload = b""
                 await self._to_client(outward.frame(payload, last=body.done))
+                if self._paces is not None and not body.done:
+                    await self._slow(self._paces[1], len(data), self._site.counters.origin)
         except BadBodyError as error:
             raise BadAnswerError(error.text) from error
         return keep
@@ -352,7 +368,7 @@ class Passing:
 
     async def _to_client(self, data: bytes) -> None:
         try:
-            await self._client.write(data, self._bounds.stall_seconds)
+            await self._client.write(data, self._stall_seconds)
         except TimeoutError as error:
             raise self._client_gone("stalled", "it takes no bytes") from error
         except OSError as error:

@@ -615,8 +615,7 @@ async def test_a_further_head_has_its_time_too() -> None:
 @on_pump_loop
 async def test_a_body_that_does_not_come_gets_408() -> None:
     """Its pauses are bounded as those of a head are."""
-    bounds = Bounds(stall_seconds=0.1, linger_seconds=0.1)
-    async with site() as port, running(port, bounds=bounds, **PASS) as relay:
+    async with site() as port, running(port, limits={"stallSeconds": 1}, **PASS) as relay:
         got = await relay.exchange(raw("POST / HTTP/1.1", "Content-Length: 5", body=b"he"))
         assert got.startswith(b"HTTP/1.1 408 ")
 
@@ -691,7 +690,7 @@ async def test_a_client_that_takes_nothing_is_given_up() -> None:
             writer.write(b"x" * 65536)
             await writer.drain()
 
-    async with raw_origin(pour) as port, running(port, **PASS) as relay:
+    async with raw_origin(pour) as port, running(port, limits={"stallSeconds": 1}, **PASS) as relay:
         _, writer = await relay.raw(limit=1)
         writer.write(raw("GET / HTTP/1.1"))
         await relay.until(lambda: relay.counters.cuts == {"stalled": 1})
@@ -939,6 +938,20 @@ async def test_limits_hold_for_requests_under_way() -> None:
         assert await poll == "done"
         relay.apply(limits={"handshakesPerSecond": 2})
         assert [(await client.get("/")).status for _ in range(3)] == [200, 200, 503]
+
+
+@on_pump_loop
+async def test_bodies_are_no_faster_than_the_limit() -> None:
+    """Each direction has a second's worth at once, over all requests of a connection, and waits for more."""
+    rate = 1 << 20
+    loop = asyncio.get_running_loop()
+    rules = {"limits": {"bytesPerSecond": rate}, "passThrough": {"maxBodyBytes": 4 * rate}}
+    async with site(mirror) as port, running(port, **rules) as relay, browser(relay) as client:
+        began = loop.time()
+        assert await reflected(client, 3 * rate // 2) == 3 * rate // 2
+        assert loop.time() - began > 0.4
+        assert relay.counters.client.throttled
+        assert relay.counters.origin.throttled
 
 
 @on_pump_loop
