@@ -31,9 +31,13 @@ LABEL = '{domain="chat.example.com"}'
 
 
 def to_origin(port: int, **fields: object) -> dict[str, object]:
-    """Return a domain with its origin on this port and no time to drain."""
+    """Return a domain with its origin on this port, no time to drain, and no ping for minutes.
+
+    (After a client's first bytes, that is: the relay would count a ping that the client has not read.)
+    """
     origins = [{"host": "127.0.0.1", "httpPort": port}]
-    return domain(origins=origins, **{"lifecycle": {"drainSeconds": 0}, **fields})
+    usual = {"lifecycle": {"drainSeconds": 0}, "heartbeatSeconds": 300}
+    return domain(origins=origins, **{**usual, **fields})
 
 
 async def workers(relay: RelayProcess, number: int = 2) -> list[int]:
@@ -73,9 +77,13 @@ class Crowd:
             client.close()
 
     async def enter(self, port: int, number: int) -> list[Client]:
-        """Open so many more, and return them."""
-        new = [await Client().open(port) for _ in range(number)]
-        self.clients += new
+        """Open so many more, let each say something, and return them."""
+        new = []
+        for _ in range(number):
+            client = await Client().open(port)
+            self.clients.append(client)
+            await client.echo(b"here")
+            new.append(client)
         return new
 
     @property
