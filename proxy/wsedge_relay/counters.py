@@ -13,22 +13,30 @@ from typing import Final, NamedTuple
 # Every other code is counted as 0, so that a peer cannot make up label values.
 KNOWN_CLOSE_CODES: Final = frozenset((*range(1000, 1004), 1005, *range(1007, 1016), 3000, 3003, 3008))
 
-# Upper bounds of the buckets of every histogram, in seconds: from a loopback's to a patient timeout's.
+# Upper bounds of buckets of times, in seconds: from a loopback's to a patient timeout's.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+# Upper bounds of buckets of payloads, in bytes: where a frame's head changes (125, 65535), and powers of two.
+BYTES: Final = (16.0, 64.0, 125.0, 256.0, 1024.0, 4096.0, 16384.0, 65535.0, 262144.0, 1048576.0, 16777216.0)
 
 
 @dataclass(slots=True)
 class Histogram:
-    """How often which times were seen: `counts` per bucket of SECONDS and one above; their sum."""
+    """How often which values were seen: `counts` per bucket of `bounds` and one above; their sum."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(SECONDS) + 1))
+    bounds: tuple[float, ...] = SECONDS
+    counts: list[int] = field(init=False)
     sum: float = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Count one time; one that a stepped clock made negative counts as none."""
-        seconds = max(0.0, seconds)
-        self.counts[bisect_left(SECONDS, seconds)] += 1
-        self.sum += seconds
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        """Count one value; a time that a stepped clock made negative counts as none."""
+        value = max(0.0, value)
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
 
 
 @dataclass(slots=True)
@@ -44,9 +52,13 @@ class LegCounters:
     stalled: int = 0
     throttled: int = 0
     broken: int = 0  # ended without a Close
-    # By opcode: pings and pongs of the peers' own, and the first message of each connection. The pump's fast
-    # path looks at no opcode, so that other messages are not counted by theirs.
+    # Messages by type, as of the last sweep.
+    texts: int = 0
+    binaries: int = 0
+    # By opcode: pings and pongs of the peers' own.
     opcodes: list[int] = field(default_factory=lambda: [0] * 16)
+    # Payloads of data frames: a sample, see Tunnels.sweep.
+    frame_bytes: Histogram = field(default_factory=lambda: Histogram(BYTES))
 
     def closed_with(self, code: int) -> None:
         """Count a Close frame that came from this side."""
@@ -165,13 +177,22 @@ def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
         ("domain", "side", "code"),
         [((*at, str(code)), times) for at, leg in legs for code, times in sorted(leg.close_codes.items())],
     )
-    for name, text, label, opcodes in _OPCODES:
-        yield Family(
-            name,
-            text,
-            ("domain", "side", label),
-            [((*at, word), leg.opcodes[opcode]) for at, leg in legs for word, opcode in opcodes],
-        )
+    yield Family(
+        "control_frames",
+        "Pings and pongs of the peers' own that came from a side.",
+        ("domain", "side", "opcode"),
+        [((*at, word), leg.opcodes[opcode]) for at, leg in legs for word, opcode in _OPCODES],
+    )
+    yield Family(
+        "data_messages",
+        "Messages that came from a side, by type.",
+        ("domain", "side", "type"),
+        [
+            ((*at, word), times)
+            for at, leg in legs
+            for word, times in (("text", leg.texts), ("binary", leg.binaries))
+        ],
+    )
     yield Family(
         "ended_connections",
         "Tunnels that ended, by who ended them, why, and the close code (0: an unknown one).",
@@ -232,33 +253,29 @@ def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
 
 def distributions(domains: Mapping[str, DomainCounters]) -> Iterator[Distribution]:
     """Return every histogram, by domain and, where a leg is meant, by side."""
-    yield Distribution(
-        "rtt_seconds",
-        "Times that answers to heartbeat pings took.",
-        ("domain", "side"),
-        [
-            ((name, side), leg.rtt)
-            for name, counters in domains.items()
-            for side, leg in (("client", counters.client), ("origin", counters.origin))
-        ],
-    )
+    for name, text, of_leg in _OF_LEGS:
+        yield Distribution(
+            name,
+            text,
+            ("domain", "side"),
+            [
+                ((at, side), of_leg(leg))
+                for at, counters in domains.items()
+                for side, leg in (("client", counters.client), ("origin", counters.origin))
+            ],
+        )
     for name, text, value in _TIMES:
         yield Distribution(name, text, ("domain",), [((at,), value(one)) for at, one in domains.items()])
 
 
 # Opcodes of RFC 6455 section 5.2; this module knows no frames.
-_OPCODES: Final = (
+_OPCODES: Final = (("ping", 9), ("pong", 10))
+_OF_LEGS: Final[tuple[tuple[str, str, Callable[[LegCounters], Histogram]], ...]] = (
+    ("rtt_seconds", "Times that answers to heartbeat pings took.", lambda leg: leg.rtt),
     (
-        "control_frames",
-        "Pings and pongs of the peers' own that came from a side.",
-        "opcode",
-        (("ping", 9), ("pong", 10)),
-    ),
-    (
-        "first_messages",
-        "Connections by the type of the first message that came from a side.",
-        "type",
-        (("text", 1), ("binary", 2)),
+        "frame_bytes",
+        "Payloads of data frames that came from a side: a sample, a read each second on 64 connections.",
+        lambda leg: leg.frame_bytes,
     ),
 )
 _TIMES: Final[tuple[tuple[str, str, Callable[[DomainCounters], Histogram]], ...]] = (

@@ -27,10 +27,14 @@ PROTOCOL_ERROR: Final = 1002
 MESSAGE_TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 
-# First bytes of frames that are a whole message: what the pump's fast path lets through unexamined.
-# Flags by the byte: an index into a tuple costs less than a search in two bytes (docs/benchmarks.md).
-_WHOLE: Final = tuple([first in b"\x81\x82" for first in range(256)])
-_WHOLE_DEFLATED: Final = tuple([first in b"\x81\x82\xc1\xc2" for first in range(256)])
+# First bytes of frames that are a whole message of one type: what the pump's fast path lets through
+# unexamined. Flags by the byte: an index into a tuple costs less than a search in two bytes
+# (docs/benchmarks.md). One type: so that messages are counted by type where it changes, and nowhere else.
+_WHOLE: Final = {
+    (kind, deflate): tuple([first & (0xFF ^ RSV1 * deflate) == FIN | kind for first in range(256)])
+    for kind in (TEXT, BINARY)
+    for deflate in (False, True)
+}
 _NONE: Final = (False,) * 256
 
 # Whole lengths of frames by their second byte (see Walk.steps).
@@ -66,17 +70,31 @@ class Walk:
     """The state of the walk over one direction's frames.
 
     `need` is the number of payload bytes still to come of the frame under way; 0 at a frame boundary.
-    `whole` tells by a frame's first byte whether it may be a message of its own right now (none may while a
-    fragmented message is open). `steps` says by a frame's second byte how long the frame is: its length,
-    minus the length of its head when 16 bits of size follow, 0 when it needs a closer look. `frames` counts
-    all frames, `partial` those that do not end a message.
+    `kind` is the opcode of the last message, TEXT before the first. `whole` tells by a frame's first byte
+    whether it is a message of its own and of that kind (none is while a fragmented message is open). `steps`
+    says by a frame's second byte how long the frame is: its length, minus the length of its head when 16 bits
+    of size follow, 0 when it needs a closer look. `frames` counts all frames, `partial` those that do not end
+    a message, `other` the messages that are not of `kind`.
 
     `limit` is how many payload bytes a message may have over all its frames, as they are on the wire; 0 is
     none. It costs whole messages nothing that cannot break it: `steps` asks for a closer look at the others.
     `message` holds the bytes of the fragmented message that is open.
     """
 
-    __slots__ = ("deflate", "frames", "head", "limit", "mask", "message", "need", "partial", "steps", "whole")
+    __slots__ = (
+        "deflate",
+        "frames",
+        "head",
+        "kind",
+        "limit",
+        "mask",
+        "message",
+        "need",
+        "other",
+        "partial",
+        "steps",
+        "whole",
+    )
 
     def __init__(self, *, masked: bool, deflate: bool, limit: int = 0) -> None:
         self.mask = MASKED if masked else 0
@@ -85,10 +103,29 @@ class Walk:
         self.message = 0
         self.steps = _steps(_STEPS_MASKED if masked else _STEPS, limit)
         self.deflate = deflate
-        self.whole = _WHOLE_DEFLATED if deflate else _WHOLE
+        self.kind = TEXT
+        self.whole = _WHOLE[TEXT, deflate]
         self.need = 0
         self.frames = 0
         self.partial = 0
+        self.other = 0
+
+    @property
+    def messages(self) -> int:
+        """Whole messages that came."""
+        return self.frames - self.partial
+
+    @property
+    def texts(self) -> int:
+        """Those of them that are text; the others are binary."""
+        return self.frames - self.partial - self.other if self.kind == TEXT else self.other
+
+    def payload_of(self, size: int) -> int:
+        """Return how many bytes of payload a frame has that is `size` bytes long, its head included."""
+        payload = size - self.head
+        if payload > 125:
+            payload -= 2
+        return payload - 6 if payload > 65535 else payload
 
     def header(self, buf: bytes | bytearray, at: int, left: int) -> int:
         """Return the whole length of the frame at `at`, of which `left` bytes are there.
@@ -130,9 +167,13 @@ class Walk:
                 return TOO_LONG
             if first & FIN:
                 self.message = 0
+        kind = first & 15
+        if kind and kind != self.kind:
+            self.kind = kind
+            self.other = self.frames - self.partial - self.other
         self.frames += 1
         if first & FIN:
-            self.whole = _WHOLE_DEFLATED if self.deflate else _WHOLE
+            self.whole = _WHOLE[self.kind, bool(self.deflate)]
         else:
             self.partial += 1
             self.whole = _NONE

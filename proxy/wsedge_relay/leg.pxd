@@ -3,10 +3,10 @@
 from .frames cimport Walk
 
 cdef class Leg(Walk):
-    cdef public bint dead, deaf, dropping, finishing, inline, mute, parting, sampled, shut, special, throttled, told
+    cdef public bint dead, deaf, dropping, finishing, inline, mute, parting, shut, special, throttled, told
     cdef public bytes inject, out, stash
     cdef public int eof, fd, quiet, to, watched
     cdef public long long lag, mark, pinged, received
-    cdef public object pace, tls, tunnel
+    cdef public object pace, sizes, tls, tunnel
     cdef public list opcodes
     cdef public Leg peer

@@ -39,7 +39,7 @@ class Leg(Walk):
         "lag",  # bytes received but not passed, less those passed but not received (the relay's own frames)
         "mark",  # heartbeat: `received` at the last look
         "mute",  # what still comes from it is followed but not passed on: the other leg was told Close
-        "opcodes",  # counts by opcode, shared by all legs of a domain's side: see counters.LegCounters
+        "opcodes",  # counts of control frames, shared by all legs of a domain's side: counters.LegCounters
         "out",  # what its socket did not take yet
         "pace",  # how fast it may send, if that is limited: see pace.Pace
         "parting",  # `inject` ends in a Close
@@ -47,8 +47,8 @@ class Leg(Walk):
         "pinged",  # heartbeat: the number of the unanswered ping, 0 for none
         "quiet",  # heartbeat: looks in a row without a byte
         "received",
-        "sampled",  # the opcode of its first message was counted
         "shut",
+        "sizes",  # what observes the sizes of data frames in its next read; None most of the time
         "special",  # the fast path must not be taken
         "stash",  # the start of a header or of a control frame, not passed on yet
         "throttled",  # not read for now: it sent more than its pace
@@ -73,8 +73,9 @@ class Leg(Walk):
         self.stash = self.out = self.inject = b""
         self.pace: Any = None
         self.throttled = False
-        self.mute = self.dropping = self.sampled = False
-        self.special = True  # until the first message was sampled
+        self.mute = self.dropping = False
+        self.special = False
+        self.sizes: Any = None
         self.opcodes = _UNSEEN
         self.eof = 0
         self.deaf = self.dead = False
@@ -86,11 +87,6 @@ class Leg(Walk):
     def passed(self) -> int:
         """Bytes written to the other leg, the relay's own frames among them."""
         return self.received - self.lag
-
-    @property
-    def messages(self) -> int:
-        """Whole messages that came from this leg."""
-        return self.frames - self.partial
 
     @property
     def stopped(self) -> bool:

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from wsedge_relay.aggregate import PREFIX as _PREFIX
 from wsedge_relay.aggregate import Metrics
-from wsedge_relay.counters import SECONDS, Distribution, Family, Histogram
+from wsedge_relay.counters import Distribution, Family, Histogram
 from wsedge_relay.reporter import Tally
 from wsedge_relay.usage import DomainTotals, Usage
 
@@ -156,8 +156,8 @@ def _metric(counted: Family | Distribution) -> Metric:
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    """Return upper bounds and how many times were no longer, as Prometheus wants them."""
-    bounds = (*(str(bound) for bound in SECONDS), "+Inf")
+    """Return upper bounds and how many values were no greater, as Prometheus wants them."""
+    bounds = (*(str(bound) for bound in histogram.bounds), "+Inf")
     return [*zip(bounds, accumulate(histogram.counts), strict=True)]
 
 

@@ -39,6 +39,7 @@ cdef class Pump:
     cpdef abandon(self, Leg leg)
     cpdef pace(self, Leg leg, pace)
     cpdef resume(self, Leg leg)
+    cpdef sample(self, Leg leg, sizes)
     cpdef take_events(self)
 
     @cython.locals(
@@ -55,7 +56,7 @@ cdef class Pump:
     @cython.locals(n=Py_ssize_t, peer=Leg)
     cdef Py_ssize_t _write(self, Leg leg, Py_ssize_t start, Py_ssize_t end) except? -100
     cdef Py_ssize_t _send(self, Leg leg, data) except? -100
-    @cython.locals(n=Py_ssize_t, held=Py_ssize_t)
+    @cython.locals(n=Py_ssize_t, held=Py_ssize_t, frames=cython.longlong)
     cdef _other(self, Leg leg, int what)
     @cython.locals(buf=cython.p_uchar, peer=Leg, at=cython.longlong, size=cython.longlong, opcode=cython.int)
     cdef _feed(self, Leg leg, Py_ssize_t start, Py_ssize_t end)

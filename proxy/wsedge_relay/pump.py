@@ -155,6 +155,11 @@ class Pump:
             leg.throttled = False
             self._interest(leg)
 
+    def sample(self, leg: Leg, sizes: Any) -> None:
+        """Let `sizes.observe` have the payload of each data frame that begins in the leg's next read."""
+        leg.sizes = sizes
+        leg.special = True
+
     def take_events(self) -> list[Event]:
         """Return the events since the last call."""
         events, self.events = self.events, []
@@ -336,7 +341,11 @@ class Pump:
             self._memory[_ROOM - held : _ROOM] = leg.stash
             leg.stash = b""
             self._mark(leg)
+        frames = leg.frames
         self._feed(leg, _ROOM - held, _ROOM + n)
+        if leg.sizes is not None and leg.frames != frames:
+            leg.sizes = None
+            self._mark(leg)
 
     def _feed(self, leg: Leg, start: int, end: int) -> None:
         """Follow the frames in the buffer's `start:end`, which came from `leg`, and pass them on."""
@@ -367,10 +376,8 @@ class Pump:
                     start = at + size
                 else:
                     leg.opcodes[opcode] += 1
-            elif not leg.sampled:
-                leg.opcodes[buf[at] & 15] += 1
-                leg.sampled = True
-                self._mark(leg)
+            elif leg.sizes is not None:
+                leg.sizes.observe(leg.payload_of(size))
             at += size
         else:
             leg.need = at - end
@@ -535,7 +542,7 @@ class Pump:
             or leg.dropping
             or leg.peer.inject
             or leg.peer.deaf
-            or not leg.sampled
+            or leg.sizes is not None
             or leg.pace is not None
         )
 

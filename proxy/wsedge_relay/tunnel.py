@@ -46,6 +46,12 @@ _NO_CLOSE: Final = 1006  # no Close frame came (RFC 6455 section 7.1.5)
 _CUT: Final = Ending("relay", "abort", _NO_CLOSE)
 
 
+# Frames are sampled on so many tunnels at most, once a sweep: it costs the same however many there are.
+_SAMPLES: Final = 64
+Counts = tuple[int, int, int, int, int, int]
+_NOTHING: Final[Counts] = (0, 0, 0, 0, 0, 0)
+
+
 class Tunnel:
     """Two legs and what is known of them together.
 
@@ -88,18 +94,24 @@ class Tunnel:
         self.deadline: asyncio.TimerHandle | None = None
         self.ending: Ending | None = None
         self.access: Access | None = None
-        # Bytes and messages, to and from the client, that the usage has already.
-        self.counted: tuple[int, int, int, int] = (0, 0, 0, 0)
+        self.counted: Counts = _NOTHING  # what the usage and the metrics have already
 
     def end_by(self, by: str, reason: str, code: int) -> None:
         """Note why the tunnel ends; what comes first counts, the rest follows from it."""
         if self.ending is None:
             self.ending = Ending(by, reason, code)
 
-    def counts(self) -> tuple[int, int, int, int]:
-        """Return bytes to the client, bytes from it, messages to it, messages from it."""
+    def counts(self) -> Counts:
+        """Return bytes, messages and texts among these, each to the client, then from it."""
         client, origin = self.client, self.origin
-        return origin.passed, client.received, origin.messages, client.messages
+        return (
+            origin.passed,
+            client.received,
+            origin.messages,
+            client.messages,
+            origin.texts,
+            client.texts,
+        )
 
 
 class Tunnels:
@@ -289,15 +301,16 @@ class Tunnels:
         self.close(tunnel, frames.GOING_AWAY, "maximum age")
 
     def sweep(self) -> None:
-        """Add to the usage what passed since the last sweep."""
+        """Add to the usage and the metrics what passed since the last sweep."""
         sums: dict[UsageKey, list[int]] = {}
+        changed = []
         for tunnel in chain.from_iterable(site.tunnels for site in self._sites):
             counts = tunnel.counts()
             if counts != tunnel.counted:
+                changed.append(tunnel)
                 total = sums.setdefault(tunnel.key, [0, 0, 0, 0])
-                for index, (new, old) in enumerate(zip(counts, tunnel.counted, strict=True)):
-                    total[index] += new - old
-                tunnel.counted = counts
+                for index, more in enumerate(_settle_counts(tunnel, counts)):
+                    total[index] += more
         for key, (sent, received, sent_messages, received_messages) in sums.items():
             self._usage.add(
                 key,
@@ -306,6 +319,11 @@ class Tunnels:
                 sent_messages=sent_messages,
                 received_messages=received_messages,
             )
+        if len(changed) > _SAMPLES:
+            changed = random.sample(changed, _SAMPLES)
+        for tunnel in changed:
+            for leg in (tunnel.client, tunnel.origin):
+                self._pump.sample(leg, self._side(leg).frame_bytes)
 
     def tick(self, ticks: int, now: float) -> None:
         """Look at the legs that are due and at those that are stuck; `now` is the loop's clock."""
@@ -402,9 +420,7 @@ class Tunnels:
         client, origin = tunnel.client, tunnel.origin
         self._pump.remove(client)
         new = tunnel.counts()
-        sent, received, sent_messages, received_messages = (
-            count - old for count, old in zip(new, tunnel.counted, strict=True)
-        )
+        sent, received, sent_messages, received_messages = _settle_counts(tunnel, new)
         self._usage.add(
             tunnel.key,
             sent_bytes=sent,
@@ -412,7 +428,6 @@ class Tunnels:
             sent_messages=sent_messages,
             received_messages=received_messages,
         )
-        tunnel.counted = new
         self._usage.closed(tunnel.key)
         for leg in (client, origin):
             self._stalls.pop(leg, None)
@@ -426,7 +441,7 @@ class Tunnels:
         ending = tunnel.ending or _CUT
         tunnel.site.counters.ended(ending)
         if tunnel.access is not None:
-            facts = ended_line(tunnel.access, counts=new, ending=ending, now=self._loop.time())
+            facts = ended_line(tunnel.access, counts=new[:4], ending=ending, now=self._loop.time())
             log.info(
                 "connection",
                 domain=tunnel.key.domain,
@@ -478,6 +493,20 @@ class Tunnels:
             connection=tunnel.number,
             **facts,
         )
+
+
+def _settle_counts(tunnel: Tunnel, new: Counts) -> tuple[int, int, int, int]:
+    """Add to the metrics what `new` has more than was counted; return the bytes and messages of it."""
+    old, tunnel.counted = tunnel.counted, new
+    sent, received, sent_messages, received_messages, sent_texts, received_texts = (
+        count - before for count, before in zip(new, old, strict=True)
+    )
+    counters = tunnel.site.counters
+    counters.client.texts += received_texts
+    counters.client.binaries += received_messages - received_texts
+    counters.origin.texts += sent_texts
+    counters.origin.binaries += sent_messages - sent_texts
+    return sent, received, sent_messages, received_messages
 
 
 def _name(leg: Leg) -> str:

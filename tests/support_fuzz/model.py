@@ -16,7 +16,7 @@ class Reading:
 
     `frames` pass, `part` is the begin of a data frame that passes too, `own` is how many pongs were answers
     to the relay's own pings, `end` is CLOSED, VIOLATION or None. `messages` counts those that ended,
-    `opcodes` is how often the metrics count which opcode.
+    `texts` those that are text, `opcodes` is how often the metrics count which opcode.
     """
 
     frames: tuple[Seen, ...]
@@ -24,6 +24,7 @@ class Reading:
     own: int
     end: str | None
     messages: int
+    texts: int
     opcodes: tuple[int, ...]
 
     @property
@@ -45,15 +46,8 @@ def read(stream: bytes, *, masked: bool, deflate: bool, limit: int, tag: bytes) 
     frames: list[Seen] = []
     end: str | None = None
     own = taken = message = messages = 0
+    texts = kind = 0
     opcodes = [0] * 16
-    sampled = False
-
-    def sample(opcode: int) -> None:
-        nonlocal sampled
-        if not sampled:
-            sampled = True
-            opcodes[opcode] += 1
-
     whole = parse(stream, masked=masked, deflate=deflate)
     try:
         for seen in whole:
@@ -61,10 +55,11 @@ def read(stream: bytes, *, masked: bool, deflate: bool, limit: int, tag: bytes) 
                 message += len(seen.payload)
                 if limit and message > limit:
                     raise BrokenRuleError("message length")
+                kind = seen.opcode or kind
                 if seen.fin:
                     message = 0
                     messages += 1
-                sample(seen.opcode)
+                    texts += kind == 1
             elif seen.opcode == 10 and len(seen.payload) == 8 and seen.payload.startswith(tag):
                 own += 1
                 taken += len(seen.raw)
@@ -85,9 +80,10 @@ def read(stream: bytes, *, masked: bool, deflate: bool, limit: int, tag: bytes) 
     elif limit and message + size > limit:
         end, part = VIOLATION, b""
     else:
-        sample(part[0] & 15)
+        kind = part[0] & 15 or kind
         messages += part[0] >> 7
-    return Reading(tuple(frames), part, own, end, messages, tuple(opcodes))
+        texts += part[0] >> 7 and kind == 1
+    return Reading(tuple(frames), part, own, end, messages, texts, tuple(opcodes))
 
 
 def _announced(part: bytes) -> int | None:

@@ -186,7 +186,8 @@ class _Run:
         self._settle()
         for side, leg in self._legs.items():
             self._outcome.counts[side] = (
-                leg.received, leg.passed, leg.messages, tuple(leg.opcodes), leg.need, leg.at_boundary, leg.out
+                leg.received, leg.passed, leg.messages, leg.texts, tuple(leg.opcodes), leg.need,
+                leg.at_boundary, leg.out
             )  # fmt: skip
             assert leg.frames >= leg.partial >= 0
             assert not leg.out or leg.peer.stopped
@@ -305,9 +306,9 @@ def _check_passed(script: Script, outcome: Outcome, side: str, reading: Reading)
         assert not put.parted or (len(put.plain) in reading.boundaries() and not put.rest)
         return
     assert put.plain + put.rest == reading.passed
-    received, passed, messages, opcodes, need, _, out = outcome.counts[side]
+    received, passed, messages, texts, opcodes, need, _, out = outcome.counts[side]
     assert (received, passed, out) == (len(outcome.sent[side]), len(got), b"")
-    assert (messages, opcodes) == (reading.messages, reading.opcodes)
+    assert (messages, texts, opcodes) == (reading.messages, reading.texts, reading.opcodes)
     if reading.end is None and not reading.part:
         assert need == 0
 

@@ -110,8 +110,8 @@ async def ping(connection: ServerConnection) -> None:
 
 
 @on_pump_loop
-async def test_frames_are_counted_as_far_as_the_pump_looks_at_them() -> None:
-    """Every ping and pong of the peers' own, and the type of each side's first message alone."""
+async def test_frames_are_counted_by_what_they_are() -> None:
+    """Every ping and pong of the peers' own, and each message by its type, in fragments or whole."""
     async with origin(ping) as port, running(port) as relay:
         async with relay.connect() as client:
             await (await client.ping())
@@ -129,12 +129,26 @@ async def test_frames_are_counted_as_far_as_the_pump_looks_at_them() -> None:
             ("d", "origin", "ping"): 4,
             ("d", "origin", "pong"): 1,
         }
-        assert made["first_messages"] == {
+        assert made["data_messages"] == {
             ("d", "client", "text"): 1,
-            ("d", "client", "binary"): 1,
+            ("d", "client", "binary"): 3,
             ("d", "origin", "text"): 1,
-            ("d", "origin", "binary"): 1,
+            ("d", "origin", "binary"): 3,
         }
+
+
+@on_pump_loop
+async def test_sizes_of_frames_are_sampled() -> None:
+    """After a sweep the next read of either side of a connection that carries something is measured."""
+    async with origin(compression=None) as port, running(port) as relay:
+        async with relay.connect(compression=None) as client:
+            for size in (1, 300, 1, 70_000, 1):  # a sweep before the second and the fourth
+                await client.send("x" * size)
+                assert await client.recv() == "x" * size
+                if size == 1:
+                    relay.relay.sweep()
+        for side in (relay.counters.client, relay.counters.origin):
+            assert (sum(side.frame_bytes.counts), side.frame_bytes.sum) == (2, 70_300)
 
 
 @on_pump_loop

@@ -82,5 +82,9 @@ def test_every_histogram_has_one_row_per_label_and_domain() -> None:
         (("a.example", "client"), counters.client.rtt),
         (("a.example", "origin"), counters.origin.rtt),
     ]
+    assert made["frame_bytes"] == [
+        (("a.example", "client"), counters.client.frame_bytes),
+        (("a.example", "origin"), counters.origin.frame_bytes),
+    ]
     assert made["handshake_seconds"] == [(("a.example",), counters.handshake_seconds)]
     assert made["origin_connect_seconds"] == [(("a.example",), counters.connect_seconds)]

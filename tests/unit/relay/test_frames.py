@@ -149,3 +149,29 @@ def test_control_frames_are_short() -> None:
     """More than 125 bytes of payload are refused when building too."""
     with pytest.raises(ValueError, match="125"):
         frames.control(frames.PING, b"x" * 126, None)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([1, 2]), st.integers(0, 3), st.booleans(), st.sampled_from([0, 126, 70000]))
+    ),
+    st.booleans(),
+)
+def test_messages_are_counted_by_type(messages: list[tuple[int, int, bool, int]], masked: bool) -> None:
+    """Whole or in fragments, with pings between, compressed or not."""
+    one = walk(masked=masked, deflate=True)
+    key = KEY if masked else None
+    for opcode, fragments, compressed, size in messages:
+        for number in range(fragments + 1):
+            data = frame(
+                b"x" * size,
+                opcode=0 if number else opcode,
+                fin=number == fragments,
+                rsv=4 if compressed and not number else 0,
+                key=key,
+            )
+            assert one.payload_of(one.header(data, 0, 14)) == size
+        ping = frame(b"", opcode=9, key=key)
+        assert one.header(ping, 0, len(ping)) == len(ping)
+    texts = sum(message[0] == 1 for message in messages)
+    assert (one.messages, one.texts) == (len(messages), texts)
