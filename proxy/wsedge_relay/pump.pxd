@@ -46,7 +46,7 @@ cdef class Pump:
         buf=cython.p_uchar, cuts=list, legs=list, events=list, others=list, into=tuple, fd=cython.int,
         what=cython.int, leg=Leg, n=Py_ssize_t, need=cython.longlong, end=Py_ssize_t, last=Py_ssize_t,
         at=cython.longlong, whole=tuple, steps=tuple, step=cython.long, size=cython.long,
-        frames=cython.longlong, sent=Py_ssize_t, to=cython.int, known=Py_ssize_t, deadline=double, timeout=double,
+        frames=cython.longlong, sent=Py_ssize_t, to=cython.int, known=Py_ssize_t, first=Py_ssize_t, second=Py_ssize_t, deadline=double, timeout=double,
     )
     cpdef list run(self, double timeout)
     @cython.locals(n=Py_ssize_t)

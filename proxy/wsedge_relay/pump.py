@@ -181,6 +181,8 @@ class Pump:
         area = self._area
         into = self._into
         cuts = self._cuts
+        first = _ROOM
+        second = _ROOM + 1
         others: list[tuple[int, int]] = []
         if events:
             timeout = 0
@@ -211,7 +213,9 @@ class Pump:
                     continue
                 leg.received += n
                 need = leg.need
-                if need > n:
+                if not need and leg.steps[buf[second]] == n and leg.whole[buf[first]]:
+                    leg.frames += 1  # one short message and nothing else: what most reads are
+                elif need > n:
                     leg.need = need - n
                 else:
                     end = _ROOM + n
@@ -220,17 +224,14 @@ class Pump:
                     whole = leg.whole
                     steps = leg.steps
                     frames = 0
-                    while at <= last:  # whole messages with lengths of 7 or 16 bits
-                        if not whole[buf[at]]:
-                            break
+                    while at <= last and whole[buf[at]]:  # whole messages with lengths of 7 or 16 bits
                         step = steps[buf[at + 1]]
-                        if step > 0:
-                            at += step
-                        else:
+                        if step <= 0:
                             size = buf[at + 2] << 8 | buf[at + 3]
                             if not step or size < 126:
                                 break
-                            at += size - step
+                            step = size - step
+                        at += step
                         frames += 1
                     if at < end:  # anything else: the long way, from the start
                         leg.lag += n
