@@ -142,8 +142,10 @@ class BodyReader:
     def _check_line(self) -> None:
         """Refuse a line that no continuation can mend."""
         line = self._line
-        if len(line) > _MAX_LINE or (self._state is _DATA_END and len(line) > 2):
+        if len(line) > _MAX_LINE:
             raise BadBodyError("a line of a chunk does not end")
+        if self._state is _DATA_END and not b"\r\n".startswith(line):
+            raise BadBodyError("a chunk has another length than it says")
         if line.endswith(b"\n") and not line.endswith(b"\r\n"):
             raise BadBodyError("a line of a chunk ends in LF without CR")
         cr = line.find(b"\r")
@@ -159,8 +161,6 @@ class BodyReader:
             self._state = _DATA if self._left else _TRAILERS
             self._spend(len(line) - _EASY_LINE - 2 * self._left)
         elif self._state is _DATA_END:
-            if line:
-                raise BadBodyError("a chunk has another length than it says")
             self._state = _SIZE_LINE
         elif line:
             if _TRAILER.fullmatch(line) is None:

@@ -53,7 +53,7 @@ def run(target: str, file: Path | None, *, seconds: int) -> int:
     for folder in (found, kept):
         folder.mkdir(parents=True, exist_ok=True)
     inputs = [str(file)] if file is not None else [str(found), str(kept)]
-    words = [f"-dict={DICTIONARY}"] if target in ("request", "answer", "plain") else []
+    words = [f"-dict={DICTIONARY}"] if target in ("request", "answer", "plain", "body") else []
     return within(
         target,
         *words,

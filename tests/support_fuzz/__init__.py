@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from support_fuzz.bodies import body
 from support_fuzz.heads import answer, request
 from support_fuzz.lives import life
 from support_fuzz.plain import plain
@@ -18,6 +19,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "request": request,
     "answer": answer,
     "plain": plain,
+    "body": body,
     "proxy": proxy,
     "stream": stream,
     "life": life,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -11,7 +12,7 @@ from wsedge_relay import handshake, http1
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
 from wsedge_relay.forwarded import Networks, way_of
 from wsedge_relay.handshake import Upgrade
-from wsedge_relay.http1 import BadHeadError, Header, RequestHead, ResponseHead
+from wsedge_relay.http1 import BadHeadError, Header, Headers, RequestHead, ResponseHead
 
 PEER = "10.0.0.1"
 PROXIES = Networks(["10.0.0.0/8"])
@@ -35,10 +36,11 @@ def request(data: bytes) -> None:
         return
     try:
         asked = http1.parse_request(head)
-        again = http1.build_head(
-            asked.method + b" " + asked.target + b" HTTP/1.%d" % asked.minor, asked.headers.lines
-        )
-        assert http1.parse_request(again) == asked
+        first = b"%b %b HTTP/1.%d" % (asked.method, asked.target, asked.minor)
+        again = http1.parse_request(http1.build_head(first, asked.headers.lines))
+        assert (again.method, again.target, again.minor) == (asked.method, asked.target, asked.minor)
+        assert again.headers.lines == asked.headers.lines
+        _alike_in_a_long_head(http1.parse_request, head, asked.headers)
         name = handshake.host_of(asked)
         assert name == name.lower()
         upgrade = handshake.check_upgrade(asked)
@@ -64,7 +66,8 @@ def answer(data: bytes) -> None:
         _refused(HandshakeRefusedError(error.status, "head", error.text))
         return
     again = http1.build_head(http1.status_line(said.status, said.reason), said.headers.lines)
-    assert http1.parse_response(again).headers == said.headers
+    assert http1.parse_response(again).headers.lines == said.headers.lines
+    _alike_in_a_long_head(http1.parse_response, head, said.headers)
     if said.status == 101:
         _switched(upgrade, said, head)
     else:
@@ -93,6 +96,20 @@ def head_of(stream: bytes) -> bytes:
         if found:
             break
     return stream[:end]
+
+
+def _alike_in_a_long_head(
+    parse: Callable[[bytes], RequestHead | ResponseHead], head: bytes, headers: Headers
+) -> None:
+    """A head longer than most is read line by line, which must come to the same."""
+    if len(headers.lines) > http1.MAX_HEADERS - 2:
+        return
+    padding = (b"X-Padding: " + b"x" * (http1.MAX_LINE_BYTES // 2) + b"\r\n") * 2
+    try:
+        lines = parse(head[:-2] + padding + b"\r\n").headers.lines
+    except BadHeadError as error:
+        raise AssertionError(f"read in two ways: {error.text}") from error
+    assert list(lines[:-2]) == list(headers.lines)
 
 
 def read_by_h11(head: bytes) -> tuple[bytes, bytes, list[Header]]:
