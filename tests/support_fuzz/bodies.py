@@ -15,8 +15,11 @@ _ENOUGH = 1 << 20
 
 
 class StricterError(Exception):
-    """h11 refuses what may come: white space before a chunk's extension (RFC 9112 section 7.1.1), and trailers
-    that say what belongs into a head, which the relay drops with all the others."""
+    """h11 refuses what may come.
+
+    White space before a chunk's extension (RFC 9112 section 7.1.1), and trailers that say what belongs into a
+    head, which the relay drops with all the others.
+    """
 
 
 def body(data: bytes) -> None:
