@@ -1,0 +1,220 @@
+"""A pair of endpoints behaves through the relay as without it; whoever breaks a rule is told which."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from support_relay.certificates import authority
+from support_relay.frames import frame
+from support_relay.running import DOMAIN, Running, on_pump_loop, raw_origin, running
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.config import Material
+
+KEY = b"\x11\x22\x33\x44"
+HEAD = (
+    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+SWITCHING = (
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+)
+DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+# So patient that a test which waited for one of these would miss its own deadline.
+PATIENT = Bounds(close_seconds=600, linger_seconds=600)
+
+
+class Origin:
+    """An origin's one connection: what came to it, and a way to say something."""
+
+    def __init__(self, *lines: str) -> None:
+        self._lines = lines
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+        self.open = asyncio.Event()
+        self.over = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the handshake and keep the connection until `over`."""
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write("".join([SWITCHING, *self._lines, "\r\n"]).encode())
+        self.reader, self.writer = reader, writer
+        self.open.set()
+        await self.over.wait()
+
+
+async def enter(
+    relay: Running, origin: Origin, *lines: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a tunnel with a plain client."""
+    reader, writer = await relay.raw()
+    writer.write("".join([HEAD, *lines, "\r\n"]).encode())
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    await origin.open.wait()
+    return reader, writer
+
+
+@pytest.mark.parametrize("first", ["client", "origin"])
+@on_pump_loop
+async def test_tcp_ends_on_both_legs_with_the_close_handshake(first: str) -> None:
+    """Neither end has to hang up first, nor to wait: both streams end behind the second Close."""
+    origin = Origin()
+    async with raw_origin(origin.serve) as port, running(port, bounds=PATIENT) as relay:
+        reader, writer = await enter(relay, origin)
+        ends: dict[str, Any] = {
+            "client": (reader, writer, frame(b"\x03\xe8bye", opcode=8, key=KEY)),
+            "origin": (origin.reader, origin.writer, frame(b"\x03\xe8bye", opcode=8)),
+        }
+        second = "origin" if first == "client" else "client"
+        for one, other in ((first, second), (second, first)):
+            ends[one][1].write(ends[one][2])
+            assert await ends[other][0].readexactly(len(ends[one][2])) == ends[one][2]
+        assert await reader.read() == await origin.reader.read() == b""
+        origin.over.set()
+        writer.close()
+        await relay.until_idle()
+
+
+PASSING = {
+    "no code": b"",
+    "a usual code": b"\x03\xe8",
+    "no status, said aloud": b"\x03\xed",
+    "abnormal, said aloud": b"\x03\xee",
+    "TLS failed, said aloud": b"\x03\xf7",
+    "no code of any range": b"\x00\x00",
+    "the highest number": b"\xff\xff",
+    "a reason that is no UTF-8": b"\x03\xe8\xff\xfe",
+    "the longest reason": b"\x03\xe8" + b"x" * 123,
+}
+
+
+@on_pump_loop
+async def test_what_a_close_says_is_between_the_endpoints() -> None:
+    """Codes that RFC 6455 section 7.4.1 keeps from the wire, and reasons, pass as they are."""
+    for payload in PASSING.values():
+        origin = Origin()
+        async with raw_origin(origin.serve) as port, running(port) as relay:
+            reader, writer = await enter(relay, origin)
+            close = frame(payload, opcode=8, key=KEY)
+            writer.write(close)
+            assert await origin.reader.readexactly(len(close)) == close
+            back = frame(payload, opcode=8)
+            origin.writer.write(back)
+            assert await reader.read() == back
+            origin.over.set()
+            writer.close()
+            await relay.until_idle()
+
+
+@on_pump_loop
+async def test_fragments_and_control_frames_pass_byte_by_byte() -> None:
+    """However slowly they come, what arrives is the same bytes: no frame is joined, cut or moved."""
+    sent = b"".join(
+        [
+            frame(b"one", fin=False, rsv=4, key=KEY),
+            frame(b"ping", opcode=9, key=KEY),
+            frame(b"", opcode=0, fin=False, key=KEY),
+            frame(b"pong", opcode=10, key=KEY),
+            frame(b"two" * 60, opcode=0, key=KEY),
+            frame(b"three", opcode=2, key=KEY),
+        ]
+    )
+    origin = Origin(DEFLATE)
+    async with raw_origin(origin.serve) as port, running(port) as relay:
+        _, writer = await enter(relay, origin, DEFLATE)
+        got = b""
+        for byte in sent:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        got = await asyncio.wait_for(origin.reader.readexactly(len(sent)), 5)
+        assert got == sent
+        origin.over.set()
+        writer.close()
+        await relay.until_idle()
+
+
+BROKEN = {
+    "RSV1 without an extension": ([frame(b"x", rsv=4)], "reserved bits", False),
+    "RSV1 on a continuation": (
+        [frame(b"x", fin=False, rsv=4), frame(b"y", opcode=0, rsv=4)],
+        "reserved bits",
+        True,
+    ),
+    "RSV1 on a ping": ([frame(b"x", opcode=9, rsv=4)], "reserved bits", True),
+    "RSV2": ([frame(b"x", rsv=2)], "reserved bits", True),
+    "a reserved opcode": ([frame(b"x", opcode=5)], "opcode", False),
+    "a reserved control opcode": ([frame(b"x", opcode=13)], "opcode", False),
+    "a continuation of nothing": ([frame(b"x", opcode=0)], "continuation", False),
+    "a message within a message": ([frame(b"x", fin=False), frame(b"y")], "continuation", False),
+    "a ping in fragments": ([frame(b"x", opcode=9, fin=False)], "control frame", False),
+    "a long ping": ([frame(b"x" * 126, opcode=9)], "control frame", False),
+    "half a close code": ([frame(b"\x03", opcode=8)], "control frame", False),
+    "a length said too long": ([frame(b"x", length_bytes=2)], "length", False),
+}
+
+
+@on_pump_loop
+async def test_each_broken_rule_of_an_origin_is_named() -> None:
+    """1002 with the rule for who broke it, 1011 for the client, and what came before is passed on."""
+    for case, (frames, rule, deflate) in BROKEN.items():
+        lines = (DEFLATE,) if deflate else ()
+        origin = Origin(*lines)
+        async with raw_origin(origin.serve) as port, running(port) as relay:
+            reader, writer = await enter(relay, origin, *lines)
+            good = b"".join(frames[:-1])
+            origin.writer.write(b"".join(frames) + frame(b"late"))
+            assert await reader.readexactly(len(good)) == good, case
+            assert await reader.readexactly(4) == frame(b"\x03\xf3", opcode=8), case
+            told = await origin.reader.read()
+            assert (told[0], told[1]) == (0x88, 0x80 | len(rule) + 2), case
+            writer.close()
+            origin.over.set()
+            await relay.until_idle()
+            assert relay.counters.origin.violations == {rule: 1}, case
+
+
+@on_pump_loop
+async def test_a_head_that_drips_has_the_same_time_as_any() -> None:
+    """A byte now and then does not keep a connection: 408 at the deadline."""
+    async with running(1, bounds=Bounds(head_seconds=0.3, linger_seconds=0.1)) as relay:
+        reader, writer = await relay.raw()
+
+        async def drip() -> None:
+            for byte in (HEAD + "X-A: b\r\n" * 1000).encode():
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 408 ")
+        dripping.cancel()
+        writer.close()
+        await relay.until_idle()
+
+
+@on_pump_loop
+async def test_a_tls_handshake_has_a_time() -> None:
+    """Who connects by TLS and says nothing, or half of a first message, is hung up on."""
+    tls = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
+    material = Material({("tls.crt", "tls.key"): authority().issue(DOMAIN)})
+    async with running(1, material=material, tls=tls, bounds=Bounds(head_seconds=0.2)) as relay:
+        for said in (b"", b"\x16\x03\x01\x02\x00\x01\x00"):
+            reader, writer = await asyncio.open_connection(*relay.relay.addresses["https"])
+            writer.write(said)
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()
+        await relay.until_idle()
+
+
+@on_pump_loop
+async def test_an_origins_head_is_bounded_too() -> None:
+    """Too many headers, or too many bytes of them, are a bad answer."""
+    for more in ("X-A: b\r\n" * 101, "X-A: " + "b" * 9000 + "\r\n", ("X-A: " + "b" * 1000 + "\r\n") * 20):
+        origin = Origin(more)
+        async with raw_origin(origin.serve) as port, running(port) as relay:
+            assert (await relay.exchange((HEAD + "\r\n").encode())).startswith(b"HTTP/1.1 502 ")
+            origin.over.set()
+            await relay.until_idle()
