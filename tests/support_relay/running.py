@@ -31,7 +31,6 @@ QUICK = Bounds(
     answer_seconds=2,
     close_seconds=0.3,
     linger_seconds=0.3,
-    stall_seconds=0.5,
     failed_origin_seconds=5,
 )
 
