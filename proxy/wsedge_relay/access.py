@@ -20,11 +20,13 @@ _MILLISECONDS: Final = 3
 class Access:
     """What is known of a connection at the end of its handshake. Bytes are the handshake's own.
 
-    `began` is the loop's time at which it was accepted; `origin` is host and port of who answered, if any.
+    `protocol` is what the client speaks, "http/1.1" or "h2"; `began` is the loop's time at which it was
+    accepted; `origin` is host and port of who answered, if any.
     """
 
     client: str
     tls: bool
+    protocol: str
     began: float
     origin: str | None = None
     subprotocol: str | None = None
@@ -73,6 +75,7 @@ def _line(
     return {
         "client": access.client,
         "tls": access.tls,
+        "protocol": access.protocol,
         "code": code,
         "origin": access.origin,
         "subprotocol": access.subprotocol,

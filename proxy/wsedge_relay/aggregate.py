@@ -17,6 +17,7 @@ _RISING: Final = frozenset({"counter", "histogram"})
 
 # Every gauge of a worker, and what several of its values make; without the relay's own prefix.
 GAUGES: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {
+    "http2_connections": sum,
     "open_connections": sum,
     "origin_connections": sum,
     "origin_healthy": min,  # each worker checks by itself: one that gets no answer counts

@@ -14,6 +14,7 @@ class Bounds:
     `linger_seconds` how long it may take to end its stream afterwards. A name's addresses are used for
     `name_seconds`. An origin that failed is asked last for `failed_origin_seconds`, doubled with each failed
     try up to the most. A connection is kept for `keep_alive_seconds` for a next request that is no upgrade.
+    One of HTTP/2 lives on for `session_idle_seconds` without a stream.
     """
 
     head_seconds: float = 10.0
@@ -26,3 +27,4 @@ class Bounds:
     failed_origin_most_seconds: float = 300.0
     retry_after_seconds: int = 5
     answer_body_bytes: int = 65536
+    session_idle_seconds: float = 60.0

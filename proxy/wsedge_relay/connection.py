@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -35,7 +36,7 @@ from wsedge_relay.proxy_header import Ends
 from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
-from wsedge_relay.tls import Front, domain_of
+from wsedge_relay.tls import Front, domain_of, speaks_http2
 from wsedge_relay.tunnel import Tunnels
 from wsedge_relay.upstream import Answered, read_body, read_head
 from wsedge_relay.usage import Usage, UsageKey
@@ -59,6 +60,25 @@ class Sites(Protocol):
     def refused_unattributed(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""
 
+    def carry(self, sock: socket.socket, outer: Outer) -> None:
+        """Serve a connection of HTTP/2, whose socket is the relay's from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    """What is known of a connection of HTTP/2, each of whose streams is served as a connection of its own.
+
+    `domain` is whose certificate the client was shown; `client`, `announced` and `source` are as in
+    Connection; `peer` and `here` are the address and port of both ends.
+    """
+
+    domain: str
+    client: str
+    announced: bool
+    source: Source | None
+    peer: tuple[str, int]
+    here: tuple[str, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -73,7 +93,10 @@ class Serving:
 
 
 class Connection:
-    """Serves one client's requests, up to its handshake. `front` is given on a TLS listener."""
+    """Serves one client's requests, up to its handshake. `front` is given on a TLS listener.
+
+    `outer` is given for a stream of HTTP/2, and `refused` when that is answered by a refusal at any rate.
+    """
 
     __slots__ = (
         "_address",
@@ -88,6 +111,8 @@ class Connection:
         "_last",
         "_loop",
         "_meter",
+        "_outer",
+        "_refused",
         "_serving",
         "_sites",
         "_source",
@@ -102,6 +127,8 @@ class Connection:
         client: str,
         front: Front | None,
         serving: Serving,
+        outer: Outer | None = None,
+        refused: HandshakeRefusedError | None = None,
     ) -> None:
         self._wire = wire
         self._address = client
@@ -110,8 +137,10 @@ class Connection:
         self._kept: str | None = None  # the origin that has the client's session
         self._last: Site | None = None  # whose request was the last one here
         self._meter = Meter(wire, serving.usage)
-        self._announced = False  # by a PROXY header
-        self._source: Source | None = None  # that it named
+        self._outer = outer
+        self._refused = refused
+        self._announced = outer is not None and outer.announced  # by a PROXY header
+        self._source = outer.source if outer is not None else None  # that it named
         self._entered: Site | None = None  # where a place is taken that no tunnel has yet
         self._front = front
         self._serving = serving
@@ -149,16 +178,24 @@ class Connection:
         site: Site | None = None
         head_only = False
         try:
-            head, rest = await (self._head() if self._last is None else self._next_head(self._last, rest))
+            if self._last is None:
+                if self._outer is None and await self._greet():
+                    return None
+                head, rest = await self._head()
+            else:
+                head, rest = await self._next_head(self._last, rest)
             self._asked = self._loop.time()
             request = http1.parse_request(head)
             head_only = request.method == b"HEAD"
             site = self._last = self._site(request)
             self._way = way_of(request.headers, self._peer(site), site.proxies)
             self._client = self._way.client
+            if self._refused is not None:
+                raise self._refused
             path = site.check_path(request.target)
             request = self._bring_home(site, request)
-            rules = site.domain.passThrough
+            # On a stream of HTTP/2 nothing is passed but tunnels: bodies are framed otherwise there.
+            rules = site.domain.passThrough if self._outer is None else None
             if rules is not None and not exchange.is_upgrade(request) and site.passed_paths.allow(path):
                 passed = exchange.check_request(request, rules)
                 self._admit(site, request)
@@ -211,16 +248,34 @@ class Connection:
             self._entered.limiter.leave(self._client)
             self._entered = None
 
-    async def _head(self) -> tuple[bytes, bytes]:
-        """Return the request head and what was read behind it."""
+    async def _greet(self) -> bool:
+        """Read what comes before a request; return whether HTTP/2 follows, which another serves."""
         wire = self._wire
         wire.limit(self._bounds.head_seconds)
         try:
             if self._sites.announces(self._client):
                 self._source = source_of(await wire.take(length_of, longest=LONGEST))
                 self._announced = True
-            if self._front is not None:
-                await wire.start_tls(self._front.context)
+            if self._front is None:
+                return False
+            await wire.start_tls(self._front.context)
+        except TimeoutError as error:
+            raise PeerGoneError("no request came") from error
+        sock = wire.sock
+        domain = domain_of(sock)
+        if domain is None or not speaks_http2(sock):
+            return False
+        peer, here = sock.getpeername(), sock.getsockname()
+        outer = Outer(domain, self._client, self._announced, self._source, peer[:2], here[:2])
+        self._sites.carry(wire.give(), outer)
+        return True
+
+    async def _head(self) -> tuple[bytes, bytes]:
+        """Return the request head and what was read behind it."""
+        wire = self._wire
+        if self._outer is not None:
+            wire.limit(self._bounds.head_seconds)
+        try:
             return await read_head(wire)
         except TimeoutError as error:
             if not wire.received:
@@ -251,16 +306,25 @@ class Connection:
         except TimeoutError as error:
             raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
 
+    @property
+    def _secure(self) -> bool:
+        return self._outer is not None or self._wire.secure
+
+    @property
+    def _protocol(self) -> str:
+        """Return what the client speaks, by its ALPN name (RFC 7301 section 6)."""
+        return "http/1.1" if self._outer is None else "h2"
+
     def _site(self, request: RequestHead) -> Site:
         name = handshake.host_of(request)
-        shown = domain_of(self._wire.sock)
+        shown = self._outer.domain if self._outer is not None else domain_of(self._wire.sock)
         if shown is not None and shown != name:
             raise HandshakeRefusedError(421, "domain", "This connection was made for another domain.")
         return self._sites.site(name)
 
     async def _ask_origins(self, site: Site, upgrade: Upgrade, rest: bytes) -> tuple[Answered, bytes]:
         """Return an origin's answer, and what the client said meanwhile; `rest` it said before."""
-        secure = self._wire.secure
+        secure = self._secure
 
         def request(host: str) -> bytes:
             return handshake.origin_request(upgrade, host=host, way=self._way, secure=secure)
@@ -283,7 +347,10 @@ class Connection:
         return answered, bytes(early)
 
     def _ends(self) -> Ends:
-        peer, here = self._wire.sock.getpeername(), self._wire.sock.getsockname()
+        if self._outer is not None:
+            peer, here = self._outer.peer, self._outer.here
+        else:
+            peer, here = self._wire.sock.getpeername(), self._wire.sock.getsockname()
         ports = {client_address(peer): peer[1]}  # a client that a header named has none that is known
         if self._source is not None:
             ports[self._source.address] = self._source.port
@@ -343,7 +410,7 @@ class Connection:
         """Return the cookie by which the client comes back to the origin that answered, if it needs one."""
         if site.sticky is None:
             return []
-        secure = was_secure(request.headers, self._way, secure=self._wire.secure)
+        secure = was_secure(request.headers, self._way, secure=self._secure)
         return site.sticky.lines(
             answered.target.name, named=self._kept, secure=secure, answer=answered.head.headers
         )
@@ -464,10 +531,11 @@ class Connection:
     def _seen(self, site: Site, answered: Origin | None = None, *, unread: int = 0) -> Access:
         """Return what the access log knows of the request that is being served, by the origin `answered`."""
         sent, received = self._meter.passed(unread=unread)
-        secure = self._wire.secure
+        secure = self._secure
         return Access(
             client=self._client,
             tls=secure,
+            protocol=self._protocol,
             began=self._began,
             origin=origin.address(site.domain, answered, client_secure=secure) if answered else None,
             sent_bytes=sent,
@@ -480,6 +548,7 @@ class Connection:
     def _count(self, site: Site, status: int, reason: str, *, unread: int = 0) -> UsageKey:
         site.counters.handshake(status, reason)
         site.counters.handshake_seconds.observe(self._loop.time() - self._asked)
+        site.counters.http2_handshakes += self._outer is not None
         key = self._key(site)
         self._serving.usage.code(key, status)
         self._meter.tell(key, unread=unread)

@@ -167,6 +167,12 @@ class CertificateFiles(Strict):
     fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
+class ServerTLS(CertificateFiles):
+    """TLS towards clients; `http2` lets them choose HTTP/2, with a WebSocket on each stream (RFC 8441)."""
+
+    http2: bool = False
+
+
 class AuthorityFile(Strict):
     """PEM certificates of the authorities to trust; `fingerprint` as in CertificateFiles, of the one file."""
 
@@ -290,12 +296,21 @@ class Domain(Strict):
     originRequest: OriginRequest = OriginRequest()
     originTLS: OriginTLS = OriginTLS()
     originHealthCheck: OriginHealthCheck | None = None
-    tls: CertificateFiles | None = None
+    tls: ServerTLS | None = None
     lifecycle: Lifecycle = Lifecycle()
     clients: Clients = Clients()
     passThrough: PassThrough | None = None
     limits: Limits = Limits()
     accessLog: AccessLog = AccessLog()
+
+    @model_validator(mode="after")
+    def passes_requests_over_http_1_1_alone(self) -> Self:
+        """Refuse pass-through beside HTTP/2, over which a browser would send all that was to pass."""
+        if self.passThrough is not None and self.tls is not None and self.tls.http2:
+            raise ValueError(
+                "passThrough: plain requests are not passed over HTTP/2, so tls.http2 must be off"
+            )
+        return self
 
 
 class StatisticsTarget(Strict):

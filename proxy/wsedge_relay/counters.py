@@ -91,10 +91,10 @@ class DomainCounters:
     """Counts of one domain; they only rise.
 
     `handshakes` is by (HTTP status, reason of refusal or ""), `origin_failures` by `OriginError.reason`.
-    `handshake_seconds` is from a whole request to its answer, `connect_seconds` until an origin was
-    connected, TLS included. `requests` are those that were passed through, by the HTTP status of their
-    answer, `request_seconds` from a whole head to that of the answer, `cuts` the answers that were not
-    finished, by `AnswerCutError.reason`.
+    `http2_handshakes` are those of all `handshakes` that came over HTTP/2. `handshake_seconds` is from a
+    whole request to its answer, `connect_seconds` until an origin was connected, TLS included. `requests` are
+    those that were passed through, by the HTTP status of their answer, `request_seconds` from a whole head to
+    that of the answer, `cuts` the answers that were not finished, by `AnswerCutError.reason`.
     """
 
     client: LegCounters = field(default_factory=LegCounters)
@@ -107,6 +107,7 @@ class DomainCounters:
     handshake_seconds: Histogram = field(default_factory=Histogram)
     connect_seconds: Histogram = field(default_factory=Histogram)
     request_seconds: Histogram = field(default_factory=Histogram)
+    http2_handshakes: int = 0
 
     def request(self, status: int, seconds: float) -> None:
         """Count an answered request that was passed through, and how long its answer took to begin."""
@@ -238,6 +239,12 @@ def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
             for name, counters in domains.items()
             for reason, times in sorted(counters.cuts.items())
         ],
+    )
+    yield Family(
+        "http2_handshakes",
+        "Handshakes answered over HTTP/2; also counted in handshakes.",
+        ("domain",),
+        [((name,), counters.http2_handshakes) for name, counters in domains.items()],
     )
     yield Family(
         "origin_failures",

@@ -8,6 +8,7 @@ import random
 import resource
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,14 +16,16 @@ import structlog
 from wsedge_relay import health
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
-from wsedge_relay.connection import Connection, Serving, client_address
-from wsedge_relay.contract import Domain, Listen, RelayConfig
+from wsedge_relay.connection import Connection, Outer, Serving, client_address
+from wsedge_relay.contract import Domain, Limits, Listen, RelayConfig
 from wsedge_relay.counters import Distribution, DomainCounters, Family, distributions, families
 from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.health import HealthChecks
+from wsedge_relay.http2 import Session, Sessions
+from wsedge_relay.http2_request import Asked
 from wsedge_relay.limits import Limiter
 from wsedge_relay.listening import bound
 from wsedge_relay.places import NOWHERE, Place
@@ -43,6 +46,8 @@ _ACCEPTS_AT_ONCE: Final = 64
 # configuration, reports, health checks and the admin port need some as well.
 _RESERVED: Final = 32
 _PAUSE_SECONDS: Final = 0.1
+# Between a stream of HTTP/2 and its tunnel, each way: what a plain connection has in the kernel's buffers.
+_STREAM_BUFFER: Final = 65536
 
 
 class Relay:
@@ -81,6 +86,7 @@ class Relay:
         self._sites: dict[str, Site] = {}
         self._listeners: dict[str, socket.socket] = {}
         self._handshakes: set[Fiber] = set()
+        self._sessions = Sessions()
         self._drains: set[asyncio.Task[None]] = set()
         self._draining = False
         self.counters: dict[str, DomainCounters] = {}
@@ -122,6 +128,13 @@ class Relay:
             "Requests refused before they named a served domain, by reason.",
             ("reason",),
             [((reason,), times) for reason, times in sorted(self._unattributed.items())],
+        )
+        yield Family(
+            "http2_connections",
+            "Connections of HTTP/2 open now.",
+            (),
+            [((), len(self._sessions))],
+            gauge=True,
         )
         yield Family("pauses", "Reads held back because the other leg took no byte.", (), [((), self.pauses)])
         yield Family("accept_failures", "Pauses for want of descriptors.", (), [((), self.accept_failures)])
@@ -204,6 +217,26 @@ class Relay:
         """Count a refusal that belongs to no served domain."""
         self._unattributed[reason] = self._unattributed.get(reason, 0) + 1
 
+    def carry(self, sock: socket.socket, outer: Outer) -> None:
+        """Serve a connection of HTTP/2, whose socket is the relay's from now on."""
+        session = Session(
+            sock,
+            domain=outer.domain,
+            open_stream=partial(self._serve_stream, outer),
+            ended=self._sessions.remove,
+            stall_seconds=partial(self._stall_seconds, outer.domain),
+            bounds=self._bounds,
+            loop=self._loop,
+        )
+        self._sessions.add(session)
+        session.start()
+        if self._draining:  # there is time for a 503
+            self._loop.call_later(self._bounds.linger_seconds, session.go_away)
+
+    def _stall_seconds(self, domain: str) -> float:
+        site = self._sites.get(domain)
+        return (site.domain.limits if site is not None else Limits()).stallSeconds
+
     def sweep(self) -> None:
         """Add what passed through open tunnels since the last sweep to the usage."""
         self._tunnels.sweep()
@@ -223,10 +256,12 @@ class Relay:
         if drains:
             await asyncio.wait(drains)
         await self._tunnels.wait_until_none()
+        await self._sessions.wait_until_none()
 
     async def close(self) -> None:
         """Stop at once: no listener, handshake or tunnel is left."""
         self._stop_listening()
+        self._sessions.abort_all()
         for handshake in list(self._handshakes):
             handshake.cancel()
         await wait_for_all(list(self._handshakes))
@@ -254,6 +289,7 @@ class Relay:
         return self.counters.setdefault(name, DomainCounters())
 
     def _drain_site(self, site: Site, seconds: float | None = None) -> None:
+        self._sessions.go_away(site.key.domain)
         if seconds is None:
             if site.drain is not None:
                 return
@@ -311,18 +347,54 @@ class Relay:
                     return
                 continue  # this one connection was broken before it was accepted
             sock = socket.socket(family, socket.SOCK_STREAM, 0, fileno=fd)
-            connection = Connection(
-                Wire(sock, self._ready),
-                client=client_address(address),
-                front=front,
-                serving=self._serving,
-            )
-            handshake = Fiber(connection.serve(), self._ready, self._served)
-            self._handshakes.add(handshake)
-            handshake.step()
+            self._serve(sock, client_address(address), front=front)
             if not self._leaves_room(fd):
                 self._pause(listener, listening, "few descriptors are left")
                 return
+
+    def _serve(
+        self,
+        sock: socket.socket,
+        client: str,
+        *,
+        front: Front | None = None,
+        outer: Outer | None = None,
+        refused: HandshakeRefusedError | None = None,
+    ) -> None:
+        connection = Connection(
+            Wire(sock, self._ready),
+            client=client,
+            front=front,
+            serving=self._serving,
+            outer=outer,
+            refused=refused,
+        )
+        handshake = Fiber(connection.serve(), self._ready, self._served)
+        self._handshakes.add(handshake)
+        handshake.step()
+
+    def _serve_stream(self, outer: Outer, asked: Asked) -> socket.socket:
+        """Serve a stream of HTTP/2 by one end of a pair of sockets, and return the other."""
+        try:
+            near, far = socket.socketpair()
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                raise
+            raise self._no_room(outer.domain) from error
+        if not self._leaves_room(far.fileno()):
+            near.close()
+            far.close()
+            raise self._no_room(outer.domain)
+        for sock in (near, far):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_BUFFER)
+        self._serve(far, outer.client, outer=outer, refused=asked.refused)
+        return near
+
+    def _no_room(self, domain: str) -> HandshakeRefusedError:
+        self._counters(domain).handshake(503, "descriptors")
+        after = b"%d" % self._bounds.retry_after_seconds
+        text = "This relay has no room for a connection right now."
+        return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])
 
     def _leaves_room(self, descriptor: int) -> bool:
         """Tell whether more may come: the kernel gives the lowest free number, so it counts those in use."""

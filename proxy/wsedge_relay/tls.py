@@ -1,4 +1,4 @@
-"""TLS on both sides: TLS 1.2 and later, HTTP/1.1 by ALPN, certificates that change without a restart."""
+"""TLS on both sides: 1.2 and later, HTTP's version by ALPN, certificates that change without a restart."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from wsedge_relay.config import KeyPair, Material
 from wsedge_relay.contract import Domain, OriginProtocol
 
 _ALPN = ["http/1.1"]
+_HTTP2 = "h2"
 
 
 class DomainContext(ssl.SSLContext):
@@ -47,10 +48,12 @@ class Front:
         return None
 
 
-def domain_context(domain: str, pair: KeyPair) -> DomainContext:
-    """Return the context that shows `pair` to clients of `domain`."""
+def domain_context(domain: str, pair: KeyPair, *, http2: bool = False) -> DomainContext:
+    """Return the context that shows `pair` to clients of `domain`, and offers them HTTP/2 if told so."""
     context = DomainContext(ssl.PROTOCOL_TLS_SERVER)
     _hardened(context)
+    if http2:
+        context.set_alpn_protocols([_HTTP2, *_ALPN])
     context.domain = domain
     pair.load_into(context)
     return context
@@ -59,7 +62,7 @@ def domain_context(domain: str, pair: KeyPair) -> DomainContext:
 def domain_contexts(domains: tuple[Domain, ...], material: Material) -> dict[str, DomainContext]:
     """Return the contexts of all domains that have a certificate, by name."""
     return {
-        domain.domain: domain_context(domain.domain, material.key_pair(domain.tls))
+        domain.domain: domain_context(domain.domain, material.key_pair(domain.tls), http2=domain.tls.http2)
         for domain in domains
         if domain.tls is not None
     }
@@ -87,6 +90,11 @@ def domain_of(sock: Any) -> str | None:
     """Return the domain whose certificate a client was shown; None on a connection without TLS."""
     context = sock.context if isinstance(sock, ssl.SSLSocket) else None
     return context.domain if isinstance(context, DomainContext) else None
+
+
+def speaks_http2(sock: Any) -> bool:
+    """Tell whether a client chose HTTP/2 in its TLS handshake."""
+    return isinstance(sock, ssl.SSLSocket) and sock.selected_alpn_protocol() == _HTTP2
 
 
 def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:

@@ -140,6 +140,11 @@ class Wire:
         """Give the socket away; return the events it is in epoll for."""
         return self._ready.leave(self._fd)
 
+    def give(self) -> socket.socket:
+        """Give the socket away, out of epoll."""
+        self._ready.drop(self._fd)
+        return self.sock
+
     def close(self) -> None:
         """Close the socket, at once, unless it is closed."""
         if self.sock.fileno() >= 0:  # or the number may be another's already

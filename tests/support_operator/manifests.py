@@ -203,6 +203,7 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     },
     "unchecked TLS towards origins": {"spec.originTLS": {"insecureSkipVerify": True}},
     "wss": {"spec.tls": {"secretName": "chat-tls"}},
+    "wss over HTTP/2": {"spec.tls": {"secretName": "chat-tls", "http2": True}},
     "proxies of every kind": {
         "spec.clients": {
             "trustedProxies": [
@@ -478,6 +479,17 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
     ),
     "TLS towards clients needs a Secret": Bad(
         {"spec.tls": {}}, "spec.tls.secretName: Required value", "Field required", "tls.secretName"
+    ),
+    "HTTP/2 passes no plain requests": Bad(
+        {"spec.tls": {"secretName": "chat-tls", "http2": True}, "spec.passThrough": {}},
+        "plain requests are not passed over HTTP/2: remove passThrough or tls.http2",
+        field="spec",
+    ),
+    "HTTP/2 needs a Secret": Bad(
+        {"spec.tls": {"http2": True}},
+        "spec.tls.secretName: Required value",
+        "Field required",
+        "tls.secretName",
     ),
     "TLS towards clients needs a Secret with a name": Bad(
         {"spec.tls": {"secretName": "a b"}}, _SECRET_SAYS, field="tls.secretName"

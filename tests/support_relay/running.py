@@ -103,6 +103,13 @@ class Running:
         return row
 
     @property
+    def connections_of_http2(self) -> int:
+        """Return how many are open, as the metrics have it."""
+        (family,) = (one for one in self.relay.metric_families() if one.name == "http2_connections")
+        ((_, value),) = family.rows
+        return int(value)
+
+    @property
     def counters(self) -> Any:
         """Return the counters of the one domain."""
         return self.relay.counters[DOMAIN]

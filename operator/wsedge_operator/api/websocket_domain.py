@@ -110,6 +110,9 @@ class WebSocket(Strict):
         return self
 
 
+_HTTP2_MESSAGE: Final = "plain requests are not passed over HTTP/2: remove passThrough or tls.http2"
+
+
 class ClientTLS(Strict):
     """TLS towards clients (wss)."""
 
@@ -121,6 +124,14 @@ class ClientTLS(Strict):
             "over without a restart; open connections live on."
         ),
     ]
+    http2: Annotated[
+        bool,
+        Field(
+            description="Whether clients may speak HTTP/2, which carries many WebSockets on one connection "
+            "(RFC 8441), besides HTTP/1.1; not with passThrough. Each message costs a relay several times "
+            "the CPU. A change counts for new connections."
+        ),
+    ] = False
 
 
 class Lifecycle(Strict):
@@ -201,7 +212,12 @@ class WebSocketDomainSpec(Strict):
                 " || self.origins.all(o, !has(o.service) || has(o.httpPort) || has(o.httpsPort))",
                 _FOLLOW_MESSAGE,
                 field="origins",
-            )
+            ),
+            cel(
+                "!has(self.passThrough) || !has(self.tls) || !self.tls.http2",
+                _HTTP2_MESSAGE,
+                field="passThrough",
+            ),
         )
     )
 
@@ -279,6 +295,8 @@ class WebSocketDomainSpec(Strict):
             origin.service and not (origin.httpPort or origin.httpsPort) for origin in self.origins
         ):
             raise ValueError(_FOLLOW_MESSAGE)
+        if self.passThrough is not None and self.tls is not None and self.tls.http2:
+            raise ValueError(_HTTP2_MESSAGE)
         return self
 
 

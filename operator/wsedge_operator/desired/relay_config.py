@@ -68,7 +68,7 @@ def relay_config(
             insecureSkipVerify=spec.originTLS.insecureSkipVerify,
         ),
         originHealthCheck=_health_check(spec),
-        tls=_pair(resolved.secrets, TLS_CERTIFICATE, TLS_KEY),
+        tls=_server_tls(spec, resolved.secrets),
         clients=contract.Clients(**spec.clients.model_dump()),
         passThrough=contract.PassThrough(**spec.passThrough.model_dump()) if spec.passThrough else None,
         limits=contract.Limits(**spec.limits.model_dump()),
@@ -133,6 +133,13 @@ def _authority(secrets: Mapping[str, bytes]) -> contract.AuthorityFile | None:
     return contract.AuthorityFile(
         file=ORIGIN_AUTHORITY, fingerprint=_fingerprint([secrets[ORIGIN_AUTHORITY]])
     )
+
+
+def _server_tls(spec: WebSocketDomainSpec, secrets: Mapping[str, bytes]) -> contract.ServerTLS | None:
+    pair = _pair(secrets, TLS_CERTIFICATE, TLS_KEY)
+    if pair is None or spec.tls is None:
+        return None
+    return contract.ServerTLS(**pair.model_dump(), http2=spec.tls.http2)
 
 
 def _pair(secrets: Mapping[str, bytes], certificate: str, key: str) -> contract.CertificateFiles | None:

@@ -43,6 +43,7 @@ async def test_a_tunnel_has_one_line_at_its_end() -> None:
         "connection": 1,
         "client": "127.0.0.1",
         "tls": False,
+        "protocol": "http/1.1",
         "code": 101,
         "origin": f"127.0.0.1:{port}",
         "subprotocol": "chat",

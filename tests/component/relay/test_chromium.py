@@ -59,9 +59,12 @@ async def echo_until_bye(connection: ServerConnection) -> None:
 
 async def talk(page: Page, url: str) -> Any:
     """Hold the conversation above and return what came of it."""
-    answer = await page.evaluate(TALK.replace("URL", f"'{url}'"))
-    answer["extensions"] = answer["extensions"].partition(";")[0]
-    return answer
+    return trimmed(await page.evaluate(TALK.replace("URL", f"'{url}'")))
+
+
+def trimmed(answer: Any) -> Any:
+    """Return what came of a conversation, without the extension's parameters."""
+    return {**answer, "extensions": answer["extensions"].partition(";")[0]}
 
 
 def hosts(relay: Running) -> dict[str, str]:
@@ -87,6 +90,30 @@ async def test_chromium_talks_over_http_1_1() -> None:
         assert await talk(page, f"wss://{DOMAIN}/secure") == EXPECTED
         await relay.until_idle()
         assert relay.totals.codes == {101: 2}
+
+
+@on_pump_loop
+async def test_chromium_talks_over_http_2() -> None:
+    """A page that came over HTTP/2 opens its WebSockets on the same connection, with all that they can do."""
+    pair = authority().issue(DOMAIN)
+    material = Material({("tls.crt", "tls.key"): pair})
+    async with (
+        origin(echo_until_bye, subprotocols=["chat.v2"]) as port,
+        running(port, material=material, tls={**TLS, "http2": True}) as relay,
+        browser(hosts=hosts(relay), certificates=[pair.certificate]) as page,
+    ):
+        await page.goto(f"https://{DOMAIN}/")
+        text = await page.evaluate("document.body.innerText")
+        assert text.strip() == "Only WebSocket connections are served here."
+        assert relay.connections_of_http2 == 1
+        url = f"wss://{DOMAIN}/room"
+        both = await page.evaluate(f"Promise.all([{TALK}, {TALK}])".replace("URL", f"'{url}'"))
+        assert [trimmed(answer) for answer in both] == [EXPECTED, EXPECTED]
+        await relay.until_idle()
+        assert relay.connections_of_http2 == 1
+        # The page's icon is asked for as well, when the browser likes.
+        assert relay.totals.codes[101] == 2
+        assert relay.counters.http2_handshakes == sum(relay.totals.codes.values())
 
 
 @on_pump_loop

@@ -18,6 +18,7 @@ from wsedge_relay.counters import Ending
 ACCESS = Access(
     client="192.0.2.7",
     tls=True,
+    protocol="h2",
     began=100.0,
     origin="room:80",
     subprotocol="chat",
@@ -44,6 +45,7 @@ def test_a_tunnel_has_all_its_bytes_and_its_end() -> None:
     assert line == {
         "client": "192.0.2.7",
         "tls": True,
+        "protocol": "h2",
         "code": 101,
         "origin": "room:80",
         "subprotocol": "chat",
@@ -78,6 +80,7 @@ def test_a_passed_request_has_its_method_and_no_messages() -> None:
     assert line == {
         "client": "192.0.2.7",
         "tls": True,
+        "protocol": "h2",
         "code": 200,
         "origin": "room:80",
         "duration_seconds": 1.0,

@@ -55,6 +55,10 @@ BAD: dict[str, tuple[Any, str]] = {
         config(domain(heartbeatSeconds=301)),
         "domains.0.heartbeatSeconds: input should be less than or equal to 300 (it is 301)",
     ),
+    "plain requests passed beside HTTP/2": (
+        config(domain(tls={**FILES, "http2": True}, passThrough={})),
+        "domains.0: passThrough: plain requests are not passed over HTTP/2, so tls.http2 must be off",
+    ),
     "no origin protocol": (
         config({name: value for name, value in domain().items() if name != "originProtocol"}),
         "domains.0.originProtocol: is required",

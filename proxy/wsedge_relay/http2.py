@@ -1,0 +1,437 @@
+"""Connections of HTTP/2: each extended CONNECT on one becomes a WebSocket tunnel (RFC 8441).
+
+The library `h2` knows the protocol and does no I/O; this is the I/O around it, and the bounds on what a
+client may do. A stream is one end of a pair of sockets (see http2_stream.py); whoever opens it serves the
+other end as a connection of HTTP/1.1, so that handshakes, limits, tunnels and counts are the same for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+import h2.connection
+import h2.events
+import structlog
+from h2.config import H2Configuration
+from h2.errors import ErrorCodes
+from h2.exceptions import H2Error
+from h2.settings import SettingCodes, Settings
+from hyperframe.frame import GoAwayFrame
+
+from wsedge_relay import http2_request
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.errors import HandshakeRefusedError
+from wsedge_relay.http1 import Header
+from wsedge_relay.http2_budget import Budget, Tally
+from wsedge_relay.http2_request import Asked
+from wsedge_relay.http2_stream import Stream
+from wsedge_relay.leg import shut_sending
+
+log = structlog.get_logger("wsedge_relay")
+
+MAX_STREAMS: Final = 100
+# How much of one stream is held for an origin that does not read, and of all streams of a connection.
+STREAM_WINDOW: Final = 65536
+_CONNECTION_WINDOW: Final = MAX_STREAMS * STREAM_WINDOW
+_DEFAULT_WINDOW: Final = 65535  # RFC 9113 section 6.9.2
+_FRAME_BYTES: Final = 16384
+# A request that is longer than HTTP/1.1 allows gets its 431; one longer than this ends the connection.
+_HEADER_LIST_BYTES: Final = 65536
+_READ_BYTES: Final = 16384  # one TLS record at the most, so that none is left that no selector reports
+_READS_AT_ONCE: Final = 4
+_WRITE_BYTES: Final = 65536
+# From here on no stream is read for a client that does not read; from the second on neither is the client.
+_FULL_BYTES: Final = 65536
+_OVERFULL_BYTES: Final = 4 * _FULL_BYTES
+_LINGER_BYTES: Final = 1 << 20
+_LAST_STREAM: Final = (1 << 31) - 1
+_LATER: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+Opener = Callable[[Asked], socket.socket]
+
+
+class _Protocol(h2.connection.H2Connection):
+    """The library's connection, with less memory for streams that are over."""
+
+    MAX_CLOSED_STREAMS = 1024
+    DEFAULT_MAX_HEADER_LIST_SIZE = _HEADER_LIST_BYTES
+
+
+class Session:
+    """Serves one connection, whose TLS handshake chose "h2", until it ends or is ended.
+
+    `domain` is the one that its TLS handshake named; `open_stream` returns the near end of a pair of sockets
+    for a request, or raises HandshakeRefusedError. `ended` is called once, when the socket is closed.
+    `stall_seconds` tells how long the client may take nothing of what is held for it.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        domain: str,
+        open_stream: Opener,
+        ended: Callable[[Session], object],
+        stall_seconds: Callable[[], float],
+        bounds: Bounds,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.domain = domain
+        self._sock = sock
+        self._open_stream = open_stream
+        self._ended = ended
+        self._stall_seconds = stall_seconds
+        self._bounds = bounds
+        self._loop = loop
+        self._streams: dict[int, Stream] = {}
+        self._out = bytearray()
+        self._tally = Tally()
+        now = loop.time()
+        self._budget = Budget(now)
+        self._moved = self._used = (
+            now  # when something was written, or nothing waited; when there were streams
+        )
+        self._is_open = True
+        self._is_greeted = self._is_going = self._is_ending = self._is_writing = self._is_held = False
+        self._dropped = 0
+        self._protocol = _protocol()
+        self._timer = loop.call_later(self._tick, self._look)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._loop.add_reader(self._sock.fileno(), self._readable)
+        self._flush()
+
+    @property
+    def _tick(self) -> float:
+        bounds = self._bounds
+        return min(bounds.head_seconds, self._stall_seconds(), bounds.session_idle_seconds) / 4
+
+    def go_away(self) -> None:
+        """Let open streams come to their end, tell the client to open no new ones, then close."""
+        if self._is_going or not self._is_open:
+            return
+        self._is_going = True
+        # By hand: the library sends nothing after a GOAWAY. This one forbids nothing yet (RFC 9113 section
+        # 6.8); a stream that is opened all the same is refused as HTTP/1.1 refuses it.
+        self._flush(GoAwayFrame(0, last_stream_id=_LAST_STREAM).serialize())
+        if not self._streams:
+            self._end(ErrorCodes.NO_ERROR)
+
+    def abort(self) -> None:
+        """Close the socket at once."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._is_ending = True
+        self._timer.cancel()
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
+        self._close_streams()
+        self._sock.close()
+        self._out.clear()
+        self._ended(self)
+
+    # What a stream asks for.
+
+    def room(self, number: int) -> int:
+        """Return how many bytes of DATA may be sent on a stream now."""
+        if len(self._out) >= _FULL_BYTES or self._is_ending:
+            return 0
+        try:
+            return min(self._protocol.local_flow_control_window(number), _FRAME_BYTES)
+        except H2Error:  # see `_say`
+            return 0
+
+    def send_headers(self, number: int, lines: list[Header]) -> None:
+        """Send the answer's header."""
+        self._say(number, partial(self._protocol.send_headers, number, lines))
+
+    def send_data(self, number: int, data: bytes) -> None:
+        """Send DATA, of at most `room` bytes."""
+        self._budget.earn()
+        self._say(number, partial(self._protocol.send_data, number, data))
+
+    def end(self, number: int) -> None:
+        """Send END_STREAM."""
+        self._say(number, partial(self._protocol.end_stream, number))
+
+    def reset(self, number: int, code: ErrorCodes) -> None:
+        """Send RST_STREAM."""
+        self._say(number, partial(self._protocol.reset_stream, number, code))
+
+    def took(self, number: int, count: int) -> None:
+        """Let the client send `count` bytes more."""
+        self._say(number, partial(self._protocol.acknowledge_received_data, count, number))
+
+    def _say(self, number: int, say: Callable[[], None]) -> None:
+        if self._is_ending:
+            return
+        try:
+            say()
+        except H2Error:
+            # The client ended the stream or the connection in what was read together with what is served
+            # now: the library knows it already.
+            if stream := self._streams.get(number):
+                stream.close()
+            return
+        self._flush()
+
+    def forget(self, stream: Stream) -> None:
+        """Note that a stream is over."""
+        self._streams.pop(stream.number, None)
+        self._used = self._loop.time()
+        if self._is_going and not self._streams and not self._is_ending:
+            self._end(ErrorCodes.NO_ERROR)
+
+    # What the client sends.
+
+    def _readable(self) -> None:
+        try:
+            for _ in range(_READS_AT_ONCE):
+                if not self._is_open or self._is_held or not self._read():
+                    return
+        except BaseException:  # a fault of this program must not come again with each look of the selector
+            self.abort()
+            raise
+
+    def _read(self) -> bool:
+        """Serve what one read gives; return whether there may be more."""
+        try:
+            data = self._sock.recv(_READ_BYTES)
+        except _LATER:
+            return False
+        except OSError as error:
+            log.debug("client gone", domain=self.domain, error=str(error))
+            self.abort()
+            return False
+        if not data:
+            self.abort()
+        elif self._is_ending:
+            self._dropped += len(data)
+            if self._dropped > _LINGER_BYTES:
+                self.abort()
+        else:
+            self._receive(data)
+        return self._is_open
+
+    def _receive(self, data: bytes) -> None:
+        now = self._loop.time()
+        if not self._budget.spend(self._tally.cost_of(data), now):
+            log.warning("client sends too many empty frames", domain=self.domain)
+            self._end(ErrorCodes.ENHANCE_YOUR_CALM)
+            return
+        try:
+            events = self._protocol.receive_data(data)
+        except H2Error as error:
+            log.info("HTTP/2 rule broken", domain=self.domain, error=str(error)[:200])
+            self._end(None)
+            return
+        # Whoever resets a stream with the same breath gets nothing opened (CVE-2023-44487).
+        reset = {event.stream_id for event in events if isinstance(event, h2.events.StreamReset)}
+        for event in events:
+            if isinstance(event, h2.events.RequestReceived) and event.stream_id in reset:
+                continue
+            self._serve(event)
+            if self._is_ending:
+                return
+        self._flush()
+
+    def _serve(self, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.DataReceived):
+            charged = event.flow_controlled_length
+            if stream := self._streams.get(event.stream_id):
+                stream.receive(bytes(event.data), charged=charged)
+            else:
+                self.took(event.stream_id, charged)
+        elif isinstance(event, h2.events.RequestReceived):
+            self._open(event.stream_id, list(event.headers))
+        elif isinstance(event, h2.events.StreamEnded):
+            if stream := self._streams.get(event.stream_id):
+                stream.receive_end()
+        elif isinstance(event, h2.events.StreamReset):
+            if stream := self._streams.get(event.stream_id):
+                stream.close()
+        elif isinstance(event, h2.events.WindowUpdated) and event.stream_id:
+            if stream := self._streams.get(event.stream_id):
+                stream.resume()
+        elif isinstance(event, h2.events.WindowUpdated):
+            self._resume()
+        elif isinstance(event, h2.events.RemoteSettingsChanged):
+            self._is_greeted = True
+            self._resume()
+        elif isinstance(event, h2.events.ConnectionTerminated):
+            # The client leaves. The library sends nothing after that, so that its streams end here.
+            self._end(None)
+
+    def _open(self, number: int, lines: list[tuple[bytes, bytes]]) -> None:
+        key = base64.b64encode(os.urandom(16))
+        asked = http2_request.translate(lines, domain=self.domain, key=key)
+        try:
+            sock = self._open_stream(asked)
+        except HandshakeRefusedError as refused:
+            lines, body = http2_request.refusal_lines(refused)
+            self.send_headers(number, lines)
+            if len(body) <= self.room(number):
+                self.send_data(number, body)
+            self.end(number)
+            self.reset(number, ErrorCodes.NO_ERROR)
+            return
+        self._streams[number] = Stream(
+            self, number, sock, asked, linger_seconds=self._bounds.linger_seconds, loop=self._loop
+        )
+
+    def _resume(self) -> None:
+        for stream in list(self._streams.values()):
+            stream.resume()
+
+    def _close_streams(self) -> None:
+        for stream in list(self._streams.values()):
+            stream.close()
+
+    # What the client gets.
+
+    def _flush(self, more: bytes = b"") -> None:
+        """Send what the library has to say, and `more` behind it."""
+        self._out += self._protocol.data_to_send()
+        self._out += more
+        if not self._is_writing and self._is_open:
+            self._write()
+
+    def _write(self) -> None:
+        before = len(self._out)
+        try:
+            while self._out:
+                with memoryview(self._out) as view, view[:_WRITE_BYTES] as part:
+                    sent = self._sock.send(part)
+                del self._out[:sent]
+        except _LATER:
+            if not self._is_writing:
+                self._is_writing = True
+                self._loop.add_writer(self._sock.fileno(), self._writable)
+        except OSError as error:
+            log.debug("client gone", domain=self.domain, error=str(error))
+            self.abort()
+            return
+        if len(self._out) < before or not self._out:
+            self._moved = self._loop.time()
+        if not self._is_held and len(self._out) > _OVERFULL_BYTES:
+            self._is_held = True
+            self._loop.remove_reader(self._sock.fileno())
+
+    def _writable(self) -> None:
+        was_full = len(self._out) >= _FULL_BYTES
+        self._write()
+        if not self._is_open:
+            return
+        if not self._out:
+            self._is_writing = False
+            self._loop.remove_writer(self._sock.fileno())
+        if self._is_held and len(self._out) < _FULL_BYTES:
+            self._is_held = False
+            self._loop.add_reader(self._sock.fileno(), self._readable)
+        if self._is_ending:
+            self._shut_when_told()
+        elif was_full and len(self._out) < _FULL_BYTES:
+            self._resume()
+
+    # Its end.
+
+    def _end(self, code: ErrorCodes | None) -> None:
+        """Say why by a GOAWAY (None: it was said), end the streams, close once that is sent."""
+        if self._is_ending:
+            return
+        if code is not None:
+            with suppress(H2Error):  # the client's own GOAWAY was read already
+                self._protocol.close_connection(code)
+        self._flush()
+        self._is_ending = True
+        self._close_streams()
+        self._shut_when_told()
+
+    def _shut_when_told(self) -> None:
+        if self._is_open and not self._out:
+            shut_sending(self._sock)
+            self._timer.cancel()
+            # What it still sends is read and dropped: closing at once could reset what it has not read yet.
+            self._timer = self._loop.call_later(self._bounds.linger_seconds, self.abort)
+
+    def _look(self) -> None:
+        """Look for what has lasted too long."""
+        now = self._loop.time()
+        bounds = self._bounds
+        stall_seconds = self._stall_seconds()
+        self._timer = self._loop.call_later(self._tick, self._look)
+        if self._out and now - self._moved >= stall_seconds:
+            log.info("client takes nothing", domain=self.domain)
+            self.abort()
+        elif not self._is_greeted and now - self._used >= bounds.head_seconds:
+            self._end(ErrorCodes.SETTINGS_TIMEOUT)
+        elif not self._streams and now - self._used >= bounds.session_idle_seconds:
+            self._end(ErrorCodes.NO_ERROR)
+        for stream in list(self._streams.values()):
+            if stream.is_stalled(now, stall_seconds):
+                stream.break_off(ErrorCodes.CANCEL)
+
+
+class Sessions:
+    """All open connections of HTTP/2 of a relay."""
+
+    def __init__(self) -> None:
+        self._all: set[Session] = set()
+        self._nobody_left = asyncio.Event()
+        self._nobody_left.set()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def add(self, session: Session) -> None:
+        """Note a session that begins."""
+        self._all.add(session)
+        self._nobody_left.clear()
+
+    def remove(self, session: Session) -> None:
+        """Forget a session that ended."""
+        self._all.discard(session)
+        if not self._all:
+            self._nobody_left.set()
+
+    def go_away(self, domain: str | None = None) -> None:
+        """Let those of one domain, or of all, end as soon as their streams do."""
+        for session in list(self._all):
+            if domain is None or session.domain == domain:
+                session.go_away()
+
+    def abort_all(self) -> None:
+        """Close every connection at once."""
+        for session in list(self._all):
+            session.abort()
+
+    async def wait_until_none(self) -> None:
+        """Return once no connection is left."""
+        await self._nobody_left.wait()
+
+
+def _protocol() -> _Protocol:
+    protocol = _Protocol(H2Configuration(client_side=False, header_encoding=None))
+    protocol.local_settings = Settings(
+        client=False,
+        initial_values={
+            SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,
+            SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+            SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+            SettingCodes.MAX_FRAME_SIZE: _FRAME_BYTES,
+            SettingCodes.MAX_HEADER_LIST_SIZE: _HEADER_LIST_BYTES,
+        },
+    )
+    protocol.initiate_connection()
+    protocol.increment_flow_control_window(_CONNECTION_WINDOW - _DEFAULT_WINDOW)
+    return protocol

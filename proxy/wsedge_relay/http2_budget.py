@@ -1,0 +1,76 @@
+"""What a client may cost a relay by frames of HTTP/2 that carry nothing.
+
+Resets, pings, settings, window updates, priorities and empty frames are cheap to send and dear to serve, and
+floods of each have taken servers down (CVE-2023-44487, CVE-2019-9511 to 9518, CVE-2024-27316). They are
+counted before they are parsed further. Pure: `now` is any clock's seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_HEADER_BYTES: Final = 9
+
+# By type (RFC 9113 section 6); one that is not named costs 1.
+_DATA: Final = 0
+_COSTS: Final = {
+    1: 2,  # HEADERS
+    3: 10,  # RST_STREAM: a page that is left may reset all its streams, hardly more often than that
+    4: 10,  # SETTINGS
+}
+
+# A browser that opens and closes 100 WebSockets at once spends 1200.
+_MOST: Final = 2000.0
+_PER_SECOND: Final = 100.0
+# A peer may answer each DATA frame that it gets by two window updates, of its stream and of the connection.
+_EARNED_BY_DATA: Final = 2.0
+
+
+class Tally:
+    """Finds the frames in what a client sends, at any split of its bytes, and says what they cost."""
+
+    __slots__ = ("_header", "_skip")
+
+    def __init__(self) -> None:
+        self._skip = len(PREFACE)
+        self._header = b""
+
+    def cost_of(self, data: bytes) -> int:
+        """Return what the frames cost that begin in `data`."""
+        at = self._skip
+        if at >= len(data):
+            self._skip = at - len(data)
+            return 0
+        data = self._header + data[at:]
+        at = cost = 0
+        end = len(data)
+        while end - at >= _HEADER_BYTES:
+            length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
+            kind = data[at + 3]
+            if kind != _DATA or not length:
+                cost += _COSTS.get(kind, 1)
+            at += _HEADER_BYTES + length
+        self._skip = max(0, at - end)
+        self._header = data[at:]
+        return cost
+
+
+class Budget:
+    """How much more a client may cost: some at once, and then so much each second."""
+
+    __slots__ = ("_filled", "_left")
+
+    def __init__(self, now: float) -> None:
+        self._left = _MOST
+        self._filled = now
+
+    def spend(self, cost: int, now: float) -> bool:
+        """Take `cost` from it; return whether it was there."""
+        self._left = min(_MOST, self._left + (now - self._filled) * _PER_SECOND) - cost
+        self._filled = now
+        return self._left >= 0
+
+    def earn(self) -> None:
+        """Allow for the answer to a DATA frame that was sent."""
+        self._left = min(_MOST, self._left + _EARNED_BY_DATA)

@@ -1,0 +1,123 @@
+"""HTTP/2 requests as HTTP/1.1 says them, and the answers back (RFC 8441 and RFC 9113 section 8).
+
+A stream is served by the code that serves a connection of HTTP/1.1, so that every rule for a handshake holds
+for both: what a client asks for on a stream is translated, and so is what it is answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wsedge_relay.errors import HandshakeRefusedError
+from wsedge_relay.handshake import passed_headers
+from wsedge_relay.http1 import Header, ResponseHead, build_head, is_token
+
+_BREAKS: Final = re.compile(rb"[\0\r\n]")
+_PSEUDO: Final = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
+# Said anew: the key is of no use in HTTP/2 (RFC 8441 section 5), the others are not allowed in it.
+_REPLACED: Final = frozenset(
+    (b"host", b"connection", b"upgrade", b"sec-websocket-key", b"transfer-encoding", b"proxy-connection")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a client asks for on a stream.
+
+    `head` is the request as HTTP/1.1 says it, `tunnel` says that it is an extended CONNECT. `refused` is why
+    it gets no further, when HTTP/1.1 has no words for what is wrong; `head` then names the domain alone.
+    """
+
+    head: bytes
+    tunnel: bool
+    refused: HandshakeRefusedError | None = None
+
+
+def translate(lines: Sequence[Header], *, domain: str, key: bytes) -> Asked:
+    """Return what the header lines of a request ask for; never raises.
+
+    `domain` is the connection's, `key` a fresh Sec-WebSocket-Key, for the origin wants one.
+    """
+    tunnel = any(name == b":protocol" for name, _ in lines)
+    try:
+        return Asked(_head(lines, key), tunnel)
+    except HandshakeRefusedError as refused:
+        return Asked(build_head(b"GET / HTTP/1.1", [(b"Host", domain.encode())]), tunnel, refused)
+
+
+def answer_lines(head: ResponseHead, *, tunnel: bool) -> list[Header]:
+    """Return the header lines that answer a request as `head` does.
+
+    A tunnel is opened by 200. HTTP/2 knows no upgrade, so that a refusal by 426 becomes 400, or 404 where
+    no tunnel was asked for.
+    """
+    status = head.status
+    if status == 101:
+        status = 200
+    elif status == 426:
+        status = 400 if tunnel else 404
+    lines: list[Header] = [(b":status", b"%d" % status)]
+    for name, value in passed_headers(head.headers):
+        lower = name.lower()
+        if lower != b"sec-websocket-accept":
+            lines.append((lower, value))
+    return lines
+
+
+def refusal_lines(refused: HandshakeRefusedError) -> tuple[list[Header], bytes]:
+    """Return the header lines and the body of a refusal that no code for HTTP/1.1 said."""
+    lines = [(b":status", b"%d" % refused.status), (b"content-type", b"text/plain; charset=utf-8")]
+    lines += [(name.lower(), value) for name, value in refused.headers]
+    return lines, f"{refused.text}\n".encode()
+
+
+def _head(lines: Sequence[Header], key: bytes) -> bytes:
+    pseudo: dict[bytes, bytes] = {}
+    headers: list[Header] = []
+    for name, value in lines:
+        if _BREAKS.search(name) or _BREAKS.search(value):
+            raise _malformed("A header has a control byte.")
+        if name.startswith(b":"):
+            if name not in _PSEUDO or name in pseudo or headers:
+                raise _malformed("The pseudo-header fields are malformed.")
+            pseudo[name] = value
+        elif not is_token(name):
+            raise _malformed("The name of a header is no token.")
+        else:
+            headers.append((name, value))
+    method = pseudo.get(b":method", b"")
+    host = pseudo.get(b":authority")
+    own: list[Header] = []
+    if method == b"CONNECT":
+        _check_connect(pseudo)
+        method = b"GET"
+        own = [
+            (b"Connection", b"Upgrade"),
+            (b"Upgrade", b"websocket"),
+            (b"Sec-WebSocket-Key", key),
+        ]
+    elif host is None:
+        host = dict(headers).get(b"host")
+    if host is None:
+        raise _malformed(":authority is missing.")
+    if pseudo.get(b":scheme") != b"https":
+        raise _malformed(":scheme must be https.")
+    kept = [line for line in headers if line[0] not in _REPLACED]
+    first = method + b" " + pseudo.get(b":path", b"") + b" HTTP/1.1"
+    return build_head(first, [(b"Host", host), *own, *kept])
+
+
+def _check_connect(pseudo: dict[bytes, bytes]) -> None:
+    """Refuse a CONNECT that asks for no WebSocket; RFC 9220 section 3 says how, for RFC 8441 does not."""
+    protocol = pseudo.get(b":protocol")
+    if protocol is None:
+        raise HandshakeRefusedError(501, "method", "CONNECT without :protocol is not served here.")
+    if protocol != b"websocket":
+        raise HandshakeRefusedError(501, "protocol", "Only the :protocol websocket is served here.")
+
+
+def _malformed(text: str) -> HandshakeRefusedError:
+    return HandshakeRefusedError(400, "head", text)

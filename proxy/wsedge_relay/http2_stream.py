@@ -1,0 +1,275 @@
+"""One stream of an HTTP/2 connection, bridged to a socket whose other end is served as HTTP/1.1.
+
+What the client sends goes to that socket, what comes from there goes to the client, and nothing is read on
+either side before the other took what came before: the windows of HTTP/2 and the socket's buffer are the
+back-pressure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from contextlib import suppress
+from typing import Final, Protocol
+
+from h2.errors import ErrorCodes
+
+from wsedge_relay import http1, http2_request
+from wsedge_relay.http1 import BadHeadError, Header
+from wsedge_relay.http2_request import Asked
+
+_READ_BYTES: Final = 16384
+
+
+class Carrier(Protocol):
+    """What a stream asks of its connection. `number` is the stream's."""
+
+    def room(self, number: int) -> int:
+        """Return how many bytes of DATA may be sent now."""
+
+    def send_headers(self, number: int, lines: list[Header]) -> None:
+        """Send the answer's header."""
+
+    def send_data(self, number: int, data: bytes) -> None:
+        """Send DATA, of at most `room` bytes."""
+
+    def end(self, number: int) -> None:
+        """Send END_STREAM."""
+
+    def reset(self, number: int, code: ErrorCodes) -> None:
+        """Send RST_STREAM."""
+
+    def took(self, number: int, count: int) -> None:
+        """Let the client send `count` bytes more."""
+
+    def forget(self, stream: Stream) -> None:
+        """Note that a stream is over."""
+
+
+class Stream:
+    """Bridges one stream; `sock` is the end that nobody else holds, and is closed at the end.
+
+    The bridge is over when both sides have ended, when either broke off, or `linger_seconds` after the
+    answer's end if the client does not end its side.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_carrier",
+        "_ended",
+        "_inward",
+        "_is_open",
+        "_linger",
+        "_linger_seconds",
+        "_loop",
+        "_outward",
+        "_own",
+        "_paused",
+        "_peer_ended",
+        "_sock",
+        "_stalled",
+        "_tunnel",
+        "number",
+    )
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        number: int,
+        sock: socket.socket,
+        asked: Asked,
+        *,
+        linger_seconds: float,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        sock.setblocking(False)
+        self.number = number
+        self._carrier = carrier
+        self._sock = sock
+        self._loop = loop
+        self._linger_seconds = linger_seconds
+        self._tunnel = asked.tunnel
+        self._inward = bytearray(asked.head)  # what the socket has not taken yet
+        self._own = len(asked.head)  # how many bytes of it no client sent
+        self._outward = b""  # what the client's windows had no room for
+        self._answer: bytearray | None = bytearray()  # the head as far as it came; None once it was sent
+        self._is_open = True
+        self._paused = self._peer_ended = self._ended = False
+        self._linger: asyncio.TimerHandle | None = None
+        self._stalled: float | None = None
+        loop.add_reader(sock.fileno(), self._readable)
+        self._fill()
+
+    def receive(self, data: bytes, *, charged: int) -> None:
+        """Pass on what the client sent; `charged` is what its windows were charged with for it."""
+        if not self._is_open or self._ended_inward():
+            self._carrier.took(self.number, charged)
+            return
+        if charged > len(data):  # padding
+            self._carrier.took(self.number, charged - len(data))
+        self._inward += data
+        if len(self._inward) == len(data):
+            self._fill()
+
+    def receive_end(self) -> None:
+        """Pass on that the client ended its side."""
+        self._peer_ended = True
+        if self._ended:
+            self.close()
+        elif self._tunnel and not self._inward:
+            self._shut()
+
+    def resume(self) -> None:
+        """Go on after `room` was found to be empty, if it was."""
+        if self._paused:
+            self._paused = False
+            self._stalled = None
+            self._send()
+            if self._is_open and not self._paused and not self._ended:
+                self._loop.add_reader(self._sock.fileno(), self._readable)
+
+    def is_stalled(self, now: float, seconds: float) -> bool:
+        """Tell whether something has waited for room for so long; to be asked now and then."""
+        if not self._paused or not (self._outward or self._has_more()):
+            self._stalled = None
+            return False
+        if self._stalled is None:
+            self._stalled = now
+        return now - self._stalled >= seconds
+
+    def break_off(self, code: ErrorCodes) -> None:
+        """End both sides at once."""
+        if self._is_open:
+            self._carrier.reset(self.number, code)
+            self.close()
+
+    def close(self) -> None:
+        """Close the socket; whoever serves its other end sees a client that hangs up."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        if self._linger is not None:
+            self._linger.cancel()
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
+        self._sock.close()
+        if left := len(self._inward) - self._own:
+            self._carrier.took(self.number, left)
+        self._inward.clear()
+        self._carrier.forget(self)
+
+    def _ended_inward(self) -> bool:
+        return self._ended and not self._tunnel
+
+    def _fill(self) -> None:
+        """Give the socket what it takes of what the client sent."""
+        taken = 0
+        try:
+            while self._inward:
+                sent = self._sock.send(self._inward)
+                del self._inward[:sent]
+                taken += sent
+        except BlockingIOError:
+            self._loop.add_writer(self._sock.fileno(), self._refill)
+        except OSError:  # nobody reads it any more; what still comes from there tells the rest
+            taken += len(self._inward)
+            self._inward.clear()
+        own = min(self._own, taken)
+        self._own -= own
+        if taken > own:
+            self._carrier.took(self.number, taken - own)
+        if self._peer_ended and self._tunnel and not self._inward:
+            self._shut()
+
+    def _refill(self) -> None:
+        self._loop.remove_writer(self._sock.fileno())
+        self._fill()
+
+    def _shut(self) -> None:
+        with suppress(OSError):  # the other side was quicker
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def _readable(self) -> None:
+        room = _READ_BYTES if self._answer is not None else self._carrier.room(self.number)
+        if room <= 0:
+            self._pause()
+            return
+        try:
+            data = self._sock.recv(room)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if self._answer is not None:
+            self._begin(data)
+        elif data:
+            self._carrier.send_data(self.number, data)
+        else:
+            self._finish()
+
+    def _begin(self, data: bytes) -> None:
+        """Read on in the answer's head, and send it once it is whole."""
+        answer = self._answer
+        if answer is None or not data:
+            self.break_off(ErrorCodes.CANCEL)  # closed without an answer
+            return
+        answer += data
+        try:
+            end = http1.head_end(answer)
+            if not end:
+                return
+            head = http1.parse_response(bytes(answer[:end]))
+        except BadHeadError:
+            self.break_off(ErrorCodes.INTERNAL_ERROR)
+            return
+        self._answer = None
+        self._outward = bytes(answer[end:])
+        lines = http2_request.answer_lines(head, tunnel=self._tunnel)
+        self._tunnel = self._tunnel and head.status == 101
+        self._carrier.send_headers(self.number, lines)
+        if self._is_open and self._outward:
+            self._send()
+
+    def _send(self) -> None:
+        """Send what waits for room."""
+        while self._outward and self._is_open:
+            room = self._carrier.room(self.number)
+            if room <= 0:
+                self._pause()
+                return
+            part, self._outward = self._outward[:room], self._outward[room:]
+            self._carrier.send_data(self.number, part)
+
+    def _pause(self) -> None:
+        self._paused = True
+        self._loop.remove_reader(self._sock.fileno())
+
+    def _has_more(self) -> bool:
+        try:
+            return bool(self._sock.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    def _finish(self) -> None:
+        """Pass on the end of what comes from the socket: END_STREAM, or a reset where nobody was told why."""
+        self._loop.remove_reader(self._sock.fileno())
+        if self._tunnel and not self._peer_ended and _is_hung_up(self._sock):
+            self.break_off(ErrorCodes.CANCEL)  # RFC 8441 section 5: as a TCP reset
+            return
+        self._ended = True
+        self._carrier.end(self.number)
+        if self._peer_ended:
+            self.close()
+        elif self._is_open:
+            # RFC 9113 section 8.1: a whole answer may be followed by a reset without an error.
+            self._linger = self._loop.call_later(self._linger_seconds, self.break_off, ErrorCodes.NO_ERROR)
+            if not self._tunnel:
+                self._shut()
+
+
+def _is_hung_up(sock: socket.socket) -> bool:
+    """Tell whether the other end is closed, not only shut for sending."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return any(what & select.POLLHUP for _, what in poll.poll(0))

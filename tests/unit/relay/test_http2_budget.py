@@ -1,0 +1,68 @@
+"""What frames of HTTP/2 cost, and how much of that a client may."""
+
+from __future__ import annotations
+
+import itertools
+
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    HeadersFrame,
+    PingFrame,
+    PriorityFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsedge_relay.http2_budget import PREFACE, Budget, Tally
+
+COSTS: list[tuple[Frame, int]] = [
+    (DataFrame(1, b"x"), 0),
+    (DataFrame(1, b"x" * 16384), 0),
+    (DataFrame(1), 1),
+    (HeadersFrame(1, b"head"), 2),
+    (ContinuationFrame(1, b"more"), 1),
+    (PriorityFrame(1), 1),
+    (RstStreamFrame(1), 10),
+    (SettingsFrame(0, {1: 1}), 10),
+    (PingFrame(0, b"12345678"), 1),
+    (WindowUpdateFrame(0, 1), 1),
+]
+
+
+@given(st.lists(st.sampled_from(COSTS), max_size=30), st.lists(st.integers(0, 20000), max_size=10))
+def test_frames_cost_the_same_at_any_split(frames: list[tuple[Frame, int]], cuts: list[int]) -> None:
+    """However the bytes of the preface and the frames are cut."""
+    stream = PREFACE + b"".join(frame.serialize() for frame, _ in frames)
+    tally = Tally()
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    cost = sum(tally.cost_of(stream[start:end]) for start, end in itertools.pairwise(edges))
+    assert cost == sum(cost for _, cost in frames)
+
+
+def test_a_budget_allows_a_burst_and_then_a_pace() -> None:
+    """2000 at once, then 100 each second."""
+    budget = Budget(0.0)
+    assert budget.spend(2000, 0.0)
+    assert not budget.spend(1, 0.0)
+    assert budget.spend(98, 1.0)
+    assert not budget.spend(2, 1.0)
+
+
+def test_a_budget_is_never_more_than_the_burst() -> None:
+    """Who was quiet for long may not do more at once."""
+    budget = Budget(0.0)
+    assert not budget.spend(2001, 1000.0)
+
+
+def test_data_that_was_sent_may_be_answered() -> None:
+    """By two window updates for each frame of it."""
+    budget = Budget(0.0)
+    assert budget.spend(2000, 0.0)
+    budget.earn()
+    assert budget.spend(2, 0.0)
+    assert not budget.spend(1, 0.0)

@@ -1,0 +1,181 @@
+"""Requests of HTTP/2 in the words of HTTP/1.1, and answers back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support_relay.http2 import Line, connect_lines, get_lines
+from wsedge_relay import handshake, http1, http2_request
+from wsedge_relay.errors import HandshakeRefusedError
+from wsedge_relay.http1 import BadHeadError, Headers, ResponseHead
+from wsedge_relay.http2_request import Asked, answer_lines, refusal_lines
+
+DOMAIN = "chat.example.com"
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def translate(lines: list[Line]) -> Asked:
+    """Translate with the domain and key of all these tests."""
+    return http2_request.translate(lines, domain=DOMAIN, key=KEY)
+
+
+def test_an_extended_connect_is_a_handshake() -> None:
+    """The whole head, with a key of the relay's own."""
+    asked = translate(connect_lines([(b"origin", b"https://a"), (b"cookie", b"a=1; b=2")], path=b"/room?x=1"))
+    assert asked == Asked(
+        b"GET /room?x=1 HTTP/1.1\r\n"
+        b"Host: chat.example.com\r\n"
+        b"Connection: Upgrade\r\n"
+        b"Upgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"sec-websocket-version: 13\r\n"
+        b"origin: https://a\r\n"
+        b"cookie: a=1; b=2\r\n\r\n",
+        tunnel=True,
+    )
+    handshake.check_upgrade(http1.parse_request(asked.head))
+
+
+def test_a_request_is_a_request() -> None:
+    """Of its own method, without an upgrade."""
+    asked = translate(get_lines([(b"accept", b"*/*")], method=b"HEAD"))
+    assert asked.head == b"HEAD / HTTP/1.1\r\nHost: chat.example.com\r\naccept: */*\r\n\r\n"
+    assert not asked.tunnel
+    assert asked.refused is None
+
+
+def test_what_http_2_has_no_use_for_is_dropped() -> None:
+    """A key of the client's, a second host, and what belongs to a hop of HTTP/1.1."""
+    lines = [
+        (b"sec-websocket-key", b"AAAAAAAAAAAAAAAAAAAAAA=="),
+        (b"host", b"chat.example.com"),
+        (b"upgrade", b"h2c"),
+        (b"connection", b"close"),
+        (b"transfer-encoding", b"chunked"),
+    ]
+    assert translate(connect_lines(lines)) == translate(connect_lines())
+
+
+def test_a_request_may_name_its_host_by_a_header() -> None:
+    """RFC 9113 section 8.3.1, for what was HTTP/1.1 once; not so an extended CONNECT."""
+    assert b"Host: other" in translate(get_lines([(b"host", b"other")], authority=None)).head
+    assert translate(connect_lines([(b"host", b"other")], authority=None)).refused is not None
+
+
+REFUSED: dict[str, tuple[list[Line], int, str]] = {
+    "no :authority": (connect_lines(authority=None), 400, ":authority is missing."),
+    "a scheme without TLS": (connect_lines(scheme=b"http"), 400, ":scheme must be https."),
+    "no scheme": (connect_lines(scheme=None), 400, ":scheme must be https."),
+    "another protocol": (
+        connect_lines(protocol=b"webtransport"),
+        501,
+        "Only the :protocol websocket is served here.",
+    ),
+    "no protocol": (connect_lines(protocol=None), 501, "CONNECT without :protocol is not served here."),
+    "an unknown pseudo-header": (
+        [(b":what", b"x"), *connect_lines()],
+        400,
+        "The pseudo-header fields are malformed.",
+    ),
+    "a pseudo-header twice": (
+        [(b":path", b"/"), *connect_lines()],
+        400,
+        "The pseudo-header fields are malformed.",
+    ),
+    "a pseudo-header behind a header": (
+        [*connect_lines(), (b":status", b"200")],
+        400,
+        "The pseudo-header fields are malformed.",
+    ),
+    "a line break in a path": (
+        connect_lines(path=b"/ HTTP/1.1\r\nx: y"),
+        400,
+        "A header has a control byte.",
+    ),
+    "a line break in a value": (connect_lines([(b"x", b"a\nb")]), 400, "A header has a control byte."),
+    "a NUL in a name": (connect_lines([(b"x\0", b"a")]), 400, "A header has a control byte."),
+    "a name that is no token": (connect_lines([(b"x y", b"a")]), 400, "The name of a header is no token."),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_http_1_1_cannot_say_is_refused(case: str) -> None:
+    """With its status, and a head that names the connection's domain alone."""
+    lines, status, text = REFUSED[case]
+    asked = translate(lines)
+    assert asked.refused is not None
+    assert (asked.refused.status, asked.refused.text) == (status, text)
+    assert asked.head == b"GET / HTTP/1.1\r\nHost: chat.example.com\r\n\r\n"
+
+
+VALUES = st.binary(max_size=20)
+NAMES = st.one_of(st.sampled_from([b":method", b":path", b":authority", b"x", b"cookie", b"host"]), VALUES)
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=6), st.booleans())
+def test_no_header_becomes_two(lines: list[Line], good: bool) -> None:
+    """Whatever the lines: the head has the lines that are said, or it is refused; nothing is smuggled."""
+    asked = translate([*(connect_lines() if good else []), *lines])
+    if asked.refused is not None:
+        return
+    said = [line for line in lines if not line[0].startswith(b":")]
+    count = asked.head.count(b"\r\n")
+    assert asked.head.endswith(b"\r\n\r\n")
+    assert count <= len(said) + 7
+    try:
+        request = http1.parse_request(asked.head)
+    except BadHeadError:
+        return
+    assert request.headers.all(b"host") != []
+    assert {name for name, _ in request.headers.lines} <= {name for name, _ in [*connect_lines(), *said]} | {
+        b"Host",
+        b"Connection",
+        b"Upgrade",
+        b"Sec-WebSocket-Key",
+    }
+
+
+ANSWERS: dict[str, tuple[int, bool, bytes]] = {
+    "a tunnel is 200": (101, True, b"200"),
+    "an old version is 400": (426, True, b"400"),
+    "a page is 404": (426, False, b"404"),
+    "a drain is 503": (503, True, b"503"),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_answers_have_the_words_of_http_2(case: str) -> None:
+    """The status, names in lower case, nothing of the hop and no proof of a key."""
+    status, tunnel, expected = ANSWERS[case]
+    headers = Headers(
+        (
+            (b"Connection", b"Upgrade, X-Hop"),
+            (b"Upgrade", b"websocket"),
+            (b"X-Hop", b"1"),
+            (b"Content-Length", b"3"),
+            (b"Sec-WebSocket-Accept", b"x"),
+            (b"Sec-WebSocket-Protocol", b"chat"),
+            (b"Set-Cookie", b"a=1"),
+            (b"Set-Cookie", b"b=2"),
+        )
+    )
+    assert answer_lines(ResponseHead(status, b"", 1, headers), tunnel=tunnel) == [
+        (b":status", expected),
+        (b"sec-websocket-protocol", b"chat"),
+        (b"set-cookie", b"a=1"),
+        (b"set-cookie", b"b=2"),
+    ]
+
+
+def test_a_refusal_has_its_text() -> None:
+    """For a stream that could not be served at all."""
+    refused = HandshakeRefusedError(503, "descriptors", "No room.", headers=[(b"Retry-After", b"5")])
+    lines, body = refusal_lines(refused)
+    assert lines == [
+        (b":status", b"503"),
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"retry-after", b"5"),
+    ]
+    assert body == b"No room.\n"
