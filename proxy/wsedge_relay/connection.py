@@ -60,6 +60,9 @@ class Sites(Protocol):
     def refused_unattributed(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""
 
+    def shows_the_same(self, domain: str, other: str) -> bool:
+        """Tell whether two domains have one certificate."""
+
     def carry(self, sock: socket.socket, outer: Outer) -> None:
         """Serve a connection of HTTP/2, whose socket is the relay's from now on."""
 
@@ -318,7 +321,8 @@ class Connection:
     def _site(self, request: RequestHead) -> Site:
         name = handshake.host_of(request)
         shown = self._outer.domain if self._outer is not None else domain_of(self._wire.sock)
-        if shown is not None and shown != name:
+        reused = self._outer is not None and self._sites.shows_the_same(self._outer.domain, name)
+        if shown not in (None, name) and not reused:
             raise HandshakeRefusedError(421, "domain", "This connection was made for another domain.")
         return self._sites.site(name)
 

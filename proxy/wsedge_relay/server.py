@@ -217,6 +217,10 @@ class Relay:
         """Count a refusal that belongs to no served domain."""
         self._unattributed[reason] = self._unattributed.get(reason, 0) + 1
 
+    def shows_the_same(self, domain: str, other: str) -> bool:
+        """Tell whether two domains have one certificate."""
+        return self._front.shows_the_same(domain, other)
+
     def carry(self, sock: socket.socket, outer: Outer) -> None:
         """Serve a connection of HTTP/2, whose socket is the relay's from now on."""
         session = Session(

@@ -14,9 +14,13 @@ _HTTP2 = "h2"
 
 
 class DomainContext(ssl.SSLContext):
-    """The TLS side of one served domain; `domain` says which, for a request must ask for the same one."""
+    """The TLS side of one served domain; `domain` says which, for a request must ask for the same one.
+
+    `certificate` is the PEM chain that it shows.
+    """
 
     domain: str
+    certificate: bytes
 
 
 class Front:
@@ -35,6 +39,15 @@ class Front:
     def serve(self, domains: Mapping[str, DomainContext]) -> None:
         """Answer handshakes for these domains (lower-case names) from now on."""
         self._domains = dict(domains)
+
+    def shows_the_same(self, domain: str, other: str) -> bool:
+        """Tell whether two domains have one certificate.
+
+        Browsers then ask for one on a connection of HTTP/2 to the other (RFC 9113 section 9.1.1), and not all
+        of them come back on another connection when they are refused.
+        """
+        one, two = self._domains.get(domain), self._domains.get(other)
+        return one is not None and two is not None and one.certificate == two.certificate
 
     def _choose(self, tls: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
         chosen = None
@@ -55,6 +68,7 @@ def domain_context(domain: str, pair: KeyPair, *, http2: bool = False) -> Domain
     if http2:
         context.set_alpn_protocols([_HTTP2, *_ALPN])
     context.domain = domain
+    context.certificate = pair.certificate
     pair.load_into(context)
     return context
 

@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 
 from support_browser.chromium import Page, browser
 from support_relay.certificates import authority
-from support_relay.running import DOMAIN, Running, on_pump_loop, origin, running
+from support_relay.running import DOMAIN, Running, config, on_pump_loop, origin, running
 from wsedge_relay.config import Material
 
 TLS = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
@@ -114,6 +114,24 @@ async def test_chromium_talks_over_http_2() -> None:
         # The page's icon is asked for as well, when the browser likes.
         assert relay.totals.codes[101] == 2
         assert relay.counters.http2_handshakes == sum(relay.totals.codes.values())
+
+
+@on_pump_loop
+async def test_chromium_uses_one_connection_for_two_domains_of_one_certificate() -> None:
+    """It asks for the one on the other's connection of HTTP/2, and would not come back after a refusal."""
+    pair = authority().issue(DOMAIN, "live.example.com")
+    material = Material({("tls.crt", "tls.key"): pair})
+    async with (
+        origin(echo_until_bye, subprotocols=["chat.v2"]) as port,
+        running(port, material=material, tls={**TLS, "http2": True}) as relay,
+    ):
+        other = {**relay.domain, "domain": "live.example.com"}
+        relay.relay.apply(config([relay.domain, other]), material)
+        at = hosts(relay) | {"live.example.com:443": hosts(relay)[f"{DOMAIN}:443"]}
+        async with browser(hosts=at, certificates=[pair.certificate]) as page:
+            await page.goto(f"https://{DOMAIN}/")
+            assert await talk(page, "wss://live.example.com/") == EXPECTED
+            assert relay.relay.counters["live.example.com"].http2_handshakes == 1
 
 
 @on_pump_loop

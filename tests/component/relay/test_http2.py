@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from support_relay.certificates import authority
 from support_relay.frames import frame
 from support_relay.http2 import Client, Line, connect_lines, get_lines, http2_client
-from support_relay.running import DOMAIN, QUICK, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DOMAIN, QUICK, config, on_pump_loop, origin, raw_origin, running
 from wsedge_relay.config import Material
 
 # What passes does so by the pump; all else is the same for its two forms.
@@ -457,6 +457,23 @@ async def test_a_client_that_reads_nothing_is_closed() -> None:
             client.pause()
             await relay.until(lambda: not relay.connections_of_http2)
         await relay.until_idle()
+
+
+@on_pump_loop
+async def test_a_domain_of_another_certificate_is_misdirected() -> None:
+    """Also when it is served here: 421, after which a client asks on a connection of its own."""
+    pairs = {
+        ("tls.crt", "tls.key"): authority().issue(DOMAIN),
+        ("live.crt", "live.key"): authority().issue("live.example.com"),
+    }
+    async with origin() as port, http2(port) as relay, http2_client(relay) as client:
+        files = {"certificateFile": "live.crt", "keyFile": "live.key", "http2": True}
+        for tls, status in ((files, 421), (TLS, 200)):
+            other = {**relay.domain, "domain": "live.example.com", "tls": tls}
+            relay.relay.apply(config([relay.domain, other]), Material(pairs))
+            stream = client.request(connect_lines(authority=b"live.example.com"))
+            await client.until(lambda stream=stream: client.streams[stream].headers)  # type: ignore[misc]
+            assert client.streams[stream].status == status
 
 
 @on_pump_loop
