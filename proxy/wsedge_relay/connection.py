@@ -57,6 +57,10 @@ class Sites(Protocol):
     def announces(self, peer: str) -> bool:
         """Tell whether what comes from this address begins with a PROXY header."""
 
+    @property
+    def header_bytes(self) -> int:
+        """How many bytes a request's head may have as long as its domain is not known."""
+
     def refused_unattributed(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""
 
@@ -188,9 +192,10 @@ class Connection:
             else:
                 head, rest = await self._next_head(self._last, rest)
             self._asked = self._loop.time()
-            request = http1.parse_request(head)
+            request = http1.parse_request(head, most=self._sites.header_bytes)
             head_only = request.method == b"HEAD"
             site = self._last = self._site(request)
+            http1.check_size(head, site.domain.limits.headerBytes)
             self._way = way_of(request.headers, self._peer(site), site.proxies)
             self._client = self._way.client
             if self._refused is not None:
@@ -208,7 +213,7 @@ class Connection:
             answered, early = await self._ask_origins(site, upgrade, rest)
         except BadHeadError as error:
             refused = HandshakeRefusedError(
-                error.status, "head", f"{error.text[:1].upper()}{error.text[1:]}."
+                error.status, error.reason, f"{error.text[:1].upper()}{error.text[1:]}."
             )
             await self._refuse(site, refused, head_only=head_only)
         except HandshakeRefusedError as refused:
@@ -279,7 +284,7 @@ class Connection:
         if self._outer is not None:
             wire.limit(self._bounds.head_seconds)
         try:
-            return await read_head(wire)
+            return await read_head(wire, most=self._sites.header_bytes)
         except TimeoutError as error:
             if not wire.received:
                 raise PeerGoneError("no request came") from error
@@ -305,7 +310,7 @@ class Connection:
         self._began = self._loop.time()
         self._wire.limit(self._bounds.head_seconds)
         try:
-            return await read_head(self._wire, rest)
+            return await read_head(self._wire, rest, most=self._sites.header_bytes)
         except TimeoutError as error:
             raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
 

@@ -257,7 +257,7 @@ class PassThrough(Strict):
 
 
 class Limits(Strict):
-    """How much of a domain one relay takes, all its workers together; None is no limit.
+    """How much of a domain one relay takes, all its workers together, and of one request; None is no limit.
 
     `connections` and `connectionsPerClient` count handshakes and passed requests under way too. A client is
     an IPv4 address or an IPv6 network of 64 bits. `handshakesPerSecond` counts passed requests as well, and
@@ -266,6 +266,8 @@ class Limits(Strict):
     tunnel keeps the one that it was opened with. `bytesPerSecond` is how fast each side of one tunnel is
     read, after TLS; as many may come at once after a pause. `stallSeconds` is how long a peer may take
     nothing of what is held for it.
+    `headerBytes` is a request's head from its first line to its empty one; one line of it may have half of
+    that, or 8192.
     """
 
     connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -274,6 +276,7 @@ class Limits(Strict):
     messageBytes: Annotated[int, Field(ge=1, le=1 << 30)] | None = None
     bytesPerSecond: Annotated[int, Field(ge=1024, le=1 << 30)] | None = None
     stallSeconds: Annotated[int, Field(ge=1, le=3600)] = 30
+    headerBytes: Annotated[int, Field(ge=1024, le=65536)] = 16384
 
 
 class AccessLog(Strict):

@@ -34,12 +34,13 @@ _LINE: Final = re.compile(rb"([^:\r]++):[ \t]*+([^\r]*+)\r\n")
 
 
 class BadHeadError(ValueError):
-    """A head that breaks the rules; `status` is what a server answers to it."""
+    """A head that breaks the rules; `status` is what a server answers to it, `reason` a word for metrics."""
 
-    def __init__(self, text: str, *, status: int = 400) -> None:
+    def __init__(self, text: str, *, status: int = 400, reason: str = "head") -> None:
         super().__init__(text)
         self.text = text
         self.status = status
+        self.reason = reason
 
 
 class Headers:
@@ -109,11 +110,11 @@ class ResponseHead(NamedTuple):
     headers: Headers
 
 
-def head_end(data: bytes | bytearray, *, seen: int = 0) -> int:
+def head_end(data: bytes | bytearray, *, seen: int = 0, most: int = MAX_HEAD_BYTES) -> int:
     """Return where the head at the start of `data` ends, behind its empty line; 0 when it is not whole yet.
 
-    `seen` bytes were looked at before. Raises BadHeadError as soon as no continuation can mend the head: a
-    bare LF, or too many bytes.
+    `seen` bytes were looked at before, `most` is how many it may have. Raises BadHeadError as soon as no
+    continuation can mend the head: a bare LF, or too many bytes.
     """
     start = max(0, seen - 3)
     end = data.find(b"\r\n\r\n", start)
@@ -124,17 +125,25 @@ def head_end(data: bytes | bytearray, *, seen: int = 0) -> int:
         is_bare = data.count(b"\n", 0, stop) != data.count(b"\r\n", 0, stop)
     if is_bare:
         raise BadHeadError("a line ends in LF without CR")
-    if stop > MAX_HEAD_BYTES:
-        raise BadHeadError(f"the head is longer than {MAX_HEAD_BYTES} bytes", status=431)
+    if stop > most:
+        raise _too_long(most)
     return stop if end >= 0 else 0
 
 
-def parse_request(head: bytes) -> RequestHead:
-    """Parse a whole request head (its empty line included); raises BadHeadError."""
+def check_size(head: bytes, most: int) -> None:
+    """Raise BadHeadError when a whole head has more than `most` bytes, or a line more than its share."""
+    if len(head) > most:
+        raise _too_long(most)
+    if len(head) > MAX_LINE_BYTES:
+        _split(head, most)
+
+
+def parse_request(head: bytes, *, most: int = MAX_HEAD_BYTES) -> RequestHead:
+    """Parse a whole request head (its empty line included) of at most so many bytes; raises BadHeadError."""
     if len(head) <= MAX_LINE_BYTES and (whole := _REQUEST.fullmatch(head)):
         method, target, block = whole.groups()
         return RequestHead(method, target, Headers(_stripped(block)))
-    first, lines = _split(head)
+    first, lines = _split(head, most)
     parts = first.split(b" ")
     if len(parts) != 3:
         raise BadHeadError("the request line is not METHOD TARGET VERSION")
@@ -185,10 +194,15 @@ def is_token(value: bytes) -> bool:
     return _TOKEN.fullmatch(value) is not None
 
 
-def _split(head: bytes) -> tuple[bytes, Sequence[bytes]]:
+def _too_long(most: int) -> BadHeadError:
+    return BadHeadError(f"the head is longer than {most} bytes", status=431, reason="headerBytes")
+
+
+def _split(head: bytes, most: int = MAX_HEAD_BYTES) -> tuple[bytes, Sequence[bytes]]:
     lines = head[:-4].split(b"\r\n")
-    if max(map(len, lines)) > MAX_LINE_BYTES:
-        raise BadHeadError(f"a line is longer than {MAX_LINE_BYTES} bytes", status=431)
+    longest = max(MAX_LINE_BYTES, most // 2)
+    if max(map(len, lines)) > longest:
+        raise BadHeadError(f"a line is longer than {longest} bytes", status=431)
     if len(lines) - 1 > MAX_HEADERS:
         raise BadHeadError(f"there are more than {MAX_HEADERS} headers", status=431)
     return lines[0], lines[1:]

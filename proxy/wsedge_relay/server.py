@@ -24,6 +24,7 @@ from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.health import HealthChecks
+from wsedge_relay.http1 import MAX_HEAD_BYTES
 from wsedge_relay.http2 import Session, Sessions
 from wsedge_relay.http2_request import Asked
 from wsedge_relay.limits import Limiter
@@ -83,6 +84,7 @@ class Relay:
         self._serving = Serving(self, self._tunnels, usage, place_of, self._bounds, self._ready)
         self._front = Front()
         self._announcing = Networks()
+        self._header_bytes = MAX_HEAD_BYTES
         self._sites: dict[str, Site] = {}
         self._listeners: dict[str, socket.socket] = {}
         self._handshakes: set[Fiber] = set()
@@ -179,6 +181,9 @@ class Relay:
             self._drain_site(self._sites.pop(name))
         self._sites.update(made)
         self._health.watch(self._sites.values())
+        self._header_bytes = max(
+            (domain.limits.headerBytes for domain in config.domains), default=MAX_HEAD_BYTES
+        )
         self._announcing = Networks(
             network
             for domain in config.domains
@@ -212,6 +217,11 @@ class Relay:
         PROXY headers sends one on each connection, and nobody else does.
         """
         return peer in self._announcing
+
+    @property
+    def header_bytes(self) -> int:
+        """How many bytes a request's head may have as long as its domain is not known: the most of any."""
+        return self._header_bytes
 
     def refused_unattributed(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""

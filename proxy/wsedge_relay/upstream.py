@@ -164,20 +164,26 @@ async def connect(
     return wire, origin.host_header(domain, target.origin, secure=tls)
 
 
-async def read_head(wire: Wire, already: bytes = b"") -> tuple[bytes, bytes]:
-    """Return the next head on `wire` and what was read behind it.
+async def read_head(
+    wire: Wire, already: bytes = b"", *, most: int = http1.MAX_HEAD_BYTES
+) -> tuple[bytes, bytes]:
+    """Return the next head on `wire`, of at most so many bytes, and what was read behind it.
 
     Raises BadHeadError, PeerGoneError, OSError.
     """
-    data = already
+    data: bytes | bytearray = already
     seen = 0
-    while not (end := http1.head_end(data, seen=seen)):
+    while not (end := http1.head_end(data, seen=seen, most=most)):
         seen = len(data)
         more = await wire.read()
         if not more:
             raise PeerGoneError("the stream ended in a head" if data else "the stream ended without a byte")
-        data += more
-    return data[:end], data[end:]
+        if not data:
+            data = more
+        else:  # in place from here on: who sends byte by byte must not have all of it copied each time
+            data = data if isinstance(data, bytearray) else bytearray(data)
+            data += more
+    return bytes(data[:end]), bytes(data[end:])
 
 
 async def ask(wire: Wire, request: bytes, *, seconds: float) -> tuple[ResponseHead, bytes]:

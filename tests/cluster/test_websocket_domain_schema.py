@@ -67,7 +67,7 @@ def test_defaults_are_stored(cluster: Cluster, domain: str) -> None:
         "trustedProxies": [],
         "proxyProtocol": False,
     }
-    assert spec["limits"] == {"stallSeconds": 30}
+    assert spec["limits"] == {"stallSeconds": 30, "headerBytes": 16384}
     assert spec["relay"] == {"replicas": 2, "workers": 1}
 
 

@@ -230,6 +230,7 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
             "messageBytes": 1,
             "bytesPerSecond": 1024,
             "stallSeconds": 1,
+            "headerBytes": 1024,
         }
     },
     "the most that is taken": {
@@ -240,6 +241,7 @@ GOOD_DOMAINS: Final[dict[str, dict[str, Any]]] = {
             "messageBytes": 1 << 30,
             "bytesPerSecond": 1 << 30,
             "stallSeconds": 3600,
+            "headerBytes": 65536,
         }
     },
     "origins of every kind": {
@@ -547,6 +549,16 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
         {"spec.limits": {"stallSeconds": 3601}},
         "should be less than or equal to 3600",
         field="stallSeconds",
+    ),
+    "a head may have a kibibyte": Bad(
+        {"spec.limits": {"headerBytes": 1023}},
+        "should be greater than or equal to 1024",
+        field="headerBytes",
+    ),
+    "a head has 64 kibibytes at most": Bad(
+        {"spec.limits": {"headerBytes": 65537}},
+        "should be less than or equal to 65536",
+        field="headerBytes",
     ),
     "a proxy's network has its bits": Bad(
         {"spec.clients": {"trustedProxies": ["10.0.0.1"]}}, _NETWORK_SAYS, field="trustedProxies.0"

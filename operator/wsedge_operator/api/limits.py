@@ -73,3 +73,13 @@ class Limits(Strict):
             "for open connections at once. Default 30.",
         ),
     ] = 30
+    headerBytes: Annotated[
+        int,
+        Field(
+            ge=1024,
+            le=65536,
+            description="Bytes of a request's head: its first line, its headers and the empty line; 1024 to "
+            "65536. One line of it may have half of that, or 8192 bytes. A longer one gets 431. Origins have "
+            "limits of their own, most of 8192 bytes or more. Default 16384.",
+        ),
+    ] = 16384

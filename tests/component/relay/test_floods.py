@@ -44,9 +44,9 @@ def changed(old: str, new: str) -> bytes:
 REFUSALS = [
     Refusal(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400, None, "head"),
     Refusal(b"GET / HTTP/1.1\nHost: x\n\n", 400, None, "head"),
-    Refusal(changed("HTTP/1.1", "HTTP/1.0"), 505, None, "head"),
+    Refusal(changed("HTTP/1.1", "HTTP/1.0"), 505, DOMAIN, "head"),
     Refusal(upgrade("/", *["X-A: b"] * 100), 431, None, "head"),
-    Refusal(upgrade("/", "X-A: " + "b" * 17000), 431, None, "head"),
+    Refusal(upgrade("/", "X-A: " + "b" * 17000), 431, None, "headerBytes"),
     Refusal(upgrade(host="unknown.example.com"), 421, None, "domain"),
     Refusal(upgrade(host=OTHER), 421, None, "domain", tls=True),
     Refusal(changed("GET", "POST"), 405, DOMAIN, "method"),

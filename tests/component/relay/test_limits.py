@@ -10,7 +10,17 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from support_relay.running import Running, free_port, on_pump_loop, origin, raw_origin, running
+from support_relay.running import (
+    DOMAIN,
+    Running,
+    config,
+    free_port,
+    on_pump_loop,
+    origin,
+    raw_origin,
+    running,
+)
+from wsedge_relay.config import Material
 
 
 async def refusal(relay: Running) -> tuple[int, str | None]:
@@ -170,3 +180,47 @@ async def test_a_connection_keeps_the_message_limit_that_it_was_opened_with() ->
             await other.send("x" * 100)
             with pytest.raises(ConnectionClosed):
                 await other.recv()
+
+
+def with_cookie(size: int, domain: str = DOMAIN) -> bytes:
+    """Return a handshake whose Cookie line has so many bytes."""
+    return (
+        f"GET / HTTP/1.1\r\nHost: {domain}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        f"Cookie: {'c' * (size - 8)}\r\n\r\n"
+    ).encode()
+
+
+@on_pump_loop
+async def test_a_longer_head_than_its_domain_takes_is_refused() -> None:
+    """With 431; a change counts for the next one, in both directions."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 seen\r\nContent-Length: 0\r\nX-Size: %d\r\n\r\n" % len(head))
+
+    async with raw_origin(answer) as port, running(port, limits={"headerBytes": 1024}) as relay:
+        assert (await relay.exchange(with_cookie(500))).startswith(b"HTTP/1.1 403 seen")
+        assert (await relay.exchange(with_cookie(1000))).startswith(b"HTTP/1.1 431 ")
+        relay.apply(limits={"headerBytes": 65536})
+        for size in (1000, 9000, 32_000):
+            assert (await relay.exchange(with_cookie(size))).startswith(b"HTTP/1.1 403 seen")
+        assert (await relay.exchange(with_cookie(32_769))).startswith(b"HTTP/1.1 431 ")
+        assert (await relay.exchange(with_cookie(65_536))).startswith(b"HTTP/1.1 431 ")
+        relay.apply(limits={})
+        assert (await relay.exchange(with_cookie(9000))).startswith(b"HTTP/1.1 431 ")
+
+
+@on_pump_loop
+async def test_heads_are_read_as_far_as_any_domain_takes_them() -> None:
+    """Whose a head is stands in it: a domain's own limit counts once it is known, and by its reason."""
+    async with origin() as port, running(port, limits={"headerBytes": 2048}) as relay:
+        other = {**relay.domain, "domain": "other.example.com", "limits": {"headerBytes": 4096}}
+        relay.relay.apply(config([relay.domain, other]), Material())
+        assert (await relay.exchange(with_cookie(3000))).startswith(b"HTTP/1.1 431 ")
+        assert relay.counters.refusals() == {"headerBytes": 1}
+        for domain in (DOMAIN, "other.example.com"):
+            assert (await relay.exchange(with_cookie(5000, domain))).startswith(b"HTTP/1.1 431 ")
+        assert relay.counters.refusals() == {"headerBytes": 1}
+        refused = {family.name: family.rows for family in relay.relay.metric_families()}
+        assert refused["unattributed_refusals"] == [(("headerBytes",), 2)]

@@ -197,6 +197,7 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
                 "messageBytes": 5,
                 "bytesPerSecond": 6000,
                 "stallSeconds": 7,
+                "headerBytes": 2048,
             },
         ),
         RESOLVED,
@@ -211,6 +212,7 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
         messageBytes=5,
         bytesPerSecond=6000,
         stallSeconds=7,
+        headerBytes=2048,
     )
 
 

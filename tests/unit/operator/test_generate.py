@@ -133,6 +133,7 @@ AGREEING = {
     "limits.messageBytes": (contract.Limits, "messageBytes"),
     "limits.bytesPerSecond": (contract.Limits, "bytesPerSecond"),
     "limits.stallSeconds": (contract.Limits, "stallSeconds"),
+    "limits.headerBytes": (contract.Limits, "headerBytes"),
     "lifecycle.drainSeconds": (contract.Lifecycle, "drainSeconds"),
     "lifecycle.maxConnectionAgeSeconds": (contract.Lifecycle, "maxConnectionAgeSeconds"),
     "accessLog.samplePercent": (contract.AccessLog, "samplePercent"),

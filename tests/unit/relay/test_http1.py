@@ -41,7 +41,26 @@ def test_a_head_has_a_size() -> None:
     """A head that does not end within its limit is refused with 431."""
     with pytest.raises(BadHeadError) as refused:
         http1.head_end(b"x" * (http1.MAX_HEAD_BYTES + 1))
-    assert refused.value.status == 431
+    assert (refused.value.status, refused.value.reason) == (431, "headerBytes")
+
+
+@pytest.mark.parametrize(
+    ("most", "longest"), [(1024, None), (http1.MAX_HEAD_BYTES, 8192), (40_000, 20_000), (65_536, 32_768)]
+)
+def test_a_line_has_half_of_a_large_head(most: int, longest: int | None) -> None:
+    """And 8192 bytes of a small one, if it has as many."""
+
+    def head(size: int) -> bytes:
+        return b"GET / HTTP/1.1\r\nA: " + b"x" * (size - 3) + b"\r\n\r\n"
+
+    for size, reason in ((most, "headerBytes"), ((longest or 0) + 1, "head")):
+        if size > 4:
+            with pytest.raises(BadHeadError) as refused:
+                http1.check_size(head(size), most)
+            assert (refused.value.status, refused.value.reason) == (431, reason)
+    fits = head(longest or most - 20)
+    http1.check_size(fits, most)
+    assert http1.parse_request(fits, most=most).headers.lines == ((b"A", fits[19:-4]),)
 
 
 def test_a_request_is_parsed() -> None:
