@@ -20,7 +20,7 @@ cdef inline Py_ssize_t c_send(int fd, const unsigned char *data, size_t size) no
     cdef Py_ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
     return n if n >= 0 else -errno_now
 
-cdef int _AREA, _BATCH, _CUTS, _IN, _OUT, _ROOM
+cdef int _AREA, _BATCH, _CUTS, _IN, _OUT, _RECORD, _ROOM
 cdef bint _DIRECT
 
 cdef class Pump:
@@ -51,6 +51,8 @@ cdef class Pump:
     cpdef list run(self, double timeout)
     @cython.locals(n=Py_ssize_t)
     cdef Py_ssize_t _read(self, Leg leg, Py_ssize_t most) except? -100
+    @cython.locals(n=Py_ssize_t, total=Py_ssize_t)
+    cdef Py_ssize_t _read_records(self, tls, bint more) except? -100
     @cython.locals(n=Py_ssize_t, wait=double)
     cdef Py_ssize_t _read_paced(self, Leg leg) except? -100
     @cython.locals(n=Py_ssize_t, peer=Leg)

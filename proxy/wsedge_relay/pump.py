@@ -43,6 +43,7 @@ THROTTLED: Final = 7  # the leg sent more than its pace; argument: milliseconds 
 Event = tuple[int, Leg, int]
 
 _AREA: Final = 65536  # more lets a slow peer's backlog grow and gains nothing (measured)
+_RECORD: Final = 16384  # what a TLS record carries at the most (RFC 8446 section 5.1)
 _ROOM: Final = 144  # before the read area: a held-back header or control frame
 _BATCH: Final = 256
 _CUTS: Final = 4096
@@ -280,12 +281,27 @@ class Pump:
         try:
             if leg.tls is None:
                 return os.readv(leg.fd, self._into if most == _AREA else (self._area[:most],))
-            return leg.tls.recv_into(self._area)
+            return self._read_records(leg.tls, most == _AREA)
         except _WAIT:
             return -1
         except OSError as error:
             self._die(leg, error)
             return -1
+
+    def _read_records(self, tls: ssl.SSLSocket, more: bool) -> int:
+        """Read a TLS record; behind a full one, with `more`, those that are there too.
+
+        A full one is a piece of something longer. Behind a shorter one nothing is looked for: to find that
+        nothing is there costs as much as a record.
+        """
+        n = total = tls.recv_into(self._area)
+        while more and n == _RECORD and total <= _AREA - _RECORD:
+            try:
+                n = tls.recv_into(self._area[total:])
+            except OSError:
+                break  # nothing is there, or the next read meets the same again
+            total += n
+        return total
 
     def _read_paced(self, leg: Leg) -> int:
         """Read what the leg's pace allows; when it is spent, stop until `resume`."""
