@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import socket
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import structlog
 
 from wsedge_relay import exchange, handshake, http1, origin, upstream
 from wsedge_relay.access import Access, is_sampled, passed_line, refused_line, shown_subprotocol
-from wsedge_relay.bounds import Bounds
+from wsedge_relay.arrival import Arrival, Serving
 from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.errors import (
     AnswerCutError,
@@ -24,137 +20,56 @@ from wsedge_relay.errors import (
     ProxyHeaderError,
 )
 from wsedge_relay.exchange import Passed
-from wsedge_relay.forwarded import Way, address_of, was_secure, way_of
+from wsedge_relay.forwarded import was_secure
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.handshake import Accepted, Upgrade
 from wsedge_relay.hangup import Hangup
 from wsedge_relay.http1 import BadHeadError, Header, RequestHead, ResponseHead
 from wsedge_relay.meter import Meter
 from wsedge_relay.passthrough import Passing
-from wsedge_relay.places import Place
-from wsedge_relay.proxy_header import Ends
-from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
-from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
-from wsedge_relay.tls import Front, domain_of, speaks_http2
-from wsedge_relay.tunnel import Tunnels
-from wsedge_relay.upstream import Answered, read_body, read_head
-from wsedge_relay.usage import Usage, UsageKey
-from wsedge_relay.wire import Wire
+from wsedge_relay.upstream import Answered, read_body
+from wsedge_relay.usage import UsageKey
 
 log = structlog.get_logger("wsedge_relay")
 
 
-class Sites(Protocol):
-    """What a connection asks of the relay."""
-
-    def site(self, name: str) -> Site:
-        """Return the site that serves a domain; raises HandshakeRefusedError (421)."""
-
-    def admit(self, site: Site) -> None:
-        """Raise HandshakeRefusedError (503) while the site takes no newcomers."""
-
-    def announces(self, peer: str) -> bool:
-        """Tell whether what comes from this address begins with a PROXY header."""
-
-    @property
-    def header_bytes(self) -> int:
-        """How many bytes a request's head may have as long as its domain is not known."""
-
-    def refused_unattributed(self, reason: str) -> None:
-        """Count a refusal that belongs to no served domain."""
-
-    def shows_the_same(self, domain: str, other: str) -> bool:
-        """Tell whether two domains have one certificate."""
-
-    def carry(self, sock: socket.socket, outer: Outer) -> None:
-        """Serve a connection of HTTP/2, whose socket is the relay's from now on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outer:
-    """What is known of a connection of HTTP/2, each of whose streams is served as a connection of its own.
-
-    `domain` is whose certificate the client was shown; `client`, `announced` and `source` are as in
-    Connection; `peer` and `here` are the address and port of both ends.
-    """
-
-    domain: str
-    client: str
-    announced: bool
-    source: Source | None
-    peer: tuple[str, int]
-    here: tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """What the connections of one relay have in common."""
-
-    sites: Sites
-    tunnels: Tunnels
-    usage: Usage
-    place_of: Callable[[str], Place]
-    bounds: Bounds
-    ready: Readiness
-
-
 class Connection:
-    """Serves one client's requests, up to its handshake. `front` is given on a TLS listener.
+    """Serves one client's requests, up to its handshake.
 
-    `outer` is given for a stream of HTTP/2, and `refused` when that is answered by a refusal at any rate.
+    `refused` is given when its request is answered by a refusal at any rate.
     """
 
     __slots__ = (
-        "_address",
-        "_announced",
         "_asked",
-        "_began",
         "_bounds",
-        "_client",
         "_entered",
-        "_front",
+        "_from",
         "_kept",
         "_last",
         "_loop",
         "_meter",
-        "_outer",
         "_refused",
         "_serving",
         "_sites",
-        "_source",
-        "_way",
         "_wire",
     )
 
     def __init__(
-        self,
-        wire: Wire,
-        *,
-        client: str,
-        front: Front | None,
-        serving: Serving,
-        outer: Outer | None = None,
-        refused: HandshakeRefusedError | None = None,
+        self, arrival: Arrival, *, serving: Serving, refused: HandshakeRefusedError | None = None
     ) -> None:
-        self._wire = wire
-        self._address = client
-        self._client = client  # the peer's address, until it is known what proxies say
-        self._way: Way
+        self._from = arrival
+        self._wire = arrival.wire
         self._kept: str | None = None  # the origin that has the client's session
         self._last: Site | None = None  # whose request was the last one here
-        self._meter = Meter(wire, serving.usage)
-        self._outer = outer
+        self._meter = Meter(arrival.wire, serving.usage)
         self._refused = refused
-        self._announced = outer is not None and outer.announced  # by a PROXY header
-        self._source = outer.source if outer is not None else None  # that it named
         self._entered: Site | None = None  # where a place is taken that no tunnel has yet
-        self._front = front
         self._serving = serving
         self._sites = serving.sites
         self._bounds = serving.bounds
         self._loop = serving.ready.loop
-        self._began = self._asked = self._loop.time()  # `asked`: when the request was whole
+        self._asked = arrival.began  # when the request was whole
 
     async def serve(self) -> None:
         """Serve until the client has its tunnel or its answer; never raises but when cancelled."""
@@ -162,12 +77,12 @@ class Connection:
             await self._serve()
         except (OSError, PeerGoneError) as error:
             # Port scans, health checks of a load balancer, clients that lost patience: no news.
-            log.debug("client gone", client=self._client, error=str(error))
+            log.debug("client gone", client=self._from.client, error=str(error))
             self._wire.close()
         except ProxyHeaderError as error:
             # No answer: to a load balancer that sends something else it would mean nothing.
             self._sites.refused_unattributed("proxyProtocol")
-            log.warning("PROXY header refused", client=self._client, error=str(error))
+            log.warning("PROXY header refused", client=self._from.client, error=str(error))
             self._wire.close()
         except BaseException:
             self._wire.close()
@@ -186,24 +101,23 @@ class Connection:
         head_only = False
         try:
             if self._last is None:
-                if self._outer is None and await self._greet():
+                if self._from.outer is None and await self._from.greet():
                     return None
-                head, rest = await self._head()
+                head, rest = await self._from.head()
             else:
-                head, rest = await self._next_head(self._last, rest)
+                head, rest = await self._from.next_head(self._last, rest)
             self._asked = self._loop.time()
             request = http1.parse_request(head, most=self._sites.header_bytes)
             head_only = request.method == b"HEAD"
-            site = self._last = self._site(request)
+            site = self._last = self._from.site_of(request)
             http1.check_size(head, site.domain.limits.headerBytes)
-            self._way = way_of(request.headers, self._peer(site), site.proxies)
-            self._client = self._way.client
+            self._from.place(site, request)
             if self._refused is not None:
                 raise self._refused
             path = site.check_path(request.target)
             request = self._bring_home(site, request)
             # On a stream of HTTP/2 nothing is passed but tunnels: bodies are framed otherwise there.
-            rules = site.domain.passThrough if self._outer is None else None
+            rules = site.domain.passThrough if self._from.outer is None else None
             if rules is not None and not exchange.is_upgrade(request) and site.passed_paths.allow(path):
                 passed = exchange.check_request(request, rules)
                 self._admit(site, request)
@@ -236,115 +150,31 @@ class Connection:
         self._kept = site.sticky.chosen(request.headers)
         return request._replace(headers=site.sticky.without(request.headers))
 
-    def _peer(self, site: Site) -> str:
-        """Return whom the request is from before its own headers are looked at; raises a 403."""
-        if self._announced and self._client in site.proxies:
-            return self._source.address if self._source is not None else self._client
-        if site.domain.clients.proxyProtocol:
-            text = "This domain is reached through its load balancer alone."
-            raise HandshakeRefusedError(403, "proxyProtocol", text)
-        return self._client
-
     def _enter(self, site: Site) -> None:
         """Take a place among the site's clients; raises HandshakeRefusedError when there is none."""
         retry = self._bounds.retry_after_seconds
-        site.limiter.enter(site.domain.limits, self._client, self._loop.time(), retry_after=retry)
+        site.limiter.enter(site.domain.limits, self._from.client, self._loop.time(), retry_after=retry)
         self._entered = site
 
     def _leave(self) -> None:
         if self._entered is not None:
-            self._entered.limiter.leave(self._client)
+            self._entered.limiter.leave(self._from.client)
             self._entered = None
-
-    async def _greet(self) -> bool:
-        """Read what comes before a request; return whether HTTP/2 follows, which another serves."""
-        wire = self._wire
-        wire.limit(self._bounds.head_seconds)
-        try:
-            if self._sites.announces(self._client):
-                self._source = source_of(await wire.take(length_of, longest=LONGEST))
-                self._announced = True
-            if self._front is None:
-                return False
-            await wire.start_tls(self._front.context)
-        except TimeoutError as error:
-            raise PeerGoneError("no request came") from error
-        sock = wire.sock
-        domain = domain_of(sock)
-        if domain is None or not speaks_http2(sock):
-            return False
-        peer, here = sock.getpeername(), sock.getsockname()
-        outer = Outer(domain, self._client, self._announced, self._source, peer[:2], here[:2])
-        self._sites.carry(wire.give(), outer)
-        return True
-
-    async def _head(self) -> tuple[bytes, bytes]:
-        """Return the request head and what was read behind it."""
-        wire = self._wire
-        if self._outer is not None:
-            wire.limit(self._bounds.head_seconds)
-        try:
-            return await read_head(wire, most=self._sites.header_bytes)
-        except TimeoutError as error:
-            if not wire.received:
-                raise PeerGoneError("no request came") from error
-            raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
-
-    async def _next_head(self, site: Site, rest: bytes) -> tuple[bytes, bytes]:
-        """Return the head of another request on this connection, whose last one was for `site`."""
-        self._client = self._address
-        if not rest:
-            task = asyncio.current_task(self._loop)  # one since its first request was passed
-            if task is not None:
-                site.idle.add(task)
-            self._wire.limit(self._bounds.keep_alive_seconds)
-            try:
-                rest = await self._wire.read()
-            except TimeoutError as error:
-                raise PeerGoneError("no further request came") from error
-            finally:
-                if task is not None:
-                    site.idle.discard(task)
-            if not rest:
-                raise PeerGoneError("the client had no further request")
-        self._began = self._loop.time()
-        self._wire.limit(self._bounds.head_seconds)
-        try:
-            return await read_head(self._wire, rest, most=self._sites.header_bytes)
-        except TimeoutError as error:
-            raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
-
-    @property
-    def _secure(self) -> bool:
-        return self._outer is not None or self._wire.secure
-
-    @property
-    def _protocol(self) -> str:
-        """Return what the client speaks, by its ALPN name (RFC 7301 section 6)."""
-        return "http/1.1" if self._outer is None else "h2"
-
-    def _site(self, request: RequestHead) -> Site:
-        name = handshake.host_of(request)
-        shown = self._outer.domain if self._outer is not None else domain_of(self._wire.sock)
-        reused = self._outer is not None and self._sites.shows_the_same(self._outer.domain, name)
-        if shown not in (None, name) and not reused:
-            raise HandshakeRefusedError(421, "domain", "This connection was made for another domain.")
-        return self._sites.site(name)
 
     async def _ask_origins(self, site: Site, upgrade: Upgrade, rest: bytes) -> tuple[Answered, bytes]:
         """Return an origin's answer, and what the client said meanwhile; `rest` it said before."""
-        secure = self._secure
+        secure = self._from.secure
 
         def request(host: str) -> bytes:
-            return handshake.origin_request(upgrade, host=host, way=self._way, secure=secure)
+            return handshake.origin_request(upgrade, host=host, way=self._from.way, secure=secure)
 
         try:
             with Hangup(self._wire, self._serving.ready, said=rest) as early:
                 answered = await upstream.ask_origins(
                     site,
                     request,
-                    client=self._client,
-                    ends=self._ends,
+                    client=self._from.client,
+                    ends=self._from.ends,
                     secure=secure,
                     bounds=self._bounds,
                     ready=self._serving.ready,
@@ -354,16 +184,6 @@ class Connection:
             site.counters.handshake(499, "gone")  # nobody was answered; nginx's code for it
             raise
         return answered, bytes(early)
-
-    def _ends(self) -> Ends:
-        if self._outer is not None:
-            peer, here = self._outer.peer, self._outer.here
-        else:
-            peer, here = self._wire.sock.getpeername(), self._wire.sock.getsockname()
-        ports = {client_address(peer): peer[1]}  # a client that a header named has none that is known
-        if self._source is not None:
-            ports[self._source.address] = self._source.port
-        return Ends(self._client, ports.get(self._client, 0), client_address(here), here[1])
 
     async def _answer(self, site: Site, upgrade: Upgrade, answered: Answered, rest: bytes) -> None:
         """Give the client the origin's answer: a tunnel, or what it said instead."""
@@ -407,7 +227,7 @@ class Connection:
             client_rest=rest,
             origin_rest=answered.rest,
             target=answered.leave(),
-            address=self._client,
+            address=self._from.client,
             access=self._access(site, accepted, answered, unread=len(rest)),
         )
         try:
@@ -419,7 +239,7 @@ class Connection:
         """Return the cookie by which the client comes back to the origin that answered, if it needs one."""
         if site.sticky is None:
             return []
-        secure = was_secure(request.headers, self._way, secure=self._secure)
+        secure = was_secure(request.headers, self._from.way, secure=self._from.secure)
         return site.sticky.lines(
             answered.target.name, named=self._kept, secure=secure, answer=answered.head.headers
         )
@@ -433,9 +253,9 @@ class Connection:
             rest,
             site=site,
             rules=rules,
-            way=self._way,
+            way=self._from.way,
             kept=self._kept,
-            ends=self._ends,
+            ends=self._from.ends,
             stays=lambda: self._stays(site),
             key=key,
             usage=self._serving.usage,
@@ -540,24 +360,24 @@ class Connection:
     def _seen(self, site: Site, answered: Origin | None = None, *, unread: int = 0) -> Access:
         """Return what the access log knows of the request that is being served, by the origin `answered`."""
         sent, received = self._meter.passed(unread=unread)
-        secure = self._secure
+        secure = self._from.secure
         return Access(
-            client=self._client,
+            client=self._from.client,
             tls=secure,
-            protocol=self._protocol,
-            began=self._began,
+            protocol=self._from.protocol,
+            began=self._from.began,
             origin=origin.address(site.domain, answered, client_secure=secure) if answered else None,
             sent_bytes=sent,
             received_bytes=received,
         )
 
     def _key(self, site: Site) -> UsageKey:
-        return site.key_of(self._serving.place_of(self._client))
+        return site.key_of(self._serving.place_of(self._from.client))
 
     def _count(self, site: Site, status: int, reason: str, *, unread: int = 0) -> UsageKey:
         site.counters.handshake(status, reason)
         site.counters.handshake_seconds.observe(self._loop.time() - self._asked)
-        site.counters.http2_handshakes += self._outer is not None
+        site.counters.http2_handshakes += self._from.outer is not None
         key = self._key(site)
         self._serving.usage.code(key, status)
         self._meter.tell(key, unread=unread)
@@ -567,12 +387,6 @@ class Connection:
 def _is_logged(site: Site) -> bool:
     percent = site.domain.accessLog.samplePercent
     return percent > 0 and is_sampled(percent, random.random())  # noqa: S311  a sample, not a secret
-
-
-def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
-    """Return a peer's IP address as text; an IPv4 client of a dual-stack socket in IPv4 form."""
-    text = address[0]
-    return text if ":" not in text else address_of(text.partition("%")[0])
 
 
 def _check_origin(site: Site, request: RequestHead) -> None:

@@ -14,9 +14,10 @@ from typing import Final
 import structlog
 
 from wsedge_relay import health
+from wsedge_relay.arrival import Arrival, Outer, Serving, client_address
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
-from wsedge_relay.connection import Connection, Outer, Serving, client_address
+from wsedge_relay.connection import Connection
 from wsedge_relay.contract import Domain, Limits, Listen, RelayConfig
 from wsedge_relay.counters import Distribution, DomainCounters, Family, distributions, families
 from wsedge_relay.drain import spread
@@ -375,14 +376,9 @@ class Relay:
         outer: Outer | None = None,
         refused: HandshakeRefusedError | None = None,
     ) -> None:
-        connection = Connection(
-            Wire(sock, self._ready),
-            client=client,
-            front=front,
-            serving=self._serving,
-            outer=outer,
-            refused=refused,
-        )
+        wire = Wire(sock, self._ready)
+        arrival = Arrival(wire, address=client, front=front, serving=self._serving, outer=outer)
+        connection = Connection(arrival, serving=self._serving, refused=refused)
         handshake = Fiber(connection.serve(), self._ready, self._served)
         self._handshakes.add(handshake)
         handshake.step()

@@ -1,0 +1,224 @@
+"""What a client says before it is answered, and who it is: TLS, PROXY headers, heads, addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from wsedge_relay import handshake
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.errors import HandshakeRefusedError, PeerGoneError
+from wsedge_relay.forwarded import Way, address_of, way_of
+from wsedge_relay.http1 import RequestHead
+from wsedge_relay.places import Place
+from wsedge_relay.proxy_header import Ends
+from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
+from wsedge_relay.readiness import Readiness
+from wsedge_relay.site import Site
+from wsedge_relay.tls import Front, domain_of, speaks_http2
+from wsedge_relay.tunnel import Tunnels
+from wsedge_relay.upstream import read_head
+from wsedge_relay.usage import Usage
+from wsedge_relay.wire import Wire
+
+
+class Sites(Protocol):
+    """What a connection asks of the relay."""
+
+    def site(self, name: str) -> Site:
+        """Return the site that serves a domain; raises HandshakeRefusedError (421)."""
+
+    def admit(self, site: Site) -> None:
+        """Raise HandshakeRefusedError (503) while the site takes no newcomers."""
+
+    def announces(self, peer: str) -> bool:
+        """Tell whether what comes from this address begins with a PROXY header."""
+
+    @property
+    def header_bytes(self) -> int:
+        """How many bytes a request's head may have as long as its domain is not known."""
+
+    def refused_unattributed(self, reason: str) -> None:
+        """Count a refusal that belongs to no served domain."""
+
+    def shows_the_same(self, domain: str, other: str) -> bool:
+        """Tell whether two domains have one certificate."""
+
+    def carry(self, sock: socket.socket, outer: Outer) -> None:
+        """Serve a connection of HTTP/2, whose socket is the relay's from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    """What is known of a connection of HTTP/2, each of whose streams is served as a connection of its own.
+
+    `domain` is whose certificate the client was shown; `client`, `announced` and `source` are as in
+    Arrival; `peer` and `here` are the address and port of both ends.
+    """
+
+    domain: str
+    client: str
+    announced: bool
+    source: Source | None
+    peer: tuple[str, int]
+    here: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the connections of one relay have in common."""
+
+    sites: Sites
+    tunnels: Tunnels
+    usage: Usage
+    place_of: Callable[[str], Place]
+    bounds: Bounds
+    ready: Readiness
+
+
+class Arrival:
+    """A client that has come: reads its requests' heads from `wire`, and tells what is known of it.
+
+    `address` is the peer's, `front` is given on a TLS listener, `outer` for a stream of HTTP/2. `client` is
+    the address that counts: the peer's until `place`, then what is believed of what proxies say; `began`,
+    the loop's time, is when the connection came, then when another request on it did.
+    """
+
+    __slots__ = (
+        "_address",
+        "_announced",
+        "_front",
+        "_serving",
+        "_source",
+        "began",
+        "client",
+        "outer",
+        "way",
+        "wire",
+    )
+
+    way: Way
+
+    def __init__(
+        self, wire: Wire, *, address: str, front: Front | None, serving: Serving, outer: Outer | None = None
+    ) -> None:
+        self.wire = wire
+        self.outer = outer
+        self.client = address
+        self.began = serving.ready.loop.time()
+        self._address = address
+        self._front = front
+        self._serving = serving
+        self._announced = outer is not None and outer.announced  # by a PROXY header
+        self._source = outer.source if outer is not None else None  # that it named
+
+    @property
+    def secure(self) -> bool:
+        """Whether the client came by TLS."""
+        return self.outer is not None or self.wire.secure
+
+    @property
+    def protocol(self) -> str:
+        """What the client speaks, by its ALPN name (RFC 7301 section 6)."""
+        return "http/1.1" if self.outer is None else "h2"
+
+    async def greet(self) -> bool:
+        """Read what comes before a request; return whether HTTP/2 follows, which another serves."""
+        wire = self.wire
+        wire.limit(self._serving.bounds.head_seconds)
+        try:
+            if self._serving.sites.announces(self.client):
+                self._source = source_of(await wire.take(length_of, longest=LONGEST))
+                self._announced = True
+            if self._front is None:
+                return False
+            await wire.start_tls(self._front.context)
+        except TimeoutError as error:
+            raise PeerGoneError("no request came") from error
+        sock = wire.sock
+        domain = domain_of(sock)
+        if domain is None or not speaks_http2(sock):
+            return False
+        peer, here = sock.getpeername(), sock.getsockname()
+        outer = Outer(domain, self.client, self._announced, self._source, peer[:2], here[:2])
+        self._serving.sites.carry(wire.give(), outer)
+        return True
+
+    async def head(self) -> tuple[bytes, bytes]:
+        """Return the request head and what was read behind it."""
+        wire = self.wire
+        if self.outer is not None:
+            wire.limit(self._serving.bounds.head_seconds)
+        try:
+            return await read_head(wire, most=self._serving.sites.header_bytes)
+        except TimeoutError as error:
+            if not wire.received:
+                raise PeerGoneError("no request came") from error
+            raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
+
+    async def next_head(self, site: Site, rest: bytes) -> tuple[bytes, bytes]:
+        """Return the head of another request on this connection, whose last one was for `site`."""
+        self.client = self._address
+        if not rest:
+            task = asyncio.current_task(self._serving.ready.loop)  # one since its first request was passed
+            if task is not None:
+                site.idle.add(task)
+            self.wire.limit(self._serving.bounds.keep_alive_seconds)
+            try:
+                rest = await self.wire.read()
+            except TimeoutError as error:
+                raise PeerGoneError("no further request came") from error
+            finally:
+                if task is not None:
+                    site.idle.discard(task)
+            if not rest:
+                raise PeerGoneError("the client had no further request")
+        self.began = self._serving.ready.loop.time()
+        self.wire.limit(self._serving.bounds.head_seconds)
+        try:
+            return await read_head(self.wire, rest, most=self._serving.sites.header_bytes)
+        except TimeoutError as error:
+            raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
+
+    def site_of(self, request: RequestHead) -> Site:
+        """Return the site that a request asks for; raises HandshakeRefusedError (400, 421)."""
+        name = handshake.host_of(request)
+        shown = self.outer.domain if self.outer is not None else domain_of(self.wire.sock)
+        reused = self.outer is not None and self._serving.sites.shows_the_same(self.outer.domain, name)
+        if shown not in (None, name) and not reused:
+            raise HandshakeRefusedError(421, "domain", "This connection was made for another domain.")
+        return self._serving.sites.site(name)
+
+    def place(self, site: Site, request: RequestHead) -> None:
+        """Learn from a request for `site` where it is from; raises HandshakeRefusedError (403)."""
+        self.way = way_of(request.headers, self._peer(site), site.proxies)
+        self.client = self.way.client
+
+    def ends(self) -> Ends:
+        """Return the client's address and port, and the relay's, as a PROXY header says them."""
+        if self.outer is not None:
+            peer, here = self.outer.peer, self.outer.here
+        else:
+            peer, here = self.wire.sock.getpeername(), self.wire.sock.getsockname()
+        ports = {client_address(peer): peer[1]}  # a client that a header named has none that is known
+        if self._source is not None:
+            ports[self._source.address] = self._source.port
+        return Ends(self.client, ports.get(self.client, 0), client_address(here), here[1])
+
+    def _peer(self, site: Site) -> str:
+        """Return whom the request is from before its own headers are looked at; raises a 403."""
+        if self._announced and self.client in site.proxies:
+            return self._source.address if self._source is not None else self.client
+        if site.domain.clients.proxyProtocol:
+            text = "This domain is reached through its load balancer alone."
+            raise HandshakeRefusedError(403, "proxyProtocol", text)
+        return self.client
+
+
+def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    """Return a peer's IP address as text; an IPv4 client of a dual-stack socket in IPv4 form."""
+    text = address[0]
+    return text if ":" not in text else address_of(text.partition("%")[0])
