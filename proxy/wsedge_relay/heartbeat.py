@@ -5,7 +5,8 @@ whose byte count has not moved for three looks is pinged, before it has been sil
 timeout of that length on its way must not fire); when it stays silent for four more, an interval, it is dead:
 within two intervals of its last byte. An idle peer that answers is thus pinged once an interval. A wheel
 instead of a timer per tunnel: adding costs an append. Tunnels start at random places in their interval, so
-that those of one moment are not pinged in one moment ever after; a first ping may come early for that.
+that those of one moment are not pinged in one moment ever after: a first ping comes after one to three
+quarters.
 """
 
 from __future__ import annotations

@@ -459,10 +459,10 @@ class Tunnels:
         del client.peer, origin.peer, tunnel.client, tunnel.origin
 
     def _spread(self, tunnel: Tunnel) -> None:
-        """Let the tunnel's pings come at a moment of the interval by chance."""
+        """Let the tunnel's first pings come by chance from one to three quarters of the interval on."""
         period = ticks_per_look(tunnel.site.domain.heartbeatSeconds)
         # By the tick of its looks alone, all that came at one moment would be pinged in the same quarter.
-        looks, ticks = divmod(int(self._chance.random() * PING_AFTER * period), period)
+        looks, ticks = divmod(int(self._chance.random() * (PING_AFTER - 1) * period), period)
         for leg in (tunnel.client, tunnel.origin):
             if leg.quiet <= PING_AFTER:  # else a ping is on its way, and keeps its turn
                 leg.quiet = looks

@@ -14,6 +14,7 @@ UPGRADE = (
     b"GET /room HTTP/1.1\r\nHost: chat.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+PING = 0x89
 
 
 @asynccontextmanager
@@ -49,13 +50,13 @@ class Client:
         return self
 
     async def echo(self, payload: bytes) -> None:
-        """Send a message of at most 125 bytes and read it back."""
+        """Send a message of at most 125 bytes and read it back; a ping may come first."""
         mask = b"\x01\x02\x03\x04"
         masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
         await self._write(bytes((0x82, 0x80 | len(payload))) + mask + masked)
         async with asyncio.timeout(DEADLINE):
-            frame = await self._reader.readexactly(2 + len(payload))
-        self.received += len(frame)
+            while (frame := await self._frame())[0] == PING:
+                pass
         assert frame == bytes((0x82, len(payload))) + payload
         self.messages += 1
 
@@ -69,9 +70,8 @@ class Client:
     async def answer_close(self) -> bytes:
         """Read a Close frame, answer it, read to the end and return the frame."""
         async with asyncio.timeout(DEADLINE):
-            frame = await self._reader.readexactly(2)
-            frame += await self._reader.readexactly(frame[1])
-        self.received += len(frame)
+            while (frame := await self._frame())[0] == PING:
+                pass
         await self._write(bytes((frame[0], 0x80 | frame[1])) + b"\0\0\0\0" + frame[2:])
         assert await self.rest() == b""
         self.close()
@@ -80,6 +80,13 @@ class Client:
     def close(self) -> None:
         """Break the connection off."""
         self._writer.transport.abort()
+
+    async def _frame(self) -> bytes:
+        """Read a frame of at most 125 bytes."""
+        frame = await self._reader.readexactly(2)
+        frame += await self._reader.readexactly(frame[1])
+        self.received += len(frame)
+        return frame
 
     async def _write(self, content: bytes) -> None:
         self._writer.write(content)

@@ -16,9 +16,9 @@ from wsedge_relay.pump import Pump
 
 # Four descriptors each: as many as fit below the 20,000 that some machines allow.
 TUNNELS = 4_000
-# Pings at one tick, to the mean of all: they come in three of an interval's four quarters, and 250 of a tick
-# are 250 ± 16.
-FACTOR = 2.0
+# Pings at one tick, to the mean of all: they come in two of an interval's four quarters, and 400 of a tick
+# are 400 ± 20.
+FACTOR = 2.4
 
 
 @pytest.fixture
