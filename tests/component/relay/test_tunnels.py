@@ -371,20 +371,18 @@ async def test_sweeps_and_the_end_count_every_byte_once() -> None:
 async def test_tunnels_that_are_gone_leave_no_memory() -> None:
     """Not one of Python's blocks per tunnel, though the heartbeat would look at them in a minute."""
 
-    async def come_and_go(relay: Running, times: int) -> None:
-        for _ in range(times):
-            async with relay.connect(compression=None) as client:
-                client.transport.abort()
-        await relay.until_idle()
-
-    def blocks() -> int:
-        gc.collect()
-        return sys.getallocatedblocks()
+    async def least(relay: Running) -> int:
+        """Return the fewest blocks after each of some hundreds: what the wheel drops late comes and goes."""
+        counts = []
+        for _ in range(4):
+            for _ in range(100):
+                async with relay.connect(compression=None) as client:
+                    client.transport.abort()
+            await relay.until_idle()
+            gc.collect()
+            counts.append(sys.getallocatedblocks())
+        return min(counts)
 
     async with origin(compression=None) as port, running(port, heartbeatSeconds=300) as relay:
-        await come_and_go(relay, 100)
-        await asyncio.sleep(0.2)  # the more its own peers have let go of by then, the stricter is the test
-        before = blocks()
-        await come_and_go(relay, 200)
-        # Callbacks of the test's own peers may be still to come.
-        await relay.until(lambda: blocks() - before < 200)
+        before = await least(relay)
+        assert await least(relay) - before < 400
