@@ -265,7 +265,8 @@ class Connection:
         )
         keep, reason = False, ""
         try:
-            keep = await passing.run()
+            # A drain may have begun since the answer said that the connection stays.
+            keep = await passing.run() and self._stays(site)
         except AnswerCutError as cut:
             reason = cut.reason
             site.counters.cut(reason)

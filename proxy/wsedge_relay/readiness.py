@@ -19,8 +19,10 @@ IN: Final = select.EPOLLIN
 OUT: Final = select.EPOLLOUT
 NEVER: Final = math.inf
 
-# How late the end of a time limit may be noticed: many that end one after another are looked at together.
+# How late the end of a time limit may be noticed: many that end one after another are looked at together, the
+# later the more there are, so that looking takes a hundredth of the time however many wait.
 _LATE_SECONDS: Final = 0.02
+_LATE_SECONDS_EACH: Final = 1e-5
 
 
 class Waiter(Protocol):
@@ -95,7 +97,8 @@ class Readiness:
         if self._timer is not None:
             self._timer.cancel()
         self._next = until
-        self._timer = self.loop.call_at(until + _LATE_SECONDS, self._expire)
+        late = _LATE_SECONDS + len(self._waiters) * _LATE_SECONDS_EACH
+        self._timer = self.loop.call_at(until + late, self._expire)
 
     def _expire(self) -> None:
         now = self.loop.time()

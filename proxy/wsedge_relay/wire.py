@@ -61,12 +61,18 @@ class Wire:
 
     async def start_tls(self, context: ssl.SSLContext, *, server_name: str | None = None) -> None:
         """Make the TLS handshake, as a server unless `server_name` is given; raises OSError, ssl.SSLError."""
-        tls = context.wrap_socket(
-            self.sock,
-            server_side=server_name is None,
-            server_hostname=server_name,
-            do_handshake_on_connect=False,
-        )
+        self.sock.getpeername()  # of a peer that is gone wrap_socket would lose the socket
+        try:
+            tls = context.wrap_socket(
+                self.sock,
+                server_side=server_name is None,
+                server_hostname=server_name,
+                do_handshake_on_connect=False,
+            )
+        except BaseException:
+            # It took the descriptor before it failed: the peer went this very moment.
+            self._ready.leave(self._fd)
+            raise
         self.sock = tls
         await self._repeat(tls.do_handshake)
 

@@ -964,6 +964,31 @@ async def test_pages_that_are_not_allowed_get_403() -> None:
 
 
 @on_pump_loop
+async def test_a_drain_keeps_no_connection_whose_answer_began_before_it() -> None:
+    """The answer said that the connection stays, but the client would have kept the drain waiting."""
+    go_on = asyncio.Event()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"first")
+        await go_on.wait()
+        return response
+
+    async with site(serve) as port, running(port, lifecycle={"drainSeconds": 600}, **PASS) as relay:
+        reader, writer = await relay.raw()
+        writer.write(raw("GET / HTTP/1.1"))
+        await reader.readuntil(b"first")
+        draining = asyncio.create_task(relay.relay.drain())
+        await relay.until(lambda: relay.relay.draining)
+        go_on.set()
+        async with asyncio.timeout(10):
+            assert (await reader.read()).endswith(b"0\r\n\r\n")
+            writer.close()
+            await draining
+
+
+@on_pump_loop
 async def test_a_drain_ends_what_is_under_way_in_its_time() -> None:
     """Idle connections at once, a poll with 503, a stream with its end; what ends by itself in time may."""
     go_on = asyncio.Event()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+import struct
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -235,3 +237,25 @@ async def test_connections_come_about_or_say_why_not() -> None:
         for one in (wire, late, refused):
             one.close()
     assert not ready.masks
+
+
+@on_pump_loop
+async def test_a_peer_that_is_gone_before_tls_leaves_no_trace() -> None:
+    """Its number is the next connection's, which must be waited for anew."""
+    ready = readiness()
+    listening = socket.create_server(("127.0.0.1", 0))
+    far = socket.create_connection(listening.getsockname())
+    near, _ = listening.accept()
+    wire = Wire(near, ready)
+    got: list[bytes] = []
+    with listening:
+        run = Run(reads(wire, got), ready)
+        far.send(b"x")
+        await run.end()
+        assert ready.masks
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        far.close()
+        fault = await Run(wire.start_tls(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)), ready).end()
+        assert isinstance(fault, OSError)
+        wire.close()
+        assert not ready.masks

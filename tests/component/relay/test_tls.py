@@ -147,6 +147,20 @@ async def test_old_tls_is_refused() -> None:
                 pass
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@on_pump_loop
+async def test_both_versions_of_tls_that_are_in_use_are_spoken(version: ssl.TLSVersion) -> None:
+    """A client that knows only one of 1.2 and 1.3 has its tunnel by it."""
+    async with origin() as port, running(port, material=material(), tls=TLS) as relay:
+        context = authority().client_context()
+        context.minimum_version = context.maximum_version = version
+        async with relay.connect(tls=context) as client:
+            spoken = client.transport.get_extra_info("ssl_object").version()
+            assert spoken == version.name.replace("_", ".")
+            await client.send("x" * 100_000)
+            assert await client.recv() == "x" * 100_000
+
+
 async def status_through(relay: Any) -> int:
     """Return the status that a handshake gets, 101 for a tunnel that echoes."""
     try:
