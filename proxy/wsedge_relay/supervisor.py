@@ -190,6 +190,9 @@ class Supervisor:
         """Have all workers serve by another configuration; one that is slow takes it later, in its turn."""
         self._loaded = loaded
         document = loaded_to_json(loaded)
+        for worker in self._workers:
+            if not worker.is_up:
+                worker.tell("apply", document)  # it starts by an older one; this order is behind that one
         done = await asyncio.gather(
             *(
                 worker.ask("apply", document, seconds=_APPLY_SECONDS)

@@ -57,6 +57,17 @@ def is_gone(process: int) -> bool:
     return state == "Z"
 
 
+def children(process: int) -> set[int]:
+    """Return the workers that a supervisor has started and that run.
+
+    Until it has its own program a child is none: stopped there it would stop its parent as well, by vfork.
+    """
+    ids = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return {
+        int(child) for child in ids if b"wsedge_relay.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+    }
+
+
 def private_mebibytes(process: int) -> float:
     """Return the memory that a process has for itself."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
@@ -228,6 +239,27 @@ async def test_a_configuration_reaches_all_and_a_bad_one_none(tmp_path: Path) ->
                 client.close()
             relay.signal(signal.SIGTERM)
             assert await relay.ended() == 0
+
+
+async def test_a_worker_that_starts_does_not_miss_a_configuration(tmp_path: Path) -> None:
+    """One that came after it was told how to begin is its configuration too."""
+    path = write(tmp_path / "relay.json", config(generation="g1"))
+    async with RelayProcess("--config", path, *TWO) as relay:
+        await relay.port("http")
+        processes = await workers(relay)
+        seen = len(relay.events)
+        os.kill(processes[1], signal.SIGKILL)
+        await relay.event("worker ended", worker=2, after=seen)
+        (anew,) = await eventually(lambda: children(relay.pid).difference(processes))
+        os.kill(anew, signal.SIGSTOP)  # so that it stays at its start
+        try:
+            write(path, config(generation="g2"))
+            relay.signal(signal.SIGHUP)
+            await relay.event("configuration applied", generation="g2")
+        finally:
+            os.kill(anew, signal.SIGCONT)
+        await relay.event("worker started", worker=2, process=anew, after=seen)
+        assert (await relay.state())["generation"] == "g2"
 
 
 async def test_limits_hold_for_all_workers_together(tmp_path: Path) -> None:
