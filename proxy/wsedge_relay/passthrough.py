@@ -325,11 +325,15 @@ class Passing:
         head = exchange.client_answer(answer, keep=keep, more=cookie)
         body = BodyReader(answer.framing, answer.length)
         outward = BodyWriter(answer.outward)
+        ends_by_close = answer.outward is Framing.CLOSE
         try:
             payload = body.feed(rest)
             self.status = answer.head.status
             self._usage.code(self._key, self.status)
             self._site.counters.request(self.status, self._loop.time() - self._began)
+            if ends_by_close:
+                # Until it is whole, or a part of it would look like the whole, however it is cut.
+                self._wire.reset_at_close(True)
             await self._to_client(head + outward.frame(payload, last=body.done))
             while not body.done:
                 data = await self._from_origin(origin)
@@ -341,6 +345,8 @@ class Passing:
                 await self._to_client(outward.frame(payload, last=body.done))
                 if self._paces is not None and not body.done:
                     await self._slow(self._paces[1], len(data), self._site.counters.origin)
+            if ends_by_close:
+                self._wire.reset_at_close(False)
         except BadBodyError as error:
             raise BadAnswerError(error.text) from error
         return keep

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import struct
 import types
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -25,6 +26,9 @@ EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.E
 # No answer to a system call is worth another try to these; the selector reports again.
 LATER: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _LINGER_BYTES: Final = 1 << 20
+# SO_LINGER: a reset at once, and the kernel's usual way.
+_RESET: Final = struct.pack("ii", 1, 0)
+_USUAL: Final = struct.pack("ii", 0, 0)
 _CONNECTING: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
 
 T = TypeVar("T")
@@ -141,6 +145,10 @@ class Wire:
             while self.received < limit and await self.read():
                 pass
         self.close()
+
+    def reset_at_close(self, reset: bool) -> None:
+        """Say whether closing, whoever does it, resets the connection; it does not at first."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if reset else _USUAL)
 
     def leave(self) -> int:
         """Give the socket away; return the events it is in epoll for."""

@@ -493,6 +493,28 @@ async def test_an_answer_that_ends_early_ends_early_for_the_client_too(said: byt
 
 
 @on_pump_loop
+async def test_a_part_of_an_answer_without_framing_does_not_look_whole() -> None:
+    """To an HTTP/1.0 client the end of the stream is the answer's; so one that is cut ends by a reset."""
+    go_on = asyncio.Event()
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        await go_on.wait()
+
+    async with raw_origin(say) as port, running(port, **PASS) as relay:
+        reader, writer = await relay.raw()
+        writer.write(raw("GET / HTTP/1.0"))
+        async with asyncio.timeout(5):
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200 ")
+            go_on.set()
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+        writer.close()
+        assert relay.counters.cuts == {"origin": 1}
+
+
+@on_pump_loop
 async def test_hints_pass_before_the_answer() -> None:
     """A 103 is for the client; HTTP/1.0 knows none."""
     said = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 x\r\n\r\n"
