@@ -10,8 +10,11 @@ import structlog
 def configure_logging() -> None:
     """One line per event, times in UTC; JSON when stderr is no terminal."""
     terminal = sys.stderr.isatty()
+    plain = structlog.dev.plain_traceback  # the default may print the variables of a fault's frames: tokens
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=plain)
+        if terminal
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[

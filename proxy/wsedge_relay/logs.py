@@ -7,6 +7,7 @@ import sys
 from typing import Literal, TextIO
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 
 def configure(
@@ -22,11 +23,14 @@ def configure(
     """
     stream = stream or sys.stderr
     human = form == "human" or (form == "auto" and stream.isatty())
+    # Without the variables of a fault's frames, which both forms have by default: they hold cookies and keys.
     last: list[structlog.typing.Processor]
     if human:
-        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        plain = structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
     else:
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        frames = ExceptionDictTransformer(show_locals=False)
+        last = [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

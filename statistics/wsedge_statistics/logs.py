@@ -16,8 +16,9 @@ def configure(*, form: str, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    plain = structlog.dev.plain_traceback  # the default may print the variables of a fault's frames: tokens
     render: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
         if human
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
