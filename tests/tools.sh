@@ -14,6 +14,8 @@ needs chromium chromium
 needs cc gcc libc6-dev
 needs openssl openssl
 test -e /usr/include/openssl/ssl.h || missing+=(libssl-dev) # the load of tests/bench
+# without it Debian's Python makes no virtual environments
+"${1:-python3}" -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
 headers=$("${1:-python3}" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 test -e "$headers/Python.h" || missing+=(python3-dev)
 
