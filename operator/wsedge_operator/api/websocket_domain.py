@@ -280,7 +280,8 @@ class WebSocketDomainSpec(Strict):
         Limits,
         Field(
             description="How much each relay pod takes: pods do not count together, all of them take so many "
-            "times as much. Changes count for new connections."
+            "times as much. Changes count for new connections, those of bytesPerSecond and stallSeconds for "
+            "open ones too."
         ),
     ] = Limits()
     accessLog: Annotated[AccessLog, Field(description="Which connections the relays log.")] = AccessLog()
