@@ -369,8 +369,12 @@ class Session:
         now = self._loop.time()
         bounds = self._bounds
         stall_seconds = self._stall_seconds()
+        # A client that takes nothing must not hold up a drain once its tunnels are closed.
+        last_seconds = min(stall_seconds, bounds.close_seconds)
+        left = {stream for stream in self._streams.values() if self._is_going and stream.is_left}
+        is_last = self._is_ending or (self._is_going and len(left) == len(self._streams))
         self._timer = self._loop.call_later(self._tick, self._look)
-        if self._out and now - self._moved >= stall_seconds:
+        if self._out and now - self._moved >= (last_seconds if is_last else stall_seconds):
             log.info("client takes nothing", domain=self.domain)
             self.abort()
         elif not self._is_greeted and now - self._used >= bounds.head_seconds:
@@ -378,7 +382,7 @@ class Session:
         elif not self._streams and now - self._used >= bounds.session_idle_seconds:
             self._end(ErrorCodes.NO_ERROR)
         for stream in list(self._streams.values()):
-            if stream.is_stalled(now, stall_seconds):
+            if stream.is_stalled(now, last_seconds if stream in left else stall_seconds):
                 stream.break_off(ErrorCodes.CANCEL)
 
 

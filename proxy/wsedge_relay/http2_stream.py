@@ -138,6 +138,11 @@ class Stream:
             self._stalled = now
         return now - self._stalled >= seconds
 
+    @property
+    def is_left(self) -> bool:
+        """Tell whether whoever served the other end of the socket has closed it."""
+        return self._is_open and _is_hung_up(self._sock)
+
     def break_off(self, code: ErrorCodes) -> None:
         """End both sides at once."""
         if self._is_open:

@@ -224,3 +224,4 @@ async def http2_client(
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(2):
                 await writer.wait_closed()
+        writer.transport.abort()  # one that reads nothing does not see the end
