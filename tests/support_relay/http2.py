@@ -124,6 +124,8 @@ class Client:
             data = data[size:]
             self.flush()
             await self._writer.drain()
+            async with self._news:  # the windows have shrunk, and it may be that nothing more comes
+                self._news.notify_all()
 
     async def say(self, number: int, payload: bytes, *, opcode: int = 1) -> None:
         """Send one masked frame."""
@@ -141,7 +143,7 @@ class Client:
         self._writer.transport.pause_reading()
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something that came makes a condition true."""
+        """Wait until something that came, or was sent, makes a condition true."""
         async with self._news, asyncio.timeout(10):
             await self._news.wait_for(condition)
 
