@@ -349,11 +349,10 @@ class Relay:
         self._listeners.clear()
 
     def _accept(self, listener: str, listening: socket.socket) -> None:
-        family, front = listening.family, self._front if listener == "https" else None
+        front = self._front if listener == "https" else None
         for _ in range(_ACCEPTS_AT_ONCE):
             try:
-                # accept() would look up the names of family and type for each newcomer: 5 µs.
-                fd, address = listening._accept()  # type: ignore[attr-defined]
+                sock, address = listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -361,9 +360,9 @@ class Relay:
                     self._pause(listener, listening, str(error))
                     return
                 continue  # this one connection was broken before it was accepted
-            sock = socket.socket(family, socket.SOCK_STREAM, 0, fileno=fd)
+            descriptor = sock.fileno()  # serving may have closed it
             self._serve(sock, client_address(address), front=front)
-            if not self._leaves_room(fd):
+            if not self._leaves_room(descriptor):
                 self._pause(listener, listening, "few descriptors are left")
                 return
 
