@@ -134,10 +134,14 @@ class Program:
         self._hurry.set()
         self._stop.set()
 
-    def begin_drain(self, seconds: float | None) -> None:
-        """Refuse newcomers and close what is open over `seconds` (None: each domain's own time), and stay."""
+    def begin_drain(self, seconds: float | None) -> asyncio.Task[None]:
+        """Refuse newcomers and close what is open over `seconds` (None: each domain's own time), and stay.
+
+        Returns the drain, which is one: the time of the first call counts.
+        """
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain(seconds), name="drain")
+        return self._draining
 
     async def serve(self, *others: asyncio.Task[None]) -> int:
         """Serve until told to stop, then drain and report; return the exit code.
@@ -170,9 +174,7 @@ class Program:
 
     async def _drain_all(self) -> None:
         """Drain; whoever hurries closes what is left at once."""
-        self.begin_drain(None)
-        drain = self._draining
-        assert drain is not None  # noqa: S101  it has begun
+        drain = self.begin_drain(None)
         hurry = asyncio.create_task(self._hurry.wait())
         await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
         if not drain.done():
