@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 # Every other code is counted as 0, so that a peer cannot make up label values.
 KNOWN_CLOSE_CODES: Final = frozenset((*range(1000, 1004), 1005, *range(1007, 1016), 3000, 3003, 3008))
@@ -16,9 +16,12 @@ KNOWN_CLOSE_CODES: Final = frozenset((*range(1000, 1004), 1005, *range(1007, 101
 # Upper bounds of buckets of times, in seconds: from a loopback's to a patient timeout's.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-
 # Upper bounds of buckets of payloads, in bytes: where a frame's head changes (125, 65535), and powers of two.
 BYTES: Final = (16.0, 64.0, 125.0, 256.0, 1024.0, 4096.0, 16384.0, 65535.0, 262144.0, 1048576.0, 16777216.0)
+
+K = TypeVar("K", int, str)
+_Labels = tuple[str, ...]
+_Rows = list[tuple[_Labels, float]]
 
 
 @dataclass(slots=True)
@@ -165,97 +168,10 @@ class Family(NamedTuple):
 
 def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
     """Return every count as metrics, by domain and, where a leg is meant, by side."""
-    legs = [
-        ((name, side), leg)
-        for name, counters in domains.items()
-        for side, leg in (("client", counters.client), ("origin", counters.origin))
-    ]
     for name, text, value in _LEG_COUNTS:
-        yield Family(name, text, ("domain", "side"), [(labels, value(leg)) for labels, leg in legs])
-    yield Family(
-        "close_frames",
-        "Close frames that came from a side, by code (0: an unknown one).",
-        ("domain", "side", "code"),
-        [((*at, str(code)), times) for at, leg in legs for code, times in sorted(leg.close_codes.items())],
-    )
-    yield Family(
-        "control_frames",
-        "Pings and pongs of the peers' own that came from a side.",
-        ("domain", "side", "opcode"),
-        [((*at, word), leg.opcodes[opcode]) for at, leg in legs for word, opcode in _OPCODES],
-    )
-    yield Family(
-        "data_messages",
-        "Messages that came from a side, by type.",
-        ("domain", "side", "type"),
-        [
-            ((*at, word), times)
-            for at, leg in legs
-            for word, times in (("text", leg.texts), ("binary", leg.binaries))
-        ],
-    )
-    yield Family(
-        "ended_connections",
-        "Tunnels that ended, by who ended them, why, and the close code (0: an unknown one).",
-        ("domain", "by", "reason", "code"),
-        [
-            ((name, ending.by, ending.reason, str(ending.code)), times)
-            for name, counters in domains.items()
-            for ending, times in sorted(counters.endings.items())
-        ],
-    )
-    yield Family(
-        "frame_violations",
-        "Broken frame rules, by the side that broke them.",
-        ("domain", "side", "rule"),
-        [((*at, rule), times) for at, leg in legs for rule, times in sorted(leg.violations.items())],
-    )
-    yield Family(
-        "handshake_refusals",
-        "Handshakes that ended in no tunnel and requests that were not passed, by reason.",
-        ("domain", "reason"),
-        [
-            ((name, reason), times)
-            for name, counters in domains.items()
-            for reason, times in sorted(counters.refusals().items())
-        ],
-    )
-    yield Family(
-        "passed_requests",
-        "Requests passed through, by the HTTP status of their answer.",
-        ("domain", "code"),
-        [
-            ((name, str(code)), times)
-            for name, counters in domains.items()
-            for code, times in sorted(counters.requests.items())
-        ],
-    )
-    yield Family(
-        "cut_answers",
-        "Answers to passed requests that were not finished, by reason.",
-        ("domain", "reason"),
-        [
-            ((name, reason), times)
-            for name, counters in domains.items()
-            for reason, times in sorted(counters.cuts.items())
-        ],
-    )
-    yield Family(
-        "http2_handshakes",
-        "Handshakes answered over HTTP/2; also counted in handshakes.",
-        ("domain",),
-        [((name,), counters.http2_handshakes) for name, counters in domains.items()],
-    )
-    yield Family(
-        "origin_failures",
-        "Failed attempts at origins.",
-        ("domain", "reason"),
-        [
-            ((name, reason), times)
-            for name, counters in domains.items()
-            for reason, times in sorted(counters.origin_failures.items())
-        ],
-    )
+        yield Family(name, text, ("domain", "side"), [(at, value(leg)) for at, leg in _legs(domains)])
+    for name, text, labels, rows in _COUNTS:
+        yield Family(name, text, labels, rows(domains))
 
 
 def distributions(domains: Mapping[str, DomainCounters]) -> Iterator[Distribution]:
@@ -265,18 +181,60 @@ def distributions(domains: Mapping[str, DomainCounters]) -> Iterator[Distributio
             name,
             text,
             ("domain", "side"),
-            [
-                ((at, side), of_leg(leg))
-                for at, counters in domains.items()
-                for side, leg in (("client", counters.client), ("origin", counters.origin))
-            ],
+            [(labels, of_leg(leg)) for labels, leg in _legs(domains)],
         )
     for name, text, value in _TIMES:
         yield Distribution(name, text, ("domain",), [((at,), value(one)) for at, one in domains.items()])
 
 
-# Opcodes of RFC 6455 section 5.2; this module knows no frames.
-_OPCODES: Final = (("ping", 9), ("pong", 10))
+def _legs(domains: Mapping[str, DomainCounters]) -> list[tuple[_Labels, LegCounters]]:
+    """Return both legs of each domain, with the labels that name them."""
+    return [
+        ((name, side), leg)
+        for name, counters in domains.items()
+        for side, leg in (("client", counters.client), ("origin", counters.origin))
+    ]
+
+
+def _by_leg(counts: Callable[[LegCounters], _Rows]) -> Callable[[Mapping[str, DomainCounters]], _Rows]:
+    """Return what gives the rows of all legs, each with the labels of its leg in front."""
+    return lambda domains: [
+        ((*at, *labels), number) for at, leg in _legs(domains) for labels, number in counts(leg)
+    ]
+
+
+def _by_domain(counts: Callable[[DomainCounters], _Rows]) -> Callable[[Mapping[str, DomainCounters]], _Rows]:
+    """Return what gives the rows of all domains, each with its domain in front."""
+    return lambda domains: [
+        ((name, *labels), number) for name, one in domains.items() for labels, number in counts(one)
+    ]
+
+
+def _by_key(times: Mapping[K, int]) -> _Rows:
+    """Return a row for each key, in their order."""
+    return [((str(key),), times[key]) for key in sorted(times)]
+
+
+def _control_frames(leg: LegCounters) -> _Rows:
+    # Opcodes of RFC 6455 section 5.2; this module knows no frames.
+    return [(("ping",), leg.opcodes[9]), (("pong",), leg.opcodes[10])]
+
+
+def _messages(leg: LegCounters) -> _Rows:
+    return [(("text",), leg.texts), (("binary",), leg.binaries)]
+
+
+def _endings(counters: DomainCounters) -> _Rows:
+    return [
+        ((ending.by, ending.reason, str(ending.code)), times)
+        for ending, times in sorted(counters.endings.items())
+    ]
+
+
+def _http2_handshakes(counters: DomainCounters) -> _Rows:
+    return [((), counters.http2_handshakes)]
+
+
 _OF_LEGS: Final[tuple[tuple[str, str, Callable[[LegCounters], Histogram]], ...]] = (
     ("rtt_seconds", "Times that answers to heartbeat pings took.", lambda leg: leg.rtt),
     (
@@ -309,4 +267,66 @@ _LEG_COUNTS: Final[tuple[tuple[str, str, Callable[[LegCounters], float]], ...]] 
     ("stalled_legs", "Connections given up because they took no bytes.", lambda leg: leg.stalled),
     ("throttles", "Pauses in reading a side that sent too fast.", lambda leg: leg.throttled),
     ("broken_legs", "Connections that ended without a Close.", lambda leg: leg.broken),
+)
+_COUNTS: Final[tuple[tuple[str, str, _Labels, Callable[[Mapping[str, DomainCounters]], _Rows]], ...]] = (
+    (
+        "close_frames",
+        "Close frames that came from a side, by code (0: an unknown one).",
+        ("domain", "side", "code"),
+        _by_leg(lambda leg: _by_key(leg.close_codes)),
+    ),
+    (
+        "control_frames",
+        "Pings and pongs of the peers' own that came from a side.",
+        ("domain", "side", "opcode"),
+        _by_leg(_control_frames),
+    ),
+    (
+        "data_messages",
+        "Messages that came from a side, by type.",
+        ("domain", "side", "type"),
+        _by_leg(_messages),
+    ),
+    (
+        "ended_connections",
+        "Tunnels that ended, by who ended them, why, and the close code (0: an unknown one).",
+        ("domain", "by", "reason", "code"),
+        _by_domain(_endings),
+    ),
+    (
+        "frame_violations",
+        "Broken frame rules, by the side that broke them.",
+        ("domain", "side", "rule"),
+        _by_leg(lambda leg: _by_key(leg.violations)),
+    ),
+    (
+        "handshake_refusals",
+        "Handshakes that ended in no tunnel and requests that were not passed, by reason.",
+        ("domain", "reason"),
+        _by_domain(lambda one: _by_key(one.refusals())),
+    ),
+    (
+        "passed_requests",
+        "Requests passed through, by the HTTP status of their answer.",
+        ("domain", "code"),
+        _by_domain(lambda one: _by_key(one.requests)),
+    ),
+    (
+        "cut_answers",
+        "Answers to passed requests that were not finished, by reason.",
+        ("domain", "reason"),
+        _by_domain(lambda one: _by_key(one.cuts)),
+    ),
+    (
+        "http2_handshakes",
+        "Handshakes answered over HTTP/2; also counted in handshakes.",
+        ("domain",),
+        _by_domain(_http2_handshakes),
+    ),
+    (
+        "origin_failures",
+        "Failed attempts at origins.",
+        ("domain", "reason"),
+        _by_domain(lambda one: _by_key(one.origin_failures)),
+    ),
 )
