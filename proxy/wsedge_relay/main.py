@@ -10,18 +10,20 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from wsedge_relay import metrics
-from wsedge_relay.admin import Admin, Reply, drain_seconds, json_reply, text_reply
 from wsedge_relay.config import Loaded, load
-from wsedge_relay.contract import RelayConfig
+from wsedge_relay.contract import RelayConfig, RelayState
+from wsedge_relay.endpoints import Endpoints
 from wsedge_relay.errors import CannotListenError, ConfigRefusedError, SettingsError, SpoolUnavailableError
-from wsedge_relay.follow import follow, log_applied
+from wsedge_relay.follow import follow
 from wsedge_relay.logs import configure
-from wsedge_relay.program import Program, log_listening, raise_file_limit
+from wsedge_relay.program import Program, raise_file_limit
 from wsedge_relay.selector import Form, PumpSelector, choose
 from wsedge_relay.settings import Settings, read_settings
 from wsedge_relay.spool import Spool, adopt
@@ -82,32 +84,23 @@ async def _run_alone(settings: Settings, loaded: Loaded, selector: PumpSelector)
 class Alone:
     """A relay of one process: the program, its configuration's file, its signals and its admin port."""
 
+    unhealthy: Final = None  # what hangs answers nothing
+    workers: Final = 1
+    restarts: Final = 0
+
     def __init__(self, settings: Settings, loaded: Loaded, program: Program) -> None:
-        self._host = settings.host
+        self._listen = settings.listen_of(loaded.config)
         self._program = program
         self._watch = ConfigWatch(settings.config, settings.certificates, loaded)
         self._look = asyncio.Event()
-        self._registry = metrics.registry(metrics.StateCollector(self._snapshot), program.collector)
-        self._admin = Admin(
-            {
-                ("GET", "/healthz"): self._healthz,
-                ("GET", "/readyz"): self._readyz,
-                ("GET", "/metrics"): self._metrics,
-                ("GET", "/config"): self._config,
-                ("POST", "/drain"): self._drain_request,
-            }
-        )
+        self._endpoints = Endpoints(self, self._watch, [program.collector])
 
     async def start(self) -> None:
         """Listen, take the configuration into force, begin to count; raises CannotListenError."""
-        listen = self._watch.in_force.config.listen
-        if self._host is not None:
-            listen = listen.model_copy(update={"host": self._host})
-        port = await self._admin.start(listen.host, listen.admin)
-        await self._program.start(listen)
+        await self._endpoints.start(self._listen)
+        await self._program.start(self._listen)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_reload)
-        log_listening([*self._program.addresses.items(), ("admin", (listen.host, port))])
-        log_applied(self._watch.in_force)
+        self._endpoints.announce(self._program.addresses)
 
     async def serve(self) -> int:
         """Serve until a signal, then drain and report; return the exit code."""
@@ -115,8 +108,32 @@ class Alone:
             follow(self._watch, self._look, self._take), name="watch the configuration"
         )
         code = await self._program.serve(watching)
-        await self._admin.close()
+        await self._endpoints.close()
         return code
+
+    @property
+    def unready(self) -> str | None:
+        """Why no newcomers are taken."""
+        if self._program.ready:
+            return None
+        return "draining" if self._program.is_leaving else "starting"
+
+    @property
+    def state(self) -> RelayState:
+        """What runs."""
+        return self._program.state
+
+    async def refresh(self) -> None:
+        """Do nothing: the state of one process is always up to date."""
+
+    async def exposition(self, own: CollectorRegistry) -> bytes:
+        """Return the metrics, with what passed up to now."""
+        self._program.sweep()
+        return metrics.exposition(own)
+
+    def drain(self, seconds: float | None) -> None:
+        """Begin to drain and stay."""
+        self._program.begin_drain(seconds)
 
     async def _take(self, loaded: Loaded) -> None:
         self._program.apply(loaded)
@@ -125,37 +142,3 @@ class Alone:
         self._watch.force()
         self._look.set()
         self._program.look_at_places()
-
-    def _snapshot(self) -> metrics.Snapshot:
-        state = self._program.state
-        return metrics.Snapshot(
-            generation=state.generation,
-            ready=self._program.ready,
-            draining=state.draining,
-            config_refusals=self._watch.refusals,
-            config_is_refused=self._watch.refused is not None,
-        )
-
-    async def _healthz(self, _query: Mapping[str, str]) -> Reply:
-        return text_reply(200, "ok")
-
-    async def _readyz(self, _query: Mapping[str, str]) -> Reply:
-        if self._program.ready:
-            return text_reply(200, "ok")
-        return text_reply(503, "draining" if self._program.is_leaving else "starting")
-
-    async def _metrics(self, _query: Mapping[str, str]) -> Reply:
-        self._program.sweep()
-        return Reply(200, metrics.exposition(self._registry), metrics.CONTENT_TYPE)
-
-    async def _config(self, _query: Mapping[str, str]) -> Reply:
-        state = self._watch.told(self._program.state)
-        return json_reply(200, state.model_dump(mode="json"))
-
-    async def _drain_request(self, query: Mapping[str, str]) -> Reply:
-        """Begin to drain and stay: the process ends with SIGTERM, so that nothing restarts it meanwhile."""
-        try:
-            self._program.begin_drain(drain_seconds(query))
-        except ValueError as error:
-            return text_reply(400, str(error))
-        return text_reply(202, "draining")

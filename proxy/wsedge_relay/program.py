@@ -6,7 +6,7 @@ import asyncio
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import structlog
@@ -204,12 +204,6 @@ class Program:
     def _statistics_url(self) -> str | None:
         statistics = self._loaded.config.statistics
         return statistics.url if statistics is not None else None
-
-
-def log_listening(addresses: Sequence[tuple[str, tuple[str, int]]]) -> None:
-    """Log where the listeners are."""
-    for listener, (host, port) in addresses:
-        _log.info("listening", listener=listener, host=host, port=port)
 
 
 def raise_file_limit() -> int:

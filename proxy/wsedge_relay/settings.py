@@ -16,6 +16,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from wsedge_relay.contract import Listen, RelayConfig
 from wsedge_relay.errors import SettingsError
 
 ENV_PREFIX = "WSEDGE_RELAY_"
@@ -79,6 +80,10 @@ class Settings(BaseSettings):
     def certificates(self) -> Path:
         """Return the folder that certificate file names are relative to."""
         return self.secrets_dir or self.config.parent
+
+    def listen_of(self, config: RelayConfig) -> Listen:
+        """Return where to listen: as the configuration says, but for `host`."""
+        return config.listen if self.host is None else config.listen.model_copy(update={"host": self.host})
 
 
 def read_settings(arguments: Sequence[str]) -> Settings | None:

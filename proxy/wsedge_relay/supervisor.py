@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from wsedge_relay import metrics
-from wsedge_relay.admin import Admin, Reply, drain_seconds, json_reply, text_reply
 from wsedge_relay.aggregate import Metrics, aggregate, combined, risen
 from wsedge_relay.assignment import Assignment, loaded_to_json
 from wsedge_relay.config import Loaded
 from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.crew import SILENT_SECONDS, Word, Worker
+from wsedge_relay.endpoints import Endpoints
 from wsedge_relay.errors import CannotListenError, WorkerSilentError
-from wsedge_relay.follow import follow, log_applied
+from wsedge_relay.follow import follow
 from wsedge_relay.listening import reserved
 from wsedge_relay.pod_limits import LimitTable, make_table
-from wsedge_relay.program import log_listening
 from wsedge_relay.settings import Settings
 from wsedge_relay.spool import adopt, folder_of, lock_folder
 from wsedge_relay.watch import ConfigWatch
@@ -70,28 +69,19 @@ class Supervisor:
             Worker(number, limits=self._table_file, clock=self._clock)
             for number in range(1, settings.workers + 1)
         ]
-        self._registry = metrics.registry(metrics.StateCollector(self._snapshot))
         self._carried: list[Metrics] = []  # counts of workers that have ended
-        self._restarts = 0
+        self.restarts = 0
         self._complete = False  # every worker has served
         self._ordered: dict[str, Any] = {}
         self._stop = asyncio.Event()
         self._look = asyncio.Event()
-        self._admin = Admin(
-            {
-                ("GET", "/healthz"): self._healthz,
-                ("GET", "/readyz"): self._readyz,
-                ("GET", "/metrics"): self._metrics,
-                ("GET", "/config"): self._config,
-                ("POST", "/drain"): self._drain_request,
-            }
-        )
+        self._endpoints = Endpoints(self, self._watch)
 
     async def start(self) -> None:
         """Take the ports; raises CannotListenError."""
-        listen = self._loaded.config.listen
-        host = self._settings.host or listen.host
-        self._admin_address = (host, await self._admin.start(host, listen.admin))
+        listen = self._settings.listen_of(self._loaded.config)
+        await self._endpoints.start(listen)
+        host = listen.host
         ports: dict[str, int | None] = {"http": listen.http, "https": listen.https}
         self._addresses: dict[str, tuple[str, int]] = {}
         self._reserved = []
@@ -123,7 +113,7 @@ class Supervisor:
         self._stop.set()
         codes = await asyncio.gather(*keeping)
         stopping.cancel()
-        await self._admin.close()
+        await self._endpoints.close()
         for sock in self._reserved:
             sock.close()
         _log.info("ended", workers=len(codes))
@@ -148,7 +138,7 @@ class Supervisor:
             await self._paused(pause)
             if self._stop.is_set():
                 return 0
-            self._restarts += 1
+            self.restarts += 1
 
     async def _paused(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -182,8 +172,7 @@ class Supervisor:
         for worker in self._workers:
             await worker.started.wait()
         self._complete = True
-        log_listening([*self._addresses.items(), ("admin", self._admin_address)])
-        log_applied(self._loaded)
+        self._endpoints.announce(self._addresses)
         await follow(self._watch, self._look, self._take)
 
     async def _take(self, loaded: Loaded) -> None:
@@ -212,16 +201,16 @@ class Supervisor:
         return bool(self._ordered)
 
     @property
-    def _silent(self) -> str | None:
-        """Say which worker hangs, if one does."""
+    def unhealthy(self) -> str | None:
+        """Which worker hangs, if one does."""
         for worker in self._workers:
             if worker.silence >= SILENT_SECONDS:
                 return f"worker {worker.number} has not answered for {worker.silence:.0f} s"
         return None
 
     @property
-    def _unready(self) -> str | None:
-        """Say why the relay is not ready.
+    def unready(self) -> str | None:
+        """Why the relay is not ready.
 
         A worker that is being started anew has no listener, so that the others get all newcomers.
         """
@@ -230,24 +219,34 @@ class Supervisor:
         up = [worker for worker in self._workers if worker.is_up]
         if not self._complete or not up or not all(worker.ready for worker in up):
             return "starting"
-        return self._silent
+        return self.unhealthy
 
-    def _snapshot(self) -> metrics.Snapshot:
-        state = self._state()
-        return metrics.Snapshot(
-            generation=state.generation,
-            ready=self._unready is None,
-            draining=state.draining,
-            config_refusals=self._watch.refusals,
-            config_is_refused=self._watch.refused is not None,
-            workers=sum(worker.is_up for worker in self._workers),
-            worker_restarts=self._restarts,
-        )
-
-    def _state(self) -> RelayState:
+    @property
+    def state(self) -> RelayState:
+        """What runs: all workers together, as they last said."""
         states = [worker.state for worker in self._workers if worker.state is not None]
         state = combined(states, self._loaded.config.generation)
         return state.model_copy(update={"draining": state.draining or self._is_leaving})
+
+    @property
+    def workers(self) -> int:
+        """How many workers take connections."""
+        return sum(worker.is_up for worker in self._workers)
+
+    async def refresh(self) -> None:
+        """Ask all workers for their state."""
+        await asyncio.gather(*(worker.look() for worker in self._workers))
+
+    async def exposition(self, own: CollectorRegistry) -> bytes:
+        """Return the metrics of the relay: of this process, of the workers, and of those that have ended."""
+        await asyncio.gather(*(worker.read_metrics() for worker in self._workers))
+        # From here on nothing is waited for: a worker that ends is counted here or there, never twice.
+        of_workers = (worker.metrics for worker in self._workers)
+        return metrics.exposition_of(aggregate([metrics.read(own), self._carried, *of_workers]))
+
+    def drain(self, seconds: float | None) -> None:
+        """Begin to drain and stay, as one process does."""
+        self._order("drain", seconds)
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
@@ -260,30 +259,3 @@ class Supervisor:
         self._look.set()
         for worker in self._workers:
             worker.tell("places")
-
-    async def _healthz(self, _query: Mapping[str, str]) -> Reply:
-        silent = self._silent
-        return text_reply(200, "ok") if silent is None else text_reply(503, silent)
-
-    async def _readyz(self, _query: Mapping[str, str]) -> Reply:
-        unready = self._unready
-        return text_reply(200, "ok") if unready is None else text_reply(503, unready)
-
-    async def _metrics(self, _query: Mapping[str, str]) -> Reply:
-        await asyncio.gather(*(worker.read_metrics() for worker in self._workers))
-        # From here on nothing is waited for: a worker that ends is counted here or there, never twice.
-        own = metrics.read(self._registry)
-        families = aggregate([own, self._carried, *(worker.metrics for worker in self._workers)])
-        return Reply(200, metrics.exposition_of(families), metrics.CONTENT_TYPE)
-
-    async def _config(self, _query: Mapping[str, str]) -> Reply:
-        await asyncio.gather(*(worker.look() for worker in self._workers))
-        return json_reply(200, self._watch.told(self._state()).model_dump(mode="json"))
-
-    async def _drain_request(self, query: Mapping[str, str]) -> Reply:
-        """Begin to drain and stay, as one process does."""
-        try:
-            self._order("drain", drain_seconds(query))
-        except ValueError as error:
-            return text_reply(400, str(error))
-        return text_reply(202, "draining")

@@ -1,0 +1,125 @@
+"""What the admin port answers about a relay: the same of one process and of a supervisor's several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
+
+from wsedge_relay import metrics
+from wsedge_relay.admin import Admin, Reply, drain_seconds, json_reply, text_reply
+from wsedge_relay.contract import Listen, RelayState
+from wsedge_relay.follow import log_applied
+from wsedge_relay.watch import ConfigWatch
+
+_log = structlog.get_logger(__name__)
+
+
+class Served(Protocol):
+    """The relay that is asked about."""
+
+    @property
+    def unhealthy(self) -> str | None:
+        """Why it needs a restart; None: it does not."""
+
+    @property
+    def unready(self) -> str | None:
+        """Why it takes no newcomers; None: it does."""
+
+    @property
+    def state(self) -> RelayState:
+        """What runs, as far as that is known; of refusals this knows nothing."""
+
+    @property
+    def workers(self) -> int:
+        """How many processes take connections."""
+
+    @property
+    def restarts(self) -> int:
+        """How many of them ended and were started anew."""
+
+    async def refresh(self) -> None:
+        """Bring `state` up to date."""
+
+    async def exposition(self, own: CollectorRegistry) -> bytes:
+        """Return the metrics as text: those of `own` and of other processes."""
+
+    def drain(self, seconds: float | None) -> None:
+        """Begin to drain over `seconds` (None: each domain's own time), and stay."""
+
+
+class Endpoints:
+    """The admin port of a relay: /healthz, /readyz, /metrics, /config and POST /drain.
+
+    `watch` has the configuration in force, `collectors` are for the metrics of this process.
+    """
+
+    def __init__(self, relay: Served, watch: ConfigWatch, collectors: Iterable[Collector] = ()) -> None:
+        self._relay = relay
+        self._watch = watch
+        self._registry = metrics.registry(metrics.StateCollector(self._snapshot), *collectors)
+        self._admin = Admin(
+            {
+                ("GET", "/healthz"): self._healthz,
+                ("GET", "/readyz"): self._readyz,
+                ("GET", "/metrics"): self._metrics,
+                ("GET", "/config"): self._config,
+                ("POST", "/drain"): self._drain,
+            }
+        )
+        self._address = ("", 0)
+
+    async def start(self, listen: Listen) -> None:
+        """Listen; raises CannotListenError."""
+        self._address = (listen.host, await self._admin.start(listen.host, listen.admin))
+
+    def announce(self, addresses: Mapping[str, tuple[str, int]]) -> None:
+        """Log where the listeners are, this one included, and that the configuration is in force."""
+        for listener, (host, port) in (*addresses.items(), ("admin", self._address)):
+            _log.info("listening", listener=listener, host=host, port=port)
+        log_applied(self._watch.in_force)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        await self._admin.close()
+
+    def _snapshot(self) -> metrics.Snapshot:
+        relay = self._relay
+        state = relay.state
+        return metrics.Snapshot(
+            generation=state.generation,
+            ready=relay.unready is None,
+            draining=state.draining,
+            config_refusals=self._watch.refusals,
+            config_is_refused=self._watch.refused is not None,
+            workers=relay.workers,
+            worker_restarts=relay.restarts,
+        )
+
+    async def _healthz(self, _query: Mapping[str, str]) -> Reply:
+        return _ok_unless(self._relay.unhealthy)
+
+    async def _readyz(self, _query: Mapping[str, str]) -> Reply:
+        return _ok_unless(self._relay.unready)
+
+    async def _metrics(self, _query: Mapping[str, str]) -> Reply:
+        return Reply(200, await self._relay.exposition(self._registry), metrics.CONTENT_TYPE)
+
+    async def _config(self, _query: Mapping[str, str]) -> Reply:
+        await self._relay.refresh()
+        return json_reply(200, self._watch.told(self._relay.state).model_dump(mode="json"))
+
+    async def _drain(self, query: Mapping[str, str]) -> Reply:
+        """Begin to drain and stay: the process ends with SIGTERM, so that nothing restarts it meanwhile."""
+        try:
+            self._relay.drain(drain_seconds(query))
+        except ValueError as error:
+            return text_reply(400, str(error))
+        return text_reply(202, "draining")
+
+
+def _ok_unless(reason: str | None) -> Reply:
+    return text_reply(200, "ok") if reason is None else text_reply(503, reason)
