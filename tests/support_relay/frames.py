@@ -31,7 +31,8 @@ def frame(
         head += bytes([mark | 127]) + struct.pack(">Q", size)
     if key is not None:
         head += key
-        payload = bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
+        mask = (key * (size // 4 + 1))[:size]
+        payload = (int.from_bytes(payload) ^ int.from_bytes(mask)).to_bytes(size)
     return head + payload
 
 

@@ -18,7 +18,7 @@ from hyperframe.frame import Frame, GoAwayFrame
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
-from support_relay.running import DOMAIN, Running
+from support_relay.running import DEADLINE, DOMAIN, Running
 
 Line = tuple[bytes, bytes]
 
@@ -113,15 +113,16 @@ class Client:
 
     async def send(self, number: int, data: bytes) -> None:
         """Send DATA as the windows allow."""
-        while data:
+        left = memoryview(data)
+        while left:
             await self.until(lambda: self.protocol.local_flow_control_window(number))
             size = min(
-                len(data),
+                len(left),
                 self.protocol.local_flow_control_window(number),
                 self.protocol.max_outbound_frame_size,
             )
-            self.protocol.send_data(number, data[:size])
-            data = data[size:]
+            self.protocol.send_data(number, bytes(left[:size]))
+            left = left[size:]
             self.flush()
             await self._writer.drain()
             async with self._news:  # the windows have shrunk, and it may be that nothing more comes
@@ -144,7 +145,7 @@ class Client:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something that came, or was sent, makes a condition true."""
-        async with self._news, asyncio.timeout(10):
+        async with self._news, asyncio.timeout(DEADLINE):
             await self._news.wait_for(condition)
 
     async def read(self) -> None:

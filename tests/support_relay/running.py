@@ -8,8 +8,8 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ParamSpec
 
 from websockets.asyncio.client import connect
@@ -26,6 +26,8 @@ from wsedge_relay.usage import DomainTotals, Usage, UsageKey
 
 DOMAIN = "chat.example.com"
 ACCOUNT = "team-a"
+# Seconds that only end what hangs: a loaded machine may take most of them.
+DEADLINE = 20.0
 QUICK = Bounds(
     head_seconds=2,
     answer_seconds=2,
@@ -54,7 +56,7 @@ def on_pump_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         async def bounded() -> None:
-            async with asyncio.timeout(25):
+            async with asyncio.timeout(3 * DEADLINE):
                 await test(*args, **kwargs)
 
         with asyncio.Runner(loop_factory=PumpLoop) as runner:
@@ -119,7 +121,7 @@ class Running:
     ) -> connect:
         """Return a real client's connection to the relay, to be entered."""
         host, port = self.relay.addresses["https" if tls else "http"]
-        options.setdefault("open_timeout", 5)
+        options.setdefault("open_timeout", DEADLINE)
         options.setdefault("ping_interval", None)
         scheme = "wss" if tls else "ws"
         return connect(f"{scheme}://{domain}{path}", host=host, port=port, ssl=tls, proxy=None, **options)
@@ -133,13 +135,13 @@ class Running:
         """Send bytes to the relay and return all that it answers before it closes."""
         reader, writer = await self.raw()
         writer.write(data)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             answer = await reader.read()
         writer.close()
         await writer.wait_closed()
         return answer
 
-    async def until(self, condition: Callable[[], object], *, seconds: float = 5) -> None:
+    async def until(self, condition: Callable[[], object], *, seconds: float = DEADLINE) -> None:
         """Wait for something that no event tells of, looking every few milliseconds."""
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110  the relay has no event for every count
@@ -204,12 +206,13 @@ async def origin(
     handler: Callable[[ServerConnection], Awaitable[None]] = echo,
     *,
     host: str = "127.0.0.1",
-    port: int = 0,
+    sock: socket.socket | None = None,
     **options: Any,
 ) -> AsyncIterator[int]:
-    """Run a real WebSocket server; yields its port."""
+    """Run a real WebSocket server, on a reserved socket if one is given; yields its port."""
     options.setdefault("ping_interval", None)
-    async with serve(handler, host, port, close_timeout=1, **options) as server:
+    place = (host, 0) if sock is None else (None, None)
+    async with serve(handler, *place, sock=sock, close_timeout=1, **options) as server:
         yield port_of(server)
 
 
@@ -238,8 +241,18 @@ async def raw_origin(
         server.close()
 
 
-def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def reserved() -> socket.socket:
+    """Return a bound socket: connecting to it is refused, and nobody else gets its port until it is closed.
+
+    A server may listen on it later. A port that was merely free a moment ago may be another test's by now.
+    """
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+@contextmanager
+def refusing() -> Iterator[int]:
+    """Yield a port on which nothing listens, nor will."""
+    with reserved() as sock:
+        yield int(sock.getsockname()[1])

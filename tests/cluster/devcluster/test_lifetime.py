@@ -17,6 +17,7 @@ from support_devcluster import SLEEP, Namespace, eventually, pod, python
 from wsedge_devcluster.children import marked_processes
 from wsedge_devcluster.cluster import Cluster
 from wsedge_devcluster.errors import StartError
+from wsedge_devcluster.ranges import claim
 
 # A grandchild in a session of its own: the hardest to find.
 ORPHAN = f"""
@@ -60,9 +61,9 @@ def test_killed_parent(started: subprocess.Popen[str]) -> None:
     """SIGKILL of the parent: no process, port or folder is left."""
     assert started.stdout is not None
     mark, folder, server = started.stdout.readline().split()
-    eventually(lambda: len(marked_processes(mark)) == 7)  # five programs, the pod, its grandchild
+    eventually(lambda: len(marked_processes(mark)) == 7, seconds=60)  # five programs, the pod, its grandchild
     started.kill()
-    eventually(lambda: nothing_left(mark, folder, server), seconds=15)
+    eventually(lambda: nothing_left(mark, folder, server), seconds=60)
 
 
 def test_killed_supervisor() -> None:
@@ -86,7 +87,7 @@ def test_signalled_command(number: signal.Signals, tmp_path: Path) -> None:
         config = Path(process.stdout.readline().removeprefix("export KUBECONFIG=").strip())
         assert config.exists()
         process.send_signal(number)
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
     assert not config.parent.exists()
 
 
@@ -100,7 +101,10 @@ def test_two_at_once(cluster: Cluster) -> None:
 
 def test_folder_is_kept_and_started_again(tmp_path: Path) -> None:
     """A given folder keeps its objects and their Services' addresses; a pod runs again after the restart."""
+    low = [claim() for _ in range(20)]
     with Cluster(directory=tmp_path / "kept") as first:
+        for each in low:
+            each.release()  # other clusters, which get the lowest, leave ours alone while it is stopped
         space = Namespace(first, "default")
         space.apply(pod("stays", python("main", SLEEP)))
         space.wait("pod/stays", "condition=Ready")

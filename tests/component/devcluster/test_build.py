@@ -82,7 +82,7 @@ def test_second_builder_waits(cache: Path, tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         second = threading.Thread(target=build.ensure_binaries, args=(lambda _text: waiting.set(),))
         second.start()
-        assert waiting.wait(10)
+        assert waiting.wait(30)
         assert not (build.cached_folder() / "complete").exists()
     second.join(20)
     assert (build.cached_folder() / "complete").exists()

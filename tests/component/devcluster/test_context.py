@@ -24,7 +24,7 @@ async def test_pause_ends_with_a_change() -> None:
     pausing = asyncio.create_task(pod.pause(600, since=pod.version))
     await asyncio.sleep(0)
     pod.poke()
-    await asyncio.wait_for(pausing, 5)
+    await asyncio.wait_for(pausing, 20)
 
 
 async def test_change_before_the_pause() -> None:
@@ -32,7 +32,7 @@ async def test_change_before_the_pause() -> None:
     pod = context()
     version = pod.version
     pod.poke()
-    await asyncio.wait_for(pod.pause(600, since=version), 5)
+    await asyncio.wait_for(pod.pause(600, since=version), 20)
 
 
 async def test_pause_ends_by_itself() -> None:

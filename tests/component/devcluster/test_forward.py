@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
 from wsedge_devcluster.agent.forward import Forwarder
 from wsedge_devcluster.agent.selectors import Endpoint
+from wsedge_devcluster.ranges import claim
 
 HOST = "127.0.0.1"
+PORT = 8080
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def refusing() -> Iterator[Endpoint]:
+    with socket.socket() as bound:  # it never listens, and nobody else gets its port
+        bound.bind((HOST, 0))
+        yield Endpoint(HOST, bound.getsockname()[1])
 
 
 @asynccontextmanager
@@ -30,10 +33,16 @@ async def server(handler: object) -> AsyncIterator[Endpoint]:
 
 @asynccontextmanager
 async def forwarder(*endpoints: Endpoint) -> AsyncIterator[Forwarder]:
-    forward = Forwarder(HOST, free_port())
-    await forward.serve(endpoints)
-    yield forward
-    forward.close(connections=True)
+    ranges = (
+        claim()
+    )  # nobody else listens there, so that the port is the forwarder's while it does not listen
+    forward = Forwarder(str(ranges.pair.services[1]), PORT)
+    try:
+        await forward.serve(endpoints)
+        yield forward
+    finally:
+        forward.close(connections=True)
+        ranges.release()
 
 
 async def reverse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,15 +69,17 @@ async def test_half_close_and_back_pressure() -> None:
 
 async def test_next_endpoint_when_one_is_refused() -> None:
     """An endpoint that refuses is passed over."""
-    async with server(reverse) as endpoint, forwarder(Endpoint(HOST, free_port()), endpoint) as forward:
-        assert [await ask(forward, b"ab") for _ in range(4)] == [b"ba"] * 4
+    with refusing() as nobody:
+        async with server(reverse) as endpoint, forwarder(nobody, endpoint) as forward:
+            assert [await ask(forward, b"ab") for _ in range(4)] == [b"ba"] * 4
 
 
 async def test_reset_when_no_endpoint_answers() -> None:
     """When no endpoint answers the client's connection is reset."""
-    async with forwarder(Endpoint(HOST, free_port())) as forward:
-        with pytest.raises(ConnectionResetError):
-            await ask(forward, b"ab")
+    with refusing() as nobody:
+        async with forwarder(nobody) as forward:
+            with pytest.raises(ConnectionResetError):
+                await ask(forward, b"ab")
 
 
 async def test_refused_without_endpoints() -> None:

@@ -8,7 +8,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from support_relay.running import DOMAIN, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, raw_origin, running
 from support_relay_shell import config, domain, write
 from support_relay_shell.process import RelayProcess
 from support_relay_shell.traffic import Client, echo_origin
@@ -47,7 +47,7 @@ async def test_connections_that_are_only_kept_make_room() -> None:
             # The next one that is accepted is one too many for those that wait and for the reserve.
             resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 38, hard))
             reader, writer = await relay.raw()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(DEADLINE):
                 assert [await old.read() for old, _ in kept] == [b""] * 5
             writer.write(plain)
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
@@ -87,7 +87,7 @@ async def test_a_full_relay_serves_those_it_has_and_then_those_who_wait(tmp_path
             for client in clients[10:]:
                 client.close()
             await relay.event("accepting again")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(DEADLINE):
                 entered = await asyncio.gather(*waiting)
             for client in (*clients[:10], *entered):
                 await client.echo(b"hello")
@@ -108,7 +108,7 @@ async def test_an_origin_is_not_blamed_for_want_of_descriptors() -> None:
                 while True:
                     held.append(socket.socket())
             writer.write(REQUEST)
-            answer = await asyncio.wait_for(reader.read(), 5)
+            answer = await asyncio.wait_for(reader.read(), DEADLINE)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for sock in held:

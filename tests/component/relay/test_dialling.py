@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,17 @@ import pytest
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
-from support_relay.running import DOMAIN, QUICK, Running, free_port, on_pump_loop, origin, raw_origin, running
+from support_relay.running import (
+    DEADLINE,
+    DOMAIN,
+    QUICK,
+    Running,
+    on_pump_loop,
+    origin,
+    raw_origin,
+    refusing,
+    running,
+)
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.dial import in_turn
@@ -22,7 +32,7 @@ GET = (
     f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 ).encode()
-PATIENT = Bounds(answer_seconds=20, linger_seconds=0.2)
+PATIENT = Bounds(answer_seconds=600, linger_seconds=0.2)
 TLS = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
 KEY = b"mask"
 NAMED = [{"host": "origin.example.com", "httpPort": 80}]
@@ -75,23 +85,25 @@ async def test_an_address_that_swallows_packets_costs_a_moment() -> None:
 async def test_an_address_that_refuses_costs_nothing() -> None:
     """The next address is tried at once."""
     loop = asyncio.get_running_loop()
-    async with origin() as port, running(origins=NAMED) as relay:
-        resolve_to(*(free_port() for _ in range(20)), port)
-        began = loop.time()
-        assert await says(relay) == "x"
-        assert loop.time() - began < 2  # 20 moments would be 5 s
+    with ExitStack() as stack:
+        refused = [stack.enter_context(refusing()) for _ in range(20)]
+        async with origin() as port, running(origins=NAMED) as relay:
+            resolve_to(*refused, port)
+            began = loop.time()
+            assert await says(relay) == "x"
+            assert loop.time() - began < 2  # 20 moments would be 5 s
 
 
 @on_pump_loop
 async def test_names_whose_addresses_all_fail_are_failures() -> None:
     """All refuse: refused; one swallows packets: a timeout, after the time to connect; none: unresolvable."""
-    with black_hole() as lost:
+    with black_hole() as lost, refusing() as one, refusing() as other:
         bounds = replace(QUICK, name_seconds=0)
         quick = {"connectTimeoutSeconds": 1}
         async with running(origins=NAMED, originRequest=quick, bounds=bounds) as relay:
-            resolve_to(free_port(), free_port())
+            resolve_to(one, other)
             assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 502 ")
-            resolve_to(lost, free_port())
+            resolve_to(lost, one)
             assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 504 ")
             resolve_to()
             assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 502 ")
@@ -107,8 +119,9 @@ async def test_new_connections_see_new_addresses() -> None:
         async with relay.connect() as client:
             resolve_to(new)
             assert await says(relay) == "x"
-            resolve_to(free_port())
-            assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 502 ")
+            with refusing() as nobody:
+                resolve_to(nobody)
+                assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 502 ")
             await client.send("still")
             assert await client.recv() == "still"
 
@@ -261,7 +274,7 @@ async def test_a_client_that_hangs_up_is_noticed_at_once(secure: bool) -> None:
         writer.write(GET)
         await asked.wait()
         writer.transport.abort()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(DEADLINE):
             await left.wait()
         await relay.until_idle()
         assert relay.counters.refusals() == {"gone": 1}

@@ -7,18 +7,18 @@ import random
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
-from support_relay.running import free_port
+from support_relay.running import refusing
 from support_relay_shell import config, domain, write
 from support_relay_shell.plateau import check_flat, held, settled
 from support_relay_shell.process import RelayProcess
-from support_relay_shell.rough import DOMAIN, KEY, Client, in_batches, origins, upgrade
+from support_relay_shell.rough import DOMAIN, KEY, Client, Origins, in_batches, origins, upgrade
 
 COUNT = 10_000
 OFF, FULL, NOBODY, OTHER = "off.example.com", "full.example.com", "nobody.example.com", "other.example.com"
@@ -76,7 +76,7 @@ class Relayed(NamedTuple):
     descriptors: int
 
 
-def documents(folder: Path, port: int) -> Path:
+def documents(folder: Path, port: int, nobody: int) -> Path:
     """Write a configuration with a domain for each kind of refusal, and the certificates."""
     origin = {"origins": [{"host": "127.0.0.1", "httpPort": port}]}
     pair = authority().issue(DOMAIN)
@@ -88,10 +88,18 @@ def documents(folder: Path, port: int) -> Path:
         domain(domain=DOMAIN, tls=tls, clients={"allowedOrigins": [PAGES]}, **origin),
         domain(domain=OFF, enabled=False, **origin),
         domain(domain=FULL, limits={"connectionsPerClient": 1}, **origin),
-        domain(domain=NOBODY, origins=[{"host": "127.0.0.1", "httpPort": free_port()}]),
+        domain(domain=NOBODY, origins=[{"host": "127.0.0.1", "httpPort": nobody}]),
         listen=listen,
     )
     return write(folder / "relay.json", document)
+
+
+@asynccontextmanager
+async def relaying(folder: Path) -> AsyncIterator[tuple[Origins, RelayProcess]]:
+    """Run the origins and a relay before them."""
+    with refusing() as nobody:
+        async with origins() as there, RelayProcess("--config", documents(folder, there.port, nobody)) as one:
+            yield there, one
 
 
 async def reached(relay: RelayProcess) -> Relayed:
@@ -129,7 +137,7 @@ async def test_ten_thousand_refused_upgrades_leave_nothing(tmp_path: Path) -> No
     """Each has its status and is counted, by reason and to the byte; memory and descriptors stay flat."""
     order = [REFUSALS[number % len(REFUSALS)] for number in range(COUNT)]
     random.Random(1).shuffle(order)
-    async with origins() as origin, RelayProcess("--config", documents(tmp_path, origin.port)) as relay:
+    async with relaying(tmp_path) as (origin, relay):
         at = await reached(relay)
         holder = await asyncio.to_thread(Client, at.http)
         await asyncio.to_thread(holder.send, upgrade(host=FULL))
@@ -247,7 +255,7 @@ async def test_ten_thousand_clients_that_vanish_leave_nothing(tmp_path: Path) ->
     """At whatever stage, by a reset or an end: no descriptor, memory, connection or place is left."""
     order = [STAGES[number % len(STAGES)] for number in range(COUNT)]
     random.Random(2).shuffle(order)
-    async with origins() as origin, RelayProcess("--config", documents(tmp_path, origin.port)) as relay:
+    async with relaying(tmp_path) as (origin, relay):
         at = await reached(relay)
         vanishing = Vanishing(at)
 

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection
 
 from support_relay.certificates import authority
-from support_relay.running import DOMAIN, echo, free_port, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DOMAIN, echo, on_pump_loop, origin, raw_origin, refusing, running
 from wsedge_relay.balance import Target
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.health import families
@@ -168,16 +168,17 @@ async def test_all_unhealthy_are_still_tried() -> None:
 @on_pump_loop
 async def test_checks_follow_the_configuration() -> None:
     """They begin and end with the field, without a restart; without them nobody is unhealthy."""
-    async with running(free_port()) as relay:
-        assert target(relay).due == 0
-        relay.apply(originHealthCheck=QUICK_CHECKS)
-        await relay.until(lambda: not target(relay).healthy)
-        relay.apply(originHealthCheck=None)
-        assert (target(relay).healthy, target(relay).due) == (True, 0)
-        relay.apply(originHealthCheck=NEVER_BEFORE_THE_END)
-        assert target(relay).due
-        relay.apply(originHealthCheck=QUICK_CHECKS)
-        await relay.until(lambda: not target(relay).healthy)
+    with refusing() as nobody:
+        async with running(nobody) as relay:
+            assert target(relay).due == 0
+            relay.apply(originHealthCheck=QUICK_CHECKS)
+            await relay.until(lambda: not target(relay).healthy)
+            relay.apply(originHealthCheck=None)
+            assert (target(relay).healthy, target(relay).due) == (True, 0)
+            relay.apply(originHealthCheck=NEVER_BEFORE_THE_END)
+            assert target(relay).due
+            relay.apply(originHealthCheck=QUICK_CHECKS)
+            await relay.until(lambda: not target(relay).healthy)
 
 
 @on_pump_loop

@@ -9,7 +9,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.utils import accept_key
 
 from support_relay.frames import frame, parse
-from support_relay.running import DOMAIN, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, raw_origin, running
 
 HEAD = (
     f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -38,7 +38,7 @@ async def test_silent_legs_are_pinged_and_their_pongs_stay_here() -> None:
             await relay.until(lambda: relay.counters.client.pongs and relay.counters.origin.pongs)
             for side in (relay.counters.client, relay.counters.origin):
                 assert 0 <= side.rtt.sum / side.pongs < 0.5
-            await asyncio.wait_for(client.ping(b"mine"), 5)
+            await asyncio.wait_for(client.ping(b"mine"), DEADLINE)
         await relay.until_idle()
         assert relay.totals.sent_messages == relay.totals.received_messages == 0
     assert heard == []
@@ -51,7 +51,7 @@ async def test_a_changed_interval_counts_for_open_connections() -> None:
         await client.send("before")
         assert await client.recv() == "before"
         relay.apply(heartbeatSeconds=1)
-        await relay.until(lambda: relay.counters.client.pings and relay.counters.origin.pings, seconds=3)
+        await relay.until(lambda: relay.counters.client.pings and relay.counters.origin.pings)
         await client.send("after")
         assert await client.recv() == "after"
         assert (relay.totals.opened_connections, relay.totals.open_connections) == (1, 1)
@@ -71,7 +71,7 @@ async def test_a_client_that_does_not_answer_is_dead() -> None:
         writer.write(HEAD)
         answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 101 ")
-        assert await asyncio.wait_for(seen, 8) == 1001
+        assert await asyncio.wait_for(seen, DEADLINE) == 1001
         await relay.until_idle()
         assert (relay.counters.client.pings, relay.counters.client.dead) == (1, 1)
         writer.close()
@@ -95,9 +95,9 @@ async def test_an_origin_that_does_not_answer_is_dead() -> None:
 
     async with raw_origin(mute) as port, running(port, heartbeatSeconds=1) as relay:
         async with relay.connect(compression=None) as client:
-            await asyncio.wait_for(client.wait_closed(), 8)
+            await asyncio.wait_for(client.wait_closed(), DEADLINE)
             assert client.close_code == 1001
-        (ping, *_) = parse(await asyncio.wait_for(got, 5), masked=True)
+        (ping, *_) = parse(await asyncio.wait_for(got, DEADLINE), masked=True)
         assert (ping.opcode, len(ping.payload)) == (9, 8)
 
 

@@ -14,10 +14,10 @@ from support_relay.running import (
     DOMAIN,
     Running,
     config,
-    free_port,
     on_pump_loop,
     origin,
     raw_origin,
+    refusing,
     running,
 )
 from wsedge_relay.config import Material
@@ -82,10 +82,11 @@ async def test_handshakes_under_way_have_places() -> None:
 @on_pump_loop
 async def test_every_end_of_a_handshake_gives_its_place_back() -> None:
     """Failed origins, clients that vanish: after any number of them there is still room for one."""
-    async with running(free_port(), limits={"connections": 1}) as relay:
-        for _ in range(5):
-            assert (await refusal(relay))[0] == 502
-        await relay.until_idle()
+    with refusing() as nobody:
+        async with running(nobody, limits={"connections": 1}) as relay:
+            for _ in range(5):
+                assert (await refusal(relay))[0] == 502
+            await relay.until_idle()
 
     asked = asyncio.Event()
 

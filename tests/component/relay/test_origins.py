@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidStatus
 
-from support_relay.running import DOMAIN, QUICK, free_port, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DOMAIN, QUICK, on_pump_loop, origin, raw_origin, refusing, reserved, running
 from wsedge_relay.bounds import Bounds
 
 GET = (
@@ -95,29 +95,33 @@ async def test_a_client_address_stays_with_its_origin() -> None:
 @on_pump_loop
 async def test_a_refused_origin_is_passed_over_for_the_next() -> None:
     """Where nothing listens, the next origin is dialled in the same handshake, and first for a while."""
-    async with origin(naming("b")) as second, running(origins=[at(free_port()), at(second)]) as relay:
-        assert [await ask(relay) for _ in range(3)] == ["b"] * 3
-        assert relay.counters.origin_failures == {"refused": 1}
+    with refusing() as nobody:
+        async with origin(naming("b")) as second, running(origins=[at(nobody), at(second)]) as relay:
+            assert [await ask(relay) for _ in range(3)] == ["b"] * 3
+            assert relay.counters.origin_failures == {"refused": 1}
 
 
 @on_pump_loop
 async def test_an_ejected_origin_comes_back_when_it_works_again() -> None:
     """It is asked last, its state and the number of ejections are told, and one connection brings it back."""
-    bounds = replace(QUICK, failed_origin_seconds=0.3)
-    port = free_port()
-    async with origin(naming("b")) as second, running(origins=[at(port), at(second)], bounds=bounds) as relay:
-        assert await ask(relay) == "b"
-        first = relay.site.balancer.targets[0]
-        told = {family.name: dict(family.rows) for family in relay.relay.metric_families()}
-        assert told["origin_ejected"][DOMAIN, first.name] == 1
-        assert told["origin_ejections"][DOMAIN, first.name] == 1
-        async with origin(naming("a"), port=port):
-            async with asyncio.timeout(5):
+    bounds = replace(QUICK, failed_origin_seconds=2)
+    with reserved() as sock:
+        absent = at(sock.getsockname()[1])
+        async with (
+            origin(naming("b")) as second,
+            running(origins=[absent, at(second)], bounds=bounds) as relay,
+        ):
+            assert await ask(relay) == "b"
+            first = relay.site.balancer.targets[0]
+            told = {family.name: dict(family.rows) for family in relay.relay.metric_families()}
+            assert told["origin_ejected"][DOMAIN, first.name] == 1
+            assert told["origin_ejections"][DOMAIN, first.name] == 1
+            async with origin(naming("a"), sock=sock):
                 while await ask(relay) != "a":
                     pass
-            assert (first.failures, first.ejections) == (0, 1)
-            assert {await ask(relay) for _ in range(2)} == {"a", "b"}
-        assert relay.counters.origin_failures == {"refused": 1}
+                assert (first.failures, first.ejections) == (0, 1)
+                assert {await ask(relay) for _ in range(2)} == {"a", "b"}
+            assert relay.counters.origin_failures == {"refused": 1}
 
 
 @on_pump_loop
@@ -126,8 +130,9 @@ async def test_backups_come_when_all_others_failed() -> None:
     async with origin(naming("a")) as first, origin(naming("backup")) as second:
         async with running(origins=[at(second, backup=True), at(first)]) as relay:
             assert [await ask(relay) for _ in range(3)] == ["a"] * 3
-        async with running(origins=[at(second, backup=True), at(free_port())]) as relay:
-            assert [await ask(relay) for _ in range(3)] == ["backup"] * 3
+        with refusing() as nobody:
+            async with running(origins=[at(second, backup=True), at(nobody)]) as relay:
+                assert [await ask(relay) for _ in range(3)] == ["backup"] * 3
 
 
 @on_pump_loop
@@ -170,9 +175,9 @@ async def test_ipv6_origins_are_dialled() -> None:
 @on_pump_loop
 async def test_origins_that_all_fail_give_a_502_with_the_reason() -> None:
     """A refused and an unresolvable origin are named by reason, not by address."""
-    origins = [at(free_port()), {"host": "no-such-host.invalid"}]
-    async with running(origins=origins) as relay:
-        answer = await relay.exchange(GET)
+    with refusing() as nobody:
+        async with running(origins=[at(nobody), {"host": "no-such-host.invalid"}]) as relay:
+            answer = await relay.exchange(GET)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 502 ")
     assert b"Content-Type: text/plain" in head

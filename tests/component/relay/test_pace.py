@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support_relay.certificates import authority
-from support_relay.running import DOMAIN, on_pump_loop, origin, running
+from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, running
 from wsedge_relay.config import Material
 
 pytestmark = pytest.mark.usefixtures("each_form")
@@ -56,4 +56,4 @@ async def test_a_changed_pace_counts_for_open_connections() -> None:
         await client.send(data)
         await relay.until(lambda: relay.counters.client.throttled)
         relay.apply(limits={})
-        assert await asyncio.wait_for(client.recv(), 5) == data
+        assert await asyncio.wait_for(client.recv(), DEADLINE) == data

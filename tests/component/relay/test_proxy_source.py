@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from support_relay.certificates import authority
-from support_relay.running import DOMAIN, Running, on_pump_loop, origin, running
+from support_relay.running import DEADLINE, DOMAIN, Running, on_pump_loop, origin, running
 from wsedge_relay.config import Material
 
 HEAD = (
@@ -113,7 +113,7 @@ async def test_a_slow_header_has_the_time_of_a_head() -> None:
     async with origin(tell) as port, running(port, clients=ANNOUNCED) as relay:
         reader, writer = await relay.raw()
         writer.write(TEXT[:20])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             assert await reader.read() == b""
         writer.close()
         await relay.until_idle()

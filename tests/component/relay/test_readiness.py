@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support_relay.running import PumpLoop, free_port, on_pump_loop
+from support_relay.running import DEADLINE, PumpLoop, on_pump_loop, reserved
 from wsedge_relay.readiness import Fiber, Readiness
 from wsedge_relay.wire import Wire
 
@@ -33,7 +33,7 @@ class Run:
     async def end(self) -> BaseException | None:
         """Wait for its end; return the exception it ended by."""
         if not self.has_ended:
-            await asyncio.wait_for(self.fiber.wait(), 5)
+            await asyncio.wait_for(self.fiber.wait(), DEADLINE)
         return self.fault
 
 
@@ -90,7 +90,7 @@ async def test_a_task_may_wait_for_a_wire() -> None:
         reading = asyncio.create_task(reads(wire, got))
         await asyncio.sleep(0)
         far.send(b"x")
-        await asyncio.wait_for(reading, 5)
+        await asyncio.wait_for(reading, DEADLINE)
         assert got == [b"x"]
 
 
@@ -194,7 +194,7 @@ async def test_what_nobody_waits_for_leaves_the_epoll() -> None:
         await run.end()
         assert list(ready.masks) == [wire.sock.fileno()]
         far.send(b"y")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             while ready.masks:  # noqa: ASYNC110  epoll tells nobody
                 await asyncio.sleep(0)
         again = Run(reads(wire, got), ready)
@@ -232,8 +232,8 @@ async def test_connections_come_about_or_say_why_not() -> None:
         with pytest.raises(TimeoutError):
             await late.connect(full.getsockname())
         refused = Wire(socket.socket(), ready)
-        with pytest.raises(ConnectionRefusedError):
-            await refused.connect(("127.0.0.1", free_port()))
+        with reserved() as nobody, pytest.raises(ConnectionRefusedError):
+            await refused.connect(nobody.getsockname())
         for one in (wire, late, refused):
             one.close()
     assert not ready.masks

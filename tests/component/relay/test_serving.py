@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support_relay.frames import frame
-from support_relay.running import DOMAIN, config, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DEADLINE, DOMAIN, config, on_pump_loop, origin, raw_origin, running
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 
@@ -182,7 +182,7 @@ async def test_newcomers_do_not_hold_up_a_drain() -> None:
         async with relay.connect():
             drain = asyncio.create_task(relay.relay.drain())
             _, late = await relay.raw()
-            await asyncio.wait_for(drain, 5)
+            await asyncio.wait_for(drain, DEADLINE)
         assert (await relay.exchange(request())).startswith(b"HTTP/1.1 503 ")
         late.close()
 
@@ -215,7 +215,7 @@ async def test_a_drain_spreads_the_closes_and_ends_when_all_are_gone() -> None:
             times.append(loop.time() - start)
             if len(times) == 1:
                 assert (await relay.exchange(request())).startswith(b"HTTP/1.1 503 ")
-        await asyncio.wait_for(drain, 5)
+        await asyncio.wait_for(drain, DEADLINE)
         assert {client.close_code for client in clients} == {1001}
         assert times[0] < 0.3
         assert 0.6 < times[-1] < 1.5
@@ -230,8 +230,8 @@ async def test_a_hurried_drain_closes_all_at_once() -> None:
         clients = [await relay.connect() for _ in range(3)]
         slow = asyncio.create_task(relay.relay.drain())
         await relay.until(lambda: relay.relay.open_connections == 2)
-        await asyncio.wait_for(relay.relay.drain(0), 5)
-        await asyncio.wait_for(slow, 5)
+        await asyncio.wait_for(relay.relay.drain(0), DEADLINE)
+        await asyncio.wait_for(slow, DEADLINE)
         assert relay.relay.open_connections == 0
         for client in clients:
             await client.wait_closed()
@@ -257,10 +257,10 @@ async def test_a_drain_waits_for_frames_to_end() -> None:
         drain = asyncio.create_task(relay.relay.drain(0))
         await asyncio.sleep(0)
         rest.set()
-        got += await asyncio.wait_for(reader.read(), 5)
+        got += await asyncio.wait_for(reader.read(), DEADLINE)
         assert got.endswith(long + frame(b"\x03\xe9going away", opcode=8))
         writer.close()
-        await asyncio.wait_for(drain, 5)
+        await asyncio.wait_for(drain, DEADLINE)
 
 
 @on_pump_loop

@@ -9,7 +9,7 @@ import pytest
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
-from support_relay.running import DOMAIN, Running, on_pump_loop, raw_origin, running
+from support_relay.running import DEADLINE, DOMAIN, Running, on_pump_loop, raw_origin, running
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 
@@ -130,7 +130,7 @@ async def test_fragments_and_control_frames_pass_byte_by_byte() -> None:
             writer.write(bytes([byte]))
             await writer.drain()
             await asyncio.sleep(0)
-        got = await asyncio.wait_for(origin.reader.readexactly(len(sent)), 5)
+        got = await asyncio.wait_for(origin.reader.readexactly(len(sent)), DEADLINE)
         assert got == sent
         origin.over.set()
         writer.close()
@@ -189,7 +189,7 @@ async def test_a_head_that_drips_has_the_same_time_as_any() -> None:
                 await asyncio.sleep(0.02)
 
         dripping = asyncio.create_task(drip())
-        assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 408 ")
+        assert (await asyncio.wait_for(reader.readline(), DEADLINE)).startswith(b"HTTP/1.1 408 ")
         dripping.cancel()
         writer.close()
         await relay.until_idle()
@@ -204,7 +204,7 @@ async def test_a_tls_handshake_has_a_time() -> None:
         for said in (b"", b"\x16\x03\x01\x02\x00\x01\x00"):
             reader, writer = await asyncio.open_connection(*relay.relay.addresses["https"])
             writer.write(said)
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert await asyncio.wait_for(reader.read(), DEADLINE) == b""
             writer.close()
         await relay.until_idle()
 

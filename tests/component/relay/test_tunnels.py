@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from support_relay.frames import frame
-from support_relay.running import DOMAIN, Running, echo, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DEADLINE, DOMAIN, Running, echo, on_pump_loop, origin, raw_origin, running
 
 pytestmark = pytest.mark.usefixtures("each_form")
 
@@ -62,8 +62,8 @@ async def test_pings_pass_both_ways() -> None:
         await echo(connection)
 
     async with origin(ping_first) as port, running(port) as relay, relay.connect() as client:
-        await asyncio.wait_for(await client.ping(b"from client"), 5)
-        await asyncio.wait_for(pinged.wait(), 5)
+        await asyncio.wait_for(await client.ping(b"from client"), DEADLINE)
+        await asyncio.wait_for(pinged.wait(), DEADLINE)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 3000, 4321])
@@ -79,7 +79,7 @@ async def test_close_codes_pass_from_the_client(code: int) -> None:
     async with origin(note) as port, running(port) as relay:
         async with relay.connect() as client:
             await client.close(code, "why not")
-        assert await asyncio.wait_for(seen, 5) == (code, "why not")
+        assert await asyncio.wait_for(seen, DEADLINE) == (code, "why not")
         await relay.until_idle()
         assert relay.counters.client.close_codes == {code if code < 4000 else 0: 1}
 
@@ -127,7 +127,7 @@ async def test_a_client_that_vanishes_is_told_as_going_away() -> None:
     async with origin(note) as port, running(port) as relay:
         async with relay.connect() as client:
             client.transport.abort()
-            assert await asyncio.wait_for(seen, 5) == 1001
+            assert await asyncio.wait_for(seen, DEADLINE) == 1001
         await relay.until_idle()
 
 
@@ -145,9 +145,9 @@ async def test_bytes_behind_both_heads_are_not_lost() -> None:
     async with raw_origin(serve) as port, running(port) as relay:
         reader, writer = await relay.raw()
         writer.write(HEAD + frame(b"eager", key=KEY))
-        answer = await asyncio.wait_for(reader.readuntil(b"early bird"), 5)
+        answer = await asyncio.wait_for(reader.readuntil(b"early bird"), DEADLINE)
         assert answer.startswith(b"HTTP/1.1 101 ")
-        assert await asyncio.wait_for(got, 5) == frame(b"eager", key=KEY)
+        assert await asyncio.wait_for(got, DEADLINE) == frame(b"eager", key=KEY)
         writer.close()
         await relay.until_idle()
 
@@ -164,7 +164,7 @@ async def test_a_client_that_breaks_a_rule_is_told_so() -> None:
     async with origin(note, compression=None) as port, running(port) as relay:
         answer = await relay.exchange(HEAD + frame(b"unmasked") + frame(b"more"))
         assert answer.endswith(frame(b"\x03\xeamasking", opcode=8))
-        assert await asyncio.wait_for(seen, 5) == 1001
+        assert await asyncio.wait_for(seen, DEADLINE) == 1001
         await relay.until_idle()
         assert relay.counters.client.violations == {"masking": 1}
 
@@ -182,7 +182,7 @@ async def test_an_origin_that_breaks_a_rule_is_told_so() -> None:
     async with raw_origin(serve) as port, running(port) as relay:
         answer = await relay.exchange(HEAD)
         assert answer.endswith(frame(b"\x03\xf3", opcode=8))
-        sent = await asyncio.wait_for(got, 5)
+        sent = await asyncio.wait_for(got, DEADLINE)
         assert (sent[0], sent[1]) == (0x88, 0x80 | len(b"\x03\xeamasking"))
         await relay.until_idle()
 
@@ -234,7 +234,7 @@ async def test_a_stalled_reader_is_given_up() -> None:
         relay.apply(limits={"stallSeconds": 1})
         await relay.until_idle_after_opening()
         assert relay.counters.client.stalled == 1
-        assert await asyncio.wait_for(seen, 5) == 1001
+        assert await asyncio.wait_for(seen, DEADLINE) == 1001
         writer.transport.abort()
         await asyncio.sleep(0)
 
@@ -287,7 +287,7 @@ async def test_a_peer_that_does_not_answer_a_close_is_not_waited_for() -> None:
     async with raw_origin(ignore) as port, running(port) as relay:
         reader, writer = await relay.raw()
         writer.write(HEAD + frame(b"\x03\xe8", opcode=8, key=KEY))
-        assert (await asyncio.wait_for(told, 5))[0] == 0x88
+        assert (await asyncio.wait_for(told, DEADLINE))[0] == 0x88
         await relay.until_idle()
         assert (await reader.read()).endswith(b"\r\n\r\n")
         writer.close()
@@ -301,7 +301,7 @@ async def test_a_half_closed_client_still_gets_its_answer() -> None:
         reader, writer = await relay.raw()
         writer.write(HEAD + frame(b"\x03\xe8", opcode=8, key=KEY))
         writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             answer = await reader.read()
         assert answer.endswith(frame(b"\x03\xe8", opcode=8))
         writer.close()

@@ -254,7 +254,7 @@ def test_a_full_queue_is_said_at_once_and_close_commits_what_waits(tmp_path: Pat
 def test_a_ledgers_files_are_its_size(tmp_path: Path) -> None:
     """size() is what the file system says."""
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
-    ledger.commit(usage(row(START))).result(10)
+    ledger.commit(usage(row(START))).result(30)
     assert ledger.size() == sum(file.stat().st_size for file in tmp_path.glob("ledger.*"))
     assert ledger.writable()
     ledger.close()
@@ -263,7 +263,7 @@ def test_a_ledgers_files_are_its_size(tmp_path: Path) -> None:
 def test_a_running_ledger_rolls_up_and_prunes_by_itself(tmp_path: Path) -> None:
     """Opened a hundred days later, it packs what it has, drops the five-minute rows, and answers the same."""
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
-    ledger.commit(usage(row(START, sentBytes=7), row(START + timedelta(hours=5), sentBytes=5))).result(10)
+    ledger.commit(usage(row(START, sentBytes=7), row(START + timedelta(hours=5), sentBytes=5))).result(30)
     told = ledger.read(WHOLE)
     ledger.close()
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW + timedelta(days=100), observer=Metrics())
