@@ -73,8 +73,10 @@ class Connection:
 
     async def serve(self) -> None:
         """Serve until the client has its tunnel or its answer; never raises but when cancelled."""
+        rest: bytes | None = b""
         try:
-            await self._serve()
+            while rest is not None:
+                rest = await self._serve_one(rest)
         except (OSError, PeerGoneError) as error:
             # Port scans, health checks of a load balancer, clients that lost patience: no news.
             log.debug("client gone", client=self._from.client, error=str(error))
@@ -89,11 +91,6 @@ class Connection:
             raise
         finally:
             self._leave()
-
-    async def _serve(self) -> None:
-        rest: bytes | None = b""
-        while rest is not None:
-            rest = await self._serve_one(rest)
 
     async def _serve_one(self, rest: bytes) -> bytes | None:
         """Serve the request that begins with `rest`; return what came behind it, None after the last."""

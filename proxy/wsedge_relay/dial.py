@@ -127,7 +127,7 @@ def _close_late(attempt: asyncio.Task[Wire]) -> None:
 
 async def _connect_to(address: Address, ready: Readiness, *, until: float = NEVER) -> Wire:
     family, target = address
-    wire = Wire(socket.socket(family, socket.SOCK_STREAM), ready)
+    wire = Wire(socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK), ready)
     wire.until = until
     try:
         await wire.connect(target)

@@ -104,10 +104,11 @@ class Pump:
         for leg in (client, origin):
             self.legs[leg.fd] = leg
             leg.to = leg.peer.fd if leg.peer.inline else -1
-        self._interest(client)
-        self._interest(origin)
-        self._preload(client, client_rest)
-        self._preload(origin, origin_rest)
+        for leg, rest in ((client, client_rest), (origin, origin_rest)):
+            if leg.watched != _IN:
+                self._interest(leg)
+            if rest:
+                self._preload(leg, rest)
 
     def remove(self, leg: Leg) -> None:
         """Forget a leg and its peer. Their sockets are the caller's again, not closed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import resource
@@ -350,6 +351,7 @@ class Relay:
 
     def _accept(self, listener: str, listening: socket.socket) -> None:
         front = self._front if listener == "https" else None
+        most = _most_descriptors()
         for _ in range(_ACCEPTS_AT_ONCE):
             try:
                 sock, address = listening.accept()
@@ -362,7 +364,7 @@ class Relay:
                 continue  # this one connection was broken before it was accepted
             descriptor = sock.fileno()  # serving may have closed it
             self._serve(sock, client_address(address), front=front)
-            if not self._leaves_room(descriptor):
+            if not self._leaves_room(descriptor, most):
                 self._pause(listener, listening, "few descriptors are left")
                 return
 
@@ -390,7 +392,7 @@ class Relay:
             if error.errno not in EXHAUSTED:
                 raise
             raise self._no_room(outer.domain) from error
-        if not self._leaves_room(far.fileno()):
+        if not self._leaves_room(far.fileno(), _most_descriptors()):
             near.close()
             far.close()
             raise self._no_room(outer.domain)
@@ -405,10 +407,9 @@ class Relay:
         text = "This relay has no room for a connection right now."
         return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])
 
-    def _leaves_room(self, descriptor: int) -> bool:
+    def _leaves_room(self, descriptor: int, most: float) -> bool:
         """Tell whether more may come: the kernel gives the lowest free number, so it counts those in use."""
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return limit == resource.RLIM_INFINITY or descriptor + len(self._handshakes) < limit - _RESERVED
+        return descriptor + len(self._handshakes) < most - _RESERVED
 
     def _served(self, handshake: Fiber, fault: BaseException | None) -> None:
         self._handshakes.discard(handshake)
@@ -437,7 +438,7 @@ class Relay:
             self._rest(listener, listening)
             return
         os.close(probe)
-        if not self._leaves_room(probe):
+        if not self._leaves_room(probe, _most_descriptors()):
             self._rest(listener, listening)
             return
         log.info("accepting again", listener=listener)
@@ -461,6 +462,12 @@ class Acceptor:
     def wake(self, _: BaseException | None, /) -> None:
         """Take who waits."""
         self._accept(self._listener, self._listening)
+
+
+def _most_descriptors() -> float:
+    """Return how many descriptors this process may have."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return math.inf if limit == resource.RLIM_INFINITY else limit
 
 
 def _random() -> random.Random:

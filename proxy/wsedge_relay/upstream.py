@@ -171,18 +171,18 @@ async def read_head(
 
     Raises BadHeadError, PeerGoneError, OSError.
     """
-    data: bytes | bytearray = already
+    data: bytes | bytearray = already or await wire.read()
+    if not data:
+        raise PeerGoneError("the stream ended without a byte")
     seen = 0
     while not (end := http1.head_end(data, seen=seen, most=most)):
         seen = len(data)
         more = await wire.read()
         if not more:
-            raise PeerGoneError("the stream ended in a head" if data else "the stream ended without a byte")
-        if not data:
-            data = more
-        else:  # in place from here on: who sends byte by byte must not have all of it copied each time
-            data = data if isinstance(data, bytearray) else bytearray(data)
-            data += more
+            raise PeerGoneError("the stream ended in a head")
+        # In place from here on: who sends byte by byte must not have all of it copied each time.
+        data = data if isinstance(data, bytearray) else bytearray(data)
+        data += more
     return bytes(data[:end]), bytes(data[end:])
 
 

@@ -46,7 +46,8 @@ class Wire:
     wake: Callable[[BaseException | None], None]
 
     def __init__(self, sock: socket.socket, ready: Readiness) -> None:
-        sock.setblocking(False)
+        if sock.gettimeout() != 0.0:  # asking costs no system call
+            sock.setblocking(False)
         self.sock = sock
         self.received = 0
         self.sent = 0
