@@ -22,9 +22,9 @@ from pathlib import Path
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
+from support_relay.heads import accepted, upgrade
 from support_relay.http2 import Client, connect_lines
 from support_relay_shell.process import RelayProcess
-from wsedge_relay.handshake import accept_of
 
 DOMAIN = "chat.example.com"
 RELAY_CORE, LOAD_CORE = 0, 1
@@ -111,13 +111,7 @@ def configuration(folder: Path, origin: int) -> Path:
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer a handshake, then send every frame back without its mask (which is zero)."""
     head = await reader.readuntil(b"\r\n\r\n")
-    (key,) = (
-        line.split(b": ")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
-    )
-    writer.write(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept_of(key) + b"\r\n\r\n"
-    )
+    writer.write(accepted(head))
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
             head = await reader.readexactly(2)
@@ -141,10 +135,7 @@ async def plain(host: tuple[str, int]) -> AsyncIterator[Exchange]:
     reader, writer = await asyncio.open_connection(
         *host, ssl=context("http/1.1"), server_hostname=DOMAIN, limit=1 << 20
     )
-    writer.write(
-        f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-    )
+    writer.write(upgrade(host=DOMAIN))
     await reader.readuntil(b"\r\n\r\n")
 
     async def exchange(size: int, count: int, under_way: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from support_clients.makes import play
+from support_clients.program import Program
 from support_clients.stage import Scheme, Stage
 
 # What may differ: the hop's own headers (RFC 9110, section 7.6.1), who the client is, the handshake's key,
@@ -42,6 +44,14 @@ async def the_same(
     assert relayed_ == direct
     saw, heard = direct
     return saw, heard
+
+
+async def untouched(before: Stage, clients: Program, scenario: tuple[str, str], scheme: Scheme) -> None:
+    """Play a scenario of a module of tests/clients, and assert that a relay makes no difference to it."""
+    module, name = scenario
+    saw, heard = await the_same(before, module, scheme, lambda url: play(clients, module, name, url))
+    assert saw
+    assert heard
 
 
 def without_hop(transcript: Any) -> Any:

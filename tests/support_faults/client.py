@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from support_relay.heads import upgrade
 from wsedge_devcluster.viewers import Counts
 
 DEADLINE_SECONDS = 15.0
@@ -67,11 +68,7 @@ class Client:
             self._reader, self._writer = await asyncio.open_connection(
                 door.address, door.port, ssl=door.tls, server_hostname=name
             )
-            self._send(
-                f"GET /rooms/{next(_rooms)} HTTP/1.1\r\nHost: {door.host}\r\nUpgrade: websocket\r\n"
-                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-            )
+            self._send(upgrade(f"/rooms/{next(_rooms)}", host=door.host))
             while b"\r\n\r\n" not in self._buffer:
                 if not await self._more():
                     raise EOFError("the connection ended without an answer")

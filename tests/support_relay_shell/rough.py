@@ -13,30 +13,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from support_relay.frames import frame
+from support_relay.heads import accepted
 from support_relay_shell.process import DEADLINE
 from wsedge_relay.frames import unmask
-from wsedge_relay.handshake import accept_of
 
 DOMAIN = "chat.example.com"
 KEY = b"\x01\x02\x03\x04"
 _RESET = struct.pack("ii", 1, 0)
-
-
-def upgrade(path: str = "/echo", *lines: str, host: str = DOMAIN) -> bytes:
-    """Return a proper handshake with these lines added."""
-    return "\r\n".join(
-        [
-            f"GET {path} HTTP/1.1",
-            f"Host: {host}",
-            "Connection: Upgrade",
-            "Upgrade: websocket",
-            "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-            *lines,
-            "",
-            "",
-        ]
-    ).encode("latin-1")
 
 
 class Client:
@@ -143,14 +126,7 @@ class Origin(asyncio.Protocol):
 
     def _answer(self, head: bytes) -> None:
         path = head.split(b" ", 2)[1]
-        (key,) = (
-            line.split(b": ", 1)[1] for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key")
-        )
-        accept = accept_of(key if path != b"/wrong" else b"another")
-        switching = (
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-        )
+        switching = accepted(head, key=b"another" if path == b"/wrong" else None)
         if path in (b"/echo", b"/flood", b"/wrong"):
             self._talks = True
             self.transport.write(switching + (frame(b"f" * 1_000_000) if path == b"/flood" else b""))

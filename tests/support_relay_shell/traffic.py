@@ -8,12 +8,9 @@ from contextlib import asynccontextmanager
 
 from websockets.asyncio.server import ServerConnection, serve
 
+from support_relay.heads import upgrade
 from support_relay_shell.process import DEADLINE
 
-UPGRADE = (
-    b"GET /room HTTP/1.1\r\nHost: chat.example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
 PING = 0x89
 
 
@@ -42,7 +39,7 @@ class Client:
     async def open(self, port: int) -> Client:
         """Connect and upgrade."""
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
-        await self._write(UPGRADE)
+        await self._write(upgrade("/room"))
         async with asyncio.timeout(DEADLINE):
             head = await self._reader.readuntil(b"\r\n\r\n")
         self.received += len(head)

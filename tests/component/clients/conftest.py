@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
+import pytest_asyncio
+
+from support_clients.program import Program
+from support_clients.stage import Files, node_clients
 
 # So that a difference between two transcripts is shown.
 pytest.register_assert_rewrite("support_clients.transcripts")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def clients(files: Files) -> AsyncIterator[Program]:
+    """Run the clients in Node, for the module's own files."""
+    async with node_clients(files) as program:
+        yield program

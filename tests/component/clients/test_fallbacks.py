@@ -14,8 +14,8 @@ import pytest_asyncio
 from support_browser.chromium import Page, browser
 from support_clients.makes import play
 from support_clients.program import Program
-from support_clients.stage import SCHEMES, Files, Scheme, Stage, host, node_clients, node_origins, stage
-from support_clients.transcripts import the_same
+from support_clients.stage import SCHEMES, Files, Scheme, Stage, host, node_origins, stage
+from support_clients.transcripts import the_same, untouched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -60,12 +60,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def clients(files: Files) -> AsyncIterator[Program]:
-    async with node_clients(files) as program:
-        yield program
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def page(files: Files) -> AsyncIterator[Page]:
     certificate = files.certificate.read_bytes()
     async with browser(hosts={host("browser"): "127.0.0.1"}, certificates=[certificate]) as page:
@@ -87,10 +81,7 @@ async def test_a_fallback_is_carried_untouched(
     before: Stage, clients: Program, scenario: str, scheme: Scheme
 ) -> None:
     """What the client saw and what the server heard are the same as without a relay."""
-    module, name = SCENARIOS[scenario]
-    saw, heard = await the_same(before, module, scheme, lambda url: play(clients, module, name, url))
-    assert saw
-    assert heard
+    await untouched(before, clients, SCENARIOS[scenario], scheme)
 
 
 async def test_new_clients_are_spread_and_stay_with_their_origin(before: Stage, clients: Program) -> None:

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from support_clients.makes import play
 from support_clients.program import Program
-from support_clients.stage import SCHEMES, Files, Scheme, Stage, node_clients, node_origins, stage
-from support_clients.transcripts import the_same
+from support_clients.stage import SCHEMES, Files, Scheme, Stage, node_origins, stage
+from support_clients.transcripts import untouched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,12 +32,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def clients(files: Files) -> AsyncIterator[Program]:
-    async with node_clients(files) as program:
-        yield program
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def before(files: Files) -> AsyncIterator[Stage]:
     async with (
         node_origins(files, *MODULES) as (program, ports),
@@ -54,7 +47,4 @@ async def test_a_protocol_is_carried_untouched(
     before: Stage, clients: Program, scenario: str, scheme: Scheme
 ) -> None:
     """What the client saw and what the server heard are the same as without a relay."""
-    module, name = SCENARIOS[scenario]
-    saw, heard = await the_same(before, module, scheme, lambda url: play(clients, module, name, url))
-    assert saw
-    assert heard
+    await untouched(before, clients, SCENARIOS[scenario], scheme)

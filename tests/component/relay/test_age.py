@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from support_relay.frames import frame
+from support_relay.heads import switching, upgrade
 from support_relay.running import on_pump_loop, origin, raw_origin, running
 from wsedge_relay.bounds import Bounds
 
@@ -65,10 +66,7 @@ async def test_an_old_connection_is_not_cut_in_a_frame() -> None:
 
     async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(
-            b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" + whole[:40]
-        )
+        writer.write(switching() + whole[:40])
         await more.wait()
         writer.write(whole[40:])
         await reader.read(100)  # the Close that it was told
@@ -80,11 +78,7 @@ async def test_an_old_connection_is_not_cut_in_a_frame() -> None:
         running(port, lifecycle={"maxConnectionAgeSeconds": 1}, bounds=patient) as relay,
     ):
         reader, writer = await relay.raw()
-        writer.write(
-            b"GET / HTTP/1.1\r\nHost: chat.example.com\r\nConnection: Upgrade\r\n"
-            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
+        writer.write(upgrade())
         await reader.readuntil(b"\r\n\r\n")
         assert await reader.readexactly(40) == whole[:40]
         with pytest.raises(TimeoutError):

@@ -8,16 +8,13 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+from support_relay.heads import upgrade
 from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, raw_origin, running
 from support_relay_shell import config, domain, write
 from support_relay_shell.process import RelayProcess
 from support_relay_shell.traffic import Client, echo_origin
 
 LIMIT = 160
-REQUEST = (
-    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-).encode()
 
 
 def low() -> None:
@@ -107,7 +104,7 @@ async def test_an_origin_is_not_blamed_for_want_of_descriptors() -> None:
             with suppress(OSError):
                 while True:
                     held.append(socket.socket())
-            writer.write(REQUEST)
+            writer.write(upgrade())
             answer = await asyncio.wait_for(reader.read(), DEADLINE)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -13,6 +13,7 @@ import pytest
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
+from support_relay.heads import upgrade
 from support_relay.running import (
     DEADLINE,
     DOMAIN,
@@ -28,10 +29,7 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.dial import in_turn
 
-GET = (
-    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-).encode()
+GET = upgrade()
 PATIENT = Bounds(answer_seconds=600, linger_seconds=0.2)
 TLS = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
 KEY = b"mask"

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
+from support_relay.heads import upgrade
 from support_relay.running import refusing
 from support_relay_shell import config, domain, write
 from support_relay_shell.plateau import check_flat, held, settled
 from support_relay_shell.process import RelayProcess
-from support_relay_shell.rough import DOMAIN, KEY, Client, Origins, in_batches, origins, upgrade
+from support_relay_shell.rough import DOMAIN, KEY, Client, Origins, in_batches, origins
 
 COUNT = 10_000
 OFF, FULL, NOBODY, OTHER = "off.example.com", "full.example.com", "nobody.example.com", "other.example.com"
@@ -37,7 +38,7 @@ class Refusal(NamedTuple):
 
 def changed(old: str, new: str) -> bytes:
     """Return a handshake with something replaced."""
-    return upgrade().replace(old.encode(), new.encode())
+    return upgrade("/echo").replace(old.encode(), new.encode())
 
 
 # By reason; several requests of one reason take turns.
@@ -47,8 +48,8 @@ REFUSALS = [
     Refusal(changed("HTTP/1.1", "HTTP/1.0"), 505, DOMAIN, "head"),
     Refusal(upgrade("/", *["X-A: b"] * 100), 431, None, "head"),
     Refusal(upgrade("/", "X-A: " + "b" * 17000), 431, None, "headerBytes"),
-    Refusal(upgrade(host="unknown.example.com"), 421, None, "domain"),
-    Refusal(upgrade(host=OTHER), 421, None, "domain", tls=True),
+    Refusal(upgrade("/echo", host="unknown.example.com"), 421, None, "domain"),
+    Refusal(upgrade("/echo", host=OTHER), 421, None, "domain", tls=True),
     Refusal(changed("GET", "POST"), 405, DOMAIN, "method"),
     Refusal(upgrade("/", "Content-Length: 3") + b"abc", 400, DOMAIN, "body"),
     Refusal(upgrade("/", "Transfer-Encoding: chunked") + b"0\r\n\r\n", 400, DOMAIN, "body"),
@@ -61,9 +62,9 @@ REFUSALS = [
     Refusal(upgrade("/refuse", f"Origin: {PAGES}"), 403, DOMAIN, "origin answer"),
     Refusal(upgrade("/wrong"), 502, DOMAIN, "origin"),
     Refusal(upgrade("/half"), 502, DOMAIN, "origin"),
-    Refusal(upgrade(host=NOBODY), 502, NOBODY, "origin"),
-    Refusal(upgrade(host=OFF), 503, OFF, "disabled"),
-    Refusal(upgrade(host=FULL), 429, FULL, "connectionsPerClient"),
+    Refusal(upgrade("/echo", host=NOBODY), 502, NOBODY, "origin"),
+    Refusal(upgrade("/echo", host=OFF), 503, OFF, "disabled"),
+    Refusal(upgrade("/echo", host=FULL), 429, FULL, "connectionsPerClient"),
 ]
 
 
@@ -140,7 +141,7 @@ async def test_ten_thousand_refused_upgrades_leave_nothing(tmp_path: Path) -> No
     async with relaying(tmp_path) as (origin, relay):
         at = await reached(relay)
         holder = await asyncio.to_thread(Client, at.http)
-        await asyncio.to_thread(holder.send, upgrade(host=FULL))
+        await asyncio.to_thread(holder.send, upgrade("/echo", host=FULL))
         await asyncio.to_thread(holder.enter)
         at = at._replace(descriptors=at.descriptors + 2)
         refused = Refused(at)
@@ -229,7 +230,7 @@ class Vanishing:
             return Client(self._at.https, tls=self._at.tls)
         client = Client(self._at.https if "TLS" in stage else self._at.http)
         if "half a head" in stage:
-            client.send(upgrade()[:70])
+            client.send(upgrade("/echo")[:70])
         elif "within TLS" in stage:
             client.send(self._hello[:100])
         elif "TLS's first" in stage:
@@ -281,6 +282,6 @@ async def test_ten_thousand_clients_that_vanish_leave_nothing(tmp_path: Path) ->
         assert not [event for event in relay.events if event.get("event") == "handshake fault"]
         # The one place of a client's was taken by none of them.
         full = await asyncio.to_thread(Client, at.http)
-        await asyncio.to_thread(full.send, upgrade(host=FULL))
+        await asyncio.to_thread(full.send, upgrade("/echo", host=FULL))
         assert (await asyncio.to_thread(full.enter)).startswith(b"HTTP/1.1 101 ")
         await asyncio.to_thread(full.leave)

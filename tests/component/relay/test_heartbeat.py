@@ -6,22 +6,10 @@ import asyncio
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
-from websockets.utils import accept_key
 
 from support_relay.frames import frame, parse
-from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, raw_origin, running
-
-HEAD = (
-    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-).encode()
-
-
-def switching(head: bytes) -> bytes:
-    """Return the proper answer to a handshake."""
-    (key,) = (line.split()[1] for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key"))
-    answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    return f"{answer}Sec-WebSocket-Accept: {accept_key(key.decode())}\r\n\r\n".encode()
+from support_relay.heads import accepted, upgrade
+from support_relay.running import DEADLINE, on_pump_loop, origin, raw_origin, running
 
 
 @on_pump_loop
@@ -68,7 +56,7 @@ async def test_a_client_that_does_not_answer_is_dead() -> None:
 
     async with origin(note) as port, running(port, heartbeatSeconds=1) as relay:
         reader, writer = await relay.raw()
-        writer.write(HEAD)
+        writer.write(upgrade())
         answer = await reader.readuntil(b"\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 101 ")
         assert await asyncio.wait_for(seen, DEADLINE) == 1001
@@ -84,7 +72,7 @@ async def test_an_origin_that_does_not_answer_is_dead() -> None:
 
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        writer.write(switching(head))
+        writer.write(accepted(head))
         data = b""
         try:
             while more := await reader.read(1000):
@@ -108,7 +96,7 @@ async def test_a_talking_leg_is_not_pinged() -> None:
 
     async with origin() as port, running(port, heartbeatSeconds=1) as relay:
         reader, writer = await relay.raw()
-        writer.write(HEAD)
+        writer.write(upgrade())
         await reader.readuntil(b"\r\n\r\n")
         for _ in range(12):
             writer.write(sent)

@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
+from support_relay.heads import upgrade
 from support_relay.http2 import Client, Line, connect_lines, get_lines, http2_client
 from support_relay.running import DOMAIN, QUICK, config, on_pump_loop, origin, raw_origin, running
 from wsedge_relay.config import Material
@@ -85,13 +86,8 @@ async def test_usage_counts_as_over_http_1_1() -> None:
             await relay.until_idle()
             counted.append((relay.row.sent_bytes, relay.row.received_bytes))
         async with running(port) as relay:
-            head = (
-                f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-                "sec-websocket-version: 13\r\nuser-agent: test\r\n\r\n"
-            )
             reader, writer = await relay.raw()
-            writer.write(head.encode())
+            writer.write(upgrade("/", "User-Agent: test"))
             await reader.readuntil(b"\r\n\r\n")
             writer.write(frame(b"x" * 1000, key=b"mask"))
             await reader.readexactly(len(frame(b"x" * 1000)))

@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from support_relay.heads import upgrade
 from support_relay.running import (
     DOMAIN,
     Running,
@@ -185,11 +186,7 @@ async def test_a_connection_keeps_the_message_limit_that_it_was_opened_with() ->
 
 def with_cookie(size: int, domain: str = DOMAIN) -> bytes:
     """Return a handshake whose Cookie line has so many bytes."""
-    return (
-        f"GET / HTTP/1.1\r\nHost: {domain}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        f"Cookie: {'c' * (size - 8)}\r\n\r\n"
-    ).encode()
+    return upgrade("/", f"Cookie: {'c' * (size - 8)}", host=domain)
 
 
 @on_pump_loop

@@ -9,13 +9,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from support_relay.frames import frame
+from support_relay.heads import upgrade
 from support_relay.running import Running, echo, on_pump_loop, origin, running
 from wsedge_relay.counters import Ending, families
-
-HEAD = (
-    b"GET / HTTP/1.1\r\nHost: chat.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
 
 
 async def leave(relay: Running) -> None:
@@ -47,7 +43,7 @@ async def be_drained(relay: Running) -> None:
 
 async def break_a_rule(relay: Running) -> None:
     reader, writer = await relay.raw()
-    writer.write(HEAD)
+    writer.write(upgrade())
     await reader.readuntil(b"\r\n\r\n")
     writer.write(frame(b"unmasked"))
     await reader.read()

@@ -13,14 +13,11 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidStatus
 
+from support_relay.heads import ACCEPT, upgrade
 from support_relay.running import DOMAIN, QUICK, on_pump_loop, origin, raw_origin, refusing, reserved, running
 from wsedge_relay.bounds import Bounds
 
-GET = (
-    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-).encode()
-ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+PROOF = b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n"
 UPGRADE = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
 
 
@@ -177,7 +174,7 @@ async def test_origins_that_all_fail_give_a_502_with_the_reason() -> None:
     """A refused and an unresolvable origin are named by reason, not by address."""
     with refusing() as nobody:
         async with running(origins=[at(nobody), {"host": "no-such-host.invalid"}]) as relay:
-            answer = await relay.exchange(GET)
+            answer = await relay.exchange(upgrade())
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 502 ")
     assert b"Content-Type: text/plain" in head
@@ -196,7 +193,7 @@ async def test_an_origin_that_never_answers_gives_a_504() -> None:
 
     bounds = Bounds(answer_seconds=0.1, linger_seconds=0.2)
     async with raw_origin(silent) as port, running(port, bounds=bounds) as relay:
-        assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 504 ")
+        assert (await relay.exchange(upgrade())).startswith(b"HTTP/1.1 504 ")
 
 
 @on_pump_loop
@@ -213,7 +210,7 @@ async def test_an_origins_own_answer_passes() -> None:
         await reader.read()
 
     async with raw_origin(refuse) as port, running(port) as relay:
-        answer = await relay.exchange(GET)
+        answer = await relay.exchange(upgrade())
         await relay.until_idle()
         assert relay.row.codes == ((403, 1),)
     assert answer == (
@@ -224,19 +221,19 @@ async def test_an_origins_own_answer_passes() -> None:
 
 BAD_ANSWERS = {
     "no HTTP": b"SSH-2.0-x\r\n\r\n",
-    "lines that end in LF": b"HTTP/1.1 101 x\n" + UPGRADE + ACCEPT + b"\r\n",
-    "a 101 of HTTP/1.0": b"HTTP/1.0 101 x\r\n" + UPGRADE + ACCEPT + b"\r\n",
-    "a 101 without Upgrade": b"HTTP/1.1 101 x\r\nConnection: Upgrade\r\n" + ACCEPT + b"\r\n",
-    "a 101 without Connection": b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\n" + ACCEPT + b"\r\n",
+    "lines that end in LF": b"HTTP/1.1 101 x\n" + UPGRADE + PROOF + b"\r\n",
+    "a 101 of HTTP/1.0": b"HTTP/1.0 101 x\r\n" + UPGRADE + PROOF + b"\r\n",
+    "a 101 without Upgrade": b"HTTP/1.1 101 x\r\nConnection: Upgrade\r\n" + PROOF + b"\r\n",
+    "a 101 without Connection": b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\n" + PROOF + b"\r\n",
     "a 101 without Sec-WebSocket-Accept": b"HTTP/1.1 101 x\r\n" + UPGRADE + b"\r\n",
-    "a 101 with a body": b"HTTP/1.1 101 x\r\n" + UPGRADE + ACCEPT + b"Content-Length: 5\r\n\r\nhello",
+    "a 101 with a body": b"HTTP/1.1 101 x\r\n" + UPGRADE + PROOF + b"Content-Length: 5\r\n\r\nhello",
     "a subprotocol of its own": b"HTTP/1.1 101 x\r\n"
     + UPGRADE
-    + ACCEPT
+    + PROOF
     + b"Sec-WebSocket-Protocol: a\r\n\r\n",
     "an extension of its own": b"HTTP/1.1 101 x\r\n"
     + UPGRADE
-    + ACCEPT
+    + PROOF
     + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
     "two lengths": b"HTTP/1.1 403 x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "a length that is no number": b"HTTP/1.1 403 x\r\nContent-Length: +1\r\n\r\na",
@@ -258,7 +255,7 @@ async def test_bad_answers_of_an_origin_become_a_502(case: str) -> None:
         writer.write(BAD_ANSWERS[case])
 
     async with raw_origin(answer) as port, running(port) as relay:
-        assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 502 ")
+        assert (await relay.exchange(upgrade())).startswith(b"HTTP/1.1 502 ")
 
 
 @on_pump_loop

@@ -17,6 +17,7 @@ from aiohttp import web
 from websockets.exceptions import InvalidStatus
 
 from support_relay.certificates import authority
+from support_relay.heads import upgrade
 from support_relay.running import DEADLINE, DOMAIN, Running, on_pump_loop, raw_origin, refusing, running
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
@@ -553,18 +554,11 @@ async def test_an_upgrade_may_follow_a_plain_request() -> None:
             await socket.send_str(message.data)
         return socket
 
-    upgrade = raw(
-        "GET /ws HTTP/1.1",
-        "Connection: Upgrade",
-        "Upgrade: websocket",
-        "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    )
     message = b"\x81\x82\x00\x00\x00\x00hi"
     bye = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
     async with site(either) as port, running(port, **PASS) as relay:
         reader, writer = await relay.raw()
-        writer.write(raw("GET /poll HTTP/1.1") + upgrade + message)  # all at once, which is in order
+        writer.write(raw("GET /poll HTTP/1.1") + upgrade("/ws") + message)  # all at once, which is in order
         status, _, body = await answer(reader)
         assert (status, body) == (200, b"polled")
         switched = await reader.readuntil(b"\r\n\r\n")
@@ -575,7 +569,7 @@ async def test_an_upgrade_may_follow_a_plain_request() -> None:
         writer.close()
         await relay.until_idle_after_opening()
         assert relay.totals.codes == {200: 1, 101: 1}
-        sent = len(raw("GET /poll HTTP/1.1") + upgrade + message + bye)
+        sent = len(raw("GET /poll HTTP/1.1") + upgrade("/ws") + message + bye)
         assert relay.row.received_bytes == sent
 
 

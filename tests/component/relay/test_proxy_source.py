@@ -10,13 +10,11 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from support_relay.certificates import authority
+from support_relay.heads import upgrade
 from support_relay.running import DEADLINE, DOMAIN, Running, on_pump_loop, origin, running
 from wsedge_relay.config import Material
 
-HEAD = (
-    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-).encode()
+HEAD = upgrade()
 TEXT = b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n"
 BINARY = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([192, 0, 2, 7, 10, 0, 0, 1, 18, 103, 1, 187])
 ANNOUNCED = {"trustedProxies": ["127.0.0.0/8"], "proxyProtocol": True}

@@ -12,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support_relay.frames import frame
+from support_relay.heads import KEY, switching
 from support_relay.running import DEADLINE, DOMAIN, config, on_pump_loop, origin, raw_origin, running
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
@@ -21,12 +22,8 @@ LINES = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
     "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Key": KEY.decode(),
 }
-SWITCHING = (
-    b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-)
 
 
 def request(first: str = "GET / HTTP/1.1", *more: str, end: str = "\r\n", **changed: str | None) -> bytes:
@@ -53,7 +50,7 @@ HOSTILE = {
     "a body by chunks": (request("GET / HTTP/1.1", "Transfer-Encoding: chunked"), 400),
     "two lengths": (request("GET / HTTP/1.1", "Content-Length: 0", "Content-Length: 0"), 400),
     "two hosts": (request("GET / HTTP/1.1", f"Host: {DOMAIN}"), 400),
-    "two keys": (request("GET / HTTP/1.1", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), 400),
+    "two keys": (request("GET / HTTP/1.1", f"Sec-WebSocket-Key: {KEY.decode()}"), 400),
     "two Upgrades": (request("GET / HTTP/1.1", "Upgrade: websocket"), 400),
     "two Connections": (request("GET / HTTP/1.1", "Connection: close"), 400),
     "no host": (request(host=None), 400),
@@ -163,7 +160,7 @@ async def test_a_handshake_that_a_switch_off_overtakes_is_closed() -> None:
         await reader.readuntil(b"\r\n\r\n")
         asked.set()
         await go_on.wait()
-        writer.write(SWITCHING)
+        writer.write(switching())
         await reader.read()
 
     async with raw_origin(slow) as port, running(port, lifecycle={"drainSeconds": 0}) as relay:
@@ -245,7 +242,7 @@ async def test_a_drain_waits_for_frames_to_end() -> None:
 
     async def halting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(SWITCHING + long[:500])
+        writer.write(switching() + long[:500])
         await rest.wait()
         writer.write(long[500:] + long)
         await reader.read()

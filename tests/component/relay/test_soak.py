@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from support_relay.frames import frame
+from support_relay.heads import upgrade
 from support_relay_shell import config, domain, write
 from support_relay_shell.plateau import check_flat, held, settled
 from support_relay_shell.process import RelayProcess
-from support_relay_shell.rough import DOMAIN, KEY, Client, origins, upgrade
+from support_relay_shell.rough import DOMAIN, KEY, Client, origins
 
 ROUNDS = int(os.environ.get("WSEDGE_TEST_SOAK_ROUNDS", "20"))
 ROUGH = "rough.example.com"  # where clients vanish, so that what they sent is not known to the byte
@@ -94,7 +95,11 @@ def be_refused(port: int, counts: Counts, seed: int) -> None:
 
 def vanish(port: int, counts: Counts, seed: int) -> None:
     """Go without a word, in the middle of something."""
-    for part in (upgrade(host=ROUGH)[:50], upgrade("/slow", host=ROUGH), upgrade(host=ROUGH) + b"\x81"):
+    for part in (
+        upgrade("/echo", host=ROUGH)[:50],
+        upgrade("/slow", host=ROUGH),
+        upgrade("/echo", host=ROUGH) + b"\x81",
+    ):
         client = Client(port)
         client.send(part)
         client.reset()

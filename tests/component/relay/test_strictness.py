@@ -9,20 +9,13 @@ import pytest
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
+from support_relay.heads import switching, upgrade
 from support_relay.running import DEADLINE, DOMAIN, Running, on_pump_loop, raw_origin, running
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 
 KEY = b"\x11\x22\x33\x44"
-HEAD = (
-    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-)
-SWITCHING = (
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
-)
-DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate"
 # So patient that a test which waited for one of these would miss its own deadline.
 PATIENT = Bounds(close_seconds=600, linger_seconds=600)
 
@@ -40,7 +33,7 @@ class Origin:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the handshake and keep the connection until `over`."""
         await reader.readuntil(b"\r\n\r\n")
-        writer.write("".join([SWITCHING, *self._lines, "\r\n"]).encode())
+        writer.write(switching(*self._lines))
         self.reader, self.writer = reader, writer
         self.open.set()
         await self.over.wait()
@@ -51,7 +44,7 @@ async def enter(
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Open a tunnel with a plain client."""
     reader, writer = await relay.raw()
-    writer.write("".join([HEAD, *lines, "\r\n"]).encode())
+    writer.write(upgrade("/", *lines))
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
     await origin.open.wait()
     return reader, writer
@@ -184,7 +177,7 @@ async def test_a_head_that_drips_has_the_same_time_as_any() -> None:
         reader, writer = await relay.raw()
 
         async def drip() -> None:
-            for byte in (HEAD + "X-A: b\r\n" * 1000).encode():
+            for byte in upgrade("/", *["X-A: b"] * 1000):
                 writer.write(bytes([byte]))
                 await asyncio.sleep(0.02)
 
@@ -212,9 +205,9 @@ async def test_a_tls_handshake_has_a_time() -> None:
 @on_pump_loop
 async def test_an_origins_head_is_bounded_too() -> None:
     """Too many headers, or too many bytes of them, are a bad answer."""
-    for more in ("X-A: b\r\n" * 101, "X-A: " + "b" * 9000 + "\r\n", ("X-A: " + "b" * 1000 + "\r\n") * 20):
-        origin = Origin(more)
+    for more in (["X-A: b"] * 101, ["X-A: " + "b" * 9000], ["X-A: " + "b" * 1000] * 20):
+        origin = Origin(*more)
         async with raw_origin(origin.serve) as port, running(port) as relay:
-            assert (await relay.exchange((HEAD + "\r\n").encode())).startswith(b"HTTP/1.1 502 ")
+            assert (await relay.exchange(upgrade())).startswith(b"HTTP/1.1 502 ")
             origin.over.set()
             await relay.until_idle()

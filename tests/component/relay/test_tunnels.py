@@ -12,6 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from support_relay.frames import frame
+from support_relay.heads import switching, upgrade
 from support_relay.running import DEADLINE, DOMAIN, Running, echo, on_pump_loop, origin, raw_origin, running
 
 pytestmark = pytest.mark.usefixtures("each_form")
@@ -25,14 +26,8 @@ MESSAGES = {
     "a message in fragments": ["one", "two" * 100, "three"],
 }
 KEY = b"\x11\x22\x33\x44"
-HEAD = (
-    f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-).encode()
-SWITCHING = (
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
-)
+HEAD = upgrade()
+SWITCHING = switching()
 
 
 @pytest.mark.parametrize("compression", [None, "deflate"])

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from support_relay.heads import upgrade
 from support_relay_shell import certificate, config, domain, encoded, publish, write
 from support_relay_shell.process import DEADLINE, RelayProcess, eventually
 from support_relay_shell.statistics import Statistics
-from support_relay_shell.traffic import UPGRADE, Client, echo_origin
+from support_relay_shell.traffic import Client, echo_origin
 from wsedge_relay.assignment import Assignment
 from wsedge_relay.config import Loaded, Material
 from wsedge_relay.contract import Listen, RelayConfig
@@ -424,7 +425,7 @@ async def knock(port: int) -> bytes:
     """Ask for an upgrade and return the head and body of the answer; hang up."""
     async with asyncio.timeout(DEADLINE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(UPGRADE)
+        writer.write(upgrade("/room"))
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             return head if head.startswith(b"HTTP/1.1 101 ") else head + await reader.read()

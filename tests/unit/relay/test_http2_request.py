@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support_relay.heads import KEY
 from support_relay.http2 import Line, connect_lines, get_lines
+from support_relay.running import DOMAIN
 from wsedge_relay import handshake, http1, http2_request
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.http1 import BadHeadError, Headers, ResponseHead
 from wsedge_relay.http2_request import Asked, answer_lines, refusal_lines
-
-DOMAIN = "chat.example.com"
-KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 
 
 def translate(lines: list[Line]) -> Asked:
