@@ -36,7 +36,7 @@ async def settled(
     `descriptors` counts none for a question at the admin port.
     """
     try:
-        async with asyncio.timeout(2 * DEADLINE):
+        async with asyncio.timeout(DEADLINE):
             while held(relay.pid).descriptors != descriptors or not quiet():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     except TimeoutError:

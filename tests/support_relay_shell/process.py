@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(sys.executable).with_name("wsedge-relay")
-DEADLINE = 15.0
+DEADLINE = 40.0
 
 
 class RelayProcess:

@@ -11,7 +11,7 @@ from typing import Any
 
 from wsedge_statistics.contract import USAGE_PATH, UsageReport
 
-DEADLINE = 15.0
+DEADLINE = 40.0
 COUNTS = (
     "sentBytes",
     "receivedBytes",

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
+from support_relay.running import refusing
 from support_relay_shell.process import RelayProcess
 from support_statistics.process import statistics
 from wsedge_operator import account
@@ -80,8 +81,8 @@ async def test_the_directory_reaches_the_statistics(session: aiohttp.ClientSessi
         assert await keeper.keep(url, NOW + 12 * MINUTES) == NOW + 22 * MINUTES
         listed = await asyncio.to_thread(lambda: program.get("/v1/domains", account="team-a").json)
         assert [entry["domain"] for entry in listed["domains"]] == ["chat.example.com", "room.example.com"]
-    with pytest.raises(UnreachableError, match=r"PUT http://127\.0\.0\.1"):
-        await keeper.keep(url, NOW + 30 * MINUTES)
+    with refusing() as nobody, pytest.raises(UnreachableError, match=r"PUT http://127\.0\.0\.1"):
+        await keeper.keep(f"http://127.0.0.1:{nobody}", NOW + 30 * MINUTES)
 
 
 async def test_without_statistics_there_is_nothing_to_put(session: aiohttp.ClientSession) -> None:
@@ -119,16 +120,19 @@ async def test_every_call_has_a_deadline() -> None:
         await reader.read()
         writer.close()
 
+    def client(port: int) -> Client:
+        access = Access(host=f"http://127.0.0.1:{port}")
+        access.retries = False
+        return Client(access, call_seconds=0.2)
+
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    access = Access(host=f"http://127.0.0.1:{port}")
-    access.retries = False
-    async with server, Client(access, call_seconds=0.2) as client:
+    async with server, client(server.sockets[0].getsockname()[1]) as unanswered:
         with pytest.raises(UnreachableError, match=r"GET .*/billingplans/p: no answer within 0\.2 s"):
-            await client.get(PLAN, "team-a", "p")
-        server.close()
-        with pytest.raises(UnreachableError, match=r"GET /apis/wsedge\.io/v1alpha1"):
-            await client.list(PLAN, None)
+            await unanswered.get(PLAN, "team-a", "p")
+    with refusing() as nobody:
+        async with client(nobody) as refused:
+            with pytest.raises(UnreachableError, match=r"GET /apis/wsedge\.io/v1alpha1"):
+                await refused.list(PLAN, None)
 
 
 async def test_health_tells_readiness_and_metrics(session: aiohttp.ClientSession) -> None:

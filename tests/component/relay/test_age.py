@@ -30,33 +30,33 @@ async def closed_at(client: ClientConnection) -> float:
 async def test_a_connection_is_closed_with_1001_at_its_age() -> None:
     """Within a tenth of the maximum, and not all of one moment in one moment."""
     clock = asyncio.get_running_loop().time
-    async with origin() as port, running(port, lifecycle={"maxConnectionAgeSeconds": 2}) as relay:
+    async with origin() as port, running(port, lifecycle={"maxConnectionAgeSeconds": 4}) as relay:
         async with AsyncExitStack() as stack:
             began = clock()
             clients = [await stack.enter_async_context(relay.connect()) for _ in range(20)]
             opening = clock() - began
             ends = await asyncio.gather(*map(closed_at, clients))
         lives = [end - began for end in ends]
-        assert min(lives) >= 1.75  # a timer may be early by the clock's resolution
-        assert max(lives) <= 2.2 + opening + 1
+        assert min(lives) >= 3.55  # a timer may be early by the clock's resolution
+        assert max(lives) <= 4.4 + opening + 5
         assert max(lives) - min(lives) > 0.1
         assert relay.counters.client.broken == 0
 
 
 @on_pump_loop
 async def test_a_new_maximum_counts_for_open_connections() -> None:
-    """None becomes one second for a connection that is older; a longer one gives time again."""
+    """None becomes two seconds for a connection that is older; a longer one gives time again."""
     async with origin() as port, running(port) as relay, relay.connect() as old:
         await old.send("open")
         await old.recv()
-        relay.apply(lifecycle={"maxConnectionAgeSeconds": 1})
+        relay.apply(lifecycle={"maxConnectionAgeSeconds": 2})
         relay.apply(lifecycle={"maxConnectionAgeSeconds": 3600})
-        await asyncio.sleep(1.3)  # longer than the age that was taken back
+        await asyncio.sleep(2.3)  # longer than the age that was taken back
         await old.send("still open")
         assert await old.recv() == "still open"
-        relay.apply(lifecycle={"maxConnectionAgeSeconds": 1})
+        relay.apply(lifecycle={"maxConnectionAgeSeconds": 2})
         before = asyncio.get_running_loop().time()
-        assert await closed_at(old) - before < 1
+        assert await closed_at(old) - before < 1.8
 
 
 @on_pump_loop
@@ -72,7 +72,7 @@ async def test_an_old_connection_is_not_cut_in_a_frame() -> None:
         await reader.read(100)  # the Close that it was told
 
     whole = frame(b"x" * 100)
-    patient = Bounds(close_seconds=3, linger_seconds=0.3)
+    patient = Bounds(close_seconds=30, linger_seconds=0.3)
     async with (
         raw_origin(answer_slowly) as port,
         running(port, lifecycle={"maxConnectionAgeSeconds": 1}, bounds=patient) as relay,

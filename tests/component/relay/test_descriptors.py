@@ -65,7 +65,7 @@ async def test_a_full_relay_serves_those_it_has_and_then_those_who_wait(tmp_path
             waiting: list[asyncio.Task[Client]] = []
             for _ in range(LIMIT):
                 entering = asyncio.create_task(Client().open(http))
-                done, _ = await asyncio.wait([entering], timeout=0.5 if len(clients) > 30 else 10)
+                done, _ = await asyncio.wait([entering], timeout=3 if len(clients) > 30 else DEADLINE)
                 if not done:
                     waiting.append(entering)
                     break

@@ -17,7 +17,7 @@ from support_relay.heads import upgrade
 from support_relay.running import (
     DEADLINE,
     DOMAIN,
-    QUICK,
+    USUAL,
     Running,
     on_pump_loop,
     origin,
@@ -75,7 +75,7 @@ async def test_an_address_that_swallows_packets_costs_a_moment() -> None:
             resolve_to(lost, port)
             began = loop.time()
             assert await says(relay) == "x"
-            assert 0.25 <= loop.time() - began < 2
+            assert 0.25 <= loop.time() - began < 8  # to connect it would have 10 s
             assert relay.counters.origin_failures == {}
 
 
@@ -84,19 +84,19 @@ async def test_an_address_that_refuses_costs_nothing() -> None:
     """The next address is tried at once."""
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
-        refused = [stack.enter_context(refusing()) for _ in range(20)]
+        refused = [stack.enter_context(refusing()) for _ in range(60)]
         async with origin() as port, running(origins=NAMED) as relay:
             resolve_to(*refused, port)
             began = loop.time()
             assert await says(relay) == "x"
-            assert loop.time() - began < 2  # 20 moments would be 5 s
+            assert loop.time() - began < 8  # 60 moments would be 15 s
 
 
 @on_pump_loop
 async def test_names_whose_addresses_all_fail_are_failures() -> None:
     """All refuse: refused; one swallows packets: a timeout, after the time to connect; none: unresolvable."""
     with black_hole() as lost, refusing() as one, refusing() as other:
-        bounds = replace(QUICK, name_seconds=0)
+        bounds = replace(USUAL, name_seconds=0)
         quick = {"connectTimeoutSeconds": 1}
         async with running(origins=NAMED, originRequest=quick, bounds=bounds) as relay:
             resolve_to(one, other)
@@ -111,7 +111,7 @@ async def test_names_whose_addresses_all_fail_are_failures() -> None:
 @on_pump_loop
 async def test_new_connections_see_new_addresses() -> None:
     """A name is looked up anew; open connections stay where they are."""
-    bounds = replace(QUICK, name_seconds=0)
+    bounds = replace(USUAL, name_seconds=0)
     async with origin() as old, origin() as new, running(origins=NAMED, bounds=bounds) as relay:
         resolve_to(old)
         async with relay.connect() as client:
@@ -243,7 +243,7 @@ async def test_silent_origins_share_a_clients_patience() -> None:
         async with running(origins=origins, bounds=bounds) as relay:
             began = loop.time()
             assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 504 ")
-            assert loop.time() - began < 2
+            assert loop.time() - began < 10  # the 64 one after the other would take 32 s
             assert relay.counters.origin_failures["timeout"] > 2
 
 

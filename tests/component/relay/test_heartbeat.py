@@ -25,7 +25,7 @@ async def test_silent_legs_are_pinged_and_their_pongs_stay_here() -> None:
         async with relay.connect() as client:
             await relay.until(lambda: relay.counters.client.pongs and relay.counters.origin.pongs)
             for side in (relay.counters.client, relay.counters.origin):
-                assert 0 <= side.rtt.sum / side.pongs < 0.5
+                assert 0 <= side.rtt.sum / side.pongs < 5
             await asyncio.wait_for(client.ping(b"mine"), DEADLINE)
         await relay.until_idle()
         assert relay.totals.sent_messages == relay.totals.received_messages == 0
@@ -94,11 +94,11 @@ async def test_a_talking_leg_is_not_pinged() -> None:
     """Data within the interval is sign of life enough; only the silent side gets pings."""
     sent = frame(b"tick", opcode=9, key=b"abcd")
 
-    async with origin() as port, running(port, heartbeatSeconds=1) as relay:
+    async with origin() as port, running(port, heartbeatSeconds=2) as relay:
         reader, writer = await relay.raw()
         writer.write(upgrade())
         await reader.readuntil(b"\r\n\r\n")
-        for _ in range(12):
+        for _ in range(18):
             writer.write(sent)
             await asyncio.sleep(0.2)
         assert relay.counters.client.pings == 0

@@ -15,7 +15,7 @@ from support_relay.certificates import authority
 from support_relay.frames import frame
 from support_relay.heads import upgrade
 from support_relay.http2 import Client, Line, connect_lines, get_lines, http2_client
-from support_relay.running import DOMAIN, QUICK, config, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DOMAIN, QUICK, USUAL, config, on_pump_loop, origin, raw_origin, running
 from wsedge_relay.config import Material
 
 # What passes does so by the pump; all else is the same for its two forms.
@@ -553,7 +553,7 @@ async def test_a_window_that_stays_closed_holds_up_no_drain() -> None:
     fields = {"limits": {"stallSeconds": 3600}, "lifecycle": {"drainSeconds": 1}}
     async with (
         origin(flood, compression=None) as port,
-        http2(port, **fields) as relay,
+        http2(port, bounds=QUICK, **fields) as relay,
         http2_client(relay, frugal=True) as client,
     ):
         client.protocol.increment_flow_control_window(1 << 28)  # of the connection, not of streams
@@ -568,7 +568,7 @@ async def test_a_window_that_stays_closed_holds_up_no_drain() -> None:
 @on_pump_loop
 async def test_a_newcomer_in_a_drain_gets_503() -> None:
     """A connection of HTTP/2 that is made meanwhile has the time for one answer."""
-    async with origin() as port, http2(port, lifecycle={"drainSeconds": 1}) as relay:
+    async with origin() as port, http2(port, lifecycle={"drainSeconds": 2}) as relay:
         async with http2_client(relay) as first:
             await first.open()
             draining = asyncio.create_task(relay.relay.drain())
@@ -584,7 +584,7 @@ async def test_a_domain_that_is_switched_off_drains_its_connections() -> None:
     """GOAWAY, 1001, and no connection is left."""
     async with (
         origin() as port,
-        http2(port, lifecycle={"drainSeconds": 0}) as relay,
+        http2(port, lifecycle={"drainSeconds": 0}, bounds=QUICK) as relay,
         http2_client(relay) as client,
     ):
         stream = await client.open()
@@ -596,7 +596,7 @@ async def test_a_domain_that_is_switched_off_drains_its_connections() -> None:
 @on_pump_loop
 async def test_an_idle_connection_is_closed_after_a_while() -> None:
     """With GOAWAY, so that the client knows that nothing was lost."""
-    bounds = dataclasses.replace(QUICK, session_idle_seconds=0.2)
+    bounds = dataclasses.replace(USUAL, session_idle_seconds=0.2)
     async with http2(1, bounds=bounds) as relay, http2_client(relay) as client:
         await client.until(lambda: client.closed)
         assert client.goaway == [(0, 0)]
@@ -606,7 +606,7 @@ async def test_an_idle_connection_is_closed_after_a_while() -> None:
 @on_pump_loop
 async def test_a_client_that_says_nothing_is_closed() -> None:
     """Its preface has the time of a request's head."""
-    bounds = dataclasses.replace(QUICK, head_seconds=0.2)
+    bounds = QUICK
     async with http2(1, bounds=bounds) as relay, http2_client(relay, begin=False) as client:
         await client.until(lambda: client.closed)
         await relay.until(lambda: not relay.connections_of_http2)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support_relay.running import refusing
 from support_relay_shell import certificate
 from wsedge_relay.errors import PostFailedError
 from wsedge_relay.http_post import MAX_BODY_BYTES, Answer, post
@@ -51,7 +52,7 @@ async def answering(
         await server.wait_closed()
 
 
-async def asked(port: int, *, scheme: str = "http", seconds: float = 5, **more: ssl.SSLContext) -> Answer:
+async def asked(port: int, *, scheme: str = "http", seconds: float = 20, **more: ssl.SSLContext) -> Answer:
     """POST "hello"."""
     url = f"{scheme}://localhost:{port}/base/path" if scheme == "https" else f"http://127.0.0.1:{port}/x"
     return await post(url, b"hello", headers={"X-Test": "yes"}, seconds=seconds, **more)
@@ -120,9 +121,7 @@ async def test_a_server_that_does_not_answer_meets_the_deadline() -> None:
 
 async def test_a_refused_connection_is_an_error() -> None:
     """The reason is the system's."""
-    async with answering(b"") as port:
-        pass
-    with pytest.raises(PostFailedError, match="Connect call failed"):
+    with refusing() as port, pytest.raises(PostFailedError, match="Connect call failed"):
         await asked(port)
 
 

@@ -94,7 +94,7 @@ async def test_times_of_handshakes_and_dials_are_counted() -> None:
         await relay.exchange(b"POST / HTTP/1.1\r\nHost: chat.example.com\r\n\r\n")
         counters = relay.counters
         assert (sum(counters.handshake_seconds.counts), sum(counters.connect_seconds.counts)) == (2, 1)
-        assert 0.2 <= counters.handshake_seconds.sum < 2
+        assert 0.2 <= counters.handshake_seconds.sum < 10
         assert counters.connect_seconds.sum < counters.handshake_seconds.sum
 
 

@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidStatus
 
 from support_relay.heads import ACCEPT, upgrade
-from support_relay.running import DOMAIN, QUICK, on_pump_loop, origin, raw_origin, refusing, reserved, running
+from support_relay.running import DOMAIN, USUAL, on_pump_loop, origin, raw_origin, refusing, reserved, running
 from wsedge_relay.bounds import Bounds
 
 PROOF = b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n"
@@ -101,7 +101,7 @@ async def test_a_refused_origin_is_passed_over_for_the_next() -> None:
 @on_pump_loop
 async def test_an_ejected_origin_comes_back_when_it_works_again() -> None:
     """It is asked last, its state and the number of ejections are told, and one connection brings it back."""
-    bounds = replace(QUICK, failed_origin_seconds=2)
+    bounds = replace(USUAL, failed_origin_seconds=2)
     with reserved() as sock:
         absent = at(sock.getsockname()[1])
         async with (

@@ -18,7 +18,16 @@ from websockets.exceptions import InvalidStatus
 
 from support_relay.certificates import authority
 from support_relay.heads import upgrade
-from support_relay.running import DEADLINE, DOMAIN, Running, on_pump_loop, raw_origin, refusing, running
+from support_relay.running import (
+    DEADLINE,
+    DOMAIN,
+    QUICK,
+    Running,
+    on_pump_loop,
+    raw_origin,
+    refusing,
+    running,
+)
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 
@@ -618,8 +627,7 @@ async def test_a_connection_without_further_requests_ends() -> None:
 @on_pump_loop
 async def test_a_further_head_has_its_time_too() -> None:
     """A client that begins a second request and stops gets 408."""
-    bounds = Bounds(head_seconds=0.1, linger_seconds=0.1)
-    async with site() as port, running(port, bounds=bounds, **PASS) as relay:
+    async with site() as port, running(port, bounds=QUICK, **PASS) as relay:
         reader, writer = await relay.raw()
         writer.write(raw("GET / HTTP/1.1"))
         await answer(reader)
@@ -954,7 +962,10 @@ async def test_limits_hold_for_requests_under_way() -> None:
         go_on.set()
         assert await poll == "done"
         relay.apply(limits={"handshakesPerSecond": 2})
-        assert [(await client.get("/")).status for _ in range(3)] == [200, 200, 503]
+        began = asyncio.get_running_loop().time()
+        got = [(await client.get("/")).status for _ in range(20)]
+        assert set(got) == {200, 503}
+        assert 2 <= got.count(200) <= 2 + 2 * (asyncio.get_running_loop().time() - began)
 
 
 @on_pump_loop
@@ -1021,7 +1032,7 @@ async def test_a_drain_ends_what_is_under_way_in_its_time() -> None:
             await (go_on.wait() if request.path == "/short" else asyncio.sleep(60))
         return response
 
-    rules = {"lifecycle": {"drainSeconds": 1}, **PASS}
+    rules = {"lifecycle": {"drainSeconds": 3}, **PASS}
     async with site(serve) as port, running(port, **rules) as relay:
         ends = {}
         for path in ("/", "/short", "/poll", "/stream"):
@@ -1031,7 +1042,7 @@ async def test_a_drain_ends_what_is_under_way_in_its_time() -> None:
         assert b"first" in await ends["/stream"][0].readuntil(b"first")
         await relay.until(lambda: len(relay.site.passing) == 3)
         drain = asyncio.create_task(relay.relay.drain())
-        assert await asyncio.wait_for(ends["/"][0].read(), 0.9) == b""
+        assert await asyncio.wait_for(ends["/"][0].read(), 2.5) == b""
         assert (await relay.exchange(raw("GET / HTTP/1.1"))).startswith(b"HTTP/1.1 503 ")
         go_on.set()
         status, headers, _ = await answer(ends["/short"][0])

@@ -13,8 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support_relay.frames import frame
 from support_relay.heads import KEY, switching
-from support_relay.running import DEADLINE, DOMAIN, config, on_pump_loop, origin, raw_origin, running
-from wsedge_relay.bounds import Bounds
+from support_relay.running import DEADLINE, DOMAIN, QUICK, config, on_pump_loop, origin, raw_origin, running
 from wsedge_relay.config import Material
 
 LINES = {
@@ -125,7 +124,7 @@ async def test_a_head_may_come_byte_by_byte() -> None:
 @on_pump_loop
 async def test_a_slow_head_gets_a_408_and_silence_gets_nothing() -> None:
     """The head has a time; who sent nothing at all is just hung up on."""
-    async with running(1, bounds=Bounds(head_seconds=0.1, linger_seconds=0.1)) as relay:
+    async with running(1, bounds=QUICK) as relay:
         assert (await relay.exchange(b"GET / HT")).startswith(b"HTTP/1.1 408 ")
         assert await relay.exchange(b"") == b""
 
@@ -201,7 +200,7 @@ async def test_a_domain_that_is_gone_drains_and_is_unknown() -> None:
 @on_pump_loop
 async def test_a_drain_spreads_the_closes_and_ends_when_all_are_gone() -> None:
     """Connections are closed one after the other, newcomers are refused meanwhile, bytes are all counted."""
-    async with origin() as port, running(port, lifecycle={"drainSeconds": 1}) as relay:
+    async with origin() as port, running(port, lifecycle={"drainSeconds": 2}) as relay:
         clients = [await relay.connect() for _ in range(4)]
         loop = asyncio.get_running_loop()
         start = loop.time()
@@ -214,8 +213,7 @@ async def test_a_drain_spreads_the_closes_and_ends_when_all_are_gone() -> None:
                 assert (await relay.exchange(request())).startswith(b"HTTP/1.1 503 ")
         await asyncio.wait_for(drain, DEADLINE)
         assert {client.close_code for client in clients} == {1001}
-        assert times[0] < 0.3
-        assert 0.6 < times[-1] < 1.5
+        assert times[0] < 1.2 < times[-1]
         assert relay.relay.draining
         assert relay.totals.open_connections == 0
 

@@ -10,7 +10,7 @@ import pytest
 from support_relay.certificates import authority
 from support_relay.frames import frame
 from support_relay.heads import switching, upgrade
-from support_relay.running import DEADLINE, DOMAIN, Running, on_pump_loop, raw_origin, running
+from support_relay.running import DEADLINE, DOMAIN, QUICK, Running, on_pump_loop, raw_origin, running
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 
@@ -156,7 +156,7 @@ async def test_each_broken_rule_of_an_origin_is_named() -> None:
     for case, (frames, rule, deflate) in BROKEN.items():
         lines = (DEFLATE,) if deflate else ()
         origin = Origin(*lines)
-        async with raw_origin(origin.serve) as port, running(port) as relay:
+        async with raw_origin(origin.serve) as port, running(port, bounds=QUICK) as relay:
             reader, writer = await enter(relay, origin, *lines)
             good = b"".join(frames[:-1])
             origin.writer.write(b"".join(frames) + frame(b"late"))
@@ -173,7 +173,7 @@ async def test_each_broken_rule_of_an_origin_is_named() -> None:
 @on_pump_loop
 async def test_a_head_that_drips_has_the_same_time_as_any() -> None:
     """A byte now and then does not keep a connection: 408 at the deadline."""
-    async with running(1, bounds=Bounds(head_seconds=0.3, linger_seconds=0.1)) as relay:
+    async with running(1, bounds=QUICK) as relay:
         reader, writer = await relay.raw()
 
         async def drip() -> None:
@@ -193,7 +193,7 @@ async def test_a_tls_handshake_has_a_time() -> None:
     """Who connects by TLS and says nothing, or half of a first message, is hung up on."""
     tls = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
     material = Material({("tls.crt", "tls.key"): authority().issue(DOMAIN)})
-    async with running(1, material=material, tls=tls, bounds=Bounds(head_seconds=0.2)) as relay:
+    async with running(1, material=material, tls=tls, bounds=QUICK) as relay:
         for said in (b"", b"\x16\x03\x01\x02\x00\x01\x00"):
             reader, writer = await asyncio.open_connection(*relay.relay.addresses["https"])
             writer.write(said)

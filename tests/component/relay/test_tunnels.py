@@ -13,7 +13,17 @@ from websockets.exceptions import ConnectionClosed
 
 from support_relay.frames import frame
 from support_relay.heads import switching, upgrade
-from support_relay.running import DEADLINE, DOMAIN, Running, echo, on_pump_loop, origin, raw_origin, running
+from support_relay.running import (
+    DEADLINE,
+    DOMAIN,
+    QUICK,
+    Running,
+    echo,
+    on_pump_loop,
+    origin,
+    raw_origin,
+    running,
+)
 
 pytestmark = pytest.mark.usefixtures("each_form")
 
@@ -279,7 +289,7 @@ async def test_a_peer_that_does_not_answer_a_close_is_not_waited_for() -> None:
         told.set_result(await reader.readexactly(8))
         await over.wait()
 
-    async with raw_origin(ignore) as port, running(port) as relay:
+    async with raw_origin(ignore) as port, running(port, bounds=QUICK) as relay:
         reader, writer = await relay.raw()
         writer.write(HEAD + frame(b"\x03\xe8", opcode=8, key=KEY))
         assert (await asyncio.wait_for(told, DEADLINE))[0] == 0x88
