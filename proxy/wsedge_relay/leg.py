@@ -13,6 +13,15 @@ from .frames import Walk  # relative: the compiled form's is compiled too
 
 _COMPILED: Final = not __file__.endswith(".py")
 
+# Kinds of the pump's events.
+END: Final = 1  # the leg's peer ended its stream
+ERROR: Final = 2  # the leg's socket broke; argument: errno, or 0 for a fault of TLS
+VIOLATION: Final = 3  # the leg broke a frame rule; argument: frames.VIOLATIONS has its name
+CLOSED: Final = 4  # a Close frame came from the leg; argument: its code
+PONGED: Final = 5  # the leg answered one of our own pings; argument: the ping's number
+SHUT: Final = 6  # the leg was told everything and its sending side is shut
+THROTTLED: Final = 7  # the leg sent more than its pace; argument: milliseconds until `resume` is due
+
 # Counts that nobody looks at, of legs whose owner gave them no other.
 _UNSEEN: Final = [0] * 16
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: a reset, and nothing left in the kernel
@@ -139,3 +148,7 @@ def shut_sending(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_WR)
     except OSError:
         pass  # the other side was quicker
+
+
+# (kind, leg, argument)
+Event = tuple[int, Leg, int]

@@ -2,6 +2,7 @@
 
 cimport cython
 from .leg cimport Leg
+from .sending cimport Sender
 
 cdef extern from "<errno.h>" nogil:
     int errno_now "errno"
@@ -20,23 +21,19 @@ cdef inline Py_ssize_t c_send(int fd, const unsigned char *data, size_t size) no
     cdef Py_ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
     return n if n >= 0 else -errno_now
 
-cdef int _AREA, _BATCH, _CUTS, _IN, _OUT, _RECORD, _ROOM
+cdef int _AREA, _BATCH, _CUTS, _RECORD, _ROOM
 cdef bint _DIRECT
 
-cdef class Pump:
+cdef class Pump(Sender):
     cdef public bytes tag
-    cdef public list events, legs
-    cdef public set backed
-    cdef public long long pauses
-    cdef object _area, _epoll, _view
+    cdef public list legs
+    cdef object _area, _view
     cdef bytearray _memory
     cdef unsigned char *_buf
     cdef list _cuts
     cdef tuple _into
 
     cpdef remove(self, Leg leg)
-    cpdef finish(self, Leg leg)
-    cpdef abandon(self, Leg leg)
     cpdef pace(self, Leg leg, pace)
     cpdef resume(self, Leg leg)
     cpdef sample(self, Leg leg, sizes)
@@ -57,7 +54,6 @@ cdef class Pump:
     cdef Py_ssize_t _read_paced(self, Leg leg) except? -100
     @cython.locals(n=Py_ssize_t, peer=Leg)
     cdef Py_ssize_t _write(self, Leg leg, Py_ssize_t start, Py_ssize_t end) except? -100
-    cdef Py_ssize_t _send(self, Leg leg, data) except? -100
     @cython.locals(n=Py_ssize_t, held=Py_ssize_t, frames=cython.longlong)
     cdef _other(self, Leg leg, int what)
     @cython.locals(buf=cython.p_uchar, peer=Leg, at=cython.longlong, size=cython.longlong, opcode=cython.int)
@@ -67,20 +63,3 @@ cdef class Pump:
     cdef _preload(self, Leg leg, bytes rest)
     @cython.locals(sent=Py_ssize_t)
     cdef _put(self, Leg leg, Py_ssize_t start, Py_ssize_t end)
-    cdef _insert(self, Leg leg)
-    @cython.locals(sent=Py_ssize_t)
-    cdef _keep(self, Leg leg, bytes data)
-    cdef _hold(self, Leg leg, bytes data)
-    @cython.locals(sent=Py_ssize_t)
-    cdef _drain(self, Leg leg)
-    cdef _emptied(self, Leg leg)
-    cdef _deafen(self, Leg leg, error)
-    cdef _die(self, Leg leg, error)
-    cdef _bury(self, Leg leg)
-    cdef _end(self, Leg leg)
-    cdef _tell_end(self, Leg leg)
-    cdef _shut(self, Leg leg)
-    cdef _mark(self, Leg leg)
-    @cython.locals(reads=cython.bint, wanted=cython.int)
-    cdef _interest(self, Leg leg)
-    cdef _unwatch(self, Leg leg)

@@ -29,32 +29,29 @@ import time
 from typing import Any, Final
 
 from .frames import CLOSE, LONGEST_CONTROL, PONG, close_code, payload_of
-from .leg import Leg
+from .leg import CLOSED, END, ERROR, PONGED, SHUT, THROTTLED, VIOLATION, Event, Leg
+from .sending import IN, OUT, WAIT, Sender
 
-# Kinds of events: (kind, leg, argument).
-END: Final = 1  # the leg's peer ended its stream
-ERROR: Final = 2  # the leg's socket broke; argument: errno, or 0 for a fault of TLS
-VIOLATION: Final = 3  # the leg broke a frame rule; argument: frames.VIOLATIONS has its name
-CLOSED: Final = 4  # a Close frame came from the leg; argument: its code
-PONGED: Final = 5  # the leg answered one of our own pings; argument: the ping's number
-SHUT: Final = 6  # the leg was told everything and its sending side is shut
-THROTTLED: Final = 7  # the leg sent more than its pace; argument: milliseconds until `resume` is due
-
-Event = tuple[int, Leg, int]
+__all__ = (
+    "CLOSED",
+    "END",
+    "ERROR",
+    "PONGED",
+    "SHUT",
+    "TAG_BYTES",
+    "THROTTLED",
+    "VIOLATION",
+    "Event",
+    "Pump",
+)
 
 _AREA: Final = 65536  # more lets a slow peer's backlog grow and gains nothing (measured)
 _RECORD: Final = 16384  # what a TLS record carries at the most (RFC 8446 section 5.1)
 _ROOM: Final = 144  # before the read area: a held-back header or control frame
 _BATCH: Final = 256
 _CUTS: Final = 4096
-_IN: Final = 1
-_OUT: Final = 4
 _DIRECT: Final = not __file__.endswith(".py")
 _LATER: Final = (errno.EAGAIN, errno.EINTR)
-_WAIT: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-
-# After these a socket still gives what came before, then reports its end.
-_RESET: Final = (errno.EPIPE, errno.ECONNRESET)
 
 TAG_BYTES: Final = 4
 _PING_BYTES: Final = TAG_BYTES + 4
@@ -62,23 +59,18 @@ _PING_BYTES: Final = TAG_BYTES + 4
 assert _ROOM >= LONGEST_CONTROL  # noqa: S101  a fact about two constants
 
 
-class Pump:
+class Pump(Sender):
     """Forwards between pairs of legs on one epoll; see the module for the rules.
 
-    `tag` begins the payload of our own pings, whose pongs are swallowed. `backed` holds the legs whose
-    socket does not take what they are sent: the owner looks for stalls there. `pauses` counts how often
-    that happened.
+    `tag` begins the payload of our own pings, whose pongs are swallowed.
     """
 
     def __init__(self, epoll: select.epoll, tag: bytes) -> None:
         if len(tag) != TAG_BYTES:
             raise ValueError(f"the tag has {TAG_BYTES} bytes")
+        super().__init__(epoll)
         self.tag = tag
         self.legs: list[Leg | None] = []  # by descriptor
-        self.backed: set[Leg] = set()
-        self.events: list[Event] = []
-        self.pauses = 0
-        self._epoll = epoll
         self._memory = bytearray(_ROOM + _AREA)
         self._buf = self._memory  # compiled: the address of its first byte
         self._view = memoryview(self._memory)
@@ -105,7 +97,7 @@ class Pump:
             self.legs[leg.fd] = leg
             leg.to = leg.peer.fd if leg.peer.inline else -1
         for leg, rest in ((client, client_rest), (origin, origin_rest)):
-            if leg.watched != _IN:
+            if leg.watched != IN:
                 self._interest(leg)
             if rest:
                 self._preload(leg, rest)
@@ -118,32 +110,6 @@ class Pump:
             self.legs[one.fd] = None
             one.dead = True
             one.out = one.stash = one.inject = b""
-
-    def inject(self, leg: Leg, frame: bytes, *, last: bool = False) -> bool:
-        """Send a whole frame to `leg` at the next boundary; `last` says that it is a Close.
-
-        False: it was told Close, cannot be written to, or its next boundary will never come.
-        """
-        if leg.told or leg.parting or leg.deaf or leg.dead or not leg.peer.at_boundary:
-            return False
-        leg.inject += frame
-        leg.parting = last
-        if leg.peer.need:
-            leg.peer.special = True
-        else:
-            self._insert(leg)
-        return True
-
-    def finish(self, leg: Leg) -> None:
-        """Send what is held for `leg`, then shut its sending side (event SHUT); drop what it still sends."""
-        leg.finishing = leg.dropping = leg.special = True
-        self._interest(leg)
-        if not leg.out:
-            self._shut(leg)
-
-    def abandon(self, leg: Leg) -> None:
-        """Neither read nor write `leg` any more; what is held for it is dropped, its peer is served on."""
-        self._bury(leg)
 
     def pace(self, leg: Leg, pace: Any) -> None:
         """Let a leg send no faster than `pace` (see pace.Pace) says; None: as fast as it can."""
@@ -201,7 +167,7 @@ class Pump:
                 if leg.inline:
                     try:
                         n = readv(fd, into)
-                    except _WAIT:
+                    except WAIT:
                         continue
                     except OSError as error:
                         self._die(leg, error)
@@ -248,7 +214,7 @@ class Pump:
                         cut = cuts[n] = area[:n]
                     try:
                         sent = write(to, cut)
-                    except _WAIT:
+                    except WAIT:
                         sent = 0
                     except OSError as error:
                         leg.lag += n
@@ -283,7 +249,7 @@ class Pump:
             if leg.tls is None:
                 return os.readv(leg.fd, self._into if most == _AREA else (self._area[:most],))
             return self._read_records(leg.tls, most == _AREA)
-        except _WAIT:
+        except WAIT:
             return -1
         except OSError as error:
             self._die(leg, error)
@@ -326,23 +292,11 @@ class Pump:
             return n if n >= 0 else -1
         return self._send(peer, self._view[start:end])
 
-    def _send(self, leg: Leg, data: bytes | memoryview) -> int:
-        """Send `data` to `leg`; -1: nothing can be sent to it any more."""
-        try:
-            if leg.tls is None:
-                return os.write(leg.fd, data)
-            return leg.tls.send(data)
-        except _WAIT:
-            return 0
-        except OSError as error:
-            self._deafen(leg, error)
-            return -1
-
     def _other(self, leg: Leg, what: int) -> None:
         """Serve whatever is not a plain read: a backlog, an error, a held-back header, a leg at its end."""
-        if leg.out and what & ~_IN:
+        if leg.out and what & ~IN:
             self._drain(leg)
-        if not leg.watched & _IN or not what & ~_OUT:
+        if not leg.watched & IN or not what & ~OUT:
             return
         n = self._read(leg, _AREA) if leg.pace is None or leg.dropping else self._read_paced(leg)
         if n < 0:
@@ -455,133 +409,3 @@ class Pump:
         leg.lag -= sent
         if sent < end - start:
             self._hold(peer, bytes(self._buf[start + sent : end]))
-
-    def _insert(self, leg: Leg) -> None:
-        """Send the injected frames of `leg`: the other leg is at a frame boundary."""
-        frames, leg.inject = leg.inject, b""
-        peer = leg.peer
-        if not leg.told and not leg.deaf:
-            self._keep(leg, frames)
-            if leg.parting:
-                leg.told = peer.mute = True
-                self._interest(peer)
-        self._mark(peer)
-
-    def _keep(self, leg: Leg, data: bytes) -> None:
-        """Send `data` to `leg`, behind what is held for it."""
-        if leg.out:
-            leg.out += data
-            return
-        sent = self._send(leg, data)
-        if sent < 0:
-            return
-        leg.peer.lag -= sent
-        if sent < len(data):
-            self._hold(leg, data[sent:])
-
-    def _hold(self, leg: Leg, data: bytes) -> None:
-        """Keep what the socket of `leg` did not take and stop the reading of its peer."""
-        leg.out = data
-        self.backed.add(leg)
-        self.pauses += 1
-        self._interest(leg)
-        self._interest(leg.peer)
-
-    def _drain(self, leg: Leg) -> None:
-        """Send what is held for `leg`; once all is gone its peer is read again."""
-        sent = self._send(leg, leg.out)
-        if sent <= 0:
-            return
-        leg.peer.lag -= sent
-        leg.out = leg.out[sent:]
-        if not leg.out:
-            self._emptied(leg)
-
-    def _emptied(self, leg: Leg) -> None:
-        """Go on with what waited for the backlog of `leg`."""
-        self.backed.discard(leg)
-        self._interest(leg)
-        self._interest(leg.peer)
-        if leg.finishing:
-            self._shut(leg)
-        self._tell_end(leg.peer)
-
-    def _deafen(self, leg: Leg, error: OSError) -> None:
-        """Give up sending to `leg`. What it sent before is still read; then comes its end or error."""
-        if error.errno not in _RESET:
-            self._die(leg, error)
-        elif not leg.deaf:
-            leg.deaf = leg.peer.special = True
-            leg.out = leg.inject = b""
-            self._emptied(leg)
-
-    def _die(self, leg: Leg, error: OSError) -> None:
-        """Give up a leg whose socket is broken."""
-        if not leg.dead:
-            self._bury(leg)
-            self.events.append((ERROR, leg, 0 if isinstance(error, ssl.SSLError) else error.errno or 0))
-
-    def _bury(self, leg: Leg) -> None:
-        leg.deaf = leg.dead = leg.peer.special = True
-        leg.out = leg.inject = leg.stash = b""
-        self.backed.discard(leg)
-        self._unwatch(leg)
-        self._interest(leg.peer)
-        self._tell_end(leg.peer)
-
-    def _end(self, leg: Leg) -> None:
-        """Note the end of a stream; the owner hears of it once the peer has got all that came before."""
-        leg.eof = 1
-        leg.stash = b""
-        self._interest(leg)
-        if not leg.peer.out:
-            self._tell_end(leg)
-
-    def _tell_end(self, leg: Leg) -> None:
-        """Tell the owner of an end that waited for the other leg's backlog: once, whatever is held later."""
-        if leg.eof == 1:
-            leg.eof = 2
-            self.events.append((END, leg, 0))
-
-    def _shut(self, leg: Leg) -> None:
-        """Shut the sending side, after TLS's own good-bye."""
-        if leg.shut:
-            return
-        leg.shut = True
-        if not leg.deaf:
-            leg.shut_sending()
-        self.events.append((SHUT, leg, 0))
-
-    def _mark(self, leg: Leg) -> None:
-        """Tell the fast path whether `leg` is plain again."""
-        leg.special = bool(
-            leg.stash
-            or leg.mute
-            or leg.dropping
-            or leg.peer.inject
-            or leg.peer.deaf
-            or leg.sizes is not None
-            or leg.pace is not None
-        )
-
-    def _interest(self, leg: Leg) -> None:
-        """Wait for exactly what can be served: to read unless the peer is behind, to write what is held."""
-        if leg.dead:
-            return
-        waits = leg.throttled or (leg.peer.out and not leg.mute)
-        reads = not leg.eof and (leg.dropping or not waits)
-        wanted = (_IN if reads else 0) | (_OUT if leg.out else 0)
-        if wanted == leg.watched:
-            return
-        if not wanted:
-            self._unwatch(leg)
-        elif leg.watched:
-            self._epoll.modify(leg.fd, wanted)
-        else:
-            self._epoll.register(leg.fd, wanted)
-        leg.watched = wanted
-
-    def _unwatch(self, leg: Leg) -> None:
-        if leg.watched:
-            self._epoll.unregister(leg.fd)
-            leg.watched = 0

@@ -1,4 +1,4 @@
-"""Compiles pump.py, leg.py and frames.py with Cython and a C compiler: the compiled form of the pump.
+"""Compiles pump.py and what it is made of with Cython and a C compiler: the compiled form of the pump.
 
     python -m wsedge_relay.compiled.build [FOLDER]
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 PACKAGE: Final = Path(__file__).parent.parent
-MODULES: Final = ("frames", "leg", "pump")
+MODULES: Final = ("frames", "leg", "sending", "pump")
 STAMP: Final = "sources.sha256"
 _FLAGS: Final = ("-shared", "-fPIC", "-O2", "-DNDEBUG", "-fno-strict-aliasing", "-fwrapv")
 # The .pxd files say the types; every index is bounded by the walk itself.

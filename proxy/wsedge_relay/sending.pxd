@@ -1,0 +1,31 @@
+# Types for the compiled form of sending.py (see compiled/build.py).
+
+cimport cython
+from .leg cimport Leg
+
+cdef class Sender:
+    cdef public list events
+    cdef public set backed
+    cdef public long long pauses
+    cdef object _epoll
+
+    cpdef finish(self, Leg leg)
+    cpdef abandon(self, Leg leg)
+    cdef Py_ssize_t _send(self, Leg leg, data) except? -100
+    cdef _insert(self, Leg leg)
+    @cython.locals(sent=Py_ssize_t)
+    cdef _keep(self, Leg leg, bytes data)
+    cdef _hold(self, Leg leg, bytes data)
+    @cython.locals(sent=Py_ssize_t)
+    cdef _drain(self, Leg leg)
+    cdef _emptied(self, Leg leg)
+    cdef _deafen(self, Leg leg, error)
+    cdef _die(self, Leg leg, error)
+    cdef _bury(self, Leg leg)
+    cdef _end(self, Leg leg)
+    cdef _tell_end(self, Leg leg)
+    cdef _shut(self, Leg leg)
+    cdef _mark(self, Leg leg)
+    @cython.locals(reads=cython.bint, wanted=cython.int)
+    cdef _interest(self, Leg leg)
+    cdef _unwatch(self, Leg leg)
