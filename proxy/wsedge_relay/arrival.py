@@ -19,7 +19,7 @@ from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_of, speaks_http2
-from wsedge_relay.tunnel import Tunnels
+from wsedge_relay.tunnels import Tunnels
 from wsedge_relay.upstream import read_head
 from wsedge_relay.usage import Usage
 from wsedge_relay.wire import Wire

@@ -37,7 +37,8 @@ from wsedge_relay.readiness import NEVER, Fiber, wait_for_all
 from wsedge_relay.selector import PumpSelector
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_contexts
-from wsedge_relay.tunnel import Tunnel, Tunnels
+from wsedge_relay.tunnel import Tunnel
+from wsedge_relay.tunnels import Tunnels
 from wsedge_relay.usage import Usage
 from wsedge_relay.wire import EXHAUSTED, Wire
 

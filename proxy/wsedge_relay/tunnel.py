@@ -1,53 +1,26 @@
-"""Open tunnels: their life from the 101 to the last FIN, on top of the pump.
-
-A tunnel ends in steps. *Closing*: one leg sent Close, broke a rule or went away, and the other was told; each
-leg is settled once nothing more is to be said to it or heard from it. *Finishing*: both are settled, what is
-held is sent and both sending sides are shut. *Gone*: both streams ended, or the deadline passed; sockets are
-closed.
-"""
+"""One open tunnel: two legs, and what is known of them together."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import socket
-import ssl
-from collections.abc import Iterable
-from itertools import chain
-from random import Random as Chance
 from typing import Final
 
-import structlog
-
-from wsedge_relay import frames, pump
-from wsedge_relay.access import Access, ended_line
+from wsedge_relay.access import Access
 from wsedge_relay.balance import Target
-from wsedge_relay.bounds import Bounds
-from wsedge_relay.counters import Ending, LegCounters
-from wsedge_relay.drain import remaining
-from wsedge_relay.heartbeat import PING_AFTER, TICK_SECONDS, Beat, Wheel, look, ticks_per_look
+from wsedge_relay.counters import Ending
 from wsedge_relay.leg import Leg
-from wsedge_relay.pace import Pace
-from wsedge_relay.pump import Pump
 from wsedge_relay.site import Site
-from wsedge_relay.usage import Usage, UsageKey
+from wsedge_relay.usage import UsageKey
 
-log = structlog.get_logger("wsedge_relay")
-
+# Phases, in their order: see tunnels.py.
 OPEN: Final = 0
 CLOSING: Final = 1
 FINISHING: Final = 2
 GONE: Final = 3
 
-_PING_UNITS: Final = 10_000  # pings are numbered by a clock in tenths of a millisecond
-_PING_MASK: Final = 0xFFFFFFFF
 _PATIENCE: Final = 12  # so often the deadline of a closing tunnel is put off while bytes pass
-_NO_CLOSE: Final = 1006  # no Close frame came (RFC 6455 section 7.1.5)
-_CUT: Final = Ending("relay", "abort", _NO_CLOSE)
 
-
-# Frames are sampled on so many tunnels at most, once a sweep: it costs the same however many there are.
-_SAMPLES: Final = 64
+# Bytes, messages and texts among these, each to the client, then from it.
 Counts = tuple[int, int, int, int, int, int]
 _NOTHING: Final[Counts] = (0, 0, 0, 0, 0, 0)
 
@@ -113,418 +86,36 @@ class Tunnel:
             client.texts,
         )
 
-
-class Tunnels:
-    """All open tunnels of a relay. `random` makes masks, which no peer may foresee."""
-
-    def __init__(
-        self,
-        *,
-        loop: asyncio.AbstractEventLoop,
-        pump: Pump,
-        usage: Usage,
-        bounds: Bounds,
-        random: random.Random,
-    ) -> None:
-        self._loop = loop
-        self._pump = pump
-        self._usage = usage
-        self._bounds = bounds
-        self._random = random
-        self._chance = Chance(random.randbytes(16))  # noqa: S311  spreads timers, no secret
-        self._wheel: Wheel[Tunnel] = Wheel()
-        self._ticker: asyncio.TimerHandle | None = None
-        self._ticked = 0.0
-        self._stalls: dict[Leg, tuple[int, float]] = {}
-        self._sites: set[Site] = set()  # those that have tunnels
-        self._count = 0
-        self._nobody_left = asyncio.Event()
-        self._nobody_left.set()
-        self._numbers = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def open(
-        self,
-        site: Site,
-        key: UsageKey,
-        *,
-        client: socket.socket,
-        origin: socket.socket,
-        deflate: bool,
-        client_rest: bytes,
-        origin_rest: bytes,
-        target: Target,
-        address: str,
-        access: Access | None = None,
-        watched: tuple[int, int] = (0, 0),
-    ) -> Tunnel:
-        """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads.
-
-        `watched` are the events that the client's and the origin's are in epoll for already.
-        The sockets are the tunnel's from now on: plain ones are detached from their objects.
-
-        `target`, whose open connections include this one already, loses it when the tunnel is gone; so does
-        the site's limiter the place that the client at `address` has.
-        """
-        self._numbers += 1
-        tunnel = Tunnel(self._numbers, site, key, self._loop.time(), address)
-        tunnel.target = target
-        limit = site.domain.limits.messageBytes or 0
-        tunnel.access = access
-        tunnel.client = self._pump.leg(client, masked=True, deflate=deflate, tunnel=tunnel, limit=limit)
-        tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel, limit=limit)
-        tunnel.client.watched, tunnel.origin.watched = watched
-        for sock in (client, origin):
-            if not isinstance(sock, ssl.SSLSocket):
-                sock.detach()
-        tunnel.client.opcodes = site.counters.client.opcodes
-        tunnel.origin.opcodes = site.counters.origin.opcodes
-        self._count += 1
-        self._sites.add(site)
-        site.tunnels.add(tunnel)
-        self._nobody_left.clear()
-        self._usage.opened(key)
-        self._spread(tunnel)
-        self._start_ticking()
-        try:
-            self._pump.add(tunnel.client, tunnel.origin, client_rest=client_rest, origin_rest=origin_rest)
-        except OSError:
-            self._remove(tunnel)
-            raise
-        self._limit_age(tunnel)
-        if site.domain.limits.bytesPerSecond is not None:
-            self._limit_rate(tunnel)
-        return tunnel
-
-    def handle(self, events: Iterable[pump.Event]) -> None:
-        """Act on what the pump reports."""
-        for kind, leg, argument in events:
-            tunnel: Tunnel = leg.tunnel
-            if tunnel.phase == GONE:
-                continue
-            counters = self._side(leg)
-            if kind == pump.PONGED:
-                self._ponged(leg, counters, argument)
-                continue
-            if kind == pump.THROTTLED:
-                counters.throttled += 1
-                self._loop.call_later(argument / 1000, self._pump.resume, leg)
-                continue
-            if kind == pump.CLOSED:
-                counters.closed_with(argument)
-                tunnel.end_by(_name(leg), "close", argument)
-            elif kind == pump.VIOLATION:
-                rule = frames.VIOLATIONS[argument]
-                code = frames.MESSAGE_TOO_BIG if argument == frames.TOO_LONG else frames.PROTOCOL_ERROR
-                counters.violated(rule)
-                tunnel.end_by(_name(leg), "violation", code)
-                self._log(tunnel, "frame_rule_broken", side=_name(leg), rule=rule)
-                self.part(leg, code, rule)
-                self.part(leg.peer, frames.GOING_AWAY if leg is tunnel.client else frames.INTERNAL_ERROR)
-            elif kind in (pump.END, pump.ERROR) and not leg.dropping and tunnel.phase != FINISHING:
-                if not leg.told:
-                    counters.broken += 1
-                tunnel.end_by(_name(leg), "broken", _NO_CLOSE)
-                self.part(leg.peer, frames.GOING_AWAY)
-            self._settle(tunnel)
-
-    def part(self, leg: Leg, code: int, reason: str = "") -> None:
-        """Send a Close to one leg at its next frame boundary; when there will be none, end its stream."""
-        mask = None if leg.mask else self._random.randbytes(4)
-        if not self._pump.inject(leg, frames.close(code, reason, mask), last=True) and not (
-            leg.told or leg.parting
-        ):
-            self._pump.finish(leg)
-
-    def close(self, tunnel: Tunnel, code: int, reason: str = "") -> None:
-        """Close both legs of an open tunnel at their next frame boundaries (a drain, its age)."""
-        if tunnel.phase == OPEN:
-            tunnel.end_by("relay", reason, code)
-            self.part(tunnel.client, code, reason)
-            self.part(tunnel.origin, code, reason)
-            self._settle(tunnel)
-
-    def abort(self, tunnel: Tunnel) -> None:
-        """Close both sockets at once, by a reset."""
-        if tunnel.phase != GONE:
-            _reset(tunnel.client)
-            _reset(tunnel.origin)
-            self._remove(tunnel)
-
-    def abort_all(self) -> None:
-        """Abort every tunnel (the process ends)."""
-        for site in list(self._sites):
-            for tunnel in list(site.tunnels):
-                self.abort(tunnel)
-        if self._ticker is not None:
-            self._ticker.cancel()
-            self._ticker = None
-
-    async def wait_until_none(self) -> None:
-        """Return once no tunnel is left."""
-        await self._nobody_left.wait()
-
-    def respread(self, site: Site) -> None:
-        """Let a changed heartbeat interval count for the open tunnels of `site` at once."""
-        for tunnel in site.tunnels:
-            self._spread(tunnel)
-
-    def limit_ages(self, site: Site) -> None:
-        """Let a changed maximum age count for the open tunnels of `site` at once."""
-        for tunnel in site.tunnels:
-            if tunnel.phase == OPEN:
-                self._limit_age(tunnel)
-
-    def limit_rates(self, site: Site) -> None:
-        """Let a changed number of bytes per second count for the open tunnels of `site` at once."""
-        for tunnel in site.tunnels:
-            self._limit_rate(tunnel)
-
-    def _limit_rate(self, tunnel: Tunnel) -> None:
-        rate = tunnel.site.domain.limits.bytesPerSecond
-        for leg in (tunnel.client, tunnel.origin):
-            self._pump.pace(leg, None if rate is None else Pace(rate))
-
-    def _limit_age(self, tunnel: Tunnel) -> None:
-        if tunnel.deadline is not None:
-            tunnel.deadline.cancel()
-            tunnel.deadline = None
-        age = tunnel.site.domain.lifecycle.maxConnectionAgeSeconds
-        if age is not None:
-            left = remaining(age, lived=self._loop.time() - tunnel.began, chance=self._chance.random())
-            tunnel.deadline = self._loop.call_later(left, self._aged, tunnel)
-
-    def _aged(self, tunnel: Tunnel) -> None:
-        tunnel.deadline = None
-        self.close(tunnel, frames.GOING_AWAY, "maximum age")
-
-    def sweep(self) -> None:
-        """Add to the usage and the metrics what passed since the last sweep."""
-        sums: dict[UsageKey, list[int]] = {}
-        changed = []
-        for tunnel in chain.from_iterable(site.tunnels for site in self._sites):
-            # Most of many are idle. What the origin sent and nobody took yet is counted once it passes.
-            if tunnel.client.received == tunnel.counted[1] and tunnel.origin.passed == tunnel.counted[0]:
-                continue
-            counts = tunnel.counts()
-            if counts != tunnel.counted:
-                changed.append(tunnel)
-                total = sums.setdefault(tunnel.key, [0, 0, 0, 0])
-                for index, more in enumerate(_settle_counts(tunnel, counts)):
-                    total[index] += more
-        for key, (sent, received, sent_messages, received_messages) in sums.items():
-            self._usage.add(
-                key,
-                sent_bytes=sent,
-                received_bytes=received,
-                sent_messages=sent_messages,
-                received_messages=received_messages,
-            )
-        if len(changed) > _SAMPLES:
-            changed = random.sample(changed, _SAMPLES)
-        for tunnel in changed:
-            for leg in (tunnel.client, tunnel.origin):
-                self._pump.sample(leg, self._side(leg).frame_bytes)
-
-    def tick(self, ticks: int, now: float) -> None:
-        """Look at the legs that are due and at those that are stuck; `now` is the loop's clock."""
-        for tunnel in self._wheel.turn(ticks):
-            if tunnel.phase == OPEN:
-                self._look(tunnel.client, now)
-                self._look(tunnel.origin, now)
-                self._wheel.add(tunnel, ticks=ticks_per_look(tunnel.site.domain.heartbeatSeconds))
-        self._look_for_stalls(now)
-
-    def _look(self, leg: Leg, now: float) -> None:
-        beat = look(leg)
-        if beat is Beat.PING:
-            number = round(now * _PING_UNITS) & _PING_MASK or 1
-            payload = self._pump.tag + number.to_bytes(4, "big")
-            mask = None if leg.mask else self._random.randbytes(4)
-            if self._pump.inject(leg, frames.control(frames.PING, payload, mask)):
-                leg.pinged = number
-                self._side(leg).pings += 1
-        elif beat is Beat.DEAD:
-            self._side(leg).dead += 1
-            self._lose(leg, "dead_leg")
-
-    def _ponged(self, leg: Leg, counters: LegCounters, number: int) -> None:
-        if number and number == leg.pinged:  # what a peer makes up proves nothing; 0: no ping is on its way
-            leg.pinged = 0
-            units = (round(self._loop.time() * _PING_UNITS) - number) & _PING_MASK
-            counters.pongs += 1
-            counters.rtt.observe(units / _PING_UNITS)
-
-    def _look_for_stalls(self, now: float) -> None:
-        backed = self._pump.backed
-        for leg in [leg for leg in self._stalls if leg not in backed]:
-            del self._stalls[leg]
-        for leg in list(backed):
-            passed, since = self._stalls.get(leg, (-1, now))
-            if passed != leg.peer.passed:
-                self._stalls[leg] = (leg.peer.passed, now)
-            elif now - since >= leg.tunnel.site.domain.limits.stallSeconds:
-                del self._stalls[leg]
-                self._side(leg).stalled += 1
-                self._lose(leg, "stalled_leg")
-
-    def _lose(self, leg: Leg, event: str) -> None:
-        """Give up a leg that does not answer, and tell the other."""
-        leg.tunnel.end_by(_name(leg), event, _NO_CLOSE)
-        self._log(leg.tunnel, event, side=_name(leg))
-        _reset(leg)  # when it is closed: nobody is there to read what is held
-        self._pump.abandon(leg)
-        self.part(leg.peer, frames.GOING_AWAY)
-        self._settle(leg.tunnel)
-
-    def _settle(self, tunnel: Tunnel) -> None:
-        """Take the next step towards the end, if it is time for one."""
-        client, origin = tunnel.client, tunnel.origin
-        if tunnel.phase in (OPEN, CLOSING):
-            if _settled(client) and _settled(origin):
-                tunnel.phase = FINISHING
-                self._pump.finish(client)
-                self._pump.finish(origin)
-                self._arm(tunnel, self._bounds.linger_seconds)
-            elif tunnel.phase == OPEN:
-                tunnel.phase = CLOSING
-                self._arm(tunnel, self._bounds.close_seconds)
-        if tunnel.phase == FINISHING and _ended(client) and _ended(origin):
-            self._remove(tunnel)
-
-    def _arm(self, tunnel: Tunnel, seconds: float) -> None:
-        if tunnel.deadline is not None:
-            tunnel.deadline.cancel()
-        tunnel.progress = tunnel.client.passed + tunnel.origin.passed
-        tunnel.deadline = self._loop.call_later(seconds, self._expired, tunnel)
-
-    def _expired(self, tunnel: Tunnel) -> None:
-        passed = tunnel.client.passed + tunnel.origin.passed
-        if passed != tunnel.progress and tunnel.patience:
-            tunnel.patience -= 1  # slow, but something still passes, such as the end of a long message
-            self._arm(tunnel, self._bounds.close_seconds)
-        elif tunnel.phase == CLOSING:
-            tunnel.phase = FINISHING
-            self._pump.finish(tunnel.client)
-            self._pump.finish(tunnel.origin)
-            self._arm(tunnel, self._bounds.linger_seconds)
-            self._settle(tunnel)
-        else:
-            self._remove(tunnel)
-
-    def _remove(self, tunnel: Tunnel) -> None:
-        tunnel.phase = GONE
-        self._wheel.remove(tunnel)
-        if tunnel.deadline is not None:
-            tunnel.deadline.cancel()
-            tunnel.deadline = None
-        client, origin = tunnel.client, tunnel.origin
-        self._pump.remove(client)
-        new = tunnel.counts()
-        sent, received, sent_messages, received_messages = _settle_counts(tunnel, new)
-        self._usage.add(
-            tunnel.key,
-            sent_bytes=sent,
-            received_bytes=received,
-            sent_messages=sent_messages,
-            received_messages=received_messages,
+    def count(self, new: Counts) -> tuple[int, int, int, int]:
+        """Add to the metrics what `new` has more than was counted; return the bytes and messages of it."""
+        old, self.counted = self.counted, new
+        sent, received, sent_messages, received_messages, sent_texts, received_texts = (
+            count - before for count, before in zip(new, old, strict=True)
         )
-        self._usage.closed(tunnel.key)
-        for leg in (client, origin):
-            self._stalls.pop(leg, None)
-            leg.close()
-        tunnel.site.tunnels.discard(tunnel)
-        if not tunnel.site.tunnels:
-            self._sites.discard(tunnel.site)
-        tunnel.site.limiter.leave(tunnel.address)
-        tunnel.target.open -= 1
-        self._count -= 1
-        ending = tunnel.ending or _CUT
-        tunnel.site.counters.ended(ending)
-        if tunnel.access is not None:
-            facts = ended_line(tunnel.access, counts=new[:4], ending=ending, now=self._loop.time())
-            log.info(
-                "connection",
-                domain=tunnel.key.domain,
-                namespace=tunnel.key.account,
-                connection=tunnel.number,
-                **facts,
-            )
-        if not self._count:
-            self._nobody_left.set()
-        self._log(tunnel, "tunnel_closed", sent_bytes=new[0], received_bytes=new[1])
-        # They hold each other: without this they would wait for the garbage collector, and make it run.
-        del client.peer, origin.peer, tunnel.client, tunnel.origin
-
-    def _spread(self, tunnel: Tunnel) -> None:
-        """Let the tunnel's first pings come by chance from one to three quarters of the interval on."""
-        period = ticks_per_look(tunnel.site.domain.heartbeatSeconds)
-        # By the tick of its looks alone, all that came at one moment would be pinged in the same quarter.
-        looks, ticks = divmod(int(self._chance.random() * (PING_AFTER - 1) * period), period)
-        for leg in (tunnel.client, tunnel.origin):
-            if leg.quiet <= PING_AFTER:  # else a ping is on its way, and keeps its turn
-                leg.quiet = looks
-        self._wheel.add(tunnel, ticks=1 + ticks)
-
-    def _start_ticking(self) -> None:
-        if self._ticker is None:
-            self._ticked = self._loop.time()
-            self._ticker = self._loop.call_later(TICK_SECONDS, self._tick)
-
-    def _tick(self) -> None:
-        now = self._loop.time()
-        ticks = int((now - self._ticked) / TICK_SECONDS)
-        self._ticked += ticks * TICK_SECONDS
-        self.tick(ticks, now)
-        if self._count:
-            self._ticker = self._loop.call_at(self._ticked + TICK_SECONDS, self._tick)
-        else:
-            self._ticker = None
-
-    def _side(self, leg: Leg) -> LegCounters:
-        tunnel: Tunnel = leg.tunnel
-        counters = tunnel.site.counters
-        return counters.client if leg.mask else counters.origin
-
-    def _log(self, tunnel: Tunnel, event: str, **facts: object) -> None:
-        log.debug(
-            event,
-            domain=tunnel.key.domain,
-            namespace=tunnel.key.account,
-            connection=tunnel.number,
-            **facts,
-        )
+        counters = self.site.counters
+        counters.client.texts += received_texts
+        counters.client.binaries += received_messages - received_texts
+        counters.origin.texts += sent_texts
+        counters.origin.binaries += sent_messages - sent_texts
+        return sent, received, sent_messages, received_messages
 
 
-def _settle_counts(tunnel: Tunnel, new: Counts) -> tuple[int, int, int, int]:
-    """Add to the metrics what `new` has more than was counted; return the bytes and messages of it."""
-    old, tunnel.counted = tunnel.counted, new
-    sent, received, sent_messages, received_messages, sent_texts, received_texts = (
-        count - before for count, before in zip(new, old, strict=True)
-    )
-    counters = tunnel.site.counters
-    counters.client.texts += received_texts
-    counters.client.binaries += received_messages - received_texts
-    counters.origin.texts += sent_texts
-    counters.origin.binaries += sent_messages - sent_texts
-    return sent, received, sent_messages, received_messages
-
-
-def _name(leg: Leg) -> str:
+def side_of(leg: Leg) -> str:
+    """Return the name of a leg's side."""
     return "client" if leg.mask else "origin"
 
 
-def _settled(leg: Leg) -> bool:
-    """Nothing more is to be said to this leg or heard from it."""
+def is_settled(leg: Leg) -> bool:
+    """Tell whether nothing more is to be said to this leg or heard from it."""
     return leg.dead or leg.eof > 0 or (leg.dropping and (leg.told or leg.finishing or leg.deaf))
 
 
-def _ended(leg: Leg) -> bool:
+def has_ended(leg: Leg) -> bool:
+    """Tell whether both directions of a leg's socket are at their end."""
     return leg.dead or (leg.eof > 0 and leg.shut)
 
 
-def _reset(leg: Leg) -> None:
+def reset(leg: Leg) -> None:
+    """Let the closing of a leg's socket reset its connection."""
     if not leg.dead:
         leg.reset_at_close()

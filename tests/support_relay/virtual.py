@@ -20,7 +20,8 @@ from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
 from wsedge_relay.pump import Pump
 from wsedge_relay.site import Site
-from wsedge_relay.tunnel import GONE, Tunnel, Tunnels
+from wsedge_relay.tunnel import GONE, Tunnel
+from wsedge_relay.tunnels import Tunnels
 from wsedge_relay.usage import Usage, UsageKey
 
 DOMAIN = "chat.example.com"
