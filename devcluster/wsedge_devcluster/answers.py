@@ -72,13 +72,20 @@ class Statistics:
         return {each["code"]: each["count"] for each in (await self._get("/v1/codes"))["total"]}
 
     async def wait_for(self, enough: Callable[[Answer], bool], *, seconds: float) -> Answer:
-        """Ask until an answer is `enough`, or for `seconds`; return the last one."""
+        """Ask until an answer is `enough`, or for `seconds`; return the last one.
+
+        What has just started may refuse for a moment; raises as `ask` does when it does so at the end.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         answer = Answer()
         while True:
-            with suppress(AnswerError):  # until the first report, the domain may be unknown
-                answer = await self.ask()
+            try:
+                with suppress(AnswerError):  # until the first report, the domain may be unknown
+                    answer = await self.ask()
+            except (aiohttp.ClientError, TimeoutError):
+                if loop.time() > deadline:
+                    raise
             if enough(answer) or loop.time() > deadline:
                 return answer
             await asyncio.sleep(0.25)

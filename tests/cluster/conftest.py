@@ -44,5 +44,5 @@ def installed(cluster: Cluster) -> Cluster:
     name = {"name": SYSTEM, "labels": restricted}
     document = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": name})
     cluster.kubectl("apply", "--filename", "-", input=document)
-    install_chart(cluster, "--wait", "--timeout=90s")
+    install_chart(cluster, "--wait", "--timeout=120s")
     return cluster

@@ -289,23 +289,23 @@ def test_uninstalling_keeps_the_crds_and_the_objects_in_them(installed: Cluster,
         assert len(installed.kubectl("get", *CRDS, "--output", "name").split()) == len(CRDS)
         assert "kept" in installed.kubectl("get", "billingplan", "--namespace", namespace)
     finally:
-        install_chart(installed, "--wait", "--timeout=90s")
+        install_chart(installed, "--wait", "--timeout=120s")
     condition = "--for=condition=Effective"
-    installed.kubectl("wait", condition, "billingplan/kept", "--namespace", namespace, "--timeout=60s")
+    installed.kubectl("wait", condition, "billingplan/kept", "--namespace", namespace, "--timeout=120s")
 
 
 def test_an_upgrade_brings_a_standby_and_keeps_the_crds(installed: Cluster) -> None:
     """After an upgrade to two replicas both are ready and one leads; the CRDs are the same objects."""
     identity = ("get", *CRDS, "--output", "jsonpath={.items[*].metadata.uid}")
     before = installed.kubectl(*identity)
-    release = ("upgrade", "wsedge", CHART, "--namespace", SYSTEM, "--wait", "--timeout=90s")
+    release = ("upgrade", "wsedge", CHART, "--namespace", SYSTEM, "--wait", "--timeout=120s")
     installed.helm(*release, "--set", "operator.replicas=2")
     ready = ("get", "deployment/wsedge-operator", "--namespace", SYSTEM)
     assert installed.kubectl(*ready, "--output", "jsonpath={.status.readyReplicas}") == "2"
     holder = ("get", "lease/wsedge-operator", "--namespace", SYSTEM, "--output")
     assert installed.kubectl(*holder, "jsonpath={.spec.holderIdentity}").startswith("wsedge-operator-")
     assert installed.kubectl(*identity) == before
-    installed.helm("rollback", "wsedge", "--namespace", SYSTEM, "--wait", "--timeout=90s")
+    installed.helm("rollback", "wsedge", "--namespace", SYSTEM, "--wait", "--timeout=120s")
 
 
 NARROW = "wsedge-narrow"
@@ -327,7 +327,7 @@ def narrow(installed: Cluster, namespace: str) -> Iterator[Cluster]:
         values = [f"watchNamespaces={{{namespace}}}", "crds.install=false"]
         values += ["rbac.userRoles=false", "rbac.issuerDiscovery=false"]
         settings = [part for value in values for part in ("--set", value)]
-        place = ("--namespace", NARROW, "--create-namespace", "--wait", "--timeout=90s")
+        place = ("--namespace", NARROW, "--create-namespace", "--wait", "--timeout=120s")
         installed.helm("install", NARROW, CHART, *place, *settings)
         yield installed
         installed.kubectl("delete", "websocketdomain/narrow", "--namespace", namespace)
@@ -341,7 +341,7 @@ def narrow(installed: Cluster, namespace: str) -> Iterator[Cluster]:
 def test_one_namespace_is_served_without_any_right_in_the_cluster(narrow: Cluster, namespace: str) -> None:
     """With watchNamespaces the operator brings relays up there, and may not even read elsewhere."""
     narrow.kubectl("apply", "--namespace", namespace, "--filename", "-", input=DOMAIN_AND_PLAN)
-    ready = ("wait", "--for=condition=Ready", "websocketdomain/narrow", "--timeout=60s")
+    ready = ("wait", "--for=condition=Ready", "websocketdomain/narrow", "--timeout=120s")
     narrow.kubectl(*ready, "--namespace", namespace)
     operator = f"--as=system:serviceaccount:{NARROW}:{NARROW}-operator"
     with pytest.raises(CommandFailed) as no:

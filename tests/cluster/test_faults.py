@@ -42,11 +42,11 @@ from support_operator.cluster import Place, plan
 from support_operator.keys import certificate, secret
 from wsedge_devcluster.cluster import Cluster
 from wsedge_devcluster.liveview import agree
-from wsedge_devcluster.quickstart import SYSTEM
+from wsedge_devcluster.quickstart import REPORT_SECONDS, SYSTEM
 
 GOING_AWAY = 1001
-# docs/relay.md: a killed relay loses at most what passed in the last second. Twice that, on a busy machine.
-QUIET_SECONDS = 2.0
+# docs/relay.md: a killed relay loses at most what passed in the last second. More, on a busy machine.
+QUIET_SECONDS = 4.0
 
 MakeSite = Callable[..., Site]
 
@@ -237,7 +237,7 @@ async def test_killed_statistics_come_back_with_their_ledger(make_site: MakeSite
     kill(system.cluster, pod)
     await meanwhile(site.crowd, aside(await_restarted, system, pod))
     async with await site.statistics() as statistics:
-        kept = await statistics.ask()
+        kept = await statistics.wait_for(lambda one: one.sent > 0, seconds=REPORT_SECONDS)
     assert kept.sent >= counted.sent > 0
     assert (kept.opened, kept.switched) == (counted.opened, counted.switched)
     assert site.crowd.counts.open == 2
@@ -268,9 +268,10 @@ async def test_a_killed_relay_loses_no_byte_of_before_its_last_second(
     site = make_site()
     (relay,) = site.pods()
     clients = await site.crowd.enter(site.door(), number=2)
-    async with Bystander(neighbour), await site.statistics() as statistics, asyncio.timeout(60):
+    async with Bystander(neighbour), await site.statistics() as statistics, asyncio.timeout(180):
         unreported = False
-        while not unreported:  # a report may be due right now; the next one is 10 s away
+        while not unreported:
+            await site.agreement_of(statistics)  # all was reported a moment ago; the next report is 10 s away
             await site.crowd.talk()
             await asyncio.sleep(QUIET_SECONDS)
             unreported = not agree(site.crowd.counts, await statistics.ask())
@@ -302,7 +303,7 @@ async def test_scaling_in_sends_the_clients_of_one_relay_away(make_site: MakeSit
     (left,) = site.pods()
     stays = held.pop(left["metadata"]["uid"])
     (goes,) = held.values()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await site.crowd.talk_until(lambda: len(site.crowd.open) == stays)
     assert [each.close_code for each in site.crowd.clients if not each.is_open] == [GOING_AWAY] * goes
     await site.settle()
@@ -310,10 +311,10 @@ async def test_scaling_in_sends_the_clients_of_one_relay_away(make_site: MakeSit
 
 async def test_switching_off_says_going_away_to_everybody(make_site: MakeSite) -> None:
     """Clients get 1001 over the drain time, newcomers 503, then nobody listens; on again, they are let in."""
-    site = make_site(lifecycle={"drainSeconds": 5})
+    site = make_site(lifecycle={"drainSeconds": 15})
     first, second = await site.crowd.enter(door := site.door(), number=2)
     site.patch(websocket={"enabled": False})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await asyncio.wait(
             [asyncio.create_task(each.ended.wait()) for each in (first, second)],
             return_when="FIRST_COMPLETED",
@@ -368,7 +369,7 @@ def zone_at_noon(now: datetime) -> tuple[str, datetime]:
 
 
 def await_rolled_out(system: Place, workload: str) -> None:
-    system.kubectl("rollout", "status", workload, "--timeout=60s")
+    system.kubectl("rollout", "status", workload, "--timeout=120s")
 
 
 def is_alive(process: int) -> bool:

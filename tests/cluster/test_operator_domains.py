@@ -65,6 +65,12 @@ def test_an_idle_cluster_sees_no_write(place: Place, host: str) -> None:
     def versions() -> dict[str, str]:
         return {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in place.items(watched)}
 
+    def is_quiet() -> bool:
+        earlier = versions()
+        time.sleep(2)
+        return versions() == earlier
+
+    until("the last status of a pod is written", is_quiet)
     before = versions()
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
@@ -93,7 +99,7 @@ def test_a_changed_child_is_set_right(place: Place, host: str) -> None:
     place.await_reason("wsd/chat", "Ready", "Serving")
     place.patch("service/chat-relay", {"spec": {"selector": {"wsedge.io/domain-name": "other"}}})
     selector = "jsonpath={.spec.selector.wsedge\\.io/domain-name}=chat"
-    place.kubectl("wait", "service/chat-relay", f"--for={selector}", "--timeout=60s")
+    place.kubectl("wait", "service/chat-relay", f"--for={selector}", "--timeout=120s")
 
 
 def test_a_record_that_lost_its_label_is_not_lost(place: Place, host: str) -> None:
@@ -104,7 +110,7 @@ def test_a_record_that_lost_its_label_is_not_lost(place: Place, host: str) -> No
     assert before is not None
     place.patch("configmap/wsedge-account", {"metadata": {"labels": None}})
     label = "jsonpath={.metadata.labels.app\\.kubernetes\\.io/managed-by}=wsedge"
-    place.kubectl("wait", "configmap/wsedge-account", f"--for={label}", "--timeout=60s")
+    place.kubectl("wait", "configmap/wsedge-account", f"--for={label}", "--timeout=120s")
     after = place.get("configmap/wsedge-account")
     assert after is not None
     assert after["data"] == before["data"]
@@ -169,7 +175,7 @@ def test_an_edit_reaches_the_relays_and_leaves_the_pods(place: Place, host: str)
     before = [pod["metadata"]["uid"] for pod in place.items("pod", SELECTOR)]
     generation = place.config("chat")["generation"]
     place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 7}}})
-    place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s")
+    place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=120s")
     place.await_reason("wsd/chat", "Ready", "Serving")
     config = place.config("chat")
     assert config["domains"][0]["heartbeatSeconds"] == 7
@@ -186,7 +192,7 @@ def test_kubectl_scale_sets_the_relays(place: Place, host: str) -> None:
     place.await_reason("wsd/chat", "Ready", "Serving")
     assert "PodDisruptionBudget" not in kinds(place)
     place.kubectl("scale", "wsd/chat", "--replicas=2")
-    place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.replicas}=2", "--timeout=60s")
+    place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.replicas}=2", "--timeout=120s")
     place.await_created("pdb/chat-relay")
     place.kubectl("scale", "wsd/chat", "--replicas=1")
     place.await_gone("pdb/chat-relay")

@@ -31,7 +31,7 @@ http.server.ThreadingHTTPServer((os.environ["POD_IP"], 8000), Handler).serve_for
 SLEEP = "import signal; print('up', flush=True); signal.pause()"
 
 
-def eventually(question: Callable[[], T], seconds: float = 30.0) -> T:
+def eventually(question: Callable[[], T], seconds: float = 90.0) -> T:
     """Asks until the answer is true, and returns it; shows the last answer or error when time is over."""
     deadline = time.monotonic() + seconds
     while True:
@@ -95,7 +95,7 @@ class Namespace:
         answer: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json"))
         return answer
 
-    def wait(self, what: str, condition: str, seconds: int = 30) -> None:
+    def wait(self, what: str, condition: str, seconds: int = 90) -> None:
         self.kubectl("wait", what, f"--for={condition}", f"--timeout={seconds}s")
 
     def state(self, name: str, container: int = 0) -> dict[str, Any]:

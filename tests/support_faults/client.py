@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from support_relay.heads import upgrade
 from wsedge_devcluster.viewers import Counts
 
-DEADLINE_SECONDS = 15.0
+DEADLINE_SECONDS = 40.0
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 _MASK = b"\x01\x02\x03\x04"
 _rooms = itertools.count(1)
@@ -205,7 +205,7 @@ class Crowd:
         for client in self.open:
             await client.say()
 
-    async def talk_until(self, done: Callable[[], bool], *, seconds: float = 60) -> None:
+    async def talk_until(self, done: Callable[[], bool], *, seconds: float = 120) -> None:
         """Go on talking until `done`."""
         async with asyncio.timeout(seconds):
             while not done():

@@ -54,7 +54,7 @@ def account(cluster: Cluster, **terms: Any) -> Iterator[Place]:
 def open_room(place: Place) -> None:
     """Run the quickstart's room, which is the origin of `Site` unless told otherwise."""
     place.apply(*({**each, "metadata": {**each["metadata"], "namespace": place.namespace}} for each in ROOM))
-    place.kubectl("rollout", "status", "deployment/room", "--timeout=60s")
+    place.kubectl("rollout", "status", "deployment/room", "--timeout=120s")
 
 
 class Site:
@@ -85,7 +85,7 @@ class Site:
             "wait",
             self.resource,
             f"--for=jsonpath={{.status.observedGeneration}}={generation}",
-            "--timeout=60s",
+            "--timeout=120s",
         )
         self.place.await_reason(self.resource, "Ready", "Serving")
 
@@ -219,13 +219,16 @@ def kill(cluster: Cluster, pod: dict[str, Any]) -> None:
 def process_of(cluster: Cluster, pod: dict[str, Any]) -> int:
     """The process of a pod's container."""
     wanted = f"HOSTNAME={pod['metadata']['name']}".encode()
-    found = [
-        pid
-        for pid in marked_processes(cluster.mark)
-        if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    ]
-    (pid,) = found
+    (pid,) = [pid for pid in marked_processes(cluster.mark) if wanted in environment_of(pid)]
     return pid
+
+
+def environment_of(pid: int) -> list[bytes]:
+    """The variables of a process; none when it has ended meanwhile, as other pods' probes do."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def await_restarted(place: Place, pod: dict[str, Any]) -> None:
@@ -233,8 +236,8 @@ def await_restarted(place: Place, pod: dict[str, Any]) -> None:
     name = f"pod/{pod['metadata']['name']}"
     count = pod["status"]["containerStatuses"][0]["restartCount"] + 1
     restarted = f"--for=jsonpath={{.status.containerStatuses[0].restartCount}}={count}"
-    place.kubectl("wait", name, restarted, "--timeout=60s")
-    place.kubectl("wait", name, "--for=condition=Ready", "--timeout=60s")
+    place.kubectl("wait", name, restarted, "--timeout=120s")
+    place.kubectl("wait", name, "--for=condition=Ready", "--timeout=120s")
     live = place.get(name)
     assert live is not None
     assert live["metadata"]["uid"] == pod["metadata"]["uid"]
@@ -255,7 +258,7 @@ def open_connections(pod: dict[str, Any]) -> int:
 
 def ask(pod: dict[str, Any], path: str) -> str:
     """What a relay's admin port answers."""
-    with urllib.request.urlopen(f"http://{pod['status']['podIP']}:9090{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{pod['status']['podIP']}:9090{path}", timeout=20) as answer:
         return str(answer.read().decode())
 
 

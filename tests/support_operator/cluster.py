@@ -10,7 +10,7 @@ from typing import Any
 from wsedge_devcluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 
 
 def plan(name: str = "plan", **spec: Any) -> dict[str, Any]:

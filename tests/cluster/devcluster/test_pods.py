@@ -203,4 +203,4 @@ def test_simulated_pod(space: Namespace) -> None:
     item["metadata"]["annotations"] = {"devcluster.wsedge.io/simulated": "true"}
     space.apply(item)
     space.wait("pod/many", "condition=Ready")
-    space.kubectl("delete", "pod", "many", "--timeout=10s")
+    space.kubectl("delete", "pod", "many", "--timeout=60s")

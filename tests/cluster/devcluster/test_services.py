@@ -54,9 +54,10 @@ def test_round_robin(space: Namespace) -> None:
         deployment(2, python("web", WEB, readinessProbe=probe, **PORT)), service("web", LABELS, target="http")
     )
     space.wait("deployment/web", "condition=Available")
-    space.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    space.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
     url = f"http://{address_of(space, 'web')}:8080/"
-    assert len({urlopen(url, timeout=5).read() for _ in range(4)}) == 2
+    # The pods are ready; their endpoints come a moment later.
+    eventually(lambda: len({urlopen(url, timeout=20).read() for _ in range(4)}) == 2)
 
 
 def test_refused_without_ready_pod(space: Namespace) -> None:
@@ -65,7 +66,7 @@ def test_refused_without_ready_pod(space: Namespace) -> None:
     space.wait("deployment/web", "condition=Available")
     place = (address_of(space, "web"), 8080)
     # Ready, for want of a probe, before it listens: a connection may still meet nobody.
-    with closing(eventually(lambda: answered(HTTPConnection(*place, timeout=5)))) as client:
+    with closing(eventually(lambda: answered(HTTPConnection(*place, timeout=20)))) as client:
         space.kubectl("scale", "deployment/web", "--replicas=0")
         eventually(lambda: refused(place))
         assert client.sock.recv(1) == b""
@@ -84,7 +85,7 @@ def answered(client: HTTPConnection) -> HTTPConnection:
 
 def refused(place: tuple[str, int]) -> bool:
     try:
-        socket.create_connection(place, timeout=5).close()
+        socket.create_connection(place, timeout=20).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -95,7 +96,8 @@ def test_half_close_passes(space: Namespace) -> None:
     space.apply(pod("reverse", python("main", REVERSE, env=[POD_IP]), labels=LABELS), service("web", LABELS))
     eventually(lambda: space.logs("reverse") == "up\n")
     data = bytes(range(256)) * 4096
-    with socket.create_connection((address_of(space, "web"), 8080), timeout=10) as client:
+    place = (address_of(space, "web"), 8080)
+    with eventually(lambda: socket.create_connection(place, timeout=20)) as client:
         client.sendall(data)
         client.shutdown(socket.SHUT_WR)
         answer = b""
@@ -110,7 +112,8 @@ def test_client_address_is_kept(space: Namespace) -> None:
     space.apply(pod("web", python("main", code), labels=LABELS), service("web", LABELS))
     eventually(lambda: "serving" in space.logs("web"))
     place = (address_of(space, "web"), 8080)
-    with socket.create_connection(place, timeout=5, source_address=("127.0.0.9", 0)) as client:
+    source = ("127.0.0.9", 0)
+    with eventually(lambda: socket.create_connection(place, timeout=20, source_address=source)) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         answer = b""
         while part := client.recv(65536):
@@ -135,4 +138,4 @@ def test_low_port(space: Namespace) -> None:
     space.apply(pod("web", python("main", WEB), labels=LABELS), service("web", LABELS, port=80))
     eventually(lambda: "serving" in space.logs("web"))
     host, port = space.cluster.service_address(space.name, "web", 80)
-    assert eventually(lambda: urlopen(f"http://{host}:{port}/", timeout=5).read()) == b"web"
+    assert eventually(lambda: urlopen(f"http://{host}:{port}/", timeout=20).read()) == b"web"

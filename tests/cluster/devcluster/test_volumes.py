@@ -39,7 +39,7 @@ def test_config_map_update(space: Namespace) -> None:
     space.apply(config_map("config", file="two"))
     assert space.logs("reads") == "one\n"
     space.kubectl("annotate", "pod", "reads", "wsedge.io/generation=2")
-    eventually(lambda: space.logs("reads") == "one\ntwo\n", seconds=5)
+    eventually(lambda: space.logs("reads") == "one\ntwo\n")
 
 
 def test_projected_token(space: Namespace) -> None:
