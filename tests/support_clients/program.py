@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-DEADLINE: Final = 30.0
+DEADLINE: Final = 60.0
 _LONGEST_LINE: Final = 1 << 20
 
 

@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from support_statistics.build import UID
+from wsedge_devcluster.ranges import reserve_port
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 API_TOKEN = "the statistics' own token"
@@ -82,7 +83,8 @@ class KeyServer:
         self.asked = 0
         self._folder = folder
         self._server: ThreadingHTTPServer | None = None
-        self.port = 0
+        self._holder = reserve_port("127.0.0.1")  # nobody else's while the server is away
+        self.port = self._holder.getsockname()[1]
         certificate, key = _certificate()
         self.ca_file, self.token_file = folder / "ca.crt", folder / "token"
         self.ca_file.write_bytes(certificate)
@@ -115,12 +117,12 @@ class KeyServer:
 
         class Server(ThreadingHTTPServer):
             allow_reuse_address = True
+            allow_reuse_port = True  # with the holder
 
         server = Server(("127.0.0.1", self.port), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._folder / "server.pem")
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        self.port = server.server_address[1]
         self._server = server
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
 
@@ -130,6 +132,11 @@ class KeyServer:
             self._server.server_close()
             self._server = None
 
+    def close(self) -> None:
+        """Stop for good."""
+        self.stop()
+        self._holder.close()
+
 
 @contextmanager
 def key_server(folder: Path, *signers: Signer) -> Iterator[KeyServer]:
@@ -138,7 +145,7 @@ def key_server(folder: Path, *signers: Signer) -> Iterator[KeyServer]:
     try:
         yield server
     finally:
-        server.stop()
+        server.close()
 
 
 def _certificate() -> tuple[bytes, bytes]:

@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @dataclass(frozen=True)

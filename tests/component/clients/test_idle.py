@@ -22,7 +22,7 @@ async def test_pings_of_the_relay_disturb_nobody(tmp_path: Path, make: str) -> N
     async with (
         MAKES[make](files) as client,
         websockets_origin(files) as (heard, ports),
-        stage(files, {NAME: [ports]}, heartbeatSeconds=1) as one,
+        stage(files, {NAME: [ports]}, heartbeatSeconds=3) as one,
     ):
         heard.go_on.set()
         direct = await client.patience(await one.url(NAME, "ws", relayed=False))

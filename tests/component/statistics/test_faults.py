@@ -38,7 +38,7 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         bucket = recent_bucket(1)
-        connection = http.client.HTTPConnection("127.0.0.1", self.program.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.program.port, timeout=60)
         try:
             for sent in itertools.count(1):
                 document = report(row(bucket, sentBytes=sent, codes={"101": sent}), uid=self.uid)
@@ -175,7 +175,7 @@ WRONG_STARTS = {
 def test_a_wrong_start_ends_with_a_plain_sentence(tmp_path: Path, arguments: list[str], text: str) -> None:
     """Exit code 2 and one line that names the option, no traceback, and no ledger is made."""
     command = [sys.executable, "-m", "wsedge_statistics.main", "--data", str(tmp_path / "data"), *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
     assert text in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
@@ -200,6 +200,6 @@ def test_settings_come_from_the_environment_too(tmp_path: Path, monkeypatch: pyt
 def test_openapi_is_printed_without_a_ledger() -> None:
     """--openapi prints the description that is served, and nothing else."""
     command = [sys.executable, "-m", "wsedge_statistics.main", "--openapi"]
-    printed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "/v1/traffic" in json.loads(printed.stdout)["paths"]
     assert printed.stderr == ""
