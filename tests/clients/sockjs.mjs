@@ -21,7 +21,8 @@ export function serve(server, heard, name) {
     const [type, text] = PAGE[url] ?? ["text/plain", ""];
     response.writeHead(text ? 200 : 404, { "Content-Type": type }).end(text);
   });
-  const service = sockjs.createServer({ log: () => {}, disconnect_delay: 500 });
+  // A session lives on for so many milliseconds between two polls, and behind the last one.
+  const service = sockjs.createServer({ log: () => {}, disconnect_delay: 2500 });
   service.on("connection", (connection) => {
     const events = [];
     connection.on("data", (data) => {

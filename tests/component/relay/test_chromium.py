@@ -105,12 +105,13 @@ async def test_chromium_talks_over_http_2() -> None:
         await page.goto(f"https://{DOMAIN}/")
         text = await page.evaluate("document.body.innerText")
         assert text.strip() == "Only WebSocket connections are served here."
-        assert relay.connections_of_http2 == 1
+        # While a handshake is slow it may dial a second time; of two connections it uses one.
+        assert relay.connections_of_http2 in (1, 2)
         url = f"wss://{DOMAIN}/room"
         both = await page.evaluate(f"Promise.all([{TALK}, {TALK}])".replace("URL", f"'{url}'"))
         assert [trimmed(answer) for answer in both] == [EXPECTED, EXPECTED]
         await relay.until_idle()
-        assert relay.connections_of_http2 == 1
+        assert relay.connections_of_http2 in (1, 2)
         # The page's icon is asked for as well, when the browser likes.
         assert relay.totals.codes[101] == 2
         assert relay.counters.http2_handshakes == sum(relay.totals.codes.values())
