@@ -59,7 +59,7 @@ def on_pump_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         async def bounded() -> None:
-            async with asyncio.timeout(3 * DEADLINE):
+            async with asyncio.timeout(6 * DEADLINE):
                 await test(*args, **kwargs)
 
         with asyncio.Runner(loop_factory=PumpLoop) as runner:

@@ -7,7 +7,7 @@ import fcntl
 import os
 import signal
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from support_relay_shell import certificate, config, domain, encoded, publish, w
 from support_relay_shell.process import DEADLINE, RelayProcess, eventually
 from support_relay_shell.statistics import Statistics
 from support_relay_shell.traffic import Client, echo_origin
+from wsedge_devcluster.ranges import claim
 from wsedge_relay.assignment import Assignment
 from wsedge_relay.config import Loaded, Material
 from wsedge_relay.contract import Listen, RelayConfig
@@ -307,9 +308,17 @@ async def test_a_drain_by_request_reaches_all_and_stays(tmp_path: Path) -> None:
             assert await relay.ended() == 0
 
 
-async def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
+@pytest.fixture
+def own_address() -> Iterator[str]:
+    """A loopback address on which nobody else listens, also while a test does not."""
+    ranges = claim()
+    yield str(ranges.pair.services[1])
+    ranges.release()
+
+
+async def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, own_address: str) -> None:
     """Its workers end with it, so that the next relay finds ports and spool free."""
-    listen = {"host": "127.0.0.1", "http": 0, "admin": 0}
+    listen = {"host": own_address, "http": 0, "admin": 0}
     path = write(tmp_path / "relay.json", config(listen=listen))
     arguments = ("--config", path, "--spool-dir", tmp_path / "spool", *TWO)
     async with RelayProcess(*arguments) as relay:
