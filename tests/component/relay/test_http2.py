@@ -13,9 +13,10 @@ from websockets.asyncio.server import ServerConnection
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
-from support_relay.heads import upgrade
+from support_relay.heads import KEY, upgrade
 from support_relay.http2 import Client, Line, connect_lines, get_lines, http2_client
 from support_relay.running import DOMAIN, QUICK, USUAL, config, on_pump_loop, origin, raw_origin, running
+from wsedge_relay import http2_request
 from wsedge_relay.config import Material
 
 # What passes does so by the pump; all else is the same for its two forms.
@@ -276,6 +277,39 @@ async def test_limits_hold_for_streams() -> None:
         await client.open()
         seen = await client.answer(connect_lines())
         assert (seen.status, seen.headers[b"retry-after"]) == (429, b"5")
+
+
+@on_pump_loop
+async def test_a_domains_own_limit_of_heads_counts_for_streams() -> None:
+    """A head is as long as HTTP/1.1 says it: 431 over the limit; a change counts for the next stream."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 seen\r\nContent-Length: 0\r\n\r\n")
+
+    own = len(http2_request.translate(connect_lines(), domain=DOMAIN, key=KEY).head)
+
+    def as_long_as(size: int) -> list[Line]:
+        """Return a request whose head has so many bytes in the words of HTTP/1.1."""
+        whole, rest = divmod(size - own - 100, 8000)
+        return connect_lines([*[(b"x", b"x" * 7995)] * whole, (b"y", b"y" * (rest + 95))])
+
+    async with (
+        raw_origin(answer) as port,
+        http2(port, limits={"headerBytes": 2048}) as relay,
+        http2_client(relay) as client,
+    ):
+        # As long as a head's domain is not known, the most that any takes counts.
+        other = {**relay.domain, "domain": "other.example.com", "limits": {"headerBytes": 40_000}}
+        relay.relay.apply(config([relay.domain, other]), material())
+        assert (await client.answer(as_long_as(2048))).status == 403
+        seen = await client.answer(as_long_as(2049))
+        assert (seen.status, seen.data) == (431, b"The head is longer than 2048 bytes.\n")
+        assert relay.counters.refusals() == {"headerBytes": 1, "origin answer": 1}
+        relay.apply(material=material(), limits={"headerBytes": 32_768})
+        assert (await client.answer(as_long_as(32_768))).status == 403
+        assert (await client.answer(as_long_as(32_769))).status == 431
+        assert relay.counters.http2_handshakes == 3  # nobody's is what is longer than any domain takes
 
 
 @on_pump_loop
