@@ -51,9 +51,7 @@ class _Protocol(h2.connection.H2Connection):
 class Client:
     """One connection. What comes is taken at once; `frugal` gives no window back for it."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, frugal: bool = False
-    ) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A test may say what no client would.
         config = H2Configuration(
             client_side=True,
@@ -65,7 +63,7 @@ class Client:
         self.streams: dict[int, Seen] = defaultdict(Seen)
         self.goaway: list[tuple[int, int]] = []  # code, last stream
         self.closed = False
-        self.frugal = frugal
+        self.frugal = False
         self._numbers = itertools.count(1, 2)
         self._reader = reader
         self._writer = writer
@@ -206,19 +204,29 @@ async def http2_client(
     relay: Running, *, frugal: bool = False, domain: str = DOMAIN, begin: bool = True, limit: int = 1 << 16
 ) -> AsyncIterator[Client]:
     """Connect to a relay by HTTP/2; nothing is left of it."""
+    address = relay.relay.addresses["https"]
+    async with http2_connection(*address, domain=domain, limit=limit) as client:
+        client.frugal = frugal
+        if begin:
+            await client.begin()
+        yield client
+
+
+@asynccontextmanager
+async def http2_connection(
+    host: str, port: int, *, domain: str = DOMAIN, limit: int = 1 << 16
+) -> AsyncIterator[Client]:
+    """Connect by TLS to whatever speaks HTTP/2 there; the client has said nothing yet."""
     context = authority().client_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
-    host, port = relay.relay.addresses["https"]
     reader, writer = await asyncio.open_connection(
         host, port, ssl=context, server_hostname=domain, limit=limit
     )
     tls = writer.get_extra_info("ssl_object")
     assert tls.selected_alpn_protocol() == "h2"
-    client = Client(reader, writer, frugal=frugal)
+    client = Client(reader, writer)
     reading = asyncio.create_task(client.read())
     try:
-        if begin:
-            await client.begin()
         yield client
     finally:
         reading.cancel()
