@@ -305,6 +305,10 @@ class Session:
         self._out += more
         if not self._is_writing and self._is_open:
             self._write()
+        # Here, not in `_write`: what a client sends may be answered without end while it takes nothing.
+        if self._is_open and not self._is_held and len(self._out) > _OVERFULL_BYTES:
+            self._is_held = True
+            self._loop.remove_reader(self._sock.fileno())
 
     def _write(self) -> None:
         before = len(self._out)
@@ -323,9 +327,6 @@ class Session:
             return
         if len(self._out) < before or not self._out:
             self._moved = self._loop.time()
-        if not self._is_held and len(self._out) > _OVERFULL_BYTES:
-            self._is_held = True
-            self._loop.remove_reader(self._sock.fileno())
 
     def _writable(self) -> None:
         was_full = len(self._out) >= _FULL_BYTES

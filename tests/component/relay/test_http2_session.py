@@ -1,0 +1,93 @@
+"""One connection of HTTP/2 without a relay around it: what it holds for a client that takes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import h2.connection
+import h2.events
+import pytest
+from h2.config import H2Configuration
+
+from support_relay.http2 import connect_lines
+from support_relay.running import DOMAIN
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.errors import HandshakeRefusedError
+from wsedge_relay.http2 import Session
+from wsedge_relay.http2_request import Asked
+
+SWITCHING = b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+
+class Pair:
+    """A session and its client, by a pair of sockets whose buffers are small."""
+
+    def __init__(self, stack: ExitStack, open_stream: Callable[[Asked], socket.socket]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.sock, near = pair(stack)
+        self.protocol = h2.connection.H2Connection(H2Configuration(client_side=True))
+        self.ended = asyncio.Event()
+        self.session = Session(
+            near,
+            domain=DOMAIN,
+            open_stream=open_stream,
+            ended=lambda _: self.ended.set(),
+            stall_seconds=lambda: 60,
+            bounds=Bounds(),
+            loop=self.loop,
+        )
+        self.session.start()
+        stack.callback(self.session.abort)
+
+    async def ask(self) -> None:
+        """Open a connection, and a tunnel as its stream 1."""
+        self.protocol.initiate_connection()
+        self.protocol.send_headers(1, connect_lines())
+        await self.loop.sock_sendall(self.sock, self.protocol.data_to_send())
+
+    async def until(self, kind: type[h2.events.Event]) -> None:
+        """Read until something came, and give no window back for it."""
+        async with asyncio.timeout(10):
+            while data := await self.loop.sock_recv(self.sock, 1 << 16):
+                if any(isinstance(event, kind) for event in self.protocol.receive_data(data)):
+                    return
+        raise AssertionError(f"the end, and no {kind.__name__}")
+
+
+def pair(stack: ExitStack) -> tuple[socket.socket, socket.socket]:
+    one, other = socket.socketpair()
+    for sock in (one, other):
+        stack.enter_context(sock)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    return one, other
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+async def test_answers_to_a_client_that_takes_nothing_have_a_bound(stack: ExitStack) -> None:
+    """Data on a stream that was reset is answered by resets: from 256 KiB of them on it is not read."""
+
+    def refuse(_: Asked) -> socket.socket:
+        raise HandshakeRefusedError(503, "descriptors", "No room.")
+
+    one = Pair(stack, refuse)
+    await one.ask()
+    data = b"\0\0\x01\0\0\0\0\0\x01x" * 1000
+    flooding = asyncio.create_task(one.loop.sock_sendall(one.sock, data * 25))  # answered by 325 kB
+    async with asyncio.timeout(10):
+        while not one.session._is_held:
+            assert not flooding.done(), "all of it was read"
+            await asyncio.sleep(0)
+    assert 1 << 18 < len(one.session._out) < 300_000
+    async with asyncio.timeout(10):
+        while not flooding.done():  # once it takes them it is read on
+            await one.loop.sock_recv(one.sock, 1 << 16)
+    assert one.session._is_open
