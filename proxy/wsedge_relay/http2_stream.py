@@ -131,7 +131,7 @@ class Stream:
 
     def is_stalled(self, now: float, seconds: float) -> bool:
         """Tell whether something has waited for room for so long; to be asked now and then."""
-        if not self._paused or not (self._outward or self._has_more()):
+        if not self._paused or not (self._outward or self._peek()):
             self._stalled = None
             return False
         if self._stalled is None:
@@ -198,7 +198,11 @@ class Stream:
     def _readable(self) -> None:
         room = _READ_BYTES if self._answer is not None else self._carrier.room(self.number)
         if room <= 0:
-            self._pause()
+            waiting = self._peek()
+            if waiting:
+                self._pause()
+            elif waiting is not None:  # END_STREAM needs no room, and none may ever come
+                self._finish()
             return
         try:
             data = self._sock.recv(room)
@@ -250,11 +254,14 @@ class Stream:
         self._paused = True
         self._loop.remove_reader(self._sock.fileno())
 
-    def _has_more(self) -> bool:
+    def _peek(self) -> bytes | None:
+        """Return a byte of what waits in the socket: empty at its end, None when nothing waits."""
         try:
-            return bool(self._sock.recv(1, socket.MSG_PEEK))
+            return self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return None
         except OSError:
-            return False
+            return b""
 
     def _finish(self) -> None:
         """Pass on the end of what comes from the socket: END_STREAM, or a reset where nobody was told why."""

@@ -19,6 +19,7 @@ from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.http2 import Session
 from wsedge_relay.http2_request import Asked
 
+WINDOW = 65535  # RFC 9113 section 6.9.2
 SWITCHING = b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 
 
@@ -91,3 +92,20 @@ async def test_answers_to_a_client_that_takes_nothing_have_a_bound(stack: ExitSt
         while not flooding.done():  # once it takes them it is read on
             await one.loop.sock_recv(one.sock, 1 << 16)
     assert one.session._is_open
+
+
+async def test_the_end_of_a_stream_needs_no_window(stack: ExitStack) -> None:
+    """One whose last byte used up the window is told to have ended, and none of it is kept."""
+    far, near = pair(stack)
+    one = Pair(stack, lambda _: near)
+    await one.ask()
+    await one.loop.sock_sendall(far, SWITCHING)
+    sending = asyncio.create_task(one.loop.sock_sendall(far, bytes(WINDOW)))
+    sending.add_done_callback(lambda _: far.shutdown(socket.SHUT_WR))
+    await one.until(h2.events.StreamEnded)
+    assert one.protocol.remote_flow_control_window(1) == 0
+    one.protocol.end_stream(1)
+    await one.loop.sock_sendall(one.sock, one.protocol.data_to_send())
+    async with asyncio.timeout(10):
+        while one.session._streams:  # noqa: ASYNC110  no event tells
+            await asyncio.sleep(0)
