@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from support_fuzz.bodies import body
 from support_fuzz.heads import answer, request
+from support_fuzz.http2 import http2
 from support_fuzz.lives import life
 from support_fuzz.plain import plain
 from support_fuzz.proxy_headers import proxy
@@ -23,4 +24,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "proxy": proxy,
     "stream": stream,
     "life": life,
+    "http2": http2,
 }
