@@ -155,6 +155,15 @@ def start_quickstart(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def rest_of(process: subprocess.Popen[str], seconds: float = 120) -> str:
+    """What a process says until its end; one that does not end is killed."""
+    try:
+        return process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
 def marks_of(process: subprocess.Popen[str]) -> set[str]:
     """The marks of the devclusters that a process has started."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -170,7 +179,7 @@ def marks_of(process: subprocess.Popen[str]) -> set[str]:
 def test_once_compares_the_numbers_and_ends_with_nothing_left() -> None:
     """`make run ONCE=1` prints a table in which every row is equal, and ends with 0."""
     process = start_quickstart("--once")
-    output, _ = process.communicate(timeout=400)
+    output = rest_of(process, 400)
     assert process.returncode == 0, output
     rows = [line for line in output.splitlines() if line.startswith(("bytes", "connections", "handshakes"))]
     assert len(rows) == 4
@@ -196,7 +205,7 @@ def test_sigterm_ends_the_live_view_and_everything_behind_it() -> None:
     (mark,) = marks_of(process)
     assert marked_processes(mark)
     process.terminate()
-    rest, _ = process.communicate(timeout=120)
+    rest = rest_of(process)
     assert process.returncode == 0, seen + rest
     assert marked_processes(mark) == []
 
@@ -207,6 +216,6 @@ def test_ctrl_c_during_the_start_leaves_nothing() -> None:
     seen = read_until(process, "starting etcd")
     (mark,) = marks_of(process)
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=120)
+    rest = rest_of(process)
     assert process.returncode == 130, seen + rest
     assert marked_processes(mark) == []

@@ -15,6 +15,7 @@ from typing import Any
 from support_relay.frames import frame
 from support_relay.heads import accepted
 from support_relay_shell.process import DEADLINE
+from wsedge_devcluster.ranges import reserve_port
 from wsedge_relay.frames import unmask
 
 DOMAIN = "chat.example.com"
@@ -161,16 +162,16 @@ class Origins:
 
     def __init__(self) -> None:
         self.open_now: set[Origin] = set()
-        self.port = 0
+        self._holder = reserve_port("127.0.0.1")  # nobody else's while the server is stopped
+        self.port = int(self._holder.getsockname()[1])
         self._server: asyncio.Server
 
     async def start(self) -> None:
         """Listen, on the same port as before."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Origin(self.open_now), "127.0.0.1", self.port, backlog=1024
+            lambda: Origin(self.open_now), "127.0.0.1", self.port, backlog=1024, reuse_port=True
         )
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Break every connection off and listen no more."""
@@ -178,6 +179,11 @@ class Origins:
         for connection in list(self.open_now):
             connection.transport.abort()
         await self._server.wait_closed()
+
+    async def close(self) -> None:
+        """Stop for good."""
+        await self.stop()
+        self._holder.close()
 
 
 @asynccontextmanager
@@ -188,7 +194,7 @@ async def origins() -> AsyncIterator[Origins]:
     try:
         yield one
     finally:
-        await one.stop()
+        await one.close()
 
 
 def in_batches(work: Sequence[Any], act: Callable[[Sequence[Any]], None], *, size: int = 50) -> None:

@@ -87,7 +87,10 @@ def test_signalled_command(number: signal.Signals, tmp_path: Path) -> None:
         config = Path(process.stdout.readline().removeprefix("export KUBECONFIG=").strip())
         assert config.exists()
         process.send_signal(number)
-        assert process.wait(60) == 0
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
     assert not config.parent.exists()
 
 

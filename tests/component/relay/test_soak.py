@@ -113,7 +113,7 @@ def wait_for_the_end(port: int, counts: Counts, waiting: threading.Barrier) -> N
     client = enter(port)
     client.send(frame(b"hello", key=KEY))
     assert client.message() == (1, b"hello")
-    waiting.wait(30)
+    waiting.wait(120)
     opcode, payload = client.message()
     assert (opcode, payload[:2]) == (8, b"\x03\xe9")
     client.send(frame(payload, opcode=8, key=KEY))
@@ -147,7 +147,7 @@ class Soak:
         staying = [
             loop.run_in_executor(self._pool, wait_for_the_end, port, self.counts, waiting) for _ in range(8)
         ]
-        await loop.run_in_executor(None, waiting.wait, 30)
+        await loop.run_in_executor(None, waiting.wait, 120)
         await self._origin.stop()
         await asyncio.gather(*staying)
         await self._origin.start()
