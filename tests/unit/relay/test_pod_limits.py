@@ -187,7 +187,8 @@ for turn in range(20_000):
     with suppress(HandshakeRefusedError):
         limiter.enter(limits, "192.0.2.1", 0.0, retry_after=1)
         inside += 1
-    most = max(most, table.total(row))
+    with table:  # or one place might be seen twice: in the column of who leaves, and of who comes for it
+        most = max(most, table.total(row))
     if inside > turn % 5:
         limiter.leave("192.0.2.1")
         inside -= 1
@@ -215,6 +216,6 @@ def test_processes_at_the_same_moment_keep_a_limit_exactly() -> None:
         assert process.stdin is not None
         process.stdin.close()
         process.stdin = None  # which begins it
-    seen = [int(process.communicate(timeout=30)[0]) for process in crowd]
+    seen = [int(process.communicate(timeout=120)[0]) for process in crowd]
     assert max(seen) == 7
     assert [process.returncode for process in crowd] == [0, 0, 0]
