@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from wsedge_relay import http2_request
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.http1 import Header
-from wsedge_relay.http2_budget import Budget, Tally
+from wsedge_relay.http2_budget import MAX_FRAME_BYTES, Budget, Tally
 from wsedge_relay.http2_request import Asked
 from wsedge_relay.http2_stream import Stream
 from wsedge_relay.leg import shut_sending
@@ -42,7 +43,6 @@ MAX_STREAMS: Final = 100
 STREAM_WINDOW: Final = 65536
 _CONNECTION_WINDOW: Final = MAX_STREAMS * STREAM_WINDOW
 _DEFAULT_WINDOW: Final = 65535  # RFC 9113 section 6.9.2
-_FRAME_BYTES: Final = 16384
 # A request that is longer than HTTP/1.1 allows gets its 431; one longer than this ends the connection.
 _HEADER_LIST_BYTES: Final = 65536
 _READ_BYTES: Final = 16384  # one TLS record at the most, so that none is left that no selector reports
@@ -147,7 +147,7 @@ class Session:
         if len(self._out) >= _FULL_BYTES or self._is_ending:
             return 0
         try:
-            return min(self._protocol.local_flow_control_window(number), _FRAME_BYTES)
+            return min(self._protocol.local_flow_control_window(number), MAX_FRAME_BYTES)
         except H2Error:  # see `_say`
             return 0
 
@@ -229,10 +229,16 @@ class Session:
             log.warning("client sends too many empty frames", domain=self.domain)
             self._end(ErrorCodes.ENHANCE_YOUR_CALM)
             return
+        if self._tally.is_overlong:
+            log.info("HTTP/2 rule broken", domain=self.domain, error="a frame is too long")
+            self._end(ErrorCodes.FRAME_SIZE_ERROR)
+            return
         try:
             events = self._protocol.receive_data(data)
         except H2Error as error:
-            log.info("HTTP/2 rule broken", domain=self.domain, error=str(error)[:200])
+            # The library quotes names and values of headers, which may be secrets.
+            told = re.split("['\"]", str(error), maxsplit=1)[0]
+            log.info("HTTP/2 rule broken", domain=self.domain, error=f"{type(error).__name__}: {told[:200]}")
             self._end(None)
             return
         # Whoever resets a stream with the same breath gets nothing opened (CVE-2023-44487).
@@ -257,6 +263,9 @@ class Session:
         elif isinstance(event, h2.events.StreamEnded):
             if stream := self._streams.get(event.stream_id):
                 stream.receive_end()
+        elif isinstance(event, h2.events.TrailersReceived):
+            if stream := self._streams.get(event.stream_id):
+                stream.receive_trailers()
         elif isinstance(event, h2.events.StreamReset):
             if stream := self._streams.get(event.stream_id):
                 stream.close()
@@ -301,6 +310,8 @@ class Session:
 
     def _flush(self, more: bytes = b"") -> None:
         """Send what the library has to say, and `more` behind it."""
+        if not self._out:
+            self._moved = self._loop.time()
         self._out += self._protocol.data_to_send()
         self._out += more
         if not self._is_writing and self._is_open:
@@ -325,7 +336,7 @@ class Session:
             log.debug("client gone", domain=self.domain, error=str(error))
             self.abort()
             return
-        if len(self._out) < before or not self._out:
+        if len(self._out) < before:
             self._moved = self._loop.time()
 
     def _writable(self) -> None:
@@ -433,7 +444,7 @@ def _protocol() -> _Protocol:
             SettingCodes.ENABLE_CONNECT_PROTOCOL: 1,
             SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
             SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-            SettingCodes.MAX_FRAME_SIZE: _FRAME_BYTES,
+            SettingCodes.MAX_FRAME_SIZE: MAX_FRAME_BYTES,
             SettingCodes.MAX_HEADER_LIST_SIZE: _HEADER_LIST_BYTES,
         },
     )

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+MAX_FRAME_BYTES: Final = 16384
 _HEADER_BYTES: Final = 9
+_PADDED: Final = 0x8
 
 # By type (RFC 9113 section 6); one that is not named costs 1.
 _DATA: Final = 0
@@ -28,11 +30,16 @@ _EARNED_BY_DATA: Final = 2.0
 
 
 class Tally:
-    """Finds the frames in what a client sends, at any split of its bytes, and says what they cost."""
+    """Finds the frames in what a client sends, at any split of its bytes, and says what they cost.
 
-    __slots__ = ("_header", "_skip")
+    `is_overlong` tells that one says it is longer than MAX_FRAME_BYTES: the library looks at that only once
+    it holds the whole frame, which may have 16 MiB.
+    """
+
+    __slots__ = ("_header", "_skip", "is_overlong")
 
     def __init__(self) -> None:
+        self.is_overlong = False
         self._skip = len(PREFACE)
         self._header = b""
 
@@ -48,7 +55,15 @@ class Tally:
         while end - at >= _HEADER_BYTES:
             length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
             kind = data[at + 3]
-            if kind != _DATA or not length:
+            if length > MAX_FRAME_BYTES:
+                self.is_overlong = True
+            if kind == _DATA and length and data[at + 4] & _PADDED:
+                if end - at == _HEADER_BYTES:
+                    break  # how much of it is padding comes next
+                is_empty = length <= 1 + data[at + _HEADER_BYTES]
+            else:
+                is_empty = not length
+            if kind != _DATA or is_empty:
                 cost += _COSTS.get(kind, 1)
             at += _HEADER_BYTES + length
         self._skip = max(0, at - end)

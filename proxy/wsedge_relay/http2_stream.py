@@ -120,6 +120,11 @@ class Stream:
         elif self._tunnel and not self._inward:
             self._shut()
 
+    def receive_trailers(self) -> None:
+        """Break off a tunnel, in which only DATA may come (RFC 9113 section 8.5); of a request drop them."""
+        if self._tunnel:
+            self.break_off(ErrorCodes.PROTOCOL_ERROR)
+
     def resume(self) -> None:
         """Go on after `room` was found to be empty, if it was."""
         if self._paused:

@@ -9,6 +9,7 @@ from typing import Any
 
 import h2.settings
 import pytest
+import structlog
 from websockets.asyncio.server import ServerConnection
 
 from support_relay.certificates import authority
@@ -24,6 +25,7 @@ by_each_form = pytest.mark.usefixtures("each_form")
 
 TLS = {"certificateFile": "tls.crt", "keyFile": "tls.key", "http2": True}
 CLOSE = b"\x03\xe8"  # 1000
+PROTOCOL_ERROR = 1
 CANCEL = 8
 ENHANCE_YOUR_CALM = 11
 
@@ -600,6 +602,29 @@ async def test_a_window_that_stays_closed_holds_up_no_drain() -> None:
 
 
 @on_pump_loop
+async def test_a_header_within_a_tunnel_is_an_error_of_its_stream() -> None:
+    """RFC 9113 section 8.5: DATA alone passes; other streams are none the worse."""
+    async with origin() as port, http2(port) as relay, http2_client(relay) as client:
+        other, stream = await client.open(), await client.open()
+        client.protocol.send_headers(stream, [(b"x-trailer", b"1")], end_stream=True)
+        client.flush()
+        await client.until(lambda: client.streams[stream].reset is not None)
+        assert client.streams[stream].reset == PROTOCOL_ERROR
+        await echoes(client, other)
+
+
+@on_pump_loop
+async def test_no_header_is_logged_when_a_rule_is_broken() -> None:
+    """What is wrong with a value may be said, the value not: it may be a secret."""
+    with structlog.testing.capture_logs() as logged:
+        async with http2(1) as relay, http2_client(relay) as client:
+            client.request([*connect_lines(), (b"authorization", b"Bearer sesame ")])
+            await client.until(lambda: client.closed)
+    assert "HTTP/2 rule broken" in [line["event"] for line in logged]
+    assert "sesame" not in str(logged)
+
+
+@on_pump_loop
 async def test_a_newcomer_in_a_drain_gets_503() -> None:
     """A connection of HTTP/2 that is made meanwhile has the time for one answer."""
     async with origin() as port, http2(port, lifecycle={"drainSeconds": 2}) as relay:
@@ -694,6 +719,7 @@ async def test_a_rapid_reset_is_sent_away() -> None:
 # What is sent once, and the code of the GOAWAY (None: there is none).
 BROKEN: dict[str, tuple[bytes, int]] = {
     "a frame that is too large": (b"\0\x40\x01\0\0\0\0\0\x01" + bytes(16385), 6),
+    "the head of one that will be": (b"\xff\xff\xff\0\0\0\0\0\x01", 6),
     "a promise": (b"\0\0\x04\x05\x04\0\0\0\x01\0\0\0\x02", 1),
     "headers without end": (
         b"\0\0\x01\x01\0\0\0\0\x01\x82" + b"\0\0\0\x09\0\0\0\0\x01" * 100,
