@@ -84,7 +84,7 @@ def test_second_builder_waits(cache: Path, tmp_path: Path) -> None:
         second.start()
         assert waiting.wait(30)
         assert not (build.cached_folder() / "complete").exists()
-    second.join(20)
+    second.join(60)
     assert (build.cached_folder() / "complete").exists()
 
 
