@@ -34,7 +34,7 @@ async def test_a_tunnel_has_one_line_at_its_end() -> None:
             await relay.until_idle_after_opening()
             totals = relay.totals
     (line,) = lines(logged)
-    assert 0 <= line.pop("duration_seconds") < 5
+    assert 0 <= line.pop("duration_seconds") < 60
     assert line == {
         "event": "connection",
         "log_level": "info",
