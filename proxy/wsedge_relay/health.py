@@ -108,6 +108,16 @@ class HealthChecks:
             log.error("health check fault", exc_info=check.exception())
 
     async def _check(self, site: Site, target: Target) -> None:
+        try:
+            await self._check_once(site, target)
+        finally:  # whatever became of it: who is not checked any more keeps its last state for good
+            rules = site.domain.originHealthCheck
+            now = self._loop.time()
+            if rules is not None and self._wanted(site, target) and target.due <= now:
+                self._add(site, target, now + rules.intervalSeconds * self._random.uniform(0.9, 1.1))
+                self._wind(now)
+
+    async def _check_once(self, site: Site, target: Target) -> None:
         rules = site.domain.originHealthCheck
         if rules is None:
             return
@@ -120,20 +130,16 @@ class HealthChecks:
                 return  # the relay's own want, which says nothing of the origin
             except OriginError as error:
                 failure = error
-        now = self._loop.time()
         rules = site.domain.originHealthCheck
         if rules is None or not self._wanted(site, target):
             return
         if failure is None:
-            target.latency = now - began
+            target.latency = self._loop.time() - began
             target.good += 1
         else:
             target.bad += 1
         if target.checked(rules, good=failure is None):
             _tell(site, target, failure)
-        if target.due <= now:
-            self._add(site, target, now + rules.intervalSeconds * self._random.uniform(0.9, 1.1))
-            self._wind(now)
 
 
 async def check(

@@ -15,8 +15,10 @@ from websockets.asyncio.server import ServerConnection
 
 from support_relay.certificates import authority
 from support_relay.running import DOMAIN, echo, on_pump_loop, origin, raw_origin, refusing, running
+from wsedge_relay import health
 from wsedge_relay.balance import Target
 from wsedge_relay.contract import OriginHealthCheck
+from wsedge_relay.errors import NoDescriptorError
 from wsedge_relay.health import families
 
 QUICK_CHECKS = {"intervalSeconds": 1, "timeoutSeconds": 10, "unhealthyAfter": 1, "healthyAfter": 1}
@@ -105,6 +107,26 @@ async def test_an_http_check_is_a_get() -> None:
         await relay.until(lambda: seen)
     assert seen[0].startswith(b"GET /up?a=1 HTTP/1.1\r\nHost: 127.0.0.1")
     assert b"Upgrade" not in seen[0]
+
+
+@on_pump_loop
+async def test_checks_go_on_after_one_that_could_not_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One without a descriptor says nothing of the origin, and a fault is logged; the next ones are made."""
+    wrong: list[Exception] = [NoDescriptorError("too many open files"), ZeroDivisionError()]
+
+    async def check(*arguments: Any, **named: Any) -> None:
+        if wrong:
+            raise wrong.pop(0)
+        await real(*arguments, **named)
+
+    real = health.check
+    monkeypatch.setattr(health, "check", check)
+    async with answering({"now": b"HTTP/1.1 403 x\r\n\r\n"}) as (port, _):
+        with capture_logs() as logs:
+            async with running(port, originHealthCheck=QUICK_CHECKS) as relay:
+                await relay.until(lambda: target(relay).good > 0)
+                assert target(relay).bad == 0
+    assert [line["event"] for line in logs] == ["health check fault"]
 
 
 @on_pump_loop
