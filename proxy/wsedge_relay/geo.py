@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import ipaddress
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,18 @@ log = structlog.get_logger("wsedge_relay")
 
 LOOK_SECONDS: Final = 5.0
 _REMEMBERED: Final = 8192  # clients come back, and a look-up costs some 50 µs
+# What the reader of MaxMind's databases raises for damaged ones, of which it checks only some parts.
+_DAMAGED: Final = (
+    maxminddb.InvalidDatabaseError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Lookup = Callable[[Address], Place]
 
@@ -47,6 +60,7 @@ class Geo:
             if path is not None
         }
         self._seen: dict[str, Signature | None] = {}
+        self._unread: dict[str, str] = {}  # why a file that is there could not be read
         self._lookups: dict[str, Lookup] = {}
         self.refusals = 0
         self._find = self._remembering()
@@ -68,13 +82,21 @@ class Geo:
         news: dict[str, Lookup | GeoFileError] = {}
         for name, (path, reader) in self._files.items():
             signature = signature_of(path)
+            before = None
             if name in self._seen and self._seen[name] == signature:
-                continue
+                before = self._unread.get(name)
+                if before is None:
+                    continue
             self._seen[name] = signature
+            self._unread.pop(name, None)
             try:
                 news[name] = reader(path.read_bytes())
             except OSError as error:
-                news[name] = GeoFileError(error.strerror or str(error))
+                reason = error.strerror or str(error)
+                if signature is not None:  # that may pass, as a want of descriptors does, and change no file
+                    self._unread[name] = reason
+                if reason != before:
+                    news[name] = GeoFileError(reason)
             except GeoFileError as error:
                 news[name] = error
         return news
@@ -129,16 +151,16 @@ def _isp(data: bytes) -> Lookup:
 def _maxmind(data: bytes, place: Callable[[dict[str, Any]], Place]) -> Lookup:
     try:
         reader = maxminddb.open_database(io.BytesIO(data), maxminddb.MODE_FD)
-    except (maxminddb.InvalidDatabaseError, ValueError, OSError) as error:
+        takes_ipv6 = reader.metadata().ip_version == 6
+    except _DAMAGED as error:
         raise GeoFileError(f"it is no MaxMind database: {error}") from error
-    takes_ipv6 = reader.metadata().ip_version == 6
 
     def lookup(address: Address) -> Place:
         if address.version == 6 and not takes_ipv6:
             return NOWHERE
         try:
             record = reader.get(address)
-        except (maxminddb.InvalidDatabaseError, ValueError) as error:
+        except _DAMAGED as error:
             raise GeoFileError(str(error)) from error
         return place(record) if isinstance(record, dict) else NOWHERE
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import signal
 from pathlib import Path
 
+import pytest
 import structlog
 
 from support_relay.geo_files import mmdb, xdb
@@ -82,6 +85,40 @@ def test_a_new_file_counts_at_once_and_a_damaged_one_does_not(tmp_path: Path) ->
     put(path, CITY)
     assert taken(geo) == ["city"]
     assert geo.place_of("127.0.0.1").area == "CN"
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A want of descriptors passes and changes no file; it is told once."""
+    path = put(tmp_path / "city.mmdb", CITY)
+    geo = Geo(ip2region=None, city=path, isp=None)
+
+    def no_read(_: Path) -> bytes:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", no_read)
+        assert [taken(geo), taken(geo)] == [["city"], []]
+    assert geo.refusals == 1
+    assert [taken(geo), taken(geo)] == [["city"], []]
+    assert geo.place_of("127.0.0.1").area == "CN"
+
+
+def test_a_file_whose_description_is_damaged_is_refused(tmp_path: Path) -> None:
+    """Each byte of it, and of what it describes, may be another: that costs labels alone."""
+    addresses = ("127.0.0.1", "192.0.2.7", "2001:db8::1")
+    begin = CITY.index(b"iso_code") - 8
+    chance = random.Random(1)
+    outcomes = set()
+    with structlog.testing.capture_logs():
+        for at in range(begin, len(CITY)):
+            for value in {0, 0xFF, 0xE1, CITY[at] ^ 0x20, chance.randrange(256)}:
+                path = put(tmp_path / "city.mmdb", CITY[:at] + bytes([value]) + CITY[at + 1 :])
+                geo = Geo(ip2region=None, city=path, isp=None)
+                geo.take(geo.look())
+                outcomes.add((geo.refusals, *(geo.place_of(address).area for address in addresses)))
+    assert {(0, "CN", "DE", "FR"), (1, *["unknown"] * 3), (0, "unknown", "DE", "FR")} <= outcomes
 
 
 def test_a_file_that_was_cut_costs_its_records_alone(tmp_path: Path) -> None:
