@@ -153,7 +153,7 @@ def _retry_after(value: str | None, now: float) -> float | None:
 def _http_date(value: str) -> float | None:
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
 

@@ -36,6 +36,7 @@ COMPACT_BYTES: Final = 1 << 20
 _MAX_FILE_BYTES: Final = 1 << 28
 _SUFFIX: Final = ".journal"
 _CORRUPT: Final = ".corrupt"
+_LATEST: Final = 253_402_300_799  # seconds since 1970 UTC: the end of the year 9999, the last that has a name
 _LOCK: Final = "lock"
 _WORKER: Final = "worker-"
 _log = structlog.get_logger(__name__)
@@ -335,7 +336,7 @@ def _row_from_json(document: object) -> UsageCount | None:
                 pairs.append((status, times))
             case _:
                 return None
-    if min(bucket, sent, received, outbound, inbound, opened, peak) < 0:
+    if min(bucket, sent, received, outbound, inbound, opened, peak) < 0 or bucket > _LATEST:
         return None
     key = UsageKey(domain, account, region, isp, area)
     return UsageCount(epoch, bucket, key, sent, received, outbound, inbound, opened, peak, tuple(pairs))

@@ -122,6 +122,7 @@ def test_a_row_ahead_of_the_services_clock_is_not_lost() -> None:
 RETRY_AFTER = {
     "seconds": ("7", 7.0),
     "a date ahead": ("Tue, 14 Nov 2023 22:13:50 GMT", 30.0),
+    "a date that no clock has": ("Tue, 14 Nov 2023 22:13:50 +99999999999999999999", None),
     "a date gone by": ("Tue, 14 Nov 2023 22:13:00 GMT", 0.0),
     "very long": ("999999999999999", 600.0),
     "a century": ("3155760000"[:9], 600.0),

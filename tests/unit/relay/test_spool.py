@@ -205,7 +205,8 @@ NOT_ROWS = [None, 1, "x", [], [[], [], []], [["e"] * 6, [0] * 6, []], [["e"] * 6
 
 
 @pytest.mark.parametrize(
-    "document", [*NOT_ROWS, [["e"] * 6, [-1] * 7, []], [["e"] * 6, [0] * 7, [["101", 1]]]]
+    "document",
+    [*NOT_ROWS, [["e"] * 6, [-1] * 7, []], [["e"] * 6, [10**12] * 7, []], [["e"] * 6, [0] * 7, [["101", 1]]]],
 )
 def test_a_sound_line_that_is_no_row_is_damage(document: object) -> None:
     """A right checksum over something else is not believed."""
