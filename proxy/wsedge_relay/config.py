@@ -79,6 +79,7 @@ def load(path: Path, secrets_dir: Path) -> Loaded:
             refused.problems,
             generation=config.generation,
             files=named_files(config, secrets_dir),
+            passing=refused.passing,
         ) from refused
 
 
@@ -94,6 +95,8 @@ def parse(path: Path, content: bytes) -> RelayConfig:
         ) from error
     except RecursionError as error:
         raise ConfigRefusedError(path, ["not a RelayConfig: nested too deeply"]) from error
+    except ValueError as error:  # a number with more digits than Python reads
+        raise ConfigRefusedError(path, [f"not a RelayConfig: {error}"]) from error
     generation = document.get("generation") if isinstance(document, dict) else None
     try:
         return RelayConfig.model_validate_json(content)
@@ -125,6 +128,8 @@ def _problems(error: ValidationError) -> Iterator[str]:
             message = "is required"
         elif problem["type"] == "extra_forbidden":
             message = "is not a field of RelayConfig"
+        elif "key" in problem["loc"]:
+            pass  # of a sticky cookie: a secret, right or wrong
         elif isinstance(given, str | int | float) and len(str(given)) <= 100:
             message = f"{message} (it is {json.dumps(given)})"
         yield f"{where}: {message}" if where else message
@@ -133,7 +138,7 @@ def _problems(error: ValidationError) -> Iterator[str]:
 def _material(path: Path, config: RelayConfig, secrets_dir: Path) -> Material:
     pairs: dict[tuple[str, str], KeyPair] = {}
     authorities: dict[str, str] = {}
-    problems: list[str] = []
+    refusals: list[ConfigRefusedError] = []
     for index, domain in enumerate(config.domains):
         at = f"domains.{index}"
         wanted = [
@@ -145,15 +150,16 @@ def _material(path: Path, config: RelayConfig, secrets_dir: Path) -> Material:
                 try:
                     pairs[files.certificateFile, files.keyFile] = _key_pair(where, files, secrets_dir)
                 except ConfigRefusedError as refused:
-                    problems.extend(refused.problems)
+                    refusals.append(refused)
         authority = domain.originTLS.authority
         if authority is not None:
             try:
                 authorities[authority.file] = _authority(f"{at}.originTLS.authority", authority, secrets_dir)
             except ConfigRefusedError as refused:
-                problems.extend(refused.problems)
-    if problems:
-        raise ConfigRefusedError(path, problems)
+                refusals.append(refused)
+    if refusals:
+        problems = [problem for refused in refusals for problem in refused.problems]
+        raise ConfigRefusedError(path, problems, passing=any(refused.passing for refused in refusals))
     return Material(pairs, authorities)
 
 
@@ -174,6 +180,9 @@ def _key_pair(where: str, files: CertificateFiles, secrets_dir: Path) -> KeyPair
                 f" ({error.reason or error})"
             )
         raise ConfigRefusedError(certificate_path, [f"{where}: {problem}"]) from error
+    except OSError as error:
+        problem = f"cannot look at {certificate_path}: {error.strerror}"
+        raise ConfigRefusedError(certificate_path, [f"{where}: {problem}"], passing=True) from error
     return pair
 
 
@@ -201,9 +210,9 @@ def _read(file: Path, path: Path, where: str) -> bytes:
         with path.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise ConfigRefusedError(
-            file, [f"{where}: cannot read {path}: {os.strerror(error.errno or 0)}"]
-        ) from error
+        problem = f"{where}: cannot read {path}: {os.strerror(error.errno or 0)}"
+        passing = not isinstance(error, FileNotFoundError)  # which is seen when it is there
+        raise ConfigRefusedError(file, [problem], passing=passing) from error
     except ValueError as error:  # a NUL in the name
         raise ConfigRefusedError(file, [f"{where}: no file name: {str(path)!r}"]) from error
     if len(content) > MAX_FILE_BYTES:

@@ -22,18 +22,28 @@ async def follow(
     while True:
         await told_or_after(LOOK_SECONDS, told)
         outcome = await asyncio.to_thread(watch.look)
-        if isinstance(outcome, ConfigRefusedError):
-            watch.refuse(outcome)
+        if isinstance(outcome, Loaded):
+            outcome = await _taken(outcome, watch, take)
+        if outcome is not None and watch.refuse(outcome):
             _log.error(
                 "configuration refused",
                 generation=outcome.generation,
                 reason=str(outcome),
                 in_force=watch.in_force.config.generation,
             )
-        elif outcome is not None:
-            await take(outcome)
-            watch.accepted(outcome)
-            log_applied(outcome)
+
+
+async def _taken(
+    loaded: Loaded, watch: ConfigWatch, take: Callable[[Loaded], Awaitable[object]]
+) -> ConfigRefusedError | None:
+    """Put a configuration in force, or return why that cannot be done right now."""
+    try:
+        await take(loaded)
+    except OSError as error:  # no descriptor for a certificate, say: no reason for the relay to end
+        return watch.out_of_reach(loaded, error)
+    watch.accepted(loaded)
+    log_applied(loaded)
+    return None
 
 
 def log_applied(loaded: Loaded) -> None:

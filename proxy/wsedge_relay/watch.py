@@ -57,11 +57,13 @@ class ConfigWatch:
         if self._signatures(files) != before:
             return None  # being changed right now
         doubted, self._suspect = self._suspect, None
+        passing = False
         if isinstance(outcome, ConfigRefusedError):
             self._suspect = str(outcome)
             if doubted != self._suspect:
                 return None
-        steady = files == self._files and not self._is_young(before)
+            passing = outcome.passing
+        steady = files == self._files and not passing and not self._is_young(before)
         self._settled = before if steady else None
         return outcome if self._is_news(outcome) else None
 
@@ -78,10 +80,20 @@ class ConfigWatch:
             update={"refusedGeneration": self.refused.generation, "refusedReason": str(self.refused)}
         )
 
-    def refuse(self, refused: ConfigRefusedError) -> None:
-        """Note that a configuration does not come into force."""
+    def refuse(self, refused: ConfigRefusedError) -> bool:
+        """Note that a configuration does not come into force; return whether that was not known."""
+        if refused.passing:
+            self._settled = None
+        if not self._is_news(refused):
+            return False
         self.refused = refused
         self.refusals += 1
+        return True
+
+    def out_of_reach(self, loaded: Loaded, error: OSError) -> ConfigRefusedError:
+        """Return the refusal of a configuration that there is no resource for; the next look tries again."""
+        problem = f"it cannot be put in force now: {error.strerror or error}"
+        return ConfigRefusedError(self._path, [problem], generation=loaded.config.generation, passing=True)
 
     def _load(self) -> Loaded | ConfigRefusedError:
         try:
@@ -97,7 +109,9 @@ class ConfigWatch:
 
     def _is_news(self, outcome: Loaded | ConfigRefusedError) -> bool:
         if isinstance(outcome, ConfigRefusedError):
-            return self.refused is None or str(outcome) != str(self.refused)
+            before = self.refused
+            # With another name it is another one: who wrote it asks for what becomes of that.
+            return before is None or outcome.generation != before.generation or str(outcome) != str(before)
         if outcome == self.in_force:
             self.refused = None  # the good one is back
             return False

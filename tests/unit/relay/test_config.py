@@ -44,6 +44,7 @@ BAD: dict[str, tuple[Any, str]] = {
         "not JSON: 'utf-8' codec can't decode byte 0xff in position 0:",
     ),
     "nested without end": (b"[" * 100_000, "not a RelayConfig: nested too deeply"),
+    "a number without end": (b"1" * 5000, "not a RelayConfig: Exceeds the limit (4300 digits)"),
     "a list": ([], "input should be an object"),
     "another version": (config(version=2), "version: input should be 1 (it is 2)"),
     "no generation": ({"version": 1}, "generation: is required"),
@@ -84,6 +85,15 @@ def test_a_bad_configuration_names_the_field_and_the_rule(tmp_path: Path, case: 
     """The message is one that a person can act on."""
     document, message = BAD[case]
     assert any(problem.startswith(message) for problem in refusal(tmp_path, document).problems)
+
+
+def test_a_cookies_key_is_not_told(tmp_path: Path) -> None:
+    """It is a secret, right or wrong; the log and the admin port have the refusal's text."""
+    (problem,) = refusal(
+        tmp_path, config(domain(originRequest={"stickyCookie": {"key": "hunter2"}}))
+    ).problems
+    assert problem.startswith("domains.0.originRequest.stickyCookie.key: ")
+    assert "hunter2" not in problem
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:

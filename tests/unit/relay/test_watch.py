@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import os
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
 
 from support_relay_shell import certificate, config, domain, encoded, fingerprint, publish, write
 from wsedge_relay.config import Loaded, load
 from wsedge_relay.errors import ConfigRefusedError
+from wsedge_relay.follow import follow
 from wsedge_relay.watch import ConfigWatch
 
 
@@ -94,6 +101,82 @@ def test_a_bad_file_is_refused_once_and_the_last_good_one_stays(tmp_path: Path) 
     assert (watch.refusals, watch.in_force.config.generation) == (1, "team-a/chat@1")
     assert watch.refused is not None
     assert watch.refused.generation == "g2"
+
+
+def test_the_same_wrong_under_another_name_is_another_refusal(tmp_path: Path) -> None:
+    """Who wrote the newer generation asks for what became of that one."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    for generation in ("g2", "g3"):
+        write(path, config(domain(heartbeatSeconds=0), generation=generation))
+        outcome = watch.look() or watch.look()
+        assert isinstance(outcome, ConfigRefusedError)
+        assert watch.refuse(outcome)
+        assert watch.refused is not None
+        assert watch.refused.generation == generation
+        assert watch.look() is None
+    assert watch.refusals == 2
+
+
+@pytest.mark.parametrize("name", ["relay.json", "tls.crt", "no descriptor for what is checked"])
+def test_what_cannot_be_read_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A want of descriptors passes, and leaves no file changed by which it would be noticed."""
+    for file, content in zip(("tls.crt", "tls.key"), certificate(), strict=True):
+        (tmp_path / file).write_bytes(content)
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    files = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
+    write(path, config(domain(tls=files), generation="g2"))
+    real_open, want = Path.open, OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def no_open(file: Path, *arguments: Any) -> Any:
+        if file.name == name:
+            raise want
+        return real_open(file, *arguments)
+
+    def no_memory_file(_: str) -> int:
+        raise want
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", no_open)
+        if name.startswith("no "):
+            patch.setattr(os, "memfd_create", no_memory_file)
+        assert os.strerror(errno.EMFILE) in (refused(watch) or "")
+        assert watch.look() is None
+    assert applied(watch) == "g2"
+    assert (watch.refused, watch.refusals) == (None, 1)
+
+
+async def test_what_cannot_be_put_in_force_now_is_tried_again(tmp_path: Path) -> None:
+    """The last good one stays, the refusal is told once, and the relay does not end for it."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    tries: list[str] = []
+    in_force = asyncio.Event()
+
+    async def take(loaded: Loaded) -> None:
+        tries.append(loaded.config.generation)
+        if len(tries) < 3:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        in_force.set()
+
+    told = asyncio.Event()
+    write(path, config(generation="g2"))
+    with capture_logs() as logs:
+        following = asyncio.create_task(follow(watch, told, take))
+        async with asyncio.timeout(60):
+            while len(tries) < 2:
+                told.set()
+                await asyncio.sleep(0.01)
+            assert watch.refused is not None
+            assert (watch.refused.generation, watch.refusals) == ("g2", 1)
+            await in_force.wait()
+        following.cancel()
+        await asyncio.wait([following])
+    assert [line["event"] for line in logs] == ["configuration refused", "configuration applied"]
+    assert (watch.in_force.config.generation, watch.refused) == ("g2", None)
 
 
 def test_a_mended_file_clears_the_refusal(tmp_path: Path) -> None:
