@@ -52,6 +52,8 @@ class Admin:
             self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD_BYTES)
         except OSError as error:
             raise CannotListenError(error) from error
+        except UnicodeError as error:  # no name at all, such as one with an empty label
+            raise CannotListenError(OSError(f"{host}: {error}")) from error
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:

@@ -13,7 +13,10 @@ async def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     processes may listen there at once, and the kernel spreads connections over them (SO_REUSEPORT).
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError as error:  # no name at all, such as one with an empty label
+        raise socket.gaierror(socket.EAI_NONAME, f"{host}: {error}") from error
     family, _, _, _, address = found[0]
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

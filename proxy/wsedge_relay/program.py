@@ -71,7 +71,7 @@ class Program:
     async def start(self, listen: Listen, *, shared: bool = False) -> None:
         """Take connections where `listen` says and begin to count; raises CannotListenError.
 
-        `shared`: other processes take connections there too.
+        `shared`: other processes take connections there too, and this one has a supervisor.
         """
         self._geo.take(await asyncio.to_thread(self._geo.look))
         self.apply(self._loaded)
@@ -81,7 +81,9 @@ class Program:
             raise CannotListenError(error) from error
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
+            # A terminal or a service manager sends them to all processes, and the supervisor says stop as
+            # well: a worker that took the second of the two for haste would drain nothing.
+            loop.add_signal_handler(number, self.stop if shared else self._on_signal)
         self._reporter.start()
         self._started = True
 

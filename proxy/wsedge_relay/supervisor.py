@@ -176,7 +176,10 @@ class Supervisor:
         await follow(self._watch, self._look, self._take)
 
     async def _take(self, loaded: Loaded) -> None:
-        """Have all workers serve by another configuration; one that is slow takes it later, in its turn."""
+        """Have all workers serve by another configuration; one that is slow takes it later, in its turn.
+
+        Raises OSError when one of them cannot take it right now.
+        """
         self._loaded = loaded
         document = loaded_to_json(loaded)
         for worker in self._workers:
@@ -195,6 +198,8 @@ class Supervisor:
                 _log.warning("configuration not confirmed by a worker", reason=str(fault))
             elif isinstance(fault, BaseException):
                 raise fault
+            elif fault is not None:
+                raise OSError(fault)
 
     @property
     def _is_leaving(self) -> bool:

@@ -45,9 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--limits", type=int, required=True, help="descriptor of the memory of limits")
     options = parser.parse_args(arguments)
     _end_with(os.getppid())
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a terminal sends it to all; until there is a loop, orders do
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all; orders do
+        signal.signal(ignored, signal.SIG_IGN)
     channel = socket.socket(fileno=options.channel)
     try:
         number, details = first_order(channel)
@@ -105,8 +104,12 @@ async def _run(
 def _orders(program: Program) -> dict[str, Order]:
     registry = metrics.registry(program.collector)
 
-    async def apply(document: Any) -> None:
-        program.apply(loaded_from_json(document))
+    async def apply(document: Any) -> str | None:
+        try:
+            program.apply(loaded_from_json(document))
+        except OSError as error:  # for which the supervisor has an answer; a worker that ends has none
+            return error.strerror or str(error)
+        return None
 
     async def status(_: Any) -> dict[str, Any]:
         return {"ready": program.ready, "state": program.state.model_dump(mode="json")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import signal
@@ -10,9 +11,10 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from prometheus_client import CollectorRegistry, GCCollector
 
 from support_relay.heads import upgrade
 from support_relay_shell import certificate, config, domain, encoded, publish, write
@@ -20,13 +22,16 @@ from support_relay_shell.process import DEADLINE, RelayProcess, eventually
 from support_relay_shell.statistics import Statistics
 from support_relay_shell.traffic import Client, echo_origin
 from wsedge_devcluster.ranges import claim
-from wsedge_relay.assignment import Assignment
+from wsedge_relay.assignment import Assignment, loaded_to_json
 from wsedge_relay.config import Loaded, Material
 from wsedge_relay.contract import Listen, RelayConfig
 from wsedge_relay.crew import HUNG_SECONDS, Worker
 from wsedge_relay.pod_limits import make_table
+from wsedge_relay.program import Program
 from wsedge_relay.settings import Settings
 from wsedge_relay.spool import decode
+from wsedge_relay.supervisor import Supervisor
+from wsedge_relay.worker import _orders
 
 TWO = ("--workers", "2")
 LABEL = '{domain="chat.example.com"}'
@@ -264,6 +269,37 @@ async def test_a_worker_that_starts_does_not_miss_a_configuration(tmp_path: Path
         assert (await relay.state())["generation"] == "g2"
 
 
+async def test_a_configuration_that_a_worker_cannot_take_now_is_refused_and_not_its_end(
+    tmp_path: Path,
+) -> None:
+    """A want of descriptors is told to the supervisor, which keeps the last one in force and tries again."""
+    loaded = Loaded(RelayConfig.model_validate(config()), Material())
+
+    def apply(_: Loaded) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    class Broken:
+        """A program that cannot take a configuration."""
+
+        collector = GCCollector(registry=CollectorRegistry())
+
+        def __init__(self) -> None:
+            self.apply = apply
+
+    said = await _orders(cast(Program, Broken()))["apply"](loaded_to_json(loaded))
+    assert said == os.strerror(errno.EMFILE)
+
+    async def ask(*_: object, **__: object) -> object:
+        return said
+
+    supervisor = Supervisor(Settings(config=tmp_path / "relay.json", workers=2), loaded)
+    for worker in supervisor._workers:
+        worker.is_up, worker.ask = True, ask  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="Too many open files"):
+        await supervisor._take(loaded)
+    os.close(supervisor._table_file)
+
+
 async def test_limits_hold_for_all_workers_together(tmp_path: Path) -> None:
     """A client's connections and the pace are those of the relay, whichever worker is asked."""
     async with echo_origin() as origin, Crowd() as crowd:
@@ -304,6 +340,38 @@ async def test_a_drain_by_request_reaches_all_and_stays(tmp_path: Path) -> None:
             relay.signal(signal.SIGINT)
             relay.signal(signal.SIGTERM)  # another one, for two of a kind may come as one
             for client in clients:
+                await client.answer_close()
+            assert await relay.ended() == 0
+
+
+async def test_signals_to_all_processes_are_heeded_once(tmp_path: Path) -> None:
+    """A terminal or a service manager sends one to each: no worker ends by it or takes it for haste."""
+    async with echo_origin() as origin, Crowd() as crowd:
+        slowly = {"drainSeconds": 3600}
+        path = write(tmp_path / "relay.json", config(to_origin(origin, lifecycle=slowly)))
+        async with RelayProcess("--config", path, *TWO) as relay:
+            processes = await workers(relay)
+            clients = await crowd.enter(await relay.port("http"), 8)
+            for process in processes:
+                os.kill(process, signal.SIGHUP)
+            assert len(await survivors(clients)) == 8
+            relay.signal(signal.SIGTERM)
+            for worker in (1, 2):
+                await relay.event("drain started", worker=worker)
+            for process in processes:
+                os.kill(process, signal.SIGTERM)
+                os.kill(process, signal.SIGINT)
+            alive = []
+            for client in clients:
+                try:
+                    await client.echo(b"still here")
+                    await client.echo(b"still here")
+                    alive.append(client)
+                except AssertionError:  # each worker closes its first at once
+                    client.close()
+            assert len(alive) >= 6
+            relay.signal(signal.SIGTERM)
+            for client in alive:
                 await client.answer_close()
             assert await relay.ended() == 0
 
@@ -390,6 +458,15 @@ class TestStart:
                 assert await second.ended() == 2
             (line,) = (event["text"] for event in second.events if event["event"] == "text")
             assert line.startswith("wsedge-relay: cannot listen: ")
+
+    @pytest.mark.parametrize("other", [(), TWO], ids=["one process", "several"])
+    async def test_an_address_that_is_none_is_told(self, tmp_path: Path, other: tuple[str, ...]) -> None:
+        """A host that no name service could even be asked for."""
+        path = write(tmp_path / "relay.json", config())
+        async with RelayProcess("--config", path, "--host", "a..b", *other) as relay:
+            assert await relay.ended() == 2
+        (line,) = (event["text"] for event in relay.events if event["event"] == "text")
+        assert line.startswith("wsedge-relay: cannot listen: a..b: ")
 
     async def test_a_spool_in_use_is_told(self, tmp_path: Path) -> None:
         """The folder's, or that of a worker, which ends the others too."""
