@@ -131,7 +131,7 @@ class Passing:
             self._taker = self._loop.create_future()
             uploading = self._loop.create_task(self._upload(self._taker))
         else:
-            self._client.listen(self._hear)
+            self._listen()
         try:
             return await self._carry()
         except asyncio.CancelledError:
@@ -167,6 +167,11 @@ class Passing:
             return AnswerCutError("going away" if error.reason == "draining" else "body", str(error))
         return AnswerCutError("origin" if isinstance(error, OriginError) else "client", str(error))
 
+    def _listen(self) -> None:
+        """Hear the client, unless it has said so much that it must wait: it may pipeline without end."""
+        if self.unread < READ_BYTES:
+            self._client.listen(self._hear)
+
     def _hear(self) -> None:
         """Take what the client says behind its request, or notice that it hangs up."""
         try:
@@ -177,7 +182,7 @@ class Passing:
             return
         if data:
             self._early += data
-        if data == b"" or len(self._early) >= READ_BYTES:
+        if data == b"" or self.unread >= READ_BYTES:
             self._client.listen(None)
         if data == b"" and not self.unread:  # who said more and then shut its side may wait for the answers
             self._stop(PeerGoneError("the client hung up before its answer ended"))
@@ -192,7 +197,7 @@ class Passing:
             self._stop(error)
         else:
             self._uploading = False
-            self._client.listen(self._hear)
+            self._listen()
 
     async def _send_rest(self, origin: Stream) -> None:
         while not self._body.done:

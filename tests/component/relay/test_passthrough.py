@@ -30,6 +30,7 @@ from support_relay.running import (
 )
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
+from wsedge_relay.wire import READ_BYTES
 
 PASS: dict[str, Any] = {"passThrough": {}}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -548,6 +549,27 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         writer.close()
         await relay.until_idle()
         assert relay.totals.codes == {200: 3}
+
+
+@on_pump_loop
+async def test_what_is_pipelined_is_not_hoarded() -> None:
+    """Who sends requests faster than they are answered is read a bit ahead, however many there are."""
+    held: list[int] = []
+
+    async def look(request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0)  # the relay hears the client meanwhile
+        (passing,) = relay.site.passing
+        held.append(passing.unread)
+        return web.Response()
+
+    async with site(look) as port, running(port, **PASS) as relay:
+        reader, writer = await relay.raw()
+        writer.write(raw("GET / HTTP/1.1") * 40_000)
+        for _ in range(60):
+            assert (await answer(reader))[0] == 200
+        writer.transport.abort()
+        await relay.until_idle()
+    assert max(held) < 2 * READ_BYTES
 
 
 @on_pump_loop
