@@ -177,8 +177,8 @@ class Connection:
                     ready=self._serving.ready,
                     kept=self._kept,
                 )
-        except PeerGoneError:
-            site.counters.handshake(499, "gone")  # nobody was answered; nginx's code for it
+        except (OSError, PeerGoneError):
+            self._note_gone(site)
             raise
         return answered, bytes(early)
 
@@ -210,8 +210,9 @@ class Connection:
         more = self._cookie(site, upgrade.request, answered)
         try:
             await self._wire.write(handshake.client_answer(accepted, more=more))
-        except TimeoutError as error:
-            raise PeerGoneError("the client does not read its answer") from error
+        except OSError as error:
+            self._note_gone(site)
+            raise PeerGoneError(f"the client does not take its answer: {error}") from error
         key = self._count(site, 101, "", unread=len(rest))
         self._entered = None  # the place is the tunnel's now
         tunnel = self._serving.tunnels.open(
@@ -267,9 +268,9 @@ class Connection:
         except AnswerCutError as cut:
             reason = cut.reason
             site.counters.cut(reason)
-        except PeerGoneError:
+        except (OSError, PeerGoneError):
             reason = "gone"
-            site.counters.handshake(499, reason)  # nobody was answered; nginx's code for it
+            self._note_gone(site)
             raise
         finally:
             self._leave()
@@ -368,6 +369,11 @@ class Connection:
             sent_bytes=sent,
             received_bytes=received,
         )
+
+    def _note_gone(self, site: Site) -> None:
+        """Count a client that went before it was answered; what passed till then is usage all the same."""
+        site.counters.handshake(499, "gone")  # nginx's code for it
+        self._meter.tell(self._key(site))
 
     def _key(self, site: Site) -> UsageKey:
         return site.key_of(self._serving.place_of(self._from.client))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 from support_relay.certificates import authority
 from support_relay.frames import frame
-from support_relay.heads import upgrade
+from support_relay.heads import switching, upgrade
 from support_relay.running import (
     DEADLINE,
     DOMAIN,
@@ -277,6 +278,34 @@ async def test_a_client_that_hangs_up_is_noticed_at_once(secure: bool) -> None:
         await relay.until_idle()
         assert relay.counters.refusals() == {"gone": 1}
         assert relay.counters.origin_failures == {}
+        assert relay.site.balancer.targets[0].open == 0
+        assert (relay.totals.received_bytes, relay.totals.sent_bytes) == (len(GET), 0)
+
+
+@on_pump_loop
+async def test_a_client_that_does_not_get_its_answer_is_counted() -> None:
+    """It said more than is looked at before, and hung up: what it said is usage, the origin is let go."""
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await go.wait()
+        writer.write(switching())
+        await reader.read()
+
+    async with raw_origin(later) as port, running(port, bounds=PATIENT) as relay:
+        _, writer = await relay.raw()
+        writer.write(GET + b"x" * 100_000)
+        await asked.wait()
+        await writer.drain()
+        linger = struct.pack("ii", 1, 0)  # so that closing is a reset
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+        go.set()
+        await relay.until_idle()
+        assert relay.counters.refusals() == {"gone": 1}
+        assert len(GET) < relay.totals.received_bytes <= len(GET) + 100_000
         assert relay.site.balancer.targets[0].open == 0
 
 
