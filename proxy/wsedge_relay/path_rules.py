@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import Final
 
 # Encoded slash, backslash and NUL; what no UTF-8 begins with, by which a slash or a dot can be written in two
-# bytes; what is no encoding at all; a backslash, which some take for a slash.
-_AMBIGUOUS: Final = re.compile(rb"%(?:2[Ff]|5[Cc]|00|[Cc][01])|%(?![0-9A-Fa-f]{2})|\\")
+# to four bytes; what is no encoding at all; a backslash, which some take for a slash.
+_AMBIGUOUS: Final = re.compile(rb"%(?:2[Ff]|5[Cc]|00|[Cc][01]|[Ee]0%[89]|[Ff]0%8)|%(?![0-9A-Fa-f]{2})|\\")
 # A segment of one or two dots, however they are written, with or without parameters: "/..;v=1/" climbs too.
 _DOTS: Final = re.compile(rb"/(?:\.|%2[Ee]){1,2}(?:(?:;|%3[Bb])[^/]*)?(?=/|\Z)")
 

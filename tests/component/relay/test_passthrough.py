@@ -167,6 +167,8 @@ async def test_only_allowed_paths_may_be_asked_for() -> None:
         "/socket.io/..\\admin",
         "/socket.io/%00",
         "/socket.io/%c0%ae%c0%ae/admin",
+        "/socket.io/..%e0%80%afadmin",
+        "/socket.io/..%F0%80%80%AFadmin",
         "/socket.io/%",
         "/socket.io/%2",
         "/socket.io/%u002e",
