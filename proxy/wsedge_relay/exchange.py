@@ -14,13 +14,12 @@ from wsedge_relay import body
 from wsedge_relay.body import BadBodyError, Framing
 from wsedge_relay.contract import PassThrough
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
-from wsedge_relay.forwarded import Way, forwarding_headers
+from wsedge_relay.forwarded import Way, forwarding_headers, says_way
 from wsedge_relay.handshake import dropped_headers, passed_headers
 from wsedge_relay.http1 import Header, RequestHead, ResponseHead, build_head, status_line
 
 # RFC 9110 section 9.2.2: done twice is done once.
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
-_FORWARDED: Final = frozenset((b"host", b"forwarded", b"x-real-ip"))
 
 CONTINUE: Final = build_head(status_line(100), [])
 
@@ -107,12 +106,12 @@ def origin_request(passed: Passed, *, host: str, way: Way, secure: bool) -> byte
     `host` is what the origin is called, `way` how the request came, `secure` whether it came by TLS.
     """
     request = passed.request
-    dropped = dropped_headers(request.headers) | _FORWARDED
+    dropped = dropped_headers(request.headers)
     headers: list[Header] = [(b"Host", host.encode()), (b"Connection", b"close")]
     headers += [
         line
-        for line in request.headers.lines
-        if line[0].lower() not in dropped and not line[0].lower().startswith(b"x-forwarded-")
+        for name, line in request.headers.items()
+        if name not in dropped and name != b"host" and not says_way(name)
     ]
     asked = request.headers.one(b"host") or b""
     headers += forwarding_headers(request.headers, way, host=asked, secure=secure)

@@ -115,6 +115,17 @@ def forwarding_headers(headers: Headers, way: Way, *, host: bytes, secure: bool)
     ]
 
 
+def says_way(name: bytes) -> bool:
+    """Tell whether a header, by its name in lower case, says where a request is from.
+
+    Origins that hand headers on as CGI does read "_" as "-", so that X_Forwarded_For would be believed.
+    """
+    if not name.startswith((b"x-", b"x_")):
+        return name == b"forwarded"
+    plain = name.replace(b"_", b"-")
+    return plain.startswith(b"x-forwarded-") or plain == b"x-real-ip"
+
+
 def was_secure(headers: Headers, way: Way, *, secure: bool) -> bool:
     """Tell whether the client came by TLS: to the relay (`secure`), or to the proxy that says so."""
     said = _single(headers, b"x-forwarded-proto", _PROTO) if way.trusted else None

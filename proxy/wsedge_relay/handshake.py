@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
-from wsedge_relay.forwarded import Way, forwarding_headers
+from wsedge_relay.forwarded import Way, forwarding_headers, says_way
 from wsedge_relay.http1 import (
     BadHeadError,
     Header,
@@ -61,12 +61,9 @@ _HOP: Final = frozenset(
         b"http2-settings",
     )
 )
-# Said anew towards the origin, as far as who said it is trusted (see `forwarded`).
-_FORWARDED: Final = frozenset((b"forwarded", b"x-real-ip"))
 _HANDSHAKE: Final = frozenset(
     (b"host", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions")
 )
-_ANEW: Final = _FORWARDED | _HANDSHAKE
 # "Connection: cookie" must not make a proxy drop what the handshake lives on.
 _KEPT: Final = frozenset((b"host", b"origin", b"cookie", b"authorization"))
 
@@ -159,7 +156,7 @@ def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool) -> by
     parts += [
         b"%b: %b\r\n" % line
         for name, line in asked.items()
-        if name not in dropped and name not in _ANEW and not name.startswith(b"x-forwarded-")
+        if name not in dropped and name not in _HANDSHAKE and not says_way(name)
     ]
     parts += [
         b"%b: %b\r\n" % line for line in forwarding_headers(asked, way, host=upgrade.host, secure=secure)

@@ -117,6 +117,8 @@ def test_an_origin_is_asked_once_on_a_connection() -> None:
         "TE: trailers",
         "X-Forwarded-For: 192.0.2.66",
         "X-Real-IP: 192.0.2.66",
+        "X_Forwarded-For: 192.0.2.66",
+        "X_REAL_IP: 192.0.2.66",
         "X-Own: 2",
     )
     assert (got.method, got.target) == (b"POST", b"/a?b")

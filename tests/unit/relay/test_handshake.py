@@ -88,6 +88,8 @@ def test_the_origin_gets_the_request_with_its_hop_made_anew() -> None:
             "X-Forwarded-For: 6.6.6.6",
             "X-Real-IP: 6.6.6.6",
             "Forwarded: for=6.6.6.6",
+            "X_Forwarded_For: 6.6.6.6",
+            "x-real_ip: 6.6.6.6",
         )
     )
     assert (request.method, request.target) == (b"GET", b"/room?id=1")
