@@ -33,13 +33,13 @@ class Proxy:
     """A running proxy: its name in the tables, ports for ws and wss, and the first of its processes.
 
     `change` puts a configuration with another timeout to the origin into force, in the way that the proxy's
-    documentation gives, and does not wait; `changed` tells whether that happened. `tuned`: a second form of a
-    peer, with other settings than its defaults.
+    documentation gives, and does not wait; `changed` tells whether that happened. `tuned`: not for every
+    table, such as a second form of a peer, with other settings than its defaults. `tls_port` None: no TLS.
     """
 
     name: str
     port: int
-    tls_port: int
+    tls_port: int | None
     pid: int
     change: Callable[[int], None]
     changed: Callable[[], bool]

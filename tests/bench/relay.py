@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import bare
 import goals
 import peers
 import sections
@@ -37,6 +38,7 @@ from wsedge import FORMS, copy_of_the_relay, relay
 
 BEGIN, END = "<!-- begin: make bench -->", "<!-- end: make bench -->"
 ENVOY = Path(__file__).parents[2] / ".venv-bench" / "bin" / "envoy"
+BARE = "bare"
 SECTIONS = ("ws", "wss", "handshakes", "idle", "many", "latency", "reload")
 TOOLS = ("cc", "taskset", "openssl")
 KEY = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
@@ -120,9 +122,9 @@ def start(
     if wanted is None:
         for name in sorted({"nginx", "haproxy", "envoy"} - set(starts)):
             say(f"{name} is missing: make bench-peers")
-        wanted = [*starts, *FORMS]
-    if unknown := set(wanted) - set(starts) - set(FORMS):
-        raise SystemExit(f"bench: no {', '.join(unknown)}; there are {', '.join((*starts, *FORMS))}")
+        wanted = [*starts, *FORMS, BARE]
+    if unknown := set(wanted) - set(starts) - {*FORMS, BARE}:
+        raise SystemExit(f"bench: no {', '.join(unknown)}; there are {', '.join((*starts, *FORMS, BARE))}")
 
     def with_origin() -> Setting:
         return replace(setting, origin=int(load.ask("listen")))
@@ -136,6 +138,8 @@ def start(
             name = f"wsedge, {form}" + (f" ({describe_python(python).split()[0]})" if number else "")
             one = relay(with_origin(), name, python=python, environment=environment, form=form)
             proxies.append(stack.enter_context(one))
+    if BARE in wanted:
+        proxies.append(stack.enter_context(bare.bare(with_origin(), pythons[0])))
     return proxies
 
 

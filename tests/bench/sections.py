@@ -53,8 +53,12 @@ class Bench:
 
     @property
     def untuned(self) -> list[Proxy]:
-        """Return the proxies without the second forms of peers."""
+        """Return the proxies that every table has."""
         return [proxy for proxy in self.proxies if not proxy.tuned]
+
+    def fitting(self, shape: Shape) -> list[Proxy]:
+        """Return the proxies that can carry a shape."""
+        return [proxy for proxy in self.proxies if proxy.tls_port or not shape.tls]
 
     def in_turn(self, some: list[Group], rounds: int, ask: Callable[[Group], float]) -> Samples:
         """Ask every group, round by round after a warm-up."""
@@ -81,7 +85,7 @@ def messages(bench: Bench, key: str, titles: list[str]) -> Section:
     for shape in SHAPES[key]:
         if any(title in shape.title for title in titles):
             say(f"{key}: {shape.title}")
-            with groups(bench.load, bench.proxies, shape) as some:
+            with groups(bench.load, bench.fitting(shape), shape) as some:
                 if shape.tls:
                     note = same_tls(some)
                 samples = bench.in_turn(some, bench.rounds, bench.cost)
@@ -102,7 +106,8 @@ def handshakes(bench: Bench) -> Section:
                 group.run(20)  # once the proxy answers again, it has seen the ends
                 return cost
 
-            with groups(bench.load, bench.proxies, Shape(title, 1, 125, 1, tls)) as some:
+            shape = Shape(title, 1, 125, 1, tls)
+            with groups(bench.load, bench.fitting(shape), shape) as some:
                 samples = bench.in_turn(some, bench.rounds, opened)
             columns.append(Column(f"{scheme}, {title}", samples, against(samples, bench.base)))
     return Section("handshakes", "Handshakes", "CPU µs per connection opened", columns)
