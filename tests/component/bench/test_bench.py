@@ -1,4 +1,4 @@
-"""The bench runs: every section, of the relay alone, with a load so small that its figures mean nothing."""
+"""The bench runs: every section, without peers, with a load so small that its figures mean nothing."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from support_clients.tools import need, unavailable
 
 PROGRAM = Path(__file__).parents[2] / "bench" / "relay.py"
-SMALL = ("--proxies=plain", "--rounds=2", "--milliseconds=20", "--idle=50", "--busy=200")
+SMALL = ("--proxies=plain,bare", "--rounds=2", "--milliseconds=20", "--idle=50", "--busy=200")
 SECTIONS = ("ws", "wss", "Handshakes", "Idle connections", "Busy connections", "Latency", "Reload under load")
 SECONDS = 300
 
 
 def test_every_section_is_measured_and_written(tmp_path: Path) -> None:
-    """A run puts a row of the relay into each table, between the marks of the page, and the goals before."""
+    """A run puts a row of each program into its tables, between the marks of the page, goals first."""
     for tool in ("cc", "openssl", "taskset"):
         need(tool)
     if not Path("/usr/include/openssl/ssl.h").exists():
@@ -45,3 +45,5 @@ def test_every_section_is_measured_and_written(tmp_path: Path) -> None:
     for title, table in zip(SECTIONS, tables, strict=True):
         assert table.startswith(title)
         assert re.search(r"^\| wsedge, plain \| [\d,.]+", table, re.MULTILINE), table
+        if title in ("ws", "Handshakes", "Idle connections"):  # what else there is it cannot do
+            assert re.search(r"^\| bare Python \| [\d,.]+", table, re.MULTILINE), table
