@@ -15,7 +15,10 @@ GROWTH_BYTES = 3 << 19
 
 
 class Held(NamedTuple):
-    """Memory of a process's own (PSS, in bytes) and its descriptors."""
+    """Memory of a process's own (anonymous, in bytes) and its descriptors.
+
+    Not PSS: that grows by megabytes when other processes that have the same libraries mapped end.
+    """
 
     memory: int
     descriptors: int
@@ -24,8 +27,8 @@ class Held(NamedTuple):
 def held(pid: int) -> Held:
     """Return what a process holds now."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    (kilobytes,) = (int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
-    return Held(kilobytes * 1024, len(list(Path(f"/proc/{pid}/fd").iterdir())))
+    anonymous = [line.split()[1] for line in rollup.splitlines() if line.startswith(("Anonymous:", "Swap:"))]
+    return Held(sum(map(int, anonymous)) * 1024, len(list(Path(f"/proc/{pid}/fd").iterdir())))
 
 
 async def settled(

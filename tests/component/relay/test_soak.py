@@ -141,7 +141,7 @@ class Soak:
         loop = asyncio.get_running_loop()
         running = [loop.run_in_executor(self._pool, act, port, self.counts, seed) for act, seed in work]
         for change in range(3):
-            await self._configure(f"{number}.{change}", heartbeat=(1, 30, 300)[change])
+            await self._configure(f"{number}.{change}", heartbeat=(3, 30, 300)[change])
         await asyncio.gather(*running)
         waiting = threading.Barrier(9)
         staying = [
