@@ -113,6 +113,7 @@ class Reporter:
         self._tasks = []
         await self.count()
         self._not_before = 0.0
+        self._held.clear()  # once more: a pod's spool is gone with the pod
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 # Rows that the service holds off set no time for a retry: they wait in the spool.

@@ -192,6 +192,19 @@ async def test_rows_of_another_account_wait_and_hold_nothing_up() -> None:
         await relay.reporter.finish(PATIENCE)
 
 
+async def test_the_last_report_has_the_rows_that_were_held_off() -> None:
+    """What the service did not take a moment ago it may take now, and there is no later one to wait for."""
+    async with Statistics() as statistics:
+        relay = Relay(statistics, pace=Pace())
+        relay.usage.add(KEY, sent_bytes=5)
+        statistics.answers.extendleft([refusing(403, 0)])
+        assert not await relay.reporter.flush()
+        assert not await relay.reporter.flush()
+        assert statistics.total("sentBytes") == 0
+        assert await relay.reporter.finish(PATIENCE)
+        assert statistics.total("sentBytes") == 5
+
+
 async def test_a_fast_clock_loses_nothing() -> None:
     """Rows that are refused for lying in the future are held until the service's clock is there."""
     async with Statistics() as statistics:
