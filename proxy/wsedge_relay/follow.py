@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import structlog
@@ -19,18 +20,25 @@ async def follow(
     watch: ConfigWatch, told: asyncio.Event, take: Callable[[Loaded], Awaitable[object]]
 ) -> None:
     """Look for ever, at once when `told`, and `take` what is new; `watch` has what is in force."""
-    while True:
-        await told_or_after(LOOK_SECONDS, told)
-        outcome = await asyncio.to_thread(watch.look)
-        if isinstance(outcome, Loaded):
-            outcome = await _taken(outcome, watch, take)
-        if outcome is not None and watch.refuse(outcome):
-            _log.error(
-                "configuration refused",
-                generation=outcome.generation,
-                reason=str(outcome),
-                in_force=watch.in_force.config.generation,
-            )
+    loop = asyncio.get_running_loop()
+    # A thread of its own: those of the loop may all wait for a name service that is out, just when another
+    # configuration is to name origins by their addresses.
+    thread = ThreadPoolExecutor(1, thread_name_prefix="configuration")
+    try:
+        while True:
+            await told_or_after(LOOK_SECONDS, told)
+            outcome = await loop.run_in_executor(thread, watch.look)
+            if isinstance(outcome, Loaded):
+                outcome = await _taken(outcome, watch, take)
+            if outcome is not None and watch.refuse(outcome):
+                _log.error(
+                    "configuration refused",
+                    generation=outcome.generation,
+                    reason=str(outcome),
+                    in_force=watch.in_force.config.generation,
+                )
+    finally:
+        thread.shutdown(wait=False)
 
 
 async def _taken(

@@ -6,7 +6,9 @@ import asyncio
 import errno
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,31 @@ async def test_what_cannot_be_put_in_force_now_is_tried_again(tmp_path: Path) ->
         await asyncio.wait([following])
     assert [line["event"] for line in logs] == ["configuration refused", "configuration applied"]
     assert (watch.in_force.config.generation, watch.refused) == ("g2", None)
+
+
+async def test_names_that_are_not_found_hold_no_configuration_up(tmp_path: Path) -> None:
+    """The threads of the loop may all wait for a name service that is out."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    in_force, found = asyncio.Event(), threading.Event()
+
+    async def take(_: Loaded) -> None:
+        in_force.set()
+
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    looking_up = loop.run_in_executor(None, found.wait)
+    told = asyncio.Event()
+    told.set()
+    write(path, config(generation="g2"))
+    following = asyncio.create_task(follow(watch, told, take))
+    try:
+        async with asyncio.timeout(30):
+            await in_force.wait()
+    finally:
+        found.set()
+        following.cancel()
+        await asyncio.wait([following, looking_up])
 
 
 def test_a_mended_file_clears_the_refusal(tmp_path: Path) -> None:
