@@ -92,15 +92,22 @@ class Balancer:
         self.targets: tuple[Target, ...] = ()
 
     def take(self, origins: Iterable[Origin], policy: LoadBalancing = LoadBalancing.ROUND_ROBIN) -> None:
-        """Choose among these from now on. What is known of an origin at the same host and ports is kept."""
+        """Choose among these from now on. What is known of an origin at the same host and ports is kept.
+
+        Who is named twice is one origin, with the weights of both, and no backup unless it is one twice.
+        """
+        wanted: dict[str, Origin] = {}
+        for origin in origins:
+            if origin.weight:
+                name = name_of(origin)
+                wanted[name] = _both(wanted[name], origin) if name in wanted else origin
         known = {target.name: target for target in self.targets}
         targets = []
-        for origin in dict.fromkeys(origins):
-            if origin.weight:
-                target = known.pop(name_of(origin), None) or Target(origin)
-                target.origin = origin
-                target.credit = 0
-                targets.append(target)
+        for name, origin in wanted.items():
+            target = known.get(name) or Target(origin)
+            target.origin = origin
+            target.credit = 0
+            targets.append(target)
         self.targets = tuple(targets)
         self._policy = policy
 
@@ -164,6 +171,12 @@ def name_of(origin: Origin) -> str:
     """Return what an origin is called in metrics: its host and ports."""
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     return f"{host}:{origin.httpPort}/{origin.httpsPort}"
+
+
+def _both(one: Origin, other: Origin) -> Origin:
+    return other.model_copy(
+        update={"weight": one.weight + other.weight, "backup": one.backup and other.backup}
+    )
 
 
 def _next(up: Sequence[Target], *, turn: bool) -> list[Target]:

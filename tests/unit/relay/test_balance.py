@@ -42,6 +42,19 @@ def first(one: Balancer, now: float = 0.0, client: str = CLIENT) -> str:
     return hosts(one.order(now, client))[0]
 
 
+def test_an_origin_that_is_named_twice_is_one() -> None:
+    """Its weights add up, and metrics and cookies, which go by its name, mean one thing."""
+    one = Origin(host="o0", weight=1)
+    entries = [one, Origin(host="o0", weight=2), *origins(3, 3)[1:], one, Origin(host="o1", backup=True)]
+    two = balancer(entries)
+    assert [(target.name, target.origin.weight) for target in two.targets] == [
+        ("o0:80/443", 4),
+        ("o1:80/443", 103),
+    ]
+    assert not any(target.origin.backup for target in two.targets)
+    assert len({id(target) for target in two.order(0.0, CLIENT)}) == 2
+
+
 def test_turns_are_spread_smoothly() -> None:
     """Weights 5, 1, 1 interleave as nginx's scheme does."""
     one = balancer(origins(5, 1, 1))
