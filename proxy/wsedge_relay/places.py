@@ -145,7 +145,11 @@ def network(name: str) -> str:
 
 def of_xdb(found: XdbPlace) -> Place:
     """Return the labels of an ip2region record."""
-    area = found.code or _COUNTRIES.get(found.country) or (label(found.country) if found.country else UNKNOWN)
+    area = (
+        _code(found.code)
+        if found.code
+        else _COUNTRIES.get(found.country) or (label(found.country) if found.country else UNKNOWN)
+    )
     region = label(found.province) if found.province else UNKNOWN
     for code, name, known in (*_PROVINCES, *_OWN_CODES):
         if found.province.startswith(name) and area in (_CHINA, code, UNKNOWN):
@@ -164,13 +168,18 @@ def of_city(record: Mapping[str, Any]) -> Place:
     region = _BY_CODE.get(code) if area == _CHINA else None
     if region is None:
         region = label(name or code) if name or code else UNKNOWN
-    return Place(region=region, area=label(area).upper() if area else UNKNOWN)
+    return Place(region=region, area=_code(area))
 
 
 def of_isp(record: Mapping[str, Any]) -> Place:
     """Return the network of a record of a MaxMind ISP or ASN database."""
     name = record.get("isp") or record.get("autonomous_system_organization") or record.get("organization")
     return Place(isp=network(str(name)) if name else UNKNOWN)
+
+
+def _code(country: str) -> str:
+    made = label(country)
+    return made.upper() if made != UNKNOWN else UNKNOWN
 
 
 def _at(record: object, *path: str) -> object:

@@ -23,6 +23,35 @@ def test_any_name_makes_a_label(name: str) -> None:
     CHECK.validate_python(network(name))
 
 
+TEXTS = st.text(max_size=80)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.binary(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["iso_code", "names", "en"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+CITY_FIELDS = st.sampled_from(["country", "registered_country", "subdivisions"])
+
+
+@given(st.builds(XdbPlace, TEXTS, TEXTS, TEXTS, TEXTS))
+def test_any_record_of_an_xdb_file_makes_labels(found: XdbPlace) -> None:
+    """Its country codes too: rows with another would be refused for good, and their bytes not be billed."""
+    for made in of_xdb(found):
+        CHECK.validate_python(made)
+
+
+@given(
+    st.dictionaries(CITY_FIELDS, VALUES),
+    st.dictionaries(st.sampled_from(["isp", "organization"]), VALUES),
+)
+def test_any_record_of_a_maxmind_file_makes_labels(city: dict[str, Any], isp: dict[str, Any]) -> None:
+    """Whatever types its values have."""
+    for made in of_city(city).filled(of_isp(isp)):
+        CHECK.validate_python(made)
+
+
 LABELS = {
     "Guangdong": "guangdong",
     "North Rhine-Westphalia": "north-rhine-westphalia",
