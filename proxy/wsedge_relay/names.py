@@ -16,6 +16,7 @@ from wsedge_relay.errors import OriginError
 
 _STALE_SECONDS: Final = 300.0
 _STALE_WAIT_SECONDS: Final = 1.0  # for a new answer while there is an old one
+_GONE: Final = frozenset((socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)))
 
 Address = tuple[int, tuple[Any, ...]]
 
@@ -76,9 +77,14 @@ class Names:
             raise OriginError("unresolvable", f"{host}: {error}") from error
 
     async def _look_up(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> list[Address]:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        if not found:
-            raise socket.gaierror(socket.EAI_NONAME, "no address")
+        try:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            if not found:
+                raise socket.gaierror(socket.EAI_NONAME, "no address")
+        except socket.gaierror as error:
+            if error.errno in _GONE:
+                self._known.pop((host, port), None)  # no answer to come makes that one good again
+            raise
         addresses = list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
         self._known[host, port] = _Known(addresses, loop.time())
         return addresses

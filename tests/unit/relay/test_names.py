@@ -103,6 +103,16 @@ async def test_a_name_that_is_gone_is_gone(gone: Any) -> None:
     assert failed.value.reason == "unresolvable"
 
 
+async def test_a_name_that_was_gone_does_not_come_back_by_an_outage() -> None:
+    """What was known before it was gone is no answer any more."""
+    names, service = Names(fresh_seconds=1), NameService(["a"], GONE, AGAIN)
+    await find(names, service)
+    for _ in range(2):
+        service.now += 2
+        with pytest.raises(OriginError):
+            await find(names, service)
+
+
 async def test_other_origins_begin_anew() -> None:
     """What was known is forgotten."""
     names, service = Names(fresh_seconds=1), NameService(["a"], ["b"])
