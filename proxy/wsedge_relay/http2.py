@@ -45,6 +45,9 @@ _CONNECTION_WINDOW: Final = MAX_STREAMS * STREAM_WINDOW
 _DEFAULT_WINDOW: Final = 65535  # RFC 9113 section 6.9.2
 # A request that is longer than HTTP/1.1 allows gets its 431; one longer than this ends the connection.
 _HEADER_LIST_BYTES: Final = 65536
+# How much of the answers' headers is held to refer to, however much the client allows (RFC 7541 section 4.2):
+# all of it is looked through for each header.
+_HEADER_TABLE_BYTES: Final = 4096
 _READ_BYTES: Final = 16384  # one TLS record at the most, so that none is left that no selector reports
 _READS_AT_ONCE: Final = 4
 _WRITE_BYTES: Final = 65536
@@ -276,6 +279,9 @@ class Session:
             self._resume()
         elif isinstance(event, h2.events.RemoteSettingsChanged):
             self._is_greeted = True
+            encoder = self._protocol.encoder
+            if encoder.header_table_size > _HEADER_TABLE_BYTES:
+                encoder.header_table_size = _HEADER_TABLE_BYTES
             self._resume()
         elif isinstance(event, h2.events.ConnectionTerminated):
             # The client leaves. The library sends nothing after that, so that its streams end here.

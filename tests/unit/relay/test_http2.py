@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import h2.connection
+import h2.events
+import h2.settings
+import pytest
+from h2.config import H2Configuration
 
+from support_relay.http2 import connect_lines
 from support_relay.virtual import Clock
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.http2 import Session
+from wsedge_relay.http2_request import Asked
 
 STALL_SECONDS = 30.0
 PATIENT = replace(Bounds(), session_idle_seconds=1e6)
@@ -39,41 +46,93 @@ class Loop(Clock):
         self.writers.pop(fd, None)
 
 
-def nobody(*_: Any) -> Any:
+class Talk:
+    """A session and its client. `seen` are the headers of the answers that it got."""
+
+    def __init__(self, open_stream: Callable[[Asked], socket.socket]) -> None:
+        near, self.far = socket.socketpair()
+        near.setblocking(False)
+        self.near = near
+        self.loop = Loop()
+        self.ended: list[Session] = []
+        self.seen: list[dict[bytes, bytes]] = []
+        self.client = h2.connection.H2Connection(H2Configuration(header_encoding=None))
+        self.session = Session(
+            near,
+            domain="chat.example.com",
+            open_stream=open_stream,
+            ended=self.ended.append,
+            stall_seconds=lambda: STALL_SECONDS,
+            bounds=PATIENT,
+            loop=self.loop,  # type: ignore[arg-type]
+        )
+        self.session.start()
+        self.client.initiate_connection()
+        self.say()
+
+    def say(self) -> None:
+        """Send what the client has to say, and let it be served."""
+        self.far.send(self.client.data_to_send())
+        self.loop.readers[self.near.fileno()]()
+
+    def hear(self) -> None:
+        """Take what was answered."""
+        for event in self.client.receive_data(self.far.recv(1 << 20)):
+            if isinstance(event, h2.events.ResponseReceived):
+                self.seen.append(dict(event.headers))
+
+
+@pytest.fixture
+def talk() -> Iterator[Callable[[Callable[[Asked], socket.socket]], Talk]]:
+    talks: list[Talk] = []
+
+    def begin(open_stream: Callable[[Asked], socket.socket]) -> Talk:
+        talks.append(Talk(open_stream))
+        return talks[-1]
+
+    yield begin
+    for one in talks:
+        one.session.abort()
+        one.far.close()
+
+
+def nobody(_: Asked) -> socket.socket:
     raise AssertionError("no stream is opened")
 
 
-def test_a_stall_begins_when_something_waits() -> None:
+def test_a_stall_begins_when_something_waits(talk: Callable[..., Talk]) -> None:
     """A client that was owed nothing for an hour has all of its time for what comes then."""
-    near, far = socket.socketpair()
-    near.setblocking(False)
-    loop = Loop()
-    ended: list[Session] = []
-    session = Session(
-        near,
-        domain="chat.example.com",
-        open_stream=nobody,
-        ended=ended.append,
-        stall_seconds=lambda: STALL_SECONDS,
-        bounds=PATIENT,
-        loop=loop,  # type: ignore[arg-type]
-    )
-    with far:
-        session.start()
-        client = h2.connection.H2Connection()
-        client.initiate_connection()
-        far.send(client.data_to_send())
-        loop.readers[near.fileno()]()
-        with suppress(BlockingIOError):
-            while near.send(b"\0" * 4096):  # the kernel holds as much as it will, and the session nothing
-                pass
-        loop.run(3600)
-        assert not ended
-        client.ping(b"12345678")
-        far.send(client.data_to_send())
-        loop.readers[near.fileno()]()
-        assert loop.writers
-        loop.run(STALL_SECONDS - 1)
-        assert not ended
-        loop.run(STALL_SECONDS)
-        assert ended == [session]
+    one = talk(nobody)
+    with suppress(BlockingIOError):
+        while one.near.send(b"\0" * 4096):  # the kernel holds as much as it will, and the session nothing
+            pass
+    one.loop.run(3600)
+    assert not one.ended
+    one.client.ping(b"12345678")
+    one.say()
+    assert one.loop.writers
+    one.loop.run(STALL_SECONDS - 1)
+    assert not one.ended
+    one.loop.run(STALL_SECONDS)
+    assert one.ended == [one.session]
+
+
+def test_a_client_cannot_have_all_headers_kept(talk: Callable[..., Talk]) -> None:
+    """It may allow a table of any size; the relay takes the usual one, and goes on to be understood."""
+    numbers = itertools.count()
+
+    def refuse(_: Asked) -> socket.socket:
+        headers = [(b"X-Number", b"%d" % next(numbers) + b"x" * 100)]
+        raise HandshakeRefusedError(403, "test", "No.", headers=headers)
+
+    one = talk(refuse)
+    one.hear()
+    one.client.update_settings({h2.settings.SettingCodes.HEADER_TABLE_SIZE: 1 << 30})
+    for _ in range(200):
+        number = one.client.get_next_available_stream_id()
+        one.client.send_headers(number, connect_lines(), end_stream=True)
+        one.say()
+        one.hear()
+    assert [int(seen[b"x-number"].rstrip(b"x")) for seen in one.seen] == list(range(200))
+    table = one.session._protocol.encoder.header_table
+    assert sum(len(name) + len(value) + 32 for name, value in table.dynamic_entries) <= 4096
