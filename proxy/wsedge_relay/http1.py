@@ -158,12 +158,12 @@ def parse_request(head: bytes, *, most: int = MAX_HEAD_BYTES) -> RequestHead:
     return RequestHead(method, target, Headers(_headers(lines)), minor=version[-1] - ord("0"))
 
 
-def parse_response(head: bytes) -> ResponseHead:
-    """Parse a whole response head (its empty line included); raises BadHeadError."""
+def parse_response(head: bytes, *, most_headers: int = MAX_HEADERS) -> ResponseHead:
+    """Parse a whole response head (its empty line included) of at most so many lines; raises BadHeadError."""
     if len(head) <= MAX_LINE_BYTES and (whole := _RESPONSE.fullmatch(head)):
         minor, status, reason, block = whole.groups()
         return ResponseHead(int(status), reason or b"", int(minor), Headers(_stripped(block)))
-    first, lines = _split(head)
+    first, lines = _split(head, most_headers=most_headers)
     match = _STATUS.fullmatch(first)
     if match is None:
         raise BadHeadError("the status line is no HTTP/1.1 status line")
@@ -198,13 +198,15 @@ def _too_long(most: int) -> BadHeadError:
     return BadHeadError(f"the head is longer than {most} bytes", status=431, reason="headerBytes")
 
 
-def _split(head: bytes, most: int = MAX_HEAD_BYTES) -> tuple[bytes, Sequence[bytes]]:
+def _split(
+    head: bytes, most: int = MAX_HEAD_BYTES, *, most_headers: int = MAX_HEADERS
+) -> tuple[bytes, Sequence[bytes]]:
     lines = head[:-4].split(b"\r\n")
     longest = max(MAX_LINE_BYTES, most // 2)
     if max(map(len, lines)) > longest:
         raise BadHeadError(f"a line is longer than {longest} bytes", status=431)
-    if len(lines) - 1 > MAX_HEADERS:
-        raise BadHeadError(f"there are more than {MAX_HEADERS} headers", status=431)
+    if len(lines) - 1 > most_headers:
+        raise BadHeadError(f"there are more than {most_headers} headers", status=431)
     return lines[0], lines[1:]
 
 

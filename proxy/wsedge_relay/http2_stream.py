@@ -20,6 +20,9 @@ from wsedge_relay.http1 import BadHeadError, Header
 from wsedge_relay.http2_request import Asked
 
 _READ_BYTES: Final = 16384
+# What is taken from an origin, and what the relay adds to it: framing, a cookie.
+_HEAD_BYTES: Final = http1.MAX_HEAD_BYTES + 1024
+_HEADERS: Final = http1.MAX_HEADERS + 8
 
 
 class Carrier(Protocol):
@@ -230,10 +233,10 @@ class Stream:
             return
         answer += data
         try:
-            end = http1.head_end(answer)
+            end = http1.head_end(answer, most=_HEAD_BYTES)
             if not end:
                 return
-            head = http1.parse_response(bytes(answer[:end]))
+            head = http1.parse_response(bytes(answer[:end]), most_headers=_HEADERS)
         except BadHeadError:
             self.break_off(ErrorCodes.INTERNAL_ERROR)
             return

@@ -282,6 +282,22 @@ async def test_limits_hold_for_streams() -> None:
 
 
 @on_pump_loop
+async def test_an_answer_as_long_as_may_be_passes() -> None:
+    """One that HTTP/1.1 takes from an origin is none too long with what the relay adds to it."""
+    lines = b"".join(b"X-%d: %b\r\n" % (number, b"x" * 150) for number in range(100))
+    head = b"HTTP/1.1 403 x\r\n" + lines + b"\r\n"
+    head = head.replace(b": x", b": " + b"x" * (16384 - len(head)) + b"x", 1)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+
+    async with raw_origin(answer) as port, http2(port) as relay, http2_client(relay) as client:
+        seen = await client.answer(connect_lines())
+        assert (seen.status, len(seen.headers)) == (403, 101)
+
+
+@on_pump_loop
 async def test_a_domains_own_limit_of_heads_counts_for_streams() -> None:
     """A head is as long as HTTP/1.1 says it: 431 over the limit; a change counts for the next stream."""
 
