@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import os
 import re
 import socket
@@ -104,6 +105,7 @@ class Session:
         )
         self._is_open = True
         self._is_greeted = self._is_going = self._is_ending = self._is_writing = self._is_held = False
+        self._late = math.inf  # from when on no stream is opened
         self._dropped = 0
         self._protocol = _protocol()
         self._timer = loop.call_later(self._tick, self._look)
@@ -124,7 +126,9 @@ class Session:
             return
         self._is_going = True
         # By hand: the library sends nothing after a GOAWAY. This one forbids nothing yet (RFC 9113 section
-        # 6.8); a stream that is opened all the same is refused as HTTP/1.1 refuses it.
+        # 6.8); a stream that was opened before the client knew is refused as HTTP/1.1 refuses it. Later ones
+        # are not even opened, or who goes on to open them would hold up a drain for ever.
+        self._late = self._loop.time() + self._bounds.linger_seconds
         self._flush(GoAwayFrame(0, last_stream_id=_LAST_STREAM).serialize())
         if not self._streams:
             self._end(ErrorCodes.NO_ERROR)
@@ -288,6 +292,9 @@ class Session:
             self._end(None)
 
     def _open(self, number: int, lines: list[tuple[bytes, bytes]]) -> None:
+        if self._loop.time() >= self._late:
+            self.reset(number, ErrorCodes.REFUSED_STREAM)
+            return
         key = base64.b64encode(os.urandom(16))
         asked = http2_request.translate(lines, domain=self.domain, key=key)
         try:

@@ -16,7 +16,17 @@ from support_relay.certificates import authority
 from support_relay.frames import frame
 from support_relay.heads import KEY, upgrade
 from support_relay.http2 import Client, Line, connect_lines, get_lines, http2_client
-from support_relay.running import DOMAIN, QUICK, USUAL, config, on_pump_loop, origin, raw_origin, running
+from support_relay.running import (
+    DEADLINE,
+    DOMAIN,
+    QUICK,
+    USUAL,
+    config,
+    on_pump_loop,
+    origin,
+    raw_origin,
+    running,
+)
 from wsedge_relay import http2_request
 from wsedge_relay.config import Material
 
@@ -26,6 +36,7 @@ by_each_form = pytest.mark.usefixtures("each_form")
 TLS = {"certificateFile": "tls.crt", "keyFile": "tls.key", "http2": True}
 CLOSE = b"\x03\xe8"  # 1000
 PROTOCOL_ERROR = 1
+REFUSED_STREAM = 7
 CANCEL = 8
 ENHANCE_YOUR_CALM = 11
 
@@ -652,6 +663,30 @@ async def test_a_newcomer_in_a_drain_gets_503() -> None:
                 seen = await client.answer(connect_lines())
                 assert seen.status == 503
         await draining
+
+
+@on_pump_loop
+async def test_newcomers_hold_up_no_drain() -> None:
+    """A client that opens streams without end, whatever it is told, is refused them after a while."""
+    async with (
+        origin() as port,
+        http2(port, bounds=QUICK, lifecycle={"drainSeconds": 0}) as relay,
+        http2_client(relay) as client,
+    ):
+
+        async def insist() -> None:
+            while not client.closed:
+                client.request(connect_lines())
+                await asyncio.sleep(0.05)
+
+        await client.open()
+        insisting = asyncio.create_task(insist())
+        async with asyncio.timeout(DEADLINE):
+            await relay.relay.drain()
+        await client.until(lambda: client.closed)
+        await insisting
+        assert {seen.status for seen in client.streams.values()} == {0, 200, 503}
+        assert REFUSED_STREAM in {seen.reset for seen in client.streams.values()}
 
 
 @on_pump_loop
