@@ -94,7 +94,7 @@ class ProxyProtocol(StrEnum):
 class Listen(Strict):
     """Addresses of the relay. Port 0 is chosen by the kernel and printed as a log event; null is off."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1"
     http: ListenPort | None = 8080
     https: ListenPort | None = None
     admin: ListenPort = 9090

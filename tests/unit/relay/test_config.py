@@ -47,6 +47,11 @@ BAD: dict[str, tuple[Any, str]] = {
     "a number without end": (b"1" * 5000, "not a RelayConfig: Exceeds the limit (4300 digits)"),
     "a list": ([], "input should be an object"),
     "another version": (config(version=2), "version: input should be 1 (it is 2)"),
+    # By which the admin port, which has no login, would be on every address.
+    "a host that is empty": (
+        config(listen={"host": "", "http": None}),
+        "listen.host: string should have at least 1 character",
+    ),
     "no generation": ({"version": 1}, "generation: is required"),
     "an unknown field": (
         config(domain(heartbeat=5)),
