@@ -175,14 +175,17 @@ class Program:
         self.stop()
 
     async def _drain_all(self) -> None:
-        """Drain; whoever hurries closes what is left at once."""
-        drain = self.begin_drain(None)
+        """Drain in each domain's own time at the most; whoever hurries closes what is left at once."""
+        begun = self._draining is not None
+        drain = own = self.begin_drain(None)
+        if begun:  # with an hour, maybe, in which a pod would be killed
+            own = asyncio.create_task(self._relay.drain(), name="hurry the drain")
         hurry = asyncio.create_task(self._hurry.wait())
-        await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
-        if not drain.done():
+        await asyncio.wait([own, hurry], return_when=asyncio.FIRST_COMPLETED)
+        if not own.done():
             await self._relay.drain(0)
         hurry.cancel()
-        await drain
+        await asyncio.gather(drain, own)
 
     async def _drain(self, seconds: float | None) -> None:
         began = time.monotonic()

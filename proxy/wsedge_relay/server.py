@@ -92,7 +92,7 @@ class Relay:
         self._listeners: dict[str, socket.socket] = {}
         self._handshakes: set[Fiber] = set()
         self._sessions = Sessions()
-        self._drains: set[asyncio.Task[None]] = set()
+        self._drains: dict[asyncio.Task[None], Site] = {}
         self._draining = False
         self.counters: dict[str, DomainCounters] = {}
         self.accept_failures = 0
@@ -261,11 +261,16 @@ class Relay:
     async def drain(self, seconds: float | None = None) -> None:
         """Refuse newcomers, close open tunnels with 1001 over `seconds`, return when none is left.
 
-        None takes each domain's own drainSeconds. Calling it again with fewer seconds hurries.
+        None takes each domain's own drainSeconds. Calling it again with fewer seconds hurries, and so does
+        None where a drain has more time left.
         """
         self._draining = True
-        for site in self._sites.values():
-            self._drain_site(site, seconds)
+        self._sessions.go_away()
+        # Those of domains that are gone from the configuration as well, or nobody could hurry them.
+        for site in dict.fromkeys((*self._sites.values(), *self._drains.values())):
+            most = site.domain.lifecycle.drainSeconds if seconds is None else seconds
+            if site.drain is None or site.drained_by > self._loop.time() + most:
+                self._drain_site(site, most)
         # Those under way may become tunnels yet, which then close themselves. Later ones are refused: who
         # waited for them all could wait for ever.
         drains = list(self._drains)
@@ -313,13 +318,13 @@ class Relay:
             seconds = site.domain.lifecycle.drainSeconds
         if site.drain is not None:
             site.drain.cancel()
-        task = self._loop.create_task(self._drain(site, seconds))
+        site.drained_by = self._loop.time() + seconds
+        task = self._loop.create_task(self._drain(site, seconds, site.drained_by))
         site.drain = task
-        self._drains.add(task)
-        task.add_done_callback(self._drains.discard)
+        self._drains[task] = site
+        task.add_done_callback(self._drains.pop)
 
-    async def _drain(self, site: Site, seconds: float) -> None:
-        until = self._loop.time() + seconds
+    async def _drain(self, site: Site, seconds: float, until: float) -> None:
         try:
             for idle in list(site.idle):
                 idle.cancel()

@@ -38,6 +38,7 @@ class Site:
         "counters",
         "domain",
         "drain",
+        "drained_by",
         "idle",
         "key",
         "keys",
@@ -77,6 +78,7 @@ class Site:
         self.limiter = limiter or Limiter()
         self.names = Names(fresh_seconds=bounds.name_seconds)
         self.drain: asyncio.Task[None] | None = None
+        self.drained_by = 0.0  # the loop's time at the end of `drain`
         self.balancer = Balancer(
             forget_seconds=bounds.failed_origin_seconds, most_seconds=bounds.failed_origin_most_seconds
         )

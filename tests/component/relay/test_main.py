@@ -234,6 +234,37 @@ class TestEnd:
                 relay.signal(signal.SIGINT)
                 assert await relay.ended() == 0
 
+    async def test_a_signal_hurries_a_drain_by_request(self, tmp_path: Path) -> None:
+        """From SIGTERM on nothing has more than drainSeconds: a pod would be killed in a longer drain."""
+        async with echo_origin() as origin:
+            path = write(tmp_path / "relay.json", config(to_origin(origin)))
+            async with RelayProcess("--config", path) as relay:
+                port = await relay.port("http")
+                clients = [await Client().open(port) for _ in range(3)]
+                assert await relay.admin("/drain?seconds=3600", method="POST") == (202, "draining\n")
+                await relay.event("drain started", open_connections=3)
+                relay.signal(signal.SIGTERM)
+                for client in clients:
+                    await client.answer_close()
+                assert await relay.ended() == 0
+
+    async def test_a_second_signal_hurries_domains_that_are_gone(self, tmp_path: Path) -> None:
+        """A domain that left the configuration drains still, and is closed at once with the others."""
+        async with echo_origin() as origin:
+            slowly = {"drainSeconds": 3600}
+            path = write(tmp_path / "relay.json", config(to_origin(origin, lifecycle=slowly)))
+            async with RelayProcess("--config", path) as relay:
+                port = await relay.port("http")
+                clients = [await Client().open(port) for _ in range(3)]
+                write(path, config(generation="team-a/chat@2"))
+                await relay.event("configuration applied", generation="team-a/chat@2")
+                relay.signal(signal.SIGTERM)
+                await relay.event("drain started")
+                relay.signal(signal.SIGTERM)
+                for client in clients:
+                    await client.answer_close()
+                assert await relay.ended() == 0
+
 
 class TestUsage:
     """Counts survive what happens to relays and their surroundings."""

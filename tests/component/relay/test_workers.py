@@ -344,6 +344,21 @@ async def test_a_drain_by_request_reaches_all_and_stays(tmp_path: Path) -> None:
             assert await relay.ended() == 0
 
 
+async def test_a_signal_hurries_a_drain_by_request_in_each_worker(tmp_path: Path) -> None:
+    """SIGTERM gives no more than drainSeconds, whatever the request gave."""
+    async with echo_origin() as origin, Crowd() as crowd:
+        path = write(tmp_path / "relay.json", config(to_origin(origin)))
+        async with RelayProcess("--config", path, *TWO) as relay:
+            clients = await crowd.enter(await relay.port("http"), 8)
+            assert await relay.admin("/drain?seconds=3600", method="POST") == (202, "draining\n")
+            for worker in (1, 2):
+                await relay.event("drain started", worker=worker, seconds=3600.0)
+            relay.signal(signal.SIGTERM)
+            for client in clients:
+                await client.answer_close()
+            assert await relay.ended() == 0
+
+
 async def test_signals_to_all_processes_are_heeded_once(tmp_path: Path) -> None:
     """A terminal or a service manager sends one to each: no worker ends by it or takes it for haste."""
     async with echo_origin() as origin, Crowd() as crowd:
