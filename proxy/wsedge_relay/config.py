@@ -21,7 +21,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from wsedge_relay.contract import AuthorityFile, CertificateFiles, RelayConfig
-from wsedge_relay.errors import ConfigRefusedError
+from wsedge_relay.errors import ConfigRefusedError, without_userinfo
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
@@ -131,7 +131,8 @@ def _problems(error: ValidationError) -> Iterator[str]:
         elif "key" in problem["loc"]:
             pass  # of a sticky cookie: a secret, right or wrong
         elif isinstance(given, str | int | float) and len(str(given)) <= 100:
-            message = f"{message} (it is {json.dumps(given)})"
+            shown = without_userinfo(given) if isinstance(given, str) else given
+            message = f"{message} (it is {json.dumps(shown)})"
         yield f"{where}: {message}" if where else message
 
 

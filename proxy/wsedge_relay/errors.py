@@ -20,8 +20,13 @@ RelayError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
+
+# Up to the last @ of an authority, and of what stands for one in a wrong URL.
+_USERINFO: Final = re.compile(r"(?<=://)[^/?#]*@")
 
 
 class RelayError(Exception):
@@ -92,6 +97,11 @@ class SpoolUnavailableError(RelayError):
 
 class GeoFileError(RelayError):
     """A database of places that cannot be used, or a record in it; the text says why."""
+
+
+def without_userinfo(text: str) -> str:
+    """Return a text that may be a URL without the user and password that it may have (RFC 3986 3.2.1)."""
+    return _USERINFO.sub("", text)
 
 
 class PostFailedError(RelayError):

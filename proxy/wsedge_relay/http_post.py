@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from wsedge_relay.errors import PostFailedError
+from wsedge_relay.errors import PostFailedError, without_userinfo
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_BODY_BYTES: Final = 256 * 1024
@@ -41,8 +41,9 @@ async def post(
 ) -> Answer:
     """POST `body` to an http or https URL; raises PostFailedError when no answer comes within `seconds`.
 
-    https trusts `context`, by default the system's authorities.
+    https trusts `context`, by default the system's authorities. A user and password in `url` are not used.
     """
+    url = without_userinfo(url)  # here, for it is in errors, and so are parts of it in those of Python
     try:
         async with asyncio.timeout(seconds):
             return await _exchange(url, body, headers, context)
@@ -72,7 +73,7 @@ async def _exchange(
         limit=MAX_HEAD_BYTES,
     )
     try:
-        writer.write(_request(parts.path or "/", parts.netloc.rpartition("@")[2], body, headers))
+        writer.write(_request(parts.path or "/", parts.netloc, body, headers))
         await writer.drain()
         return await _answer(reader)
     finally:

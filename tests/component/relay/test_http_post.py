@@ -125,6 +125,17 @@ async def test_a_refused_connection_is_an_error() -> None:
         await asked(port)
 
 
+async def test_a_user_and_password_are_in_no_error() -> None:
+    """Nor are they used; errors go to the log."""
+    with refusing() as port, pytest.raises(PostFailedError, match="Connect call failed") as failed:
+        await post(f"http://user:pass@word@127.0.0.1:{port}/x@y", b"", headers={}, seconds=20)
+    assert str(failed.value).startswith(f"http://127.0.0.1:{port}/x@y: ")
+    # Python quotes such an authority as a whole.
+    with pytest.raises(PostFailedError, match="NFKC") as failed:
+        await post("http://user:password@a\u2100b/", b"", headers={}, seconds=20)
+    assert "password" not in f"{failed.value!r} {failed.value}"
+
+
 async def test_a_header_cannot_smuggle_another() -> None:
     """A token file with a line break in the middle sends nothing."""
     listening = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)

@@ -101,6 +101,12 @@ def test_a_cookies_key_is_not_told(tmp_path: Path) -> None:
     assert "hunter2" not in problem
 
 
+def test_a_user_and_password_of_a_wrong_address_are_not_told(tmp_path: Path) -> None:
+    """The rest of the address is."""
+    (problem,) = refusal(tmp_path, config(statistics={"url": "ftp://user:hunter2@stats:8080"})).problems
+    assert problem.endswith('(it is "ftp://stats:8080")')
+
+
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     """Nobody mends a file one message at a time; the generation is named if it can be read."""
     refused = refusal(tmp_path, config(domain(heartbeatSeconds=0, enabled="perhaps")))
