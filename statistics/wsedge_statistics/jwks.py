@@ -42,7 +42,7 @@ class KeyServer:
         """Get the JWKS document. Blocks; raises OSError (urllib's errors are such) or ssl.SSLError."""
         request = urllib.request.Request(self.url, headers={"Accept": ACCEPT})  # noqa: S310  settings allow https only
         if self.token_file is not None:
-            request.add_header("Authorization", f"Bearer {self.token_file.read_text().strip()}")
+            request.add_header("Authorization", f"Bearer {self._token(self.token_file)}")
         context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),  # the API server is never behind the way out
@@ -50,6 +50,14 @@ class KeyServer:
         )
         with opener.open(request, timeout=FETCH_TIMEOUT) as answer:
             return bytes(answer.read(MAX_DOCUMENT))
+
+    @staticmethod
+    def _token(file: Path) -> str:
+        token = file.read_text().strip()
+        if not token.isascii() or not token.isprintable() or " " in token:
+            # http.client refuses most of these as well, but its words hold the token
+            raise ValueError(f"{file} does not hold a token")
+        return token
 
 
 def parse_keys(document: bytes) -> dict[str, PyJWK]:
@@ -71,7 +79,7 @@ def _usable(entry: Any) -> PyJWK | None:
         return None
     try:
         key = PyJWK(dict(entry))
-    except (PyJWTError, ValueError):
+    except (PyJWTError, ValueError, TypeError):
         return None  # of a kind that this program does not verify
     return key if key.algorithm_name in ALGORITHMS else None
 
@@ -92,7 +100,7 @@ class KeySet:
 
     async def key(self, key_id: str) -> PyJWK:
         """The key of that id. Raises TokenRefusedError (no such) or KeysUnavailableError (cannot tell)."""
-        if self._stale() or key_id not in self._keys:
+        if key_id not in self._keys or (self._stale() and not self._lock.locked()):
             async with self._lock:
                 if (self._stale() or key_id not in self._keys) and self._may_try():
                     await self._refresh()
@@ -115,6 +123,7 @@ class KeySet:
             keys = parse_keys(await asyncio.to_thread(self._fetch))
         except (OSError, ValueError, http.client.HTTPException) as error:
             self._failing = True
+            self._tried_at = self._monotonic()  # who waited for this try must not each begin another
             log.warning("keys not fetched, keeping those known", error=str(error), known=len(self._keys))
             return
         if keys.keys() != self._keys.keys():
