@@ -8,6 +8,7 @@ import random
 import socket
 import zlib
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from support_statistics.build import recent_bucket, report, row
@@ -50,6 +51,39 @@ def test_bodies_of_a_wrong_form(laptop: Statistics) -> None:
         assert answer.json["detail"], name
     assert send(laptop, packed, GZIP).status == 204
     assert send(laptop, good, {"Content-Type": "application/json; charset=utf-8"}).status == 204
+
+
+FLOODS = {
+    "rows that are empty": b'"rows":[' + b"{}," * 1_000_000 + b"{}]",
+    "rows that are numbers": b'"rows":[' + b"0," * 1_000_000 + b"0]",
+    "fields that nobody knows": b",".join(b'"%x":0' % n for n in range(100_000)),
+}
+SOURCE = b'{"version":1,"source":{"pod":"team-a/x","uid":"u","epoch":"9f3c0000"},'
+
+
+def test_a_flood_of_faults_is_refused_without_telling_each(laptop: Statistics) -> None:
+    """However many faults a body within the size has, the answer names few and memory is bounded."""
+    peak = peak_memory(laptop)
+    for name, members in FLOODS.items():
+        answer = send(laptop, gzip.compress(SOURCE + members + b"}", 1), GZIP)
+        assert (answer.status, answer.json["type"]) == (422, "urn:wsedge:problem:rows-refused"), name
+        assert len(answer.json["errors"]) == 1, name
+    assert peak_memory(laptop) - peak < 300 << 20
+
+
+def peak_memory(program: Statistics) -> int:
+    """The most bytes that the process ever had resident."""
+    status = Path(f"/proc/{program.process.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) << 10
+
+
+def test_the_largest_report_is_taken(laptop: Statistics) -> None:
+    """5000 rows with 64 codes each are no flood."""
+    codes = {str(100 + n): 1 for n in range(64)}
+    rows = [row(recent_bucket(1), domain=f"d{n}.example", codes=codes) for n in range(5000)]
+    assert laptop.post(report(*rows), compressed=True).status == 204
+    assert laptop.get("/v1/codes").json["total"][0]["count"] == 5000
 
 
 BAD_ROWS: dict[str, tuple[dict[str, Any], str]] = {
