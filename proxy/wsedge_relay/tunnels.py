@@ -260,10 +260,13 @@ class Tunnels:
 
     def tick(self, ticks: int, now: float) -> None:
         """Look at the legs that are due and at those that are stuck; `now` is the loop's clock."""
-        for tunnel in self._wheel.turn(ticks):
+        # Once at each, however many ticks were missed: between two looks a leg must have time to answer.
+        for tunnel in list(self._wheel.turn(ticks)):
             if tunnel.phase == OPEN:
                 self._look(tunnel.client, now)
-                self._look(tunnel.origin, now)
+                if tunnel.phase != GONE:  # by that look: the other could not even be told
+                    self._look(tunnel.origin, now)
+            if tunnel.phase == OPEN:
                 self._wheel.add(tunnel, ticks=ticks_per_look(tunnel.site.domain.heartbeatSeconds))
         self._look_for_stalls(now)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -10,7 +12,9 @@ import pytest
 from support_relay.forms import FORMS, form_of
 from support_relay.frames import frame
 from support_relay.virtual import TAG, Virtual
+from wsedge_relay.heartbeat import LOOKS, PING_AFTER
 from wsedge_relay.selector import Form
+from wsedge_relay.tunnel import GONE, OPEN
 
 KEY = b"\x01\x02\x03\x04"
 
@@ -64,3 +68,50 @@ def test_two_peers_that_stand_still_inside_frames_are_dead(form: Form, stack: Ex
     virtual.clock.run(40)
     virtual.check_nothing_left(pair)
     assert (virtual.counters.client.dead, virtual.counters.origin.dead) in ((1, 0), (0, 1), (1, 1))
+
+
+class Cut:
+    """A TLS socket whose connection has timed out, which nobody has been told yet."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def send(self, _data: bytes) -> int:
+        raise OSError(errno.ETIMEDOUT, "it timed out")
+
+    def setsockopt(self, *_option: object) -> None:
+        pass
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def test_a_dead_leg_whose_other_leg_cannot_be_told_ends_no_heartbeat(form: Form, stack: ExitStack) -> None:
+    """The tunnel is gone at once, in the midst of the looks at it; others are looked at as before."""
+    virtual = Virtual(form.pump, stack, heartbeatSeconds=1)
+    pair, other = virtual.open(), virtual.open()
+    pair.tunnel.origin.quiet = 0
+    pair.tunnel.client.quiet = PING_AFTER + LOOKS - 1
+    pair.tunnel.origin.tls = Cut(pair.tunnel.origin.fd)
+    virtual.clock.run(1)
+    assert (pair.tunnel.phase, other.tunnel.phase) == (GONE, OPEN)
+    virtual.clock.run(2)
+    assert other.tunnel.phase != OPEN
+    virtual.tunnels.abort(other.tunnel)
+    virtual.check_nothing_left(other)
+
+
+def test_a_relay_that_stood_still_blames_no_leg_for_it(form: Form, stack: ExitStack) -> None:
+    """Looks that are late are one look: who was not even pinged meanwhile, or could not be heard, lives."""
+    virtual = Virtual(form.pump, stack, heartbeatSeconds=1)
+    pair = virtual.open()
+    virtual.tunnels.tick(400, virtual.clock.time() + 100)
+    assert pair.tunnel.phase == OPEN
+    virtual.clock.run(1)
+    virtual.serve()
+    assert (virtual.counters.client.pings, virtual.counters.origin.pings) == (1, 1)
+    assert pair.tunnel.phase == OPEN
+    virtual.clock.run(1)
+    assert pair.tunnel.phase != OPEN
+    virtual.tunnels.abort(pair.tunnel)
+    virtual.check_nothing_left(pair)
