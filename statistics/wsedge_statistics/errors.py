@@ -5,6 +5,7 @@ StatisticsError
 ├── LedgerError
 │   ├── LedgerPlaceError        the data folder cannot hold a ledger (network disk, another process)
 │   ├── LedgerVersionError      the ledger was written by a newer program
+│   ├── LedgerDamagedError      a rollup cannot be read
 │   ├── LedgerBusyError         the writer's queue is full; try again
 │   └── LedgerUnwritableError   the disk is full or broken; try again later
 ├── QueryError                  a query parameter is wrong: which one, why, what is allowed
@@ -40,6 +41,10 @@ class LedgerPlaceError(LedgerError):
 
 class LedgerVersionError(LedgerError):
     """The ledger's schema is newer than this program knows."""
+
+
+class LedgerDamagedError(LedgerError):
+    """A rollup cannot be read: its bytes are not those that were written."""
 
 
 class LedgerBusyError(LedgerError):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from wsedge_statistics.contract import BUCKET_SECONDS
+from wsedge_statistics.errors import LedgerDamagedError
 
 BUCKET: Final = BUCKET_SECONDS
 HOUR: Final = 3600
@@ -105,6 +106,16 @@ def roll(parts: Iterable[tuple[Key, Series]], *, start: int, end: int) -> dict[K
     return rolled
 
 
+def largest(one: Series, other: Series) -> Series:
+    """The larger of both values, bucket by bucket."""
+    answer = {measure: dict(values) for measure, values in one.items()}
+    for measure, values in other.items():
+        kept = answer.setdefault(measure, {})
+        for bucket, value in values.items():
+            kept[bucket] = max(value, kept.get(bucket, 0))
+    return answer
+
+
 def pack(series: Series, start: int) -> bytes:
     """Pack a series that begins at `start`: compressed JSON, measure -> [slots, values]."""
     packed = {
@@ -119,8 +130,11 @@ def pack(series: Series, start: int) -> bytes:
 
 
 def unpack(packed: bytes, start: int) -> Series:
-    """Undo `pack`."""
-    document: Mapping[str, tuple[list[int], list[int]]] = json.loads(zlib.decompress(packed))
+    """Undo `pack`. Raises LedgerDamagedError."""
+    try:
+        document: Mapping[str, tuple[list[int], list[int]]] = json.loads(zlib.decompress(packed))
+    except (zlib.error, ValueError) as error:
+        raise LedgerDamagedError(f"a rollup that begins at {start}: {error}") from error
     return {
         measure: {start + slot * BUCKET: value for slot, value in zip(slots, values, strict=True)}
         for measure, (slots, values) in document.items()

@@ -79,8 +79,7 @@ async def put_directory(request: Request, caller: CallerOf) -> Response:
     directory = _parsed(await _body(request, services), Directory)
     if await _committed(services.ledger.put_directory(directory)):
         view = DirectoryView.of(directory)
-        if services.directory.written_at is None or services.directory.written_at <= directory.writtenAt:
-            services.directory = view
+        services.directory = view  # commits are told in their order, so the last one told is the one kept
         for name in sorted(view.unknown_zones()):
             log.warning("unknown time zone in the directory, default used", zone=name)
         log.info("directory taken", accounts=len(view.accounts), domains=len(view.domains))

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from wsedge_statistics.contract import Directory
+from wsedge_statistics.errors import LedgerDamagedError
 from wsedge_statistics.ledger.store import SeenKey
 from wsedge_statistics.rollup import (
     BUCKET,
@@ -25,6 +27,7 @@ from wsedge_statistics.rollup import (
     Series,
     add,
     add_series,
+    largest,
     roll,
     unpack,
 )
@@ -70,6 +73,21 @@ def hour_parts(connection: sqlite3.Connection, hour: int, domain: str) -> Iterat
         yield Key(*names), series
 
 
+def hour_sums(connection: sqlite3.Connection, hour: int, domain: str) -> dict[Key, Series]:
+    """The sums of one hour of a domain: from the five-minute tier, and never less than its last rollup.
+
+    Without faults they are never less. But a clock that was months ahead prunes rows of an hour that
+    reports still come for, once the clock is right again.
+    """
+    sums = roll(hour_parts(connection, hour, domain), start=hour, end=hour + HOUR)
+    for _, *names, packed in connection.execute(_HOURS, _choice(hour, hour + HOUR, HOUR, [domain])):
+        key = Key(*names)
+        if key.region:
+            with suppress(LedgerDamagedError):  # then what the rows say replaces it
+                sums[key] = largest(sums.get(key, {}), unpack(packed, hour))
+    return roll(sums.items(), start=hour, end=hour + HOUR)
+
+
 def day_parts(connection: sqlite3.Connection, day: int, domain: str) -> Iterator[tuple[Key, Series]]:
     """The hour tier of one day of a domain: one part per hour and key."""
     for hour, *names, packed in connection.execute(_HOURS, _choice(day, day + DAY, HOUR, [domain])):
@@ -106,7 +124,7 @@ def _parts(
             if (hour, domain) not in dirty_hours and selection.takes(key):
                 yield key, unpack(packed, hour)
     for hour, domain in dirty_hours:
-        yield from roll(hour_parts(connection, hour, domain), start=hour, end=hour + HOUR).items()
+        yield from hour_sums(connection, hour, domain).items()
 
 
 def _domains(connection: sqlite3.Connection, selection: Selection) -> set[str]:

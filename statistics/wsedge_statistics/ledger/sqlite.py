@@ -15,9 +15,15 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from wsedge_statistics.contract import Directory, UsageReport
-from wsedge_statistics.errors import LedgerBusyError, LedgerPlaceError, LedgerUnwritableError
+from wsedge_statistics.errors import (
+    LedgerBusyError,
+    LedgerDamagedError,
+    LedgerPlaceError,
+    LedgerUnwritableError,
+)
 from wsedge_statistics.ledger import reads, writes
 from wsedge_statistics.ledger.place import Place
 from wsedge_statistics.ledger.schema import open_reader, open_writer
@@ -87,7 +93,7 @@ class SqliteLedger:
 
     def put_directory(self, directory: Directory) -> Future[bool]:
         """See Ledger."""
-        return self._submit(lambda connection: writes.put_directory(connection, directory))
+        return self._submit(lambda connection: writes.put_directory(connection, directory, self._clock()))
 
     def _submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
         done: Future[T] = Future()
@@ -195,6 +201,9 @@ class SqliteLedger:
                 self._prune()
         except sqlite3.Error as error:
             self._broken(error)
+        except LedgerDamagedError as error:
+            log.error("rollup cannot be read", error=str(error))
+            self._next_rollup = time.monotonic() + ROLLUP_SECONDS
 
     def _probe(self) -> None:
         with transaction(self._connection):
@@ -208,6 +217,7 @@ class SqliteLedger:
         ended_days = int(self._clock().timestamp()) - DAY - HOUR
         with transaction(self._connection):
             done = writes.roll_hours(self._connection, limit=HOUR_CHUNK)
+        with transaction(self._connection):
             return done + writes.roll_days(self._connection, before=ended_days, limit=DAY_CHUNK)
 
     def _prune(self) -> None:
@@ -253,7 +263,11 @@ class SqliteLedger:
     def directory(self) -> Directory | None:
         """See Ledger."""
         with self._reading() as connection:
-            return reads.directory(connection)
+            try:
+                return reads.directory(connection)
+            except ValidationError as error:  # of another version of this program
+                log.warning("directory cannot be read, awaiting the next one", faults=error.error_count())
+                return None
 
     # -- state --------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class Ledger(Protocol):
         """Keep a Directory unless a newer one is kept; the future says whether it was taken."""
 
     def directory(self) -> Directory | None:
-        """The Directory that is kept."""
+        """The Directory that is kept; None also when this program cannot read it."""
 
     def read(self, selection: Selection) -> Series:
         """The five-minute sums over everything that is selected. May be called from any thread."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wsedge_statistics.contract import Directory, UsageReport
-from wsedge_statistics.ledger.reads import day_parts, hour_parts
+from wsedge_statistics.ledger.reads import day_parts, hour_sums
 from wsedge_statistics.query import REACH, Granularity
 from wsedge_statistics.rollup import BUCKET, DAY, HOUR, Key, Series, pack, roll
 
@@ -27,6 +27,7 @@ _MERGE_SEEN: Final = """
 INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)
 """
+CLOCKS_DIFFER: Final = timedelta(minutes=10)  # at most, between programs that work together
 _REPLACE: Final = {
     "hours": (
         "DELETE FROM hours WHERE hour = ? AND domain = ?",
@@ -113,10 +114,14 @@ def _source_id(connection: sqlite3.Connection, report: UsageReport) -> int:
     return int(number)
 
 
-def put_directory(connection: sqlite3.Connection, directory: Directory) -> bool:
-    """Keep a Directory unless one with a later writtenAt is kept; says whether it was taken."""
-    kept = connection.execute("SELECT written_at FROM directory").fetchone()
-    if kept is not None and datetime.fromisoformat(kept[0]) > directory.writtenAt:
+def put_directory(connection: sqlite3.Connection, directory: Directory, now: datetime) -> bool:
+    """Keep a Directory unless one with a later writtenAt is kept; says whether it was taken.
+
+    One of the future was written by a clock that was ahead; it does not hold off those of the right clock.
+    """
+    row = connection.execute("SELECT written_at FROM directory").fetchone()
+    kept = datetime.fromisoformat(row[0]) if row is not None else None
+    if kept is not None and directory.writtenAt < kept <= now + CLOCKS_DIFFER:
         return False
     connection.execute(
         "INSERT OR REPLACE INTO directory VALUES (1, ?, ?)",
@@ -129,8 +134,7 @@ def roll_hours(connection: sqlite3.Connection, *, limit: int) -> int:
     """Recompute up to `limit` dirty hours from the five-minute tier; returns how many."""
     dirty = connection.execute("SELECT hour, domain FROM dirty_hours LIMIT ?", (limit,)).fetchall()
     for hour, domain in dirty:
-        rolled = roll(hour_parts(connection, hour, domain), start=hour, end=hour + HOUR)
-        _replace(connection, "hours", hour, domain, rolled)
+        _replace(connection, "hours", hour, domain, hour_sums(connection, hour, domain))
         connection.execute("DELETE FROM dirty_hours WHERE hour = ? AND domain = ?", (hour, domain))
     return len(dirty)
 

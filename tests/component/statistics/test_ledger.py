@@ -17,7 +17,7 @@ from support_statistics.build import directory_message, instant, row, seconds, u
 from support_statistics.model import NaiveLedger, without_zeros
 from support_statistics.process import until_true
 from wsedge_statistics.contract import UsageReport
-from wsedge_statistics.errors import LedgerBusyError, LedgerPlaceError, LedgerVersionError
+from wsedge_statistics.errors import LedgerBusyError, LedgerDamagedError, LedgerPlaceError, LedgerVersionError
 from wsedge_statistics.ledger import reads, writes
 from wsedge_statistics.ledger.place import Place, filesystem_type, network_filesystem
 from wsedge_statistics.ledger.schema import VERSION, open_reader, open_writer
@@ -168,10 +168,79 @@ def test_an_earlier_directory_changes_nothing(connection: sqlite3.Connection) ->
     """The Directory with the latest writtenAt is kept, in whatever order and zone they come."""
     late = directory_message(written_at="2026-06-01T12:00:00+08:00")
     early = directory_message(written_at="2026-06-01T03:00:00Z", domains={})
-    assert writes.put_directory(connection, late)
-    assert not writes.put_directory(connection, early)
+    assert writes.put_directory(connection, late, NOW)
+    assert not writes.put_directory(connection, early, NOW)
     assert reads.directory(connection) == late
-    assert writes.put_directory(connection, directory_message(written_at="2026-06-01T05:00:00Z"))
+    again = directory_message(written_at="2026-06-01T05:00:00Z")
+    assert writes.put_directory(connection, again, NOW)
+
+
+def test_a_directory_of_the_future_does_not_hold_off_others(connection: sqlite3.Connection) -> None:
+    """Once the operator's clock is set back, its Directory is taken again and at once."""
+    ahead = directory_message(written_at="2027-06-01T00:00:00Z", domains={})
+    right = directory_message(written_at="2026-06-11T23:59:00Z")
+    assert writes.put_directory(connection, ahead, NOW)
+    assert writes.put_directory(connection, right, NOW)
+    assert reads.directory(connection) == right
+
+
+def test_a_directory_of_another_version_is_no_directory(tmp_path: Path) -> None:
+    """A program that cannot read the one that is kept starts without, and takes the next."""
+    with closing(open_writer(tmp_path / "ledger.sqlite3")) as opened:
+        body = '{"version": 2, "clusters": []}'
+        opened.execute("INSERT INTO directory VALUES (1, '2026-06-01T00:00:00+00:00', ?)", (body,))
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    assert ledger.directory() is None
+    message = directory_message(written_at="2026-06-02T00:00:00Z")
+    assert ledger.put_directory(message).result(30)
+    assert ledger.directory() == message
+    ledger.close()
+
+
+def test_a_clock_that_was_ahead_makes_no_count_fall(connection: sqlite3.Connection) -> None:
+    """Rows pruned months too early are still counted when a report for their hour comes."""
+    late = START + timedelta(minutes=55)
+    writes.merge_report(connection, usage(row(START, sentBytes=7, codes={"101": 1}), row(late, sentBytes=2)))
+    roll(connection, "roll hours")
+    prune(connection, START + timedelta(days=100))
+    assert tables(connection)["usage"] == 0
+    for sent in (3, 4):
+        writes.merge_report(
+            connection, usage(row(late, sentBytes=sent), row(late, region="beijing", sentBytes=9))
+        )
+        for _ in range(2):
+            told = reads.read(connection, WHOLE)
+            assert told["sent"] == {int(START.timestamp()): 7, int(late.timestamp()): sent + 9}
+            assert told["code:101"] == {int(START.timestamp()): 1}
+            roll(connection, "roll hours and days")
+
+
+def test_a_damaged_rollup_is_replaced_while_its_rows_are_kept(connection: sqlite3.Connection) -> None:
+    """The next report for its hour has it computed anew."""
+    writes.merge_report(connection, usage(row(START, sentBytes=7)))
+    writes.roll_hours(connection, limit=9)
+    connection.execute("UPDATE hours SET packed = x'00'")
+    with pytest.raises(LedgerDamagedError):
+        reads.read(connection, WHOLE)
+    writes.merge_report(connection, usage(row(START, sentBytes=8)))
+    roll(connection, "roll hours and days")
+    assert reads.read(connection, WHOLE)["sent"] == {int(START.timestamp()): 8}
+
+
+def test_a_damaged_rollup_stops_neither_reports_nor_other_hours(tmp_path: Path) -> None:
+    """It is told in the log; the writer goes on."""
+    with closing(open_writer(tmp_path / "ledger.sqlite3")) as opened:
+        writes.merge_report(opened, usage(row(START)))
+        writes.roll_hours(opened, limit=9)
+        opened.execute("UPDATE hours SET packed = x'00'")
+        writes.merge_report(opened, usage(row(START + timedelta(hours=1))))
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    with closing(open_reader(tmp_path / "ledger.sqlite3")) as reader:
+        until_true(lambda: tables(reader)["dirty_hours"] == 0)
+    ledger.commit(usage(row(START, sentBytes=5))).result(30)
+    assert ledger.alive()
+    assert ledger.writable()
+    ledger.close()
 
 
 def test_readers_cannot_write(connection: sqlite3.Connection, tmp_path: Path) -> None:
