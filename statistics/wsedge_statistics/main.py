@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_say(error, 1))
     try:
         serve(settings, ledger, metrics, listener)
+    except LedgerError as error:  # its Directory cannot be read: the file is damaged
+        sys.exit(_say(error, 1))
     finally:
         ledger.close()
         log.info("ended")

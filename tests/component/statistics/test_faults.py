@@ -149,6 +149,19 @@ def test_a_second_process_on_one_folder_is_refused(tmp_path: Path) -> None:
         assert first.post(report(row(recent_bucket(1)))).status == 204
 
 
+def test_a_damaged_ledger_ends_the_start_with_a_plain_sentence(tmp_path: Path) -> None:
+    """What cannot even be read at the start is said in one line, without a traceback."""
+    with statistics(tmp_path / "data"):
+        pass
+    with closing(sqlite3.connect(tmp_path / "data/ledger.sqlite3")) as db:
+        db.execute("DROP TABLE directory")
+        db.commit()
+    program = Statistics(tmp_path / "data")
+    assert program.wait() == 1
+    assert any("the ledger cannot be read: no such table" in line for line in program.lines)
+    assert not any("Traceback" in line for line in program.lines)
+
+
 WRONG_STARTS = {
     "a public address without an issuer": (["--listen", "0.0.0.0:0"], "everybody could read"),
     "an issuer without keys": (["--issuer", "https://x"], "issuer needs jwks-url"),
