@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from support_relay.forms import FORMS, form_of
 from support_relay.frames import frame
 from support_relay.virtual import TAG, Virtual
+from wsedge_operator.desired.deployment import GRACE_MARGIN_SECONDS
 from wsedge_relay.heartbeat import LOOKS, PING_AFTER
 from wsedge_relay.selector import Form
 from wsedge_relay.tunnel import GONE, OPEN
@@ -114,4 +115,22 @@ def test_a_relay_that_stood_still_blames_no_leg_for_it(form: Form, stack: ExitSt
     virtual.clock.run(1)
     assert pair.tunnel.phase != OPEN
     virtual.tunnels.abort(pair.tunnel)
+    virtual.check_nothing_left(pair)
+
+
+def test_who_goes_on_with_a_long_frame_holds_up_no_drain(form: Form, stack: ExitStack) -> None:
+    """It has time for the rest while something passes, but less than a pod has beside its last report."""
+    virtual = Virtual(form.pump, stack)
+    pair = virtual.open()
+    pair.far["client"].send(b"\x82\xff" + (1 << 40).to_bytes(8, "big") + KEY)
+    virtual.serve()
+    virtual.tunnels.close(pair.tunnel, 1001, "going away")
+    seconds = 0
+    while pair.tunnel.phase != GONE and seconds < 100:
+        with suppress(OSError):
+            pair.far["client"].send(b"x")
+        virtual.serve()
+        virtual.clock.run(1)
+        seconds += 1
+    assert 20 < seconds < GRACE_MARGIN_SECONDS - 10
     virtual.check_nothing_left(pair)
