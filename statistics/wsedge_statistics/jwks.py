@@ -54,7 +54,7 @@ class KeyServer:
     @staticmethod
     def _token(file: Path) -> str:
         token = file.read_text().strip()
-        if not token.isascii() or not token.isprintable() or " " in token:
+        if not token.isascii() or not token.isprintable():
             # http.client refuses most of these as well, but its words hold the token
             raise ValueError(f"{file} does not hold a token")
         return token
