@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Annotated, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -17,6 +17,9 @@ _SUFFIXES: Final = {
     **{suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("kMGTPE", 1)},
     **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
 }
+# What the API server keeps of an amount: billionths, and with a suffix such as Ei at most this.
+_SMALLEST: Final = Decimal("1e-9")
+_LARGEST_BINARY: Final = Decimal(2**63 - 1)
 _NAMES: Final = ("cpu", "memory", "ephemeral-storage")
 _NAMES_MESSAGE: Final = "name cpu, memory or ephemeral-storage"
 _LIMIT_MESSAGE: Final = "a request may not be above its limit"
@@ -35,10 +38,16 @@ Quantity = Annotated[
 
 
 def amount_of(quantity: int | str) -> Decimal:
-    """Return a Quantity as a number: cores for CPU, bytes for memory and storage."""
+    """Return a Quantity as the number that is stored: cores for CPU, bytes for memory and storage."""
     text = str(quantity)
     number = text.rstrip("numkKMGTPEi")
-    return Decimal(number) * _SUFFIXES[text[len(number) :]]
+    amount = Decimal(number) * _SUFFIXES[text[len(number) :]]
+    if text.endswith("i"):
+        amount = min(amount, _LARGEST_BINARY)
+    exponent = amount.as_tuple().exponent
+    if isinstance(exponent, int) and exponent >= -9:
+        return amount
+    return amount.quantize(_SMALLEST, rounding=ROUND_CEILING)
 
 
 Amounts = Annotated[

@@ -34,6 +34,8 @@ def is_applied(desired: Mapping[str, Any], live: Mapping[str, Any] | None) -> bo
 
 def _contains(live: Any, desired: Any, key: str = "") -> bool:
     if isinstance(desired, Mapping):
+        if live is None and not desired:
+            return True  # The API server does not store an empty map.
         return isinstance(live, Mapping) and all(
             _contains(live.get(name), value, key=name if key not in _AMOUNTS else key)
             for name, value in desired.items()

@@ -90,6 +90,11 @@ def reference(live: Manifest) -> Ref:
     )
 
 
+def is_going(live: Manifest) -> bool:
+    """Tell whether a live object is being deleted, so that deleting it again would change nothing."""
+    return bool(live["metadata"].get("deletionTimestamp"))
+
+
 def earliest(*instants: datetime | None) -> datetime | None:
     """Return the first of the instants that there are."""
     return min((instant for instant in instants if instant is not None), default=None)

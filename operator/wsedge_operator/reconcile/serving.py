@@ -19,7 +19,7 @@ from wsedge_operator.reconcile import pods
 from wsedge_operator.reconcile.conditions import Answer
 from wsedge_operator.reconcile.key_material import Problem, key_material
 from wsedge_operator.reconcile.origins import resolve_origins
-from wsedge_operator.reconcile.outcome import Manifest, earliest, reference
+from wsedge_operator.reconcile.outcome import Manifest, earliest, is_going, reference
 from wsedge_operator.reconcile.rollout import LOOK_SOON, generation_of, rollout
 from wsedge_operator.reconcile.scale_in import costs, is_scale_in
 from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
@@ -92,7 +92,11 @@ def _configure(
         # Before the ConfigMap, which names its content.
         manifests.insert(0, network.secret(owner, resolved.secrets))
     _demand(course, snapshot, [*manifests, *_program(course, snapshot, spec)])
-    if not resolved.secrets and (stale := snapshot.children.get("Secret")) is not None:
+    if (
+        not resolved.secrets
+        and (stale := snapshot.children.get("Secret")) is not None
+        and not is_going(stale)
+    ):
         course.delete.append(reference(stale))
     return _roll_out(course, snapshot, config.generation, now)
 
@@ -125,7 +129,11 @@ def _demand(course: Course, snapshot: DomainSnapshot, manifests: Sequence[Manife
         if manifest["kind"] == "Deployment" and is_scale_in(program, manifest["spec"].get("replicas")):
             course.costs += costs(snapshot)
     budget = snapshot.children.get("PodDisruptionBudget")
-    if budget is not None and all(manifest["kind"] != "PodDisruptionBudget" for manifest in wanted):
+    if (
+        budget is not None
+        and not is_going(budget)
+        and all(manifest["kind"] != "PodDisruptionBudget" for manifest in wanted)
+    ):
         course.delete.append(reference(budget))
 
 

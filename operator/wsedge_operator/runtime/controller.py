@@ -9,16 +9,17 @@ from typing import Any, Final
 
 import structlog
 
+from wsedge_operator.desired.names import DESIRED_ANNOTATION
 from wsedge_operator.errors import ApiError, ConflictError, ForbiddenError, InvalidError, OperatorError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import DOMAIN, EVENT, WATCHED, Kind
 from wsedge_operator.kube.perform import perform
 from wsedge_operator.reconcile import billing_plan, websocket_domain
-from wsedge_operator.reconcile.outcome import Outcome
+from wsedge_operator.reconcile.outcome import Outcome, earliest
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.clock import Clock
 from wsedge_operator.runtime.metrics import Metrics
-from wsedge_operator.runtime.queue import Backoff, WorkQueue
+from wsedge_operator.runtime.queue import FIRST_PAUSE_SECONDS, Backoff, Repeats, WorkQueue
 from wsedge_operator.runtime.routes import DIRECTORY, Key, keys_of
 from wsedge_operator.runtime.snapshots import Gatherer
 from wsedge_operator.runtime.statistics import DirectoryKeeper, find_url
@@ -64,6 +65,8 @@ class Controller:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._wakeups: WakeUps[Key] = WakeUps()
         self._backoff: Backoff[Key] = Backoff()
+        self._repeats: Repeats[Key] = Repeats()
+        self._unsettled: Backoff[Key] = Backoff()
         self._directory_asked = False
         self.is_filled = False
 
@@ -205,6 +208,8 @@ class Controller:
         if live is None:
             self._gatherer.forget(key)
             self._wakeups.set(key, None)
+            self._repeats.note(key, frozenset())
+            self._unsettled.succeeded(key)
             return
         snapshot = await self._gatherer.domain(key, live, self._clock.now())
         outcome = websocket_domain.decide(snapshot, self._clock.now())
@@ -214,7 +219,18 @@ class Controller:
             await self._tell_failure(key, live, error)
             raise
         self._wakeups.set(key, outcome.look_again_at)
-        if self._gatherer.failures.pop(key, None) is not None or outcome.apply or outcome.delete:
+        told = self._gatherer.failures.pop(key, None) is not None
+        if repeated := self._repeats.note(key, _writes(outcome)):
+            # Somebody, an admission webhook say, makes something else of it each time.
+            pause = self._unsettled.failed(key)
+            if pause > FIRST_PAUSE_SECONDS:  # The first time it may be that the watch is late.
+                log.warning("writes do not last", writes=sorted(repeated), pause=pause)
+            again = self._clock.now() + timedelta(seconds=pause)
+            self._wakeups.set(key, earliest(outcome.look_again_at, again))
+            return
+        if not outcome.apply and not outcome.delete:
+            self._unsettled.succeeded(key)
+        if told or outcome.apply or outcome.delete:
             # What was written has made an answer of this decision old.
             self._queue.add(key)
 
@@ -237,6 +253,15 @@ class Controller:
                         self._ask(other)
 
         await perform(self._client, outcome, written, self._clock.now(), self._identity)
+
+
+def _writes(outcome: Outcome) -> frozenset[str]:
+    """Return each write of an outcome as a text that tells it from others."""
+    applied = (
+        f"apply {made['kind']} {made['metadata']['annotations'][DESIRED_ANNOTATION]}"
+        for made in outcome.apply
+    )
+    return frozenset([*applied, *(f"delete {ref.kind} {ref.uid}" for ref in outcome.delete)])
 
 
 def _context(key: Key) -> dict[str, str]:

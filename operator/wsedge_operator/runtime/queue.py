@@ -57,6 +57,20 @@ class WorkQueue(Generic[K]):
             self.add(key)
 
 
+class Repeats(Generic[K]):
+    """What the last look at each key wrote, to notice what did not last."""
+
+    def __init__(self) -> None:
+        self._written: dict[K, frozenset[str]] = {}
+
+    def note(self, key: K, writes: frozenset[str]) -> frozenset[str]:
+        """Note the writes of a look; return those that the look before it had made already."""
+        before = self._written.pop(key, frozenset())
+        if writes:
+            self._written[key] = writes
+        return writes & before
+
+
 class Backoff(Generic[K]):
     """Pauses per key.
 

@@ -286,6 +286,26 @@ def test_amounts_are_compared_by_value() -> None:
     assert not is_applied(desired, shown)
 
 
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [("0.0000000001", "1n"), ("16Ei", "9223372036854775807"), ("1.1Gi", "1181116006400m"), ("1E3", "1e3")],
+)
+def test_amounts_that_the_api_server_rounds_are_no_difference(asked: str, kept: str) -> None:
+    """It keeps billionths, rounded up, and with a suffix like Ei at most 2^63-1."""
+    assert is_applied({"limits": {"memory": asked}}, {"limits": {"memory": kept}})
+
+
+def test_an_empty_map_that_the_api_server_drops_is_no_difference() -> None:
+    """`requests: {}`, as many a template writes it, is not stored."""
+    made = deployment(live_domain(), spec(relay={"resources": {"requests": {}}}), IMAGE)
+    desired = with_digest(made)
+    shown = copy.deepcopy(desired)
+    shown["spec"]["template"]["spec"]["containers"][0]["resources"] = {}
+    assert is_applied(desired, shown)
+    shown["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": "text"}
+    assert not is_applied(desired, shown)
+
+
 def test_plain_lists_are_compared_item_by_item() -> None:
     """Without names, order and number count."""
     assert is_applied({"a": ["x", "y"]}, {"a": ["x", "y"]})

@@ -298,6 +298,28 @@ def test_the_secret_goes_with_the_last_reference() -> None:
     assert outcome.apply == ()
 
 
+def test_what_goes_already_is_not_deleted_again() -> None:
+    """A Secret or a budget that somebody's finalizer holds is left to that."""
+    before = served()
+    going = {
+        kind: stored(
+            {
+                "apiVersion": version,
+                "kind": kind,
+                "metadata": {
+                    "name": "chat-relay",
+                    "namespace": "team-a",
+                    "deletionTimestamp": "2026-11-22T12:00:00Z",
+                },
+            }
+        )
+        for kind, version in (("Secret", "v1"), ("PodDisruptionBudget", "policy/v1"))
+    }
+    single = live_domain(relay={"replicas": 1})
+    outcome = decide(replace(before, live=single, children={**before.children, **going}), NOW)
+    assert outcome.delete == ()
+
+
 def test_a_certificate_is_looked_at_when_it_runs_out() -> None:
     """The operator wakes up at the end of the certificate to say so."""
     assert decide(tls_snapshot(days=3), NOW).look_again_at == NOW + timedelta(days=2)
