@@ -91,7 +91,16 @@ def _claims(snapshot: AccountSnapshot, now: datetime) -> tuple[list[Claim], dict
             meta = _Named.model_validate(plan).metadata
             created = meta.creationTimestamp or now
             faults[meta.uid] = str(error.errors()[0]["msg"])
-            claims.append(Claim(meta.name, meta.uid, created, None, generation=meta.generation))
+            claims.append(
+                Claim(
+                    meta.name,
+                    meta.uid,
+                    created,
+                    None,
+                    generation=meta.generation,
+                    deleted=meta.deletionTimestamp,
+                )
+            )
     return claims, faults
 
 
@@ -228,7 +237,9 @@ def _turns(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -
         yield Note(regarding, "Normal", "Scheduled", _coming(pending), turn)
     elif pending is None and before.pending is not None and after.periods == before.periods:
         turn = f"cancelled {instant_text(before.pending.requested)}"
-        yield Note(regarding, "Normal", "Cancelled", "the terms in force stay in force", turn)
+        stays = "the terms in force stay in force"
+        message = stays if after.current is not None else "nothing takes effect, and nothing is in force"
+        yield Note(regarding, "Normal", "Cancelled", message, turn)
     if after.current is not None and after.current != before.current:
         reason = "Effective" if before.current is None else "Changed"
         turn = f"effective {instant_text(after.current.start)}"

@@ -16,7 +16,7 @@ from wsedge_operator.kube.kinds import DOMAIN, EVENT, WATCHED, Kind
 from wsedge_operator.kube.perform import perform
 from wsedge_operator.reconcile import billing_plan, websocket_domain
 from wsedge_operator.reconcile.outcome import Outcome, earliest
-from wsedge_operator.runtime.cache import Cache
+from wsedge_operator.runtime.cache import Cache, name_of
 from wsedge_operator.runtime.clock import Clock
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.queue import FIRST_PAUSE_SECONDS, Backoff, Repeats, WorkQueue
@@ -72,9 +72,13 @@ class Controller:
 
     def receive(self, kind: Kind, gone: bool, live: Object) -> None:
         """Take in an object as a watch tells of it."""
+        before = self._cache.get(kind, *name_of(live))
         changed = self._cache.remove(kind, live) if gone else self._cache.put(kind, live)
         if changed:
             self._enqueue(kind, live)
+            if before is not None:
+                # Whom it concerned before: a watch that began anew may have missed that it was replaced.
+                self._enqueue(kind, before)
 
     def _enqueue(self, kind: Kind, live: Object) -> None:
         for key in keys_of(self._cache, kind, live):
@@ -118,8 +122,11 @@ class Controller:
         for namespace in self._settings.namespaces or (None,):
             for kind in WATCHED:
                 listed, version = await self._client.list(kind, namespace)
+                before = {name_of(live): live for live in self._cache.all(kind, namespace)}
                 for _, live in self._cache.take_list(kind, namespace, listed, version):
                     self._enqueue(kind, live)
+                    if (known := before.get(name_of(live))) is not None:
+                        self._enqueue(kind, known)
 
     async def find_statistics(self) -> None:
         """Learn the address of the statistics; domains are looked at again when it has changed."""

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable, Hashable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
 
 from wsedge_operator.runtime.clock import Clock
@@ -16,6 +16,8 @@ K = TypeVar("K", bound=Hashable)
 # Never asleep longer: timers do not count the time a machine is suspended, and do not notice a clock that is
 # set.
 LONGEST_SLEEP_SECONDS: Final = 60.0
+# A clock that is disciplined goes back by less, which delays nobody by more.
+_STEP: Final = timedelta(seconds=1)
 
 
 class WakeUps(Generic[K]):
@@ -26,6 +28,7 @@ class WakeUps(Generic[K]):
         self._heap: list[tuple[datetime, int, K]] = []
         self._order = itertools.count()
         self._changed = asyncio.Event()
+        self._latest: datetime | None = None
 
     def __len__(self) -> int:
         return len(self._at)
@@ -42,8 +45,18 @@ class WakeUps(Generic[K]):
         self._changed.set()
 
     def due(self, now: datetime) -> list[K]:
-        """Take out and return the keys whose instant has come."""
-        due = []
+        """Take out and return the keys whose instant has come; all of them when the clock was set back.
+
+        A pause of a second would become as long as the step. Who is woken too early says anew when.
+        """
+        was_set_back = self._latest is not None and now < self._latest - _STEP
+        self._latest = now
+        due: list[K] = []
+        if was_set_back:
+            due += self._at
+            self._at.clear()
+            self._heap.clear()
+            return due
         while self._heap and (self._is_stale() or self._heap[0][0] <= now):
             instant, _, key = heapq.heappop(self._heap)
             if self._at.get(key) == instant:

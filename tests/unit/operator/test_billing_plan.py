@@ -234,3 +234,25 @@ def test_records_are_byte_stable() -> None:
     """Equal accounts give equal bytes."""
     first, second = (decide(account(plan()), NOON + hours * HOUR).apply for hours in (0, 5))
     assert json.dumps(first) == json.dumps(second)
+
+
+def test_what_never_began_is_cancelled_in_other_words() -> None:
+    """A plan for later that is deleted leaves nothing in force."""
+    before = settled(account(plan(existingCycle="Daily")))
+    outcome = decide(AccountSnapshot("team-a", (), before.config_map, "UTC"), NOON + HOUR)
+    assert [(note.reason, note.message) for note in outcome.notes] == [
+        ("Cancelled", "nothing takes effect, and nothing is in force")
+    ]
+
+
+def test_a_plan_that_cannot_be_read_ends_at_its_deletion_too() -> None:
+    """It does not count any more while a finalizer holds it."""
+    before = settled(account(plan()))
+    (live,) = before.plans
+    going = {
+        **live,
+        "metadata": {**live["metadata"], "deletionTimestamp": "2026-11-22T13:00:00Z"},
+        "spec": {**live["spec"], "meteringMethod": "FromTheFuture"},
+    }
+    outcome = decide(AccountSnapshot("team-a", (going,), before.config_map, "UTC"), NOON + 2 * HOUR)
+    assert outcome.look_again_at == MIDNIGHT

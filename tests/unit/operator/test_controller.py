@@ -130,3 +130,18 @@ async def test_a_write_that_lasts_is_made_once() -> None:
     async with working(lambda live: live) as client:
         await turns()
     assert client.writes.count("Deployment") == 1
+
+
+async def test_a_rival_hears_of_a_domain_that_was_replaced_unseen() -> None:
+    """An object of the same name and another domain has freed the domain of the one before."""
+    cache = Cache()
+    controller = made(cache)
+    first, rival, second = (live_domain(domain=host) for host in ("a.example", "a.example", "b.example"))
+    rival["metadata"] |= {"name": "rival", "uid": "uid-rival"}
+    second["metadata"] |= {"uid": "uid-second", "resourceVersion": "11"}
+    for live in (first, rival):
+        controller.receive(DOMAIN, False, live)
+    asked: list[str] = []
+    controller._ask = lambda key: asked.append(key.name)  # type: ignore[method-assign]
+    controller.receive(DOMAIN, False, second)
+    assert "rival" in asked

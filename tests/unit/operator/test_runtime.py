@@ -98,6 +98,16 @@ def test_the_latest_wish_of_a_key_counts() -> None:
     assert len(wakeups) == 0
 
 
+def test_a_clock_that_is_set_back_delays_nobody() -> None:
+    """A pause of a second does not become an hour: all are looked at, and say anew when."""
+    wakeups: WakeUps[str] = WakeUps()
+    assert wakeups.due(NOON) == []
+    wakeups.set("a", NOON + SECOND)
+    assert wakeups.due(NOON - timedelta(hours=1)) == ["a"]
+    wakeups.set("a", NOON)
+    assert wakeups.due(NOON - timedelta(hours=1)) == []
+
+
 def test_sleep_is_bounded() -> None:
     """Never longer than a minute, so that a suspended machine or a clock that is set is noticed."""
     wakeups: WakeUps[str] = WakeUps()
