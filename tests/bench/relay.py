@@ -31,7 +31,7 @@ import peers
 import sections
 from figures import Section
 from load import Load
-from machine import Meter, describe_machine, describe_python, version
+from machine import Meter, Shares, describe_machine, describe_python, version
 from proxy import HOST, LOAD_CORE, PROXY_CORE, Proxy, Setting
 from sections import SHAPES, Bench, say
 from wsedge import FORMS, copy_of_the_relay, relay
@@ -96,8 +96,8 @@ def main() -> None:
         proxies = start(stack, setting, load, pythons, arguments.proxies and arguments.proxies.split(","))
         bench = Bench(load, proxies, arguments.rounds, arguments.milliseconds)
         meter = watch(bench, refuse=arguments.write is not None and not arguments.although_busy)
-        measured = measure(bench, arguments)
-        text = page(bench, measured, meter, pythons)
+        measured, shares = measure(bench, arguments, meter)
+        text = page(bench, measured, shares, pythons)
     print(text)
     if arguments.write:
         whole = arguments.write.read_text()
@@ -160,8 +160,12 @@ def watch(bench: Bench, *, refuse: bool) -> Meter:
     return Meter(ours)
 
 
-def measure(bench: Bench, arguments: argparse.Namespace) -> list[Section]:
-    """Measure what was asked for; a reload comes last, as what it leaves behind would disturb the others."""
+def measure(bench: Bench, arguments: argparse.Namespace, meter: Meter) -> tuple[list[Section], Shares]:
+    """Measure what was asked for, and what others took meanwhile.
+
+    A reload comes last, as what it leaves behind would disturb the others. It is not looked at who ran during
+    it: the times of workers that end go with them, and would count as others'.
+    """
 
     def messages(key: str) -> Callable[[], Section]:
         titles = [title for name, title in arguments.only if name == key]
@@ -176,13 +180,15 @@ def measure(bench: Bench, arguments: argparse.Namespace) -> list[Section]:
         "reload": lambda: sections.reload(bench, repetitions=max(1, arguments.rounds // 4)),
     }
     wanted = {name for name, _ in arguments.only}
-    measured = [step() for key, step in steps.items() if key in wanted]
-    return sorted(measured, key=lambda section: SECTIONS.index(section.key))
-
-
-def page(bench: Bench, measured: list[Section], meter: Meter, pythons: list[str]) -> str:
-    """Return the tables under a line about the run."""
+    measured = [step() for key, step in steps.items() if key in wanted and key != "reload"]
     shares = meter.shares()
+    if "reload" in wanted:
+        measured.append(steps["reload"]())
+    return sorted(measured, key=lambda section: SECTIONS.index(section.key)), shares
+
+
+def page(bench: Bench, measured: list[Section], shares: Shares, pythons: list[str]) -> str:
+    """Return the tables under a line about the run."""
     facts = [f"{time.strftime('%Y-%m-%d')}, {describe_machine()}"]
     if shutil.which("nginx"):
         facts.append(version("nginx", "-v").removeprefix("nginx version: "))
