@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import select
 import socket
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final, cast
@@ -31,7 +29,7 @@ from support_fuzz.http2_wire import (
     made,
 )
 from support_fuzz.pumping import Source
-from support_relay.virtual import Clock
+from support_relay.virtual import Loop
 from wsedge_relay import http1
 from wsedge_relay import http2 as served
 from wsedge_relay.bounds import Bounds
@@ -102,44 +100,6 @@ ANSWERS: Final = (
     b"nothing like HTTP\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nX: " + b"y" * 9000 + b"\r\n\r\n",
 )
-
-
-class Loop(Clock):
-    """A clock, and the sockets that somebody waits for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: dict[int, Callable[[], object]] = {}
-        self.writers: dict[int, Callable[[], object]] = {}
-
-    def add_reader(self, fd: int, call: Callable[[], object]) -> None:
-        assert fd >= 0, "a closed socket is waited for"
-        self.readers[fd] = call
-
-    def remove_reader(self, fd: int) -> bool:
-        return self.readers.pop(fd, None) is not None
-
-    def add_writer(self, fd: int, call: Callable[[], object]) -> None:
-        assert fd >= 0, "a closed socket is waited for"
-        self.writers[fd] = call
-
-    def remove_writer(self, fd: int) -> bool:
-        return self.writers.pop(fd, None) is not None
-
-    def serve(self) -> bool:
-        """Call who waits for what is ready, once; return whether anybody did."""
-        poll = select.poll()
-        for fd in self.readers.keys() | self.writers.keys():
-            wanted = select.POLLIN * (fd in self.readers) | select.POLLOUT * (fd in self.writers)
-            poll.register(fd, wanted)
-        found = poll.poll(0)
-        for fd, what in found:
-            assert not what & select.POLLNVAL, "a closed socket is waited for"
-            # As a selector of asyncio reads them: who hangs up wakes both.
-            for calls, bit in ((self.readers, select.POLLIN), (self.writers, select.POLLOUT)):
-                if what & ~(select.POLLIN | select.POLLOUT) | what & bit and (call := calls.get(fd)):
-                    call()
-        return bool(found)
 
 
 @dataclass(eq=False)

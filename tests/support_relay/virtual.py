@@ -88,6 +88,48 @@ class Clock:
         return sum(not timer.cancelled for timer in self._timers)
 
 
+class Loop(Clock):
+    """A clock, and the sockets that somebody waits for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: dict[int, Callable[[], object]] = {}
+        self.writers: dict[int, Callable[[], object]] = {}
+
+    def add_reader(self, fd: int, call: Callable[[], object]) -> None:
+        """Call whenever it can be read."""
+        assert fd >= 0, "a closed socket is waited for"
+        self.readers[fd] = call
+
+    def remove_reader(self, fd: int) -> bool:
+        """Do so no more."""
+        return self.readers.pop(fd, None) is not None
+
+    def add_writer(self, fd: int, call: Callable[[], object]) -> None:
+        """Call whenever it can be written."""
+        assert fd >= 0, "a closed socket is waited for"
+        self.writers[fd] = call
+
+    def remove_writer(self, fd: int) -> bool:
+        """Do so no more."""
+        return self.writers.pop(fd, None) is not None
+
+    def serve(self) -> bool:
+        """Call who waits for what is ready, once; return whether anybody did."""
+        poll = select.poll()
+        for fd in self.readers.keys() | self.writers.keys():
+            wanted = select.POLLIN * (fd in self.readers) | select.POLLOUT * (fd in self.writers)
+            poll.register(fd, wanted)
+        found = poll.poll(0)
+        for fd, what in found:
+            assert not what & select.POLLNVAL, "a closed socket is waited for"
+            # As a selector of asyncio reads them: who hangs up wakes both.
+            for calls, bit in ((self.readers, select.POLLIN), (self.writers, select.POLLOUT)):
+                if what & ~(select.POLLIN | select.POLLOUT) | what & bit and (call := calls.get(fd)):
+                    call()
+        return bool(found)
+
+
 @dataclass(eq=False)
 class Pair:
     """One tunnel and the far ends of its legs."""

@@ -15,7 +15,7 @@ import pytest
 from h2.config import H2Configuration
 
 from support_relay.http2 import connect_lines
-from support_relay.virtual import Clock
+from support_relay.virtual import Loop
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.http2 import Session
@@ -23,27 +23,6 @@ from wsedge_relay.http2_request import Asked
 
 STALL_SECONDS = 30.0
 PATIENT = replace(Bounds(), session_idle_seconds=1e6)
-
-
-class Loop(Clock):
-    """A clock that a session can tell what it waits for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: dict[int, Callable[[], object]] = {}
-        self.writers: dict[int, Callable[[], object]] = {}
-
-    def add_reader(self, fd: int, call: Callable[[], object]) -> None:
-        self.readers[fd] = call
-
-    def remove_reader(self, fd: int) -> None:
-        self.readers.pop(fd, None)
-
-    def add_writer(self, fd: int, call: Callable[[], object]) -> None:
-        self.writers[fd] = call
-
-    def remove_writer(self, fd: int) -> None:
-        self.writers.pop(fd, None)
 
 
 class Talk:
