@@ -27,7 +27,7 @@ class Child:
 
     def __init__(self, process: subprocess.Popen[bytes], ended: asyncio.Future[int]) -> None:
         self.pid, self.ended = process.pid, ended
-        self.stdout, self.stderr = process.stdout, process.stderr
+        self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
         self._process = process
 
     async def wait(self) -> int:
@@ -71,13 +71,14 @@ class Children:
         cwd: Path,
         stdout: int | IO[bytes],
         stderr: int | IO[bytes],
+        stdin: int = subprocess.DEVNULL,
     ) -> Child:
         """Starts a command; raises OSError when it cannot be executed."""
         process = subprocess.Popen(
             command,
             env=env,
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,

@@ -77,6 +77,8 @@ def _up(settings: DevclusterSettings) -> int:
     )
     # From before the start, so that a signal during it ends the cluster too.
     signal.signal(signal.SIGTERM, _interrupt)
+    # A shell without job control has its background ignore SIGINT, and Python leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         cluster.start()
         progress(f"ready; logs are in {cluster.logs_dir}. Use it from another terminal with:")

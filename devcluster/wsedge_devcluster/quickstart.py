@@ -76,6 +76,8 @@ WAITS: Final = (
 def main(*, once: bool) -> int:
     """Run the quickstart until Ctrl-C or SIGTERM, or `once`; returns the exit status."""
     signal.signal(signal.SIGTERM, _interrupt)
+    # A shell without job control has its background ignore SIGINT, and Python leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     progress = Progress()
     with Cluster(progress=progress) as cluster:
         install(cluster, progress)

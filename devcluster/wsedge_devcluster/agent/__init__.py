@@ -1,9 +1,10 @@
 """The node agent: kubelet and kube-proxy for processes instead of containers.
 
 agent      wiring            pod        life of one pod           services   ClusterIP listeners
-api        REST client       container  life of one container     server     kubelet API (logs)
+api        REST client       container  life of one container     server     kubelet API
 informer   list and watch    volumes    what mounts contain       provision  PersistentVolumes
 nodes      Node, Lease       status     what the API shows        events     Events
+execute    kubectl exec        portforward  kubectl port-forward, in frames of spdy
 
-Pure, without clock or I/O: backoff, environment, mounts, probes, quantities, selectors, status.
+Pure, without clock or I/O: backoff, environment, mounts, probes, quantities, selectors, spdy, status.
 """

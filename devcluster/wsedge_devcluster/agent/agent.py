@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import structlog
 
+from wsedge_devcluster.agent.actions import Place
 from wsedge_devcluster.agent.api import Api
 from wsedge_devcluster.agent.context import Tools
 from wsedge_devcluster.agent.events import Events
@@ -66,7 +67,7 @@ class Agent:
             connector=aiohttp.TCPConnector(ssl=False, limit=0, force_close=True)
         )
         logs = settings.directory / "logs" / "pods"
-        self._server = KubeletServer(settings.files, logs, self._find)
+        self._server = KubeletServer(settings.files, logs, self, children)
         self._provisioner = Provisioner(api, settings.directory / "volumes")
         url = urlsplit(settings.server)
         self._proxy = ServiceProxy(
@@ -122,6 +123,30 @@ class Agent:
         await self._server.stop()
         await self._http.close()
 
+    # -- what the kubelet API asks
+
+    def container(self, namespace: str, pod: str, container: str) -> tuple[str, Record] | None:
+        """The pod's uid and the container's record, when they are here."""
+        runner = self._runners.get(f"{namespace}/{pod}")
+        if runner is None:
+            return None
+        for record in runner.context.facts.records:
+            if record.name == container:
+                return runner.uid, record
+        return None
+
+    def place(self, namespace: str, pod: str, container: str) -> Place | None:
+        """Where the container's process runs, while it does."""
+        runner = self._runners.get(f"{namespace}/{pod}")
+        return runner.place(container) if runner is not None else None
+
+    def address(self, namespace: str, pod: str) -> str | None:
+        """The pod's address, when it is here."""
+        runner = self._runners.get(f"{namespace}/{pod}")
+        return runner.context.facts.address if runner is not None else None
+
+    # -- within
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         task.add_done_callback(_report)
@@ -168,15 +193,6 @@ class Agent:
 
     def _candidates(self) -> list[Candidate]:
         return [runner.candidate() for runner in self._runners.values()]
-
-    def _find(self, namespace: str, pod: str, container: str) -> tuple[str, Record] | None:
-        runner = self._runners.get(f"{namespace}/{pod}")
-        if runner is None:
-            return None
-        for record in runner.context.facts.records:
-            if record.name == container:
-                return runner.uid, record
-        return None
 
 
 def _report(task: asyncio.Task[None]) -> None:

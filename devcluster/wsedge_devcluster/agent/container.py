@@ -69,6 +69,11 @@ class ContainerRunner:
         self._place: Place | None = None
         self._ending = asyncio.Lock()
 
+    @property
+    def place(self) -> Place | None:
+        """Where the container's process runs, while it does."""
+        return self._place if isinstance(self.record.state, Running) else None
+
     async def run(self) -> int:
         """Runs until the container has ended for good; returns its exit code."""
         while True:
@@ -283,7 +288,8 @@ class ContainerRunner:
                 self._warn("FailedPreStopHook", f"PreStopHook failed: {complaint}")
         child.send(signal.SIGTERM)
         try:
-            await asyncio.wait_for(child.wait(), max(deadline - loop.time(), _LEAST_GRACE))
+            async with asyncio.timeout(max(deadline - loop.time(), _LEAST_GRACE)):
+                await child.wait()
         except TimeoutError:
             child.send_to_all(signal.SIGKILL)
             await child.wait()

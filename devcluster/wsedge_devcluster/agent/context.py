@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,10 +63,9 @@ class PodContext:
         """Waits, but not longer than until the pod's object is another than at `version` since."""
         if self.version != since:
             return
-        try:
-            await asyncio.wait_for(self._poked.wait(), seconds)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._poked.wait()
 
     def poke(self) -> None:
         """Counts a change of the pod's object, and wakes all who pause."""

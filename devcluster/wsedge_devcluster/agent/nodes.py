@@ -81,6 +81,8 @@ def node_object(node: Node, kubelet_port: int, version: str) -> Object:
                 {"type": "InternalIP", "address": node.address},
                 {"type": "Hostname", "address": node.name},
             ],
+            # The API server passes WebSockets of exec and port-forward on, instead of speaking SPDY to us.
+            "declaredFeatures": ["ExtendWebSocketsToKubelet"],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_port}},
             "nodeInfo": {
                 "machineID": "",

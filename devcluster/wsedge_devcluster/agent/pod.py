@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Sequence
 import aiohttp
 import structlog
 
+from wsedge_devcluster.agent.actions import Place
 from wsedge_devcluster.agent.api import STRATEGIC
 from wsedge_devcluster.agent.container import ContainerRunner
 from wsedge_devcluster.agent.context import PodContext, Tools
@@ -53,6 +54,11 @@ class PodRunner:
     def uid(self) -> str:
         """The pod's uid."""
         return str(self._seen["metadata"]["uid"])
+
+    def place(self, container: str) -> Place | None:
+        """Where a container's process runs, while it does."""
+        runner = self._runners.get(container)
+        return runner.place if runner is not None else None
 
     def candidate(self) -> Candidate:
         """The pod as Services see it."""
@@ -109,7 +115,8 @@ class PodRunner:
             for runner in runners:
                 runner.kill(number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.gather(*(runner.gone() for runner in runners)), seconds)
+                async with asyncio.timeout(seconds):
+                    await asyncio.gather(*(runner.gone() for runner in runners))
 
     # -- life
 
@@ -283,7 +290,8 @@ class PodRunner:
             except (aiohttp.ClientError, TimeoutError) as error:
                 log.info("pod not removed yet", pod=self.key, error=repr(error))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._removed.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._removed.wait()
             pause = min(2 * pause, _WRITE_RETRY_MAX)
 
     # -- status

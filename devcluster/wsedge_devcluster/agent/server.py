@@ -1,4 +1,7 @@
-"""The kubelet API of all nodes, as far as `kubectl logs` needs it."""
+"""The kubelet API of all nodes, as far as `kubectl logs`, `exec` and `port-forward` need it.
+
+The nodes declare ExtendWebSocketsToKubelet, so the API server passes kubectl's WebSockets on as they come.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,32 @@ import datetime as dt
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 
+from wsedge_devcluster.agent.actions import Place
+from wsedge_devcluster.agent.execute import execute
 from wsedge_devcluster.agent.logs import log_folder, parse_lines
+from wsedge_devcluster.agent.portforward import forward
 from wsedge_devcluster.agent.status import Record, Running
+from wsedge_devcluster.children import Children
 from wsedge_devcluster.controlplane import Files
 
-# Finds a pod's uid and a container's record, by namespace, pod name and container name.
-Find = Callable[[str, str, str], tuple[str, Record] | None]
+
+class Pods(Protocol):
+    """The pods of all nodes; each answer is None when there is no such pod or container here."""
+
+    def container(self, namespace: str, pod: str, container: str) -> tuple[str, Record] | None:
+        """The pod's uid, and the container's record."""
+
+    def place(self, namespace: str, pod: str, container: str) -> Place | None:
+        """Where the container's process runs, while it does."""
+
+    def address(self, namespace: str, pod: str) -> str | None:
+        """The pod's address."""
+
+
 _API_SERVER = "kube-apiserver-kubelet"
 _LOOK_SECONDS = 0.1  # between looks at a log that is followed
 
@@ -23,13 +43,15 @@ _LOOK_SECONDS = 0.1  # between looks at a log that is followed
 class KubeletServer:
     """HTTPS on each node's address, for the API server's certificate alone."""
 
-    def __init__(self, files: Files, logs: Path, find: Find) -> None:
-        self._logs, self._find = logs, find
+    def __init__(self, files: Files, logs: Path, pods: Pods, children: Children) -> None:
+        self._logs, self._pods, self._children = logs, pods, children
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(files.authority))
         self._tls.load_cert_chain(files.kubelet.certificate, files.kubelet.key)
         self._tls.verify_mode = ssl.CERT_REQUIRED
         application = web.Application(middlewares=[_only_api_server])
         application.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._container_logs)
+        application.router.add_get("/exec/{namespace}/{pod}/{container}", self._exec)
+        application.router.add_get("/portForward/{namespace}/{pod}", self._port_forward)
         self._runner = web.AppRunner(
             application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
         )
@@ -50,7 +72,7 @@ class KubeletServer:
 
     async def _container_logs(self, request: web.Request) -> web.StreamResponse:
         namespace, pod, container = (request.match_info[key] for key in ("namespace", "pod", "container"))
-        found = self._find(namespace, pod, container)
+        found = self._pods.container(namespace, pod, container)
         if found is None:
             return web.Response(
                 status=404, text=f'container "{container}" of pod "{pod}" is not on this node'
@@ -72,6 +94,20 @@ class KubeletServer:
         follow = request.query.get("follow") == "true" and request.query.get("previous") != "true"
         await _Reader(files[-1], request).copy(response, (lambda: self._runs(record)) if follow else None)
         return response
+
+    async def _exec(self, request: web.Request) -> web.StreamResponse:
+        namespace, pod, container = (request.match_info[key] for key in ("namespace", "pod", "container"))
+        place = self._pods.place(namespace, pod, container)
+        if place is None:
+            return web.Response(status=400, text=f'container "{container}" of pod "{pod}" is not running')
+        return await execute(request, place, self._children)
+
+    async def _port_forward(self, request: web.Request) -> web.StreamResponse:
+        namespace, pod = (request.match_info[key] for key in ("namespace", "pod"))
+        address = self._pods.address(namespace, pod)
+        if address is None:
+            return web.Response(status=404, text=f'pod "{pod}" is not on this node')
+        return await forward(request, address)
 
     def _runs(self, record: Record) -> bool:
         return isinstance(record.state, Running)

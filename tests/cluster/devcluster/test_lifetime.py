@@ -78,10 +78,18 @@ def test_killed_supervisor() -> None:
     assert not cluster.directory.exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signalled_command(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "starter"),
+    [
+        (signal.SIGTERM, []),
+        (signal.SIGINT, []),
+        # As `nohup … &` of a script does: the shell has the background ignore Ctrl-C.
+        (signal.SIGINT, ["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh"]),
+    ],
+)
+def test_signalled_command(number: signal.Signals, starter: list[str]) -> None:
     """Ctrl-C or SIGTERM to `wsedge-devcluster up` ends it with status 0, and nothing is left."""
-    command = [str(Path(sys.executable).parent / "wsedge-devcluster"), "up"]
+    command = [*starter, str(Path(sys.executable).parent / "wsedge-devcluster"), "up"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         config = Path(process.stdout.readline().removeprefix("export KUBECONFIG=").strip())

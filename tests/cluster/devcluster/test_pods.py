@@ -57,6 +57,14 @@ def test_unknown_image(space: Namespace) -> None:
     space.wait("pod/unknown", "condition=Ready")
 
 
+def test_unknown_image_is_deleted(space: Namespace) -> None:
+    """A pod whose image is not there ends when it is deleted, whatever it is waiting for just then."""
+    names = [f"unknown-{number}" for number in range(6)]
+    space.apply(*(pod(name, python("main", SLEEP, image="docker.io/library/nginx:1")) for name in names))
+    eventually(lambda: all(space.reason(name) == "ImagePullBackOff" for name in names))
+    space.kubectl("delete", "pod", *names, "--timeout=60s")
+
+
 def test_missing_config_map_in_environment(space: Namespace) -> None:
     """A missing ConfigMap is CreateContainerConfigError; the container starts once the ConfigMap is there."""
     container = python("main", SLEEP, envFrom=[{"configMapRef": {"name": "late"}}])

@@ -41,6 +41,17 @@ async def test_pause_ends_by_itself() -> None:
     await pod.pause(0.01, since=pod.version)
 
 
+async def test_cancelled_as_the_pod_changes() -> None:
+    """A pause that is cancelled at the moment of a change ends as cancelled, not as over."""
+    pod = context()
+    pausing = asyncio.create_task(pod.pause(600, since=pod.version))
+    await asyncio.sleep(0)
+    pod.poke()
+    pausing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(pausing, 20)
+
+
 @pytest.mark.parametrize(
     ("user", "port", "expected"),
     [(0, 80, 80), (1000, 80, 8080), (1000, 443, 8443), (1000, 8080, 8080)],
