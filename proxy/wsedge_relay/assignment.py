@@ -17,12 +17,16 @@ from wsedge_relay.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A worker's number (from 1 on), its settings, where it shall listen, and its first configuration."""
+    """A worker's number (from 1 on), its settings, where it shall listen, and its first configuration.
+
+    `in_pod` is what `Settings.is_in_pod` was in the supervisor: here all settings are given.
+    """
 
     number: int
     settings: Settings
     listen: Listen
     loaded: Loaded
+    in_pod: bool
 
     def to_json(self) -> dict[str, Any]:
         """Return the assignment as JSON takes it. It holds private keys."""
@@ -31,6 +35,7 @@ class Assignment:
             "settings": self.settings.model_dump(mode="json"),
             "listen": self.listen.model_dump(mode="json"),
             "loaded": loaded_to_json(self.loaded),
+            "inPod": self.in_pod,
         }
 
     @classmethod
@@ -41,6 +46,7 @@ class Assignment:
             Settings(**document["settings"]),
             Listen(**document["listen"]),
             loaded_from_json(document["loaded"]),
+            document["inPod"],
         )
 
 

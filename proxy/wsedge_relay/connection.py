@@ -112,6 +112,7 @@ class Connection:
             if self._refused is not None:
                 raise self._refused
             path = site.check_path(request.target)
+            site.loop.check(request.headers)
             request = self._bring_home(site, request)
             # On a stream of HTTP/2 nothing is passed but tunnels: bodies are framed otherwise there.
             rules = site.domain.passThrough if self._from.outer is None else None
@@ -163,7 +164,9 @@ class Connection:
         secure = self._from.secure
 
         def request(host: str) -> bytes:
-            return handshake.origin_request(upgrade, host=host, way=self._from.way, secure=secure)
+            return handshake.origin_request(
+                upgrade, host=host, way=self._from.way, secure=secure, loop=site.loop.header
+            )
 
         try:
             with Hangup(self._wire, self._serving.ready, said=rest) as early:

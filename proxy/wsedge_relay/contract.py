@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from ipaddress import ip_network
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -50,6 +50,27 @@ def _network(text: str) -> str:
 
 
 Network = Annotated[str, StringConstraints(min_length=3, max_length=49), AfterValidator(_network)]
+
+# Loopback, which a relay may dial that somebody runs beside its origins, and a pod of an operator may not.
+LOOPBACK_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
+# Where no origin is, whoever names it, unless `RelayConfig.deniedNetworks` says otherwise. Forms of IPv6 that
+# carry an IPv4 address (mapped, NAT64, 6to4) count as that address too.
+DENIED_NETWORKS: Final = (
+    *LOOPBACK_NETWORKS,
+    "0.0.0.0/8",  # "this host": connecting to it is connecting to loopback
+    "::/128",
+    "169.254.0.0/16",  # link-local, where clouds have their metadata services
+    "fe80::/10",
+    "224.0.0.0/4",  # multicast
+    "ff00::/8",
+    "255.255.255.255/32",
+    # Metadata services that are not link-local: Alibaba Cloud, Azure, Oracle Cloud, AWS, Google Cloud.
+    "100.100.100.200/32",
+    "168.63.129.16/32",
+    "192.0.0.192/32",
+    "fd00:ec2::254/128",
+    "fd20:ce::254/128",
+)
 
 # An exact path, or a prefix that ends in "*"; visible ASCII without "#", "?" and other "*".
 PathPattern = Annotated[
@@ -323,13 +344,19 @@ class StatisticsTarget(Strict):
 
 
 class RelayConfig(Strict):
-    """A whole configuration. `generation` names it in logs, metrics and `GET /config`."""
+    """A whole configuration. `generation` names it in logs, metrics and `GET /config`.
+
+    `deniedNetworks` are where no origin is dialled, whatever its name is; None stands for DENIED_NETWORKS,
+    loopback among them only for a relay that is told its pod. An empty list denies nothing but the relay's
+    own listeners.
+    """
 
     version: Literal[1]
     generation: Annotated[str, StringConstraints(min_length=1, max_length=400)]
     listen: Listen = Listen()
     domains: tuple[Domain, ...] = ()
     statistics: StatisticsTarget | None = None
+    deniedNetworks: Annotated[tuple[Network, ...], Field(max_length=256)] | None = None
 
     @model_validator(mode="after")
     def names_each_domain_once(self) -> Self:

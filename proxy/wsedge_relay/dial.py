@@ -21,6 +21,7 @@ from wsedge_relay.contract import Domain, Origin
 from wsedge_relay.errors import NoDescriptorError, OriginError
 from wsedge_relay.names import Address, Names
 from wsedge_relay.origin import port_of
+from wsedge_relay.reach import Reach
 from wsedge_relay.readiness import NEVER, Readiness
 from wsedge_relay.wire import EXHAUSTED, Wire
 
@@ -33,12 +34,14 @@ async def dial(
     context: ssl.SSLContext | None,
     *,
     names: Names,
+    reach: Reach,
     preface: bytes = b"",
     ready: Readiness,
 ) -> Wire:
     """Connect to `origin`, send `preface`, then speak TLS when `context` is given; raises OriginError.
 
-    All of it, name look-up included, takes no longer than `originRequest.connectTimeoutSeconds`.
+    Of its addresses those that `reach` refuses are not dialled. All of it, name look-up included, takes no
+    longer than `originRequest.connectTimeoutSeconds`.
     """
     seconds = domain.originRequest.connectTimeoutSeconds
     now = ready.loop.time()
@@ -46,14 +49,17 @@ async def dial(
     try:
         addresses = _literal(origin.host, port) or names.fresh(origin.host, port, now)
         if addresses is not None and len(addresses) == 1:
-            wire = await _connect_to(addresses[0], ready, until=now + seconds)
+            (address,) = _allowed(addresses, reach)
+            wire = await _connect_to(address, ready, until=now + seconds)
         else:
             await ready.in_task()
             async with asyncio.timeout_at(now + seconds):
                 found = await names.find(origin.host, port, ready.loop)
-                wire = await _connect(in_turn(found), ready)
+                wire = await _connect(in_turn(_allowed(found, reach)), ready)
                 wire.until = now + seconds
         try:
+            if reach.is_wildcard:
+                _check_own(wire, reach)
             if preface:
                 await wire.write(preface)
             if context is not None:
@@ -77,6 +83,23 @@ def in_turn(addresses: Sequence[Address]) -> list[Address]:
     others = [address for address in addresses if address[0] != addresses[0][0]]
     mixed = chain.from_iterable(zip_longest(first, others))
     return [address for address in mixed if address is not None]
+
+
+def _allowed(addresses: Sequence[Address], reach: Reach) -> list[Address]:
+    """Return the addresses that may be dialled, at least one; raises OriginError when there is none."""
+    refusals = [reach.refusal(target[0], target[1]) for _, target in addresses]
+    allowed = [address for address, refusal in zip(addresses, refusals, strict=True) if refusal is None]
+    if not allowed:
+        raise OriginError("denied", str(refusals[0]))
+    return allowed
+
+
+def _check_own(wire: Wire, reach: Reach) -> None:
+    """Raise OriginError when a connection leads to this machine itself; nothing was sent on it yet."""
+    local, peer = wire.sock.getsockname()[0], wire.sock.getpeername()[0]
+    refusal = reach.refusal_of_own(local, peer)
+    if refusal is not None:
+        raise OriginError("denied", refusal)
 
 
 @functools.lru_cache(maxsize=1024)

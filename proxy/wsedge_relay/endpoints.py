@@ -72,9 +72,10 @@ class Endpoints:
         )
         self._address = ("", 0)
 
-    async def start(self, listen: Listen) -> None:
-        """Listen; raises CannotListenError."""
+    async def start(self, listen: Listen) -> Listen:
+        """Listen, and return where all listens, with the admin port as it is; raises CannotListenError."""
         self._address = (listen.host, await self._admin.start(listen.host, listen.admin))
+        return listen.model_copy(update={"admin": self._address[1]})
 
     def announce(self, addresses: Mapping[str, tuple[str, int]]) -> None:
         """Log where the listeners are, this one included, and that the configuration is in force."""

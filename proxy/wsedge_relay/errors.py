@@ -138,9 +138,9 @@ class HandshakeRefusedError(RelayError):
 class OriginError(RelayError):
     """One origin could not be used.
 
-    `reason` is one of refused, unresolvable, timeout, tls, closed, answer, descriptors. `answered` says
-    that the origin began to answer, so that no other may be asked, `connected` that it took the request and
-    is there.
+    `reason` is one of refused, unresolvable, denied, timeout, tls, closed, answer, descriptors. `answered`
+    says that the origin began to answer, so that no other may be asked, `connected` that it took the request
+    and is there.
     """
 
     def __init__(self, reason: str, detail: str, *, answered: bool = False, connected: bool = False) -> None:
@@ -217,4 +217,5 @@ _SAID = {
     "tls": "no trusted TLS connection could be made",
     "closed": "it closed the connection without an answer",
     "answer": "it sent an invalid answer",
+    "denied": "its address is denied to origins",
 }

@@ -100,10 +100,11 @@ def too_long(rules: PassThrough) -> HandshakeRefusedError:
     )
 
 
-def origin_request(passed: Passed, *, host: str, way: Way, secure: bool) -> bytes:
+def origin_request(passed: Passed, *, host: str, way: Way, secure: bool, loop: Header) -> bytes:
     """Return the head by which an origin is asked, once on a connection.
 
-    `host` is what the origin is called, `way` how the request came, `secure` whether it came by TLS.
+    `host` is what the origin is called, `way` how the request came, `secure` whether it came by TLS, `loop`
+    the line by which a request is known that comes round.
     """
     request = passed.request
     dropped = dropped_headers(request.headers)
@@ -115,6 +116,7 @@ def origin_request(passed: Passed, *, host: str, way: Way, secure: bool) -> byte
     ]
     asked = request.headers.one(b"host") or b""
     headers += forwarding_headers(request.headers, way, host=asked, secure=secure)
+    headers.append(loop)
     headers += _framing_headers(passed.framing, passed.length)
     return build_head(request.method + b" " + request.target + b" HTTP/1.1", headers)
 

@@ -64,8 +64,8 @@ _HOP: Final = frozenset(
 _HANDSHAKE: Final = frozenset(
     (b"host", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions")
 )
-# "Connection: cookie" must not make a proxy drop what the handshake lives on.
-_KEPT: Final = frozenset((b"host", b"origin", b"cookie", b"authorization"))
+# "Connection: cookie" must not make a proxy drop what the handshake lives on, nor what tells a loop.
+_KEPT: Final = frozenset((b"host", b"origin", b"cookie", b"authorization", b"cdn-loop"))
 
 
 class Upgrade(NamedTuple):
@@ -139,10 +139,11 @@ def check_upgrade(request: RequestHead) -> Upgrade:
     return Upgrade(request, host, key, tuple(protocols), kept)
 
 
-def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool) -> bytes:
+def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool, loop: Header) -> bytes:
     """Return the request that asks the origin for the same upgrade.
 
-    `host` is what the origin is called, `way` how the request came, `secure` whether it came by TLS.
+    `host` is what the origin is called, `way` how the request came, `secure` whether it came by TLS, `loop`
+    the line by which a request is known that comes round.
     """
     asked = upgrade.request.headers
     parts = [
@@ -161,7 +162,7 @@ def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool) -> by
     parts += [
         b"%b: %b\r\n" % line for line in forwarding_headers(asked, way, host=upgrade.host, secure=secure)
     ]
-    parts.append(b"\r\n")
+    parts.append(b"%b: %b\r\n\r\n" % loop)
     return b"".join(parts)
 
 

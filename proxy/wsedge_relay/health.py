@@ -163,11 +163,21 @@ async def check(
             version = domain.originRequest.proxyProtocol
             preface = proxy_header.header(version, None) if version is not None else b""
             context = site.context if tls else None
-            wire = await dial(domain, target.origin, context, names=site.names, preface=preface, ready=ready)
+            wire = await dial(
+                domain,
+                target.origin,
+                context,
+                names=site.names,
+                reach=site.reach,
+                preface=preface,
+                ready=ready,
+            )
             try:
                 host = origin.host_header(domain, target.origin, secure=tls)
                 upgrade = _upgrade(random) if rules.path is None else None
-                head, _ = await upstream.ask(wire, _request(rules, host, upgrade), seconds=seconds)
+                head, _ = await upstream.ask(
+                    wire, _request(rules, host, upgrade, loop=site.loop.header), seconds=seconds
+                )
                 _judge(head, upgrade)
             except BaseException:
                 wire.close()
@@ -232,8 +242,8 @@ def _upgrade(random: random.Random) -> Upgrade:
     return Upgrade(RequestHead(b"GET", b"/", Headers(())), b"", key, (), ())
 
 
-def _request(rules: OriginHealthCheck, host: str, upgrade: Upgrade | None) -> bytes:
-    headers: list[Header] = [(b"Host", host.encode()), _AGENT]
+def _request(rules: OriginHealthCheck, host: str, upgrade: Upgrade | None, *, loop: Header) -> bytes:
+    headers: list[Header] = [(b"Host", host.encode()), _AGENT, loop]
     if upgrade is None:
         headers.append((b"Connection", b"close"))
     else:

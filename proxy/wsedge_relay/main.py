@@ -76,7 +76,8 @@ async def _run_alone(settings: Settings, loaded: Loaded, selector: PumpSelector)
     if settings.spool_dir is not None:
         spool = Spool(settings.spool_dir, pod=settings.pod_name, uid=settings.pod_uid, epoch=usage.epoch)
         adopt(settings.spool_dir, workers=1)
-    alone = Alone(settings, loaded, Program(settings, loaded, selector, usage=usage, spool=spool))
+    program = Program(settings, loaded, selector, usage=usage, spool=spool, in_pod=settings.is_in_pod)
+    alone = Alone(settings, loaded, program)
     await alone.start()
     return await alone.serve()
 
@@ -97,8 +98,7 @@ class Alone:
 
     async def start(self) -> None:
         """Listen, take the configuration into force, begin to count; raises CannotListenError."""
-        await self._endpoints.start(self._listen)
-        await self._program.start(self._listen)
+        await self._program.start(await self._endpoints.start(self._listen))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_reload)
         self._endpoints.announce(self._program.addresses)
 

@@ -266,7 +266,9 @@ class Passing:
 
     async def _ask(self, origin: Stream, target: Target, host: str) -> bool:
         self._target = target
-        head = exchange.origin_request(self._passed, host=host, way=self._way, secure=self._secure)
+        head = exchange.origin_request(
+            self._passed, host=host, way=self._way, secure=self._secure, loop=self._site.loop.header
+        )
         first = self._outgoing.frame(self._first, last=self._body.done)
         try:
             await origin.write(head + first, self._rules.timeoutSeconds)

@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 class Program:
     """One process that carries and counts. Order of calls: `start`, `serve`; `apply` in between, at will.
 
-    `limiter_of` makes the limiter of a domain.
+    `limiter_of` makes the limiter of a domain, `in_pod` is as in Reach.
     """
 
     def __init__(
@@ -46,12 +46,19 @@ class Program:
         usage: Usage,
         spool: Spool | None,
         limiter_of: Callable[[str], Limiter] = lambda _: Limiter(),
+        in_pod: bool,
     ) -> None:
         self._settings = settings
         self._loaded = loaded
         self._usage = usage
         self._geo = Geo(ip2region=settings.geo_ip2region, city=settings.geo_city, isp=settings.geo_isp)
-        self._relay = Relay(usage, selector, place_of=self._geo.place_of, limiter_of=limiter_of)
+        self._relay = Relay(
+            usage,
+            selector,
+            place_of=self._geo.place_of,
+            limiter_of=limiter_of,
+            in_pod=in_pod,
+        )
         self._reporter = Reporter(
             usage,
             sweep=self._relay.sweep,

@@ -33,6 +33,7 @@ from wsedge_relay.limits import Limiter
 from wsedge_relay.listening import bound
 from wsedge_relay.places import NOWHERE, Place
 from wsedge_relay.pump import Event
+from wsedge_relay.reach import Reach
 from wsedge_relay.readiness import NEVER, Fiber, wait_for_all
 from wsedge_relay.selector import PumpSelector
 from wsedge_relay.site import Site
@@ -59,8 +60,8 @@ class Relay:
 
     Runs on a loop made of `selector` (`asyncio.SelectorEventLoop(selector)`), whose pump it owns. `usage`
     gets what is billed, by the place that `place_of` finds for a client's address; `counters`, by domain,
-    hold what the metrics show beside it. `limiter_of` makes the limiter of a domain. Order of
-    calls: `apply`, `start`, then `apply` and `sweep` at will, `drain`, `close`.
+    hold what the metrics show beside it. `limiter_of` makes the limiter of a domain, `in_pod` is as in Reach.
+    Order of calls: `apply`, `start`, then `apply` and `sweep` at will, `drain`, `close`.
     """
 
     def __init__(
@@ -72,7 +73,9 @@ class Relay:
         random: random.Random | None = None,
         place_of: Callable[[str], Place] = lambda _: NOWHERE,
         limiter_of: Callable[[str], Limiter] = lambda _: Limiter(),
+        in_pod: bool = False,
     ) -> None:
+        self._reach = Reach(in_pod=in_pod)
         self._loop = asyncio.get_running_loop()
         self._bounds = bounds or Bounds()
         self._random = random or _random()
@@ -157,6 +160,9 @@ class Relay:
         except OSError:
             self._stop_listening()
             raise
+        hosts = [host for host, _ in self.addresses.values()]
+        if hosts:
+            self._reach.listen(hosts[0], [listen.admin, *(port for _, port in self.addresses.values())])
 
     def apply(self, config: RelayConfig, material: Material) -> None:
         """Serve by `config` from now on; `config.listen` is not looked at.
@@ -173,6 +179,7 @@ class Relay:
                 bounds=self._bounds,
                 counters=self._counters(domain.domain),
                 limiter=self._limiter_of(domain.domain),
+                reach=self._reach,
             )
             for domain in config.domains
             if domain.domain not in self._sites
@@ -183,6 +190,7 @@ class Relay:
         for name in self._sites.keys() - {domain.domain for domain in config.domains}:
             self._drain_site(self._sites.pop(name))
         self._sites.update(made)
+        self._reach.take(config.deniedNetworks)
         self._health.watch(self._sites.values())
         self._header_bytes = max(
             (domain.limits.headerBytes for domain in config.domains), default=MAX_HEAD_BYTES

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
         """Return the folder that certificate file names are relative to."""
         return self.secrets_dir or self.config.parent
 
+    @property
+    def is_in_pod(self) -> bool:
+        """Whether the relay was told its pod, as an operator does that runs relays for others."""
+        return "pod_uid" in self.model_fields_set
+
     def listen_of(self, config: RelayConfig) -> Listen:
         """Return where to listen: as the configuration says, but for `host`."""
         return config.listen if self.host is None else config.listen.model_copy(update={"host": self.host})

@@ -14,9 +14,11 @@ from wsedge_relay.counters import DomainCounters
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.limits import Limiter
+from wsedge_relay.loops import Loop
 from wsedge_relay.names import Names
 from wsedge_relay.path_rules import PathRules, is_plain, path_of
 from wsedge_relay.places import Place
+from wsedge_relay.reach import Reach
 from wsedge_relay.sticky import Sticky
 from wsedge_relay.tls import origin_context
 from wsedge_relay.usage import UsageKey
@@ -43,15 +45,18 @@ class Site:
         "key",
         "keys",
         "limiter",
+        "loop",
         "names",
         "passed_paths",
         "passing",
         "proxies",
+        "reach",
         "sticky",
         "tunnels",
     )
 
     allowed_origins: AllowedOrigins
+    loop: Loop
     allowed_paths: PathRules
     passed_paths: PathRules
     proxies: Networks
@@ -70,12 +75,14 @@ class Site:
         bounds: Bounds,
         counters: DomainCounters,
         limiter: Limiter | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self.counters = counters
         self.tunnels: set[Tunnel] = set()
         self.passing: set[Passing] = set()  # requests under way that are no upgrades
         self.idle: set[asyncio.Task[object]] = set()  # connections between two such requests
         self.limiter = limiter or Limiter()
+        self.reach = reach or Reach()
         self.names = Names(fresh_seconds=bounds.name_seconds)
         self.drain: asyncio.Task[None] | None = None
         self.drained_by = 0.0  # the loop's time at the end of `drain`
@@ -116,6 +123,7 @@ class Site:
         self.context = context
         self.key = UsageKey(domain.domain, domain.account)
         self.keys = {}
+        self.loop = Loop(domain)
         self.allowed_origins = AllowedOrigins(domain.clients.allowedOrigins)
         self.allowed_paths = PathRules(domain.clients.allowedPaths)
         self.passed_paths = PathRules(domain.passThrough.paths if domain.passThrough is not None else ())

@@ -79,8 +79,7 @@ class Supervisor:
 
     async def start(self) -> None:
         """Take the ports; raises CannotListenError."""
-        listen = self._settings.listen_of(self._loaded.config)
-        await self._endpoints.start(listen)
+        listen = await self._endpoints.start(self._settings.listen_of(self._loaded.config))
         host = listen.host
         ports: dict[str, int | None] = {"http": listen.http, "https": listen.https}
         self._addresses: dict[str, tuple[str, int]] = {}
@@ -156,7 +155,7 @@ class Supervisor:
         settings = self._settings
         if settings.spool_dir is not None:
             settings = settings.model_copy(update={"spool_dir": folder_of(settings.spool_dir, number)})
-        return Assignment(number, settings, self._listen, self._loaded)
+        return Assignment(number, settings, self._listen, self._loaded, self._settings.is_in_pod)
 
     def _standing_orders(self) -> list[Word]:
         """Return what was ordered for good, which a new worker has to hear too."""

@@ -159,7 +159,15 @@ async def connect(
     preface = proxy_header.header(version, ends()) if version is not None else b""
     context = site.context if tls else None
     began = ready.loop.time()
-    wire = await dial(domain, target.origin, context, names=site.names, preface=preface, ready=ready)
+    wire = await dial(
+        domain,
+        target.origin,
+        context,
+        names=site.names,
+        reach=site.reach,
+        preface=preface,
+        ready=ready,
+    )
     site.counters.connect_seconds.observe(ready.loop.time() - began)
     return wire, origin.host_header(domain, target.origin, secure=tls)
 

@@ -87,7 +87,13 @@ async def _run(
     if settings.spool_dir is not None:
         spool = Spool(settings.spool_dir, pod=settings.pod_name, uid=settings.pod_uid, epoch=usage.epoch)
     program = Program(
-        settings, assignment.loaded, selector, usage=usage, spool=spool, limiter_of=limits.limiter
+        settings,
+        assignment.loaded,
+        selector,
+        usage=usage,
+        spool=spool,
+        limiter_of=limits.limiter,
+        in_pod=assignment.in_pod,
     )
     await program.start(assignment.listen, shared=True)
     channel.setblocking(False)

@@ -16,6 +16,7 @@ from wsedge_relay.http1 import BadHeadError, Header, Headers, RequestHead, Respo
 
 PEER = "10.0.0.1"
 PROXIES = Networks(["10.0.0.0/8"])
+LOOP = (b"CDN-Loop", b"wsedge; id=0123456789abcdef")
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 # Said by one side of a hop to the other, so that a proxy that passed them on would say them for another.
 HOP = {b"connection", b"upgrade", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"content-length"}
@@ -134,7 +135,7 @@ def _forwarded(upgrade: Upgrade, *, trusted: bool, secure: bool) -> None:
         return  # with the relay's own lines they are more than it would read itself
     way = way_of(asked.headers, PEER if trusted else "192.0.2.1", PROXIES)
     assert str(ip_address(way.client)) == way.client
-    told = handshake.origin_request(upgrade, host="origin:81", way=way, secure=secure)
+    told = handshake.origin_request(upgrade, host="origin:81", way=way, secure=secure, loop=LOOP)
     again = http1.parse_request(told)
     _one_reading(told, again.headers.lines, again.headers.lines)
     assert (again.method, again.target) == (b"GET", asked.target)

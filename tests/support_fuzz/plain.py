@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import h11
 
-from support_fuzz.heads import PEER, PROXIES, head_of
+from support_fuzz.heads import LOOP, PEER, PROXIES, head_of
 from wsedge_relay import exchange, handshake, http1
 from wsedge_relay.body import BadBodyError, BodyReader, BodyWriter
 from wsedge_relay.contract import PassThrough
@@ -58,7 +58,7 @@ def _body(passed: Passed, data: bytes, step: int) -> tuple[bytes, bytes] | None:
 def _told(passed: Passed, payload: bytes, step: int) -> tuple[bytes, bytes, bytes, bytes]:
     """Return what an origin reads, and what is behind it."""
     way = way_of(passed.request.headers, PEER, PROXIES)
-    told = exchange.origin_request(passed, host="origin:81", way=way, secure=False)
+    told = exchange.origin_request(passed, host="origin:81", way=way, secure=False, loop=LOOP)
     writer = BodyWriter(passed.framing)
     for at in range(0, len(payload), step):
         told += writer.frame(payload[at : at + step], last=False)

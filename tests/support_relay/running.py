@@ -71,7 +71,14 @@ def on_pump_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
 class Running:
     """A relay that runs, and how to reach it."""
 
-    def __init__(self, *, bounds: Bounds = USUAL, place_of: Callable[[str], Place] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        bounds: Bounds = USUAL,
+        place_of: Callable[[str], Place] | None = None,
+        denied: Sequence[str] | None = None,
+        in_pod: bool = False,
+    ) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, PumpLoop)
         self.usage = Usage(now=time.time())
@@ -81,13 +88,15 @@ class Running:
             bounds=bounds,
             random=random.Random(1),
             place_of=place_of or nowhere,
+            in_pod=in_pod,
         )
         self.domain: dict[str, Any] = {}
+        self.denied = denied
 
     def apply(self, *, material: Material | None = None, **changes: Any) -> None:
         """Apply the configuration of the one domain with these fields changed."""
         self.domain = {**self.domain, **changes}
-        self.relay.apply(config([self.domain]), material or Material())
+        self.relay.apply(config([self.domain], denied=self.denied), material or Material())
 
     @property
     def totals(self) -> DomainTotals:
@@ -165,10 +174,18 @@ def nowhere(_: str) -> Place:
     return NOWHERE
 
 
-def config(domains: Sequence[dict[str, Any]], *, https: bool = False) -> RelayConfig:
+def config(
+    domains: Sequence[dict[str, Any]], *, https: bool = False, denied: Sequence[str] | None = None
+) -> RelayConfig:
     """Return a configuration whose ports the kernel chooses."""
     listen = {"http": 0, "https": 0 if https else None, "admin": 0}
-    document = {"version": 1, "generation": "test@1", "listen": listen, "domains": domains}
+    document = {
+        "version": 1,
+        "generation": "test@1",
+        "listen": listen,
+        "domains": domains,
+        "deniedNetworks": denied,
+    }
     return RelayConfig.model_validate(document)
 
 
@@ -178,10 +195,13 @@ async def running(
     material: Material | None = None,
     bounds: Bounds = USUAL,
     place_of: Callable[[str], Place] | None = None,
+    denied: Sequence[str] | None = None,
+    in_pod: bool = False,
+    listen: str = "127.0.0.1",
     **fields: Any,
 ) -> AsyncIterator[Running]:
     """Run a relay for one domain, whose origins listen on these loopback ports; leave nothing of it."""
-    one = Running(bounds=bounds, place_of=place_of)
+    one = Running(bounds=bounds, place_of=place_of, denied=denied, in_pod=in_pod)
     one.domain = {
         "domain": DOMAIN,
         "account": ACCOUNT,
@@ -190,7 +210,7 @@ async def running(
         **fields,
     }
     one.apply(material=material)
-    await one.relay.start(config([], https="tls" in fields).listen)
+    await one.relay.start(config([], https="tls" in fields).listen.model_copy(update={"host": listen}))
     try:
         yield one
     finally:

@@ -447,6 +447,7 @@ async def test_a_worker_that_hangs_for_long_is_killed() -> None:
         Settings(config=Path("relay.json")),
         Listen(http=0),
         Loaded(RelayConfig.model_validate(config()), Material()),
+        in_pod=False,
     )
     living = asyncio.create_task(worker.live(lambda: told, list))
     async with asyncio.timeout(DEADLINE):

@@ -34,7 +34,7 @@ MATERIAL = Material({("a.crt", "a.key"): KeyPair(b"\x00\xff", b"key")}, {"ca.crt
 def test_an_assignment_comes_back_from_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings, address, configuration and certificates; its own environment counts for nothing."""
     settings = Settings(config=Path("relay.json"), spool_dir=Path("spool"), workers=3, report_seconds=0.5)
-    told = Assignment(2, settings, Listen(http=80), Loaded(CONFIG, MATERIAL))
+    told = Assignment(2, settings, Listen(http=80), Loaded(CONFIG, MATERIAL), in_pod=True)
     monkeypatch.setenv("WSEDGE_RELAY_HOST", "192.0.2.1")
     monkeypatch.setenv("WSEDGE_RELAY_REPORT_SECONDS", "300")
     assert Assignment.from_json(json.loads(json.dumps(told.to_json()))) == told

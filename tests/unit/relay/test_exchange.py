@@ -14,6 +14,7 @@ from wsedge_relay.http1 import RequestHead, parse_request, parse_response
 
 ALL = PassThrough.model_validate({"methods": ["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"]})
 PEER = "192.0.2.1"
+LOOP = (b"CDN-Loop", b"wsedge; id=0123456789abcdef")
 
 
 def request(first: str = "GET /a?b HTTP/1.1", *lines: str) -> RequestHead:
@@ -28,7 +29,7 @@ def asked(first: str, *lines: str) -> RequestHead:
     """Return what an origin is asked, parsed again."""
     passed = checked(first, *lines)
     way = way_of(passed.request.headers, PEER, Networks())
-    return parse_request(exchange.origin_request(passed, host="origin:81", way=way, secure=False))
+    return parse_request(exchange.origin_request(passed, host="origin:81", way=way, secure=False, loop=LOOP))
 
 
 def test_upgrades_are_told_from_wishes() -> None:
@@ -131,6 +132,7 @@ def test_an_origin_is_asked_once_on_a_connection() -> None:
         b"x-forwarded-proto",
         b"x-forwarded-host",
         b"forwarded",
+        b"cdn-loop",
         b"content-length",
     ]
     assert got.headers.one(b"host") == b"origin:81"

@@ -11,6 +11,8 @@ from wsedge_relay.forwarded import Way
 from wsedge_relay.handshake import Upgrade
 from wsedge_relay.http1 import parse_request, parse_response
 
+LOOP = (b"CDN-Loop", b"wsedge; id=0123456789abcdef")
+
 
 def upgrade(*lines: str) -> Upgrade:
     """Return a checked upgrade with these lines added."""
@@ -41,7 +43,7 @@ def answer(*lines: str) -> http1.ResponseHead:
 def asked(one: Upgrade, *, client: str = "192.0.2.1", secure: bool = False) -> http1.RequestHead:
     """Return the request that the origin gets."""
     way = Way(client, client)
-    return parse_request(handshake.origin_request(one, host="origin:81", way=way, secure=secure))
+    return parse_request(handshake.origin_request(one, host="origin:81", way=way, secure=secure, loop=LOOP))
 
 
 def test_the_key_is_proven_as_the_rfc_says() -> None:
@@ -106,6 +108,7 @@ def test_the_origin_gets_the_request_with_its_hop_made_anew() -> None:
         (b"X-Forwarded-Proto", b"http"),
         (b"X-Forwarded-Host", b"Chat.Example.com:8080"),
         (b"Forwarded", b'for=192.0.2.1;host="Chat.Example.com:8080";proto=http'),
+        LOOP,
     ]
 
 

@@ -1,0 +1,125 @@
+"""Where origins may be: which addresses are dialled, and which never. Pure.
+
+The user who writes an origin's name does not run the relay: a user of a namespace may name the metadata
+service of a node, a loopback port of a sidecar, or the relay itself. The verdict is on each address, after
+its resolution and at each dial, because a name may resolve to another address at any time.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from wsedge_relay.contract import DENIED_NETWORKS, LOOPBACK_NETWORKS
+from wsedge_relay.forwarded import Networks
+
+# NAT64 (RFC 6052 section 2.1, RFC 8215): the last 32 bits are the IPv4 address that is reached.
+_NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+_LOOPBACK: Final = Networks(LOOPBACK_NETWORKS)
+_MOST_KNOWN: Final = 4096  # verdicts; a name may resolve to ever new addresses
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Reach:
+    """Says which addresses origins may have.
+
+    `in_pod` says that the relay is one of many that an operator runs for others. Such a relay must not dial
+    loopback unless the configuration allows it: beside it are only things of whoever runs the pod. A relay
+    that a person runs beside its origins has them there; and whoever reaches a relay that itself listens on
+    loopback is on this machine already.
+    """
+
+    __slots__ = ("_denied", "_host", "_in_pod", "_known", "_networks", "_ports")
+
+    def __init__(self, *, in_pod: bool = False) -> None:
+        self._in_pod = in_pod
+        self._host: _Address | None = None
+        self._ports: frozenset[int] = frozenset()
+        self._networks: tuple[str, ...] | None = None
+        self._known: dict[tuple[str, int], str | None] = {}
+        self._judge_anew()
+
+    def take(self, networks: Sequence[str] | None) -> None:
+        """Deny these networks from now on; None: the usual ones."""
+        self._networks = tuple(networks) if networks is not None else None
+        self._judge_anew()
+
+    def listen(self, host: str, ports: Collection[int]) -> None:
+        """Note where the relay listens: an IP address, which may be the wildcard, and all its ports."""
+        self._host = ipaddress.ip_address(host.partition("%")[0])
+        self._ports = frozenset(ports)
+        self._judge_anew()
+
+    def refusal(self, address: str, port: int) -> str | None:
+        """Return why an address is not dialled, for the log; None: it is."""
+        key = address, port
+        try:
+            return self._known[key]
+        except KeyError:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            verdict = self._known[key] = self._judge(address, port)
+            return verdict
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Tell whether the relay listens on all addresses of its machine, so that it knows none of them."""
+        return self._host is not None and self._host.is_unspecified
+
+    def refusal_of_own(self, local: str, peer: str) -> str | None:
+        """Return why a connection is not used that was made to `peer` from `local`; None: it is.
+
+        The kernel takes an address of the machine for its own source when it is also the destination.
+        """
+        if local != peer or not self._denies_own or peer in _LOOPBACK:
+            return None
+        return f"{peer} is an address of this relay"
+
+    def _judge_anew(self) -> None:
+        self._known.clear()
+        networks = DENIED_NETWORKS if self._networks is None else self._networks
+        if self._networks is None and self._may_dial_loopback:
+            networks = tuple(network for network in networks if network not in LOOPBACK_NETWORKS)
+        self._denied = Networks(networks)
+
+    @property
+    def _may_dial_loopback(self) -> bool:
+        return not self._in_pod or (self._host is not None and self._host.is_loopback)
+
+    @property
+    def _denies_own(self) -> bool:
+        """Whether all ports of the relay's own address are denied, as they are unless nothing shall be."""
+        return self._networks != ()
+
+    def _judge(self, address: str, port: int) -> str | None:
+        for reading in _readings(ipaddress.ip_address(address.partition("%")[0])):
+            if self._is_listener(reading, port):
+                return f"{address} port {port} is a listener of this relay"
+            if str(reading) in self._denied:
+                return f"{address} is in a network that is denied to origins (deniedNetworks)"
+            if self._denies_own and reading == self._host and not reading.is_loopback:
+                return f"{address} is an address of this relay"
+        return None
+
+    def _is_listener(self, reading: _Address, port: int) -> bool:
+        if port not in self._ports or self._host is None:
+            return False
+        return reading == self._host or (
+            self._host.is_unspecified and (reading.is_loopback or reading.is_unspecified)
+        )
+
+
+def _readings(address: _Address) -> Iterator[_Address]:
+    """Yield an address, and the IPv4 address that it leads to if it is an IPv6 address that carries one."""
+    yield address
+    if isinstance(address, ipaddress.IPv4Address):
+        return
+    for carried in (address.ipv4_mapped, address.sixtofour):
+        if carried is not None:
+            yield carried
+    number = int(address)
+    # RFC 4291 section 2.5.5.1: the IPv4-compatible form, but for :: and ::1, which are no such addresses.
+    if 1 < number < 1 << 32 or any(address in prefix for prefix in _NAT64):
+        yield ipaddress.IPv4Address(number & 0xFFFFFFFF)

@@ -1,0 +1,188 @@
+"""Origins that are inside, and requests that come round: real sockets, refused before a byte is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from support_relay.heads import upgrade
+from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, raw_origin, running
+
+PLAIN = f"GET /poll HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".encode()
+
+
+def outside() -> str:
+    """Return an address of this machine that is not loopback; skips where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has loopback only")
+        return str(probe.getsockname()[0])
+
+
+class Listening:
+    """A server that counts who connects, and says nothing."""
+
+    def __init__(self) -> None:
+        self.connections = self.ended = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        self.ended += 1
+
+
+async def _refused(relay: Any, request: bytes) -> str:
+    answer = (await relay.exchange(request)).decode()
+    assert answer.startswith("HTTP/1.1 502 "), answer
+    return answer.rpartition("\r\n\r\n")[2].strip()
+
+
+TELLS = "The origin cannot be used: its address is denied to origins."
+
+
+@on_pump_loop
+async def test_a_denied_origin_is_never_dialled() -> None:
+    """Tunnels, plain requests and health checks alike; by address, by name, by any form of an address."""
+    inside = Listening()
+    async with raw_origin(inside.serve) as port:
+        hosts = ["127.0.0.1", "localhost", "::ffff:127.0.0.1", "127.1", "2130706433", "0.0.0.0"]
+        for host in hosts:
+            origins = [{"host": host, "httpPort": port}]
+            async with running(
+                origins=origins,
+                denied=["127.0.0.0/8", "0.0.0.0/8", "::1/128"],
+                passThrough={},
+                originHealthCheck={"intervalSeconds": 1, "unhealthyAfter": 1},
+            ) as relay:
+                assert await _refused(relay, upgrade()) == TELLS
+                assert await _refused(relay, PLAIN) == TELLS
+                await relay.until(lambda: relay.site.balancer.targets[0].bad)
+                assert relay.counters.origin_failures["denied"] >= 2
+                assert relay.counters.handshakes[502, "origin"] == 2
+    assert inside.connections == 0
+
+
+@on_pump_loop
+async def test_a_relay_in_a_pod_denies_loopback_by_itself() -> None:
+    """Without a word in the configuration, as operators of before wrote it."""
+    async with origin() as port, running(port, in_pod=True, listen=outside()) as relay:
+        with pytest.raises(InvalidStatus) as refused:
+            async with relay.connect():
+                pass
+        assert refused.value.response.status_code == 502
+        relay.denied = ["169.254.0.0/16"]
+        relay.apply()
+        async with relay.connect() as client:
+            await client.send("now it may")
+            assert await client.recv() == "now it may"
+
+
+@on_pump_loop
+async def test_a_relay_on_all_addresses_knows_its_own() -> None:
+    """By the ends of a connection, on which nothing was sent."""
+    inside = Listening()
+    server = await asyncio.start_server(inside.serve, outside(), 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        origins = [{"host": outside(), "httpPort": port}]
+        async with running(origins=origins, listen="0.0.0.0") as relay:
+            assert await _refused(relay, upgrade()) == TELLS
+            relay.denied = []
+            relay.apply()
+            reader, writer = await relay.raw()
+            writer.write(upgrade())
+            await relay.until(lambda: inside.connections == 2)
+            writer.close()
+            await writer.wait_closed()
+            assert not await reader.read()
+            await relay.until(lambda: inside.ended == 2)
+
+
+@on_pump_loop
+async def test_allowed_addresses_of_a_name_are_dialled() -> None:
+    """A name with a denied address beside another is no reason to refuse the other."""
+    async with origin() as port:
+        origins = [{"host": "localhost", "httpPort": port}]
+        async with running(origins=origins, denied=["::1/128"]) as relay, relay.connect() as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
+
+
+@on_pump_loop
+async def test_the_relays_own_listeners_are_denied_whatever_is_allowed() -> None:
+    """An origin that is this very relay gets no connection."""
+    async with running(1, denied=[]) as relay:
+        _, port = relay.relay.addresses["http"]
+        relay.apply(origins=[{"host": "127.0.0.1", "httpPort": port}])
+        assert await _refused(relay, upgrade()) == TELLS
+        assert relay.totals.codes == {502: 1}
+
+
+async def _forwarder(target: tuple[str, int]) -> asyncio.Server:
+    """Return a server that passes bytes on, as a Service's address or a load balancer does."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*target)
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0)
+
+
+@on_pump_loop
+async def test_a_request_that_comes_round_is_refused() -> None:
+    """508 at its second coming: one request in, one more by itself, and not as many as there are sockets."""
+    nominated = upgrade().replace(b"Connection: Upgrade", b"Connection: Upgrade, CDN-Loop")
+    async with (
+        running(1, passThrough={}) as relay,
+        await _forwarder(relay.relay.addresses["http"]) as server,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        origins = [{"host": "127.0.0.1", "httpPort": port}]
+        relay.apply(origins=origins, originRequest={"host": DOMAIN})
+        for request in (upgrade(), PLAIN, nominated):
+            answer = await relay.exchange(request)
+            assert answer.startswith(b"HTTP/1.1 508 Loop Detected\r\n"), answer
+        await relay.until_idle()
+        assert relay.totals.codes == {508: 6}
+        assert relay.counters.handshakes[508, "loop"] == 3
+
+
+@on_pump_loop
+async def test_relays_behind_relays_are_no_loop() -> None:
+    """A relay may be the origin of another, and the origin is told of both."""
+    seen: list[str] = []
+
+    async def note(connection: Any) -> None:
+        seen.extend(connection.request.headers.get_all("CDN-Loop"))
+
+    async with origin(note) as port, running(port) as inner:
+        _, inner_port = inner.relay.addresses["http"]
+        async with asyncio.timeout(DEADLINE):
+            reader, writer = await inner.raw()
+            writer.write(upgrade("/", "CDN-Loop: wsedge; id=fedcba9876543210, cloudflare"))
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 101 "), head
+            writer.close()
+            await writer.wait_closed()
+        await inner.until_idle_after_opening()
+    assert seen[0] == "wsedge; id=fedcba9876543210, cloudflare"
+    assert seen[1].startswith("wsedge; id=")
+    assert inner_port
