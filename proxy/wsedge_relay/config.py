@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from wsedge_relay.contract import AuthorityFile, CertificateFiles, RelayConfig
 from wsedge_relay.errors import ConfigRefusedError, without_userinfo
+from wsedge_statistics.contract import unknown_fields
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
@@ -63,6 +64,7 @@ class Loaded:
 
     config: RelayConfig
     material: Material
+    unknown: tuple[str, ...] = ()  # the paths of fields in the file that this version does not know
 
 
 def load(path: Path, secrets_dir: Path) -> Loaded:
@@ -70,9 +72,9 @@ def load(path: Path, secrets_dir: Path) -> Loaded:
 
     Raises ConfigRefusedError, which names the file, the field and the rule.
     """
-    config = parse(path, _read(path, path, "the configuration"))
+    config, unknown = parse(path, _read(path, path, "the configuration"))
     try:
-        return Loaded(config, _material(path, config, secrets_dir))
+        return Loaded(config, _material(path, config, secrets_dir), unknown)
     except ConfigRefusedError as refused:
         raise ConfigRefusedError(
             refused.file,
@@ -83,8 +85,11 @@ def load(path: Path, secrets_dir: Path) -> Loaded:
         ) from refused
 
 
-def parse(path: Path, content: bytes) -> RelayConfig:
-    """Return the RelayConfig in `content`, the bytes of the file `path`; raises ConfigRefusedError."""
+def parse(path: Path, content: bytes) -> tuple[RelayConfig, tuple[str, ...]]:
+    """Return the RelayConfig in `content`, the bytes of the file `path`, and the paths of unknown fields.
+
+    Raises ConfigRefusedError. It names unknown fields too: a misspelt field is often the one that is missing.
+    """
     try:
         document = json.loads(content)
     except UnicodeDecodeError as error:
@@ -99,10 +104,16 @@ def parse(path: Path, content: bytes) -> RelayConfig:
         raise ConfigRefusedError(path, [f"not a RelayConfig: {error}"]) from error
     generation = document.get("generation") if isinstance(document, dict) else None
     try:
-        return RelayConfig.model_validate_json(content)
+        return RelayConfig.model_validate_json(content, extra="forbid"), ()
+    except ValidationError as error:
+        unknown = unknown_fields(error)
+    try:
+        return RelayConfig.model_validate_json(content), unknown
     except ValidationError as error:
         raise ConfigRefusedError(
-            path, list(_problems(error)), generation=generation if isinstance(generation, str) else None
+            path,
+            [*_problems(error), *(f"{field}: is not a field of RelayConfig" for field in unknown)],
+            generation=generation if isinstance(generation, str) else None,
         ) from error
 
 
@@ -126,8 +137,6 @@ def _problems(error: ValidationError) -> Iterator[str]:
         given = problem.get("input")
         if problem["type"] == "missing":
             message = "is required"
-        elif problem["type"] == "extra_forbidden":
-            message = "is not a field of RelayConfig"
         elif "key" in problem["loc"]:
             pass  # of a sticky cookie: a secret, right or wrong
         elif isinstance(given, str | int | float) and len(str(given)) <= 100:

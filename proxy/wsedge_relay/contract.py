@@ -1,8 +1,9 @@
 """RelayConfig: the message by which the operator, or a person, tells a relay what to serve.
 
 Field names follow the CRD. Every field but the domain's own facts has a default, so the smallest
-configuration is a listen address, a domain, its account and one origin. Unknown fields are errors: a
-field that is accepted does something.
+configuration is a listen address, a domain, its account and one origin. Unknown fields are ignored and named
+in a warning: they belong to a newer version, or are misspelt. A new field is left out where it has no value,
+since the first release rejects a configuration with a field it does not know.
 
 File names (certificates, keys) are relative to the relay's secrets folder (`--secrets-dir`), or absolute.
 """
@@ -78,10 +79,11 @@ PathPattern = Annotated[
 ]
 
 
-class Strict(BaseModel):
-    """Base of every message part: immutable, no unknown fields."""
+class Message(BaseModel):
+    """Base of every message part: immutable, unknown fields are ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The published schema (`wsedge-relay --schema`) stays closed, so that an editor marks a typing error.
+    model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra={"additionalProperties": False})
 
 
 class OriginProtocol(StrEnum):
@@ -112,7 +114,7 @@ class ProxyProtocol(StrEnum):
     V2 = "V2"
 
 
-class Listen(Strict):
+class Listen(Message):
     """Addresses of the relay. Port 0 is chosen by the kernel and printed as a log event; null is off."""
 
     host: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1"
@@ -121,7 +123,7 @@ class Listen(Strict):
     admin: ListenPort = 9090
 
 
-class Origin(Strict):
+class Origin(Message):
     """One origin server. Backups are dialled only when every origin that is none has failed."""
 
     host: Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-]+$")]
@@ -131,7 +133,7 @@ class Origin(Strict):
     backup: bool = False
 
 
-class StickyCookie(Strict):
+class StickyCookie(Message):
     """A cookie that brings a client back to the origin which answered it before.
 
     Its value is a hash of the origin's host and ports, keyed by `key` (default: a salt that anybody can know,
@@ -146,7 +148,7 @@ class StickyCookie(Strict):
     key: Annotated[str | None, Field(min_length=16, max_length=128, repr=False)] = None
 
 
-class OriginRequest(Strict):
+class OriginRequest(Message):
     """How a relay chooses and speaks to origins.
 
     `host` replaces the Host header (default: the origin's). `proxyProtocol` tells the origin the client's
@@ -160,7 +162,7 @@ class OriginRequest(Strict):
     stickyCookie: StickyCookie | None = None
 
 
-class OriginHealthCheck(Strict):
+class OriginHealthCheck(Message):
     """How a relay finds out which origins are well.
 
     Without `path` a check is a WebSocket handshake at "/": 101 is good, and so is a refusal (4xx), for a
@@ -175,7 +177,7 @@ class OriginHealthCheck(Strict):
     healthyAfter: Annotated[int, Field(ge=1, le=10)] = 2
 
 
-class CertificateFiles(Strict):
+class CertificateFiles(Message):
     """A PEM certificate chain and its key.
 
     `fingerprint` is the SHA-256 (hex) of the bytes of both files, one after the other. When set, a relay
@@ -194,14 +196,14 @@ class ServerTLS(CertificateFiles):
     http2: bool = False
 
 
-class AuthorityFile(Strict):
+class AuthorityFile(Message):
     """PEM certificates of the authorities to trust; `fingerprint` as in CertificateFiles, of the one file."""
 
     file: str
     fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
-class OriginTLS(Strict):
+class OriginTLS(Message):
     """TLS towards origins: the name to ask for and to verify (default: the origin's host), whom to trust."""
 
     serverName: HostHeader | None = None
@@ -210,7 +212,7 @@ class OriginTLS(Strict):
     insecureSkipVerify: bool = False
 
 
-class Lifecycle(Strict):
+class Lifecycle(Message):
     """How long a drain spreads the closing of open connections, and how old a connection may become.
 
     Each connection gets an age of its own within a tenth of `maxConnectionAgeSeconds`, so that those of one
@@ -221,7 +223,7 @@ class Lifecycle(Strict):
     maxConnectionAgeSeconds: Annotated[int, Field(ge=1, le=604800)] | None = None
 
 
-class Clients(Strict):
+class Clients(Message):
     """Who may come in.
 
     `allowedOrigins` are the pages whose scripts may connect, by the Origin header; none named lets all in,
@@ -257,7 +259,7 @@ class Method(StrEnum):
     DELETE = "DELETE"
 
 
-class PassThrough(Strict):
+class PassThrough(Message):
     """Which requests that are no upgrade are passed to the origins; without it they get 426.
 
     `paths` as in `Clients.allowedPaths`; none named passes all. `methods` are those of the fallback
@@ -277,7 +279,7 @@ class PassThrough(Strict):
     timeoutSeconds: Annotated[int, Field(ge=1, le=3600)] = 120
 
 
-class Limits(Strict):
+class Limits(Message):
     """How much of a domain one relay takes, all its workers together, and of one request; None is no limit.
 
     `connections` and `connectionsPerClient` count handshakes and passed requests under way too. A client is
@@ -300,13 +302,13 @@ class Limits(Strict):
     headerBytes: Annotated[int, Field(ge=1024, le=65536)] = 16384
 
 
-class AccessLog(Strict):
+class AccessLog(Message):
     """Which share of connections gets a line in the log at its end, in percent; none unless asked for."""
 
     samplePercent: Annotated[int, Field(ge=0, le=100)] = 0
 
 
-class Domain(Strict):
+class Domain(Message):
     """One served domain. `enabled: false` drains its open connections and refuses newcomers with 503."""
 
     domain: DomainName
@@ -337,13 +339,13 @@ class Domain(Strict):
         return self
 
 
-class StatisticsTarget(Strict):
+class StatisticsTarget(Message):
     """Where usage is reported to: the base URL of the statistics service, http or https."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
 
 
-class RelayConfig(Strict):
+class RelayConfig(Message):
     """A whole configuration. `generation` names it in logs, metrics and `GET /config`.
 
     `deniedNetworks` are where no origin is dialled, whatever its name is; None stands for DENIED_NETWORKS,
@@ -369,7 +371,7 @@ class RelayConfig(Strict):
         return self
 
 
-class RelayState(Strict):
+class RelayState(Message):
     """The answer of `GET /config` on the admin port: what this relay, all its workers, runs right now."""
 
     generation: str

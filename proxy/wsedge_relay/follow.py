@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Final
 
 import structlog
 
@@ -14,6 +15,8 @@ from wsedge_relay.errors import ConfigRefusedError
 from wsedge_relay.watch import LOOK_SECONDS, ConfigWatch
 
 _log = structlog.get_logger(__name__)
+
+_MOST_TOLD: Final = 20
 
 
 async def follow(
@@ -55,9 +58,16 @@ async def _taken(
 
 
 def log_applied(loaded: Loaded) -> None:
-    """Log that a configuration is in force."""
+    """Log that a configuration is in force, and which of its fields are not."""
     config = loaded.config
     _log.info("configuration applied", generation=config.generation, domains=len(config.domains))
+    if loaded.unknown:
+        _log.warning(
+            "unknown fields ignored",
+            generation=config.generation,
+            fields=list(loaded.unknown[:_MOST_TOLD]),
+            reason="they are misspelt or belong to a newer version; wsedge-relay --schema lists the fields",
+        )
 
 
 async def told_or_after(seconds: float, told: asyncio.Event) -> None:

@@ -3,14 +3,25 @@
 Counts in a report are cumulative within their bucket and source, so a repeat, a partial or a late report
 merges by max() and can neither lose nor double. Bytes are counted on the client's side after TLS, frame
 headers and handshake included.
+
+Versions meet here: a reader ignores fields that it does not know (`read` names them), and a writer leaves out
+an optional field that has no value, since the first release rejects a message with a field it does not know.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 BUCKET_SECONDS: Final = 300
 TOKEN_AUDIENCE: Final = "wsedge-statistics"  # noqa: S105  an audience, not a secret
@@ -29,11 +40,15 @@ DomainName = Annotated[
 ]
 CodeText = Annotated[str, StringConstraints(pattern=r"^[1-5][0-9][0-9]$")]
 
+_Read = TypeVar("_Read", bound=BaseModel)
+# Each fault that pydantic describes takes half a kilobyte.
+_MOST_NAMED: Final = 1000
+
 
 class Message(BaseModel):
-    """Base of every message part: immutable, no unknown fields, camelCase on the wire."""
+    """Base of every message part: immutable, unknown fields are ignored, camelCase on the wire."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Source(Message):
@@ -134,3 +149,26 @@ def bucket_of(instant: datetime) -> datetime:
     """Return the start of the five-minute bucket of UTC that `instant` (aware) lies in."""
     seconds = int(instant.timestamp())
     return datetime.fromtimestamp(seconds - seconds % BUCKET_SECONDS, tz=UTC)
+
+
+def read(model: type[_Read], text: bytes) -> tuple[_Read, tuple[str, ...]]:
+    """Return the message in `text`, and the paths of the fields in it that `model` does not have.
+
+    Raises pydantic.ValidationError for what is wrong beside unknown fields.
+    """
+    try:
+        return model.model_validate_json(text, extra="forbid"), ()
+    except ValidationError as error:
+        unknown = unknown_fields(error)
+    return model.model_validate_json(text), unknown
+
+
+def unknown_fields(error: ValidationError) -> tuple[str, ...]:
+    """Return the paths of the fields that only a validation with `extra="forbid"` refused."""
+    if error.error_count() > _MOST_NAMED:
+        return (f"more than {_MOST_NAMED} fields",)
+    return tuple(
+        ".".join(map(str, fault["loc"]))
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        if fault["type"] == "extra_forbidden"
+    )

@@ -18,6 +18,12 @@ class Metrics:
         self.refused = Counter(
             f"{prefix}_ingest_refused", "Reports refused, by reason.", ["reason"], registry=self.registry
         )
+        self.unknown_fields = Counter(
+            f"{prefix}_ingested_with_unknown_fields",
+            "Messages with fields that this version does not know and ignored, by kind of message.",
+            ["message"],
+            registry=self.registry,
+        )
         self.queries = Counter(
             f"{prefix}_queries", "Questions answered, by endpoint.", ["endpoint"], registry=self.registry
         )

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wsedge_operator.desired.deployment import RelayImage
+from wsedge_operator.desired.relay_config import Resolved
 from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_operator.reconcile.pods import restarts
 from wsedge_operator.reconcile.snapshot import DomainClaim, DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.standing import Standing
 from wsedge_operator.reconcile.websocket_domain import decide
+from wsedge_relay import contract
 from wsedge_relay.contract import RelayState
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -22,6 +24,7 @@ IN_FORCE = Standing(True, "Effective", "in force since 2026-11-01T00:00:00Z")
 SCHEDULED = Standing(False, "Scheduled", "the BillingPlan takes effect at 2026-12-01T00:00:00Z", LATER)
 NO_PLAN = Standing(False, "NoPlan", "this namespace has no BillingPlan in force; apply one")
 URL = "http://127.96.0.9"
+RESOLVED = Resolved((contract.Origin(host="10.0.0.7"),), {}, None)
 
 
 def live_domain(**spec: Any) -> dict[str, Any]:

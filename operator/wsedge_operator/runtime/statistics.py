@@ -91,7 +91,7 @@ class DirectoryKeeper:
                 headers["Authorization"] = f"Bearer {self._token()}"
             async with self.session.put(
                 url + DIRECTORY_PATH,
-                data=current.model_dump_json().encode(),
+                data=current.model_dump_json(exclude_none=True).encode(),
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=PUT_SECONDS),
             ) as answer:

@@ -14,7 +14,7 @@ from wsedge_statistics.api.body import read_json
 from wsedge_statistics.api.identity import CallerOf
 from wsedge_statistics.api.responses import problems
 from wsedge_statistics.api.services import Services, services_of
-from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH, Directory, UsageReport
+from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH, Directory, UsageReport, read
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import LedgerBusyError, RowFault, RowsRefusedError
 from wsedge_statistics.query import REACH, Granularity
@@ -54,7 +54,7 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     The body may be compressed (Content-Encoding: gzip). 503 carries Retry-After.
     """
     services = services_of(request)
-    report = _parsed(_bounded(await _body(request, services)), UsageReport)
+    report = _parsed(_bounded(await _body(request, services)), UsageReport, services)
     check_source(caller, report)
     now = services.clock()
     check_rows(caller, report, owner=services.directory.owner, now=now, retention=RETENTION)
@@ -76,7 +76,7 @@ async def put_directory(request: Request, caller: CallerOf) -> Response:
     """Replace the Directory by a full snapshot; one written earlier than the kept one changes nothing."""
     services = services_of(request)
     services.policy.check_directory(caller)
-    directory = _parsed(await _body(request, services), Directory)
+    directory = _parsed(await _body(request, services), Directory, services)
     if await _committed(services.ledger.put_directory(directory)):
         view = DirectoryView.of(directory)
         services.directory = view  # commits are told in their order, so the last one told is the one kept
@@ -97,11 +97,16 @@ def _bounded(text: bytes) -> bytes:
     return text
 
 
-def _parsed(text: bytes, model: type[Message]) -> Message:
+def _parsed(text: bytes, model: type[Message], services: Services) -> Message:
     try:
-        return model.model_validate_json(text)
+        message, unknown = read(model, text)
     except ValidationError as error:
         raise RowsRefusedError(_faults(error)) from None
+    if unknown:
+        services.metrics.unknown_fields.labels(model.__name__).inc()
+        if told := services.unknown_fields.news(model.__name__, unknown):
+            log.warning("unknown fields ignored", message=model.__name__, fields=told)
+    return message
 
 
 def _faults(error: ValidationError) -> list[RowFault]:

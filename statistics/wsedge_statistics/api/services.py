@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,6 +18,23 @@ from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.tokens import Verifier
 
 CONCURRENT_READS: Final = 4
+_MOST_KNOWN: Final = 100
+_LONGEST_NAME: Final = 100
+_INDEX: Final = re.compile(r"\.\d+(?=\.|$)")
+
+
+class UnknownFields:
+    """Which unknown fields were logged: each once, and a bounded number, since a sender chooses the names."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+
+    def news(self, message: str, paths: Iterable[str]) -> list[str]:
+        """Return those of `paths`, without their indices, that were not given before; and keep them."""
+        named = {(message, _INDEX.sub("[]", path)[:_LONGEST_NAME]) for path in paths} - self._known
+        fresh = sorted(named)[: _MOST_KNOWN - len(self._known)]
+        self._known.update(fresh)
+        return [path for _, path in fresh]
 
 
 @dataclass(slots=True)
@@ -33,6 +51,7 @@ class Services:
     grace: timedelta
     max_body: int
     max_inflated: int
+    unknown_fields: UnknownFields = field(default_factory=UnknownFields)
     draining: bool = False
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT_READS))
 

@@ -125,7 +125,7 @@ def put_directory(connection: sqlite3.Connection, directory: Directory, now: dat
         return False
     connection.execute(
         "INSERT OR REPLACE INTO directory VALUES (1, ?, ?)",
-        (directory.writtenAt.isoformat(), directory.model_dump_json()),
+        (directory.writtenAt.isoformat(), directory.model_dump_json(exclude_none=True)),
     )
     return True
 

@@ -102,6 +102,17 @@ class TestStart:
             assert await relay.ended() == 0
             assert "very-secret" not in str(relay.events)
 
+    async def test_a_field_that_it_does_not_know_is_named(self, tmp_path: Path) -> None:
+        """It starts without it, and a person who misspelt one finds it in the log, once."""
+        path = write(tmp_path / "relay.json", config(domain(heartbeat=5)))
+        async with RelayProcess("--config", path) as relay:
+            told = await relay.event("unknown fields ignored", level="warning")
+            assert told["fields"] == ["domains.0.heartbeat"]
+            assert "--schema" in told["reason"]
+            write(path, config(domain(heartbeatSeconds=5), generation="team-a/chat@2"))
+            await relay.event("configuration applied", generation="team-a/chat@2")
+            assert [event["event"] for event in relay.events].count("unknown fields ignored") == 1
+
     async def test_it_opens_as_many_files_as_it_may(self, tmp_path: Path) -> None:
         """The soft limit is raised to the hard one."""
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

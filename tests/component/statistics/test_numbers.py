@@ -243,9 +243,11 @@ def test_metrics_count_what_came_in(laptop: Statistics) -> None:
     """Reports, rows, refusals by reason, and the ledger's size."""
     laptop.post(report(row(recent_bucket(1)), row(recent_bucket(2))))
     laptop.post({"version": 2})
+    assert laptop.post({**report(row(recent_bucket(1))), "ofAVersionToCome": 1}).status == 204
     lines = laptop.get("/metrics").text.decode().splitlines()
-    assert "wsedge_statistics_ingested_reports_total 1.0" in lines
-    assert "wsedge_statistics_ingested_rows_total 2.0" in lines
+    assert "wsedge_statistics_ingested_reports_total 2.0" in lines
+    assert "wsedge_statistics_ingested_rows_total 3.0" in lines
+    assert 'wsedge_statistics_ingested_with_unknown_fields_total{message="UsageReport"} 1.0' in lines
     assert 'wsedge_statistics_ingest_refused_total{reason="rows-refused"} 1.0' in lines
     assert any(line.startswith("wsedge_statistics_ledger_bytes ") for line in lines)
     assert not any("team-a" in line for line in lines)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support_operator.snapshots import live_domain
+from support_operator.snapshots import RESOLVED, live_domain
 from wsedge_operator.api.websocket_domain import Relay, WebSocketDomain, WebSocketDomainSpec
 from wsedge_operator.desired import network
 from wsedge_operator.desired.deployment import RelayImage, deployment, grace_seconds
@@ -18,7 +18,6 @@ from wsedge_relay import contract
 from wsedge_relay.settings import Settings
 
 IMAGE = RelayImage("relay:1")
-RESOLVED = Resolved((contract.Origin(host="10.0.0.7"),), {}, None)
 
 
 def spec(**parts: Any) -> WebSocketDomainSpec:

@@ -37,6 +37,14 @@ def test_the_smallest_configuration_loads(tmp_path: Path) -> None:
     assert not loaded.material.key_pairs
 
 
+def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
+    """It is of a newer operator, or misspelt: the rest of the configuration counts."""
+    document = config(domain(heartbeat=5), later={"a": 1})
+    loaded = load(write(tmp_path / "relay.json", document), tmp_path)
+    assert loaded.config == load(write(tmp_path / "known.json", config(domain())), tmp_path).config
+    assert loaded.unknown == ("domains.0.heartbeat", "later")
+
+
 BAD: dict[str, tuple[Any, str]] = {
     "no JSON": (b"{", "not JSON: Expecting property name enclosed in double quotes (line 1, column 2)"),
     "bytes that are no text": (
@@ -53,9 +61,10 @@ BAD: dict[str, tuple[Any, str]] = {
         "listen.host: string should have at least 1 character",
     ),
     "no generation": ({"version": 1}, "generation: is required"),
-    "an unknown field": (
-        config(domain(heartbeat=5)),
-        "domains.0.heartbeat: is not a field of RelayConfig",
+    # Named beside what is wrong: it may be the missing field, misspelt.
+    "an unknown field instead of one that must be": (
+        config({**{k: v for k, v in domain().items() if k != "originProtocol"}, "protocol": "HTTP"}),
+        "domains.0.protocol: is not a field of RelayConfig",
     ),
     "a heartbeat out of bounds": (
         config(domain(heartbeatSeconds=301)),

@@ -58,7 +58,8 @@ def test_every_field_of_the_configuration_is_on_the_page() -> None:
 def test_the_configuration_on_the_page_is_one() -> None:
     """A reader can copy it."""
     text = PAGE.split("$ cat relay.json\n")[1].split("$ ")[0]
-    assert parse(Path("relay.json"), text.encode()).generation == "laptop"
+    config, unknown = parse(Path("relay.json"), text.encode())
+    assert (config.generation, unknown) == ("laptop", ())
 
 
 def test_the_tests_on_the_page_exist() -> None:

@@ -1,0 +1,136 @@
+"""The messages that the statistics take in: UsageReport from relays, Directory from the operator.
+
+Counts in a report are cumulative within their bucket and source, so a repeat, a partial or a late report
+merges by max() and can neither lose nor double. Bytes are counted on the client's side after TLS, frame
+headers and handshake included.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+BUCKET_SECONDS: Final = 300
+TOKEN_AUDIENCE: Final = "wsedge-statistics"  # noqa: S105  an audience, not a secret
+USAGE_PATH: Final = "/ingest/v1/usage"
+DIRECTORY_PATH: Final = "/ingest/v1/directory"
+
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Label = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+]
+Account = Annotated[
+    str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+]
+DomainName = Annotated[
+    str, StringConstraints(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+]
+CodeText = Annotated[str, StringConstraints(pattern=r"^[1-5][0-9][0-9]$")]
+
+
+class Message(BaseModel):
+    """Base of every message part: immutable, no unknown fields, camelCase on the wire."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Message):
+    """Who counts: one process of one pod. `epoch` is random per process, `uid` is the pod's."""
+
+    pod: Annotated[str, StringConstraints(min_length=1, max_length=317)]
+    uid: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    epoch: Annotated[str, StringConstraints(min_length=8, max_length=64, pattern=r"^[0-9a-f]+$")]
+
+
+class UsageRow(Message):
+    """Cumulative counts of one source within one five-minute bucket, for one key."""
+
+    bucket: AwareDatetime
+    domain: DomainName
+    account: Account
+    region: Label = "unknown"
+    isp: Label = "unknown"
+    area: Label = "unknown"
+    sentBytes: Count = 0
+    receivedBytes: Count = 0
+    sentMessages: Count = 0
+    receivedMessages: Count = 0
+    openedConnections: Count = 0
+    peakConnections: Count = 0
+    codes: Annotated[dict[CodeText, Count], Field(max_length=64)] = {}
+
+    @model_validator(mode="after")
+    def starts_on_a_bucket(self) -> Self:
+        """Refuse a bucket that is not a whole five minutes of UTC."""
+        if self.bucket.utcoffset() != timedelta(0):
+            raise ValueError("bucket: give UTC, ending in Z")
+        if self.bucket.timestamp() % BUCKET_SECONDS:
+            raise ValueError("bucket: not the start of a five-minute bucket of UTC")
+        return self
+
+
+class UsageReport(Message):
+    """One report of one source."""
+
+    version: Literal[1]
+    source: Source
+    rows: Annotated[tuple[UsageRow, ...], Field(max_length=5000)]
+
+
+class Terms(Message):
+    """How an account is metered."""
+
+    billingCycle: Literal["Daily", "Monthly"]
+    meteringMethod: Literal[
+        "Traffic",
+        "DailyPeakBandwidth",
+        "Month95Bandwidth",
+        "MonthAveragePeakBandwidth",
+        "Month4thPeakBandwidth",
+        "MonthAverage95Bandwidth",
+        "Month95NightHalfBandwidth",
+    ]
+    timeZone: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class Period(Message):
+    """Terms in force from `start` until before `end` (null: until further notice)."""
+
+    terms: Terms
+    start: AwareDatetime
+    end: AwareDatetime | None = None
+
+
+class DirectoryAccount(Message):
+    """An account (a namespace) with its periods, oldest first."""
+
+    account: Account
+    periods: tuple[Period, ...] = ()
+
+
+class DirectoryDomain(Message):
+    """A domain, the account that owns it, and the settings that a reader of statistics wants to see."""
+
+    domain: DomainName
+    account: Account
+    name: str
+    enabled: bool
+    heartbeatSeconds: int
+    originProtocol: Literal["HTTP", "HTTPS", "Follow"] | None = None
+
+
+class Directory(Message):
+    """A full snapshot of accounts and domains; a later one replaces an earlier one (by `writtenAt`)."""
+
+    version: Literal[1]
+    writtenAt: AwareDatetime
+    accounts: tuple[DirectoryAccount, ...] = ()
+    domains: tuple[DirectoryDomain, ...] = ()
+
+
+def bucket_of(instant: datetime) -> datetime:
+    """Return the start of the five-minute bucket of UTC that `instant` (aware) lies in."""
+    seconds = int(instant.timestamp())
+    return datetime.fromtimestamp(seconds - seconds % BUCKET_SECONDS, tz=UTC)
