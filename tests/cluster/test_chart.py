@@ -148,6 +148,22 @@ def test_images_are_named_by_tag_or_digest(helm: Helm, values: list[str], progra
     assert environment(pods[0])["WSEDGE_OPERATOR_RELAY_IMAGE"] == relays
 
 
+def test_policies_where_the_cluster_serves_them(helm: Helm) -> None:
+    """Policies come with cluster rights, on 1.30 and newer; what cannot be had there fails the command."""
+    policy = "ValidatingAdmissionPolicy"
+    rule = ["domainPolicy.rules[0].namespaces={team-a}", "domainPolicy.rules[0].domains={*.a.example.com}"]
+    assert len(of_kind(render(helm), policy)) == 5
+    assert len(of_kind(render(helm, *rule), policy)) == 6
+    assert not of_kind(render(helm, "admission.operator=Disabled"), policy)
+    assert not of_kind(render(helm, "watchNamespaces={team-a}"), policy)
+    assert len(of_kind(render(helm, "watchNamespaces={team-a}", "admission.operator=Enabled"), policy)) == 5
+    old = ("template", "wsedge", CHART, "--kube-version=1.29.0")
+    assert policy not in helm(*old)
+    for value, name in ((rule, "domainPolicy.rules"), (["admission.operator=Enabled"], "admission.operator")):
+        with pytest.raises(CommandFailed, match=f"{name}.* 1.30"):
+            helm(*old, *(part for each in value for part in ("--set", each)))
+
+
 def test_a_standby_operator_brings_a_disruption_budget(helm: Helm) -> None:
     """With one replica a budget would block a node's drain; with two it keeps one of them."""
     assert not of_kind(render(helm), "PodDisruptionBudget")
@@ -217,6 +233,11 @@ BAD_VALUES = {
     "an administrator who is no ServiceAccount": (
         "statistics.adminSubjects={root}",
         "at '/statistics/adminSubjects/0'",
+    ),
+    "a rule for nobody": ("domainPolicy.rules[0].domains={a.example.com}", "at '/domainPolicy/rules/0'"),
+    "a pattern within a label": (
+        "domainPolicy.rules[0].domains={a*.example.com}",
+        "at '/domainPolicy/rules/0/domains/0': 'a*.example.com'",
     ),
     "a namespace that cannot be": ("watchNamespaces={Team_A}", "at '/watchNamespaces/0': 'Team_A'"),
 }

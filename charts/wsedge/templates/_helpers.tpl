@@ -81,12 +81,22 @@ topologySpreadConstraints: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
+{{/* Whether the operator is kept to its objects by admission policies. They lie in the cluster, and so does the right to make them. */}}
+{{- define "wsedge.operatorPolicy" -}}
+{{- $served := semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version -}}
+{{- $wanted := .Values.admission.operator -}}
+{{- if and (eq $wanted "Enabled") (not $served) -}}
+{{- fail "admission.operator=Enabled needs Kubernetes 1.30 or newer (ValidatingAdmissionPolicy)" -}}
+{{- end -}}
+{{- or (eq $wanted "Enabled") (and (eq $wanted "Auto") $served .Values.rbac.create (not .Values.watchNamespaces)) -}}
+{{- end -}}
+
 {{/* What the operator may do in the namespaces that it serves: VERBS of wsedge_operator.kube.kinds, and a test compares them.
 No wildcard; create and patch together are what a server-side apply needs. */}}
 {{- define "wsedge.operatorRules" -}}
 - apiGroups: [wsedge.io]
   resources: [billingplans, websocketdomains]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [wsedge.io]
   resources: [billingplans/status, websocketdomains/status]
   verbs: [patch]
@@ -106,7 +116,7 @@ No wildcard; create and patch together are what a server-side apply needs. */}}
 # Patch: an annotation on a relay's pod makes its kubelet sync a new configuration at once.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

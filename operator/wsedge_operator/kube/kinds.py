@@ -79,12 +79,19 @@ BY_NAME: Final[Mapping[tuple[str, str], Kind]] = {
     (kind.api_version, kind.kind): kind for kind in (*WATCHED, EVENT, LEASE)
 }
 
+# Deleted by the operator is what goes while its owner stays: all when a domain is switched off, a Secret or a
+# budget when nothing needs it any more. The garbage collector does the rest.
 _CHILD = ("get", "list", "watch", "create", "patch", "delete")
 # Rights in every namespace that is served. Server-side apply is `patch`, and `create` when the object is new.
+#
+# Secrets of a whole cluster are listed and watched because a renewed certificate must be noticed, and RBAC
+# selects neither by label nor by names that are not known yet; a `get` in all namespaces would show as much
+# to a thief who can guess names. What is written is bounded by the chart's admission policies; an operator
+# that may read only some namespaces has `watchNamespaces`.
 VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
-    ("wsedge.io", "billingplans"): ("get", "list", "watch"),
+    ("wsedge.io", "billingplans"): ("list", "watch"),
     ("wsedge.io", "billingplans/status"): ("patch",),
-    ("wsedge.io", "websocketdomains"): ("get", "list", "watch"),
+    ("wsedge.io", "websocketdomains"): ("list", "watch"),
     ("wsedge.io", "websocketdomains/status"): ("patch",),
     # The owner of a child is named with blockOwnerDeletion, which is checked as this right.
     ("wsedge.io", "websocketdomains/finalizers"): ("update",),
@@ -94,7 +101,7 @@ VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("", "serviceaccounts"): _CHILD,
     ("apps", "deployments"): _CHILD,
     ("policy", "poddisruptionbudgets"): _CHILD,
-    ("", "pods"): ("get", "list", "watch", "patch"),
+    ("", "pods"): ("list", "watch", "patch"),
     ("events.k8s.io", "events"): ("create",),
 }
 # Rights in the operator's own namespace, beside VERBS where that namespace is served: the election, and the

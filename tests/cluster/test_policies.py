@@ -1,0 +1,292 @@
+"""The chart's admission policies, on a real API server: what the operator may write, who may claim a name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support_devcluster import Namespace, eventually
+from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.errors import CommandFailed
+from wsedge_devcluster.quickstart import SYSTEM
+from wsedge_operator.api.websocket_domain import WebSocketDomain
+from wsedge_operator.desired import network
+from wsedge_operator.desired.deployment import RelayImage, deployment
+
+CHART = str(Path(__file__).resolve().parents[2] / "charts" / "wsedge")
+OPERATOR = f"--as=system:serviceaccount:{SYSTEM}:wsedge-operator"
+Object = dict[str, Any]
+
+
+def owner(namespace: str) -> Object:
+    """A WebSocketDomain as a child's owner; nobody looks whether it exists."""
+    return {
+        "apiVersion": "wsedge.io/v1alpha1",
+        "kind": "WebSocketDomain",
+        "metadata": {"name": "chat", "namespace": namespace, "uid": "00000000-0000-4000-8000-000000000001"},
+        "spec": {
+            "domain": "chat.example.com",
+            "websocket": {"enabled": True, "originProtocol": "HTTP"},
+            "origins": [{"host": "origin.example.com"}],
+        },
+    }
+
+
+def relays(namespace: str) -> Object:
+    live = owner(namespace)
+    spec = WebSocketDomain.model_validate(live).spec
+    return deployment(live, spec, RelayImage("ghcr.io/wsedge/wsedge:0.1.0"))
+
+
+def changed(child: Object, path: str, value: Any) -> Object:
+    """A copy of a manifest in which the place `a.b.0.c` has another value; None takes it out."""
+    copy: Any = json.loads(json.dumps(child))
+    place = copy
+    *parents, last = path.split(".")
+    for part in parents:
+        place = place[int(part) if isinstance(place, list) else part]
+    if value is None:
+        del place[last]
+    elif isinstance(place, list):
+        place.append(value)
+    else:
+        place[last] = value
+    return copy
+
+
+def token_secret(namespace: str) -> Object:
+    """A Secret into which the token controller would write a token of the ServiceAccount it names."""
+    secret = network.secret(owner(namespace), {})
+    annotations = {"kubernetes.io/service-account.name": "default"}
+    return {**secret, "type": "kubernetes.io/service-account-token"} | {
+        "metadata": {**secret["metadata"], "annotations": annotations}
+    }
+
+
+POD = "spec.template.spec"
+REFUSED = {
+    "a child without the operator's label": (
+        lambda ns: changed(network.service_account(owner(ns)), "metadata.labels", {}),
+        "only objects with its label",
+    ),
+    "a child of nobody": (
+        lambda ns: changed(network.service_account(owner(ns)), "metadata.ownerReferences", []),
+        "only objects with its label",
+    ),
+    "anything in kube-system": (
+        lambda _: network.service_account(owner("kube-system")),
+        "the operator writes nothing in this namespace",
+    ),
+    "a Secret that becomes another's token": (token_secret, "Secrets of type Opaque alone"),
+    "a Service that takes an address over": (
+        lambda ns: changed(network.service(owner(ns), tls=False), "spec.externalIPs", ["192.0.2.1"]),
+        "Services of type ClusterIP",
+    ),
+    "a Service of a node's port": (
+        lambda ns: changed(network.service(owner(ns), tls=False), "spec.type", "NodePort"),
+        "Services of type ClusterIP",
+    ),
+    "a pod on its node's network": (
+        lambda ns: changed(relays(ns), f"{POD}.hostNetwork", True),
+        "relays share nothing of their node",
+    ),
+    "a pod with another's identity": (
+        lambda ns: changed(relays(ns), f"{POD}.serviceAccountName", "default"),
+        "relays run as their own ServiceAccount",
+    ),
+    "a pod with a token for the API server": (
+        lambda ns: changed(relays(ns), f"{POD}.automountServiceAccountToken", True),
+        "relays run as their own ServiceAccount",
+    ),
+    "a pod that reads its node's disk": (
+        lambda ns: changed(relays(ns), f"{POD}.volumes.4", {"name": "root", "hostPath": {"path": "/"}}),
+        "relays mount their own ConfigMap and Secret",
+    ),
+    "a pod that reads another Secret": (
+        lambda ns: changed(relays(ns), f"{POD}.volumes.4", {"name": "x", "secret": {"secretName": "x"}}),
+        "relays mount their own ConfigMap and Secret",
+    ),
+    "a privileged pod": (
+        lambda ns: changed(relays(ns), f"{POD}.containers.0.securityContext", {"privileged": True}),
+        "restricted Pod Security Standard",
+    ),
+    "a pod with an init container that may do more": (
+        lambda ns: changed(relays(ns), f"{POD}.initContainers", [{"name": "init", "image": "x"}]),
+        "restricted Pod Security Standard",
+    ),
+    "a pod that takes a Secret into its environment": (
+        lambda ns: changed(relays(ns), f"{POD}.containers.0.envFrom", [{"secretRef": {"name": "somebodys"}}]),
+        "into their environment",
+    ),
+}
+
+
+def write(cluster: Cluster, document: Object, *more: str) -> str:
+    return cluster.kubectl("create", "--filename=-", *more, input=json.dumps(document))
+
+
+@pytest.mark.parametrize(("made", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_the_operator_cannot_make(installed: Cluster, namespace: str, made: Any, message: str) -> None:
+    """With the operator's token nothing can be made that gives more than a relay has."""
+    with pytest.raises(CommandFailed, match=message):
+        write(installed, made(namespace), OPERATOR)
+
+
+def test_the_operator_can_make_its_children(installed: Cluster, namespace: str) -> None:
+    """Every child as the operator makes it is admitted, and may be changed and deleted again."""
+    live = owner(namespace)
+    children = [
+        network.service_account(live),
+        network.service(live, tls=True),
+        network.secret(live, {"key": b"value"}),
+        network.disruption_budget(live),
+        relays(namespace),
+    ]
+    for child in children:
+        write(installed, child, OPERATOR, "--dry-run=server")
+
+
+def test_expressions_fit_the_kinds(installed: Cluster) -> None:
+    """The API server's check of the expressions' types has nothing to say."""
+
+    def checked() -> list[Object]:
+        items = json.loads(installed.kubectl("get", "validatingadmissionpolicies", "--output", "json"))[
+            "items"
+        ]
+        found = [each for each in items if "wsedge-operator" in each["metadata"]["name"]]
+        assert len(found) == 5
+        return [each for each in found if "typeChecking" in each["status"]]
+
+    policies = eventually(lambda: found if len(found := checked()) == 5 else [])
+    assert [each["status"]["typeChecking"] for each in policies] == [{}] * 5
+
+
+def test_what_others_made_is_out_of_the_operators_reach(installed: Cluster, namespace: str) -> None:
+    """Secrets, Services and pods of somebody else are neither changed nor deleted by the operator's token."""
+    space = Namespace(installed, namespace)
+    space.kubectl("create", "secret", "generic", "theirs", "--from-literal=k=v")
+    space.kubectl("create", "service", "clusterip", "theirs", "--tcp=80")
+    space.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "theirs", "annotations": {"devcluster.wsedge.io/simulated": "true"}},
+            "spec": {"containers": [{"name": "main", "image": "ghcr.io/wsedge/examples:0.1.0"}]},
+        }
+    )
+    attempts = (
+        ("delete", "secret/theirs"),
+        ("patch", "secret/theirs", "--patch", '{"data": {"k": "eA=="}}'),
+        ("label", "secret/theirs", "app.kubernetes.io/managed-by=wsedge"),
+        ("patch", "service/theirs", "--patch", '{"spec": {"selector": {"x": "y"}}}'),
+        ("delete", "service/theirs"),
+    )
+    for attempt in attempts:
+        with pytest.raises(CommandFailed, match=r"the operator \w+ (and deletes )?only objects"):
+            space.kubectl(*attempt, OPERATOR)
+    with pytest.raises(CommandFailed, match="annotations of relay pods alone"):
+        patch_pod(space, "theirs", metadata={"annotations": {"a": "b"}})
+
+
+def test_pods_of_relays_are_only_annotated(installed: Cluster, namespace: str) -> None:
+    """The operator's token annotates a relay's pod, and neither relabels it nor changes its image."""
+    space = Namespace(installed, namespace)
+    space.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": "ours",
+                "labels": {"app.kubernetes.io/managed-by": "wsedge"},
+                "annotations": {"devcluster.wsedge.io/simulated": "true"},
+            },
+            "spec": {"containers": [{"name": "main", "image": "ghcr.io/wsedge/examples:0.1.0"}]},
+        }
+    )
+    patch_pod(space, "ours", metadata={"annotations": {"a": "b"}})
+    attempts: list[Object] = [
+        {"metadata": {"labels": {"a": "b"}}},
+        {"metadata": {"finalizers": ["example.com/stay"]}},
+        {"spec": {"containers": [{"name": "main", "image": "ghcr.io/wsedge/wsedge:0.1.0"}]}},
+    ]
+    for attempt in attempts:
+        with pytest.raises(CommandFailed, match="annotations of relay pods alone"):
+            patch_pod(space, "ours", **attempt)
+
+
+def patch_pod(space: Namespace, name: str, **change: Any) -> None:
+    """Applies a part of a pod as the operator, which may patch pods and not get one, as kubectl would."""
+    change["metadata"] = {"name": name, **change.get("metadata", {})}
+    document = json.dumps({"apiVersion": "v1", "kind": "Pod", **change})
+    apply = ("apply", "--server-side", "--field-manager=wsedge", "--force-conflicts", "--filename=-")
+    space.kubectl(*apply, OPERATOR, input=document)
+
+
+def claim(domain: str, name: str = "chat") -> Object:
+    return {
+        "apiVersion": "wsedge.io/v1alpha1",
+        "kind": "WebSocketDomain",
+        "metadata": {"name": name},
+        "spec": {"domain": domain, "websocket": {"enabled": False}, "origins": [{"host": "o.example.com"}]},
+    }
+
+
+@pytest.fixture
+def ruled(installed: Cluster, namespace: str) -> Iterator[Namespace]:
+    """The namespace may claim one name and those below another; every namespace of other tests may all."""
+    space = Namespace(installed, namespace)
+    space.apply(claim("before.elsewhere.example", "before"))
+    unruled = [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [namespace, "default"]}]
+    rules = [
+        {"namespaces": [namespace], "domains": ["chat.example.com"]},
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "domains": ["*.team-a.example.com"],
+        },
+        {"namespaceSelector": {"matchExpressions": unruled}, "domains": ["*"]},
+    ]
+    values = ["--set-json", f"domainPolicy.rules={json.dumps(rules)}"]
+    # Under a name of its own, so that the release of the other tests is left as it is.
+    template = [
+        "template",
+        "ruled",
+        CHART,
+        "--namespace",
+        SYSTEM,
+        "--show-only=templates/policies/domains.yaml",
+    ]
+    policy = installed.helm(*template, *values)
+    installed.kubectl("apply", "--filename=-", input=policy)
+    try:
+        yield space
+    finally:
+        installed.kubectl("delete", "--filename=-", input=policy)
+
+
+def test_names_are_claimed_where_the_administrator_lets_them(ruled: Namespace) -> None:
+    """A namespace claims what its rules allow; a refusal says what that is, and names nobody else."""
+
+    def refusal(domain: str, namespace: str) -> str:
+        try:
+            write(ruled.cluster, claim(domain), "--dry-run=server", f"--namespace={namespace}")
+        except CommandFailed as refused:
+            return refused.stderr
+        return ""
+
+    grabbed = eventually(lambda: refusal("chat.team-b.example.com", ruled.name))
+    assert (
+        f"spec.domain: namespace {ruled.name} may not claim chat.team-b.example.com; it may claim"
+        " chat.example.com, *.team-a.example.com. The administrator of the cluster sets this"
+    ) in grabbed
+    assert "it may claim no name" in refusal("chat.example.com", "default")
+    for allowed in ("chat.example.com", "a.team-a.example.com", "a.b.team-a.example.com"):
+        assert not refusal(allowed, ruled.name)
+    for refused in ("team-a.example.com", "x.chat.example.com", "ateam-a.example.com", "example.com"):
+        assert "may not claim" in refusal(refused, ruled.name)
+    # What was claimed before the rules goes on, and can be edited.
+    switched = '{"spec": {"websocket": {"heartbeatSeconds": 45}}}'
+    ruled.kubectl("patch", "websocketdomain/before", "--type=merge", "--patch", switched)
