@@ -12,10 +12,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from wsedge_relay.errors import CannotListenError
+from wsedge_relay.forwarded import address_of
 
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 64
@@ -31,11 +32,26 @@ class Reply:
     status: int
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
-    allow: str | None = None
+    extra: tuple[str, ...] = ()  # header lines
 
 
-Handler = Callable[[Mapping[str, str]], Awaitable[Reply]]
-"""Answers one request; takes the query's fields."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: the query's fields, the IP address of the peer, and the lines of the head."""
+
+    query: Mapping[str, str]
+    peer: str
+    lines: tuple[str, ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """Return the value of the only line called `name` (lower case); None without one, and on two."""
+        pairs = (line.partition(":") for line in self.lines)
+        values = [value.strip(" \t") for key, _, value in pairs if key.lower() == name]
+        return values[0] if len(values) == 1 else None
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+"""Answers one request."""
 
 
 class Admin:
@@ -74,7 +90,7 @@ class Admin:
         self._calls.add(call)
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                reply, head_only = await self._answer(reader)
+                reply, head_only = await self._answer(reader, _address(writer.get_extra_info("peername")))
                 writer.write(_encode(reply, head_only=head_only))
                 await writer.drain()
                 writer.close()
@@ -85,14 +101,15 @@ class Admin:
             self._calls.discard(call)
             writer.transport.abort()
 
-    async def _answer(self, reader: asyncio.StreamReader) -> tuple[Reply, bool]:
+    async def _answer(self, reader: asyncio.StreamReader, peer: str) -> tuple[Reply, bool]:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             return Reply(431, b"The request's head is too large.\n"), False
         except asyncio.IncompleteReadError:
             return Reply(400, b"The request ended early.\n"), False
-        line = _REQUEST_LINE.fullmatch(head.partition(b"\r\n")[0])
+        first, *lines = head[:-4].split(b"\r\n")
+        line = _REQUEST_LINE.fullmatch(first)
         if line is None:
             return Reply(400, b"Not an HTTP/1.1 request.\n"), False
         method, target = line[1].decode(), line[2].decode()
@@ -101,15 +118,16 @@ class Admin:
             fields = dict(parse_qsl(query, max_num_fields=16))
         except ValueError:
             return Reply(400, b"Too many fields in the query.\n"), False
-        return await self._route(method, path, fields), method == "HEAD"
+        call = Call(fields, peer, tuple(text.decode("latin-1") for text in lines))
+        return await self._route(method, path, call), method == "HEAD"
 
-    async def _route(self, method: str, path: str, query: Mapping[str, str]) -> Reply:
+    async def _route(self, method: str, path: str, call: Call) -> Reply:
         handler = self._routes.get(("GET" if method == "HEAD" else method, path))
         if handler is not None:
-            return await handler(query)
+            return await handler(call)
         allowed = [known for known, place in self._routes if place == path]
         if allowed:
-            return Reply(405, b"Not with this method.\n", allow=", ".join(allowed))
+            return Reply(405, b"Not with this method.\n", extra=(f"Allow: {', '.join(allowed)}",))
         return Reply(404, b"There is nothing here.\n")
 
 
@@ -136,6 +154,10 @@ def text_reply(status: int, text: str) -> Reply:
     return Reply(status, text.encode() + b"\n")
 
 
+def _address(peer: tuple[Any, ...]) -> str:
+    return address_of(str(peer[0]).partition("%")[0])
+
+
 def _encode(reply: Reply, *, head_only: bool) -> bytes:
     lines = [
         f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}",
@@ -143,8 +165,7 @@ def _encode(reply: Reply, *, head_only: bool) -> bytes:
         f"Content-Length: {len(reply.body)}",
         "Cache-Control: no-store",
         "Connection: close",
+        *reply.extra,
     ]
-    if reply.allow is not None:
-        lines.append(f"Allow: {reply.allow}")
     head = "\r\n".join(lines).encode() + b"\r\n\r\n"
     return head if head_only else head + reply.body

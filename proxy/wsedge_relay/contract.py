@@ -52,6 +52,9 @@ def _network(text: str) -> str:
 
 Network = Annotated[str, StringConstraints(min_length=3, max_length=49), AfterValidator(_network)]
 
+# A file in the relay's secrets folder, and so a key of its Secret: whoever has it may drain the relay.
+ADMIN_TOKEN_FILE: Final = "admin-token"  # noqa: S105  a file name
+
 # Loopback, which a relay may dial that somebody runs beside its origins, and a pod of an operator may not.
 LOOPBACK_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
 # Where no origin is, whoever names it, unless `RelayConfig.deniedNetworks` says otherwise. Forms of IPv6 that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -9,10 +10,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
-from wsedge_relay import metrics
-from wsedge_relay.admin import Admin, Reply, drain_seconds, json_reply, text_reply
+from wsedge_relay import metrics, permission
+from wsedge_relay.admin import Admin, Call, Reply, drain_seconds, json_reply, text_reply
 from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.follow import log_applied
+from wsedge_relay.settings import Settings
 from wsedge_relay.watch import ConfigWatch
 
 _log = structlog.get_logger(__name__)
@@ -50,14 +52,25 @@ class Served(Protocol):
     def drain(self, seconds: float | None) -> None:
         """Begin to drain over `seconds` (None: each domain's own time), and stay."""
 
+    def resume(self) -> bool:
+        """Serve again after a drain by request, unless the relay is about to end; return whether it does."""
+
 
 class Endpoints:
     """The admin port of a relay: /healthz, /readyz, /metrics, /config and POST /drain.
 
     `watch` has the configuration in force, `collectors` are for the metrics of this process.
+
+    Nobody but a signal ends a relay that drains by request. One that is not ended serves again: forgotten, it
+    would be a pod that is alive, is counted among the replicas and takes no client, for ever.
     """
 
-    def __init__(self, relay: Served, watch: ConfigWatch, collectors: Iterable[Collector] = ()) -> None:
+    def __init__(
+        self, relay: Served, watch: ConfigWatch, settings: Settings, collectors: Iterable[Collector] = ()
+    ) -> None:
+        self._settings = settings
+        self._resuming: asyncio.TimerHandle | None = None
+        self._resumed = 0
         self._relay = relay
         self._watch = watch
         self._registry = metrics.registry(metrics.StateCollector(self._snapshot), *collectors)
@@ -85,6 +98,8 @@ class Endpoints:
 
     async def close(self) -> None:
         """Stop listening."""
+        if self._resuming is not None:
+            self._resuming.cancel()
         await self._admin.close()
 
     def _snapshot(self) -> metrics.Snapshot:
@@ -98,28 +113,54 @@ class Endpoints:
             config_is_refused=self._watch.refused is not None,
             workers=relay.workers,
             worker_restarts=relay.restarts,
+            drains_abandoned=self._resumed,
         )
 
-    async def _healthz(self, _query: Mapping[str, str]) -> Reply:
+    async def _healthz(self, _call: Call) -> Reply:
         return _ok_unless(self._relay.unhealthy)
 
-    async def _readyz(self, _query: Mapping[str, str]) -> Reply:
+    async def _readyz(self, _call: Call) -> Reply:
         return _ok_unless(self._relay.unready)
 
-    async def _metrics(self, _query: Mapping[str, str]) -> Reply:
+    async def _metrics(self, _call: Call) -> Reply:
         return Reply(200, await self._relay.exposition(self._registry), metrics.CONTENT_TYPE)
 
-    async def _config(self, _query: Mapping[str, str]) -> Reply:
+    async def _config(self, _call: Call) -> Reply:
         await self._relay.refresh()
         return json_reply(200, self._watch.told(self._relay.state).model_dump(mode="json"))
 
-    async def _drain(self, query: Mapping[str, str]) -> Reply:
+    async def _drain(self, call: Call) -> Reply:
         """Begin to drain and stay: the process ends with SIGTERM, so that nothing restarts it meanwhile."""
+        refused = permission.refusal(call, self._settings.certificates)
+        if refused is not None:
+            _log.warning("drain refused", peer=call.peer, status=refused.status)
+            return refused
         try:
-            self._relay.drain(drain_seconds(query))
+            seconds = drain_seconds(call.query)
         except ValueError as error:
             return text_reply(400, str(error))
+        self._relay.drain(seconds)
+        _log.info("drain asked for", peer=call.peer, seconds=seconds)
+        self._resume_after(seconds)
         return text_reply(202, "draining")
+
+    def _resume_after(self, seconds: float | None) -> None:
+        """Plan when to serve again; a drain that was asked for twice has the later of both times."""
+        if seconds is None:
+            domains = self._watch.in_force.config.domains
+            seconds = max((domain.lifecycle.drainSeconds for domain in domains), default=0)
+        loop = asyncio.get_running_loop()
+        when = loop.time() + seconds + self._settings.drain_stay_seconds
+        if self._resuming is not None:
+            when = max(when, self._resuming.when())
+            self._resuming.cancel()
+        self._resuming = loop.call_at(when, self._resume)
+
+    def _resume(self) -> None:
+        self._resuming = None
+        if self._relay.resume():
+            self._resumed += 1
+            _log.warning("drain abandoned", reason="nobody stopped the relay: it serves again")
 
 
 def _ok_unless(reason: str | None) -> Reply:

@@ -13,6 +13,7 @@ RelayError
 │   ├── BadAnswerError   the origin's answer is no proper one
 │   └── NoDescriptorError  this process has no descriptor left: not the origin's fault
 ├── ProxyHeaderError     a load balancer's connection without a proper PROXY header
+├── TokenUnreadableError  the admin token is there and cannot be used
 ├── WorkerSilentError    a worker process that did not answer
 ├── PeerGoneError        a client went away before it was answered
 └── AnswerCutError       an answer had begun and cannot be finished
@@ -180,6 +181,10 @@ class OriginsFailedError(HandshakeRefusedError):
 
 class ProxyHeaderError(RelayError):
     """A connection that must begin with a PROXY header does not; the text says what is wrong."""
+
+
+class TokenUnreadableError(RelayError):
+    """The file of the admin token is there and cannot be used; the text says why."""
 
 
 class WorkerSilentError(RelayError):

@@ -73,7 +73,8 @@ async def _exchange(
         limit=MAX_HEAD_BYTES,
     )
     try:
-        writer.write(_request(parts.path or "/", parts.netloc, body, headers))
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        writer.write(_request(target, parts.netloc, body, headers))
         await writer.drain()
         return await _answer(reader)
     finally:
@@ -87,8 +88,8 @@ def _system_authorities() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _request(path: str, host: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", "Connection: close", f"Content-Length: {len(body)}"]
+def _request(target: str, host: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    lines = [f"POST {target} HTTP/1.1", f"Host: {host}", "Connection: close", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a header with a line break")

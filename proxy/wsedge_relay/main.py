@@ -36,7 +36,12 @@ _log = structlog.get_logger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     try:
-        settings = read_settings(sys.argv[1:] if arguments is None else arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        if given[:1] == ["drain"]:
+            from wsedge_relay import ask_drain  # what a relay that serves does not need
+
+            return ask_drain.main(given[1:])
+        settings = read_settings(given)
         if settings is None:
             print(json.dumps(RelayConfig.model_json_schema(), indent=2))  # noqa: T201  data goes to stdout
             return 0
@@ -94,7 +99,7 @@ class Alone:
         self._program = program
         self._watch = ConfigWatch(settings.config, settings.certificates, loaded)
         self._look = asyncio.Event()
-        self._endpoints = Endpoints(self, self._watch, [program.collector])
+        self._endpoints = Endpoints(self, self._watch, settings, [program.collector])
 
     async def start(self) -> None:
         """Listen, take the configuration into force, begin to count; raises CannotListenError."""
@@ -134,6 +139,10 @@ class Alone:
     def drain(self, seconds: float | None) -> None:
         """Begin to drain and stay."""
         self._program.begin_drain(seconds)
+
+    def resume(self) -> bool:
+        """Serve again."""
+        return self._program.resume()
 
     async def _take(self, loaded: Loaded) -> None:
         self._program.apply(loaded)

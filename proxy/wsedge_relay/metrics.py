@@ -42,6 +42,7 @@ class Snapshot:
     config_is_refused: bool
     workers: int = 1
     worker_restarts: int = 0
+    drains_abandoned: int = 0
 
 
 class StateCollector(Collector):
@@ -67,6 +68,11 @@ class StateCollector(Collector):
         counted = [
             ("config_refusals", "Configurations refused.", now.config_refusals),
             ("worker_restarts", "Workers that ended and were started anew.", now.worker_restarts),
+            (
+                "drains_abandoned",
+                "Drains by request after which nobody stopped the relay: it serves again.",
+                now.drains_abandoned,
+            ),
         ]
         for name, text, times in counted:
             yield CounterMetricFamily(_PREFIX + name, text, value=times)

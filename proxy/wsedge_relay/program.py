@@ -152,6 +152,15 @@ class Program:
             self._draining = asyncio.create_task(self._drain(seconds), name="drain")
         return self._draining
 
+    def resume(self) -> bool:
+        """Take newcomers again after a drain, which ends; return whether: not when the process ends."""
+        if self.stopping or self._draining is None:
+            return False
+        self._draining.cancel()
+        self._draining = None
+        self._relay.resume()
+        return True
+
     async def serve(self, *others: asyncio.Task[None]) -> int:
         """Serve until told to stop, then drain and report; return the exit code.
 

@@ -288,6 +288,14 @@ class Relay:
         await self._tunnels.wait_until_none()
         await self._sessions.wait_until_none()
 
+    def resume(self) -> None:
+        """Take newcomers again after a drain; connections that it has not closed yet stay."""
+        self._draining = False
+        for site in self._sites.values():
+            if site.drain is not None and site.domain.enabled:
+                site.drain.cancel()
+                site.drain = None
+
     async def close(self) -> None:
         """Stop at once: no listener, handshake or tunnel is left."""
         self._stop_listening()

@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     final_report_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
         10.0, description="time for the last usage report at the end, in seconds"
     )
+    drain_stay_seconds: Annotated[float, Field(ge=0, le=86400)] = Field(
+        60.0,
+        description="time after a drain by request within which somebody stops the relay, or it serves again",
+    )
     pump: Literal["auto", "compiled", "plain"] = Field(
         "auto", description="form of the pump: auto is the compiled one where there is one, else plain Python"
     )
@@ -111,7 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wsedge-relay",
         description="Carries WebSocket connections to their origins and counts them.",
-        epilog=f"Each argument can be given as a variable too, such as {ENV_PREFIX}SPOOL_DIR.",
+        epilog=f"Each argument can be given as a variable too, such as {ENV_PREFIX}SPOOL_DIR."
+        " `wsedge-relay drain` has a running relay drain.",
         allow_abbrev=False,
     )
     for name, field in Settings.model_fields.items():

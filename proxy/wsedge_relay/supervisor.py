@@ -75,7 +75,7 @@ class Supervisor:
         self._ordered: dict[str, Any] = {}
         self._stop = asyncio.Event()
         self._look = asyncio.Event()
-        self._endpoints = Endpoints(self, self._watch)
+        self._endpoints = Endpoints(self, self._watch, settings)
 
     async def start(self) -> None:
         """Take the ports; raises CannotListenError."""
@@ -251,6 +251,15 @@ class Supervisor:
     def drain(self, seconds: float | None) -> None:
         """Begin to drain and stay, as one process does."""
         self._order("drain", seconds)
+
+    def resume(self) -> bool:
+        """Have all workers serve again, as one process does."""
+        if self._stop.is_set():
+            return False
+        self._ordered.pop("drain", None)
+        for worker in self._workers:
+            worker.tell("resume")
+        return True
 
     def _on_signal(self) -> None:
         if self._stop.is_set():

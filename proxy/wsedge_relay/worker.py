@@ -127,6 +127,9 @@ def _orders(program: Program) -> dict[str, Order]:
     async def drain(seconds: float | None) -> None:
         program.begin_drain(seconds)
 
+    async def resume(_: Any) -> None:
+        program.resume()
+
     async def stop(_: Any) -> None:
         program.stop()
 
@@ -141,6 +144,7 @@ def _orders(program: Program) -> dict[str, Order]:
         "status": status,
         "metrics": read_metrics,
         "drain": drain,
+        "resume": resume,
         "stop": stop,
         "hurry": hurry,
         "places": places,

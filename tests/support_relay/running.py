@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, ParamSpec
 
+import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
@@ -167,6 +168,16 @@ class Running:
     async def until_idle(self) -> None:
         """Wait until no tunnel and no handshake is left."""
         await self.until(lambda: not self.relay.open_connections and not self.relay.handshakes_under_way)
+
+
+def outside() -> str:
+    """Return an address of this machine that is not loopback; skips where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has loopback only")
+        return str(probe.getsockname()[0])
 
 
 def nowhere(_: str) -> Place:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import pytest
 
 from support_relay_shell.process import request
 from wsedge_relay import admin as module
-from wsedge_relay.admin import Admin, Reply, json_reply, text_reply
+from wsedge_relay.admin import Admin, Call, Reply, json_reply, text_reply
 
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     """Serve GET /healthz, which repeats its query, and POST /drain."""
 
-    async def healthz(query: Mapping[str, str]) -> Reply:
-        return json_reply(200, dict(query))
+    async def healthz(call: Call) -> Reply:
+        return json_reply(200, dict(call.query))
 
-    async def drain(_query: Mapping[str, str]) -> Reply:
+    async def drain(_call: Call) -> Reply:
         return text_reply(202, "draining")
 
     admin = Admin({("GET", "/healthz"): healthz, ("POST", "/drain"): drain})

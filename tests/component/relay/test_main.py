@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from support_relay.running import outside
 from support_relay_shell import certificate, config, domain, encoded, publish, write
-from support_relay_shell.process import PROGRAM, RelayProcess, eventually
+from support_relay_shell.process import DEADLINE, PROGRAM, RelayProcess, eventually, request
 from support_relay_shell.statistics import Statistics
 from support_relay_shell.traffic import Client, echo_origin
 from wsedge_relay.spool import decode
@@ -244,6 +245,90 @@ class TestEnd:
                 assert await relay.admin("/readyz") == (503, "draining\n")
                 relay.signal(signal.SIGINT)
                 assert await relay.ended() == 0
+
+    @pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["one process", "several"])
+    async def test_a_drain_that_nobody_ends_is_given_up(
+        self, tmp_path: Path, workers: tuple[str, ...]
+    ) -> None:
+        """After its time and a while the relay serves again, is ready, and says so."""
+        async with echo_origin() as origin:
+            path = write(tmp_path / "relay.json", config(to_origin(origin)))
+            async with RelayProcess("--config", path, "--drain-stay-seconds", "0.2", *workers) as relay:
+                port = await relay.port("http")
+                client = await Client().open(port)
+                assert await relay.admin("/drain?seconds=0", method="POST") == (202, "draining\n")
+                await client.answer_close()
+                await relay.event("drain abandoned")
+                async with asyncio.timeout(DEADLINE):
+                    while await relay.admin("/readyz") != (200, "ok\n"):  # noqa: ASYNC110  as a probe
+                        await asyncio.sleep(0.05)
+                later = await Client().open(port)
+                assert (await relay.state())["draining"] is False
+                assert (await relay.metrics())["wsedge_relay_drains_abandoned_total"] == 1
+                assert await relay.admin("/drain?seconds=0", method="POST") == (202, "draining\n")
+                await later.answer_close()
+                relay.signal(signal.SIGTERM)
+                assert await relay.ended() == 0
+
+    async def test_a_drain_needs_the_token_where_there_is_one(self, tmp_path: Path) -> None:
+        """From loopback too; it is read anew at each request, and the command sends it."""
+        (tmp_path / "admin-token").write_text("secret-1\n")
+        path = write(tmp_path / "relay.json", config(domain()))
+        async with RelayProcess("--config", path) as relay:
+            port = await relay.port("admin")
+
+            async def drain(*lines: str) -> tuple[int, str]:
+                head = "\r\n".join(["POST /drain?seconds=0 HTTP/1.1", "Host: relay", *lines, "", ""])
+                return await request(port, head.encode())
+
+            for lines in ([], ["Authorization: Bearer secret-2"], ["Authorization: Basic secret-1"]):
+                status, text = await drain(*lines)
+                assert (status, "admin token" in text, "secret-1" in text) == (401, True, False)
+            twice = ["Authorization: Bearer secret-1"] * 2
+            assert (await drain(*twice))[0] == 401
+            (tmp_path / "admin-token").write_text("")
+            assert (await drain("Authorization: Bearer "))[0] == 503
+            (tmp_path / "admin-token").write_text("secret-3")
+            assert (await drain("Authorization: Bearer secret-1"))[0] == 401
+            assert await relay.admin("/readyz") == (200, "ok\n")
+            assert await drain("authorization: bearer secret-3") == (202, "draining\n")
+            assert await relay.admin("/readyz") == (503, "draining\n")
+            told = json.dumps(relay.events)
+            assert "secret-" not in told
+
+    async def test_without_a_token_loopback_alone_may_drain(self, tmp_path: Path) -> None:
+        """As with relays of an operator that makes none; a page in a browser may not, wherever it runs."""
+        address = outside()
+        listen = {"host": "0.0.0.0", "http": 0, "admin": 0}
+        path = write(tmp_path / "relay.json", config(domain(), listen=listen))
+        async with RelayProcess("--config", path) as relay:
+            port = await relay.port("admin")
+            ask = b"POST /drain?seconds=0 HTTP/1.1\r\nHost: relay\r\n"
+            status, text = await request(port, ask + b"\r\n", host=address)
+            assert (status, "admin-token" in text) == (403, True)
+            assert (await request(port, ask + b"Origin: http://evil.example\r\n\r\n"))[0] == 403
+            assert await relay.admin("/readyz") == (200, "ok\n")
+            assert (await request(port, ask + b"\r\n"))[0] == 202
+
+    async def test_the_command_has_the_relay_beside_it_drain(self, tmp_path: Path) -> None:
+        """With the token that it may read, by the settings that it finds."""
+        (tmp_path / "admin-token").write_text("secret-1\n")
+        own = os.getpid()  # an address that no other test has, for the port must be known beforehand
+        host = f"127.86.{own >> 8 & 255}.{own & 255}"
+        listen = {"host": host, "http": 0, "admin": 9090}
+        path = write(tmp_path / "relay.json", config(domain(), listen=listen))
+        async with RelayProcess("--config", path) as relay:
+            await relay.port("admin")
+            for seconds, code, said in (("0", 0, "draining"), ("-1", 1, "a number from 0")):
+                command = await asyncio.create_subprocess_exec(
+                    *(PROGRAM, "drain", "--config", str(path), f"--seconds={seconds}"),
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
+                )
+                output, _ = await command.communicate()
+                assert (command.returncode, said in output.decode()) == (code, True), output
+            ready = await request(9090, b"GET /readyz HTTP/1.1\r\n\r\n", host=host)
+            assert ready == (503, "draining\n")
 
     async def test_a_signal_hurries_a_drain_by_request(self, tmp_path: Path) -> None:
         """From SIGTERM on nothing has more than drainSeconds: a pod would be killed in a longer drain."""

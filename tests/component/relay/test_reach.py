@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from support_relay.heads import upgrade
-from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, raw_origin, running
+from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, outside, raw_origin, running
 
 PLAIN = f"GET /poll HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".encode()
-
-
-def outside() -> str:
-    """Return an address of this machine that is not loopback; skips where it has none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing
-        except OSError:
-            pytest.skip("this machine has loopback only")
-        return str(probe.getsockname()[0])
 
 
 class Listening:

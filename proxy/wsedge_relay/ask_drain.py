@@ -1,0 +1,65 @@
+"""`wsedge-relay drain`: has the relay beside it drain, as the one who may read its secrets folder.
+
+It takes the relay's own settings from the environment, so that `kubectl exec POD -- wsedge-relay drain` needs
+no argument. Exit codes: 0 when the relay drains, 1 when it refused or did not answer, 2 for wrong settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from wsedge_relay.config import parse
+from wsedge_relay.errors import ConfigRefusedError, PostFailedError, SettingsError, TokenUnreadableError
+from wsedge_relay.http_post import Answer, post
+from wsedge_relay.permission import read_token
+from wsedge_relay.settings import Settings, read_settings
+
+_SECONDS: Final = 10.0
+_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not bound
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Ask the relay and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="wsedge-relay drain",
+        description="Has the relay of this pod refuse newcomers and close what is open, until it is stopped.",
+    )
+    parser.add_argument("--seconds", type=float, help="spread over so long (default: each domain's own time)")
+    parser.add_argument("--config", type=Path, help="the relay's configuration file (WSEDGE_RELAY_CONFIG)")
+    options = parser.parse_args(arguments)
+    try:
+        settings = read_settings([] if options.config is None else ["--config", str(options.config)])
+        if settings is None:
+            raise SettingsError(["no settings"])
+        answer = _ask(settings, options.seconds)
+    except (SettingsError, ConfigRefusedError, TokenUnreadableError) as error:
+        print(f"wsedge-relay drain: {error}", file=sys.stderr)  # noqa: T201  for a person at a prompt
+        return 2
+    except PostFailedError as error:
+        print(f"wsedge-relay drain: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    text = answer.body.decode(errors="replace").strip()
+    print(text, file=sys.stdout if answer.status == 202 else sys.stderr)
+    return 0 if answer.status == 202 else 1
+
+
+def _ask(settings: Settings, seconds: float | None) -> Answer:
+    try:
+        content = settings.config.read_bytes()
+    except OSError as error:
+        raise SettingsError([f"cannot read {settings.config}: {error.strerror}"]) from error
+    listen = settings.listen_of(parse(settings.config, content))
+    if not listen.admin:
+        raise SettingsError(["listen.admin is 0: the kernel chose the port, which is in the relay's log"])
+    host = _WILDCARDS.get(listen.host, listen.host)
+    place = f"[{host}]" if ":" in host else host
+    query = "" if seconds is None else f"?seconds={seconds:g}"
+    token = read_token(settings.certificates)
+    headers = {"Authorization": f"Bearer {token.decode()}"} if token is not None else {}
+    url = f"http://{place}:{listen.admin}/drain{query}"
+    return asyncio.run(post(url, b"", headers=headers, seconds=_SECONDS))
