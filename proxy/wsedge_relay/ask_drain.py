@@ -53,7 +53,8 @@ def _ask(settings: Settings, seconds: float | None) -> Answer:
         content = settings.config.read_bytes()
     except OSError as error:
         raise SettingsError([f"cannot read {settings.config}: {error.strerror}"]) from error
-    listen = settings.listen_of(parse(settings.config, content))
+    config, _ = parse(settings.config, content)
+    listen = settings.listen_of(config)
     if not listen.admin:
         raise SettingsError(["listen.admin is 0: the kernel chose the port, which is in the relay's log"])
     host = _WILDCARDS.get(listen.host, listen.host)
