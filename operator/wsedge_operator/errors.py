@@ -4,7 +4,9 @@ OperatorError
 ├── ApiError               the API server answered with an error status
 │   ├── NotFoundError      404
 │   ├── ConflictError      409
-│   ├── ForbiddenError     401, 403: a right is missing
+│   ├── UnauthorizedError  401: the credentials are not accepted
+│   ├── ForbiddenError     403: a right is missing
+│   ├── NamespaceGoneError 403, 404: the namespace is being deleted, or is deleted
 │   └── InvalidError       400, 422: the object was refused
 ├── UnreachableError       no answer within the deadline, or no connection
 ├── LeaseLostError         another operator leads, or the Lease could not be renewed in time
@@ -47,8 +49,16 @@ class ConflictError(ApiError):
     """409: it exists already, or was changed by somebody else meanwhile."""
 
 
+class UnauthorizedError(ApiError):
+    """401: the API server does not accept the operator's token or certificate."""
+
+
 class ForbiddenError(ApiError):
-    """401 or 403: the operator's ServiceAccount lacks a right, or a quota is used up."""
+    """403: the operator's ServiceAccount lacks a right, a quota is used up, or a policy refuses."""
+
+
+class NamespaceGoneError(ApiError):
+    """The namespace of the object is being deleted, or is deleted: nothing is left to be done in it."""
 
 
 class InvalidError(ApiError):
@@ -115,7 +125,7 @@ class ManifestError(OperatorError):
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: InvalidError,
-    401: ForbiddenError,
+    401: UnauthorizedError,
     403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,
@@ -125,5 +135,40 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 def api_error(call: str, status: int, body: Mapping[str, Any]) -> ApiError:
     """Return the error that fits an answer's status and its `Status` body."""
-    kind = _BY_STATUS.get(status, ApiError)
+    kind = NamespaceGoneError if _is_namespace_gone(status, body) else _BY_STATUS.get(status, ApiError)
     return kind(call, status, str(body.get("reason") or ""), str(body.get("message") or ""))
+
+
+def _is_namespace_gone(status: int, body: Mapping[str, Any]) -> bool:
+    """Tell whether an answer is that of a namespace which no longer takes objects.
+
+    Admission (NamespaceLifecycle) answers so: 403 with a cause while it is being deleted, 404 about a
+    namespace afterwards.
+    """
+    details = body.get("details")
+    if not isinstance(details, Mapping):
+        return False
+    if status == 404:
+        return details.get("kind") == "namespaces"
+    causes = details.get("causes")
+    return status == 403 and any(
+        isinstance(cause, Mapping) and cause.get("reason") == "NamespaceTerminating"
+        for cause in (causes if isinstance(causes, list) else ())
+    )
+
+
+def advice(error: OperatorError) -> str:
+    """Return why the API server could not be asked, in a sentence that says what to look at."""
+    match error:
+        case UnauthorizedError():
+            return (
+                "The API server does not accept the operator's credentials; look at its token or kubeconfig."
+            )
+        case ForbiddenError():
+            return "The operator lacks a right; look at the Roles of the chart (rbac.create)."
+        case NotFoundError():
+            return "The API server does not serve this; apply the CustomResourceDefinitions."
+        case UnreachableError():
+            return "The API server is not reached; look at its address and at the network."
+        case _:
+            return "The API server failed; look at its log."

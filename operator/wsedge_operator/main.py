@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from wsedge_operator import logs
 from wsedge_operator.desired.deployment import RelayImage
-from wsedge_operator.errors import OperatorError
+from wsedge_operator.errors import NotFoundError, OperatorError, advice
 from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import DOMAIN, PLAN
@@ -180,10 +180,15 @@ async def _await_kinds(client: Client) -> None:
     while True:
         try:
             served = await client.served(DOMAIN.group, DOMAIN.version)
+        except NotFoundError:
+            served = frozenset()
         except OperatorError as error:
-            log.warning("the CustomResourceDefinitions are not served yet", error=str(error))
-        else:
-            if served >= {DOMAIN.plural, PLAN.plural}:
-                return
-            log.warning("the CustomResourceDefinitions are not served yet", served=sorted(served))
+            # Not the same as a kind that is not served: whoever reads this would look at the wrong thing.
+            log.warning("API server not readable", error=str(error), advice=advice(error))
+            await asyncio.sleep(KINDS_RETRY_SECONDS)
+            continue
+        if served >= {DOMAIN.plural, PLAN.plural}:
+            return
+        missing = sorted({DOMAIN.plural, PLAN.plural} - served)
+        log.warning("CustomResourceDefinitions not served yet", missing=missing)
         await asyncio.sleep(KINDS_RETRY_SECONDS)

@@ -105,7 +105,7 @@ def stored(manifest: Any, version: int = 1) -> dict[str, Any]:
     if live["kind"] == "Service":
         live["spec"] = {**live["spec"], "clusterIP": "127.96.0.20", "sessionAffinity": "None"}
     if live["kind"] == "Deployment":
-        wanted = live["spec"]["replicas"]
+        wanted = live["spec"].get("replicas", 1)
         live["status"] = {
             "observedGeneration": 1,
             "replicas": wanted,

@@ -15,6 +15,7 @@ from wsedge_operator.api.geo import Geo
 from wsedge_operator.api.websocket_domain import Relay, WebSocketDomainSpec
 from wsedge_operator.desired.names import (
     ADMIN_PORT,
+    ASKED_REPLICAS_ANNOTATION,
     HTTP_PORT,
     HTTPS_PORT,
     child_labels,
@@ -56,15 +57,27 @@ def grace_seconds(drain_seconds: int) -> int:
     return next(step for step in _GRACE_STEPS if drain_seconds <= step) + GRACE_MARGIN_SECONDS
 
 
-def deployment(owner: Mapping[str, Any], spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, Any]:
-    """Return the Deployment; it passes the `restricted` Pod Security Standard."""
+def deployment(
+    owner: Mapping[str, Any],
+    spec: WebSocketDomainSpec,
+    image: RelayImage,
+    *,
+    is_scaled_by_another: bool = False,
+) -> dict[str, Any]:
+    """Return the Deployment; it passes the `restricted` Pod Security Standard.
+
+    With `is_scaled_by_another` it says nothing of the number of replicas.
+    """
     name = owner["metadata"]["name"]
+    asked = str(spec.relay.replicas)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": child_metadata(owner),
+        "metadata": child_metadata(
+            owner, {ASKED_REPLICAS_ANNOTATION: asked} if is_scaled_by_another else None
+        ),
         "spec": {
-            "replicas": spec.relay.replicas,
+            **({} if is_scaled_by_another else {"replicas": spec.relay.replicas}),
             "revisionHistoryLimit": 3,
             "selector": {"matchLabels": selector_labels(name)},
             "strategy": {

@@ -23,6 +23,9 @@ POKED_ANNOTATION: Final = "wsedge.io/poked-at"
 # On the ConfigMap: since when the relays are told to drain (UTC, RFC 3339).
 DRAIN_ANNOTATION: Final = "wsedge.io/draining-since"
 
+# On a Deployment that somebody else scales: the spec.relay.replicas of that time, so that an edit is noticed.
+ASKED_REPLICAS_ANNOTATION: Final = "wsedge.io/asked-replicas"
+
 HTTP_PORT: Final = 8080
 HTTPS_PORT: Final = 8443
 ADMIN_PORT: Final = 9090

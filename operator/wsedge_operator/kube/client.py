@@ -6,7 +6,7 @@ Objects stay dicts: what the operator applies must be byte-stable, and what it r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -18,6 +18,7 @@ from wsedge_operator.kube.access import Access
 from wsedge_operator.kube.kinds import Kind
 
 Object = dict[str, Any]
+Operations = list[Object]  # of a JSON patch
 
 FIELD_MANAGER: Final = "wsedge"
 PAGE_SIZE: Final = 500
@@ -101,6 +102,33 @@ class Client:
             content="application/merge-patch+json",
         )
 
+    async def replace_parts(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        parts: Sequence[tuple[str, Any]],
+        *,
+        version: str,
+        dry_run: bool = False,
+    ) -> Object:
+        """Replace whole parts of an object, by path (`spec.selector`), whoever owns what is in them.
+
+        ConflictError when the object is newer than `version`. A dry run changes nothing and returns what
+        would become of the object, through all defaults and admission.
+        """
+        operations = [
+            {"op": "add", "path": "/" + path.replace(".", "/"), "value": value}
+            for path, value in (("metadata.resourceVersion", version), *parts)
+        ]
+        return await self._call(
+            "PATCH",
+            kind.path(namespace, name),
+            query={"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})},
+            body=operations,
+            content="application/json-patch+json",
+        )
+
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
         """Delete the object of that uid; another of its name is left alone (ConflictError)."""
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
@@ -112,7 +140,7 @@ class Client:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: Object | None = None,
+        body: Object | Operations | None = None,
         content: str = "application/json",
     ) -> Object:
         call = f"{method} {path}"

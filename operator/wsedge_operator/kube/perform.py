@@ -5,30 +5,52 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 from wsedge_operator.api.meta import instant_text
 from wsedge_operator.desired.names import GENERATION_ANNOTATION, POKED_ANNOTATION
-from wsedge_operator.errors import ConflictError, NotFoundError
+from wsedge_operator.desired.ownership import Ownership, ownership
+from wsedge_operator.errors import (
+    ApiError,
+    ConflictError,
+    NamespaceGoneError,
+    NotFoundError,
+    UnreachableError,
+)
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import BY_NAME, EVENT, POD, Kind
-from wsedge_operator.reconcile.outcome import ABSENT, Cost, Manifest, Note, Outcome, Poke, Ref, Status
+from wsedge_operator.reconcile.outcome import ABSENT, Cost, Exact, Manifest, Note, Outcome, Poke, Ref, Status
 from wsedge_operator.reconcile.scale_in import COST_ANNOTATION
 
 log = structlog.get_logger()
 
+# Of the API server: the length of an object's name (a DNS subdomain), and of an Event's parts. An Event that
+# breaks one is refused as a whole, and nobody would hear of it.
+_NAME_LENGTH: Final = 253
+_NOTE_BYTES: Final = 1024
+_WORD_LENGTH: Final = 128
+
 # Called with each object as it was after a write.
 Written = Callable[[Kind, str, Object], None]
+# Called with what the API server makes of exact parts.
+Admits = Callable[[Exact, Object], None]
 
 
-async def perform(client: Client, outcome: Outcome, written: Written, now: datetime, identity: str) -> None:
-    """Carry out `outcome`: tell costs, apply, delete, poke, write status, tell events, in this order.
+async def perform(
+    client: Client, outcome: Outcome, written: Written, admits: Admits, now: datetime, identity: str
+) -> None:
+    """Carry out `outcome`: ask, restore, tell costs, apply, delete, poke, write status, tell events, in this
+    order.
 
     Raises ApiError or UnreachableError at the first call that fails; what was done stays done, and a later
-    look finds it so.
+    look finds it so. An Event that is refused is logged alone: nothing depends on it.
     """
+    for exact in outcome.ask:
+        await _ask(client, exact, admits)
+    for exact in outcome.restore:
+        await _restore(client, exact, written, admits)
     for cost in outcome.costs:
         await _tell_cost(client, cost, written)
     for manifest in outcome.apply:
@@ -40,7 +62,40 @@ async def perform(client: Client, outcome: Outcome, written: Written, now: datet
     for status in outcome.status:
         await _write_status(client, status, written)
     for note in outcome.notes:
-        await _tell(client, note, written, now, identity)
+        try:
+            await tell(client, note, written, now, identity)
+        except NamespaceGoneError:
+            raise
+        except (ApiError, UnreachableError) as error:
+            log.warning("event not written", reason=note.reason, note=note.message, error=str(error))
+            written(EVENT, "refused", {})
+
+
+async def _ask(client: Client, exact: Exact, admits: Admits) -> None:
+    """Learn what admission makes of the parts, without a change; every webhook of v1 takes a dry run."""
+    live = await _replace(client, exact, dry_run=True)
+    if live is not None:
+        admits(exact, live)
+
+
+async def _restore(client: Client, exact: Exact, written: Written, admits: Admits) -> None:
+    live = await _replace(client, exact, dry_run=False)
+    if live is not None:
+        log.info("restored", kind=exact.ref.kind, namespace=exact.ref.namespace, name=exact.ref.name)
+        admits(exact, live)
+        written(BY_NAME[exact.ref.api_version, exact.ref.kind], "restore", live)
+
+
+async def _replace(client: Client, exact: Exact, *, dry_run: bool) -> Object | None:
+    """Replace parts of an object; None when it is gone, or newer than what was looked at."""
+    ref = exact.ref
+    kind = BY_NAME[ref.api_version, ref.kind]
+    try:
+        return await client.replace_parts(
+            kind, ref.namespace, ref.name, exact.parts, version=exact.version, dry_run=dry_run
+        )
+    except (NotFoundError, ConflictError):
+        return None
 
 
 async def _apply(client: Client, manifest: Manifest, written: Written) -> None:
@@ -57,21 +112,28 @@ async def _apply(client: Client, manifest: Manifest, written: Written) -> None:
 
 
 async def _check_owner(client: Client, kind: Kind, metadata: Mapping[str, Any]) -> None:
-    """Raise ConflictError when an object of this name is there and has another owner.
+    """Raise ConflictError when an object of this name is there and has another owner; adopt an orphan.
 
     Applying would mix our fields into it, or tie it to the life of our object.
     """
-    if not (wanted := {reference["uid"] for reference in metadata.get("ownerReferences") or ()}):
+    if not (references := metadata.get("ownerReferences")):
         return
+    (owner,) = references
     namespace, name = metadata["namespace"], metadata["name"]
     try:
         live = await client.get(kind, namespace, name)
     except NotFoundError:
         return
-    owners = {reference["uid"] for reference in live["metadata"].get("ownerReferences") or ()}
-    if not wanted & owners:
+    whose = ownership(live, owner["name"], owner["uid"])
+    if whose is Ownership.FOREIGN:
         message = f'{kind.kind} "{name}" is there already and belongs to somebody else'
         raise ConflictError(f"apply {kind.kind} {namespace}/{name}", 409, "NameTaken", message)
+    if whose is Ownership.ORPHAN:
+        # The references to owners that are gone go too: of two controllers one is refused.
+        version = live["metadata"]["resourceVersion"]
+        parts = [("metadata.ownerReferences", references)]
+        await client.replace_parts(kind, namespace, name, parts, version=version)
+        log.info("adopted", kind=kind.kind, namespace=namespace, name=name)
 
 
 async def _delete(client: Client, ref: Ref, written: Written) -> None:
@@ -120,21 +182,21 @@ async def _write_status(client: Client, status: Status, written: Written) -> Non
     written(kind, "status", live)
 
 
-async def _tell(client: Client, note: Note, written: Written, now: datetime, identity: str) -> None:
+async def tell(client: Client, note: Note, written: Written, now: datetime, identity: str) -> None:
     """Write an Event (events.k8s.io/v1), named by its turn, so that none is told twice."""
     metadata = note.regarding["metadata"]
     digest = hashlib.sha256(f"{metadata['uid']} {note.reason} {note.turn}".encode()).hexdigest()[:16]
     body = {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.kind,
-        "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
+        "metadata": {"name": event_name(metadata["name"], digest), "namespace": metadata["namespace"]},
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "type": note.type,
-        "reason": note.reason,
-        "note": note.message[:1024],
-        "action": note.reason,
+        "reason": note.reason[:_WORD_LENGTH],
+        "note": note.message.encode()[:_NOTE_BYTES].decode(errors="ignore"),
+        "action": note.reason[:_WORD_LENGTH],
         "reportingController": "wsedge.io/operator",
-        "reportingInstance": identity,
+        "reportingInstance": identity[:_WORD_LENGTH],
         "regarding": _reference(note.regarding),
     }
     try:
@@ -145,6 +207,15 @@ async def _tell(client: Client, note: Note, written: Written, now: datetime, ide
         "event", namespace=metadata["namespace"], name=metadata["name"], reason=note.reason, note=note.message
     )
     written(EVENT, "create", live)
+
+
+def event_name(regarding: str, digest: str) -> str:
+    """Return a name for an Event about the object `regarding`: as much of that name as fits, and `digest`.
+
+    A name ends neither in a dot nor in a dash before the next dot, so a cut may not either.
+    """
+    kept = regarding[: _NAME_LENGTH - len(digest) - 1].rstrip("-.")
+    return f"{kept}.{digest}"
 
 
 def _reference(live: Mapping[str, Any]) -> Object:

@@ -25,6 +25,20 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class Exact:
+    """Parts of the object `ref` that shall be exactly so, by path (`spec.selector`).
+
+    `digest` is that of the manifest which they come from; `version` the object that was looked at: a newer
+    one is left alone.
+    """
+
+    ref: Ref
+    version: str
+    digest: str
+    parts: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """A pod and how many open connections its deletion would cost, for whoever chooses which one goes."""
 
@@ -67,12 +81,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What to do, in this order: tell costs, apply, delete, poke, write status, tell events.
+    """What to do, in this order: ask, restore, tell costs, apply, delete, poke, write status, tell events.
+
+    `ask` changes nothing: it asks the API server what it would make of these parts. `restore` takes out of
+    them what somebody else has put in.
 
     `look_again_at` is when to look again.
     Empty parts are not touched. What already is as it should be, is not in here.
     """
 
+    ask: tuple[Exact, ...] = ()
+    restore: tuple[Exact, ...] = ()
     costs: tuple[Cost, ...] = ()
     apply: tuple[Manifest, ...] = ()
     delete: tuple[Ref, ...] = ()

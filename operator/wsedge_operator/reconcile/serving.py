@@ -14,18 +14,22 @@ from wsedge_operator.api.websocket_domain import (
 )
 from wsedge_operator.desired import network, relay_config
 from wsedge_operator.desired.deployment import deployment
-from wsedge_operator.desired.digest import is_applied, with_digest
+from wsedge_operator.desired.digest import with_digest
 from wsedge_operator.reconcile import pods
 from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.exactness import set_right
 from wsedge_operator.reconcile.key_material import Problem, key_material
 from wsedge_operator.reconcile.origins import resolve_origins
-from wsedge_operator.reconcile.outcome import Manifest, earliest, is_going, reference
+from wsedge_operator.reconcile.outcome import Manifest, Note, earliest, is_going, reference
 from wsedge_operator.reconcile.rollout import LOOK_SOON, generation_of, rollout
 from wsedge_operator.reconcile.scale_in import costs, is_scale_in
+from wsedge_operator.reconcile.scaling import scaled_from_outside
 from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
 
 SERVING: Final = "Serving"
 NO_STATISTICS: Final = "StatisticsNotFound"
+CONTESTED: Final = "WritesDoNotLast"
+SCALED: Final = "ScaledFromOutside"
 
 
 def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) -> Course:
@@ -111,19 +115,25 @@ def _roll_out(course: Course, snapshot: DomainSnapshot, generation: str, now: da
 def _program(course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> list[dict[str, Any]]:
     """Return the children that do not depend on what is served, but for the Service's port of wss."""
     owner = snapshot.live
-    manifests = [network.service_account(owner), network.service(owner, tls=course.serves_tls)]
-    if spec.relay.replicas > 1:
+    scaled = scaled_from_outside(snapshot.children.get("Deployment"), spec.relay.replicas)
+    manifests: list[dict[str, Any]] = [
+        network.service_account(owner),
+        network.service(owner, tls=course.serves_tls),
+    ]
+    if (scaled.replicas if scaled is not None else spec.relay.replicas) > 1:
         manifests.append(network.disruption_budget(owner))
-    manifests.append(deployment(owner, spec, snapshot.image))
+    manifests.append(deployment(owner, spec, snapshot.image, is_scaled_by_another=scaled is not None))
+    if scaled is not None and scaled.is_new:
+        text, turn = scaled.told(spec.relay.replicas), f"asked {spec.relay.replicas} {scaled.manager}"
+        course.notes.append(Note(owner, "Warning", SCALED, f"{text[:1].upper()}{text[1:]}.", turn))
     return manifests
 
 
 def _demand(course: Course, snapshot: DomainSnapshot, manifests: Sequence[Manifest]) -> None:
     """Put on the course what differs from what is there."""
     wanted = [with_digest(manifest) for manifest in manifests]
-    course.apply += [
-        manifest for manifest in wanted if not is_applied(manifest, snapshot.children.get(manifest["kind"]))
-    ]
+    for made in wanted:
+        set_right(course, snapshot, made)
     program = snapshot.children.get("Deployment")
     for manifest in course.apply:
         if manifest["kind"] == "Deployment" and is_scale_in(program, manifest["spec"].get("replicas")):
@@ -143,7 +153,9 @@ def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer)
         return Answer(READY, False, "ApplyFailed", snapshot.failure)
     live = snapshot.children.get("Deployment")
     status = (live or {}).get("status") or {}
-    wanted, available = spec.relay.replicas, int(status.get("availableReplicas") or 0)
+    scaled = scaled_from_outside(live, spec.relay.replicas)
+    wanted = scaled.replicas if scaled is not None else spec.relay.replicas
+    available = int(status.get("availableReplicas") or 0)
     trouble = pods.first_trouble(snapshot.pods, live)
     if current.true is not True and current.reason not in {"RollingOut", "NoRelays"}:
         return Answer(READY, False, current.reason, current.message)
@@ -151,12 +163,23 @@ def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer)
         return Answer(READY, False, trouble.reason, trouble.message)
     if live is None or available < wanted:
         return Answer(READY, False, "RelaysStarting", f"{available} of {wanted} relays are available")
+    if snapshot.contested is not None:
+        return Answer(READY, False, CONTESTED, snapshot.contested)
     updated = int(status.get("updatedReplicas") or 0)
-    if status.get("observedGeneration") != live["metadata"].get("generation") or updated < wanted:
-        return Answer(READY, False, "RelaysUpdating", f"{updated} of {wanted} relays are up to date")
+    is_old = status.get("observedGeneration") != live["metadata"].get("generation")
+    # A rollout of one relay has made its new pod, and counts it as updated, before that pod runs.
+    if is_old or updated < wanted or int(status.get("replicas") or 0) > updated:
+        progress = f"{updated} of {wanted} relays are up to date"
+        if trouble is not None:
+            text = f"{trouble.message}; {progress}, {available} serve meanwhile"
+            return Answer(READY, False, trouble.reason, text)
+        return Answer(READY, False, "RelaysUpdating", progress)
     if current.true is not True:
         return Answer(READY, False, current.reason, current.message)
-    return Answer(READY, True, SERVING, f"{available} relays serve {spec.domain}")
+    text = f"{available} relays serve {spec.domain}"
+    if scaled is not None and scaled.replicas != spec.relay.replicas:
+        text = f"{text}; {scaled.told(spec.relay.replicas)}"
+    return Answer(READY, True, SERVING, text)
 
 
 def _text(problems: Sequence[Problem]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.reconcile.conditions import Answer
-from wsedge_operator.reconcile.outcome import Cost, Manifest, Poke, Ref
+from wsedge_operator.reconcile.outcome import Cost, Exact, Manifest, Note, Poke, Ref
 from wsedge_operator.reconcile.standing import Standing
 from wsedge_relay.contract import RelayState
 
@@ -45,13 +46,22 @@ class RelayReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Admitted:
+    """What the API server made of the exact parts of the manifest with this digest, by path."""
+
+    digest: str
+    parts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class DomainSnapshot:
     """The object `live` and all that its decision depends on.
 
     `claims` are all of the cluster on its domain; `services` and `secrets` what its spec refers to, by name,
     as far as it exists; `children` by kind; `relays` by pod uid; `failure` says why the last outcome could
-    not be applied. `statistics_url` is None when relays shall report nowhere, and empty when they shall
-    report but the service is not found.
+    not be applied, `contested` which writes of ours do not last. `admitted` is known, by kind, of children
+    that were asked about. `statistics_url` is None when relays shall report nowhere, and empty when they
+    shall report but the service is not found.
     """
 
     live: Manifest
@@ -65,6 +75,8 @@ class DomainSnapshot:
     relays: Mapping[str, RelayReport] = field(default_factory=dict)
     statistics_url: str | None = None
     failure: str | None = None
+    contested: str | None = None
+    admitted: Mapping[str, Admitted] = field(default_factory=dict)
 
     def running(self, pod: Manifest) -> str | None:
         """Return the generation that the relay of a pod last said it runs."""
@@ -78,10 +90,13 @@ class Course:
 
     answers: list[Answer] = field(default_factory=list)
     stalled: Answer | None = None
+    ask: list[Exact] = field(default_factory=list)
+    restore: list[Exact] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
     apply: list[Manifest] = field(default_factory=list)
     delete: list[Ref] = field(default_factory=list)
     pokes: list[Poke] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     generation: str | None = None
     serves_tls: bool = False
     look_again_at: datetime | None = None

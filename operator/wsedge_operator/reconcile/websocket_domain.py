@@ -84,6 +84,8 @@ def _finish(snapshot: DomainSnapshot, course: Course, now: datetime) -> Outcome:
     metadata = live["metadata"]
     changed = status != (live.get("status") or {})
     return Outcome(
+        ask=tuple(course.ask),
+        restore=tuple(course.restore),
         costs=tuple(course.costs),
         apply=tuple(course.apply),
         delete=tuple(course.delete),
@@ -91,7 +93,7 @@ def _finish(snapshot: DomainSnapshot, course: Course, now: datetime) -> Outcome:
         status=(Status(API_VERSION, api.KIND, metadata["namespace"], metadata["name"], status),)
         if changed
         else (),
-        notes=tuple(_notes(live, turned, now)),
+        notes=(*course.notes, *_notes(live, turned, now)),
         look_again_at=course.look_again_at,
     )
 

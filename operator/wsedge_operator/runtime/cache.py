@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from wsedge_operator.kube.kinds import DOMAIN, PLAN, SECRET, Kind
+from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN, PLAN, SECRET, Kind
 
 Object = dict[str, Any]
 Name = tuple[str, str]
@@ -111,16 +111,26 @@ def _version(live: Object) -> int:
 def slim(kind: Kind, live: Object) -> Object:
     """Return an object without what no decision reads.
 
-    A plan keeps the times of its edits (managedFields).
+    Of managedFields a plan keeps all (the times of its edits), a Deployment who wrote it and who scaled it.
     """
     kept, metadata = dict(live), dict(live["metadata"])
     if kind is SECRET:
         # Contents are fetched by name where a domain refers to them; the cache shall not hoard secrets.
         kept.pop("data", None)
-    if kind is not PLAN:
+    if kind is DEPLOYMENT and metadata.get("managedFields"):
+        metadata["managedFields"] = [_slim_entry(entry) for entry in metadata["managedFields"]]
+    elif kind is not PLAN:
         metadata.pop("managedFields", None)
     if _LAST_APPLIED in (metadata.get("annotations") or {}):
         metadata["annotations"] = {
             key: value for key, value in metadata["annotations"].items() if key != _LAST_APPLIED
         }
     return {**kept, "metadata": metadata}
+
+
+def _slim_entry(entry: Object) -> Object:
+    """Return who wrote; the fields, which are most of it, only of who scaled."""
+    kept: Object = {key: entry[key] for key in ("manager", "operation", "subresource") if key in entry}
+    if entry.get("subresource") == "scale" and "fieldsV1" in entry:
+        kept["fieldsV1"] = entry["fieldsV1"]
+    return kept

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 
 from wsedge_operator.desired.names import DESIRED_ANNOTATION
-from wsedge_operator.errors import ApiError, ConflictError, ForbiddenError, InvalidError, OperatorError
+from wsedge_operator.errors import (
+    ApiError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NamespaceGoneError,
+    OperatorError,
+    UnreachableError,
+    advice,
+)
 from wsedge_operator.kube.client import Client, Object
-from wsedge_operator.kube.kinds import DOMAIN, EVENT, WATCHED, Kind
-from wsedge_operator.kube.perform import perform
+from wsedge_operator.kube.kinds import DOMAIN, EVENT, PLAN, WATCHED, Kind
+from wsedge_operator.kube.perform import perform, tell
 from wsedge_operator.reconcile import billing_plan, websocket_domain
-from wsedge_operator.reconcile.outcome import Outcome, earliest
+from wsedge_operator.reconcile.exactness import CHANGED
+from wsedge_operator.reconcile.outcome import Exact, Note, Outcome, earliest
 from wsedge_operator.runtime.cache import Cache, name_of
 from wsedge_operator.runtime.clock import Clock
 from wsedge_operator.runtime.metrics import Metrics
-from wsedge_operator.runtime.queue import FIRST_PAUSE_SECONDS, Backoff, Repeats, WorkQueue
+from wsedge_operator.runtime.queue import Backoff, Contests, WorkQueue
 from wsedge_operator.runtime.routes import DIRECTORY, Key, keys_of
 from wsedge_operator.runtime.snapshots import Gatherer
 from wsedge_operator.runtime.statistics import DirectoryKeeper, find_url
@@ -33,6 +44,10 @@ DIRECTORY_DELAY: Final = timedelta(milliseconds=300)
 STATISTICS_SECONDS: Final = 30.0
 SECOND_LIST_SECONDS: Final = 30.0
 LIST_RETRY_SECONDS: Final = 2.0
+# A refusal is an answer; anything else may pass by itself, and is told when it has failed so often in a row.
+FAILURES_BEFORE_TOLD: Final = 4
+_FAILURE_LENGTH: Final = 1000
+APPLY_FAILED: Final = "ApplyFailed"
 
 
 class Controller:
@@ -65,8 +80,9 @@ class Controller:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._wakeups: WakeUps[Key] = WakeUps()
         self._backoff: Backoff[Key] = Backoff()
-        self._repeats: Repeats[Key] = Repeats()
-        self._unsettled: Backoff[Key] = Backoff()
+        self._contests: Contests[Key] = Contests()
+        self._untold: set[Key] = set()
+        self._leaving: set[str] = set()
         self._directory_asked = False
         self.is_filled = False
 
@@ -100,7 +116,7 @@ class Controller:
             try:
                 await self._list_all()
             except OperatorError as error:
-                log.warning("listing failed", error=str(error))
+                log.warning("listing failed", error=str(error), advice=advice(error))
                 await asyncio.sleep(LIST_RETRY_SECONDS)
             else:
                 self.is_filled = True
@@ -136,7 +152,9 @@ class Controller:
         try:
             url = await find_url(self._client, service)
         except OperatorError as error:
-            log.warning("statistics not found", service=service, error=str(error))
+            log.warning(
+                "address of the statistics not read", service=service, error=str(error), advice=advice(error)
+            )
             url = ""
         # A Service that is gone for a moment, in a reinstallation, is no reason to stop reporting to it.
         url = url or self._gatherer.statistics_url or ""
@@ -173,6 +191,9 @@ class Controller:
         with structlog.contextvars.bound_contextvars(**_context(key)):
             try:
                 await self._reconcile(key)
+            except NamespaceGoneError as error:
+                self._leave(key, error)
+                result = "done"
             except OperatorError as error:
                 self._failed(key)
                 log.warning("look failed", error=str(error))
@@ -183,11 +204,28 @@ class Controller:
                 log.exception("look failed")
                 result = "failed"
             else:
-                self._backoff.succeeded(key)
+                self._succeeded(key)
                 result = "done"
         self._metrics.reconciles.labels(key.kind, result).inc()
         self._metrics.seconds.labels(key.kind).observe(time.perf_counter() - started)
         self._metrics.queue.set(len(self._queue))
+        self._metrics.failing.set(len(self._backoff))
+
+    def _succeeded(self, key: Key) -> None:
+        self._backoff.succeeded(key)
+        if key.namespace in self._leaving and not (
+            self._cache.has(DOMAIN, key.namespace) or self._cache.has(PLAN, key.namespace)
+        ):
+            self._leaving.discard(key.namespace)
+
+    def _leave(self, key: Key, error: NamespaceGoneError) -> None:
+        """Let be what lies in a namespace that goes: nothing can be written there, and all of it goes too."""
+        self._backoff.succeeded(key)
+        self._gatherer.failures.pop(key, None)
+        self._wakeups.set(key, None)
+        if key.namespace not in self._leaving:
+            self._leaving.add(key.namespace)
+            log.info("namespace goes", namespace=key.namespace, answer=error.message)
 
     def _failed(self, key: Key) -> None:
         pause = self._backoff.failed(key)
@@ -207,7 +245,13 @@ class Controller:
     async def _settle(self, key: Key) -> None:
         now = self._clock.now()
         outcome = billing_plan.decide(await self._gatherer.account(key), now)
-        await self._perform(key, outcome)
+        try:
+            await self._perform(key, outcome)
+        except (ApiError, UnreachableError) as error:
+            if self._is_to_be_told(key, error):
+                for plan in self._cache.all(PLAN, key.namespace):
+                    await self._tell_by_event(plan, _text(error))
+            raise
         self._wakeups.set(key, outcome.look_again_at)
 
     async def _reconcile_domain(self, key: Key) -> None:
@@ -215,51 +259,105 @@ class Controller:
         if live is None:
             self._gatherer.forget(key)
             self._wakeups.set(key, None)
-            self._repeats.note(key, frozenset())
-            self._unsettled.succeeded(key)
+            self._contests.forget(key)
+            self._untold.discard(key)
             return
         snapshot = await self._gatherer.domain(key, live, self._clock.now())
         outcome = websocket_domain.decide(snapshot, self._clock.now())
+        outcome, rests_until = self._without_contested(key, live, outcome)
         try:
             await self._perform(key, outcome)
-        except (InvalidError, ForbiddenError, ConflictError) as error:
-            await self._tell_failure(key, live, error)
+        except (ApiError, UnreachableError) as error:
+            if self._is_to_be_told(key, error):
+                await self._tell_failure(key, live, _text(error))
             raise
-        self._wakeups.set(key, outcome.look_again_at)
+        self._untold.discard(key)
         told = self._gatherer.failures.pop(key, None) is not None
-        if repeated := self._repeats.note(key, _writes(outcome)):
-            # Somebody, an admission webhook say, makes something else of it each time.
-            pause = self._unsettled.failed(key)
-            if pause > FIRST_PAUSE_SECONDS:  # The first time it may be that the watch is late.
-                log.warning("writes do not last", writes=sorted(repeated), pause=pause)
-            again = self._clock.now() + timedelta(seconds=pause)
-            self._wakeups.set(key, earliest(outcome.look_again_at, again))
-            return
-        if not outcome.apply and not outcome.delete:
-            self._unsettled.succeeded(key)
-        if told or outcome.apply or outcome.delete:
+        pause = self._note_writes(key, live, outcome)
+        self._wakeups.set(key, earliest(outcome.look_again_at, rests_until, pause))
+        if told or (pause is None and _writes(outcome)):
             # What was written has made an answer of this decision old.
             self._queue.add(key)
 
-    async def _tell_failure(self, key: Key, live: Object, error: ApiError) -> None:
-        """Write into the status why the API server refused a write."""
-        if self._gatherer.failures.get(key) == str(error):
+    def _without_contested(self, key: Key, live: Object, outcome: Outcome) -> tuple[Outcome, datetime | None]:
+        """Return the outcome without writes that rest, and until when they do."""
+        writes, now = _writes(outcome), self._clock.now()
+        until = self._contests.rests_until(key, writes, _generation(live), now)
+        if until is None:
+            return outcome, None
+        notes = tuple(note for note in outcome.notes if note.reason != CHANGED)
+        return replace(outcome, ask=(), restore=(), costs=(), apply=(), delete=(), notes=notes), until
+
+    def _note_writes(self, key: Key, live: Object, outcome: Outcome) -> datetime | None:
+        """Note what was written; return when to look again where somebody undoes it each time."""
+        now = self._clock.now()
+        repeated, pause = self._contests.note(key, _writes(outcome), _generation(live), now)
+        until = self._contests.lasts_until(key, now)
+        if until is None:
+            self._gatherer.contested.pop(key, None)
+        elif repeated:
+            log.warning("writes do not last", writes=sorted(repeated), pause=pause)
+            kinds = ", ".join(sorted({write.split()[1] for write in repeated}))
+            self._gatherer.contested[key] = (
+                f"{kinds}: what the operator writes is changed back each time, by another controller or by an"
+                " admission webhook; look at the Events and at metadata.managedFields, and stop it"
+            )
+        return now + timedelta(seconds=pause) if repeated else until
+
+    def _is_to_be_told(self, key: Key, error: ApiError | UnreachableError) -> bool:
+        """Tell whether a failure is an answer, or has lasted.
+
+        A conflict over an account's record is its ordinary course: the cache was late.
+        """
+        if isinstance(error, NamespaceGoneError):
+            return False
+        is_answer = isinstance(error, InvalidError | ForbiddenError) or (
+            isinstance(error, ConflictError) and key.kind == "domain"
+        )
+        return is_answer or self._backoff.failures(key) + 1 >= FAILURES_BEFORE_TOLD
+
+    async def _tell_failure(self, key: Key, live: Object, text: str) -> None:
+        """Write into the status why a write failed; by an Event where the status cannot be written either."""
+        if self._gatherer.failures.get(key) == text and key not in self._untold:
             return
-        self._gatherer.failures[key] = str(error)
-        snapshot = await self._gatherer.domain(key, live, self._clock.now())
-        told = websocket_domain.decide(snapshot, self._clock.now())
-        await self._perform(key, Outcome(status=told.status, notes=told.notes))
+        self._gatherer.failures[key] = text
+        self._untold.add(key)
+        try:
+            snapshot = await self._gatherer.domain(key, live, self._clock.now())
+            told = websocket_domain.decide(snapshot, self._clock.now())
+            await self._perform(key, Outcome(status=told.status, notes=told.notes))
+        except NamespaceGoneError:
+            raise
+        except (ApiError, UnreachableError):
+            await self._tell_by_event(live, text)
+        else:
+            self._untold.discard(key)
+
+    async def _tell_by_event(self, regarding: Object, text: str) -> None:
+        """Tell by an Event why a write failed, once for as long as the Event is kept; else log and count."""
+        note = Note(regarding, "Warning", APPLY_FAILED, text, f"failed {text}")
+        try:
+            await tell(self._client, note, self._written, self._clock.now(), self._identity)
+        except (ApiError, UnreachableError) as error:
+            self._metrics.untold.inc()
+            log.error("failure not told", failure=text, error=str(error))
 
     async def _perform(self, key: Key, outcome: Outcome) -> None:
         def written(kind: Kind, verb: str, live: dict[str, Any]) -> None:
-            self._metrics.writes.labels(kind.kind, verb).inc()
-            # Read what was written, without waiting for the watch to bring it back.
-            if live and kind is not EVENT and self._cache.put(kind, live):
-                for other in keys_of(self._cache, kind, live):
-                    if other != key:
-                        self._ask(other)
+            self._written(kind, verb, live, by=key)
 
-        await perform(self._client, outcome, written, self._clock.now(), self._identity)
+        def admits(exact: Exact, live: Object) -> None:
+            self._gatherer.admits(key, exact, live)
+
+        await perform(self._client, outcome, written, admits, self._clock.now(), self._identity)
+
+    def _written(self, kind: Kind, verb: str, live: Object, *, by: Key | None = None) -> None:
+        self._metrics.writes.labels(kind.kind, verb).inc()
+        # Read what was written, without waiting for the watch to bring it back.
+        if live and kind is not EVENT and self._cache.put(kind, live):
+            for other in keys_of(self._cache, kind, live):
+                if other != by:
+                    self._ask(other)
 
 
 def _writes(outcome: Outcome) -> frozenset[str]:
@@ -268,7 +366,19 @@ def _writes(outcome: Outcome) -> frozenset[str]:
         f"apply {made['kind']} {made['metadata']['annotations'][DESIRED_ANNOTATION]}"
         for made in outcome.apply
     )
-    return frozenset([*applied, *(f"delete {ref.kind} {ref.uid}" for ref in outcome.delete)])
+    restored = (f"restore {exact.ref.kind} {exact.digest}" for exact in outcome.restore)
+    asked = (f"ask {exact.ref.kind} {exact.digest} {exact.version}" for exact in outcome.ask)
+    deleted = (f"delete {ref.kind} {ref.uid}" for ref in outcome.delete)
+    return frozenset([*applied, *restored, *asked, *deleted])
+
+
+def _generation(live: Object) -> int:
+    return int(live["metadata"].get("generation") or 0)
+
+
+def _text(error: ApiError | UnreachableError) -> str:
+    """Return a failure as it is told; a webhook's answer may be of any length."""
+    return str(error)[:_FAILURE_LENGTH]
 
 
 def _context(key: Key) -> dict[str, str]:

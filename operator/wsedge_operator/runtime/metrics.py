@@ -28,6 +28,16 @@ class Metrics:
             ["kind", "verb"],
             registry=self.registry,
         )
+        self.failing = Gauge(
+            "wsedge_operator_failing_objects",
+            "Objects whose last look failed; each is tried again.",
+            registry=self.registry,
+        )
+        self.untold = Counter(
+            "wsedge_operator_untold_failures",
+            "Failures that could be written neither into a status nor as an Event; the log has them.",
+            registry=self.registry,
+        )
         self.queue = Gauge(
             "wsedge_operator_queue_length", "Objects that wait for a look.", registry=self.registry
         )

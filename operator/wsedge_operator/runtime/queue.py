@@ -6,12 +6,17 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 60.0
+CONTEST_WINDOW: Final = timedelta(minutes=10)
+# The first repetitions may come from a watch that is late.
+REPEATS_BEFORE_TOLD: Final = 4
 
 
 class WorkQueue(Generic[K]):
@@ -57,18 +62,75 @@ class WorkQueue(Generic[K]):
             self.add(key)
 
 
-class Repeats(Generic[K]):
-    """What the last look at each key wrote, to notice what did not last."""
+@dataclass
+class _Contest:
+    """What was written for a key, with the generation it was written for; and how often that did not last."""
 
-    def __init__(self) -> None:
-        self._written: dict[K, frozenset[str]] = {}
+    written: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    repeats: int = 0
+    last: datetime | None = None
+    resumes: datetime | None = None
 
-    def note(self, key: K, writes: frozenset[str]) -> frozenset[str]:
-        """Note the writes of a look; return those that the look before it had made already."""
-        before = self._written.pop(key, frozenset())
-        if writes:
-            self._written[key] = writes
-        return writes & before
+
+class Contests(Generic[K]):
+    """Writes that somebody undoes: the same write again, for the same generation of the same object.
+
+    Each repetition within the window rests longer than the one before, whatever wakes the key meanwhile: a
+    controller that answers each of our writes with one of its own would else keep both busy, and pods coming
+    and going, without end.
+    """
+
+    def __init__(self, random_unit: Callable[[], float] = random.random) -> None:
+        """Take jitter from `random_unit`, which gives numbers from 0 up to 1."""
+        self._random_unit = random_unit
+        self._contests: dict[K, _Contest] = {}
+
+    def note(
+        self, key: K, writes: frozenset[str], generation: int, now: datetime
+    ) -> tuple[frozenset[str], float]:
+        """Note the writes of a look; return those that were made before, and the seconds that they rest."""
+        contest = self._contests.setdefault(key, _Contest())
+        self._forget_old(contest, now)
+        repeated = frozenset(
+            write for write in writes if contest.written.get(write, (None,))[0] == generation
+        )
+        contest.written.update(dict.fromkeys(writes, (generation, now)))
+        if not contest.written:
+            del self._contests[key]
+        if not repeated:
+            return repeated, 0.0
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(contest.repeats, 30))
+        pause *= 0.5 + self._random_unit() / 2
+        contest.repeats += 1
+        contest.last, contest.resumes = now, now + timedelta(seconds=pause)
+        return repeated, pause
+
+    def rests_until(self, key: K, writes: frozenset[str], generation: int, now: datetime) -> datetime | None:
+        """Return until when these writes are not made again; None: they may be made now."""
+        contest = self._contests.get(key)
+        if contest is None or not writes or contest.resumes is None or now >= contest.resumes:
+            return None
+        is_all_known = all(contest.written.get(write, (None,))[0] == generation for write in writes)
+        return contest.resumes if is_all_known else None
+
+    def lasts_until(self, key: K, now: datetime) -> datetime | None:
+        """Return until when a contest is spoken of, unless it goes on; None: there is none to speak of."""
+        contest = self._contests.get(key)
+        if contest is None or contest.last is None or contest.repeats < REPEATS_BEFORE_TOLD:
+            return None
+        end = contest.last + CONTEST_WINDOW
+        return end if now < end else None
+
+    def forget(self, key: K) -> None:
+        """Forget a key that is gone."""
+        self._contests.pop(key, None)
+
+    @staticmethod
+    def _forget_old(contest: _Contest, now: datetime) -> None:
+        begin = now - CONTEST_WINDOW
+        contest.written = {write: noted for write, noted in contest.written.items() if noted[1] > begin}
+        if contest.last is not None and contest.last <= begin:
+            contest.repeats, contest.last, contest.resumes = 0, None, None
 
 
 class Backoff(Generic[K]):
@@ -88,6 +150,13 @@ class Backoff(Generic[K]):
         self._failures[key] = failures + 1
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 30))
         return pause * (0.5 + self._random_unit() / 2)
+
+    def failures(self, key: K) -> int:
+        """Return how often `key` failed in a row."""
+        return self._failures.get(key, 0)
+
+    def __len__(self) -> int:
+        return len(self._failures)
 
     def succeeded(self, key: K) -> None:
         """Forget the failures of `key`."""

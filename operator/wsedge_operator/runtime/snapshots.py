@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.desired.deployment import RelayImage
+from wsedge_operator.desired.exact import parts
 from wsedge_operator.desired.names import DOMAIN_LABEL, child_name
+from wsedge_operator.desired.ownership import Ownership, ownership
 from wsedge_operator.errors import NotFoundError
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import (
@@ -30,9 +32,11 @@ from wsedge_operator.reconcile import billing_plan
 from wsedge_operator.reconcile.billing_plan import AccountSnapshot
 from wsedge_operator.reconcile.key_material import secret_names
 from wsedge_operator.reconcile.origins import service_names
+from wsedge_operator.reconcile.outcome import Exact
 from wsedge_operator.reconcile.rollout import pods_to_ask
 from wsedge_operator.reconcile.scale_in import is_scale_in
-from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport, claim_of
+from wsedge_operator.reconcile.scaling import scaled_from_outside
+from wsedge_operator.reconcile.snapshot import Admitted, DomainSnapshot, RelayReport, claim_of
 from wsedge_operator.runtime.cache import Cache, Object
 from wsedge_operator.runtime.relays import ask
 from wsedge_operator.runtime.routes import Key
@@ -54,6 +58,8 @@ class Gatherer:
     default_zone: str
     statistics_url: str | None = None
     failures: dict[Key, str] = field(default_factory=dict)
+    contested: dict[Key, str] = field(default_factory=dict)
+    _admitted: dict[Key, dict[str, Admitted]] = field(default_factory=dict)
     _secrets: dict[tuple[str, str], Object] = field(default_factory=dict)
     _relays: dict[Key, dict[str, RelayReport]] = field(default_factory=dict)
 
@@ -76,7 +82,7 @@ class Gatherer:
             for kind in _CHILDREN
             if (found := self._child(kind, namespace, child, live)) is not None
         }
-        if (secret := await self._secret(namespace, child)) is not None and _owned(secret, live):
+        if (secret := await self._secret(namespace, child)) is not None and _is_child(secret, live):
             children["Secret"] = secret
         services, secrets = await self._references(live)
         pods = tuple(
@@ -97,18 +103,26 @@ class Gatherer:
             relays=await self._reports(key, pods, children, live),
             statistics_url=self.statistics_url,
             failure=self.failures.get(key),
+            contested=self.contested.get(key),
+            admitted=dict(self._admitted.get(key, {})),
         )
+
+    def admits(self, key: Key, exact: Exact, live: Object) -> None:
+        """Note what the API server makes of exact parts of a child of a WebSocketDomain."""
+        self._admitted.setdefault(key, {})[exact.ref.kind] = Admitted(exact.digest, parts(live))
 
     def forget(self, key: Key) -> None:
         """Drop what is kept of a WebSocketDomain that is gone."""
         self._relays.pop(key, None)
         self.failures.pop(key, None)
+        self.contested.pop(key, None)
+        self._admitted.pop(key, None)
         self._secrets.pop((key.namespace, child_name(key.name)), None)
 
     def _child(self, kind: Kind, namespace: str, name: str, owner: Object) -> Object | None:
         found = self.cache.get(kind, namespace, name)
         # One that is somebody else's is not ours to compare with or to delete; applying will tell.
-        return found if found is not None and _owned(found, owner) else None
+        return found if found is not None and _is_child(found, owner) else None
 
     async def _references(self, live: Object) -> tuple[dict[str, Object], dict[str, Object]]:
         namespace = live["metadata"]["namespace"]
@@ -148,6 +162,8 @@ class Gatherer:
         before = {uid: report for uid, report in self._relays.get(key, {}).items() if uid in known}
         # Without a number the API server would have put the default; it is whoever scales who decides then.
         replicas = (live["spec"].get("relay") or {}).get("replicas")
+        if replicas is not None and scaled_from_outside(children.get("Deployment"), replicas) is not None:
+            replicas = None
         asked = pods_to_ask(
             pods,
             before,
@@ -159,9 +175,9 @@ class Gatherer:
         return self._relays[key]
 
 
-def _owned(child: Object, owner: Object) -> bool:
-    uids = [reference.get("uid") for reference in child["metadata"].get("ownerReferences") or ()]
-    return owner["metadata"]["uid"] in uids
+def _is_child(child: Object, owner: Object) -> bool:
+    metadata = owner["metadata"]
+    return ownership(child, metadata["name"], metadata["uid"]) is not Ownership.FOREIGN
 
 
 def _present(found: dict[str, Object | None]) -> dict[str, Object]:

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from support_operator.snapshots import NOW, live_domain, served, stored
+from support_operator.controller import made, turns
+from support_operator.snapshots import live_domain, served, stored
+from wsedge_operator.desired.exact import parts as exact_parts
 from wsedge_operator.errors import NotFoundError
 from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN
+from wsedge_operator.reconcile.snapshot import Admitted
 from wsedge_operator.runtime.cache import Cache
-from wsedge_operator.runtime.controller import Controller
-from wsedge_operator.runtime.metrics import Metrics
-from wsedge_operator.settings import Settings
-
-
-class Clock:
-    """Time stands still."""
-
-    def now(self) -> datetime:
-        return NOW
-
-    async def wait(self, event: asyncio.Event, seconds: float) -> None:
-        await event.wait()
 
 
 class ApiServer:
@@ -51,6 +41,17 @@ class ApiServer:
         self.writes.append(kind.kind)
         return self._admitted(stored(body)) if not subresource else {**live_domain(), **body}
 
+    async def replace_parts(
+        self, kind: Any, namespace: str, name: str, parts: Any, *, version: str, dry_run: bool = False
+    ) -> Any:
+        await asyncio.sleep(0)
+        live = json.loads(json.dumps(self._cache.get(kind, namespace, name)))
+        live["spec"] = dict(parts)["spec"]
+        if not dry_run:
+            self.writes.append(f"restored {kind.kind}")
+            live["metadata"]["resourceVersion"] = str(int(version) + 1)
+        return self._admitted(live)
+
     async def delete(self, kind: Any, namespace: str, name: str, *, uid: str) -> None:
         self.writes.append(kind.kind)
 
@@ -63,16 +64,27 @@ class Gatherer:
 
     def __init__(self, cache: Cache, **parts: Any) -> None:
         self.failures: dict[Any, str] = {}
+        self.contested: dict[Any, str] = {}
+        self.admitted: dict[str, Any] = {}
         self.statistics_url = None
         self._cache = cache
         self._snapshot = served(**parts)
+
+    def admits(self, key: Any, exact: Any, live: Any) -> None:
+        self.admitted[exact.ref.kind] = Admitted(exact.digest, exact_parts(live))
 
     async def domain(self, key: Any, live: Any, now: datetime) -> Any:
         children = dict(self._snapshot.children)
         children.pop("Deployment", None)
         if (program := self._cache.get(DEPLOYMENT, "team-a", "chat-relay")) is not None:
             children["Deployment"] = program
-        return replace(self._snapshot, children=children)
+        return replace(
+            self._snapshot,
+            children=children,
+            failure=self.failures.get(key),
+            contested=self.contested.get(key),
+            admitted=dict(self.admitted),
+        )
 
 
 @asynccontextmanager
@@ -88,27 +100,6 @@ async def working(admitted: Any) -> AsyncIterator[ApiServer]:
         await work
 
 
-def made(cache: Cache, client: Any = None, gatherer: Any = None) -> Controller:
-    async def keep(*_: Any) -> None:
-        return None
-
-    return Controller(
-        client=client,
-        cache=cache,
-        gatherer=gatherer,
-        keeper=cast(Any, SimpleNamespace(keep=keep)),
-        settings=Settings(workers=1),
-        clock=Clock(),
-        metrics=Metrics(),
-        identity="operator-1",
-    )
-
-
-async def turns(number: int = 2000) -> None:
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
 def _with_another_image(live: Any) -> Any:
     """What a cluster's admission webhook makes of each Deployment: the image comes from its mirror."""
     live["spec"]["template"]["spec"]["containers"] = [
@@ -118,11 +109,41 @@ def _with_another_image(live: Any) -> Any:
     return live
 
 
-async def test_a_write_that_does_not_last_is_repeated_with_pauses() -> None:
-    """Whoever changes what is written cannot keep operator and API server busy without end."""
+async def test_what_admission_makes_of_a_write_is_not_fought() -> None:
+    """The API server is asked once what it makes of the Deployment, and that is how it stays."""
     async with working(_with_another_image) as client:
         await turns()
-    assert 1 <= client.writes.count("Deployment") <= 3
+    assert [write for write in client.writes if "Deployment" in write] == ["Deployment"]
+
+
+async def test_a_write_that_does_not_last_is_repeated_with_pauses() -> None:
+    """Whoever changes back what is written cannot keep operator and API server busy without end."""
+    cache = Cache()
+    client, gatherer = ApiServer(cache, lambda live: live), Gatherer(cache)
+    controller = made(cache, client, gatherer)
+    version = 100
+
+    def change_back() -> None:
+        """What a controller does that wants an argument in the Deployment."""
+        nonlocal version
+        live = json.loads(json.dumps(cache.get(DEPLOYMENT, "team-a", "chat-relay")))
+        container = live["spec"]["template"]["spec"]["containers"][0]
+        if container.get("args") is None:
+            version += 10
+            container["args"] = ["--x"]
+            live["metadata"]["resourceVersion"] = str(version)
+            controller.receive(DEPLOYMENT, False, live)
+
+    controller.receive(DOMAIN, False, live_domain())
+    work = asyncio.create_task(controller.work())
+    await turns()
+    for _ in range(50):
+        change_back()
+        await turns(100)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert 1 <= client.writes.count("restored Deployment") <= 3
 
 
 async def test_a_write_that_lasts_is_made_once() -> None:

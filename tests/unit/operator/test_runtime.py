@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN, POD, SECRET, SERVICE
+from wsedge_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, DOMAIN, PLAN, POD, SECRET, SERVICE
 from wsedge_operator.runtime.cache import Cache
-from wsedge_operator.runtime.queue import LONGEST_PAUSE_SECONDS, Backoff, WorkQueue
+from wsedge_operator.runtime.queue import CONTEST_WINDOW, LONGEST_PAUSE_SECONDS, Backoff, Contests, WorkQueue
 from wsedge_operator.runtime.routes import DIRECTORY, Key, keys_of
 from wsedge_operator.runtime.wakeups import LONGEST_SLEEP_SECONDS, WakeUps
 
@@ -82,6 +82,28 @@ def test_jitter_is_at_most_half() -> None:
     """Many that fail together do not come back together."""
     backoff: Backoff[str] = Backoff(lambda: 0.0)
     assert backoff.failed("a") == 0.25
+
+
+def test_writes_that_somebody_undoes_rest_longer_each_time() -> None:
+    """However slow the other is, within ten minutes; an edit in between makes them new ones."""
+    contests: Contests[str] = Contests(lambda: 1.0)
+    write = frozenset({"restore Deployment x"})
+    now, pauses = NOON, []
+    for _ in range(9):
+        pauses.append(contests.note("a", write, 1, now)[1])
+        assert contests.note("a", frozenset(), 1, now) == (frozenset(), 0.0)  # a quiet look in between
+        now += timedelta(seconds=61)
+    assert pauses == [0, 0.5, 1, 2, 4, 8, 16, 32, 60]
+    last = now - timedelta(seconds=61)
+    assert contests.lasts_until("a", now) == last + CONTEST_WINDOW
+    assert contests.rests_until("a", write, 1, last + timedelta(seconds=59)) is not None
+    assert contests.rests_until("a", write, 1, last + timedelta(seconds=60)) is None
+    assert contests.rests_until("a", write, 2, last) is None
+    assert contests.rests_until("a", write | {"apply Service y"}, 1, last) is None
+    assert contests.note("a", write, 2, now) == (frozenset(), 0.0)
+    late = last + CONTEST_WINDOW
+    assert contests.lasts_until("a", late) is None
+    assert contests.note("a", write, 1, late + CONTEST_WINDOW) == (frozenset(), 0.0)
 
 
 def test_the_latest_wish_of_a_key_counts() -> None:
@@ -246,6 +268,20 @@ def test_the_cache_keeps_no_secret() -> None:
     pod = cache.get(POD, "team-a", "c")
     assert pod is not None
     assert pod["metadata"]["annotations"] == {"a": "b"}
+
+
+def test_a_deployment_keeps_who_wrote_it_and_who_scaled_it() -> None:
+    """The fields themselves are most of managedFields, and are kept of the subresource scale alone."""
+    cache, fields = Cache(), {"f:spec": {"f:replicas": {}}}
+    scaled = {"manager": "hpa", "operation": "Update", "subresource": "scale", "fieldsV1": fields}
+    edited = {"manager": "kubectl-edit", "operation": "Update", "time": "x", "fieldsV1": fields}
+    cache.put(DEPLOYMENT, live("d", metadata={"managedFields": [scaled, edited]}))
+    kept = cache.get(DEPLOYMENT, "team-a", "d")
+    assert kept is not None
+    assert kept["metadata"]["managedFields"] == [
+        scaled,
+        {"manager": "kubectl-edit", "operation": "Update"},
+    ]
 
 
 def test_claims_follow_the_domains() -> None:

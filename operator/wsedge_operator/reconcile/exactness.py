@@ -1,0 +1,72 @@
+"""Whether a live child is as it was applied, and what to do about what somebody else has changed in it.
+
+as applied ──▶ left alone
+not as applied, of an older manifest ──▶ applied
+not as applied, of this manifest, and of a kind with exact parts:
+    the API server was not asked yet ──▶ ask (a dry run)
+    as the API server admits it ──▶ left alone: admission adds or changes this each time
+    otherwise ──▶ restored, and told by an Event
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wsedge_operator.desired.digest import is_applied
+from wsedge_operator.desired.exact import (
+    differences,
+    differences_from_admitted,
+    digest_of,
+    is_exact_kind,
+    outside_parts,
+    replacements,
+)
+from wsedge_operator.reconcile.outcome import Exact, Manifest, Note, reference
+from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
+
+CHANGED: Final = "ChangedFromOutside"
+_PATHS_TOLD: Final = 5
+# The operator, and controllers of Kubernetes that write status and revisions alone.
+_OWN_MANAGERS: Final = frozenset({"wsedge", "kube-controller-manager"})
+
+
+def set_right(course: Course, snapshot: DomainSnapshot, wanted: Manifest) -> None:
+    """Put on the course what has to be done so that a child is as `wanted` (which carries its digest)."""
+    kind = wanted["kind"]
+    live = snapshot.children.get(kind)
+    if live is None or not is_exact_kind(kind) or digest_of(live) != digest_of(wanted):
+        if not is_applied(wanted, live):
+            course.apply.append(wanted)
+        return
+    if not is_applied(outside_parts(wanted), live):
+        course.apply.append(wanted)
+        return
+    if not differences(live, wanted):
+        return
+    exact = Exact(
+        ref=reference(live),
+        version=str(live["metadata"].get("resourceVersion", "")),
+        digest=digest_of(wanted),
+        parts=replacements(live, wanted),
+    )
+    admitted = snapshot.admitted.get(kind)
+    if admitted is None or admitted.digest != exact.digest:
+        course.ask.append(exact)
+    elif found := differences_from_admitted(live, admitted.parts):
+        course.restore.append(exact)
+        course.notes.append(_note(snapshot.live, live, found))
+
+
+def _note(owner: Manifest, live: Manifest, found: tuple[str, ...]) -> Note:
+    metadata = live["metadata"]
+    more = f" and {len(found) - _PATHS_TOLD} more" if len(found) > _PATHS_TOLD else ""
+    others = sorted(
+        {str(entry.get("manager")) for entry in metadata.get("managedFields") or ()} - _OWN_MANAGERS
+    )
+    by = f" (field managers beside the operator: {', '.join(others)})" if others else ""
+    message = (
+        f"{live['kind']} {metadata['name']} was changed from outside and is set right again:"
+        f" {', '.join(found[:_PATHS_TOLD])}{more}{by}. Relays are configured in the WebSocketDomain alone."
+    )
+    turn = f"{metadata.get('uid')} {metadata.get('generation') or metadata.get('resourceVersion')}"
+    return Note(owner, "Warning", CHANGED, message, turn)

@@ -1,0 +1,220 @@
+"""What others do to the relays' objects: people, autoscalers, admission webhooks, backups, quotas."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support_operator.cluster import Place, domain, plan, until
+from support_operator.webhook import webhook
+from wsedge_devcluster.cluster import Cluster
+
+CHILDREN = "configmap,deployment,service,serviceaccount,poddisruptionbudget"
+SELECTOR = "wsedge.io/domain-name=chat"
+TEMPLATE = "/spec/template/spec"
+RELAY = f"{TEMPLATE}/containers/0"
+TAMPERED: list[dict[str, Any]] = [
+    {"op": "add", "path": f"{RELAY}/args", "value": ["--host", "0.0.0.0"]},
+    {"op": "add", "path": f"{RELAY}/env/-", "value": {"name": "WSEDGE_RELAY_TOKEN_FILE_2", "value": "x"}},
+    {"op": "add", "path": f"{RELAY}/envFrom", "value": [{"configMapRef": {"name": "x", "optional": True}}]},
+    {"op": "add", "path": f"{RELAY}/lifecycle", "value": {"preStop": {"exec": {"command": ["true"]}}}},
+    {"op": "add", "path": f"{TEMPLATE}/volumes/-", "value": {"name": "extra", "emptyDir": {}}},
+    {"op": "add", "path": f"{TEMPLATE}/hostNetwork", "value": True},
+    {"op": "add", "path": f"{TEMPLATE}/nodeSelector", "value": {"nowhere": "true"}},
+    {"op": "add", "path": "/spec/paused", "value": True},
+    {
+        "op": "add",
+        "path": f"{TEMPLATE}/containers/-",
+        "value": {"name": "sniffer", "image": "sniffer:1"},
+    },
+    {
+        "op": "add",
+        "path": f"{TEMPLATE}/initContainers",
+        "value": [{"name": "first", "image": "first:1"}],
+    },
+]
+
+
+@pytest.fixture
+def place(installed: Cluster, namespace: str) -> Place:
+    place = Place(installed, namespace)
+    place.apply(plan(), domain(host=f"{namespace}.example.com", relay={"replicas": 2}))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    return place
+
+
+def live(place: Place, resource: str) -> dict[str, Any]:
+    found = place.get(resource)
+    assert found is not None
+    return found
+
+
+def json_patch(place: Place, resource: str, operations: list[dict[str, Any]], *options: str) -> None:
+    place.kubectl("patch", resource, "--type=json", "--patch", json.dumps(operations), *options)
+
+
+def notes(place: Place, reason: str) -> list[str]:
+    return [event["note"] for event in place.items("events.events.k8s.io") if event["reason"] == reason]
+
+
+def test_additions_of_others_to_a_relay_are_taken_out_and_told(place: Place) -> None:
+    """Nothing that could carry bytes past the meter stays; a restart and other annotations do.
+
+    The additions come under the operator's own field manager too: that is a name which anybody may write.
+    """
+    template = live(place, "deployment/chat-relay")["spec"]["template"]
+    for manager in ("kubectl-edit", "wsedge"):
+        json_patch(place, "deployment/chat-relay", TAMPERED, f"--field-manager={manager}")
+        until(
+            "the template is as it was",
+            lambda: live(place, "deployment/chat-relay")["spec"]["template"] == template,
+        )
+    assert "paused" not in live(place, "deployment/chat-relay")["spec"]
+    told = notes(place, "ChangedFromOutside")
+    assert any("spec.template.spec.containers[relay].args" in note for note in told)
+    assert any("kubectl-edit" in note for note in told)
+
+    port = {"name": "side", "port": 9090, "targetPort": 9090}
+    json_patch(
+        place,
+        "service/chat-relay",
+        [
+            {"op": "add", "path": "/spec/ports/-", "value": port},
+            {"op": "add", "path": "/spec/selector/app", "value": "mine"},
+            {"op": "add", "path": "/spec/ports/0/appProtocol", "value": "kubernetes.io/ws"},
+            {"op": "add", "path": "/metadata/annotations/external-dns", "value": "chat.example.com"},
+        ],
+    )
+
+    def is_ours() -> bool:
+        spec = live(place, "service/chat-relay")["spec"]
+        return "app" not in spec["selector"] and [each["port"] for each in spec["ports"]] == [80]
+
+    until("the Service leads to the relays alone", is_ours)
+    service = live(place, "service/chat-relay")
+    assert service["metadata"]["annotations"]["external-dns"] == "chat.example.com"
+    assert service["spec"]["ports"][0]["appProtocol"] == "kubernetes.io/ws"
+
+    place.kubectl("rollout", "restart", "deployment/chat-relay")
+    place.kubectl("annotate", "deployment/chat-relay", "team=blue")
+    place.kubectl("rollout", "status", "deployment/chat-relay", "--timeout=120s")
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    program = live(place, "deployment/chat-relay")
+    assert "kubectl.kubernetes.io/restartedAt" in program["spec"]["template"]["metadata"]["annotations"]
+    assert program["metadata"]["annotations"]["team"] == "blue"
+    assert len(notes(place, "ChangedFromOutside")) == len({*notes(place, "ChangedFromOutside")})
+
+
+def test_what_admission_makes_of_the_relays_stays(place: Place, tmp_path: Path) -> None:
+    """A mirror of images and a sidecar, put in at each write, are left alone without a fight."""
+
+    def mutation(request: dict[str, Any]) -> list[dict[str, Any]]:
+        containers = request["object"]["spec"]["template"]["spec"]["containers"]
+        image = containers[0]["image"].removeprefix("mirror.example.com/")
+        mirrored = {"op": "replace", "path": f"{RELAY}/image", "value": f"mirror.example.com/{image}"}
+        sidecar = {"name": "proxy", "image": "mirror.example.com/proxy:1"}
+        added = {"op": "add", "path": f"{TEMPLATE}/containers/-", "value": sidecar}
+        return [mirrored, *([added] if len(containers) == 1 else [])]
+
+    with webhook(place.cluster, place.namespace, tmp_path, mutation, "apps/deployments"):
+        place.patch("wsd/chat", {"spec": {"relay": {"replicas": 1}}})
+        until("the webhook has been there", lambda: len(_images(place)) == 2)
+        until("it is not fought", lambda: _is_quiet(place))
+        assert _images(place)[0].startswith("mirror.example.com/")
+        # With it in force, what a person adds is still taken out.
+        json_patch(place, "deployment/chat-relay", TAMPERED[:1])
+        until("the argument is gone", lambda: "args" not in _relay(place))
+        assert len(_images(place)) == 2
+    assert notes(place, "ChangedFromOutside") != []
+
+
+def _relay(place: Place) -> dict[str, Any]:
+    containers = live(place, "deployment/chat-relay")["spec"]["template"]["spec"]["containers"]
+    return dict(containers[0])
+
+
+def _images(place: Place) -> list[str]:
+    template = live(place, "deployment/chat-relay")["spec"]["template"]
+    return [container["image"] for container in template["spec"]["containers"]]
+
+
+def _is_quiet(place: Place) -> bool:
+    """Whether the operator has found the Deployment of its newest generation to be as it should be."""
+    program, status = live(place, "deployment/chat-relay"), live(place, "wsd/chat")["status"]
+    before = program["metadata"]["generation"]
+    place.patch("wsd/chat", {"metadata": {"annotations": {"looked": str(before)}}})
+    assert status["conditions"] != []
+    return bool(live(place, "deployment/chat-relay")["metadata"]["generation"] == before)
+
+
+def test_relays_that_an_autoscaler_scales_are_left_so_and_it_is_told(place: Place) -> None:
+    """Through the subresource scale, as a HorizontalPodAutoscaler does; nothing, and an edit, are ours."""
+    manager = "--field-manager=kube-controller-manager"
+    scale = {"spec": {"replicas": 3}}
+    place.kubectl(
+        "patch",
+        "deployment/chat-relay",
+        "--subresource=scale",
+        "--type=merge",
+        "-p",
+        json.dumps(scale),
+        manager,
+    )
+    until("it is told", lambda: "scaled from outside to 3" in place.condition("wsd/chat", "Ready")["message"])
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
+    place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=120s")
+    assert live(place, "deployment/chat-relay")["spec"]["replicas"] == 3
+    assert any("scale the WebSocketDomain" in note for note in notes(place, "ScaledFromOutside"))
+    place.kubectl("scale", "deployment/chat-relay", "--replicas=0")
+    until("some relays are there", lambda: live(place, "deployment/chat-relay")["spec"]["replicas"] == 2)
+    place.kubectl("scale", "deployment/chat-relay", "--replicas=3")
+    until("it is told", lambda: "scaled from outside to 3" in place.condition("wsd/chat", "Ready")["message"])
+    place.patch("wsd/chat", {"spec": {"relay": {"replicas": 1}}})
+    until("an edit counts", lambda: live(place, "deployment/chat-relay")["spec"]["replicas"] == 1)
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    assert "outside" not in place.condition("wsd/chat", "Ready")["message"]
+
+
+def test_orphans_and_restored_objects_are_adopted(place: Place) -> None:
+    """Children without their owner, as a deletion with --cascade=orphan or a restore leaves them, serve."""
+    made = live(place, "wsd/chat")
+    before = {item["kind"]: item["metadata"]["uid"] for item in place.items(CHILDREN, SELECTOR)}
+    pods = {pod["metadata"]["uid"] for pod in place.items("pod", SELECTOR)}
+    place.kubectl("delete", "wsd/chat", "--cascade=orphan")
+    kept = {key: made["metadata"][key] for key in ("name", "namespace")}
+    place.apply({**{key: made[key] for key in ("apiVersion", "kind", "spec")}, "metadata": kept})
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    uid = live(place, "wsd/chat")["metadata"]["uid"]
+    children = place.items(CHILDREN, SELECTOR)
+    assert {item["kind"]: item["metadata"]["uid"] for item in children} == before
+    assert {ref["uid"] for item in children for ref in item["metadata"]["ownerReferences"]} == {uid}
+    assert {pod["metadata"]["uid"] for pod in place.items("pod", SELECTOR)} == pods
+
+
+def test_a_rollout_that_is_stuck_says_why(place: Place) -> None:
+    """New pods are refused while the old ones serve: the reason is Kubernetes' own, and it heals."""
+    limits = {"limits": [{"type": "Pod", "min": {"memory": "1Gi"}}]}
+    place.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "big"}, "spec": limits})
+    place.kubectl("rollout", "restart", "deployment/chat-relay")
+    told = place.await_reason("wsd/chat", "Ready", "FailedCreate")
+    assert "minimum memory usage per Pod is 1Gi" in told["message"]
+    assert "2 serve meanwhile" in told["message"]
+    place.kubectl("delete", "limitrange/big")
+    place.await_reason("wsd/chat", "Ready", "Serving")
+
+
+def test_a_webhook_that_is_down_is_told(place: Place, tmp_path: Path) -> None:
+    """Every write of a child fails with 500: after some attempts the status says so, and it heals."""
+    with webhook(place.cluster, place.namespace, tmp_path, lambda _: None, "/configmaps"):
+        place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
+        told = place.await_reason("wsd/chat", "Ready", "ApplyFailed")
+        assert "hook.example.com" in told["message"]
+    place.await_reason("wsd/chat", "Ready", "Serving")
+    with webhook(place.cluster, place.namespace, tmp_path, lambda _: None, "wsedge.io/*", "/configmaps"):
+        place.kubectl("delete", "configmap/chat-relay")
+        until("an Event tells it", lambda: "hook.example.com" in "".join(notes(place, "ApplyFailed")[1:]))
+    place.await_reason("wsd/chat", "Ready", "Serving")

@@ -1,0 +1,337 @@
+"""What of a child may hold nothing but what is wanted, and what is done about anything else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from support_operator.snapshots import NOW, answer, live_domain, message, served
+from wsedge_operator.desired.exact import differences, parts, replacements
+from wsedge_operator.desired.names import child_labels
+from wsedge_operator.desired.ownership import Ownership, ownership
+from wsedge_operator.reconcile.outcome import Outcome
+from wsedge_operator.reconcile.snapshot import Admitted, DomainSnapshot
+from wsedge_operator.reconcile.websocket_domain import decide
+
+Live = dict[str, Any]
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+
+
+def with_child(kind: str, change: Callable[[Live], object], **changes: Any) -> DomainSnapshot:
+    """A domain that is served, with one child as somebody else has changed it."""
+    before = served(**changes)
+    child = copy.deepcopy(dict(before.children[kind]))
+    change(child)
+    return replace(before, children={**before.children, kind: child})
+
+
+def template(live: Live) -> Live:
+    found: Live = live["spec"]["template"]
+    return found
+
+
+def relay(live: Live) -> Live:
+    found: Live = template(live)["spec"]["containers"][0]
+    return found
+
+
+def pod(live: Live) -> Live:
+    found: Live = template(live)["spec"]
+    return found
+
+
+ADDED: dict[str, tuple[Callable[[Live], object], str]] = {
+    "an argument": (
+        lambda live: relay(live).update(args=["--x"]),
+        "spec.template.spec.containers[relay].args",
+    ),
+    "a variable": (
+        lambda live: relay(live)["env"].append({"name": "X", "value": "1"}),
+        "spec.template.spec.containers[relay].env[X]",
+    ),
+    "a variable given twice": (
+        lambda live: relay(live)["env"].append({"name": "WSEDGE_RELAY_CONFIG", "value": "/tmp/x"}),
+        "spec.template.spec.containers[relay].env",
+    ),
+    "variables from elsewhere": (
+        lambda live: relay(live).update(envFrom=[{"secretRef": {"name": "x"}}]),
+        "spec.template.spec.containers[relay].envFrom",
+    ),
+    "another command": (
+        lambda live: relay(live).update(command=["sh"]),
+        "spec.template.spec.containers[relay].command[0]",
+    ),
+    "a lifecycle hook": (
+        lambda live: relay(live).update(lifecycle={"postStart": {"exec": {"command": ["true"]}}}),
+        "spec.template.spec.containers[relay].lifecycle",
+    ),
+    "a capability": (
+        lambda live: relay(live)["securityContext"]["capabilities"].update(add=["NET_ADMIN"]),
+        "spec.template.spec.containers[relay].securityContext.capabilities.add",
+    ),
+    "a mount": (
+        lambda live: relay(live)["volumeMounts"].append({"name": "x", "mountPath": "/x"}),
+        "spec.template.spec.containers[relay].volumeMounts[x]",
+    ),
+    "a volume": (
+        lambda live: pod(live)["volumes"].append({"name": "x", "emptyDir": {}}),
+        "spec.template.spec.volumes[x]",
+    ),
+    "a container": (
+        lambda live: pod(live)["containers"].append({"name": "x", "image": "x"}),
+        "spec.template.spec.containers[x]",
+    ),
+    "an init container": (
+        lambda live: pod(live).update(initContainers=[{"name": "x", "image": "x"}]),
+        "spec.template.spec.initContainers",
+    ),
+    "the host's network": (
+        lambda live: pod(live).update(hostNetwork=True),
+        "spec.template.spec.hostNetwork",
+    ),
+    "another identity": (
+        lambda live: pod(live).update(serviceAccountName="x"),
+        "spec.template.spec.serviceAccountName",
+    ),
+    "the API server's token": (
+        lambda live: pod(live).pop("automountServiceAccountToken"),
+        "spec.template.spec.automountServiceAccountToken",
+    ),
+    "an annotation that injects": (
+        lambda live: template(live)["metadata"].update(annotations={"inject": "yes"}),
+        "spec.template.metadata.annotations",
+    ),
+    "a label": (
+        lambda live: template(live)["metadata"]["labels"].update(app="x"),
+        "spec.template.metadata.labels.app",
+    ),
+    "a pause of rollouts": (lambda live: live["spec"].update(paused=True), "spec.paused"),
+}
+
+
+def learned(before: DomainSnapshot, admitted: Any) -> DomainSnapshot:
+    """The snapshot after the API server was asked, and gave `admitted` for the Deployment."""
+    (asked,) = decide(before, NOW).ask
+    return replace(before, admitted={"Deployment": Admitted(asked.digest, parts(admitted))})
+
+
+@pytest.mark.parametrize(("change", "path"), ADDED.values(), ids=ADDED.keys())
+def test_what_others_put_into_a_relay_is_taken_out_and_told(
+    change: Callable[[Live], object], path: str
+) -> None:
+    """First the API server is asked what it makes of the wanted parts; what it does not add is not ours."""
+    before = with_child("Deployment", change)
+    outcome = decide(before, NOW)
+    assert [exact.ref.kind for exact in outcome.ask] == ["Deployment"]
+    assert not outcome.restore
+    assert not outcome.apply
+    good = served().children["Deployment"]
+    outcome = decide(learned(before, good), NOW)
+    (restored,) = outcome.restore
+    assert not outcome.ask
+    assert not outcome.apply
+    assert dict(restored.parts)["spec"] == good["spec"]
+    (note,) = outcome.notes
+    assert (note.type, note.reason) == ("Warning", "ChangedFromOutside")
+    assert path in note.message
+
+
+@pytest.mark.parametrize(("change", "path"), ADDED.values(), ids=ADDED.keys())
+def test_what_admission_adds_stays(change: Callable[[Live], object], path: str) -> None:
+    """The API server adds the very same to what is wanted: a sidecar, a mirror, a newer default."""
+    before = with_child("Deployment", change)
+    outcome = decide(learned(before, before.children["Deployment"]), NOW)
+    assert (outcome.ask, outcome.restore, outcome.apply, outcome.notes) == ((), (), (), ())
+
+
+def test_an_answer_about_an_older_manifest_does_not_count() -> None:
+    """After an edit the API server is asked anew."""
+    before = with_child("Deployment", lambda live: relay(live).update(args=["--x"]))
+    old = Admitted("older", parts(before.children["Deployment"]))
+    assert decide(replace(before, admitted={"Deployment": old}), NOW).ask != ()
+
+
+def _defaults(live: Live) -> None:
+    live["spec"] |= {"progressDeadlineSeconds": 600}
+    template(live)["metadata"]["creationTimestamp"] = None
+    pod(live).update(restartPolicy="Always", dnsPolicy="ClusterFirst", schedulerName="default-scheduler")
+    pod(live)["serviceAccount"] = pod(live)["serviceAccountName"]
+    relay(live).update(
+        resources={}, terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File"
+    )
+    relay(live)["livenessProbe"]["successThreshold"] = 1
+
+
+HARMLESS: dict[str, tuple[str, Callable[[Live], object]]] = {
+    "the API server's defaults": ("Deployment", _defaults),
+    "a restart by kubectl": (
+        "Deployment",
+        lambda live: template(live)["metadata"].update(annotations={RESTARTED: "2026-11-22T12:00:00Z"}),
+    ),
+    "annotations of the Deployment": (
+        "Deployment",
+        lambda live: live["metadata"]["annotations"].update({"deployment.kubernetes.io/revision": "4"}),
+    ),
+    "labels of the Service": ("Service", lambda live: live["metadata"]["labels"].update(team="blue")),
+    "annotations of the Service": (
+        "Service",
+        lambda live: live["metadata"]["annotations"].update({"external-dns": "x"}),
+    ),
+    "a hint about a port": (
+        "Service",
+        lambda live: live["spec"]["ports"][0].update(appProtocol="kubernetes.io/ws", nodePort=30000),
+    ),
+    "another key of the ConfigMap": ("ConfigMap", lambda live: live["data"].update(x="y")),
+    "a pull secret of the identity": (
+        "ServiceAccount",
+        lambda live: live.update(imagePullSecrets=[{"name": "x"}]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "change"), HARMLESS.values(), ids=HARMLESS.keys())
+def test_what_harms_nobody_stays(kind: str, change: Callable[[Live], object]) -> None:
+    """Nobody is asked, and nothing is written."""
+    outcome = decide(with_child(kind, change), NOW)
+    assert (outcome.ask, outcome.restore, outcome.apply) == ((), (), ())
+
+
+def test_a_restart_and_anothers_number_survive_a_restoration() -> None:
+    """What is free in the exact parts is written back as it is."""
+
+    def change(live: Live) -> None:
+        relay(live)["args"] = ["--x"]
+        template(live)["metadata"]["annotations"] = {RESTARTED: "now", "inject": "yes"}
+        _scaled(5)(live)
+
+    before = with_child("Deployment", change)
+    (asked,) = _settled(before).ask
+    spec = dict(asked.parts)["spec"]
+    assert spec["template"]["metadata"]["annotations"] == {RESTARTED: "now"}
+    assert spec["replicas"] == 5
+
+
+def _settled(before: DomainSnapshot) -> Outcome:
+    """The outcome once the Deployment carries the digest of what is wanted now."""
+    outcome = decide(before, NOW)
+    (applied,) = outcome.apply
+    live = copy.deepcopy(dict(before.children["Deployment"]))
+    live["metadata"]["annotations"] |= applied["metadata"]["annotations"]
+    return decide(replace(before, children={**before.children, "Deployment": live}), NOW)
+
+
+def test_a_service_leads_to_the_relays_alone() -> None:
+    """A selector or a port of others is replaced; what they say about our ports stays."""
+    good = served().children["Service"]
+
+    def change(live: Live) -> None:
+        live["spec"]["selector"]["app"] = "x"
+        live["spec"]["ports"][0]["appProtocol"] = "ws"
+        live["spec"]["ports"].append({"name": "side", "port": 9090})
+
+    live = copy.deepcopy(dict(good))
+    change(live)
+    assert differences(live, good) == ("spec.selector.app", "spec.ports[side]")
+    restored = dict(replacements(live, good))
+    assert restored["spec.selector"] == good["spec"]["selector"]
+    assert [port.get("appProtocol") for port in restored["spec.ports"]] == ["ws"]
+
+
+def _scaled(replicas: int, manager: str = "kube-controller-manager", sub: str = "scale") -> Any:
+    entry = {"manager": manager, "operation": "Update", "subresource": sub}
+    fields = {"fieldsV1": {"f:spec": {"f:replicas": {}}}}
+
+    def change(live: Live) -> None:
+        live["spec"]["replicas"] = replicas
+        live["metadata"]["managedFields"] = [{**entry, **fields}]
+        live["status"] |= dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), replicas)
+
+    return change
+
+
+def test_a_number_that_an_autoscaler_writes_is_left_and_told() -> None:
+    """The Deployment is applied once without a number; readiness counts by the autoscaler's."""
+    before = with_child("Deployment", _scaled(5))
+    outcome = decide(before, NOW)
+    (applied,) = outcome.apply
+    assert "replicas" not in applied["spec"]
+    assert [note.reason for note in outcome.notes] == ["ScaledFromOutside"]
+    assert answer(outcome, before, "Ready") == ("True", "Serving")
+    assert "5 (field manager kube-controller-manager)" in message(outcome, before, "Ready")
+    settled = _settled(before)
+    assert (settled.apply, settled.ask, settled.restore, settled.notes) == ((), (), (), ())
+
+
+NOT_LEFT = {
+    "to nothing": _scaled(0),
+    "beyond what a domain may have": _scaled(101),
+    "by an edit of the object itself": _scaled(5, "kubectl-edit", ""),
+}
+
+
+@pytest.mark.parametrize("change", NOT_LEFT.values(), ids=NOT_LEFT.keys())
+def test_a_number_that_nobody_may_choose_is_set_right(change: Any) -> None:
+    """It is spec.relay.replicas again."""
+    (applied,) = decide(with_child("Deployment", change), NOW).apply
+    assert applied["spec"]["replicas"] == 2
+
+
+def test_an_edit_of_the_number_counts_over_an_autoscaler() -> None:
+    """What was asked for when the autoscaler was left alone is no longer what is asked for."""
+
+    def change(live: Live) -> None:
+        _scaled(5)(live)
+        live["metadata"]["annotations"]["wsedge.io/asked-replicas"] = "3"
+
+    (applied,) = decide(with_child("Deployment", change), NOW).apply
+    assert applied["spec"]["replicas"] == 2
+    assert "wsedge.io/asked-replicas" not in applied["metadata"]["annotations"]
+
+
+def test_writes_that_do_not_last_are_told() -> None:
+    """The relays may serve, but nobody can say with what."""
+    before = replace(served(), contested="Deployment: changed back each time")
+    outcome = decide(before, NOW)
+    assert answer(outcome, before, "Ready") == ("False", "WritesDoNotLast")
+
+
+def owned(*references: Live, labels: Live | None = None, digest: str = "d") -> Live:
+    annotations = {"wsedge.io/desired": digest} if digest else {}
+    found = child_labels("chat") if labels is None else labels
+    return {"metadata": {"labels": found, "annotations": annotations, "ownerReferences": list(references)}}
+
+
+def by(kind: str = "WebSocketDomain", name: str = "chat", uid: str = "old", group: str = "wsedge.io") -> Live:
+    return {"apiVersion": f"{group}/v1alpha1", "kind": kind, "name": name, "uid": uid}
+
+
+OWNERS = {
+    "our object": (owned(by(uid="uid-chat"), labels={}, digest=""), Ownership.OURS),
+    "nobody": (owned(), Ownership.ORPHAN),
+    "our object as it was before": (owned(by()), Ownership.ORPHAN),
+    "nobody, without our digest": (owned(digest=""), Ownership.FOREIGN),
+    "nobody, of another domain": (owned(labels=child_labels("other")), Ownership.FOREIGN),
+    "another domain": (owned(by(name="other")), Ownership.FOREIGN),
+    "another kind of that name": (owned(by(kind="Room")), Ownership.FOREIGN),
+    "that kind of another group": (owned(by(group="example.com")), Ownership.FOREIGN),
+    "ours as it was, and somebody": (owned(by(), by(kind="Room", uid="r")), Ownership.FOREIGN),
+}
+
+
+@pytest.mark.parametrize(("child", "whose"), OWNERS.values(), ids=OWNERS.keys())
+def test_a_child_of_nobody_is_adopted(child: Live, whose: Ownership) -> None:
+    """A restore drops owner references, or keeps those of an object that is gone."""
+    assert ownership(child, "chat", "uid-chat") is whose
+
+
+def test_a_budget_of_another_selector_is_replaced() -> None:
+    """With more labels asked for it protects no relay."""
+    before = served(live=live_domain(relay={"replicas": 2}))
+    good = before.children["PodDisruptionBudget"]
+    live = copy.deepcopy(dict(good))
+    live["spec"]["selector"]["matchLabels"]["app"] = "x"
+    assert differences(live, good) == ("spec.selector.matchLabels.app",)
