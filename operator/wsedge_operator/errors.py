@@ -14,6 +14,7 @@ OperatorError
 ├── WatchError             the watches ended, though nobody asked them to
 ├── UnknownZoneError       a time zone that the IANA database does not have
 ├── AccountError           an account's record is damaged, or from a newer version
+├── UnreadableError        a stored object is of a version that this operator does not understand
 └── ManifestError          a file is no manifest of ours, or one that the API server would refuse
 """
 
@@ -110,6 +111,16 @@ class AccountError(OperatorError):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.why}"
+
+
+@dataclass(eq=False)
+class UnreadableError(OperatorError):
+    """A stored object cannot be read by this version; `problems` name each field and why."""
+
+    problems: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(self.problems)
 
 
 @dataclass(eq=False)

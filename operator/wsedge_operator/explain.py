@@ -10,33 +10,34 @@ from __future__ import annotations
 import argparse
 import base64
 import copy
-import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from wsedge_operator.account import CONFIG_MAP
 from wsedge_operator.api import billing_plan, websocket_domain
-from wsedge_operator.api.meta import API_VERSION, instant_text, refusals
+from wsedge_operator.api.meta import API_VERSION, Resource, instant_text
+from wsedge_operator.api.reading import refused
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import ManifestError
 from wsedge_operator.reconcile import billing_plan as account_decision
 from wsedge_operator.reconcile import websocket_domain as domain_decision
 from wsedge_operator.reconcile.billing_plan import AccountSnapshot
+from wsedge_operator.reconcile.claims import can_be_served, claim_of
 from wsedge_operator.reconcile.outcome import Outcome
-from wsedge_operator.reconcile.snapshot import DomainSnapshot, claim_of
+from wsedge_operator.reconcile.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.standing import Standing
 from wsedge_operator.settings import Settings, problems
 
 Object = dict[str, Any]
 
-_MODELS: Final[dict[str, type[BaseModel]]] = {
+_MODELS: Final[dict[str, type[Resource]]] = {
     billing_plan.KIND: billing_plan.BillingPlan,
     websocket_domain.KIND: websocket_domain.WebSocketDomain,
 }
@@ -116,35 +117,44 @@ View = tuple[list[str], datetime | None]
 def _views(files: Files, records: dict[str, Object], now: datetime) -> Iterator[tuple[str, View]]:
     """Yield each object's title, what is to be said of it, and when its account changes; keep `records`."""
     namespaces = sorted({item["metadata"]["namespace"] for item in files.objects if item["kind"] in _MODELS})
-    for namespace in namespaces:
-        snapshot = AccountSnapshot(
+    accounts = {
+        namespace: AccountSnapshot(
             namespace,
             tuple(files.of(billing_plan.KIND, namespace)),
             records.get(namespace),
             files.default_zone,
         )
-        outcome = account_decision.decide(snapshot, now)
+        for namespace in namespaces
+    }
+    standings = {
+        namespace: account_decision.standing(account, now, served=False)
+        for namespace, account in accounts.items()
+    }
+    for namespace, account in accounts.items():
+        outcome = account_decision.decide(account, now)
         for title, lines in _told(outcome):
             yield title, (lines, outcome.look_again_at)
-        standing = account_decision.standing(snapshot, now, served=False)
         for domain in files.of(websocket_domain.KIND, namespace):
-            decided = domain_decision.decide(_domain_snapshot(files, domain, standing), now)
+            decided = domain_decision.decide(_domain_snapshot(files, domain, standings), now)
             for title, lines in _told(decided):
                 yield title, ([*lines, *_children(decided)], None)
         for record in outcome.apply:
             records[namespace] = dict(record)
 
 
-def _domain_snapshot(files: Files, domain: Object, standing: Standing) -> DomainSnapshot:
+def _domain_snapshot(files: Files, domain: Object, standings: Mapping[str, Standing]) -> DomainSnapshot:
     namespace = domain["metadata"]["namespace"]
     rivals = [
         item for item in files.of(websocket_domain.KIND) if item["spec"]["domain"] == domain["spec"]["domain"]
     ]
     return DomainSnapshot(
         live=domain,
-        standing=standing,
+        standing=standings[namespace],
         image=files.image,
-        claims=tuple(map(claim_of, rivals)),
+        claims=tuple(
+            claim_of(item, can_be_served=can_be_served(item, standings[item["metadata"]["namespace"]]))
+            for item in rivals
+        ),
         services=files.by_name("Service", namespace),
         secrets=files.by_name("Secret", namespace),
     )
@@ -187,10 +197,7 @@ def _refusals(document: Object) -> Iterator[str]:
     if document["apiVersion"] != API_VERSION:
         yield f"apiVersion: write {API_VERSION}"
         return
-    try:
-        model.model_validate_json(json.dumps(document), strict=True)
-    except ValidationError as error:
-        yield from refusals(error)
+    yield from refused(model, document)
 
 
 def _completed(document: Object, namespace: str, now: datetime) -> Object:

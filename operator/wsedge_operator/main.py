@@ -132,7 +132,11 @@ def _controller(
         statistics_url="" if settings.statistics_service else None,
     )
     keeper = DirectoryKeeper(
-        cache, session, settings.statistics_token_file, timedelta(seconds=settings.directory_seconds)
+        cache,
+        gatherer.claims,
+        session,
+        settings.statistics_token_file,
+        timedelta(seconds=settings.directory_seconds),
     )
     controller = Controller(
         client=client,

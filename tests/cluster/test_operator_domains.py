@@ -39,7 +39,8 @@ def test_a_plan_and_a_domain_become_relays_that_serve(place: Place, host: str) -
     live = place.get("wsd/chat")
     assert live is not None
     answers = {entry["type"]: entry["status"] for entry in live["status"]["conditions"]}
-    assert answers == dict.fromkeys(["Accepted", "PlanEffective", "ConfigurationCurrent", "Ready"], "True")
+    asked = ["Accepted", "PlanEffective", "ConfigurationCurrent", "Ready", "NameKept"]
+    assert answers == dict.fromkeys(asked, "True")
     assert kinds(place) == ["ConfigMap", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"]
     owners = {item["metadata"]["ownerReferences"][0]["uid"] for item in place.items(CHILDREN, SELECTOR)}
     assert owners == {live["metadata"]["uid"]}
@@ -118,10 +119,10 @@ def test_a_record_that_lost_its_label_is_not_lost(place: Place, host: str) -> No
 
 
 def test_nothing_is_made_before_a_plan_is_in_force(place: Place, host: str) -> None:
-    """Without a plan a domain is stalled; with a plan for later it is ready, says when, and has no child."""
+    """Without a plan a domain waits; with a plan for later it is ready, says when, and has no child."""
     place.apply(domain(host=host))
     assert place.await_reason("wsd/chat", "Ready", "NoPlan")["status"] == "False"
-    assert place.condition("wsd/chat", "Stalled")["status"] == "True"
+    assert place.condition("wsd/chat", "Stalled")["status"] == "False"
     place.apply(plan(existingCycle="Monthly"))
     ready = place.await_reason("wsd/chat", "Ready", "Scheduled")
     assert ready["status"] == "True"
@@ -162,10 +163,35 @@ def test_the_oldest_claim_on_a_domain_wins(place: Place, host: str) -> None:
     place.await_reason("wsd/chat", "Ready", "Serving")
     place.apply(domain("copy", host=host))
     refused = place.await_reason("wsd/copy", "Ready", "DomainConflict")
-    assert f"{place.namespace}/chat" in refused["message"]
+    assert '"chat"' in refused["message"]
     assert place.get("deployment/copy-relay") is None
     place.kubectl("delete", "wsd/chat")
     place.await_reason("wsd/copy", "Ready", "Serving")
+
+
+def test_a_name_blocks_nobody_until_it_is_served(place: Place, host: str) -> None:
+    """A claim without a plan yields to another tenant's, who then keeps the name while it is switched off."""
+    squatter = Place(place.cluster, f"{place.namespace}-squatter")
+    place.cluster.kubectl("create", "namespace", squatter.namespace)
+    try:
+        squatter.apply(domain("squat", host=host))
+        squatter.await_reason("wsd/squat", "Ready", "NoPlan")
+        place.apply(plan(), domain(host=host))
+        place.await_reason("wsd/chat", "Ready", "Serving")
+        refused = squatter.await_reason("wsd/squat", "Ready", "DomainConflict")
+        seen = json.dumps(squatter.items("wsd,events.events.k8s.io"))
+        assert place.namespace not in seen.replace(squatter.namespace, "").replace(host, "")
+        assert "another namespace" in refused["message"]
+        place.patch("wsd/chat", {"spec": {"websocket": {"enabled": False}}})
+        place.await_reason("wsd/chat", "Ready", "Disabled")
+        squatter.apply(plan())
+        squatter.kubectl("wait", "bp/plan", "--for=condition=Ready", "--timeout=120s")
+        squatter.await_reason("wsd/squat", "PlanEffective", "Effective")
+        assert squatter.condition("wsd/squat", "Ready")["reason"] == "DomainConflict"
+        place.kubectl("delete", "wsd/chat")
+        squatter.await_reason("wsd/squat", "Ready", "Serving")
+    finally:
+        place.cluster.kubectl("delete", "namespace", squatter.namespace, "--wait=false")
 
 
 def test_an_edit_reaches_the_relays_and_leaves_the_pods(place: Place, host: str) -> None:
@@ -199,15 +225,25 @@ def test_kubectl_scale_sets_the_relays(place: Place, host: str) -> None:
 
 
 def test_switching_off_removes_and_on_brings_back(place: Place, host: str) -> None:
-    """Off: the relays drain, then all children go, and the domain is ready as switched off."""
+    """Off: the relays drain, then all goes but the Service: its address and annotations are there when on."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
+    place.kubectl("annotate", "service/chat-relay", "team.example/owner=chat")
+    before = place.get("service/chat-relay")
+    assert before is not None
     place.patch("wsd/chat", {"spec": {"websocket": {"enabled": False}}})
     assert place.await_reason("wsd/chat", "Ready", "Disabled")["status"] == "True"
-    assert kinds(place) == []
+    assert kinds(place) == ["Service"]
     assert place.items("pod", SELECTOR) == []
+    slices = place.items("endpointslices", "kubernetes.io/service-name=chat-relay")
+    assert [endpoint for each in slices for endpoint in each["endpoints"] or ()] == []
     place.patch("wsd/chat", {"spec": {"websocket": {"enabled": True}}})
     place.await_reason("wsd/chat", "Ready", "Serving")
+    after = place.get("service/chat-relay")
+    assert after is not None
+    assert after["spec"]["clusterIP"] == before["spec"]["clusterIP"]
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["metadata"]["annotations"]["team.example/owner"] == "chat"
 
 
 def test_deleting_a_domain_takes_its_children(place: Place, host: str) -> None:

@@ -138,7 +138,7 @@ BAD_PLANS: Final[dict[str, Bad]] = {
     "an unknown field is not ignored": Bad(
         {"spec.currency": "EUR"},
         'unknown field "spec.currency"',
-        "Extra inputs are not permitted",
+        "unknown field",
         "currency",
     ),
 }
@@ -768,13 +768,13 @@ BAD_DOMAINS: Final[dict[str, Bad]] = {
     "an unknown field is not ignored": Bad(
         {"spec.websocket.heartbeat": 5},
         'unknown field "spec.websocket.heartbeat"',
-        "Extra inputs are not permitted",
+        "unknown field",
         "heartbeat",
     ),
     "an unknown field of an origin is not ignored": Bad(
         {"spec.origins.0.port": 5},
         'unknown field "spec.origins[0].port"',
-        "Extra inputs are not permitted",
+        "unknown field",
         "port",
     ),
 }

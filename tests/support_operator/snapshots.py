@@ -10,9 +10,10 @@ from typing import Any
 
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.relay_config import Resolved
+from wsedge_operator.reconcile.claims import DomainClaim
 from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_operator.reconcile.pods import restarts
-from wsedge_operator.reconcile.snapshot import DomainClaim, DomainSnapshot, RelayReport
+from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.standing import Standing
 from wsedge_operator.reconcile.websocket_domain import decide
 from wsedge_relay import contract
@@ -49,8 +50,8 @@ def live_domain(**spec: Any) -> dict[str, Any]:
     }
 
 
-def claim(name: str = "chat", day: int = 1) -> DomainClaim:
-    return DomainClaim(datetime(2026, 11, day, tzinfo=UTC), f"uid-{name}", "team-a", name)
+def claim(name: str = "chat", day: int = 1, *, namespace: str = "team-a", **rights: Any) -> DomainClaim:
+    return DomainClaim(datetime(2026, 11, day, tzinfo=UTC), f"uid-{name}", namespace, name, **rights)
 
 
 def snapshot(**changes: Any) -> DomainSnapshot:

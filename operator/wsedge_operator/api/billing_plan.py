@@ -7,7 +7,17 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from wsedge_operator.api.meta import Conditions, Instant, Lenient, Matches, Resource, Strict, cel, validations
+from wsedge_operator.api.meta import (
+    OBSERVED_TEXT,
+    Conditions,
+    Instant,
+    Lenient,
+    Matches,
+    Resource,
+    SpecPart,
+    cel,
+    validations,
+)
 
 KIND: Final = "BillingPlan"
 PLURAL: Final = "billingplans"
@@ -16,6 +26,7 @@ PLURAL: Final = "billingplans"
 ACCEPTED: Final = "Accepted"
 EFFECTIVE: Final = "Effective"
 READY: Final = "Ready"
+STALLED: Final = "Stalled"
 
 
 class BillingCycle(StrEnum):
@@ -68,7 +79,7 @@ _ZONE_TEXT: Final = (
 )
 
 
-class BillingPlanSpec(Strict):
+class BillingPlanSpec(SpecPart):
     """The terms that are asked for."""
 
     model_config = ConfigDict(
@@ -132,9 +143,7 @@ class PendingStatus(Lenient):
 class BillingPlanStatus(Lenient):
     """What the operator made of the plan."""
 
-    observedGeneration: Annotated[
-        int | None, Field(ge=0, description="The generation of the spec that this status speaks of.")
-    ] = None
+    observedGeneration: Annotated[int | None, Field(ge=-1, description=OBSERVED_TEXT)] = None
     conditions: Conditions = ()
     effectiveTime: Annotated[
         Instant | None, Field(description="Since when the current terms are in force; absent when none are.")

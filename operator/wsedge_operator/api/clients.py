@@ -7,7 +7,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from wsedge_operator.api.meta import Matches, Strict, cel, validations
+from wsedge_operator.api.meta import Matches, SpecPart, cel, validations
 from wsedge_operator.api.pass_through import PathPattern
 
 WebOrigin = Annotated[
@@ -50,7 +50,7 @@ Network = Annotated[
 ]
 
 
-class Clients(Strict):
+class Clients(SpecPart):
     """Who may come in, and whose word on where clients come from is believed."""
 
     model_config = ConfigDict(

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from wsedge_operator.api.meta import Matches, Strict, cel, validations
+from wsedge_operator.api.meta import Matches, SpecPart, cel, validations
 
 _FILE_MESSAGE: Final = "name at least one file: ip2region, city or isp"
 
@@ -28,7 +28,7 @@ FilePath = Annotated[
 ]
 
 
-class Geo(Strict):
+class Geo(SpecPart):
     """Databases by which usage is reported by region, network and country; a change replaces the pods."""
 
     model_config = ConfigDict(

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from wsedge_operator.api.meta import Strict
+from wsedge_operator.api.meta import SpecPart
 
 
-class Limits(Strict):
+class Limits(SpecPart):
     """How much each relay pod takes. Pods do not count together: all of them take so many times as much."""
 
     connections: Annotated[

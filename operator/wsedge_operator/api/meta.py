@@ -8,7 +8,7 @@ into CEL instead of OpenAPI's `pattern`, whose refusal shows a regular expressio
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -38,6 +38,11 @@ def instant_text(instant: datetime) -> str:
 
 
 Instant = Annotated[AwareDatetime, PlainSerializer(instant_text, return_type=str, when_used="json")]
+
+
+OBSERVED_TEXT: Final = (
+    "The generation of the spec that this status speaks of; -1 until the operator has seen the object."
+)
 
 
 def cel(
@@ -124,8 +129,18 @@ SecretName = Annotated[
 ]
 
 
+class SpecPart(BaseModel):
+    """Base of what users write: immutable.
+
+    Unknown fields are ignored here and named by `reading`: another version of the CustomResourceDefinition
+    may bring some into every stored object, by their defaults.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
 class Strict(BaseModel):
-    """Base of what users write: immutable, no unknown fields, so that every accepted field does something."""
+    """Base of what this version alone writes: immutable, and damaged if it has an unknown field."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -140,10 +155,15 @@ def refusals(error: ValidationError) -> list[str]:
     """Return why a manifest was refused, a line per field: `spec.origins[0].host: give a name …`."""
     lines = []
     for part in error.errors(include_url=False):
-        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in part["loc"])
+        path = path_of(part["loc"])
         why = part["msg"].removeprefix("Value error, ")
-        lines.append(f"{path[1:]}: {why}" if path else why)
+        lines.append(f"{path}: {why}" if path else why)
     return lines
+
+
+def path_of(steps: Iterable[int | str]) -> str:
+    """Return a field's path as Kubernetes writes it: `spec.origins[0].host`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)[1:]
 
 
 class ManagedFields(Lenient):

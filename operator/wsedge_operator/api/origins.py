@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from wsedge_operator.api.meta import Matches, SecretName, Strict, cel, validations
+from wsedge_operator.api.meta import Matches, SecretName, SpecPart, cel, validations
 from wsedge_relay.contract import LoadBalancing, ProxyProtocol
 
 _EITHER_MESSAGE: Final = "an origin is either a host or a service: give exactly one of them"
@@ -58,7 +58,7 @@ HealthPath = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class ServiceOrigin(Strict):
+class ServiceOrigin(SpecPart):
     """A Service of the same namespace as an origin."""
 
     name: Annotated[ServiceName, Field(description="The name of a Service in this namespace.")]
@@ -71,7 +71,7 @@ class ServiceOrigin(Strict):
     ]
 
 
-class Origin(Strict):
+class Origin(SpecPart):
     """One origin server: a host, or a Service of the same namespace."""
 
     model_config = ConfigDict(
@@ -126,7 +126,7 @@ class Origin(Strict):
         return self.httpsPort or (self.service.port if self.service else 443)
 
 
-class StickyCookie(Strict):
+class StickyCookie(SpecPart):
     """A cookie that brings a client back to the origin that answered it before."""
 
     name: Annotated[
@@ -143,7 +143,7 @@ class StickyCookie(Strict):
     ] = None
 
 
-class OriginRequest(Strict):
+class OriginRequest(SpecPart):
     """How relays choose and speak to the origins."""
 
     host: Annotated[
@@ -186,7 +186,7 @@ class OriginRequest(Strict):
     ] = None
 
 
-class OriginHealthCheck(Strict):
+class OriginHealthCheck(SpecPart):
     """How relays find out which origins are well."""
 
     path: Annotated[
@@ -228,7 +228,7 @@ class OriginHealthCheck(Strict):
     ] = 2
 
 
-class OriginTLS(Strict):
+class OriginTLS(SpecPart):
     """TLS towards the origins; used with HTTPS, and with Follow for wss."""
 
     model_config = ConfigDict(

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from wsedge_operator.api.meta import Matches, Strict
+from wsedge_operator.api.meta import Matches, SpecPart
 from wsedge_relay.contract import Method
 
 _PATH_MESSAGE: Final = (
@@ -21,7 +21,7 @@ PathPattern = Annotated[
 ]
 
 
-class PassThrough(Strict):
+class PassThrough(SpecPart):
     """Which requests that are no WebSocket handshake are passed to the origins."""
 
     paths: Annotated[

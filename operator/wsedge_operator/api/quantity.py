@@ -7,7 +7,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from wsedge_operator.api.meta import Matches, Rule, Strict, cel, validations
+from wsedge_operator.api.meta import Matches, Rule, SpecPart, cel, validations
 
 _SUFFIXES: Final = {
     "": Decimal(1),
@@ -57,7 +57,7 @@ Amounts = Annotated[
 ]
 
 
-class RelayResources(Strict):
+class RelayResources(SpecPart):
     """What each relay pod asks for and may use at most."""
 
     model_config = ConfigDict(

@@ -40,6 +40,8 @@ _KEPT: Final = (
     "x-kubernetes-validations",
     "required",
 )
+# A status that is not there yet counts as done for tools that wait (kstatus); this one is of no generation.
+_UNSEEN: Final = {"observedGeneration": -1}
 # Said by the structural schema in another way, or not at all.
 _DROPPED: Final = frozenset({"additionalProperties", "anyOf", "default", "items", "properties", "title"})
 
@@ -56,7 +58,7 @@ def structural_schema(model: type[BaseModel]) -> Schema:
     schema["properties"] = {
         **copy.deepcopy(_SERVER_FIELDS),
         "spec": _structural(parts["spec"], definitions),
-        "status": _without_defaults(_structural(parts["status"], definitions)),
+        "status": {**_without_defaults(_structural(parts["status"], definitions)), "default": _UNSEEN},
     }
     return schema
 

@@ -14,6 +14,7 @@ from wsedge_operator.api.clients import Clients
 from wsedge_operator.api.geo import Geo
 from wsedge_operator.api.limits import Limits
 from wsedge_operator.api.meta import (
+    OBSERVED_TEXT,
     Conditions,
     Lenient,
     Matches,
@@ -21,7 +22,7 @@ from wsedge_operator.api.meta import (
     Resource,
     Rule,
     SecretName,
-    Strict,
+    SpecPart,
     cel,
     validations,
 )
@@ -40,6 +41,7 @@ PLAN_EFFECTIVE: Final = "PlanEffective"
 CONFIGURATION_CURRENT: Final = "ConfigurationCurrent"
 READY: Final = "Ready"
 STALLED: Final = "Stalled"
+NAME_KEPT: Final = "NameKept"
 
 _NAME_MESSAGE: Final = (
     "metadata.name becomes the name of a Service: at most 57 characters, lower case letters, digits and "
@@ -62,7 +64,7 @@ DomainName = Annotated[
 _SERVICE_STEM: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 
 
-class WebSocket(Strict):
+class WebSocket(SpecPart):
     """The switch, the heartbeat and the protocol towards the origins."""
 
     model_config = ConfigDict(
@@ -80,7 +82,7 @@ class WebSocket(Strict):
         bool,
         Field(
             description="The switch. Off: open connections are drained, newcomers refused, and the relays "
-            "removed."
+            "removed. The Service keeps its address."
         ),
     ]
     heartbeatSeconds: Annotated[
@@ -113,7 +115,7 @@ class WebSocket(Strict):
 _HTTP2_MESSAGE: Final = "plain requests are not passed over HTTP/2: remove passThrough or tls.http2"
 
 
-class ClientTLS(Strict):
+class ClientTLS(SpecPart):
     """TLS towards clients (wss)."""
 
     secretName: Annotated[
@@ -134,7 +136,7 @@ class ClientTLS(Strict):
     ] = False
 
 
-class Lifecycle(Strict):
+class Lifecycle(SpecPart):
     """How relays end connections."""
 
     drainSeconds: Annotated[
@@ -158,7 +160,7 @@ class Lifecycle(Strict):
     ] = None
 
 
-class AccessLog(Strict):
+class AccessLog(SpecPart):
     """Which connections the relays log."""
 
     samplePercent: Annotated[
@@ -174,7 +176,7 @@ class AccessLog(Strict):
     ] = 0
 
 
-class Relay(Strict):
+class Relay(SpecPart):
     """The pods that carry this domain."""
 
     replicas: Annotated[
@@ -202,7 +204,7 @@ class Relay(Strict):
     ] = None
 
 
-class WebSocketDomainSpec(Strict):
+class WebSocketDomainSpec(SpecPart):
     """What is asked for."""
 
     model_config = ConfigDict(
@@ -225,8 +227,7 @@ class WebSocketDomainSpec(Strict):
         DomainName,
         Field(
             description="The domain that clients connect to, in lower case. It cannot be changed later, and "
-            "one "
-            "object in the cluster owns it: the oldest.",
+            "one object in the cluster owns it: the one that has been served, else the oldest that could be.",
         ),
         Rule("self == oldSelf", "domain cannot be changed: make another WebSocketDomain for the new name"),
     ]
@@ -313,9 +314,7 @@ class DomainAddress(Lenient):
 class WebSocketDomainStatus(Lenient):
     """What the operator made of the domain. Numbers that change by themselves belong to the statistics."""
 
-    observedGeneration: Annotated[
-        int | None, Field(ge=0, description="The generation of the spec that this status speaks of.")
-    ] = None
+    observedGeneration: Annotated[int | None, Field(ge=-1, description=OBSERVED_TEXT)] = None
     conditions: Conditions = ()
     replicas: Annotated[
         int | None, Field(ge=0, description="How many relay pods there are; read by the scale subresource.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from wsedge_operator.api.meta import instant_text
+from wsedge_operator.api.reading import part_at
 from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.desired.names import (
     ADMIN_PORT,
@@ -98,9 +102,10 @@ def drained(owner: Mapping[str, Any], last: contract.RelayConfig) -> contract.Re
     is what the spec says now: the edit that switches off may well change it too.
     """
     change: dict[str, Any] = {"enabled": False}
-    seconds = owner["spec"].get("lifecycle", {}).get("drainSeconds")
-    if seconds is not None:
-        change["lifecycle"] = contract.Lifecycle(drainSeconds=seconds)
+    seconds = part_at(owner, "spec", "lifecycle", "drainSeconds")
+    # The plan may end while the spec cannot be read: then the drain takes what it took before.
+    with contextlib.suppress(ValidationError):
+        change["lifecycle"] = contract.Lifecycle.model_validate({"drainSeconds": seconds}, strict=True)
     domains = tuple(domain.model_copy(update=change) for domain in last.domains)
     return _named(owner, last.model_copy(update={"domains": domains}))
 

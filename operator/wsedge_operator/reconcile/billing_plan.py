@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from wsedge_operator import account as record
 from wsedge_operator.activation import Account, Claim, Pending, Settlement, Terms, claim_of, settle
 from wsedge_operator.api import billing_plan as api
 from wsedge_operator.api.meta import API_VERSION, Lenient, ObjectMeta, instant_text
+from wsedge_operator.api.reading import part_at, read, unknown_fields
 from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
-from wsedge_operator.errors import AccountError, UnknownZoneError
-from wsedge_operator.reconcile.conditions import Answer, conditions
-from wsedge_operator.reconcile.outcome import ABSENT, Manifest, Note, Outcome, Status
+from wsedge_operator.errors import AccountError, UnknownZoneError, UnreadableError
+from wsedge_operator.reconcile.conditions import (
+    UNKNOWN_FIELDS,
+    UNREADABLE,
+    Answer,
+    accepted_with,
+    conditions,
+)
+from wsedge_operator.reconcile.outcome import ABSENT, Manifest, Note, Outcome, Status, earliest
+from wsedge_operator.reconcile.stalling import stall
 from wsedge_operator.reconcile.standing import Standing, standing_of
 
 DAMAGED: Final = "AccountDamaged"
@@ -48,18 +54,20 @@ def decide(snapshot: AccountSnapshot, now: datetime) -> Outcome:
         return _damaged(snapshot, error, now)
     statuses: list[Status] = []
     notes: list[Note] = []
+    again = settlement.next_change
     for plan in snapshot.plans:
-        status, answers = _status(plan, settlement, claims, faults, now)
+        status, told = _status(plan, settlement, claims, faults, now)
         if status != (plan.get("status") or {}):
             statuses.append(_written(plan, status))
-        notes += _refusals(plan, answers, now)
+        notes += _refusals(plan, told.turned, now)
+        again = earliest(again, told.turns_at)
     applied = _record_manifest(snapshot, settlement.account)
     notes += _turns(snapshot, before, settlement)
     return Outcome(
         apply=(applied,) if applied is not None else (),
         status=tuple(statuses),
         notes=tuple(notes),
-        look_again_at=settlement.next_change,
+        look_again_at=again,
     )
 
 
@@ -84,13 +92,11 @@ def _claims(snapshot: AccountSnapshot, now: datetime) -> tuple[list[Claim], dict
     faults: dict[str, str] = {}
     for plan in snapshot.plans:
         try:
-            claims.append(
-                claim_of(api.BillingPlan.model_validate(plan), default_zone=snapshot.default_zone, now=now)
-            )
-        except ValidationError as error:
+            claims.append(claim_of(read(api.BillingPlan, plan), default_zone=snapshot.default_zone, now=now))
+        except UnreadableError as error:
             meta = _Named.model_validate(plan).metadata
             created = meta.creationTimestamp or now
-            faults[meta.uid] = str(error.errors()[0]["msg"])
+            faults[meta.uid] = str(error)
             claims.append(
                 Claim(
                     meta.name,
@@ -131,14 +137,14 @@ def _record_manifest(snapshot: AccountSnapshot, account: Account) -> Manifest | 
 
 def _status(
     plan: Manifest, settlement: Settlement, claims: list[Claim], faults: Mapping[str, str], now: datetime
-) -> tuple[dict[str, Any], list[Answer]]:
+) -> tuple[dict[str, Any], _Told]:
     claim = next(claim for claim in claims if claim.uid == plan["metadata"]["uid"])
     counts = claim.key == settlement.counting
     answers = _answers(plan, claim, settlement, claims, faults) if counts else _conflict(settlement, claims)
-    written, turned = conditions(plan, answers, now)
+    told = _told(plan, answers, now)
     status: dict[str, Any] = {
         "observedGeneration": plan["metadata"].get("generation", 0),
-        "conditions": written,
+        "conditions": told.conditions,
     }
     current, pending = settlement.account.current, settlement.account.pending
     if counts and current is not None:
@@ -150,7 +156,22 @@ def _status(
             "requestTime": instant_text(pending.requested),
             "effectiveTime": instant_text(pending.effective),
         }
-    return status, turned
+    return status, told
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The conditions of a plan, which of them are news, and when one turns by itself."""
+
+    conditions: list[dict[str, Any]]
+    turned: list[Answer]
+    turns_at: datetime | None
+
+
+def _told(plan: Manifest, answers: list[Answer], now: datetime) -> _Told:
+    stalled = stall(plan, next(answer for answer in answers if answer.type == api.READY), now)
+    written, turned = conditions(plan, [*answers, *([stalled.answer] if stalled.answer else [])], now)
+    return _Told(written, turned, stalled.turns_at)
 
 
 def _answers(
@@ -165,12 +186,13 @@ def _answers(
     if claim.terms is None:
         reason, message = _fault(plan, faults.get(claim.uid))
         return [
-            Answer(api.ACCEPTED, False, reason, message),
+            Answer(api.ACCEPTED, None if reason == UNREADABLE else False, reason, message),
             stands.answer(api.EFFECTIVE),
             Answer(api.READY, False, reason, message),
         ]
     others = f"; {len(claims) - 1} other plans here do not count" if len(claims) > 1 else ""
-    accepted = Answer(api.ACCEPTED, True, "Accepted", f"this plan counts for the namespace{others}")
+    unknown = unknown_fields(api.BillingPlan, plan)
+    accepted = accepted_with(unknown, f"this plan counts for the namespace{others}")
     message = stands.message
     if stands.effective and pending is not None:
         message += f"; {_coming(pending)}"
@@ -190,8 +212,9 @@ def _conflict(settlement: Settlement, claims: list[Claim]) -> list[Answer]:
 
 def _fault(plan: Manifest, why: str | None) -> tuple[str, str]:
     if why is not None:
-        return "Invalid", why
-    zone = plan["spec"].get("timeZone") or "the operator's default time zone"
+        stands = "this version of the operator cannot read the plan, and what was asked for before stands"
+        return UNREADABLE, f"{stands}: {why}"
+    zone = part_at(plan, "spec", "timeZone") or "the operator's default time zone"
     return "InvalidTimeZone", f"spec.timeZone: {UnknownZoneError(zone)}"
 
 
@@ -199,28 +222,30 @@ def _damaged(snapshot: AccountSnapshot, error: AccountError | UnknownZoneError, 
     """Change nothing of an account whose history cannot be read, and say so on its plans."""
     statuses: list[Status] = []
     notes: list[Note] = []
+    again: datetime | None = None
     for plan in snapshot.plans:
         answers = [
             Answer(api.ACCEPTED, None, DAMAGED, str(error)),
             Answer(api.EFFECTIVE, None, DAMAGED, str(error)),
             Answer(api.READY, False, DAMAGED, str(error)),
         ]
-        written, turned = conditions(plan, answers, now)
+        told = _told(plan, answers, now)
         status = {
             **(plan.get("status") or {}),
             "observedGeneration": plan["metadata"].get("generation", 0),
-            "conditions": written,
+            "conditions": told.conditions,
         }
         if status != (plan.get("status") or {}):
             statuses.append(_written(plan, status))
-        notes += _refusals(plan, turned, now)
-    return Outcome(status=tuple(statuses), notes=tuple(notes))
+        notes += _refusals(plan, told.turned, now)
+        again = earliest(again, told.turns_at)
+    return Outcome(status=tuple(statuses), notes=tuple(notes), look_again_at=again)
 
 
 def _refusals(plan: Manifest, turned: list[Answer], now: datetime) -> Iterator[Note]:
-    """Tell why a plan cannot be followed, once per turn of its readiness."""
+    """Tell why a plan cannot be followed, or not in all, once per turn."""
     for answer in turned:
-        if answer.type == api.READY and not answer.true:
+        if (answer.type == api.READY and not answer.true) or answer.reason == UNKNOWN_FIELDS:
             yield Note(plan, "Warning", answer.reason, answer.message, f"{answer.reason} {instant_text(now)}")
 
 

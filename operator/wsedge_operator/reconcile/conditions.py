@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from wsedge_operator.api.meta import instant_text
+from wsedge_operator.api.websocket_domain import ACCEPTED
+
+UNKNOWN_FIELDS: Final = "UnknownFields"
+UNREADABLE: Final = "Unreadable"
+_MOST_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one question, `type`, about an object: `reason` is a word, `message` a sentence."""
+    """The answer to one question, `type`, about an object: `reason` is a word, `message` a sentence.
+
+    `since` is from when on it holds, where that is not when its status was another one last.
+    """
 
     type: str
     true: bool | None
     reason: str
     message: str
+    since: datetime | None = None
 
     @property
     def status(self) -> str:
@@ -25,24 +34,36 @@ class Answer:
         return "Unknown" if self.true is None else str(self.true)
 
 
+def accepted_with(unknown: Sequence[str], message: str) -> Answer:
+    """Return the condition of an object that is accepted, but for those fields."""
+    if not unknown:
+        return Answer(ACCEPTED, True, "Accepted", message)
+    named = ", ".join(unknown[:_MOST_NAMED])
+    if len(unknown) > _MOST_NAMED:
+        named += f" and {len(unknown) - _MOST_NAMED} more"
+    ignored = f"this version of the operator does not know these fields and ignores them: {named}"
+    return Answer(ACCEPTED, True, UNKNOWN_FIELDS, f"{message}; {ignored}")
+
+
 def conditions(
     live: Mapping[str, Any], answers: Iterable[Answer], now: datetime
 ) -> tuple[list[dict[str, Any]], list[Answer]]:
     """Return the conditions of the object `live`, and the answers whose status or reason is new.
 
-    `lastTransitionTime` moves only when the status does.
+    `lastTransitionTime` moves only when the status does, or with `since`.
     """
     before = {entry["type"]: entry for entry in (live.get("status") or {}).get("conditions") or ()}
     written, turned = [], []
     for answer in answers:
         old = before.get(answer.type)
         stays = old is not None and old["status"] == answer.status
+        turned_at = old["lastTransitionTime"] if old and stays else instant_text(now)
         written.append(
             {
                 "type": answer.type,
                 "status": answer.status,
                 "observedGeneration": live["metadata"].get("generation", 0),
-                "lastTransitionTime": old["lastTransitionTime"] if old and stays else instant_text(now),
+                "lastTransitionTime": instant_text(answer.since) if answer.since else turned_at,
                 "reason": answer.reason,
                 "message": answer.message,
             }

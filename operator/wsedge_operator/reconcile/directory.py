@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
+
+from pydantic import ValidationError
 
 from wsedge_operator import account as record
 from wsedge_operator.activation import Period
+from wsedge_operator.api.reading import part_at
 from wsedge_operator.errors import AccountError
+from wsedge_operator.reconcile.claims import claimed_name
 from wsedge_operator.reconcile.outcome import Manifest
 from wsedge_statistics import contract
+
+_UNREAD: Final = {"enabled": True, "heartbeatSeconds": 60}
 
 
 def directory(
@@ -21,7 +28,8 @@ def directory(
     An account whose record is damaged is left out; the statistics keep what they knew of usage by then.
     """
     accounts = sorted(_accounts(config_maps), key=lambda account: account.account)
-    listed = sorted((_domain(live) for live in domains), key=lambda domain: domain.domain)
+    read = (_domain(live) for live in domains)
+    listed = sorted((domain for domain in read if domain is not None), key=lambda domain: domain.domain)
     return contract.Directory(version=1, writtenAt=now, accounts=tuple(accounts), domains=tuple(listed))
 
 
@@ -47,14 +55,17 @@ def _period(period: Period) -> contract.Period:
     return contract.Period(terms=terms, start=period.start, end=period.end)
 
 
-def _domain(live: Mapping[str, Any]) -> contract.DirectoryDomain:
-    spec, metadata = live["spec"], live["metadata"]
-    websocket = spec["websocket"]
-    return contract.DirectoryDomain(
-        domain=spec["domain"],
-        account=metadata["namespace"],
-        name=metadata["name"],
-        enabled=websocket["enabled"],
-        heartbeatSeconds=websocket.get("heartbeatSeconds", 60),
-        originProtocol=websocket.get("originProtocol"),
-    )
+def _domain(live: Mapping[str, Any]) -> contract.DirectoryDomain | None:
+    """Return the entry of a domain, of an unreadable one what can be read; None: not even its name can."""
+    metadata, websocket = live["metadata"], part_at(live, "spec", "websocket")
+    owned = {"domain": claimed_name(live), "account": metadata["namespace"], "name": metadata["name"]}
+    told = {
+        "enabled": part_at(websocket, "enabled"),
+        "heartbeatSeconds": part_at(websocket, "heartbeatSeconds") or 60,
+        "originProtocol": part_at(websocket, "originProtocol"),
+    }
+    # Relays of an object of another version may well run: their usage belongs to its account.
+    for settings in (told, _UNREAD):
+        with contextlib.suppress(ValidationError):
+            return contract.DirectoryDomain.model_validate({**owned, **settings})
+    return None

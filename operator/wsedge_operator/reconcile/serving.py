@@ -9,7 +9,6 @@ from typing import Any, Final
 from wsedge_operator.api.websocket_domain import (
     CONFIGURATION_CURRENT,
     READY,
-    STALLED,
     WebSocketDomainSpec,
 )
 from wsedge_operator.desired import network, relay_config
@@ -18,6 +17,7 @@ from wsedge_operator.desired.digest import with_digest
 from wsedge_operator.reconcile import pods
 from wsedge_operator.reconcile.conditions import Answer
 from wsedge_operator.reconcile.exactness import set_right
+from wsedge_operator.reconcile.keeping import has_tls_port
 from wsedge_operator.reconcile.key_material import Problem, key_material
 from wsedge_operator.reconcile.origins import resolve_origins
 from wsedge_operator.reconcile.outcome import Manifest, Note, earliest, is_going, reference
@@ -66,15 +66,11 @@ def _keep_last_good(
     """Leave configuration and key material as they are; the relays of a domain that has some stay."""
     config_map = snapshot.children.get("ConfigMap")
     course.generation = generation_of(config_map)
-    service = snapshot.children.get("Service")
-    ports = service["spec"].get("ports") or () if service is not None else ()
-    course.serves_tls = any(port["port"] == network.HTTPS_SERVICE_PORT for port in ports)
+    course.serves_tls = has_tls_port(snapshot.children.get("Service"))
     if config_map is not None:
         _demand(course, snapshot, _program(course, snapshot, spec))
     if course.generation is not None:
         _roll_out(course, snapshot, course.generation, now)
-    if problems[0].reason != NO_STATISTICS:
-        course.stalled = Answer(STALLED, True, problems[0].reason, _text(problems))
     if any(problem.reason == NO_STATISTICS for problem in problems):
         course.look_again_at = earliest(course.look_again_at, now + 10 * LOOK_SOON)
 
@@ -90,6 +86,7 @@ def _configure(
     owner = snapshot.live
     config = relay_config.relay_config(owner, spec, resolved)
     course.generation = config.generation
+    course.serves = True
     course.serves_tls = relay_config.TLS_CERTIFICATE in resolved.secrets
     manifests = [relay_config.config_map(owner, config, draining_since=None)]
     if resolved.secrets:

@@ -8,32 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from wsedge_operator.desired.deployment import RelayImage
+from wsedge_operator.reconcile.claims import DomainClaim
 from wsedge_operator.reconcile.conditions import Answer
 from wsedge_operator.reconcile.outcome import Cost, Exact, Manifest, Note, Poke, Ref
 from wsedge_operator.reconcile.standing import Standing
 from wsedge_relay.contract import RelayState
-
-
-@dataclass(frozen=True, slots=True)
-class DomainClaim:
-    """One WebSocketDomain that names a domain. The oldest owns it; of equally old ones the lower uid."""
-
-    created: datetime
-    uid: str
-    namespace: str
-    name: str
-
-    @property
-    def age(self) -> tuple[datetime, str]:
-        """What claims are ordered by."""
-        return self.created, self.uid
-
-
-def claim_of(live: Manifest) -> DomainClaim:
-    """Return the claim of a live WebSocketDomain."""
-    meta = live["metadata"]
-    created = datetime.fromisoformat(meta["creationTimestamp"])
-    return DomainClaim(created, meta["uid"], meta["namespace"], meta["name"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +65,15 @@ class DomainSnapshot:
 
 @dataclass(slots=True)
 class Course:
-    """A decision in the making: answers for the status, and what to do."""
+    """A decision in the making: answers for the status, and what to do.
+
+    `serves` says that relays are given what to serve, so that the domain counts as served from now on.
+    """
 
     answers: list[Answer] = field(default_factory=list)
-    stalled: Answer | None = None
     ask: list[Exact] = field(default_factory=list)
     restore: list[Exact] = field(default_factory=list)
+    serves: bool = False
     costs: list[Cost] = field(default_factory=list)
     apply: list[Manifest] = field(default_factory=list)
     delete: list[Ref] = field(default_factory=list)

@@ -1,9 +1,10 @@
 """What to do for a WebSocketDomain.
 
-It is served while it is accepted (the oldest claim on its domain), switched on, and its account's plan is in
+It is served while it is accepted (it owns its name, see `claims`), switched on, and its account's plan is in
 force. Before that nothing of it exists in the cluster, not even a Service. After that its relays drain, then
-all of it goes. What cannot be resolved (a Secret, a Service) keeps the last good configuration in place and
-is told by field path.
+all of it goes but the Service. While something cannot be resolved (a Secret, a Service), the last good
+configuration stays and the condition names the field. While the object cannot be read, all that there is
+stays: nothing that serves is withdrawn but by a decision that was understood.
 """
 
 from __future__ import annotations
@@ -11,20 +12,30 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from wsedge_operator.api import websocket_domain as api
 from wsedge_operator.api.meta import API_VERSION, instant_text
+from wsedge_operator.api.reading import part_at, read, unknown_fields
 from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.desired import network
 from wsedge_operator.desired.names import child_name, selector_labels
-from wsedge_operator.reconcile.conditions import Answer, conditions
-from wsedge_operator.reconcile.outcome import Note, Outcome, Status
+from wsedge_operator.errors import UnreadableError
+from wsedge_operator.reconcile.claims import claimed_name, first_served, owner_of
+from wsedge_operator.reconcile.conditions import (
+    UNKNOWN_FIELDS,
+    UNREADABLE,
+    Answer,
+    accepted_with,
+    conditions,
+)
+from wsedge_operator.reconcile.keeping import keep
+from wsedge_operator.reconcile.outcome import Note, Outcome, Status, earliest
 from wsedge_operator.reconcile.serving import serve
 from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
+from wsedge_operator.reconcile.stalling import ON_COURSE, stall
 from wsedge_operator.reconcile.withdrawing import withdraw
 
 DISABLED: Final = "Disabled"
+CONFLICT: Final = "DomainConflict"
 
 
 def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
@@ -32,53 +43,66 @@ def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
     if snapshot.live["metadata"].get("deletionTimestamp"):
         # Its children have an owner that goes: the garbage collector takes them, the pods drain on SIGTERM.
         return Outcome()
-    plan = snapshot.standing.answer(api.PLAN_EFFECTIVE)
     try:
-        spec = api.WebSocketDomain.model_validate(snapshot.live).spec
-    except ValidationError as error:
-        accepted = Answer(api.ACCEPTED, False, "Invalid", _text(error))
-        course = withdraw(snapshot, Answer(api.READY, False, "Invalid", accepted.message), now)
+        spec = read(api.WebSocketDomain, snapshot.live).spec
+    except UnreadableError as error:
+        accepted, course = _unread(snapshot, error, now)
     else:
-        accepted = _accepted(snapshot, spec)
+        accepted = _conflict(snapshot) or _acceptance(snapshot, spec)
         if accepted.true and spec.websocket.enabled and snapshot.standing.effective:
             course = serve(snapshot, spec, now)
         else:
-            course = withdraw(snapshot, _unserved(snapshot, accepted, spec), now)
-    course.answers[:0] = [accepted, plan]
+            course = withdraw(snapshot, _unserved(snapshot, accepted, enabled=spec.websocket.enabled), now)
+    course.answers[:0] = [accepted, snapshot.standing.answer(api.PLAN_EFFECTIVE)]
     return _finish(snapshot, course, now)
 
 
-def _accepted(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> Answer:
-    uid = snapshot.live["metadata"]["uid"]
-    owner = min(snapshot.claims, key=lambda claim: claim.age, default=None)
-    if owner is None or owner.uid == uid:
-        return Answer(api.ACCEPTED, True, "Accepted", f"{spec.domain} belongs to this WebSocketDomain")
-    message = (
-        f"spec.domain: {spec.domain} belongs to WebSocketDomain {owner.namespace}/{owner.name}, which has"
-        f" claimed it since {instant_text(owner.created)}"
-    )
-    return Answer(api.ACCEPTED, False, "DomainConflict", message)
+def _unread(snapshot: DomainSnapshot, error: UnreadableError, now: datetime) -> tuple[Answer, Course]:
+    """Decide as far as that can be without the spec: by the name's owner, the switch and the plan."""
+    message = f"this version of the operator cannot read the object, and changes nothing of it: {error}"
+    accepted = _conflict(snapshot) or Answer(api.ACCEPTED, None, UNREADABLE, message)
+    enabled = part_at(snapshot.live, "spec", "websocket", "enabled") is not False
+    if accepted.true is None and enabled and snapshot.standing.effective:
+        return accepted, keep(snapshot, Answer(api.READY, False, UNREADABLE, message), now)
+    return accepted, withdraw(snapshot, _unserved(snapshot, accepted, enabled=enabled), now)
 
 
-def _unserved(snapshot: DomainSnapshot, accepted: Answer, spec: WebSocketDomainSpec) -> Answer:
+def _conflict(snapshot: DomainSnapshot) -> Answer | None:
+    """Answer that another WebSocketDomain owns the name, or None.
+
+    One of another namespace is not named: whose it is does not concern this tenant.
+    """
+    metadata = snapshot.live["metadata"]
+    owner = owner_of(snapshot.claims)
+    if owner is None or owner.uid == metadata["uid"]:
+        return None
+    name = claimed_name(snapshot.live)
+    whose = f'WebSocketDomain "{owner.name}"'
+    if owner.namespace != metadata["namespace"]:
+        whose = "a WebSocketDomain of another namespace; the cluster's administrator knows which"
+    return Answer(api.ACCEPTED, False, CONFLICT, f"spec.domain: {name} belongs to {whose}")
+
+
+def _acceptance(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> Answer:
+    message = f"{spec.domain} belongs to this WebSocketDomain"
+    return accepted_with(unknown_fields(api.WebSocketDomain, snapshot.live), message)
+
+
+def _unserved(snapshot: DomainSnapshot, accepted: Answer, *, enabled: bool) -> Answer:
     """Answer whether it is well that the domain is not served: switched off, or waiting for a date."""
-    if not accepted.true:
+    if accepted.true is False:
         return Answer(api.READY, False, accepted.reason, accepted.message)
-    if not spec.websocket.enabled:
+    if not enabled:
         return Answer(api.READY, True, DISABLED, "switched off (spec.websocket.enabled)")
     standing = snapshot.standing
     return Answer(api.READY, standing.is_scheduled, standing.reason, standing.message)
 
 
-def _text(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, part['loc'])) or 'object'}: {part['msg']}" for part in error.errors()
-    )
-
-
 def _finish(snapshot: DomainSnapshot, course: Course, now: datetime) -> Outcome:
     live = snapshot.live
-    answers = [*course.answers, *([course.stalled] if course.stalled is not None else [])]
+    stalled = stall(live, next(answer for answer in course.answers if answer.type == api.READY), now)
+    also = (_name_kept(snapshot, course, now), stalled.answer)
+    answers = [*course.answers, *(answer for answer in also if answer is not None)]
     written, turned = conditions(live, answers, now)
     status = _status(snapshot, course, written)
     metadata = live["metadata"]
@@ -94,8 +118,16 @@ def _finish(snapshot: DomainSnapshot, course: Course, now: datetime) -> Outcome:
         if changed
         else (),
         notes=(*course.notes, *_notes(live, turned, now)),
-        look_again_at=course.look_again_at,
+        look_again_at=earliest(course.look_again_at, stalled.turns_at),
     )
+
+
+def _name_kept(snapshot: DomainSnapshot, course: Course, now: datetime) -> Answer | None:
+    since = first_served(snapshot.live) or (now if course.serves else None)
+    if since is None:
+        return None
+    message = f"served since {instant_text(since)}: the name stays this object's until it is deleted"
+    return Answer(api.NAME_KEPT, True, "HasBeenServed", message, since=since)
 
 
 def _status(snapshot: DomainSnapshot, course: Course, written: list[dict[str, Any]]) -> dict[str, Any]:
@@ -122,21 +154,19 @@ def _status(snapshot: DomainSnapshot, course: Course, written: list[dict[str, An
 
 
 def _notes(live: Any, turned: list[Answer], now: datetime) -> list[Note]:
-    """Return an Event for a refusal, and for each turn of Ready, whose reason tells why."""
+    """Return an Event for each turn of Ready, whose reason tells why, and for fields that are ignored."""
     return [
         Note(
             regarding=live,
-            type="Normal" if answer.true or answer.reason in _COURSE else "Warning",
+            type="Normal" if answer.reason in ON_COURSE or _is_well(answer) else "Warning",
             reason=answer.reason,
             message=answer.message,
             turn=f"{answer.type} {answer.status} {instant_text(now)}",
         )
         for answer in turned
-        if answer.type == api.READY
+        if answer.type == api.READY or answer.reason == UNKNOWN_FIELDS
     ]
 
 
-# Reasons for not being ready that pass by themselves.
-_COURSE: Final = frozenset(
-    {"RelaysStarting", "RelaysUpdating", "RollingOut", "NoRelays", "Draining", "Removing"}
-)
+def _is_well(answer: Answer) -> bool:
+    return answer.true is True and answer.reason != UNKNOWN_FIELDS

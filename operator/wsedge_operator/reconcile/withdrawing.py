@@ -1,4 +1,8 @@
-"""A domain that is not to be served: its relays drain, then they go, then all else."""
+"""A domain that is not to be served: its relays drain, then they go, then all else but the Service.
+
+The Service stays while the WebSocketDomain exists, without endpoints: its address is in DNS records and load
+balancers, and users have put annotations on it, all of which would be lost between off and on.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ from pydantic import ValidationError
 from wsedge_operator.api.websocket_domain import (
     CONFIGURATION_CURRENT,
     READY,
-    STALLED,
 )
 from wsedge_operator.desired import relay_config
 from wsedge_operator.desired.digest import is_applied, with_digest
@@ -24,8 +27,8 @@ from wsedge_relay.contract import RelayConfig
 
 # How much longer than drainSeconds a drain is waited for before the relays are stopped all the same.
 DRAIN_MARGIN: Final = timedelta(seconds=15)
-# Gone first: nobody is led to the relays any more, and none is made anew.
-_FIRST: Final = ("Service", "PodDisruptionBudget", "Deployment")
+# Gone first, so that no relay is made anew.
+_FIRST: Final = ("PodDisruptionBudget", "Deployment")
 _LAST: Final = ("ConfigMap", "Secret", "ServiceAccount")
 
 
@@ -48,15 +51,13 @@ def withdraw(snapshot: DomainSnapshot, ready: Answer, now: datetime) -> Course:
         for kind in kinds
         if (live := snapshot.children.get(kind)) is not None and not live["metadata"].get("deletionTimestamp")
     ]
-    if snapshot.children or snapshot.pods:
+    if snapshot.children.keys() & {*_FIRST, *_LAST} or snapshot.pods:
         message = f"{len(snapshot.pods)} relay pods are going: {ready.message}"
         ready = Answer(READY, False, "Removing", message)
     current = Answer(CONFIGURATION_CURRENT, False, "NoRelays", "there are no relays")
     if snapshot.failure is not None:
         ready = Answer(READY, False, "ApplyFailed", snapshot.failure)
     course.answers += [current, ready]
-    if ready.true is False and ready.reason not in {"Draining", "Removing", "ApplyFailed"}:
-        course.stalled = Answer(STALLED, True, ready.reason, ready.message)
     return course
 
 

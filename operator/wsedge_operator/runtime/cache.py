@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN, PLAN, SECRET, Kind
+from wsedge_operator.reconcile.claims import claimed_name
 
 Object = dict[str, Any]
 Name = tuple[str, str]
@@ -50,15 +51,19 @@ class Cache:
         return [self._objects[DOMAIN][name] for name in self._claims.get(domain, ())]
 
     def put(self, kind: Kind, live: Object) -> bool:
-        """Take in an object; False when this version of it, or a newer one, is known already."""
-        name, known = name_of(live), self._objects[kind].get(name_of(live))
-        if known is not None and _version(live) <= _version(known):
+        """Take in an object; False when it, or a newer version of it, is known already.
+
+        One of an equal version may have other contents: another CustomResourceDefinition gives stored objects
+        other defaults, and takes other fields out of them, without a write.
+        """
+        name, known, slimmed = name_of(live), self._objects[kind].get(name_of(live)), slim(kind, live)
+        if known is not None and (_version(live) < _version(known) or slimmed == known):
             return False
         if known is not None:
             self._forget_claim(kind, known)
-        self._objects[kind][name] = slim(kind, live)
-        if kind is DOMAIN:
-            self._claims[live["spec"]["domain"]].add(name)
+        self._objects[kind][name] = slimmed
+        if kind is DOMAIN and (domain := claimed_name(slimmed)) is not None:
+            self._claims[domain].add(name)
         return True
 
     def remove(self, kind: Kind, live: Object) -> bool:
@@ -72,8 +77,7 @@ class Cache:
         return True
 
     def _forget_claim(self, kind: Kind, known: Object) -> None:
-        if kind is DOMAIN:
-            domain = known["spec"]["domain"]
+        if kind is DOMAIN and (domain := claimed_name(known)) is not None:
             self._claims[domain].discard(name_of(known))
             if not self._claims[domain]:
                 del self._claims[domain]

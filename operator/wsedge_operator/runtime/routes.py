@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
+from wsedge_operator.api.reading import part_at
 from wsedge_operator.desired.names import DOMAIN_LABEL
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN, SECRET, SERVICE, Kind
+from wsedge_operator.reconcile.claims import claimed_name
 from wsedge_operator.runtime.cache import Cache, name_of
 
 
@@ -32,7 +34,7 @@ def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
         yield from _domains(cache, namespace)
     elif kind is DOMAIN:
         yield Key("domain", namespace, name)
-        yield from (Key("domain", *name_of(claim)) for claim in cache.claims(live["spec"]["domain"]))
+        yield from _rivals(cache, live)
         yield DIRECTORY
     elif kind is CONFIG_MAP and name == ACCOUNT_NAME:
         yield Key("account", namespace)
@@ -44,12 +46,20 @@ def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
             yield from (
                 Key("domain", *name_of(domain))
                 for domain in cache.all(DOMAIN, namespace)
-                if name in set(_references(domain["spec"], kind))
+                if name in _references(domain, kind)
             )
 
 
 def _domains(cache: Cache, namespace: str) -> Iterator[Key]:
-    return (Key("domain", *name_of(domain)) for domain in cache.all(DOMAIN, namespace))
+    """What concerns an account concerns its domains, and all who claim the same names: one may yield."""
+    for domain in cache.all(DOMAIN, namespace):
+        yield Key("domain", *name_of(domain))
+        yield from _rivals(cache, domain)
+
+
+def _rivals(cache: Cache, domain: dict[str, Any]) -> Iterator[Key]:
+    name = claimed_name(domain)
+    return (Key("domain", *name_of(claim)) for claim in (cache.claims(name) if name is not None else ()))
 
 
 def _owner(live: dict[str, Any], namespace: str) -> Iterator[Key]:
@@ -59,12 +69,14 @@ def _owner(live: dict[str, Any], namespace: str) -> Iterator[Key]:
         yield Key("domain", namespace, name)
 
 
-def _references(spec: dict[str, Any], kind: Kind) -> Iterator[str | None]:
+def _references(domain: dict[str, Any], kind: Kind) -> list[Any]:
     """Return the names of the Services or Secrets in a domain's spec, which need not be a valid one."""
     if kind is SERVICE:
-        yield from ((origin.get("service") or {}).get("name") for origin in spec.get("origins") or ())
-    else:
-        tls = spec.get("originTLS") or {}
-        yield (spec.get("tls") or {}).get("secretName")
-        yield tls.get("caSecretName")
-        yield tls.get("clientCertificateSecretName")
+        origins = part_at(domain, "spec", "origins")
+        listed = origins if isinstance(origins, list) else []
+        return [part_at(origin, "service", "name") for origin in listed]
+    return [
+        part_at(domain, "spec", "tls", "secretName"),
+        part_at(domain, "spec", "originTLS", "caSecretName"),
+        part_at(domain, "spec", "originTLS", "clientCertificateSecretName"),
+    ]

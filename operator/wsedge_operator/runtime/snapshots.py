@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import aiohttp
-from pydantic import ValidationError
 
 from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
+from wsedge_operator.api.reading import part_at, read
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.exact import parts
 from wsedge_operator.desired.names import DOMAIN_LABEL, child_name
 from wsedge_operator.desired.ownership import Ownership, ownership
-from wsedge_operator.errors import NotFoundError
+from wsedge_operator.errors import NotFoundError, UnreadableError
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import (
     CONFIG_MAP,
@@ -30,13 +30,20 @@ from wsedge_operator.kube.kinds import (
 )
 from wsedge_operator.reconcile import billing_plan
 from wsedge_operator.reconcile.billing_plan import AccountSnapshot
+from wsedge_operator.reconcile.claims import (
+    DomainClaim,
+    can_be_served,
+    claim_of,
+    claimed_name,
+    first_served,
+)
 from wsedge_operator.reconcile.key_material import secret_names
 from wsedge_operator.reconcile.origins import service_names
 from wsedge_operator.reconcile.outcome import Exact
 from wsedge_operator.reconcile.rollout import pods_to_ask
 from wsedge_operator.reconcile.scale_in import is_scale_in
 from wsedge_operator.reconcile.scaling import scaled_from_outside
-from wsedge_operator.reconcile.snapshot import Admitted, DomainSnapshot, RelayReport, claim_of
+from wsedge_operator.reconcile.snapshot import Admitted, DomainSnapshot, RelayReport
 from wsedge_operator.runtime.cache import Cache, Object
 from wsedge_operator.runtime.relays import ask
 from wsedge_operator.runtime.routes import Key
@@ -95,7 +102,7 @@ class Gatherer:
             live=live,
             standing=standing,
             image=self.image,
-            claims=tuple(map(claim_of, self.cache.claims(live["spec"]["domain"]))),
+            claims=await self.claims(claimed_name(live), now),
             services=services,
             secrets=secrets,
             children=children,
@@ -110,6 +117,18 @@ class Gatherer:
     def admits(self, key: Key, exact: Exact, live: Object) -> None:
         """Note what the API server makes of exact parts of a child of a WebSocketDomain."""
         self._admitted.setdefault(key, {})[exact.ref.kind] = Admitted(exact.digest, parts(live))
+
+    async def claims(self, domain: str | None, now: datetime) -> tuple[DomainClaim, ...]:
+        """Return all claims on a domain; whether each could be served matters where there are several."""
+        found = self.cache.claims(domain) if domain is not None else []
+        if len(found) < 2:
+            return tuple(claim_of(live, can_be_served=True) for live in found)
+        return tuple([await self._claim(live, now) for live in found])
+
+    async def _claim(self, live: Object, now: datetime) -> DomainClaim:
+        account = await self.account(Key("account", live["metadata"]["namespace"]))
+        standing = billing_plan.standing(account, now, served=first_served(live) is not None)
+        return claim_of(live, can_be_served=can_be_served(live, standing))
 
     def forget(self, key: Key) -> None:
         """Drop what is kept of a WebSocketDomain that is gone."""
@@ -127,8 +146,8 @@ class Gatherer:
     async def _references(self, live: Object) -> tuple[dict[str, Object], dict[str, Object]]:
         namespace = live["metadata"]["namespace"]
         try:
-            spec = WebSocketDomain.model_validate(live).spec
-        except ValidationError:
+            spec = read(WebSocketDomain, live).spec
+        except UnreadableError:
             return {}, {}
         services = {name: self.cache.get(SERVICE, namespace, name) for name in service_names(spec)}
         secrets = {name: await self._secret(namespace, name) for name in secret_names(spec)}
@@ -161,7 +180,8 @@ class Gatherer:
         known = {pod["metadata"]["uid"]: pod for pod in pods}
         before = {uid: report for uid, report in self._relays.get(key, {}).items() if uid in known}
         # Without a number the API server would have put the default; it is whoever scales who decides then.
-        replicas = (live["spec"].get("relay") or {}).get("replicas")
+        replicas = part_at(live, "spec", "relay", "replicas")
+        replicas = replicas if isinstance(replicas, int) else None
         if replicas is not None and scaled_from_outside(children.get("Deployment"), replicas) is not None:
             replicas = None
         asked = pods_to_ask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,14 +15,17 @@ from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
 from wsedge_operator.errors import NotFoundError, UnreachableError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, SERVICE
+from wsedge_operator.reconcile.claims import DomainClaim, claimed_name, owner_of
 from wsedge_operator.reconcile.directory import directory
-from wsedge_operator.reconcile.snapshot import claim_of
 from wsedge_operator.runtime.cache import Cache
 from wsedge_statistics.contract import DIRECTORY_PATH, Directory
 
 log = structlog.get_logger()
 
 PUT_SECONDS: Final = 10.0
+
+# Gives all claims on a domain at an instant.
+Claims = Callable[[str | None, datetime], Awaitable[tuple[DomainClaim, ...]]]
 
 
 async def find_url(client: Client, service: str) -> str:
@@ -49,6 +53,7 @@ class DirectoryKeeper:
     """Puts the Directory when it has changed, and every so often anyway: a store may be restored."""
 
     cache: Cache
+    claims: Claims
     session: aiohttp.ClientSession
     token_file: str
     every: timedelta
@@ -61,7 +66,7 @@ class DirectoryKeeper:
         """
         if not url:
             return None
-        current = self._current(now)
+        current = await self._current(now)
         if self._put is not None:
             put_to, put = self._put
             due = put.writtenAt + self.every
@@ -73,15 +78,15 @@ class DirectoryKeeper:
         log.info("directory put", accounts=len(current.accounts), domains=len(current.domains))
         return now + self.every
 
-    def _current(self, now: datetime) -> Directory:
+    async def _current(self, now: datetime) -> Directory:
         records = (live for live in self.cache.all(CONFIG_MAP) if live["metadata"]["name"] == ACCOUNT_NAME)
-        owned = (live for live in self.cache.all(DOMAIN) if self._is_owner(live))
+        owned = [live for live in self.cache.all(DOMAIN) if await self._is_owner(live, now)]
         return directory(records, owned, now)
 
-    def _is_owner(self, live: Object) -> bool:
-        """Tell whether a WebSocketDomain is the oldest claim on its domain; one per domain goes in."""
-        claims = map(claim_of, self.cache.claims(live["spec"]["domain"]))
-        return bool(min(claims, key=lambda claim: claim.age).uid == live["metadata"]["uid"])
+    async def _is_owner(self, live: Object, now: datetime) -> bool:
+        """Tell whether a WebSocketDomain owns its domain; one per domain goes in."""
+        owner = owner_of(await self.claims(claimed_name(live), now))
+        return owner is not None and owner.uid == live["metadata"]["uid"]
 
     async def _send(self, url: str, current: Directory) -> None:
         call = f"PUT {url}{DIRECTORY_PATH}"

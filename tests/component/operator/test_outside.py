@@ -26,6 +26,7 @@ from wsedge_operator.errors import AccessError, UnreachableError
 from wsedge_operator.kube.access import Access, connection_info, find_access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN
+from wsedge_operator.reconcile.claims import DomainClaim, claim_of
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.health import serving
 from wsedge_operator.runtime.relays import ask
@@ -64,30 +65,46 @@ def record() -> dict[str, Any]:
 
 
 async def test_the_directory_reaches_the_statistics(session: aiohttp.ClientSession, tmp_path: Path) -> None:
-    """One entry per domain, the oldest claim's; put when it changes and every so often, not in between."""
+    """One entry per domain, its owner's; put when it changes and every so often, not in between."""
     cache = Cache()
+
+    async def claims(name: str | None, now: datetime) -> tuple[DomainClaim, ...]:
+        return tuple(claim_of(live, can_be_served=True) for live in cache.claims(name or ""))
+
     cache.put(CONFIG_MAP, record())
     cache.put(DOMAIN, domain("chat", "chat.example.com"))
     cache.put(DOMAIN, domain("copy", "chat.example.com", created="2026-11-02T00:00:00Z"))
-    keeper = DirectoryKeeper(cache, session, "", every=10 * MINUTES)
+    cache.put(DOMAIN, {**domain("odd", ""), "spec": ["of another version"]})
+    quic = domain("quic", "quic.example.com")
+    quic["spec"]["websocket"] = {"enabled": True, "originProtocol": "QUIC"}
+    cache.put(DOMAIN, quic)
+    keeper = DirectoryKeeper(cache, claims, session, "", every=10 * MINUTES)
     with statistics(tmp_path) as program:
         url = f"http://127.0.0.1:{program.port}"
         assert await keeper.keep(url, NOW) == NOW + 10 * MINUTES
         listed = await asyncio.to_thread(lambda: program.get("/v1/domains", account="team-a").json)
-        assert [entry["domain"] for entry in listed["domains"]] == ["chat.example.com"]
+        assert [entry["domain"] for entry in listed["domains"]] == ["chat.example.com", "quic.example.com"]
         assert await keeper.keep(url, NOW + MINUTES) == NOW + 10 * MINUTES
         cache.put(DOMAIN, domain("room", "room.example.com", version=2))
         assert await keeper.keep(url, NOW + 2 * MINUTES) == NOW + 12 * MINUTES
         assert await keeper.keep(url, NOW + 12 * MINUTES) == NOW + 22 * MINUTES
         listed = await asyncio.to_thread(lambda: program.get("/v1/domains", account="team-a").json)
-        assert [entry["domain"] for entry in listed["domains"]] == ["chat.example.com", "room.example.com"]
+        assert [entry["domain"] for entry in listed["domains"]] == [
+            "chat.example.com",
+            "quic.example.com",
+            "room.example.com",
+        ]
     with refusing() as nobody, pytest.raises(UnreachableError, match=r"PUT http://127\.0\.0\.1"):
         await keeper.keep(f"http://127.0.0.1:{nobody}", NOW + 30 * MINUTES)
 
 
 async def test_without_statistics_there_is_nothing_to_put(session: aiohttp.ClientSession) -> None:
     """Neither when none are wanted nor while they are not found."""
-    keeper = DirectoryKeeper(Cache(), session, "", every=MINUTES)
+
+    async def claims(name: str | None, now: datetime) -> tuple[DomainClaim, ...]:
+        return ()
+
+    keeper = DirectoryKeeper(Cache(), claims, session, "", every=MINUTES)
     assert await keeper.keep(None, NOW) is None
     assert await keeper.keep("", NOW) is None
 

@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from wsedge_operator.account import CONFIG_MAP, from_data
 from wsedge_operator.reconcile.billing_plan import AccountSnapshot, decide, standing
 from wsedge_operator.reconcile.outcome import Outcome
@@ -13,6 +15,7 @@ from wsedge_operator.reconcile.outcome import Outcome
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 23, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 def plan(name: str = "plan", created: datetime = NOON, **spec: Any) -> dict[str, Any]:
@@ -179,7 +182,10 @@ def test_the_standing_does_not_wait_for_the_record() -> None:
 def test_a_second_plan_is_refused_by_name_of_the_first() -> None:
     """All its conditions say PlanConflict; the first one says that there is another."""
     outcome = decide(account(plan(), plan("late", NOON + HOUR)), NOON + HOUR)
-    assert set(answers(outcome, "late").values()) == {("False", "PlanConflict")}
+    assert answers(outcome, "late") == {
+        **dict.fromkeys(("Accepted", "Effective", "Ready"), ("False", "PlanConflict")),
+        "Stalled": ("True", "PlanConflict"),
+    }
     assert answers(outcome)["Accepted"] == ("True", "Accepted")
     assert ("BillingPlan", "PlanConflict") in told(outcome)
     message = outcome.status[1].status["conditions"][0]["message"]
@@ -192,16 +198,47 @@ def test_an_unknown_zone_is_refused_by_field() -> None:
     assert outcome.apply == ()
     assert answers(outcome)["Accepted"] == ("False", "InvalidTimeZone")
     assert answers(outcome)["Ready"] == ("False", "InvalidTimeZone")
+    assert answers(outcome)["Stalled"] == ("True", "InvalidTimeZone")
     assert outcome.status[0].status["conditions"][0]["message"].startswith("spec.timeZone: 'Mars/Olympus'")
 
 
-def test_a_spec_of_another_version_is_invalid() -> None:
-    """What the models cannot read is told, and the terms in force stay."""
+UNREADABLE: dict[str, dict[str, Any]] = {
+    "a method of a version to come": {"meteringMethod": "FromTheFuture"},
+    "a type that has changed": {"billingCycle": {"days": 1}},
+    "no method any more": {"meteringMethod": None},
+}
+
+
+@pytest.mark.parametrize("spec", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_plan_that_cannot_be_read_keeps_its_terms_in_force(spec: dict[str, Any]) -> None:
+    """Nothing is recorded, for nobody understood a request; the plan tells which field it is."""
     before = settled(account(plan()))
-    outcome = decide(edited(before, NOON + HOUR, surprise=1), NOON + HOUR)
+    unread = edited(before, NOON + HOUR, **spec)
+    outcome = decide(unread, NOON + HOUR)
     assert outcome.apply == ()
-    assert answers(outcome)["Accepted"] == ("False", "Invalid")
+    assert answers(outcome)["Accepted"] == ("Unknown", "Unreadable")
     assert answers(outcome)["Effective"] == ("True", "Effective")
+    assert answers(outcome)["Ready"] == ("False", "Unreadable")
+    assert answers(outcome)["Stalled"] == ("True", "Unreadable")
+    (name,) = spec
+    assert f"spec.{name}: " in outcome.status[0].status["conditions"][0]["message"]
+    assert standing(unread, NOON + 48 * HOUR, served=False).effective
+
+
+def test_a_plan_with_fields_of_a_version_to_come_counts() -> None:
+    """They are ignored and told, by condition and by an event; the rest is followed."""
+    outcome = decide(account(plan(currency="EUR")), NOON)
+    assert [made["kind"] for made in outcome.apply] == ["ConfigMap"]
+    assert answers(outcome)["Accepted"] == ("True", "UnknownFields")
+    assert answers(outcome)["Ready"] == ("True", "Effective")
+    assert "spec.currency" in outcome.status[0].status["conditions"][0]["message"]
+    assert ("BillingPlan", "UnknownFields") in told(outcome)
+
+
+def test_a_status_of_another_version_hinders_nobody() -> None:
+    """Only the spec is a request; what another operator wrote is replaced."""
+    live = {**plan(), "status": {"observedGeneration": -1, "pending": {"billingCycle": "Weekly"}}}
+    assert answers(decide(account(live), NOON))["Ready"] == ("True", "Effective")
 
 
 def test_a_damaged_record_is_never_written() -> None:
@@ -216,8 +253,11 @@ def test_a_damaged_record_is_never_written() -> None:
         "Accepted": ("Unknown", "AccountDamaged"),
         "Effective": ("Unknown", "AccountDamaged"),
         "Ready": ("False", "AccountDamaged"),
+        "Stalled": ("False", "AccountDamaged"),
     }
-    assert decide(after(before, outcome), NOON) == Outcome()
+    told_so = after(before, outcome)
+    assert decide(told_so, NOON) == Outcome(look_again_at=NOON + 5 * MINUTE)
+    assert answers(decide(told_so, NOON + 5 * MINUTE))["Stalled"] == ("True", "AccountDamaged")
     assert [standing(before, NOON, served=served).effective for served in (True, False)] == [True, False]
 
 

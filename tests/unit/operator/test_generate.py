@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+import last_release
 from wsedge_operator.api import generate, reference
 from wsedge_operator.api.crd import BILLING_PLAN, KINDS, WEBSOCKET_DOMAIN, Kind, definition
 from wsedge_operator.api.schema import structural_schema
@@ -62,6 +63,41 @@ def test_generation_is_stable() -> None:
     files = generate.crd_files()
     assert files == generate.crd_files()
     assert len(set(files.values())) == len(KINDS) == len(files) / 2
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_last_release_reads_what_this_definition_makes_of_objects(kind: Kind) -> None:
+    """Its operator runs beside this definition during an upgrade, and refuses a field that it does not know.
+
+    So a field of the spec that is new has no default, or it would be in every stored object.
+    """
+    text = (Path(last_release.__file__).parent / "crds" / kind.file_name).read_text()
+    last = yaml.safe_load(text)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    now = schema_of(kind)["properties"]["spec"]
+    known = dict(fields("", last))
+    assert known
+    assert known.keys() <= dict(fields("", now)).keys()
+    assert [path for path, field in fields("", now) if path not in known and "default" in field] == []
+    changed = [
+        path
+        for path, field in fields("", now)
+        if path in known and "default" in field and _new_in(field["default"], known[path].get("default"))
+    ]
+    assert changed == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_status_can_be_written_under_the_last_release_s_definition(kind: Kind) -> None:
+    """Server-side apply refuses a whole status for a field that the definition in force does not have."""
+    text = (Path(last_release.__file__).parent / "crds" / kind.file_name).read_text()
+    last = yaml.safe_load(text)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    now = dict(fields("", schema_of(kind)["properties"]["status"]))
+    assert now.keys() <= dict(fields("", last)).keys()
+
+
+def _new_in(default: Any, last: Any) -> bool:
+    """Tell whether a default has a field that the last release's has not."""
+    return isinstance(default, dict) and not default.keys() <= (last or {}).keys()
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

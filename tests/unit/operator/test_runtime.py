@@ -212,6 +212,54 @@ def test_newer_versions_win_in_any_order() -> None:
     assert cache.put(POD, live("a", 10))
 
 
+def test_an_equal_version_with_other_contents_is_taken() -> None:
+    """Another CustomResourceDefinition gives objects other defaults, and prunes fields, without a write."""
+    cache = Cache()
+    assert cache.put(DOMAIN, domain("a", "a.example", legs="Both"))
+    assert cache.put(DOMAIN, domain("a", "a.example"))
+    assert not cache.put(DOMAIN, domain("a", "a.example"))
+    cache.begin_listing()
+    listed = [domain("a", "a.example", legs="Client")]
+    assert list(cache.take_list(DOMAIN, None, listed, "9")) == [(False, listed[0])]
+    assert list(cache.take_list(DOMAIN, None, listed, "9")) == []
+    # A Secret's contents and a domain's managed fields are not kept, so they are no difference either.
+    assert cache.put(SECRET, live("s", data={"password": "x"}))
+    assert not cache.put(SECRET, live("s", data={"password": "y"}))
+
+
+MALFORMED: dict[str, Any] = {
+    "no spec": {},
+    "a spec that is none": {"spec": None},
+    "a spec that is a list": {"spec": ["a"]},
+    "no name": {"spec": {"websocket": {"enabled": True}}},
+    "a name that is a list": {"spec": {"domain": ["a.example"]}},
+    "references of another shape": {
+        "spec": {"domain": "b.example", "origins": {"a": 1}, "tls": "x", "originTLS": ["y"]}
+    },
+    "origins of another shape": {"spec": {"domain": "b.example", "origins": ["a", {"service": "room"}]}},
+}
+
+
+@pytest.mark.parametrize("parts", MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_malformed_object_hinders_nobody(parts: dict[str, Any]) -> None:
+    """It is looked at itself; what concerns others still finds them; it can be replaced and removed."""
+    cache = Cache()
+    cache.put(DOMAIN, domain("good", "a.example", tls={"secretName": "tls"}))
+    bad = live("bad", **parts)
+    assert cache.put(DOMAIN, bad)
+    assert Key("domain", "team-a", "bad") in set(keys_of(cache, DOMAIN, bad))
+    good = Key("domain", "team-a", "good")
+    assert set(keys_of(cache, SECRET, live("tls"))) == {good}
+    assert set(keys_of(cache, SERVICE, live("room"))) == set()
+    assert good in set(keys_of(cache, PLAN, live("plan")))
+    assert [claim["metadata"]["name"] for claim in cache.claims("a.example")] == ["good"]
+    assert cache.put(DOMAIN, live("bad", 2, spec={"domain": "c.example"}))
+    assert [claim["metadata"]["name"] for claim in cache.claims("c.example")] == ["bad"]
+    assert cache.put(DOMAIN, live("bad", 3, **parts))
+    assert cache.claims("c.example") == []
+    assert cache.remove(DOMAIN, bad)
+
+
 def test_a_late_deletion_spares_the_successor() -> None:
     """An object of the same name and another uid stays."""
     cache = Cache()
@@ -321,6 +369,18 @@ ROUTES = {
     "an authority is a reference too": (SECRET, live("ca"), {ROOM}),
     "a Secret that nobody means concerns nobody": (SECRET, live("password"), set()),
 }
+
+
+@pytest.mark.parametrize("kind", [PLAN, CONFIG_MAP], ids=["a plan", "a record"])
+def test_what_concerns_an_account_concerns_who_claims_its_names(kind: Any) -> None:
+    """When its plan takes effect, a claim in another namespace may have to yield."""
+    cache = Cache()
+    cache.put(DOMAIN, domain("chat", "chat.example.com"))
+    elsewhere = domain("squat", "chat.example.com")
+    elsewhere["metadata"]["namespace"] = "team-b"
+    cache.put(DOMAIN, elsewhere)
+    changed = live("wsedge-account" if kind is CONFIG_MAP else "plan")
+    assert Key("domain", "team-b", "squat") in set(keys_of(cache, kind, changed))
 
 
 @pytest.mark.parametrize(("kind", "changed", "concerned"), ROUTES.values(), ids=ROUTES.keys())

@@ -31,6 +31,7 @@ from support_operator.snapshots import (
     stored,
     waiting,
 )
+from wsedge_operator.reconcile.claims import first_served
 from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_operator.reconcile.rollout import pods_to_ask
 from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport
@@ -78,7 +79,7 @@ def test_a_domain_that_is_being_deleted_is_left_to_the_garbage_collector() -> No
 
 
 UNSERVED: dict[str, tuple[dict[str, Any], tuple[str, str], bool]] = {
-    "without a plan it is stalled": ({"standing": NO_PLAN}, ("False", "NoPlan"), True),
+    "without a plan it waits for one": ({"standing": NO_PLAN}, ("False", "NoPlan"), False),
     "with a plan for later it is ready": ({"standing": SCHEDULED}, ("True", "Scheduled"), False),
     "a younger claim is refused": (
         {"claims": (claim("older", day=1), claim("chat", day=2))},
@@ -95,9 +96,19 @@ UNSERVED: dict[str, tuple[dict[str, Any], tuple[str, str], bool]] = {
         ("True", "Disabled"),
         False,
     ),
-    "a spec that this version cannot read is invalid": (
-        {"live": live_domain(surprise=1)},
-        ("False", "Invalid"),
+    "a younger claim gives way to one that can be served": (
+        {"claims": (claim("chat", day=1, can_be_served=False), claim("younger", day=2))},
+        ("False", "DomainConflict"),
+        True,
+    ),
+    "a spec that this version cannot read is unreadable": (
+        {"live": live_domain(websocket={"enabled": True, "originProtocol": "QUIC"})},
+        ("False", "Unreadable"),
+        True,
+    ),
+    "one without a name is unreadable": (
+        {"live": live_domain(domain=None), "claims": ()},
+        ("False", "Unreadable"),
         True,
     ),
 }
@@ -125,6 +136,140 @@ def test_a_scheduled_domain_is_looked_at_when_its_plan_begins() -> None:
 def test_the_owner_of_a_domain_is_not_disturbed_by_claims() -> None:
     """The oldest claim stays accepted, whoever else claims."""
     assert decide(replace(served(), claims=(claim("chat", 1), claim("newer", 2))), NOW) == Outcome()
+
+
+UNREADABLE: dict[str, dict[str, Any]] = {
+    "a protocol of a version to come": {"websocket": {"enabled": True, "originProtocol": "QUIC"}},
+    "a type that has changed": {"limits": [{"connections": 1}]},
+    "a field that must be is missing": {"origins": None},
+    "a switch that is no boolean": {"websocket": {"enabled": "Sometimes", "originProtocol": "HTTP"}},
+}
+
+
+def unread(good: DomainSnapshot, spec: dict[str, Any]) -> DomainSnapshot:
+    return replace(good, live={**live_domain(**spec), "status": good.live["status"]})
+
+
+@pytest.mark.parametrize("spec", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_cannot_be_read_keeps_all_that_serves(spec: dict[str, Any]) -> None:
+    """Nobody decided to switch it off: no child is touched, and the status tells which field it is."""
+    before = unread(served(), spec)
+    outcome = decide(before, NOW)
+    assert (outcome.apply, outcome.delete, outcome.pokes, outcome.costs) == ((), (), (), ())
+    assert answer(outcome, before, "Accepted") == ("Unknown", "Unreadable")
+    assert answer(outcome, before, "ConfigurationCurrent") == ("True", "Current")
+    assert answer(outcome, before, "Ready") == ("False", "Unreadable")
+    assert answer(outcome, before, "Stalled") == ("True", "Unreadable")
+    (name,) = spec
+    assert f"spec.{name}" in message(outcome, before, "Ready")
+    assert "the relays keep what they have" in message(outcome, before, "Ready")
+    after = applied(before, outcome)
+    assert after.live["status"]["configuration"] == before.live["status"]["configuration"]
+    assert decide(after, NOW) == Outcome()
+
+
+def test_what_is_understood_of_an_unreadable_object_is_done() -> None:
+    """Switched off, or without a plan in force, it is drained; deleted, it goes."""
+    off = unread(served(), {"websocket": {"enabled": False, "originProtocol": "QUIC"}})
+    assert [domain.enabled for domain in config(decide(off, NOW)).domains] == [False]
+    quic = {"websocket": {"enabled": True, "originProtocol": "QUIC"}, "lifecycle": {"drainSeconds": "long"}}
+    ended = replace(unread(served(), quic), standing=NO_PLAN)
+    assert [domain.enabled for domain in config(decide(ended, NOW)).domains] == [False]
+    assert answer(decide(ended, NOW), ended, "Ready") == ("False", "Draining")
+    going = unread(served(), quic)
+    going.live["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"  # type: ignore[index]
+    assert decide(going, NOW) == Outcome()
+
+
+def test_a_domain_that_can_be_read_again_goes_on() -> None:
+    """When it has been put right, it is served as if nothing had been."""
+    good = served()
+    before = applied(unread(good, quic := {"limits": "none"}), decide(unread(good, quic), NOW))
+    after = replace(before, live={**live_domain(), "status": before.live["status"]})
+    outcome = decide(after, NOW)
+    assert (outcome.apply, outcome.delete) == ((), ())
+    assert answer(outcome, after, "Ready") == ("True", "Serving")
+    assert answer(outcome, after, "Stalled") == ("", "")
+
+
+def test_fields_of_a_version_to_come_are_ignored_and_told() -> None:
+    """The domain is served by the rest; condition and event name the fields."""
+    before = snapshot(live=live_domain(exposure={"type": "Gateway"}, relay={"pod": {"labels": {}}}))
+    outcome = decide(before, NOW)
+    assert "Deployment" in kinds(outcome)
+    assert answer(outcome, before, "Accepted") == ("True", "UnknownFields")
+    for path in ("spec.exposure", "spec.relay.pod"):
+        assert path in message(outcome, before, "Accepted")
+    assert ("Warning", "UnknownFields") in [(note.type, note.reason) for note in outcome.notes]
+    assert answer(outcome, before, "Stalled") == ("", "")
+
+
+def test_a_flood_of_unknown_fields_is_cut() -> None:
+    """Ten are named, the rest counted."""
+    before = snapshot(live=live_domain(**{f"x{number:02}": 1 for number in range(15)}))
+    text = message(decide(before, NOW), before, "Accepted")
+    assert text.endswith("spec.x08, spec.x09 and 5 more")
+
+
+@pytest.mark.parametrize(
+    "status",
+    [{"observedGeneration": -1}, {"conditions": [], "observedGeneration": "7", "address": {"httpPort": "x"}}],
+    ids=["that of a new object", "one of another version"],
+)
+def test_a_status_of_another_version_hinders_nobody(status: dict[str, Any]) -> None:
+    """The spec is what is asked for; the status is written anew."""
+    before = snapshot(live={**live_domain(), "status": status})
+    outcome = decide(before, NOW)
+    assert "Deployment" in kinds(outcome)
+    assert applied(before, outcome).live["status"]["observedGeneration"] == 7
+
+
+def test_another_tenant_is_not_named() -> None:
+    """Whose a name is concerns its namespace alone: neither status nor event of another one tells."""
+    others = (claim("secret-name", 1, namespace="team-secret"), claim("chat", 2))
+    before = snapshot(claims=others)
+    outcome = decide(before, NOW)
+    assert answer(outcome, before, "Ready") == ("False", "DomainConflict")
+    assert "secret" not in str(outcome)
+    same = snapshot(claims=(claim("older", 1), claim("chat", 2)))
+    assert '"older"' in message(decide(same, NOW), same, "Ready")
+
+
+def test_the_first_service_is_noted_for_ever() -> None:
+    """From then on the name is kept, also while it is off or cannot be resolved."""
+    good = served()
+    assert first_served(good.live) == NOW
+    later = NOW + timedelta(days=1)
+    for spec, standing in (
+        ({"websocket": {"enabled": False}}, IN_FORCE),
+        ({"tls": {"secretName": "x"}}, IN_FORCE),
+        ({"limits": "none"}, IN_FORCE),
+        ({}, NO_PLAN),
+    ):
+        before = replace(unread(good, spec), standing=standing)
+        after = applied(before, decide(before, later))
+        assert first_served(after.live) == NOW
+        assert answer(decide(before, later), before, "NameKept") == ("True", "HasBeenServed")
+
+
+def test_what_was_never_served_has_no_such_note() -> None:
+    """Neither switched off, nor without a plan, nor with a Secret that is missing."""
+    for changes in (
+        {"live": live_domain(websocket={"enabled": False})},
+        {"standing": NO_PLAN},
+        {"live": live_domain(tls={"secretName": "x"})},
+        {"live": live_domain(limits="none")},
+    ):
+        before = snapshot(**changes)
+        assert answer(decide(before, NOW), before, "NameKept") == ("", "")
+
+
+def test_what_the_last_release_served_counts_as_served() -> None:
+    """It noted no time: configuration or address shows it, and the object's creation stands for it."""
+    for part in ({"configuration": "team-a/chat@7.0"}, {"address": {"service": "chat-relay"}}):
+        before = snapshot(live={**live_domain(), "status": part}, statistics_url="")
+        after = applied(before, decide(before, NOW))
+        assert first_served(after.live) == datetime(2026, 11, 1, tzinfo=UTC)
 
 
 PROBLEMS: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -210,9 +355,8 @@ def test_what_cannot_be_resolved_is_told_by_field(changes: dict[str, Any], reaso
     assert outcome.apply == ()
     assert answer(outcome, before, "ConfigurationCurrent") == ("False", reason)
     assert answer(outcome, before, "Ready") == ("False", reason)
-    # The statistics come back by themselves; the rest only a person can mend.
-    stalled = ("", "") if reason == "StatisticsNotFound" else ("True", reason)
-    assert answer(outcome, before, "Stalled") == stalled
+    # It may be on its way, applied in the same second.
+    assert answer(outcome, before, "Stalled") == ("False", reason)
     assert message(outcome, before, "Ready") == text
 
 
@@ -482,14 +626,16 @@ def test_switching_off_drains_first() -> None:
     ("connections", "after_seconds"), [(0, 1), (3, 30 + 15)], ids=["all closed", "deadline passed"]
 )
 def test_drained_relays_go_first_then_the_rest(connections: int, after_seconds: int) -> None:
-    """Service, budget and Deployment; once the pods are gone, what they used."""
+    """Budget and Deployment; once the pods are gone, what they used. The Service keeps its address."""
     before, outcome = switched_off(connections, NOW + timedelta(seconds=after_seconds))
-    assert {ref.kind for ref in outcome.delete} == {"Service", "PodDisruptionBudget", "Deployment"}
+    assert {ref.kind for ref in outcome.delete} == {"PodDisruptionBudget", "Deployment"}
     gone = replace(applied(before, outcome), pods=())
     last = decide(gone, NOW)
     assert {ref.kind for ref in last.delete} == {"ConfigMap", "ServiceAccount"}
     end = applied(gone, last)
     assert answer(decide(end, NOW), end, "Ready") == ("True", "Disabled")
+    assert end.children.keys() == {"Service"}
+    assert "configuration" not in applied(end, decide(end, NOW)).live["status"]
 
 
 def test_what_the_pods_use_stays_until_they_are_gone() -> None:

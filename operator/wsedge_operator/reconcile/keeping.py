@@ -1,0 +1,36 @@
+"""A domain whose spec cannot be read: nothing was decided, so all that there is stays."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from wsedge_operator.api.websocket_domain import CONFIGURATION_CURRENT, READY
+from wsedge_operator.desired import network
+from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.outcome import Manifest, earliest
+from wsedge_operator.reconcile.rollout import generation_of, rollout
+from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
+
+
+def keep(snapshot: DomainSnapshot, why: Answer, now: datetime) -> Course:
+    """Return the course by which no child is touched; `why` answers whether the domain is ready."""
+    course = Course(look_again_at=snapshot.standing.changes_at)
+    course.generation = generation_of(snapshot.children.get("ConfigMap"))
+    course.serves_tls = has_tls_port(snapshot.children.get("Service"))
+    current, ready = Answer(CONFIGURATION_CURRENT, False, "NoRelays", "there are no relays"), why
+    if course.generation is not None:
+        state = rollout(snapshot, course.generation, now)
+        course.pokes += state.pokes
+        course.look_again_at = earliest(course.look_again_at, state.look_again_at)
+        current = state.answer
+        ready = Answer(READY, why.true, why.reason, f"{why.message}; the relays keep what they have")
+    if snapshot.failure is not None:
+        ready = Answer(READY, False, "ApplyFailed", snapshot.failure)
+    course.answers += [current, ready]
+    return course
+
+
+def has_tls_port(service: Manifest | None) -> bool:
+    """Tell whether a live Service of relays has the port for wss."""
+    ports = service["spec"].get("ports") or () if service is not None else ()
+    return any(port["port"] == network.HTTPS_SERVICE_PORT for port in ports)

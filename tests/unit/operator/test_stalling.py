@@ -1,0 +1,80 @@
+"""When an object that waits counts as failed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from support_operator.snapshots import NO_PLAN, NOW, answer, applied, live_domain, message, snapshot
+from wsedge_operator.reconcile.outcome import Outcome
+from wsedge_operator.reconcile.snapshot import DomainSnapshot
+from wsedge_operator.reconcile.websocket_domain import decide
+
+MINUTE = timedelta(minutes=1)
+
+
+def after(before: DomainSnapshot, minutes: float) -> DomainSnapshot:
+    return applied(before, decide(before, NOW + minutes * MINUTE))
+
+
+def edited(before: DomainSnapshot, generation: int, **spec: Any) -> DomainSnapshot:
+    live = {**live_domain(**spec), "status": before.live["status"]}
+    live["metadata"]["generation"] = generation
+    return snapshot(live=live, standing=before.standing)
+
+
+def stalled(before: DomainSnapshot, minutes: float) -> tuple[str, str]:
+    return answer(decide(before, NOW + minutes * MINUTE), before, "Stalled")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"standing": NO_PLAN}, "NoPlan"),
+        ({"live": live_domain(tls={"secretName": "x"})}, "SecretNotFound"),
+        ({"statistics_url": ""}, "StatisticsNotFound"),
+        ({"failure": "a quota is used up"}, "ApplyFailed"),
+    ],
+    ids=["a plan", "a Secret", "the statistics", "a write"],
+)
+def test_what_may_come_is_waited_for_five_minutes(changes: dict[str, Any], reason: str) -> None:
+    """The look at which it turns is asked for; nothing is written in between, nor after."""
+    before = after(after(snapshot(**changes), 0), 0)
+    assert stalled(before, 0) == ("False", reason)
+    assert "2026-11-22T12:05:00Z" in message(decide(before, NOW), before, "Stalled")
+    first = decide(before, NOW)
+    assert first.status == ()
+    assert first.look_again_at is not None
+    assert decide(before, NOW + 4.9 * MINUTE).status == ()
+    assert stalled(before, 5) == ("True", reason)
+    given_up = after(before, 5)
+    assert decide(given_up, NOW + 60 * MINUTE).status == ()
+
+
+def test_another_spec_or_another_cause_has_a_time_of_its_own() -> None:
+    """Whoever mends one thing and then waits for another has not failed yet."""
+    before = after(after(snapshot(live=live_domain(tls={"secretName": "x"})), 0), 5)
+    assert stalled(before, 5) == ("True", "SecretNotFound")
+    again = edited(before, 8, tls={"secretName": "y"})
+    assert stalled(again, 6) == ("False", "SecretNotFound")
+    assert stalled(after(again, 6), 10.9) == ("False", "SecretNotFound")
+    assert stalled(after(again, 6), 11) == ("True", "SecretNotFound")
+    other = edited(before, 7, origins=[{"service": {"name": "room", "port": 80}}])
+    assert stalled(other, 6) == ("False", "ServiceNotFound")
+
+
+def test_what_comes_ends_the_wait() -> None:
+    """The condition goes, and the relays start."""
+    before = after(snapshot(standing=NO_PLAN), 0)
+    there = snapshot(live=before.live)
+    outcome = decide(there, NOW + MINUTE)
+    assert answer(outcome, there, "Stalled") == ("", "")
+    assert answer(outcome, there, "Ready") == ("False", "RelaysStarting")
+
+
+def test_a_clock_that_is_set_back_only_prolongs_the_wait() -> None:
+    """It never fails early."""
+    before = after(snapshot(standing=NO_PLAN), 0)
+    assert decide(before, NOW - 60 * MINUTE) == Outcome(look_again_at=NOW + 5 * MINUTE)
