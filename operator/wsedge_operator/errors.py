@@ -115,12 +115,16 @@ class AccountError(OperatorError):
 
 @dataclass(eq=False)
 class UnreadableError(OperatorError):
-    """A stored object cannot be read by this version; `problems` name each field and why."""
+    """A stored object cannot be read by this version; `problems` name each field and why.
+
+    The text names the first ten: it goes into a condition, whose message is bounded.
+    """
 
     problems: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "; ".join(self.problems)
+        more = len(self.problems) - 10
+        return "; ".join(self.problems[:10]) + (f"; and {more} more" if more > 0 else "")
 
 
 @dataclass(eq=False)

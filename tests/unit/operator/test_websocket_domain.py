@@ -168,6 +168,15 @@ def test_what_cannot_be_read_keeps_all_that_serves(spec: dict[str, Any]) -> None
     assert decide(after, NOW) == Outcome()
 
 
+def test_a_flood_of_problems_is_cut() -> None:
+    """A condition's message is bounded by the API server: ten are named, the rest counted."""
+    before = snapshot(live=live_domain(origins=[{"host": "-" * 300, "weight": "x"}] * 64))
+    text = message(decide(before, NOW), before, "Ready")
+    assert "spec.origins[0].host" in text
+    assert "; and 119 more" in text
+    assert len(text) < 5000
+
+
 def test_what_is_understood_of_an_unreadable_object_is_done() -> None:
     """Switched off, or without a plan in force, it is drained; deleted, it goes."""
     off = unread(served(), {"websocket": {"enabled": False, "originProtocol": "QUIC"}})
