@@ -21,7 +21,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY operator/ operator/
 COPY proxy/ proxy/
 COPY statistics/ statistics/
-COPY devcluster/wsedge_devcluster/ devcluster/wsedge_devcluster/
+# The control plane for a laptop belongs into no cluster: neither its package nor its command.
+RUN sed -i -e '/^wsedge-devcluster = /d' -e '/"devcluster\/wsedge_devcluster",/d' pyproject.toml
 RUN python -m venv /opt/wsedge \
  && HATCH_BUILD_HOOK_ENABLE_CUSTOM=$COMPILED \
     /opt/wsedge/bin/pip install --no-cache-dir --disable-pip-version-check --no-index --find-links /wheels \
@@ -34,7 +35,7 @@ RUN python -m venv /opt/wsedge \
 
 FROM ${PYTHON} AS base
 ENV PATH=/opt/wsedge/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# A number, so that a kubelet can see that it is not root.
+# A number, so that a kubelet can see that it is not root; any other will do, no program asks for its name.
 USER 65532:65532
 
 FROM base AS examples

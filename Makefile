@@ -28,7 +28,7 @@ test: .venv/ready $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## 
 	@$(BIN)/wsedge-devcluster build > /dev/null
 	@$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
-test-tools: ## what some tests need beside: Node, a JDK, Chromium, a C compiler, by apt-get (needs root if one is missing)
+test-tools: ## what some tests need beside: Node, a JDK, Chromium, a C compiler, buildah, by apt-get (root if one is missing)
 	@tests/tools.sh $(PYTHON)
 
 check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint

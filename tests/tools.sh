@@ -13,6 +13,8 @@ needs javac default-jdk-headless # a JDK: tests start Java from its source
 needs chromium chromium
 needs cc gcc libc6-dev
 needs openssl openssl
+needs buildah buildah # the image without Docker, on a base made by debootstrap
+needs debootstrap debootstrap
 test -e /usr/include/openssl/ssl.h || missing+=(libssl-dev) # the load of tests/bench
 # without it Debian's Python makes no virtual environments
 "${1:-python3}" -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)

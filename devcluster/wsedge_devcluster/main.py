@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ from wsedge_devcluster.terminal import Progress
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns the exit status."""
     parser = argparse.ArgumentParser(prog="wsedge-devcluster", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start a cluster and keep it until Ctrl-C or SIGTERM")
     up.add_argument(

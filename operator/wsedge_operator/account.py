@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from wsedge_operator.activation import Account, Pending, Period, Terms
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
@@ -28,6 +28,12 @@ class _Terms(Strict):
     billingCycle: BillingCycle
     meteringMethod: MeteringMethod
     timeZone: str
+
+    @field_validator("timeZone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        """Read two names that are no zones, but that version 0.1.0 took, as what its image meant by them."""
+        return "UTC" if value in ("localtime", "Factory") else value
 
     @model_validator(mode="after")
     def _can_be_billed(self) -> Self:

@@ -8,29 +8,22 @@ belongs to the new day even if the clocks show the old date for a while once mor
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from wsedge_operator.api.billing_plan import BillingCycle
 from wsedge_operator.errors import UnknownZoneError
+from wsedge_statistics.contract import zone_named
 
 SECOND: Final = timedelta(seconds=1)
 DAY: Final = timedelta(days=1)
 
 
-@cache
-def _known_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-@cache
 def zone_of(name: str) -> ZoneInfo:
     """Return the zone that the IANA database calls `name`; raise UnknownZoneError when there is none."""
-    # ZoneInfo(name) alone would also open folders and, on some systems, names in the wrong case.
-    if name not in _known_zones():
+    if (zone := zone_named(name)) is None:
         raise UnknownZoneError(name)
-    return ZoneInfo(name)
+    return zone
 
 
 def day_start(day: date, zone: ZoneInfo) -> datetime:

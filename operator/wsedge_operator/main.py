@@ -10,6 +10,7 @@ import socket
 import sys
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from importlib.metadata import version
 
 import aiohttp
 import structlog
@@ -44,6 +45,7 @@ def main() -> None:
         description="Decides and applies what BillingPlans and WebSocketDomains ask for.",
         epilog="Settings of run are environment variables WSEDGE_OPERATOR_…, and KUBECONFIG.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help="watch the cluster and work until SIGTERM (default)")
     commands.add_parser(
@@ -88,11 +90,18 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     identity = settings.pod_name or f"{socket.gethostname()}-{os.getpid()}"
     async with AsyncExitStack() as stack:
-        access = await find_access()
+        access = find_access()
         client = await stack.enter_async_context(Client(access, call_seconds=settings.call_seconds))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         controller, metrics = _controller(settings, client, session, identity)
-        election = Election(client, settings.namespace, settings.lease_name, identity, settings.lease_seconds)
+        election = Election(
+            client,
+            settings.namespace,
+            settings.lease_name,
+            identity,
+            settings.lease_seconds,
+            settings.pod_uid if settings.pod_name else "",
+        )
         await stack.enter_async_context(
             serving(settings.listen_address, metrics.registry, lambda: _not_ready(controller))
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
-from zoneinfo import available_timezones
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from wsedge_statistics.contract import known_zones
 
 DEFAULT_RELAY_IMAGE: Final = "ghcr.io/wsedge/wsedge:0.1.0"
 LABEL_NAME: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -24,6 +25,7 @@ class Settings(BaseSettings):
         "wsedge-system", description="Namespace of the operator; its Lease lies here."
     )
     pod_name: str = Field("", description="Name of the operator's pod; empty: host name and process id.")
+    pod_uid: str = Field("", description="Its uid; the Lease goes with it. Empty: the Lease stays.")
     namespaces: Annotated[tuple[Namespace, ...], NoDecode] = Field(
         (), description="Namespaces to serve, separated by commas; empty: all, which needs cluster rights."
     )
@@ -65,8 +67,8 @@ class Settings(BaseSettings):
     @field_validator("default_time_zone")
     @classmethod
     def is_a_known_zone(cls, value: str) -> str:
-        """Refuse a zone that the installed zone data does not know."""
-        if value not in available_timezones():
+        """Refuse a zone that the IANA database does not have."""
+        if value not in known_zones():
             raise ValueError(f"{value!r} is not a time zone of the IANA data base")
         return value
 

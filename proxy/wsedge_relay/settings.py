@@ -9,6 +9,7 @@ import argparse
 import platform
 import uuid
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -122,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, field in Settings.model_fields.items():
         parser.add_argument(f"--{name.replace('_', '-')}", help=field.description, metavar=_metavar(name))
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of RelayConfig and end")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
     return parser
 
 

@@ -11,7 +11,10 @@ an optional field that has no value, since the first release rejects a message w
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib import resources
 from typing import Annotated, Final, Literal, Self, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AwareDatetime,
@@ -172,3 +175,28 @@ def unknown_fields(error: ValidationError) -> tuple[str, ...]:
         for fault in error.errors(include_url=False, include_context=False, include_input=False)
         if fault["type"] == "extra_forbidden"
     )
+
+
+@cache
+def known_zones() -> frozenset[str]:
+    """Return the names of the IANA database's time zones and links, as the package tzdata lists them.
+
+    Not `zoneinfo.available_timezones()`, which names what it finds in a folder of the host: `localtime`
+    there is whatever that machine is set to. `Factory` is the database's word for "not set yet".
+    """
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text().split()) - {"Factory"}
+
+
+def zone_named(name: str) -> ZoneInfo | None:
+    """Return the time zone that the IANA database calls `name`, or None.
+
+    Both programs cut days by the same data, those of the package tzdata in the version of the lock:
+    `ZoneInfo(name)` would ask the host's files first, and a bill must not depend on a base image.
+    """
+    return _load(name) if name in known_zones() else None
+
+
+@cache
+def _load(name: str) -> ZoneInfo:
+    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=name)

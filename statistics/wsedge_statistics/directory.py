@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
-from wsedge_statistics.contract import Directory, DirectoryAccount, DirectoryDomain
-
-
-def zone_named(name: str) -> ZoneInfo | None:
-    """The IANA zone of that name, or None when there is none."""
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, LookupError):  # malformed key, a folder of zones, not found
-        return None
+from wsedge_statistics.contract import Directory, DirectoryAccount, DirectoryDomain, zone_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +42,6 @@ class DirectoryView:
         return (begun[-1] if begun else entry.periods[0]).terms.timeZone
 
     def unknown_zones(self) -> set[str]:
-        """Zone names that this machine's zone data does not have."""
+        """Zone names that the zone data here do not have."""
         names = {period.terms.timeZone for entry in self.accounts.values() for period in entry.periods}
         return {name for name in names if zone_named(name) is None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import timedelta
+from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from wsedge_statistics.directory import zone_named
+from wsedge_statistics.contract import zone_named
 from wsedge_statistics.errors import SettingsError, TokenRefusedError
 from wsedge_statistics.tokens import issuer_of
 
@@ -64,7 +65,7 @@ class Settings(BaseSettings):
     @field_validator("time_zone")
     @classmethod
     def zone_exists(cls, value: str) -> str:
-        """Refuse a zone that this machine does not know."""
+        """Refuse a zone that the IANA database does not have."""
         if zone_named(value) is None:
             raise ValueError("not an IANA time zone such as Asia/Shanghai")
         return value
@@ -131,6 +132,7 @@ def parser() -> argparse.ArgumentParser:
         else:
             answer.add_argument(flag, help=text, metavar=name.rpartition("_")[2].upper())
     answer.add_argument("--openapi", action="store_true", help="print the OpenAPI description and end")
+    answer.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
     return answer
 
 

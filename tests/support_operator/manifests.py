@@ -113,6 +113,16 @@ BAD_PLANS: Final[dict[str, Bad]] = {
         "DailyPeakBandwidth is settled per day: set billingCycle to Daily",
         field="spec",
     ),
+    "a time zone is not what a machine is set to": Bad(
+        {"spec.timeZone": "localtime"},
+        "give a time zone of the IANA database, for example Asia/Shanghai or UTC",
+        field="timeZone",
+    ),
+    "a time zone is not one that is yet to be set": Bad(
+        {"spec.timeZone": "Factory"},
+        "give a time zone of the IANA database, for example Asia/Shanghai or UTC",
+        field="timeZone",
+    ),
     "a time zone has a name, not an offset": Bad(
         {"spec.timeZone": "+08:00"},
         "give a time zone of the IANA database, for example Asia/Shanghai or UTC",

@@ -18,30 +18,19 @@ app.kubernetes.io/name: wsedge-{{ .component }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end -}}
 
-{{/* Labels of every object. Call with (dict "root" $ "component" "operator"). */}}
+{{/* Labels of every object: those that others find it by, then the user's, then the rest; each key once. Call with (dict "root" $ "component" "operator"), and "more" for an object that needs labels of its own. */}}
 {{- define "wsedge.labels" -}}
-{{- with .root.Values.commonLabels }}
-{{- toYaml . }}
-{{ end -}}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-{{ include "wsedge.selector" . }}
-app.kubernetes.io/component: {{ .component }}
-app.kubernetes.io/part-of: wsedge
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- $chart := printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- $fixed := dict "app.kubernetes.io/component" .component "app.kubernetes.io/managed-by" .root.Release.Service }}
+{{- $rest := dict "helm.sh/chart" $chart "app.kubernetes.io/part-of" "wsedge" "app.kubernetes.io/version" .root.Chart.AppVersion }}
+{{- merge (include "wsedge.selector" . | fromYaml) $fixed (.more | default dict) (.root.Values.commonLabels | default dict) $rest | toYaml }}
 {{- end -}}
 
 {{/* Labels of pods: the above without the chart's version, so that an upgrade which changes nothing restarts nothing. */}}
 {{- define "wsedge.podLabels" -}}
-{{- with .root.Values.commonLabels }}
-{{- toYaml . }}
-{{ end -}}
-{{- with .podLabels }}
-{{- toYaml . }}
-{{ end -}}
-{{ include "wsedge.selector" . }}
-app.kubernetes.io/component: {{ .component }}
-app.kubernetes.io/part-of: wsedge
+{{- $fixed := dict "app.kubernetes.io/component" .component }}
+{{- $rest := dict "app.kubernetes.io/part-of" "wsedge" }}
+{{- merge (include "wsedge.selector" . | fromYaml) $fixed (.podLabels | default dict) (.root.Values.commonLabels | default dict) $rest | toYaml }}
 {{- end -}}
 
 {{/* The image of operator and statistics: by digest when there is one. */}}

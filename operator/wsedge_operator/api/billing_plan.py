@@ -55,12 +55,15 @@ class MeteringMethod(StrEnum):
         return BillingCycle.DAILY if self is MeteringMethod.DAILY_PEAK else BillingCycle.MONTHLY
 
 
+_ZONE: Final = r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*"
 TimeZone = Annotated[
     str,
     Field(min_length=1, max_length=64),
     Matches(
-        r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*",
+        rf"(?!(localtime|Factory)$){_ZONE}",
         "give a time zone of the IANA database, for example Asia/Shanghai or UTC",
+        # Two names of files that are no zones: what a machine is set to, and "not set yet".
+        rule=f"self.matches('^(?:{_ZONE})$') && !(self in ['localtime', 'Factory'])",
     ),
 ]
 _CYCLE_TEXT: Final = (

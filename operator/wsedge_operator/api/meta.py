@@ -76,7 +76,8 @@ def validations(*entries: Mapping[str, str]) -> dict[str, Any]:
 class Matches:
     """The whole text matches `pattern` (in the common part of Python's and RE2's syntax), else `message`.
 
-    `rule` replaces the CEL made from the pattern, where that would be too costly an estimate.
+    `rule` replaces the CEL made from the pattern, where that would be too costly an estimate, or where the
+    pattern needs what RE2 does not have.
     """
 
     pattern: str

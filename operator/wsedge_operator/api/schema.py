@@ -78,7 +78,12 @@ def _structural(source: Schema, definitions: dict[str, Schema]) -> Schema:
             name: _structural(child, definitions) for name, child in source["properties"].items()
         }
     if "items" in source:
-        schema["items"] = _structural(source["items"], definitions)
+        items = _structural(source["items"], definitions)
+        # A default that the API server writes into an atomic list changes the list: a second manager that
+        # applies what the first did conflicts with it, and an unchanged `kubectl apply` is a change. The
+        # models have the default.
+        atomic = schema.get("x-kubernetes-list-type", "atomic") == "atomic"
+        schema["items"] = _without_defaults(items) if atomic else items
     if isinstance(source.get("additionalProperties"), dict):
         schema["additionalProperties"] = _structural(source["additionalProperties"], definitions)
     return schema
@@ -98,14 +103,14 @@ def _resolved(source: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _without_defaults(schema: Schema) -> Schema:
-    """Return the schema of a status: defaults are for readers in Python, what is stored is the operator's."""
-    return {
-        key: {name: _without_defaults(child) for name, child in value.items()}
-        if key == "properties"
-        else value
-        for key, value in schema.items()
-        if key != "default"
-    }
+    """Return the schema without defaults at any depth: they are for readers in Python, and not stored."""
+    bare = {key: value for key, value in schema.items() if key != "default"}
+    if "properties" in bare:
+        bare["properties"] = {name: _without_defaults(child) for name, child in bare["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(bare.get(key), dict):
+            bare[key] = _without_defaults(bare[key])
+    return bare
 
 
 def _without_nulls(value: Any) -> Any:

@@ -244,7 +244,10 @@ class WebSocketDomainSpec(SpecPart):
             "the next when one cannot be reached, to backups last.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
-        Rule("self.exists(o, !o.backup && o.weight > 0)", _PRIMARY_MESSAGE),
+        Rule(
+            "self.exists(o, !(has(o.backup) && o.backup) && (!has(o.weight) || o.weight > 0))",
+            _PRIMARY_MESSAGE,
+        ),
     ]
     originRequest: Annotated[
         OriginRequest, Field(description="How relays choose and speak to the origins.")

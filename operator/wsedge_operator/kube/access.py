@@ -1,82 +1,147 @@
 """Where the API server is, and as whom to talk to it: `KUBECONFIG` if set, else the pod's ServiceAccount.
 
-One `Configuration` serves both the kubernetes client and kopf. Credentials that change while the operator
-runs (a rotated token file) are read anew: by the client before a call, by kopf when a watch is answered with
-401.
+One `Access` serves both the calls of `client` and the watches of kopf. A token that lies in a file, which a
+kubelet replaces every hour, is read anew: by the client before each call, by kopf when a watch is answered
+with 401.
+
+A kubeconfig is read as kubectl reads it (several files, the first that names a thing wins; a path is relative
+to its file), but for what runs a program or acts as somebody else: `kubectl proxy` does that, and its address
+is a server like any other.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import kopf
 import yaml
-from kubernetes.aio import client, config
-from kubernetes.aio.config import ConfigException
 
 from wsedge_operator.errors import AccessError
 
-# How to reach an API server, for modules that hand it on.
-Access = client.Configuration
+# Where a kubelet puts what a pod needs; the path is the same on every cluster.
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+_UNSUPPORTED: Final = (
+    ("cluster", ("tls-server-name",)),
+    ("user", ("exec", "auth-provider", "as", "as-uid", "as-groups", "as-user-extra")),
+)
 
 
-async def find_access(environ: Mapping[str, str] = os.environ) -> Access:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach an API server.
+
+    `connection` holds all but a token that lies in `token_file`.
+    """
+
+    connection: kopf.ConnectionInfo
+    token_file: Path | None = None
+
+    def current(self) -> kopf.ConnectionInfo:
+        """Return the connection with the token of this moment; raises AccessError."""
+        if self.token_file is None:
+            return self.connection
+        try:
+            token = self.token_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise AccessError(f"cannot read the token for the API server: {error}") from error
+        return replace(self.connection, token=token)
+
+
+def find_access(environ: Mapping[str, str] = os.environ, account: Path = SERVICE_ACCOUNT) -> Access:
     """Return how to reach the API server.
 
     Raises AccessError when KUBECONFIG names no usable file and the process is not in a pod either.
     """
-    configuration = Access()
-    # The generated client carries no types.
-    loader: Any = config
-    try:
-        if path := environ.get("KUBECONFIG"):
-            await loader.load_kube_config(config_file=path, client_configuration=configuration)
-        else:
-            loader.load_incluster_config(client_configuration=configuration)
-    except (ConfigException, OSError, yaml.YAMLError) as error:
-        where = f"KUBECONFIG={path}" if path else "no KUBECONFIG, and not in a pod"
-        raise AccessError(f"cannot reach an API server: {where}: {error}") from error
-    token_file = _token_file(path)
-    if token_file is not None:
-        untyped: Any = configuration
-        untyped.refresh_api_key_hook = partial(_read_token, token_file)
-    # Each request is bounded by the caller's deadline, so the client shall not repeat one on its own.
-    configuration.retries = False
-    return configuration
+    if paths := environ.get("KUBECONFIG"):
+        try:
+            return _of_kubeconfig([Path(path) for path in paths.split(os.pathsep) if path])
+        except (AccessError, OSError, ValueError, yaml.YAMLError) as error:
+            raise AccessError(f"cannot reach an API server: KUBECONFIG={paths}: {error}") from error
+    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
+    token_file, ca_file = account / "token", account / "ca.crt"
+    if not (host and port and token_file.exists() and ca_file.exists()):
+        raise AccessError(
+            "cannot reach an API server: no KUBECONFIG, and not in a pod with a ServiceAccount's token"
+            f" (KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, {token_file}, {ca_file})"
+        )
+    # By the address, as client-go does: the operator starts where no DNS answers yet.
+    server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+    return Access(kopf.ConnectionInfo(server=server, ca_path=str(ca_file)), token_file)
 
 
-def _token_file(kubeconfig: str | None) -> Path | None:
-    """Return the file that the kubeconfig's current user reads the token from, if it does so."""
-    if not kubeconfig:
-        return None
-    document = yaml.safe_load(Path(kubeconfig).read_text())
-    contexts = {entry["name"]: entry["context"] for entry in document.get("contexts") or ()}
-    users = {entry["name"]: entry["user"] for entry in document.get("users") or ()}
-    user = users.get(contexts.get(document.get("current-context"), {}).get("user")) or {}
-    return Path(kubeconfig).parent / user["tokenFile"] if user.get("tokenFile") else None
-
-
-def _read_token(file: Path, configuration: Access) -> None:
-    configuration.api_key["BearerToken"] = f"Bearer {file.read_text().strip()}"
-
-
-async def connection_info(configuration: Access) -> kopf.ConnectionInfo:
-    """Return the same access in kopf's words, with the token of this moment."""
-    header = await configuration.get_api_key_with_prefix("BearerToken") or ""
-    scheme, _, token = header.rpartition(" ")
-    return kopf.ConnectionInfo(
-        server=configuration.host,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
-        username=configuration.username or None,
-        password=configuration.password or None,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-        proxy_url=configuration.proxy,
+def _of_kubeconfig(files: list[Path]) -> Access:
+    current, found = "", _Entries({}, {}, {})
+    for file in files:
+        document = yaml.safe_load(file.read_text())
+        if not isinstance(document, dict):
+            raise AccessError(f"{file} is no kubeconfig")
+        current = current or document.get("current-context") or ""
+        found.add(document, file.parent)
+    context = _entry(found.contexts, "context", current)
+    cluster = _entry(found.clusters, "cluster", context.get("cluster"))
+    user = _entry(found.users, "user", context.get("user")) if context.get("user") else {}
+    for (what, fields), entry in zip(_UNSUPPORTED, (cluster, user), strict=True):
+        if unsupported := [field for field in fields if entry.get(field)]:
+            raise AccessError(
+                f"{what} has {', '.join(unsupported)}, which the operator does not follow: run `kubectl"
+                " proxy` and name its address as the server of a kubeconfig without user"
+            )
+    if not cluster.get("server"):
+        raise AccessError(f"cluster {context.get('cluster')!r} has no server")
+    token_file = user.get("tokenFile")
+    return Access(
+        kopf.ConnectionInfo(
+            server=str(cluster["server"]).rstrip("/"),
+            ca_path=_unless_data(cluster, "certificate-authority"),
+            ca_data=cluster.get("certificate-authority-data"),
+            insecure=bool(cluster.get("insecure-skip-tls-verify")),
+            proxy_url=cluster.get("proxy-url"),
+            username=user.get("username"),
+            password=user.get("password"),
+            token=user.get("token"),
+            certificate_path=_unless_data(user, "client-certificate"),
+            certificate_data=user.get("client-certificate-data"),
+            private_key_path=_unless_data(user, "client-key"),
+            private_key_data=user.get("client-key-data"),
+            # As kubectl does, for the API server of a cluster that is elsewhere: HTTPS_PROXY, NO_PROXY.
+            trust_env=True,
+        ),
+        Path(token_file) if token_file else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """What the files of a kubeconfig name; the first that names a thing wins."""
+
+    contexts: dict[str, dict[str, Any]]
+    clusters: dict[str, dict[str, Any]]
+    users: dict[str, dict[str, Any]]
+
+    def add(self, document: Mapping[str, Any], folder: Path) -> None:
+        """Take over the entries of one file in `folder`, with its paths made absolute."""
+        for plural, into in (("contexts", self.contexts), ("clusters", self.clusters), ("users", self.users)):
+            for entry in document.get(plural) or ():
+                if not isinstance(entry, dict) or "name" not in entry:
+                    raise AccessError(f"an entry of {plural} has no name")
+                content = dict(entry.get(plural.removesuffix("s")) or {})
+                for field in ("certificate-authority", "client-certificate", "client-key", "tokenFile"):
+                    if content.get(field):
+                        content[field] = str(folder / content[field])
+                into.setdefault(entry["name"], content)
+
+
+def _entry(entries: Mapping[str, dict[str, Any]], kind: str, name: object) -> dict[str, Any]:
+    if not isinstance(name, str) or name not in entries:
+        raise AccessError(f"there is no {kind} {name!r}")
+    return entries[name]
+
+
+def _unless_data(entry: Mapping[str, Any], field: str) -> str | None:
+    """Return the path in `field`; data in the file itself go before it."""
+    return None if entry.get(f"{field}-data") else entry.get(field)

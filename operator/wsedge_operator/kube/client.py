@@ -11,9 +11,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
-from kubernetes.aio import client
 
-from wsedge_operator.errors import UnreachableError, api_error
+from wsedge_operator.errors import AccessError, UnreachableError, api_error
 from wsedge_operator.kube.access import Access
 from wsedge_operator.kube.kinds import Kind
 
@@ -30,20 +29,30 @@ class Client:
     Every method raises ApiError or UnreachableError, and nothing else.
     """
 
-    def __init__(self, configuration: Access, *, call_seconds: float) -> None:
-        """Talk to the API server of `configuration`, giving each call `call_seconds`."""
-        # The generated client carries no types.
-        self._api: Any = client.ApiClient(configuration)
-        self._api.user_agent = "wsedge-operator"
+    def __init__(self, access: Access, *, call_seconds: float) -> None:
+        """Talk to the API server of `access`, giving each call `call_seconds`. Enter it before the first."""
+        self._access = access
         self._call_seconds = call_seconds
 
     async def __aenter__(self) -> Self:
+        connection = self._access.connection
+        try:
+            tls = connection.as_ssl_context()
+        except (OSError, ValueError) as error:
+            raise AccessError(f"cannot use the certificates for the API server: {error}") from error
+        self._session = aiohttp.ClientSession(
+            # As many at a time as the operator has workers: its settings bound them, not this.
+            connector=aiohttp.TCPConnector(limit=0, ssl=tls),
+            headers={"User-Agent": "wsedge-operator", "Accept": "application/json"},
+            timeout=aiohttp.ClientTimeout(total=self._call_seconds),
+            trust_env=connection.trust_env,
+        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._api.close()
+        await self._session.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object:
         """Return one object."""
@@ -145,18 +154,20 @@ class Client:
     ) -> Object:
         call = f"{method} {path}"
         try:
-            request = await self._api.param_serialize(
+            connection = self._access.current()
+            async with self._session.request(
                 method,
-                path,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": content},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            answer = await self._api.call_api(
-                *request, _request_timeout=aiohttp.ClientTimeout(total=self._call_seconds)
-            )
-            data = await answer.read()
+                f"{connection.server}{path}",
+                params=query,
+                data=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
+                headers={"Content-Type": content, **connection.as_http_headers()},
+                proxy=connection.proxy_url,
+                # An API server never redirects these calls; whoever does shall not get the token.
+                allow_redirects=False,
+            ) as answer:
+                data = await answer.read()
+        except AccessError as error:
+            raise UnreachableError(call, str(error)) from error
         except TimeoutError as error:
             raise UnreachableError(call, f"no answer within {self._call_seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:

@@ -16,13 +16,16 @@ from typing import Any
 import kopf
 
 from wsedge_operator.errors import WatchError
-from wsedge_operator.kube.access import Access, connection_info
+from wsedge_operator.kube.access import Access
 from wsedge_operator.kube.kinds import WATCHED, Kind
 
 # Kind, whether the object is gone, the object.
 Receiver = Callable[[Kind, bool, dict[str, Any]], None]
 
 _WATCH_SECONDS = 300
+# The name of this process among kopf's peers. There are none here, but kopf would ask the system for the
+# name of the user, and the uid that a pod runs as need not have one.
+_IDENTITY: Any = "wsedge-operator"
 
 
 class _Forever:
@@ -55,11 +58,11 @@ def _settings(configured: kopf.OperatorSettings) -> kopf.OperatorSettings:
     return configured
 
 
-def _registry(configuration: Access, receive: Receiver) -> kopf.OperatorRegistry:
+def _registry(access: Access, receive: Receiver) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        return await connection_info(configuration)
+        return access.current()
 
     kopf.on.login(registry=registry)(login)
     for kind in WATCHED:
@@ -76,7 +79,7 @@ def _listen(registry: kopf.OperatorRegistry, kind: Kind, receive: Receiver) -> N
 
 @asynccontextmanager
 async def watching(
-    configuration: Access, namespaces: Collection[str], receive: Receiver
+    access: Access, namespaces: Collection[str], receive: Receiver
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Watch all of `WATCHED` in `namespaces` (empty: in the cluster) for as long as the block lasts.
 
@@ -84,8 +87,9 @@ async def watching(
     """
     loop = asyncio.get_running_loop()
     tasks = await kopf.spawn_tasks(
-        registry=_registry(configuration, receive),
+        registry=_registry(access, receive),
         settings=_settings(kopf.OperatorSettings()),
+        identity=_IDENTITY,
         standalone=True,
         clusterwide=not namespaces,
         namespaces=sorted(namespaces),

@@ -3,6 +3,10 @@
 A Lease has run out when its record did not change for its duration on **our** monotonic clock; the times in
 it were written by another machine's clock and are only for people. The leader stops by itself when it could
 not renew for two thirds of the duration, so that it has ended before a standby may begin.
+
+The Lease belongs to the leader's pod: when that pod is deleted, the cluster removes the Lease. So an operator
+that cannot give it back (an uninstall takes its rights before the pod has ended) leaves none for the next one
+to wait for.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from wsedge_operator.errors import (
     UnreachableError,
 )
 from wsedge_operator.kube.client import Client, Object
-from wsedge_operator.kube.kinds import LEASE
+from wsedge_operator.kube.kinds import LEASE, POD
 
 log = structlog.get_logger()
 
@@ -42,6 +46,7 @@ class Election:
     name: str
     identity: str
     seconds: float
+    pod_uid: str = ""
     monotonic: Callable[[], float] = time.monotonic
     _held: Object | None = field(default=None, init=False)
     _seen: tuple[Any, float] | None = field(default=None, init=False)
@@ -129,14 +134,25 @@ class Election:
             body = {
                 "apiVersion": LEASE.api_version,
                 "kind": LEASE.kind,
-                "metadata": {"name": self.name, "namespace": self.namespace},
+                "metadata": {"name": self.name, "namespace": self.namespace, **self._owned()},
                 "spec": {**spec, "leaseTransitions": 0},
             }
             return await self.client.create(LEASE, self.namespace, body)
         transitions = int(live["spec"].get("leaseTransitions") or 0) + 1
-        return await self.client.replace(
-            LEASE, self.namespace, {**live, "spec": {**spec, "leaseTransitions": transitions}}
-        )
+        metadata = {key: value for key, value in live["metadata"].items() if key != "ownerReferences"}
+        body = {
+            **live,
+            "metadata": {**metadata, **self._owned()},
+            "spec": {**spec, "leaseTransitions": transitions},
+        }
+        return await self.client.replace(LEASE, self.namespace, body)
+
+    def _owned(self) -> Object:
+        """Return the owner of the Lease: this pod, or nobody outside of a cluster."""
+        if not self.pod_uid:
+            return {}
+        pod = {"apiVersion": POD.api_version, "kind": POD.kind, "name": self.identity, "uid": self.pod_uid}
+        return {"ownerReferences": [pod]}
 
     async def _renew(self) -> None:
         if self._held is None:

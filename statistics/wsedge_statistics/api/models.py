@@ -54,6 +54,7 @@ class Question(AccountQuestion):
         max_length=64,
         description="IANA zone whose midnights cut 1d slots; default: the account's billing zone",
     )
+    totals: Literal["only"] | None = Field(None, description="only: the answer has no points")
 
 
 class Answer(BaseModel):
@@ -98,7 +99,7 @@ class TrafficAnswer(Answer):
     """Traffic over time; idle slots are there with zeros."""
 
     total: Counts
-    points: list[TrafficPoint]
+    points: list[TrafficPoint] | None = Field(None, description="a point per slot; absent with totals=only")
 
 
 class Bandwidth(BaseModel):
@@ -127,7 +128,7 @@ class BandwidthAnswer(Answer):
 
     unit: Literal["bit/s"] = "bit/s"
     total: BandwidthPair
-    points: list[BandwidthPoint]
+    points: list[BandwidthPoint] | None = Field(None, description="a point per slot; absent with totals=only")
 
 
 class CodeShare(BaseModel):
@@ -148,7 +149,7 @@ class CodesAnswer(Answer):
     """HTTP codes of handshakes over time; a slot without one has an empty list."""
 
     total: list[CodeShare]
-    points: list[CodesPoint]
+    points: list[CodesPoint] | None = Field(None, description="a point per slot; absent with totals=only")
 
 
 class Domain(BaseModel):

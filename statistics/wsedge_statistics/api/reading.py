@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated, Any, Final, TypeVar
@@ -17,7 +17,7 @@ from wsedge_statistics.api import models
 from wsedge_statistics.api.identity import CallerOf
 from wsedge_statistics.api.responses import problems
 from wsedge_statistics.api.services import Services, services_of
-from wsedge_statistics.directory import zone_named
+from wsedge_statistics.contract import zone_named
 from wsedge_statistics.errors import QueryError, UnknownDomainError
 from wsedge_statistics.ledger import SeenKey
 from wsedge_statistics.rollup import RECEIVED, SENT, Selection, Series
@@ -49,7 +49,12 @@ class Asked:
     now: datetime
 
 
-@router.get("/traffic", responses=problems(*_STATUSES), summary="Bytes, messages and connections over time")
+@router.get(
+    "/traffic",
+    responses=problems(*_STATUSES),
+    response_model_exclude_unset=True,
+    summary="Bytes, messages and connections over time",
+)
 async def traffic(
     request: Request, caller: CallerOf, asked: Annotated[models.Question, Query()]
 ) -> models.TrafficAnswer:
@@ -59,11 +64,18 @@ async def traffic(
     return models.TrafficAnswer(
         **_frame(request, asked, found),
         total=models.Counts(**_counts(total)),
-        points=[models.TrafficPoint(**_edges(point.slot), **_counts(point)) for point in points],
+        **_unless_totals(
+            asked, (models.TrafficPoint(**_edges(point.slot), **_counts(point)) for point in points)
+        ),
     )
 
 
-@router.get("/bandwidth", responses=problems(*_STATUSES), summary="Bits per second over time")
+@router.get(
+    "/bandwidth",
+    responses=problems(*_STATUSES),
+    response_model_exclude_unset=True,
+    summary="Bits per second over time",
+)
 async def bandwidth(
     request: Request, caller: CallerOf, asked: Annotated[models.Question, Query()]
 ) -> models.BandwidthAnswer:
@@ -73,15 +85,24 @@ async def bandwidth(
     (total,) = _pairs(found.series, [query.Slot(found.range.start, found.range.end)])
     return models.BandwidthAnswer(
         **_frame(request, asked, found),
+        unit="bit/s",
         total=models.BandwidthPair(**total),
-        points=[
-            models.BandwidthPoint(**_edges(slot), **pair)
-            for slot, pair in zip(found.range.slots, pairs, strict=True)
-        ],
+        **_unless_totals(
+            asked,
+            (
+                models.BandwidthPoint(**_edges(slot), **pair)
+                for slot, pair in zip(found.range.slots, pairs, strict=True)
+            ),
+        ),
     )
 
 
-@router.get("/codes", responses=problems(*_STATUSES), summary="HTTP codes of handshakes over time")
+@router.get(
+    "/codes",
+    responses=problems(*_STATUSES),
+    response_model_exclude_unset=True,
+    summary="HTTP codes of handshakes over time",
+)
 async def codes(
     request: Request, caller: CallerOf, asked: Annotated[models.Question, Query()]
 ) -> models.CodesAnswer:
@@ -92,10 +113,13 @@ async def codes(
     return models.CodesAnswer(
         **_frame(request, asked, found),
         total=_shares(total),
-        points=[
-            models.CodesPoint(**_edges(slot), codes=_shares(shares))
-            for slot, shares in zip(found.range.slots, per_slot, strict=True)
-        ],
+        **_unless_totals(
+            asked,
+            (
+                models.CodesPoint(**_edges(slot), codes=_shares(shares))
+                for slot, shares in zip(found.range.slots, per_slot, strict=True)
+            ),
+        ),
     )
 
 
@@ -218,6 +242,11 @@ def _frame(request: Request, asked: models.Question, found: Asked) -> dict[str, 
         "timeZone": found.zone,
         "completeUntil": query.complete_until(found.now, services_of(request).grace),
     }
+
+
+def _unless_totals(asked: models.Question, points: Iterable[models.Edges]) -> dict[str, Any]:
+    """Return the answer's points, which a question for totals only does not want."""
+    return {} if asked.totals == "only" else {"points": list(points)}
 
 
 def _edges(slot: query.Slot) -> dict[str, Any]:

@@ -7,13 +7,17 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import kopf
 import pytest
+import yaml
+from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from support_relay.running import refusing
@@ -22,8 +26,8 @@ from support_statistics.process import statistics
 from wsedge_operator import account
 from wsedge_operator.activation import Account, Period, Terms
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
-from wsedge_operator.errors import AccessError, UnreachableError
-from wsedge_operator.kube.access import Access, connection_info, find_access
+from wsedge_operator.errors import AccessError, ApiError, UnreachableError
+from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN
 from wsedge_operator.reconcile.claims import DomainClaim, claim_of
@@ -138,9 +142,7 @@ async def test_every_call_has_a_deadline() -> None:
         writer.close()
 
     def client(port: int) -> Client:
-        access = Access(host=f"http://127.0.0.1:{port}")
-        access.retries = False
-        return Client(access, call_seconds=0.2)
+        return Client(Access(kopf.ConnectionInfo(server=f"http://127.0.0.1:{port}")), call_seconds=0.2)
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     async with server, client(server.sockets[0].getsockname()[1]) as unanswered:
@@ -180,22 +182,163 @@ current-context: x
 
 async def test_a_rotated_token_is_read_anew(tmp_path: Path) -> None:
     """The kubelet replaces the token file; client and kopf use what is in it now."""
-    config, token = tmp_path / "kubeconfig", tmp_path / "token"
-    config.write_text(KUBECONFIG)
+    token = tmp_path / "token"
+    (tmp_path / "ca.crt").write_text("")
     token.write_text("first\n")
-    access = await find_access({"KUBECONFIG": str(config)})
-    assert (await connection_info(access)).token == "first"
-    token.write_text("second\n")
-    assert (await connection_info(access)).as_http_headers() == {"Authorization": "Bearer second"}
-    assert (await access.auth_settings())["BearerToken"]["value"] == "Bearer second"
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers["Authorization"])
+        return web.json_response({"resources": []})
+
+    async with api_server(answer) as port:
+        environ = {"KUBERNETES_SERVICE_HOST": "::1", "KUBERNETES_SERVICE_PORT": "443"}
+        found = find_access(environ, tmp_path)
+        assert found.connection.server == "https://[::1]:443"
+        plain = kopf.ConnectionInfo(server=f"http://127.0.0.1:{port}")
+        access = Access(plain, found.token_file)
+        async with Client(access, call_seconds=5) as client:
+            await client.served("wsedge.io", "v1alpha1")
+            token.write_text("second\n")
+            await client.served("wsedge.io", "v1alpha1")
+            assert seen == ["Bearer first", "Bearer second"]
+            assert access.current().as_http_headers() == {"Authorization": "Bearer second"}
+            token.unlink()
+            with pytest.raises(UnreachableError, match="cannot read the token"):
+                await client.served("wsedge.io", "v1alpha1")
 
 
-async def test_no_way_to_an_api_server_is_told(tmp_path: Path) -> None:
-    """The error names what was tried."""
-    with pytest.raises(AccessError, match=r"KUBECONFIG=.*nowhere"):
-        await find_access({"KUBECONFIG": str(tmp_path / "nowhere")})
+async def test_a_redirect_is_an_error_and_gets_no_token() -> None:
+    """No API server redirects a call; whoever answers with a redirect does not learn the token."""
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        return web.json_response({"message": "over there"}, status=307, headers={"Location": "/elsewhere"})
+
+    async with api_server(answer) as port:
+        connection = kopf.ConnectionInfo(server=f"http://127.0.0.1:{port}", token="secret")
+        async with Client(Access(connection), call_seconds=5) as client:
+            with pytest.raises(ApiError, match="307"):
+                await client.get(PLAN, "team-a", "p")
+    assert seen == [PLAN.path("team-a", "p")]
+
+
+@asynccontextmanager
+async def api_server(answer: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[int]:
+    """Whatever is asked is answered by `answer`; gives the port."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def kubeconfig(cluster: dict[str, Any], user: dict[str, Any]) -> str:
+    document = yaml.safe_load(KUBECONFIG)
+    document["clusters"][0]["cluster"].update(cluster)
+    document["users"][0]["user"] = user
+    return yaml.safe_dump(document)
+
+
+KUBECONFIGS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "a certificate in files beside it": (
+        {"certificate-authority": "ca.crt"},
+        {"client-certificate": "c.crt", "client-key": "/abs/c.key"},
+        {"ca_path": "FOLDER/ca.crt", "certificate_path": "FOLDER/c.crt", "private_key_path": "/abs/c.key"},
+    ),
+    "data in it go before files": (
+        {"certificate-authority": "ca.crt", "certificate-authority-data": "QQ=="},
+        {"client-certificate": "x", "client-certificate-data": "QQ==", "client-key-data": "QQ=="},
+        {"ca_path": None, "ca_data": "QQ==", "certificate_path": None, "certificate_data": "QQ=="},
+    ),
+    "a token": ({}, {"token": "t"}, {"token": "t"}),
+    "a name and a password": ({}, {"username": "n", "password": "p"}, {"username": "n", "password": "p"}),
+    "a server that is not checked, behind a proxy": (
+        {"insecure-skip-tls-verify": True, "proxy-url": "http://127.0.0.1:3"},
+        {},
+        {"insecure": True, "proxy_url": "http://127.0.0.1:3"},
+    ),
+    "a server under a path": (
+        {"server": "https://127.0.0.1:1/k8s/c/"},
+        {},
+        {"server": "https://127.0.0.1:1/k8s/c"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("cluster", "user", "found"), KUBECONFIGS.values(), ids=KUBECONFIGS.keys())
+def test_a_kubeconfig_is_read_as_kubectl_reads_it(
+    tmp_path: Path, cluster: dict[str, Any], user: dict[str, Any], found: dict[str, Any]
+) -> None:
+    """Certificates, tokens, passwords, proxies; a path is relative to its file, data go before a path."""
+    file = tmp_path / "config"
+    file.write_text(kubeconfig(cluster, user))
+    connection = find_access({"KUBECONFIG": str(file)}).connection
+    for field, value in found.items():
+        expected = value.replace("FOLDER", str(tmp_path)) if isinstance(value, str) else value
+        assert getattr(connection, field) == expected
+
+
+def test_of_several_kubeconfigs_the_first_that_names_a_thing_wins(tmp_path: Path) -> None:
+    """The context and the cluster come from the first, the user that only the second has from it."""
+    first, second = tmp_path / "first", tmp_path / "b" / "second"
+    second.parent.mkdir()
+    first.write_text(kubeconfig({"server": "https://127.0.0.1:1"}, {}).replace("users:", "others:"))
+    second.write_text(kubeconfig({"server": "https://127.0.0.1:2"}, {"tokenFile": "token"}))
+    (second.parent / "token").write_text("t")
+    access = find_access({"KUBECONFIG": f"{first}:{second}"})
+    assert (access.connection.server, access.current().token) == ("https://127.0.0.1:1", "t")
+
+
+NO_ACCESS: dict[str, tuple[str | None, str]] = {
+    "no such file": (None, "KUBECONFIG=.*config"),
+    "no YAML": ("{", "KUBECONFIG=.*config"),
+    "no mapping": ("[]", "is no kubeconfig"),
+    "a context that is not there": (KUBECONFIG.replace("name: x", "name: y"), "there is no context 'x'"),
+    "a user that is not there": (KUBECONFIG.replace("name: u", "name: v"), "there is no user 'u'"),
+    "an entry without a name": (KUBECONFIG.replace("name: c,", ""), "an entry of clusters has no name"),
+    "no server": (KUBECONFIG.replace("server", "sever"), "cluster 'c' has no server"),
+    "a program to be run": (kubeconfig({}, {"exec": {"command": "aws"}}), "user has exec.*kubectl proxy"),
+    "to act as somebody else": (kubeconfig({}, {"token": "t", "as": "root"}), "user has as,.*kubectl proxy"),
+    "another name in the certificate": (
+        kubeconfig({"tls-server-name": "x"}, {}),
+        "cluster has tls-server-name",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), NO_ACCESS.values(), ids=NO_ACCESS.keys())
+def test_a_kubeconfig_that_cannot_be_followed_is_told(tmp_path: Path, text: str | None, message: str) -> None:
+    """The error names the file and the field; nothing in it is left out in silence."""
+    file = tmp_path / "config"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(AccessError, match=message):
+        find_access({"KUBECONFIG": str(file)})
+
+
+async def test_certificates_that_are_none_are_told(tmp_path: Path) -> None:
+    """The client names what it cannot use before the first call."""
+    file = tmp_path / "config"
+    file.write_text(kubeconfig({"certificate-authority": "nowhere.crt"}, {}))
+    with pytest.raises(AccessError, match="cannot use the certificates"):
+        async with Client(find_access({"KUBECONFIG": str(file)}), call_seconds=5):
+            pass
+
+
+def test_no_way_to_an_api_server_is_told(tmp_path: Path) -> None:
+    """Without KUBECONFIG and outside a pod, or in a pod without token, the error says what was looked for."""
     with pytest.raises(AccessError, match="no KUBECONFIG, and not in a pod"):
-        await find_access({})
+        find_access({})
+    environ = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"}
+    with pytest.raises(AccessError, match=f"not in a pod .*{tmp_path}/token"):
+        find_access(environ, tmp_path)
 
 
 def run(**settings: str) -> subprocess.CompletedProcess[str]:

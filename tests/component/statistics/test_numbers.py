@@ -168,6 +168,17 @@ def test_an_earlier_directory_is_taken_and_ignored(laptop: Statistics) -> None:
     assert len(laptop.get("/v1/domains").json["domains"]) == 1
 
 
+@pytest.mark.parametrize("question", ["traffic", "bandwidth", "codes"])
+def test_totals_alone_are_a_brief_answer(laptop: Statistics, question: str) -> None:
+    """With totals=only an answer is the same but for the points, which it does not have."""
+    laptop.post(report(row(recent_bucket(1), sentBytes=7, codes={"101": 1})))
+    whole, brief = (laptop.get(f"/v1/{question}", **span(3), **t).json for t in ({}, {"totals": "only"}))
+    assert len(whole.pop("points")) == 3
+    del whole["completeUntil"], brief["completeUntil"]
+    assert brief == whole
+    assert brief["total"]
+
+
 BAD_QUERIES: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
     "an unknown parameter": ("/v1/traffic", {"colour": "red"}, 400, "colour", "granularity"),
     "a granularity that does not exist": ("/v1/traffic", {"granularity": "2h"}, 400, "granularity", "'5m'"),
@@ -179,6 +190,15 @@ BAD_QUERIES: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
         "5m, 1h",
     ),
     "only a start": ("/v1/bandwidth", {"start": "2026-06-01T00:00:00Z"}, 400, "end", "both or neither"),
+    "totals and something else": ("/v1/codes", {"totals": "yes"}, 400, "totals", "'only'"),
+    "a time zone that a machine is set to": (
+        "/v1/traffic",
+        {"timeZone": "localtime"},
+        400,
+        "timeZone",
+        "IANA",
+    ),
+    "a time zone that is yet to be set": ("/v1/traffic", {"timeZone": "Factory"}, 400, "timeZone", "IANA"),
     "a parameter given twice": ("/v1/traffic", {"region": ["a", "b"]}, 400, "region", "one value"),
     "a zone that does not exist": (
         "/v1/traffic",
@@ -236,7 +256,17 @@ def test_the_description_is_of_what_is_served(laptop: Statistics) -> None:
     assert {"UsageReport", "Directory", "Problem"} <= set(schemas)
     assert "422" not in document["paths"]["/v1/traffic"]["get"]["responses"]
     parameters = {p["name"] for p in document["paths"]["/v1/traffic"]["get"]["parameters"]}
-    assert parameters == {"account", "start", "end", "granularity", "domain", "region", "isp", "timeZone"}
+    assert parameters == {
+        "account",
+        "start",
+        "end",
+        "granularity",
+        "domain",
+        "region",
+        "isp",
+        "timeZone",
+        "totals",
+    }
 
 
 def test_metrics_count_what_came_in(laptop: Statistics) -> None:

@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
-from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from wsedge_operator.account import KEY, from_data, to_data
 from wsedge_operator.activation import Account, Pending, Period, Terms
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.errors import AccountError
+from wsedge_statistics.contract import known_zones
 
 START = at("2026-11-01 00:00+08:00")
 MIDDLE = at("2026-11-22 12:00+08:00")
@@ -65,7 +65,7 @@ def test_every_settled_account_round_trips(wishes: list[Any]) -> None:
 def test_eleven_years_of_daily_changes_fit_into_a_config_map() -> None:
     """All periods are kept; with the longest words they stay below the 1 MiB that Kubernetes stores."""
     method = max(MeteringMethod, key=len)
-    terms = Terms(BillingCycle.MONTHLY, method, max(available_timezones(), key=len))
+    terms = Terms(BillingCycle.MONTHLY, method, max(known_zones(), key=len))
     days = [START + index * timedelta(days=1) for index in range(11 * 365 + 1)]
     account = Account(periods=tuple(Period(terms, day, end) for day, end in pairwise(days)))
     assert len(to_data(account)[KEY].encode()) < 1 << 20
@@ -163,3 +163,10 @@ def test_damage(data: dict[str, str] | None, why: str) -> None:
         from_data(data)
     assert str(caught.value).startswith("wsedge-account: account.json")
     assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["localtime", "Factory"])
+def test_what_version_0_1_0_took_for_a_zone_stays_readable(name: str) -> None:
+    """An account that was billed in a zone that is none goes on in UTC, which it meant in that image."""
+    found = from_data(damaged(periods=[{**OPEN, "terms": {**TERMS, "timeZone": name}}]))
+    assert [period.terms.zone for period in found.periods] == ["UTC"]

@@ -10,12 +10,21 @@ import pytest
 
 from support_statistics.build import instant, seconds
 from wsedge_statistics import query
+from wsedge_statistics.contract import zone_named
 from wsedge_statistics.errors import QueryError
 from wsedge_statistics.query import Granularity, Range, Slot
 
 FIVE, HOUR, DAY = Granularity
-UTC = ZoneInfo("UTC")
-BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def zone_of(name: str) -> ZoneInfo:
+    found = zone_named(name)
+    assert found is not None
+    return found
+
+
+UTC = zone_of("UTC")
+BERLIN = zone_of("Europe/Berlin")
 NOW = instant("2026-06-15T12:00:00Z")
 
 
@@ -179,7 +188,7 @@ def test_a_wrong_range_is_refused_by_its_parameter(
 def test_the_calendars_first_day_does_not_overflow() -> None:
     """A zone west of UTC on the first day of the calendar is an error of the parameter."""
     with pytest.raises(QueryError, match="calendar"):
-        settle("0001-01-01T01:00:00Z", "0001-01-01T02:00:00Z", zone=ZoneInfo("America/New_York"))
+        settle("0001-01-01T01:00:00Z", "0001-01-01T02:00:00Z", zone=zone_of("America/New_York"))
 
 
 def test_a_range_may_lie_in_the_future() -> None:
@@ -195,8 +204,8 @@ DAYS = {
     "a skipped midnight begins at 01:00 (Beirut)": ("Asia/Beirut", "2026-03-29", "2026-03-28T22:00Z", 23),
     "a doubled midnight begins at the first (Havana)": (
         "America/Havana",
-        "2026-11-01",
-        "2026-11-01T04:00Z",
+        "2020-11-01",
+        "2020-11-01T04:00Z",
         25,
     ),
     "the leap day": ("UTC", "2028-02-29", "2028-02-29T00:00Z", 24),
@@ -215,21 +224,21 @@ DAYS = {
 def test_a_natural_day_begins_at_its_first_instant(zone: str, day: str, start: str, hours: float) -> None:
     """A day's slot begins at the first instant of the day in the zone and has its true length."""
     first = date.fromisoformat(day)
-    begins = query.day_start(first, ZoneInfo(zone))
-    ends = query.day_start(first + timedelta(days=1), ZoneInfo(zone))
+    begins = query.day_start(first, zone_of(zone))
+    ends = query.day_start(first + timedelta(days=1), zone_of(zone))
     assert begins == instant(start)
     assert (ends - begins) / timedelta(hours=1) == hours
 
 
 def test_a_gap_that_begins_before_midnight_is_found() -> None:
     """Where clocks jump from 23:30 to 00:30, the day begins at 00:30 (Toronto, 1919)."""
-    toronto = ZoneInfo("America/Toronto")
+    toronto = zone_of("America/Toronto")
     assert query.day_start(date(1919, 3, 31), toronto) == instant("1919-03-31T04:30:00Z")
 
 
 def test_a_day_that_a_zone_skipped_has_no_slot() -> None:
     """Samoa had no 30 December 2011."""
-    apia = ZoneInfo("Pacific/Apia")
+    apia = zone_of("Pacific/Apia")
     slots = query.cut(instant("2011-12-29T00:00:00-10:00"), instant("2012-01-01T00:00:00+14:00"), DAY, apia)
     assert [slot.end - slot.start for slot in slots] == [86400, 86400]
 
