@@ -307,6 +307,10 @@ def test_uninstalling_keeps_the_crds_and_the_objects_in_them(installed: Cluster,
     installed.kubectl("apply", "--namespace", namespace, "--filename", "-", input=plan)
     installed.helm("uninstall", "wsedge", "--namespace", SYSTEM, "--wait")
     try:
+        # The operator has lost the right to give its Lease back; it went with the pod.
+        installed.kubectl(
+            "wait", "lease/wsedge-operator", "--for=delete", "--namespace", SYSTEM, "--timeout=120s"
+        )
         assert len(installed.kubectl("get", *CRDS, "--output", "name").split()) == len(CRDS)
         assert "kept" in installed.kubectl("get", "billingplan", "--namespace", namespace)
     finally:

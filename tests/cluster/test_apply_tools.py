@@ -1,0 +1,223 @@
+"""What other tools do with our manifests: server-side apply, kubectl apply again, kustomize, strict YAML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support_operator.cluster import domain, plan
+from support_operator.crds import ensure_crds
+from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.errors import CommandFailed
+from wsedge_operator.api.crd import KINDS, definition
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = str(ROOT / "charts" / "wsedge")
+LABELS = {
+    "helm.sh/chart": "mine",
+    "app.kubernetes.io/part-of": "platform",
+    "app.kubernetes.io/version": "7",
+    "rbac.authorization.k8s.io/aggregate-to-view": "false",
+    "team": "edge",
+}
+EVERYTHING: dict[str, Any] = {
+    "domainPolicy": {"rules": [{"namespaceSelector": {}, "domains": ["*"]}]},
+    "commonLabels": LABELS,
+    "operator": {"podLabels": {**LABELS, "app.kubernetes.io/part-of": "pods"}, "replicas": 2},
+    "statistics": {"podLabels": LABELS, "adminSubjects": ["system:serviceaccount:a:b"]},
+    "networkPolicy": {"enabled": True, "statisticsFrom": [{"namespaceSelector": {}}]},
+    "imagePullSecrets": [{"name": "registry"}],
+}
+
+
+class Strict(yaml.SafeLoader):
+    """YAML as kustomize reads it: a key that comes twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"a key comes twice: {keys}, {node.start_mark}"
+        return super().construct_mapping(node, deep)
+
+
+def render(cluster: Cluster, values: dict[str, Any], *options: str) -> str:
+    return cluster.helm("template", "twice", CHART, "--values", "-", *options, input=json.dumps(values))
+
+
+def test_each_key_is_rendered_once(cluster: Cluster) -> None:
+    """Labels that overlap with the chart's go before them, and a strict reader takes every template."""
+    text = render(cluster, EVERYTHING)
+    objects = [each for each in yaml.load_all(text, Strict) if each]
+    for each in objects:
+        labels = each["metadata"]["labels"]
+        assert labels["app.kubernetes.io/part-of"] == "platform", each["metadata"]["name"]
+        assert labels["app.kubernetes.io/managed-by"] == "Helm"
+    (view,) = [each for each in objects if each["metadata"]["name"] == "twice-wsedge-view"]
+    assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    for each in objects:
+        if each["kind"] in ("Deployment", "StatefulSet"):
+            pod = each["spec"]["template"]["metadata"]["labels"]
+            assert each["spec"]["selector"]["matchLabels"].items() <= pod.items()
+    (operator,) = [each for each in objects if each["kind"] == "Deployment"]
+    assert operator["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/part-of"] == "pods"
+
+
+@pytest.mark.parametrize("label", ["name", "instance", "component", "managed-by"])
+@pytest.mark.parametrize("where", ["commonLabels", "operator.podLabels", "statistics.podLabels"])
+def test_a_label_that_selects_cannot_be_replaced(cluster: Cluster, where: str, label: str) -> None:
+    """With another name its pods would be found by nobody; the refusal has the value's path."""
+    escaped = f"app\\.kubernetes\\.io/{label}"
+    with pytest.raises(CommandFailed, match=f"at '/{where.replace('.', '/')}/app.kubernetes.io~1{label}'"):
+        cluster.helm("template", "wsedge", CHART, "--set", f"{where}.{escaped}=mine")
+
+
+def apply(cluster: Cluster, namespace: str, text: str, *options: str) -> str:
+    return cluster.kubectl("apply", "--namespace", namespace, "--filename=-", *options, input=text)
+
+
+def server_side(cluster: Cluster, namespace: str, text: str, manager: str) -> str:
+    return apply(cluster, namespace, text, "--server-side", f"--field-manager={manager}")
+
+
+@pytest.fixture
+def rendered(cluster: Cluster, namespace: str) -> Iterator[str]:
+    """The whole chart but for the CRDs, in the test's namespace; taken away at the end."""
+    ensure_crds(cluster)
+    values: dict[str, Any] = {**EVERYTHING, "crds": {"install": False}, "fullnameOverride": namespace}
+    # Nothing of it shall run: a second operator would fight with the release of other tests.
+    values["operator"] = {**values["operator"], "replicas": 0}
+    text = render(cluster, values, "--namespace", namespace)
+    yield text
+    cluster.kubectl("delete", "--filename=-", "--ignore-not-found", "--wait=false", input=text)
+
+
+def test_two_managers_agree_on_the_chart(cluster: Cluster, namespace: str, rendered: str) -> None:
+    """What one server-side manager applied, another applies too, without conflict, and nothing changes."""
+    server_side(cluster, namespace, rendered, "a")
+    versions = ("get", "deploy,sts,svc,netpol,sa,role,rolebinding", "--namespace", namespace, "--output")
+    generation = "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.generation}{'\\n'}{end}"
+    before = cluster.kubectl(*versions, generation)
+    server_side(cluster, namespace, rendered, "b")
+    assert cluster.kubectl(*versions, generation) == before
+
+
+WHOLE = domain(
+    host="apply.example.com",
+    enabled=False,
+    origins=[{"service": {"name": "room", "port": 1}}, {"host": "a.example.com", "backup": True}],
+    clients={
+        "allowedOrigins": ["https://a.example.com"],
+        "trustedProxies": ["10.0.0.0/8"],
+        "allowedPaths": ["/a"],
+    },
+    originHealthCheck={},
+    tls={"secretName": "s"},
+    limits={},
+    lifecycle={},
+)
+
+
+def test_two_managers_agree_on_a_domain_and_a_plan(cluster: Cluster, namespace: str) -> None:
+    """No default lands in a list that is one value, so a second manager of the same YAML has no conflict."""
+    ensure_crds(cluster)
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [plan(), WHOLE]})
+    server_side(cluster, namespace, text, "a")
+    server_side(cluster, namespace, text, "b")
+    live = cluster.kubectl("get", "wsd/chat", "--namespace", namespace, "--output=jsonpath={.spec.origins}")
+    assert json.loads(live) == WHOLE["spec"]["origins"]
+    generation = ("get", "wsd/chat", "--namespace", namespace, "--output=jsonpath={.metadata.generation}")
+    assert cluster.kubectl(*generation) == "1"
+
+
+def test_an_unchanged_apply_says_so(cluster: Cluster, namespace: str) -> None:
+    """A second `kubectl apply` of a domain and of the quickstart's objects changes nothing and says it."""
+    ensure_crds(cluster)
+    files = sorted((ROOT / "examples" / "quickstart").glob("*.yaml"))
+    text = "\n---\n".join(file.read_text() for file in files).replace("quickstart", namespace)
+    # The domain is the cluster's; that of the quickstart may be another test's.
+    text = text.replace("chat.example.com", f"{namespace}.example.com")
+    apply(cluster, namespace, text)
+    assert {line.split()[-1] for line in apply(cluster, namespace, text).splitlines()} == {"unchanged"}
+    host = f"whole.{namespace}.example.com"
+    spec = {**WHOLE["spec"], "domain": host}
+    whole = json.dumps({**WHOLE, "metadata": {"name": "whole"}, "spec": spec})
+    apply(cluster, namespace, whole)
+    assert apply(cluster, namespace, whole).split()[-1] == "unchanged"
+
+
+def test_no_atomic_list_has_a_default(cluster: Cluster) -> None:
+    """Of all kinds, at all depths."""
+
+    def look(schema: dict[str, Any], path: str, *, atomic: bool) -> None:
+        assert not (atomic and "default" in schema), path
+        for name, child in schema.get("properties", {}).items():
+            look(child, f"{path}.{name}", atomic=atomic)
+        if "items" in schema:
+            inside = atomic or schema.get("x-kubernetes-list-type", "atomic") == "atomic"
+            look(schema["items"], f"{path}[]", atomic=inside)
+        if isinstance(schema.get("additionalProperties"), dict):
+            look(schema["additionalProperties"], f"{path}{{}}", atomic=atomic)
+
+    for kind in KINDS:
+        for version in definition(kind)["spec"]["versions"]:
+            look(version["schema"]["openAPIV3Schema"], kind.name, atomic=False)
+
+
+OBJECTS = [
+    {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "room"}},
+    {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "places"}},
+    *({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}} for name in ("tls", "ca", "client")),
+    domain(
+        host="a.example.com",
+        origins=[
+            {"host": "room"},
+            {"service": {"name": "room", "port": 1}},
+            {"service": {"name": "other", "port": 1}},
+        ],
+        tls={"secretName": "tls"},
+        originTLS={"caSecretName": "ca", "clientCertificateSecretName": "client"},
+        relay={"replicas": 1, "geo": {"volumeClaimName": "places"}},
+    ),
+]
+
+
+def test_kustomize_renames_what_a_domain_names(cluster: Cluster, tmp_path: Path) -> None:
+    """A prefix reaches every name of an object in a domain that is in the kustomization, and no other."""
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(OBJECTS))
+    (tmp_path / "wsedge.yaml").write_text((ROOT / "kustomize" / "wsedge.yaml").read_text())
+    kustomization = {
+        "resources": ["all.yaml"],
+        "configurations": ["wsedge.yaml"],
+        "namePrefix": "my-",
+        "replicas": [{"name": "chat", "count": 3}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    made = yaml.safe_load_all(cluster.kubectl("kustomize", str(tmp_path)))
+    (spec,) = [each["spec"] for each in made if each["kind"] == "WebSocketDomain"]
+    services = [origin["service"]["name"] for origin in spec["origins"] if "service" in origin]
+    assert (services, spec["origins"][0]["host"]) == (["my-room", "other"], "room")
+    assert spec["tls"] == {"secretName": "my-tls"}
+    assert spec["originTLS"] == {"caSecretName": "my-ca", "clientCertificateSecretName": "my-client"}
+    assert spec["relay"] == {"replicas": 3, "geo": {"volumeClaimName": "my-places"}}
+
+
+def test_kustomize_knows_every_name_of_an_object_in_a_domain() -> None:
+    """Each field of the CRD that names an object of the namespace is in the configuration."""
+
+    def names(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
+        for name, child in schema.get("properties", {}).items():
+            if name.endswith(("SecretName", "secretName", "ClaimName", "configMapName", "ServiceName")):
+                yield "/".join((*path, name))
+            if name == "service":
+                yield "/".join((*path, name, "name"))
+            yield from names(child.get("items", child), (*path, name))
+
+    configuration = yaml.safe_load((ROOT / "kustomize" / "wsedge.yaml").read_text())
+    known = {field["path"] for entry in configuration["nameReference"] for field in entry["fieldSpecs"]}
+    (crd,) = [definition(kind) for kind in KINDS if kind.name == "WebSocketDomain"]
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert known == set(names(spec, ("spec",)))
