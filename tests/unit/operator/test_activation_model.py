@@ -7,7 +7,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from support_operator.story import Story
 from wsedge_operator.activation import Period, Terms
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
+from wsedge_operator.billing_calendar import zone_of
 
 MINUTE = timedelta(minutes=1)
 SPAN = 3 * 24 * 60  # minutes that a story lasts; it begins on one of these days, each with an oddity in it
@@ -76,7 +76,7 @@ class Minutes:
 
 def turned(before: datetime, now: datetime, cycle: BillingCycle, zone: str) -> bool:
     """Whether the clocks of the zone show a new day, or month, that they did not show a minute before."""
-    old, new = (moment.astimezone(ZoneInfo(zone)).date() for moment in (before, now))
+    old, new = (moment.astimezone(zone_of(zone)).date() for moment in (before, now))
     return new > old and (cycle is BillingCycle.DAILY or new.month != old.month)
 
 
