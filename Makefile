@@ -2,6 +2,12 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# A pipe fails when any part of it does.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+# What pip says in hundreds of lines, in a few.
+PROGRESS := awk -v all="$$(grep -c == requirements.lock)" '/^Collecting / && ++n % 10 == 0 {print "  " n " of " all " packages"; \
+  fflush()} /^Installing collected/ {print "  unpacking them, which takes the longest"; fflush()}'
 .PHONY: help run test test-tools check compiled fuzz soak bench bench-peers crds docs lock image clean
 
 help: ## this list
@@ -11,7 +17,7 @@ help: ## this list
 	@echo "wsedge: preparing .venv with the packages of requirements.lock"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wsedge needs Python 3.11 or newer; call: make PYTHON=python3.11 ...")'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --disable-pip-version-check --progress-bar=off --require-hashes -r requirements.lock | $(PROGRESS)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

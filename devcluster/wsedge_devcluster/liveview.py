@@ -111,7 +111,7 @@ def hints(places: Places) -> list[str]:
         """    '{"spec":{"websocket":{"heartbeatSeconds":5}}}'""",
         f"  .venv/bin/python examples/quickstart/client.py {places.relay}",
         "  TOKEN=$(kubectl create token default --namespace quickstart --audience wsedge-statistics)",
-        f'  curl -H "Authorization: Bearer $TOKEN" {places.statistics}/v1/traffic',
+        f'  curl -H "Authorization: Bearer $TOKEN" "{places.statistics}/v1/traffic?totals=only"',
     ]
 
 

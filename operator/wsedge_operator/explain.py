@@ -251,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ManifestError as error:
             sys.stderr.write(f"{error}\n")
             refused = True
-    image = RelayImage(settings.relay_image, settings.relay_image_pull_policy)
+    image = settings.relays
     if objects:
         sys.stdout.write(explain(Files(tuple(objects), settings.default_time_zone, image), now))
     return int(refused)

@@ -17,7 +17,6 @@ import structlog
 from pydantic import ValidationError
 
 from wsedge_operator import logs
-from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import NotFoundError, OperatorError, advice
 from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
@@ -136,7 +135,7 @@ def _controller(
         client=client,
         cache=cache,
         session=session,
-        image=RelayImage(settings.relay_image, settings.relay_image_pull_policy),
+        image=settings.relays,
         default_zone=settings.default_time_zone,
         statistics_url="" if settings.statistics_service else None,
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from wsedge_operator.desired.deployment import RelayImage
 from wsedge_statistics.contract import known_zones
 
 DEFAULT_RELAY_IMAGE: Final = "ghcr.io/wsedge/wsedge:0.1.0"
@@ -31,6 +32,9 @@ class Settings(BaseSettings):
     )
     relay_image: str = Field(DEFAULT_RELAY_IMAGE, min_length=1, description="Image of the relays.")
     relay_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    relay_user: int | None = Field(
+        65532, ge=1, le=2**32 - 2, description="User and group of the relays; none: the cluster picks them."
+    )
     default_time_zone: str = Field("Asia/Shanghai", description="IANA zone of BillingPlans that name none.")
     statistics_service: str = Field(
         "",
@@ -71,6 +75,17 @@ class Settings(BaseSettings):
         if value not in known_zones():
             raise ValueError(f"{value!r} is not a time zone of the IANA data base")
         return value
+
+    @property
+    def relays(self) -> RelayImage:
+        """What relays run, and as whom."""
+        return RelayImage(self.relay_image, self.relay_image_pull_policy, self.relay_user)
+
+    @field_validator("relay_user", mode="before")
+    @classmethod
+    def none_is_a_word(cls, value: object) -> object:
+        """Read `none` as None."""
+        return None if value == "none" else value
 
     @property
     def listen_address(self) -> tuple[str, int]:

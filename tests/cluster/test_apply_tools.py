@@ -221,3 +221,16 @@ def test_kustomize_knows_every_name_of_an_object_in_a_domain() -> None:
     (crd,) = [definition(kind) for kind in KINDS if kind.name == "WebSocketDomain"]
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert known == set(names(spec, ("spec",)))
+
+
+@pytest.mark.parametrize(("user", "told"), [("1000720000", "1000720000"), ("null", "none")])
+def test_relays_run_as_whom_the_chart_says(cluster: Cluster, user: str, told: str) -> None:
+    """The user of the chart's pods is that of the relays; with none, the cluster picks it for all of them."""
+    fields = ("runAsUser", "runAsGroup", "fsGroup")
+    values = [part for field in fields for part in ("--set", f"podSecurityContext.{field}={user}")]
+    text = cluster.helm("template", "wsedge", CHART, *values)
+    (operator,) = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "Deployment"]
+    pod = operator["spec"]["template"]["spec"]
+    environment = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert environment["WSEDGE_OPERATOR_RELAY_USER"] == told
+    assert (pod["securityContext"].get("runAsUser") is None) == (told == "none")

@@ -29,7 +29,6 @@ from wsedge_statistics.contract import TOKEN_AUDIENCE
 CONTAINER: Final = "relay"
 GRACE_MARGIN_SECONDS: Final = 45  # a handshake under way may take 35 s, the last report of usage 10 s
 _GRACE_STEPS: Final = (60, 300, 900, 3600)
-_USER: Final = 65532
 _SPOOL_MEBIBYTES: Final = 64  # of each worker
 _TOKEN_SECONDS: Final = 3600
 
@@ -42,10 +41,11 @@ _GEO_DIR: Final = "/var/lib/wsedge/geo"
 
 @dataclass(frozen=True, slots=True)
 class RelayImage:
-    """The image of the relays and when it is pulled."""
+    """The image of the relays, when it is pulled, and as whom it runs (None: as whom the cluster says)."""
 
     name: str
     pull_policy: str = "IfNotPresent"
+    user: int | None = 65532
 
 
 def grace_seconds(drain_seconds: int) -> int:
@@ -100,9 +100,11 @@ def _pod(name: str, spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, A
         "terminationGracePeriodSeconds": grace_seconds(spec.lifecycle.drainSeconds),
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
+            **(
+                {}
+                if image.user is None
+                else dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), image.user)
+            ),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "topologySpreadConstraints": [

@@ -310,3 +310,10 @@ def test_plain_lists_are_compared_item_by_item() -> None:
     assert is_applied({"a": ["x", "y"]}, {"a": ["x", "y"]})
     assert not is_applied({"a": ["x", "y"]}, {"a": ["y", "x"]})
     assert not is_applied({"a": ["x"]}, {"a": ["x", "y"]})
+
+
+def test_a_cluster_may_pick_the_user_of_relays() -> None:
+    """Without a user in the operator's settings the pod names none, and is still not root."""
+    image = RelayImage("relay:1", user=None)
+    made = deployment(live_domain(), spec(), image)["spec"]["template"]["spec"]["securityContext"]
+    assert made == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
