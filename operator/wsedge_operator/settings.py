@@ -53,8 +53,9 @@ class Settings(BaseSettings):
     resync_seconds: float = Field(
         600, ge=1, le=86400, description="How often everything is listed anew, to mend a gap in a watch."
     )
+    # A ledger that was restored, or is new, takes no report before it has a Directory: relays wait for this.
     directory_seconds: float = Field(
-        600, ge=1, le=86400, description="How often an unchanged Directory is put again."
+        60, ge=1, le=86400, description="How often an unchanged Directory is put again."
     )
     workers: int = Field(8, ge=1, le=64, description="Objects that are worked on at the same time.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -6,13 +6,20 @@ only from the pod that it names. Without an issuer (a laptop) everybody may do e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from wsedge_statistics.contract import UsageReport
-from wsedge_statistics.errors import ForbiddenError, RowFault, RowsRefusedError, TokenRefusedError
+from wsedge_statistics.errors import (
+    DirectoryAwaitedError,
+    ForbiddenError,
+    RowFault,
+    RowsRefusedError,
+    TokenRefusedError,
+)
+from wsedge_statistics.tenure import Tenures
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=10)
 SUBJECT_PREFIX: Final = "system:serviceaccount:"
@@ -26,6 +33,7 @@ class Caller:
     namespace: str | None = None
     pod_uid: str | None = None
     trusted: bool = False
+    issued: datetime | None = None
 
 
 LAPTOP: Final = Caller(subject="laptop", trusted=True)
@@ -42,7 +50,19 @@ def caller_of(claims: Mapping[str, Any]) -> Caller:
         raise TokenRefusedError("not a ServiceAccount token: sub and kubernetes.io.namespace disagree")
     pod = kubernetes.get("pod")
     uid = pod.get("uid") if isinstance(pod, Mapping) else None
-    return Caller(subject, namespace, uid if isinstance(uid, str) and uid else None)
+    return Caller(
+        subject, namespace, uid if isinstance(uid, str) and uid else None, issued=_instant(claims.get("iat"))
+    )
+
+
+def _instant(claim: Any) -> datetime | None:
+    """Return a NumericDate (RFC 7519 §2) as an instant, None for what is none."""
+    if isinstance(claim, bool) or not isinstance(claim, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(claim, tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +79,23 @@ class Policy:
         if asked is not None and asked != caller.namespace:
             raise ForbiddenError(f"{caller.subject} reads account {caller.namespace!r} alone, not {asked!r}")
         return caller.namespace
+
+    def key_to_read(self, caller: Caller, asked: str | None, tenures: Tenures) -> str | None:
+        """The key of the account whose numbers are answered; None means all of them. Raises ForbiddenError.
+
+        A namespace that was made again reads nothing of the one before it, nor may that one's tokens read on.
+        """
+        account = self.account_to_read(caller, asked)
+        if account is None:
+            return None
+        if caller.trusted or caller.subject in self.admins:
+            return tenures.named(account)
+        epoch = tenures.of_token(account, caller.issued)
+        if epoch is None:
+            return tenures.unnamed(account)
+        if epoch != tenures.current(account):
+            raise ForbiddenError(f"the token is of a namespace {account!r} that was deleted since")
+        return epoch.key
 
     def check_directory(self, caller: Caller) -> None:
         """Only the operator writes the Directory. Raises ForbiddenError."""
@@ -79,33 +116,36 @@ def check_source(caller: Caller, report: UsageReport) -> None:
 
 
 def check_rows(
-    caller: Caller,
-    report: UsageReport,
-    *,
-    owner: Callable[[str], str | None],
-    now: datetime,
-    retention: timedelta,
-) -> None:
-    """Refuse foreign rows, and buckets in the future or past the retention. Raises RowsRefusedError."""
-    foreign = list(_foreign_rows(caller, report, owner))
-    if foreign:
-        raise RowsRefusedError(foreign, forbidden=True)
+    caller: Caller, report: UsageReport, *, tenures: Tenures, now: datetime, retention: timedelta
+) -> Mapping[str, str]:
+    """Return by account the key that its rows are stored under.
+
+    Raises RowsRefusedError for foreign rows (a relay keeps them and asks again: what is not known yet may be
+    known soon), and for buckets in the future or past the retention. Raises DirectoryAwaitedError when nobody
+    has said yet who holds what. On a laptop everybody may report everything.
+    """
+    if not caller.trusted:
+        if report.rows and not tenures.began:
+            raise DirectoryAwaitedError("the operator has not told yet who holds which domain")
+        if foreign := list(_foreign_rows(caller, report, tenures)):
+            raise RowsRefusedError(foreign, forbidden=True)
     faults = list(_rows_out_of_time(report, now, retention))
     if faults:
         raise RowsRefusedError(faults)
+    if caller.trusted or caller.namespace is None:
+        return {row.account: tenures.current(row.account).key for row in report.rows}
+    epoch = tenures.of_token(caller.namespace, caller.issued)
+    return {caller.namespace: epoch.key} if epoch is not None else {}
 
 
-def _foreign_rows(
-    caller: Caller, report: UsageReport, owner: Callable[[str], str | None]
-) -> Iterable[RowFault]:
+def _foreign_rows(caller: Caller, report: UsageReport, tenures: Tenures) -> Iterator[RowFault]:
+    epoch = tenures.of_token(caller.namespace or "", caller.issued)
     for index, row in enumerate(report.rows):
-        if not caller.trusted and row.account != caller.namespace:
+        if row.account != caller.namespace:
             yield RowFault(index, "account", f"not the account of the token's namespace {caller.namespace!r}")
-            continue
-        owned_by = owner(row.domain)
-        # a domain that the Directory does not know is taken: reports may come after a deletion
-        if owned_by is not None and owned_by != row.account:
-            yield RowFault(index, "domain", f"{row.domain!r} belongs to another account")
+        elif epoch is None or not tenures.holds(epoch.key, row.domain, row.bucket):
+            # The same words whether it is another account's or nobody's: they tell a stranger nothing.
+            yield RowFault(index, "domain", f"{row.domain!r} is not, and was not then, this account's")
 
 
 def _rows_out_of_time(report: UsageReport, now: datetime, retention: timedelta) -> Iterable[RowFault]:

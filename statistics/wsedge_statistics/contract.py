@@ -41,6 +41,7 @@ Account = Annotated[
 DomainName = Annotated[
     str, StringConstraints(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
 ]
+Uid = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
 CodeText = Annotated[str, StringConstraints(pattern=r"^[1-5][0-9][0-9]$")]
 
 _Read = TypeVar("_Read", bound=BaseModel)
@@ -122,10 +123,17 @@ class Period(Message):
 
 
 class DirectoryAccount(Message):
-    """An account (a namespace) with its periods, oldest first."""
+    """An account (a namespace) with its periods, oldest first.
+
+    `uid` and `since` are the namespace's: one that was deleted and made again is a new account. `until` is
+    when it was found gone. All three are absent from an operator that does not tell them.
+    """
 
     account: Account
     periods: tuple[Period, ...] = ()
+    uid: Uid | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
 class DirectoryDomain(Message):

@@ -14,7 +14,9 @@ StatisticsError
 │   ├── TokenRefusedError       no token, or a bad one
 │   └── KeysUnavailableError    the cluster's public keys cannot be had now
 ├── ForbiddenError              a good token that may not do this
+├── DirectoryAwaitedError       a report before the first Directory; try again later
 └── RowsRefusedError            a report with bad rows; nothing of it was stored
+    └── NoRoomError             rows beyond what one account may store
 """
 
 from __future__ import annotations
@@ -95,6 +97,10 @@ class ForbiddenError(StatisticsError):
     """The caller is known and may not do this."""
 
 
+class DirectoryAwaitedError(StatisticsError):
+    """Nobody has told yet who holds which domain, so no row can be taken or refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowFault:
     """One thing that is wrong with one row (None: with the report itself)."""
@@ -117,3 +123,7 @@ class RowsRefusedError(StatisticsError):
         place = "" if first.row is None else f"row {first.row}, "
         more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
         return f"{place}{first.field}: {first.reason}{more}"
+
+
+class NoRoomError(RowsRefusedError):
+    """Rows for which their account has no room; nothing of the report was stored."""

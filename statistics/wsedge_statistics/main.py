@@ -19,7 +19,7 @@ from wsedge_statistics.api.services import Services
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import LedgerError, SettingsError
 from wsedge_statistics.jwks import KeyServer, KeySet
-from wsedge_statistics.ledger import Ledger
+from wsedge_statistics.ledger import Ledger, Room
 from wsedge_statistics.ledger.sqlite import SqliteLedger
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.settings import Settings, parser, read_settings
@@ -89,6 +89,8 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket
         policy=Policy(frozenset(settings.operator_subject), frozenset(settings.admin_subject)),
         verifier=_verifier(settings),
         directory=DirectoryView.of(ledger.directory()),
+        tenures=ledger.tenures(),
+        room=Room(settings.account_bucket_rows, settings.account_rows),
         default_zone=settings.time_zone,
         grace=settings.grace,
         max_body=settings.max_body_bytes,

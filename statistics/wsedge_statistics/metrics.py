@@ -24,6 +24,12 @@ class Metrics:
             ["message"],
             registry=self.registry,
         )
+        self.refused_rows = Counter(
+            f"{prefix}_refused_rows",
+            "Rows named in refusals, by reason; relays keep those of foreign-rows and account-full.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.queries = Counter(
             f"{prefix}_queries", "Questions answered, by endpoint.", ["endpoint"], registry=self.registry
         )

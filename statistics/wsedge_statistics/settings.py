@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(8 << 20, ge=1024, description="largest request body as sent")
     max_inflated_bytes: int = Field(16 << 20, ge=1024, description="largest request body after gunzip")
+    account_bucket_rows: int = Field(
+        50_000, ge=100, description="most rows of counts that one account may have in five minutes"
+    )
+    account_rows: int = Field(
+        20_000_000, ge=1000, description="most five-minute rows of counts that are kept of one account"
+    )
     log_format: Literal["auto", "json", "human"] = Field("auto", description="auto: human on a terminal")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level")
 

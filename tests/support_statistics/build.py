@@ -44,7 +44,9 @@ def directory(
     zone: str = "Asia/Shanghai",
     domains: dict[str, str] | None = None,
     written_at: str = "2026-01-01T00:00:00Z",
+    lives: dict[str, dict[str, str]] | None = None,
 ) -> Any:
+    """A Directory; `lives` has uid, since and until of namespaces."""
     terms = {"billingCycle": "Monthly", "meteringMethod": "Month95Bandwidth", "timeZone": zone}
     owned = domains if domains is not None else {"chat.example.com": "team-a"}
     accounts = sorted({"team-a", *owned.values()})
@@ -52,7 +54,11 @@ def directory(
         "version": 1,
         "writtenAt": written_at,
         "accounts": [
-            {"account": name, "periods": [{"terms": terms, "start": "2025-01-01T00:00:00Z"}]}
+            {
+                "account": name,
+                "periods": [{"terms": terms, "start": "2025-01-01T00:00:00Z"}],
+                **(lives or {}).get(name, {}),
+            }
             for name in accounts
         ],
         "domains": [

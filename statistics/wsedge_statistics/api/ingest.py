@@ -16,7 +16,7 @@ from wsedge_statistics.api.responses import problems
 from wsedge_statistics.api.services import Services, services_of
 from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH, Directory, UsageReport, read
 from wsedge_statistics.directory import DirectoryView
-from wsedge_statistics.errors import LedgerBusyError, RowFault, RowsRefusedError
+from wsedge_statistics.errors import LedgerBusyError, NoRoomError, RowFault, RowsRefusedError
 from wsedge_statistics.query import REACH, Granularity
 
 RETENTION: Final = REACH[Granularity.FIVE_MINUTES]  # counts are merged where five-minute rows are kept
@@ -31,7 +31,7 @@ MOST_FAULTS: Final = 10_000  # to be told one by one; relays send 500 rows at a 
 log = structlog.get_logger()
 router = APIRouter(tags=["ingest"])
 Message = TypeVar("Message", bound=BaseModel)
-_STATUSES: Final = (400, 401, 403, 408, 413, 415, 422, 503)
+_STATUSES: Final = (400, 401, 403, 408, 413, 415, 422, 429, 503)
 
 
 def _describes(name: str) -> dict[str, Any]:
@@ -51,14 +51,18 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     """Take in a report of a relay, whole or not at all; answered once it is on disk.
 
     Counts are cumulative per source and bucket and merge by max(), so a report may be sent again.
-    The body may be compressed (Content-Encoding: gzip). 503 carries Retry-After.
+    The body may be compressed (Content-Encoding: gzip). 503 carries Retry-After. 403 and 429 name the rows
+    that are not taken now, and may be one day: the others can be sent at once without them.
     """
     services = services_of(request)
     report = _parsed(_bounded(await _body(request, services)), UsageReport, services)
     check_source(caller, report)
     now = services.clock()
-    check_rows(caller, report, owner=services.directory.owner, now=now, retention=RETENTION)
-    await _committed(services.ledger.commit(report))
+    keys = check_rows(caller, report, tenures=services.tenures, now=now, retention=RETENTION)
+    room = None if caller.trusted else services.room
+    if refused := await _committed(services.ledger.commit(report, keys, room)):
+        reason = "the account has as many rows as it may: fewer regions, networks, domains or relays"
+        raise NoRoomError([RowFault(index, "row", reason) for index in refused])
     services.metrics.reports.inc()
     services.metrics.rows.inc(len(report.rows))
     return Response(status_code=204)
@@ -77,9 +81,11 @@ async def put_directory(request: Request, caller: CallerOf) -> Response:
     services = services_of(request)
     services.policy.check_directory(caller)
     directory = _parsed(await _body(request, services), Directory, services)
-    if await _committed(services.ledger.put_directory(directory)):
+    tenures = await _committed(services.ledger.put_directory(directory))
+    if tenures is not None:
         view = DirectoryView.of(directory)
-        services.directory = view  # commits are told in their order, so the last one told is the one kept
+        # commits are told in their order, so the last one told is the one kept
+        services.directory, services.tenures = view, tenures
         for name in sorted(view.unknown_zones()):
             log.warning("unknown time zone in the directory, default used", zone=name)
         log.info("directory taken", accounts=len(view.accounts), domains=len(view.domains))

@@ -5,9 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 
-from wsedge_statistics.contract import Account, DomainName, Label
+from wsedge_statistics.contract import DomainName, Label
 from wsedge_statistics.query import Granularity, instant_text
 
 Instant = Annotated[
@@ -17,13 +24,24 @@ Instant = Annotated[
 ]
 
 
+# An account, or, by the beginning of its namespace's uid, one of that name that was deleted.
+AccountName = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=128, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(@[A-Za-z0-9-]+)?$"
+    ),
+]
+
+
 class AccountQuestion(BaseModel):
     """Whose numbers."""
 
     model_config = ConfigDict(extra="forbid")
 
-    account: Account | None = Field(
-        None, description="an account (namespace); default: the token's own, for an administrator all of them"
+    account: AccountName | None = Field(
+        None,
+        description="an account (namespace); default: the token's own, for an administrator all of them. "
+        "An administrator names one whose namespace was deleted and made again NAME@UID, as /v1/domains does",
     )
 
 

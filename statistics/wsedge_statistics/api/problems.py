@@ -17,10 +17,12 @@ from starlette.exceptions import HTTPException
 from wsedge_statistics.api.services import services_of
 from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH
 from wsedge_statistics.errors import (
+    DirectoryAwaitedError,
     ForbiddenError,
     KeysUnavailableError,
     LedgerBusyError,
     LedgerUnwritableError,
+    NoRoomError,
     QueryError,
     RowsRefusedError,
     TokenRefusedError,
@@ -107,8 +109,12 @@ def problem_of(error: Exception) -> ProblemError:
             return ProblemError(503, "keys-unavailable", str(error), headers={"Retry-After": "5"})
         case ForbiddenError():
             return ProblemError(403, "forbidden", str(error))
+        case DirectoryAwaitedError():
+            return ProblemError(503, "directory-awaited", str(error), headers={"Retry-After": "5"})
         case RowsRefusedError():
             faults = [Fault(row=f.row, field=f.field, reason=f.reason) for f in error.faults]
+            if isinstance(error, NoRoomError):
+                return ProblemError(429, "account-full", str(error), errors=faults)
             if error.forbidden:
                 return ProblemError(403, "foreign-rows", str(error), errors=faults)
             return ProblemError(422, "rows-refused", str(error), errors=faults)
@@ -170,7 +176,10 @@ async def _handle(request: Request, error: Exception) -> Response:
 def _tell(request: Request, problem: ProblemError, reason: str) -> None:
     """A refused message is an event: somebody's counts wait for it to be mended."""
     if request.url.path == USAGE_PATH:
-        services_of(request).metrics.refused.labels(problem.kind).inc()
+        metrics = services_of(request).metrics
+        metrics.refused.labels(problem.kind).inc()
+        named = {fault.row for fault in problem.errors or () if fault.row is not None}
+        metrics.refused_rows.labels(problem.kind).inc(len(named))
     log.warning(
         "message refused",
         path=request.url.path,
@@ -198,6 +207,7 @@ def install(app: FastAPI) -> None:
         TokenRefusedError,
         KeysUnavailableError,
         ForbiddenError,
+        DirectoryAwaitedError,
         RowsRefusedError,
         LedgerBusyError,
         LedgerUnwritableError,

@@ -42,7 +42,7 @@ router = APIRouter(prefix="/v1", tags=["numbers"], dependencies=[Depends(no_repe
 class Asked:
     """A question settled: whose, which slots, cut where, and the five-minute sums that answer it."""
 
-    account: str | None
+    account: str | None  # as people name it
     range: query.Range
     zone: str
     series: Series
@@ -129,10 +129,10 @@ async def domains(
 ) -> models.DomainsAnswer:
     """Configured domains with their settings, and those that were counted and are configured no longer."""
     services = services_of(request)
-    account = services.policy.account_to_read(caller, asked.account)
+    account, key = _account(services, caller, asked.account)
     last: dict[tuple[str, str], int] = {}
-    for entry in await _read(services, lambda: services.ledger.seen(account)):
-        place = (entry.key.account, entry.key.domain)
+    for entry in await _read(services, lambda: services.ledger.seen(key)):
+        place = (services.tenures.shown(entry.key.account), entry.key.domain)
         last[place] = max(entry.last, last.get(place, entry.last))
     listed = [
         models.Domain(
@@ -141,7 +141,7 @@ async def domains(
             lastCounted=_at(last.pop((known.account, known.domain), None)),
         )
         for known in services.directory.domains.values()
-        if account in (None, known.account)
+        if key in (None, services.tenures.current(known.account).key)
     ]
     listed += [
         models.Domain(domain=domain, account=owner, configured=False, lastCounted=_at(at))
@@ -157,8 +157,8 @@ async def options(
 ) -> models.OptionsAnswer:
     """Regions and ISPs that were counted, the granularity matrix, and how far back answers reach."""
     services = services_of(request)
-    account = services.policy.account_to_read(caller, asked.account)
-    seen = await _read(services, lambda: services.ledger.seen(account))
+    account, key = _account(services, caller, asked.account)
+    seen = await _read(services, lambda: services.ledger.seen(key))
     now = services.clock()
     return models.OptionsAnswer(
         account=account,
@@ -176,7 +176,7 @@ async def options(
 
 async def _ask(request: Request, caller: Caller, asked: models.Question, endpoint: str) -> Asked:
     services = services_of(request)
-    account = services.policy.account_to_read(caller, asked.account)
+    account, key = _account(services, caller, asked.account)
     now = services.clock()
     zone_name, zone = _zone(services, account, asked.timeZone, now)
     span = query.settle_range(
@@ -185,28 +185,34 @@ async def _ask(request: Request, caller: Caller, asked: models.Question, endpoin
     selection = Selection(
         start=span.start,
         end=span.end,
-        account=account,
+        account=key,
         domains=frozenset(asked.domain) if asked.domain else None,
         region=asked.region,
         isp=asked.isp,
     )
     if selection.domains:
-        seen = await _read(services, lambda: services.ledger.seen(account))
-        _check_domains(services, selection.domains, account, seen)
+        seen = await _read(services, lambda: services.ledger.seen(key))
+        _check_domains(services, selection.domains, key, seen)
     with services.metrics.query_seconds.time():
         series = await _read(services, lambda: services.ledger.read(selection))
     services.metrics.queries.labels(endpoint).inc()
     return Asked(account, span, zone_name, series, now)
 
 
-def _check_domains(
-    services: Services, wanted: frozenset[str], account: str | None, seen: list[SeenKey]
-) -> None:
+def _account(services: Services, caller: Caller, asked: str | None) -> tuple[str | None, str | None]:
+    """Whose numbers are answered: the name that people see, and the key in the ledger. None: all."""
+    key = services.policy.key_to_read(caller, asked, services.tenures)
+    if key is None:
+        return None, None
+    return services.tenures.shown(key), key
+
+
+def _check_domains(services: Services, wanted: frozenset[str], key: str | None, seen: list[SeenKey]) -> None:
     """A misspelt domain is an error, not a row of zeros. Raises UnknownDomainError."""
     counted = {entry.key.domain for entry in seen}
     for domain in sorted(wanted - counted):
         owner = services.directory.owner(domain)
-        if owner is None or account not in (None, owner):
+        if owner is None or key not in (None, services.tenures.current(owner).key):
             raise UnknownDomainError(domain)
 
 

@@ -13,8 +13,9 @@ from fastapi import Request
 
 from wsedge_statistics.access import Policy
 from wsedge_statistics.directory import DirectoryView
-from wsedge_statistics.ledger import Ledger
+from wsedge_statistics.ledger import Ledger, Room
 from wsedge_statistics.metrics import Metrics
+from wsedge_statistics.tenure import Tenures
 from wsedge_statistics.tokens import Verifier
 
 CONCURRENT_READS: Final = 4
@@ -39,7 +40,10 @@ class UnknownFields:
 
 @dataclass(slots=True)
 class Services:
-    """Ledger, clock and rules. `verifier` is None in laptop mode. `directory` is replaced by each new one."""
+    """Ledger, clock and rules. `verifier` is None in laptop mode.
+
+    `directory`, and `tenures` that follow from all of them, are replaced with each new one.
+    """
 
     ledger: Ledger
     clock: Callable[[], datetime]
@@ -47,6 +51,8 @@ class Services:
     policy: Policy
     verifier: Verifier | None
     directory: DirectoryView
+    tenures: Tenures
+    room: Room
     default_zone: str
     grace: timedelta
     max_body: int

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 from wsedge_statistics.contract import Directory
@@ -31,6 +32,7 @@ from wsedge_statistics.rollup import (
     roll,
     unpack,
 )
+from wsedge_statistics.tenure import Epoch, Tenures
 
 _DIRTY: Final = {
     DAY: "SELECT day, domain FROM dirty_days WHERE day > ? AND day < ?",
@@ -155,3 +157,21 @@ def directory(connection: sqlite3.Connection) -> Directory | None:
     """The Directory that is kept."""
     row = connection.execute("SELECT body FROM directory").fetchone()
     return Directory.model_validate_json(row[0]) if row else None
+
+
+def tenures(connection: sqlite3.Connection) -> Tenures:
+    """Which lives accounts had, and what each holds or held."""
+    epochs: dict[str, tuple[Epoch, ...]] = {}
+    for account, key, uid, since, until in connection.execute(
+        "SELECT account, key, uid, since, until FROM epochs ORDER BY account, number"
+    ):
+        epoch = Epoch(account, key, uid, _instant(since), _instant(until))
+        epochs[account] = (*epochs.get(account, ()), epoch)
+    rows = connection.execute("SELECT domain, account, until FROM holdings")
+    held = {(domain, account): _instant(until) for domain, account, until in rows}
+    (began,) = connection.execute("SELECT count(*) FROM directory").fetchone()
+    return Tenures(bool(began), epochs, held)
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

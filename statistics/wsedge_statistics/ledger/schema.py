@@ -15,6 +15,9 @@ VERSION: Final = 1
 #                isp and area: the domain's total
 # dirty_hours    hours whose counts changed since their rollup; the same for dirty_days
 # seen           which keys exist, so that listing them reads no counts
+# epochs         the lives of each account (tenure.Epoch); `account` elsewhere is an epoch's key
+# holdings       which domains an epoch holds, or until when it held them (NULL: now)
+# fill           how many rows of `usage` and `codes` each account has in a bucket, and (bucket -1) in all
 _KEY: Final = (
     "domain TEXT NOT NULL, account TEXT NOT NULL, region TEXT NOT NULL, isp TEXT NOT NULL, area TEXT NOT NULL"
 )
@@ -43,6 +46,29 @@ CREATE TABLE directory (one INTEGER PRIMARY KEY CHECK (one = 1),
 CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL);
 """
 
+# Beside those of version 1. An older program opens a ledger with them as well and leaves them alone: after a
+# rollback it goes on with the ledger, and its writes keep `fill` right, by the triggers.
+ADDITIONS: Final = """
+CREATE TABLE IF NOT EXISTS epochs (account TEXT NOT NULL, number INTEGER NOT NULL, key TEXT NOT NULL,
+  uid TEXT, since TEXT, until TEXT, PRIMARY KEY (account, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS holdings (domain TEXT NOT NULL, account TEXT NOT NULL, until TEXT,
+  PRIMARY KEY (domain, account)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fill (account TEXT NOT NULL, bucket INTEGER NOT NULL, rows INTEGER NOT NULL,
+  PRIMARY KEY (account, bucket)) WITHOUT ROWID;
+"""
+# An upsert that finds its row fires the triggers of an update (https://www.sqlite.org/lang_upsert.html). Rows
+# from before there was a `fill` were not counted, and are not counted off.
+_COUNTING: Final = """
+CREATE TRIGGER IF NOT EXISTS {0}_more AFTER INSERT ON {0} BEGIN
+  INSERT INTO fill VALUES (new.account, new.bucket, 1), (new.account, -1, 1)
+    ON CONFLICT DO UPDATE SET rows = rows + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS {0}_fewer AFTER DELETE ON {0} BEGIN
+  UPDATE fill SET rows = max(0, rows - 1) WHERE account = old.account AND bucket IN (old.bucket, -1)
+    AND EXISTS (SELECT 1 FROM fill AS f WHERE f.account = old.account AND f.bucket = old.bucket);
+END;
+"""
+
 
 def open_writer(database: Path) -> sqlite3.Connection:
     """Open the one connection that writes and checkpoints; creates the tables of a new ledger.
@@ -62,6 +88,8 @@ def open_writer(database: Path) -> sqlite3.Connection:
         )
     if version == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    counting = "".join(_COUNTING.format(table) for table in ("usage", "codes"))
+    connection.executescript("\n".join(("BEGIN IMMEDIATE;", ADDITIONS, counting, "COMMIT;")))
     return connection
 
 

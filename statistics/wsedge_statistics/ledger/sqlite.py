@@ -6,7 +6,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,8 +27,9 @@ from wsedge_statistics.errors import (
 from wsedge_statistics.ledger import reads, writes
 from wsedge_statistics.ledger.place import Place
 from wsedge_statistics.ledger.schema import open_reader, open_writer
-from wsedge_statistics.ledger.store import SeenKey
+from wsedge_statistics.ledger.store import Room, SeenKey
 from wsedge_statistics.rollup import DAY, HOUR, Selection, Series
+from wsedge_statistics.tenure import Tenures
 
 GROUP_LIMIT: Final = 256  # reports in one commit: bounds how long the first of them waits
 ROLLUP_SECONDS: Final = 30.0
@@ -76,6 +77,7 @@ class SqliteLedger:
         self._next_rollup = self._next_prune = self._next_probe = 0.0
         try:
             self._connection = open_writer(self._place.database)
+            self._begin()
         except sqlite3.Error as error:
             self._place.release()
             raise LedgerPlaceError(f"{self._place.database}: {error}") from error
@@ -85,13 +87,23 @@ class SqliteLedger:
         self._thread = threading.Thread(target=self._write, name="ledger-writer", daemon=True)
         self._thread.start()
 
+    def _begin(self) -> None:
+        try:
+            with transaction(self._connection):
+                writes.begin_tenures(self._connection, _kept(self._connection), self._clock())
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise LedgerUnwritableError(f"the ledger cannot be read: {error}") from error
+
     # -- writing ------------------------------------------------------------------------------------
 
-    def commit(self, report: UsageReport) -> Future[None]:
+    def commit(
+        self, report: UsageReport, keys: Mapping[str, str] | None = None, room: Room | None = None
+    ) -> Future[tuple[int, ...]]:
         """See Ledger."""
-        return self._submit(lambda connection: writes.merge_report(connection, report))
+        return self._submit(lambda connection: writes.merge_report(connection, report, keys, room))
 
-    def put_directory(self, directory: Directory) -> Future[bool]:
+    def put_directory(self, directory: Directory) -> Future[Tenures | None]:
         """See Ledger."""
         return self._submit(lambda connection: writes.put_directory(connection, directory, self._clock()))
 
@@ -263,11 +275,12 @@ class SqliteLedger:
     def directory(self) -> Directory | None:
         """See Ledger."""
         with self._reading() as connection:
-            try:
-                return reads.directory(connection)
-            except ValidationError as error:  # of another version of this program
-                log.warning("directory cannot be read, awaiting the next one", faults=error.error_count())
-                return None
+            return _kept(connection)
+
+    def tenures(self) -> Tenures:
+        """See Ledger."""
+        with self._reading() as connection:
+            return reads.tenures(connection)
 
     # -- state --------------------------------------------------------------------------------------
 
@@ -293,6 +306,14 @@ class SqliteLedger:
             self._queue.put(None)
             self._thread.join()
         self._place.release()
+
+
+def _kept(connection: sqlite3.Connection) -> Directory | None:
+    try:
+        return reads.directory(connection)
+    except ValidationError as error:  # of another version of this program
+        log.warning("directory cannot be read, awaiting the next one", faults=error.error_count())
+        return None
 
 
 @contextmanager

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from wsedge_statistics.contract import Directory, UsageReport
-from wsedge_statistics.ledger.reads import day_parts, hour_sums
+from wsedge_statistics.ledger.reads import day_parts, hour_sums, tenures
+from wsedge_statistics.ledger.store import Room
 from wsedge_statistics.query import REACH, Granularity
 from wsedge_statistics.rollup import BUCKET, DAY, HOUR, Key, Series, pack, roll
+from wsedge_statistics.tenure import Tenures, follow
 
 _MERGE_USAGE: Final = """
 INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -61,6 +65,7 @@ _TIERS: Final = (
             "DELETE FROM usage WHERE bucket < ?",
             "DELETE FROM codes WHERE bucket < ?",
             "DELETE FROM sources WHERE last < ?",
+            "DELETE FROM fill WHERE bucket >= 0 AND bucket < ?",
         ),
     ),
     Tier(
@@ -80,20 +85,33 @@ _TIERS: Final = (
 )
 
 
-def merge_report(connection: sqlite3.Connection, report: UsageReport) -> None:
-    """Merge a report: every count becomes the larger of what is kept and what is reported."""
+def merge_report(
+    connection: sqlite3.Connection,
+    report: UsageReport,
+    keys: Mapping[str, str] | None = None,
+    room: Room | None = None,
+) -> tuple[int, ...]:
+    """Merge a report: every count becomes the larger of what is kept and what is reported.
+
+    `keys` has by account what its rows are stored under. Returns the rows that their account has no `room`
+    for (None: all have); when there are any, nothing was merged.
+    """
     if not report.rows:
-        return
+        return ()
+    named = keys or {}
+    accounts = [named.get(row.account, row.account) for row in report.rows]
+    if room is not None and (refused := _without_room(connection, report, accounts, room)):
+        return refused
     source = _source_id(connection, report)
     usage, codes, seen = [], [], []
     hours, days = set(), set()
-    for row in report.rows:
+    for row, account in zip(report.rows, accounts, strict=True):
         bucket = int(row.bucket.timestamp())
-        key = (bucket, row.domain, row.account, row.region, row.isp, row.area, source)
+        key = (bucket, row.domain, account, row.region, row.isp, row.area, source)
         bytes_and_messages = (row.sentBytes, row.receivedBytes, row.sentMessages, row.receivedMessages)
         usage.append((*key, *bytes_and_messages, row.openedConnections, row.peakConnections))
         codes += [(*key, int(code), count) for code, count in row.codes.items()]
-        seen.append((row.domain, row.account, row.region, row.isp, row.area, bucket, bucket))
+        seen.append((row.domain, account, row.region, row.isp, row.area, bucket, bucket))
         hours.add((bucket - bucket % HOUR, row.domain))
         days.add((bucket - bucket % DAY, row.domain))
     connection.executemany(_MERGE_USAGE, usage)
@@ -101,6 +119,57 @@ def merge_report(connection: sqlite3.Connection, report: UsageReport) -> None:
     connection.executemany(_MERGE_SEEN, seen)
     connection.executemany("INSERT OR IGNORE INTO dirty_hours VALUES (?, ?)", hours)
     connection.executemany("INSERT OR IGNORE INTO dirty_days VALUES (?, ?)", days)
+    return ()
+
+
+def _without_room(
+    connection: sqlite3.Connection, report: UsageReport, accounts: list[str], room: Room
+) -> tuple[int, ...]:
+    """Return the rows that would make more of their account's rows than there may be, in a bucket or in all.
+
+    Rows that are there already only grow. Whether one is, is looked up only where it gets tight.
+    """
+    places = [
+        (account, int(row.bucket.timestamp())) for row, account in zip(report.rows, accounts, strict=True)
+    ]
+    wanted: Counter[tuple[str, int]] = Counter()
+    for row, (account, bucket) in zip(report.rows, places, strict=True):
+        wanted[account, bucket] += 1 + len(row.codes)
+        wanted[account, -1] += 1 + len(row.codes)
+    kept = {place: _fill(connection, place) for place in wanted}
+    most = {place: room.of_account if place[1] < 0 else room.of_bucket for place in wanted}
+    tight = {place for place in wanted if kept[place] + wanted[place] > most[place]}
+    if not tight:
+        return ()
+    source = connection.execute(
+        "SELECT id FROM sources WHERE uid = ? AND epoch = ?", (report.source.uid, report.source.epoch)
+    ).fetchone()
+    refused = []
+    for index, (row, (account, bucket)) in enumerate(zip(report.rows, places, strict=True)):
+        new = 1 + len(row.codes)
+        if source is not None:
+            key = (bucket, row.domain, account, row.region, row.isp, row.area, source[0])
+            new -= _present(connection, key, row.codes)
+        both = ((account, bucket), (account, -1))
+        if new and any(place in tight and kept[place] + new > most[place] for place in both):
+            refused.append(index)
+        else:
+            for place in both:
+                kept[place] += new
+    return tuple(refused)
+
+
+def _fill(connection: sqlite3.Connection, place: tuple[str, int]) -> int:
+    row = connection.execute("SELECT rows FROM fill WHERE account = ? AND bucket = ?", place).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _present(connection: sqlite3.Connection, key: tuple[object, ...], codes: Mapping[str, int]) -> int:
+    """Count the rows of a key, of usage and of codes, that are kept already."""
+    where = "bucket = ? AND domain = ? AND account = ? AND region = ? AND isp = ? AND area = ? AND source = ?"
+    (usage,) = connection.execute(f"SELECT count(*) FROM usage WHERE {where}", key).fetchone()  # noqa: S608
+    found = connection.execute(f"SELECT code FROM codes WHERE {where}", key)  # noqa: S608
+    return int(usage) + len({str(code) for (code,) in found} & codes.keys())
 
 
 def _source_id(connection: sqlite3.Connection, report: UsageReport) -> int:
@@ -114,20 +183,63 @@ def _source_id(connection: sqlite3.Connection, report: UsageReport) -> int:
     return int(number)
 
 
-def put_directory(connection: sqlite3.Connection, directory: Directory, now: datetime) -> bool:
-    """Keep a Directory unless one with a later writtenAt is kept; says whether it was taken.
+def put_directory(connection: sqlite3.Connection, directory: Directory, now: datetime) -> Tenures | None:
+    """Keep a Directory unless one with a later writtenAt is kept; returns who holds what if it was taken.
 
     One of the future was written by a clock that was ahead; it does not hold off those of the right clock.
     """
     row = connection.execute("SELECT written_at FROM directory").fetchone()
     kept = datetime.fromisoformat(row[0]) if row is not None else None
     if kept is not None and directory.writtenAt < kept <= now + CLOCKS_DIFFER:
-        return False
+        return None
     connection.execute(
         "INSERT OR REPLACE INTO directory VALUES (1, ?, ?)",
         (directory.writtenAt.isoformat(), directory.model_dump_json(exclude_none=True)),
     )
-    return True
+    before = tenures(connection)
+    after = follow(before, directory, kept=_TIERS[0].kept)
+    _keep_tenures(connection, before, after)
+    return after
+
+
+def _keep_tenures(connection: sqlite3.Connection, before: Tenures, after: Tenures) -> None:
+    """Write what differs: Directories come often, and mostly say what they said before."""
+    changed = [lives for name, lives in after.epochs.items() if lives != before.epochs.get(name)]
+    connection.executemany(
+        "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (epoch.account, number, epoch.key, epoch.uid, _text(epoch.since), _text(epoch.until))
+            for lives in changed
+            for number, epoch in enumerate(lives)
+        ],
+    )
+    gone = [place for place in before.held if place not in after.held]
+    connection.executemany("DELETE FROM holdings WHERE domain = ? AND account = ?", gone)
+    differs = [
+        (*place, _text(until))
+        for place, until in after.held.items()
+        if place not in before.held or before.held[place] != until
+    ]
+    connection.executemany("INSERT OR REPLACE INTO holdings VALUES (?, ?, ?)", differs)
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, now: datetime) -> None:
+    """Learn who holds what from a ledger that an older program kept; it wrote no tenures.
+
+    What accounts of the Directory counted for and hold no longer may still be reported late.
+    """
+    (known,) = connection.execute("SELECT count(*) FROM epochs").fetchone()
+    if known or directory is None:
+        return
+    accounts = {account.account for account in directory.accounts}
+    seen = connection.execute("SELECT DISTINCT domain, account FROM seen").fetchall()
+    former = {(domain, account): now for domain, account in seen if account in accounts}
+    after = follow(Tenures(held=former), directory, kept=_TIERS[0].kept)
+    _keep_tenures(connection, Tenures(), after)
 
 
 def roll_hours(connection: sqlite3.Connection, *, limit: int) -> int:

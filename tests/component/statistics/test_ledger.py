@@ -315,7 +315,7 @@ def test_a_full_queue_is_said_at_once_and_close_commits_what_waits(tmp_path: Pat
         assert len(waiting) < 1000
         other.execute("COMMIT")
     ledger.close()
-    assert all(done.result(0) is None for done in waiting)
+    assert all(done.result(0) == () for done in waiting)
     with closing(open_writer(tmp_path / "ledger.sqlite3")) as connection:
         assert sum(reads.read(connection, WHOLE)["sent"].values()) == len(waiting) >= 3
 

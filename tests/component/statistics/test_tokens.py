@@ -91,6 +91,7 @@ def test_without_a_token_nothing_is_told_but_health(cluster: Cluster) -> None:
 def test_a_relay_reports_with_its_pods_token(cluster: Cluster, algorithm: str) -> None:
     """RSA and elliptic keys of the cluster are both verified; an account's reader reads the numbers."""
     signer = cluster.signer if algorithm == "RS256" else cluster.elliptic
+    cluster.tell()
     assert (
         cluster.program.post(report(row(recent_bucket(1), sentBytes=9)), token=signer.relay_token()).status
         == 204
@@ -109,6 +110,7 @@ FOREIGN: dict[str, tuple[Any, dict[str, Any], str]] = {
 
 def test_foreign_reports_are_refused(cluster: Cluster) -> None:
     """403 with the reason; nothing is stored."""
+    cluster.tell()
     for name, (make, source, text) in FOREIGN.items():
         answer = cluster.program.post(
             report(row(recent_bucket(1), sentBytes=1), **source), token=make(cluster.signer)
@@ -121,9 +123,7 @@ def test_foreign_reports_are_refused(cluster: Cluster) -> None:
 
 def test_a_row_of_anothers_domain_is_named_and_nothing_is_stored(cluster: Cluster) -> None:
     """A report is taken whole or not at all."""
-    operator = cluster.signer.token("wsedge-operator", "wsedge-system")
-    owned = directory(domains={"chat.example.com": "team-a", "b.example": "team-b"})
-    assert cluster.program.put_directory(owned, token=operator).status == 204
+    cluster.tell(domains={"chat.example.com": "team-a", "b.example": "team-b"})
     rows = [row(recent_bucket(1), sentBytes=1), row(recent_bucket(1), domain="b.example")]
     answer = cluster.program.post(report(*rows), token=cluster.signer.relay_token())
     assert answer.status == 403
@@ -142,6 +142,7 @@ def test_only_the_operator_writes_the_directory(cluster: Cluster) -> None:
 def test_readers_read_their_own_account(cluster: Cluster) -> None:
     """Another account is 403, its domain as unknown as one that does not exist; administrators read all."""
     program, signer = cluster.program, cluster.signer
+    cluster.tell(domains={"team-a.example": "team-a", "team-b.example": "team-b"})
     for account, sent in (("team-a", 1), ("team-b", 2)):
         counted = row(recent_bucket(1), account=account, domain=f"{account}.example", sentBytes=sent)
         assert (
@@ -162,6 +163,7 @@ def test_readers_read_their_own_account(cluster: Cluster) -> None:
 def test_keys_are_kept_while_the_api_server_is_away(cluster: Cluster) -> None:
     """Known keys go on; an unknown one cannot be judged (503); a rotated one is found once it is back."""
     program, rotated = cluster.program, Signer("rotated")
+    cluster.tell()
     document = report(row(recent_bucket(1)))
     assert program.post(document, token=cluster.signer.relay_token()).status == 204
     cluster.keys.stop()

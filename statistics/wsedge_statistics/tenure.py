@@ -1,0 +1,143 @@
+"""Which lives an account had, and which domains each of them holds or held. Pure.
+
+A namespace is an account; one that is deleted and made again is another account of the same name. Reports and
+tokens carry the name alone, so each life (an `Epoch`) has a key of its own, which its counts are stored
+under: the first life's is the name, a later one's `name@` and the beginning of the namespace's uid. Which
+life a token belongs to follows from when it was issued.
+
+              Directory names uid A        names uid B            namespace gone
+    first seen ──────────▶ epoch A ─────────▶ epoch B ──────────────▶ epoch B, `until`
+                           key: name          key: name@B
+
+What a life holds is learnt from successive Directories and kept, so that a report that comes after a domain
+was deleted or moved is still booked to the account that held it in the time of the counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from wsedge_statistics.contract import Directory, DirectoryAccount
+
+# How long after a domain was taken away its relays may still count for it: the longest drain (an hour), the
+# 45 seconds of a pod after it, a bucket, and clocks that differ by ten minutes at most.
+LATE: Final = timedelta(minutes=80)
+# Former domains that are kept of one account: each costs about 100 bytes for as long as reports are taken.
+MOST_FORMER: Final = 10_000
+UID_LETTERS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One life of an account: of its namespace, from `since` (None: since ever) to `until` (None: it is)."""
+
+    account: str
+    key: str
+    uid: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tenures:
+    """All lives by the account's name, oldest first; and by domain and key until when it is held (None: now).
+
+    `began` is false as long as no Directory was ever taken.
+    """
+
+    began: bool = False
+    epochs: Mapping[str, tuple[Epoch, ...]] = field(default_factory=dict)
+    held: Mapping[tuple[str, str], datetime | None] = field(default_factory=dict)
+
+    def current(self, account: str) -> Epoch:
+        """The last life of an account; of one that no Directory named, its first."""
+        return self.epochs.get(account, (Epoch(account, account),))[-1]
+
+    def of_token(self, account: str, issued: datetime | None) -> Epoch | None:
+        """The life that a token belongs to, None when it belongs to one that no Directory has named yet."""
+        lives = self.epochs.get(account, (Epoch(account, account),))
+        if issued is None:
+            return lives[0]
+        last = lives[-1]
+        if last.until is not None and issued > last.until:
+            return None
+        begun = [epoch for epoch in lives if epoch.since is None or epoch.since <= issued]
+        return begun[-1] if begun else lives[0]
+
+    @staticmethod
+    def unnamed(account: str) -> str:
+        """The key of a life that no Directory has named yet: nothing is stored under it."""
+        return f"{account}@"
+
+    def named(self, name: str) -> str:
+        """The key of a life by the name that people use: that of `shown`, or a key itself."""
+        account = name.partition("@")[0]
+        found = [
+            epoch for epoch in self.epochs.get(account, ()) if name in (self.shown(epoch.key), epoch.key)
+        ]
+        # The plain name means the life of now, though it is the key of the first.
+        return self.current(name).key if name == account else found[0].key if found else name
+
+    def shown(self, key: str) -> str:
+        """The name that people see: the account's for the life of now, `name@uid` for those before it."""
+        account = key.partition("@")[0]
+        if self.current(account).key == key or key == self.unnamed(account):
+            return account
+        former = next((epoch for epoch in self.epochs.get(account, ()) if epoch.key == key), None)
+        if former is None or former.key != account:
+            return key
+        return f"{account}@{(former.uid or 'former')[:UID_LETTERS]}"
+
+    def holds(self, key: str, domain: str, bucket: datetime) -> bool:
+        """Tell whether a life holds a domain now, or held it when the bucket's counts were made."""
+        if (domain, key) not in self.held:
+            return False
+        until = self.held[domain, key]
+        return until is None or bucket <= until + LATE
+
+
+def follow(tenures: Tenures, directory: Directory, *, kept: timedelta) -> Tenures:
+    """Return the tenures after a Directory was taken; domains given up `kept` ago are forgotten."""
+    epochs = dict(tenures.epochs)
+    for entry in directory.accounts:
+        epochs[entry.account] = _lives(epochs.get(entry.account, ()), entry)
+    after = Tenures(True, epochs)
+    now = {(domain.domain, after.current(domain.account).key) for domain in directory.domains}
+    former = {
+        place: until or directory.writtenAt
+        for place, until in tenures.held.items()
+        if place not in now and (until is None or until > directory.writtenAt - kept)
+    }
+    return replace(after, held={**dict(_bounded(former)), **dict.fromkeys(now)})
+
+
+def _lives(lives: tuple[Epoch, ...], entry: DirectoryAccount) -> tuple[Epoch, ...]:
+    if not lives:
+        return (Epoch(entry.account, entry.account, entry.uid, None, entry.until),)
+    last = lives[-1]
+    if entry.uid is None or entry.uid == last.uid:  # of an operator that tells no uid, or nothing new
+        until = entry.until if entry.uid is not None else last.until
+        return (*lives[:-1], replace(last, until=until))
+    if last.uid is None:  # counted before uids were told
+        return (*lives[:-1], replace(last, uid=entry.uid, until=entry.until))
+    if any(epoch.uid == entry.uid for epoch in lives):
+        return lives  # an old one again: a life does not come back
+    return (*lives, Epoch(entry.account, _key(lives, entry.uid), entry.uid, entry.since, entry.until))
+
+
+def _key(lives: tuple[Epoch, ...], uid: str) -> str:
+    short = f"{lives[0].account}@{uid[:UID_LETTERS]}"
+    return f"{lives[0].account}@{uid}" if short in {epoch.key for epoch in lives} else short
+
+
+def _bounded(former: Mapping[tuple[str, str], datetime]) -> Iterator[tuple[tuple[str, str], datetime]]:
+    """Of each account's former domains the last that were given up: making domains costs nothing."""
+    count: dict[str, int] = {}
+    for place, until in sorted(former.items(), key=lambda entry: entry[1], reverse=True):
+        key = place[1]
+        count[key] = count.get(key, 0) + 1
+        if count[key] <= MOST_FORMER:
+            yield place, until

@@ -1,0 +1,205 @@
+"""Whose rows are taken: ownership of domains over time, namespaces made again, and room for each account."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from support_statistics.build import directory, instant, recent_bucket, report, row, usage
+from support_statistics.cluster import Signer, key_server
+from support_statistics.fixtures import ADMIN, OPERATOR, Cluster
+from support_statistics.process import Statistics, statistics
+from wsedge_statistics.ledger import reads, writes
+from wsedge_statistics.ledger.schema import TABLES, open_writer
+from wsedge_statistics.ledger.sqlite import SqliteLedger
+from wsedge_statistics.ledger.store import Room
+from wsedge_statistics.metrics import Metrics
+
+OLD, NEW = "11111111-aaaa-4000-8000-000000000001", "22222222-bbbb-4000-8000-000000000002"
+BUCKET = recent_bucket(1)
+
+
+def text(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def sent_bytes(program: Statistics, token: str, **asked: Any) -> int:
+    program.token = token
+    return int(program.get("/v1/traffic", **asked).json["total"]["sentBytes"])
+
+
+def test_a_stranger_fills_nothing(cluster: Cluster) -> None:
+    """A pod of a namespace without plan and domain is refused whatever it makes up, and that is counted."""
+    cluster.tell()
+    stranger = cluster.signer.relay_token("stranger")
+    for batch in range(6):
+        rows = [
+            row(BUCKET, account="stranger", domain=f"d{batch}-{number}.example", sentBytes=1)
+            for number in range(5000)
+        ]
+        answer = cluster.program.post(report(*rows, pod="stranger/x"), compressed=True, token=stranger)
+        assert (answer.status, answer.json["type"]) == (403, "urn:wsedge:problem:foreign-rows")
+        assert len(answer.json["errors"]) == 100
+    metrics = cluster.program.get("/metrics").text.decode()
+    assert 'wsedge_statistics_refused_rows_total{reason="foreign-rows"} 30000.0' in metrics
+    cluster.program.token = cluster.signer.token("admin", "ops")
+    listed = cluster.program.get("/v1/domains").json["domains"]
+    assert [domain["domain"] for domain in listed] == ["chat.example.com"]
+
+
+def test_a_report_before_the_first_directory_is_kept_by_the_relay(cluster: Cluster) -> None:
+    """503 with Retry-After until the operator has told who holds what; then the same report is taken."""
+    token, document = cluster.signer.relay_token(), report(row(BUCKET, sentBytes=5))
+    answer = cluster.program.post(document, token=token)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    cluster.tell()
+    assert cluster.program.post(document, token=token).status == 204
+
+
+def test_a_new_domain_is_named_and_taken_once_the_directory_has_it(cluster: Cluster) -> None:
+    """403 names the row, so that a relay sends the others at once and this one again until it is taken."""
+    cluster.tell()
+    document = report(row(BUCKET, sentBytes=1), row(BUCKET, domain="new.example", sentBytes=2))
+    token = cluster.signer.relay_token()
+    answer = cluster.program.post(document, token=token)
+    assert answer.status == 403
+    assert [(error["row"], error["field"]) for error in answer.json["errors"]] == [(1, "domain")]
+    cluster.tell(
+        domains={"chat.example.com": "team-a", "new.example": "team-a"}, written_at="2026-01-02T00:00:00Z"
+    )
+    assert cluster.program.post(document, token=token).status == 204
+
+
+def test_a_domain_that_was_deleted_or_moved_is_reported_late(cluster: Cluster, tmp_path: Path) -> None:
+    """Both owners' relays deliver what they counted in their time, also after a restart of the program."""
+    now = datetime.now(UTC)
+    both = {"gone.example": "team-a", "moved.example": "team-a"}
+    cluster.tell(domains=both, written_at=text(now - timedelta(hours=1)))
+    cluster.tell(domains={"moved.example": "team-b"}, written_at=text(now))
+    late = report(*(row(BUCKET, domain=domain, sentBytes=1) for domain in both))
+    cluster.program.stop()
+    subjects = ("--operator-subject", OPERATOR, "--admin-subject", ADMIN)
+    with statistics(tmp_path / "data", *cluster.keys.arguments, *subjects) as program:
+        assert program.post(late, token=cluster.signer.relay_token()).status == 204
+        theirs = report(row(BUCKET, account="team-b", domain="moved.example", sentBytes=5), pod="team-b/x")
+        assert program.post(theirs, token=cluster.signer.relay_token("team-b")).status == 204
+        assert sent_bytes(program, cluster.signer.token("default", "team-a")) == 2
+        assert sent_bytes(program, cluster.signer.token("default", "team-b")) == 5
+
+
+def test_a_namespace_made_again_reads_nothing_of_its_predecessor(cluster: Cluster) -> None:
+    """Neither traffic nor domains; late rows of old relays are the predecessor's; administrators see both."""
+    program, signer = cluster.program, cluster.signer
+    now = int(time.time())
+    cluster.tell(lives={"team-a": {"uid": OLD, "since": text(BUCKET - timedelta(days=9))}})
+    old = signer.relay_token(iat=now - 3000)
+    assert program.post(report(row(BUCKET, sentBytes=7)), token=old).status == 204
+    gone = {"uid": OLD, "until": text(datetime.fromtimestamp(now - 100, UTC))}
+    cluster.tell(lives={"team-a": gone}, domains={}, written_at=gone["until"])
+    reader = signer.token("default", "team-a")
+    assert sent_bytes(program, reader) == 0
+    assert program.get("/v1/domains").json["domains"] == []
+    assert program.get("/v1/options").json["regions"] == []
+    again = {"uid": NEW, "since": text(datetime.fromtimestamp(now - 50, UTC))}
+    cluster.tell(lives={"team-a": again}, domains={"new.example": "team-a"}, written_at=again["since"])
+    new = signer.relay_token()
+    assert program.post(report(row(BUCKET, domain="new.example", sentBytes=1)), token=new).status == 204
+    assert program.post(report(row(BUCKET, sentBytes=8)), token=new).status == 403  # the predecessor's domain
+    assert program.post(report(row(BUCKET, sentBytes=9)), token=old).status == 204
+    assert sent_bytes(program, reader) == 1
+    assert [domain["domain"] for domain in program.get("/v1/domains").json["domains"]] == ["new.example"]
+    assert program.get("/v1/traffic", domain="chat.example.com").status == 404
+    program.token = signer.token("default", "team-a", iat=now - 3000)
+    assert program.get("/v1/traffic").status == 403
+    admin = signer.token("admin", "ops")
+    assert sent_bytes(program, admin) == 10
+    assert sent_bytes(program, admin, account="team-a") == 1
+    former = program.get("/v1/traffic", account="team-a@11111111").json
+    assert (former["account"], former["total"]["sentBytes"]) == ("team-a@11111111", 9)
+    listed = program.get("/v1/domains").json["domains"]
+    assert {(d["account"], d["domain"]) for d in listed} == {
+        ("team-a@11111111", "chat.example.com"),
+        ("team-a", "new.example"),
+    }
+
+
+def test_an_account_has_room_for_so_many_rows(tmp_path: Path) -> None:
+    """Made-up regions of a domain of one's own are refused (429) beyond it; what is there still grows."""
+    signer = Signer("first")
+    with key_server(tmp_path, signer) as keys:
+        few = ("--operator-subject", OPERATOR, "--account-bucket-rows", "100")
+        with statistics(tmp_path / "data", *keys.arguments, *few) as program:
+            cluster = Cluster(program, keys, signer, signer)
+            cluster.tell()
+            token = signer.relay_token()
+            full = report(*(row(BUCKET, region=f"r{number}", sentBytes=1) for number in range(100)))
+            assert program.post(full, token=token).status == 204
+            answer = program.post(report(row(BUCKET, region="r0"), row(BUCKET, region="more")), token=token)
+            assert (answer.status, answer.json["type"]) == (429, "urn:wsedge:problem:account-full")
+            assert [error["row"] for error in answer.json["errors"]] == [1]
+            grown = report(*(row(BUCKET, region=f"r{number}", sentBytes=2) for number in range(100)))
+            assert program.post(grown, token=token).status == 204
+            other_epoch = report(row(BUCKET, region="r0"), epoch="0123456789")
+            assert program.post(other_epoch, token=token).status == 429
+            assert program.post(report(row(recent_bucket(2))), token=token).status == 204
+            assert sent_bytes(program, signer.token("default", "team-a")) == 200
+
+
+def test_room_is_of_all_rows_that_are_kept(tmp_path: Path) -> None:
+    """Rows of every bucket and their codes count; pruned ones make room again."""
+    start = instant("2026-06-09T22:00:00Z")
+    with closing(open_writer(tmp_path / "l")) as connection:
+        room = Room(of_bucket=100, of_account=3)
+        first = usage(row(start, codes={"101": 1}), row(start + timedelta(minutes=5)))
+        assert writes.merge_report(connection, first, None, room) == ()
+        assert writes.merge_report(connection, first, None, room) == ()
+        more = usage(row(start, codes={"101": 2, "403": 1}), row(start + timedelta(hours=1)))
+        assert writes.merge_report(connection, more, None, room) == (0, 1)
+        writes.roll_hours(connection, limit=100)
+        while writes.prune(connection, start + timedelta(days=100)):
+            pass
+        assert connection.execute("SELECT * FROM fill").fetchall() == [("team-a", -1, 0)]
+        assert writes.merge_report(connection, more, None, room) == (1,)
+
+
+def test_a_ledger_of_the_last_release_goes_on(tmp_path: Path) -> None:
+    """Its Directory and what its accounts counted for say who held what; a stranger's rows do not."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    told = directory(domains={"chat.example.com": "team-a"})
+    with closing(sqlite3.connect(folder / "ledger.sqlite3")) as old:
+        old.executescript(f"{TABLES} PRAGMA user_version = 1;")
+        old.execute("INSERT INTO directory VALUES (1, ?, ?)", (told["writtenAt"], json.dumps(told)))
+        for domain, account in (("gone.example", "team-a"), ("made-up.example", "stranger")):
+            old.execute("INSERT INTO seen VALUES (?, ?, 'r', 'i', 'a', 0, 0)", (domain, account))
+        old.commit()
+    now = instant("2026-06-15T12:00:00Z")
+    ledger = SqliteLedger(folder, clock=lambda: now, observer=Metrics())
+    try:
+        tenures = ledger.tenures()
+        assert tenures.holds("team-a", "chat.example.com", now)
+        assert tenures.holds("team-a", "gone.example", now)
+        assert not tenures.holds("team-a", "gone.example", now + timedelta(hours=2))
+        assert not tenures.holds("stranger", "made-up.example", now)
+    finally:
+        ledger.close()
+
+
+def test_an_older_program_can_still_write_the_ledger(tmp_path: Path) -> None:
+    """After a rollback its statements find the tables that they know, and every row it writes is counted."""
+    with closing(open_writer(tmp_path / "l")) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        key = "0, 'd.example', 'team-a', 'r', 'i', 'a', 1"
+        for _ in range(2):
+            connection.execute(
+                f"INSERT INTO usage VALUES ({key}, 1, 1, 1, 1, 1, 1) ON CONFLICT DO UPDATE SET sent = 2"
+            )
+        connection.execute(f"INSERT INTO codes VALUES ({key}, 101, 1)")
+        rows = connection.execute("SELECT bucket, rows FROM fill ORDER BY bucket").fetchall()
+        assert rows == [(-1, 2), (0, 2)]
+        assert reads.tenures(connection).epochs == {}
