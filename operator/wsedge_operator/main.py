@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from importlib.metadata import version
 
@@ -28,6 +29,8 @@ from wsedge_operator.runtime.controller import Controller
 from wsedge_operator.runtime.health import serving
 from wsedge_operator.runtime.lease import Election
 from wsedge_operator.runtime.metrics import Metrics
+from wsedge_operator.runtime.reading import Reader, Readings, Scope
+from wsedge_operator.runtime.rivals import Rivals
 from wsedge_operator.runtime.snapshots import Gatherer
 from wsedge_operator.runtime.statistics import DirectoryKeeper
 from wsedge_operator.settings import Settings, problems
@@ -93,6 +96,7 @@ async def run(settings: Settings) -> None:
         client = await stack.enter_async_context(Client(access, call_seconds=settings.call_seconds))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         controller, metrics = _controller(settings, client, session, identity)
+        rivals = Rivals(client, settings.namespace, settings.lease_name, settings.namespaces)
         election = Election(
             client,
             settings.namespace,
@@ -100,15 +104,17 @@ async def run(settings: Settings) -> None:
             identity,
             settings.lease_seconds,
             settings.pod_uid if settings.pod_name else "",
+            rivals,
         )
+        readings = Readings(_scopes(settings), metrics)
         await stack.enter_async_context(
-            serving(settings.listen_address, metrics.registry, lambda: _not_ready(controller))
+            serving(settings.listen_address, metrics.registry, lambda: readings.problem or election.problem)
         )
         _stop_on_signals(stop)
         try:
             async with asyncio.TaskGroup() as group:
                 serve = group.create_task(
-                    _serve(settings, access, client, controller, election, metrics, stop)
+                    _serve(settings, access, client, controller, election, readings, metrics, stop)
                 )
                 await stop.wait()
                 log.info("stopping")
@@ -121,10 +127,6 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-
-
-def _not_ready(controller: Controller) -> str | None:
-    return None if controller.is_filled else "the cluster has not been read yet"
 
 
 def _controller(
@@ -165,26 +167,39 @@ async def _serve(
     client: Client,
     controller: Controller,
     election: Election,
+    readings: Readings,
     metrics: Metrics,
     stop: asyncio.Event,
 ) -> None:
     await _await_kinds(client)
-    async with watching(access, settings.namespaces, controller.receive) as kopf:
-        _stop_on_signals(stop)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_watch_over(kopf))
-            await controller.fill()
-            group.create_task(controller.list_again())
-            await election.acquire()
-            metrics.leading.set(1)
-            group.create_task(election.keep())
-            await controller.find_statistics()
-            group.create_task(controller.follow_statistics())
-            group.create_task(controller.work())
+    async with asyncio.TaskGroup() as group:
+        reader = _reader(settings, access, controller, readings, stop)
+        for scope in _scopes(settings):
+            group.create_task(reader.read(scope), name=f"reader of {scope or 'all namespaces'}")
+        await readings.filled()
+        await election.acquire()
+        metrics.leading.set(1)
+        group.create_task(election.keep())
+        await controller.find_statistics()
+        group.create_task(controller.follow_statistics())
+        group.create_task(controller.work())
 
 
-async def _watch_over(kopf: asyncio.Task[None]) -> None:
-    await asyncio.shield(kopf)
+def _scopes(settings: Settings) -> tuple[Scope, ...]:
+    return settings.namespaces or (None,)
+
+
+def _reader(
+    settings: Settings, access: Access, controller: Controller, readings: Readings, stop: asyncio.Event
+) -> Reader:
+    @asynccontextmanager
+    async def watched(scope: Scope) -> AsyncIterator[asyncio.Task[None]]:
+        namespaces = () if scope is None else (scope,)
+        async with watching(access, namespaces, controller.receive) as watches:
+            _stop_on_signals(stop)
+            yield watches
+
+    return Reader(readings, watched, controller.probe, controller.list_all, settings.resync_seconds)
 
 
 async def _await_kinds(client: Client) -> None:

@@ -15,7 +15,7 @@ from wsedge_devcluster.build import ensure_binaries
 from wsedge_devcluster.cluster import Cluster, quiet
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_devcluster.quickstart import CRDS, SYSTEM, install_chart
-from wsedge_operator.kube.kinds import OWN_VERBS, VERBS
+from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = str(ROOT / "charts" / "wsedge")
@@ -96,7 +96,7 @@ def test_no_role_has_a_wildcard(helm: Helm) -> None:
 def test_the_operator_is_granted_exactly_what_it_declares(helm: Helm) -> None:
     """The rights in the chart are those that the operator's code names, in the cluster and at home."""
     roles = {each["metadata"]["name"]: rights(each) for each in of_kind(render(helm), "ClusterRole", "Role")}
-    assert roles["wsedge-operator"] == as_rights(VERBS)
+    assert roles["wsedge-operator"] == as_rights({**VERBS, **CLUSTER_VERBS})
     assert roles["wsedge-operator-own"] == as_rights(OWN_VERBS)
 
 

@@ -15,15 +15,18 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
+from urllib.error import HTTPError
 
 import pytest
 import yaml
 
 from support_operator.cluster import Place, domain, plan, until
 from wsedge_devcluster.cluster import Cluster
-from wsedge_operator.kube.kinds import OWN_VERBS, VERBS
+from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -44,30 +47,37 @@ def place(own_cluster: Cluster) -> Iterator[Place]:
     own_cluster.kubectl("create", "namespace", name)
     place = Place(own_cluster, name)
     place.kubectl("create", "serviceaccount", "operator")
+    place.apply(*roles(name))
+    yield place
+    own_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def roles(account_namespace: str) -> list[dict[str, Any]]:
+    """All that an operator may do in a namespace, for the ServiceAccount `operator` of another."""
     rules = [
         {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
         for (group, resource), verbs in [*VERBS.items(), *OWN_VERBS.items()]
     ]
     kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "operator"}}
-    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": name}
+    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": account_namespace}
     ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
-    place.apply(
+    return [
         {**kind, "kind": "Role", "rules": rules},
         {**kind, "kind": "RoleBinding", "roleRef": ref, "subjects": [subject]},
-    )
-    yield place
-    own_cluster.kubectl("delete", "namespace", name, "--wait=false")
+    ]
 
 
 class Operator:
     """An operator process that serves one namespace. Its log is a file of JSON lines."""
 
-    def __init__(self, place: Place, folder: Path, name: str, **settings: str) -> None:
+    def __init__(
+        self, place: Place, folder: Path, name: str, *, account: str = "operator", **settings: str
+    ) -> None:
         self.name = name
         self._log = folder / f"{name}.log"
         environment = {
             **os.environ,
-            "KUBECONFIG": str(_kubeconfig(place, folder)),
+            "KUBECONFIG": str(_kubeconfig(place, folder, account)),
             "WSEDGE_OPERATOR_NAMESPACE": place.namespace,
             "WSEDGE_OPERATOR_NAMESPACES": place.namespace,
             "WSEDGE_OPERATOR_POD_NAME": name,
@@ -110,11 +120,11 @@ class Operator:
         return self.process.wait(60)
 
 
-def _kubeconfig(place: Place, folder: Path) -> Path:
+def _kubeconfig(place: Place, folder: Path, account: str) -> Path:
     """A kubeconfig with the token of the operator's ServiceAccount, read from a file as in a pod."""
-    token = folder / "token"
-    token.write_text(place.kubectl("create", "token", "operator").strip())
-    path = folder / "kubeconfig"
+    token = folder / f"{place.namespace}-token"
+    token.write_text(place.kubectl("create", "token", account).strip())
+    path = folder / f"{place.namespace}-kubeconfig"
     cluster = {"server": place.cluster.server, "certificate-authority": str(place.cluster.ca_file)}
     document = {
         "apiVersion": "v1",
@@ -138,6 +148,35 @@ def test_a_set_of_namespaces_needs_no_cluster_rights(place: Place, tmp_path: Pat
         assert "wsedge_operator_leading 1.0" in operator.ask("/metrics")
         assert operator.stop() == 0
         assert not [line for line in operator.log() if "orbidden" in json.dumps(line)]
+
+
+def test_a_missing_namespace_holds_up_no_other(place: Place, tmp_path: Path) -> None:
+    """One of the set was deleted: the operator is ready, serves the others, and that one when it is back."""
+    cluster, lost = place.cluster, f"{place.namespace}-lost"
+    both = f"{place.namespace},{lost}"
+    with Operator(place, tmp_path, "one", namespaces=both) as operator:
+        operator.await_event("leading")
+        assert operator.ask("/readyz") == "ok\n"
+        assert f'wsedge_operator_missing_namespace{{namespace="{lost}"}} 1.0' in operator.ask("/metrics")
+        told = operator.await_event("namespace not readable")
+        assert told["served"] == lost
+        place.apply(plan(), domain(host="f.example.com"))
+        place.await_reason("wsd/chat", "Ready", "Serving")
+        cluster.kubectl("create", "namespace", lost)
+        elsewhere = Place(cluster, lost)
+        elsewhere.apply(*roles(place.namespace), plan(), domain(host="g.example.com"))
+        elsewhere.await_reason("wsd/chat", "Ready", "Serving")
+        # Watched, not only listed.
+        elsewhere.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
+        elsewhere.kubectl(
+            "wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s"
+        )
+        place.apply(domain("second", host="h.example.com"))
+        place.await_reason("wsd/second", "Ready", "Serving")
+        cluster.kubectl("delete", "namespace", lost, "--timeout=120s")
+        assert operator.process.poll() is None
+        place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
+        place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s")
 
 
 def test_a_killed_operator_is_made_up_for_by_the_next(place: Place, tmp_path: Path) -> None:
@@ -190,6 +229,73 @@ def test_losing_the_lease_ends_the_process(place: Place, tmp_path: Path) -> None
         place.patch("lease/wsedge-operator", {"spec": {"holderIdentity": "somebody"}})
         assert first.process.wait(90) == 1
         assert "held by somebody" in first.await_event("ended")["error"]
+
+
+LEASE = "wsedge-operator"  # and the name of the ServiceAccount beside it, as in the chart
+
+
+@contextmanager
+def release(cluster: Cluster) -> Iterator[Place]:
+    """A namespace with all that an operator of the whole cluster has: its ServiceAccount may do its work."""
+    place = Place(cluster, f"test-{uuid.uuid4().hex[:8]}")
+    cluster.kubectl("create", "namespace", place.namespace)
+    place.kubectl("create", "serviceaccount", LEASE)
+    rules = [
+        {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
+        for (group, resource), verbs in [*VERBS.items(), *OWN_VERBS.items(), *CLUSTER_VERBS.items()]
+    ]
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": place.namespace}}
+    subject = {"kind": "ServiceAccount", "name": LEASE, "namespace": place.namespace}
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": place.namespace}
+    document = {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {**kind, "kind": "ClusterRole", "rules": rules},
+            {**kind, "kind": "ClusterRoleBinding", "roleRef": ref, "subjects": [subject]},
+        ],
+    }
+    cluster.kubectl("apply", "--filename=-", input=json.dumps(document))
+    yield place
+    cluster.kubectl("delete", "clusterrole,clusterrolebinding", place.namespace, "--ignore-not-found")
+    cluster.kubectl("delete", "namespace", place.namespace, "--wait=false")
+
+
+def test_a_second_release_serves_nothing_beside_the_first(
+    own_cluster: Cluster, place: Place, tmp_path: Path
+) -> None:
+    """It is not ready and says which release is in the way; it takes over when that is gone.
+
+    A Lease that a tenant has made to look like a release's keeps nobody.
+    """
+    renewed = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    forged = {"holderIdentity": "me", "leaseDurationSeconds": 600, "renewTime": renewed}
+    metadata = {"name": LEASE, "annotations": {"wsedge.io/serves": "*"}}
+    place.kubectl("create", "serviceaccount", LEASE)
+    place.apply(
+        {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": forged}
+    )
+    whole = {"account": LEASE, "namespaces": "", "lease_seconds": "4"}
+    with (
+        release(own_cluster) as one,
+        release(own_cluster) as two,
+        Operator(one, tmp_path, "first", **whole) as first,
+    ):
+        first.await_event("leading")
+        with Operator(two, tmp_path, "second", **whole) as second:
+            told = second.await_event("another release serves the same namespaces")
+            assert told["lease"] == f"{one.namespace}/{LEASE}"
+            with pytest.raises(HTTPError) as answer:
+                second.ask("/readyz")
+            assert f"Lease {one.namespace}/{LEASE}" in answer.value.read().decode()
+            place.apply(plan(), domain(host="i.example.com"))
+            place.await_reason("wsd/chat", "Ready", "Serving")
+            assert not [line for line in second.log() if line["event"] in {"leading", "applied"}]
+            first.stop()
+            own_cluster.kubectl("delete", "clusterrolebinding", one.namespace)
+            second.await_event("leading")
+            assert second.ask("/readyz") == "ok\n"
+            assert not [line for line in second.log() if line["event"] == "applied"]
 
 
 def test_a_relay_that_cannot_start_is_told(place: Place, tmp_path: Path) -> None:

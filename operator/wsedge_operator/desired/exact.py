@@ -24,7 +24,8 @@ Manifest = Mapping[str, Any]
 RESTARTED_ANNOTATION: Final = "kubectl.kubernetes.io/restartedAt"
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "Deployment": ("spec",),
-    "Service": ("spec.selector", "spec.ports"),
+    # With an external IP in it the operator's own policy refuses every write of the Service.
+    "Service": ("spec.selector", "spec.ports", "spec.externalIPs"),
     "PodDisruptionBudget": ("spec.selector",),
 }
 # What every API server adds to these parts. One that is missing here costs a dry run, nothing else.

@@ -77,12 +77,16 @@ class Client:
                 return found, str(metadata["resourceVersion"])
             query["continue"] = metadata["continue"]
 
+    async def probe(self, kind: Kind, namespace: str | None) -> None:
+        """Ask for one object of a kind, whichever it is; raises as `list` does."""
+        await self._call("GET", kind.path(namespace), query={"limit": "1"})
+
     async def served(self, group: str, version: str) -> frozenset[str]:
         """Return the plural names of the kinds that the API server serves in a group and version."""
         found = await self._call("GET", f"/apis/{group}/{version}")
         return frozenset(entry["name"] for entry in found["resources"])
 
-    async def create(self, kind: Kind, namespace: str, body: Object) -> Object:
+    async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
         """Create an object; ConflictError when its name is taken."""
         return await self._call("POST", kind.path(namespace), body=body)
 

@@ -63,6 +63,11 @@ DISRUPTION_BUDGET: Final = Kind("PodDisruptionBudget", "poddisruptionbudgets", "
 POD: Final = Kind("Pod", "pods", labels=_MANAGED)
 EVENT: Final = Kind("Event", "events", "events.k8s.io")
 LEASE: Final = Kind("Lease", "leases", "coordination.k8s.io")
+# Of all namespaces but that of the nodes, which has one for each.
+FOREIGN_LEASE: Final = Kind(
+    "Lease", "leases", "coordination.k8s.io", fields="metadata.namespace!=kube-node-lease"
+)
+ACCESS_REVIEW: Final = Kind("SubjectAccessReview", "subjectaccessreviews", "authorization.k8s.io")
 
 WATCHED: Final = (
     PLAN,
@@ -103,6 +108,11 @@ VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("policy", "poddisruptionbudgets"): _CHILD,
     ("", "pods"): ("list", "watch", "patch"),
     ("events.k8s.io", "events"): ("create",),
+}
+# Rights beside VERBS in all of the cluster, where all of it is served: to find another release that does so.
+CLUSTER_VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
+    ("coordination.k8s.io", "leases"): ("list",),
+    ("authorization.k8s.io", "subjectaccessreviews"): ("create",),
 }
 # Rights in the operator's own namespace, beside VERBS where that namespace is served: the election, and the
 # address of the statistics (a Role in the statistics' namespace, were it another).

@@ -81,7 +81,9 @@ async def _ask(client: Client, exact: Exact, admits: Admits) -> None:
 async def _restore(client: Client, exact: Exact, written: Written, admits: Admits) -> None:
     live = await _replace(client, exact, dry_run=False)
     if live is not None:
-        log.info("restored", kind=exact.ref.kind, namespace=exact.ref.namespace, name=exact.ref.name)
+        log.info(
+            "exact parts written", kind=exact.ref.kind, namespace=exact.ref.namespace, name=exact.ref.name
+        )
         admits(exact, live)
         written(BY_NAME[exact.ref.api_version, exact.ref.kind], "restore", live)
 

@@ -1,11 +1,14 @@
 """Whether a live child is as it was applied, and what to do about what somebody else has changed in it.
 
-as applied ──▶ left alone
-not as applied, of an older manifest ──▶ applied
-not as applied, of this manifest, and of a kind with exact parts:
-    the API server was not asked yet ──▶ ask (a dry run)
-    as the API server admits it ──▶ left alone: admission adds or changes this each time
+Of the exact parts of a child (`desired.exact`):
+
+    they are as wanted ──▶ left alone
+    they are of an older manifest ──▶ replaced
+    the API server was not asked yet what it makes of the wanted ones ──▶ ask (a dry run)
+    they are as it admits them ──▶ left alone: admission adds or changes this each time
     otherwise ──▶ restored, and told by an Event
+
+Everything else of a child is applied where a value of ours is not there.
 """
 
 from __future__ import annotations
@@ -34,13 +37,13 @@ def set_right(course: Course, snapshot: DomainSnapshot, wanted: Manifest) -> Non
     """Put on the course what has to be done so that a child is as `wanted` (which carries its digest)."""
     kind = wanted["kind"]
     live = snapshot.children.get(kind)
-    if live is None or not is_exact_kind(kind) or digest_of(live) != digest_of(wanted):
+    if live is None or not is_exact_kind(kind):
         if not is_applied(wanted, live):
             course.apply.append(wanted)
         return
-    if not is_applied(outside_parts(wanted), live):
+    is_of_an_older_manifest = digest_of(live) != digest_of(wanted)
+    if is_of_an_older_manifest or not is_applied(outside_parts(wanted), live):
         course.apply.append(wanted)
-        return
     if not differences(live, wanted):
         return
     exact = Exact(
@@ -49,6 +52,11 @@ def set_right(course: Course, snapshot: DomainSnapshot, wanted: Manifest) -> Non
         digest=digest_of(wanted),
         parts=replacements(live, wanted),
     )
+    if is_of_an_older_manifest:
+        # In one go with what is new, so that relays are replaced once. And an apply alone would leave the
+        # additions of others in, which a policy of the cluster may then refuse as ours.
+        course.restore.append(exact)
+        return
     admitted = snapshot.admitted.get(kind)
     if admitted is None or admitted.digest != exact.digest:
         course.ask.append(exact)

@@ -42,8 +42,6 @@ log = structlog.get_logger()
 # Changes come in bursts, and each Directory is a full one.
 DIRECTORY_DELAY: Final = timedelta(milliseconds=300)
 STATISTICS_SECONDS: Final = 30.0
-SECOND_LIST_SECONDS: Final = 30.0
-LIST_RETRY_SECONDS: Final = 2.0
 # A refusal is an answer; anything else may pass by itself, and is told when it has failed so often in a row.
 FAILURES_BEFORE_TOLD: Final = 4
 _FAILURE_LENGTH: Final = 1000
@@ -84,7 +82,8 @@ class Controller:
         self._untold: set[Key] = set()
         self._leaving: set[str] = set()
         self._directory_asked = False
-        self.is_filled = False
+        # The cache notes what goes during a list: one list at a time.
+        self._listing = asyncio.Lock()
 
     def receive(self, kind: Kind, gone: bool, live: Object) -> None:
         """Take in an object as a watch tells of it."""
@@ -110,32 +109,14 @@ class Controller:
             self._queue.add(key)
             self._metrics.queue.set(len(self._queue))
 
-    async def fill(self) -> None:
-        """List everything once; returns when that has succeeded."""
-        while True:
-            try:
-                await self._list_all()
-            except OperatorError as error:
-                log.warning("listing failed", error=str(error), advice=advice(error))
-                await asyncio.sleep(LIST_RETRY_SECONDS)
-            else:
-                self.is_filled = True
-                return
+    async def probe(self, namespace: str | None) -> None:
+        """Ask whether a namespace (None: the cluster) can be read; raises OperatorError."""
+        await self._client.probe(PLAN, namespace)
 
-    async def list_again(self) -> None:
-        """List everything every so often, for ever.
-
-        A watch that had to begin anew does not tell what went meanwhile.
-        """
-        pause = min(SECOND_LIST_SECONDS, self._settings.resync_seconds)
-        while True:
-            await asyncio.sleep(pause)
-            await self.fill()
-            pause = self._settings.resync_seconds
-
-    async def _list_all(self) -> None:
-        self._cache.begin_listing()
-        for namespace in self._settings.namespaces or (None,):
+    async def list_all(self, namespace: str | None) -> None:
+        """List everything of a namespace (None: of the cluster) into the cache; raises OperatorError."""
+        async with self._listing:
+            self._cache.begin_listing()
             for kind in WATCHED:
                 listed, version = await self._client.list(kind, namespace)
                 before = {name_of(live): live for live in self._cache.all(kind, namespace)}

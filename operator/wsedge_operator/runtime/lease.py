@@ -30,16 +30,24 @@ from wsedge_operator.errors import (
 )
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import LEASE, POD
+from wsedge_operator.runtime.rivals import SERVES_ANNOTATION, Rivals, serves_text
 
 log = structlog.get_logger()
 
 _RENEW_PART: Final = 1 / 4
 _DEADLINE_PART: Final = 2 / 3
+RIVAL_ADVICE: Final = (
+    "Uninstall one of the two, or give each its own namespaces (chart value watchNamespaces); this one takes"
+    " over when the other is gone."
+)
 
 
 @dataclass
 class Election:
-    """The Lease `namespace/name`, seen by the candidate `identity`. Durations are in seconds."""
+    """The Lease `namespace/name`, seen by the candidate `identity`. Durations are in seconds.
+
+    While `rivals` finds another release that serves the same, the Lease is not taken; `waits_for` names it.
+    """
 
     client: Client
     namespace: str
@@ -47,13 +55,16 @@ class Election:
     identity: str
     seconds: float
     pod_uid: str = ""
+    rivals: Rivals | None = None
     monotonic: Callable[[], float] = time.monotonic
     _held: Object | None = field(default=None, init=False)
+    waits_for: str | None = field(default=None, init=False)
     _seen: tuple[Any, float] | None = field(default=None, init=False)
 
     async def acquire(self) -> None:
         """Return when this candidate leads; that may take for ever."""
-        while not await self._try():  # noqa: ASYNC110  what is awaited happens in another process
+        while not (await self._is_free() and await self._try() and await self._is_first()):  # noqa: ASYNC110
+            # What is awaited happens in another process.
             await asyncio.sleep(self.seconds * _RENEW_PART)
         log.info("leading", lease=f"{self.namespace}/{self.name}", identity=self.identity)
 
@@ -91,6 +102,34 @@ class Election:
             log.warning("lease not released", error=str(error))
         else:
             log.info("lease released", lease=f"{self.namespace}/{self.name}")
+
+    async def _is_free(self) -> bool:
+        """Tell whether no other release serves the same."""
+        if self.rivals is None:
+            return True
+        self._wait_for(await self.rivals.find())
+        return self.waits_for is None
+
+    async def _is_first(self) -> bool:
+        """Tell whether the Lease just taken is older than that of a release which took its own meanwhile."""
+        if self.rivals is None:
+            return True
+        self._wait_for(await self.rivals.find(older_than=self._held))
+        if self.waits_for is not None:
+            await self.release()
+        return self.waits_for is None
+
+    def _wait_for(self, rival: str | None) -> None:
+        if rival is not None and rival != self.waits_for:
+            log.error("another release serves the same namespaces", lease=rival, advice=RIVAL_ADVICE)
+        self.waits_for = rival
+
+    @property
+    def problem(self) -> str | None:
+        """Why this release serves nothing; None while it may."""
+        if self.waits_for is None:
+            return None
+        return f"another release serves the same namespaces (Lease {self.waits_for}). {RIVAL_ADVICE}"
 
     async def _try(self) -> bool:
         try:
@@ -134,12 +173,18 @@ class Election:
             body = {
                 "apiVersion": LEASE.api_version,
                 "kind": LEASE.kind,
-                "metadata": {"name": self.name, "namespace": self.namespace, **self._owned()},
+                "metadata": {
+                    "name": self.name,
+                    "namespace": self.namespace,
+                    "annotations": self._marks(),
+                    **self._owned(),
+                },
                 "spec": {**spec, "leaseTransitions": 0},
             }
             return await self.client.create(LEASE, self.namespace, body)
         transitions = int(live["spec"].get("leaseTransitions") or 0) + 1
         metadata = {key: value for key, value in live["metadata"].items() if key != "ownerReferences"}
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), **self._marks()}
         body = {
             **live,
             "metadata": {**metadata, **self._owned()},
@@ -153,6 +198,9 @@ class Election:
             return {}
         pod = {"apiVersion": POD.api_version, "kind": POD.kind, "name": self.identity, "uid": self.pod_uid}
         return {"ownerReferences": [pod]}
+
+    def _marks(self) -> dict[str, str]:
+        return {} if self.rivals is None else {SERVES_ANNOTATION: serves_text(self.rivals.serves)}
 
     async def _renew(self) -> None:
         if self._held is None:

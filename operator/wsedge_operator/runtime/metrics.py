@@ -33,6 +33,12 @@ class Metrics:
             "Objects whose last look failed; each is tried again.",
             registry=self.registry,
         )
+        self.missing = Gauge(
+            "wsedge_operator_missing_namespace",
+            "1 for a namespace of the operator's set that is not there, or that it has no right in.",
+            ["namespace"],
+            registry=self.registry,
+        )
         self.untold = Counter(
             "wsedge_operator_untold_failures",
             "Failures that could be written neither into a status nor as an Event; the log has them.",

@@ -232,11 +232,17 @@ def test_a_service_leads_to_the_relays_alone() -> None:
         live["spec"]["selector"]["app"] = "x"
         live["spec"]["ports"][0]["appProtocol"] = "ws"
         live["spec"]["ports"].append({"name": "side", "port": 9090})
+        live["spec"]["externalIPs"] = ["192.0.2.1"]
 
     live = copy.deepcopy(dict(good))
     change(live)
-    assert differences(live, good) == ("spec.selector.app", "spec.ports[side]")
+    assert differences(live, good) == (
+        "spec.selector.app",
+        "spec.ports[side]",
+        "spec.externalIPs",
+    )
     restored = dict(replacements(live, good))
+    assert restored["spec.externalIPs"] is None
     assert restored["spec.selector"] == good["spec"]["selector"]
     assert [port.get("appProtocol") for port in restored["spec.ports"]] == ["ws"]
 

@@ -1,0 +1,158 @@
+"""Which namespaces could be read, and which other release is in the way."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+from structlog.testing import capture_logs
+
+from wsedge_operator.errors import ForbiddenError
+from wsedge_operator.runtime.metrics import Metrics
+from wsedge_operator.runtime.reading import Readings
+from wsedge_operator.runtime.rivals import Rivals, serves_text
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+async def test_what_is_missing_holds_up_nothing_that_is_there() -> None:
+    """Filled when each namespace was read or is known to be missing, and one was read."""
+    metrics = Metrics()
+    readings = Readings(("a", "b"), metrics)
+    waiting = asyncio.create_task(readings.filled())
+    readings.note("b", "403")
+    await asyncio.sleep(0)
+    assert readings.problem == "the cluster has not been read yet; b: 403"
+    assert not waiting.done()
+    readings.note("a", "")
+    await waiting
+    assert readings.problem is None
+    missing = {"namespace": "b"}
+    assert metrics.registry.get_sample_value("wsedge_operator_missing_namespace", missing) == 1
+    with capture_logs() as logs:
+        readings.note("b", "403")  # told already
+        readings.note("b", "")
+    assert [line["event"] for line in logs] == ["namespace readable again"]
+
+
+def test_a_set_of_which_nothing_is_there_is_not_ready() -> None:
+    """Nobody would be served."""
+    readings = Readings(("a",), Metrics())
+    readings.note("a", "403")
+    assert readings.problem is not None
+
+
+class Api:
+    """Leases, and the ServiceAccounts that may write the status of domains."""
+
+    def __init__(self, *leases: Any, writers: tuple[str, ...] = ()) -> None:
+        self.leases = list(leases)
+        self.writers = writers
+        self.asked: list[dict[str, Any]] = []
+
+    async def list(self, kind: Any, namespace: str | None) -> Any:
+        return self.leases, "1"
+
+    async def create(self, kind: Any, namespace: str | None, body: Any) -> Any:
+        self.asked.append(body["spec"])
+        return {"status": {"allowed": body["spec"]["user"] in self.writers}}
+
+
+def lease(
+    namespace: str,
+    name: str = "wsedge-operator",
+    *,
+    renewed: datetime = NOW,
+    day: int = 1,
+    serves: str = "",
+) -> dict[str, Any]:
+    annotations = {"annotations": {"wsedge.io/serves": serves}} if serves else {}
+    created = f"2026-11-{day:02}T00:00:00Z"
+    return {
+        "metadata": {
+            "namespace": namespace,
+            "name": name,
+            "uid": namespace,
+            "creationTimestamp": created,
+            **annotations,
+        },
+        "spec": {"holderIdentity": "p", "leaseDurationSeconds": 15, "renewTime": renewed.isoformat()},
+    }
+
+
+def account(namespace: str, name: str = "wsedge-operator") -> str:
+    return f"system:serviceaccount:{namespace}:{name}"
+
+
+def rivals(api: Api, clock: list[float] | None = None, **parts: Any) -> Rivals:
+    at = clock if clock is not None else [0.0]
+    given = {"serves": (), "monotonic": lambda: at[0], "now": lambda: NOW, **parts}
+    return Rivals(cast(Any, api), "mine", "wsedge-operator", **given)
+
+
+async def test_a_release_that_may_write_is_in_the_way() -> None:
+    """The own Lease is not; nor a stranger's, an old one, or one whose ServiceAccount has no right."""
+    other = account("other")
+    assert await rivals(Api(lease("mine"), writers=(account("mine"),))).find() is None
+    assert await rivals(Api(lease("other"), writers=(other,))).find() == "other/wsedge-operator"
+    assert await rivals(Api(lease("other"))).find() is None
+    stranger = Api(lease("other", "argo-operator"), writers=(account("other", "argo-operator"),))
+    assert await rivals(stranger).find() is None
+    assert stranger.asked == []
+    marked = Api(lease("other", "edge-operator", serves="*"), writers=(account("other", "edge-operator"),))
+    assert await rivals(marked).find() == "other/edge-operator"
+    left = Api(lease("other", renewed=NOW - timedelta(hours=1)), writers=(other,))
+    assert await rivals(left).find() is None
+
+
+async def test_a_release_that_is_silent_is_waited_for_a_while() -> None:
+    """Its own standby comes first; a minute without a renewal, and it is gone."""
+    clock, api = [0.0], Api(lease("other"), writers=(account("other"),))
+    looking = rivals(api, clock)
+    assert await looking.find() is not None
+    clock[0] = 59
+    assert await looking.find() is not None
+    clock[0] = 60
+    assert await looking.find() is None
+    api.leases = [lease("other", renewed=NOW + timedelta(seconds=60))]
+    assert await looking.find() is not None
+    api.leases = []  # its pod went, and the Lease with it
+    assert await looking.find() is not None
+    api.writers = ()  # it was uninstalled
+    assert await looking.find() is None
+
+
+async def test_of_two_that_began_at_once_the_older_lease_stays() -> None:
+    """Each looks again once it has its own."""
+    api = Api(lease("other", day=2), writers=(account("other"),))
+    assert await rivals(api).find(older_than=lease("mine", day=1)) is None
+    assert await rivals(api).find(older_than=lease("mine", day=3)) == "other/wsedge-operator"
+
+
+async def test_a_right_is_asked_for_where_the_other_serves() -> None:
+    """An operator of some namespaces has Roles there alone."""
+    api = Api(lease("other", serves="team-a,team-b"), writers=(account("other"),))
+    assert await rivals(api).find() == "other/wsedge-operator"
+    assert api.asked[0]["resourceAttributes"]["namespace"] == "team-a"
+    assert serves_text(("team-a", "team-b")) == "team-a,team-b"
+    assert serves_text(()) == "*"
+
+
+async def test_an_operator_of_some_namespaces_looks_for_nobody() -> None:
+    """It has no right to."""
+    api = Api(lease("other"), writers=(account("other"),))
+    assert await rivals(api, serves=("team-a",)).find() is None
+    assert api.asked == []
+
+
+async def test_without_the_right_to_look_nothing_is_held_up() -> None:
+    """It is said, and the operator goes on as it did before there was this."""
+
+    async def refused(*_: Any) -> Any:
+        raise ForbiddenError("GET", 403, "Forbidden", "no")
+
+    with capture_logs() as logs:
+        assert await rivals(cast(Any, SimpleNamespace(list=refused))).find() is None
+    assert [line["event"] for line in logs] == ["other releases not looked for"]
