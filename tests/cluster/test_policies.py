@@ -195,18 +195,17 @@ def test_what_others_made_is_out_of_the_operators_reach(installed: Cluster, name
 def test_pods_of_relays_are_only_annotated(installed: Cluster, namespace: str) -> None:
     """The operator's token annotates a relay's pod, and neither relabels it nor changes its image."""
     space = Namespace(installed, namespace)
-    space.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": "ours",
-                "labels": {"app.kubernetes.io/managed-by": "wsedge"},
-                "annotations": {"devcluster.wsedge.io/simulated": "true"},
-            },
-            "spec": {"containers": [{"name": "main", "image": "ghcr.io/wsedge/examples:0.1.0"}]},
-        }
-    )
+    ours = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "ours",
+            "labels": {"app.kubernetes.io/managed-by": "wsedge"},
+            "annotations": {"devcluster.wsedge.io/simulated": "true"},
+        },
+        "spec": {"containers": [{"name": "main", "image": "ghcr.io/wsedge/examples:0.1.0"}]},
+    }
+    write(installed, ours, f"--namespace={namespace}")  # not applied: that would make kubectl its owner
     patch_pod(space, "ours", metadata={"annotations": {"a": "b"}})
     attempts: list[Object] = [
         {"metadata": {"labels": {"a": "b"}}},
