@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,7 +52,8 @@ class Cluster:
 
     `directory` None means a temporary folder that is removed at the end; a given folder is kept and can be
     started again. `backoff_scale` shortens the kubelet's 10 s to 300 s back-offs; `sync_seconds` is how long
-    a changed ConfigMap may take to reach a pod that itself does not change (a kubelet: 60).
+    a changed ConfigMap may take to reach a pod that itself does not change (a kubelet: 60). `images` run
+    our programs from other sources, by image name: a folder as a checkout of another version has it.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Cluster:
         simulated_nodes: int = 0,
         backoff_scale: float = 1.0,
         sync_seconds: float = 60.0,
+        images: Mapping[str, Path] | None = None,
         progress: Callable[[str], None] = quiet,
     ) -> None:
         self._keep = directory is not None
         self._given = directory
         self._nodes, self._simulated_nodes = nodes, simulated_nodes
         self._backoff_scale, self._sync_seconds = backoff_scale, sync_seconds
+        self._images = dict(images or {})
         self._progress = progress
         self._process: subprocess.Popen[bytes] | None = None
         self._pending = b""
@@ -135,6 +138,7 @@ class Cluster:
             simulated_nodes=self._simulated_nodes,
             backoff_scale=self._backoff_scale,
             sync_seconds=self._sync_seconds,
+            images=self._images,
         )
         with (self.logs_dir / "supervisor.log").open("ab") as output:
             # A session of its own: Ctrl-C is for the starter, who then ends the cluster in order.

@@ -29,6 +29,8 @@ class ClusterSpec(_Message):
     simulated_nodes: NodeCount
     backoff_scale: BackoffScale
     sync_seconds: SyncSeconds
+    # Images that run our programs from other sources: a folder with operator/, proxy/, statistics/.
+    images: dict[str, Path] = {}
 
 
 class Progress(_Message):

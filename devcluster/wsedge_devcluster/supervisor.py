@@ -133,6 +133,7 @@ class Supervisor:
             simulated_nodes=self._spec.simulated_nodes,
             backoff_scale=self._spec.backoff_scale,
             sync_seconds=self._spec.sync_seconds,
+            images=self._spec.images,
         )
         self._agent = Agent(settings, self._api, self._children)
         await self._agent.start()

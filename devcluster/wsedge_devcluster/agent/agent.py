@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class AgentSettings:
     simulated_nodes: int
     backoff_scale: float
     sync_seconds: float
+    images: Mapping[str, Path]
 
 
 class Agent:
@@ -91,6 +92,7 @@ class Agent:
             server=settings.server,
             backoff_scale=settings.backoff_scale,
             sync_seconds=settings.sync_seconds,
+            images=settings.images,
         )
 
     async def start(self) -> None:

@@ -148,14 +148,14 @@ class ContainerRunner:
 
     async def _plan(self, spec: Object) -> _Plan:
         context = self._context
-        image = find_image(spec["image"])
+        image = find_image(spec["image"], context.tools.images)
         variables = container_environment(spec, context.pod, await self._sources(spec), self._services())
         mounts = context.volumes.mounts(spec)
         words = [*(spec.get("command") or []), *(spec.get("args") or [])]
         command = program([replace_mount_paths(expand(word, variables), mounts) for word in words])
         home = context.folder / "containers" / self._name
         (home / "tmp").mkdir(parents=True, exist_ok=True)
-        environment = base_environment(context, home)
+        environment = {**base_environment(context, home), **image.environment}
         if folder := mounts.get(SERVICE_ACCOUNT_MOUNT):
             environment["KUBECONFIG"] = str(write_kubeconfig(context, home, Path(folder)))
         environment |= {name: replace_mount_paths(value, mounts) for name, value in variables.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Tools:
     server: str
     backoff_scale: float
     sync_seconds: float
+    images: Mapping[str, Path]
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """From image and command to a program of this machine.
 
 There are two images: ours, whose commands are the console scripts of the running installation, and that of
-the examples, whose commands run in the examples folder with the same Python. No other can be pulled.
+the examples, whose commands run in the examples folder with the same Python. No other can be pulled, but
+those that the cluster's starter has named: they run our commands from sources of another version.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsedge_devcluster.errors import ContainerError
 
 _PRODUCT = re.compile(r"(.+/)?wsedge/wsedge(:[\w.-]+)?(@sha256:[0-9a-f]+)?")
 _EXAMPLES = re.compile(r"(.+/)?wsedge/examples(:[\w.-]+)?(@sha256:[0-9a-f]+)?")
+_SOURCES = ("operator", "proxy", "statistics")
 EXAMPLES_FOLDER = Path(__file__).resolve().parents[3] / "examples"
 # The interpreter's own folder, not where its link leads: console scripts live beside the link.
 PROGRAMS = Path(sys.executable).parent
@@ -25,14 +27,18 @@ PATH = f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A known image: the working folder of its containers, None for one of their own."""
+    """A known image: the working folder of its containers (None: one of their own), variables of its own."""
 
     name: str
     folder: Path | None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_image(name: str) -> Image:
-    """The image of this name; raises ContainerError (ErrImagePull)."""
+def find_image(name: str, others: Mapping[str, Path]) -> Image:
+    """The image of this name; `others` are sources by image. Raises ContainerError (ErrImagePull)."""
+    if name in others:
+        folders = (str(others[name] / each) for each in _SOURCES)
+        return Image(name, None, {"PYTHONPATH": ":".join(folders)})
     if _PRODUCT.fullmatch(name):
         return Image(name, None)
     if _EXAMPLES.fullmatch(name):

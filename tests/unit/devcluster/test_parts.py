@@ -48,19 +48,27 @@ def test_bad_quantity() -> None:
 )
 def test_own_image(name: str) -> None:
     """Our image is known under any registry, tag or digest."""
-    assert find_image(name).folder is None
+    assert find_image(name, {}).folder is None
 
 
 def test_examples_image() -> None:
     """The examples' image runs in the folder of the examples."""
-    assert find_image("ghcr.io/wsedge/examples:0.1.0").folder == EXAMPLES_FOLDER
+    assert find_image("ghcr.io/wsedge/examples:0.1.0", {}).folder == EXAMPLES_FOLDER
+
+
+def test_image_of_another_version() -> None:
+    """An image that the starter named runs our commands from its sources; others run what is installed."""
+    others = {"ghcr.io/wsedge/wsedge:0.0.1": Path("/old")}
+    image = find_image("ghcr.io/wsedge/wsedge:0.0.1", others)
+    assert image.environment == {"PYTHONPATH": "/old/operator:/old/proxy:/old/statistics"}
+    assert find_image("ghcr.io/wsedge/wsedge:0.0.2", others).environment == {}
 
 
 @pytest.mark.parametrize("name", ["nginx", "wsedge", "wsedge/wsedge-evil:1", "evilwsedge/wsedge:1:2"])
 def test_unknown_image(name: str) -> None:
     """Any other image cannot be pulled."""
     with pytest.raises(ContainerError, match="ErrImagePull"):
-        find_image(name)
+        find_image(name, {})
 
 
 def test_program() -> None:
