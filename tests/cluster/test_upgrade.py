@@ -5,15 +5,13 @@ Programs and chart of the last release come from tests/releases; both run on the
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from support_faults.client import Crowd, Refused
 from support_faults.edge import Site, account, aside, open_room
+from support_faults.regulars import Regulars
 from support_operator.cluster import until
 from support_releases import LAST_RELEASE, unpack
 from wsedge_devcluster.cluster import Cluster
@@ -22,9 +20,7 @@ from wsedge_devcluster.quickstart import SYSTEM
 CHART = str(Path(__file__).resolve().parents[2] / "charts" / "wsedge")
 IMAGE = "ghcr.io/wsedge/wsedge"
 NEXT = "next"  # the tag under which the programs of this checkout run
-GOING_AWAY = 1001
 VISITORS = 4
-T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -53,44 +49,6 @@ def site(released: Cluster) -> Iterator[Site]:
         yield site
 
 
-class Regulars:
-    """Clients that come back when the relay says 1001, and talk all the time."""
-
-    def __init__(self, site: Site) -> None:
-        self._site, self._door = site, site.door()
-        self.crowd: Crowd = site.crowd
-
-    async def enter(self) -> None:
-        """Let them all in."""
-        await self.crowd.enter(self._door, number=VISITORS)
-
-    async def while_it_lasts(self, work: Awaitable[T]) -> T:
-        """Talk until `work` is done; a client that was sent away is followed by a new one."""
-        task = asyncio.ensure_future(work)
-        async with asyncio.timeout(300):
-            while not task.done():
-                await self.crowd.talk()
-                for _ in range(VISITORS - len(self.crowd.open)):
-                    await self._come_back()
-                await asyncio.sleep(0.05)
-        return await task
-
-    async def _come_back(self) -> None:
-        """Try once; a relay that drains refuses newcomers and sends them to another."""
-        try:
-            await self.crowd.enter(self._door)
-        except Refused as refused:
-            assert refused.status == 503  # noqa: PT017  the answer is what is tested
-        except ConnectionError:
-            return  # between two relays of one pod's rollout
-
-    def check(self) -> int:
-        """No client was dropped: each that is not there has been told to go. Returns how many have."""
-        gone = [client for client in self.crowd.clients if client.opened and not client.is_open]
-        assert [client.close_code for client in gone] == [GOING_AWAY] * len(gone)
-        return len(gone)
-
-
 def images_of(site: Site) -> list[str]:
     """The images of the domain's pods, those that are going included."""
     pods = site.place.items("pod", f"wsedge.io/domain-name={site.name}")
@@ -108,7 +66,7 @@ def await_rolled(site: Site, image: str) -> None:
 
 async def test_upgrade_and_rollback_lose_nothing(released: Cluster, site: Site) -> None:
     """Relays are replaced by drains, clients come back at 1001, and every byte is in the statistics."""
-    regulars = Regulars(site)
+    regulars = Regulars(site, VISITORS)
     await regulars.enter()
     await site.agreement()
 
