@@ -32,6 +32,10 @@ _GRACE_STEPS: Final = (60, 300, 900, 3600)
 _SPOOL_MEBIBYTES: Final = 64  # of each worker
 _TOKEN_SECONDS: Final = 3600
 
+# The cluster autoscaler keeps a node for any emptyDir else. This one holds nothing by the time that the pod
+# goes: a relay that is evicted drains and reports what the spool has.
+_EVICTABLE: Final = {"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": "spool"}
+
 _CONFIG_DIR: Final = "/etc/wsedge/config"
 _SECRETS_DIR: Final = "/etc/wsedge/secrets"
 _TOKEN_DIR: Final = "/var/run/secrets/wsedge.io"  # noqa: S105  a folder, not a secret
@@ -85,7 +89,7 @@ def deployment(
                 "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
             },
             "template": {
-                "metadata": {"labels": child_labels(name)},
+                "metadata": {"labels": child_labels(name), "annotations": dict(_EVICTABLE)},
                 "spec": _pod(name, spec, image),
             },
         },

@@ -41,6 +41,13 @@ def test_relay_pods_pass_the_restricted_standard() -> None:
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
+def test_no_volume_of_relays_holds_a_node() -> None:
+    """The autoscaler is told of each emptyDir that it may go with its pod."""
+    made = pod()
+    told = made["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"]
+    assert told.split(",") == [each["name"] for each in made["spec"]["volumes"] if "emptyDir" in each]
+
+
 TEMPLATE_STAYS = {
     "the heartbeat": {"websocket": {"enabled": True, "originProtocol": "HTTPS", "heartbeatSeconds": 3}},
     "the origins": {"origins": [{"host": "other"}]},

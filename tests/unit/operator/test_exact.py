@@ -19,6 +19,7 @@ from wsedge_operator.reconcile.websocket_domain import decide
 
 Live = dict[str, Any]
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
+EVICTABLE = {"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": "spool"}
 
 
 def with_child(kind: str, change: Callable[[Live], object], **changes: Any) -> DomainSnapshot:
@@ -170,7 +171,7 @@ HARMLESS: dict[str, tuple[str, Callable[[Live], object]]] = {
     "the API server's defaults": ("Deployment", _defaults),
     "a restart by kubectl": (
         "Deployment",
-        lambda live: template(live)["metadata"].update(annotations={RESTARTED: "2026-11-22T12:00:00Z"}),
+        lambda live: template(live)["metadata"]["annotations"].update({RESTARTED: "2026-11-22T12:00:00Z"}),
     ),
     "annotations of the Deployment": (
         "Deployment",
@@ -205,13 +206,13 @@ def test_a_restart_and_anothers_number_survive_a_restoration() -> None:
 
     def change(live: Live) -> None:
         relay(live)["args"] = ["--x"]
-        template(live)["metadata"]["annotations"] = {RESTARTED: "now", "inject": "yes"}
+        template(live)["metadata"]["annotations"] |= {RESTARTED: "now", "inject": "yes"}
         _scaled(5)(live)
 
     before = with_child("Deployment", change)
     (asked,) = _settled(before).ask
     spec = dict(asked.parts)["spec"]
-    assert spec["template"]["metadata"]["annotations"] == {RESTARTED: "now"}
+    assert spec["template"]["metadata"]["annotations"] == EVICTABLE | {RESTARTED: "now"}
     assert spec["replicas"] == 5
 
 
