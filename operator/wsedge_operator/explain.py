@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any, Final
 
 import yaml
@@ -151,6 +152,7 @@ def _domain_snapshot(files: Files, domain: Object, standings: Mapping[str, Stand
         live=domain,
         standing=standings[namespace],
         image=files.image,
+        new_token=token_urlsafe(32),
         claims=tuple(
             claim_of(item, can_be_served=can_be_served(item, standings[item["metadata"]["namespace"]]))
             for item in rivals

@@ -30,6 +30,7 @@ from wsedge_operator.runtime.health import serving
 from wsedge_operator.runtime.lease import Election
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.reading import Reader, Readings, Scope
+from wsedge_operator.runtime.relays import relay_session
 from wsedge_operator.runtime.rivals import Rivals
 from wsedge_operator.runtime.snapshots import Gatherer
 from wsedge_operator.runtime.statistics import DirectoryKeeper
@@ -94,8 +95,9 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         access = find_access()
         client = await stack.enter_async_context(Client(access, call_seconds=settings.call_seconds))
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        controller, metrics = _controller(settings, client, session, identity)
+        session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
+        relays = await stack.enter_async_context(relay_session())
+        controller, metrics = _controller(settings, client, session, relays, identity)
         rivals = Rivals(client, settings.namespace, settings.lease_name, settings.namespaces)
         election = Election(
             client,
@@ -130,13 +132,17 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 
 
 def _controller(
-    settings: Settings, client: Client, session: aiohttp.ClientSession, identity: str
+    settings: Settings,
+    client: Client,
+    session: aiohttp.ClientSession,
+    relays: aiohttp.ClientSession,
+    identity: str,
 ) -> tuple[Controller, Metrics]:
     cache, metrics = Cache(), Metrics()
     gatherer = Gatherer(
         client=client,
         cache=cache,
-        session=session,
+        session=relays,
         image=settings.relays,
         default_zone=settings.default_time_zone,
         statistics_url="" if settings.statistics_service else None,

@@ -30,6 +30,13 @@ MAX_DOCUMENT: Final = 1 << 20
 log = structlog.get_logger()
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Takes an answer that leads elsewhere for the failure that it is here."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyServer:
     """Where the keys are published, and how to ask: CA of the server, own token (read anew each time)."""
@@ -47,6 +54,7 @@ class KeyServer:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),  # the API server is never behind the way out
             urllib.request.HTTPSHandler(context=context),
+            _NoRedirect(),  # which would take the token to wherever it leads
         )
         with opener.open(request, timeout=FETCH_TIMEOUT) as answer:
             return bytes(answer.read(MAX_DOCUMENT))

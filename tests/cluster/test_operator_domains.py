@@ -41,7 +41,14 @@ def test_a_plan_and_a_domain_become_relays_that_serve(place: Place, host: str) -
     answers = {entry["type"]: entry["status"] for entry in live["status"]["conditions"]}
     asked = ["Accepted", "PlanEffective", "ConfigurationCurrent", "Ready", "NameKept"]
     assert answers == dict.fromkeys(asked, "True")
-    assert kinds(place) == ["ConfigMap", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"]
+    assert kinds(place) == [
+        "ConfigMap",
+        "Deployment",
+        "PodDisruptionBudget",
+        "Secret",
+        "Service",
+        "ServiceAccount",
+    ]
     owners = {item["metadata"]["ownerReferences"][0]["uid"] for item in place.items(CHILDREN, SELECTOR)}
     assert owners == {live["metadata"]["uid"]}
     assert live["status"]["address"]["httpPort"] == 80

@@ -24,6 +24,7 @@ LATER = datetime(2026, 12, 1, 0, 0, tzinfo=UTC)
 IN_FORCE = Standing(True, "Effective", "in force since 2026-11-01T00:00:00Z")
 SCHEDULED = Standing(False, "Scheduled", "the BillingPlan takes effect at 2026-12-01T00:00:00Z", LATER)
 NO_PLAN = Standing(False, "NoPlan", "this namespace has no BillingPlan in force; apply one")
+TOKEN = "t" * 43
 URL = "http://127.96.0.9"
 RESOLVED = Resolved((contract.Origin(host="10.0.0.7"),), {}, None)
 
@@ -60,6 +61,7 @@ def snapshot(**changes: Any) -> DomainSnapshot:
         live=live_domain(),
         standing=IN_FORCE,
         image=RelayImage("relay:1"),
+        new_token=TOKEN,
         claims=(claim(),),
         statistics_url=URL,
     )

@@ -61,6 +61,8 @@ SERVICE_ACCOUNT: Final = Kind("ServiceAccount", "serviceaccounts", labels=_MANAG
 DEPLOYMENT: Final = Kind("Deployment", "deployments", "apps", labels=_MANAGED)
 DISRUPTION_BUDGET: Final = Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", labels=_MANAGED)
 POD: Final = Kind("Pod", "pods", labels=_MANAGED)
+# Read by name, to see whose pods are: a pod names its ReplicaSet, and that its Deployment.
+REPLICA_SET: Final = Kind("ReplicaSet", "replicasets", "apps")
 EVENT: Final = Kind("Event", "events", "events.k8s.io")
 LEASE: Final = Kind("Lease", "leases", "coordination.k8s.io")
 # Of all namespaces but that of the nodes, which has one for each.
@@ -105,6 +107,7 @@ VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("", "services"): _CHILD,
     ("", "serviceaccounts"): _CHILD,
     ("apps", "deployments"): _CHILD,
+    ("apps", "replicasets"): ("get",),
     ("policy", "poddisruptionbudgets"): _CHILD,
     ("", "pods"): ("list", "watch", "patch"),
     ("events.k8s.io", "events"): ("create",),

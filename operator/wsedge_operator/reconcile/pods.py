@@ -40,6 +40,29 @@ def is_running(pod: Pod) -> bool:
     )
 
 
+def is_unready(pod: Pod) -> bool:
+    """Tell whether a container of a pod is known to fail its readiness probe."""
+    return any(status.get("ready") is False for status in _containers(pod))
+
+
+def replica_set_of(pod: Pod) -> tuple[str, str] | None:
+    """Return name and uid of the ReplicaSet that a pod says it is of; None: of none."""
+    return _controller(pod, "ReplicaSet")
+
+
+def is_of(replica_set: Mapping[str, Any], uid: str, deployment: Mapping[str, Any] | None) -> bool:
+    """Tell whether a live ReplicaSet is the one with `uid`, and that one is of a live Deployment."""
+    if deployment is None or replica_set["metadata"]["uid"] != uid:
+        return False
+    controller = _controller(replica_set, "Deployment")
+    return controller is not None and controller[1] == deployment["metadata"]["uid"]
+
+
+def has_own_address(pod: Pod) -> bool:
+    """Tell whether a pod's address is its own: that of one on the host's network is the node's."""
+    return not (pod.get("spec") or {}).get("hostNetwork")
+
+
 def is_ready(pod: Pod) -> bool:
     """Tell whether all containers of a pod pass their readiness probes."""
     found = _containers(pod)
@@ -59,6 +82,14 @@ def first_trouble(pods: Iterable[Pod], deployment: Mapping[str, Any] | None) -> 
     for condition in ((deployment or {}).get("status") or {}).get("conditions") or ():
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
             return Trouble(condition.get("reason") or "ReplicaFailure", condition.get("message") or "")
+    return None
+
+
+def _controller(live: Mapping[str, Any], kind: str) -> tuple[str, str] | None:
+    for reference in live["metadata"].get("ownerReferences") or ():
+        group, _, _ = str(reference.get("apiVersion")).partition("/")
+        if reference.get("controller") and reference.get("kind") == kind and group == "apps":
+            return str(reference.get("name")), str(reference.get("uid"))
     return None
 
 

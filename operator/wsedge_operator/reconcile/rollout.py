@@ -37,9 +37,9 @@ def pods_to_ask(
     scaling_in: bool = False,
 ) -> list[Manifest]:
     """Return the running pods that must be asked what they run: all while they drain or before some of them
-    go, else those that lag.
+    go, else those that lag, and those that are not ready: they may have been told to drain.
 
-    Nobody is asked once all are current, so an idle cluster is quiet.
+    Nobody is asked once all are current and ready, so an idle cluster is quiet.
     """
     generation = generation_of(config_map)
     if config_map is None or generation is None:
@@ -50,7 +50,12 @@ def pods_to_ask(
         for pod in live_pods
         if pods.is_live(pod)
         and pods.is_running(pod)
-        and (draining or scaling_in or not _runs(relays.get(pod["metadata"]["uid"]), pod, generation))
+        and (
+            draining
+            or scaling_in
+            or pods.is_unready(pod)
+            or not _runs(relays.get(pod["metadata"]["uid"]), pod, generation)
+        )
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -25,11 +27,14 @@ from wsedge_operator.reconcile.rollout import LOOK_SOON, generation_of, rollout
 from wsedge_operator.reconcile.scale_in import costs, is_scale_in
 from wsedge_operator.reconcile.scaling import scaled_from_outside
 from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
+from wsedge_relay.contract import ADMIN_TOKEN_FILE
 
 SERVING: Final = "Serving"
 NO_STATISTICS: Final = "StatisticsNotFound"
 CONTESTED: Final = "WritesDoNotLast"
 SCALED: Final = "ScaledFromOutside"
+DRAINED: Final = "RelaysDraining"
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,128}")
 
 
 def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) -> Course:
@@ -88,18 +93,25 @@ def _configure(
     course.generation = config.generation
     course.serves = True
     course.serves_tls = relay_config.TLS_CERTIFICATE in resolved.secrets
-    manifests = [relay_config.config_map(owner, config, draining_since=None)]
-    if resolved.secrets:
-        # Before the ConfigMap, which names its content.
-        manifests.insert(0, network.secret(owner, resolved.secrets))
+    # The Secret before the ConfigMap, which names its content.
+    contents = {**resolved.secrets, ADMIN_TOKEN_FILE: _admin_token(snapshot).encode()}
+    manifests = [
+        network.secret(owner, contents),
+        relay_config.config_map(owner, config, draining_since=None),
+    ]
     _demand(course, snapshot, [*manifests, *_program(course, snapshot, spec)])
-    if (
-        not resolved.secrets
-        and (stale := snapshot.children.get("Secret")) is not None
-        and not is_going(stale)
-    ):
-        course.delete.append(reference(stale))
     return _roll_out(course, snapshot, config.generation, now)
+
+
+def _admin_token(snapshot: DomainSnapshot) -> str:
+    """Return the token that the relays take orders by: the one that they have, or a new one."""
+    secret = snapshot.children.get("Secret") or {}
+    try:
+        token = base64.b64decode((secret.get("data") or {})[ADMIN_TOKEN_FILE], validate=True).decode()
+    except (KeyError, ValueError):
+        return snapshot.new_token
+    # One that somebody else made up may be guessed.
+    return token if _TOKEN.fullmatch(token) else snapshot.new_token
 
 
 def _roll_out(course: Course, snapshot: DomainSnapshot, generation: str, now: datetime) -> Answer:
@@ -158,6 +170,8 @@ def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer)
         return Answer(READY, False, current.reason, current.message)
     if trouble is not None and available < wanted:
         return Answer(READY, False, trouble.reason, trouble.message)
+    if available < wanted and (told := _told_to_drain(snapshot)) is not None:
+        return Answer(READY, False, DRAINED, told)
     if live is None or available < wanted:
         return Answer(READY, False, "RelaysStarting", f"{available} of {wanted} relays are available")
     if snapshot.contested is not None:
@@ -177,6 +191,25 @@ def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer)
     if scaled is not None and scaled.replicas != spec.relay.replicas:
         text = f"{text}; {scaled.told(spec.relay.replicas)}"
     return Answer(READY, True, SERVING, text)
+
+
+def _told_to_drain(snapshot: DomainSnapshot) -> str | None:
+    """Return which relays refuse newcomers though they should serve: somebody told them to drain."""
+    names = [
+        pod["metadata"]["name"]
+        for pod in snapshot.pods
+        if pods.is_live(pod)
+        and pods.is_unready(pod)
+        and (report := snapshot.relays.get(pod["metadata"]["uid"])) is not None
+        and report.state is not None
+        and report.state.draining
+    ]
+    if not names:
+        return None
+    return (
+        f"relays were told to drain (POST /drain) and take no newcomers: {', '.join(sorted(names)[:3])};"
+        " one that does not serve again by itself is replaced when its pod is deleted"
+    )
 
 
 def _text(problems: Sequence[Problem]) -> str:

@@ -40,12 +40,13 @@ class DomainSnapshot:
     as far as it exists; `children` by kind; `relays` by pod uid; `failure` says why the last outcome could
     not be applied, `contested` which writes of ours do not last. `admitted` is known, by kind, of children
     that were asked about. `statistics_url` is None when relays shall report nowhere, and empty when they
-    shall report but the service is not found.
+    shall report but the service is not found. `new_token` is a random one, for relays that have none yet.
     """
 
     live: Manifest
     standing: Standing
     image: RelayImage
+    new_token: str
     claims: tuple[DomainClaim, ...] = ()
     services: Mapping[str, Manifest] = field(default_factory=dict)
     secrets: Mapping[str, Manifest] = field(default_factory=dict)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from secrets import token_urlsafe
+from typing import Any, Final
 
 import aiohttp
+import structlog
 
 from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
 from wsedge_operator.api.reading import part_at, read
@@ -14,7 +18,7 @@ from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.exact import parts
 from wsedge_operator.desired.names import DOMAIN_LABEL, child_name
 from wsedge_operator.desired.ownership import Ownership, ownership
-from wsedge_operator.errors import NotFoundError, UnreadableError
+from wsedge_operator.errors import ForbiddenError, NotFoundError, UnreadableError
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import (
     CONFIG_MAP,
@@ -23,6 +27,7 @@ from wsedge_operator.kube.kinds import (
     DOMAIN,
     PLAN,
     POD,
+    REPLICA_SET,
     SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
@@ -39,7 +44,8 @@ from wsedge_operator.reconcile.claims import (
 )
 from wsedge_operator.reconcile.key_material import secret_names
 from wsedge_operator.reconcile.origins import service_names
-from wsedge_operator.reconcile.outcome import Exact
+from wsedge_operator.reconcile.outcome import Exact, Manifest
+from wsedge_operator.reconcile.pods import has_own_address, is_of, replica_set_of, restarts
 from wsedge_operator.reconcile.rollout import pods_to_ask
 from wsedge_operator.reconcile.scale_in import is_scale_in
 from wsedge_operator.reconcile.scaling import scaled_from_outside
@@ -48,6 +54,11 @@ from wsedge_operator.runtime.cache import Cache, Object
 from wsedge_operator.runtime.relays import ask
 from wsedge_operator.runtime.routes import Key
 
+log = structlog.get_logger()
+
+_STRANGER: Final = "it does not belong to the Deployment, or is on its node's network, and is not asked"
+# A Deployment has two in a rollout, seldom more; each pod may name another one that is not there.
+_MOST_REPLICA_SETS: Final = 8
 _CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DISRUPTION_BUDGET, DEPLOYMENT)
 
 
@@ -69,6 +80,7 @@ class Gatherer:
     _admitted: dict[Key, dict[str, Admitted]] = field(default_factory=dict)
     _secrets: dict[tuple[str, str], Object] = field(default_factory=dict)
     _relays: dict[Key, dict[str, RelayReport]] = field(default_factory=dict)
+    _replica_sets: dict[Key, tuple[str, Set[tuple[str, str]]]] = field(default_factory=dict)
 
     async def account(self, key: Key) -> AccountSnapshot:
         """Return the snapshot of an account."""
@@ -96,12 +108,14 @@ class Gatherer:
             pod
             for pod in self.cache.all(POD, namespace)
             if (pod["metadata"].get("labels") or {}).get(DOMAIN_LABEL) == key.name
+            and replica_set_of(pod) is not None  # another is somebody's own, whatever its labels say
         )
         standing = billing_plan.standing(await self.account(key), now, served="Deployment" in children)
         return DomainSnapshot(
             live=live,
             standing=standing,
             image=self.image,
+            new_token=token_urlsafe(32),
             claims=await self.claims(claimed_name(live), now),
             services=services,
             secrets=secrets,
@@ -133,6 +147,7 @@ class Gatherer:
     def forget(self, key: Key) -> None:
         """Drop what is kept of a WebSocketDomain that is gone."""
         self._relays.pop(key, None)
+        self._replica_sets.pop(key, None)
         self.failures.pop(key, None)
         self.contested.pop(key, None)
         self._admitted.pop(key, None)
@@ -190,9 +205,49 @@ class Gatherer:
             children.get("ConfigMap"),
             scaling_in=is_scale_in(children.get("Deployment"), replicas),
         )
-        fresh = await ask(self.session, map(dict, asked))
-        self._relays[key] = {**before, **fresh}
+        own = await self._own(key, asked, children.get("Deployment"))
+        uids = {pod["metadata"]["uid"] for pod in own}
+        strangers = {
+            pod["metadata"]["uid"]: RelayReport(restarts(pod), None, _STRANGER)
+            for pod in asked
+            if pod["metadata"]["uid"] not in uids
+        }
+        fresh = await ask(self.session, own)
+        self._relays[key] = {**before, **strangers, **fresh}
         return self._relays[key]
+
+    async def _own(self, key: Key, asked: list[Manifest], deployment: Object | None) -> list[dict[str, Any]]:
+        """Return those of the pods that belong to the Deployment, by owner references and uids.
+
+        Labels and owner references are what the pod's maker wrote; that the ReplicaSet is there, has this uid
+        and is of this Deployment is not.
+        """
+        if deployment is None:
+            return []
+        addressed = [pod for pod in asked if has_own_address(pod)]
+        named = {found for pod in addressed if (found := replica_set_of(pod)) is not None}
+        owner = deployment["metadata"]["uid"]
+        before, known = self._replica_sets.get(key, (owner, frozenset()))
+        known = known & named if before == owner else frozenset()
+        known |= await self._of_deployment(key.namespace, named - known, deployment)
+        self._replica_sets[key] = owner, known
+        return [dict(pod) for pod in addressed if replica_set_of(pod) in known]
+
+    async def _of_deployment(
+        self, namespace: str, named: Set[tuple[str, str]], deployment: Object
+    ) -> Set[tuple[str, str]]:
+        """Return those of the named ReplicaSets that are there and belong to the Deployment."""
+        live: dict[str, Object | None] = {}
+        try:
+            for name in sorted({name for name, _ in named})[:_MOST_REPLICA_SETS]:
+                live[name] = await self._fetch(REPLICA_SET, namespace, name)
+        except ForbiddenError as error:  # of a chart of before: relays are served, though not asked
+            log.error("relays cannot be asked", error=str(error))
+        return {
+            (name, uid)
+            for name, uid in named
+            if (found := live.get(name)) is not None and is_of(found, uid, deployment)
+        }
 
 
 def _is_child(child: Object, owner: Object) -> bool:

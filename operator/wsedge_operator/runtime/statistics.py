@@ -99,9 +99,10 @@ class DirectoryKeeper:
                 data=current.model_dump_json(exclude_none=True).encode(),
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=PUT_SECONDS),
+                allow_redirects=False,  # the token and the whole Directory are for this one address
             ) as answer:
                 if answer.status >= 300:
-                    text = (await answer.text())[:500]
+                    text = (await answer.content.read(500)).decode(errors="replace")
                     raise UnreachableError(call, f"{answer.status}: {text}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnreachableError(call, f"{type(error).__name__}: {error}") from error

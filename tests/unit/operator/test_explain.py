@@ -37,7 +37,7 @@ def test_new_customer(told: Explain) -> None:
     assert code == 0
     assert "BillingPlan default/plan\n    Accepted=True" in out
     assert "Effective=True (Effective): in force since 2026-11-22T04:00:00Z: Month95Bandwidth" in out
-    assert "applies: ConfigMap, ServiceAccount, Service, PodDisruptionBudget, Deployment" in out
+    assert "applies: Secret, ConfigMap, ServiceAccount, Service, PodDisruptionBudget, Deployment" in out
     assert out.count("At 2026") == 1
 
 
@@ -49,7 +49,7 @@ def test_scheduled_customer(told: Explain) -> None:
     assert "Ready=True (Scheduled)" in now
     assert "applies" not in now
     assert "Effective=True" in later
-    assert "applies: ConfigMap" in later
+    assert "applies: Secret, ConfigMap" in later
 
 
 def test_with_the_record(told: Explain) -> None:

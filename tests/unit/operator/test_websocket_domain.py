@@ -51,7 +51,14 @@ def kinds(outcome: Outcome) -> list[str]:
 def test_a_new_domain_gets_all_children_in_order() -> None:
     """What is named comes before what names it; the pods come last."""
     outcome = decide(snapshot(), NOW)
-    assert kinds(outcome) == ["ConfigMap", "ServiceAccount", "Service", "PodDisruptionBudget", "Deployment"]
+    assert kinds(outcome) == [
+        "Secret",
+        "ConfigMap",
+        "ServiceAccount",
+        "Service",
+        "PodDisruptionBudget",
+        "Deployment",
+    ]
     made = config(outcome)
     assert made.generation.startswith("team-a/chat@7.")
     assert made.domains[0].domain == "chat.example.com"
@@ -424,7 +431,7 @@ def test_key_material_goes_into_one_secret_before_the_configuration() -> None:
     """The child Secret is applied first, the Service gets its port 443, the pods are not concerned."""
     outcome = decide(tls_snapshot(), NOW)
     assert kinds(outcome)[:2] == ["Secret", "ConfigMap"]
-    assert sorted(outcome.apply[0]["data"]) == ["tls.crt", "tls.key"]
+    assert sorted(outcome.apply[0]["data"]) == ["admin-token", "tls.crt", "tls.key"]
     tls = config(outcome).domains[0].tls
     assert tls is not None
     assert tls.fingerprint is not None
@@ -440,15 +447,15 @@ def test_a_rotated_certificate_is_a_new_generation_and_no_new_pod() -> None:
     assert first.apply[-1]["kind"] == "Deployment"
 
 
-def test_the_secret_goes_with_the_last_reference() -> None:
-    """Without spec.tls the child Secret is deleted and its pods stay."""
+def test_key_material_goes_with_the_last_reference() -> None:
+    """Without spec.tls the child Secret has the relays' token alone, and its pods stay."""
     before = served()
-    child = stored(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "chat-relay", "namespace": "team-a"}}
-    )
+    child = before.children["Secret"]
+    child = {**child, "data": {**child["data"], "tls.key": "eA=="}}
+    child["metadata"] = {**child["metadata"], "annotations": {"wsedge.io/desired": "of-before"}}
     outcome = decide(replace(before, children={**before.children, "Secret": child}), NOW)
-    assert [ref.kind for ref in outcome.delete] == ["Secret"]
-    assert outcome.apply == ()
+    assert [(made["kind"], sorted(made["data"])) for made in outcome.apply] == [("Secret", ["admin-token"])]
+    assert outcome.delete == ()
 
 
 def test_what_goes_already_is_not_deleted_again() -> None:
@@ -640,7 +647,7 @@ def test_drained_relays_go_first_then_the_rest(connections: int, after_seconds: 
     assert {ref.kind for ref in outcome.delete} == {"PodDisruptionBudget", "Deployment"}
     gone = replace(applied(before, outcome), pods=())
     last = decide(gone, NOW)
-    assert {ref.kind for ref in last.delete} == {"ConfigMap", "ServiceAccount"}
+    assert {ref.kind for ref in last.delete} == {"ConfigMap", "Secret", "ServiceAccount"}
     end = applied(gone, last)
     assert answer(decide(end, NOW), end, "Ready") == ("True", "Disabled")
     assert end.children.keys() == {"Service"}
