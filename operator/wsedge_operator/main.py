@@ -146,6 +146,8 @@ def _controller(
         image=settings.relays,
         default_zone=settings.default_time_zone,
         statistics_url="" if settings.statistics_service else None,
+        admin_peers=settings.admin_peers,
+        denied_networks=settings.denied_origin_networks,
     )
     keeper = DirectoryKeeper(
         cache,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wsedge_operator.desired.deployment import RelayImage
+from wsedge_relay.contract import DENIED_NETWORKS, Network
 from wsedge_statistics.contract import known_zones
 
 DEFAULT_RELAY_IMAGE: Final = "ghcr.io/wsedge/wsedge:0.1.0"
@@ -34,6 +35,20 @@ class Settings(BaseSettings):
     relay_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     relay_user: int | None = Field(
         65532, ge=1, le=2**32 - 2, description="User and group of the relays; none: the cluster picks them."
+    )
+    relay_network_policy: bool = Field(
+        False, description="Whether each domain gets a NetworkPolicy that closes the relays' admin port."
+    )
+    relay_metrics_from: tuple[dict[str, Any], ...] = Field(
+        (),
+        max_length=64,
+        description="NetworkPolicyPeers, in JSON, that reach the relays' admin port beside the operator.",
+    )
+    denied_origin_networks: Annotated[tuple[Network, ...] | None, NoDecode] = Field(
+        None,
+        max_length=256,
+        description="Networks in which relays dial no origin, separated by commas; `default` stands for those"
+        " that are denied when this is not set, `none` for no network.",
     )
     default_time_zone: str = Field("Asia/Shanghai", description="IANA zone of BillingPlans that name none.")
     statistics_service: str = Field(
@@ -68,6 +83,32 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(sorted({part.strip() for part in value.split(",") if part.strip()}))
         return value
+
+    @field_validator("denied_origin_networks", mode="before")
+    @classmethod
+    def names_networks(cls, value: object) -> object:
+        """Read networks between commas, `default` for the usual ones among them, and `none`."""
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not parts:
+            raise ValueError("name networks, or none")
+        if parts == ["none"]:
+            return ()
+        return tuple(
+            network for part in parts for network in (DENIED_NETWORKS if part == "default" else (part,))
+        )
+
+    @property
+    def admin_peers(self) -> tuple[dict[str, Any], ...] | None:
+        """Who reaches the relays' admin port, where NetworkPolicies are wanted."""
+        if not self.relay_network_policy:
+            return None
+        operator = {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "wsedge-operator"}},
+        }
+        return (operator, *self.relay_metrics_from)
 
     @field_validator("default_time_zone")
     @classmethod

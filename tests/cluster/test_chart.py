@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,8 @@ from wsedge_devcluster.cluster import Cluster, quiet
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_devcluster.quickstart import CRDS, SYSTEM, install_chart
 from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
+from wsedge_operator.settings import Settings
+from wsedge_relay.contract import DENIED_NETWORKS
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = str(ROOT / "charts" / "wsedge")
@@ -169,6 +172,34 @@ def test_a_standby_operator_brings_a_disruption_budget(helm: Helm) -> None:
     assert not of_kind(render(helm), "PodDisruptionBudget")
     (budget,) = of_kind(render(helm, "operator.replicas=2"), "PodDisruptionBudget")
     assert budget["spec"]["maxUnavailable"] == 1
+
+
+def test_relays_are_guarded_as_the_values_say(helm: Helm) -> None:
+    """Denied networks and NetworkPolicies of relays become settings of the operator, when they are given."""
+    usual = environment(pod_of(render(helm), "Deployment"))
+    assert not [name for name in usual if "DENIED" in name or ("POLICY" in name and "PULL" not in name)]
+    peer = "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team"
+    denied = "relay.deniedOriginNetworks={default,10.0.0.0/8,fd00::/8}"
+    objects = render(helm, "networkPolicy.enabled=true", f"{peer}=metrics", denied)
+    guarded = environment(pod_of(objects, "Deployment"))
+    for name, value in guarded.items():
+        if name.startswith("WSEDGE_OPERATOR_RELAY_"):
+            assert value
+    read = Settings(
+        relay_network_policy=guarded["WSEDGE_OPERATOR_RELAY_NETWORK_POLICY"],
+        relay_metrics_from=json.loads(guarded["WSEDGE_OPERATOR_RELAY_METRICS_FROM"]),
+        denied_origin_networks=guarded["WSEDGE_OPERATOR_DENIED_ORIGIN_NETWORKS"],
+    )
+    assert read.denied_origin_networks == (*DENIED_NETWORKS, "10.0.0.0/8", "fd00::/8")
+    assert read.admin_peers is not None
+    assert read.admin_peers[1] == {"namespaceSelector": {"matchLabels": {"team": "metrics"}}}
+    (labels,) = (each["spec"]["template"]["metadata"]["labels"] for each in of_kind(objects, "Deployment"))
+    assert read.admin_peers[0]["podSelector"]["matchLabels"].items() <= labels.items()
+    text = helm("template", "wsedge", CHART, "--set-json", "relay.deniedOriginNetworks=[]")
+    nothing = environment(pod_of([each for each in yaml.safe_load_all(text) if each], "Deployment"))
+    assert nothing["WSEDGE_OPERATOR_DENIED_ORIGIN_NETWORKS"] == "none"
+    with pytest.raises(CommandFailed, match="deniedOriginNetworks"):
+        render(helm, "relay.deniedOriginNetworks={everything}")
 
 
 def test_a_network_policy_admits_relays_operator_and_named_readers(helm: Helm) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 from typing import Any
 
 import pytest
 
 from support_operator.cluster import Place, domain, plan
 from wsedge_devcluster.cluster import Cluster
+from wsedge_operator.desired.network import network_policy
+from wsedge_operator.settings import Settings
 
 RELAYS = "wsedge.io/domain-name=chat"
 
@@ -69,3 +72,15 @@ def test_only_the_token_drains_a_relay(place: Place, namespace: str) -> None:
     again = place.get("secret/chat-relay")
     assert again is not None
     assert again["data"] == secret["data"]
+
+
+def test_the_policy_of_relays_is_one(place: Place) -> None:
+    """The API server takes it, field by field; who enforces it is the network's business."""
+    owner = {"metadata": {"name": "chat", "namespace": place.namespace, "uid": "u"}}
+    peers = Settings(relay_network_policy=True, relay_metrics_from=({"namespaceSelector": {}},)).admin_peers
+    assert peers is not None
+    manifest = json.dumps(network_policy(owner, peers))
+    told = place.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "--output=json", "--filename=-", text=manifest
+    )
+    assert json.loads(told)["spec"] == json.loads(manifest)["spec"]

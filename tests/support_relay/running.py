@@ -275,6 +275,26 @@ async def raw_origin(
         server.close()
 
 
+async def forwarder(target: tuple[str, int]) -> asyncio.Server:
+    """Return a server that passes bytes on, as a Service's address or a load balancer does."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(*target)
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0)
+
+
 def reserved() -> socket.socket:
     """Return a bound socket: connecting to it is refused, and nobody else gets its port until it is closed.
 

@@ -106,6 +106,9 @@ No wildcard; create and patch together are what a server-side apply needs. */}}
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
 # Patch: an annotation on a relay's pod makes its kubelet sync a new configuration at once.
 - apiGroups: [""]
   resources: [pods]

@@ -27,6 +27,7 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     # With an external IP in it the operator's own policy refuses every write of the Service.
     "Service": ("spec.selector", "spec.ports", "spec.externalIPs"),
     "PodDisruptionBudget": ("spec.selector",),
+    "NetworkPolicy": ("spec.podSelector",),
 }
 # What every API server adds to these parts. One that is missing here costs a dry run, nothing else.
 _DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {

@@ -1,12 +1,18 @@
-"""The Service of the relays, their identity, their key material, and how many may be away at a time."""
+"""The Service of the relays, their identity, their key material, who reaches them, how many may be away."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from wsedge_operator.desired.names import HTTP_PORT, HTTPS_PORT, child_metadata, selector_labels
+from wsedge_operator.desired.names import (
+    ADMIN_PORT,
+    HTTP_PORT,
+    HTTPS_PORT,
+    child_metadata,
+    selector_labels,
+)
 
 HTTP_SERVICE_PORT: Final = 80
 HTTPS_SERVICE_PORT: Final = 443
@@ -65,5 +71,34 @@ def disruption_budget(owner: Mapping[str, Any]) -> dict[str, Any]:
             "maxUnavailable": 1,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
             "selector": {"matchLabels": selector_labels(owner["metadata"]["name"])},
+        },
+    }
+
+
+def network_policy(owner: Mapping[str, Any], admin_peers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the NetworkPolicy: clients come from everywhere, to the admin port only `admin_peers`.
+
+    A node reaches its own pods whatever a policy says, so that probes need no rule. Where relays dial is
+    for `deniedNetworks` to say: an origin may be anywhere else.
+    """
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": child_metadata(owner),
+        "spec": {
+            "podSelector": {"matchLabels": selector_labels(owner["metadata"]["name"])},
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {
+                    "ports": [
+                        {"protocol": "TCP", "port": HTTP_PORT},
+                        {"protocol": "TCP", "port": HTTPS_PORT},
+                    ]
+                },
+                {
+                    "ports": [{"protocol": "TCP", "port": ADMIN_PORT}],
+                    "from": [dict(peer) for peer in admin_peers],
+                },
+            ],
         },
     }

@@ -37,11 +37,15 @@ ORIGIN_KEY: Final = "origin-client.key"
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What the cluster knew: origins' addresses, key material by file name, where to report."""
+    """What the cluster knew: origins' addresses, key material by file name, where to report.
+
+    `denied_networks` is as in RelayConfig.
+    """
 
     origins: tuple[contract.Origin, ...]
     secrets: Mapping[str, bytes]
     statistics_url: str | None
+    denied_networks: tuple[str, ...] | None = None
 
 
 def relay_config(
@@ -91,6 +95,8 @@ def relay_config(
         listen=contract.Listen(http=HTTP_PORT, https=HTTPS_PORT, admin=ADMIN_PORT),
         domains=(domain,),
         statistics=contract.StatisticsTarget(url=url) if url else None,
+        # Left out unless the administrator says so: relays of the first release refuse a field that is new.
+        deniedNetworks=resolved.denied_networks,
     )
     return _named(owner, unnamed)
 

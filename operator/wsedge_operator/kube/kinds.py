@@ -60,6 +60,7 @@ CONFIG_MAP: Final = Kind("ConfigMap", "configmaps", labels=_MANAGED)
 SERVICE_ACCOUNT: Final = Kind("ServiceAccount", "serviceaccounts", labels=_MANAGED)
 DEPLOYMENT: Final = Kind("Deployment", "deployments", "apps", labels=_MANAGED)
 DISRUPTION_BUDGET: Final = Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", labels=_MANAGED)
+NETWORK_POLICY: Final = Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io", labels=_MANAGED)
 POD: Final = Kind("Pod", "pods", labels=_MANAGED)
 # Read by name, to see whose pods are: a pod names its ReplicaSet, and that its Deployment.
 REPLICA_SET: Final = Kind("ReplicaSet", "replicasets", "apps")
@@ -80,6 +81,7 @@ WATCHED: Final = (
     SERVICE_ACCOUNT,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    NETWORK_POLICY,
     POD,
 )
 BY_NAME: Final[Mapping[tuple[str, str], Kind]] = {
@@ -109,6 +111,7 @@ VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("apps", "deployments"): _CHILD,
     ("apps", "replicasets"): ("get",),
     ("policy", "poddisruptionbudgets"): _CHILD,
+    ("networking.k8s.io", "networkpolicies"): _CHILD,
     ("", "pods"): ("list", "watch", "patch"),
     ("events.k8s.io", "events"): ("create",),
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 from wsedge_operator.api.origins import Origin
@@ -39,6 +40,33 @@ def resolve_origins(
                 )
             )
     return tuple(resolved), problems
+
+
+def denied_origins(spec: WebSocketDomainSpec, networks: Sequence[str] | None) -> list[Problem]:
+    """Return a warning for each origin that relays will not dial because of the address that it names.
+
+    `networks` is as in RelayConfig. Which names resolve to such addresses only the relays know, at each dial.
+    """
+    if networks is None:
+        # A relay that listens on loopback itself, as in a cluster on one machine, may dial it.
+        networks = [known for known in contract.DENIED_NETWORKS if known not in contract.LOOPBACK_NETWORKS]
+    denied = [ip_network(network, strict=False) for network in networks]
+    return [
+        Problem(
+            f"spec.origins[{index}].host",
+            "OriginDenied",
+            f"relays do not dial {origin.host}: it is in a network that the administrator denies to origins",
+        )
+        for index, origin in enumerate(spec.origins)
+        if (address := _literal(origin)) is not None and any(address in network for network in denied)
+    ]
+
+
+def _literal(origin: Origin) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address((origin.host or "").strip("[]"))
+    except ValueError:
+        return None
 
 
 def _problems(path: str, origin: Origin, services: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ from wsedge_operator.reconcile.conditions import Answer
 from wsedge_operator.reconcile.exactness import set_right
 from wsedge_operator.reconcile.keeping import has_tls_port
 from wsedge_operator.reconcile.key_material import Problem, key_material
-from wsedge_operator.reconcile.origins import resolve_origins
+from wsedge_operator.reconcile.origins import denied_origins, resolve_origins
 from wsedge_operator.reconcile.outcome import Manifest, Note, earliest, is_going, reference
 from wsedge_operator.reconcile.rollout import LOOK_SOON, generation_of, rollout
 from wsedge_operator.reconcile.scale_in import costs, is_scale_in
@@ -34,6 +34,8 @@ NO_STATISTICS: Final = "StatisticsNotFound"
 CONTESTED: Final = "WritesDoNotLast"
 SCALED: Final = "ScaledFromOutside"
 DRAINED: Final = "RelaysDraining"
+# Children that a domain which is served may have, and may not.
+_OPTIONAL: Final = ("PodDisruptionBudget", "NetworkPolicy")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,128}")
 
 
@@ -51,11 +53,14 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
         _keep_last_good(course, snapshot, spec, problems, now)
     else:
         resolved = relay_config.Resolved(
-            origins=origins, secrets=material.contents, statistics_url=snapshot.statistics_url
+            origins=origins,
+            secrets=material.contents,
+            statistics_url=snapshot.statistics_url,
+            denied_networks=snapshot.denied_networks,
         )
         current = _configure(course, snapshot, spec, resolved, now)
-        if current.true and material.warnings:
-            doubt = material.warnings
+        doubt = [*denied_origins(spec, snapshot.denied_networks), *material.warnings]
+        if current.true and doubt:
             current = Answer(CONFIGURATION_CURRENT, True, doubt[0].reason, _text(doubt))
     course.answers += [current, _ready(snapshot, spec, current)]
     return course
@@ -131,6 +136,8 @@ def _program(course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec
     ]
     if (scaled.replicas if scaled is not None else spec.relay.replicas) > 1:
         manifests.append(network.disruption_budget(owner))
+    if snapshot.admin_peers is not None:  # before the pods that it is for
+        manifests.append(network.network_policy(owner, snapshot.admin_peers))
     manifests.append(deployment(owner, spec, snapshot.image, is_scaled_by_another=scaled is not None))
     if scaled is not None and scaled.is_new:
         text, turn = scaled.told(spec.relay.replicas), f"asked {spec.relay.replicas} {scaled.manager}"
@@ -147,13 +154,12 @@ def _demand(course: Course, snapshot: DomainSnapshot, manifests: Sequence[Manife
     for manifest in course.apply:
         if manifest["kind"] == "Deployment" and is_scale_in(program, manifest["spec"].get("replicas")):
             course.costs += costs(snapshot)
-    budget = snapshot.children.get("PodDisruptionBudget")
-    if (
-        budget is not None
-        and not is_going(budget)
-        and all(manifest["kind"] != "PodDisruptionBudget" for manifest in wanted)
-    ):
-        course.delete.append(reference(budget))
+    kinds = {manifest["kind"] for manifest in wanted}
+    course.delete += [
+        reference(live)
+        for kind in _OPTIONAL
+        if kind not in kinds and (live := snapshot.children.get(kind)) is not None and not is_going(live)
+    ]
 
 
 def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer) -> Answer:

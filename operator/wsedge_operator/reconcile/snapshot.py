@@ -41,6 +41,8 @@ class DomainSnapshot:
     not be applied, `contested` which writes of ours do not last. `admitted` is known, by kind, of children
     that were asked about. `statistics_url` is None when relays shall report nowhere, and empty when they
     shall report but the service is not found. `new_token` is a random one, for relays that have none yet.
+    `admin_peers` may reach the relays' admin port by their NetworkPolicy; None: there is none.
+    `denied_networks` is as in RelayConfig.
     """
 
     live: Manifest
@@ -54,6 +56,8 @@ class DomainSnapshot:
     pods: tuple[Manifest, ...] = ()
     relays: Mapping[str, RelayReport] = field(default_factory=dict)
     statistics_url: str | None = None
+    admin_peers: tuple[Manifest, ...] | None = None
+    denied_networks: tuple[str, ...] | None = None
     failure: str | None = None
     contested: str | None = None
     admitted: Mapping[str, Admitted] = field(default_factory=dict)

@@ -29,7 +29,7 @@ from wsedge_relay.contract import RelayConfig
 DRAIN_MARGIN: Final = timedelta(seconds=15)
 # Gone first, so that no relay is made anew.
 _FIRST: Final = ("PodDisruptionBudget", "Deployment")
-_LAST: Final = ("ConfigMap", "Secret", "ServiceAccount")
+_LAST: Final = ("NetworkPolicy", "ConfigMap", "Secret", "ServiceAccount")
 
 
 def withdraw(snapshot: DomainSnapshot, ready: Answer, now: datetime) -> Course:

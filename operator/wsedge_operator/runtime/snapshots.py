@@ -25,6 +25,7 @@ from wsedge_operator.kube.kinds import (
     DEPLOYMENT,
     DISRUPTION_BUDGET,
     DOMAIN,
+    NETWORK_POLICY,
     PLAN,
     POD,
     REPLICA_SET,
@@ -59,14 +60,15 @@ log = structlog.get_logger()
 _STRANGER: Final = "it does not belong to the Deployment, or is on its node's network, and is not asked"
 # A Deployment has two in a rollout, seldom more; each pod may name another one that is not there.
 _MOST_REPLICA_SETS: Final = 8
-_CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DISRUPTION_BUDGET, DEPLOYMENT)
+_CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DISRUPTION_BUDGET, NETWORK_POLICY, DEPLOYMENT)
 
 
 @dataclass
 class Gatherer:
     """Makes snapshots.
 
-    `statistics_url` is as in DomainSnapshot, and follows the Service of the statistics.
+    `statistics_url`, `admin_peers` and `denied_networks` are as in DomainSnapshot; the first one follows the
+    Service of the statistics.
     """
 
     client: Client
@@ -75,6 +77,8 @@ class Gatherer:
     image: RelayImage
     default_zone: str
     statistics_url: str | None = None
+    admin_peers: tuple[Object, ...] | None = None
+    denied_networks: tuple[str, ...] | None = None
     failures: dict[Key, str] = field(default_factory=dict)
     contested: dict[Key, str] = field(default_factory=dict)
     _admitted: dict[Key, dict[str, Admitted]] = field(default_factory=dict)
@@ -123,6 +127,8 @@ class Gatherer:
             pods=pods,
             relays=await self._reports(key, pods, children, live),
             statistics_url=self.statistics_url,
+            admin_peers=self.admin_peers,
+            denied_networks=self.denied_networks,
             failure=self.failures.get(key),
             contested=self.contested.get(key),
             admitted=dict(self._admitted.get(key, {})),

@@ -22,6 +22,7 @@ from support_relay.running import (
     QUICK,
     USUAL,
     config,
+    forwarder,
     on_pump_loop,
     origin,
     raw_origin,
@@ -267,6 +268,25 @@ async def test_what_is_no_tunnel_is_answered(case: str) -> None:
         assert (seen.status, seen.data) == (status, text)
         assert b"connection" not in seen.headers
         await echoes(client, stream)
+
+
+@on_pump_loop
+async def test_a_request_that_comes_round_is_refused() -> None:
+    """Over HTTP/2 as over HTTP/1.1: the mark of the relay is on each request to an origin."""
+    async with http2(1) as relay, await forwarder(relay.relay.addresses["https"]) as server:
+        port = server.sockets[0].getsockname()[1]
+        relay.apply(
+            material=material(),
+            origins=[{"host": "127.0.0.1", "httpsPort": port}],
+            originProtocol="HTTPS",
+            originTLS={"insecureSkipVerify": True},
+            originRequest={"host": DOMAIN},
+        )
+        async with http2_client(relay) as client:
+            seen = await client.answer(connect_lines())
+            assert seen.status == 508
+        await relay.until_idle()
+        assert relay.counters.handshakes == {(508, "loop"): 1, (508, "origin answer"): 1}
 
 
 @on_pump_loop

@@ -9,7 +9,16 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from support_relay.heads import upgrade
-from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, outside, raw_origin, running
+from support_relay.running import (
+    DEADLINE,
+    DOMAIN,
+    forwarder,
+    on_pump_loop,
+    origin,
+    outside,
+    raw_origin,
+    running,
+)
 
 PLAIN = f"GET /poll HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".encode()
 
@@ -115,33 +124,13 @@ async def test_the_relays_own_listeners_are_denied_whatever_is_allowed() -> None
         assert relay.totals.codes == {502: 1}
 
 
-async def _forwarder(target: tuple[str, int]) -> asyncio.Server:
-    """Return a server that passes bytes on, as a Service's address or a load balancer does."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(*target)
-        await asyncio.gather(pump(reader, back), pump(there, writer))
-
-    return await asyncio.start_server(serve, "127.0.0.1", 0)
-
-
 @on_pump_loop
 async def test_a_request_that_comes_round_is_refused() -> None:
     """508 at its second coming: one request in, one more by itself, and not as many as there are sockets."""
     nominated = upgrade().replace(b"Connection: Upgrade", b"Connection: Upgrade, CDN-Loop")
     async with (
         running(1, passThrough={}) as relay,
-        await _forwarder(relay.relay.addresses["http"]) as server,
+        await forwarder(relay.relay.addresses["http"]) as server,
     ):
         port = server.sockets[0].getsockname()[1]
         origins = [{"host": "127.0.0.1", "httpPort": port}]
