@@ -1,14 +1,21 @@
-"""The record of an account as text: what the ConfigMap `wsedge-account` of its namespace holds.
+"""The record of an account as text: what the ConfigMap of its namespace's life holds.
 
-It is the only thing the operator cannot derive anew, so it is written for people too (`kubectl get configmap
-wsedge-account -o yaml`), carries a version, and is refused whole when any of it cannot be so: the operator
-then stops changing that account rather than guess a billing history.
+The records lie in the operator's own namespace, out of the tenants' reach: one for each life of a namespace,
+which its uid tells apart, for a namespace that is deleted and made again is a new account. A record is the
+only thing the operator cannot derive anew, so it is written for people too (`kubectl get configmap -l
+wsedge.io/account=NAMESPACE -o yaml`), carries a version, and is refused whole when any of it cannot be so:
+the operator then stops changing that account rather than guess a billing history.
+
+The ConfigMap `wsedge-account` in the account's own namespace is where the record lay until version 0.1. It is
+kept as a copy for a rollback to that version, and never read again.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal, Self
 
@@ -20,8 +27,34 @@ from wsedge_operator.api.meta import Instant, Strict
 from wsedge_operator.billing_calendar import zone_of
 from wsedge_operator.errors import AccountError, UnknownZoneError
 
-CONFIG_MAP: Final = "wsedge-account"
+COPY_NAME: Final = "wsedge-account"
 KEY: Final = "account.json"
+ACCOUNT_LABEL: Final = "wsedge.io/account"
+UID_LABEL: Final = "wsedge.io/account-uid"
+CREATED_ANNOTATION: Final = "wsedge.io/namespace-created"
+# A namespace's name has no dot, so that what follows the first one is the uid: at most 115 letters.
+_NAME: Final = re.compile(r"wsedge-account-([a-z0-9-]{1,63})\.([a-z0-9-]{1,64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A namespace from its creation to its deletion, and the namespace that its record lies in."""
+
+    namespace: str
+    uid: str
+    created: datetime | None
+    records_in: str
+
+    @property
+    def record_name(self) -> str:
+        """The name of the ConfigMap with the record."""
+        return f"wsedge-account-{self.namespace}.{self.uid}"
+
+
+def identity_of(record_name: str) -> tuple[str, str] | None:
+    """Return namespace and uid by the name of a record; None for the name of something else."""
+    found = _NAME.fullmatch(record_name)
+    return (found[1], found[2]) if found else None
 
 
 class _Terms(Strict):
@@ -113,21 +146,37 @@ def to_data(account: Account) -> dict[str, str]:
     return {KEY: record.model_dump_json(indent=2) + "\n"}
 
 
-def from_data(data: Mapping[str, str] | None) -> Account:
-    """Return the account that a ConfigMap's `data` holds.
+def record_data(account: Account, life: Life) -> dict[str, str]:
+    """Return the `data` of a record: the account, and whose it is."""
+    return {**to_data(account), "namespace": life.namespace, "uid": life.uid}
+
+
+def from_record(data: Mapping[str, str] | None, life: Life) -> Account:
+    """Return the account that a record's `data` holds. Raises AccountError, also when it is another's."""
+    account = from_data(data, life.record_name)
+    for key, wanted in (("namespace", life.namespace), ("uid", life.uid)):
+        if (found := (data or {}).get(key, wanted)) != wanted:
+            raise AccountError(
+                f"{life.record_name}: {key}", f"{found!r} is another namespace's; restore this one's"
+            )
+    return account
+
+
+def from_data(data: Mapping[str, str] | None, name: str = COPY_NAME) -> Account:
+    """Return the account that the `data` of a ConfigMap of that name holds.
 
     An account without a ConfigMap is `Account()`; a ConfigMap without a readable record is damage. Raises
     AccountError, which names the place.
     """
     text = (data or {}).get(KEY)
     if text is None:
-        raise AccountError(f"{CONFIG_MAP}: {KEY}", "missing; restore it, or delete the ConfigMap")
+        raise AccountError(f"{name}: {KEY}", "missing; restore it, or delete the ConfigMap")
     try:
         record = _Record.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise AccountError(f"{CONFIG_MAP}: {KEY}" + (f": {place}" if place else ""), first["msg"]) from None
+        raise AccountError(f"{name}: {KEY}" + (f": {place}" if place else ""), first["msg"]) from None
     last = record.lastRequest
     return Account(
         periods=tuple(Period(period.terms.value(), period.start, period.end) for period in record.periods),

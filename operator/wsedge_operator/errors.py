@@ -9,6 +9,7 @@ OperatorError
 │   ├── NamespaceGoneError 403, 404: the namespace is being deleted, or is deleted
 │   └── InvalidError       400, 422: the object was refused
 ├── UnreachableError       no answer within the deadline, or no connection
+│   └── RefusedError       the statistics did not understand what they were sent
 ├── LeaseLostError         another operator leads, or the Lease could not be renewed in time
 ├── AccessError            no usable kubeconfig and not in a cluster
 ├── WatchError             the watches ended, though nobody asked them to
@@ -75,6 +76,10 @@ class UnreachableError(OperatorError):
 
     def __str__(self) -> str:
         return f"{self.call}: {self.why}"
+
+
+class RefusedError(UnreachableError):
+    """The statistics answered that the message is none that they know: they are of another version."""
 
 
 class LeaseLostError(OperatorError):

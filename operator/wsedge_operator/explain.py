@@ -1,8 +1,9 @@
 """`wsedge-operator explain FILE...`: what would these manifests do, when, and why not?
 
 The operator's own decisions are taken on objects from files, without a cluster. The files may also hold what
-the manifests refer to (Services, Secrets) and an account's record (the ConfigMap `wsedge-account`), as
-`kubectl get -o yaml` prints them; what is not in the files does not exist here.
+the manifests refer to (Services, Secrets) and an account's record (the ConfigMap `wsedge-account-…` of the
+operator's namespace, or its copy `wsedge-account`), as `kubectl get -o yaml` prints them; what is not in the
+files does not exist here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from wsedge_operator.account import CONFIG_MAP
+from wsedge_operator.account import COPY_NAME, Life, identity_of
 from wsedge_operator.api import billing_plan, websocket_domain
 from wsedge_operator.api.meta import API_VERSION, Resource, instant_text
 from wsedge_operator.api.reading import refused
@@ -98,7 +99,7 @@ def read_objects(text: str, *, source: str, namespace: str, now: datetime) -> li
 
 def explain(files: Files, now: datetime) -> str:
     """Return what the operator would do at `now`, and at each later instant at which that changes."""
-    records = {item["metadata"]["namespace"]: item for item in files.of("ConfigMap") if _is_record(item)}
+    records = dict(_records(files))
     told: dict[str, list[str]] = {}
     lines: list[str] = []
     moment: datetime | None = now
@@ -120,7 +121,7 @@ def _views(files: Files, records: dict[str, Object], now: datetime) -> Iterator[
     namespaces = sorted({item["metadata"]["namespace"] for item in files.objects if item["kind"] in _MODELS})
     accounts = {
         namespace: AccountSnapshot(
-            namespace,
+            _life(namespace, records.get(namespace)),
             tuple(files.of(billing_plan.KIND, namespace)),
             records.get(namespace),
             files.default_zone,
@@ -222,8 +223,21 @@ def _completed(document: Object, namespace: str, now: datetime) -> Object:
     return item
 
 
-def _is_record(item: Object) -> bool:
-    return bool(item["metadata"]["name"] == CONFIG_MAP)
+def _records(files: Files) -> Iterator[tuple[str, Object]]:
+    """Yield the record of each namespace; where there is none, the copy in the namespace itself."""
+    for item in files.of("ConfigMap"):
+        if item["metadata"]["name"] == COPY_NAME:
+            yield item["metadata"]["namespace"], item
+    for item in files.of("ConfigMap"):
+        if (identity := identity_of(item["metadata"]["name"])) is not None:
+            yield identity[0], item
+
+
+def _life(namespace: str, known: Object | None) -> Life:
+    """Return the life of a namespace: the one that its record is of."""
+    identity = identity_of(known["metadata"]["name"]) if known is not None else None
+    uid = identity[1] if identity is not None else "file"
+    return Life(namespace, uid, None, known["metadata"]["namespace"] if known is not None else namespace)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,6 +23,7 @@ from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import DOMAIN, PLAN
 from wsedge_operator.kube.watch import watching
+from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.clock import WallClock
 from wsedge_operator.runtime.controller import Controller
@@ -138,13 +139,14 @@ def _controller(
     relays: aiohttp.ClientSession,
     identity: str,
 ) -> tuple[Controller, Metrics]:
-    cache, metrics = Cache(), Metrics()
+    cache, metrics = Cache(settings.namespace), Metrics()
+    accounts = Accounts(client, cache, settings.default_time_zone, settings.namespaces)
     gatherer = Gatherer(
         client=client,
         cache=cache,
         session=relays,
         image=settings.relays,
-        default_zone=settings.default_time_zone,
+        accounts=accounts,
         statistics_url="" if settings.statistics_service else None,
         admin_peers=settings.admin_peers,
         denied_networks=settings.denied_origin_networks,
@@ -152,6 +154,7 @@ def _controller(
     keeper = DirectoryKeeper(
         cache,
         gatherer.claims,
+        accounts,
         session,
         settings.statistics_token_file,
         timedelta(seconds=settings.directory_seconds),
@@ -160,6 +163,7 @@ def _controller(
         client=client,
         cache=cache,
         gatherer=gatherer,
+        accounts=accounts,
         keeper=keeper,
         settings=settings,
         clock=WallClock(),
@@ -188,6 +192,7 @@ async def _serve(
         await election.acquire()
         metrics.leading.set(1)
         group.create_task(election.keep())
+        group.create_task(controller.follow_namespaces())
         await controller.find_statistics()
         group.create_task(controller.follow_statistics())
         group.create_task(controller.work())

@@ -120,6 +120,8 @@ def _lives(lives: tuple[Epoch, ...], entry: DirectoryAccount) -> tuple[Epoch, ..
     last = lives[-1]
     if entry.uid is None or entry.uid == last.uid:  # of an operator that tells no uid, or nothing new
         until = entry.until if entry.uid is not None else last.until
+        if until is not None and last.until is not None:
+            until = min(until, last.until)  # an operator that was started anew finds it gone later
         return (*lives[:-1], replace(last, until=until))
     if last.uid is None:  # counted before uids were told
         return (*lives[:-1], replace(last, uid=entry.uid, until=entry.until))

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from support_operator.cluster import Place, domain, plan, until
+from support_operator.cluster import Place, domain, plan, record_of, until
 from support_operator.keys import certificate, secret, tls_secret
 from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.quickstart import SYSTEM
 
 CHILDREN = "configmap,deployment,service,serviceaccount,poddisruptionbudget,secret"
 SELECTOR = "wsedge.io/domain-name=chat"
@@ -52,9 +53,7 @@ def test_a_plan_and_a_domain_become_relays_that_serve(place: Place, host: str) -
     owners = {item["metadata"]["ownerReferences"][0]["uid"] for item in place.items(CHILDREN, SELECTOR)}
     assert owners == {live["metadata"]["uid"]}
     assert live["status"]["address"]["httpPort"] == 80
-    account = place.get("configmap/wsedge-account")
-    assert account is not None
-    assert "ownerReferences" not in account["metadata"]
+    assert "ownerReferences" not in record_of(place)["metadata"]
     told = {(event["regarding"]["kind"], event["reason"]) for event in place.items("events.events.k8s.io")}
     assert {("BillingPlan", "Effective"), ("WebSocketDomain", "Serving")} <= told
     for resource in ("bp/plan", "wsd/chat"):
@@ -114,14 +113,12 @@ def test_a_record_that_lost_its_label_is_not_lost(place: Place, host: str) -> No
     """The label is what is watched; without it the history still counts, and the label comes back."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
-    before = place.get("configmap/wsedge-account")
-    assert before is not None
-    place.patch("configmap/wsedge-account", {"metadata": {"labels": None}})
+    before = record_of(place)
+    system, name = Place(place.cluster, SYSTEM), f"configmap/{before['metadata']['name']}"
+    system.patch(name, {"metadata": {"labels": None}})
     label = "jsonpath={.metadata.labels.app\\.kubernetes\\.io/managed-by}=wsedge"
-    place.kubectl("wait", "configmap/wsedge-account", f"--for={label}", "--timeout=120s")
-    after = place.get("configmap/wsedge-account")
-    assert after is not None
-    assert after["data"] == before["data"]
+    system.kubectl("wait", name, f"--for={label}", "--timeout=120s")
+    assert record_of(place)["data"] == before["data"]
     assert place.condition("wsd/chat", "Ready")["reason"] == "Serving"
 
 
@@ -259,7 +256,7 @@ def test_deleting_a_domain_takes_its_children(place: Place, host: str) -> None:
     place.await_reason("wsd/chat", "Ready", "Serving")
     place.kubectl("delete", "wsd/chat", "--cascade=foreground")
     assert kinds(place) == []
-    assert place.get("configmap/wsedge-account") is not None
+    assert record_of(place)["data"]
 
 
 def test_a_missing_secret_is_told_and_heals(place: Place, host: str) -> None:

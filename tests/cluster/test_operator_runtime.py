@@ -24,7 +24,7 @@ from urllib.error import HTTPError
 import pytest
 import yaml
 
-from support_operator.cluster import Place, domain, plan, until
+from support_operator.cluster import Place, domain, plan, record_name, until
 from wsedge_devcluster.cluster import Cluster
 from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
 
@@ -197,6 +197,59 @@ def test_a_killed_operator_is_made_up_for_by_the_next(place: Place, tmp_path: Pa
         assert applied == ["ConfigMap", "Service"]
 
 
+def test_records_of_the_last_release_are_moved_with_their_terms(place: Place, tmp_path: Path) -> None:
+    """A plan in force since long and a change to come go on; a forged record of later is not read."""
+    terms = {"billingCycle": "Monthly", "meteringMethod": "Month95Bandwidth", "timeZone": "UTC"}
+    wanted = {**terms, "meteringMethod": "Traffic"}
+    place.apply(plan(**wanted))
+    live = place.get("bp/plan")
+    assert live is not None
+    asked, boundary = live["metadata"]["creationTimestamp"], _first_of_next_month()
+    old = {
+        "version": 1,
+        "periods": [{"terms": terms, "start": "2026-01-01T00:00:00Z", "end": None}],
+        "pending": {"terms": wanted, "requestTime": asked, "effectiveTime": boundary},
+        "lastRequest": {"plan": live["metadata"]["uid"], "generation": 1, "time": asked},
+        "waitingPlans": [],
+    }
+    copy = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "wsedge-account"}}
+    # Whatever its labels: that a tenant took one away makes nobody a new customer.
+    place.apply({**copy, "data": {"account.json": json.dumps(old)}})
+    with Operator(place, tmp_path, "first") as first:
+        assert first.await_event("records moved")["number"] == 1
+        pending = f"--for=jsonpath={{.status.pending.effectiveTime}}={boundary}"
+        place.kubectl("wait", "bp/plan", pending, "--timeout=120s")
+        live = place.get("bp/plan")
+        assert live is not None
+        assert live["status"]["current"] == terms
+        assert live["status"]["effectiveTime"] == "2026-01-01T00:00:00Z"
+        told = {
+            (event["regarding"]["kind"], event["reason"]) for event in place.items("events.events.k8s.io")
+        }
+        assert ("ConfigMap", "RecordMoved") in told
+    forged = {**old, "periods": [], "pending": None, "lastRequest": None}
+    place.patch("configmap/wsedge-account", {"data": {"account.json": json.dumps(forged)}})
+    with Operator(place, tmp_path, "second") as second:
+        second.await_event("leading")
+
+        def copy_is_right() -> bool:
+            copied, kept = place.get("configmap/wsedge-account"), place.get(record_name(place))
+            assert copied is not None
+            assert kept is not None
+            return bool(copied["data"]["account.json"] == kept["data"]["account.json"])
+
+        until("the copy is as its record", copy_is_right)
+        live = place.get("bp/plan")
+        assert live is not None
+        assert live["status"]["current"] == terms
+
+
+def _first_of_next_month() -> str:
+    now = datetime.now(UTC)
+    year, month = (now.year + 1, 1) if now.month == 12 else (now.year, now.month + 1)
+    return f"{year}-{month:02}-01T00:00:00Z"
+
+
 def test_a_standby_takes_over_when_the_leader_goes(place: Place, tmp_path: Path) -> None:
     """Two operators: one leads, the other is ready and waits; SIGTERM hands over at once, SIGKILL in time."""
     soon = {"lease_seconds": "6"}
@@ -315,16 +368,17 @@ def test_a_damaged_record_changes_nothing(place: Place, tmp_path: Path) -> None:
     with Operator(place, tmp_path, "one"):
         place.apply(plan(), domain(host="e.example.com"))
         place.await_reason("wsd/chat", "Ready", "Serving")
-        good = place.get("configmap/wsedge-account")
+        name = record_name(place)
+        good = place.get(name)
         assert good is not None
-        place.patch("configmap/wsedge-account", {"data": {"account.json": "{"}})
+        place.patch(name, {"data": {"account.json": "{"}})
         place.await_reason("bp/plan", "Ready", "AccountDamaged")
         place.await_reason("wsd/chat", "PlanEffective", "AccountDamaged")
-        live = place.get("configmap/wsedge-account")
+        live = place.get(name)
         assert live is not None
         assert live["data"]["account.json"] == "{"
         assert place.get("deployment/chat-relay") is not None
-        place.patch("configmap/wsedge-account", {"data": good["data"]})
+        place.patch(name, {"data": good["data"]})
         place.await_reason("bp/plan", "Ready", "Effective")
 
 

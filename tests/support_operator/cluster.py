@@ -9,6 +9,7 @@ from typing import Any
 
 from wsedge_devcluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
+from wsedge_devcluster.quickstart import SYSTEM
 
 DEADLINE_SECONDS = 120.0
 
@@ -99,6 +100,19 @@ class Place:
         live = self.get(f"configmap/{name}-relay")
         assert live is not None
         return dict(json.loads(live["data"]["relay.json"]))
+
+
+def record_name(place: Place) -> str:
+    """The name of the record of a namespace of now."""
+    live = json.loads(place.cluster.kubectl("get", "namespace", place.namespace, "--output=json"))
+    return f"configmap/wsedge-account-{place.namespace}.{live['metadata']['uid']}"
+
+
+def record_of(place: Place, system: str = SYSTEM) -> dict[str, Any]:
+    """The record of a namespace of now, which lies in the operator's namespace."""
+    found = Place(place.cluster, system).get(record_name(place))
+    assert found is not None
+    return found
 
 
 def until(what: str, check: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from support_operator.snapshots import NOW
+from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.controller import Controller
 from wsedge_operator.runtime.metrics import Metrics
@@ -32,6 +33,7 @@ def made(cache: Cache, client: Any = None, gatherer: Any = None) -> Controller:
         client=client,
         cache=cache,
         gatherer=gatherer,
+        accounts=Accounts(client, cache, "UTC"),
         keeper=cast(Any, SimpleNamespace(keep=keep)),
         settings=Settings(workers=1),
         clock=Clock(),

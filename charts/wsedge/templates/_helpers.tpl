@@ -113,6 +113,10 @@ No wildcard; create and patch together are what a server-side apply needs. */}}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, patch]
+# Which life of a namespace this is: one that was deleted and made again is a new account.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get, list, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from wsedge_operator import account
 from wsedge_operator.api import billing_plan, websocket_domain
 from wsedge_operator.api.meta import GROUP, VERSION
 from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
@@ -58,6 +59,10 @@ SECRET: Final = Kind(
 )
 CONFIG_MAP: Final = Kind("ConfigMap", "configmaps", labels=_MANAGED)
 SERVICE_ACCOUNT: Final = Kind("ServiceAccount", "serviceaccounts", labels=_MANAGED)
+NAMESPACE: Final = Kind("Namespace", "namespaces")
+# The records of accounts as the last release kept them, in the accounts' own namespaces; whatever labels they
+# have.
+OLD_RECORD: Final = Kind("ConfigMap", "configmaps", fields=f"metadata.name={account.COPY_NAME}")
 DEPLOYMENT: Final = Kind("Deployment", "deployments", "apps", labels=_MANAGED)
 DISRUPTION_BUDGET: Final = Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", labels=_MANAGED)
 NETWORK_POLICY: Final = Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io", labels=_MANAGED)
@@ -113,6 +118,8 @@ VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("policy", "poddisruptionbudgets"): _CHILD,
     ("networking.k8s.io", "networkpolicies"): _CHILD,
     ("", "pods"): ("list", "watch", "patch"),
+    # Which life of a namespace this is: one that was deleted and made again is a new account.
+    ("", "namespaces"): ("get", "list", "watch"),
     ("events.k8s.io", "events"): ("create",),
 }
 # Rights beside VERBS in all of the cluster, where all of it is served: to find another release that does so.
@@ -120,9 +127,12 @@ CLUSTER_VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("coordination.k8s.io", "leases"): ("list",),
     ("authorization.k8s.io", "subjectaccessreviews"): ("create",),
 }
-# Rights in the operator's own namespace, beside VERBS where that namespace is served: the election, and the
-# address of the statistics (a Role in the statistics' namespace, were it another).
+# Rights in the operator's own namespace, beside VERBS where that namespace is served: the election, the
+# address of the statistics (a Role in the statistics' namespace, were it another), and the records of
+# accounts, with the events about those whose namespace is gone.
 OWN_VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("coordination.k8s.io", "leases"): ("get", "create", "update"),
     ("", "services"): ("get",),
+    ("", "configmaps"): ("get", "list", "create", "patch"),
+    ("events.k8s.io", "events"): ("create",),
 }

@@ -17,7 +17,7 @@ import kopf
 
 from wsedge_operator.errors import WatchError
 from wsedge_operator.kube.access import Access
-from wsedge_operator.kube.kinds import WATCHED, Kind
+from wsedge_operator.kube.kinds import NAMESPACE, WATCHED, Kind
 
 # Kind, whether the object is gone, the object.
 Receiver = Callable[[Kind, bool, dict[str, Any]], None]
@@ -58,14 +58,15 @@ def _settings(configured: kopf.OperatorSettings) -> kopf.OperatorSettings:
     return configured
 
 
-def _registry(access: Access, receive: Receiver) -> kopf.OperatorRegistry:
+def _registry(access: Access, namespaces: Collection[str], receive: Receiver) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return access.current()
 
     kopf.on.login(registry=registry)(login)
-    for kind in WATCHED:
+    # Namespaces are watched in the cluster or not at all: a Role in one of them lets nobody watch it.
+    for kind in WATCHED if namespaces else (*WATCHED, NAMESPACE):
         _listen(registry, kind, receive)
     return registry
 
@@ -81,13 +82,13 @@ def _listen(registry: kopf.OperatorRegistry, kind: Kind, receive: Receiver) -> N
 async def watching(
     access: Access, namespaces: Collection[str], receive: Receiver
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Watch all of `WATCHED` in `namespaces` (empty: in the cluster) for as long as the block lasts.
+    """Watch all of `WATCHED` in `namespaces` (empty: in the cluster, and those) as long as the block lasts.
 
     The task that is given ends only by WatchError, when kopf gave up.
     """
     loop = asyncio.get_running_loop()
     tasks = await kopf.spawn_tasks(
-        registry=_registry(access, receive),
+        registry=_registry(access, namespaces, receive),
         settings=_settings(kopf.OperatorSettings()),
         identity=_IDENTITY,
         standalone=True,

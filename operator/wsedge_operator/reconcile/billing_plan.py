@@ -26,16 +26,21 @@ from wsedge_operator.reconcile.stalling import stall
 from wsedge_operator.reconcile.standing import Standing, standing_of
 
 DAMAGED: Final = "AccountDamaged"
+OWN_LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSnapshot:
-    """All plans of a namespace, the ConfigMap of its record (None: there is none), and the default zone."""
+    """All plans of a life of a namespace, its record (None: there is none), and the default zone.
 
-    namespace: str
+    `copy` is the copy of the record in the namespace itself, as far as it is known.
+    """
+
+    life: record.Life
     plans: tuple[Manifest, ...]
     config_map: Manifest | None
     default_zone: str
+    copy: Manifest | None = None
 
 
 class _Named(Lenient):
@@ -83,7 +88,7 @@ def standing(snapshot: AccountSnapshot, now: datetime, *, served: bool) -> Stand
 def _recorded(snapshot: AccountSnapshot) -> Account:
     if snapshot.config_map is None:
         return Account()
-    return record.from_data(snapshot.config_map.get("data"))
+    return record.from_record(snapshot.config_map.get("data"), snapshot.life)
 
 
 def _claims(snapshot: AccountSnapshot, now: datetime) -> tuple[list[Claim], dict[str, str]]:
@@ -115,21 +120,57 @@ def _record_manifest(snapshot: AccountSnapshot, account: Account) -> Manifest | 
     live = snapshot.config_map
     if live is None and account == Account():
         return None
-    data, labels = record.to_data(account), {MANAGED_BY_LABEL: MANAGED_BY}
+    manifest = record_manifest(snapshot.life, record.record_data(account, snapshot.life))
     if live is not None:
-        has = live["metadata"].get("labels") or {}
-        if live.get("data") == data and has.get(MANAGED_BY_LABEL) == MANAGED_BY:
+        has, wanted = live["metadata"].get("labels") or {}, manifest["metadata"]["labels"]
+        if live.get("data") == manifest["data"] and wanted.items() <= has.items():
             return None
     # The version read guards the history: a write on top of one that was not seen is refused.
     version = live["metadata"]["resourceVersion"] if live is not None else ABSENT
+    return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
+
+
+def record_manifest(life: record.Life, data: Mapping[str, str]) -> dict[str, Any]:
+    """Return the ConfigMap of a record with that data, without a version."""
+    labels = {
+        **OWN_LABELS,
+        record.ACCOUNT_LABEL: life.namespace,
+        record.UID_LABEL: life.uid,
+    }
+    created = {record.CREATED_ANNOTATION: instant_text(life.created)} if life.created is not None else {}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": record.CONFIG_MAP,
-            "namespace": snapshot.namespace,
+            "name": life.record_name,
+            "namespace": life.records_in,
             "labels": labels,
-            "resourceVersion": version,
+            "annotations": created,
+        },
+        "data": dict(data),
+    }
+
+
+def copy_manifest(snapshot: AccountSnapshot) -> Manifest | None:
+    """Return the copy of the record to apply in the account's namespace, None when it is there already."""
+    kept = snapshot.config_map
+    if kept is None or record.KEY not in (kept.get("data") or {}):
+        return None
+    data = {record.KEY: kept["data"][record.KEY]}
+    live = snapshot.copy
+    if live is not None:
+        has = live["metadata"].get("labels") or {}
+        if live.get("data") == data and has.get(MANAGED_BY_LABEL) == MANAGED_BY:
+            return None
+    note = f"a copy, for a rollback to version 0.1 alone; the record is {snapshot.life.record_name}"
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": record.COPY_NAME,
+            "namespace": snapshot.life.namespace,
+            "labels": OWN_LABELS,
+            "annotations": {"wsedge.io/note": note},
         },
         "data": data,
     }
@@ -250,10 +291,10 @@ def _refusals(plan: Manifest, turned: list[Answer], now: datetime) -> Iterator[N
 
 
 def _turns(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -> Iterator[Note]:
-    """Tell what changed for the account: on the plan that counts, else on the record, which stays."""
+    """Tell what changed for the account: on the plan that counts, else on the copy, else on the record."""
     after = settlement.account
     plan = next((p for p in snapshot.plans if p["metadata"]["uid"] == settlement.counting), None)
-    regarding = plan if plan is not None else snapshot.config_map
+    regarding = plan or snapshot.copy or snapshot.config_map
     if regarding is None:
         return
     pending = after.pending

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,27 +21,46 @@ from wsedge_statistics import contract
 _UNREAD: Final = {"enabled": True, "heartbeatSeconds": 60}
 
 
-def directory(
-    config_maps: Iterable[Manifest], domains: Iterable[Manifest], now: datetime
-) -> contract.Directory:
-    """Return the Directory of the accounts recorded in `config_maps` and of the accepted `domains`.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The last life of an account's namespace with its record, and when the namespace was found gone."""
 
-    An account whose record is damaged is left out; the statistics keep what they knew of usage by then.
+    life: record.Life
+    config_map: Manifest | None
+    gone: datetime | None = None
+
+
+def directory(recorded: Iterable[Recorded], domains: Iterable[Manifest], now: datetime) -> contract.Directory:
+    """Return the Directory of the accounts that are `recorded` and of the accepted `domains`.
+
+    An account whose record is damaged has no periods; its domains are reported as before.
     """
-    accounts = sorted(_accounts(config_maps), key=lambda account: account.account)
+    accounts = sorted(_accounts(recorded), key=lambda account: account.account)
     read = (_domain(live) for live in domains)
     listed = sorted((domain for domain in read if domain is not None), key=lambda domain: domain.domain)
     return contract.Directory(version=1, writtenAt=now, accounts=tuple(accounts), domains=tuple(listed))
 
 
-def _accounts(config_maps: Iterable[Manifest]) -> Iterable[contract.DirectoryAccount]:
-    for live in config_maps:
+def without_lives(told: contract.Directory) -> contract.Directory:
+    """Return a Directory as the last release knows it, which refuses fields that it does not."""
+    plain = {"uid": None, "since": None, "until": None}
+    accounts = tuple(account.model_copy(update=plain) for account in told.accounts)
+    return told.model_copy(update={"accounts": accounts})
+
+
+def _accounts(recorded: Iterable[Recorded]) -> Iterable[contract.DirectoryAccount]:
+    for each in recorded:
+        life, live = each.life, each.config_map
         try:
-            periods = record.from_data(live.get("data")).periods
+            periods = record.from_record(live.get("data"), life).periods if live is not None else ()
         except AccountError:
-            continue
+            periods = ()
         yield contract.DirectoryAccount(
-            account=live["metadata"]["namespace"], periods=tuple(_period(period) for period in periods)
+            account=life.namespace,
+            periods=tuple(_period(period) for period in periods),
+            uid=life.uid,
+            since=life.created,
+            until=each.gone,
         )
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN, PLAN, SECRET, Kind
+from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN, NAMESPACE, PLAN, SECRET, Kind
 from wsedge_operator.reconcile.claims import claimed_name
 
 Object = dict[str, Any]
@@ -21,7 +21,9 @@ _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 class Cache:
     """Objects by kind and by (namespace, name), slimmed to what decisions are made from."""
 
-    def __init__(self) -> None:
+    def __init__(self, records_in: str = "") -> None:
+        """Hold the records of accounts among the ConfigMaps of the namespace `records_in`."""
+        self.records_in = records_in
         self._objects: dict[Kind, dict[Name, Object]] = defaultdict(dict)
         self._claims: dict[str, set[Name]] = defaultdict(set)
         self._gone_meanwhile: set[tuple[Kind, str]] = set()
@@ -103,8 +105,8 @@ class Cache:
 
 
 def name_of(live: Object) -> Name:
-    """Return namespace and name of an object."""
-    return live["metadata"]["namespace"], live["metadata"]["name"]
+    """Return namespace and name of an object; a Namespace itself is in none."""
+    return live["metadata"].get("namespace", ""), live["metadata"]["name"]
 
 
 def _version(live: Object) -> int:
@@ -118,6 +120,8 @@ def slim(kind: Kind, live: Object) -> Object:
     Of managedFields a plan keeps all (the times of its edits), a Deployment who wrote it and who scaled it.
     """
     kept, metadata = dict(live), dict(live["metadata"])
+    if kind is NAMESPACE:
+        kept.pop("status", None)
     if kind is SECRET:
         # Contents are fetched by name where a domain refers to them; the cache shall not hoard secrets.
         kept.pop("data", None)

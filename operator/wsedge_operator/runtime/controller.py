@@ -22,11 +22,12 @@ from wsedge_operator.errors import (
     advice,
 )
 from wsedge_operator.kube.client import Client, Object
-from wsedge_operator.kube.kinds import DOMAIN, EVENT, PLAN, WATCHED, Kind
+from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, EVENT, NAMESPACE, PLAN, WATCHED, Kind
 from wsedge_operator.kube.perform import perform, tell
 from wsedge_operator.reconcile import billing_plan, websocket_domain
 from wsedge_operator.reconcile.exactness import CHANGED
 from wsedge_operator.reconcile.outcome import Exact, Note, Outcome, earliest
+from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache, name_of
 from wsedge_operator.runtime.clock import Clock
 from wsedge_operator.runtime.metrics import Metrics
@@ -42,6 +43,7 @@ log = structlog.get_logger()
 # Changes come in bursts, and each Directory is a full one.
 DIRECTORY_DELAY: Final = timedelta(milliseconds=300)
 STATISTICS_SECONDS: Final = 30.0
+NAMESPACE_SECONDS: Final = 10.0
 # A refusal is an answer; anything else may pass by itself, and is told when it has failed so often in a row.
 FAILURES_BEFORE_TOLD: Final = 4
 _FAILURE_LENGTH: Final = 1000
@@ -60,6 +62,7 @@ class Controller:
         client: Client,
         cache: Cache,
         gatherer: Gatherer,
+        accounts: Accounts,
         keeper: DirectoryKeeper,
         settings: Settings,
         clock: Clock,
@@ -70,6 +73,7 @@ class Controller:
         self._client = client
         self._cache = cache
         self._gatherer = gatherer
+        self._accounts = accounts
         self._keeper = keeper
         self._settings = settings
         self._clock = clock
@@ -118,12 +122,40 @@ class Controller:
         async with self._listing:
             self._cache.begin_listing()
             for kind in WATCHED:
-                listed, version = await self._client.list(kind, namespace)
-                before = {name_of(live): live for live in self._cache.all(kind, namespace)}
-                for _, live in self._cache.take_list(kind, namespace, listed, version):
-                    self._enqueue(kind, live)
-                    if (known := before.get(name_of(live))) is not None:
-                        self._enqueue(kind, known)
+                await self._list(kind, namespace)
+            if namespace is None:
+                await self._list(NAMESPACE, None)
+            else:
+                if self._settings.namespace not in self._settings.namespaces:
+                    # The records lie in the operator's own namespace, which is then not watched.
+                    await self._list(CONFIG_MAP, self._settings.namespace)
+                await self._look_at(namespace)
+
+    async def _list(self, kind: Kind, namespace: str | None) -> None:
+        listed, version = await self._client.list(kind, namespace)
+        before = {name_of(live): live for live in self._cache.all(kind, namespace)}
+        for _, live in self._cache.take_list(kind, namespace, listed, version):
+            self._enqueue(kind, live)
+            if (known := before.get(name_of(live))) is not None:
+                self._enqueue(kind, known)
+
+    async def _look_at(self, namespace: str) -> None:
+        """Ask for a Namespace that is served: without cluster rights it cannot be watched."""
+        before = self._cache.get(NAMESPACE, "", namespace)
+        live = await self._accounts.look(namespace)
+        if (before or {}).get("metadata", {}).get("uid") != (live or {}).get("metadata", {}).get("uid"):
+            self._ask(Key("account", namespace))
+            self._ask(DIRECTORY)
+
+    async def follow_namespaces(self) -> None:
+        """Notice, where they cannot be watched, that namespaces were deleted and made again, for ever."""
+        while self._settings.namespaces:
+            await asyncio.sleep(NAMESPACE_SECONDS)
+            for namespace in self._settings.namespaces:
+                try:
+                    await self._look_at(namespace)
+                except OperatorError as error:
+                    log.debug("namespace not read", namespace=namespace, error=str(error))
 
     async def find_statistics(self) -> None:
         """Learn the address of the statistics; domains are looked at again when it has changed."""
@@ -225,15 +257,29 @@ class Controller:
 
     async def _settle(self, key: Key) -> None:
         now = self._clock.now()
-        outcome = billing_plan.decide(await self._gatherer.account(key), now)
-        try:
-            await self._perform(key, outcome)
-        except (ApiError, UnreachableError) as error:
-            if self._is_to_be_told(key, error):
-                for plan in self._cache.all(PLAN, key.namespace):
-                    await self._tell_by_event(plan, _text(error))
-            raise
-        self._wakeups.set(key, outcome.look_again_at)
+        again: datetime | None = None
+        lives = await self._accounts.all_lives(key.namespace)
+        for note in self._accounts.take_moved():
+            # Of whatever namespaces; also those of which nothing else is left that would ask for a look.
+            self._ask(Key("account", note.regarding["metadata"]["namespace"]))
+            try:
+                await self._perform(key, Outcome(notes=(note,)))
+            except OperatorError as error:
+                log.warning("move of a record not told", note=note.message, error=str(error))
+        for snapshot in lives:
+            outcome = billing_plan.decide(snapshot, now)
+            try:
+                await self._perform(key, outcome)
+            except (ApiError, UnreachableError) as error:
+                if isinstance(error, ConflictError):
+                    await self._accounts.read_again(snapshot)
+                if self._is_to_be_told(key, error):
+                    for plan in self._cache.all(PLAN, key.namespace):
+                        await self._tell_by_event(plan, _text(error))
+                raise
+            await self._accounts.keep_copy(snapshot, self._written)
+            again = earliest(again, outcome.look_again_at)
+        self._wakeups.set(key, again)
 
     async def _reconcile_domain(self, key: Key) -> None:
         live = self._cache.get(DOMAIN, key.namespace, key.name)

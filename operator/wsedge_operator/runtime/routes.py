@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
+from wsedge_operator.account import COPY_NAME, identity_of
 from wsedge_operator.api.reading import part_at
 from wsedge_operator.desired.names import DOMAIN_LABEL
-from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN, SECRET, SERVICE, Kind
+from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, PLAN, SECRET, SERVICE, Kind
 from wsedge_operator.reconcile.claims import claimed_name
 from wsedge_operator.runtime.cache import Cache, name_of
 
@@ -36,10 +36,15 @@ def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
         yield Key("domain", namespace, name)
         yield from _rivals(cache, live)
         yield DIRECTORY
-    elif kind is CONFIG_MAP and name == ACCOUNT_NAME:
-        yield Key("account", namespace)
-        yield from _domains(cache, namespace)
+    elif kind is NAMESPACE:
+        yield Key("account", name)
         yield DIRECTORY
+    elif kind is CONFIG_MAP and namespace == cache.records_in and (identity := identity_of(name)):
+        yield Key("account", identity[0])
+        yield from _domains(cache, identity[0])
+        yield DIRECTORY
+    elif kind is CONFIG_MAP and name == COPY_NAME:
+        yield Key("account", namespace)
     else:
         yield from _owner(live, namespace)
         if kind is SERVICE or kind is SECRET:

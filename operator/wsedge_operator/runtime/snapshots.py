@@ -11,22 +11,19 @@ from typing import Any, Final
 import aiohttp
 import structlog
 
-from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
 from wsedge_operator.api.reading import part_at, read
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.exact import parts
 from wsedge_operator.desired.names import DOMAIN_LABEL, child_name
 from wsedge_operator.desired.ownership import Ownership, ownership
-from wsedge_operator.errors import ForbiddenError, NotFoundError, UnreadableError
+from wsedge_operator.errors import ForbiddenError, NamespaceGoneError, NotFoundError, UnreadableError
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
-    DOMAIN,
     NETWORK_POLICY,
-    PLAN,
     POD,
     REPLICA_SET,
     SECRET,
@@ -35,7 +32,6 @@ from wsedge_operator.kube.kinds import (
     Kind,
 )
 from wsedge_operator.reconcile import billing_plan
-from wsedge_operator.reconcile.billing_plan import AccountSnapshot
 from wsedge_operator.reconcile.claims import (
     DomainClaim,
     can_be_served,
@@ -51,6 +47,7 @@ from wsedge_operator.reconcile.rollout import pods_to_ask
 from wsedge_operator.reconcile.scale_in import is_scale_in
 from wsedge_operator.reconcile.scaling import scaled_from_outside
 from wsedge_operator.reconcile.snapshot import Admitted, DomainSnapshot, RelayReport
+from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache, Object
 from wsedge_operator.runtime.relays import ask
 from wsedge_operator.runtime.routes import Key
@@ -75,7 +72,7 @@ class Gatherer:
     cache: Cache
     session: aiohttp.ClientSession
     image: RelayImage
-    default_zone: str
+    accounts: Accounts
     statistics_url: str | None = None
     admin_peers: tuple[Object, ...] | None = None
     denied_networks: tuple[str, ...] | None = None
@@ -85,17 +82,6 @@ class Gatherer:
     _secrets: dict[tuple[str, str], Object] = field(default_factory=dict)
     _relays: dict[Key, dict[str, RelayReport]] = field(default_factory=dict)
     _replica_sets: dict[Key, tuple[str, Set[tuple[str, str]]]] = field(default_factory=dict)
-
-    async def account(self, key: Key) -> AccountSnapshot:
-        """Return the snapshot of an account."""
-        namespace = key.namespace
-        config_map = self.cache.get(CONFIG_MAP, namespace, ACCOUNT_NAME)
-        plans = tuple(self.cache.all(PLAN, namespace))
-        if config_map is None and (plans or self.cache.has(DOMAIN, namespace)):
-            # That there is no record decides that this is a new customer: a watch that is late, or a label
-            # that somebody took away, may not decide that.
-            config_map = await self._fetch(CONFIG_MAP, namespace, ACCOUNT_NAME)
-        return AccountSnapshot(namespace, plans, config_map, self.default_zone)
 
     async def domain(self, key: Key, live: Object, now: datetime) -> DomainSnapshot:
         """Return the snapshot of a WebSocketDomain, after asking its relays where they lag."""
@@ -114,7 +100,10 @@ class Gatherer:
             if (pod["metadata"].get("labels") or {}).get(DOMAIN_LABEL) == key.name
             and replica_set_of(pod) is not None  # another is somebody's own, whatever its labels say
         )
-        standing = billing_plan.standing(await self.account(key), now, served="Deployment" in children)
+        if (account := await self.accounts.current(namespace)) is None:
+            call = f"GET Namespace {namespace}"
+            raise NamespaceGoneError(call, 404, "NotFound", "the namespace of the domain is gone")
+        standing = billing_plan.standing(account, now, served="Deployment" in children)
         return DomainSnapshot(
             live=live,
             standing=standing,
@@ -146,7 +135,9 @@ class Gatherer:
         return tuple([await self._claim(live, now) for live in found])
 
     async def _claim(self, live: Object, now: datetime) -> DomainClaim:
-        account = await self.account(Key("account", live["metadata"]["namespace"]))
+        account = await self.accounts.current(live["metadata"]["namespace"])
+        if account is None:
+            return claim_of(live, can_be_served=False)
         standing = billing_plan.standing(account, now, served=first_served(live) is not None)
         return claim_of(live, can_be_served=can_be_served(live, standing))
 

@@ -11,12 +11,12 @@ from typing import Final
 import aiohttp
 import structlog
 
-from wsedge_operator.account import CONFIG_MAP as ACCOUNT_NAME
-from wsedge_operator.errors import NotFoundError, UnreachableError
+from wsedge_operator.errors import NotFoundError, RefusedError, UnreachableError
 from wsedge_operator.kube.client import Client, Object
-from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, SERVICE
+from wsedge_operator.kube.kinds import DOMAIN, SERVICE
 from wsedge_operator.reconcile.claims import DomainClaim, claimed_name, owner_of
-from wsedge_operator.reconcile.directory import directory
+from wsedge_operator.reconcile.directory import directory, without_lives
+from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_statistics.contract import DIRECTORY_PATH, Directory
 
@@ -54,6 +54,7 @@ class DirectoryKeeper:
 
     cache: Cache
     claims: Claims
+    accounts: Accounts
     session: aiohttp.ClientSession
     token_file: str
     every: timedelta
@@ -79,9 +80,8 @@ class DirectoryKeeper:
         return now + self.every
 
     async def _current(self, now: datetime) -> Directory:
-        records = (live for live in self.cache.all(CONFIG_MAP) if live["metadata"]["name"] == ACCOUNT_NAME)
         owned = [live for live in self.cache.all(DOMAIN) if await self._is_owner(live, now)]
-        return directory(records, owned, now)
+        return directory(self.accounts.recorded(now), owned, now)
 
     async def _is_owner(self, live: Object, now: datetime) -> bool:
         """Tell whether a WebSocketDomain owns its domain; one per domain goes in."""
@@ -89,6 +89,13 @@ class DirectoryKeeper:
         return owner is not None and owner.uid == live["metadata"]["uid"]
 
     async def _send(self, url: str, current: Directory) -> None:
+        try:
+            await self._call(url, current)
+        except RefusedError as error:
+            log.warning("directory put without lives of accounts", error=str(error))
+            await self._call(url, without_lives(current))
+
+    async def _call(self, url: str, current: Directory) -> None:
         call = f"PUT {url}{DIRECTORY_PATH}"
         headers = {"Content-Type": "application/json"}
         try:
@@ -96,6 +103,7 @@ class DirectoryKeeper:
                 headers["Authorization"] = f"Bearer {self._token()}"
             async with self.session.put(
                 url + DIRECTORY_PATH,
+                # Absent, not null, what is not there: the last release knows no such field.
                 data=current.model_dump_json(exclude_none=True).encode(),
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=PUT_SECONDS),
@@ -103,7 +111,8 @@ class DirectoryKeeper:
             ) as answer:
                 if answer.status >= 300:
                     text = (await answer.content.read(500)).decode(errors="replace")
-                    raise UnreachableError(call, f"{answer.status}: {text}")
+                    refused = RefusedError if answer.status == 422 else UnreachableError
+                    raise refused(call, f"{answer.status}: {text}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnreachableError(call, f"{type(error).__name__}: {error}") from error
 

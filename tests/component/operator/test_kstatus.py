@@ -22,11 +22,14 @@ from support_operator.snapshots import (
     snapshot,
     waiting,
 )
+from wsedge_operator.account import Life
 from wsedge_operator.api.generate import crd_files
 from wsedge_operator.reconcile import billing_plan
 from wsedge_operator.reconcile.billing_plan import AccountSnapshot
 from wsedge_operator.reconcile.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.websocket_domain import decide
+
+LIFE = Life("team-a", "u1", None, "wsedge-system")
 
 LASTED = timedelta(minutes=5)
 TLS = {"tls": {"secretName": "x"}}
@@ -67,11 +70,10 @@ def plan(lasted: timedelta = timedelta(0), record: str | None = None, **spec: An
     }
     older = {**live, "metadata": {**live["metadata"], "uid": "uid-0", "name": "older"}}
     plans = (older, live) if live["metadata"]["uid"] == "uid-late" else (live,)
-    config_map = (
-        {"metadata": {"name": "wsedge-account"}, "data": {"account.json": record}} if record else None
-    )
+    named = {"metadata": {"name": LIFE.record_name}, "data": {"account.json": record}}
+    config_map = named if record else None
     for now in (NOW, NOW + lasted):
-        account = AccountSnapshot("team-a", (*plans[:-1], live), config_map, "UTC")
+        account = AccountSnapshot(LIFE, (*plans[:-1], live), config_map, "UTC")
         written = {status.name: status.status for status in billing_plan.decide(account, now).status}
         live["status"] = written.get(live["metadata"]["name"], live.get("status"))
     return live

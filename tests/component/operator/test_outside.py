@@ -31,10 +31,12 @@ from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN
 from wsedge_operator.reconcile.claims import DomainClaim, claim_of
+from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.health import serving
 from wsedge_operator.runtime.relays import ask
 from wsedge_operator.runtime.statistics import DirectoryKeeper
+from wsedge_statistics.contract import DIRECTORY_PATH
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MINUTES = timedelta(minutes=1)
@@ -63,18 +65,23 @@ def domain(
 
 def record() -> dict[str, Any]:
     terms = Terms(BillingCycle.DAILY, MeteringMethod.TRAFFIC, "UTC")
-    data = account.to_data(Account(periods=(Period(terms, NOW),), plan="p", asked=NOW))
-    metadata = {"name": account.CONFIG_MAP, "namespace": "team-a", "uid": "u", "resourceVersion": "1"}
+    life = account.Life("team-a", "u1", NOW, "wsedge-system")
+    data = account.record_data(Account(periods=(Period(terms, NOW),), plan="p", asked=NOW), life)
+    metadata = {"name": life.record_name, "namespace": life.records_in, "uid": "u", "resourceVersion": "1"}
     return {"metadata": metadata, "data": data}
+
+
+def keeper_of(cache: Cache, session: aiohttp.ClientSession, every: timedelta) -> DirectoryKeeper:
+    async def claims(name: str | None, now: datetime) -> tuple[DomainClaim, ...]:
+        return tuple(claim_of(live, can_be_served=True) for live in cache.claims(name or ""))
+
+    nobody: Any = None  # no object that is not in the cache is asked for
+    return DirectoryKeeper(cache, claims, Accounts(nobody, cache, "UTC"), session, "", every)
 
 
 async def test_the_directory_reaches_the_statistics(session: aiohttp.ClientSession, tmp_path: Path) -> None:
     """One entry per domain, its owner's; put when it changes and every so often, not in between."""
-    cache = Cache()
-
-    async def claims(name: str | None, now: datetime) -> tuple[DomainClaim, ...]:
-        return tuple(claim_of(live, can_be_served=True) for live in cache.claims(name or ""))
-
+    cache = Cache("wsedge-system")
     cache.put(CONFIG_MAP, record())
     cache.put(DOMAIN, domain("chat", "chat.example.com"))
     cache.put(DOMAIN, domain("copy", "chat.example.com", created="2026-11-02T00:00:00Z"))
@@ -82,7 +89,7 @@ async def test_the_directory_reaches_the_statistics(session: aiohttp.ClientSessi
     quic = domain("quic", "quic.example.com")
     quic["spec"]["websocket"] = {"enabled": True, "originProtocol": "QUIC"}
     cache.put(DOMAIN, quic)
-    keeper = DirectoryKeeper(cache, claims, session, "", every=10 * MINUTES)
+    keeper = keeper_of(cache, session, 10 * MINUTES)
     with statistics(tmp_path) as program:
         url = f"http://127.0.0.1:{program.port}"
         assert await keeper.keep(url, NOW) == NOW + 10 * MINUTES
@@ -102,13 +109,37 @@ async def test_the_directory_reaches_the_statistics(session: aiohttp.ClientSessi
         await keeper.keep(f"http://127.0.0.1:{nobody}", NOW + 30 * MINUTES)
 
 
+async def test_statistics_of_the_last_release_get_a_directory_too(session: aiohttp.ClientSession) -> None:
+    """They refuse fields that they do not know, and are given it once more without them."""
+    taken: list[dict[str, Any]] = []
+
+    async def put(request: web.Request) -> web.Response:
+        document = await request.json()
+        taken.append(document)
+        unknown = [account for account in document["accounts"] if account.keys() - {"account", "periods"}]
+        return web.Response(status=422 if unknown else 204)
+
+    app = web.Application()
+    app.add_routes([web.put(DIRECTORY_PATH, put)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        cache = Cache("wsedge-system")
+        cache.put(CONFIG_MAP, record())
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await keeper_of(cache, session, MINUTES).keep(url, NOW)
+    finally:
+        await runner.cleanup()
+    told, plain = taken
+    assert told["accounts"][0]["uid"] == "u1"
+    assert plain["accounts"] == [{"account": "team-a", "periods": told["accounts"][0]["periods"]}]
+
+
 async def test_without_statistics_there_is_nothing_to_put(session: aiohttp.ClientSession) -> None:
     """Neither when none are wanted nor while they are not found."""
-
-    async def claims(name: str | None, now: datetime) -> tuple[DomainClaim, ...]:
-        return ()
-
-    keeper = DirectoryKeeper(Cache(), claims, session, "", every=MINUTES)
+    keeper = keeper_of(Cache(), session, MINUTES)
     assert await keeper.keep(None, NOW) is None
     assert await keeper.keep("", NOW) is None
 

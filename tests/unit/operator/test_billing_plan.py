@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from wsedge_operator.account import CONFIG_MAP, from_data
+from wsedge_operator.account import Life, from_data
 from wsedge_operator.reconcile.billing_plan import AccountSnapshot, decide, standing
 from wsedge_operator.reconcile.outcome import Outcome
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+LIFE = Life("team-a", "u1", datetime(2026, 1, 1, tzinfo=UTC), "wsedge-system")
 MIDNIGHT = datetime(2026, 11, 23, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -34,7 +35,7 @@ def plan(name: str = "plan", created: datetime = NOON, **spec: Any) -> dict[str,
 
 
 def account(*plans: dict[str, Any], record: dict[str, Any] | None = None) -> AccountSnapshot:
-    return AccountSnapshot("team-a", plans, record, "UTC")
+    return AccountSnapshot(LIFE, plans, record, "UTC")
 
 
 def after(before: AccountSnapshot, outcome: Outcome) -> AccountSnapshot:
@@ -47,7 +48,7 @@ def after(before: AccountSnapshot, outcome: Outcome) -> AccountSnapshot:
         {**live, "status": statuses.get(live["metadata"]["name"], live.get("status"))}
         for live in before.plans
     )
-    return AccountSnapshot("team-a", plans, record, "UTC")
+    return AccountSnapshot(LIFE, plans, record, "UTC")
 
 
 def settled(before: AccountSnapshot, now: datetime = NOON) -> AccountSnapshot:
@@ -68,7 +69,7 @@ def edited(before: AccountSnapshot, at: datetime, **spec: Any) -> AccountSnapsho
         }
     ]
     changed = {**live, "metadata": metadata, "spec": {**live["spec"], **spec}}
-    return AccountSnapshot("team-a", (changed, *others), before.config_map, "UTC")
+    return AccountSnapshot(LIFE, (changed, *others), before.config_map, "UTC")
 
 
 def answers(outcome: Outcome, name: str = "plan") -> dict[str, tuple[str, str]]:
@@ -84,7 +85,7 @@ def test_a_new_plan_is_in_force_and_recorded() -> None:
     """The record is made, never written over another; all conditions are true; one Event."""
     outcome = decide(account(plan()), NOON)
     (record,) = outcome.apply
-    assert record["metadata"]["name"] == CONFIG_MAP
+    assert record["metadata"]["name"] == LIFE.record_name
     assert record["metadata"]["resourceVersion"] == "0"
     assert "ownerReferences" not in record["metadata"]
     assert answers(outcome) == {
@@ -159,7 +160,7 @@ def test_taking_an_edit_back_is_told() -> None:
 def test_a_deleted_plan_ends_at_the_boundary() -> None:
     """The account goes on until then; the record carries the Events, for the plan is gone."""
     before = settled(account(plan()))
-    gone = AccountSnapshot("team-a", (), before.config_map, "UTC")
+    gone = AccountSnapshot(LIFE, (), before.config_map, "UTC")
     outcome = decide(gone, NOON + HOUR)
     assert told(outcome) == [("ConfigMap", "Scheduled")]
     assert outcome.look_again_at == MIDNIGHT
@@ -246,7 +247,7 @@ def test_a_damaged_record_is_never_written() -> None:
     good = settled(account(plan()))
     assert good.config_map is not None
     damaged = {**good.config_map, "data": {"account.json": "{"}}
-    before = AccountSnapshot("team-a", good.plans, damaged, "UTC")
+    before = AccountSnapshot(LIFE, good.plans, damaged, "UTC")
     outcome = decide(before, NOON)
     assert outcome.apply == ()
     assert answers(outcome) == {
@@ -266,8 +267,9 @@ def test_a_record_that_lost_its_label_gets_it_back() -> None:
     good = settled(account(plan()))
     assert good.config_map is not None
     bare = {**good.config_map, "metadata": {**good.config_map["metadata"], "labels": {}}}
-    (record,) = decide(AccountSnapshot("team-a", good.plans, bare, "UTC"), NOON).apply
-    assert record["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "wsedge"}
+    (record,) = decide(AccountSnapshot(LIFE, good.plans, bare, "UTC"), NOON).apply
+    assert record["metadata"]["labels"] == good.config_map["metadata"]["labels"]
+    assert record["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "wsedge"
 
 
 def test_records_are_byte_stable() -> None:
@@ -279,7 +281,7 @@ def test_records_are_byte_stable() -> None:
 def test_what_never_began_is_cancelled_in_other_words() -> None:
     """A plan for later that is deleted leaves nothing in force."""
     before = settled(account(plan(existingCycle="Daily")))
-    outcome = decide(AccountSnapshot("team-a", (), before.config_map, "UTC"), NOON + HOUR)
+    outcome = decide(AccountSnapshot(LIFE, (), before.config_map, "UTC"), NOON + HOUR)
     assert [(note.reason, note.message) for note in outcome.notes] == [
         ("Cancelled", "nothing takes effect, and nothing is in force")
     ]
@@ -294,5 +296,5 @@ def test_a_plan_that_cannot_be_read_ends_at_its_deletion_too() -> None:
         "metadata": {**live["metadata"], "deletionTimestamp": "2026-11-22T13:00:00Z"},
         "spec": {**live["spec"], "meteringMethod": "FromTheFuture"},
     }
-    outcome = decide(AccountSnapshot("team-a", (going,), before.config_map, "UTC"), NOON + 2 * HOUR)
+    outcome = decide(AccountSnapshot(LIFE, (going,), before.config_map, "UTC"), NOON + 2 * HOUR)
     assert outcome.look_again_at == MIDNIGHT

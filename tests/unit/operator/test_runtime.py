@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wsedge_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, DOMAIN, PLAN, POD, SECRET, SERVICE
+from wsedge_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, DOMAIN, NAMESPACE, PLAN, POD, SECRET, SERVICE
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.queue import CONTEST_WINDOW, LONGEST_PAUSE_SECONDS, Backoff, Contests, WorkQueue
 from wsedge_operator.runtime.routes import DIRECTORY, Key, keys_of
@@ -354,8 +354,23 @@ ROUTES = {
     ),
     "an account's record concerns the Directory as well": (
         CONFIG_MAP,
-        live("wsedge-account"),
+        live("wsedge-account-team-a.u1", metadata={"namespace": "wsedge-system"}),
         {Key("account", "team-a"), CHAT, ROOM, DIRECTORY},
+    ),
+    "a ConfigMap named like a record elsewhere concerns nobody": (
+        CONFIG_MAP,
+        live("wsedge-account-team-a.u1"),
+        set(),
+    ),
+    "the copy of a record concerns its account": (
+        CONFIG_MAP,
+        live("wsedge-account"),
+        {Key("account", "team-a")},
+    ),
+    "a Namespace concerns its account and the Directory": (
+        NAMESPACE,
+        {"metadata": {"name": "team-a", "uid": "u1", "resourceVersion": "1"}},
+        {Key("account", "team-a"), DIRECTORY},
     ),
     "a domain concerns those that claim the same": (
         DOMAIN,
@@ -374,19 +389,21 @@ ROUTES = {
 @pytest.mark.parametrize("kind", [PLAN, CONFIG_MAP], ids=["a plan", "a record"])
 def test_what_concerns_an_account_concerns_who_claims_its_names(kind: Any) -> None:
     """When its plan takes effect, a claim in another namespace may have to yield."""
-    cache = Cache()
+    cache = Cache("wsedge-system")
     cache.put(DOMAIN, domain("chat", "chat.example.com"))
     elsewhere = domain("squat", "chat.example.com")
     elsewhere["metadata"]["namespace"] = "team-b"
     cache.put(DOMAIN, elsewhere)
-    changed = live("wsedge-account" if kind is CONFIG_MAP else "plan")
+    changed = live("plan")
+    if kind is CONFIG_MAP:
+        changed = live("wsedge-account-team-a.u1", metadata={"namespace": "wsedge-system"})
     assert Key("domain", "team-b", "squat") in set(keys_of(cache, kind, changed))
 
 
 @pytest.mark.parametrize(("kind", "changed", "concerned"), ROUTES.values(), ids=ROUTES.keys())
 def test_who_is_concerned(kind: Any, changed: dict[str, Any], concerned: set[Key]) -> None:
     """A change wakes exactly those whose decision may differ by it."""
-    cache = Cache()
+    cache = Cache("wsedge-system")
     cache.put(DOMAIN, domain("chat", "chat.example.com", tls={"secretName": "tls"}, origins=[{"host": "a"}]))
     room = {"origins": [{"service": {"name": "web"}}], "originTLS": {"caSecretName": "ca"}}
     cache.put(DOMAIN, domain("room", "room.example.com", **room))

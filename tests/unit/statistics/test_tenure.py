@@ -75,6 +75,13 @@ def test_a_namespace_that_is_gone_is_read_by_no_successor() -> None:
     assert tenures.shown("team-a@") == "team-a"
 
 
+def test_when_a_namespace_went_is_said_once() -> None:
+    """An operator that is started anew finds it gone later than the one before did."""
+    later = {"lives": {"team-a": {"uid": OLD, "until": "2026-06-15T10:30:00Z"}}, "domains": {}}
+    tenures = told(FIRST, GONE, {**later, "written_at": "2026-06-15T10:30:00Z"})
+    assert tenures.of_token("team-a", instant(MADE_AGAIN)) is None
+
+
 def test_administrators_name_former_lives() -> None:
     """The plain name is the account of now; NAME@UID one that was deleted."""
     tenures = told(FIRST, AGAIN)

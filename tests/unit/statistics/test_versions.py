@@ -12,12 +12,12 @@ from pydantic import BaseModel, ValidationError
 from last_release import relay_contract as last_relay
 from last_release import statistics_contract as last_statistics
 from support_operator.snapshots import NOW, RESOLVED, live_domain
-from wsedge_operator.account import to_data
+from wsedge_operator.account import Life, record_data
 from wsedge_operator.activation import Account, Period, Terms
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.desired.relay_config import config_map, relay_config
-from wsedge_operator.reconcile.directory import directory
+from wsedge_operator.reconcile.directory import Recorded, directory, without_lives
 from wsedge_relay import contract as relay
 from wsedge_relay.report import encode
 from wsedge_relay.usage import UsageCount, UsageKey
@@ -35,10 +35,12 @@ def configured() -> bytes:
 
 
 def listed() -> bytes:
-    """The Directory of an account and a domain, as the operator sends it."""
+    """The Directory of an account and a domain, as the operator sends it to those that refuse lives."""
     terms = Terms(BillingCycle.DAILY, MeteringMethod.TRAFFIC, "UTC")
-    record = {"metadata": {"namespace": "team-a"}, "data": to_data(Account(periods=(Period(terms, NOW),)))}
-    return directory([record], [live_domain()], NOW).model_dump_json(exclude_none=True).encode()
+    life = Life("team-a", "u1", NOW, "wsedge-system")
+    record = {"data": record_data(Account(periods=(Period(terms, NOW),)), life)}
+    told = without_lives(directory([Recorded(life, record)], [live_domain()], NOW))
+    return told.model_dump_json(exclude_none=True).encode()
 
 
 def counted() -> bytes:

@@ -1,0 +1,275 @@
+"""The accounts' records: which life of a namespace an object is of, and where its record is.
+
+    namespace made ──▶ life (its uid) ──▶ plan or domain ──▶ record `wsedge-account-NAMESPACE.UID`
+    namespace gone ──▶ the record stays, and is settled as one without plans: it ends at its boundary
+    namespace made again ──▶ another life, another record
+
+A namespace's uid is asked of the API server, never taken from a watch that may be late, whenever an object
+is seen in it that was not seen before: an object lives in one life of its namespace alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from wsedge_operator import account as record
+from wsedge_operator.api.meta import instant_text
+from wsedge_operator.errors import ConflictError, NotFoundError, OperatorError
+from wsedge_operator.kube.client import Client, Object
+from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, OLD_RECORD, PLAN, Kind
+from wsedge_operator.reconcile import billing_plan
+from wsedge_operator.reconcile.billing_plan import AccountSnapshot, record_manifest
+from wsedge_operator.reconcile.directory import Recorded
+from wsedge_operator.reconcile.outcome import Note
+from wsedge_operator.runtime.cache import Cache
+from wsedge_operator.runtime.clock import Clock, WallClock
+
+log = structlog.get_logger()
+
+# Once it is there, records in the accounts' own namespaces are read no more: a tenant could write one. Where
+# only some namespaces are served, each has one.
+MARKER: Final = "wsedge-accounts"
+Written = Callable[[Kind, str, Object], None]
+
+
+@dataclass
+class Accounts:
+    """Snapshots of accounts, by namespace. `namespaces` are those that are served; empty: all."""
+
+    client: Client
+    cache: Cache
+    default_zone: str
+    namespaces: tuple[str, ...] = ()
+    clock: Clock = field(default_factory=WallClock)
+    _seen: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
+    _gone: dict[str, datetime] = field(default_factory=dict)
+    _moved: set[str | None] = field(default_factory=set)
+    _notes: list[Note] = field(default_factory=list)
+    _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def current(self, namespace: str) -> AccountSnapshot | None:
+        """Return the account of a namespace as it is now, None when the namespace is not there."""
+        await self._move_records(namespace if self.namespaces else None)
+        objects = [*self.cache.all(PLAN, namespace), *self.cache.all(DOMAIN, namespace)]
+        live = await self._namespace(namespace, objects)
+        if live is None:
+            return None
+        life = self._life(live)
+        found = self._record(life.record_name)
+        if found is None and objects:
+            # That there is no record decides that this is a new customer: a watch that is late, or a label
+            # that somebody took away, may not decide that.
+            found = await self._fetch(CONFIG_MAP, life.records_in, life.record_name)
+        # Read again: an object of the life before this one is gone from the cache by now.
+        plans = tuple(self.cache.all(PLAN, namespace))
+        copy = self.cache.get(CONFIG_MAP, namespace, record.COPY_NAME)
+        return AccountSnapshot(life, plans, found, self.default_zone, copy)
+
+    async def all_lives(self, namespace: str) -> list[AccountSnapshot]:
+        """Return the account of a namespace, and those before it that have not ended yet."""
+        if not self.serves(namespace):
+            return []
+        await self._move_records(namespace if self.namespaces else None)
+        kept = {life.uid: (life, live) for life, live in self._records() if life.namespace == namespace}
+        if not kept and not (self.cache.has(PLAN, namespace) or self.cache.has(DOMAIN, namespace)):
+            return []
+        current = await self.current(namespace)
+        former = [
+            AccountSnapshot(life, (), live, self.default_zone)
+            for life, live in kept.values()
+            if current is None or life.uid != current.life.uid
+        ]
+        return [*([current] if current is not None else []), *former]
+
+    def serves(self, namespace: str) -> bool:
+        """Tell whether a namespace is one of those that are served."""
+        return not self.namespaces or namespace in self.namespaces
+
+    def recorded(self, now: datetime) -> list[Recorded]:
+        """Return what the Directory tells of the served accounts: of each namespace, its last life."""
+        last: dict[str, tuple[record.Life, Object]] = {}
+        for life, live in sorted(self._records(), key=lambda entry: str(entry[0].created or "")):
+            if self.serves(life.namespace):
+                last[life.namespace] = (life, live)
+        found: list[Recorded] = []
+        for namespace, (life, live) in last.items():
+            there = self.cache.get(NAMESPACE, "", namespace)
+            if there is None:
+                found.append(Recorded(life, live, gone=self._gone.setdefault(life.uid, now)))
+                continue
+            self._gone.pop(life.uid, None)
+            if there["metadata"]["uid"] == life.uid:
+                found.append(Recorded(life, live))
+            else:
+                again = self._life(there)
+                found.append(Recorded(again, self._record(again.record_name)))
+        return found
+
+    async def look(self, namespace: str) -> Object | None:
+        """Ask for a Namespace and put it into the cache; None when it is not there."""
+        live = await self._fetch(NAMESPACE, "", namespace)
+        known = self.cache.get(NAMESPACE, "", namespace)
+        if known is not None and (live is None or live["metadata"]["uid"] != known["metadata"]["uid"]):
+            self.cache.remove(NAMESPACE, known)
+        if live is not None:
+            self.cache.put(NAMESPACE, live)
+        return live
+
+    async def read_again(self, snapshot: AccountSnapshot) -> None:
+        """Put the record as it is into the cache, after a write met a version that no watch had told."""
+        found = await self._fetch(CONFIG_MAP, snapshot.life.records_in, snapshot.life.record_name)
+        if found is not None:
+            self.cache.put(CONFIG_MAP, found)
+
+    async def keep_copy(self, before: AccountSnapshot, written: Written) -> None:
+        """Keep the copy in the account's namespace like its record; a copy that cannot be is only told."""
+        there = self.cache.get(NAMESPACE, "", before.life.namespace)
+        if there is None or there["metadata"]["uid"] != before.life.uid:
+            return
+        if there["metadata"].get("deletionTimestamp"):
+            return  # Nothing can be made in it any more.
+        snapshot = AccountSnapshot(
+            before.life,
+            before.plans,
+            self._record(before.life.record_name) or before.config_map,
+            self.default_zone,
+            self.cache.get(CONFIG_MAP, before.life.namespace, record.COPY_NAME),
+        )
+        manifest = billing_plan.copy_manifest(snapshot)
+        if manifest is None:
+            return
+        try:
+            written(CONFIG_MAP, "apply", await self.client.apply(CONFIG_MAP, dict(manifest)))
+        except OperatorError as error:
+            log.warning("copy of the record not written", namespace=before.life.namespace, error=str(error))
+
+    async def _move_records(self, scope: str | None) -> None:
+        """Move the records of the last release to the operator's namespace, once.
+
+        Whoever can write a ConfigMap in a namespace could write a record there. So what is found at the first
+        look is believed, as the last release did, and nothing that comes after it. Before that is done, no
+        account is looked at: it would seem to be a new customer.
+        """
+        async with self._moving:
+            if scope in self._moved:
+                return
+            marker = _marker(self.cache.records_in, scope, self.clock.now())
+            if await self._fetch(CONFIG_MAP, self.cache.records_in, marker["metadata"]["name"]) is None:
+                listed, _ = await self.client.list(OLD_RECORD, scope)
+                moved = [note for old in listed if (note := await self._move(old)) is not None]
+                await self._create(marker)
+                self._notes += moved
+                log.info("records moved", number=len(moved))
+            self._moved.add(scope)
+
+    def take_moved(self) -> list[Note]:
+        """Return an Event for each record that was moved since this was last asked."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    async def _move(self, old: Object) -> Note | None:
+        live = await self._fetch(NAMESPACE, "", old["metadata"]["namespace"])
+        if live is None:
+            return None
+        life = self._life(live)
+        # Damaged or not, all of it: the operator then says what is wrong with it, as it did before.
+        text = (old.get("data") or {}).get(record.KEY)
+        kept = {} if text is None else {record.KEY: text}
+        if not await self._create(
+            record_manifest(life, {**kept, "namespace": life.namespace, "uid": life.uid})
+        ):
+            return None
+        where = f"{life.records_in}/{life.record_name}"
+        message = f"the account's record is now ConfigMap {where}; this one is a copy and read no more"
+        return Note(old, "Normal", "RecordMoved", message, f"moved {life.uid}")
+
+    async def _create(self, manifest: Mapping[str, Any]) -> bool:
+        """Create a ConfigMap; False when its name is taken, which is then as it was."""
+        try:
+            made = await self.client.create(CONFIG_MAP, manifest["metadata"]["namespace"], dict(manifest))
+        except ConflictError:
+            return False
+        self.cache.put(CONFIG_MAP, made)
+        return True
+
+    async def _namespace(self, namespace: str, objects: Iterable[Object]) -> Object | None:
+        """Return the Namespace that the objects are in; objects of one before it leave the cache."""
+        uids = frozenset(live["metadata"]["uid"] for live in objects)
+        known = self.cache.get(NAMESPACE, "", namespace)
+        uid, seen = self._seen.get(namespace, ("", frozenset()))
+        if known is not None and known["metadata"]["uid"] == uid and uids and uids <= seen:
+            return known
+        live = await self.look(namespace)
+        if live is None:
+            self._seen.pop(namespace, None)
+            return None
+        for kind in (PLAN, DOMAIN):
+            await self._drop_former(kind, live)
+        kept = [*self.cache.all(PLAN, namespace), *self.cache.all(DOMAIN, namespace)]
+        self._seen[namespace] = (
+            live["metadata"]["uid"],
+            uids & frozenset(found["metadata"]["uid"] for found in kept),
+        )
+        return live
+
+    async def _drop_former(self, kind: Kind, live: Object) -> None:
+        """Forget objects that seem older than their namespace, unless they are there: clocks may differ."""
+        name, created = live["metadata"]["name"], live["metadata"]["creationTimestamp"]
+        older = [
+            found for found in self.cache.all(kind, name) if found["metadata"]["creationTimestamp"] < created
+        ]
+        if older:
+            listed, _ = await self.client.list(kind, name)
+            there = {found["metadata"]["uid"] for found in listed}
+            for found in older:
+                if found["metadata"]["uid"] not in there:
+                    self.cache.remove(kind, found)
+
+    def _life(self, live: Object) -> record.Life:
+        metadata = live["metadata"]
+        created = datetime.fromisoformat(metadata["creationTimestamp"])
+        return record.Life(metadata["name"], metadata["uid"], created, self.cache.records_in)
+
+    def _records(self) -> list[tuple[record.Life, Object]]:
+        """Return all records that are known, each with the life that it is of."""
+        found = []
+        for live in self.cache.all(CONFIG_MAP, self.cache.records_in):
+            if (identity := record.identity_of(live["metadata"]["name"])) is not None:
+                text = (live["metadata"].get("annotations") or {}).get(record.CREATED_ANNOTATION)
+                created = _instant(text)
+                found.append((record.Life(*identity, created, self.cache.records_in), live))
+        return found
+
+    def _record(self, name: str) -> Object | None:
+        return self.cache.get(CONFIG_MAP, self.cache.records_in, name)
+
+    async def _fetch(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        try:
+            return await self.client.get(kind, namespace, name)
+        except NotFoundError:
+            return None
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None  # somebody edited it; it is only told
+
+
+def _marker(namespace: str, scope: str | None, now: datetime) -> dict[str, Any]:
+    note = "records in the accounts' own namespaces were moved here then, and are read no more"
+    metadata = {
+        "name": MARKER if scope is None else f"{MARKER}.{scope}",
+        "namespace": namespace,
+        "labels": billing_plan.OWN_LABELS,
+        "annotations": {"wsedge.io/note": note},
+    }
+    data = {"movedAt": instant_text(now)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
