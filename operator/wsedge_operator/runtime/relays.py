@@ -59,7 +59,7 @@ async def _ask(session: aiohttp.ClientSession, pod: dict[str, Any]) -> RelayRepo
         async with asyncio.timeout(DEADLINE_SECONDS):
             state = RelayState.model_validate_json(await _fetch(session, url))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        log.info("relay not reached", url=url, error=f"{type(error).__name__}: {error}"[:_MOST_REASON])
+        log.info("relay not reached", url=url, reason=f"{type(error).__name__}: {error}"[:_MOST_REASON])
         return RelayReport(restarts(pod), None, SILENT)
     except (_StrangeAnswerError, ValidationError) as error:
         log.warning("relay not understood", url=url, error=f"{type(error).__name__}: {error}"[:_MOST_REASON])
