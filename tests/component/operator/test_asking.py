@@ -15,10 +15,12 @@ from typing import Any, cast
 
 import pytest
 
+from support_operator.namespaces import Namespaces
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import NotFoundError
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, POD, Kind
+from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.relays import DEADLINE_SECONDS, SILENT, STRANGE, ask, relay_session
 from wsedge_operator.runtime.routes import Key
@@ -259,12 +261,13 @@ async def test_only_pods_of_the_deployment_are_asked() -> None:
     for name, changes in forged.items():
         cache.put(POD, stranger.manifest(name, **changes))
     async with listening(own), listening(stranger), relay_session() as session:
+        client = cast(Client, api)
         gatherer = Gatherer(
-            client=cast(Client, api),
+            client=client,
             cache=cache,
             session=session,
             image=RelayImage("relay:1"),
-            default_zone="UTC",
+            accounts=Accounts(cast(Client, Namespaces()), cache, "UTC"),
         )
         key = Key("domain", "team-a", "chat")
         first = await gatherer.domain(key, domain(), NOW)

@@ -4,35 +4,14 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from support_operator.namespaces import Namespaces
 from support_operator.snapshots import NOW, live_domain
 from wsedge_operator.desired.deployment import RelayImage
-from wsedge_operator.errors import NotFoundError
-from wsedge_operator.kube.kinds import DOMAIN, NAMESPACE, PLAN
+from wsedge_operator.kube.kinds import DOMAIN, PLAN
 from wsedge_operator.reconcile.claims import owner_of
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.snapshots import Gatherer
-
-
-class Namespaces:
-    """An API server with namespaces, and nothing in them."""
-
-    async def get(self, kind: Any, namespace: str, name: str) -> Any:
-        if kind is not NAMESPACE:
-            raise NotFoundError("GET", 404, "NotFound", "")
-        metadata = {
-            "name": name,
-            "uid": f"uid-of-{name}",
-            "resourceVersion": "1",
-            "creationTimestamp": "2026-01-01T00:00:00Z",
-        }
-        return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-
-    async def list(self, kind: Any, namespace: str | None) -> tuple[list[Any], str]:
-        return [], "1"
-
-    async def create(self, kind: Any, namespace: str, body: dict[str, Any]) -> dict[str, Any]:
-        return {**body, "metadata": {**body["metadata"], "uid": "uid-made", "resourceVersion": "2"}}
 
 
 def gatherer(*domains: dict[str, Any], plans: tuple[str, ...] = ()) -> Gatherer:
