@@ -6,6 +6,7 @@ clients talk during each attempt, and at the end the statistics have exactly wha
 
 from __future__ import annotations
 
+import base64
 import json
 import urllib.error
 import urllib.request
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from support_devcluster import eventually
+from support_devcluster import eventually, python
 from support_faults.client import Refused
 from support_faults.edge import STATISTICS, Site, account, aside, identities, meanwhile, open_room
 from support_operator.cluster import Place, domain
@@ -24,6 +25,24 @@ from wsedge_devcluster.errors import CommandFailed
 from wsedge_devcluster.quickstart import SYSTEM
 
 Object = dict[str, Any]
+ADMIN_PORT = 9090
+
+
+# Answers /config with a redirect into the neighbour's relay, and says each request that it gets.
+LURE = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        print("asked", self.path, flush=True)
+        self.send_response(302)
+        self.send_header("Location", sys.argv[1])
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+print("luring", flush=True)
+http.server.ThreadingHTTPServer((os.environ["POD_IP"], 9090), Handler).serve_forever()
+"""
 
 
 class Mallory:
@@ -172,6 +191,41 @@ async def origins_inside_are_not_dialled(mallory: Mallory, neighbour: Site, lair
     await aside(site.remove)
 
 
+async def the_neighbours_relay_is_not_drained(mallory: Mallory, neighbour: Site, lair: Site) -> None:
+    """Its admin port takes no order without its own token: not with none, and not with that of her relay."""
+    (relay,) = neighbour.pods()
+    secret = await aside(lambda: lair.place.get(f"secret/{lair.name}-relay"))
+    assert secret is not None
+    url = f"http://{relay['status']['podIP']}:{ADMIN_PORT}"
+    for token in ("", base64.b64decode(secret["data"]["admin-token"]).decode()):
+        status, answer = await aside(lambda token=token: call(f"{url}/drain", body=b"", token=token))
+        assert status == 401, answer
+    assert not json.loads((await aside(call, f"{url}/config"))[1])["draining"]
+
+
+async def a_pod_with_the_right_labels_is_not_asked(mallory: Mallory, neighbour: Site, lair: Site) -> None:
+    """A pod of hers that carries a relay's labels is asked nothing, so that its redirect leads nowhere."""
+    (relay,) = neighbour.pods()
+    labels = dict(lair.pods()[0]["metadata"]["labels"])
+    del labels["pod-template-hash"]  # with it the ReplicaSet takes the pod for one too many
+    lure = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "lure", "labels": labels},
+        "spec": {
+            "containers": [
+                python("main", LURE, args=[f"http://{relay['status']['podIP']}:{ADMIN_PORT}/config"])
+            ]
+        },
+    }
+    await aside(mallory.applies, lure)
+    await aside(mallory.place.kubectl, "wait", "pod/lure", "--for=condition=Ready", "--timeout=60s")
+    await aside(lambda: lair.patch(websocket={"heartbeatSeconds": 11}))
+    await aside(lair.await_serving)
+    assert mallory.place.kubectl("logs", "lure") == "luring\n"
+    await aside(mallory.types, "delete", "pod/lure", f"--namespace={mallory.name}", "--wait=false")
+
+
 async def her_relay_is_not_taught_to_serve_uncounted(mallory: Mallory, neighbour: Site, lair: Site) -> None:
     """What she puts into its Deployment is taken out, and what passes there is counted."""
     before = await aside(lambda: lair.place.get(f"deployment/{lair.name}-relay"))
@@ -201,6 +255,8 @@ ATTEMPTS = (
     forged_reports_change_nothing_of_the_neighbour,
     a_name_of_the_neighbour_is_not_grabbed,
     origins_inside_are_not_dialled,
+    the_neighbours_relay_is_not_drained,
+    a_pod_with_the_right_labels_is_not_asked,
     her_relay_is_not_taught_to_serve_uncounted,
 )
 VISITORS = 2
