@@ -12,7 +12,9 @@ from wsedge_relay import handshake
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import HandshakeRefusedError, PeerGoneError
 from wsedge_relay.forwarded import Way, address_of, way_of
+from wsedge_relay.heads import read_head
 from wsedge_relay.http1 import RequestHead
+from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.places import Place
 from wsedge_relay.proxy_header import Ends
 from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
@@ -20,7 +22,6 @@ from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_of, speaks_http2
 from wsedge_relay.tunnels import Tunnels
-from wsedge_relay.upstream import read_head
 from wsedge_relay.usage import Usage
 from wsedge_relay.wire import Wire
 
@@ -73,6 +74,7 @@ class Serving:
 
     sites: Sites
     tunnels: Tunnels
+    plain: PlainRequests
     usage: Usage
     place_of: Callable[[str], Place]
     bounds: Bounds
@@ -153,7 +155,7 @@ class Arrival:
         if self.outer is not None:
             wire.limit(self._serving.bounds.head_seconds)
         try:
-            return await read_head(wire, most=self._serving.sites.header_bytes)
+            return await read_head(wire.read, most=self._serving.sites.header_bytes)
         except TimeoutError as error:
             if not wire.received:
                 raise PeerGoneError("no request came") from error
@@ -164,22 +166,18 @@ class Arrival:
         self.client = self._address
         if not rest:
             task = asyncio.current_task(self._serving.ready.loop)  # one since its first request was passed
-            if task is not None:
-                site.idle.add(task)
             self.wire.limit(self._serving.bounds.keep_alive_seconds)
             try:
-                rest = await self.wire.read()
+                with self._serving.plain.idle(site, task):
+                    rest = await self.wire.read()
             except TimeoutError as error:
                 raise PeerGoneError("no further request came") from error
-            finally:
-                if task is not None:
-                    site.idle.discard(task)
             if not rest:
                 raise PeerGoneError("the client had no further request")
         self.began = self._serving.ready.loop.time()
         self.wire.limit(self._serving.bounds.head_seconds)
         try:
-            return await read_head(self.wire, rest, most=self._serving.sites.header_bytes)
+            return await read_head(self.wire.read, rest, most=self._serving.sites.header_bytes)
         except TimeoutError as error:
             raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
 

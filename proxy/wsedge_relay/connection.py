@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from wsedge_relay import exchange, handshake, http1, origin, upstream
+from wsedge_relay import exchange, handshake, http1, origin
 from wsedge_relay.access import Access, is_sampled, passed_line, refused_line, shown_subprotocol
 from wsedge_relay.arrival import Arrival, Serving
 from wsedge_relay.contract import Origin, PassThrough
@@ -26,9 +26,10 @@ from wsedge_relay.handshake import Accepted, Upgrade
 from wsedge_relay.hangup import Hangup
 from wsedge_relay.http1 import BadHeadError, Header, RequestHead, ResponseHead
 from wsedge_relay.meter import Meter
-from wsedge_relay.passthrough import Passing
+from wsedge_relay.origin_exchange import Answered, read_body
+from wsedge_relay.origins import AskingClient
+from wsedge_relay.passthrough import Passing, ReadRates
 from wsedge_relay.site import Site
-from wsedge_relay.upstream import Answered, read_body
 from wsedge_relay.usage import UsageKey
 
 log = structlog.get_logger("wsedge_relay")
@@ -49,6 +50,7 @@ class Connection:
         "_last",
         "_loop",
         "_meter",
+        "_rates",
         "_refused",
         "_serving",
         "_sites",
@@ -63,6 +65,7 @@ class Connection:
         self._kept: str | None = None  # the origin that has the client's session
         self._last: Site | None = None  # whose request was the last one here
         self._meter = Meter(arrival.wire, serving.usage)
+        self._rates: ReadRates | None = None  # once a plain request came
         self._refused = refused
         self._entered: Site | None = None  # where a place is taken that no tunnel has yet
         self._serving = serving
@@ -112,7 +115,7 @@ class Connection:
             if self._refused is not None:
                 raise self._refused
             path = site.check_path(request.target)
-            site.loop.check(request.headers)
+            site.origins.loop.check(request.headers)
             request = self._bring_home(site, request)
             # On a stream of HTTP/2 nothing is passed but tunnels: bodies are framed otherwise there.
             rules = site.domain.passThrough if self._from.outer is None else None
@@ -165,32 +168,26 @@ class Connection:
 
         def request(host: str) -> bytes:
             return handshake.origin_request(
-                upgrade, host=host, way=self._from.way, secure=secure, loop=site.loop.header
+                upgrade, host=host, way=self._from.way, secure=secure, loop=site.origins.loop.header
             )
 
         try:
             with Hangup(self._wire, self._serving.ready, said=rest) as early:
-                answered = await upstream.ask_origins(
-                    site,
-                    request,
-                    client=self._from.client,
-                    ends=self._from.ends,
-                    secure=secure,
-                    bounds=self._bounds,
-                    ready=self._serving.ready,
-                    kept=self._kept,
-                )
+                answered = await site.origins.ask(request, self._asking(), ready=self._serving.ready)
         except (OSError, PeerGoneError):
             self._note_gone(site)
             raise
         return answered, bytes(early)
+
+    def _asking(self) -> AskingClient:
+        return AskingClient(self._from.client, self._from.secure, self._from.ends, self._kept)
 
     async def _answer(self, site: Site, upgrade: Upgrade, answered: Answered, rest: bytes) -> None:
         """Give the client the origin's answer: a tunnel, or what it said instead."""
         try:
             if answered.head.status == 101:
                 accepted = handshake.check_answer(upgrade, answered.head)
-                site.balancer.worked(answered.target)
+                site.origins.worked(answered.target)
                 await self._open(site, upgrade, accepted, answered, rest)
                 return
             answered.wire.limit(self._bounds.answer_seconds)
@@ -200,10 +197,10 @@ class Connection:
         except TimeoutError:
             await self._fail(site, answered, OriginError("timeout", "its body did not end in time"))
         except BaseException:
-            answered.close()
+            answered.exchange.close()
             raise
         else:
-            answered.close()
+            answered.exchange.close()
             await self._pass_on(site, answered.head, body)
 
     async def _open(
@@ -227,7 +224,7 @@ class Connection:
             deflate=accepted.deflate,
             client_rest=rest,
             origin_rest=answered.rest,
-            target=answered.leave(),
+            target=answered.exchange.leave(),
             address=self._from.client,
             access=self._access(site, accepted, answered, unread=len(rest)),
         )
@@ -248,6 +245,8 @@ class Connection:
     async def _pass(self, site: Site, rules: PassThrough, passed: Passed, rest: bytes) -> bytes | None:
         """Carry a request that is no upgrade; return what came behind it, None when it was the last."""
         key = self._key(site)
+        if self._rates is None:
+            self._rates = ReadRates()
         passing = Passing(
             self._wire,
             passed,
@@ -255,12 +254,13 @@ class Connection:
             site=site,
             rules=rules,
             way=self._from.way,
-            kept=self._kept,
-            ends=self._from.ends,
+            client=self._asking(),
             stays=lambda: self._stays(site),
             key=key,
             usage=self._serving.usage,
             meter=self._meter,
+            rates=self._rates,
+            register=self._serving.plain,
             bounds=self._bounds,
             ready=self._serving.ready,
         )
@@ -312,8 +312,8 @@ class Connection:
 
     async def _fail(self, site: Site, answered: Answered, failure: OriginError) -> None:
         failure.connected = True
-        upstream.note_failure(site, answered.target, failure, self._loop.time())
-        answered.close()
+        site.origins.failed(answered.target, failure, self._loop.time())
+        answered.exchange.close()
         await self._refuse(site, OriginsFailedError([failure]))
 
     async def _pass_on(self, site: Site, head: ResponseHead, body: bytes) -> None:

@@ -16,15 +16,15 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay import frames, handshake, origin, proxy_header, upstream
+from wsedge_relay import frames, handshake
 from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.counters import Family
-from wsedge_relay.dial import dial
 from wsedge_relay.errors import BadAnswerError, NoDescriptorError, OriginError
 from wsedge_relay.handshake import Upgrade
 from wsedge_relay.http1 import Header, Headers, RequestHead, ResponseHead, build_head
+from wsedge_relay.origin_exchange import ask
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.wire import Wire
@@ -59,11 +59,11 @@ class HealthChecks:
             rules = site.domain.originHealthCheck if site.domain.enabled else None
             if rules is not None:
                 self._sites.add(site)
-                for target in site.balancer.targets:
+                for target in site.origins.targets:
                     if not now < target.due <= now + rules.intervalSeconds:
                         self._add(site, target, now + self._random.random() * rules.intervalSeconds)
             elif site in before:
-                for target in site.balancer.targets:
+                for target in site.origins.targets:
                     target.unchecked()
         self._wind(now)
 
@@ -100,7 +100,7 @@ class HealthChecks:
         self._wind(now)
 
     def _wanted(self, site: Site, target: Target) -> bool:
-        return site in self._sites and target in site.balancer.targets
+        return site in self._sites and target in site.origins.targets
 
     def _checked(self, check: asyncio.Task[None]) -> None:
         self._checks.discard(check)
@@ -155,28 +155,15 @@ async def check(
 
     With Follow the check speaks TLS where the domain has a certificate for clients.
     """
-    domain = site.domain
-    tls = origin.speaks_tls(domain, client_secure=domain.tls is not None)
+    secure = site.domain.tls is not None
     seconds = rules.timeoutSeconds
     try:
         async with asyncio.timeout(seconds):
-            version = domain.originRequest.proxyProtocol
-            preface = proxy_header.header(version, None) if version is not None else b""
-            context = site.context if tls else None
-            wire = await dial(
-                domain,
-                target.origin,
-                context,
-                names=site.names,
-                reach=site.reach,
-                preface=preface,
-                ready=ready,
-            )
+            wire, host = await site.origins.dial(target, secure=secure, ends=_no_client, ready=ready)
             try:
-                host = origin.host_header(domain, target.origin, secure=tls)
                 upgrade = _upgrade(random) if rules.path is None else None
-                head, _ = await upstream.ask(
-                    wire, _request(rules, host, upgrade, loop=site.loop.header), seconds=seconds
+                head, _ = await ask(
+                    wire, _request(rules, host, upgrade, loop=origins.loop.header), seconds=seconds
                 )
                 _judge(head, upgrade)
             except BaseException:
@@ -189,7 +176,7 @@ async def check(
 
 def families(sites: Mapping[str, Site], now: float) -> Iterator[Family]:
     """Return what is known of each origin as metrics; `now` is the loop's clock."""
-    rows = [((name, target.name), target) for name, site in sites.items() for target in site.balancer.targets]
+    rows = [((name, target.name), target) for name, site in sites.items() for target in site.origins.targets]
     labels = ("domain", "origin")
     yield Family(
         "origin_healthy",
@@ -237,13 +224,17 @@ def families(sites: Mapping[str, Site], now: float) -> Iterator[Family]:
     )
 
 
+def _no_client() -> None:
+    """A PROXY header of a check names no client (LOCAL, UNKNOWN)."""
+
+
 def _upgrade(random: random.Random) -> Upgrade:
     key = base64.b64encode(random.randbytes(16))
     return Upgrade(RequestHead(b"GET", b"/", Headers(())), b"", key, (), ())
 
 
-def _request(rules: OriginHealthCheck, host: str, upgrade: Upgrade | None, *, loop: Header) -> bytes:
-    headers: list[Header] = [(b"Host", host.encode()), _AGENT, loop]
+def _request(rules: OriginHealthCheck, host: str, upgrade: Upgrade | None) -> bytes:
+    headers: list[Header] = [(b"Host", host.encode()), _AGENT]
     if upgrade is None:
         headers.append((b"Connection", b"close"))
     else:

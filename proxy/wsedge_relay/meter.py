@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from wsedge_relay.pace import Pace
 from wsedge_relay.usage import Usage, UsageKey
 
 
@@ -21,27 +20,16 @@ class Meter:
     Several requests may come over one connection, for several keys: `begin` marks where one begins.
     """
 
-    __slots__ = ("_began", "_paces", "_rate", "_told", "_usage", "_wire")
+    __slots__ = ("_began", "_told", "_usage", "_wire")
 
     def __init__(self, wire: Counted, usage: Usage) -> None:
         self._wire = wire
         self._usage = usage
         self._began = self._told = (0, 0)
-        self._rate = 0
-        self._paces: tuple[Pace, Pace] | None = None
 
     def begin(self) -> None:
         """Let the request that comes next begin with what was not told yet."""
         self._began = self._told
-
-    def paces(self, rate: int | None) -> tuple[Pace, Pace] | None:
-        """Return how fast the client and its origins are read, at `rate` bytes a second; None: no limit."""
-        if rate is None:
-            return None
-        if self._paces is None or rate != self._rate:
-            self._rate = rate
-            self._paces = (Pace(rate), Pace(rate))
-        return self._paces
 
     def tell(self, key: UsageKey, *, unread: int = 0) -> None:
         """Count what passed; the last `unread` bytes that were received are of what comes next."""

@@ -7,10 +7,12 @@ answer goes on as it comes, so that server-sent events and streamed answers arri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
-from wsedge_relay import exchange, http1, upstream
+from wsedge_relay import exchange, http1
 from wsedge_relay.balance import Target
 from wsedge_relay.body import BadBodyError, BodyReader, BodyWriter, Framing
 from wsedge_relay.bounds import Bounds
@@ -20,7 +22,6 @@ from wsedge_relay.errors import (
     AnswerCutError,
     BadAnswerError,
     HandshakeRefusedError,
-    NoDescriptorError,
     OriginError,
     OriginsFailedError,
     PeerGoneError,
@@ -28,24 +29,97 @@ from wsedge_relay.errors import (
 )
 from wsedge_relay.exchange import Answer, Passed
 from wsedge_relay.forwarded import Way, was_secure
-from wsedge_relay.http1 import BadHeadError, ResponseHead
+from wsedge_relay.http1 import ResponseHead
 from wsedge_relay.meter import Meter
+from wsedge_relay.origin_exchange import Exchange, final_answer
+from wsedge_relay.origins import AskingClient
 from wsedge_relay.pace import Pace
-from wsedge_relay.proxy_header import Ends
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.stream import Stream
 from wsedge_relay.usage import Usage, UsageKey
 from wsedge_relay.wire import READ_BYTES, Wire
 
-_MAX_INTERIM: Final = 8
+T = TypeVar("T")
+
+
+class ReadRates:
+    """How fast a client and its origins are read, over all plain requests of one connection."""
+
+    __slots__ = ("_paces", "_rate")
+
+    def __init__(self) -> None:
+        self._rate = 0
+        self._paces: tuple[Pace, Pace] | None = None
+
+    def at(self, rate: int | None) -> tuple[Pace, Pace] | None:
+        """Return the paces of the client and of its origins at `rate` bytes a second; None: no limit."""
+        if rate is None:
+            return None
+        if self._paces is None or rate != self._rate:
+            self._rate = rate
+            self._paces = (Pace(rate), Pace(rate))
+        return self._paces
+
+
+class PlainRequests:
+    """The plain requests under way, and the connections that wait for another one, by domain."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[Site, set[Passing]] = {}
+        self._idle: dict[Site, set[asyncio.Task[object]]] = {}
+
+    def of(self, site: Site) -> Collection[Passing]:
+        """Return the requests of a domain that are under way."""
+        return self._under_way.get(site, ())
+
+    def idle_of(self, site: Site) -> Collection[asyncio.Task[object]]:
+        """Return the connections that wait for another request after one of this domain."""
+        return self._idle.get(site, ())
+
+    @contextmanager
+    def under_way(self, site: Site, passing: Passing) -> Iterator[None]:
+        """Count a request among those under way while the block runs."""
+        yield from _listed(self._under_way, site, passing)
+
+    @contextmanager
+    def idle(self, site: Site, task: asyncio.Task[object] | None) -> Iterator[None]:
+        """Count a connection among the idle ones while the block runs; None is not counted."""
+        if task is None:
+            yield
+        else:
+            yield from _listed(self._idle, site, task)
+
+    def close_idle(self, site: Site) -> None:
+        """Close the idle connections of a domain."""
+        for task in list(self.idle_of(site)):
+            task.cancel()
+
+    async def drain(self, site: Site, seconds: float) -> None:
+        """Give the requests of a domain so long to end, then cut those that are left."""
+        under_way = [passing.task for passing in self.of(site) if passing.task is not None]
+        if under_way:
+            await asyncio.wait(under_way, timeout=seconds)
+        for passing in list(self.of(site)):
+            passing.cut()
+
+
+def _listed(register: dict[Site, set[T]], site: Site, one: T) -> Iterator[None]:
+    of_site = register.setdefault(site, set())
+    of_site.add(one)
+    try:
+        yield
+    finally:
+        of_site.discard(one)
+        if not of_site and register.get(site) is of_site:
+            del register[site]
 
 
 class Passing:
     """A request under way. `run` carries it; `cut` ends it.
 
-    `rest` is what was read behind its head, then what was read behind its body. `kept` is the name of the
-    origin that has the client's session; `stays` says whether the connection may be kept for another request.
+    `rest` is what was read behind its head, then what was read behind its body. `stays` says whether the
+    connection may be kept for another request.
     Bytes are counted as they pass, for `key`.
     """
 
@@ -58,12 +132,13 @@ class Passing:
         site: Site,
         rules: PassThrough,
         way: Way,
-        kept: str | None,
-        ends: Callable[[], Ends],
+        client: AskingClient,
         stays: Callable[[], bool],
         key: UsageKey,
         usage: Usage,
         meter: Meter,
+        rates: ReadRates,
+        register: PlainRequests,
         bounds: Bounds,
         ready: Readiness,
     ) -> None:
@@ -76,14 +151,14 @@ class Passing:
         self._site = site
         self._rules = rules
         self._way = way
-        self._kept = kept
-        self._ends = ends
+        self._asking = client
+        self._register = register
         self._stays = stays
         self._key = key
         self._usage = usage
         self._meter = meter
         self._bounds = bounds
-        self._paces = meter.paces(site.domain.limits.bytesPerSecond)
+        self._paces = rates.at(site.domain.limits.bytesPerSecond)
         self._stall_seconds = site.domain.limits.stallSeconds
         self._ready = ready
         self._loop = ready.loop
@@ -125,7 +200,10 @@ class Passing:
         if self.task is None:
             raise RuntimeError("a request is carried by a task")
         before = self.task.cancelling()
-        self._site.passing.add(self)
+        with self._register.under_way(self._site, self):
+            return await self._run(before)
+
+    async def _run(self, cancelled_before: int) -> bool:
         uploading: asyncio.Task[None] | None = None
         if self._uploading:
             self._taker = self._loop.create_future()
@@ -136,13 +214,12 @@ class Passing:
             return await self._carry()
         except asyncio.CancelledError:
             # As asyncio.timeout does: who else cancelled the task is not hidden.
-            if self._stopped_by is None or self.task.uncancel() > before:
+            if self._stopped_by is None or self.task is None or self.task.uncancel() > cancelled_before:
                 raise
             if isinstance(self._stopped_by, OriginError) and self._target is not None:
-                upstream.note_failure(self._site, self._target, self._stopped_by, self._loop.time())
+                self._site.origins.failed(self._target, self._stopped_by, self._loop.time())
             raise self._shown(self._stopped_by) from None
         finally:
-            self._site.passing.discard(self)
             if uploading is not None:
                 uploading.cancel()
                 await asyncio.wait([uploading])
@@ -155,7 +232,7 @@ class Passing:
         self._stop(HandshakeRefusedError(503, "draining", text, headers=[after]))
 
     def _stop(self, error: RelayError) -> None:
-        if self._stopped_by is None and self in self._site.passing and self.task is not None:
+        if self._stopped_by is None and self in self._register.of(self._site) and self.task is not None:
             self._stopped_by = error
             self.task.cancel()
 
@@ -238,40 +315,33 @@ class Passing:
         return payload
 
     async def _carry(self) -> bool:
-        failures: list[OriginError] = []
-        for target in self._site.balancer.order(self._loop.time(), self._way.client, kept=self._kept):
-            wire: Wire | None = None
-            target.open += 1
-            try:
-                wire, host = await upstream.connect(
-                    self._site, target, ends=self._ends, secure=self._secure, ready=self._ready
-                )
-                return await self._ask(Stream(wire, self._ready), target, host)
-            except NoDescriptorError as failure:
-                raise upstream.no_room(self._bounds) from failure
-            except OriginError as failure:
-                upstream.note_failure(self._site, target, failure, self._loop.time())
-                if self.status:
-                    raise AnswerCutError("origin", str(failure)) from failure
-                failures.append(failure)
-                if wire is not None and not (self._passed.repeatable and failure.reason == "closed"):
-                    break  # it may be at work on this request
-                if failure.answered:
-                    break
-            finally:
-                target.open -= 1
-                if wire is not None:
-                    wire.close()
-        raise OriginsFailedError(failures)
+        return await self._site.origins.first(
+            self._asking, self._attempt, ready=self._ready, may_repeat=self._may_repeat
+        )
+
+    def _may_repeat(self, failure: OriginError) -> bool:
+        """Tell whether another origin may be asked although one that failed may be at work on the request."""
+        return self._passed.repeatable and failure.reason == "closed"
+
+    async def _attempt(self, asked: Exchange, _: float) -> bool:
+        try:
+            keep = await self._ask(Stream(asked.wire, self._ready), asked.target, asked.host)
+        except OriginError as failure:
+            if self.status:
+                self._site.origins.failed(asked.target, failure, self._loop.time())
+                raise AnswerCutError("origin", str(failure)) from failure
+            raise
+        asked.close()
+        return keep
 
     async def _ask(self, origin: Stream, target: Target, host: str) -> bool:
         self._target = target
-        head = exchange.origin_request(
-            self._passed, host=host, way=self._way, secure=self._secure, loop=self._site.loop.header
+        asked = exchange.origin_request(
+            self._passed, host=host, way=self._way, secure=self._secure, loop=self._site.origins.loop.header
         )
         first = self._outgoing.frame(self._first, last=self._body.done)
         try:
-            await origin.write(head + first, self._rules.timeoutSeconds)
+            await origin.write(asked + first, self._rules.timeoutSeconds)
         except TimeoutError as error:
             raise OriginError("timeout", "it does not take the request", connected=True) from error
         except OSError as error:
@@ -281,34 +351,24 @@ class Passing:
             if self._passed.expects and self._silent:
                 await self._to_client(exchange.CONTINUE)
             self._taker.set_result(origin)
-        answer, rest = await self._answer(origin)
-        self._site.balancer.worked(target)
+        head, rest = await final_answer(origin.wire, partial(self._read_answer, origin), self._interim)
+        answer = exchange.check_answer(self._passed, head)
+        self._site.origins.worked(target)
         self.origin = target.origin
         return await self._download(origin, answer, rest, self._cookie(target, answer))
 
-    async def _answer(self, origin: Stream) -> tuple[Answer, bytes]:
-        """Return the head of the origin's final answer, and what was read behind it."""
-        data = b""
-        for _ in range(_MAX_INTERIM):
-            try:
-                head, data = await self._head(origin, data)
-            except BadHeadError as error:
-                raise BadAnswerError(error.text) from error
-            if head.status == 101 or head.status >= 200:
-                return exchange.check_answer(self._passed, head), data
-            if head.status != 100 and self._passed.request.minor:
-                await self._to_client(exchange.interim_answer(head))
-        raise BadAnswerError("too many interim answers")
+    async def _interim(self, head: ResponseHead) -> None:
+        """Pass an answer of 1xx on, but 100, which the relay gives itself."""
+        if head.status != 100 and self._passed.request.minor:
+            await self._to_client(exchange.interim_answer(head))
 
-    async def _head(self, origin: Stream, already: bytes) -> tuple[ResponseHead, bytes]:
-        data = bytearray(already)
-        seen = 0
-        while not (end := http1.head_end(data, seen=seen)):
-            seen = len(data)
-            seconds = self._rules.timeoutSeconds
+    async def _read_answer(self, origin: Stream) -> bytes:
+        """Return the next bytes of an answer's head, b"" at the end; raises OriginError."""
+        seconds = self._rules.timeoutSeconds
+        while True:
             until = self._last_move + seconds
             try:
-                more = await origin.read(seconds if self._uploading else max(0.0, until - self._loop.time()))
+                return await origin.read(seconds if self._uploading else max(0.0, until - self._loop.time()))
             except TimeoutError as error:
                 if self._uploading or self._last_move + seconds > until:
                     continue  # the request's body has times of its own, and the answer's begins behind it
@@ -317,11 +377,6 @@ class Passing:
                 raise OriginError("timeout", text, answered=answered, connected=True) from error
             except OSError as error:
                 raise OriginError("closed", str(error), answered=origin.wire.received > 0) from error
-            if not more:
-                text = "the stream ended in a head" if data else "the stream ended without a byte"
-                raise OriginError("closed", text, answered=origin.wire.received > 0)
-            data += more
-        return http1.parse_response(bytes(data[:end])), bytes(data[end:])
 
     async def _download(
         self, origin: Stream, answer: Answer, rest: bytes, cookie: list[http1.Header]
@@ -366,7 +421,7 @@ class Passing:
             return []
         return self._site.sticky.lines(
             target.name,
-            named=self._kept,
+            named=self._asking.kept,
             secure=was_secure(self._passed.request.headers, self._way, secure=self._secure),
             answer=answer.head.headers,
         )

@@ -9,6 +9,7 @@ import random
 import resource
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -31,6 +32,7 @@ from wsedge_relay.http2 import Session, Sessions
 from wsedge_relay.http2_request import Asked
 from wsedge_relay.limits import Limiter
 from wsedge_relay.listening import bound
+from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.places import NOWHERE, Place
 from wsedge_relay.pump import Event
 from wsedge_relay.reach import Reach
@@ -53,6 +55,14 @@ _RESERVED: Final = 32
 _PAUSE_SECONDS: Final = 0.1
 # Between a stream of HTTP/2 and its tunnel, each way: what a plain connection has in the kernel's buffers.
 _STREAM_BUFFER: Final = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The drain of one domain: its task, and the loop's time at which it shall be over."""
+
+    task: asyncio.Task[None]
+    until: float
 
 
 class Relay:
@@ -81,13 +91,14 @@ class Relay:
         self._random = random or _random()
         self._limiter_of = limiter_of
         self._pump = selector.pump
-        self._tunnels = Tunnels(
+        self.tunnels = Tunnels(
             loop=self._loop, pump=selector.pump, usage=usage, bounds=self._bounds, random=self._random
         )
+        self.plain = PlainRequests()
         selector.notify = self._notified
         self._ready = selector.readiness(self._loop)
         self._health = HealthChecks(ready=self._ready, bounds=self._bounds, random=self._random)
-        self._serving = Serving(self, self._tunnels, usage, place_of, self._bounds, self._ready)
+        self._serving = Serving(self, self.tunnels, self.plain, usage, place_of, self._bounds, self._ready)
         self._front = Front()
         self._announcing = Networks()
         self._header_bytes = MAX_HEAD_BYTES
@@ -96,6 +107,7 @@ class Relay:
         self._handshakes: set[Fiber] = set()
         self._sessions = Sessions()
         self._drains: dict[asyncio.Task[None], Site] = {}
+        self._last_drain: dict[Site, Drain] = {}  # of those that drain
         self._draining = False
         self.counters: dict[str, DomainCounters] = {}
         self.accept_failures = 0
@@ -104,7 +116,7 @@ class Relay:
     @property
     def open_connections(self) -> int:
         """Tunnels that are open now, those that are being closed included."""
-        return len(self._tunnels)
+        return len(self.tunnels)
 
     @property
     def handshakes_under_way(self) -> int:
@@ -264,7 +276,7 @@ class Relay:
 
     def sweep(self) -> None:
         """Add what passed through open tunnels since the last sweep to the usage."""
-        self._tunnels.sweep()
+        self.tunnels.sweep()
 
     async def drain(self, seconds: float | None = None) -> None:
         """Refuse newcomers, close open tunnels with 1001 over `seconds`, return when none is left.
@@ -277,7 +289,8 @@ class Relay:
         # Those of domains that are gone from the configuration as well, or nobody could hurry them.
         for site in dict.fromkeys((*self._sites.values(), *self._drains.values())):
             most = site.domain.lifecycle.drainSeconds if seconds is None else seconds
-            if site.drain is None or site.drained_by > self._loop.time() + most:
+            drain = self._last_drain.get(site)
+            if drain is None or drain.until > self._loop.time() + most:
                 self._drain_site(site, most)
         # Those under way may become tunnels yet, which then close themselves. Later ones are refused: who
         # waited for them all could wait for ever.
@@ -285,7 +298,7 @@ class Relay:
         await wait_for_all(list(self._handshakes))
         if drains:
             await asyncio.wait(drains)
-        await self._tunnels.wait_until_none()
+        await self.tunnels.wait_until_none()
         await self._sessions.wait_until_none()
 
     def resume(self) -> None:
@@ -307,21 +320,20 @@ class Relay:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._tunnels.abort_all()
+        self.tunnels.abort_all()
 
     def _change(self, site: Site, domain: Domain, material: Material) -> None:
         age, rate = site.domain.lifecycle.maxConnectionAgeSeconds, site.domain.limits.bytesPerSecond
         if site.take(domain, material):
-            self._tunnels.respread(site)
+            self.tunnels.respread(site)
         if domain.lifecycle.maxConnectionAgeSeconds != age:
-            self._tunnels.limit_ages(site)
+            self.tunnels.limit_ages(site)
         if domain.limits.bytesPerSecond != rate:
-            self._tunnels.limit_rates(site)
+            self.tunnels.limit_rates(site)
         if not domain.enabled:
             self._drain_site(site)
-        elif site.drain is not None and not self._draining:
-            site.drain.cancel()
-            site.drain = None
+        elif not self._draining and (drain := self._last_drain.pop(site, None)) is not None:
+            drain.task.cancel()
 
     def _counters(self, name: str) -> DomainCounters:
         return self.counters.setdefault(name, DomainCounters())
@@ -329,36 +341,32 @@ class Relay:
     def _drain_site(self, site: Site, seconds: float | None = None) -> None:
         self._sessions.go_away(site.key.domain)
         if seconds is None:
-            if site.drain is not None:
+            if site in self._last_drain:
                 return
             seconds = site.domain.lifecycle.drainSeconds
-        if site.drain is not None:
-            site.drain.cancel()
-        site.drained_by = self._loop.time() + seconds
-        task = self._loop.create_task(self._drain(site, seconds, site.drained_by))
-        site.drain = task
+        if site in self._last_drain:
+            self._last_drain[site].task.cancel()
+        until = self._loop.time() + seconds
+        task = self._loop.create_task(self._drain(site, seconds, until))
+        self._last_drain[site] = Drain(task, until)
         self._drains[task] = site
         task.add_done_callback(self._drains.pop)
 
     async def _drain(self, site: Site, seconds: float, until: float) -> None:
         try:
-            for idle in list(site.idle):
-                idle.cancel()
-            await spread(list(site.tunnels), seconds, self._part)
-            under_way = [passing.task for passing in site.passing if passing.task is not None]
-            if under_way:
-                await asyncio.wait(under_way, timeout=max(0.0, until - self._loop.time()))
-            for passing in list(site.passing):
-                passing.cut()
+            self.plain.close_idle(site)
+            await spread(list(self.tunnels.of(site)), seconds, self._part)
+            await self.plain.drain(site, max(0.0, until - self._loop.time()))
         finally:
-            if site.drain is asyncio.current_task():
-                site.drain = None
+            last = self._last_drain.get(site)
+            if last is not None and last.task is asyncio.current_task():
+                del self._last_drain[site]
 
     def _part(self, tunnel: Tunnel) -> None:
-        self._tunnels.close(tunnel, GOING_AWAY, "going away")
+        self.tunnels.close(tunnel, GOING_AWAY, "going away")
 
     def _notified(self, events: list[Event]) -> None:
-        self._loop.call_soon(self._tunnels.handle, events)
+        self._loop.call_soon(self.tunnels.handle, events)
 
     async def _listen(self, listener: str, host: str, port: int, *, shared: bool) -> None:
         sock = self._listeners[listener] = await bound(host, port, shared=shared)
@@ -443,8 +451,7 @@ class Relay:
         log.error("accepting paused", listener=listener, reason=reason)
         self._ready.drop(listening.fileno())
         for site in self._sites.values():
-            for idle in list(site.idle):  # who only may come back makes room for who is there
-                idle.cancel()
+            self.plain.close_idle(site)  # a client that only may come back makes room for those that are here
         self._rest(listener, listening)
 
     def _rest(self, listener: str, listening: socket.socket) -> None:

@@ -12,7 +12,7 @@ import asyncio
 import random
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 from random import Random as Chance
 from typing import Final
@@ -66,7 +66,7 @@ class Tunnels:
         self._ticker: asyncio.TimerHandle | None = None
         self._ticked = 0.0
         self._stalls: dict[Leg, tuple[int, float]] = {}
-        self._sites: set[Site] = set()  # those that have tunnels
+        self._by_site: dict[Site, set[Tunnel]] = {}  # of those that have some
         self._count = 0
         self._nobody_left = asyncio.Event()
         self._nobody_left.set()
@@ -74,6 +74,10 @@ class Tunnels:
 
     def __len__(self) -> int:
         return self._count
+
+    def of(self, site: Site) -> Collection[Tunnel]:
+        """Return the open tunnels of a domain; copy them before closing any."""
+        return self._by_site.get(site, ())
 
     def open(
         self,
@@ -112,8 +116,7 @@ class Tunnels:
         tunnel.client.opcodes = site.counters.client.opcodes
         tunnel.origin.opcodes = site.counters.origin.opcodes
         self._count += 1
-        self._sites.add(site)
-        site.tunnels.add(tunnel)
+        self._by_site.setdefault(site, set()).add(tunnel)
         self._nobody_left.clear()
         self._usage.opened(key)
         self._spread(tunnel)
@@ -185,9 +188,8 @@ class Tunnels:
 
     def abort_all(self) -> None:
         """Abort every tunnel (the process ends)."""
-        for site in list(self._sites):
-            for tunnel in list(site.tunnels):
-                self.abort(tunnel)
+        for tunnel in list(chain.from_iterable(self._by_site.values())):
+            self.abort(tunnel)
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
@@ -198,18 +200,18 @@ class Tunnels:
 
     def respread(self, site: Site) -> None:
         """Let a changed heartbeat interval count for the open tunnels of `site` at once."""
-        for tunnel in site.tunnels:
+        for tunnel in self.of(site):
             self._spread(tunnel)
 
     def limit_ages(self, site: Site) -> None:
         """Let a changed maximum age count for the open tunnels of `site` at once."""
-        for tunnel in site.tunnels:
+        for tunnel in self.of(site):
             if tunnel.phase == OPEN:
                 self._limit_age(tunnel)
 
     def limit_rates(self, site: Site) -> None:
         """Let a changed number of bytes per second count for the open tunnels of `site` at once."""
-        for tunnel in site.tunnels:
+        for tunnel in self.of(site):
             self._limit_rate(tunnel)
 
     def _limit_rate(self, tunnel: Tunnel) -> None:
@@ -234,7 +236,7 @@ class Tunnels:
         """Add to the usage and the metrics what passed since the last sweep."""
         sums: dict[UsageKey, list[int]] = {}
         changed = []
-        for tunnel in chain.from_iterable(site.tunnels for site in self._sites):
+        for tunnel in chain.from_iterable(self._by_site.values()):
             # Most of many are idle. What the origin sent and nobody took yet is counted once it passes.
             if tunnel.client.received == tunnel.counted[1] and tunnel.origin.passed == tunnel.counted[0]:
                 continue
@@ -368,9 +370,10 @@ class Tunnels:
         for leg in (client, origin):
             self._stalls.pop(leg, None)
             leg.close()
-        tunnel.site.tunnels.discard(tunnel)
-        if not tunnel.site.tunnels:
-            self._sites.discard(tunnel.site)
+        of_site = self._by_site[tunnel.site]
+        of_site.discard(tunnel)
+        if not of_site:
+            del self._by_site[tunnel.site]
         tunnel.site.limiter.leave(tunnel.address)
         tunnel.target.open -= 1
         self._count -= 1

@@ -8,7 +8,7 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, ParamSpec
@@ -20,10 +20,12 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.config import Material
 from wsedge_relay.contract import RelayConfig
+from wsedge_relay.passthrough import Passing
 from wsedge_relay.places import NOWHERE, Place
 from wsedge_relay.selector import Form, PumpSelector
 from wsedge_relay.server import Relay
 from wsedge_relay.site import Site
+from wsedge_relay.tunnel import Tunnel
 from wsedge_relay.usage import DomainTotals, Usage, UsageKey
 
 DOMAIN = "chat.example.com"
@@ -109,6 +111,21 @@ class Running:
     def site(self) -> Site:
         """Return the one domain as it is served."""
         return self.relay.site(DOMAIN)
+
+    @property
+    def tunnels(self) -> Collection[Tunnel]:
+        """Return the open tunnels of the one domain."""
+        return self.relay.tunnels.of(self.site)
+
+    @property
+    def passing(self) -> Collection[Passing]:
+        """Return the plain requests of the one domain that are under way."""
+        return self.relay.plain.of(self.site)
+
+    @property
+    def idle(self) -> Collection[object]:
+        """Return the connections that wait for another plain request."""
+        return self.relay.plain.idle_of(self.site)
 
     @property
     def row(self) -> Any:

@@ -177,7 +177,7 @@ class Virtual:
     @property
     def target(self) -> Target:
         """The one origin."""
-        return self.site.balancer.targets[0]
+        return self.site.origins.targets[0]
 
     def take(self, **fields: Any) -> None:
         """Serve by a configuration with these fields changed, as the server does."""
@@ -221,7 +221,7 @@ class Virtual:
     def check_nothing_left(self, pair: Pair) -> None:
         """Check that nothing is left of a tunnel that was the only one."""
         assert pair.tunnel.phase == GONE
-        assert len(self.tunnels) == len(self.site.tunnels) == 0
+        assert len(self.tunnels) == len(self.tunnels.of(self.site)) == 0
         assert not any(self.pump.legs)
         assert (self.pump.backed, self.epoll.poll(0)) == (set(), [])
         assert self.site.limiter.taken == self.target.open == 0

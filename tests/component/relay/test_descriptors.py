@@ -36,7 +36,7 @@ async def test_connections_that_are_only_kept_make_room() -> None:
         for reader, writer in kept:
             writer.write(plain)
             await reader.readuntil(b"\r\n\r\n")
-        await relay.until(lambda: len(relay.site.idle) == 5)
+        await relay.until(lambda: len(relay.idle) == 5)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket() as newest:
             lowest = newest.fileno()

@@ -278,7 +278,7 @@ async def test_a_client_that_hangs_up_is_noticed_at_once(secure: bool) -> None:
         await relay.until_idle()
         assert relay.counters.refusals() == {"gone": 1}
         assert relay.counters.origin_failures == {}
-        assert relay.site.balancer.targets[0].open == 0
+        assert relay.site.origins.targets[0].open == 0
         assert (relay.totals.received_bytes, relay.totals.sent_bytes) == (len(GET), 0)
 
 
@@ -306,7 +306,7 @@ async def test_a_client_that_does_not_get_its_answer_is_counted() -> None:
         await relay.until_idle()
         assert relay.counters.refusals() == {"gone": 1}
         assert len(GET) < relay.totals.received_bytes <= len(GET) + 100_000
-        assert relay.site.balancer.targets[0].open == 0
+        assert relay.site.origins.targets[0].open == 0
 
 
 @on_pump_loop

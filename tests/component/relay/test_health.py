@@ -46,7 +46,7 @@ async def answering(answers: dict[str, bytes]) -> AsyncIterator[tuple[int, list[
 
 def target(relay: Any, place: int = 0) -> Target:
     """Return what the relay knows of an origin."""
-    found: Target = relay.site.balancer.targets[place]
+    found: Target = relay.site.origins.targets[place]
     return found
 
 
@@ -230,7 +230,7 @@ async def test_checks_are_spread() -> None:
     origins = [at(port) for port in range(40001, 40065)]
     async with running(origins=origins, originHealthCheck=NEVER_BEFORE_THE_END) as relay:
         now = asyncio.get_running_loop().time()
-        waits = sorted(one.due - now for one in relay.site.balancer.targets)
+        waits = sorted(one.due - now for one in relay.site.origins.targets)
     assert len(waits) == 64
     assert max(after - before for before, after in itertools.pairwise(waits)) < 60
     assert waits[-1] - waits[0] > 200

@@ -436,8 +436,8 @@ async def test_an_aborted_tunnel_is_a_reset() -> None:
     """Where no Close can be said, the stream is cancelled (RFC 8441 section 5)."""
     async with origin() as port, http2(port) as relay, http2_client(relay) as client:
         stream = await client.open()
-        (tunnel,) = relay.site.tunnels
-        relay.relay._tunnels.abort(tunnel)
+        (tunnel,) = relay.tunnels
+        relay.relay.tunnels.abort(tunnel)
         seen = client.streams[stream]
         await client.until(lambda: seen.reset is not None)
         assert (seen.ended, seen.reset) == (False, CANCEL)

@@ -70,7 +70,7 @@ async def test_the_fewest_open_connections_get_the_next() -> None:
             assert [await client.recv() for client in more] == ["b", "b"]
             await held.aclose()
             await relay.until_idle()
-            assert [target.open for target in relay.site.balancer.targets] == [0, 0]
+            assert [target.open for target in relay.site.origins.targets] == [0, 0]
 
 
 @on_pump_loop
@@ -109,7 +109,7 @@ async def test_an_ejected_origin_comes_back_when_it_works_again() -> None:
             running(origins=[absent, at(second)], bounds=bounds) as relay,
         ):
             assert await ask(relay) == "b"
-            first = relay.site.balancer.targets[0]
+            first = relay.site.origins.targets[0]
             told = {family.name: dict(family.rows) for family in relay.relay.metric_families()}
             assert told["origin_ejected"][DOMAIN, first.name] == 1
             assert told["origin_ejections"][DOMAIN, first.name] == 1

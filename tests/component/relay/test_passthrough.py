@@ -262,14 +262,14 @@ async def test_a_body_that_breaks_its_framing_gets_400() -> None:
                 reader, writer = await relay.raw()
                 writer.write(data)
                 if before:
-                    await relay.until(lambda: relay.site.balancer.targets[0].open == 1)
+                    await relay.until(lambda: relay.site.origins.targets[0].open == 1)
                 writer.write(body)
                 async with asyncio.timeout(DEADLINE):
                     got = await reader.read()
                 assert got.startswith(b"HTTP/1.1 400 "), (case, got)
                 assert b"\r\nConnection: close" in got, case
                 writer.close()
-                await relay.until(lambda: relay.site.balancer.targets[0].open == 0)
+                await relay.until(lambda: relay.site.origins.targets[0].open == 0)
         await relay.until(lambda: len(whole) == len(BROKEN_CHUNKS))
         assert not any(seen.endswith(b"0\r\n\r\n") for seen in whole)
 
@@ -366,7 +366,7 @@ async def test_bodies_stream_both_ways_over_tls() -> None:
     ):
         async with client.get("/", **own) as got:
             assert got.headers["Set-Cookie"].endswith("; SameSite=None; Secure")
-        await relay.until(lambda: relay.site.idle)
+        await relay.until(lambda: relay.idle)
         assert await reflected(client, size, **own) == size
 
 
@@ -560,7 +560,7 @@ async def test_what_is_pipelined_is_not_hoarded() -> None:
 
     async def look(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0)  # the relay hears the client meanwhile
-        (passing,) = relay.site.passing
+        (passing,) = relay.passing
         held.append(passing.unread)
         return web.Response()
 
@@ -692,7 +692,7 @@ async def test_a_client_that_hangs_up_ends_the_origins_request(said: bytes) -> N
         await relay.until_idle()
         assert relay.counters.handshakes == ({} if said else {(499, "gone"): 1})
         assert relay.counters.cuts == ({"client": 1} if said else {})
-        assert relay.site.limiter.taken == relay.site.balancer.targets[0].open == 0
+        assert relay.site.limiter.taken == relay.site.origins.targets[0].open == 0
 
 
 @on_pump_loop
@@ -1064,7 +1064,7 @@ async def test_a_drain_ends_what_is_under_way_in_its_time() -> None:
             ends[path][1].write(raw(f"GET {path} HTTP/1.1"))
         assert (await answer(ends["/"][0]))[2] == b"done"
         assert b"first" in await ends["/stream"][0].readuntil(b"first")
-        await relay.until(lambda: len(relay.site.passing) == 3)
+        await relay.until(lambda: len(relay.passing) == 3)
         drain = asyncio.create_task(relay.relay.drain())
         assert await asyncio.wait_for(ends["/"][0].read(), 2.5) == b""
         assert (await relay.exchange(raw("GET / HTTP/1.1"))).startswith(b"HTTP/1.1 503 ")
@@ -1087,7 +1087,7 @@ async def test_a_domain_that_is_switched_off_serves_no_plain_requests() -> None:
         reader, writer = await relay.raw()
         writer.write(raw("GET / HTTP/1.1"))
         await answer(reader)
-        await relay.until(lambda: relay.site.idle)
+        await relay.until(lambda: relay.idle)
         relay.apply(enabled=False)
         assert await asyncio.wait_for(reader.read(), DEADLINE) == b""
         got = await relay.exchange(raw("GET / HTTP/1.1"))

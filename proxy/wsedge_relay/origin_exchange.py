@@ -1,0 +1,132 @@
+"""One request to one origin: the connection, the final answer, and a short body behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from wsedge_relay import http1
+from wsedge_relay.balance import Target
+from wsedge_relay.body import BadBodyError, BodyReader, of_answer
+from wsedge_relay.errors import BadAnswerError, OriginError, PeerGoneError
+from wsedge_relay.heads import read_head
+from wsedge_relay.http1 import BadHeadError, ResponseHead
+from wsedge_relay.wire import Wire
+
+_MAX_INTERIM: Final = 8
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A connection to an origin, counted among its open ones until `close` or `leave`.
+
+    `host` is what the Host header of a request on it says.
+    """
+
+    wire: Wire
+    target: Target
+    host: str
+    counted: bool = True
+
+    def leave(self) -> Target:
+        """Return the target, whose count of open connections is the caller's from now on."""
+        self.counted = False
+        return self.target
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.wire.close()
+        if self.counted:
+            self.target.open -= 1
+            self.counted = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An origin that answered: the connection, the head of the answer, the bytes behind it."""
+
+    exchange: Exchange
+    head: ResponseHead
+    rest: bytes
+
+    @property
+    def wire(self) -> Wire:
+        """The connection's socket."""
+        return self.exchange.wire
+
+    @property
+    def target(self) -> Target:
+        """The origin."""
+        return self.exchange.target
+
+
+async def ask(wire: Wire, request: bytes, *, seconds: float) -> tuple[ResponseHead, bytes]:
+    """Send a request and return the head of its final answer and the bytes behind; raises OriginError."""
+    wire.limit(seconds)
+    try:
+        await wire.write(request)
+        answer = await final_answer(wire, wire.read)
+    except TimeoutError as error:
+        text = f"no answer within {seconds:.3g} s"
+        raise OriginError("timeout", text, answered=wire.received > 0, connected=True) from error
+    except OSError as error:
+        raise OriginError("closed", str(error), answered=wire.received > 0) from error
+    wire.limit(None)
+    return answer
+
+
+async def final_answer(
+    wire: Wire,
+    read: Callable[[], Awaitable[bytes]],
+    interim: Callable[[ResponseHead], Awaitable[None]] | None = None,
+) -> tuple[ResponseHead, bytes]:
+    """Return the head of the final answer that comes on `wire`, and the bytes behind it.
+
+    `read` returns the next bytes, b"" at the end of the stream; `interim` takes each answer of 1xx but 101
+    (RFC 9110 section 15.2), of which there may be a few. Raises OriginError, and what these two raise.
+    """
+    rest = b""
+    for _ in range(_MAX_INTERIM):
+        answer, rest = await _next_answer(wire, read, rest)
+        if answer.status == 101 or answer.status >= 200:
+            return answer, rest
+        if interim is not None:
+            await interim(answer)
+    raise BadAnswerError("too many interim answers")
+
+
+async def _next_answer(
+    wire: Wire, read: Callable[[], Awaitable[bytes]], rest: bytes
+) -> tuple[ResponseHead, bytes]:
+    try:
+        head, rest = await read_head(read, rest)
+        return http1.parse_response(head), rest
+    except BadHeadError as error:
+        raise BadAnswerError(error.text) from error
+    except PeerGoneError as error:
+        raise OriginError("closed", str(error), answered=wire.received > 0) from error
+
+
+async def read_body(answered: Answered, *, limit: int) -> bytes:
+    """Return the body behind a head that is no 101; raises OriginError when broken or over `limit` bytes."""
+    head, wire = answered.head, answered.wire
+    try:
+        framing, length = of_answer(head.headers, status=head.status, head_only=False, minor=head.minor)
+        reader = BodyReader(framing, length)
+        body = bytearray(reader.feed(answered.rest))
+        while not reader.done and max(len(body), length) <= limit:
+            data = await wire.read()
+            if data:
+                body += reader.feed(data)
+            else:
+                reader.end()
+    except BadBodyError as error:
+        raise BadAnswerError(error.text) from error
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise OriginError("closed", str(error)) from error
+    if max(len(body), length) > limit:
+        raise BadAnswerError(f"its body is longer than {limit} bytes")
+    return bytes(body)

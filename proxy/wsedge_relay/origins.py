@@ -1,0 +1,218 @@
+"""The origins of one domain: choose, resolve, dial, ask, and count failures."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from wsedge_relay import origin, proxy_header
+from wsedge_relay.balance import Balancer, Target
+from wsedge_relay.bounds import Bounds
+from wsedge_relay.config import Material
+from wsedge_relay.contract import Domain
+from wsedge_relay.counters import DomainCounters
+from wsedge_relay.dial import dial
+from wsedge_relay.errors import (
+    HandshakeRefusedError,
+    NoDescriptorError,
+    OriginError,
+    OriginsFailedError,
+)
+from wsedge_relay.loops import Loop
+from wsedge_relay.names import Names
+from wsedge_relay.origin_exchange import Answered, Exchange, ask
+from wsedge_relay.proxy_header import Ends
+from wsedge_relay.reach import Reach
+from wsedge_relay.readiness import Readiness
+from wsedge_relay.tls import origin_context
+from wsedge_relay.wire import Wire
+
+log = structlog.get_logger("wsedge_relay")
+
+T = TypeVar("T")
+Attempt = Callable[[Exchange, float], Awaitable[T]]
+"""What is done with one connected origin, within so many seconds.
+
+It closes the exchange or hands it on; where it raises, the exchange is closed for it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AskingClient:
+    """The client on whose behalf origins are asked.
+
+    `address` is the client's; `secure` says whether it came by TLS; `ends` returns its address and port and
+    the relay's, for a PROXY header; `kept` is the name of the origin that has its session.
+    """
+
+    address: str
+    secure: bool
+    ends: Callable[[], Ends]
+    kept: str | None = None
+
+
+class Origins:
+    """The origins of a domain and what is known of them; outlives a change of the configuration."""
+
+    __slots__ = ("_balancer", "_bounds", "_context", "_counters", "_domain", "_names", "_reach", "loop")
+
+    def __init__(
+        self,
+        domain: Domain,
+        material: Material,
+        *,
+        bounds: Bounds,
+        counters: DomainCounters,
+        reach: Reach | None = None,
+    ) -> None:
+        self._reach = reach or Reach()
+        self._bounds = bounds
+        self._counters = counters
+        self._names = Names(fresh_seconds=bounds.name_seconds)
+        self._balancer = Balancer(
+            forget_seconds=bounds.failed_origin_seconds, most_seconds=bounds.failed_origin_most_seconds
+        )
+        self._domain = domain
+        self.loop: Loop
+        self._context: ssl.SSLContext | None = None
+        self.take(domain, material)
+
+    def take(self, domain: Domain, material: Material) -> None:
+        """Use another configuration from now on.
+
+        Raises ssl.SSLError, with nothing changed, when the material is of no use.
+        """
+        self._context = origin_context(domain, material)
+        if domain.origins != self._domain.origins:
+            self._names.forget()
+        self._domain = domain
+        self.loop = Loop(domain)
+        self._balancer.take(domain.origins, domain.originRequest.loadBalancing)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The origins in use."""
+        return self._balancer.targets
+
+    async def ask(
+        self, request: Callable[[str], bytes], client: AskingClient, *, ready: Readiness
+    ) -> Answered:
+        """Return the answer of the first origin that gives one; raises OriginsFailedError when none does.
+
+        `request` returns what is sent to an origin, given its Host header. All of it takes
+        `bounds.answer_seconds` and one time to connect at the most: a drain waits for it. While others are
+        left an origin has half of the time that is left, so that a silent one can be passed over.
+        """
+
+        async def attempt(exchange: Exchange, seconds: float) -> Answered:
+            head, rest = await ask(exchange.wire, request(exchange.host), seconds=seconds)
+            if head.status != 101:  # a 101 is still to be checked, against its request
+                self.worked(exchange.target)
+            return Answered(exchange, head, rest)
+
+        return await self.first(client, attempt, ready=ready, seconds=self._bounds.answer_seconds)
+
+    async def first(
+        self,
+        client: AskingClient,
+        attempt: Attempt[T],
+        *,
+        ready: Readiness,
+        seconds: float | None = None,
+        may_repeat: Callable[[OriginError], bool] = lambda _: True,
+    ) -> T:
+        """Return what `attempt` makes of the first origin that does not fail.
+
+        An OriginError of the dial or of `attempt` is counted against the origin, and the next one is tried,
+        unless the origin has begun to answer (the client has a right to that answer and not to another's),
+        or it was connected and `may_repeat` denies that the request may be made again. Raises
+        OriginsFailedError with all failures, HandshakeRefusedError (503) without a free descriptor, and
+        whatever else `attempt` raises. Without `seconds` an attempt has no bound but its own.
+        """
+        failures: list[OriginError] = []
+        now = ready.loop.time()
+        order = self._balancer.order(now, client.address, kept=client.kept)
+        until = now + seconds if seconds is not None else None
+        for target in order:
+            left = until - ready.loop.time() if until is not None else float("inf")
+            if left <= 0:
+                break
+            exchange: Exchange | None = None
+            try:
+                exchange = await self._connect(target, client, ready)
+                return await attempt(exchange, left if target is order[-1] else left / 2)
+            except NoDescriptorError as failure:
+                raise self._no_room() from failure
+            except OriginError as failure:
+                if exchange is not None:
+                    exchange.close()
+                self.failed(target, failure, ready.loop.time())
+                failures.append(failure)
+                if failure.answered or (exchange is not None and not may_repeat(failure)):
+                    break
+            except BaseException:
+                if exchange is not None:
+                    exchange.close()
+                raise
+        raise OriginsFailedError(failures)
+
+    async def dial(
+        self, target: Target, *, secure: bool, ends: Callable[[], Ends | None], ready: Readiness
+    ) -> tuple[Wire, str]:
+        """Connect to an origin; return the wire and what a Host header says on it. Raises OriginError.
+
+        `secure` says whether the client speaks TLS, which Follow goes by. The wire is the caller's.
+        """
+        domain = self._domain
+        tls = origin.speaks_tls(domain, client_secure=secure)
+        version = domain.originRequest.proxyProtocol
+        preface = proxy_header.header(version, ends()) if version is not None else b""
+        context = self._context if tls else None
+        wire = await dial(
+            domain,
+            target.origin,
+            context,
+            names=self._names,
+            reach=self._reach,
+            preface=preface,
+            ready=ready,
+        )
+        return wire, origin.host_header(domain, target.origin, secure=tls)
+
+    def worked(self, target: Target) -> None:
+        """Note that an origin answered."""
+        self._balancer.worked(target)
+
+    def failed(self, target: Target, failure: OriginError, now: float) -> None:
+        """Count and log that an origin could not be used, and choose others for a while."""
+        # A client that connects and is answered badly or late may cause that: no client may eject an origin.
+        self._balancer.failed(target, now, connected=failure.connected)
+        self._counters.origin_failed(failure.reason)
+        log.warning(
+            "origin failed",
+            domain=self._domain.domain,
+            namespace=self._domain.account,
+            origin=target.origin.host,
+            reason=failure.reason,
+            detail=failure.detail,
+        )
+
+    async def _connect(self, target: Target, client: AskingClient, ready: Readiness) -> Exchange:
+        target.open += 1
+        try:
+            began = ready.loop.time()
+            wire, host = await self.dial(target, secure=client.secure, ends=client.ends, ready=ready)
+            self._counters.connect_seconds.observe(ready.loop.time() - began)
+        except BaseException:
+            target.open -= 1
+            raise
+        return Exchange(wire, target, host)
+
+    def _no_room(self) -> HandshakeRefusedError:
+        after = b"%d" % self._bounds.retry_after_seconds
+        text = "This relay has no room for a connection right now."
+        return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])
