@@ -7,7 +7,8 @@ from types import TracebackType
 
 from wsedge_relay.errors import PeerGoneError
 from wsedge_relay.readiness import NEVER, Readiness
-from wsedge_relay.wire import LATER, READ_BYTES, Wire
+from wsedge_relay.sockets import TLS_RECORD_BYTES, WOULD_BLOCK
+from wsedge_relay.wire import Wire
 
 
 class Hangup:
@@ -69,8 +70,8 @@ class Hangup:
     def wake(self, _: BaseException | None, /) -> None:
         """Read what the peer says, or that it is gone."""
         try:
-            data = self._wire.sock.recv(READ_BYTES)
-        except LATER:
+            data = self._wire.sock.recv(TLS_RECORD_BYTES)
+        except WOULD_BLOCK:
             return
         except OSError:
             self._end()
@@ -79,7 +80,7 @@ class Hangup:
             self._said = True
             self._wire.received += len(data)
             self._early += data
-            if len(self._early) >= READ_BYTES:
+            if len(self._early) >= TLS_RECORD_BYTES:
                 self._stop()
         elif self._said:
             self._stop()

@@ -25,8 +25,8 @@ from wsedge_relay.errors import BadAnswerError, NoDescriptorError, OriginError
 from wsedge_relay.handshake import Upgrade
 from wsedge_relay.http1 import Header, Headers, RequestHead, ResponseHead, build_head
 from wsedge_relay.origin_exchange import ask
+from wsedge_relay.origins import Origins
 from wsedge_relay.readiness import Readiness
-from wsedge_relay.site import Site
 from wsedge_relay.wire import Wire
 
 log = structlog.get_logger("wsedge_relay")
@@ -37,49 +37,49 @@ _NORMAL: Final = 1000
 
 
 class HealthChecks:
-    """Checks the origins of the sites that it is told to `watch`, until told otherwise."""
+    """Checks the origins of the domains that it is told to `watch`, until told otherwise."""
 
     def __init__(self, *, ready: Readiness, bounds: Bounds, random: random.Random) -> None:
         self._ready = ready
         self._loop = ready.loop
         self._bounds = bounds
         self._random = random
-        self._sites: set[Site] = set()
-        self._plan: list[tuple[float, int, Site, Target]] = []
+        self._watched: set[Origins] = set()
+        self._plan: list[tuple[float, int, Origins, Target]] = []
         self._planned = 0
         self._timer: asyncio.TimerHandle | None = None
         self._checks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
-    def watch(self, sites: Iterable[Site]) -> None:
-        """Check the origins of these sites, as their configuration now says, and of no others."""
+    def watch(self, watched: Iterable[Origins]) -> None:
+        """Check the origins of these domains, as their configuration now says, and of no others."""
         now = self._loop.time()
-        before, self._sites = self._sites, set()
-        for site in sites:
-            rules = site.domain.originHealthCheck if site.domain.enabled else None
+        before, self._watched = self._watched, set()
+        for origins in watched:
+            rules = origins.domain.originHealthCheck if origins.domain.enabled else None
             if rules is not None:
-                self._sites.add(site)
-                for target in site.origins.targets:
+                self._watched.add(origins)
+                for target in origins.targets:
                     if not now < target.due <= now + rules.intervalSeconds:
-                        self._add(site, target, now + self._random.random() * rules.intervalSeconds)
-            elif site in before:
-                for target in site.origins.targets:
+                        self._add(origins, target, now + self._random.random() * rules.intervalSeconds)
+            elif origins in before:
+                for target in origins.targets:
                     target.unchecked()
         self._wind(now)
 
     def close(self) -> list[asyncio.Task[None]]:
         """Stop; return the checks under way, which are being cancelled."""
-        self._sites.clear()
+        self._watched.clear()
         if self._timer is not None:
             self._timer.cancel()
         for check in self._checks:
             check.cancel()
         return list(self._checks)
 
-    def _add(self, site: Site, target: Target, due: float) -> None:
+    def _add(self, origins: Origins, target: Target, due: float) -> None:
         target.due = due
         self._planned += 1
-        heapq.heappush(self._plan, (due, self._planned, site, target))
+        heapq.heappush(self._plan, (due, self._planned, origins, target))
 
     def _wind(self, now: float) -> None:
         if self._timer is not None:
@@ -92,46 +92,48 @@ class HealthChecks:
         now = self._loop.time()
         self._timer = None
         while self._plan and self._plan[0][0] <= now:
-            due, _, site, target = heapq.heappop(self._plan)
-            if target.due == due and self._wanted(site, target):
-                check = self._loop.create_task(self._check(site, target))
+            due, _, origins, target = heapq.heappop(self._plan)
+            if target.due == due and self._wanted(origins, target):
+                check = self._loop.create_task(self._check(origins, target))
                 self._checks.add(check)
                 check.add_done_callback(self._checked)
         self._wind(now)
 
-    def _wanted(self, site: Site, target: Target) -> bool:
-        return site in self._sites and target in site.origins.targets
+    def _wanted(self, origins: Origins, target: Target) -> bool:
+        return origins in self._watched and target in origins.targets
 
     def _checked(self, check: asyncio.Task[None]) -> None:
         self._checks.discard(check)
         if not check.cancelled() and check.exception() is not None:
             log.error("health check fault", exc_info=check.exception())
 
-    async def _check(self, site: Site, target: Target) -> None:
+    async def _check(self, origins: Origins, target: Target) -> None:
         try:
-            await self._check_once(site, target)
+            await self._check_once(origins, target)
         finally:  # whatever became of it: who is not checked any more keeps its last state for good
-            rules = site.domain.originHealthCheck
+            rules = origins.domain.originHealthCheck
             now = self._loop.time()
-            if rules is not None and self._wanted(site, target) and target.due <= now:
-                self._add(site, target, now + rules.intervalSeconds * self._random.uniform(0.9, 1.1))
+            if rules is not None and self._wanted(origins, target) and target.due <= now:
+                self._add(origins, target, now + rules.intervalSeconds * self._random.uniform(0.9, 1.1))
                 self._wind(now)
 
-    async def _check_once(self, site: Site, target: Target) -> None:
-        rules = site.domain.originHealthCheck
+    async def _check_once(self, origins: Origins, target: Target) -> None:
+        rules = origins.domain.originHealthCheck
         if rules is None:
             return
         failure: OriginError | None = None
         async with self._slots:
             began = self._loop.time()
             try:
-                await check(site, target, rules, bounds=self._bounds, random=self._random, ready=self._ready)
+                await check(
+                    origins, target, rules, bounds=self._bounds, random=self._random, ready=self._ready
+                )
             except NoDescriptorError:
                 return  # the relay's own want, which says nothing of the origin
             except OriginError as error:
                 failure = error
-        rules = site.domain.originHealthCheck
-        if rules is None or not self._wanted(site, target):
+        rules = origins.domain.originHealthCheck
+        if rules is None or not self._wanted(origins, target):
             return
         if failure is None:
             target.latency = self._loop.time() - began
@@ -139,11 +141,11 @@ class HealthChecks:
         else:
             target.bad += 1
         if target.checked(rules, good=failure is None):
-            _tell(site, target, failure)
+            _tell(origins, target, failure)
 
 
 async def check(
-    site: Site,
+    origins: Origins,
     target: Target,
     rules: OriginHealthCheck,
     *,
@@ -155,16 +157,15 @@ async def check(
 
     With Follow the check speaks TLS where the domain has a certificate for clients.
     """
-    secure = site.domain.tls is not None
+    secure = origins.domain.tls is not None
     seconds = rules.timeoutSeconds
     try:
         async with asyncio.timeout(seconds):
-            wire, host = await site.origins.dial(target, secure=secure, ends=_no_client, ready=ready)
+            wire, host = await origins.dial(target, secure=secure, ends=_no_client, ready=ready)
             try:
                 upgrade = _upgrade(random) if rules.path is None else None
-                head, _ = await ask(
-                    wire, _request(rules, host, upgrade, loop=origins.loop.header), seconds=seconds
-                )
+                asked = _request(rules, host, upgrade, loop=origins.loop.header)
+                head, _ = await ask(wire, asked, seconds=seconds)
                 _judge(head, upgrade)
             except BaseException:
                 wire.close()
@@ -174,9 +175,9 @@ async def check(
     await _part(wire, upgraded=head.status == 101, bounds=bounds, random=random)
 
 
-def families(sites: Mapping[str, Site], now: float) -> Iterator[Family]:
+def families(watched: Mapping[str, Origins], now: float) -> Iterator[Family]:
     """Return what is known of each origin as metrics; `now` is the loop's clock."""
-    rows = [((name, target.name), target) for name, site in sites.items() for target in site.origins.targets]
+    rows = [((name, target.name), target) for name, origins in watched.items() for target in origins.targets]
     labels = ("domain", "origin")
     yield Family(
         "origin_healthy",
@@ -233,8 +234,8 @@ def _upgrade(random: random.Random) -> Upgrade:
     return Upgrade(RequestHead(b"GET", b"/", Headers(())), b"", key, (), ())
 
 
-def _request(rules: OriginHealthCheck, host: str, upgrade: Upgrade | None) -> bytes:
-    headers: list[Header] = [(b"Host", host.encode()), _AGENT]
+def _request(rules: OriginHealthCheck, host: str, upgrade: Upgrade | None, *, loop: Header) -> bytes:
+    headers: list[Header] = [(b"Host", host.encode()), _AGENT, loop]
     if upgrade is None:
         headers.append((b"Connection", b"close"))
     else:
@@ -270,8 +271,8 @@ async def _part(wire: Wire, *, upgraded: bool, bounds: Bounds, random: random.Ra
         wire.close()
 
 
-def _tell(site: Site, target: Target, failure: OriginError | None) -> None:
-    where = {"domain": site.key.domain, "namespace": site.key.account, "origin": target.name}
+def _tell(origins: Origins, target: Target, failure: OriginError | None) -> None:
+    where = {"domain": origins.domain.domain, "namespace": origins.domain.account, "origin": target.name}
     if failure is None:
         log.info("origin healthy", **where)
     else:

@@ -13,7 +13,6 @@ import math
 import os
 import re
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -35,7 +34,7 @@ from wsedge_relay.http1 import Header
 from wsedge_relay.http2_budget import MAX_FRAME_BYTES, Budget, Tally
 from wsedge_relay.http2_request import Asked
 from wsedge_relay.http2_stream import Stream
-from wsedge_relay.leg import shut_sending
+from wsedge_relay.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
 
 log = structlog.get_logger("wsedge_relay")
 
@@ -49,7 +48,6 @@ _HEADER_LIST_BYTES: Final = 65536
 # How much of the answers' headers is held to refer to, however much the client allows (RFC 7541 section 4.2):
 # all of it is looked through for each header.
 _HEADER_TABLE_BYTES: Final = 4096
-_READ_BYTES: Final = 16384  # one TLS record at the most, so that none is left that no selector reports
 _READS_AT_ONCE: Final = 4
 _WRITE_BYTES: Final = 65536
 # From here on no stream is read for a client that does not read; from the second on neither is the client.
@@ -57,7 +55,6 @@ _FULL_BYTES: Final = 65536
 _OVERFULL_BYTES: Final = 4 * _FULL_BYTES
 _LINGER_BYTES: Final = 1 << 20
 _LAST_STREAM: Final = (1 << 31) - 1
-_LATER: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 Opener = Callable[[Asked], socket.socket]
 
@@ -213,8 +210,8 @@ class Session:
     def _read(self) -> bool:
         """Serve what one read gives; return whether there may be more."""
         try:
-            data = self._sock.recv(_READ_BYTES)
-        except _LATER:
+            data = self._sock.recv(TLS_RECORD_BYTES)
+        except WOULD_BLOCK:
             return False
         except OSError as error:
             log.debug("client gone", domain=self.domain, error=str(error))
@@ -341,7 +338,7 @@ class Session:
                 with memoryview(self._out) as view, view[:_WRITE_BYTES] as part:
                     sent = self._sock.send(part)
                 del self._out[:sent]
-        except _LATER:
+        except WOULD_BLOCK:
             if not self._is_writing:
                 self._is_writing = True
                 self._loop.add_writer(self._sock.fileno(), self._writable)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import ssl
-import struct
 from typing import Any, Final
+
+from wsedge_relay.sockets import reset_at_close, shut_sending
 
 from .frames import Walk  # relative: the compiled form's is compiled too
 
@@ -24,7 +24,6 @@ THROTTLED: Final = 7  # the leg sent more than its pace; argument: milliseconds 
 
 # Counts that nobody looks at, of legs whose owner gave them no other.
 _UNSEEN: Final = [0] * 16
-_AT_ONCE: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: a reset, and nothing left in the kernel
 
 
 class Leg(Walk):
@@ -117,7 +116,7 @@ class Leg(Walk):
     def reset_at_close(self) -> None:
         """Let `close` reset the connection and drop what the kernel still holds."""
         sock = self.tls or _borrowed(self.fd)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        reset_at_close(sock)
         if sock is not self.tls:
             sock.detach()
 
@@ -135,19 +134,6 @@ def _borrowed(fd: int) -> socket.socket:
     """Return a socket object for a descriptor that stays another's: to be detached again."""
     # With all three said, the constructor asks the kernel for none; no call here depends on the family.
     return socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=fd)
-
-
-def shut_sending(sock: socket.socket) -> None:
-    """Shut the sending side of a connected socket, after TLS's close_notify if it speaks TLS."""
-    try:
-        if isinstance(sock, ssl.SSLSocket):
-            # It was sent, and waits for the other side's; or TLS is broken and TCP must say so.
-            with contextlib.suppress(OSError, ValueError):
-                sock.unwrap()
-        # SSLSocket.shutdown would take TLS away from what is still read.
-        socket.socket.shutdown(sock, socket.SHUT_WR)
-    except OSError:
-        pass  # the other side was quicker
 
 
 # (kind, leg, argument)

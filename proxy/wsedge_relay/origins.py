@@ -94,6 +94,11 @@ class Origins:
         self._balancer.take(domain.origins, domain.originRequest.loadBalancing)
 
     @property
+    def domain(self) -> Domain:
+        """The configuration in force."""
+        return self._domain
+
+    @property
     def targets(self) -> tuple[Target, ...]:
         """The origins in use."""
         return self._balancer.targets

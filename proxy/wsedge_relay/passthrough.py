@@ -36,9 +36,10 @@ from wsedge_relay.origins import AskingClient
 from wsedge_relay.pace import Pace
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
+from wsedge_relay.sockets import TLS_RECORD_BYTES
 from wsedge_relay.stream import Stream
 from wsedge_relay.usage import Usage, UsageKey
-from wsedge_relay.wire import READ_BYTES, Wire
+from wsedge_relay.wire import Wire
 
 T = TypeVar("T")
 
@@ -246,7 +247,7 @@ class Passing:
 
     def _listen(self) -> None:
         """Hear the client, unless it has said so much that it must wait: it may pipeline without end."""
-        if self.unread < READ_BYTES:
+        if self.unread < TLS_RECORD_BYTES:
             self._client.listen(self._hear)
 
     def _hear(self) -> None:
@@ -259,7 +260,7 @@ class Passing:
             return
         if data:
             self._early += data
-        if data == b"" or self.unread >= READ_BYTES:
+        if data == b"" or self.unread >= TLS_RECORD_BYTES:
             self._client.listen(None)
         if data == b"" and not self.unread:  # who said more and then shut its side may wait for the answers
             self._stop(PeerGoneError("the client hung up before its answer ended"))

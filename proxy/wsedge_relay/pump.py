@@ -28,6 +28,8 @@ import ssl
 import time
 from typing import Any, Final
 
+from wsedge_relay.sockets import TLS_RECORD_BYTES
+
 from .frames import CLOSE, LONGEST_CONTROL, PONG, close_code, payload_of
 from .leg import CLOSED, END, ERROR, PONGED, SHUT, THROTTLED, VIOLATION, Event, Leg
 from .sending import IN, OUT, WAIT, Sender
@@ -46,7 +48,7 @@ __all__ = (
 )
 
 _AREA: Final = 65536  # more lets a slow peer's backlog grow and gains nothing (measured)
-_RECORD: Final = 16384  # what a TLS record carries at the most (RFC 8446 section 5.1)
+_RECORD: Final = TLS_RECORD_BYTES
 _ROOM: Final = 144  # before the read area: a held-back header or control frame
 _BATCH: Final = 256
 _CUTS: Final = 4096

@@ -11,13 +11,15 @@ import select
 import ssl
 from typing import Final
 
+from wsedge_relay.sockets import WOULD_BLOCK
+
 from .leg import END, ERROR, SHUT, Event, Leg
 
 # Events of epoll.
 IN: Final = 1
 OUT: Final = 4
 # No answer to a system call: the next wake-up is time enough.
-WAIT: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+WAIT: Final = WOULD_BLOCK
 
 # After these a socket still gives what came before, then reports its end.
 _RESET: Final = (errno.EPIPE, errno.ECONNRESET)

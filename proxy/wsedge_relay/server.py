@@ -142,7 +142,9 @@ class Relay:
         """Return `counters`, and what is counted of the process, as metrics."""
         yield from families(self.counters)
         yield from distributions(self.counters)
-        yield from health.families(self._sites, self._loop.time())
+        yield from health.families(
+            {name: site.origins for name, site in self._sites.items()}, self._loop.time()
+        )
         yield Family(
             "unattributed_refusals",
             "Requests refused before they named a served domain, by reason.",
@@ -203,7 +205,7 @@ class Relay:
             self._drain_site(self._sites.pop(name))
         self._sites.update(made)
         self._reach.take(config.deniedNetworks)
-        self._health.watch(self._sites.values())
+        self._health.watch(site.origins for site in self._sites.values())
         self._header_bytes = max(
             (domain.limits.headerBytes for domain in config.domains), default=MAX_HEAD_BYTES
         )

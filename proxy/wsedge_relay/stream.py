@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wsedge_relay.readiness import IN, NEVER, OUT, Readiness
-from wsedge_relay.wire import LATER, READ_BYTES, Wire
+from wsedge_relay.sockets import TLS_RECORD_BYTES, WOULD_BLOCK
+from wsedge_relay.wire import Wire
 
 
 @dataclass(slots=True, eq=False)
@@ -52,8 +53,8 @@ class Stream:
     def take(self) -> bytes | None:
         """Return what there is, empty at the end of the stream, None without anything; raises OSError."""
         try:
-            data: bytes = self.wire.sock.recv(READ_BYTES)
-        except LATER:
+            data: bytes = self.wire.sock.recv(TLS_RECORD_BYTES)
+        except WOULD_BLOCK:
             return None
         self.wire.received += len(data)
         return data
@@ -65,8 +66,8 @@ class Stream:
         """
         while True:
             try:
-                data: bytes = self.wire.sock.recv(READ_BYTES)
-            except LATER as error:
+                data: bytes = self.wire.sock.recv(TLS_RECORD_BYTES)
+            except WOULD_BLOCK as error:
                 await self._wait(OUT if isinstance(error, ssl.SSLWantWriteError) else IN, seconds)
             else:
                 self.wire.received += len(data)
@@ -78,7 +79,7 @@ class Stream:
         while left:
             try:
                 sent = self.wire.sock.send(left)
-            except LATER as error:
+            except WOULD_BLOCK as error:
                 await self._wait(IN if isinstance(error, ssl.SSLWantReadError) else OUT, seconds)
             else:
                 self.wire.sent += sent

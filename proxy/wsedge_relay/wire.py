@@ -9,26 +9,19 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-import struct
 import types
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from wsedge_relay.leg import shut_sending
+from wsedge_relay import sockets
 from wsedge_relay.readiness import IN, NEVER, OUT, Readiness
+from wsedge_relay.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
 
-# One TLS record at the most, so that a read never leaves a decrypted rest that no selector reports.
-READ_BYTES: Final = 16384
 # What a system call says when no descriptor, or no memory for one, is left.
 EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-# No answer to a system call is worth another try to these; the selector reports again.
-LATER: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _LINGER_BYTES: Final = 1 << 20
-# SO_LINGER: a reset at once, and the kernel's usual way.
-_RESET: Final = struct.pack("ii", 1, 0)
-_USUAL: Final = struct.pack("ii", 0, 0)
 _CONNECTING: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
 
 T = TypeVar("T")
@@ -96,8 +89,8 @@ class Wire:
         """Return what there is, empty at the end of the stream; raises OSError."""
         while True:
             try:
-                data = self.sock.recv(READ_BYTES)
-            except LATER as error:
+                data = self.sock.recv(TLS_RECORD_BYTES)
+            except WOULD_BLOCK as error:
                 await self._wait(OUT if isinstance(error, ssl.SSLWantWriteError) else IN)
             else:
                 self.received += len(data)
@@ -126,7 +119,7 @@ class Wire:
         while left:
             try:
                 sent = self.sock.send(left)
-            except LATER as error:
+            except WOULD_BLOCK as error:
                 await self._wait(IN if isinstance(error, ssl.SSLWantReadError) else OUT)
             else:
                 self.sent += sent
@@ -149,7 +142,7 @@ class Wire:
 
     def reset_at_close(self, reset: bool) -> None:
         """Say whether closing, whoever does it, resets the connection; it does not at first."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if reset else _USUAL)
+        sockets.reset_at_close(self.sock, reset=reset)
 
     def leave(self) -> int:
         """Give the socket away; return the events it is in epoll for."""
@@ -170,7 +163,7 @@ class Wire:
         while True:
             try:
                 return operation()
-            except LATER as error:
+            except WOULD_BLOCK as error:
                 await self._wait(OUT if isinstance(error, ssl.SSLWantWriteError) else IN)
 
     @types.coroutine
