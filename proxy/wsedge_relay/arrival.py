@@ -16,8 +16,7 @@ from wsedge_relay.heads import read_head
 from wsedge_relay.http1 import RequestHead
 from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.places import Place
-from wsedge_relay.proxy_header import Ends
-from wsedge_relay.proxy_source import LONGEST, Source, length_of, source_of
+from wsedge_relay.proxy_header import LONGEST, Ends, Source, length_of, source_of
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_of, speaks_http2

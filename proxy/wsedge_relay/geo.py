@@ -17,8 +17,8 @@ from typing import Any, Final
 import maxminddb
 import structlog
 
-from wsedge_relay.counters import Family
 from wsedge_relay.errors import GeoFileError
+from wsedge_relay.families import Family
 from wsedge_relay.places import NOWHERE, Place, of_city, of_isp, of_xdb
 from wsedge_relay.signature import Signature, signature_of
 from wsedge_relay.xdb import Xdb

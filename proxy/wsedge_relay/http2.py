@@ -408,44 +408,6 @@ class Session:
                 stream.break_off(ErrorCodes.CANCEL)
 
 
-class Sessions:
-    """All open connections of HTTP/2 of a relay."""
-
-    def __init__(self) -> None:
-        self._all: set[Session] = set()
-        self._nobody_left = asyncio.Event()
-        self._nobody_left.set()
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def add(self, session: Session) -> None:
-        """Note a session that begins."""
-        self._all.add(session)
-        self._nobody_left.clear()
-
-    def remove(self, session: Session) -> None:
-        """Forget a session that ended."""
-        self._all.discard(session)
-        if not self._all:
-            self._nobody_left.set()
-
-    def go_away(self, domain: str | None = None) -> None:
-        """Let those of one domain, or of all, end as soon as their streams do."""
-        for session in list(self._all):
-            if domain is None or session.domain == domain:
-                session.go_away()
-
-    def abort_all(self) -> None:
-        """Close every connection at once."""
-        for session in list(self._all):
-            session.abort()
-
-    async def wait_until_none(self) -> None:
-        """Return once no connection is left."""
-        await self._nobody_left.wait()
-
-
 def _protocol() -> _Protocol:
     protocol = _Protocol(H2Configuration(client_side=False, header_encoding=None))
     protocol.local_settings = Settings(

@@ -21,7 +21,8 @@ from prometheus_client.registry import Collector
 
 from wsedge_relay.aggregate import PREFIX as _PREFIX
 from wsedge_relay.aggregate import Metrics
-from wsedge_relay.counters import Distribution, Family, Histogram
+from wsedge_relay.counters import Histogram
+from wsedge_relay.families import Distribution, Family
 from wsedge_relay.reporter import Tally
 from wsedge_relay.usage import DomainTotals, Usage
 

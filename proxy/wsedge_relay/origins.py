@@ -12,7 +12,6 @@ import structlog
 from wsedge_relay import origin, proxy_header
 from wsedge_relay.balance import Balancer, Target
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.config import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
 from wsedge_relay.dial import dial
@@ -23,6 +22,7 @@ from wsedge_relay.errors import (
     OriginsFailedError,
 )
 from wsedge_relay.loops import Loop
+from wsedge_relay.material import Material
 from wsedge_relay.names import Names
 from wsedge_relay.origin_exchange import Answered, Exchange, ask
 from wsedge_relay.proxy_header import Ends

@@ -13,8 +13,8 @@ import structlog
 
 from wsedge_relay.config import Loaded
 from wsedge_relay.contract import Listen, RelayState
-from wsedge_relay.counters import Distribution, Family
 from wsedge_relay.errors import CannotListenError
+from wsedge_relay.families import Distribution, Family
 from wsedge_relay.follow import told_or_after
 from wsedge_relay.geo import LOOK_SECONDS as GEO_LOOK_SECONDS
 from wsedge_relay.geo import Geo

@@ -1,22 +1,38 @@
-"""The header of the PROXY protocol by which an origin learns the client's address, versions 1 and 2.
+"""The PROXY protocol's header, versions 1 and 2: read from load balancers, written to origins. Pure.
 
-Pure. The rules are those of HAProxy's proxy-protocol.txt, sections 2.1 and 2.2.
+The rules are those of HAProxy's proxy-protocol.txt, sections 2.1 and 2.2. In reading, each "may" counts as
+no, and what a version 2 header says beside the addresses is skipped.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from wsedge_relay.contract import ProxyProtocol
+from wsedge_relay.errors import ProxyHeaderError
+from wsedge_relay.forwarded import address_of
 
 _SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _LOCAL: Final = 0x20
 _PROXY: Final = 0x21
 _TCP4: Final = 0x11
 _TCP6: Final = 0x21
+
+LONGEST_TEXT: Final = 107  # version 1, its CRLF included
+LONGEST: Final = 4096  # version 2: more than any load balancer's notes need
+
+_FIXED: Final = 16
+_PREFIX: Final = b"PROXY "
+_TEXT: Final = re.compile(
+    rb"PROXY TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})\r\n"
+)
+_UNKNOWN: Final = re.compile(rb"PROXY UNKNOWN( [\x20-\x7e]*)?\r\n")
+# No address, and a local socket's: somebody else's business, so the connection counts as the proxy's own.
+_ADDRESS_BYTES: Final = {0x00: 0, _TCP4: 12, _TCP6: 36, 0x31: 216}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +82,85 @@ def _alike(ends: Ends) -> tuple[IPv4Address, IPv4Address] | tuple[IPv6Address, I
 
 def _mapped(address: IPv4Address | IPv6Address) -> IPv6Address:
     return IPv6Address(f"::ffff:{address}") if isinstance(address, IPv4Address) else address
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a proxied connection comes from."""
+
+    address: str
+    port: int
+
+
+def length_of(data: bytes) -> int:
+    """Return how long the header at the start of `data` is; 0: not known yet, and all of `data` is of it.
+
+    Raises ProxyHeaderError as soon as no continuation can make a header of it.
+    """
+    if data[:1] == b"P":
+        return _length_of_text(data)
+    if not _SIGNATURE.startswith(data[: len(_SIGNATURE)]):
+        raise ProxyHeaderError("it does not begin with a PROXY header")
+    if len(data) < _FIXED:
+        return 0
+    length = _FIXED + int.from_bytes(data[14:16], "big")
+    if length > LONGEST:
+        raise ProxyHeaderError(f"its PROXY header is longer than {LONGEST} bytes")
+    return length
+
+
+def source_of(header: bytes) -> Source | None:
+    """Return where a connection with this whole header comes from; None: the proxy's own, or not known.
+
+    Raises ProxyHeaderError.
+    """
+    return _text_source(header) if header.startswith(_PREFIX) else _binary_source(header)
+
+
+def _length_of_text(data: bytes) -> int:
+    if not _PREFIX.startswith(data[: len(_PREFIX)]):
+        raise ProxyHeaderError("it does not begin with a PROXY header")
+    end = data.find(b"\n", 0, LONGEST_TEXT) + 1
+    if not end and len(data) >= LONGEST_TEXT:
+        raise ProxyHeaderError("its PROXY line does not end")
+    return end
+
+
+def _text_source(header: bytes) -> Source | None:
+    if _UNKNOWN.fullmatch(header):
+        return None
+    match = _TEXT.fullmatch(header)
+    if match is None:
+        raise ProxyHeaderError("its PROXY line is malformed")
+    kind = IPv4Address if match[1] == b"4" else IPv6Address
+    try:
+        source, _ = kind(match[2].decode()), kind(match[3].decode())
+    except ValueError as error:
+        raise ProxyHeaderError("its PROXY line has a malformed address") from error
+    if int(match[4]) > 65535 or int(match[5]) > 65535:
+        raise ProxyHeaderError("its PROXY line has no such port")
+    return Source(address_of(str(source)), int(match[4]))
+
+
+def _binary_source(header: bytes) -> Source | None:
+    command, family = header[12], header[13]
+    if command == _LOCAL:
+        return None
+    size = _ADDRESS_BYTES.get(family)
+    if command != _PROXY or size is None:
+        raise ProxyHeaderError("its PROXY header is of another version, command or protocol")
+    body = header[_FIXED:]
+    _check_notes(body, size)
+    if family == _TCP4:
+        return Source(str(IPv4Address(body[:4])), int.from_bytes(body[8:10], "big"))
+    if family == _TCP6:
+        return Source(address_of(str(IPv6Address(body[:16]))), int.from_bytes(body[32:34], "big"))
+    return None
+
+
+def _check_notes(body: bytes, at: int) -> None:
+    """Check that what stands behind the addresses, type by length by value, ends with the header."""
+    while at + 3 <= len(body):
+        at += 3 + int.from_bytes(body[at + 1 : at + 3], "big")
+    if at != len(body):
+        raise ProxyHeaderError("its PROXY header has another length than it says")

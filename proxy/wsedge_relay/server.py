@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import os
 import random
-import resource
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,27 +13,29 @@ from typing import Final
 import structlog
 
 from wsedge_relay import health
-from wsedge_relay.arrival import Arrival, Outer, Serving, client_address
+from wsedge_relay.accepting import Listeners, leaves_room
+from wsedge_relay.arrival import Arrival, Outer, Serving
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.config import Material
 from wsedge_relay.connection import Connection
 from wsedge_relay.contract import Domain, Limits, Listen, RelayConfig
-from wsedge_relay.counters import Distribution, DomainCounters, Family, distributions, families
+from wsedge_relay.counters import DomainCounters
 from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
+from wsedge_relay.families import Distribution, Family, distributions, families
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.health import HealthChecks
 from wsedge_relay.http1 import MAX_HEAD_BYTES
-from wsedge_relay.http2 import Session, Sessions
+from wsedge_relay.http2 import Session
 from wsedge_relay.http2_request import Asked
+from wsedge_relay.http2_sessions import Sessions
 from wsedge_relay.limits import Limiter
-from wsedge_relay.listening import bound
+from wsedge_relay.material import Material
 from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.places import NOWHERE, Place
 from wsedge_relay.pump import Event
 from wsedge_relay.reach import Reach
-from wsedge_relay.readiness import NEVER, Fiber, wait_for_all
+from wsedge_relay.readiness import Fiber, wait_for_all
 from wsedge_relay.selector import PumpSelector
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_contexts
@@ -47,12 +46,6 @@ from wsedge_relay.wire import EXHAUSTED, Wire
 
 log = structlog.get_logger("wsedge_relay")
 
-_BACKLOG: Final = 4096
-_ACCEPTS_AT_ONCE: Final = 64
-# Descriptors that newcomers do not get: those on their way need one more each for their origin, and the
-# configuration, reports, health checks and the admin port need some as well.
-_RESERVED: Final = 32
-_PAUSE_SECONDS: Final = 0.1
 # Between a stream of HTTP/2 and its tunnel, each way: what a plain connection has in the kernel's buffers.
 _STREAM_BUFFER: Final = 65536
 
@@ -103,14 +96,15 @@ class Relay:
         self._announcing = Networks()
         self._header_bytes = MAX_HEAD_BYTES
         self._sites: dict[str, Site] = {}
-        self._listeners: dict[str, socket.socket] = {}
+        self._listeners = Listeners(
+            self._accepted, self._make_room, lambda: len(self._handshakes), ready=self._ready
+        )
         self._handshakes: set[Fiber] = set()
         self._sessions = Sessions()
         self._drains: dict[asyncio.Task[None], Site] = {}
         self._last_drain: dict[Site, Drain] = {}  # of those that drain
         self._draining = False
         self.counters: dict[str, DomainCounters] = {}
-        self.accept_failures = 0
         self._unattributed: dict[str, int] = {}
 
     @property
@@ -129,6 +123,11 @@ class Relay:
         return self._pump.pauses
 
     @property
+    def accept_pauses(self) -> int:
+        """How often accepting paused for want of descriptors."""
+        return self._listeners.pauses
+
+    @property
     def draining(self) -> bool:
         """Whether newcomers are refused because the relay goes away."""
         return self._draining
@@ -136,7 +135,7 @@ class Relay:
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
         """Where connections are taken: "http" and "https" to host and port (as the kernel chose it)."""
-        return {listener: sock.getsockname()[:2] for listener, sock in self._listeners.items()}
+        return self._listeners.addresses
 
     def metric_families(self) -> Iterator[Family | Distribution]:
         """Return `counters`, and what is counted of the process, as metrics."""
@@ -159,7 +158,7 @@ class Relay:
             gauge=True,
         )
         yield Family("pauses", "Reads held back because the other leg took no byte.", (), [((), self.pauses)])
-        yield Family("accept_failures", "Pauses for want of descriptors.", (), [((), self.accept_failures)])
+        yield Family("accept_failures", "Pauses for want of descriptors.", (), [((), self.accept_pauses)])
 
     async def start(self, listen: Listen, *, shared: bool = False) -> None:
         """Take connections where `listen` says; raises OSError when an address cannot be had.
@@ -170,9 +169,9 @@ class Relay:
         try:
             for listener, port in (("http", listen.http), ("https", listen.https)):
                 if port is not None:
-                    await self._listen(listener, listen.host, port, shared=shared)
+                    await self._listeners.open(listener, listen.host, port, shared=shared)
         except OSError:
-            self._stop_listening()
+            self._listeners.close()
             raise
         hosts = [host for host, _ in self.addresses.values()]
         if hosts:
@@ -307,13 +306,12 @@ class Relay:
         """Take newcomers again after a drain; connections that it has not closed yet stay."""
         self._draining = False
         for site in self._sites.values():
-            if site.drain is not None and site.domain.enabled:
-                site.drain.cancel()
-                site.drain = None
+            if site.domain.enabled:
+                self._end_drain(site)
 
     async def close(self) -> None:
         """Stop at once: no listener, handshake or tunnel is left."""
-        self._stop_listening()
+        self._listeners.close()
         self._sessions.abort_all()
         for handshake in list(self._handshakes):
             handshake.cancel()
@@ -334,8 +332,8 @@ class Relay:
             self.tunnels.limit_rates(site)
         if not domain.enabled:
             self._drain_site(site)
-        elif not self._draining and (drain := self._last_drain.pop(site, None)) is not None:
-            drain.task.cancel()
+        elif not self._draining:
+            self._end_drain(site)
 
     def _counters(self, name: str) -> DomainCounters:
         return self.counters.setdefault(name, DomainCounters())
@@ -354,6 +352,11 @@ class Relay:
         self._drains[task] = site
         task.add_done_callback(self._drains.pop)
 
+    def _end_drain(self, site: Site) -> None:
+        drain = self._last_drain.pop(site, None)
+        if drain is not None:
+            drain.task.cancel()
+
     async def _drain(self, site: Site, seconds: float, until: float) -> None:
         try:
             self.plain.close_idle(site)
@@ -370,35 +373,13 @@ class Relay:
     def _notified(self, events: list[Event]) -> None:
         self._loop.call_soon(self.tunnels.handle, events)
 
-    async def _listen(self, listener: str, host: str, port: int, *, shared: bool) -> None:
-        sock = self._listeners[listener] = await bound(host, port, shared=shared)
-        sock.listen(_BACKLOG)
-        self._ready.watch(sock.fileno(), Acceptor(self._accept, listener, sock))
+    def _accepted(self, listener: str, sock: socket.socket, address: str) -> None:
+        self._serve(sock, address, front=self._front if listener == "https" else None)
 
-    def _stop_listening(self) -> None:
-        for sock in self._listeners.values():
-            self._ready.drop(sock.fileno())
-            sock.close()
-        self._listeners.clear()
-
-    def _accept(self, listener: str, listening: socket.socket) -> None:
-        front = self._front if listener == "https" else None
-        most = _most_descriptors()
-        for _ in range(_ACCEPTS_AT_ONCE):
-            try:
-                sock, address = listening.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in EXHAUSTED:
-                    self._pause(listener, listening, str(error))
-                    return
-                continue  # this one connection was broken before it was accepted
-            descriptor = sock.fileno()  # serving may have closed it
-            self._serve(sock, client_address(address), front=front)
-            if not self._leaves_room(descriptor, most):
-                self._pause(listener, listening, "few descriptors are left")
-                return
+    def _make_room(self) -> None:
+        """Close connections of clients that only may come back: there are too few descriptors."""
+        for site in self._sites.values():
+            self.plain.close_idle(site)
 
     def _serve(
         self,
@@ -424,7 +405,7 @@ class Relay:
             if error.errno not in EXHAUSTED:
                 raise
             raise self._no_room(outer.domain) from error
-        if not self._leaves_room(far.fileno(), _most_descriptors()):
+        if not leaves_room(far.fileno(), under_way=len(self._handshakes)):
             near.close()
             far.close()
             raise self._no_room(outer.domain)
@@ -439,66 +420,10 @@ class Relay:
         text = "This relay has no room for a connection right now."
         return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])
 
-    def _leaves_room(self, descriptor: int, most: float) -> bool:
-        """Tell whether more may come: the kernel gives the lowest free number, so it counts those in use."""
-        return descriptor + len(self._handshakes) < most - _RESERVED
-
     def _served(self, handshake: Fiber, fault: BaseException | None) -> None:
         self._handshakes.discard(handshake)
         if fault is not None and not isinstance(fault, asyncio.CancelledError):
             log.error("handshake fault", exc_info=fault)
-
-    def _pause(self, listener: str, listening: socket.socket, reason: str) -> None:
-        """Leave a listener alone until there is room: who waits there would wake the loop without end."""
-        log.error("accepting paused", listener=listener, reason=reason)
-        self._ready.drop(listening.fileno())
-        for site in self._sites.values():
-            self.plain.close_idle(site)  # a client that only may come back makes room for those that are here
-        self._rest(listener, listening)
-
-    def _rest(self, listener: str, listening: socket.socket) -> None:
-        self.accept_failures += 1
-        self._loop.call_later(_PAUSE_SECONDS, self._resume, listener, listening)
-
-    def _resume(self, listener: str, listening: socket.socket) -> None:
-        if self._listeners.get(listener) is not listening:
-            return
-        try:
-            probe = os.dup(listening.fileno())
-        except OSError:
-            self._rest(listener, listening)
-            return
-        os.close(probe)
-        if not self._leaves_room(probe, _most_descriptors()):
-            self._rest(listener, listening)
-            return
-        log.info("accepting again", listener=listener)
-        self._ready.watch(listening.fileno(), Acceptor(self._accept, listener, listening))
-
-
-class Acceptor:
-    """Wakes `accept` when a listener has newcomers."""
-
-    __slots__ = ("_accept", "_listener", "_listening")
-
-    until = NEVER
-
-    def __init__(
-        self, accept: Callable[[str, socket.socket], None], listener: str, listening: socket.socket
-    ) -> None:
-        self._accept = accept
-        self._listener = listener
-        self._listening = listening
-
-    def wake(self, _: BaseException | None, /) -> None:
-        """Take who waits."""
-        self._accept(self._listener, self._listening)
-
-
-def _most_descriptors() -> float:
-    """Return how many descriptors this process may have."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return math.inf if limit == resource.RLIM_INFINITY else limit
 
 
 def _random() -> random.Random:

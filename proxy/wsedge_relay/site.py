@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.config import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.forwarded import Networks
 from wsedge_relay.limits import Limiter
+from wsedge_relay.material import Material
 from wsedge_relay.origins import Origins
 from wsedge_relay.path_rules import PathRules, is_plain, path_of
 from wsedge_relay.places import Place

@@ -29,7 +29,7 @@ from support_relay.running import (
     running,
 )
 from wsedge_relay import http2_request
-from wsedge_relay.config import Material
+from wsedge_relay.material import Material
 
 # What passes does so by the pump; all else is the same for its two forms.
 by_each_form = pytest.mark.usefixtures("each_form")

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from support_relay.frames import frame
 from support_relay.heads import KEY, switching
 from support_relay.running import DEADLINE, DOMAIN, QUICK, config, on_pump_loop, origin, raw_origin, running
-from wsedge_relay.config import Material
+from wsedge_relay.material import Material
 
 LINES = {
     "Host": DOMAIN,
@@ -274,8 +274,8 @@ async def test_want_of_descriptors_does_not_spin() -> None:
                     held.append(socket.socket())
             with pytest.raises(BlockingIOError):
                 waiting.connect((host, at))
-            await relay.until(lambda: relay.relay.accept_failures >= 2)
-            assert relay.relay.accept_failures < 10
+            await relay.until(lambda: relay.relay.accept_pauses >= 2)
+            assert relay.relay.accept_pauses < 10
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for sock in held:

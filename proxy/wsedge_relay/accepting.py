@@ -1,0 +1,148 @@
+"""Listeners of a relay: connections are accepted in batches, and not while descriptors run out."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from wsedge_relay.arrival import client_address
+from wsedge_relay.listening import bound
+from wsedge_relay.readiness import NEVER, Readiness
+from wsedge_relay.wire import EXHAUSTED
+
+log = structlog.get_logger("wsedge_relay")
+
+_BACKLOG: Final = 4096
+_ACCEPTS_AT_ONCE: Final = 64
+# Descriptors that new connections do not get: those under way need one more each for their origin, and the
+# configuration, reports, health checks and the admin port need some as well.
+_RESERVED: Final = 32
+_PAUSE_SECONDS: Final = 0.1
+
+
+class Listeners:
+    """The listening sockets of a relay, by name ("http", "https").
+
+    `accepted` gets the listener's name, each accepted socket and the peer's address. `make_room` is called
+    when descriptors run out and accepting pauses; `under_way` returns how many accepted connections still
+    need a descriptor for their origin. `pauses` counts.
+    """
+
+    def __init__(
+        self,
+        accepted: Callable[[str, socket.socket, str], None],
+        make_room: Callable[[], None],
+        under_way: Callable[[], int],
+        *,
+        ready: Readiness,
+    ) -> None:
+        self._accepted = accepted
+        self._make_room = make_room
+        self._under_way = under_way
+        self._ready = ready
+        self._listening: dict[str, socket.socket] = {}
+        self.pauses = 0
+
+    @property
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        """Host and port of each listener, as the kernel chose them."""
+        return {name: sock.getsockname()[:2] for name, sock in self._listening.items()}
+
+    async def open(self, name: str, host: str, port: int, *, shared: bool) -> None:
+        """Listen there; raises OSError. `shared`: other processes listen there too."""
+        sock = self._listening[name] = await bound(host, port, shared=shared)
+        sock.listen(_BACKLOG)
+        self._watch(name, sock)
+
+    def close(self) -> None:
+        """Stop listening."""
+        for sock in self._listening.values():
+            self._ready.drop(sock.fileno())
+            sock.close()
+        self._listening.clear()
+
+    def _watch(self, name: str, sock: socket.socket) -> None:
+        self._ready.watch(sock.fileno(), Acceptor(self._accept, name, sock))
+
+    def _accept(self, name: str, listening: socket.socket) -> None:
+        most = _most_descriptors()
+        for _ in range(_ACCEPTS_AT_ONCE):
+            try:
+                sock, address = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    self._pause(name, listening, str(error))
+                    return
+                continue  # this one connection was broken before it was accepted
+            descriptor = sock.fileno()  # the relay may have closed it by the next line
+            self._accepted(name, sock, client_address(address))
+            if not leaves_room(descriptor, under_way=self._under_way(), most=most):
+                self._pause(name, listening, "few descriptors are left")
+                return
+
+    def _pause(self, name: str, listening: socket.socket, reason: str) -> None:
+        """Leave a listener alone until there is room: its backlog would wake the loop without end."""
+        log.error("accepting paused", listener=name, reason=reason)
+        self._ready.drop(listening.fileno())
+        self._make_room()
+        self._rest(name, listening)
+
+    def _rest(self, name: str, listening: socket.socket) -> None:
+        self.pauses += 1
+        self._ready.loop.call_later(_PAUSE_SECONDS, self._resume, name, listening)
+
+    def _resume(self, name: str, listening: socket.socket) -> None:
+        if self._listening.get(name) is not listening:
+            return
+        try:
+            probe = os.dup(listening.fileno())
+        except OSError:
+            self._rest(name, listening)
+            return
+        os.close(probe)
+        if not leaves_room(probe, under_way=self._under_way()):
+            self._rest(name, listening)
+            return
+        log.info("accepting again", listener=name)
+        self._watch(name, listening)
+
+
+class Acceptor:
+    """Wakes `accept` when a listener has new connections."""
+
+    __slots__ = ("_accept", "_listening", "_name")
+
+    until = NEVER
+
+    def __init__(
+        self, accept: Callable[[str, socket.socket], None], name: str, listening: socket.socket
+    ) -> None:
+        self._accept = accept
+        self._name = name
+        self._listening = listening
+
+    def wake(self, _: BaseException | None, /) -> None:
+        """Accept the connections that wait."""
+        self._accept(self._name, self._listening)
+
+
+def leaves_room(descriptor: int, *, under_way: int, most: float | None = None) -> bool:
+    """Tell whether more connections may come after one that got this descriptor.
+
+    The kernel gives the lowest free number, so it counts those in use; `under_way` connections need another
+    one each. `most` is how many this process may have (default: asked for now).
+    """
+    return descriptor + under_way < (_most_descriptors() if most is None else most) - _RESERVED
+
+
+def _most_descriptors() -> float:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return math.inf if limit == resource.RLIM_INFINITY else limit

@@ -1,0 +1,61 @@
+"""Certificates and keys as they were checked, by the file names that a configuration gives."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from wsedge_relay.contract import AuthorityFile, CertificateFiles
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A checked PEM certificate chain and its key."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Give `context` this certificate; raises ssl.SSLError when the two do not belong together."""
+        # ssl loads from files alone, so the checked bytes get a nameless one each; a container's root
+        # filesystem is read-only, so that is memory where the kernel has it.
+        with _nameless_file(self.certificate) as certificate, _nameless_file(self.key) as key:
+            context.load_cert_chain(certificate, key, password=_no_password)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The certificates of one RelayConfig, by the file names that it gives."""
+
+    key_pairs: Mapping[tuple[str, str], KeyPair] = field(default_factory=dict)
+    authorities: Mapping[str, str] = field(default_factory=dict)
+
+    def key_pair(self, files: CertificateFiles) -> KeyPair:
+        """Return the certificate and key that `files` names."""
+        return self.key_pairs[files.certificateFile, files.keyFile]
+
+    def authority(self, file: AuthorityFile) -> str:
+        """Return the PEM text of the authorities that `file` names."""
+        return self.authorities[file.file]
+
+
+def _no_password() -> str:
+    # Without this, OpenSSL would ask for the pass phrase of an encrypted key on the terminal.
+    return ""
+
+
+@contextmanager
+def _nameless_file(content: bytes) -> Iterator[str]:
+    if hasattr(os, "memfd_create"):
+        with open(os.memfd_create("wsedge"), "wb", buffering=0) as stream:  # noqa: PTH123  a descriptor
+            stream.write(content)
+            yield f"/proc/self/fd/{stream.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile(prefix="wsedge-") as named:  # created with mode 0600
+            named.write(content)
+            named.flush()
+            yield named.name
