@@ -165,7 +165,9 @@ async def test_unhealthy_origins_get_nothing_until_they_are_well() -> None:
                     async with relay.connect() as client:
                         await client.send("x")
                         assert await client.recv() == "x"
-                metrics = {family.name: dict(family.rows) for family in families({DOMAIN: relay.site}, 0.0)}
+                metrics = {
+                    family.name: dict(family.rows) for family in families({DOMAIN: relay.site.origins}, 0.0)
+                }
                 assert metrics["origin_healthy"][DOMAIN, f"127.0.0.1:{sick}/{sick}"] == 0
                 answers["now"] = b"HTTP/1.1 403 x\r\n\r\n"
                 await relay.until(lambda: target(relay).healthy)

@@ -30,7 +30,7 @@ from support_relay.running import (
 )
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.material import Material
-from wsedge_relay.wire import READ_BYTES
+from wsedge_relay.sockets import TLS_RECORD_BYTES
 
 PASS: dict[str, Any] = {"passThrough": {}}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -571,7 +571,7 @@ async def test_what_is_pipelined_is_not_hoarded() -> None:
             assert (await answer(reader))[0] == 200
         writer.transport.abort()
         await relay.until_idle()
-    assert max(held) < 2 * READ_BYTES
+    assert max(held) < 2 * TLS_RECORD_BYTES
 
 
 @on_pump_loop

@@ -62,7 +62,7 @@ async def test_a_denied_origin_is_never_dialled() -> None:
             ) as relay:
                 assert await _refused(relay, upgrade()) == TELLS
                 assert await _refused(relay, PLAIN) == TELLS
-                await relay.until(lambda: relay.site.balancer.targets[0].bad)
+                await relay.until(lambda: relay.site.origins.targets[0].bad)
                 assert relay.counters.origin_failures["denied"] >= 2
                 assert relay.counters.handshakes[502, "origin"] == 2
     assert inside.connections == 0

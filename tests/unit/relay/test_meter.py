@@ -44,14 +44,3 @@ def test_what_was_read_ahead_belongs_to_the_next_request() -> None:
     meter.tell(OTHER)
     assert meter.passed() == (2, 50)
     assert counted(usage) == {"one": (7, 60), "other": (2, 50)}
-
-
-def test_a_connections_paces_are_its_own() -> None:
-    """The same for all its requests, each direction apart, and others for another rate."""
-    meter = Meter(Wire(), Usage(now=0.0))
-    assert meter.paces(None) is None
-    paces = meter.paces(1024)
-    assert paces is not None
-    assert paces[0] is not paces[1]
-    assert meter.paces(1024) is paces
-    assert meter.paces(2048) is not paces
