@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from wsedge_relay.errors import CannotListenError
-from wsedge_relay.forwarded import address_of
+from wsedge_relay.protocol.forwarded import address_of
 
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 64

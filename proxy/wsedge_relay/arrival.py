@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from wsedge_relay import handshake
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import HandshakeRefusedError, PeerGoneError
-from wsedge_relay.forwarded import Way, address_of, way_of
 from wsedge_relay.heads import read_head
-from wsedge_relay.http1 import RequestHead
 from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.places import Place
-from wsedge_relay.proxy_header import LONGEST, Ends, Source, length_of, source_of
+from wsedge_relay.protocol import handshake
+from wsedge_relay.protocol.forwarded import Way, address_of, way_of
+from wsedge_relay.protocol.http1 import RequestHead
+from wsedge_relay.protocol.proxy_protocol import LONGEST, Ends, Source, length_of, source_of
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_of, speaks_http2

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from wsedge_relay import exchange, handshake, http1, origin
+from wsedge_relay import origin
 from wsedge_relay.access import Access, is_sampled, passed_line, refused_line, shown_subprotocol
 from wsedge_relay.arrival import Arrival, Serving
 from wsedge_relay.contract import Origin, PassThrough
@@ -19,16 +19,17 @@ from wsedge_relay.errors import (
     PeerGoneError,
     ProxyHeaderError,
 )
-from wsedge_relay.exchange import Passed
-from wsedge_relay.forwarded import was_secure
 from wsedge_relay.frames import GOING_AWAY
-from wsedge_relay.handshake import Accepted, Upgrade
 from wsedge_relay.hangup import Hangup
-from wsedge_relay.http1 import BadHeadError, Header, RequestHead, ResponseHead
 from wsedge_relay.meter import Meter
 from wsedge_relay.origin_exchange import Answered, read_body
 from wsedge_relay.origins import AskingClient
 from wsedge_relay.passthrough import Passing, ReadRates
+from wsedge_relay.protocol import handshake, http1, plain_request
+from wsedge_relay.protocol.forwarded import was_secure
+from wsedge_relay.protocol.handshake import Accepted, Upgrade
+from wsedge_relay.protocol.http1 import BadHeadError, Header, RequestHead, ResponseHead
+from wsedge_relay.protocol.plain_request import Passed
 from wsedge_relay.site import Site
 from wsedge_relay.usage import UsageKey
 
@@ -119,8 +120,8 @@ class Connection:
             request = self._bring_home(site, request)
             # On a stream of HTTP/2 nothing is passed but tunnels: bodies are framed otherwise there.
             rules = site.domain.passThrough if self._from.outer is None else None
-            if rules is not None and not exchange.is_upgrade(request) and site.passed_paths.allow(path):
-                passed = exchange.check_request(request, rules)
+            if rules is not None and not plain_request.is_upgrade(request) and site.passed_paths.allow(path):
+                passed = plain_request.check_request(request, rules)
                 self._admit(site, request)
                 return await self._pass(site, rules, passed, rest)
             upgrade = handshake.check_upgrade(request)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from wsedge_relay import http1
 from wsedge_relay.errors import PeerGoneError
+from wsedge_relay.protocol import http1
 
 
 async def read_head(

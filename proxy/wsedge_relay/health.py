@@ -16,16 +16,17 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay import frames, handshake
+from wsedge_relay import frames
 from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.errors import BadAnswerError, NoDescriptorError, OriginError
 from wsedge_relay.families import Family
-from wsedge_relay.handshake import Upgrade
-from wsedge_relay.http1 import Header, Headers, RequestHead, ResponseHead, build_head
 from wsedge_relay.origin_exchange import ask
 from wsedge_relay.origins import Origins
+from wsedge_relay.protocol import handshake
+from wsedge_relay.protocol.handshake import Upgrade
+from wsedge_relay.protocol.http1 import Header, Headers, RequestHead, ResponseHead, build_head
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.wire import Wire
 

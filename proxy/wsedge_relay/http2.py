@@ -27,13 +27,13 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
-from wsedge_relay import http2_request
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.http1 import Header
-from wsedge_relay.http2_budget import MAX_FRAME_BYTES, Budget, Tally
-from wsedge_relay.http2_request import Asked
 from wsedge_relay.http2_stream import Stream
+from wsedge_relay.protocol import http2_translation
+from wsedge_relay.protocol.http1 import Header
+from wsedge_relay.protocol.http2_budget import MAX_FRAME_BYTES, Budget, Tally
+from wsedge_relay.protocol.http2_translation import Asked
 from wsedge_relay.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
 
 log = structlog.get_logger("wsedge_relay")
@@ -293,11 +293,11 @@ class Session:
             self.reset(number, ErrorCodes.REFUSED_STREAM)
             return
         key = base64.b64encode(os.urandom(16))
-        asked = http2_request.translate(lines, domain=self.domain, key=key)
+        asked = http2_translation.translate(lines, domain=self.domain, key=key)
         try:
             sock = self._open_stream(asked)
         except HandshakeRefusedError as refused:
-            lines, body = http2_request.refusal_lines(refused)
+            lines, body = http2_translation.refusal_lines(refused)
             self.send_headers(number, lines)
             if len(body) <= self.room(number):
                 self.send_data(number, body)

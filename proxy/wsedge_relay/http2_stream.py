@@ -15,9 +15,9 @@ from typing import Final, Protocol
 
 from h2.errors import ErrorCodes
 
-from wsedge_relay import http1, http2_request
-from wsedge_relay.http1 import BadHeadError, Header
-from wsedge_relay.http2_request import Asked
+from wsedge_relay.protocol import http1, http2_translation
+from wsedge_relay.protocol.http1 import BadHeadError, Header
+from wsedge_relay.protocol.http2_translation import Asked
 
 _READ_BYTES: Final = 16384
 # What is taken from an origin, and what the relay adds to it: framing, a cookie.
@@ -242,7 +242,7 @@ class Stream:
             return
         self._answer = None
         self._outward = bytes(answer[end:])
-        lines = http2_request.answer_lines(head, tunnel=self._tunnel)
+        lines = http2_translation.answer_lines(head, tunnel=self._tunnel)
         self._tunnel = self._tunnel and head.status == 101
         self._carrier.send_headers(self.number, lines)
         if self._is_open and self._outward:

@@ -16,7 +16,7 @@ from typing import Final
 
 from wsedge_relay.contract import Domain
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.http1 import Header, Headers
+from wsedge_relay.protocol.http1 import Header, Headers
 
 NAME: Final = b"CDN-Loop"
 _LOWER: Final = b"cdn-loop"

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import structlog
 
-from wsedge_relay import origin, proxy_header
+from wsedge_relay import origin
 from wsedge_relay.balance import Balancer, Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Domain
@@ -25,7 +25,8 @@ from wsedge_relay.loops import Loop
 from wsedge_relay.material import Material
 from wsedge_relay.names import Names
 from wsedge_relay.origin_exchange import Answered, Exchange, ask
-from wsedge_relay.proxy_header import Ends
+from wsedge_relay.protocol import proxy_protocol
+from wsedge_relay.protocol.proxy_protocol import Ends
 from wsedge_relay.reach import Reach
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.tls import origin_context
@@ -175,7 +176,7 @@ class Origins:
         domain = self._domain
         tls = origin.speaks_tls(domain, client_secure=secure)
         version = domain.originRequest.proxyProtocol
-        preface = proxy_header.header(version, ends()) if version is not None else b""
+        preface = proxy_protocol.header(version, ends()) if version is not None else b""
         context = self._context if tls else None
         wire = await dial(
             domain,

@@ -12,9 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from wsedge_relay import exchange, http1
 from wsedge_relay.balance import Target
-from wsedge_relay.body import BadBodyError, BodyReader, BodyWriter, Framing
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.counters import LegCounters
@@ -27,13 +25,15 @@ from wsedge_relay.errors import (
     PeerGoneError,
     RelayError,
 )
-from wsedge_relay.exchange import Answer, Passed
-from wsedge_relay.forwarded import Way, was_secure
-from wsedge_relay.http1 import ResponseHead
 from wsedge_relay.meter import Meter
 from wsedge_relay.origin_exchange import Exchange, final_answer
 from wsedge_relay.origins import AskingClient
 from wsedge_relay.pace import Pace
+from wsedge_relay.protocol import http1, plain_request
+from wsedge_relay.protocol.body import BadBodyError, BodyReader, BodyWriter, Framing
+from wsedge_relay.protocol.forwarded import Way, was_secure
+from wsedge_relay.protocol.http1 import ResponseHead
+from wsedge_relay.protocol.plain_request import Answer, Passed
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.sockets import TLS_RECORD_BYTES
@@ -310,9 +310,9 @@ class Passing:
         try:
             payload = self._body.feed(data)
         except BadBodyError as error:
-            raise exchange.refused_body(error) from error
+            raise plain_request.refused_body(error) from error
         if self._body.payload_bytes > self._rules.maxBodyBytes:
-            raise exchange.too_long(self._rules)
+            raise plain_request.too_long(self._rules)
         return payload
 
     async def _carry(self) -> bool:
@@ -337,7 +337,7 @@ class Passing:
 
     async def _ask(self, origin: Stream, target: Target, host: str) -> bool:
         self._target = target
-        asked = exchange.origin_request(
+        asked = plain_request.origin_request(
             self._passed, host=host, way=self._way, secure=self._secure, loop=self._site.origins.loop.header
         )
         first = self._outgoing.frame(self._first, last=self._body.done)
@@ -350,10 +350,10 @@ class Passing:
         self._last_move = self._loop.time()
         if self._taker is not None:
             if self._passed.expects and self._silent:
-                await self._to_client(exchange.CONTINUE)
+                await self._to_client(plain_request.CONTINUE)
             self._taker.set_result(origin)
         head, rest = await final_answer(origin.wire, partial(self._read_answer, origin), self._interim)
-        answer = exchange.check_answer(self._passed, head)
+        answer = plain_request.check_answer(self._passed, head)
         self._site.origins.worked(target)
         self.origin = target.origin
         return await self._download(origin, answer, rest, self._cookie(target, answer))
@@ -361,7 +361,7 @@ class Passing:
     async def _interim(self, head: ResponseHead) -> None:
         """Pass an answer of 1xx on, but 100, which the relay gives itself."""
         if head.status != 100 and self._passed.request.minor:
-            await self._to_client(exchange.interim_answer(head))
+            await self._to_client(plain_request.interim_answer(head))
 
     async def _read_answer(self, origin: Stream) -> bytes:
         """Return the next bytes of an answer's head, b"" at the end; raises OriginError."""
@@ -385,7 +385,7 @@ class Passing:
         keep = (
             self._passed.keeps and self._body.done and answer.outward is not Framing.CLOSE and self._stays()
         )
-        head = exchange.client_answer(answer, keep=keep, more=cookie)
+        head = plain_request.client_answer(answer, keep=keep, more=cookie)
         body = BodyReader(answer.framing, answer.length)
         outward = BodyWriter(answer.outward)
         ends_by_close = answer.outward is Framing.CLOSE

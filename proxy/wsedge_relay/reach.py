@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from wsedge_relay.contract import DENIED_NETWORKS, LOOPBACK_NETWORKS
-from wsedge_relay.forwarded import Networks
+from wsedge_relay.protocol.forwarded import Networks
 
 # NAT64 (RFC 6052 section 2.1, RFC 8215): the last 32 bits are the IPv4 address that is reached.
 _NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))

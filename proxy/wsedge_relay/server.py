@@ -22,17 +22,17 @@ from wsedge_relay.counters import DomainCounters
 from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.families import Distribution, Family, distributions, families
-from wsedge_relay.forwarded import Networks
 from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.health import HealthChecks
-from wsedge_relay.http1 import MAX_HEAD_BYTES
 from wsedge_relay.http2 import Session
-from wsedge_relay.http2_request import Asked
 from wsedge_relay.http2_sessions import Sessions
 from wsedge_relay.limits import Limiter
 from wsedge_relay.material import Material
 from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.places import NOWHERE, Place
+from wsedge_relay.protocol.forwarded import Networks
+from wsedge_relay.protocol.http1 import MAX_HEAD_BYTES
+from wsedge_relay.protocol.http2_translation import Asked
 from wsedge_relay.pump import Event
 from wsedge_relay.reach import Reach
 from wsedge_relay.readiness import Fiber, wait_for_all

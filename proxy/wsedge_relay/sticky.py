@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Final
 
 from wsedge_relay.contract import StickyCookie
-from wsedge_relay.http1 import Header, Headers
+from wsedge_relay.protocol.http1 import Header, Headers
 
 _PERSON: Final = b"wsedge-origin"
 _TOKEN_BYTES: Final = 8

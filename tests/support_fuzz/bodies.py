@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import h11
 
 from support_fuzz.heads import head_of
-from wsedge_relay import http1
-from wsedge_relay.body import BadBodyError, BodyReader, BodyWriter, Framing, of_answer, of_request
-from wsedge_relay.http1 import BadHeadError
+from wsedge_relay.protocol import http1
+from wsedge_relay.protocol.body import BadBodyError, BodyReader, BodyWriter, Framing, of_answer, of_request
+from wsedge_relay.protocol.http1 import BadHeadError
 
 _ENOUGH = 1 << 20
 

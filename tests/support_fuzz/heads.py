@@ -8,11 +8,11 @@ from ipaddress import ip_address
 
 import h11
 
-from wsedge_relay import handshake, http1
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
-from wsedge_relay.forwarded import Networks, way_of
-from wsedge_relay.handshake import Upgrade
-from wsedge_relay.http1 import BadHeadError, Header, Headers, RequestHead, ResponseHead
+from wsedge_relay.protocol import handshake, http1
+from wsedge_relay.protocol.forwarded import Networks, way_of
+from wsedge_relay.protocol.handshake import Upgrade
+from wsedge_relay.protocol.http1 import BadHeadError, Header, Headers, RequestHead, ResponseHead
 
 PEER = "10.0.0.1"
 PROXIES = Networks(["10.0.0.0/8"])

@@ -7,7 +7,7 @@ from typing import Final
 
 from typing_extensions import Buffer
 
-from wsedge_relay.http2_budget import PREFACE
+from wsedge_relay.protocol.http2_budget import PREFACE
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
 PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(6, 10)

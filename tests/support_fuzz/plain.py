@@ -5,13 +5,13 @@ from __future__ import annotations
 import h11
 
 from support_fuzz.heads import LOOP, PEER, PROXIES, head_of
-from wsedge_relay import exchange, handshake, http1
-from wsedge_relay.body import BadBodyError, BodyReader, BodyWriter
 from wsedge_relay.contract import PassThrough
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.exchange import Passed
-from wsedge_relay.forwarded import way_of
-from wsedge_relay.http1 import BadHeadError
+from wsedge_relay.protocol import handshake, http1, plain_request
+from wsedge_relay.protocol.body import BadBodyError, BodyReader, BodyWriter
+from wsedge_relay.protocol.forwarded import way_of
+from wsedge_relay.protocol.http1 import BadHeadError
+from wsedge_relay.protocol.plain_request import Passed
 
 RULES = PassThrough.model_validate({"methods": ["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"]})
 
@@ -25,10 +25,10 @@ def plain(data: bytes) -> None:
     try:
         request = http1.parse_request(head)
         handshake.host_of(request)
-        passed = exchange.check_request(request, RULES)
+        passed = plain_request.check_request(request, RULES)
     except (BadHeadError, HandshakeRefusedError):
         return
-    if exchange.is_upgrade(request) or len(request.headers.lines) > http1.MAX_HEADERS - 8:
+    if plain_request.is_upgrade(request) or len(request.headers.lines) > http1.MAX_HEADERS - 8:
         return
     whole, cut = _body(passed, stream[len(head) :], len(stream)), _body(passed, stream[len(head) :], step)
     assert whole == cut
@@ -58,7 +58,7 @@ def _body(passed: Passed, data: bytes, step: int) -> tuple[bytes, bytes] | None:
 def _told(passed: Passed, payload: bytes, step: int) -> tuple[bytes, bytes, bytes, bytes]:
     """Return what an origin reads, and what is behind it."""
     way = way_of(passed.request.headers, PEER, PROXIES)
-    told = exchange.origin_request(passed, host="origin:81", way=way, secure=False, loop=LOOP)
+    told = plain_request.origin_request(passed, host="origin:81", way=way, secure=False, loop=LOOP)
     writer = BodyWriter(passed.framing)
     for at in range(0, len(payload), step):
         told += writer.frame(payload[at : at + step], last=False)

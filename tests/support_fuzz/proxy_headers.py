@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from wsedge_relay.contract import ProxyProtocol
 from wsedge_relay.errors import ProxyHeaderError
-from wsedge_relay.proxy_header import LONGEST, Ends, header, length_of, source_of
+from wsedge_relay.protocol.proxy_protocol import LONGEST, Ends, header, length_of, source_of
 
 
 def proxy(data: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support_relay.running import DOMAIN
-from wsedge_relay.handshake import accept_of
+from wsedge_relay.protocol.handshake import accept_of
 
 # The example of RFC 6455 section 1.3.
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="

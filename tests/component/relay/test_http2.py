@@ -28,8 +28,8 @@ from support_relay.running import (
     raw_origin,
     running,
 )
-from wsedge_relay import http2_request
 from wsedge_relay.material import Material
+from wsedge_relay.protocol import http2_translation
 
 # What passes does so by the pump; all else is the same for its two forms.
 by_each_form = pytest.mark.usefixtures("each_form")
@@ -336,7 +336,7 @@ async def test_a_domains_own_limit_of_heads_counts_for_streams() -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 403 seen\r\nContent-Length: 0\r\n\r\n")
 
-    own = len(http2_request.translate(connect_lines(), domain=DOMAIN, key=KEY).head)
+    own = len(http2_translation.translate(connect_lines(), domain=DOMAIN, key=KEY).head)
 
     def as_long_as(size: int) -> list[Line]:
         """Return a request whose head has so many bytes in the words of HTTP/1.1."""

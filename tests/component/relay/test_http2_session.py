@@ -17,7 +17,7 @@ from support_relay.running import DOMAIN
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.http2 import Session
-from wsedge_relay.http2_request import Asked
+from wsedge_relay.protocol.http2_translation import Asked
 
 WINDOW = 65535  # RFC 9113 section 6.9.2
 SWITCHING = b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"

@@ -19,7 +19,7 @@ from support_relay.virtual import Loop
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.http2 import Session
-from wsedge_relay.http2_request import Asked
+from wsedge_relay.protocol.http2_translation import Asked
 
 STALL_SECONDS = 30.0
 PATIENT = replace(Bounds(), session_idle_seconds=1e6)

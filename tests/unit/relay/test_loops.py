@@ -8,8 +8,8 @@ import pytest
 
 from wsedge_relay.contract import Domain
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.http1 import Headers
 from wsedge_relay.loops import MOST_HOPS, Loop
+from wsedge_relay.protocol.http1 import Headers
 
 
 def loop(**changes: Any) -> Loop:

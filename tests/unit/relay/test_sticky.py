@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsedge_relay.contract import StickyCookie
-from wsedge_relay.http1 import Headers
+from wsedge_relay.protocol.http1 import Headers
 from wsedge_relay.sticky import Sticky
 
 ORIGINS = ("10.0.0.7:80/443", "10.0.0.8:80/443")

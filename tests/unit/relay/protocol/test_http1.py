@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay import http1
-from wsedge_relay.http1 import BadHeadError, Header, Headers
+from wsedge_relay.protocol import http1
+from wsedge_relay.protocol.http1 import BadHeadError, Header, Headers
 
 HEAD = b"GET /chat?x=1 HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\n\r\n"
 

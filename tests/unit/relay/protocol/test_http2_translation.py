@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from support_relay.heads import KEY
 from support_relay.http2 import Line, connect_lines, get_lines
 from support_relay.running import DOMAIN
-from wsedge_relay import handshake, http1, http2_request
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.http1 import BadHeadError, Headers, ResponseHead
-from wsedge_relay.http2_request import Asked, answer_lines, refusal_lines
+from wsedge_relay.protocol import handshake, http1, http2_translation
+from wsedge_relay.protocol.http1 import BadHeadError, Headers, ResponseHead
+from wsedge_relay.protocol.http2_translation import Asked, answer_lines, refusal_lines
 
 
 def translate(lines: list[Line]) -> Asked:
     """Translate with the domain and key of all these tests."""
-    return http2_request.translate(lines, domain=DOMAIN, key=KEY)
+    return http2_translation.translate(lines, domain=DOMAIN, key=KEY)
 
 
 def test_an_extended_connect_is_a_handshake() -> None:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
-from wsedge_relay.forwarded import Way, forwarding_headers, says_way
-from wsedge_relay.http1 import (
+from wsedge_relay.protocol.forwarded import Way, forwarding_headers, says_way
+from wsedge_relay.protocol.http1 import (
     BadHeadError,
     Header,
     Headers,

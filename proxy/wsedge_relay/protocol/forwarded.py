@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from wsedge_relay.http1 import Header, Headers
+from wsedge_relay.protocol.http1 import Header, Headers
 
 # Each trusted hop costs a look-up, and a client can write as many as a head holds.
 MOST_HOPS: Final = 32

@@ -14,7 +14,7 @@ from typing import Final
 
 from wsedge_relay.contract import ProxyProtocol
 from wsedge_relay.errors import ProxyHeaderError
-from wsedge_relay.forwarded import address_of
+from wsedge_relay.protocol.forwarded import address_of
 
 _SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _LOCAL: Final = 0x20

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from wsedge_relay import body
-from wsedge_relay.body import BadBodyError, Framing
 from wsedge_relay.contract import PassThrough
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
-from wsedge_relay.forwarded import Way, forwarding_headers, says_way
-from wsedge_relay.handshake import dropped_headers, passed_headers
-from wsedge_relay.http1 import Header, RequestHead, ResponseHead, build_head, status_line
+from wsedge_relay.protocol import body
+from wsedge_relay.protocol.body import BadBodyError, Framing
+from wsedge_relay.protocol.forwarded import Way, forwarding_headers, says_way
+from wsedge_relay.protocol.handshake import dropped_headers, passed_headers
+from wsedge_relay.protocol.http1 import Header, RequestHead, ResponseHead, build_head, status_line
 
 # RFC 9110 section 9.2.2: done twice is done once.
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from wsedge_relay import exchange
-from wsedge_relay.body import Framing
 from wsedge_relay.contract import PassThrough
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
-from wsedge_relay.exchange import Passed
-from wsedge_relay.forwarded import Networks, was_secure, way_of
-from wsedge_relay.http1 import RequestHead, parse_request, parse_response
+from wsedge_relay.protocol import plain_request
+from wsedge_relay.protocol.body import Framing
+from wsedge_relay.protocol.forwarded import Networks, was_secure, way_of
+from wsedge_relay.protocol.http1 import RequestHead, parse_request, parse_response
+from wsedge_relay.protocol.plain_request import Passed
 
 ALL = PassThrough.model_validate({"methods": ["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"]})
 PEER = "192.0.2.1"
@@ -22,22 +22,24 @@ def request(first: str = "GET /a?b HTTP/1.1", *lines: str) -> RequestHead:
 
 
 def checked(first: str = "GET /a?b HTTP/1.1", *lines: str, rules: PassThrough = ALL) -> Passed:
-    return exchange.check_request(request(first, *lines), rules)
+    return plain_request.check_request(request(first, *lines), rules)
 
 
 def asked(first: str, *lines: str) -> RequestHead:
     """Return what an origin is asked, parsed again."""
     passed = checked(first, *lines)
     way = way_of(passed.request.headers, PEER, Networks())
-    return parse_request(exchange.origin_request(passed, host="origin:81", way=way, secure=False, loop=LOOP))
+    return parse_request(
+        plain_request.origin_request(passed, host="origin:81", way=way, secure=False, loop=LOOP)
+    )
 
 
 def test_upgrades_are_told_from_wishes() -> None:
     """Whoever names websocket is held to the rules of a handshake; h2c alone is a wish."""
-    assert exchange.is_upgrade(request("GET / HTTP/1.1", "Upgrade: WebSocket"))
-    assert exchange.is_upgrade(request("GET / HTTP/1.1", "Upgrade: h2c, websocket/13"))
-    assert not exchange.is_upgrade(request("GET / HTTP/1.1", "Upgrade: h2c"))
-    assert not exchange.is_upgrade(request())
+    assert plain_request.is_upgrade(request("GET / HTTP/1.1", "Upgrade: WebSocket"))
+    assert plain_request.is_upgrade(request("GET / HTTP/1.1", "Upgrade: h2c, websocket/13"))
+    assert not plain_request.is_upgrade(request("GET / HTTP/1.1", "Upgrade: h2c"))
+    assert not plain_request.is_upgrade(request())
 
 
 REFUSED = {
@@ -154,8 +156,8 @@ def test_chunks_stay_chunks_and_nothing_stays_nothing() -> None:
 def answer(*lines: str, to: str = "GET / HTTP/1.1", keep: bool = True) -> list[bytes]:
     """Return the lines by which a client is answered when an origin says these."""
     passed = checked(to)
-    made = exchange.check_answer(passed, parse_response("\r\n".join([*lines, "", ""]).encode()))
-    head = exchange.client_answer(made, keep=keep, more=[(b"X-More", b"1")])
+    made = plain_request.check_answer(passed, parse_response("\r\n".join([*lines, "", ""]).encode()))
+    head = plain_request.client_answer(made, keep=keep, more=[(b"X-More", b"1")])
     return head.removesuffix(b"\r\n\r\n").split(b"\r\n")
 
 
@@ -200,7 +202,7 @@ def test_a_bad_answer_is_none(lines: tuple[str, ...]) -> None:
 def test_an_interim_answer_passes_without_its_hop() -> None:
     """As a final one's head does."""
     head = parse_response(b"HTTP/1.1 103 Hints\r\nLink: a\r\nConnection: x\r\nX: 1\r\n\r\n")
-    assert exchange.interim_answer(head) == b"HTTP/1.1 103 Hints\r\nLink: a\r\n\r\n"
+    assert plain_request.interim_answer(head) == b"HTTP/1.1 103 Hints\r\nLink: a\r\n\r\n"
 
 
 def test_a_framing_is_known_by_the_request() -> None:

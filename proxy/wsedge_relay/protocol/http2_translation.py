@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.handshake import passed_headers
-from wsedge_relay.http1 import Header, ResponseHead, build_head, is_token
+from wsedge_relay.protocol.handshake import passed_headers
+from wsedge_relay.protocol.http1 import Header, ResponseHead, build_head, is_token
 
 _BREAKS: Final = re.compile(rb"[\0\r\n]")
 _PSEUDO: Final = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))

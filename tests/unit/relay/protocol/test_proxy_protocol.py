@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wsedge_relay.contract import ProxyProtocol
-from wsedge_relay.proxy_header import Ends, header
+from wsedge_relay.protocol.proxy_protocol import Ends, header
 
 V1, V2 = ProxyProtocol
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")

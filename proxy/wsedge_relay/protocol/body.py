@@ -11,7 +11,7 @@ import re
 from enum import Enum
 from typing import Final
 
-from wsedge_relay.http1 import BadHeadError, Headers
+from wsedge_relay.protocol.http1 import BadHeadError, Headers
 
 _MAX_LINE: Final = 8192
 # What chunk lines and trailers may add to the data they carry, beyond what honest chunks need: else a body of

@@ -18,7 +18,7 @@ from hyperframe.frame import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.http2_budget import PREFACE, Budget, Tally
+from wsedge_relay.protocol.http2_budget import PREFACE, Budget, Tally
 
 COSTS: list[tuple[Frame, int]] = [
     (DataFrame(1, b"x"), 0),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from support_relay.heads import ACCEPT, KEY
-from wsedge_relay import handshake, http1
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
-from wsedge_relay.forwarded import Way
-from wsedge_relay.handshake import Upgrade
-from wsedge_relay.http1 import parse_request, parse_response
+from wsedge_relay.protocol import handshake, http1
+from wsedge_relay.protocol.forwarded import Way
+from wsedge_relay.protocol.handshake import Upgrade
+from wsedge_relay.protocol.http1 import parse_request, parse_response
 
 LOOP = (b"CDN-Loop", b"wsedge; id=0123456789abcdef")
 

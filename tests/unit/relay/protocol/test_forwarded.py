@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from wsedge_relay.contract import Clients
-from wsedge_relay.forwarded import MOST_HOPS, Networks, Way, forwarding_headers, way_of
-from wsedge_relay.http1 import Headers
+from wsedge_relay.protocol.forwarded import MOST_HOPS, Networks, Way, forwarding_headers, way_of
+from wsedge_relay.protocol.http1 import Headers
 
 PROXIES = Networks(["10.0.0.0/8", "2001:db8:1::/48"])
 PROXY, CLIENT, LIAR = "10.0.0.1", "192.0.2.7", "203.0.113.9"

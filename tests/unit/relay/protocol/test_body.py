@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay import body
-from wsedge_relay.body import BadBodyError, BodyReader, BodyWriter, Framing
-from wsedge_relay.http1 import Headers
+from wsedge_relay.protocol import body
+from wsedge_relay.protocol.body import BadBodyError, BodyReader, BodyWriter, Framing
+from wsedge_relay.protocol.http1 import Headers
 
 
 def headers(*lines: tuple[bytes, bytes]) -> Headers:

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from wsedge_relay.contract import ProxyProtocol
 from wsedge_relay.errors import ProxyHeaderError
-from wsedge_relay.proxy_header import LONGEST, LONGEST_TEXT, Ends, Source, header, length_of, source_of
+from wsedge_relay.protocol.proxy_protocol import (
+    LONGEST,
+    LONGEST_TEXT,
+    Ends,
+    Source,
+    header,
+    length_of,
+    source_of,
+)
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 V4 = bytes([192, 0, 2, 7, 10, 0, 0, 1]) + struct.pack("!HH", 4711, 443)
