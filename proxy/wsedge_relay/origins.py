@@ -21,10 +21,10 @@ from wsedge_relay.errors import (
     OriginError,
     OriginsFailedError,
 )
-from wsedge_relay.loops import Loop
 from wsedge_relay.material import Material
 from wsedge_relay.names import Names
 from wsedge_relay.origin_exchange import Answered, Exchange, ask
+from wsedge_relay.policy.loops import Loop
 from wsedge_relay.protocol import proxy_protocol
 from wsedge_relay.protocol.proxy_protocol import Ends
 from wsedge_relay.reach import Reach

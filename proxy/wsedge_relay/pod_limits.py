@@ -23,7 +23,7 @@ from typing import Final
 import structlog
 
 from wsedge_relay.contract import Limits
-from wsedge_relay.limits import Limiter, refilled
+from wsedge_relay.policy.limits import Limiter, refilled
 
 log = structlog.get_logger("wsedge_relay")
 

@@ -18,8 +18,8 @@ from wsedge_relay.families import Distribution, Family
 from wsedge_relay.follow import told_or_after
 from wsedge_relay.geo import LOOK_SECONDS as GEO_LOOK_SECONDS
 from wsedge_relay.geo import Geo
-from wsedge_relay.limits import Limiter
 from wsedge_relay.metrics import RelayCollector
+from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.report import Pace
 from wsedge_relay.reporter import Origin, Reporter
 from wsedge_relay.selector import PumpSelector

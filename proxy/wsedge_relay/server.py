@@ -26,10 +26,10 @@ from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.health import HealthChecks
 from wsedge_relay.http2 import Session
 from wsedge_relay.http2_sessions import Sessions
-from wsedge_relay.limits import Limiter
 from wsedge_relay.material import Material
 from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.places import NOWHERE, Place
+from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.protocol.forwarded import Networks
 from wsedge_relay.protocol.http1 import MAX_HEAD_BYTES
 from wsedge_relay.protocol.http2_translation import Asked

@@ -6,16 +6,16 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.limits import Limiter
 from wsedge_relay.material import Material
 from wsedge_relay.origins import Origins
-from wsedge_relay.path_rules import PathRules, is_plain, path_of
 from wsedge_relay.places import Place
+from wsedge_relay.policy.allowed_origins import AllowedOrigins
+from wsedge_relay.policy.limits import Limiter
+from wsedge_relay.policy.path_rules import PathRules, is_plain, path_of
+from wsedge_relay.policy.sticky_cookie import Sticky
 from wsedge_relay.protocol.forwarded import Networks
 from wsedge_relay.reach import Reach
-from wsedge_relay.sticky import Sticky
 from wsedge_relay.usage import UsageKey
-from wsedge_relay.web_origin import AllowedOrigins
 
 
 class Site:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from wsedge_relay import pod_limits
 from wsedge_relay.contract import Limits
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.limits import Limiter
 from wsedge_relay.pod_limits import LimitTable, PodLimits, make_table
+from wsedge_relay.policy.limits import Limiter
 
 A, B = "192.0.2.1", "2001:db8::1"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wsedge_relay.contract import Limits
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.limits import Limiter
+from wsedge_relay.policy.limits import Limiter
 
 A, B = "192.0.2.1", "192.0.2.2"
 

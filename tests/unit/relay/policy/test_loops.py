@@ -8,7 +8,7 @@ import pytest
 
 from wsedge_relay.contract import Domain
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.loops import MOST_HOPS, Loop
+from wsedge_relay.policy.loops import MOST_HOPS, Loop
 from wsedge_relay.protocol.http1 import Headers
 
 

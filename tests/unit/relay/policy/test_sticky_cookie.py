@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wsedge_relay.contract import StickyCookie
+from wsedge_relay.policy.sticky_cookie import Sticky
 from wsedge_relay.protocol.http1 import Headers
-from wsedge_relay.sticky import Sticky
 
 ORIGINS = ("10.0.0.7:80/443", "10.0.0.8:80/443")
 NOTHING = Headers(())

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from wsedge_relay.contract import Clients
-from wsedge_relay.web_origin import AllowedOrigins
+from wsedge_relay.policy.allowed_origins import AllowedOrigins
 
 ALLOWED = AllowedOrigins(
     ["https://app.example.com", "http://dev.example.com:3000", "https://*.example.org", "http://[::1]:80"]

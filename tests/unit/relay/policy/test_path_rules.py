@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.path_rules import PathRules, is_plain, path_of
+from wsedge_relay.policy.path_rules import PathRules, is_plain, path_of
 
 RULES = PathRules(["/ws", "/socket.io/*", "/v*"])
 

@@ -1,0 +1,10 @@
+"""Rules about requests and clients. Pure: `now` is a parameter.
+
+    limits            how many clients a domain admits, and how fast
+    path_rules        which paths may be requested
+    allowed_origins   which web pages may open a connection (RFC 6454)
+    sticky_cookie     the cookie that brings a client back to its origin server
+    loops             requests that come round to the relays that sent them (RFC 8586)
+
+Never imports a socket, a clock or asyncio.
+"""
