@@ -10,9 +10,9 @@ from typing import Protocol
 
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import HandshakeRefusedError, PeerGoneError
+from wsedge_relay.geo.labels import Place
 from wsedge_relay.heads import read_head
 from wsedge_relay.passthrough import PlainRequests
-from wsedge_relay.places import Place
 from wsedge_relay.protocol import handshake
 from wsedge_relay.protocol.forwarded import Way, address_of, way_of
 from wsedge_relay.protocol.http1 import RequestHead

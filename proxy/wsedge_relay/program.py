@@ -16,8 +16,8 @@ from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.errors import CannotListenError
 from wsedge_relay.families import Distribution, Family
 from wsedge_relay.follow import told_or_after
-from wsedge_relay.geo import LOOK_SECONDS as GEO_LOOK_SECONDS
-from wsedge_relay.geo import Geo
+from wsedge_relay.geo.databases import LOOK_SECONDS as GEO_LOOK_SECONDS
+from wsedge_relay.geo.databases import Geo
 from wsedge_relay.metrics import RelayCollector
 from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.report import Pace

@@ -23,12 +23,12 @@ from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.families import Distribution, Family, distributions, families
 from wsedge_relay.frames import GOING_AWAY
+from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.health import HealthChecks
 from wsedge_relay.http2 import Session
 from wsedge_relay.http2_sessions import Sessions
 from wsedge_relay.material import Material
 from wsedge_relay.passthrough import PlainRequests
-from wsedge_relay.places import NOWHERE, Place
 from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.protocol.forwarded import Networks
 from wsedge_relay.protocol.http1 import MAX_HEAD_BYTES

@@ -6,9 +6,9 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
 from wsedge_relay.errors import HandshakeRefusedError
+from wsedge_relay.geo.labels import Place
 from wsedge_relay.material import Material
 from wsedge_relay.origins import Origins
-from wsedge_relay.places import Place
 from wsedge_relay.policy.allowed_origins import AllowedOrigins
 from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.policy.path_rules import PathRules, is_plain, path_of

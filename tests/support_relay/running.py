@@ -19,9 +19,9 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import RelayConfig
+from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.material import Material
 from wsedge_relay.passthrough import Passing
-from wsedge_relay.places import NOWHERE, Place
 from wsedge_relay.selector import Form, PumpSelector
 from wsedge_relay.server import Relay
 from wsedge_relay.site import Site

@@ -17,8 +17,8 @@ from support_relay_shell import config, domain, write
 from support_relay_shell.process import RelayProcess
 from support_relay_shell.statistics import Statistics
 from support_relay_shell.traffic import Client, echo_origin
-from wsedge_relay.geo import Geo
-from wsedge_relay.places import NOWHERE, Place
+from wsedge_relay.geo.databases import Geo
+from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.usage import UsageKey
 
 CITY = mmdb(

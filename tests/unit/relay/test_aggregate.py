@@ -14,7 +14,7 @@ from wsedge_relay import metrics
 from wsedge_relay.aggregate import GAUGES, PREFIX, Metrics, aggregate, combined, from_json, risen, to_json
 from wsedge_relay.contract import RelayState
 from wsedge_relay.counters import DomainCounters
-from wsedge_relay.geo import Geo
+from wsedge_relay.geo.databases import Geo
 from wsedge_relay.metrics import RelayCollector
 from wsedge_relay.reporter import Tally
 from wsedge_relay.selector import PumpSelector

@@ -8,7 +8,7 @@ from pathlib import Path
 from wsedge_relay.config import parse
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.counters import DomainCounters
-from wsedge_relay.geo import Geo
+from wsedge_relay.geo.databases import Geo
 from wsedge_relay.metrics import RelayCollector, Snapshot, StateCollector
 from wsedge_relay.reporter import Tally
 from wsedge_relay.selector import PumpSelector

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from wsedge_relay.places import NOWHERE, Place, label, network, of_city, of_isp, of_xdb
-from wsedge_relay.xdb import XdbPlace
+from wsedge_relay.geo.labels import NOWHERE, Place, label, network, of_city, of_isp, of_xdb
+from wsedge_relay.geo.xdb import XdbPlace
 from wsedge_statistics.contract import Label
 
 CHECK = TypeAdapter(Label)

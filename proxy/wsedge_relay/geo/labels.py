@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from wsedge_relay.xdb import XdbPlace
+from wsedge_relay.geo.xdb import XdbPlace
 
 UNKNOWN: Final = "unknown"
 _LONGEST: Final = 64

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from support_relay.geo_files import xdb
 from wsedge_relay.errors import GeoFileError
-from wsedge_relay.xdb import Xdb, XdbPlace
+from wsedge_relay.geo.xdb import Xdb, XdbPlace
 
 OLD = {
     "0.0.0.0-0.255.255.255": "0|0|0|内网IP|内网IP",
