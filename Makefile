@@ -45,7 +45,7 @@ check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint
 	@$(BIN)/wsedge-devcluster helm -- lint --strict charts/wsedge
 
 compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compiler); the relay takes it at its next start
-	@$(BIN)/python -m wsedge_relay.compiled.build
+	@$(BIN)/python -m wsedge_relay.pump.build
 
 .venv-fuzz/ready: pyproject.toml requirements-fuzz.lock
 	@$(PYTHON) -m venv .venv-fuzz

@@ -19,7 +19,6 @@ from wsedge_relay.errors import (
     PeerGoneError,
     ProxyHeaderError,
 )
-from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.hangup import Hangup
 from wsedge_relay.meter import Meter
 from wsedge_relay.origin_exchange import Answered, read_body
@@ -30,6 +29,7 @@ from wsedge_relay.protocol.forwarded import was_secure
 from wsedge_relay.protocol.handshake import Accepted, Upgrade
 from wsedge_relay.protocol.http1 import BadHeadError, Header, RequestHead, ResponseHead
 from wsedge_relay.protocol.plain_request import Passed
+from wsedge_relay.pump.frames import GOING_AWAY
 from wsedge_relay.site import Site
 from wsedge_relay.usage import UsageKey
 

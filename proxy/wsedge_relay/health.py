@@ -16,7 +16,6 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay import frames
 from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import OriginHealthCheck
@@ -27,6 +26,7 @@ from wsedge_relay.origins import Origins
 from wsedge_relay.protocol import handshake
 from wsedge_relay.protocol.handshake import Upgrade
 from wsedge_relay.protocol.http1 import Header, Headers, RequestHead, ResponseHead, build_head
+from wsedge_relay.pump import frames
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.wire import Wire
 

@@ -17,7 +17,7 @@ from wsedge_relay.contract import RelayConfig
 from wsedge_relay.errors import CannotListenError, ConfigRefusedError, SettingsError, SpoolUnavailableError
 from wsedge_relay.logs import configure
 from wsedge_relay.program import raise_file_limit
-from wsedge_relay.selector import Form, PumpSelector, choose
+from wsedge_relay.pump.selector import Form, PumpSelector, choose
 from wsedge_relay.settings import Settings, read_settings
 from wsedge_relay.single import run_single
 

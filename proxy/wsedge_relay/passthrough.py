@@ -28,12 +28,12 @@ from wsedge_relay.errors import (
 from wsedge_relay.meter import Meter
 from wsedge_relay.origin_exchange import Exchange, final_answer
 from wsedge_relay.origins import AskingClient
-from wsedge_relay.pace import Pace
 from wsedge_relay.protocol import http1, plain_request
 from wsedge_relay.protocol.body import BadBodyError, BodyReader, BodyWriter, Framing
 from wsedge_relay.protocol.forwarded import Way, was_secure
 from wsedge_relay.protocol.http1 import ResponseHead
 from wsedge_relay.protocol.plain_request import Answer, Passed
+from wsedge_relay.pump.pace import Pace
 from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.sockets import TLS_RECORD_BYTES

@@ -20,9 +20,9 @@ from wsedge_relay.geo.databases import LOOK_SECONDS as GEO_LOOK_SECONDS
 from wsedge_relay.geo.databases import Geo
 from wsedge_relay.metrics import RelayCollector
 from wsedge_relay.policy.limits import Limiter
+from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.report import Pace
 from wsedge_relay.reporter import Origin, Reporter
-from wsedge_relay.selector import PumpSelector
 from wsedge_relay.server import Relay
 from wsedge_relay.settings import Settings
 from wsedge_relay.spool import Spool

@@ -22,7 +22,6 @@ from wsedge_relay.counters import DomainCounters
 from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.families import Distribution, Family, distributions, families
-from wsedge_relay.frames import GOING_AWAY
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.health import HealthChecks
 from wsedge_relay.http2 import Session
@@ -33,10 +32,11 @@ from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.protocol.forwarded import Networks
 from wsedge_relay.protocol.http1 import MAX_HEAD_BYTES
 from wsedge_relay.protocol.http2_translation import Asked
-from wsedge_relay.pump import Event
+from wsedge_relay.pump.frames import GOING_AWAY
+from wsedge_relay.pump.pump import Event
+from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.reach import Reach
 from wsedge_relay.readiness import Fiber, wait_for_all
-from wsedge_relay.selector import PumpSelector
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_contexts
 from wsedge_relay.tunnel import Tunnel

@@ -15,7 +15,7 @@ from wsedge_relay.contract import RelayState
 from wsedge_relay.endpoints import Endpoints
 from wsedge_relay.follow import follow
 from wsedge_relay.program import Program
-from wsedge_relay.selector import PumpSelector
+from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.settings import Settings
 from wsedge_relay.spool import Spool, adopt
 from wsedge_relay.usage import Usage

@@ -8,7 +8,7 @@ from typing import Final
 from wsedge_relay.access import Access
 from wsedge_relay.balance import Target
 from wsedge_relay.counters import Ending
-from wsedge_relay.leg import Leg
+from wsedge_relay.pump.leg import Leg
 from wsedge_relay.site import Site
 from wsedge_relay.usage import UsageKey
 

@@ -27,7 +27,7 @@ from wsedge_relay.errors import CannotListenError, SpoolUnavailableError
 from wsedge_relay.logs import configure
 from wsedge_relay.pod_limits import LimitTable, PodLimits
 from wsedge_relay.program import Program, raise_file_limit
-from wsedge_relay.selector import PumpSelector, choose
+from wsedge_relay.pump.selector import PumpSelector, choose
 from wsedge_relay.spool import Spool
 from wsedge_relay.usage import Usage
 

@@ -31,7 +31,7 @@ def copy_of_the_relay(folder: Path, python: str, forms: Collection[str]) -> dict
         paths.append(sysconfig.get_path("platlib"))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "WSEDGE_RELAY_LOG_FORMAT": "json"}
     if "compiled" in forms:
-        build = [python, "-m", "wsedge_relay.compiled.build"]
+        build = [python, "-m", "wsedge_relay.pump.build"]
         subprocess.run(build, env=environment, check=True, stdout=subprocess.DEVNULL)
     return environment
 

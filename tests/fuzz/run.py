@@ -105,9 +105,9 @@ def fuzz(target: str, arguments: list[str]) -> int:
 def add_compiled() -> None:
     """Drive the compiled form of the pump beside the plain one, which guides the fuzzer for both."""
     from support_fuzz.pumping import FORMS
-    from wsedge_relay import compiled
-    from wsedge_relay.compiled.build import STAMP, build, digest
-    from wsedge_relay.selector import choose
+    from wsedge_relay.pump import compiled
+    from wsedge_relay.pump.build import STAMP, build, digest
+    from wsedge_relay.pump.selector import choose
 
     folder = FOUND / "compiled" / digest()[:16]
     if not (folder / STAMP).exists():

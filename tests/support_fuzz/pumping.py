@@ -11,8 +11,8 @@ from typing import Any
 from support_fuzz.model import CLOSED, VIOLATION, Reading, read
 from support_relay.frames import frame, parse
 from support_relay.virtual import SIDES, TAG
-from wsedge_relay import frames, pump
-from wsedge_relay.pump import Pump
+from wsedge_relay.pump import frames, pump
+from wsedge_relay.pump.pump import Pump
 
 KEY = b"\x01\x02\x03\x04"
 LIMITS = (0, 0, 0, 1, 125, 126, 300, 66000)

@@ -11,9 +11,9 @@ from typing import Final, NoReturn
 
 import pytest
 
-from wsedge_relay import compiled
-from wsedge_relay.compiled.build import STAMP, build, digest
-from wsedge_relay.selector import Form, choose
+from wsedge_relay.pump import compiled
+from wsedge_relay.pump.build import STAMP, build, digest
+from wsedge_relay.pump.selector import Form, choose
 
 FORMS: Final = ("plain", "compiled")
 # Names a folder with a compiled form to be tested instead of one of the usual build (see test_sanitizers).

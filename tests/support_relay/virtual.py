@@ -18,7 +18,7 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Domain
 from wsedge_relay.counters import DomainCounters
 from wsedge_relay.material import Material
-from wsedge_relay.pump import Pump
+from wsedge_relay.pump.pump import Pump
 from wsedge_relay.site import Site
 from wsedge_relay.tunnel import GONE, Tunnel
 from wsedge_relay.tunnels import Tunnels

@@ -16,7 +16,7 @@ from support_relay.frames import frame
 from support_relay.heads import accepted
 from support_relay_shell.process import DEADLINE
 from wsedge_devcluster.ranges import reserve_port
-from wsedge_relay.frames import unmask
+from wsedge_relay.pump.frames import unmask
 
 DOMAIN = "chat.example.com"
 KEY = b"\x01\x02\x03\x04"

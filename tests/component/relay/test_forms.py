@@ -13,7 +13,7 @@ import pytest
 from support_relay.forms import form_of
 from support_relay_shell import config, write
 from support_relay_shell.process import RelayProcess
-from wsedge_relay import compiled
+from wsedge_relay.pump import compiled
 
 ROOT = Path(__file__).parents[3]
 
@@ -42,9 +42,7 @@ def package(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_an_installed_compiled_form_is_found(package: Path) -> None:
     """Where `make compiled` and the wheel of the image put it, with the digest of its sources."""
-    code = (
-        "from wsedge_relay.selector import choose; print(choose().name, choose('compiled').pump.__module__)"
-    )
+    code = "from wsedge_relay.pump.selector import choose; print(choose().name, choose('compiled').pump.__module__)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(package)},
@@ -52,4 +50,4 @@ def test_an_installed_compiled_form_is_found(package: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["compiled", "wsedge_relay.compiled.pump"]
+    assert done.stdout.split() == ["compiled", "wsedge_relay.pump.compiled.pump"]

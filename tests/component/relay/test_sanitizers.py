@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support_relay.forms import OTHER_BUILD, cannot, need_compiler
-from wsedge_relay.compiled.build import build
+from wsedge_relay.pump.build import build
 
 ROOT = Path(__file__).parents[3]
 FLAGS = "-O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"

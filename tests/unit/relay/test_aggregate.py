@@ -16,8 +16,8 @@ from wsedge_relay.contract import RelayState
 from wsedge_relay.counters import DomainCounters
 from wsedge_relay.geo.databases import Geo
 from wsedge_relay.metrics import RelayCollector
+from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.reporter import Tally
-from wsedge_relay.selector import PumpSelector
 from wsedge_relay.server import Relay
 from wsedge_relay.usage import Usage
 

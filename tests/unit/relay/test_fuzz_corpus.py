@@ -8,7 +8,7 @@ import pytest
 
 from support_fuzz import TARGETS, pumping
 from support_relay.forms import FORMS, form_of
-from wsedge_relay.selector import Form
+from wsedge_relay.pump.selector import Form
 
 CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus"
 OF_THE_PUMP = ("stream", "life")

@@ -12,7 +12,7 @@ import pytest
 from support_relay.frames import frame
 from support_relay.virtual import Pair, Virtual
 from wsedge_relay.heartbeat import TICK_SECONDS
-from wsedge_relay.pump import Pump
+from wsedge_relay.pump.pump import Pump
 
 # Four descriptors each: as many as fit below the 20,000 that some machines allow.
 TUNNELS = 4_000

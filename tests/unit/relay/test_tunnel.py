@@ -14,7 +14,7 @@ from support_relay.frames import frame
 from support_relay.virtual import TAG, Virtual
 from wsedge_operator.desired.deployment import GRACE_MARGIN_SECONDS
 from wsedge_relay.heartbeat import LOOKS, PING_AFTER
-from wsedge_relay.selector import Form
+from wsedge_relay.pump.selector import Form
 from wsedge_relay.tunnel import GONE, OPEN
 
 KEY = b"\x01\x02\x03\x04"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from support_relay.forms import FORMS, form_of
 from support_relay.frames import BrokenRuleError, frame, parse, random_frames
-from wsedge_relay import frames, pump
-from wsedge_relay.selector import Form, PumpSelector
+from wsedge_relay.pump import frames, pump
+from wsedge_relay.pump.selector import Form, PumpSelector
 
 KEY = b"\xaa\xbb\xcc\xdd"
 TAG = b"test"

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from wsedge_relay import compiled, pump
-from wsedge_relay.compiled.build import STAMP, digest
 from wsedge_relay.errors import SettingsError
-from wsedge_relay.pump import TAG_BYTES, Event, Pump
+from wsedge_relay.pump import compiled, pump
+from wsedge_relay.pump.build import STAMP, digest
+from wsedge_relay.pump.pump import TAG_BYTES, Event, Pump
 from wsedge_relay.readiness import Readiness
 
 Wanted = Literal["auto", "compiled", "plain"]
@@ -54,12 +54,12 @@ def choose(wanted: Wanted = "auto") -> Form:
         elif stamp != digest():
             reason = "the compiled one was made from other sources"
         else:
-            made: type[Pump] = importlib.import_module("wsedge_relay.compiled.pump").Pump
+            made: type[Pump] = importlib.import_module("wsedge_relay.pump.compiled.pump").Pump
             return Form(made, "compiled", "as told" if wanted == "compiled" else "it is there")
     except (ImportError, OSError) as error:
         reason = f"the compiled one cannot be loaded: {error}"
     if wanted == "compiled":
-        problem = f"--pump compiled: {reason}; make one: python -m wsedge_relay.compiled.build"
+        problem = f"--pump compiled: {reason}; make one: python -m wsedge_relay.pump.build"
         raise SettingsError([problem])
     return Form(pump.Pump, "plain", reason)
 

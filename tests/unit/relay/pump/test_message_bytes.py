@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from support_relay.forms import FORMS, form_of
 from support_relay.frames import Seen, frame, parse, random_frames
-from wsedge_relay import frames, pump
-from wsedge_relay.frames import Walk
-from wsedge_relay.selector import Form
+from wsedge_relay.pump import frames, pump
+from wsedge_relay.pump.frames import Walk
+from wsedge_relay.pump.selector import Form
 
 KEY = b"\xaa\xbb\xcc\xdd"
 

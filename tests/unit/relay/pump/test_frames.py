@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support_relay.frames import BrokenRuleError, frame, parse
-from wsedge_relay import frames
-from wsedge_relay.frames import Walk
+from wsedge_relay.pump import frames
+from wsedge_relay.pump.frames import Walk
 
 KEY = b"\x01\x02\x03\x04"
 

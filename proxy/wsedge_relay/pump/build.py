@@ -1,6 +1,6 @@
 """Compiles pump.py and what it is made of with Cython and a C compiler: the compiled form of the pump.
 
-    python -m wsedge_relay.compiled.build [FOLDER]
+    python -m wsedge_relay.pump.build [FOLDER]
 
 Without FOLDER the extension modules go where the relay looks for them, beside this file. Needs the package
 `cython`, a C compiler (`CC`, or the one Python was built with) and Python's headers. `CFLAGS` come last, for

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.pace import Pace
+from wsedge_relay.pump.pace import Pace
 
 
 def test_a_second_may_come_at_once_and_no_more() -> None:

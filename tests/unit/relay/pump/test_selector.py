@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from support_relay.forms import form_of
-from wsedge_relay import compiled, pump
-from wsedge_relay.compiled.build import STAMP, digest
 from wsedge_relay.errors import SettingsError
-from wsedge_relay.selector import choose
+from wsedge_relay.pump import compiled, pump
+from wsedge_relay.pump.build import STAMP, digest
+from wsedge_relay.pump.selector import choose
 
 
 @pytest.fixture
@@ -55,5 +55,5 @@ def test_compiled_is_refused_where_there_is_none(folder: Path) -> None:
 def test_a_module_that_does_not_load_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For another Python, or cut off."""
     (folder / STAMP).write_text(digest())
-    monkeypatch.delitem(__import__("sys").modules, "wsedge_relay.compiled.pump", raising=False)
+    monkeypatch.delitem(__import__("sys").modules, "wsedge_relay.pump.compiled.pump", raising=False)
     assert choose("auto").reason.startswith("the compiled one cannot be loaded: ")
