@@ -8,7 +8,6 @@ from dataclasses import replace
 import structlog
 
 from wsedge_relay import origin
-from wsedge_relay.access import Access, is_sampled, passed_line, refused_line, shown_subprotocol
 from wsedge_relay.arrival import Arrival, Serving
 from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.errors import (
@@ -31,6 +30,7 @@ from wsedge_relay.protocol.http1 import BadHeadError, Header, RequestHead, Respo
 from wsedge_relay.protocol.plain_request import Passed
 from wsedge_relay.pump.frames import GOING_AWAY
 from wsedge_relay.site import Site
+from wsedge_relay.telemetry.access_log import Access, is_sampled, passed_line, refused_line, shown_subprotocol
 from wsedge_relay.usage import UsageKey
 
 log = structlog.get_logger("wsedge_relay")

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import structlog
 
-from wsedge_relay.aggregate import Metrics, from_json
 from wsedge_relay.assignment import Assignment
 from wsedge_relay.channel import Caller
 from wsedge_relay.contract import RelayState
 from wsedge_relay.errors import WorkerSilentError
+from wsedge_relay.telemetry.merging import Metrics, from_json
 
 START_SECONDS: Final = 50.0  # less than the startup probe of a pod has
 LOOK_SECONDS: Final = 1.0

@@ -10,11 +10,12 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
-from wsedge_relay import metrics, permission
+from wsedge_relay import permission
 from wsedge_relay.admin import Admin, Call, Reply, drain_seconds, json_reply, text_reply
 from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.follow import log_applied
 from wsedge_relay.settings import Settings
+from wsedge_relay.telemetry import exposition
 from wsedge_relay.watch import ConfigWatch
 
 _log = structlog.get_logger(__name__)
@@ -73,7 +74,7 @@ class Endpoints:
         self._resumed = 0
         self._relay = relay
         self._watch = watch
-        self._registry = metrics.registry(metrics.StateCollector(self._snapshot), *collectors)
+        self._registry = exposition.registry(exposition.StateCollector(self._snapshot), *collectors)
         self._admin = Admin(
             {
                 ("GET", "/healthz"): self._healthz,
@@ -102,10 +103,10 @@ class Endpoints:
             self._resuming.cancel()
         await self._admin.close()
 
-    def _snapshot(self) -> metrics.Snapshot:
+    def _snapshot(self) -> exposition.Snapshot:
         relay = self._relay
         state = relay.state
-        return metrics.Snapshot(
+        return exposition.Snapshot(
             generation=state.generation,
             ready=relay.unready is None,
             draining=state.draining,
@@ -123,7 +124,7 @@ class Endpoints:
         return _ok_unless(self._relay.unready)
 
     async def _metrics(self, _call: Call) -> Reply:
-        return Reply(200, await self._relay.exposition(self._registry), metrics.CONTENT_TYPE)
+        return Reply(200, await self._relay.exposition(self._registry), exposition.CONTENT_TYPE)
 
     async def _config(self, _call: Call) -> Reply:
         await self._relay.refresh()

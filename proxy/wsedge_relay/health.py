@@ -20,7 +20,6 @@ from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.errors import BadAnswerError, NoDescriptorError, OriginError
-from wsedge_relay.families import Family
 from wsedge_relay.origin_exchange import ask
 from wsedge_relay.origins import Origins
 from wsedge_relay.protocol import handshake
@@ -28,6 +27,7 @@ from wsedge_relay.protocol.handshake import Upgrade
 from wsedge_relay.protocol.http1 import Header, Headers, RequestHead, ResponseHead, build_head
 from wsedge_relay.pump import frames
 from wsedge_relay.readiness import Readiness
+from wsedge_relay.telemetry.families import Family
 from wsedge_relay.wire import Wire
 
 log = structlog.get_logger("wsedge_relay")

@@ -13,7 +13,6 @@ from wsedge_relay import origin
 from wsedge_relay.balance import Balancer, Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Domain
-from wsedge_relay.counters import DomainCounters
 from wsedge_relay.dial import dial
 from wsedge_relay.errors import (
     HandshakeRefusedError,
@@ -29,6 +28,7 @@ from wsedge_relay.protocol import proxy_protocol
 from wsedge_relay.protocol.proxy_protocol import Ends
 from wsedge_relay.reach import Reach
 from wsedge_relay.readiness import Readiness
+from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.tls import origin_context
 from wsedge_relay.wire import Wire
 

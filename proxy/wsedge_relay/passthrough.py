@@ -15,7 +15,6 @@ from typing import TypeVar
 from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Origin, PassThrough
-from wsedge_relay.counters import LegCounters
 from wsedge_relay.errors import (
     AnswerCutError,
     BadAnswerError,
@@ -38,6 +37,7 @@ from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.sockets import TLS_RECORD_BYTES
 from wsedge_relay.stream import Stream
+from wsedge_relay.telemetry.counters import LegCounters
 from wsedge_relay.usage import Usage, UsageKey
 from wsedge_relay.wire import Wire
 

@@ -18,10 +18,8 @@ from wsedge_relay.arrival import Arrival, Outer, Serving
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.connection import Connection
 from wsedge_relay.contract import Domain, Limits, Listen, RelayConfig
-from wsedge_relay.counters import DomainCounters
 from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.families import Distribution, Family, distributions, families
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.health import HealthChecks
 from wsedge_relay.http2 import Session
@@ -38,6 +36,8 @@ from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.reach import Reach
 from wsedge_relay.readiness import Fiber, wait_for_all
 from wsedge_relay.site import Site
+from wsedge_relay.telemetry.counters import DomainCounters
+from wsedge_relay.telemetry.families import Distribution, Family, distributions, families
 from wsedge_relay.tls import Front, domain_contexts
 from wsedge_relay.tunnel import Tunnel
 from wsedge_relay.tunnels import Tunnels

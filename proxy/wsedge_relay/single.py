@@ -9,7 +9,6 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from wsedge_relay import metrics
 from wsedge_relay.config import Loaded
 from wsedge_relay.contract import RelayState
 from wsedge_relay.endpoints import Endpoints
@@ -18,6 +17,7 @@ from wsedge_relay.program import Program
 from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.settings import Settings
 from wsedge_relay.spool import Spool, adopt
+from wsedge_relay.telemetry import exposition
 from wsedge_relay.usage import Usage
 from wsedge_relay.watch import ConfigWatch
 
@@ -82,7 +82,7 @@ class SingleProcess:
     async def exposition(self, own: CollectorRegistry) -> bytes:
         """Return the metrics, with what passed up to now."""
         self._program.sweep()
-        return metrics.exposition(own)
+        return exposition.exposition(own)
 
     def drain(self, seconds: float | None) -> None:
         """Begin to drain and stay."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Domain
-from wsedge_relay.counters import DomainCounters
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.geo.labels import Place
 from wsedge_relay.material import Material
@@ -15,6 +14,7 @@ from wsedge_relay.policy.path_rules import PathRules, is_plain, path_of
 from wsedge_relay.policy.sticky_cookie import Sticky
 from wsedge_relay.protocol.forwarded import Networks
 from wsedge_relay.reach import Reach
+from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.usage import UsageKey
 
 

@@ -15,8 +15,6 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from wsedge_relay import metrics
-from wsedge_relay.aggregate import Metrics, aggregate, combined, risen
 from wsedge_relay.assignment import Assignment, loaded_to_json
 from wsedge_relay.config import Loaded
 from wsedge_relay.contract import Listen, RelayState
@@ -28,6 +26,8 @@ from wsedge_relay.listening import reserved
 from wsedge_relay.pod_limits import LimitTable, make_table
 from wsedge_relay.settings import Settings
 from wsedge_relay.spool import adopt, folder_of, lock_folder
+from wsedge_relay.telemetry import exposition
+from wsedge_relay.telemetry.merging import Metrics, aggregate, combined, risen
 from wsedge_relay.watch import ConfigWatch
 
 _APPLY_SECONDS: Final = 10.0
@@ -246,7 +246,7 @@ class Supervisor:
         await asyncio.gather(*(worker.read_metrics() for worker in self._workers))
         # From here on nothing is waited for: a worker that ends is counted here or there, never twice.
         of_workers = (worker.metrics for worker in self._workers)
-        return metrics.exposition_of(aggregate([metrics.read(own), self._carried, *of_workers]))
+        return exposition.exposition_of(aggregate([exposition.read(own), self._carried, *of_workers]))
 
     def drain(self, seconds: float | None) -> None:
         """Begin to drain and stay, as one process does."""

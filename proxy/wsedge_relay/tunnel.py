@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from wsedge_relay.access import Access
 from wsedge_relay.balance import Target
-from wsedge_relay.counters import Ending
 from wsedge_relay.pump.leg import Leg
 from wsedge_relay.site import Site
+from wsedge_relay.telemetry.access_log import Access
+from wsedge_relay.telemetry.counters import Ending
 from wsedge_relay.usage import UsageKey
 
 # Phases, in their order: see tunnels.py.

@@ -19,8 +19,6 @@ from typing import Any, Final
 
 import structlog
 
-from wsedge_relay import metrics
-from wsedge_relay.aggregate import to_json
 from wsedge_relay.assignment import Assignment, loaded_from_json
 from wsedge_relay.channel import Order, answer, first_order
 from wsedge_relay.errors import CannotListenError, SpoolUnavailableError
@@ -29,6 +27,8 @@ from wsedge_relay.pod_limits import LimitTable, PodLimits
 from wsedge_relay.program import Program, raise_file_limit
 from wsedge_relay.pump.selector import PumpSelector, choose
 from wsedge_relay.spool import Spool
+from wsedge_relay.telemetry import exposition
+from wsedge_relay.telemetry.merging import to_json
 from wsedge_relay.usage import Usage
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -108,7 +108,7 @@ async def _run(
 
 
 def _orders(program: Program) -> dict[str, Order]:
-    registry = metrics.registry(program.collector)
+    registry = exposition.registry(program.collector)
 
     async def apply(document: Any) -> str | None:
         try:
@@ -122,7 +122,7 @@ def _orders(program: Program) -> dict[str, Order]:
 
     async def read_metrics(_: Any) -> list[Any]:
         program.sweep()
-        return to_json(metrics.read(registry))
+        return to_json(exposition.read(registry))
 
     async def drain(seconds: float | None) -> None:
         program.begin_drain(seconds)

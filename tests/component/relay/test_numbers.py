@@ -11,8 +11,8 @@ from websockets.asyncio.server import ServerConnection
 from support_relay.frames import frame
 from support_relay.heads import upgrade
 from support_relay.running import Running, echo, on_pump_loop, origin, running
-from wsedge_relay.counters import Ending
-from wsedge_relay.families import families
+from wsedge_relay.telemetry.counters import Ending
+from wsedge_relay.telemetry.families import families
 
 
 async def leave(relay: Running) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.access import (
+from wsedge_relay.telemetry.access_log import (
     Access,
     ended_line,
     is_sampled,
@@ -13,7 +13,7 @@ from wsedge_relay.access import (
     refused_line,
     shown_subprotocol,
 )
-from wsedge_relay.counters import Ending
+from wsedge_relay.telemetry.counters import Ending
 
 ACCESS = Access(
     client="192.0.2.7",

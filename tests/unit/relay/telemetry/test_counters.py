@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wsedge_relay.counters import SECONDS, DomainCounters, Ending, Histogram
-from wsedge_relay.families import distributions, families
+from wsedge_relay.telemetry.counters import SECONDS, DomainCounters, Ending, Histogram
+from wsedge_relay.telemetry.families import distributions, families
 
 
 def test_close_codes_are_bounded() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from wsedge_relay.counters import Ending
+from wsedge_relay.telemetry.counters import Ending
 
 # Some clients pass a token as a subprotocol, and some servers agree to it: no real name is that long.
 LONGEST_SUBPROTOCOL: Final = 40

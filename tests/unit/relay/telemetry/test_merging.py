@@ -10,15 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from wsedge_relay import metrics
-from wsedge_relay.aggregate import GAUGES, PREFIX, Metrics, aggregate, combined, from_json, risen, to_json
 from wsedge_relay.contract import RelayState
-from wsedge_relay.counters import DomainCounters
 from wsedge_relay.geo.databases import Geo
-from wsedge_relay.metrics import RelayCollector
 from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.reporter import Tally
 from wsedge_relay.server import Relay
+from wsedge_relay.telemetry import exposition
+from wsedge_relay.telemetry.counters import DomainCounters
+from wsedge_relay.telemetry.exposition import RelayCollector
+from wsedge_relay.telemetry.merging import (
+    GAUGES,
+    PREFIX,
+    Metrics,
+    aggregate,
+    combined,
+    from_json,
+    risen,
+    to_json,
+)
 from wsedge_relay.usage import Usage
 
 NUMBERS = st.integers(0, 10**12).map(float)
@@ -115,7 +124,7 @@ async def test_every_gauge_of_a_worker_has_a_rule() -> None:
     collector = RelayCollector(
         usage=usage, tally=Tally(), counters=lambda: [*relay.metric_families(), *geo.families()]
     )
-    read = metrics.read(metrics.registry(collector))
+    read = exposition.read(exposition.registry(collector))
     selector.close()
     assert {each.kind for each in read} <= {"counter", "gauge", "histogram"}
     gauges = {each.name.removeprefix(PREFIX) for each in read if each.kind == "gauge"}
@@ -126,14 +135,14 @@ def test_what_is_exposed_is_what_was_read() -> None:
     """The text of metrics from elsewhere is that of a registry that has them."""
     usage = Usage(now=0.0)
     usage.know('a"b')
-    registry = metrics.registry(RelayCollector(usage=usage, tally=Tally(), counters=list))
+    registry = exposition.registry(RelayCollector(usage=usage, tally=Tally(), counters=list))
     own = "python_", "process_"
 
     def lines(text: bytes) -> list[str]:
         return [line for line in text.decode().splitlines() if not any(word in line for word in own)]
 
-    again = lines(metrics.exposition_of(metrics.read(registry)))
-    assert again == lines(metrics.exposition(registry))
+    again = lines(exposition.exposition_of(exposition.read(registry)))
+    assert again == lines(exposition.exposition(registry))
     assert list(text_string_to_metric_families("\n".join(again) + "\n"))
 
 

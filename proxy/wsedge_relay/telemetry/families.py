@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple, TypeVar
 
-from wsedge_relay.counters import DomainCounters, Histogram, LegCounters
+from wsedge_relay.telemetry.counters import DomainCounters, Histogram, LegCounters
 
 K = TypeVar("K", int, str)
 _Labels = tuple[str, ...]
