@@ -12,6 +12,7 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import HandshakeRefusedError, PeerGoneError
 from wsedge_relay.geo.labels import Place
 from wsedge_relay.heads import read_head
+from wsedge_relay.metering.usage import Usage
 from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.protocol import handshake
 from wsedge_relay.protocol.forwarded import Way, address_of, way_of
@@ -21,7 +22,6 @@ from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
 from wsedge_relay.tls import Front, domain_of, speaks_http2
 from wsedge_relay.tunnels import Tunnels
-from wsedge_relay.usage import Usage
 from wsedge_relay.wire import Wire
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from wsedge_relay.config import parse
 from wsedge_relay.errors import ConfigRefusedError, PostFailedError, SettingsError, TokenUnreadableError
-from wsedge_relay.http_post import Answer, post
+from wsedge_relay.metering.post import Answer, post
 from wsedge_relay.permission import read_token
 from wsedge_relay.settings import Settings, read_settings
 

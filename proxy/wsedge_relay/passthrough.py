@@ -24,7 +24,8 @@ from wsedge_relay.errors import (
     PeerGoneError,
     RelayError,
 )
-from wsedge_relay.meter import Meter
+from wsedge_relay.metering.meter import Meter
+from wsedge_relay.metering.usage import Usage, UsageKey
 from wsedge_relay.origin_exchange import Exchange, final_answer
 from wsedge_relay.origins import AskingClient
 from wsedge_relay.protocol import http1, plain_request
@@ -38,7 +39,6 @@ from wsedge_relay.site import Site
 from wsedge_relay.sockets import TLS_RECORD_BYTES
 from wsedge_relay.stream import Stream
 from wsedge_relay.telemetry.counters import LegCounters
-from wsedge_relay.usage import Usage, UsageKey
 from wsedge_relay.wire import Wire
 
 T = TypeVar("T")

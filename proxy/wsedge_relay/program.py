@@ -17,16 +17,16 @@ from wsedge_relay.errors import CannotListenError
 from wsedge_relay.follow import told_or_after
 from wsedge_relay.geo.databases import LOOK_SECONDS as GEO_LOOK_SECONDS
 from wsedge_relay.geo.databases import Geo
+from wsedge_relay.metering.report import Pace
+from wsedge_relay.metering.reporter import Origin, Reporter
+from wsedge_relay.metering.spool import Spool
+from wsedge_relay.metering.usage import Usage
 from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.pump.selector import PumpSelector
-from wsedge_relay.report import Pace
-from wsedge_relay.reporter import Origin, Reporter
 from wsedge_relay.server import Relay
 from wsedge_relay.settings import Settings
-from wsedge_relay.spool import Spool
 from wsedge_relay.telemetry.exposition import RelayCollector
 from wsedge_relay.telemetry.families import Distribution, Family
-from wsedge_relay.usage import Usage
 
 _log = structlog.get_logger(__name__)
 

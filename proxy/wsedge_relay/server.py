@@ -25,6 +25,7 @@ from wsedge_relay.health import HealthChecks
 from wsedge_relay.http2 import Session
 from wsedge_relay.http2_sessions import Sessions
 from wsedge_relay.material import Material
+from wsedge_relay.metering.usage import Usage
 from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.protocol.forwarded import Networks
@@ -41,7 +42,6 @@ from wsedge_relay.telemetry.families import Distribution, Family, distributions,
 from wsedge_relay.tls import Front, domain_contexts
 from wsedge_relay.tunnel import Tunnel
 from wsedge_relay.tunnels import Tunnels
-from wsedge_relay.usage import Usage
 from wsedge_relay.wire import EXHAUSTED, Wire
 
 log = structlog.get_logger("wsedge_relay")

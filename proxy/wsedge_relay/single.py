@@ -13,12 +13,12 @@ from wsedge_relay.config import Loaded
 from wsedge_relay.contract import RelayState
 from wsedge_relay.endpoints import Endpoints
 from wsedge_relay.follow import follow
+from wsedge_relay.metering.spool import Spool, adopt
+from wsedge_relay.metering.usage import Usage
 from wsedge_relay.program import Program
 from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.settings import Settings
-from wsedge_relay.spool import Spool, adopt
 from wsedge_relay.telemetry import exposition
-from wsedge_relay.usage import Usage
 from wsedge_relay.watch import ConfigWatch
 
 

@@ -7,6 +7,7 @@ from wsedge_relay.contract import Domain
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.geo.labels import Place
 from wsedge_relay.material import Material
+from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.origins import Origins
 from wsedge_relay.policy.allowed_origins import AllowedOrigins
 from wsedge_relay.policy.limits import Limiter
@@ -15,7 +16,6 @@ from wsedge_relay.policy.sticky_cookie import Sticky
 from wsedge_relay.protocol.forwarded import Networks
 from wsedge_relay.reach import Reach
 from wsedge_relay.telemetry.counters import DomainCounters
-from wsedge_relay.usage import UsageKey
 
 
 class Site:

@@ -6,11 +6,11 @@ import asyncio
 from typing import Final
 
 from wsedge_relay.balance import Target
+from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.pump.leg import Leg
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.access_log import Access
 from wsedge_relay.telemetry.counters import Ending
-from wsedge_relay.usage import UsageKey
 
 # Phases, in their order: see tunnels.py.
 OPEN: Final = 0

@@ -23,6 +23,7 @@ from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.drain import remaining
 from wsedge_relay.heartbeat import PING_AFTER, TICK_SECONDS, Beat, Wheel, look, ticks_per_look
+from wsedge_relay.metering.usage import Usage, UsageKey
 from wsedge_relay.pump import frames, pump
 from wsedge_relay.pump.leg import Leg
 from wsedge_relay.pump.pace import Pace
@@ -31,7 +32,6 @@ from wsedge_relay.site import Site
 from wsedge_relay.telemetry.access_log import Access, ended_line
 from wsedge_relay.telemetry.counters import Ending, LegCounters
 from wsedge_relay.tunnel import CLOSING, FINISHING, GONE, OPEN, Tunnel, has_ended, is_settled, reset, side_of
-from wsedge_relay.usage import Usage, UsageKey
 
 log = structlog.get_logger("wsedge_relay")
 

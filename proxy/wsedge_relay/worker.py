@@ -23,13 +23,13 @@ from wsedge_relay.assignment import Assignment, loaded_from_json
 from wsedge_relay.channel import Order, answer, first_order
 from wsedge_relay.errors import CannotListenError, SpoolUnavailableError
 from wsedge_relay.logs import configure
+from wsedge_relay.metering.spool import Spool
+from wsedge_relay.metering.usage import Usage
 from wsedge_relay.pod_limits import LimitTable, PodLimits
 from wsedge_relay.program import Program, raise_file_limit
 from wsedge_relay.pump.selector import PumpSelector, choose
-from wsedge_relay.spool import Spool
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.telemetry.merging import to_json
-from wsedge_relay.usage import Usage
 
 _PR_SET_PDEATHSIG: Final = 1
 _log = structlog.get_logger(__name__)

@@ -21,12 +21,12 @@ from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.material import Material
+from wsedge_relay.metering.usage import DomainTotals, Usage, UsageKey
 from wsedge_relay.passthrough import Passing
 from wsedge_relay.pump.selector import Form, PumpSelector
 from wsedge_relay.server import Relay
 from wsedge_relay.site import Site
 from wsedge_relay.tunnel import Tunnel
-from wsedge_relay.usage import DomainTotals, Usage, UsageKey
 
 DOMAIN = "chat.example.com"
 ACCOUNT = "team-a"

@@ -17,12 +17,12 @@ from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Domain
 from wsedge_relay.material import Material
+from wsedge_relay.metering.usage import Usage, UsageKey
 from wsedge_relay.pump.pump import Pump
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.tunnel import GONE, Tunnel
 from wsedge_relay.tunnels import Tunnels
-from wsedge_relay.usage import Usage, UsageKey
 
 DOMAIN = "chat.example.com"
 ACCOUNT = "team-a"

@@ -19,12 +19,12 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from wsedge_relay.reporter import Tally
+from wsedge_relay.metering.reporter import Tally
+from wsedge_relay.metering.usage import DomainTotals, Usage
 from wsedge_relay.telemetry.counters import Histogram
 from wsedge_relay.telemetry.families import Distribution, Family
 from wsedge_relay.telemetry.merging import PREFIX as _PREFIX
 from wsedge_relay.telemetry.merging import Metrics
-from wsedge_relay.usage import DomainTotals, Usage
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

@@ -19,7 +19,7 @@ from support_relay_shell.statistics import Statistics
 from support_relay_shell.traffic import Client, echo_origin
 from wsedge_relay.geo.databases import Geo
 from wsedge_relay.geo.labels import NOWHERE, Place
-from wsedge_relay.usage import UsageKey
+from wsedge_relay.metering.usage import UsageKey
 
 CITY = mmdb(
     {

@@ -13,7 +13,7 @@ import pytest
 from support_relay.running import refusing
 from support_relay_shell import certificate
 from wsedge_relay.errors import PostFailedError
-from wsedge_relay.http_post import MAX_BODY_BYTES, Answer, post
+from wsedge_relay.metering.post import MAX_BODY_BYTES, Answer, post
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from support_relay_shell import certificate, config, domain, encoded, publish, w
 from support_relay_shell.process import DEADLINE, PROGRAM, RelayProcess, eventually, request
 from support_relay_shell.statistics import Statistics
 from support_relay_shell.traffic import Client, echo_origin
-from wsedge_relay.spool import decode
+from wsedge_relay.metering.spool import decode
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

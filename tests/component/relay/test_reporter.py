@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from support_relay_shell.statistics import Statistics
-from wsedge_relay import spool as spool_module
-from wsedge_relay.report import ROWS_PER_REPORT, Pace
-from wsedge_relay.reporter import Origin, Reporter
-from wsedge_relay.spool import Spool
-from wsedge_relay.usage import Usage, UsageKey
+from wsedge_relay.metering import spool as spool_module
+from wsedge_relay.metering.report import ROWS_PER_REPORT, Pace
+from wsedge_relay.metering.reporter import Origin, Reporter
+from wsedge_relay.metering.spool import Spool
+from wsedge_relay.metering.usage import Usage, UsageKey
 
 KEY = UsageKey("chat.example.com", "team-a")
 NOON = 1_700_000_100.0

@@ -27,10 +27,10 @@ from wsedge_relay.config import Loaded
 from wsedge_relay.contract import Listen, RelayConfig
 from wsedge_relay.crew import HUNG_SECONDS, Worker
 from wsedge_relay.material import Material
+from wsedge_relay.metering.spool import decode
 from wsedge_relay.pod_limits import make_table
 from wsedge_relay.program import Program
 from wsedge_relay.settings import Settings
-from wsedge_relay.spool import decode
 from wsedge_relay.supervisor import Supervisor
 from wsedge_relay.worker import _orders
 

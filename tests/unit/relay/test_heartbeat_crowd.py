@@ -12,10 +12,10 @@ import pytest
 
 from support_relay.virtual import ACCOUNT, CLIENT, DOMAIN, Virtual
 from wsedge_relay.heartbeat import TICK_SECONDS
+from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.pump.leg import Leg
 from wsedge_relay.pump.pump import Pump
 from wsedge_relay.tunnel import Tunnel
-from wsedge_relay.usage import UsageKey
 
 TUNNELS = 10_000
 INTERVAL = 60

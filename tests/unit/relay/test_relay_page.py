@@ -8,13 +8,13 @@ from pathlib import Path
 from wsedge_relay.config import parse
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.geo.databases import Geo
+from wsedge_relay.metering.reporter import Tally
+from wsedge_relay.metering.usage import Usage
 from wsedge_relay.pump.selector import PumpSelector
-from wsedge_relay.reporter import Tally
 from wsedge_relay.server import Relay
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.exposition import RelayCollector, Snapshot, StateCollector
-from wsedge_relay.usage import Usage
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "relay.md").read_text()

@@ -19,8 +19,8 @@ from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.desired.relay_config import config_map, relay_config
 from wsedge_operator.reconcile.directory import Recorded, directory, without_lives
 from wsedge_relay import contract as relay
-from wsedge_relay.report import encode
-from wsedge_relay.usage import UsageCount, UsageKey
+from wsedge_relay.metering.report import encode
+from wsedge_relay.metering.usage import UsageCount, UsageKey
 from wsedge_statistics import contract as statistics
 from wsedge_statistics.api.services import UnknownFields
 from wsedge_statistics.contract import read

@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from wsedge_relay.contract import RelayState
 from wsedge_relay.geo.databases import Geo
+from wsedge_relay.metering.reporter import Tally
+from wsedge_relay.metering.usage import Usage
 from wsedge_relay.pump.selector import PumpSelector
-from wsedge_relay.reporter import Tally
 from wsedge_relay.server import Relay
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.telemetry.counters import DomainCounters
@@ -28,7 +29,6 @@ from wsedge_relay.telemetry.merging import (
     risen,
     to_json,
 )
-from wsedge_relay.usage import Usage
 
 NUMBERS = st.integers(0, 10**12).map(float)
 LABELS = st.tuples(st.tuples(st.just("domain"), st.sampled_from("abc")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from wsedge_relay.usage import Usage, UsageKey
+from wsedge_relay.metering.usage import Usage, UsageKey
 
 
 class Counted(Protocol):

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final
 
-from wsedge_relay.usage import UsageCount
+from wsedge_relay.metering.usage import UsageCount
 
 ROWS_PER_REPORT: Final = 500  # the contract allows 5000; this many are encoded in a millisecond or two
 MAX_RETRY_AFTER_SECONDS: Final = 600.0

@@ -11,8 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsedge_relay.errors import SpoolUnavailableError
-from wsedge_relay.spool import COMPACT_BYTES, Spool, adopt, decode, encode_line, folder_of, lock_folder
-from wsedge_relay.usage import UsageCount, UsageKey
+from wsedge_relay.metering.spool import (
+    COMPACT_BYTES,
+    Spool,
+    adopt,
+    decode,
+    encode_line,
+    folder_of,
+    lock_folder,
+)
+from wsedge_relay.metering.usage import UsageCount, UsageKey
 
 KEY = UsageKey("chat.example.com", "team-a", "shanghai", "telecom", "CN")
 

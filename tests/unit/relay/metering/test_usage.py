@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsedge_relay.usage import MAX_CODES, Usage, UsageCount, UsageKey, merged
+from wsedge_relay.metering.usage import MAX_CODES, Usage, UsageCount, UsageKey, merged
 
 KEY = UsageKey("chat.example.com", "team-a")
 OTHER = UsageKey("chat.example.com", "team-a", region="shanghai")

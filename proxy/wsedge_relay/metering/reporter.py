@@ -20,10 +20,10 @@ from typing import Final, TypeVar
 import structlog
 
 from wsedge_relay.errors import PostFailedError
-from wsedge_relay.http_post import post
-from wsedge_relay.report import ROWS_PER_REPORT, Fate, Pace, Verdict, batches, encode, judge
-from wsedge_relay.spool import SWEEP_SECONDS, Spool
-from wsedge_relay.usage import Usage, UsageCount, UsageKey
+from wsedge_relay.metering.post import post
+from wsedge_relay.metering.report import ROWS_PER_REPORT, Fate, Pace, Verdict, batches, encode, judge
+from wsedge_relay.metering.spool import SWEEP_SECONDS, Spool
+from wsedge_relay.metering.usage import Usage, UsageCount, UsageKey
 from wsedge_statistics.contract import USAGE_PATH
 
 MAX_CLOSED_ROWS: Final = 20_000  # about 10 MB; beyond it, ended buckets wait in the spool

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wsedge_relay.meter import Meter
-from wsedge_relay.usage import Usage, UsageKey
+from wsedge_relay.metering.meter import Meter
+from wsedge_relay.metering.usage import Usage, UsageKey
 
 ONE, OTHER = UsageKey("one", "a"), UsageKey("other", "a")
 

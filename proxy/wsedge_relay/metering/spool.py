@@ -29,7 +29,7 @@ from typing import Final
 import structlog
 
 from wsedge_relay.errors import SpoolUnavailableError
-from wsedge_relay.usage import UsageCount, UsageKey, merged
+from wsedge_relay.metering.usage import UsageCount, UsageKey, merged
 
 SWEEP_SECONDS: Final = 1.0
 COMPACT_BYTES: Final = 1 << 20

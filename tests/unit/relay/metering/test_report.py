@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from wsedge_relay.report import Fate, Pace, batches, encode, judge
-from wsedge_relay.usage import UsageCount, UsageKey
+from wsedge_relay.metering.report import Fate, Pace, batches, encode, judge
+from wsedge_relay.metering.usage import UsageCount, UsageKey
 from wsedge_statistics.contract import UsageReport
 
 NOW = 1_700_000_000.0

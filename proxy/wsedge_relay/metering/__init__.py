@@ -1,0 +1,11 @@
+"""What is billed: usage per five-minute bucket, kept until the statistics acknowledge it.
+
+    usage      integers per bucket and key, cumulative within the bucket. Pure
+    meter      the bytes of one connection's requests, each counted once. Pure
+    report     a usage report, what its answer means, when to retry. Pure
+    reporter   rolls buckets, keeps the spool, sends reports
+    spool      usage in files that outlive the process
+    post       one HTTP/1.1 POST
+
+Never imports a tunnel or a request: these count into a `meter`.
+"""
