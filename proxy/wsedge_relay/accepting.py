@@ -12,9 +12,9 @@ from typing import Final
 import structlog
 
 from wsedge_relay.arrival import client_address
-from wsedge_relay.listening import bound
-from wsedge_relay.readiness import NEVER, Readiness
-from wsedge_relay.wire import EXHAUSTED
+from wsedge_relay.transport.listening import bound
+from wsedge_relay.transport.readiness import NEVER, Readiness
+from wsedge_relay.transport.wire import EXHAUSTED
 
 log = structlog.get_logger("wsedge_relay")
 

@@ -11,18 +11,18 @@ from typing import Protocol
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.errors import HandshakeRefusedError, PeerGoneError
 from wsedge_relay.geo.labels import Place
-from wsedge_relay.heads import read_head
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.protocol import handshake
 from wsedge_relay.protocol.forwarded import Way, address_of, way_of
 from wsedge_relay.protocol.http1 import RequestHead
 from wsedge_relay.protocol.proxy_protocol import LONGEST, Ends, Source, length_of, source_of
-from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
-from wsedge_relay.tls import Front, domain_of, speaks_http2
+from wsedge_relay.transport.heads import read_head
+from wsedge_relay.transport.readiness import Readiness
+from wsedge_relay.transport.tls import Front, domain_of, speaks_http2
+from wsedge_relay.transport.wire import Wire
 from wsedge_relay.tunnels import Tunnels
-from wsedge_relay.wire import Wire
 
 
 class Sites(Protocol):

@@ -18,7 +18,6 @@ from wsedge_relay.errors import (
     PeerGoneError,
     ProxyHeaderError,
 )
-from wsedge_relay.hangup import Hangup
 from wsedge_relay.metering.meter import Meter
 from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.origin_exchange import Answered, read_body
@@ -32,6 +31,7 @@ from wsedge_relay.protocol.plain_request import Passed
 from wsedge_relay.pump.frames import GOING_AWAY
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.access_log import Access, is_sampled, passed_line, refused_line, shown_subprotocol
+from wsedge_relay.transport.hangup import Hangup
 
 log = structlog.get_logger("wsedge_relay")
 

@@ -22,8 +22,8 @@ from wsedge_relay.errors import NoDescriptorError, OriginError
 from wsedge_relay.names import Address, Names
 from wsedge_relay.origin import port_of
 from wsedge_relay.reach import Reach
-from wsedge_relay.readiness import NEVER, Readiness
-from wsedge_relay.wire import EXHAUSTED, Wire
+from wsedge_relay.transport.readiness import NEVER, Readiness
+from wsedge_relay.transport.wire import EXHAUSTED, Wire
 
 _NEXT_SECONDS: Final = 0.25  # RFC 8305 section 5: Connection Attempt Delay
 

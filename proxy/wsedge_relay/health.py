@@ -26,9 +26,9 @@ from wsedge_relay.protocol import handshake
 from wsedge_relay.protocol.handshake import Upgrade
 from wsedge_relay.protocol.http1 import Header, Headers, RequestHead, ResponseHead, build_head
 from wsedge_relay.pump import frames
-from wsedge_relay.readiness import Readiness
 from wsedge_relay.telemetry.families import Family
-from wsedge_relay.wire import Wire
+from wsedge_relay.transport.readiness import Readiness
+from wsedge_relay.transport.wire import Wire
 
 log = structlog.get_logger("wsedge_relay")
 

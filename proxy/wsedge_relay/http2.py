@@ -34,7 +34,7 @@ from wsedge_relay.protocol import http2_translation
 from wsedge_relay.protocol.http1 import Header
 from wsedge_relay.protocol.http2_budget import MAX_FRAME_BYTES, Budget, Tally
 from wsedge_relay.protocol.http2_translation import Asked
-from wsedge_relay.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
+from wsedge_relay.transport.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
 
 log = structlog.get_logger("wsedge_relay")
 

@@ -8,11 +8,11 @@ from typing import Final
 
 from wsedge_relay.balance import Target
 from wsedge_relay.errors import BadAnswerError, OriginError, PeerGoneError
-from wsedge_relay.heads import read_head
 from wsedge_relay.protocol import http1
 from wsedge_relay.protocol.body import BadBodyError, BodyReader, of_answer
 from wsedge_relay.protocol.http1 import BadHeadError, ResponseHead
-from wsedge_relay.wire import Wire
+from wsedge_relay.transport.heads import read_head
+from wsedge_relay.transport.wire import Wire
 
 _MAX_INTERIM: Final = 8
 

@@ -27,10 +27,10 @@ from wsedge_relay.policy.loops import Loop
 from wsedge_relay.protocol import proxy_protocol
 from wsedge_relay.protocol.proxy_protocol import Ends
 from wsedge_relay.reach import Reach
-from wsedge_relay.readiness import Readiness
 from wsedge_relay.telemetry.counters import DomainCounters
-from wsedge_relay.tls import origin_context
-from wsedge_relay.wire import Wire
+from wsedge_relay.transport.readiness import Readiness
+from wsedge_relay.transport.tls import origin_context
+from wsedge_relay.transport.wire import Wire
 
 log = structlog.get_logger("wsedge_relay")
 

@@ -34,12 +34,12 @@ from wsedge_relay.protocol.forwarded import Way, was_secure
 from wsedge_relay.protocol.http1 import ResponseHead
 from wsedge_relay.protocol.plain_request import Answer, Passed
 from wsedge_relay.pump.pace import Pace
-from wsedge_relay.readiness import Readiness
 from wsedge_relay.site import Site
-from wsedge_relay.sockets import TLS_RECORD_BYTES
-from wsedge_relay.stream import Stream
 from wsedge_relay.telemetry.counters import LegCounters
-from wsedge_relay.wire import Wire
+from wsedge_relay.transport.duplex import Stream
+from wsedge_relay.transport.readiness import Readiness
+from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
+from wsedge_relay.transport.wire import Wire
 
 T = TypeVar("T")
 

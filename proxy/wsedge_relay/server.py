@@ -35,14 +35,14 @@ from wsedge_relay.pump.frames import GOING_AWAY
 from wsedge_relay.pump.pump import Event
 from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.reach import Reach
-from wsedge_relay.readiness import Fiber, wait_for_all
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.families import Distribution, Family, distributions, families
-from wsedge_relay.tls import Front, domain_contexts
+from wsedge_relay.transport.readiness import Fiber, wait_for_all
+from wsedge_relay.transport.tls import Front, domain_contexts
+from wsedge_relay.transport.wire import EXHAUSTED, Wire
 from wsedge_relay.tunnel import Tunnel
 from wsedge_relay.tunnels import Tunnels
-from wsedge_relay.wire import EXHAUSTED, Wire
 
 log = structlog.get_logger("wsedge_relay")
 

@@ -22,12 +22,12 @@ from wsedge_relay.crew import SILENT_SECONDS, Word, Worker
 from wsedge_relay.endpoints import Endpoints
 from wsedge_relay.errors import CannotListenError, WorkerSilentError
 from wsedge_relay.follow import follow
-from wsedge_relay.listening import reserved
 from wsedge_relay.metering.spool import adopt, folder_of, lock_folder
 from wsedge_relay.pod_limits import LimitTable, make_table
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.telemetry.merging import Metrics, aggregate, combined, risen
+from wsedge_relay.transport.listening import reserved
 from wsedge_relay.watch import ConfigWatch
 
 _APPLY_SECONDS: Final = 10.0

@@ -7,7 +7,7 @@ import socket
 import ssl
 from typing import Any, Final
 
-from wsedge_relay.sockets import reset_at_close, shut_sending
+from wsedge_relay.transport.sockets import reset_at_close, shut_sending
 
 from .frames import Walk  # relative: the compiled form's is compiled too
 

@@ -28,7 +28,7 @@ import ssl
 import time
 from typing import Any, Final
 
-from wsedge_relay.sockets import TLS_RECORD_BYTES
+from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 
 from .frames import CLOSE, LONGEST_CONTROL, PONG, close_code, payload_of
 from .leg import CLOSED, END, ERROR, PONGED, SHUT, THROTTLED, VIOLATION, Event, Leg

@@ -21,7 +21,7 @@ from wsedge_relay.errors import SettingsError
 from wsedge_relay.pump import compiled, pump
 from wsedge_relay.pump.build import STAMP, digest
 from wsedge_relay.pump.pump import TAG_BYTES, Event, Pump
-from wsedge_relay.readiness import Readiness
+from wsedge_relay.transport.readiness import Readiness
 
 Wanted = Literal["auto", "compiled", "plain"]
 

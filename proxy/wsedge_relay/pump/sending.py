@@ -11,7 +11,7 @@ import select
 import ssl
 from typing import Final
 
-from wsedge_relay.sockets import WOULD_BLOCK
+from wsedge_relay.transport.sockets import WOULD_BLOCK
 
 from .leg import END, ERROR, SHUT, Event, Leg
 

@@ -30,7 +30,7 @@ from support_relay.running import (
 )
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.material import Material
-from wsedge_relay.sockets import TLS_RECORD_BYTES
+from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 
 PASS: dict[str, Any] = {"passThrough": {}}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

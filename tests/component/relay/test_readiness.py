@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from support_relay.running import DEADLINE, PumpLoop, on_pump_loop, reserved
-from wsedge_relay.readiness import Fiber, Readiness
-from wsedge_relay.wire import Wire
+from wsedge_relay.transport.readiness import Fiber, Readiness
+from wsedge_relay.transport.wire import Wire
 
 
 class Run:

@@ -11,9 +11,9 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wsedge_relay.readiness import IN, NEVER, OUT, Readiness
-from wsedge_relay.sockets import TLS_RECORD_BYTES, WOULD_BLOCK
-from wsedge_relay.wire import Wire
+from wsedge_relay.transport.readiness import IN, NEVER, OUT, Readiness
+from wsedge_relay.transport.sockets import TLS_RECORD_BYTES, WOULD_BLOCK
+from wsedge_relay.transport.wire import Wire
 
 
 @dataclass(slots=True, eq=False)

@@ -6,9 +6,9 @@ import asyncio
 from types import TracebackType
 
 from wsedge_relay.errors import PeerGoneError
-from wsedge_relay.readiness import NEVER, Readiness
-from wsedge_relay.sockets import TLS_RECORD_BYTES, WOULD_BLOCK
-from wsedge_relay.wire import Wire
+from wsedge_relay.transport.readiness import NEVER, Readiness
+from wsedge_relay.transport.sockets import TLS_RECORD_BYTES, WOULD_BLOCK
+from wsedge_relay.transport.wire import Wire
 
 
 class Hangup:

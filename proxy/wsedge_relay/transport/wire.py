@@ -15,9 +15,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from wsedge_relay import sockets
-from wsedge_relay.readiness import IN, NEVER, OUT, Readiness
-from wsedge_relay.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
+from wsedge_relay.transport import sockets
+from wsedge_relay.transport.readiness import IN, NEVER, OUT, Readiness
+from wsedge_relay.transport.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
 
 # What a system call says when no descriptor, or no memory for one, is left.
 EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
