@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import structlog
 
-from wsedge_relay import origin
 from wsedge_relay.arrival import Arrival, Serving
 from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.errors import (
@@ -20,8 +19,9 @@ from wsedge_relay.errors import (
 )
 from wsedge_relay.metering.meter import Meter
 from wsedge_relay.metering.usage import UsageKey
-from wsedge_relay.origin_exchange import Answered, read_body
-from wsedge_relay.origins import AskingClient
+from wsedge_relay.origin import address as addressing
+from wsedge_relay.origin.exchange import Answered, read_body
+from wsedge_relay.origin.origins import AskingClient
 from wsedge_relay.passthrough import Passing, ReadRates
 from wsedge_relay.protocol import handshake, http1, plain_request
 from wsedge_relay.protocol.forwarded import was_secure
@@ -369,7 +369,7 @@ class Connection:
             tls=secure,
             protocol=self._from.protocol,
             began=self._from.began,
-            origin=origin.address(site.domain, answered, client_secure=secure) if answered else None,
+            origin=addressing.address(site.domain, answered, client_secure=secure) if answered else None,
             sent_bytes=sent,
             received_bytes=received,
         )

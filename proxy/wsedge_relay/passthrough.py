@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.errors import (
@@ -26,8 +25,9 @@ from wsedge_relay.errors import (
 )
 from wsedge_relay.metering.meter import Meter
 from wsedge_relay.metering.usage import Usage, UsageKey
-from wsedge_relay.origin_exchange import Exchange, final_answer
-from wsedge_relay.origins import AskingClient
+from wsedge_relay.origin.balance import Target
+from wsedge_relay.origin.exchange import Exchange, final_answer
+from wsedge_relay.origin.origins import AskingClient
 from wsedge_relay.protocol import http1, plain_request
 from wsedge_relay.protocol.body import BadBodyError, BodyReader, BodyWriter, Framing
 from wsedge_relay.protocol.forwarded import Way, was_secure

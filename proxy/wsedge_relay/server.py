@@ -12,7 +12,6 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay import health
 from wsedge_relay.accepting import Listeners, leaves_room
 from wsedge_relay.arrival import Arrival, Outer, Serving
 from wsedge_relay.bounds import Bounds
@@ -21,11 +20,13 @@ from wsedge_relay.contract import Domain, Limits, Listen, RelayConfig
 from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.geo.labels import NOWHERE, Place
-from wsedge_relay.health import HealthChecks
 from wsedge_relay.http2 import Session
 from wsedge_relay.http2_sessions import Sessions
 from wsedge_relay.material import Material
 from wsedge_relay.metering.usage import Usage
+from wsedge_relay.origin import health
+from wsedge_relay.origin.health import HealthChecks
+from wsedge_relay.origin.reach import Reach
 from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.protocol.forwarded import Networks
@@ -34,7 +35,6 @@ from wsedge_relay.protocol.http2_translation import Asked
 from wsedge_relay.pump.frames import GOING_AWAY
 from wsedge_relay.pump.pump import Event
 from wsedge_relay.pump.selector import PumpSelector
-from wsedge_relay.reach import Reach
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.families import Distribution, Family, distributions, families

@@ -8,13 +8,13 @@ from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.geo.labels import Place
 from wsedge_relay.material import Material
 from wsedge_relay.metering.usage import UsageKey
-from wsedge_relay.origins import Origins
+from wsedge_relay.origin.origins import Origins
+from wsedge_relay.origin.reach import Reach
 from wsedge_relay.policy.allowed_origins import AllowedOrigins
 from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.policy.path_rules import PathRules, is_plain, path_of
 from wsedge_relay.policy.sticky_cookie import Sticky
 from wsedge_relay.protocol.forwarded import Networks
-from wsedge_relay.reach import Reach
 from wsedge_relay.telemetry.counters import DomainCounters
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from wsedge_relay.balance import Target
 from wsedge_relay.metering.usage import UsageKey
+from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump.leg import Leg
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.access_log import Access

@@ -19,11 +19,11 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.drain import remaining
 from wsedge_relay.heartbeat import PING_AFTER, TICK_SECONDS, Beat, Wheel, look, ticks_per_look
 from wsedge_relay.metering.usage import Usage, UsageKey
+from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump import frames, pump
 from wsedge_relay.pump.leg import Leg
 from wsedge_relay.pump.pace import Pace

@@ -27,8 +27,8 @@ from support_relay.running import (
     running,
 )
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.dial import in_turn
 from wsedge_relay.material import Material
+from wsedge_relay.origin.dial import in_turn
 
 GET = upgrade()
 PATIENT = Bounds(answer_seconds=600, linger_seconds=0.2)

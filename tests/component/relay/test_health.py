@@ -15,11 +15,11 @@ from websockets.asyncio.server import ServerConnection
 
 from support_relay.certificates import authority
 from support_relay.running import DOMAIN, echo, on_pump_loop, origin, raw_origin, refusing, running
-from wsedge_relay import health
-from wsedge_relay.balance import Target
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.errors import NoDescriptorError
-from wsedge_relay.health import families
+from wsedge_relay.origin import health
+from wsedge_relay.origin.balance import Target
+from wsedge_relay.origin.health import families
 
 QUICK_CHECKS = {"intervalSeconds": 1, "timeoutSeconds": 10, "unhealthyAfter": 1, "healthyAfter": 1}
 NEVER_BEFORE_THE_END = {**QUICK_CHECKS, "intervalSeconds": 300}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsedge_relay.reach import Reach
+from wsedge_relay.origin.reach import Reach
 
 POD = "10.1.2.3"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from wsedge_relay import origin
 from wsedge_relay.contract import Domain, Origin
+from wsedge_relay.origin import address as addressing
 
 
 def domain(**fields: Any) -> Domain:
@@ -30,9 +30,9 @@ def domain(**fields: Any) -> Domain:
 def test_origins_are_called_by_host_and_unusual_port(fields: Any, secure: bool, expected: str) -> None:
     """The Host header has the port only where the scheme does not say it."""
     one = Origin.model_validate(fields)
-    assert origin.host_header(domain(), one, secure=secure) == expected
+    assert addressing.host_header(domain(), one, secure=secure) == expected
     named = domain(originRequest={"host": "inner"})
-    assert origin.host_header(named, one, secure=secure) == "inner"
+    assert addressing.host_header(named, one, secure=secure) == "inner"
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_origins_are_called_by_host_and_unusual_port(fields: Any, secure: bool, 
 )
 def test_origin_protocols(protocol: str, secure: bool, expected: bool) -> None:
     """HTTP and HTTPS are what they say; Follow does as the client does."""
-    assert origin.speaks_tls(domain(originProtocol=protocol), client_secure=secure) is expected
+    assert addressing.speaks_tls(domain(originProtocol=protocol), client_secure=secure) is expected

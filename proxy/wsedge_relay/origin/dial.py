@@ -19,9 +19,9 @@ from typing import Final
 
 from wsedge_relay.contract import Domain, Origin
 from wsedge_relay.errors import NoDescriptorError, OriginError
-from wsedge_relay.names import Address, Names
-from wsedge_relay.origin import port_of
-from wsedge_relay.reach import Reach
+from wsedge_relay.origin.address import port_of
+from wsedge_relay.origin.reach import Reach
+from wsedge_relay.origin.resolver import Address, Names
 from wsedge_relay.transport.readiness import NEVER, Readiness
 from wsedge_relay.transport.wire import EXHAUSTED, Wire
 

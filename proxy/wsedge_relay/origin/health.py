@@ -16,12 +16,12 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay.balance import Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.errors import BadAnswerError, NoDescriptorError, OriginError
-from wsedge_relay.origin_exchange import ask
-from wsedge_relay.origins import Origins
+from wsedge_relay.origin.balance import Target
+from wsedge_relay.origin.exchange import ask
+from wsedge_relay.origin.origins import Origins
 from wsedge_relay.protocol import handshake
 from wsedge_relay.protocol.handshake import Upgrade
 from wsedge_relay.protocol.http1 import Header, Headers, RequestHead, ResponseHead, build_head

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from wsedge_relay.balance import Target
 from wsedge_relay.errors import BadAnswerError, OriginError, PeerGoneError
+from wsedge_relay.origin.balance import Target
 from wsedge_relay.protocol import http1
 from wsedge_relay.protocol.body import BadBodyError, BodyReader, of_answer
 from wsedge_relay.protocol.http1 import BadHeadError, ResponseHead

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from wsedge_relay.errors import OriginError
-from wsedge_relay.names import Names
+from wsedge_relay.origin.resolver import Names
 
 AGAIN = socket.gaierror(socket.EAI_AGAIN, "try again")
 GONE = socket.gaierror(socket.EAI_NONAME, "no such name")

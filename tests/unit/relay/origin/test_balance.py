@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.balance import Balancer, Target, name_of
 from wsedge_relay.contract import LoadBalancing, Origin, OriginHealthCheck
+from wsedge_relay.origin.balance import Balancer, Target, name_of
 
 CLIENT = "192.0.2.1"
 ROUND, LEAST, HASH = LoadBalancing

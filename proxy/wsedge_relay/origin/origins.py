@@ -9,11 +9,8 @@ from typing import TypeVar
 
 import structlog
 
-from wsedge_relay import origin
-from wsedge_relay.balance import Balancer, Target
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Domain
-from wsedge_relay.dial import dial
 from wsedge_relay.errors import (
     HandshakeRefusedError,
     NoDescriptorError,
@@ -21,12 +18,15 @@ from wsedge_relay.errors import (
     OriginsFailedError,
 )
 from wsedge_relay.material import Material
-from wsedge_relay.names import Names
-from wsedge_relay.origin_exchange import Answered, Exchange, ask
+from wsedge_relay.origin import address as addressing
+from wsedge_relay.origin.balance import Balancer, Target
+from wsedge_relay.origin.dial import dial
+from wsedge_relay.origin.exchange import Answered, Exchange, ask
+from wsedge_relay.origin.reach import Reach
+from wsedge_relay.origin.resolver import Names
 from wsedge_relay.policy.loops import Loop
 from wsedge_relay.protocol import proxy_protocol
 from wsedge_relay.protocol.proxy_protocol import Ends
-from wsedge_relay.reach import Reach
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.tls import origin_context
@@ -174,7 +174,7 @@ class Origins:
         `secure` says whether the client speaks TLS, which Follow goes by. The wire is the caller's.
         """
         domain = self._domain
-        tls = origin.speaks_tls(domain, client_secure=secure)
+        tls = addressing.speaks_tls(domain, client_secure=secure)
         version = domain.originRequest.proxyProtocol
         preface = proxy_protocol.header(version, ends()) if version is not None else b""
         context = self._context if tls else None
@@ -187,7 +187,7 @@ class Origins:
             preface=preface,
             ready=ready,
         )
-        return wire, origin.host_header(domain, target.origin, secure=tls)
+        return wire, addressing.host_header(domain, target.origin, secure=tls)
 
     def worked(self, target: Target) -> None:
         """Note that an origin answered."""
