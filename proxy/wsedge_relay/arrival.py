@@ -22,7 +22,7 @@ from wsedge_relay.transport.heads import read_head
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.tls import Front, domain_of, speaks_http2
 from wsedge_relay.transport.wire import Wire
-from wsedge_relay.tunnels import Tunnels
+from wsedge_relay.tunnel.tunnels import Tunnels
 
 
 class Sites(Protocol):

@@ -17,7 +17,6 @@ from wsedge_relay.arrival import Arrival, Outer, Serving
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.connection import Connection
 from wsedge_relay.contract import Domain, Limits, Listen, RelayConfig
-from wsedge_relay.drain import spread
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.http2 import Session
@@ -41,8 +40,9 @@ from wsedge_relay.telemetry.families import Distribution, Family, distributions,
 from wsedge_relay.transport.readiness import Fiber, wait_for_all
 from wsedge_relay.transport.tls import Front, domain_contexts
 from wsedge_relay.transport.wire import EXHAUSTED, Wire
-from wsedge_relay.tunnel import Tunnel
-from wsedge_relay.tunnels import Tunnels
+from wsedge_relay.tunnel.drain import spread
+from wsedge_relay.tunnel.tunnel import Tunnel
+from wsedge_relay.tunnel.tunnels import Tunnels
 
 log = structlog.get_logger("wsedge_relay")
 

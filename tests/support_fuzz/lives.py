@@ -12,7 +12,7 @@ from support_relay.virtual import DOMAIN, SIDES, TAG, Virtual
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.pump import frames
 from wsedge_relay.pump.pump import Pump
-from wsedge_relay.tunnel import GONE
+from wsedge_relay.tunnel.tunnel import GONE
 
 BOUNDS = Bounds(close_seconds=2, linger_seconds=1)
 STALL_SECONDS = 8

@@ -26,7 +26,7 @@ from wsedge_relay.passthrough import Passing
 from wsedge_relay.pump.selector import Form, PumpSelector
 from wsedge_relay.server import Relay
 from wsedge_relay.site import Site
-from wsedge_relay.tunnel import Tunnel
+from wsedge_relay.tunnel.tunnel import Tunnel
 
 DOMAIN = "chat.example.com"
 ACCOUNT = "team-a"

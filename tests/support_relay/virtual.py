@@ -21,8 +21,8 @@ from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump.pump import Pump
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import DomainCounters
-from wsedge_relay.tunnel import GONE, Tunnel
-from wsedge_relay.tunnels import Tunnels
+from wsedge_relay.tunnel.tunnel import GONE, Tunnel
+from wsedge_relay.tunnel.tunnels import Tunnels
 
 DOMAIN = "chat.example.com"
 ACCOUNT = "team-a"

@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 
 from support_relay.virtual import ACCOUNT, CLIENT, DOMAIN, Virtual
-from wsedge_relay.heartbeat import TICK_SECONDS
 from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.pump.leg import Leg
 from wsedge_relay.pump.pump import Pump
-from wsedge_relay.tunnel import Tunnel
+from wsedge_relay.tunnel.heartbeat import TICK_SECONDS
+from wsedge_relay.tunnel.tunnel import Tunnel
 
 TUNNELS = 10_000
 INTERVAL = 60

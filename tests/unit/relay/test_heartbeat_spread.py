@@ -11,8 +11,8 @@ import pytest
 
 from support_relay.frames import frame
 from support_relay.virtual import Pair, Virtual
-from wsedge_relay.heartbeat import TICK_SECONDS
 from wsedge_relay.pump.pump import Pump
+from wsedge_relay.tunnel.heartbeat import TICK_SECONDS
 
 # Four descriptors each: as many as fit below the 20,000 that some machines allow.
 TUNNELS = 4_000

@@ -13,9 +13,9 @@ from support_relay.forms import FORMS, form_of
 from support_relay.frames import frame
 from support_relay.virtual import TAG, Virtual
 from wsedge_operator.desired.deployment import GRACE_MARGIN_SECONDS
-from wsedge_relay.heartbeat import LOOKS, PING_AFTER
 from wsedge_relay.pump.selector import Form
-from wsedge_relay.tunnel import GONE, OPEN
+from wsedge_relay.tunnel.heartbeat import LOOKS, PING_AFTER
+from wsedge_relay.tunnel.tunnel import GONE, OPEN
 
 KEY = b"\x01\x02\x03\x04"
 

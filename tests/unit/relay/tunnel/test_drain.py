@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.drain import due, remaining, spread
+from wsedge_relay.tunnel.drain import due, remaining, spread
 
 
 @given(st.integers(0, 1000), st.floats(0, 3600), st.lists(st.floats(0, 4000), max_size=20))

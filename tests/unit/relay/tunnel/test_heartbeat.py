@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.heartbeat import TICK_SECONDS, Beat, Wheel, look, ticks_per_look
+from wsedge_relay.tunnel.heartbeat import TICK_SECONDS, Beat, Wheel, look, ticks_per_look
 
 
 @dataclass
