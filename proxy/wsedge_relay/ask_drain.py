@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from wsedge_relay.config import parse
+from wsedge_relay.config.load import parse
 from wsedge_relay.errors import ConfigRefusedError, PostFailedError, SettingsError, TokenUnreadableError
 from wsedge_relay.metering.post import Answer, post
 from wsedge_relay.permission import read_token

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wsedge_relay.config import Loaded
+from wsedge_relay.config.load import Loaded
+from wsedge_relay.config.material import KeyPair, Material
 from wsedge_relay.contract import Listen, RelayConfig
-from wsedge_relay.material import KeyPair, Material
 from wsedge_relay.settings import Settings
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from wsedge_relay.config import Loaded, load
+from wsedge_relay.config.load import Loaded, load
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.errors import CannotListenError, ConfigRefusedError, SettingsError, SpoolUnavailableError
 from wsedge_relay.logs import configure

@@ -11,10 +11,10 @@ from contextlib import suppress
 
 import structlog
 
-from wsedge_relay.config import Loaded
+from wsedge_relay.config.follow import told_or_after
+from wsedge_relay.config.load import Loaded
 from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.errors import CannotListenError
-from wsedge_relay.follow import told_or_after
 from wsedge_relay.geo.databases import LOOK_SECONDS as GEO_LOOK_SECONDS
 from wsedge_relay.geo.databases import Geo
 from wsedge_relay.metering.report import Pace

@@ -15,13 +15,13 @@ import structlog
 from wsedge_relay.accepting import Listeners, leaves_room
 from wsedge_relay.arrival import Arrival, Outer, Serving
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.config.material import Material
 from wsedge_relay.connection import Connection
 from wsedge_relay.contract import Domain, Limits, Listen, RelayConfig
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.http2 import Session
 from wsedge_relay.http2_sessions import Sessions
-from wsedge_relay.material import Material
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.origin import health
 from wsedge_relay.origin.health import HealthChecks

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.geo.labels import Place
-from wsedge_relay.material import Material
 from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.origin.origins import Origins
 from wsedge_relay.origin.reach import Reach

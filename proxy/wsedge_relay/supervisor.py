@@ -16,19 +16,19 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from wsedge_relay.assignment import Assignment, loaded_to_json
-from wsedge_relay.config import Loaded
+from wsedge_relay.config.follow import follow
+from wsedge_relay.config.load import Loaded
+from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.crew import SILENT_SECONDS, Word, Worker
 from wsedge_relay.endpoints import Endpoints
 from wsedge_relay.errors import CannotListenError, WorkerSilentError
-from wsedge_relay.follow import follow
 from wsedge_relay.metering.spool import adopt, folder_of, lock_folder
 from wsedge_relay.pod_limits import LimitTable, make_table
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.telemetry.merging import Metrics, aggregate, combined, risen
 from wsedge_relay.transport.listening import reserved
-from wsedge_relay.watch import ConfigWatch
 
 _APPLY_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.1

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from wsedge_relay.material import KeyPair
+from wsedge_relay.config.material import KeyPair
 
 
 @dataclass(frozen=True)

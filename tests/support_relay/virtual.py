@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Domain
-from wsedge_relay.material import Material
 from wsedge_relay.metering.usage import Usage, UsageKey
 from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump.pump import Pump

@@ -10,6 +10,7 @@ from typing import TypeVar
 import structlog
 
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.errors import (
     HandshakeRefusedError,
@@ -17,7 +18,6 @@ from wsedge_relay.errors import (
     OriginError,
     OriginsFailedError,
 )
-from wsedge_relay.material import Material
 from wsedge_relay.origin import address as addressing
 from wsedge_relay.origin.balance import Balancer, Target
 from wsedge_relay.origin.dial import dial

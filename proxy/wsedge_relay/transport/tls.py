@@ -6,8 +6,8 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
+from wsedge_relay.config.material import KeyPair, Material
 from wsedge_relay.contract import Domain, OriginProtocol
-from wsedge_relay.material import KeyPair, Material
 
 _ALPN = ["http/1.1"]
 _HTTP2 = "h2"

@@ -27,7 +27,7 @@ from support_relay.running import (
     running,
 )
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.material import Material
+from wsedge_relay.config.material import Material
 from wsedge_relay.origin.dial import in_turn
 
 GET = upgrade()

@@ -28,7 +28,7 @@ from support_relay.running import (
     raw_origin,
     running,
 )
-from wsedge_relay.material import Material
+from wsedge_relay.config.material import Material
 from wsedge_relay.protocol import http2_translation
 
 # What passes does so by the pump; all else is the same for its two forms.

@@ -21,7 +21,7 @@ from support_relay.running import (
     refusing,
     running,
 )
-from wsedge_relay.material import Material
+from wsedge_relay.config.material import Material
 
 
 async def refusal(relay: Running) -> tuple[int, str | None]:

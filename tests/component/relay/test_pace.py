@@ -11,7 +11,7 @@ import pytest
 
 from support_relay.certificates import authority
 from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, running
-from wsedge_relay.material import Material
+from wsedge_relay.config.material import Material
 
 pytestmark = pytest.mark.usefixtures("each_form")
 

@@ -29,7 +29,7 @@ from support_relay.running import (
     running,
 )
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.material import Material
+from wsedge_relay.config.material import Material
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 
 PASS: dict[str, Any] = {"passThrough": {}}

@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection
 from support_relay.certificates import authority
 from support_relay.heads import upgrade
 from support_relay.running import DEADLINE, DOMAIN, QUICK, Running, on_pump_loop, origin, running
-from wsedge_relay.material import Material
+from wsedge_relay.config.material import Material
 
 HEAD = upgrade()
 TEXT = b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n"

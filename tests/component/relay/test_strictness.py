@@ -12,7 +12,7 @@ from support_relay.frames import frame
 from support_relay.heads import switching, upgrade
 from support_relay.running import DEADLINE, DOMAIN, QUICK, Running, on_pump_loop, raw_origin, running
 from wsedge_relay.bounds import Bounds
-from wsedge_relay.material import Material
+from wsedge_relay.config.material import Material
 
 KEY = b"\x11\x22\x33\x44"
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate"

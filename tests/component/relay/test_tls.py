@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from support_relay.certificates import authority
 from support_relay.running import DOMAIN, on_pump_loop, origin, running
-from wsedge_relay.material import KeyPair, Material
+from wsedge_relay.config.material import KeyPair, Material
 
 pytestmark = pytest.mark.usefixtures("each_form")
 

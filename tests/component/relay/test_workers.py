@@ -23,10 +23,10 @@ from support_relay_shell.statistics import Statistics
 from support_relay_shell.traffic import Client, echo_origin
 from wsedge_devcluster.ranges import claim
 from wsedge_relay.assignment import Assignment, loaded_to_json
-from wsedge_relay.config import Loaded
+from wsedge_relay.config.load import Loaded
+from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Listen, RelayConfig
 from wsedge_relay.crew import HUNG_SECONDS, Worker
-from wsedge_relay.material import Material
 from wsedge_relay.metering.spool import decode
 from wsedge_relay.pod_limits import make_table
 from wsedge_relay.program import Program

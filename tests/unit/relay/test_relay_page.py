@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from wsedge_relay.config import parse
+from wsedge_relay.config.load import parse
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.geo.databases import Geo
 from wsedge_relay.metering.reporter import Tally

@@ -10,9 +10,9 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay.config import Loaded
+from wsedge_relay.config.load import Loaded
+from wsedge_relay.config.watch import LOOK_SECONDS, ConfigWatch
 from wsedge_relay.errors import ConfigRefusedError
-from wsedge_relay.watch import LOOK_SECONDS, ConfigWatch
 
 _log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from wsedge_relay.config import Loaded, load, named_files
+from wsedge_relay.config.load import Loaded, load, named_files
 from wsedge_relay.contract import RelayState
 from wsedge_relay.errors import ConfigRefusedError
 from wsedge_relay.signature import Signature, signature_of

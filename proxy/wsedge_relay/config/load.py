@@ -18,9 +18,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from wsedge_relay.config.material import KeyPair, Material
 from wsedge_relay.contract import AuthorityFile, CertificateFiles, RelayConfig
 from wsedge_relay.errors import ConfigRefusedError, without_userinfo
-from wsedge_relay.material import KeyPair, Material
 from wsedge_statistics.contract import unknown_fields
 
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024

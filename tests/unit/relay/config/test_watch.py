@@ -16,10 +16,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from support_relay_shell import certificate, config, domain, encoded, fingerprint, publish, write
-from wsedge_relay.config import Loaded, load
+from wsedge_relay.config.follow import follow
+from wsedge_relay.config.load import Loaded, load
+from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.errors import ConfigRefusedError
-from wsedge_relay.follow import follow
-from wsedge_relay.watch import ConfigWatch
 
 
 def watching(folder: Path, secrets: Path | None = None) -> ConfigWatch:

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from support_relay_shell import certificate, config, domain, fingerprint, write
-from wsedge_relay.config import load
+from wsedge_relay.config.load import load
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.errors import ConfigRefusedError
 
