@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay.arrival import client_address
+from wsedge_relay.client.arrival import client_address
 from wsedge_relay.transport.listening import bound
 from wsedge_relay.transport.readiness import NEVER, Readiness
 from wsedge_relay.transport.wire import EXHAUSTED

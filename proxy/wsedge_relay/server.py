@@ -13,20 +13,20 @@ from typing import Final
 import structlog
 
 from wsedge_relay.accepting import Listeners, leaves_room
-from wsedge_relay.arrival import Arrival, Outer, Serving
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.client.arrival import Arrival, Outer, Serving
+from wsedge_relay.client.connection import Connection
+from wsedge_relay.client.http2_session import Session
+from wsedge_relay.client.http2_sessions import Sessions
+from wsedge_relay.client.plain_requests import PlainRequests
 from wsedge_relay.config.material import Material
-from wsedge_relay.connection import Connection
 from wsedge_relay.contract import Domain, Limits, Listen, RelayConfig
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.geo.labels import NOWHERE, Place
-from wsedge_relay.http2 import Session
-from wsedge_relay.http2_sessions import Sessions
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.origin import health
 from wsedge_relay.origin.health import HealthChecks
 from wsedge_relay.origin.reach import Reach
-from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.protocol.forwarded import Networks
 from wsedge_relay.protocol.http1 import MAX_HEAD_BYTES

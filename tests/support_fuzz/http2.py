@@ -30,10 +30,10 @@ from support_fuzz.http2_wire import (
 )
 from support_fuzz.pumping import Source
 from support_relay.virtual import Loop
-from wsedge_relay import http2 as served
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.client import http2_session as served
+from wsedge_relay.client.http2_session import MAX_STREAMS, STREAM_WINDOW, Session
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.http2 import MAX_STREAMS, STREAM_WINDOW, Session
 from wsedge_relay.protocol import http1
 from wsedge_relay.protocol.http2_budget import PREFACE
 from wsedge_relay.protocol.http2_translation import Asked

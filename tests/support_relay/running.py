@@ -18,11 +18,11 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.client.plain_requests import Passing
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.metering.usage import DomainTotals, Usage, UsageKey
-from wsedge_relay.passthrough import Passing
 from wsedge_relay.pump.selector import Form, PumpSelector
 from wsedge_relay.server import Relay
 from wsedge_relay.site import Site

@@ -15,8 +15,8 @@ from h2.config import H2Configuration
 from support_relay.http2 import connect_lines
 from support_relay.running import DOMAIN
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.client.http2_session import Session
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.http2 import Session
 from wsedge_relay.protocol.http2_translation import Asked
 
 WINDOW = 65535  # RFC 9113 section 6.9.2

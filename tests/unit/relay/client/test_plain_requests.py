@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsedge_relay.passthrough import ReadRates
+from wsedge_relay.client.plain_requests import ReadRates
 
 
 def test_the_paces_of_a_connection_stay_while_the_rate_does() -> None:

@@ -28,8 +28,8 @@ from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.client.http2_stream import Stream
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.http2_stream import Stream
 from wsedge_relay.protocol import http2_translation
 from wsedge_relay.protocol.http1 import Header
 from wsedge_relay.protocol.http2_budget import MAX_FRAME_BYTES, Budget, Tally

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from wsedge_relay.http2 import Session
+from wsedge_relay.client.http2_session import Session
 
 
 class Sessions:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import structlog
 
-from wsedge_relay.arrival import Arrival, Serving
+from wsedge_relay.client.arrival import Arrival, Serving
+from wsedge_relay.client.plain_requests import Passing, ReadRates
 from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.errors import (
     AnswerCutError,
@@ -22,7 +23,6 @@ from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.origin import address as addressing
 from wsedge_relay.origin.exchange import Answered, read_body
 from wsedge_relay.origin.origins import AskingClient
-from wsedge_relay.passthrough import Passing, ReadRates
 from wsedge_relay.protocol import handshake, http1, plain_request
 from wsedge_relay.protocol.forwarded import was_secure
 from wsedge_relay.protocol.handshake import Accepted, Upgrade

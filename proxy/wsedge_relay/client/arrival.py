@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wsedge_relay.bounds import Bounds
+from wsedge_relay.client.plain_requests import PlainRequests
 from wsedge_relay.errors import HandshakeRefusedError, PeerGoneError
 from wsedge_relay.geo.labels import Place
 from wsedge_relay.metering.usage import Usage
-from wsedge_relay.passthrough import PlainRequests
 from wsedge_relay.protocol import handshake
 from wsedge_relay.protocol.forwarded import Way, address_of, way_of
 from wsedge_relay.protocol.http1 import RequestHead
