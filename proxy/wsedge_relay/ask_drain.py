@@ -16,7 +16,7 @@ from typing import Final
 from wsedge_relay.config.load import parse
 from wsedge_relay.errors import ConfigRefusedError, PostFailedError, SettingsError, TokenUnreadableError
 from wsedge_relay.metering.post import Answer, post
-from wsedge_relay.permission import read_token
+from wsedge_relay.server.permission import read_token
 from wsedge_relay.settings import Settings, read_settings
 
 _SECONDS: Final = 10.0

@@ -23,7 +23,7 @@ from wsedge_relay.metering.spool import Spool
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.pump.selector import PumpSelector
-from wsedge_relay.server import Relay
+from wsedge_relay.server.relay import Relay
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry.exposition import RelayCollector
 from wsedge_relay.telemetry.families import Distribution, Family

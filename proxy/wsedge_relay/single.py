@@ -13,11 +13,11 @@ from wsedge_relay.config.follow import follow
 from wsedge_relay.config.load import Loaded
 from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import RelayState
-from wsedge_relay.endpoints import Endpoints
 from wsedge_relay.metering.spool import Spool, adopt
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.program import Program
 from wsedge_relay.pump.selector import PumpSelector
+from wsedge_relay.server.admin_routes import Endpoints
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
 

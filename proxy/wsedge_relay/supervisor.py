@@ -21,10 +21,10 @@ from wsedge_relay.config.load import Loaded
 from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.crew import SILENT_SECONDS, Word, Worker
-from wsedge_relay.endpoints import Endpoints
 from wsedge_relay.errors import CannotListenError, WorkerSilentError
 from wsedge_relay.metering.spool import adopt, folder_of, lock_folder
 from wsedge_relay.pod_limits import LimitTable, make_table
+from wsedge_relay.server.admin_routes import Endpoints
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.telemetry.merging import Metrics, aggregate, combined, risen

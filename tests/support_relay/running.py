@@ -24,7 +24,7 @@ from wsedge_relay.contract import RelayConfig
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.metering.usage import DomainTotals, Usage, UsageKey
 from wsedge_relay.pump.selector import Form, PumpSelector
-from wsedge_relay.server import Relay
+from wsedge_relay.server.relay import Relay
 from wsedge_relay.site import Site
 from wsedge_relay.tunnel.tunnel import Tunnel
 

@@ -15,7 +15,7 @@ from wsedge_relay.geo.databases import Geo
 from wsedge_relay.metering.reporter import Tally
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.pump.selector import PumpSelector
-from wsedge_relay.server import Relay
+from wsedge_relay.server.relay import Relay
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.exposition import RelayCollector

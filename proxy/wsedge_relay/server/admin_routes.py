@@ -10,11 +10,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
-from wsedge_relay import permission
-from wsedge_relay.admin import Admin, Call, Reply, drain_seconds, json_reply, text_reply
 from wsedge_relay.config.follow import log_applied
 from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import Listen, RelayState
+from wsedge_relay.server import permission
+from wsedge_relay.server.admin import Admin, Call, Reply, drain_seconds, json_reply, text_reply
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
 

@@ -12,9 +12,9 @@ import ipaddress
 from pathlib import Path
 from typing import Final
 
-from wsedge_relay.admin import Call, Reply, text_reply
 from wsedge_relay.contract import ADMIN_TOKEN_FILE
 from wsedge_relay.errors import TokenUnreadableError
+from wsedge_relay.server.admin import Call, Reply, text_reply
 
 _MOST_BYTES: Final = 4096
 _ASK_FOR_IT: Final = (

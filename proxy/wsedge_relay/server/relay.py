@@ -12,7 +12,6 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay.accepting import Listeners, leaves_room
 from wsedge_relay.bounds import Bounds
 from wsedge_relay.client.arrival import Arrival, Outer, Serving
 from wsedge_relay.client.connection import Connection
@@ -34,6 +33,7 @@ from wsedge_relay.protocol.http2_translation import Asked
 from wsedge_relay.pump.frames import GOING_AWAY
 from wsedge_relay.pump.pump import Event
 from wsedge_relay.pump.selector import PumpSelector
+from wsedge_relay.server.accepting import Listeners, leaves_room
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.families import Distribution, Family, distributions, families

@@ -1,0 +1,10 @@
+"""The relay as one thing: listeners, domains in force, the admin port.
+
+    relay          apply a configuration, drain, close; the domains in force
+    accepting      listeners, and the pause while descriptors run out
+    admin          a small, strict HTTP server
+    permission     the token that an order on the admin port needs
+    admin_routes   /healthz, /readyz, /metrics, /config and /drain
+
+Never imports the supervisor or a worker.
+"""
