@@ -16,10 +16,10 @@ from wsedge_relay.config.load import Loaded, load
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.errors import CannotListenError, ConfigRefusedError, SettingsError, SpoolUnavailableError
 from wsedge_relay.logs import configure
-from wsedge_relay.program import raise_file_limit
+from wsedge_relay.process.relay_process import raise_file_limit
+from wsedge_relay.process.single import run_single
 from wsedge_relay.pump.selector import Form, PumpSelector, choose
 from wsedge_relay.settings import Settings, read_settings
-from wsedge_relay.single import run_single
 
 _log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = sys.argv[1:] if arguments is None else arguments
         if given[:1] == ["drain"]:
-            from wsedge_relay import ask_drain  # what a relay that serves does not need
+            from wsedge_relay.process import ask_drain
 
             return ask_drain.main(given[1:])
         settings = read_settings(given)
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(settings: Settings, loaded: Loaded, form: Form) -> int:
     if settings.workers > 1:
-        from wsedge_relay.supervisor import supervise  # what one process alone does not need
+        from wsedge_relay.process.supervisor import supervise  # what one process alone does not need
 
         return asyncio.run(supervise(settings, loaded))
     selector = PumpSelector(form=form)

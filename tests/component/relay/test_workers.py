@@ -22,17 +22,17 @@ from support_relay_shell.process import DEADLINE, RelayProcess, eventually
 from support_relay_shell.statistics import Statistics
 from support_relay_shell.traffic import Client, echo_origin
 from wsedge_devcluster.ranges import claim
-from wsedge_relay.assignment import Assignment, loaded_to_json
 from wsedge_relay.config.load import Loaded
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Listen, RelayConfig
-from wsedge_relay.crew import HUNG_SECONDS, Worker
 from wsedge_relay.metering.spool import decode
-from wsedge_relay.pod_limits import make_table
-from wsedge_relay.program import Program
+from wsedge_relay.process.assignment import Assignment, loaded_to_json
+from wsedge_relay.process.relay_process import Program
+from wsedge_relay.process.shared_limits import make_table
+from wsedge_relay.process.supervisor import Supervisor
+from wsedge_relay.process.worker import _orders
+from wsedge_relay.process.worker_process import HUNG_SECONDS, Worker
 from wsedge_relay.settings import Settings
-from wsedge_relay.supervisor import Supervisor
-from wsedge_relay.worker import _orders
 
 TWO = ("--workers", "2")
 LABEL = '{domain="chat.example.com"}'
@@ -72,7 +72,9 @@ def children(process: int) -> set[int]:
     """
     ids = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     return {
-        int(child) for child in ids if b"wsedge_relay.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
+        int(child)
+        for child in ids
+        if b"wsedge_relay.process.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
     }
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from wsedge_relay.assignment import Assignment, loaded_from_json, loaded_to_json
 from wsedge_relay.config.load import Loaded
 from wsedge_relay.config.material import KeyPair, Material
 from wsedge_relay.contract import Listen, RelayConfig
+from wsedge_relay.process.assignment import Assignment, loaded_from_json, loaded_to_json
+from wsedge_relay.process.supervisor import pause_before
 from wsedge_relay.settings import Settings
-from wsedge_relay.supervisor import pause_before
 
 CONFIG = RelayConfig.model_validate(
     {

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsedge_relay import pod_limits
 from wsedge_relay.contract import Limits
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.pod_limits import LimitTable, PodLimits, make_table
 from wsedge_relay.policy.limits import Limiter
+from wsedge_relay.process import shared_limits
+from wsedge_relay.process.shared_limits import LimitTable, PodLimits, make_table
 
 A, B = "192.0.2.1", "2001:db8::1"
 
@@ -135,7 +135,7 @@ def test_domains_do_not_count_together() -> None:
 
 def test_clients_without_room_are_counted_by_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table is full: such a client's limit holds in each worker; others are not concerned."""
-    monkeypatch.setattr(pod_limits, "_GROUPS", 1)
+    monkeypatch.setattr(shared_limits, "_GROUPS", 1)
     limits = Limits(connectionsPerClient=2)
     with limiters(2) as (first, second):
         for limiter in (first, second):
@@ -154,7 +154,7 @@ def test_clients_without_room_are_counted_by_each_worker(monkeypatch: pytest.Mon
 
 def test_domains_without_room_are_limited_by_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """There are more domains than rows."""
-    monkeypatch.setattr(pod_limits, "DOMAINS", 1)
+    monkeypatch.setattr(shared_limits, "DOMAINS", 1)
     limits = Limits(connections=1)
     with tables(2) as (first, second, _):
         PodLimits(first).limiter("a")
@@ -174,7 +174,7 @@ import sys
 from contextlib import suppress
 from wsedge_relay.contract import Limits
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.pod_limits import LimitTable, PodLimits
+from wsedge_relay.process.shared_limits import LimitTable, PodLimits
 
 table = LimitTable(int(sys.argv[1]), own=int(sys.argv[2]))
 limiter, limits = PodLimits(table).limiter("d"), Limits(connections=7)

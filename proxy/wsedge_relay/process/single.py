@@ -15,7 +15,7 @@ from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import RelayState
 from wsedge_relay.metering.spool import Spool, adopt
 from wsedge_relay.metering.usage import Usage
-from wsedge_relay.program import Program
+from wsedge_relay.process.relay_process import Program
 from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.server.admin_routes import Endpoints
 from wsedge_relay.settings import Settings

@@ -15,15 +15,15 @@ from typing import Any, Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from wsedge_relay.assignment import Assignment, loaded_to_json
 from wsedge_relay.config.follow import follow
 from wsedge_relay.config.load import Loaded
 from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import Listen, RelayState
-from wsedge_relay.crew import SILENT_SECONDS, Word, Worker
 from wsedge_relay.errors import CannotListenError, WorkerSilentError
 from wsedge_relay.metering.spool import adopt, folder_of, lock_folder
-from wsedge_relay.pod_limits import LimitTable, make_table
+from wsedge_relay.process.assignment import Assignment, loaded_to_json
+from wsedge_relay.process.shared_limits import LimitTable, make_table
+from wsedge_relay.process.worker_process import SILENT_SECONDS, Word, Worker
 from wsedge_relay.server.admin_routes import Endpoints
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition

@@ -1,4 +1,4 @@
-"""One worker of a relay with several: `python -m wsedge_relay.worker`, which the supervisor alone calls.
+"""One worker of a relay with several: `python -m wsedge_relay.process.worker`, which the supervisor alone calls.
 
 It carries and counts as a relay of one process does, on ports that it shares with the others. What it is told
 comes by its channel; it ends with its supervisor.
@@ -19,14 +19,14 @@ from typing import Any, Final
 
 import structlog
 
-from wsedge_relay.assignment import Assignment, loaded_from_json
-from wsedge_relay.channel import Order, answer, first_order
 from wsedge_relay.errors import CannotListenError, SpoolUnavailableError
 from wsedge_relay.logs import configure
 from wsedge_relay.metering.spool import Spool
 from wsedge_relay.metering.usage import Usage
-from wsedge_relay.pod_limits import LimitTable, PodLimits
-from wsedge_relay.program import Program, raise_file_limit
+from wsedge_relay.process.assignment import Assignment, loaded_from_json
+from wsedge_relay.process.orders import Order, answer, first_order
+from wsedge_relay.process.relay_process import Program, raise_file_limit
+from wsedge_relay.process.shared_limits import LimitTable, PodLimits
 from wsedge_relay.pump.selector import PumpSelector, choose
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.telemetry.merging import to_json

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import structlog
 
-from wsedge_relay.assignment import Assignment
-from wsedge_relay.channel import Caller
 from wsedge_relay.contract import RelayState
 from wsedge_relay.errors import WorkerSilentError
+from wsedge_relay.process.assignment import Assignment
+from wsedge_relay.process.orders import Caller
 from wsedge_relay.telemetry.merging import Metrics, from_json
 
 START_SECONDS: Final = 50.0  # less than the startup probe of a pod has
@@ -64,7 +64,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "wsedge_relay.worker"),
+                *(sys.executable, "-P", "-m", "wsedge_relay.process.worker"),
                 *("--number", str(self.number), "--channel", str(theirs.fileno())),
                 *("--limits", str(self._limits)),
                 stdin=asyncio.subprocess.DEVNULL,
