@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.errors import HandshakeRefusedError
@@ -16,6 +15,7 @@ from wsedge_relay.policy.path_rules import PathRules, is_plain, path_of
 from wsedge_relay.policy.sticky_cookie import Sticky
 from wsedge_relay.protocol.forwarded import Networks
 from wsedge_relay.telemetry.counters import DomainCounters
+from wsedge_relay.timeouts import Bounds
 
 
 class Site:

@@ -30,13 +30,13 @@ from support_fuzz.http2_wire import (
 )
 from support_fuzz.pumping import Source
 from support_relay.virtual import Loop
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.client import http2_session as served
 from wsedge_relay.client.http2_session import MAX_STREAMS, STREAM_WINDOW, Session
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol import http1
 from wsedge_relay.protocol.http2_budget import PREFACE
 from wsedge_relay.protocol.http2_translation import Asked
+from wsedge_relay.timeouts import Bounds
 
 DOMAIN: Final = "chat.example.com"
 BOUNDS: Final = Bounds(head_seconds=4, close_seconds=2, linger_seconds=1, session_idle_seconds=6)

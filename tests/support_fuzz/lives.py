@@ -9,9 +9,9 @@ from typing import Any
 from support_fuzz.pumping import FORMS, Source, made_frame
 from support_relay.frames import frame, parse
 from support_relay.virtual import DOMAIN, SIDES, TAG, Virtual
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.pump import frames
 from wsedge_relay.pump.pump import Pump
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.tunnel.tunnel import GONE
 
 BOUNDS = Bounds(close_seconds=2, linger_seconds=1)

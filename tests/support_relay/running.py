@@ -17,7 +17,6 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.client.plain_requests import Passing
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import RelayConfig
@@ -26,6 +25,7 @@ from wsedge_relay.metering.usage import DomainTotals, Usage, UsageKey
 from wsedge_relay.pump.selector import Form, PumpSelector
 from wsedge_relay.server.relay import Relay
 from wsedge_relay.site import Site
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.tunnel.tunnel import Tunnel
 
 DOMAIN = "chat.example.com"

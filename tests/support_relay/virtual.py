@@ -13,7 +13,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.metering.usage import Usage, UsageKey
@@ -21,6 +20,7 @@ from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump.pump import Pump
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import DomainCounters
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.tunnel.tunnel import GONE, Tunnel
 from wsedge_relay.tunnel.tunnels import Tunnels
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.client.plain_requests import PlainRequests
 from wsedge_relay.errors import HandshakeRefusedError, PeerGoneError
 from wsedge_relay.geo.labels import Place
@@ -18,6 +17,7 @@ from wsedge_relay.protocol.forwarded import Way, address_of, way_of
 from wsedge_relay.protocol.http1 import RequestHead
 from wsedge_relay.protocol.proxy_protocol import LONGEST, Ends, Source, length_of, source_of
 from wsedge_relay.site import Site
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.transport.heads import read_head
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.tls import Front, domain_of, speaks_http2

@@ -27,13 +27,13 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.client.http2_stream import Stream
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol import http2_translation
 from wsedge_relay.protocol.http1 import Header
 from wsedge_relay.protocol.http2_budget import MAX_FRAME_BYTES, Budget, Tally
 from wsedge_relay.protocol.http2_translation import Asked
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
 
 log = structlog.get_logger("wsedge_relay")

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.errors import (
     AnswerCutError,
@@ -36,6 +35,7 @@ from wsedge_relay.protocol.plain_request import Answer, Passed
 from wsedge_relay.pump.pace import Pace
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import LegCounters
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.transport.duplex import Stream
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES

@@ -14,7 +14,7 @@ from typing import Final
 from wsedge_relay.config.load import Loaded, load, named_files
 from wsedge_relay.contract import RelayState
 from wsedge_relay.errors import ConfigRefusedError
-from wsedge_relay.signature import Signature, signature_of
+from wsedge_relay.file_signature import Signature, signature_of
 
 LOOK_SECONDS: Final = 0.5
 # A second edit within the file system's clock tick leaves the same times, so a file this young is read again.

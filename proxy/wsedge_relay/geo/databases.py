@@ -18,9 +18,9 @@ import maxminddb
 import structlog
 
 from wsedge_relay.errors import GeoFileError
+from wsedge_relay.file_signature import Signature, signature_of
 from wsedge_relay.geo.labels import NOWHERE, Place, of_city, of_isp, of_xdb
 from wsedge_relay.geo.xdb import Xdb
-from wsedge_relay.signature import Signature, signature_of
 from wsedge_relay.telemetry.families import Family
 
 log = structlog.get_logger("wsedge_relay")

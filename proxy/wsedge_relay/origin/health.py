@@ -16,7 +16,6 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.errors import BadAnswerError, NoDescriptorError, OriginError
 from wsedge_relay.origin.balance import Target
@@ -27,6 +26,7 @@ from wsedge_relay.protocol.handshake import Upgrade
 from wsedge_relay.protocol.http1 import Header, Headers, RequestHead, ResponseHead, build_head
 from wsedge_relay.pump import frames
 from wsedge_relay.telemetry.families import Family
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.wire import Wire
 

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import structlog
 
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.errors import (
@@ -28,6 +27,7 @@ from wsedge_relay.policy.loops import Loop
 from wsedge_relay.protocol import proxy_protocol
 from wsedge_relay.protocol.proxy_protocol import Ends
 from wsedge_relay.telemetry.counters import DomainCounters
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.tls import origin_context
 from wsedge_relay.transport.wire import Wire

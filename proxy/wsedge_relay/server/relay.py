@@ -12,7 +12,6 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.client.arrival import Arrival, Outer, Serving
 from wsedge_relay.client.connection import Connection
 from wsedge_relay.client.http2_session import Session
@@ -37,6 +36,7 @@ from wsedge_relay.server.accepting import Listeners, leaves_room
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.families import Distribution, Family, distributions, families
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.transport.readiness import Fiber, wait_for_all
 from wsedge_relay.transport.tls import Front, domain_contexts
 from wsedge_relay.transport.wire import EXHAUSTED, Wire

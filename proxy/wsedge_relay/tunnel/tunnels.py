@@ -19,7 +19,6 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.metering.usage import Usage, UsageKey
 from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump import frames, pump
@@ -29,6 +28,7 @@ from wsedge_relay.pump.pump import Pump
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.access_log import Access, ended_line
 from wsedge_relay.telemetry.counters import Ending, LegCounters
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.tunnel.drain import remaining
 from wsedge_relay.tunnel.heartbeat import PING_AFTER, TICK_SECONDS, Beat, Wheel, look, ticks_per_look
 from wsedge_relay.tunnel.tunnel import (

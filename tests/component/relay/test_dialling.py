@@ -26,9 +26,9 @@ from support_relay.running import (
     refusing,
     running,
 )
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.config.material import Material
 from wsedge_relay.origin.dial import in_turn
+from wsedge_relay.timeouts import Bounds
 
 GET = upgrade()
 PATIENT = Bounds(answer_seconds=600, linger_seconds=0.2)

@@ -14,10 +14,10 @@ from h2.config import H2Configuration
 
 from support_relay.http2 import connect_lines
 from support_relay.running import DOMAIN
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.client.http2_session import Session
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol.http2_translation import Asked
+from wsedge_relay.timeouts import Bounds
 
 WINDOW = 65535  # RFC 9113 section 6.9.2
 SWITCHING = b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from support_relay.heads import ACCEPT, upgrade
 from support_relay.running import DOMAIN, USUAL, on_pump_loop, origin, raw_origin, refusing, reserved, running
-from wsedge_relay.bounds import Bounds
+from wsedge_relay.timeouts import Bounds
 
 PROOF = b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n"
 UPGRADE = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -28,8 +28,8 @@ from support_relay.running import (
     refusing,
     running,
 )
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.config.material import Material
+from wsedge_relay.timeouts import Bounds
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 
 PASS: dict[str, Any] = {"passThrough": {}}

@@ -11,8 +11,8 @@ from support_relay.certificates import authority
 from support_relay.frames import frame
 from support_relay.heads import switching, upgrade
 from support_relay.running import DEADLINE, DOMAIN, QUICK, Running, on_pump_loop, raw_origin, running
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.config.material import Material
+from wsedge_relay.timeouts import Bounds
 
 KEY = b"\x11\x22\x33\x44"
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate"

@@ -16,10 +16,10 @@ from h2.config import H2Configuration
 
 from support_relay.http2 import connect_lines
 from support_relay.virtual import Loop
-from wsedge_relay.bounds import Bounds
 from wsedge_relay.client.http2_session import Session
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol.http2_translation import Asked
+from wsedge_relay.timeouts import Bounds
 
 STALL_SECONDS = 30.0
 PATIENT = replace(Bounds(), session_idle_seconds=1e6)
