@@ -14,7 +14,7 @@ from support_operator.cluster import domain, plan
 from support_operator.crds import ensure_crds
 from wsedge_devcluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
-from wsedge_operator.api.crd import KINDS, definition
+from wsedge_operator.api.generation.crd import KINDS, definition
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = str(ROOT / "charts" / "wsedge")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from support_operator.manifests import Manifest
 from wsedge_devcluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
-from wsedge_operator.api.crd import KINDS, definition
+from wsedge_operator.api.generation.crd import KINDS, definition
 
 # What Helm looks for before it takes over an object, so that a later test can install the chart.
 _OWNED = {

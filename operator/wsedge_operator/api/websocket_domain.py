@@ -10,9 +10,6 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from wsedge_operator.api.clients import Clients
-from wsedge_operator.api.geo import Geo
-from wsedge_operator.api.limits import Limits
 from wsedge_operator.api.meta import (
     OBSERVED_TEXT,
     Conditions,
@@ -26,9 +23,12 @@ from wsedge_operator.api.meta import (
     cel,
     validations,
 )
-from wsedge_operator.api.origins import Origin, OriginHealthCheck, OriginRequest, OriginTLS
-from wsedge_operator.api.pass_through import PassThrough
-from wsedge_operator.api.quantity import RelayResources
+from wsedge_operator.api.spec.clients import Clients
+from wsedge_operator.api.spec.geo import Geo
+from wsedge_operator.api.spec.limits import Limits
+from wsedge_operator.api.spec.origins import Origin, OriginHealthCheck, OriginRequest, OriginTLS
+from wsedge_operator.api.spec.pass_through import PassThrough
+from wsedge_operator.api.spec.quantity import RelayResources
 from wsedge_relay.contract import OriginProtocol
 
 KIND: Final = "WebSocketDomain"

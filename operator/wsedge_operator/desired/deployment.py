@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wsedge_operator.api.geo import Geo
+from wsedge_operator.api.spec.geo import Geo
 from wsedge_operator.api.websocket_domain import Relay, WebSocketDomainSpec
 from wsedge_operator.desired.names import (
     ADMIN_PORT,

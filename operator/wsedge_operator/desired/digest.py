@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from wsedge_operator.api.quantity import amount_of
+from wsedge_operator.api.spec.quantity import amount_of
 from wsedge_operator.desired.names import DESIRED_ANNOTATION
 
 _AMOUNTS: Final = frozenset({"requests", "limits"})

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from wsedge_operator.api.quantity import amount_of
+from wsedge_operator.api.spec.quantity import amount_of
 from wsedge_operator.desired.names import DESIRED_ANNOTATION
 
 Manifest = Mapping[str, Any]

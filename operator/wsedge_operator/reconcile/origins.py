@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
-from wsedge_operator.api.origins import Origin
+from wsedge_operator.api.spec.origins import Origin
 from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.reconcile.key_material import Problem
 from wsedge_relay import contract

@@ -11,9 +11,10 @@ import yaml
 from pydantic import BaseModel
 
 import last_release
-from wsedge_operator.api import generate, reference
-from wsedge_operator.api.crd import BILLING_PLAN, KINDS, WEBSOCKET_DOMAIN, Kind, definition
-from wsedge_operator.api.schema import structural_schema
+from wsedge_operator.api.generation import __main__ as generate
+from wsedge_operator.api.generation import reference
+from wsedge_operator.api.generation.crd import BILLING_PLAN, KINDS, WEBSOCKET_DOMAIN, Kind, definition
+from wsedge_operator.api.generation.schema import structural_schema
 from wsedge_relay import contract
 
 ROOT = Path(__file__).parents[3]

@@ -20,9 +20,9 @@ from support_operator.manifests import (
     changed,
 )
 from wsedge_operator.api.billing_plan import BillingCycle, BillingPlan, MeteringMethod
-from wsedge_operator.api.origins import Origin
-from wsedge_operator.api.quantity import amount_of
 from wsedge_operator.api.reading import read, refused, unknown_fields
+from wsedge_operator.api.spec.origins import Origin
+from wsedge_operator.api.spec.quantity import amount_of
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 
 GOOD = {

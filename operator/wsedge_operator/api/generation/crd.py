@@ -8,8 +8,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from wsedge_operator.api import billing_plan, websocket_domain
+from wsedge_operator.api.generation.schema import Schema, structural_schema
 from wsedge_operator.api.meta import CATEGORY, GROUP, VERSION
-from wsedge_operator.api.schema import Schema, structural_schema
 
 
 @dataclass(frozen=True, slots=True)

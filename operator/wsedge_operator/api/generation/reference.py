@@ -1,4 +1,4 @@
-"""Writes docs/reference.md: `python -m wsedge_operator.api.reference [--check]`, from the root."""
+"""Writes docs/reference.md: `python -m wsedge_operator.api.generation.reference [--check]`, from the root."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from wsedge_operator.api.crd import KINDS, Kind, definition
-from wsedge_operator.api.generate import run
+from wsedge_operator.api.generation.__main__ import run
+from wsedge_operator.api.generation.crd import KINDS, Kind, definition
+from wsedge_operator.api.generation.schema import Schema
 from wsedge_operator.api.meta import API_VERSION, CATEGORY
-from wsedge_operator.api.schema import Schema
 
 PAGE: Final = Path("docs/reference.md")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from wsedge_operator.api.meta import Matches, SpecPart, cel, validations
-from wsedge_operator.api.pass_through import PathPattern
+from wsedge_operator.api.spec.pass_through import PathPattern
 
 WebOrigin = Annotated[
     str,

@@ -1,4 +1,4 @@
-"""Writes the CRDs: `python -m wsedge_operator.api.generate [--check]`, from the root of the repository.
+"""Writes the CRDs: `python -m wsedge_operator.api.generation.__main__ [--check]`, from the root of the repository.
 
 With `--check` nothing is written; the exit code is 1 when a file is not what the models say.
 """
@@ -13,7 +13,7 @@ from typing import Final
 
 import yaml
 
-from wsedge_operator.api.crd import KINDS, definition
+from wsedge_operator.api.generation.crd import KINDS, definition
 
 FOLDERS: Final = (Path("crds"), Path("charts/wsedge/files/crds"))
 _HEAD: Final = "# Generated from operator/wsedge_operator/api by `make crds`; do not edit.\n"
