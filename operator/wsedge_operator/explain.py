@@ -22,10 +22,10 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from wsedge_operator.account import COPY_NAME, Life, identity_of
 from wsedge_operator.api import billing_plan, websocket_domain
 from wsedge_operator.api.meta import API_VERSION, Resource, instant_text
 from wsedge_operator.api.reading import refused
+from wsedge_operator.billing.record import COPY_NAME, Life, identity_of
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import ManifestError
 from wsedge_operator.reconcile import billing_plan as account_decision

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from wsedge_operator.activation import Account, Claim, Settlement, Terms, settle
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
+from wsedge_operator.billing.activation import Account, Claim, Settlement, Terms, settle
 
 TRAFFIC_DAILY = Terms(BillingCycle.DAILY, MeteringMethod.TRAFFIC, "Asia/Shanghai")
 PEAK_DAILY = Terms(BillingCycle.DAILY, MeteringMethod.DAILY_PEAK, "Asia/Shanghai")

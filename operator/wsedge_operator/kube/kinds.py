@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from wsedge_operator import account
 from wsedge_operator.api import billing_plan, websocket_domain
 from wsedge_operator.api.meta import GROUP, VERSION
+from wsedge_operator.billing import record as account_record
 from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
 
 _MANAGED: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
@@ -62,7 +62,7 @@ SERVICE_ACCOUNT: Final = Kind("ServiceAccount", "serviceaccounts", labels=_MANAG
 NAMESPACE: Final = Kind("Namespace", "namespaces")
 # The records of accounts as the last release kept them, in the accounts' own namespaces; whatever labels they
 # have.
-OLD_RECORD: Final = Kind("ConfigMap", "configmaps", fields=f"metadata.name={account.COPY_NAME}")
+OLD_RECORD: Final = Kind("ConfigMap", "configmaps", fields=f"metadata.name={account_record.COPY_NAME}")
 DEPLOYMENT: Final = Kind("Deployment", "deployments", "apps", labels=_MANAGED)
 DISRUPTION_BUDGET: Final = Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", labels=_MANAGED)
 NETWORK_POLICY: Final = Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io", labels=_MANAGED)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from wsedge_operator import account as record
-from wsedge_operator.activation import Account, Claim, Pending, Settlement, Terms, claim_of, settle
 from wsedge_operator.api import billing_plan as api
 from wsedge_operator.api.meta import API_VERSION, Lenient, ObjectMeta, instant_text
 from wsedge_operator.api.reading import part_at, read, unknown_fields
+from wsedge_operator.billing import record
+from wsedge_operator.billing.activation import Account, Claim, Pending, Settlement, Terms, claim_of, settle
 from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
 from wsedge_operator.errors import AccountError, UnknownZoneError, UnreadableError
 from wsedge_operator.reconcile.conditions import (

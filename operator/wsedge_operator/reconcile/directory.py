@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from wsedge_operator import account as record
-from wsedge_operator.activation import Period
 from wsedge_operator.api.reading import part_at
+from wsedge_operator.billing import record
+from wsedge_operator.billing.activation import Period
 from wsedge_operator.errors import AccountError
 from wsedge_operator.reconcile.claims import claimed_name
 from wsedge_operator.reconcile.outcome import Manifest

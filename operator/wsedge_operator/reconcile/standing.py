@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from wsedge_operator.activation import Settlement
 from wsedge_operator.api.meta import instant_text
+from wsedge_operator.billing.activation import Settlement
 from wsedge_operator.reconcile.conditions import Answer
 
 

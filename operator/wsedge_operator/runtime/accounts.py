@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import structlog
 
-from wsedge_operator import account as record
 from wsedge_operator.api.meta import instant_text
+from wsedge_operator.billing import record
 from wsedge_operator.errors import ConflictError, NotFoundError, OperatorError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, OLD_RECORD, PLAN, Kind

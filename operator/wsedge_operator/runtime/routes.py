@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from wsedge_operator.account import COPY_NAME, identity_of
 from wsedge_operator.api.reading import part_at
+from wsedge_operator.billing.record import COPY_NAME, identity_of
 from wsedge_operator.desired.names import DOMAIN_LABEL
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, PLAN, SECRET, SERVICE, Kind
 from wsedge_operator.reconcile.claims import claimed_name

@@ -22,8 +22,8 @@ from support_operator.snapshots import (
     snapshot,
     waiting,
 )
-from wsedge_operator.account import Life
 from wsedge_operator.api.generation.__main__ import crd_files
+from wsedge_operator.billing.record import Life
 from wsedge_operator.reconcile import billing_plan
 from wsedge_operator.reconcile.billing_plan import AccountSnapshot
 from wsedge_operator.reconcile.snapshot import DomainSnapshot

@@ -23,9 +23,9 @@ from prometheus_client import CollectorRegistry
 from support_relay.running import refusing
 from support_relay_shell.process import RelayProcess
 from support_statistics.process import statistics
-from wsedge_operator import account
-from wsedge_operator.activation import Account, Period, Terms
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
+from wsedge_operator.billing import record as account_record
+from wsedge_operator.billing.activation import Account, Period, Terms
 from wsedge_operator.errors import AccessError, ApiError, UnreachableError
 from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
@@ -65,8 +65,8 @@ def domain(
 
 def record() -> dict[str, Any]:
     terms = Terms(BillingCycle.DAILY, MeteringMethod.TRAFFIC, "UTC")
-    life = account.Life("team-a", "u1", NOW, "wsedge-system")
-    data = account.record_data(Account(periods=(Period(terms, NOW),), plan="p", asked=NOW), life)
+    life = account_record.Life("team-a", "u1", NOW, "wsedge-system")
+    data = account_record.record_data(Account(periods=(Period(terms, NOW),), plan="p", asked=NOW), life)
     metadata = {"name": life.record_name, "namespace": life.records_in, "uid": "u", "resourceVersion": "1"}
     return {"metadata": metadata, "data": data}
 
@@ -116,7 +116,9 @@ async def test_statistics_of_the_last_release_get_a_directory_too(session: aioht
     async def put(request: web.Request) -> web.Response:
         document = await request.json()
         taken.append(document)
-        unknown = [account for account in document["accounts"] if account.keys() - {"account", "periods"}]
+        unknown = [
+            account for account in document["accounts"] if account_record.keys() - {"account", "periods"}
+        ]
         return web.Response(status=422 if unknown else 204)
 
     app = web.Application()

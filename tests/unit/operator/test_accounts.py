@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from wsedge_operator.account import COPY_NAME, KEY, Life, from_record, identity_of, to_data
-from wsedge_operator.activation import Account, Period, Terms
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
+from wsedge_operator.billing.activation import Account, Period, Terms
+from wsedge_operator.billing.record import COPY_NAME, KEY, Life, from_record, identity_of, to_data
 from wsedge_operator.errors import AccountError, ConflictError, ForbiddenError, NotFoundError
 from wsedge_operator.kube.kinds import CONFIG_MAP, NAMESPACE, PLAN, Kind
 from wsedge_operator.reconcile.billing_plan import decide, record_manifest

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wsedge_operator.account import Life, from_data
+from wsedge_operator.billing.record import Life, from_data
 from wsedge_operator.reconcile.billing_plan import AccountSnapshot, decide, standing
 from wsedge_operator.reconcile.outcome import Outcome
 

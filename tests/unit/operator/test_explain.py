@@ -10,8 +10,8 @@ import pytest
 
 from support_operator.manifests import DOMAIN, PLAN, Manifest, changed
 from support_operator.story import MONTH_95, at
-from wsedge_operator.account import to_data
-from wsedge_operator.activation import Account, Period
+from wsedge_operator.billing.activation import Account, Period
+from wsedge_operator.billing.record import to_data
 from wsedge_operator.explain import main
 
 Explain = Callable[..., tuple[int, str, str]]

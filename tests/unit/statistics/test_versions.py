@@ -12,10 +12,10 @@ from pydantic import BaseModel, ValidationError
 from last_release import relay_contract as last_relay
 from last_release import statistics_contract as last_statistics
 from support_operator.snapshots import NOW, RESOLVED, live_domain
-from wsedge_operator.account import Life, record_data
-from wsedge_operator.activation import Account, Period, Terms
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.api.websocket_domain import WebSocketDomain
+from wsedge_operator.billing.activation import Account, Period, Terms
+from wsedge_operator.billing.record import Life, record_data
 from wsedge_operator.desired.relay_config import config_map, relay_config
 from wsedge_operator.reconcile.directory import Recorded, directory, without_lives
 from wsedge_relay import contract as relay

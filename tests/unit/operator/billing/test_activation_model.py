@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support_operator.story import Story
-from wsedge_operator.activation import Period, Terms
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
-from wsedge_operator.billing_calendar import zone_of
+from wsedge_operator.billing.activation import Period, Terms
+from wsedge_operator.billing.calendar import zone_of
 
 MINUTE = timedelta(minutes=1)
 SPAN = 3 * 24 * 60  # minutes that a story lasts; it begins on one of these days, each with an oddity in it

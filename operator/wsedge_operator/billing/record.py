@@ -21,10 +21,10 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from wsedge_operator.activation import Account, Pending, Period, Terms
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.api.meta import Instant, Strict
-from wsedge_operator.billing_calendar import zone_of
+from wsedge_operator.billing.activation import Account, Pending, Period, Terms
+from wsedge_operator.billing.calendar import zone_of
 from wsedge_operator.errors import AccountError, UnknownZoneError
 
 COPY_NAME: Final = "wsedge-account"

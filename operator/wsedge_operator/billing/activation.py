@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from wsedge_operator.api.billing_plan import BillingCycle, BillingPlan, MeteringMethod
-from wsedge_operator.billing_calendar import next_boundary, zone_of
+from wsedge_operator.billing.calendar import next_boundary, zone_of
 from wsedge_operator.errors import UnknownZoneError
 
 
@@ -65,7 +65,7 @@ class Account:
     """What is recorded about an account. All instants are UTC, whole seconds.
 
     `periods` are oldest first and all kept: the 1 MiB of a ConfigMap holds a change on each day of 11 years
-    (tests/unit/operator/test_account.py). `plan` and `generation` name the plan whose request was last taken
+    (tests/unit/operator/billing/test_record.py). `plan` and `generation` name the plan whose request was last taken
     in, `asked` when that was asked for, `waiting` the other plans there were: their turn is not a new request
     of theirs.
     """

@@ -12,8 +12,8 @@ from support_operator.story import (
     Story,
     at,
 )
-from wsedge_operator.activation import Account, Pending, Period, Terms, claim_of, settle, terms_of
 from wsedge_operator.api.billing_plan import BillingCycle, BillingPlan, MeteringMethod
+from wsedge_operator.billing.activation import Account, Pending, Period, Terms, claim_of, settle, terms_of
 
 NOON = at("2026-11-22 12:00+08:00")
 MIDNIGHT = at("2026-11-23 00:00+08:00")

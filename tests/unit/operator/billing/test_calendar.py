@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from support_operator.story import at
 from wsedge_operator.api.billing_plan import BillingCycle
-from wsedge_operator.billing_calendar import SECOND, day_of, day_start, next_boundary, zone_of
+from wsedge_operator.billing.calendar import SECOND, day_of, day_start, next_boundary, zone_of
 from wsedge_operator.errors import UnknownZoneError
 from wsedge_statistics.contract import known_zones
 
