@@ -28,13 +28,13 @@ from wsedge_operator.api.reading import refused
 from wsedge_operator.billing.record import COPY_NAME, Life, identity_of
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import ManifestError
-from wsedge_operator.reconcile import billing_plan as account_decision
-from wsedge_operator.reconcile import websocket_domain as domain_decision
-from wsedge_operator.reconcile.billing_plan import AccountSnapshot
-from wsedge_operator.reconcile.claims import can_be_served, claim_of
+from wsedge_operator.reconcile.account import decide as account_decision
+from wsedge_operator.reconcile.account.decide import AccountSnapshot
+from wsedge_operator.reconcile.account.standing import Standing
+from wsedge_operator.reconcile.domain import decide as domain_decision
+from wsedge_operator.reconcile.domain.claims import can_be_served, claim_of
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.outcome import Outcome
-from wsedge_operator.reconcile.snapshot import DomainSnapshot
-from wsedge_operator.reconcile.standing import Standing
 from wsedge_operator.settings import Settings, problems
 
 Object = dict[str, Any]

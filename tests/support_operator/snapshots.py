@@ -10,12 +10,12 @@ from typing import Any
 
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.relay_config import Resolved
-from wsedge_operator.reconcile.claims import DomainClaim
+from wsedge_operator.reconcile.account.standing import Standing
+from wsedge_operator.reconcile.domain.claims import DomainClaim
+from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.domain.pods import restarts
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Outcome
-from wsedge_operator.reconcile.pods import restarts
-from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport
-from wsedge_operator.reconcile.standing import Standing
-from wsedge_operator.reconcile.websocket_domain import decide
 from wsedge_relay import contract
 from wsedge_relay.contract import RelayState
 

@@ -21,8 +21,8 @@ from wsedge_operator.errors import (
 )
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import BY_NAME, EVENT, POD, Kind
+from wsedge_operator.reconcile.domain.scale_in import COST_ANNOTATION
 from wsedge_operator.reconcile.outcome import ABSENT, Cost, Exact, Manifest, Note, Outcome, Poke, Ref, Status
-from wsedge_operator.reconcile.scale_in import COST_ANNOTATION
 
 log = structlog.get_logger()
 

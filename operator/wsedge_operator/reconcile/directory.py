@@ -14,7 +14,7 @@ from wsedge_operator.api.reading import part_at
 from wsedge_operator.billing import record
 from wsedge_operator.billing.activation import Period
 from wsedge_operator.errors import AccountError
-from wsedge_operator.reconcile.claims import claimed_name
+from wsedge_operator.reconcile.domain.claims import claimed_name
 from wsedge_operator.reconcile.outcome import Manifest
 from wsedge_statistics import contract
 

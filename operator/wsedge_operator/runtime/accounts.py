@@ -23,8 +23,8 @@ from wsedge_operator.billing import record
 from wsedge_operator.errors import ConflictError, NotFoundError, OperatorError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, OLD_RECORD, PLAN, Kind
-from wsedge_operator.reconcile import billing_plan
-from wsedge_operator.reconcile.billing_plan import AccountSnapshot, record_manifest
+from wsedge_operator.reconcile.account import decide as account_decision
+from wsedge_operator.reconcile.account.decide import AccountSnapshot, record_manifest
 from wsedge_operator.reconcile.directory import Recorded
 from wsedge_operator.reconcile.outcome import Note
 from wsedge_operator.runtime.cache import Cache
@@ -141,7 +141,7 @@ class Accounts:
             self.default_zone,
             self.cache.get(CONFIG_MAP, before.life.namespace, record.COPY_NAME),
         )
-        manifest = billing_plan.copy_manifest(snapshot)
+        manifest = account_decision.copy_manifest(snapshot)
         if manifest is None:
             return
         try:
@@ -268,7 +268,7 @@ def _marker(namespace: str, scope: str | None, now: datetime) -> dict[str, Any]:
     metadata = {
         "name": MARKER if scope is None else f"{MARKER}.{scope}",
         "namespace": namespace,
-        "labels": billing_plan.OWN_LABELS,
+        "labels": account_decision.OWN_LABELS,
         "annotations": {"wsedge.io/note": note},
     }
     data = {"movedAt": instant_text(now)}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN, NAMESPACE, PLAN, SECRET, Kind
-from wsedge_operator.reconcile.claims import claimed_name
+from wsedge_operator.reconcile.domain.claims import claimed_name
 
 Object = dict[str, Any]
 Name = tuple[str, str]

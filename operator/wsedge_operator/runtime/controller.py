@@ -24,8 +24,9 @@ from wsedge_operator.errors import (
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, EVENT, NAMESPACE, PLAN, WATCHED, Kind
 from wsedge_operator.kube.perform import perform, tell
-from wsedge_operator.reconcile import billing_plan, websocket_domain
-from wsedge_operator.reconcile.exactness import CHANGED
+from wsedge_operator.reconcile.account import decide as account_decision
+from wsedge_operator.reconcile.domain import decide as domain_decision
+from wsedge_operator.reconcile.domain.exactness import CHANGED
 from wsedge_operator.reconcile.outcome import Exact, Note, Outcome, earliest
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache, name_of
@@ -267,7 +268,7 @@ class Controller:
             except OperatorError as error:
                 log.warning("move of a record not told", note=note.message, error=str(error))
         for snapshot in lives:
-            outcome = billing_plan.decide(snapshot, now)
+            outcome = account_decision.decide(snapshot, now)
             try:
                 await self._perform(key, outcome)
             except (ApiError, UnreachableError) as error:
@@ -290,7 +291,7 @@ class Controller:
             self._untold.discard(key)
             return
         snapshot = await self._gatherer.domain(key, live, self._clock.now())
-        outcome = websocket_domain.decide(snapshot, self._clock.now())
+        outcome = domain_decision.decide(snapshot, self._clock.now())
         outcome, rests_until = self._without_contested(key, live, outcome)
         try:
             await self._perform(key, outcome)
@@ -351,7 +352,7 @@ class Controller:
         self._untold.add(key)
         try:
             snapshot = await self._gatherer.domain(key, live, self._clock.now())
-            told = websocket_domain.decide(snapshot, self._clock.now())
+            told = domain_decision.decide(snapshot, self._clock.now())
             await self._perform(key, Outcome(status=told.status, notes=told.notes))
         except NamespaceGoneError:
             raise

@@ -16,8 +16,8 @@ import structlog
 from pydantic import ValidationError
 
 from wsedge_operator.desired.names import ADMIN_PORT
-from wsedge_operator.reconcile.pods import restarts
-from wsedge_operator.reconcile.snapshot import RelayReport
+from wsedge_operator.reconcile.domain.pods import restarts
+from wsedge_operator.reconcile.domain.snapshot import RelayReport
 from wsedge_relay.contract import RelayState
 
 log = structlog.get_logger()

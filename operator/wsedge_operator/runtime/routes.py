@@ -10,7 +10,7 @@ from wsedge_operator.api.reading import part_at
 from wsedge_operator.billing.record import COPY_NAME, identity_of
 from wsedge_operator.desired.names import DOMAIN_LABEL
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, PLAN, SECRET, SERVICE, Kind
-from wsedge_operator.reconcile.claims import claimed_name
+from wsedge_operator.reconcile.domain.claims import claimed_name
 from wsedge_operator.runtime.cache import Cache, name_of
 
 

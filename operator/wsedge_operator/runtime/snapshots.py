@@ -31,22 +31,22 @@ from wsedge_operator.kube.kinds import (
     SERVICE_ACCOUNT,
     Kind,
 )
-from wsedge_operator.reconcile import billing_plan
-from wsedge_operator.reconcile.claims import (
+from wsedge_operator.reconcile.account import decide as account_decision
+from wsedge_operator.reconcile.domain.claims import (
     DomainClaim,
     can_be_served,
     claim_of,
     claimed_name,
     first_served,
 )
-from wsedge_operator.reconcile.key_material import secret_names
-from wsedge_operator.reconcile.origins import service_names
+from wsedge_operator.reconcile.domain.key_material import secret_names
+from wsedge_operator.reconcile.domain.origins import service_names
+from wsedge_operator.reconcile.domain.pods import has_own_address, is_of, replica_set_of, restarts
+from wsedge_operator.reconcile.domain.rollout import pods_to_ask
+from wsedge_operator.reconcile.domain.scale_in import is_scale_in
+from wsedge_operator.reconcile.domain.scaling import scaled_from_outside
+from wsedge_operator.reconcile.domain.snapshot import Admitted, DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Exact, Manifest
-from wsedge_operator.reconcile.pods import has_own_address, is_of, replica_set_of, restarts
-from wsedge_operator.reconcile.rollout import pods_to_ask
-from wsedge_operator.reconcile.scale_in import is_scale_in
-from wsedge_operator.reconcile.scaling import scaled_from_outside
-from wsedge_operator.reconcile.snapshot import Admitted, DomainSnapshot, RelayReport
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache, Object
 from wsedge_operator.runtime.relays import ask
@@ -103,7 +103,7 @@ class Gatherer:
         if (account := await self.accounts.current(namespace)) is None:
             call = f"GET Namespace {namespace}"
             raise NamespaceGoneError(call, 404, "NotFound", "the namespace of the domain is gone")
-        standing = billing_plan.standing(account, now, served="Deployment" in children)
+        standing = account_decision.standing(account, now, served="Deployment" in children)
         return DomainSnapshot(
             live=live,
             standing=standing,
@@ -138,7 +138,7 @@ class Gatherer:
         account = await self.accounts.current(live["metadata"]["namespace"])
         if account is None:
             return claim_of(live, can_be_served=False)
-        standing = billing_plan.standing(account, now, served=first_served(live) is not None)
+        standing = account_decision.standing(account, now, served=first_served(live) is not None)
         return claim_of(live, can_be_served=can_be_served(live, standing))
 
     def forget(self, key: Key) -> None:

@@ -14,8 +14,8 @@ import structlog
 from wsedge_operator.errors import NotFoundError, RefusedError, UnreachableError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import DOMAIN, SERVICE
-from wsedge_operator.reconcile.claims import DomainClaim, claimed_name, owner_of
 from wsedge_operator.reconcile.directory import directory, without_lives
+from wsedge_operator.reconcile.domain.claims import DomainClaim, claimed_name, owner_of
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_statistics.contract import DIRECTORY_PATH, Directory

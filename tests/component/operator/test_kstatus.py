@@ -24,10 +24,10 @@ from support_operator.snapshots import (
 )
 from wsedge_operator.api.generation.__main__ import crd_files
 from wsedge_operator.billing.record import Life
-from wsedge_operator.reconcile import billing_plan
-from wsedge_operator.reconcile.billing_plan import AccountSnapshot
-from wsedge_operator.reconcile.snapshot import DomainSnapshot
-from wsedge_operator.reconcile.websocket_domain import decide
+from wsedge_operator.reconcile.account import decide as account_decision
+from wsedge_operator.reconcile.account.decide import AccountSnapshot
+from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
 
 LIFE = Life("team-a", "u1", None, "wsedge-system")
 
@@ -74,7 +74,7 @@ def plan(lasted: timedelta = timedelta(0), record: str | None = None, **spec: An
     config_map = named if record else None
     for now in (NOW, NOW + lasted):
         account = AccountSnapshot(LIFE, (*plans[:-1], live), config_map, "UTC")
-        written = {status.name: status.status for status in billing_plan.decide(account, now).status}
+        written = {status.name: status.status for status in account_decision.decide(account, now).status}
         live["status"] = written.get(live["metadata"]["name"], live.get("status"))
     return live
 

@@ -30,7 +30,7 @@ from wsedge_operator.errors import AccessError, ApiError, UnreachableError
 from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN
-from wsedge_operator.reconcile.claims import DomainClaim, claim_of
+from wsedge_operator.reconcile.domain.claims import DomainClaim, claim_of
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.health import serving

@@ -17,7 +17,7 @@ from support_operator.snapshots import live_domain, served, stored
 from wsedge_operator.desired.exact import parts as exact_parts
 from wsedge_operator.errors import NotFoundError
 from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN
-from wsedge_operator.reconcile.snapshot import Admitted
+from wsedge_operator.reconcile.domain.snapshot import Admitted
 from wsedge_operator.runtime.cache import Cache
 
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from support_operator.snapshots import NOW, answer, live_domain, message, served, snapshot
+from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.outcome import Outcome
-from wsedge_operator.reconcile.websocket_domain import decide
 from wsedge_operator.settings import Settings, problems
 from wsedge_relay.contract import DENIED_NETWORKS
 

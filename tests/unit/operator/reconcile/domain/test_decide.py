@@ -31,11 +31,11 @@ from support_operator.snapshots import (
     stored,
     waiting,
 )
-from wsedge_operator.reconcile.claims import first_served
+from wsedge_operator.reconcile.domain.claims import first_served
+from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.domain.rollout import pods_to_ask
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Outcome
-from wsedge_operator.reconcile.rollout import pods_to_ask
-from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport
-from wsedge_operator.reconcile.websocket_domain import decide
 from wsedge_relay.contract import RelayConfig
 
 

@@ -16,17 +16,17 @@ from wsedge_operator.api.websocket_domain import (
 from wsedge_operator.desired import network, relay_config
 from wsedge_operator.desired.deployment import deployment
 from wsedge_operator.desired.digest import with_digest
-from wsedge_operator.reconcile import pods
 from wsedge_operator.reconcile.conditions import Answer
-from wsedge_operator.reconcile.exactness import set_right
-from wsedge_operator.reconcile.keeping import has_tls_port
-from wsedge_operator.reconcile.key_material import Problem, key_material
-from wsedge_operator.reconcile.origins import denied_origins, resolve_origins
+from wsedge_operator.reconcile.domain import pods
+from wsedge_operator.reconcile.domain.exactness import set_right
+from wsedge_operator.reconcile.domain.keeping import has_tls_port
+from wsedge_operator.reconcile.domain.key_material import Problem, key_material
+from wsedge_operator.reconcile.domain.origins import denied_origins, resolve_origins
+from wsedge_operator.reconcile.domain.rollout import LOOK_SOON, generation_of, rollout
+from wsedge_operator.reconcile.domain.scale_in import costs, is_scale_in
+from wsedge_operator.reconcile.domain.scaling import scaled_from_outside
+from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.outcome import Manifest, Note, earliest, is_going, reference
-from wsedge_operator.reconcile.rollout import LOOK_SOON, generation_of, rollout
-from wsedge_operator.reconcile.scale_in import costs, is_scale_in
-from wsedge_operator.reconcile.scaling import scaled_from_outside
-from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
 from wsedge_relay.contract import ADMIN_TOKEN_FILE
 
 SERVING: Final = "Serving"

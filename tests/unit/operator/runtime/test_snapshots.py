@@ -8,7 +8,7 @@ from support_operator.namespaces import Namespaces
 from support_operator.snapshots import NOW, live_domain
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.kube.kinds import DOMAIN, PLAN
-from wsedge_operator.reconcile.claims import owner_of
+from wsedge_operator.reconcile.domain.claims import owner_of
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.snapshots import Gatherer

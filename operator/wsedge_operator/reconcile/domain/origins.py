@@ -8,7 +8,7 @@ from typing import Any
 
 from wsedge_operator.api.spec.origins import Origin
 from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
-from wsedge_operator.reconcile.key_material import Problem
+from wsedge_operator.reconcile.domain.key_material import Problem
 from wsedge_relay import contract
 
 

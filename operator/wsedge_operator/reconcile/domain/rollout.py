@@ -10,10 +10,10 @@ from typing import Final
 from wsedge_operator.api.meta import instant_text
 from wsedge_operator.api.websocket_domain import CONFIGURATION_CURRENT
 from wsedge_operator.desired.names import DRAIN_ANNOTATION, GENERATION_ANNOTATION, POKED_ANNOTATION
-from wsedge_operator.reconcile import pods
 from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.domain import pods
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Manifest, Poke
-from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport
 
 LOOK_SOON: Final = timedelta(seconds=1)
 LOOK_SELDOM: Final = timedelta(seconds=30)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from wsedge_operator.reconcile import pods
+from wsedge_operator.reconcile.domain import pods
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.outcome import Cost, Manifest
-from wsedge_operator.reconcile.snapshot import DomainSnapshot
 
 COST_ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 

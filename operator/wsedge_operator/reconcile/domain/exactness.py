@@ -24,8 +24,8 @@ from wsedge_operator.desired.exact import (
     outside_parts,
     replacements,
 )
+from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.outcome import Exact, Manifest, Note, reference
-from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
 
 CHANGED: Final = "ChangedFromOutside"
 _PATHS_TOLD: Final = 5

@@ -12,7 +12,7 @@ from wsedge_operator.billing.activation import Account, Period, Terms
 from wsedge_operator.billing.record import COPY_NAME, KEY, Life, from_record, identity_of, to_data
 from wsedge_operator.errors import AccountError, ConflictError, ForbiddenError, NotFoundError
 from wsedge_operator.kube.kinds import CONFIG_MAP, NAMESPACE, PLAN, Kind
-from wsedge_operator.reconcile.billing_plan import decide, record_manifest
+from wsedge_operator.reconcile.account.decide import decide, record_manifest
 from wsedge_operator.runtime.accounts import MARKER, Accounts
 from wsedge_operator.runtime.cache import Cache
 

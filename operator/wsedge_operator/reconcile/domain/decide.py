@@ -19,7 +19,6 @@ from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.desired import network
 from wsedge_operator.desired.names import child_name, selector_labels
 from wsedge_operator.errors import UnreadableError
-from wsedge_operator.reconcile.claims import claimed_name, first_served, owner_of
 from wsedge_operator.reconcile.conditions import (
     UNKNOWN_FIELDS,
     UNREADABLE,
@@ -27,12 +26,13 @@ from wsedge_operator.reconcile.conditions import (
     accepted_with,
     conditions,
 )
-from wsedge_operator.reconcile.keeping import keep
+from wsedge_operator.reconcile.domain.claims import claimed_name, first_served, owner_of
+from wsedge_operator.reconcile.domain.keeping import keep
+from wsedge_operator.reconcile.domain.serving import serve
+from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
+from wsedge_operator.reconcile.domain.withdrawing import withdraw
 from wsedge_operator.reconcile.outcome import Note, Outcome, Status, earliest
-from wsedge_operator.reconcile.serving import serve
-from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.stalling import ON_COURSE, stall
-from wsedge_operator.reconcile.withdrawing import withdraw
 
 DISABLED: Final = "Disabled"
 CONFLICT: Final = "DomainConflict"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from support_operator.snapshots import NO_PLAN, NOW, answer, applied, live_domain, message, snapshot
+from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.outcome import Outcome
-from wsedge_operator.reconcile.snapshot import DomainSnapshot
-from wsedge_operator.reconcile.websocket_domain import decide
 
 MINUTE = timedelta(minutes=1)
 

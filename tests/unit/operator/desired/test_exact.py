@@ -13,9 +13,9 @@ from support_operator.snapshots import NOW, answer, live_domain, message, served
 from wsedge_operator.desired.exact import differences, parts, replacements
 from wsedge_operator.desired.names import child_labels
 from wsedge_operator.desired.ownership import Ownership, ownership
+from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.domain.snapshot import Admitted, DomainSnapshot
 from wsedge_operator.reconcile.outcome import Outcome
-from wsedge_operator.reconcile.snapshot import Admitted, DomainSnapshot
-from wsedge_operator.reconcile.websocket_domain import decide
 
 Live = dict[str, Any]
 RESTARTED = "kubectl.kubernetes.io/restartedAt"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from wsedge_operator.billing.record import Life, from_data
-from wsedge_operator.reconcile.billing_plan import AccountSnapshot, decide, standing
+from wsedge_operator.reconcile.account.decide import AccountSnapshot, decide, standing
 from wsedge_operator.reconcile.outcome import Outcome
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

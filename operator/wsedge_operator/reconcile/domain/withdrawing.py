@@ -18,11 +18,11 @@ from wsedge_operator.api.websocket_domain import (
 from wsedge_operator.desired import relay_config
 from wsedge_operator.desired.digest import is_applied, with_digest
 from wsedge_operator.desired.names import DRAIN_ANNOTATION
-from wsedge_operator.reconcile import pods
 from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.domain import pods
+from wsedge_operator.reconcile.domain.rollout import LOOK_SOON, rollout
+from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.outcome import Manifest, earliest, reference
-from wsedge_operator.reconcile.rollout import LOOK_SOON, rollout
-from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
 from wsedge_relay.contract import RelayConfig
 
 # How much longer than drainSeconds a drain is waited for before the relays are stopped all the same.

@@ -7,9 +7,9 @@ from datetime import datetime
 from wsedge_operator.api.websocket_domain import CONFIGURATION_CURRENT, READY
 from wsedge_operator.desired import network
 from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.domain.rollout import generation_of, rollout
+from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.outcome import Manifest, earliest
-from wsedge_operator.reconcile.rollout import generation_of, rollout
-from wsedge_operator.reconcile.snapshot import Course, DomainSnapshot
 
 
 def keep(snapshot: DomainSnapshot, why: Answer, now: datetime) -> Course:

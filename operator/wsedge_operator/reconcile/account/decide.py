@@ -14,6 +14,7 @@ from wsedge_operator.billing import record
 from wsedge_operator.billing.activation import Account, Claim, Pending, Settlement, Terms, claim_of, settle
 from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
 from wsedge_operator.errors import AccountError, UnknownZoneError, UnreadableError
+from wsedge_operator.reconcile.account.standing import Standing, standing_of
 from wsedge_operator.reconcile.conditions import (
     UNKNOWN_FIELDS,
     UNREADABLE,
@@ -23,7 +24,6 @@ from wsedge_operator.reconcile.conditions import (
 )
 from wsedge_operator.reconcile.outcome import ABSENT, Manifest, Note, Outcome, Status, earliest
 from wsedge_operator.reconcile.stalling import stall
-from wsedge_operator.reconcile.standing import Standing, standing_of
 
 DAMAGED: Final = "AccountDamaged"
 OWN_LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}

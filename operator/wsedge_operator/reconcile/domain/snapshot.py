@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from wsedge_operator.desired.deployment import RelayImage
-from wsedge_operator.reconcile.claims import DomainClaim
+from wsedge_operator.reconcile.account.standing import Standing
 from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.domain.claims import DomainClaim
 from wsedge_operator.reconcile.outcome import Cost, Exact, Manifest, Note, Poke, Ref
-from wsedge_operator.reconcile.standing import Standing
 from wsedge_relay.contract import RelayState
 
 

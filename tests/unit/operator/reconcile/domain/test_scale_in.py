@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from support_operator.snapshots import NOW, live_domain, pod, report, served
+from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.domain.rollout import pods_to_ask
+from wsedge_operator.reconcile.domain.scale_in import is_scale_in
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Cost
-from wsedge_operator.reconcile.rollout import pods_to_ask
-from wsedge_operator.reconcile.scale_in import is_scale_in
-from wsedge_operator.reconcile.snapshot import DomainSnapshot, RelayReport
-from wsedge_operator.reconcile.websocket_domain import decide
 
 
 def three(**connections: int) -> DomainSnapshot:

@@ -23,8 +23,8 @@ from datetime import datetime
 from wsedge_operator.api.reading import part_at, read
 from wsedge_operator.api.websocket_domain import NAME_KEPT, WebSocketDomain
 from wsedge_operator.errors import UnreadableError
+from wsedge_operator.reconcile.account.standing import Standing
 from wsedge_operator.reconcile.outcome import Manifest, is_going
-from wsedge_operator.reconcile.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)

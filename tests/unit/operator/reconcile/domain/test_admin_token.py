@@ -21,10 +21,10 @@ from support_operator.snapshots import (
     served,
     snapshot,
 )
+from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.domain.pods import is_unready
+from wsedge_operator.reconcile.domain.rollout import pods_to_ask
 from wsedge_operator.reconcile.outcome import Outcome
-from wsedge_operator.reconcile.pods import is_unready
-from wsedge_operator.reconcile.rollout import pods_to_ask
-from wsedge_operator.reconcile.websocket_domain import decide
 
 
 def kinds(outcome: Outcome) -> list[str]:
