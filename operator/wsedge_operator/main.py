@@ -23,18 +23,18 @@ from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import DOMAIN, PLAN
 from wsedge_operator.kube.watch import watching
+from wsedge_operator.peers.relays import relay_session
 from wsedge_operator.runtime.accounts import Accounts
+from wsedge_operator.runtime.admin import serving
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.clock import WallClock
 from wsedge_operator.runtime.controller import Controller
-from wsedge_operator.runtime.health import serving
+from wsedge_operator.runtime.directory import DirectoryKeeper
 from wsedge_operator.runtime.lease import Election
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.reading import Reader, Readings, Scope
-from wsedge_operator.runtime.relays import relay_session
 from wsedge_operator.runtime.rivals import Rivals
 from wsedge_operator.runtime.snapshots import Gatherer
-from wsedge_operator.runtime.statistics import DirectoryKeeper
 from wsedge_operator.settings import Settings, problems
 
 log = structlog.get_logger()
@@ -84,7 +84,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 def _explain(arguments: list[str]) -> int:
-    from wsedge_operator.explain import main as explain
+    from wsedge_operator.cli.explain import main as explain
 
     return explain(arguments)
 

@@ -23,7 +23,7 @@ from wsedge_operator.errors import (
 )
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, EVENT, NAMESPACE, PLAN, WATCHED, Kind
-from wsedge_operator.kube.perform import perform, tell
+from wsedge_operator.kube.outcome import perform, tell
 from wsedge_operator.reconcile.account import decide as account_decision
 from wsedge_operator.reconcile.domain import decide as domain_decision
 from wsedge_operator.reconcile.domain.exactness import CHANGED
@@ -31,11 +31,11 @@ from wsedge_operator.reconcile.outcome import Exact, Note, Outcome, earliest
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache, name_of
 from wsedge_operator.runtime.clock import Clock
+from wsedge_operator.runtime.directory import DirectoryKeeper, find_url
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.queue import Backoff, Contests, WorkQueue
-from wsedge_operator.runtime.routes import DIRECTORY, Key, keys_of
 from wsedge_operator.runtime.snapshots import Gatherer
-from wsedge_operator.runtime.statistics import DirectoryKeeper, find_url
+from wsedge_operator.runtime.triggers import DIRECTORY, Key, keys_of
 from wsedge_operator.runtime.wakeups import WakeUps
 from wsedge_operator.settings import Settings
 

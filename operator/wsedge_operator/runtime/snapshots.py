@@ -31,6 +31,7 @@ from wsedge_operator.kube.kinds import (
     SERVICE_ACCOUNT,
     Kind,
 )
+from wsedge_operator.peers.relays import ask
 from wsedge_operator.reconcile.account import decide as account_decision
 from wsedge_operator.reconcile.domain.claims import (
     DomainClaim,
@@ -49,8 +50,7 @@ from wsedge_operator.reconcile.domain.snapshot import Admitted, DomainSnapshot, 
 from wsedge_operator.reconcile.outcome import Exact, Manifest
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache, Object
-from wsedge_operator.runtime.relays import ask
-from wsedge_operator.runtime.routes import Key
+from wsedge_operator.runtime.triggers import Key
 
 log = structlog.get_logger()
 

@@ -20,11 +20,11 @@ from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import NotFoundError
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, POD, Kind
+from wsedge_operator.peers.relays import DEADLINE_SECONDS, SILENT, STRANGE, ask, relay_session
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
-from wsedge_operator.runtime.relays import DEADLINE_SECONDS, SILENT, STRANGE, ask, relay_session
-from wsedge_operator.runtime.routes import Key
 from wsedge_operator.runtime.snapshots import Gatherer
+from wsedge_operator.runtime.triggers import Key
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STATE = {"generation": "team-a/chat@1.0", "draining": False, "openConnections": 3}

@@ -30,12 +30,12 @@ from wsedge_operator.errors import AccessError, ApiError, UnreachableError
 from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN
+from wsedge_operator.peers.relays import ask
 from wsedge_operator.reconcile.domain.claims import DomainClaim, claim_of
 from wsedge_operator.runtime.accounts import Accounts
+from wsedge_operator.runtime.admin import serving
 from wsedge_operator.runtime.cache import Cache
-from wsedge_operator.runtime.health import serving
-from wsedge_operator.runtime.relays import ask
-from wsedge_operator.runtime.statistics import DirectoryKeeper
+from wsedge_operator.runtime.directory import DirectoryKeeper
 from wsedge_statistics.contract import DIRECTORY_PATH
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -26,7 +26,7 @@ from wsedge_operator.errors import (
     api_error,
 )
 from wsedge_operator.kube.kinds import DOMAIN
-from wsedge_operator.kube.perform import event_name, perform, tell
+from wsedge_operator.kube.outcome import event_name, perform, tell
 from wsedge_operator.reconcile.outcome import Note, Outcome
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.controller import FAILURES_BEFORE_TOLD

@@ -11,7 +11,7 @@ import pytest
 from wsedge_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, DOMAIN, NAMESPACE, PLAN, POD, SECRET, SERVICE
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.queue import CONTEST_WINDOW, LONGEST_PAUSE_SECONDS, Backoff, Contests, WorkQueue
-from wsedge_operator.runtime.routes import DIRECTORY, Key, keys_of
+from wsedge_operator.runtime.triggers import DIRECTORY, Key, keys_of
 from wsedge_operator.runtime.wakeups import LONGEST_SLEEP_SECONDS, WakeUps
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -17,7 +17,7 @@ from wsedge_operator.api.generation.crd import BILLING_PLAN, KINDS, WEBSOCKET_DO
 from wsedge_operator.api.generation.schema import structural_schema
 from wsedge_relay import contract
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def fields(path: str, schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ from support_operator.manifests import DOMAIN, PLAN, Manifest, changed
 from support_operator.story import MONTH_95, at
 from wsedge_operator.billing.activation import Account, Period
 from wsedge_operator.billing.record import to_data
-from wsedge_operator.explain import main
+from wsedge_operator.cli.explain import main
 
 Explain = Callable[..., tuple[int, str, str]]
 NOON = "2026-11-22T12:00:00+08:00"

@@ -1,0 +1,4 @@
+"""Commands for people.
+
+explain   says what the operator would do for manifests in files
+"""

@@ -1,0 +1,4 @@
+"""HTTP to the other two programs, in the messages of their contracts.
+
+relays   asks relays which configuration they run
+"""
