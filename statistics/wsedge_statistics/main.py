@@ -13,17 +13,17 @@ import structlog
 import uvicorn
 
 from wsedge_statistics import logs
-from wsedge_statistics.access import Policy
-from wsedge_statistics.api.app import build
-from wsedge_statistics.api.services import Services
+from wsedge_statistics.app import build
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import LedgerError, SettingsError
-from wsedge_statistics.jwks import KeyServer, KeySet
+from wsedge_statistics.identity.callers import Policy
+from wsedge_statistics.identity.jwks import KeyServer, KeySet
+from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger import Ledger, Room
-from wsedge_statistics.ledger.sqlite import SqliteLedger
+from wsedge_statistics.ledger.sqlite.store import SqliteLedger
 from wsedge_statistics.metrics import Metrics
+from wsedge_statistics.services import Services
 from wsedge_statistics.settings import Settings, parser, read_settings
-from wsedge_statistics.tokens import Verifier
 
 SHUTDOWN_SECONDS = 20
 log = structlog.get_logger()

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wsedge_statistics.contract import zone_named
 from wsedge_statistics.errors import SettingsError, TokenRefusedError
-from wsedge_statistics.tokens import issuer_of
+from wsedge_statistics.identity.tokens import issuer_of
 
 ENV_PREFIX = "WSEDGE_STATISTICS_"
 Subjects = Annotated[tuple[str, ...], NoDecode]

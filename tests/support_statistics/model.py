@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsedge_statistics.contract import UsageReport
-from wsedge_statistics.rollup import CODE_PREFIX, Key, Selection, Series, add
+from wsedge_statistics.numbers.series import CODE_PREFIX, Key, Selection, Series, add
 
 FIELDS = {
     "sent": "sentBytes",

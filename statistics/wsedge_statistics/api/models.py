@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from wsedge_statistics.contract import DomainName, Label
-from wsedge_statistics.query import Granularity, instant_text
+from wsedge_statistics.numbers.ranges import Granularity, instant_text
 
 Instant = Annotated[
     datetime,

@@ -11,16 +11,16 @@ from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from wsedge_statistics import query
-from wsedge_statistics.access import Caller
 from wsedge_statistics.api import models
-from wsedge_statistics.api.identity import CallerOf
-from wsedge_statistics.api.responses import problems
-from wsedge_statistics.api.services import Services, services_of
 from wsedge_statistics.contract import zone_named
 from wsedge_statistics.errors import QueryError, UnknownDomainError
+from wsedge_statistics.identity.callers import Caller
 from wsedge_statistics.ledger import SeenKey
-from wsedge_statistics.rollup import RECEIVED, SENT, Selection, Series
+from wsedge_statistics.numbers import ranges
+from wsedge_statistics.numbers.series import RECEIVED, SENT, Selection, Series
+from wsedge_statistics.services import Services, services_of
+from wsedge_statistics.web.identity import CallerOf
+from wsedge_statistics.web.responses import problems
 
 _STATUSES: Final = (400, 401, 403, 404, 503)
 _REPEATABLE: Final = {"domain"}
@@ -43,7 +43,7 @@ class Asked:
     """A question settled: whose, which slots, cut where, and the five-minute sums that answer it."""
 
     account: str | None  # as people name it
-    range: query.Range
+    range: ranges.Range
     zone: str
     series: Series
     now: datetime
@@ -60,7 +60,7 @@ async def traffic(
 ) -> models.TrafficAnswer:
     """Counts per slot and in total, summed over everything that the filters select."""
     found = await _ask(request, caller, asked, "traffic")
-    points, total = query.traffic(found.series, found.range)
+    points, total = ranges.traffic(found.series, found.range)
     return models.TrafficAnswer(
         **_frame(request, asked, found),
         total=models.Counts(**_counts(total)),
@@ -82,7 +82,7 @@ async def bandwidth(
     """Average, peak and the peak's time per slot, of five-minute values summed over everything selected."""
     found = await _ask(request, caller, asked, "bandwidth")
     pairs = _pairs(found.series, found.range.slots)
-    (total,) = _pairs(found.series, [query.Slot(found.range.start, found.range.end)])
+    (total,) = _pairs(found.series, [ranges.Slot(found.range.start, found.range.end)])
     return models.BandwidthAnswer(
         **_frame(request, asked, found),
         unit="bit/s",
@@ -108,8 +108,8 @@ async def codes(
 ) -> models.CodesAnswer:
     """How handshakes were answered, per slot and in total: 101 is an opened connection."""
     found = await _ask(request, caller, asked, "codes")
-    per_slot = query.codes(found.series, found.range.slots)
-    (total,) = query.codes(found.series, [query.Slot(found.range.start, found.range.end)])
+    per_slot = ranges.codes(found.series, found.range.slots)
+    (total,) = ranges.codes(found.series, [ranges.Slot(found.range.start, found.range.end)])
     return models.CodesAnswer(
         **_frame(request, asked, found),
         total=_shares(total),
@@ -167,10 +167,10 @@ async def options(
         timeZone=_zone(services, account, None, now)[0],
         granularities=[
             models.Offer(spanUpToDays=span.days, granularities=list(choices))
-            for span, choices in query.MATRIX
+            for span, choices in ranges.MATRIX
         ],
-        reach=[models.Reach(granularity=name, days=reach.days) for name, reach in query.REACH.items()],
-        completeUntil=query.complete_until(now, services.grace),
+        reach=[models.Reach(granularity=name, days=reach.days) for name, reach in ranges.REACH.items()],
+        completeUntil=ranges.complete_until(now, services.grace),
     )
 
 
@@ -179,7 +179,7 @@ async def _ask(request: Request, caller: Caller, asked: models.Question, endpoin
     account, key = _account(services, caller, asked.account)
     now = services.clock()
     zone_name, zone = _zone(services, account, asked.timeZone, now)
-    span = query.settle_range(
+    span = ranges.settle_range(
         start=asked.start, end=asked.end, granularity=asked.granularity, zone=zone, now=now
     )
     selection = Selection(
@@ -246,7 +246,7 @@ def _frame(request: Request, asked: models.Question, found: Asked) -> dict[str, 
         "end": _at(found.range.end),
         "granularity": found.range.granularity,
         "timeZone": found.zone,
-        "completeUntil": query.complete_until(found.now, services_of(request).grace),
+        "completeUntil": ranges.complete_until(found.now, services_of(request).grace),
     }
 
 
@@ -255,11 +255,11 @@ def _unless_totals(asked: models.Question, points: Iterable[models.Edges]) -> di
     return {} if asked.totals == "only" else {"points": list(points)}
 
 
-def _edges(slot: query.Slot) -> dict[str, Any]:
+def _edges(slot: ranges.Slot) -> dict[str, Any]:
     return {"start": _at(slot.start), "end": _at(slot.end)}
 
 
-def _counts(point: query.TrafficPoint) -> dict[str, int]:
+def _counts(point: ranges.TrafficPoint) -> dict[str, int]:
     return {
         "sentBytes": point.sent,
         "receivedBytes": point.received,
@@ -270,17 +270,17 @@ def _counts(point: query.TrafficPoint) -> dict[str, int]:
     }
 
 
-def _pairs(series: Series, slots: Sequence[query.Slot]) -> list[dict[str, models.Bandwidth]]:
-    sent = query.rates(series.get(SENT, {}), slots)
-    received = query.rates(series.get(RECEIVED, {}), slots)
+def _pairs(series: Series, slots: Sequence[ranges.Slot]) -> list[dict[str, models.Bandwidth]]:
+    sent = ranges.rates(series.get(SENT, {}), slots)
+    received = ranges.rates(series.get(RECEIVED, {}), slots)
     return [{"sent": _rate(s), "received": _rate(r)} for s, r in zip(sent, received, strict=True)]
 
 
-def _rate(rate: query.Rate) -> models.Bandwidth:
+def _rate(rate: ranges.Rate) -> models.Bandwidth:
     return models.Bandwidth(average=rate.average, peak=rate.peak, peakTime=_at(rate.peak_time))
 
 
-def _shares(found: list[query.CodeCount]) -> list[models.CodeShare]:
+def _shares(found: list[ranges.CodeCount]) -> list[models.CodeShare]:
     return [models.CodeShare(code=c.code, count=c.count, proportion=c.proportion) for c in found]
 
 

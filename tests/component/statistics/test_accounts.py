@@ -14,10 +14,10 @@ from support_statistics.build import directory, instant, recent_bucket, report, 
 from support_statistics.cluster import Signer, key_server
 from support_statistics.fixtures import ADMIN, OPERATOR, Cluster
 from support_statistics.process import Statistics, statistics
-from wsedge_statistics.ledger import reads, writes
-from wsedge_statistics.ledger.schema import TABLES, open_writer
-from wsedge_statistics.ledger.sqlite import SqliteLedger
-from wsedge_statistics.ledger.store import Room
+from wsedge_statistics.ledger.protocol import Room
+from wsedge_statistics.ledger.sqlite import reads, writes
+from wsedge_statistics.ledger.sqlite.schema import TABLES, open_writer
+from wsedge_statistics.ledger.sqlite.store import SqliteLedger
 from wsedge_statistics.metrics import Metrics
 
 OLD, NEW = "11111111-aaaa-4000-8000-000000000001", "22222222-bbbb-4000-8000-000000000002"

@@ -18,12 +18,12 @@ from support_statistics.model import NaiveLedger, without_zeros
 from support_statistics.process import until_true
 from wsedge_statistics.contract import UsageReport
 from wsedge_statistics.errors import LedgerBusyError, LedgerDamagedError, LedgerPlaceError, LedgerVersionError
-from wsedge_statistics.ledger import reads, writes
-from wsedge_statistics.ledger.place import Place, filesystem_type, network_filesystem
-from wsedge_statistics.ledger.schema import VERSION, open_reader, open_writer
-from wsedge_statistics.ledger.sqlite import SqliteLedger
+from wsedge_statistics.ledger.sqlite import reads, writes
+from wsedge_statistics.ledger.sqlite.place import Place, filesystem_type, network_filesystem
+from wsedge_statistics.ledger.sqlite.schema import VERSION, open_reader, open_writer
+from wsedge_statistics.ledger.sqlite.store import SqliteLedger
 from wsedge_statistics.metrics import Metrics
-from wsedge_statistics.rollup import DAY, Selection
+from wsedge_statistics.numbers.series import DAY, Selection
 
 START = instant("2026-06-09T22:00:00Z")
 NOW = instant("2026-06-12T00:00:00Z")

@@ -15,7 +15,7 @@ from support_statistics.build import directory, recent_bucket, report, row
 from support_statistics.cluster import ISSUER, Signer, key_server
 from support_statistics.fixtures import Cluster
 from support_statistics.process import statistics, until_true
-from wsedge_statistics.jwks import RETRY_SECONDS
+from wsedge_statistics.identity.jwks import RETRY_SECONDS
 
 
 def hmac_with_the_public_key(signer: Signer) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from support_statistics.build import UID, directory_message, instant, row, usage
-from wsedge_statistics.access import LAPTOP, Caller, Policy, caller_of, check_rows, check_source
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import (
     DirectoryAwaitedError,
@@ -16,6 +15,7 @@ from wsedge_statistics.errors import (
     RowsRefusedError,
     TokenRefusedError,
 )
+from wsedge_statistics.identity.callers import LAPTOP, Caller, Policy, caller_of, check_rows, check_source
 from wsedge_statistics.tenure import Tenures, follow
 
 NOW = instant("2026-06-15T12:02:00Z")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from wsedge_statistics.api.body import inflate, read_json
-from wsedge_statistics.api.problems import ProblemError
+from wsedge_statistics.web.body import inflate, read_json
+from wsedge_statistics.web.problems import ProblemError
 
 
 def request(receive: Callable[[], Awaitable[Any]], **headers: str) -> Request:

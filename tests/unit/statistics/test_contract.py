@@ -6,11 +6,11 @@ import pytest
 from pydantic import ValidationError
 
 from support_statistics.build import instant, row, usage
-from wsedge_statistics.access import LAPTOP, check_source
 from wsedge_statistics.contract import bucket_of
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import RowFault, RowsRefusedError, UnknownDomainError
-from wsedge_statistics.rollup import add
+from wsedge_statistics.identity.callers import LAPTOP, check_source
+from wsedge_statistics.numbers.series import add
 
 BUCKETS = {
     "off the grid": ("2026-06-01T10:01:00Z", "not the start of a five-minute bucket"),

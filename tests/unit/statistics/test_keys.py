@@ -11,7 +11,7 @@ import pytest
 
 from support_statistics.cluster import Signer
 from wsedge_statistics.errors import KeysUnavailableError, TokenRefusedError
-from wsedge_statistics.jwks import REFRESH_SECONDS, RETRY_SECONDS, KeyServer, KeySet, parse_keys
+from wsedge_statistics.identity.jwks import REFRESH_SECONDS, RETRY_SECONDS, KeyServer, KeySet, parse_keys
 
 FIRST, SECOND = Signer("first"), Signer("second", algorithm="ES256")
 

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from support_statistics.build import instant, seconds
-from wsedge_statistics import query
 from wsedge_statistics.contract import zone_named
 from wsedge_statistics.errors import QueryError
-from wsedge_statistics.query import Granularity, Range, Slot
+from wsedge_statistics.numbers import ranges
+from wsedge_statistics.numbers.ranges import Granularity, Range, Slot
 
 FIVE, HOUR, DAY = Granularity
 
@@ -32,7 +32,7 @@ def settle(
     start: str | None, end: str | None, granularity: Granularity | None = None, **more: object
 ) -> Range:
     options = {"zone": UTC, "now": NOW} | more
-    return query.settle_range(start=start, end=end, granularity=granularity, **options)  # type: ignore[arg-type]
+    return ranges.settle_range(start=start, end=end, granularity=granularity, **options)  # type: ignore[arg-type]
 
 
 MATRIX = {
@@ -51,7 +51,7 @@ MATRIX = {
 @pytest.mark.parametrize(("span", "offered"), MATRIX.values(), ids=MATRIX.keys())
 def test_a_span_offers_what_the_product_says(span: timedelta, offered: tuple[Granularity, ...]) -> None:
     """The granularities of a recent span are those of the product's matrix."""
-    assert query.offered(span, timedelta(days=1)) == offered
+    assert ranges.offered(span, timedelta(days=1)) == offered
 
 
 REACH = {
@@ -67,7 +67,7 @@ REACH = {
 @pytest.mark.parametrize(("span", "age", "offered"), REACH.values(), ids=REACH.keys())
 def test_old_ranges_offer_what_is_kept(span: int, age: int, offered: tuple[Granularity, ...]) -> None:
     """Each granularity reaches back as far as its tier."""
-    assert query.offered(timedelta(days=span), timedelta(days=age)) == offered
+    assert ranges.offered(timedelta(days=span), timedelta(days=age)) == offered
 
 
 def test_without_times_the_last_day_is_answered_in_five_minutes() -> None:
@@ -101,7 +101,7 @@ def test_an_aligned_range_is_not_widened() -> None:
 
 def test_offsets_are_understood() -> None:
     """An instant may be written in any zone."""
-    assert query.parse_instant("start", "2026-06-10T18:05:00+08:00") == instant("2026-06-10T10:05:00Z")
+    assert ranges.parse_instant("start", "2026-06-10T18:05:00+08:00") == instant("2026-06-10T10:05:00Z")
 
 
 REFUSED = {
@@ -224,8 +224,8 @@ DAYS = {
 def test_a_natural_day_begins_at_its_first_instant(zone: str, day: str, start: str, hours: float) -> None:
     """A day's slot begins at the first instant of the day in the zone and has its true length."""
     first = date.fromisoformat(day)
-    begins = query.day_start(first, zone_of(zone))
-    ends = query.day_start(first + timedelta(days=1), zone_of(zone))
+    begins = ranges.day_start(first, zone_of(zone))
+    ends = ranges.day_start(first + timedelta(days=1), zone_of(zone))
     assert begins == instant(start)
     assert (ends - begins) / timedelta(hours=1) == hours
 
@@ -233,13 +233,13 @@ def test_a_natural_day_begins_at_its_first_instant(zone: str, day: str, start: s
 def test_a_gap_that_begins_before_midnight_is_found() -> None:
     """Where clocks jump from 23:30 to 00:30, the day begins at 00:30 (Toronto, 1919)."""
     toronto = zone_of("America/Toronto")
-    assert query.day_start(date(1919, 3, 31), toronto) == instant("1919-03-31T04:30:00Z")
+    assert ranges.day_start(date(1919, 3, 31), toronto) == instant("1919-03-31T04:30:00Z")
 
 
 def test_a_day_that_a_zone_skipped_has_no_slot() -> None:
     """Samoa had no 30 December 2011."""
     apia = zone_of("Pacific/Apia")
-    slots = query.cut(instant("2011-12-29T00:00:00-10:00"), instant("2012-01-01T00:00:00+14:00"), DAY, apia)
+    slots = ranges.cut(instant("2011-12-29T00:00:00-10:00"), instant("2012-01-01T00:00:00+14:00"), DAY, apia)
     assert [slot.end - slot.start for slot in slots] == [86400, 86400]
 
 
@@ -257,7 +257,7 @@ def test_a_month_with_a_25_hour_day_is_31_days() -> None:
 
 def test_slots_follow_each_other_without_a_gap_over_a_year() -> None:
     """The slots of any range tile it."""
-    slots = query.cut(instant("2026-01-15T00:00Z"), instant("2026-12-15T00:00Z"), DAY, BERLIN)
+    slots = ranges.cut(instant("2026-01-15T00:00Z"), instant("2026-12-15T00:00Z"), DAY, BERLIN)
     assert all(a.end == b.start for a, b in itertools.pairwise(slots))
     assert {slot.end - slot.start for slot in slots} == {23 * 3600, 24 * 3600, 25 * 3600}
 
@@ -272,7 +272,7 @@ COMPLETE = {
 @pytest.mark.parametrize(("now", "expected"), COMPLETE.values(), ids=COMPLETE.keys())
 def test_complete_until_waits_for_the_last_flush(now: str, expected: str) -> None:
     """A bucket is complete a grace after its end."""
-    assert query.complete_until(instant(now), timedelta(seconds=60)) == instant(expected)
+    assert ranges.complete_until(instant(now), timedelta(seconds=60)) == instant(expected)
 
 
 SLOTS = (Slot(0, 3600), Slot(3600, 7200))
@@ -280,7 +280,7 @@ SLOTS = (Slot(0, 3600), Slot(3600, 7200))
 
 def test_the_peak_is_taken_after_the_sum_and_the_earliest_counts() -> None:
     """A slot's rate has its average, its highest five minutes and when those were."""
-    first, second = query.rates({300: 375_000, 600: 750_000, 900: 750_000}, SLOTS)
+    first, second = ranges.rates({300: 375_000, 600: 750_000, 900: 750_000}, SLOTS)
     assert (first.average, first.peak, first.peak_time) == (4166.667, 20_000.0, 600)
     assert (second.average, second.peak, second.peak_time) == (0.0, 0.0, None)
 
@@ -288,19 +288,19 @@ def test_the_peak_is_taken_after_the_sum_and_the_earliest_counts() -> None:
 def test_traffic_adds_but_peaks_do_not() -> None:
     """Bytes of buckets add up to a slot's; of peak connections the highest bucket counts."""
     series = {"sent": {0: 1, 300: 2, 3600: 4}, "peak": {0: 5, 300: 7, 3600: 6}}
-    points, total = query.traffic(series, Range(HOUR, SLOTS))
+    points, total = ranges.traffic(series, Range(HOUR, SLOTS))
     assert [(p.sent, p.peak) for p in points] == [(3, 7), (4, 6)]
     assert (total.sent, total.peak, total.received) == (7, 7, 0)
 
 
 def test_values_outside_the_slots_are_not_counted() -> None:
     """A bucket before the first or after the last slot counts nowhere."""
-    points, total = query.traffic({"sent": {0: 1, 7200: 9}}, Range(HOUR, (Slot(3600, 7200),)))
+    points, total = ranges.traffic({"sent": {0: 1, 7200: 9}}, Range(HOUR, (Slot(3600, 7200),)))
     assert (points[0].sent, total.sent) == (0, 0)
 
 
 def test_proportions_of_a_slot_add_up_to_a_hundred() -> None:
     """Codes are counted per slot, ascending, idle slots empty."""
-    first, second = query.codes({"code:502": {300: 1}, "code:101": {0: 4, 600: 5}, "sent": {0: 9}}, SLOTS)
+    first, second = ranges.codes({"code:502": {300: 1}, "code:101": {0: 4, 600: 5}, "sent": {0: 9}}, SLOTS)
     assert [(c.code, c.count, c.proportion) for c in first] == [(101, 9, 90.0), (502, 1, 10.0)]
     assert second == []

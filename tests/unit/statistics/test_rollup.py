@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_statistics.rollup import DAY, HOUR, Key, Selection, add_series, pack, roll, unpack
+from wsedge_statistics.numbers.series import DAY, HOUR, Key, Selection, add_series, pack, roll, unpack
 
 A = Key("a.example", "team-a", "shanghai", "telecom", "CN")
 B = Key("a.example", "team-a", "beijing", "unicom", "CN")

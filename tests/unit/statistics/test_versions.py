@@ -22,8 +22,8 @@ from wsedge_relay import contract as relay
 from wsedge_relay.metering.report import encode
 from wsedge_relay.metering.usage import UsageCount, UsageKey
 from wsedge_statistics import contract as statistics
-from wsedge_statistics.api.services import UnknownFields
 from wsedge_statistics.contract import read
+from wsedge_statistics.services import UnknownFields
 
 
 def configured() -> bytes:

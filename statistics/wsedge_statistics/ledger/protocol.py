@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wsedge_statistics.contract import Directory, UsageReport
-from wsedge_statistics.rollup import Key, Selection, Series
+from wsedge_statistics.numbers.series import Key, Selection, Series
 from wsedge_statistics.tenure import Tenures
 
 

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wsedge_statistics.contract import Directory, UsageReport
-from wsedge_statistics.ledger.reads import day_parts, hour_sums, tenures
-from wsedge_statistics.ledger.store import Room
-from wsedge_statistics.query import REACH, Granularity
-from wsedge_statistics.rollup import BUCKET, DAY, HOUR, Key, Series, pack, roll
+from wsedge_statistics.ledger.protocol import Room
+from wsedge_statistics.ledger.sqlite.reads import day_parts, hour_sums, tenures
+from wsedge_statistics.numbers.ranges import REACH, Granularity
+from wsedge_statistics.numbers.series import BUCKET, DAY, HOUR, Key, Series, pack, roll
 from wsedge_statistics.tenure import Tenures, follow
 
 _MERGE_USAGE: Final = """

@@ -7,9 +7,11 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from wsedge_statistics.api import ingest, problems, reading, upkeep
-from wsedge_statistics.api.services import Services
+from wsedge_statistics.api import reading
 from wsedge_statistics.contract import Directory, UsageReport
+from wsedge_statistics.ingest import routes
+from wsedge_statistics.services import Services
+from wsedge_statistics.web import problems, upkeep
 
 DESCRIPTION = """Traffic, bandwidth and HTTP codes of WebSocket domains.
 
@@ -55,6 +57,6 @@ def build(services: Services | None) -> Application:
     )
     app.state.services = services
     problems.install(app)
-    for router in (ingest.router, reading.router, upkeep.router):
+    for router in (routes.router, reading.router, upkeep.router):
         app.include_router(router)
     return app

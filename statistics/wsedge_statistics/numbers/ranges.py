@@ -17,7 +17,7 @@ from typing import Final
 
 from wsedge_statistics.contract import bucket_of
 from wsedge_statistics.errors import QueryError
-from wsedge_statistics.rollup import BUCKET, CODE_PREFIX, HOUR, MEASURES, PEAK, Series
+from wsedge_statistics.numbers.series import BUCKET, CODE_PREFIX, HOUR, MEASURES, PEAK, Series
 
 DEFAULT_SPAN: Final = timedelta(hours=24)
 FINE_SPAN: Final = timedelta(days=3)

@@ -10,7 +10,7 @@ from jwt import PyJWK
 
 from wsedge_statistics.contract import TOKEN_AUDIENCE
 from wsedge_statistics.errors import TokenRefusedError
-from wsedge_statistics.jwks import ALGORITHMS
+from wsedge_statistics.identity.jwks import ALGORITHMS
 
 LEEWAY_SECONDS: Final = 10  # clocks of nodes differ a little
 MAX_TOKEN: Final = 16384

@@ -9,15 +9,15 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
 
-from wsedge_statistics.access import check_rows, check_source
-from wsedge_statistics.api.body import read_json
-from wsedge_statistics.api.identity import CallerOf
-from wsedge_statistics.api.responses import problems
-from wsedge_statistics.api.services import Services, services_of
 from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH, Directory, UsageReport, read
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import LedgerBusyError, NoRoomError, RowFault, RowsRefusedError
-from wsedge_statistics.query import REACH, Granularity
+from wsedge_statistics.identity.callers import check_rows, check_source
+from wsedge_statistics.numbers.ranges import REACH, Granularity
+from wsedge_statistics.services import Services, services_of
+from wsedge_statistics.web.body import read_json
+from wsedge_statistics.web.identity import CallerOf
+from wsedge_statistics.web.responses import problems
 
 RETENTION: Final = REACH[Granularity.FIVE_MINUTES]  # counts are merged where five-minute rows are kept
 COMMIT_SECONDS: Final = 30.0

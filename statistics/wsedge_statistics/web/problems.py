@@ -14,7 +14,6 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from wsedge_statistics.api.services import services_of
 from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH
 from wsedge_statistics.errors import (
     DirectoryAwaitedError,
@@ -28,6 +27,7 @@ from wsedge_statistics.errors import (
     TokenRefusedError,
     UnknownDomainError,
 )
+from wsedge_statistics.services import services_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 MAX_FAULTS: Final = 100

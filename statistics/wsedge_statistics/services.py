@@ -11,12 +11,12 @@ from typing import Final
 
 from fastapi import Request
 
-from wsedge_statistics.access import Policy
 from wsedge_statistics.directory import DirectoryView
+from wsedge_statistics.identity.callers import Policy
+from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger import Ledger, Room
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.tenure import Tenures
-from wsedge_statistics.tokens import Verifier
 
 CONCURRENT_READS: Final = 4
 _MOST_KNOWN: Final = 100

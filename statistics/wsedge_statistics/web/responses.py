@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from wsedge_statistics.api.problems import MEDIA_TYPE
+from wsedge_statistics.web.problems import MEDIA_TYPE
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

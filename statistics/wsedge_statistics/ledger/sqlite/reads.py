@@ -16,8 +16,8 @@ from typing import Final
 
 from wsedge_statistics.contract import Directory
 from wsedge_statistics.errors import LedgerDamagedError
-from wsedge_statistics.ledger.store import SeenKey
-from wsedge_statistics.rollup import (
+from wsedge_statistics.ledger.protocol import SeenKey
+from wsedge_statistics.numbers.series import (
     BUCKET,
     CODE_PREFIX,
     DAY,

@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from wsedge_statistics.api.problems import ProblemError
+from wsedge_statistics.web.problems import ProblemError
 
 READ_SECONDS: Final = 30.0
 _GZIP: Final = 16 + zlib.MAX_WBITS

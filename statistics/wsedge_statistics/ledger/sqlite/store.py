@@ -24,11 +24,11 @@ from wsedge_statistics.errors import (
     LedgerPlaceError,
     LedgerUnwritableError,
 )
-from wsedge_statistics.ledger import reads, writes
-from wsedge_statistics.ledger.place import Place
-from wsedge_statistics.ledger.schema import open_reader, open_writer
-from wsedge_statistics.ledger.store import Room, SeenKey
-from wsedge_statistics.rollup import DAY, HOUR, Selection, Series
+from wsedge_statistics.ledger.protocol import Room, SeenKey
+from wsedge_statistics.ledger.sqlite import reads, writes
+from wsedge_statistics.ledger.sqlite.place import Place
+from wsedge_statistics.ledger.sqlite.schema import open_reader, open_writer
+from wsedge_statistics.numbers.series import DAY, HOUR, Selection, Series
 from wsedge_statistics.tenure import Tenures
 
 GROUP_LIMIT: Final = 256  # reports in one commit: bounds how long the first of them waits

@@ -1,0 +1,4 @@
+"""Usage from relays and the Directory from the operator.
+
+routes   the two endpoints; 204 means: on disk
+"""
