@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from wsedge_devcluster.build import ensure_binaries
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.binaries.build import ensure_binaries
+from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import DevclusterError
 from wsedge_devcluster.settings import DevclusterSettings
 from wsedge_devcluster.terminal import Progress
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.command == "quickstart":
-        from wsedge_devcluster import quickstart
+        from wsedge_devcluster.quickstart import quickstart
 
         return quickstart.main(once=options.once)
     if options.command == "up":

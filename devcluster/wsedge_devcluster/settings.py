@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from wsedge_devcluster.spec import BackoffScale, NodeCount, SyncSeconds
+from wsedge_devcluster.cluster.spec import BackoffScale, NodeCount, SyncSeconds
 
 
 class DevclusterSettings(BaseSettings):

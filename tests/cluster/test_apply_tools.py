@@ -12,7 +12,7 @@ import yaml
 
 from support_operator.cluster import domain, plan
 from support_operator.crds import ensure_crds
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.api.generation.crd import KINDS, definition
 

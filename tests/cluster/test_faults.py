@@ -40,9 +40,9 @@ from support_faults.edge import (
 )
 from support_operator.cluster import Place, plan
 from support_operator.keys import certificate, secret
-from wsedge_devcluster.cluster import Cluster
-from wsedge_devcluster.liveview import agree
-from wsedge_devcluster.quickstart import REPORT_SECONDS, SYSTEM
+from wsedge_devcluster.cluster.cluster import Cluster
+from wsedge_devcluster.quickstart.liveview import agree
+from wsedge_devcluster.quickstart.quickstart import REPORT_SECONDS, SYSTEM
 
 GOING_AWAY = 1001
 # docs/relay.md: a killed relay loses at most what passed in the last second. More, on a busy machine.

@@ -10,7 +10,7 @@ import pytest
 
 from support_operator.cluster import Place, domain, plan, until
 from support_operator.webhook import webhook
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 
 CHILDREN = "configmap,deployment,service,serviceaccount,poddisruptionbudget"
 SELECTOR = "wsedge.io/domain-name=chat"

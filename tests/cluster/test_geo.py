@@ -10,7 +10,7 @@ import pytest
 from support_faults.edge import Site, account, aside, metric, site_of_a_local_room
 from support_operator.cluster import Place, until
 from support_relay.geo_files import mmdb
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 
 CITY = mmdb({"127.0.0.0/8": {"country": {"iso_code": "DE"}}})
 CLAIM = {

@@ -12,7 +12,7 @@ import pytest
 from support_faults.client import Client
 from support_faults.edge import Site, account, aside, identities, metric, site_of_a_local_room
 from support_operator.cluster import Place
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 
 PINGS = 3
 

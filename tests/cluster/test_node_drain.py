@@ -6,7 +6,7 @@ import pytest
 
 from support_faults.edge import Site, account, aside, open_connections, open_room
 from support_faults.regulars import Regulars
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 
 

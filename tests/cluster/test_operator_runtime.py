@@ -25,7 +25,7 @@ import pytest
 import yaml
 
 from support_operator.cluster import Place, domain, plan, record_name, until
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
 
 CRDS = Path(__file__).parents[2] / "crds"

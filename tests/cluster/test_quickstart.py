@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from support_faults.edge import environment_of
-from wsedge_devcluster.answers import Statistics
-from wsedge_devcluster.children import MARK, marked_processes
-from wsedge_devcluster.cluster import Cluster, quiet
-from wsedge_devcluster.liveview import agree
-from wsedge_devcluster.quickstart import (
+from wsedge_devcluster.cluster.cluster import Cluster, quiet
+from wsedge_devcluster.machine.children import MARK, marked_processes
+from wsedge_devcluster.machine.ranges import reachable_port
+from wsedge_devcluster.quickstart.answers import Statistics
+from wsedge_devcluster.quickstart.liveview import agree
+from wsedge_devcluster.quickstart.quickstart import (
     DOMAIN,
     NAMESPACE,
     REPORT_SECONDS,
@@ -27,8 +28,7 @@ from wsedge_devcluster.quickstart import (
     install,
     token,
 )
-from wsedge_devcluster.ranges import reachable_port
-from wsedge_devcluster.viewers import Audience
+from wsedge_devcluster.quickstart.viewers import Audience
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = str(ROOT / "examples" / "quickstart")

@@ -9,7 +9,7 @@ import pytest
 from support_faults.client import Door
 from support_faults.edge import Site, account, aside, site_of_a_local_room
 from support_operator.cluster import Place
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 
 COST = "controller.kubernetes.io/pod-deletion-cost"
 

@@ -8,7 +8,7 @@ import pytest
 
 from support_operator.crds import answers, ensure_crds
 from support_operator.manifests import BAD_DOMAINS, DOMAIN, GOOD_DOMAINS, Bad, changed
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 
 TABLE = {name: bad.changes for name, bad in BAD_DOMAINS.items()} | GOOD_DOMAINS

@@ -8,7 +8,7 @@ import pytest
 
 from support_faults.edge import Site, account, aside, identities, metric, site_of_a_local_room
 from support_operator.cluster import Place
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 
 
 @pytest.fixture(scope="module")

@@ -22,12 +22,12 @@ from websockets.asyncio.server import serve
 
 from support_faults.client import Crowd, Door
 from support_operator.cluster import Place, domain, plan, until
-from wsedge_devcluster.answers import Answer, Statistics
-from wsedge_devcluster.children import marked_processes
-from wsedge_devcluster.cluster import Cluster
-from wsedge_devcluster.liveview import agree
-from wsedge_devcluster.quickstart import REPORT_SECONDS, SYSTEM
-from wsedge_devcluster.ranges import reachable_port
+from wsedge_devcluster.cluster.cluster import Cluster
+from wsedge_devcluster.machine.children import marked_processes
+from wsedge_devcluster.machine.ranges import reachable_port
+from wsedge_devcluster.quickstart.answers import Answer, Statistics
+from wsedge_devcluster.quickstart.liveview import agree
+from wsedge_devcluster.quickstart.quickstart import REPORT_SECONDS, SYSTEM
 
 ROOM = list(
     yaml.safe_load_all(

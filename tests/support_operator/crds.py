@@ -6,7 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 from support_operator.manifests import Manifest
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.api.generation.crd import KINDS, definition
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wsedge_devcluster.build import source_hash
-from wsedge_devcluster.cache import cache_folder, only_one
-from wsedge_devcluster.golang import find_go, platform_tag, wanted_version
+from wsedge_devcluster.binaries.build import source_hash
+from wsedge_devcluster.binaries.cache import cache_folder, only_one
+from wsedge_devcluster.binaries.golang import find_go, platform_tag, wanted_version
 
 SOURCES = Path(__file__).parents[1] / "kstatus"
 

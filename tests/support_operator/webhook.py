@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from support_operator.keys import certificate
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 
 # What to do with an object: operations of a JSON patch. None: the webhook is broken, and answers 500.
 Mutation = Callable[[dict[str, Any]], list[dict[str, Any]] | None]

@@ -15,7 +15,7 @@ from typing import Any
 from support_relay.frames import frame
 from support_relay.heads import accepted
 from support_relay_shell.process import DEADLINE
-from wsedge_devcluster.ranges import reserve_port
+from wsedge_devcluster.machine.ranges import reserve_port
 from wsedge_relay.pump.frames import unmask
 
 DOMAIN = "chat.example.com"

@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from support_statistics.build import UID
-from wsedge_devcluster.ranges import reserve_port
+from wsedge_devcluster.machine.ranges import reserve_port
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 API_TOKEN = "the statistics' own token"

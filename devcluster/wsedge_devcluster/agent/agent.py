@@ -25,10 +25,10 @@ from wsedge_devcluster.agent.selectors import Candidate, Endpoint
 from wsedge_devcluster.agent.server import KubeletServer
 from wsedge_devcluster.agent.services import ServiceProxy
 from wsedge_devcluster.agent.status import Record
-from wsedge_devcluster.children import Children
-from wsedge_devcluster.controlplane import Files
 from wsedge_devcluster.errors import present
-from wsedge_devcluster.ranges import Addresses, Pair
+from wsedge_devcluster.machine.children import Children
+from wsedge_devcluster.machine.controlplane import Files
+from wsedge_devcluster.machine.ranges import Addresses, Pair
 
 log = structlog.get_logger()
 

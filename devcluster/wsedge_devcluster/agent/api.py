@@ -11,7 +11,7 @@ import aiohttp
 
 from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.errors import ApiError
-from wsedge_devcluster.pki import Identity
+from wsedge_devcluster.machine.pki import Identity
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"

@@ -38,8 +38,8 @@ from wsedge_devcluster.agent.prober import Prober
 from wsedge_devcluster.agent.probes import Probe
 from wsedge_devcluster.agent.status import Record, Role, Running, Terminated, Waiting, ended, restarts
 from wsedge_devcluster.agent.times import utc_now
-from wsedge_devcluster.children import Child
 from wsedge_devcluster.errors import ApiError, ContainerError, present
+from wsedge_devcluster.machine.children import Child
 
 log = structlog.get_logger()
 

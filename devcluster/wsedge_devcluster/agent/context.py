@@ -15,8 +15,8 @@ from wsedge_devcluster.agent.events import Events
 from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.status import PodFacts
 from wsedge_devcluster.agent.volumes import Volumes
-from wsedge_devcluster.children import Children
-from wsedge_devcluster.ranges import Addresses
+from wsedge_devcluster.machine.children import Children
+from wsedge_devcluster.machine.ranges import Addresses
 
 
 @dataclass(frozen=True, slots=True)

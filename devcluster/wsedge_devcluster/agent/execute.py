@@ -18,8 +18,8 @@ from aiohttp import WSMsgType, web
 from wsedge_devcluster.agent.actions import Place
 from wsedge_devcluster.agent.images import program
 from wsedge_devcluster.agent.mounts import replace_mount_paths
-from wsedge_devcluster.children import Child, Children
 from wsedge_devcluster.errors import ContainerError, present
+from wsedge_devcluster.machine.children import Child, Children
 
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _STATUS, _CLOSE = 0, 1, 2, 3, 255

@@ -9,7 +9,7 @@ import yaml
 
 from wsedge_devcluster.agent.context import PodContext
 from wsedge_devcluster.agent.images import PATH
-from wsedge_devcluster.children import MARK
+from wsedge_devcluster.machine.children import MARK
 
 SERVICE_ACCOUNT_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 

@@ -19,8 +19,8 @@ from wsedge_devcluster.agent.execute import execute
 from wsedge_devcluster.agent.logs import log_folder, parse_lines
 from wsedge_devcluster.agent.portforward import forward
 from wsedge_devcluster.agent.status import Record, Running
-from wsedge_devcluster.children import Children
-from wsedge_devcluster.controlplane import Files
+from wsedge_devcluster.machine.children import Children
+from wsedge_devcluster.machine.controlplane import Files
 
 
 class Pods(Protocol):

@@ -12,7 +12,7 @@ from wsedge_devcluster.agent.events import Events
 from wsedge_devcluster.agent.forward import Forwarder
 from wsedge_devcluster.agent.objects import Object, key_of
 from wsedge_devcluster.agent.selectors import Candidate, Endpoint, endpoints
-from wsedge_devcluster.ranges import reachable_port
+from wsedge_devcluster.machine.ranges import reachable_port
 
 log = structlog.get_logger()
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from support_devcluster import Namespace
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 
 
 @pytest.fixture

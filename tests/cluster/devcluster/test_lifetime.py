@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from support_devcluster import SLEEP, Namespace, eventually, pod, python
-from wsedge_devcluster.children import marked_processes
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import StartError
-from wsedge_devcluster.ranges import claim
+from wsedge_devcluster.machine.children import marked_processes
+from wsedge_devcluster.machine.ranges import claim
 
 # A grandchild in a session of its own: the hardest to find.
 ORPHAN = f"""
@@ -27,7 +27,7 @@ subprocess.Popen([sys.executable, "-c", {SLEEP!r}], start_new_session=True)
 """
 STARTER = """
 import sys
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 cluster = Cluster()
 cluster.start()
 cluster.kubectl("apply", "-f", "-", input=sys.argv[1])

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from support_devcluster import EXAMPLES_IMAGE, SLEEP, WEB, Namespace, pod, python
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 
 TWO = "import sys; sys.stdout.write('out'); sys.stderr.write('err'); raise SystemExit(3)"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from wsedge_devcluster import build
-from wsedge_devcluster.cache import cache_folder, only_one
+from wsedge_devcluster.binaries import build
+from wsedge_devcluster.binaries.cache import cache_folder, only_one
+from wsedge_devcluster.binaries.golang import find_go, version_of
 from wsedge_devcluster.errors import BuildError, StartError
-from wsedge_devcluster.golang import find_go, version_of
 
 # Stands for Go: answers questions, "compiles" two packages, and writes or fails as its first line says.
 GO = """#!/bin/sh

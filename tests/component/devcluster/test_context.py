@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from wsedge_devcluster.agent.context import PodContext
-from wsedge_devcluster.ranges import reachable_port
+from wsedge_devcluster.machine.ranges import reachable_port
 
 
 def context() -> PodContext:

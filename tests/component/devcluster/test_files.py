@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from wsedge_devcluster.agent.volumes import File, select_items, write_atomically
-from wsedge_devcluster.children import MARK, Children, kill_marked, marked_processes
 from wsedge_devcluster.errors import StartError, VolumeError
-from wsedge_devcluster.ranges import claim, reserve_port
+from wsedge_devcluster.machine.children import MARK, Children, kill_marked, marked_processes
+from wsedge_devcluster.machine.ranges import claim, reserve_port
 
 
 def shown(folder: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from wsedge_devcluster.agent.forward import Forwarder
 from wsedge_devcluster.agent.selectors import Endpoint
-from wsedge_devcluster.ranges import claim
+from wsedge_devcluster.machine.ranges import claim
 
 HOST = "127.0.0.1"
 PORT = 8080

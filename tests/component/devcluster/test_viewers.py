@@ -12,7 +12,7 @@ from quickstart.room import Rooms, answer_plain_http
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidStatus
 
-from wsedge_devcluster.viewers import Audience
+from wsedge_devcluster.quickstart.viewers import Audience
 
 Address = tuple[str, int]
 

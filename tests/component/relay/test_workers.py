@@ -21,7 +21,7 @@ from support_relay_shell import certificate, config, domain, encoded, publish, w
 from support_relay_shell.process import DEADLINE, RelayProcess, eventually
 from support_relay_shell.statistics import Statistics
 from support_relay_shell.traffic import Client, echo_origin
-from wsedge_devcluster.ranges import claim
+from wsedge_devcluster.machine.ranges import claim
 from wsedge_relay.config.load import Loaded
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Listen, RelayConfig

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from wsedge_devcluster.answers import Answer
-from wsedge_devcluster.liveview import Places, Snapshot, Workload, agree, hints, line, page, table
-from wsedge_devcluster.viewers import Counts
+from wsedge_devcluster.quickstart.answers import Answer
+from wsedge_devcluster.quickstart.liveview import Places, Snapshot, Workload, agree, hints, line, page, table
+from wsedge_devcluster.quickstart.viewers import Counts
 
 COUNTS = Counts(sent=1234, received=56789, opened=5, open=5)
 EQUAL = Answer(sent=56789, received=1234, opened=5, switched=5)

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from wsedge_devcluster import controlplane
 from wsedge_devcluster.agent.images import EXAMPLES_FOLDER, find_image, program
 from wsedge_devcluster.agent.logs import parse_lines
 from wsedge_devcluster.agent.nodes import plan_nodes
 from wsedge_devcluster.agent.quantities import in_units, parse_quantity
 from wsedge_devcluster.agent.selectors import Endpoint
 from wsedge_devcluster.agent.services import listeners
-from wsedge_devcluster.build import source_hash
+from wsedge_devcluster.binaries.build import source_hash
+from wsedge_devcluster.binaries.golang import wanted_version
 from wsedge_devcluster.errors import ContainerError
-from wsedge_devcluster.golang import wanted_version
-from wsedge_devcluster.ranges import Addresses, Pair
+from wsedge_devcluster.machine import controlplane
+from wsedge_devcluster.machine.ranges import Addresses, Pair
 
 
 @pytest.mark.parametrize(

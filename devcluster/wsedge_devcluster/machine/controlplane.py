@@ -9,8 +9,8 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsedge_devcluster.pki import Authority, Identity, kubeconfig
-from wsedge_devcluster.ranges import Pair
+from wsedge_devcluster.machine.pki import Authority, Identity, kubeconfig
+from wsedge_devcluster.machine.ranges import Pair
 
 LOOPBACK = "127.0.0.1"
 ISSUER = "https://kubernetes.default.svc"

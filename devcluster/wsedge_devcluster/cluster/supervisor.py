@@ -1,4 +1,4 @@
-"""The process that owns a cluster: `python -m wsedge_devcluster.supervisor`.
+"""The process that owns a cluster: `python -m wsedge_devcluster.cluster.supervisor`.
 
 It reads a ClusterSpec as its first line of stdin, then commands, one a line; it writes events to stdout.
 The end of stdin, however its other end came to die, ends the cluster: every process, every port, and the
@@ -24,14 +24,9 @@ import aiohttp
 import structlog
 from pydantic import BaseModel
 
-from wsedge_devcluster import controlplane
 from wsedge_devcluster.agent.agent import Agent, AgentSettings
 from wsedge_devcluster.agent.api import Api
-from wsedge_devcluster.children import MARK, Child, Children, kill_marked
-from wsedge_devcluster.errors import DevclusterError, StartError, present
-from wsedge_devcluster.log import configure_logging
-from wsedge_devcluster.ranges import Claim, claim, reserve_port
-from wsedge_devcluster.spec import (
+from wsedge_devcluster.cluster.spec import (
     START_APISERVER,
     STOP_APISERVER,
     ClusterSpec,
@@ -40,6 +35,11 @@ from wsedge_devcluster.spec import (
     Progress,
     Ready,
 )
+from wsedge_devcluster.errors import DevclusterError, StartError, present
+from wsedge_devcluster.log import configure_logging
+from wsedge_devcluster.machine import controlplane
+from wsedge_devcluster.machine.children import MARK, Child, Children, kill_marked
+from wsedge_devcluster.machine.ranges import Claim, claim, reserve_port
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from wsedge_devcluster.cache import Progress, cache_folder, only_one
+from wsedge_devcluster.binaries.cache import Progress, cache_folder, only_one
 from wsedge_devcluster.errors import MissingGoError
 
 _VERSION = re.compile(r"\bgo(\d+)\.(\d+)")

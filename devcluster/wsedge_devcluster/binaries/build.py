@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsedge_devcluster.cache import Progress, cache_folder, only_one
+from wsedge_devcluster.binaries.cache import Progress, cache_folder, only_one
+from wsedge_devcluster.binaries.golang import find_go, platform_tag, wanted_version
 from wsedge_devcluster.errors import BuildError, StartError
-from wsedge_devcluster.golang import find_go, platform_tag, wanted_version
 
-SOURCES = Path(__file__).resolve().parents[1] / "go"
+SOURCES = Path(__file__).resolve().parents[2] / "go"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 # What a folder named by KUBEBUILDER_ASSETS holds at least (controller-runtime's envtest convention).
 ENVTEST = ("etcd", "kube-apiserver", "kubectl")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from wsedge_devcluster.answers import Answer
-from wsedge_devcluster.viewers import Counts
+from wsedge_devcluster.quickstart.answers import Answer
+from wsedge_devcluster.quickstart.viewers import Counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from wsedge_devcluster.build import Binaries, ensure_binaries
-from wsedge_devcluster.children import MARK, kill_marked
-from wsedge_devcluster.errors import CommandFailed, StartError, present
-from wsedge_devcluster.ranges import reachable_port
-from wsedge_devcluster.spec import (
+from wsedge_devcluster.binaries.build import Binaries, ensure_binaries
+from wsedge_devcluster.cluster.spec import (
     EVENTS,
     START_APISERVER,
     STOP_APISERVER,
@@ -38,6 +35,9 @@ from wsedge_devcluster.spec import (
     Progress,
     Ready,
 )
+from wsedge_devcluster.errors import CommandFailed, StartError, present
+from wsedge_devcluster.machine.children import MARK, kill_marked
+from wsedge_devcluster.machine.ranges import reachable_port
 
 _START_SECONDS = 180.0
 _STOP_SECONDS = 20.0
@@ -143,7 +143,7 @@ class Cluster:
         with (self.logs_dir / "supervisor.log").open("ab") as output:
             # A session of its own: Ctrl-C is for the starter, who then ends the cluster in order.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "wsedge_devcluster.supervisor"],
+                [sys.executable, "-m", "wsedge_devcluster.cluster.supervisor"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,

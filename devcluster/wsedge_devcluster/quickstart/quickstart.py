@@ -20,12 +20,12 @@ from typing import Any, Final, NoReturn
 import aiohttp
 from websockets.exceptions import InvalidHandshake
 
-from wsedge_devcluster.answers import Answer, AnswerError, Statistics
-from wsedge_devcluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed, DevclusterError
-from wsedge_devcluster.liveview import Places, Snapshot, Workload, agree, hints, line, page, table
+from wsedge_devcluster.quickstart.answers import Answer, AnswerError, Statistics
+from wsedge_devcluster.quickstart.liveview import Places, Snapshot, Workload, agree, hints, line, page, table
+from wsedge_devcluster.quickstart.viewers import Audience
 from wsedge_devcluster.terminal import Progress
-from wsedge_devcluster.viewers import Audience
 
 SYSTEM: Final = "wsedge-system"
 NAMESPACE: Final = "quickstart"
@@ -93,7 +93,7 @@ def main(*, once: bool) -> int:
 
 def checkout() -> Path:
     """The folder with charts/ and examples/. Raises QuickstartError when there is none."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     if not (root / "charts" / "wsedge" / "Chart.yaml").is_file():
         raise QuickstartError("looking for charts/wsedge", f"{root} is no checkout of wsedge")
     return root
