@@ -20,11 +20,11 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-from support_relay.certificates import authority
-from support_relay.frames import frame
-from support_relay.heads import accepted, upgrade
-from support_relay.http2 import Client, connect_lines
-from support_relay_shell.process import RelayProcess
+from support.relay.certificates import authority
+from support.relay.frames import frame
+from support.relay.heads import accepted, upgrade
+from support.relay.http2 import Client, connect_lines
+from support.relay_process.process import RelayProcess
 
 DOMAIN = "chat.example.com"
 RELAY_CORE, LOAD_CORE = 0, 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support_operator.cluster import Place, domain, plan, record_of, until
+from support.operator.cluster import Place, domain, plan, record_of, until
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_devcluster.quickstart.quickstart import SYSTEM

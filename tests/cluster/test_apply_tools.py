@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from support_operator.cluster import domain, plan
-from support_operator.crds import ensure_crds
+from support.operator.cluster import domain, plan
+from support.operator.crds import ensure_crds
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.api.generation.crd import KINDS, definition

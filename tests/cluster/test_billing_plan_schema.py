@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from support_operator.crds import answers, ensure_crds
-from support_operator.manifests import BAD_PLANS, GOOD_PLANS, PLAN, Bad, changed
+from support.operator.crds import answers, ensure_crds
+from support.operator.manifests import BAD_PLANS, GOOD_PLANS, PLAN, Bad, changed
 from wsedge_devcluster.cluster.cluster import Cluster
 
 TABLE = {name: bad.changes for name, bad in BAD_PLANS.items()} | GOOD_PLANS

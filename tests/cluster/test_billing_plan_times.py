@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from support_operator.crds import ensure_crds
-from support_operator.manifests import PLAN
+from support.operator.crds import ensure_crds
+from support.operator.manifests import PLAN
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_operator.api.billing_plan import BillingPlan
 from wsedge_operator.billing.activation import Claim, claim_of

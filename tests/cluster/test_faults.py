@@ -19,8 +19,8 @@ import pytest
 from quickstart.room import Rooms
 from websockets.asyncio.server import serve
 
-from support_faults.client import Crowd
-from support_faults.edge import (
+from support.faults.client import Crowd
+from support.faults.edge import (
     ROOM_ORIGIN,
     ROOM_PORT,
     STATISTICS,
@@ -38,8 +38,8 @@ from support_faults.edge import (
     open_room,
     process_of,
 )
-from support_operator.cluster import Place, plan
-from support_operator.keys import certificate, secret
+from support.operator.cluster import Place, plan
+from support.operator.keys import certificate, secret
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.quickstart.liveview import agree
 from wsedge_devcluster.quickstart.quickstart import REPORT_SECONDS, SYSTEM

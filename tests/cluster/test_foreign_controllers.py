@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from support_operator.cluster import Place, domain, plan, until
-from support_operator.webhook import webhook
+from support.operator.cluster import Place, domain, plan, until
+from support.operator.webhook import webhook
 from wsedge_devcluster.cluster.cluster import Cluster
 
 CHILDREN = "configmap,deployment,service,serviceaccount,poddisruptionbudget"

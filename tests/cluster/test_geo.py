@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from support_faults.edge import Site, account, aside, metric, site_of_a_local_room
-from support_operator.cluster import Place, until
-from support_relay.geo_files import mmdb
+from support.faults.edge import Site, account, aside, metric, site_of_a_local_room
+from support.operator.cluster import Place, until
+from support.relay.geo_files import mmdb
 from wsedge_devcluster.cluster.cluster import Cluster
 
 CITY = mmdb({"127.0.0.0/8": {"country": {"iso_code": "DE"}}})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support_operator.cluster import Place, domain, plan
+from support.operator.cluster import Place, domain, plan
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_operator.desired.network import network_policy
 from wsedge_operator.settings import Settings

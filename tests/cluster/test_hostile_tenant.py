@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from support_devcluster import eventually, python
-from support_faults.client import Refused
-from support_faults.edge import STATISTICS, Site, account, aside, identities, meanwhile, open_room
-from support_operator.cluster import Place, domain
-from support_statistics.build import recent_bucket, report, row
+from support.devcluster import eventually, python
+from support.faults.client import Refused
+from support.faults.edge import STATISTICS, Site, account, aside, identities, meanwhile, open_room
+from support.operator.cluster import Place, domain
+from support.statistics.build import recent_bucket, report, row
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_devcluster.quickstart.quickstart import SYSTEM

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from support_image.base import missing
-from support_image.build import building
-from support_image.run import Image
+from support.image.base import missing
+from support.image.build import building
+from support.image.run import Image
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.quickstart.quickstart import SYSTEM
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support_faults.edge import Site, account, aside, open_connections, open_room
-from support_faults.regulars import Regulars
+from support.faults.edge import Site, account, aside, open_connections, open_room
+from support.faults.regulars import Regulars
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from support_operator.cluster import Place, domain, plan, record_of, until
-from support_operator.keys import certificate, secret, tls_secret
+from support.operator.cluster import Place, domain, plan, record_of, until
+from support.operator.keys import certificate, secret, tls_secret
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.quickstart.quickstart import SYSTEM
 

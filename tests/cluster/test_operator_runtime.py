@@ -24,7 +24,7 @@ from urllib.error import HTTPError
 import pytest
 import yaml
 
-from support_operator.cluster import Place, domain, plan, record_name, until
+from support.operator.cluster import Place, domain, plan, record_name, until
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support_devcluster import Namespace, eventually
+from support.devcluster import Namespace, eventually
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_devcluster.quickstart.quickstart import SYSTEM

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support_faults.edge import environment_of
+from support.faults.edge import environment_of
 from wsedge_devcluster.cluster.cluster import Cluster, quiet
 from wsedge_devcluster.machine.children import MARK, marked_processes
 from wsedge_devcluster.machine.ranges import reachable_port

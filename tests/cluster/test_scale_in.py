@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from support_faults.client import Door
-from support_faults.edge import Site, account, aside, site_of_a_local_room
-from support_operator.cluster import Place
+from support.faults.client import Door
+from support.faults.edge import Site, account, aside, site_of_a_local_room
+from support.operator.cluster import Place
 from wsedge_devcluster.cluster.cluster import Cluster
 
 COST = "controller.kubernetes.io/pod-deletion-cost"

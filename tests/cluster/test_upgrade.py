@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from support_faults.edge import Site, account, aside, open_room
-from support_faults.regulars import Regulars
-from support_operator.cluster import until
-from support_releases import LAST_RELEASE, unpack
+from support.faults.edge import Site, account, aside, open_room
+from support.faults.regulars import Regulars
+from support.operator.cluster import until
+from support.releases import LAST_RELEASE, unpack
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.quickstart.quickstart import SYSTEM
 

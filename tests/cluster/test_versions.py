@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 import last_release
-from support_faults.edge import Site, account, aside, identities, site_of_a_local_room
-from support_operator.cluster import Place, until
+from support.faults.edge import Site, account, aside, identities, site_of_a_local_room
+from support.operator.cluster import Place, until
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.quickstart.quickstart import SYSTEM
 

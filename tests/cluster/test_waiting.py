@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support_operator.cluster import Place, domain, plan
-from support_operator.keys import tls_secret
+from support.operator.cluster import Place, domain, plan
+from support.operator.keys import tls_secret
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_devcluster.quickstart.quickstart import SYSTEM

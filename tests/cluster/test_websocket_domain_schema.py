@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from support_operator.crds import answers, ensure_crds
-from support_operator.manifests import BAD_DOMAINS, DOMAIN, GOOD_DOMAINS, Bad, changed
+from support.operator.crds import answers, ensure_crds
+from support.operator.manifests import BAD_DOMAINS, DOMAIN, GOOD_DOMAINS, Bad, changed
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 

@@ -30,7 +30,7 @@ def main() -> int:
     """Run what the command line says; return 0 unless an input broke a rule."""
     if sys.argv[1:2] == [WITHIN]:
         return fuzz(sys.argv[2], sys.argv[3:])
-    from support_fuzz import TARGETS
+    from fuzz.targets import TARGETS
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", nargs="?", choices=[[], *TARGETS], default=[])
@@ -90,7 +90,7 @@ def fuzz(target: str, arguments: list[str]) -> int:
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with atheris.instrument_imports(include=["wsedge_relay"]):
-        from support_fuzz import TARGETS
+        from fuzz.targets import TARGETS
     if target in ("stream", "life"):
         add_compiled()
     # To merge, libFuzzer starts its own first argument anew, for each crash.
@@ -104,7 +104,7 @@ def fuzz(target: str, arguments: list[str]) -> int:
 
 def add_compiled() -> None:
     """Drive the compiled form of the pump beside the plain one, which guides the fuzzer for both."""
-    from support_fuzz.pumping import FORMS
+    from fuzz.targets.pumping import FORMS
     from wsedge_relay.pump import compiled
     from wsedge_relay.pump.build import STAMP, build, digest
     from wsedge_relay.pump.selector import choose

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from support_devcluster import Namespace
+from support.devcluster import Namespace
 from wsedge_devcluster.cluster.cluster import Cluster
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support_devcluster import SLEEP, Namespace, eventually, pod, python
+from support.devcluster import SLEEP, Namespace, eventually, pod, python
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import StartError
 from wsedge_devcluster.machine.children import marked_processes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from support_devcluster import EXAMPLES_IMAGE, SLEEP, WEB, Namespace, config_map, eventually, pod, python
+from support.devcluster import EXAMPLES_IMAGE, SLEEP, WEB, Namespace, config_map, eventually, pod, python
 from wsedge_devcluster.cluster.cluster import Cluster
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support_devcluster import Namespace, eventually, pod, python
+from support.devcluster import Namespace, eventually, pod, python
 
 # Lists ConfigMaps of its namespace, with the kubeconfig that stands for in-cluster files.
 LIST = """

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from support_devcluster import POD_IP, WEB, Namespace, eventually, pod, python, service
+from support.devcluster import POD_IP, WEB, Namespace, eventually, pod, python, service
 
 LABELS = {"app": "web"}
 PORT = {"ports": [{"name": "http", "containerPort": 8000}]}

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from support_devcluster import EXAMPLES_IMAGE, SLEEP, WEB, Namespace, pod, python
+from support.devcluster import EXAMPLES_IMAGE, SLEEP, WEB, Namespace, pod, python
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 

@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from support_devcluster import SLEEP, Namespace, config_map, eventually, pod, python
+from support.devcluster import SLEEP, Namespace, config_map, eventually, pod, python
 
 # Prints the file's content whenever it is another one.
 WATCH = """

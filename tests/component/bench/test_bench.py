@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support_clients.tools import need, unavailable
+from support.clients.tools import need, unavailable
 
 PROGRAM = Path(__file__).parents[2] / "bench" / "relay.py"
 SMALL = ("--proxies=plain,bare", "--rounds=2", "--milliseconds=20", "--idle=50", "--busy=200")

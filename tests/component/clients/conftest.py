@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from support_clients.program import Program
-from support_clients.stage import Files, node_clients
+from support.clients.program import Program
+from support.clients.stage import Files, node_clients
 
 # So that a difference between two transcripts is shown.
-pytest.register_assert_rewrite("support_clients.transcripts")
+pytest.register_assert_rewrite("support.clients.transcripts")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support_clients.conversation import WebsocketsClient, websockets_origin
-from support_clients.stage import Files, host, stage
-from support_clients.tap import tap
+from support.clients.conversation import WebsocketsClient, websockets_origin
+from support.clients.stage import Files, host, stage
+from support.clients.tap import tap
 
 NAME = "websockets"
 

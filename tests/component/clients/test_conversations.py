@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from support_clients.conversation import (
+from support.clients.conversation import (
     BY_CLIENT,
     BY_SERVER,
     MESSAGES,
@@ -16,9 +16,9 @@ from support_clients.conversation import (
     described,
     websockets_origin,
 )
-from support_clients.makes import MAKES, Client
-from support_clients.stage import SCHEMES, Files, Scheme, Stage, node_origins, stage
-from support_clients.transcripts import the_same
+from support.clients.makes import MAKES, Client
+from support.clients.stage import SCHEMES, Files, Scheme, Stage, node_origins, stage
+from support.clients.transcripts import the_same
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

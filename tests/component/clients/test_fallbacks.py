@@ -11,11 +11,11 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from support_browser.chromium import Page, browser
-from support_clients.makes import play
-from support_clients.program import Program
-from support_clients.stage import SCHEMES, Files, Scheme, Stage, host, node_origins, stage
-from support_clients.transcripts import the_same, untouched
+from support.browser.chromium import Page, browser
+from support.clients.makes import play
+from support.clients.program import Program
+from support.clients.stage import SCHEMES, Files, Scheme, Stage, host, node_origins, stage
+from support.clients.transcripts import the_same, untouched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

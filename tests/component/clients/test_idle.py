@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from support_clients.conversation import websockets_origin
-from support_clients.makes import MAKES
-from support_clients.stage import Files, stage
-from support_clients.transcripts import without_hop
+from support.clients.conversation import websockets_origin
+from support.clients.makes import MAKES
+from support.clients.stage import Files, stage
+from support.clients.transcripts import without_hop
 
 NAME = "websockets"
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from support_clients.program import Program
-from support_clients.stage import SCHEMES, Files, Scheme, Stage, node_origins, stage
-from support_clients.transcripts import untouched
+from support.clients.program import Program
+from support.clients.stage import SCHEMES, Files, Scheme, Stage, node_origins, stage
+from support.clients.transcripts import untouched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from support_operator.namespaces import Namespaces
+from support.operator.namespaces import Namespaces
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import NotFoundError
 from wsedge_operator.kube.client import Client

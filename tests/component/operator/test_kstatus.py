@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from support_operator.kstatus import verdicts
-from support_operator.snapshots import (
+from support.operator.kstatus import verdicts
+from support.operator.snapshots import (
     NO_PLAN,
     NOW,
     SCHEDULED,

@@ -20,9 +20,9 @@ import yaml
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from support_relay.running import refusing
-from support_relay_shell.process import RelayProcess
-from support_statistics.process import statistics
+from support.relay.running import refusing
+from support.relay_process.process import RelayProcess
+from support.statistics.process import statistics
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.billing import record as account_record
 from wsedge_operator.billing.activation import Account, Period, Terms

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support_relay.forms import FORMS, form_of
-from support_relay.running import PumpLoop
+from support.relay.forms import FORMS, form_of
+from support.relay.running import PumpLoop
 
 
 @pytest.fixture(params=FORMS)

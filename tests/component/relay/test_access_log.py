@@ -8,7 +8,7 @@ import pytest
 import structlog
 from websockets.exceptions import InvalidStatus
 
-from support_relay.running import ACCOUNT, DOMAIN, on_pump_loop, origin, running
+from support.relay.running import ACCOUNT, DOMAIN, on_pump_loop, origin, running
 
 SECRETS = {"Cookie": "session=sesame", "Authorization": "Bearer sesame"}
 

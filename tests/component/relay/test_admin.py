@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from support_relay_shell.process import request
+from support.relay_process.process import request
 from wsedge_relay.server import admin as module
 from wsedge_relay.server.admin import Admin, Call, Reply, json_reply, text_reply
 

@@ -9,9 +9,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from support_relay.frames import frame
-from support_relay.heads import switching, upgrade
-from support_relay.running import on_pump_loop, origin, raw_origin, running
+from support.relay.frames import frame
+from support.relay.heads import switching, upgrade
+from support.relay.running import on_pump_loop, origin, raw_origin, running
 from wsedge_relay.timeouts import Bounds
 
 KEY = b"\x11\x22\x33\x44"

@@ -9,9 +9,9 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 
-from support_browser.chromium import Page, browser
-from support_relay.certificates import authority
-from support_relay.running import DOMAIN, Running, config, on_pump_loop, origin, running
+from support.browser.chromium import Page, browser
+from support.relay.certificates import authority
+from support.relay.running import DOMAIN, Running, config, on_pump_loop, origin, running
 from wsedge_relay.config.material import Material
 
 TLS = {"certificateFile": "tls.crt", "keyFile": "tls.key"}

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidStatus
 
-from support_relay.running import on_pump_loop, origin, running
+from support.relay.running import on_pump_loop, origin, running
 
 PAGE = "https://app.example.com"
 

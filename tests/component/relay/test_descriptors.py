@@ -8,11 +8,11 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from support_relay.heads import upgrade
-from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, raw_origin, running
-from support_relay_shell import config, domain, write
-from support_relay_shell.process import RelayProcess
-from support_relay_shell.traffic import Client, echo_origin
+from support.relay.heads import upgrade
+from support.relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, raw_origin, running
+from support.relay_process import config, domain, write
+from support.relay_process.process import RelayProcess
+from support.relay_process.traffic import Client, echo_origin
 
 LIMIT = 160
 

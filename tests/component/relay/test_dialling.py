@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from support_relay.certificates import authority
-from support_relay.frames import frame
-from support_relay.heads import switching, upgrade
-from support_relay.running import (
+from support.relay.certificates import authority
+from support.relay.frames import frame
+from support.relay.heads import switching, upgrade
+from support.relay.running import (
     DEADLINE,
     DOMAIN,
     USUAL,

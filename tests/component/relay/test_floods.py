@@ -12,14 +12,14 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from support_relay.certificates import authority
-from support_relay.frames import frame
-from support_relay.heads import upgrade
-from support_relay.running import refusing
-from support_relay_shell import config, domain, write
-from support_relay_shell.plateau import check_flat, held, settled
-from support_relay_shell.process import RelayProcess
-from support_relay_shell.rough import DOMAIN, KEY, Client, Origins, in_batches, origins
+from support.relay.certificates import authority
+from support.relay.frames import frame
+from support.relay.heads import upgrade
+from support.relay.running import refusing
+from support.relay_process import config, domain, write
+from support.relay_process.plateau import check_flat, held, settled
+from support.relay_process.process import RelayProcess
+from support.relay_process.rough import DOMAIN, KEY, Client, Origins, in_batches, origins
 
 COUNT = 10_000
 OFF, FULL, NOBODY, OTHER = "off.example.com", "full.example.com", "nobody.example.com", "other.example.com"

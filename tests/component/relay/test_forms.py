@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from support_relay.forms import form_of
-from support_relay_shell import config, write
-from support_relay_shell.process import RelayProcess
+from support.relay.forms import form_of
+from support.relay_process import config, write
+from support.relay_process.process import RelayProcess
 from wsedge_relay.pump import compiled
 
 ROOT = Path(__file__).parents[3]

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import structlog
 
-from support_relay.geo_files import mmdb, xdb
-from support_relay.running import ACCOUNT, DOMAIN, on_pump_loop, origin, running
-from support_relay_shell import config, domain, write
-from support_relay_shell.process import RelayProcess
-from support_relay_shell.statistics import Statistics
-from support_relay_shell.traffic import Client, echo_origin
+from support.relay.geo_files import mmdb, xdb
+from support.relay.running import ACCOUNT, DOMAIN, on_pump_loop, origin, running
+from support.relay_process import config, domain, write
+from support.relay_process.process import RelayProcess
+from support.relay_process.statistics import Statistics
+from support.relay_process.traffic import Client, echo_origin
 from wsedge_relay.geo.databases import Geo
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.metering.usage import UsageKey

@@ -13,8 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection
 
-from support_relay.certificates import authority
-from support_relay.running import DOMAIN, echo, on_pump_loop, origin, raw_origin, refusing, running
+from support.relay.certificates import authority
+from support.relay.running import DOMAIN, echo, on_pump_loop, origin, raw_origin, refusing, running
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.errors import NoDescriptorError
 from wsedge_relay.origin import health

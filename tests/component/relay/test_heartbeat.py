@@ -7,9 +7,9 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 
-from support_relay.frames import frame, parse
-from support_relay.heads import accepted, upgrade
-from support_relay.running import DEADLINE, on_pump_loop, origin, raw_origin, running
+from support.relay.frames import frame, parse
+from support.relay.heads import accepted, upgrade
+from support.relay.running import DEADLINE, on_pump_loop, origin, raw_origin, running
 
 
 @on_pump_loop

@@ -12,11 +12,11 @@ import pytest
 import structlog
 from websockets.asyncio.server import ServerConnection
 
-from support_relay.certificates import authority
-from support_relay.frames import frame
-from support_relay.heads import KEY, upgrade
-from support_relay.http2 import Client, Line, connect_lines, get_lines, http2_client
-from support_relay.running import (
+from support.relay.certificates import authority
+from support.relay.frames import frame
+from support.relay.heads import KEY, upgrade
+from support.relay.http2 import Client, Line, connect_lines, get_lines, http2_client
+from support.relay.running import (
     DEADLINE,
     DOMAIN,
     QUICK,

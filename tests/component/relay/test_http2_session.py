@@ -12,8 +12,8 @@ import h2.events
 import pytest
 from h2.config import H2Configuration
 
-from support_relay.http2 import connect_lines
-from support_relay.running import DOMAIN
+from support.relay.http2 import connect_lines
+from support.relay.running import DOMAIN
 from wsedge_relay.client.http2_session import Session
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol.http2_translation import Asked

@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from support_relay.certificates import authority
-from support_relay.frames import frame
-from support_relay.http2 import Client, http2_connection
-from support_relay.running import DOMAIN
-from support_relay_shell import config, domain, write
-from support_relay_shell.process import RelayProcess
-from support_relay_shell.statistics import Statistics
-from support_relay_shell.traffic import echo_origin
+from support.relay.certificates import authority
+from support.relay.frames import frame
+from support.relay.http2 import Client, http2_connection
+from support.relay.running import DOMAIN
+from support.relay_process import config, domain, write
+from support.relay_process.process import RelayProcess
+from support.relay_process.statistics import Statistics
+from support.relay_process.traffic import echo_origin
 
 CONNECTIONS = 24  # the kernel chooses a worker for each; that all get one is a chance in eight million
 STREAMS = 3

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support_relay.running import refusing
-from support_relay_shell import certificate
+from support.relay.running import refusing
+from support.relay_process import certificate
 from wsedge_relay.errors import PostFailedError
 from wsedge_relay.metering.post import MAX_BODY_BYTES, Answer, post
 

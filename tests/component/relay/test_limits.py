@@ -10,8 +10,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from support_relay.heads import upgrade
-from support_relay.running import (
+from support.relay.heads import upgrade
+from support.relay.running import (
     DOMAIN,
     Running,
     config,

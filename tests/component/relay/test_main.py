@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from support_relay.running import outside
-from support_relay_shell import certificate, config, domain, encoded, publish, write
-from support_relay_shell.process import DEADLINE, PROGRAM, RelayProcess, eventually, request
-from support_relay_shell.statistics import Statistics
-from support_relay_shell.traffic import Client, echo_origin
+from support.relay.running import outside
+from support.relay_process import certificate, config, domain, encoded, publish, write
+from support.relay_process.process import DEADLINE, PROGRAM, RelayProcess, eventually, request
+from support.relay_process.statistics import Statistics
+from support.relay_process.traffic import Client, echo_origin
 from wsedge_relay.metering.spool import decode
 
 

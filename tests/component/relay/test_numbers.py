@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from support_relay.frames import frame
-from support_relay.heads import upgrade
-from support_relay.running import Running, echo, on_pump_loop, origin, running
+from support.relay.frames import frame
+from support.relay.heads import upgrade
+from support.relay.running import Running, echo, on_pump_loop, origin, running
 from wsedge_relay.telemetry.counters import Ending
 from wsedge_relay.telemetry.families import families
 

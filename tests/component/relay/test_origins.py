@@ -13,8 +13,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidStatus
 
-from support_relay.heads import ACCEPT, upgrade
-from support_relay.running import DOMAIN, USUAL, on_pump_loop, origin, raw_origin, refusing, reserved, running
+from support.relay.heads import ACCEPT, upgrade
+from support.relay.running import DOMAIN, USUAL, on_pump_loop, origin, raw_origin, refusing, reserved, running
 from wsedge_relay.timeouts import Bounds
 
 PROOF = b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n"

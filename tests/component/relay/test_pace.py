@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from support_relay.certificates import authority
-from support_relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, running
+from support.relay.certificates import authority
+from support.relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, running
 from wsedge_relay.config.material import Material
 
 pytestmark = pytest.mark.usefixtures("each_form")

@@ -16,9 +16,9 @@ import structlog
 from aiohttp import web
 from websockets.exceptions import InvalidStatus
 
-from support_relay.certificates import authority
-from support_relay.heads import upgrade
-from support_relay.running import (
+from support.relay.certificates import authority
+from support.relay.heads import upgrade
+from support.relay.running import (
     DEADLINE,
     DOMAIN,
     QUICK,

@@ -9,9 +9,9 @@ from contextlib import suppress
 import pytest
 from websockets.asyncio.server import ServerConnection
 
-from support_relay.certificates import authority
-from support_relay.heads import upgrade
-from support_relay.running import DEADLINE, DOMAIN, QUICK, Running, on_pump_loop, origin, running
+from support.relay.certificates import authority
+from support.relay.heads import upgrade
+from support.relay.running import DEADLINE, DOMAIN, QUICK, Running, on_pump_loop, origin, running
 from wsedge_relay.config.material import Material
 
 HEAD = upgrade()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from support_relay.heads import upgrade
-from support_relay.running import (
+from support.relay.heads import upgrade
+from support.relay.running import (
     DEADLINE,
     DOMAIN,
     forwarder,

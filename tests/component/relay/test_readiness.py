@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support_relay.running import DEADLINE, PumpLoop, on_pump_loop, reserved
+from support.relay.running import DEADLINE, PumpLoop, on_pump_loop, reserved
 from wsedge_relay.transport.readiness import Fiber, Readiness
 from wsedge_relay.transport.wire import Wire
 

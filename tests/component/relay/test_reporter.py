@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support_relay_shell.statistics import Statistics
+from support.relay_process.statistics import Statistics
 from wsedge_relay.metering import spool as spool_module
 from wsedge_relay.metering.report import ROWS_PER_REPORT, Pace
 from wsedge_relay.metering.reporter import Origin, Reporter

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support_relay.forms import OTHER_BUILD, cannot, need_compiler
+from support.relay.forms import OTHER_BUILD, cannot, need_compiler
 from wsedge_relay.pump.build import build
 
 ROOT = Path(__file__).parents[3]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from support_relay.frames import frame
-from support_relay.heads import KEY, switching
-from support_relay.running import DEADLINE, DOMAIN, QUICK, config, on_pump_loop, origin, raw_origin, running
+from support.relay.frames import frame
+from support.relay.heads import KEY, switching
+from support.relay.running import DEADLINE, DOMAIN, QUICK, config, on_pump_loop, origin, raw_origin, running
 from wsedge_relay.config.material import Material
 
 LINES = {

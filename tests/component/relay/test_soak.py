@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from support_relay.frames import frame
-from support_relay.heads import upgrade
-from support_relay_shell import config, domain, write
-from support_relay_shell.plateau import check_flat, held, settled
-from support_relay_shell.process import RelayProcess
-from support_relay_shell.rough import DOMAIN, KEY, Client, origins
+from support.relay.frames import frame
+from support.relay.heads import upgrade
+from support.relay_process import config, domain, write
+from support.relay_process.plateau import check_flat, held, settled
+from support.relay_process.process import RelayProcess
+from support.relay_process.rough import DOMAIN, KEY, Client, origins
 
 ROUNDS = int(os.environ.get("WSEDGE_TEST_SOAK_ROUNDS", "20"))
 ROUGH = "rough.example.com"  # where clients vanish, so that what they sent is not known to the byte

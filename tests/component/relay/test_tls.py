@@ -10,8 +10,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from support_relay.certificates import authority
-from support_relay.running import DOMAIN, on_pump_loop, origin, running
+from support.relay.certificates import authority
+from support.relay.running import DOMAIN, on_pump_loop, origin, running
 from wsedge_relay.config.material import KeyPair, Material
 
 pytestmark = pytest.mark.usefixtures("each_form")

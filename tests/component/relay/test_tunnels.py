@@ -11,9 +11,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from support_relay.frames import frame
-from support_relay.heads import switching, upgrade
-from support_relay.running import (
+from support.relay.frames import frame
+from support.relay.heads import switching, upgrade
+from support.relay.running import (
     DEADLINE,
     DOMAIN,
     QUICK,

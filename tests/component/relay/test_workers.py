@@ -16,11 +16,11 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry, GCCollector
 
-from support_relay.heads import upgrade
-from support_relay_shell import certificate, config, domain, encoded, publish, write
-from support_relay_shell.process import DEADLINE, RelayProcess, eventually
-from support_relay_shell.statistics import Statistics
-from support_relay_shell.traffic import Client, echo_origin
+from support.relay.heads import upgrade
+from support.relay_process import certificate, config, domain, encoded, publish, write
+from support.relay_process.process import DEADLINE, RelayProcess, eventually
+from support.relay_process.statistics import Statistics
+from support.relay_process.traffic import Client, echo_origin
 from wsedge_devcluster.machine.ranges import claim
 from wsedge_relay.config.load import Loaded
 from wsedge_relay.config.material import Material

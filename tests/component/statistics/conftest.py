@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from support_statistics.cluster import Signer, key_server
-from support_statistics.fixtures import ADMIN, OPERATOR, Cluster
-from support_statistics.process import Statistics, statistics
+from support.statistics.cluster import Signer, key_server
+from support.statistics.fixtures import ADMIN, OPERATOR, Cluster
+from support.statistics.process import Statistics, statistics
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from support_statistics.build import directory, instant, recent_bucket, report, row, usage
-from support_statistics.cluster import Signer, key_server
-from support_statistics.fixtures import ADMIN, OPERATOR, Cluster
-from support_statistics.process import Statistics, statistics
+from support.statistics.build import directory, instant, recent_bucket, report, row, usage
+from support.statistics.cluster import Signer, key_server
+from support.statistics.fixtures import ADMIN, OPERATOR, Cluster
+from support.statistics.process import Statistics, statistics
 from wsedge_statistics.ledger.protocol import Room
 from wsedge_statistics.ledger.sqlite import reads, writes
 from wsedge_statistics.ledger.sqlite.schema import TABLES, open_writer

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from support_statistics.build import directory, recent_bucket, report, row
-from support_statistics.process import Statistics, statistics, until_true
+from support.statistics.build import directory, recent_bucket, report, row
+from support.statistics.process import Statistics, statistics, until_true
 from wsedge_statistics.contract import USAGE_PATH
 
 LIMITED = (

@@ -11,8 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from support_statistics.build import recent_bucket, report, row
-from support_statistics.process import Statistics
+from support.statistics.build import recent_bucket, report, row
+from support.statistics.process import Statistics
 from wsedge_statistics.contract import USAGE_PATH
 
 JSON = {"Content-Type": "application/json"}

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support_statistics.build import directory_message, instant, row, seconds, usage
-from support_statistics.model import NaiveLedger, without_zeros
-from support_statistics.process import until_true
+from support.statistics.build import directory_message, instant, row, seconds, usage
+from support.statistics.model import NaiveLedger, without_zeros
+from support.statistics.process import until_true
 from wsedge_statistics.contract import UsageReport
 from wsedge_statistics.errors import LedgerBusyError, LedgerDamagedError, LedgerPlaceError, LedgerVersionError
 from wsedge_statistics.ledger.sqlite import reads, writes

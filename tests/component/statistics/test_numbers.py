@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from support_statistics.build import directory, recent_bucket, report, row
-from support_statistics.process import Statistics
+from support.statistics.build import directory, recent_bucket, report, row
+from support.statistics.process import Statistics
 
 
 def text(instant: Any) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 import jwt
 import pytest
 
-from support_statistics.build import directory, recent_bucket, report, row
-from support_statistics.cluster import ISSUER, Signer, key_server
-from support_statistics.fixtures import Cluster
-from support_statistics.process import statistics, until_true
+from support.statistics.build import directory, recent_bucket, report, row
+from support.statistics.cluster import ISSUER, Signer, key_server
+from support.statistics.fixtures import Cluster
+from support.statistics.process import statistics, until_true
 from wsedge_statistics.identity.jwks import RETRY_SECONDS
 
 

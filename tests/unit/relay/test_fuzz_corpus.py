@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support_fuzz import TARGETS, pumping
-from support_relay.forms import FORMS, form_of
+from fuzz.targets import TARGETS, pumping
+from support.relay.forms import FORMS, form_of
 from wsedge_relay.pump.selector import Form
 
 CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from support_statistics.build import instant, row, usage
+from support.statistics.build import instant, row, usage
 from wsedge_statistics.contract import bucket_of
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import RowFault, RowsRefusedError, UnknownDomainError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support_statistics.build import UID, directory_message, instant, row, usage
+from support.statistics.build import UID, directory_message, instant, row, usage
 from wsedge_statistics.errors import ForbiddenError
 from wsedge_statistics.identity.callers import Caller, Policy, check_rows
 from wsedge_statistics.tenure import MOST_FORMER, Epoch, Tenures, follow

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from last_release import relay_contract as last_relay
 from last_release import statistics_contract as last_statistics
-from support_operator.snapshots import NOW, RESOLVED, live_domain
+from support.operator.snapshots import NOW, RESOLVED, live_domain
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.billing.activation import Account, Period, Terms

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from support_operator.manifests import (
+from support.operator.manifests import (
     BAD_DOMAINS,
     BAD_PLANS,
     DOMAIN,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from support_operator.story import (
+from support.operator.story import (
     MONTH_95,
     PEAK_DAILY,
     TRAFFIC_DAILY,

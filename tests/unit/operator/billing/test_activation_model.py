@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support_operator.story import Story
+from support.operator.story import Story
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.billing.activation import Period, Terms
 from wsedge_operator.billing.calendar import zone_of

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support_operator.story import at
+from support.operator.story import at
 from wsedge_operator.api.billing_plan import BillingCycle
 from wsedge_operator.billing.calendar import SECOND, day_of, day_start, next_boundary, zone_of
 from wsedge_operator.errors import UnknownZoneError

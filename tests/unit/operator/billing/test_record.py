@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support_operator.story import MONTH_95, PEAK_DAILY, TRAFFIC_DAILY, Story, at
+from support.operator.story import MONTH_95, PEAK_DAILY, TRAFFIC_DAILY, Story, at
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.billing.activation import Account, Pending, Period, Terms
 from wsedge_operator.billing.record import KEY, from_data, to_data

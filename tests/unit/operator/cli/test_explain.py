@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support_operator.manifests import DOMAIN, PLAN, Manifest, changed
-from support_operator.story import MONTH_95, at
+from support.operator.manifests import DOMAIN, PLAN, Manifest, changed
+from support.operator.story import MONTH_95, at
 from wsedge_operator.billing.activation import Account, Period
 from wsedge_operator.billing.record import to_data
 from wsedge_operator.cli.explain import main

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support_operator.snapshots import RESOLVED, live_domain
+from support.operator.snapshots import RESOLVED, live_domain
 from wsedge_operator.api.websocket_domain import Relay, WebSocketDomain, WebSocketDomainSpec
 from wsedge_operator.desired import network
 from wsedge_operator.desired.deployment import RelayImage, deployment, grace_seconds

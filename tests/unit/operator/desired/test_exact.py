@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support_operator.snapshots import NOW, answer, live_domain, message, served
+from support.operator.snapshots import NOW, answer, live_domain, message, served
 from wsedge_operator.desired.exact import differences, parts, replacements
 from wsedge_operator.desired.names import child_labels
 from wsedge_operator.desired.ownership import Ownership, ownership

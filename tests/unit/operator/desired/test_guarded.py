@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from support_operator.snapshots import NOW, answer, live_domain, message, served, snapshot
+from support.operator.snapshots import NOW, answer, live_domain, message, served, snapshot
 from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_operator.settings import Settings, problems

@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from support_operator.controller import made, turns
-from support_operator.snapshots import NOW, live_domain, served
+from support.operator.controller import made, turns
+from support.operator.snapshots import NOW, live_domain, served
 from wsedge_operator.errors import (
     ApiError,
     ConflictError,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support_operator.snapshots import NO_PLAN, NOW, answer, applied, live_domain, message, snapshot
+from support.operator.snapshots import NO_PLAN, NOW, answer, applied, live_domain, message, snapshot
 from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.outcome import Outcome

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from support_operator.controller import made, turns
-from support_operator.snapshots import live_domain, served, stored
+from support.operator.controller import made, turns
+from support.operator.snapshots import live_domain, served, stored
 from wsedge_operator.desired.exact import parts as exact_parts
 from wsedge_operator.errors import NotFoundError
 from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from support_operator.namespaces import Namespaces
-from support_operator.snapshots import NOW, live_domain
+from support.operator.namespaces import Namespaces
+from support.operator.snapshots import NOW, live_domain
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.kube.kinds import DOMAIN, PLAN
 from wsedge_operator.reconcile.domain.claims import owner_of

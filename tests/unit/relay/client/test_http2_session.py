@@ -14,8 +14,8 @@ import h2.settings
 import pytest
 from h2.config import H2Configuration
 
-from support_relay.http2 import connect_lines
-from support_relay.virtual import Loop
+from support.relay.http2 import connect_lines
+from support.relay.virtual import Loop
 from wsedge_relay.client.http2_session import Session
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol.http2_translation import Asked

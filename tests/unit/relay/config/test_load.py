@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from support_relay_shell import certificate, config, domain, fingerprint, write
+from support.relay_process import certificate, config, domain, fingerprint, write
 from wsedge_relay.config.load import load
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.errors import ConfigRefusedError

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from support_relay_shell import certificate, config, domain, encoded, fingerprint, publish, write
+from support.relay_process import certificate, config, domain, encoded, fingerprint, publish, write
 from wsedge_relay.config.follow import follow
 from wsedge_relay.config.load import Loaded, load
 from wsedge_relay.config.watch import ConfigWatch

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support_relay.geo_files import xdb
+from support.relay.geo_files import xdb
 from wsedge_relay.errors import GeoFileError
 from wsedge_relay.geo.xdb import Xdb, XdbPlace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support_relay.heads import ACCEPT, KEY
+from support.relay.heads import ACCEPT, KEY
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
 from wsedge_relay.protocol import handshake, http1
 from wsedge_relay.protocol.forwarded import Way

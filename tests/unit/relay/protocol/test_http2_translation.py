@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support_relay.heads import KEY
-from support_relay.http2 import Line, connect_lines, get_lines
-from support_relay.running import DOMAIN
+from support.relay.heads import KEY
+from support.relay.http2 import Line, connect_lines, get_lines
+from support.relay.running import DOMAIN
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol import handshake, http1, http2_translation
 from wsedge_relay.protocol.http1 import BadHeadError, Headers, ResponseHead

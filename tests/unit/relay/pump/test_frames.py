@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support_relay.frames import BrokenRuleError, frame, parse
+from support.relay.frames import BrokenRuleError, frame, parse
 from wsedge_relay.pump import frames
 from wsedge_relay.pump.frames import Walk
 

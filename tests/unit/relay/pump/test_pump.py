@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support_relay.forms import FORMS, form_of
-from support_relay.frames import BrokenRuleError, frame, parse, random_frames
+from support.relay.forms import FORMS, form_of
+from support.relay.frames import BrokenRuleError, frame, parse, random_frames
 from wsedge_relay.pump import frames, pump
 from wsedge_relay.pump.selector import Form, PumpSelector
 

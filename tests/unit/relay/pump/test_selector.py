@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support_relay.forms import form_of
+from support.relay.forms import form_of
 from wsedge_relay.errors import SettingsError
 from wsedge_relay.pump import compiled, pump
 from wsedge_relay.pump.build import STAMP, digest

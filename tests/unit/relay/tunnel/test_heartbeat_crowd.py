@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from support_relay.virtual import ACCOUNT, CLIENT, DOMAIN, Virtual
+from support.relay.virtual import ACCOUNT, CLIENT, DOMAIN, Virtual
 from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.pump.leg import Leg
 from wsedge_relay.pump.pump import Pump

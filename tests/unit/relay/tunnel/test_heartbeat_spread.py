@@ -9,8 +9,8 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from support_relay.frames import frame
-from support_relay.virtual import Pair, Virtual
+from support.relay.frames import frame
+from support.relay.virtual import Pair, Virtual
 from wsedge_relay.pump.pump import Pump
 from wsedge_relay.tunnel.heartbeat import TICK_SECONDS
 

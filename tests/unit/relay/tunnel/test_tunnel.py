@@ -9,9 +9,9 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from support_relay.forms import FORMS, form_of
-from support_relay.frames import frame
-from support_relay.virtual import TAG, Virtual
+from support.relay.forms import FORMS, form_of
+from support.relay.frames import frame
+from support.relay.virtual import TAG, Virtual
 from wsedge_operator.desired.deployment import GRACE_MARGIN_SECONDS
 from wsedge_relay.pump.selector import Form
 from wsedge_relay.tunnel.heartbeat import LOOKS, PING_AFTER

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support_statistics.build import UID, directory_message, instant, row, usage
+from support.statistics.build import UID, directory_message, instant, row, usage
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import (
     DirectoryAwaitedError,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support_statistics.cluster import Signer
+from support.statistics.cluster import Signer
 from wsedge_statistics.errors import KeysUnavailableError, TokenRefusedError
 from wsedge_statistics.identity.jwks import REFRESH_SECONDS, RETRY_SECONDS, KeyServer, KeySet, parse_keys
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from support_statistics.build import instant, seconds
+from support.statistics.build import instant, seconds
 from wsedge_statistics.contract import zone_named
 from wsedge_statistics.errors import QueryError
 from wsedge_statistics.numbers import ranges

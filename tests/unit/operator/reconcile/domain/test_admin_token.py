@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support_operator.snapshots import (
+from support.operator.snapshots import (
     NOW,
     TOKEN,
     answer,

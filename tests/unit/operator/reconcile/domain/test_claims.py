@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support_operator.snapshots import IN_FORCE, NO_PLAN, NOW, SCHEDULED, claim, live_domain
+from support.operator.snapshots import IN_FORCE, NO_PLAN, NOW, SCHEDULED, claim, live_domain
 from wsedge_operator.reconcile.domain.claims import (
     DomainClaim,
     can_be_served,

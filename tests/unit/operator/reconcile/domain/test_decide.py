@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from support_operator.keys import certificate
-from support_operator.snapshots import (
+from support.operator.keys import certificate
+from support.operator.snapshots import (
     IN_FORCE,
     LATER,
     NO_PLAN,

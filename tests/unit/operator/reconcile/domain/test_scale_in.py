@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from support_operator.snapshots import NOW, live_domain, pod, report, served
+from support.operator.snapshots import NOW, live_domain, pod, report, served
 from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.domain.rollout import pods_to_ask
 from wsedge_operator.reconcile.domain.scale_in import is_scale_in

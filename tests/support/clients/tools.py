@@ -1,0 +1,33 @@
+"""What tests need beside PyPI: programs of `make test-tools`, and the npm packages of tests/clients."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final, NoReturn
+
+import pytest
+
+NODE_FOLDER: Final = Path(__file__).parents[2] / "clients"
+_NODE_READY: Final = NODE_FOLDER / "node_modules" / "ready"
+
+
+def need(program: str) -> str:
+    """Return the path of a program of `make test-tools`; skip, or fail in CI, where there is none."""
+    return shutil.which(program) or unavailable(f"there is no {program!r}: make test-tools installs it")
+
+
+def need_node() -> str:
+    """Return the path of Node, for which the packages of tests/clients are installed; else as `need`."""
+    node = need("node")
+    if not _NODE_READY.exists():
+        unavailable("the npm packages of tests/clients are not installed: make test does it")
+    return node
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test; fail it in CI (CI=true), where everything must be tested."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"this must be tested here: {reason}")
+    pytest.skip(reason)

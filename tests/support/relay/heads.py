@@ -1,0 +1,44 @@
+"""The opening handshake as clients and origins write it."""
+
+from __future__ import annotations
+
+from support.relay.running import DOMAIN
+from wsedge_relay.protocol.handshake import accept_of
+
+# The example of RFC 6455 section 1.3.
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+def upgrade(path: str = "/", *lines: str, host: str = DOMAIN) -> bytes:
+    """Return a proper handshake with these lines added."""
+    return _head(
+        f"GET {path} HTTP/1.1",
+        f"Host: {host}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {KEY.decode()}",
+        *lines,
+    )
+
+
+def switching(*lines: str, accept: bytes = ACCEPT) -> bytes:
+    """Return the proper answer to that handshake with these lines added."""
+    return _head(
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accept.decode()}",
+        *lines,
+    )
+
+
+def accepted(request: bytes, *, key: bytes | None = None) -> bytes:
+    """Return the proper answer to any handshake; a `key` that is not its own makes it a false one."""
+    (own,) = (line.split()[1] for line in request.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key"))
+    return switching(accept=accept_of(key or own))
+
+
+def _head(*lines: str) -> bytes:
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
