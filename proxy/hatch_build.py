@@ -18,9 +18,9 @@ class CompiledPump(BuildHookInterface[Any]):
         build_data: dict[str, Any],
     ) -> None:
         """Compile; the wheel is then for one platform and one Python."""
-        script = Path(self.root, "proxy", "wsedge_relay", "compiled", "build.py")
+        script = Path(self.root, "proxy", "wsedge_relay", "pump", "build.py")
         build = runpy.run_path(str(script))["build"]
         for file in build(Path(self.root, "build", "compiled")):
-            build_data["force_include"][str(file)] = f"wsedge_relay/compiled/{file.name}"
+            build_data["force_include"][str(file)] = f"wsedge_relay/pump/compiled/{file.name}"
         build_data["infer_tag"] = True
         build_data["pure_python"] = False

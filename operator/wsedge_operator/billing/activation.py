@@ -65,9 +65,9 @@ class Account:
     """What is recorded about an account. All instants are UTC, whole seconds.
 
     `periods` are oldest first and all kept: the 1 MiB of a ConfigMap holds a change on each day of 11 years
-    (tests/unit/operator/billing/test_record.py). `plan` and `generation` name the plan whose request was last taken
-    in, `asked` when that was asked for, `waiting` the other plans there were: their turn is not a new request
-    of theirs.
+    (tests/unit/operator/billing/test_record.py). `plan` and `generation` name the plan whose request was
+    last taken in, `asked` when that was asked for, `waiting` the other plans there were: their turn is not a
+    new request of theirs.
     """
 
     periods: tuple[Period, ...] = ()

@@ -1,4 +1,6 @@
 """Commands for people.
 
-explain   says what the operator would do for manifests in files
+    explain   says what the operator would do for manifests in files
+
+Never imports the runtime.
 """

@@ -1,4 +1,4 @@
-"""One worker of a relay with several: `python -m wsedge_relay.process.worker`, which the supervisor alone calls.
+"""One worker process of a relay: `python -m wsedge_relay.process.worker`, which the supervisor alone calls.
 
 It carries and counts as a relay of one process does, on ports that it shares with the others. What it is told
 comes by its channel; it ends with its supervisor.

@@ -2,7 +2,7 @@
 
     python -m wsedge_relay.pump.build [FOLDER]
 
-Without FOLDER the extension modules go where the relay looks for them, beside this file. Needs the package
+Without FOLDER the extension modules go where the relay looks for them, in compiled/. Needs the package
 `cython`, a C compiler (`CC`, or the one Python was built with) and Python's headers. `CFLAGS` come last, for
 a build with a sanitizer or for a debugger.
 """
@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-PACKAGE: Final = Path(__file__).parent.parent
+PACKAGE: Final = Path(__file__).parent
 MODULES: Final = ("frames", "leg", "sending", "pump")
 STAMP: Final = "sources.sha256"
 _FLAGS: Final = ("-shared", "-fPIC", "-O2", "-DNDEBUG", "-fno-strict-aliasing", "-fwrapv")
@@ -52,9 +52,9 @@ def build(target: Path) -> list[Path]:
 
 def _copy(folder: Path) -> Path:
     """Copy the sources to where their module names, which the compiled form has, say that they are."""
-    package = folder / "wsedge_relay" / "compiled"
+    package = folder / "wsedge_relay" / "pump" / "compiled"
     package.mkdir(parents=True, exist_ok=True)
-    for empty in (package.parent, package):
+    for empty in (package.parent.parent, package.parent, package):
         (empty / "__init__.py").touch()
     for name in MODULES:
         for suffix in (".py", ".pxd"):
@@ -72,7 +72,7 @@ def _compile(package: Path, name: str) -> Path:
     source = package / f"{name}.py"
     options = [word for directive in _DIRECTIVES for word in ("-X", directive)]
     translate = [sys.executable, "-m", "cython", "-3", *options, str(source)]
-    subprocess.run(translate, check=True, cwd=package.parent.parent)
+    subprocess.run(translate, check=True, cwd=package.parent.parent.parent)
     module = package / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
     compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
     command = [*shlex.split(compiler), *_FLAGS, f"-I{sysconfig.get_path('include')}"]
@@ -83,7 +83,7 @@ def _compile(package: Path, name: str) -> Path:
 
 def main() -> None:
     """Compile and name what was made."""
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else PACKAGE / "compiled"
     for file in build(target):
         print(file)  # noqa: T201  data goes to stdout
 

@@ -1,4 +1,4 @@
-# Types for the compiled form of frames.py (see compiled/build.py). Lengths are below 2**62: sums stay in 64 bits.
+# Types for the compiled form of frames.py (see build.py). Lengths are below 2**62: sums stay in 64 bits.
 
 cdef class Walk:
     cdef public bint deflate

@@ -1,4 +1,4 @@
-# Types for the compiled form of leg.py (see compiled/build.py).
+# Types for the compiled form of leg.py (see build.py).
 
 from .frames cimport Walk
 

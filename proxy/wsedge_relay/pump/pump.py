@@ -12,7 +12,7 @@ Rules that the code keeps, each for a reason met in trials:
 - What a dead peer sent before it died is read out: a failed send makes a leg deaf, not dead.
 - A leg that cannot take a byte stops the other's reading, so at most one buffer's remainder is held.
 
-This source runs as it is, or compiled by Cython with pump.pxd beside it (see compiled/build.py): no closures,
+This source runs as it is, or compiled by Cython with pump.pxd beside it (see build.py): no closures,
 no generators. The compiled form (`_DIRECT`) calls recv and send itself where the socket is a plain one, and
 its neighbours are compiled too, so they are imported by their relative names.
 """

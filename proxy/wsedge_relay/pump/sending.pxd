@@ -1,4 +1,4 @@
-# Types for the compiled form of sending.py (see compiled/build.py).
+# Types for the compiled form of sending.py (see build.py).
 
 cimport cython
 from .leg cimport Leg

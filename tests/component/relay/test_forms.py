@@ -36,13 +36,16 @@ def package(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     shutil.copytree(
         ROOT / "proxy" / "wsedge_relay", copy, ignore=shutil.ignore_patterns("*.so", "__pycache__")
     )
-    shutil.copytree(compiled.__path__[0], copy / "compiled", dirs_exist_ok=True)
+    shutil.copytree(compiled.__path__[0], copy / "pump" / "compiled", dirs_exist_ok=True)
     return tmp_path
 
 
 def test_an_installed_compiled_form_is_found(package: Path) -> None:
     """Where `make compiled` and the wheel of the image put it, with the digest of its sources."""
-    code = "from wsedge_relay.pump.selector import choose; print(choose().name, choose('compiled').pump.__module__)"
+    code = (
+        "from wsedge_relay.pump.selector import choose; "
+        "print(choose().name, choose('compiled').pump.__module__)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(package)},

@@ -64,7 +64,7 @@ def test_the_configuration_on_the_page_is_one() -> None:
 
 def test_the_tests_on_the_page_exist() -> None:
     """Each promise names what shows it."""
-    tests = "".join(file.read_text() for file in sorted((ROOT / "tests").rglob("relay/test_*.py")))
+    tests = "".join(file.read_text() for file in sorted((ROOT / "tests").rglob("test_*.py")))
     named = re.findall(r"`(test_\w+)`", PAGE)
     assert named
     assert [name for name in named if f"def {name}(" not in tests] == []

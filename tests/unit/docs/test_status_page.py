@@ -14,7 +14,7 @@ REASON = {"Answer": 2, "Problem": 1, "Standing": 1, "_refuse": 0, "_warn": 0}
 
 
 def reasons() -> Iterator[str]:
-    for path in Path(wsedge_operator.reconcile.__path__[0]).glob("*.py"):
+    for path in Path(wsedge_operator.reconcile.__path__[0]).rglob("*.py"):
         tree = ast.parse(path.read_text())
         constants = {
             node.target.id: node.value.value

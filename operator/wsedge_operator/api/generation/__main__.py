@@ -1,4 +1,4 @@
-"""Writes the CRDs: `python -m wsedge_operator.api.generation.__main__ [--check]`, from the root of the repository.
+"""Write the CustomResourceDefinitions from the models: `python -m wsedge_operator.api.generation`.
 
 With `--check` nothing is written; the exit code is 1 when a file is not what the models say.
 """

@@ -48,7 +48,7 @@ def test_one_of_other_sources_is_not_taken(folder: Path) -> None:
 
 def test_compiled_is_refused_where_there_is_none(folder: Path) -> None:
     """The message says how to make one."""
-    with pytest.raises(SettingsError, match=r"--pump compiled: none is compiled; .*compiled\.build"):
+    with pytest.raises(SettingsError, match=r"--pump compiled: none is compiled; .*pump\.build"):
         choose("compiled")
 
 
