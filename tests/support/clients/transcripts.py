@@ -9,10 +9,12 @@ from support.clients.makes import play
 from support.clients.program import Program
 from support.clients.stage import Scheme, Stage
 
-# What may differ: the hop's own headers (RFC 9110, section 7.6.1), who the client is, the handshake's key,
-# the length 0 that Java tells of a body that it does not send, and which of several like origins it was.
+# What may differ: the hop's own headers (RFC 9110, section 7.6.1), the mark by which a relay finds a loop
+# (RFC 8586), who the client is, the handshake's key, the length 0 that Java tells of a body that it does not
+# send, and which of several like origins it was.
 _HOP: Final = frozenset(
     (
+        "cdn-loop",
         "connection",
         "content-length",
         "date",
