@@ -45,7 +45,7 @@ from wsedge_devcluster.quickstart.liveview import agree
 from wsedge_devcluster.quickstart.quickstart import REPORT_SECONDS, SYSTEM
 
 GOING_AWAY = 1001
-# docs/relay.md: a killed relay loses at most what passed in the last second. More, on a busy machine.
+# docs/relay/metrics.md: a killed relay loses at most what passed in the last second. More, on a busy machine.
 QUIET_SECONDS = 4.0
 
 MakeSite = Callable[..., Site]

@@ -37,7 +37,7 @@ ORIGINS: Final = {
     "sockjs": ["sockjs:a"],
     "browser": ["sockjs:a", "sockjs:b"],
 }
-# What docs/relay.md names for each of the three, and the files of the page.
+# What docs/relay/behaviour.md names for each of the three, and the files of the page.
 PASS: Final = {
     "paths": [
         "/socket.io/*",

@@ -1,4 +1,4 @@
-"""docs/relay.md is true: each metric, argument and test that it names exists, and none is left out."""
+"""The pages of docs/relay/ are true: what they name exists, and no metric, argument or field is left out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.exposition import RelayCollector, Snapshot, StateCollector
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "relay.md").read_text()
+INDEX = ROOT / "docs" / "relay.md"
+PAGES = {page.stem: page.read_text() for page in sorted((ROOT / "docs" / "relay").glob("*.md"))}
+
+
+def test_the_index_leads_to_every_page() -> None:
+    """No page is reached by chance alone."""
+    linked = re.findall(r"\]\(relay/(\w+)\.md\)", INDEX.read_text())
+    assert sorted(linked) == sorted(PAGES)
 
 
 async def test_the_metrics_on_the_page_are_those_there_are() -> None:
@@ -35,7 +42,7 @@ async def test_the_metrics_on_the_page_are_those_there_are() -> None:
     collected = [*collector.collect(), *state.collect()]
     names = {family.name.removeprefix("wsedge_relay_") for family in collected}
     selector.close()
-    table = PAGE.split("\n## Metrics\n")[1].split("\n## ")[0]
+    table = PAGES["metrics"].split("\n## Metrics\n")[1].split("\n## ")[0]
     named = {
         name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in row.split("`")[1::2]
     }
@@ -45,19 +52,19 @@ async def test_the_metrics_on_the_page_are_those_there_are() -> None:
 def test_every_argument_is_on_the_page() -> None:
     """As it is typed."""
     arguments = [f"--{name.replace('_', '-')}" for name in Settings.model_fields]
-    assert [argument for argument in arguments if f"`{argument} " not in PAGE] == []
+    assert [argument for argument in arguments if f"`{argument} " not in PAGES["running"]] == []
 
 
 def test_every_field_of_the_configuration_is_on_the_page() -> None:
     """Each model of the contract, each field by its name."""
     models = [model for model in RelayConfig.model_json_schema()["$defs"].values() if "properties" in model]
     names = {name for model in (RelayConfig.model_json_schema(), *models) for name in model["properties"]}
-    assert sorted(name for name in names if not re.search(rf"[`.\"]{name}\b", PAGE)) == []
+    assert sorted(name for name in names if not re.search(rf"[`.\"]{name}\b", "".join(PAGES.values()))) == []
 
 
 def test_the_configuration_on_the_page_is_one() -> None:
     """A reader can copy it."""
-    text = PAGE.split("$ cat relay.json\n")[1].split("$ ")[0]
+    text = PAGES["running"].split("$ cat relay.json\n")[1].split("$ ")[0]
     config, unknown = parse(Path("relay.json"), text.encode())
     assert (config.generation, unknown) == ("laptop", ())
 
@@ -65,6 +72,6 @@ def test_the_configuration_on_the_page_is_one() -> None:
 def test_the_tests_on_the_page_exist() -> None:
     """Each promise names what shows it."""
     tests = "".join(file.read_text() for file in sorted((ROOT / "tests").rglob("test_*.py")))
-    named = re.findall(r"`(test_\w+)`", PAGE)
+    named = re.findall(r"`(test_\w+)`", "".join(PAGES.values()))
     assert named
     assert [name for name in named if f"def {name}(" not in tests] == []
