@@ -50,7 +50,7 @@ class ConfigRefusedError(RelayError):
 
     `file` is the file that was asked for, each of `problems` is "field.path: rule", `generation` is what the
     refused configuration calls itself, when it got as far as saying so, `files` are those that it names.
-    `passing`: it was refused for want of a resource, and may be taken without any file being changed.
+    `transient`: it was refused for want of a resource, and may be taken without any file being changed.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class ConfigRefusedError(RelayError):
         *,
         generation: str | None = None,
         files: Sequence[Path] = (),
-        passing: bool = False,
+        transient: bool = False,
     ) -> None:
         super().__init__(file, problems)
         self.file = file
         self.problems = tuple(problems)
         self.generation = generation
         self.files = tuple(files)
-        self.passing = passing
+        self.transient = transient
 
     def __str__(self) -> str:
         return f"{self.file}: {'; '.join(self.problems)}"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from wsedge_relay.config.load import Loaded, load
+from wsedge_relay.config.load import LoadedConfig, load
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.errors import CannotListenError, ConfigRefusedError, SettingsError, SpoolUnavailableError
 from wsedge_relay.logs import configure
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _run(settings: Settings, loaded: Loaded, form: Form) -> int:
+def _run(settings: Settings, loaded: LoadedConfig, form: Form) -> int:
     if settings.workers > 1:
         from wsedge_relay.process.supervisor import supervise  # what one process alone does not need
 

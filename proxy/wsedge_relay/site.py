@@ -15,7 +15,7 @@ from wsedge_relay.policy.path_rules import PathRules, is_plain, path_of
 from wsedge_relay.policy.sticky_cookie import Sticky
 from wsedge_relay.protocol.forwarded import Networks
 from wsedge_relay.telemetry.counters import DomainCounters
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 
 
 class Site:
@@ -49,14 +49,14 @@ class Site:
         domain: Domain,
         material: Material,
         *,
-        bounds: Bounds,
+        timeouts: Timeouts,
         counters: DomainCounters,
         limiter: Limiter | None = None,
         reach: Reach | None = None,
     ) -> None:
         self.counters = counters
         self.limiter = limiter or Limiter()
-        self.origins = Origins(domain, material, bounds=bounds, counters=counters, reach=reach)
+        self.origins = Origins(domain, material, timeouts=timeouts, counters=counters, reach=reach)
         self._put(domain)
 
     def take(self, domain: Domain, material: Material) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Timeouts:
     """Times in seconds, sizes in bytes.
 
     `answer_seconds` is how long a client waits for the answer of an origin, whichever; while others are left

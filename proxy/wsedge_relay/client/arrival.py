@@ -15,9 +15,9 @@ from wsedge_relay.metering.usage import Usage
 from wsedge_relay.protocol import handshake
 from wsedge_relay.protocol.forwarded import Way, address_of, way_of
 from wsedge_relay.protocol.http1 import RequestHead
-from wsedge_relay.protocol.proxy_protocol import LONGEST, Ends, Source, length_of, source_of
+from wsedge_relay.protocol.proxy_protocol import LONGEST, Ends, SourceAddress, length_of, source_of
 from wsedge_relay.site import Site
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.heads import read_head
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.tls import Front, domain_of, speaks_http2
@@ -62,7 +62,7 @@ class Outer:
     domain: str
     client: str
     announced: bool
-    source: Source | None
+    source: SourceAddress | None
     peer: tuple[str, int]
     here: tuple[str, int]
 
@@ -76,7 +76,7 @@ class Serving:
     plain: PlainRequests
     usage: Usage
     place_of: Callable[[str], Place]
-    bounds: Bounds
+    timeouts: Timeouts
     ready: Readiness
 
 
@@ -129,7 +129,7 @@ class Arrival:
     async def greet(self) -> bool:
         """Read what comes before a request; return whether HTTP/2 follows, which another serves."""
         wire = self.wire
-        wire.limit(self._serving.bounds.head_seconds)
+        wire.limit(self._serving.timeouts.head_seconds)
         try:
             if self._serving.sites.announces(self.client):
                 self._source = source_of(await wire.take(length_of, longest=LONGEST))
@@ -152,7 +152,7 @@ class Arrival:
         """Return the request head and what was read behind it."""
         wire = self.wire
         if self.outer is not None:
-            wire.limit(self._serving.bounds.head_seconds)
+            wire.limit(self._serving.timeouts.head_seconds)
         try:
             return await read_head(wire.read, most=self._serving.sites.header_bytes)
         except TimeoutError as error:
@@ -165,7 +165,7 @@ class Arrival:
         self.client = self._address
         if not rest:
             task = asyncio.current_task(self._serving.ready.loop)  # one since its first request was passed
-            self.wire.limit(self._serving.bounds.keep_alive_seconds)
+            self.wire.limit(self._serving.timeouts.keep_alive_seconds)
             try:
                 with self._serving.plain.idle(site, task):
                     rest = await self.wire.read()
@@ -174,7 +174,7 @@ class Arrival:
             if not rest:
                 raise PeerGoneError("the client had no further request")
         self.began = self._serving.ready.loop.time()
-        self.wire.limit(self._serving.bounds.head_seconds)
+        self.wire.limit(self._serving.timeouts.head_seconds)
         try:
             return await read_head(self.wire.read, rest, most=self._serving.sites.header_bytes)
         except TimeoutError as error:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 
 from wsedge_relay.client.arrival import Arrival, Serving
-from wsedge_relay.client.plain_requests import Passing, ReadRates
+from wsedge_relay.client.plain_requests import PlainRequest, ReadRates
 from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.errors import (
     AnswerCutError,
@@ -30,7 +30,13 @@ from wsedge_relay.protocol.http1 import BadHeadError, Header, RequestHead, Respo
 from wsedge_relay.protocol.plain_request import Passed
 from wsedge_relay.pump.frames import GOING_AWAY
 from wsedge_relay.site import Site
-from wsedge_relay.telemetry.access_log import Access, is_sampled, passed_line, refused_line, shown_subprotocol
+from wsedge_relay.telemetry.access_log import (
+    AccessFacts,
+    is_sampled,
+    passed_line,
+    refused_line,
+    shown_subprotocol,
+)
 from wsedge_relay.transport.hangup import Hangup
 
 log = structlog.get_logger("wsedge_relay")
@@ -44,7 +50,6 @@ class Connection:
 
     __slots__ = (
         "_asked",
-        "_bounds",
         "_entered",
         "_from",
         "_kept",
@@ -55,6 +60,7 @@ class Connection:
         "_refused",
         "_serving",
         "_sites",
+        "_timeouts",
         "_wire",
     )
 
@@ -71,7 +77,7 @@ class Connection:
         self._entered: Site | None = None  # where a place is taken that no tunnel has yet
         self._serving = serving
         self._sites = serving.sites
-        self._bounds = serving.bounds
+        self._timeouts = serving.timeouts
         self._loop = serving.ready.loop
         self._asked = arrival.began  # when the request was whole
 
@@ -154,7 +160,7 @@ class Connection:
 
     def _enter(self, site: Site) -> None:
         """Take a place among the site's clients; raises HandshakeRefusedError when there is none."""
-        retry = self._bounds.retry_after_seconds
+        retry = self._timeouts.retry_after_seconds
         site.limiter.enter(site.domain.limits, self._from.client, self._loop.time(), retry_after=retry)
         self._entered = site
 
@@ -191,8 +197,8 @@ class Connection:
                 site.origins.worked(answered.target)
                 await self._open(site, upgrade, accepted, answered, rest)
                 return
-            answered.wire.limit(self._bounds.answer_seconds)
-            body = await read_body(answered, limit=self._bounds.answer_body_bytes)
+            answered.wire.limit(self._timeouts.answer_seconds)
+            body = await read_body(answered, limit=self._timeouts.answer_body_bytes)
         except OriginError as failure:
             await self._fail(site, answered, failure)
         except TimeoutError:
@@ -207,7 +213,7 @@ class Connection:
     async def _open(
         self, site: Site, upgrade: Upgrade, accepted: Accepted, answered: Answered, rest: bytes
     ) -> None:
-        self._wire.limit(self._bounds.head_seconds)
+        self._wire.limit(self._timeouts.head_seconds)
         more = self._cookie(site, upgrade.request, answered)
         try:
             await self._wire.write(handshake.client_answer(accepted, more=more))
@@ -248,7 +254,7 @@ class Connection:
         key = self._key(site)
         if self._rates is None:
             self._rates = ReadRates()
-        passing = Passing(
+        plain = PlainRequest(
             self._wire,
             passed,
             rest,
@@ -262,13 +268,13 @@ class Connection:
             meter=self._meter,
             rates=self._rates,
             register=self._serving.plain,
-            bounds=self._bounds,
+            timeouts=self._timeouts,
             ready=self._serving.ready,
         )
         keep, reason = False, ""
         try:
             # A drain may have begun since the answer said that the connection stays.
-            keep = await passing.run() and self._stays(site)
+            keep = await plain.run() and self._stays(site)
         except AnswerCutError as cut:
             reason = cut.reason
             site.counters.cut(reason)
@@ -278,17 +284,17 @@ class Connection:
             raise
         finally:
             self._leave()
-            if passing.status or reason:
-                unread = passing.unread if keep else 0
+            if plain.status or reason:
+                unread = plain.unread if keep else 0
                 self._meter.tell(key, unread=unread)
-                self._log_passed(site, passing, reason, unread=unread)
+                self._log_passed(site, plain, reason, unread=unread)
         if keep:
             self._meter.begin()
-            return passing.rest
+            return plain.rest
         if reason:
             self._wire.close()
         else:
-            await self._wire.finish(self._bounds.linger_seconds)
+            await self._wire.finish(self._timeouts.linger_seconds)
             self._meter.tell(key)
         return None
 
@@ -300,12 +306,12 @@ class Connection:
             return False
         return True
 
-    def _log_passed(self, site: Site, passing: Passing, reason: str, *, unread: int) -> None:
+    def _log_passed(self, site: Site, plain: PlainRequest, reason: str, *, unread: int) -> None:
         if _is_logged(site):
             facts = passed_line(
-                self._seen(site, passing.origin, unread=unread),
-                method=passing.method,
-                code=passing.status or 499,
+                self._seen(site, plain.origin, unread=unread),
+                method=plain.method,
+                code=plain.status or 499,
                 reason=reason,
                 now=self._loop.time(),
             )
@@ -332,7 +338,7 @@ class Connection:
 
     async def _end(self, site: Site | None, status: int, reason: str, answer: bytes) -> None:
         """Send the last answer of this connection and count it, whatever becomes of it."""
-        self._wire.limit(self._bounds.head_seconds)
+        self._wire.limit(self._timeouts.head_seconds)
         try:
             await self._wire.write(answer)
         finally:
@@ -342,11 +348,13 @@ class Connection:
             else:
                 self._sites.refused_unattributed(reason)
             self._leave()
-        await self._wire.finish(self._bounds.linger_seconds)
+        await self._wire.finish(self._timeouts.linger_seconds)
         if site is not None:
             self._meter.tell(self._key(site))
 
-    def _access(self, site: Site, accepted: Accepted, answered: Answered, *, unread: int) -> Access | None:
+    def _access(
+        self, site: Site, accepted: Accepted, answered: Answered, *, unread: int
+    ) -> AccessFacts | None:
         """Return what the access log will want to know of a tunnel, if it gets a line."""
         if not _is_logged(site):
             return None
@@ -360,11 +368,11 @@ class Connection:
             facts = refused_line(self._seen(site), code=status, reason=reason, now=self._loop.time())
             log.info("connection", domain=site.key.domain, namespace=site.key.account, **facts)
 
-    def _seen(self, site: Site, answered: Origin | None = None, *, unread: int = 0) -> Access:
+    def _seen(self, site: Site, answered: Origin | None = None, *, unread: int = 0) -> AccessFacts:
         """Return what the access log knows of the request that is being served, by the origin `answered`."""
         sent, received = self._meter.passed(unread=unread)
         secure = self._from.secure
-        return Access(
+        return AccessFacts(
             client=self._from.client,
             tls=secure,
             protocol=self._from.protocol,

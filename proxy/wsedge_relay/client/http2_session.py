@@ -1,6 +1,6 @@
 """Connections of HTTP/2: each extended CONNECT on one becomes a WebSocket tunnel (RFC 8441).
 
-The library `h2` knows the protocol and does no I/O; this is the I/O around it, and the bounds on what a
+The library `h2` knows the protocol and does no I/O; this is the I/O around it, and the limits on what a
 client may do. A stream is one end of a pair of sockets (see http2_stream.py); whoever opens it serves the
 other end as a connection of HTTP/1.1, so that handshakes, limits, tunnels and counts are the same for both.
 """
@@ -31,9 +31,9 @@ from wsedge_relay.client.http2_stream import Stream
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol import http2_translation
 from wsedge_relay.protocol.http1 import Header
-from wsedge_relay.protocol.http2_budget import MAX_FRAME_BYTES, Budget, Tally
+from wsedge_relay.protocol.http2_budget import MAX_FRAME_BYTES, Budget, FrameTally
 from wsedge_relay.protocol.http2_translation import Asked
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
 
 log = structlog.get_logger("wsedge_relay")
@@ -82,7 +82,7 @@ class Session:
         open_stream: Opener,
         ended: Callable[[Session], object],
         stall_seconds: Callable[[], float],
-        bounds: Bounds,
+        timeouts: Timeouts,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.domain = domain
@@ -90,11 +90,11 @@ class Session:
         self._open_stream = open_stream
         self._ended = ended
         self._stall_seconds = stall_seconds
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._loop = loop
         self._streams: dict[int, Stream] = {}
         self._out = bytearray()
-        self._tally = Tally()
+        self._tally = FrameTally()
         now = loop.time()
         self._budget = Budget(now)
         self._moved = self._used = (
@@ -114,8 +114,8 @@ class Session:
 
     @property
     def _tick(self) -> float:
-        bounds = self._bounds
-        return min(bounds.head_seconds, self._stall_seconds(), bounds.session_idle_seconds) / 4
+        timeouts = self._timeouts
+        return min(timeouts.head_seconds, self._stall_seconds(), timeouts.session_idle_seconds) / 4
 
     def go_away(self) -> None:
         """Let open streams come to their end, tell the client to open no new ones, then close."""
@@ -125,7 +125,7 @@ class Session:
         # By hand: the library sends nothing after a GOAWAY. This one forbids nothing yet (RFC 9113 section
         # 6.8); a stream that was opened before the client knew is refused as HTTP/1.1 refuses it. Later ones
         # are not even opened, or who goes on to open them would hold up a drain for ever.
-        self._late = self._loop.time() + self._bounds.linger_seconds
+        self._late = self._loop.time() + self._timeouts.linger_seconds
         self._flush(GoAwayFrame(0, last_stream_id=_LAST_STREAM).serialize())
         if not self._streams:
             self._end(ErrorCodes.NO_ERROR)
@@ -305,7 +305,7 @@ class Session:
             self.reset(number, ErrorCodes.NO_ERROR)
             return
         self._streams[number] = Stream(
-            self, number, sock, asked, linger_seconds=self._bounds.linger_seconds, loop=self._loop
+            self, number, sock, asked, linger_seconds=self._timeouts.linger_seconds, loop=self._loop
         )
 
     def _resume(self) -> None:
@@ -384,24 +384,24 @@ class Session:
             shut_sending(self._sock)
             self._timer.cancel()
             # What it still sends is read and dropped: closing at once could reset what it has not read yet.
-            self._timer = self._loop.call_later(self._bounds.linger_seconds, self.abort)
+            self._timer = self._loop.call_later(self._timeouts.linger_seconds, self.abort)
 
     def _look(self) -> None:
         """Look for what has lasted too long."""
         now = self._loop.time()
-        bounds = self._bounds
+        timeouts = self._timeouts
         stall_seconds = self._stall_seconds()
         # A client that takes nothing must not hold up a drain once its tunnels are closed.
-        last_seconds = min(stall_seconds, bounds.close_seconds)
+        last_seconds = min(stall_seconds, timeouts.close_seconds)
         left = {stream for stream in self._streams.values() if self._is_going and stream.is_left}
         is_last = self._is_ending or (self._is_going and len(left) == len(self._streams))
         self._timer = self._loop.call_later(self._tick, self._look)
         if self._out and now - self._moved >= (last_seconds if is_last else stall_seconds):
             log.info("client takes nothing", domain=self.domain)
             self.abort()
-        elif not self._is_greeted and now - self._used >= bounds.head_seconds:
+        elif not self._is_greeted and now - self._used >= timeouts.head_seconds:
             self._end(ErrorCodes.SETTINGS_TIMEOUT)
-        elif not self._streams and now - self._used >= bounds.session_idle_seconds:
+        elif not self._streams and now - self._used >= timeouts.session_idle_seconds:
             self._end(ErrorCodes.NO_ERROR)
         for stream in list(self._streams.values()):
             if stream.is_stalled(now, last_seconds if stream in left else stall_seconds):

@@ -31,12 +31,12 @@ from wsedge_relay.protocol import http1, plain_request
 from wsedge_relay.protocol.body import BadBodyError, BodyReader, BodyWriter, Framing
 from wsedge_relay.protocol.forwarded import Way, was_secure
 from wsedge_relay.protocol.http1 import ResponseHead
-from wsedge_relay.protocol.plain_request import Answer, Passed
+from wsedge_relay.protocol.plain_request import Passed, PassedAnswer
 from wsedge_relay.pump.pace import Pace
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import LegCounters
-from wsedge_relay.timeouts import Bounds
-from wsedge_relay.transport.duplex import Stream
+from wsedge_relay.timeouts import Timeouts
+from wsedge_relay.transport.duplex import Duplex
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 from wsedge_relay.transport.wire import Wire
@@ -67,10 +67,10 @@ class PlainRequests:
     """The plain requests under way, and the connections that wait for another one, by domain."""
 
     def __init__(self) -> None:
-        self._under_way: dict[Site, set[Passing]] = {}
+        self._under_way: dict[Site, set[PlainRequest]] = {}
         self._idle: dict[Site, set[asyncio.Task[object]]] = {}
 
-    def of(self, site: Site) -> Collection[Passing]:
+    def of(self, site: Site) -> Collection[PlainRequest]:
         """Return the requests of a domain that are under way."""
         return self._under_way.get(site, ())
 
@@ -79,9 +79,9 @@ class PlainRequests:
         return self._idle.get(site, ())
 
     @contextmanager
-    def under_way(self, site: Site, passing: Passing) -> Iterator[None]:
+    def under_way(self, site: Site, plain: PlainRequest) -> Iterator[None]:
         """Count a request among those under way while the block runs."""
-        yield from _listed(self._under_way, site, passing)
+        yield from _listed(self._under_way, site, plain)
 
     @contextmanager
     def idle(self, site: Site, task: asyncio.Task[object] | None) -> Iterator[None]:
@@ -98,11 +98,11 @@ class PlainRequests:
 
     async def drain(self, site: Site, seconds: float) -> None:
         """Give the requests of a domain so long to end, then cut those that are left."""
-        under_way = [passing.task for passing in self.of(site) if passing.task is not None]
+        under_way = [plain.task for plain in self.of(site) if plain.task is not None]
         if under_way:
             await asyncio.wait(under_way, timeout=seconds)
-        for passing in list(self.of(site)):
-            passing.cut()
+        for plain in list(self.of(site)):
+            plain.cut()
 
 
 def _listed(register: dict[Site, set[T]], site: Site, one: T) -> Iterator[None]:
@@ -116,7 +116,7 @@ def _listed(register: dict[Site, set[T]], site: Site, one: T) -> Iterator[None]:
             del register[site]
 
 
-class Passing:
+class PlainRequest:
     """A request under way. `run` carries it; `cut` ends it.
 
     `rest` is what was read behind its head, then what was read behind its body. `stays` says whether the
@@ -140,7 +140,7 @@ class Passing:
         meter: Meter,
         rates: ReadRates,
         register: PlainRequests,
-        bounds: Bounds,
+        timeouts: Timeouts,
         ready: Readiness,
     ) -> None:
         self.origin: Origin | None = None  # that answered
@@ -158,7 +158,7 @@ class Passing:
         self._key = key
         self._usage = usage
         self._meter = meter
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._paces = rates.at(site.domain.limits.bytesPerSecond)
         self._stall_seconds = site.domain.limits.stallSeconds
         self._ready = ready
@@ -170,7 +170,7 @@ class Passing:
         self._first = self._feed(rest)
         self._uploading = not self._body.done
         self._began = self._last_move = ready.loop.time()
-        self._taker: asyncio.Future[Stream] | None = None  # the origin that takes the body's rest
+        self._taker: asyncio.Future[Duplex] | None = None  # the origin that takes the body's rest
         self._target: Target | None = None  # that is asked
         self._stopped_by: RelayError | None = None
 
@@ -196,7 +196,7 @@ class Passing:
         then AnswerCutError.
         """
         await self._ready.in_task()
-        self._client = Stream(self._wire, self._ready)
+        self._client = Duplex(self._wire, self._ready)
         self.task = asyncio.current_task(self._loop)
         if self.task is None:
             raise RuntimeError("a request is carried by a task")
@@ -228,7 +228,7 @@ class Passing:
 
     def cut(self) -> None:
         """End it: the relay goes away, or the domain."""
-        after = (b"Retry-After", b"%d" % self._bounds.retry_after_seconds)
+        after = (b"Retry-After", b"%d" % self._timeouts.retry_after_seconds)
         text = "This relay goes away."
         self._stop(HandshakeRefusedError(503, "draining", text, headers=[after]))
 
@@ -265,7 +265,7 @@ class Passing:
         if data == b"" and not self.unread:  # who said more and then shut its side may wait for the answers
             self._stop(PeerGoneError("the client hung up before its answer ended"))
 
-    async def _upload(self, taker: asyncio.Future[Stream]) -> None:
+    async def _upload(self, taker: asyncio.Future[Duplex]) -> None:
         """Send the rest of the body to the origin that takes it, then listen."""
         try:
             await self._send_rest(await taker)
@@ -277,7 +277,7 @@ class Passing:
             self._uploading = False
             self._listen()
 
-    async def _send_rest(self, origin: Stream) -> None:
+    async def _send_rest(self, origin: Duplex) -> None:
         while not self._body.done:
             try:
                 data = await self._client.read(self._stall_seconds)
@@ -326,7 +326,7 @@ class Passing:
 
     async def _attempt(self, asked: Exchange, _: float) -> bool:
         try:
-            keep = await self._ask(Stream(asked.wire, self._ready), asked.target, asked.host)
+            keep = await self._ask(Duplex(asked.wire, self._ready), asked.target, asked.host)
         except OriginError as failure:
             if self.status:
                 self._site.origins.failed(asked.target, failure, self._loop.time())
@@ -335,7 +335,7 @@ class Passing:
         asked.close()
         return keep
 
-    async def _ask(self, origin: Stream, target: Target, host: str) -> bool:
+    async def _ask(self, origin: Duplex, target: Target, host: str) -> bool:
         self._target = target
         asked = plain_request.origin_request(
             self._passed, host=host, way=self._way, secure=self._secure, loop=self._site.origins.loop.header
@@ -363,7 +363,7 @@ class Passing:
         if head.status != 100 and self._passed.request.minor:
             await self._to_client(plain_request.interim_answer(head))
 
-    async def _read_answer(self, origin: Stream) -> bytes:
+    async def _read_answer(self, origin: Duplex) -> bytes:
         """Return the next bytes of an answer's head, b"" at the end; raises OriginError."""
         seconds = self._rules.timeoutSeconds
         while True:
@@ -380,7 +380,7 @@ class Passing:
                 raise OriginError("closed", str(error), answered=origin.wire.received > 0) from error
 
     async def _download(
-        self, origin: Stream, answer: Answer, rest: bytes, cookie: list[http1.Header]
+        self, origin: Duplex, answer: PassedAnswer, rest: bytes, cookie: list[http1.Header]
     ) -> bool:
         keep = (
             self._passed.keeps and self._body.done and answer.outward is not Framing.CLOSE and self._stays()
@@ -417,7 +417,7 @@ class Passing:
     def _moved(self) -> None:
         self._meter.tell(self._key, unread=self.unread)
 
-    def _cookie(self, target: Target, answer: Answer) -> list[http1.Header]:
+    def _cookie(self, target: Target, answer: PassedAnswer) -> list[http1.Header]:
         if self._site.sticky is None:
             return []
         return self._site.sticky.lines(
@@ -427,7 +427,7 @@ class Passing:
             answer=answer.head.headers,
         )
 
-    async def _from_origin(self, origin: Stream) -> bytes:
+    async def _from_origin(self, origin: Duplex) -> bytes:
         try:
             return await origin.read(self._rules.timeoutSeconds)
         except TimeoutError as error:

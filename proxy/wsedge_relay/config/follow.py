@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay.config.load import Loaded
+from wsedge_relay.config.load import LoadedConfig
 from wsedge_relay.config.watch import LOOK_SECONDS, ConfigWatch
 from wsedge_relay.errors import ConfigRefusedError
 
@@ -20,7 +20,7 @@ _MOST_TOLD: Final = 20
 
 
 async def follow(
-    watch: ConfigWatch, told: asyncio.Event, take: Callable[[Loaded], Awaitable[object]]
+    watch: ConfigWatch, told: asyncio.Event, take: Callable[[LoadedConfig], Awaitable[object]]
 ) -> None:
     """Look for ever, at once when `told`, and `take` what is new; `watch` has what is in force."""
     loop = asyncio.get_running_loop()
@@ -31,7 +31,7 @@ async def follow(
         while True:
             await told_or_after(LOOK_SECONDS, told)
             outcome = await loop.run_in_executor(thread, watch.look)
-            if isinstance(outcome, Loaded):
+            if isinstance(outcome, LoadedConfig):
                 outcome = await _taken(outcome, watch, take)
             if outcome is not None and watch.refuse(outcome):
                 _log.error(
@@ -45,7 +45,7 @@ async def follow(
 
 
 async def _taken(
-    loaded: Loaded, watch: ConfigWatch, take: Callable[[Loaded], Awaitable[object]]
+    loaded: LoadedConfig, watch: ConfigWatch, take: Callable[[LoadedConfig], Awaitable[object]]
 ) -> ConfigRefusedError | None:
     """Put a configuration in force, or return why that cannot be done right now."""
     try:
@@ -57,7 +57,7 @@ async def _taken(
     return None
 
 
-def log_applied(loaded: Loaded) -> None:
+def log_applied(loaded: LoadedConfig) -> None:
     """Log that a configuration is in force, and which of its fields are not."""
     config = loaded.config
     _log.info("configuration applied", generation=config.generation, domains=len(config.domains))

@@ -27,7 +27,7 @@ MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedConfig:
     """A configuration that may come into force, with its certificates."""
 
     config: RelayConfig
@@ -35,21 +35,21 @@ class Loaded:
     unknown: tuple[str, ...] = ()  # the paths of fields in the file that this version does not know
 
 
-def load(path: Path, secrets_dir: Path) -> Loaded:
+def load(path: Path, secrets_dir: Path) -> LoadedConfig:
     """Read and check a configuration file and every file that it names.
 
     Raises ConfigRefusedError, which names the file, the field and the rule.
     """
     config, unknown = parse(path, _read(path, path, "the configuration"))
     try:
-        return Loaded(config, _material(path, config, secrets_dir), unknown)
+        return LoadedConfig(config, _material(path, config, secrets_dir), unknown)
     except ConfigRefusedError as refused:
         raise ConfigRefusedError(
             refused.file,
             refused.problems,
             generation=config.generation,
             files=named_files(config, secrets_dir),
-            passing=refused.passing,
+            transient=refused.transient,
         ) from refused
 
 
@@ -137,7 +137,7 @@ def _material(path: Path, config: RelayConfig, secrets_dir: Path) -> Material:
                 refusals.append(refused)
     if refusals:
         problems = [problem for refused in refusals for problem in refused.problems]
-        raise ConfigRefusedError(path, problems, passing=any(refused.passing for refused in refusals))
+        raise ConfigRefusedError(path, problems, transient=any(refused.transient for refused in refusals))
     return Material(pairs, authorities)
 
 
@@ -160,7 +160,7 @@ def _key_pair(where: str, files: CertificateFiles, secrets_dir: Path) -> KeyPair
         raise ConfigRefusedError(certificate_path, [f"{where}: {problem}"]) from error
     except OSError as error:
         problem = f"cannot look at {certificate_path}: {error.strerror}"
-        raise ConfigRefusedError(certificate_path, [f"{where}: {problem}"], passing=True) from error
+        raise ConfigRefusedError(certificate_path, [f"{where}: {problem}"], transient=True) from error
     return pair
 
 
@@ -189,8 +189,8 @@ def _read(file: Path, path: Path, where: str) -> bytes:
             content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         problem = f"{where}: cannot read {path}: {os.strerror(error.errno or 0)}"
-        passing = not isinstance(error, FileNotFoundError)  # which is seen when it is there
-        raise ConfigRefusedError(file, [problem], passing=passing) from error
+        transient = not isinstance(error, FileNotFoundError)  # which is seen when it is there
+        raise ConfigRefusedError(file, [problem], transient=transient) from error
     except ValueError as error:  # a NUL in the name
         raise ConfigRefusedError(file, [f"{where}: no file name: {str(path)!r}"]) from error
     if len(content) > MAX_FILE_BYTES:

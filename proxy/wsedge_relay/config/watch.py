@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from wsedge_relay.config.load import Loaded, load, named_files
+from wsedge_relay.config.load import LoadedConfig, load, named_files
 from wsedge_relay.contract import RelayState
 from wsedge_relay.errors import ConfigRefusedError
 from wsedge_relay.file_signature import Signature, signature_of
@@ -26,7 +26,7 @@ class ConfigWatch:
     """The configuration in force, and the newest one that was refused. `look` blocks on files."""
 
     def __init__(
-        self, path: Path, secrets_dir: Path, in_force: Loaded, *, now: Callable[[], float] = time.time
+        self, path: Path, secrets_dir: Path, in_force: LoadedConfig, *, now: Callable[[], float] = time.time
     ) -> None:
         self._path = path
         self._secrets_dir = secrets_dir
@@ -43,7 +43,7 @@ class ConfigWatch:
         self._settled = None
         self.refused = None
 
-    def look(self) -> Loaded | ConfigRefusedError | None:
+    def look(self) -> LoadedConfig | ConfigRefusedError | None:
         """Return a configuration that should come into force, a new refusal, or None when nothing is new.
 
         A bad configuration is believed only when two looks in a row find the same wrong: a file that is
@@ -57,17 +57,17 @@ class ConfigWatch:
         if self._signatures(files) != before:
             return None  # being changed right now
         doubted, self._suspect = self._suspect, None
-        passing = False
+        transient = False
         if isinstance(outcome, ConfigRefusedError):
             self._suspect = str(outcome)
             if doubted != self._suspect:
                 return None
-            passing = outcome.passing
-        steady = files == self._files and not passing and not self._is_young(before)
+            transient = outcome.transient
+        steady = files == self._files and not transient and not self._is_young(before)
         self._settled = before if steady else None
         return outcome if self._is_news(outcome) else None
 
-    def accepted(self, loaded: Loaded) -> None:
+    def accepted(self, loaded: LoadedConfig) -> None:
         """Note that `loaded` is in force now."""
         self.in_force = loaded
         self.refused = None
@@ -82,7 +82,7 @@ class ConfigWatch:
 
     def refuse(self, refused: ConfigRefusedError) -> bool:
         """Note that a configuration does not come into force; return whether that was not known."""
-        if refused.passing:
+        if refused.transient:
             self._settled = None
         if not self._is_news(refused):
             return False
@@ -90,12 +90,12 @@ class ConfigWatch:
         self.refusals += 1
         return True
 
-    def out_of_reach(self, loaded: Loaded, error: OSError) -> ConfigRefusedError:
+    def out_of_reach(self, loaded: LoadedConfig, error: OSError) -> ConfigRefusedError:
         """Return the refusal of a configuration that there is no resource for; the next look tries again."""
         problem = f"it cannot be put in force now: {error.strerror or error}"
-        return ConfigRefusedError(self._path, [problem], generation=loaded.config.generation, passing=True)
+        return ConfigRefusedError(self._path, [problem], generation=loaded.config.generation, transient=True)
 
-    def _load(self) -> Loaded | ConfigRefusedError:
+    def _load(self) -> LoadedConfig | ConfigRefusedError:
         try:
             loaded = load(self._path, self._secrets_dir)
         except ConfigRefusedError as refused:
@@ -107,7 +107,7 @@ class ConfigWatch:
             return ConfigRefusedError(self._path, [problem], generation=loaded.config.generation)
         return loaded
 
-    def _is_news(self, outcome: Loaded | ConfigRefusedError) -> bool:
+    def _is_news(self, outcome: LoadedConfig | ConfigRefusedError) -> bool:
         if isinstance(outcome, ConfigRefusedError):
             before = self.refused
             # With another name it is another one: who wrote it asks for what becomes of that.

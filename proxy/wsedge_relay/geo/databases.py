@@ -43,7 +43,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Lookup = Callable[[Address], Place]
 
 
-class Geo:
+class GeoDatabases:
     """Finds the place of an address in up to three files, the first named first; the others fill gaps.
 
     `look` blocks on files and may run in another thread; `take` puts what it returned in force.

@@ -23,7 +23,7 @@ MAX_BODY_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PostAnswer:
     """The final answer to a request; header names are lower case, the body is cut at MAX_BODY_BYTES."""
 
     status: int
@@ -38,7 +38,7 @@ async def post(
     headers: Mapping[str, str],
     seconds: float,
     context: ssl.SSLContext | None = None,
-) -> Answer:
+) -> PostAnswer:
     """POST `body` to an http or https URL; raises PostFailedError when no answer comes within `seconds`.
 
     https trusts `context`, by default the system's authorities. A user and password in `url` are not used.
@@ -61,7 +61,7 @@ async def post(
 
 async def _exchange(
     url: str, body: bytes, headers: Mapping[str, str], context: ssl.SSLContext | None
-) -> Answer:
+) -> PostAnswer:
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     if secure and context is None:
@@ -96,7 +96,7 @@ def _request(target: str, host: str, body: bytes, headers: Mapping[str, str]) ->
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-async def _answer(reader: asyncio.StreamReader) -> Answer:
+async def _answer(reader: asyncio.StreamReader) -> PostAnswer:
     head = await reader.readuntil(b"\r\n\r\n")
     while head.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):  # they precede the final one (RFC 9110 §15.2)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -104,14 +104,14 @@ async def _answer(reader: asyncio.StreamReader) -> Answer:
     status = parsed.status
     headers = {name.lower(): value for name, value in parsed.getheaders()}
     if status in (204, 304):
-        return Answer(status, headers, b"")
+        return PostAnswer(status, headers, b"")
     if "transfer-encoding" not in headers and headers.get("content-length", "").isdecimal():
         body = await reader.readexactly(min(int(headers["content-length"]), MAX_BODY_BYTES))
-        return Answer(status, headers, body)
+        return PostAnswer(status, headers, body)
     rest = bytearray()  # chunked, or ended by the connection's end, which we asked for
     while len(rest) < MAX_BODY_BYTES and (piece := await reader.read(65536)):
         rest += piece
-    return Answer(status, headers, _body(head, bytes(rest)))
+    return PostAnswer(status, headers, _body(head, bytes(rest)))
 
 
 def _parse(message: bytes) -> http.client.HTTPResponse:

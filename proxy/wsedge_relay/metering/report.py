@@ -20,7 +20,7 @@ _POINTER = re.compile(r"^#?/rows/(\d+)(?:/|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ReportTimes:
     """How often to report and how long to wait, in seconds; `spread` is the most a bucket's end may wait."""
 
     flush: float = 10.0
@@ -30,7 +30,7 @@ class Pace:
     spread: float = 2.0
 
     @classmethod
-    def of_flush(cls, seconds: float) -> Pace:
+    def of_flush(cls, seconds: float) -> ReportTimes:
         """Return the pace of a relay that reports every `seconds`."""
         return cls(
             flush=seconds,

@@ -21,7 +21,7 @@ import structlog
 
 from wsedge_relay.errors import PostFailedError
 from wsedge_relay.metering.post import post
-from wsedge_relay.metering.report import ROWS_PER_REPORT, Fate, Pace, Verdict, batches, encode, judge
+from wsedge_relay.metering.report import ROWS_PER_REPORT, Fate, ReportTimes, Verdict, batches, encode, judge
 from wsedge_relay.metering.spool import SWEEP_SECONDS, Spool
 from wsedge_relay.metering.usage import Usage, UsageCount, UsageKey
 from wsedge_statistics.contract import USAGE_PATH
@@ -33,16 +33,16 @@ _Identity = tuple[str, int, UsageKey]
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ReportingPod:
     """Whom the reports come from, and with which token (a file, read anew for each report)."""
 
-    pod: str
+    name: str
     uid: str
     token_file: Path | None = None
 
 
 @dataclass(slots=True)
-class Tally:
+class ReportTally:
     """What the reporter did, for the metrics."""
 
     reports_taken: int = 0
@@ -67,19 +67,19 @@ class Reporter:
         *,
         sweep: Callable[[], None],
         target: Callable[[], str | None],
-        origin: Origin,
+        pod: ReportingPod,
         spool: Spool | None = None,
-        pace: Pace | None = None,
+        times: ReportTimes | None = None,
         now: Callable[[], float] = time.time,
         max_closed_rows: int = MAX_CLOSED_ROWS,
     ) -> None:
-        self.tally = Tally()
+        self.tally = ReportTally()
         self._usage = usage
         self._sweep = sweep
         self._target = target
-        self._origin = origin
+        self._pod = pod
         self._spool = spool
-        self._pace = pace or Pace()
+        self._times = times or ReportTimes()
         self._now = now
         self._max_closed_rows = max_closed_rows
         self._rows_per_report = ROWS_PER_REPORT
@@ -141,7 +141,7 @@ class Reporter:
         if self._target() is None:
             return True
         rows = self._usage.unacknowledged()
-        left = await self._send(self._origin.pod, self._origin.uid, rows, self._usage.acknowledge)
+        left = await self._send(self._pod.name, self._pod.uid, rows, self._usage.acknowledge)
         if left is None:
             return False
         done = await self._flush_backlog()
@@ -157,10 +157,10 @@ class Reporter:
     async def _report_forever(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pace.flush):
+                async with asyncio.timeout(self._times.flush):
                     await self._due.wait()
                     # All relays of a cluster see the same bucket end; they must not all report at once.
-                    await asyncio.sleep(random.random() * self._pace.spread)  # noqa: S311  no secret
+                    await asyncio.sleep(random.random() * self._times.spread)  # noqa: S311  no secret
             self._due.clear()
             await self._back_off()
             await self.flush()
@@ -207,13 +207,13 @@ class Reporter:
         try:
             headers = self._headers()
         except (OSError, ValueError) as error:
-            return Verdict(Fate.LATER, f"token file {self._origin.token_file}: {error}")
+            return Verdict(Fate.LATER, f"token file {self._pod.token_file}: {error}")
         try:
             answer = await post(
                 target.rstrip("/") + USAGE_PATH,
                 encode(pod, uid, rows),
                 headers=headers,
-                seconds=self._pace.call,
+                seconds=self._times.call,
             )
         except PostFailedError as error:
             return Verdict(Fate.LATER, str(error))
@@ -225,8 +225,8 @@ class Reporter:
             "Content-Encoding": "gzip",
             "User-Agent": "wsedge-relay",
         }
-        if self._origin.token_file is not None:
-            token = self._origin.token_file.read_text("ascii").strip()
+        if self._pod.token_file is not None:
+            token = self._pod.token_file.read_text("ascii").strip()
             if not token.isprintable() or " " in token or not token:
                 raise ValueError("holds no token")
             headers["Authorization"] = f"Bearer {token}"
@@ -245,9 +245,9 @@ class Reporter:
     def _note_failure(self, verdict: Verdict) -> None:
         self._failures += 1
         self.tally.reports_failed += 1
-        delay = self._pace.retry_delay(self._failures, random.random())  # noqa: S311  spreads retries
+        delay = self._times.retry_delay(self._failures, random.random())  # noqa: S311  spreads retries
         if verdict.fate is Fate.SLOWLY:
-            delay = self._pace.slow
+            delay = self._times.slow
         if verdict.retry_after is not None:
             delay = max(delay, verdict.retry_after)
         self._not_before = _monotonic() + delay
@@ -272,7 +272,7 @@ class Reporter:
             _log.warning("usage rows not taken now", reason=verdict.reason, rows=len(held))
         now = _monotonic()
         self._held = {identity: until for identity, until in self._held.items() if until > now}
-        self._held.update((row.identity, now + self._pace.slow) for row in held)
+        self._held.update((row.identity, now + self._times.slow) for row in held)
         return held
 
     async def _flush_backlog(self) -> bool:

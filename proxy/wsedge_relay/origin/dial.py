@@ -21,7 +21,7 @@ from wsedge_relay.contract import Domain, Origin
 from wsedge_relay.errors import NoDescriptorError, OriginError
 from wsedge_relay.origin.address import port_of
 from wsedge_relay.origin.reach import Reach
-from wsedge_relay.origin.resolver import Address, Names
+from wsedge_relay.origin.resolver import Address, Resolver
 from wsedge_relay.transport.readiness import NEVER, Readiness
 from wsedge_relay.transport.wire import EXHAUSTED, Wire
 
@@ -33,7 +33,7 @@ async def dial(
     origin: Origin,
     context: ssl.SSLContext | None,
     *,
-    names: Names,
+    resolver: Resolver,
     reach: Reach,
     preface: bytes = b"",
     ready: Readiness,
@@ -47,14 +47,14 @@ async def dial(
     now = ready.loop.time()
     port = port_of(origin, secure=context is not None)
     try:
-        addresses = _literal(origin.host, port) or names.fresh(origin.host, port, now)
+        addresses = _literal(origin.host, port) or resolver.fresh(origin.host, port, now)
         if addresses is not None and len(addresses) == 1:
             (address,) = _allowed(addresses, reach)
             wire = await _connect_to(address, ready, until=now + seconds)
         else:
             await ready.in_task()
             async with asyncio.timeout_at(now + seconds):
-                found = await names.find(origin.host, port, ready.loop)
+                found = await resolver.find(origin.host, port, ready.loop)
                 wire = await _connect(in_turn(_allowed(found, reach)), ready)
                 wire.until = now + seconds
         try:

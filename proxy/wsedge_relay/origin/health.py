@@ -26,7 +26,7 @@ from wsedge_relay.protocol.handshake import Upgrade
 from wsedge_relay.protocol.http1 import Header, Headers, RequestHead, ResponseHead, build_head
 from wsedge_relay.pump import frames
 from wsedge_relay.telemetry.families import Family
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.wire import Wire
 
@@ -40,10 +40,10 @@ _NORMAL: Final = 1000
 class HealthChecks:
     """Checks the origins of the domains that it is told to `watch`, until told otherwise."""
 
-    def __init__(self, *, ready: Readiness, bounds: Bounds, random: random.Random) -> None:
+    def __init__(self, *, ready: Readiness, timeouts: Timeouts, random: random.Random) -> None:
         self._ready = ready
         self._loop = ready.loop
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._random = random
         self._watched: set[Origins] = set()
         self._plan: list[tuple[float, int, Origins, Target]] = []
@@ -127,7 +127,7 @@ class HealthChecks:
             began = self._loop.time()
             try:
                 await check(
-                    origins, target, rules, bounds=self._bounds, random=self._random, ready=self._ready
+                    origins, target, rules, timeouts=self._timeouts, random=self._random, ready=self._ready
                 )
             except NoDescriptorError:
                 return  # the relay's own want, which says nothing of the origin
@@ -150,7 +150,7 @@ async def check(
     target: Target,
     rules: OriginHealthCheck,
     *,
-    bounds: Bounds,
+    timeouts: Timeouts,
     random: random.Random,
     ready: Readiness,
 ) -> None:
@@ -173,7 +173,7 @@ async def check(
                 raise
     except TimeoutError as error:
         raise OriginError("timeout", f"no answer within {seconds} s") from error
-    await _part(wire, upgraded=head.status == 101, bounds=bounds, random=random)
+    await _part(wire, upgraded=head.status == 101, timeouts=timeouts, random=random)
 
 
 def families(watched: Mapping[str, Origins], now: float) -> Iterator[Family]:
@@ -260,12 +260,12 @@ def _judge(head: ResponseHead, upgrade: Upgrade | None) -> None:
         raise BadAnswerError(f"status {head.status}")
 
 
-async def _part(wire: Wire, *, upgraded: bool, bounds: Bounds, random: random.Random) -> None:
+async def _part(wire: Wire, *, upgraded: bool, timeouts: Timeouts, random: random.Random) -> None:
     try:
         if upgraded:
-            wire.limit(bounds.head_seconds)
+            wire.limit(timeouts.head_seconds)
             await wire.write(frames.close(_NORMAL, "", random.randbytes(4)))
-        await wire.finish(bounds.linger_seconds)
+        await wire.finish(timeouts.linger_seconds)
     except OSError:  # TimeoutError is one. It has answered; how it parts says nothing.
         pass
     finally:

@@ -22,12 +22,12 @@ from wsedge_relay.origin.balance import Balancer, Target
 from wsedge_relay.origin.dial import dial
 from wsedge_relay.origin.exchange import Answered, Exchange, ask
 from wsedge_relay.origin.reach import Reach
-from wsedge_relay.origin.resolver import Names
+from wsedge_relay.origin.resolver import Resolver
 from wsedge_relay.policy.loops import Loop
 from wsedge_relay.protocol import proxy_protocol
 from wsedge_relay.protocol.proxy_protocol import Ends
 from wsedge_relay.telemetry.counters import DomainCounters
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.tls import origin_context
 from wsedge_relay.transport.wire import Wire
@@ -59,23 +59,23 @@ class AskingClient:
 class Origins:
     """The origins of a domain and what is known of them; outlives a change of the configuration."""
 
-    __slots__ = ("_balancer", "_bounds", "_context", "_counters", "_domain", "_names", "_reach", "loop")
+    __slots__ = ("_balancer", "_context", "_counters", "_domain", "_reach", "_resolver", "_timeouts", "loop")
 
     def __init__(
         self,
         domain: Domain,
         material: Material,
         *,
-        bounds: Bounds,
+        timeouts: Timeouts,
         counters: DomainCounters,
         reach: Reach | None = None,
     ) -> None:
         self._reach = reach or Reach()
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._counters = counters
-        self._names = Names(fresh_seconds=bounds.name_seconds)
+        self._resolver = Resolver(fresh_seconds=timeouts.name_seconds)
         self._balancer = Balancer(
-            forget_seconds=bounds.failed_origin_seconds, most_seconds=bounds.failed_origin_most_seconds
+            forget_seconds=timeouts.failed_origin_seconds, most_seconds=timeouts.failed_origin_most_seconds
         )
         self._domain = domain
         self.loop: Loop
@@ -89,7 +89,7 @@ class Origins:
         """
         self._context = origin_context(domain, material)
         if domain.origins != self._domain.origins:
-            self._names.forget()
+            self._resolver.forget()
         self._domain = domain
         self.loop = Loop(domain)
         self._balancer.take(domain.origins, domain.originRequest.loadBalancing)
@@ -110,7 +110,7 @@ class Origins:
         """Return the answer of the first origin that gives one; raises OriginsFailedError when none does.
 
         `request` returns what is sent to an origin, given its Host header. All of it takes
-        `bounds.answer_seconds` and one time to connect at the most: a drain waits for it. While others are
+        `timeouts.answer_seconds` and one time to connect at the most: a drain waits for it. While others are
         left an origin has half of the time that is left, so that a silent one can be passed over.
         """
 
@@ -120,7 +120,7 @@ class Origins:
                 self.worked(exchange.target)
             return Answered(exchange, head, rest)
 
-        return await self.first(client, attempt, ready=ready, seconds=self._bounds.answer_seconds)
+        return await self.first(client, attempt, ready=ready, seconds=self._timeouts.answer_seconds)
 
     async def first(
         self,
@@ -182,7 +182,7 @@ class Origins:
             domain,
             target.origin,
             context,
-            names=self._names,
+            resolver=self._resolver,
             reach=self._reach,
             preface=preface,
             ready=ready,
@@ -219,6 +219,6 @@ class Origins:
         return Exchange(wire, target, host)
 
     def _no_room(self) -> HandshakeRefusedError:
-        after = b"%d" % self._bounds.retry_after_seconds
+        after = b"%d" % self._timeouts.retry_after_seconds
         text = "This relay has no room for a connection right now."
         return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])

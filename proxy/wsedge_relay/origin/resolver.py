@@ -27,7 +27,7 @@ class _Known:
     at: float
 
 
-class Names:
+class Resolver:
     """What is known of the names of one domain's origins; an answer is fresh for `fresh_seconds`."""
 
     __slots__ = ("_fresh_seconds", "_known", "_lookups")

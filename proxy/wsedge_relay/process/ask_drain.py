@@ -15,7 +15,7 @@ from typing import Final
 
 from wsedge_relay.config.load import parse
 from wsedge_relay.errors import ConfigRefusedError, PostFailedError, SettingsError, TokenUnreadableError
-from wsedge_relay.metering.post import Answer, post
+from wsedge_relay.metering.post import PostAnswer, post
 from wsedge_relay.server.permission import read_token
 from wsedge_relay.settings import Settings, read_settings
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if answer.status == 202 else 1
 
 
-def _ask(settings: Settings, seconds: float | None) -> Answer:
+def _ask(settings: Settings, seconds: float | None) -> PostAnswer:
     try:
         content = settings.config.read_bytes()
     except OSError as error:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wsedge_relay.config.load import Loaded
+from wsedge_relay.config.load import LoadedConfig
 from wsedge_relay.config.material import KeyPair, Material
 from wsedge_relay.contract import Listen, RelayConfig
 from wsedge_relay.settings import Settings
@@ -26,7 +26,7 @@ class Assignment:
     number: int
     settings: Settings
     listen: Listen
-    loaded: Loaded
+    loaded: LoadedConfig
     in_pod: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Assignment:
         )
 
 
-def loaded_to_json(loaded: Loaded) -> dict[str, Any]:
+def loaded_to_json(loaded: LoadedConfig) -> dict[str, Any]:
     """Return a checked configuration and its certificates as JSON takes them."""
     material = loaded.material
     return {
@@ -64,11 +64,11 @@ def loaded_to_json(loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def loaded_from_json(document: Mapping[str, Any]) -> Loaded:
+def loaded_from_json(document: Mapping[str, Any]) -> LoadedConfig:
     """Return the configuration that `loaded_to_json` wrote."""
     pairs = {
         (certificate_file, key_file): KeyPair(b64decode(certificate), b64decode(key))
         for certificate_file, key_file, certificate, key in document["keyPairs"]
     }
     config = RelayConfig.model_validate_json(document["config"])
-    return Loaded(config, Material(pairs, document["authorities"]))
+    return LoadedConfig(config, Material(pairs, document["authorities"]))

@@ -12,13 +12,13 @@ from contextlib import suppress
 import structlog
 
 from wsedge_relay.config.follow import told_or_after
-from wsedge_relay.config.load import Loaded
+from wsedge_relay.config.load import LoadedConfig
 from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.errors import CannotListenError
 from wsedge_relay.geo.databases import LOOK_SECONDS as GEO_LOOK_SECONDS
-from wsedge_relay.geo.databases import Geo
-from wsedge_relay.metering.report import Pace
-from wsedge_relay.metering.reporter import Origin, Reporter
+from wsedge_relay.geo.databases import GeoDatabases
+from wsedge_relay.metering.report import ReportTimes
+from wsedge_relay.metering.reporter import Reporter, ReportingPod
 from wsedge_relay.metering.spool import Spool
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.policy.limits import Limiter
@@ -31,7 +31,7 @@ from wsedge_relay.telemetry.families import Distribution, Family
 _log = structlog.get_logger(__name__)
 
 
-class Program:
+class RelayProcess:
     """One process that carries and counts. Order of calls: `start`, `serve`; `apply` in between, at will.
 
     `limiter_of` makes the limiter of a domain, `in_pod` is as in Reach.
@@ -40,7 +40,7 @@ class Program:
     def __init__(
         self,
         settings: Settings,
-        loaded: Loaded,
+        loaded: LoadedConfig,
         selector: PumpSelector,
         *,
         usage: Usage,
@@ -51,7 +51,9 @@ class Program:
         self._settings = settings
         self._loaded = loaded
         self._usage = usage
-        self._geo = Geo(ip2region=settings.geo_ip2region, city=settings.geo_city, isp=settings.geo_isp)
+        self._geo = GeoDatabases(
+            ip2region=settings.geo_ip2region, city=settings.geo_city, isp=settings.geo_isp
+        )
         self._relay = Relay(
             usage,
             selector,
@@ -63,9 +65,9 @@ class Program:
             usage,
             sweep=self._relay.sweep,
             target=self._statistics_url,
-            origin=Origin(settings.pod_name, settings.pod_uid, settings.token_file),
+            pod=ReportingPod(settings.pod_name, settings.pod_uid, settings.token_file),
             spool=spool,
-            pace=Pace.of_flush(settings.report_seconds),
+            times=ReportTimes.of_flush(settings.report_seconds),
         )
         self.collector = RelayCollector(usage=usage, tally=self._reporter.tally, counters=self._families)
         self.sweep = self._relay.sweep
@@ -123,7 +125,7 @@ class Program:
             openConnections=self._relay.open_connections,
         )
 
-    def apply(self, loaded: Loaded) -> None:
+    def apply(self, loaded: LoadedConfig) -> None:
         """Serve by another configuration from now on."""
         self._relay.apply(loaded.config, loaded.material)
         self._loaded = loaded

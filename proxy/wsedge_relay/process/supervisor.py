@@ -16,15 +16,15 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from wsedge_relay.config.follow import follow
-from wsedge_relay.config.load import Loaded
+from wsedge_relay.config.load import LoadedConfig
 from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.errors import CannotListenError, WorkerSilentError
 from wsedge_relay.metering.spool import adopt, folder_of, lock_folder
 from wsedge_relay.process.assignment import Assignment, loaded_to_json
 from wsedge_relay.process.shared_limits import LimitTable, make_table
-from wsedge_relay.process.worker_process import SILENT_SECONDS, Word, Worker
-from wsedge_relay.server.admin_routes import Endpoints
+from wsedge_relay.process.worker_process import SILENT_SECONDS, Word, WorkerProcess
+from wsedge_relay.server.admin_routes import AdminRoutes
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.telemetry.merging import Metrics, aggregate, combined, risen
@@ -42,7 +42,7 @@ def pause_before(restart: int) -> float:
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(restart - 1, 30))
 
 
-async def supervise(settings: Settings, loaded: Loaded) -> int:
+async def supervise(settings: Settings, loaded: LoadedConfig) -> int:
     """Run a relay of `settings.workers` workers and return its exit code.
 
     Raises CannotListenError and SpoolUnavailableError.
@@ -58,7 +58,7 @@ async def supervise(settings: Settings, loaded: Loaded) -> int:
 class Supervisor:
     """The processes of one relay. Order of calls: `start`, `serve`."""
 
-    def __init__(self, settings: Settings, loaded: Loaded) -> None:
+    def __init__(self, settings: Settings, loaded: LoadedConfig) -> None:
         self._settings = settings
         self._loaded = loaded
         self._watch = ConfigWatch(settings.config, settings.certificates, loaded)
@@ -66,7 +66,7 @@ class Supervisor:
         self._table = LimitTable(self._table_file)
         self._clock = asyncio.get_running_loop().time
         self._workers = [
-            Worker(number, limits=self._table_file, clock=self._clock)
+            WorkerProcess(number, limits=self._table_file, clock=self._clock)
             for number in range(1, settings.workers + 1)
         ]
         self._carried: list[Metrics] = []  # counts of workers that have ended
@@ -75,11 +75,11 @@ class Supervisor:
         self._ordered: dict[str, Any] = {}
         self._stop = asyncio.Event()
         self._look = asyncio.Event()
-        self._endpoints = Endpoints(self, self._watch, settings)
+        self._admin_routes = AdminRoutes(self, self._watch, settings)
 
     async def start(self) -> None:
         """Take the ports; raises CannotListenError."""
-        listen = await self._endpoints.start(self._settings.listen_of(self._loaded.config))
+        listen = await self._admin_routes.start(self._settings.listen_of(self._loaded.config))
         host = listen.host
         ports: dict[str, int | None] = {"http": listen.http, "https": listen.https}
         self._addresses: dict[str, tuple[str, int]] = {}
@@ -112,13 +112,13 @@ class Supervisor:
         self._stop.set()
         codes = await asyncio.gather(*keeping)
         stopping.cancel()
-        await self._endpoints.close()
+        await self._admin_routes.close()
         for sock in self._reserved:
             sock.close()
         _log.info("ended", workers=len(codes))
         return 1 if broken else max(codes)
 
-    async def _keep(self, worker: Worker) -> int:
+    async def _keep(self, worker: WorkerProcess) -> int:
         """Keep a worker running until the relay stops, or it cannot even start; return the exit code."""
         restart = 0
         while True:
@@ -144,7 +144,7 @@ class Supervisor:
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
 
-    async def _live(self, worker: Worker) -> int:
+    async def _live(self, worker: WorkerProcess) -> int:
         try:
             return await worker.live(lambda: self._assignment(worker.number), self._standing_orders)
         except OSError as error:
@@ -171,10 +171,10 @@ class Supervisor:
         for worker in self._workers:
             await worker.started.wait()
         self._complete = True
-        self._endpoints.announce(self._addresses)
+        self._admin_routes.announce(self._addresses)
         await follow(self._watch, self._look, self._take)
 
-    async def _take(self, loaded: Loaded) -> None:
+    async def _take(self, loaded: LoadedConfig) -> None:
         """Have all workers serve by another configuration; one that is slow takes it later, in its turn.
 
         Raises OSError when one of them cannot take it right now.

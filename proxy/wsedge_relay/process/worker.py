@@ -25,7 +25,7 @@ from wsedge_relay.metering.spool import Spool
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.process.assignment import Assignment, loaded_from_json
 from wsedge_relay.process.orders import Order, answer, first_order
-from wsedge_relay.process.relay_process import Program, raise_file_limit
+from wsedge_relay.process.relay_process import RelayProcess, raise_file_limit
 from wsedge_relay.process.shared_limits import LimitTable, PodLimits
 from wsedge_relay.pump.selector import PumpSelector, choose
 from wsedge_relay.telemetry import exposition
@@ -86,7 +86,7 @@ async def _run(
     spool = None
     if settings.spool_dir is not None:
         spool = Spool(settings.spool_dir, pod=settings.pod_name, uid=settings.pod_uid, epoch=usage.epoch)
-    program = Program(
+    relay = RelayProcess(
         settings,
         assignment.loaded,
         selector,
@@ -95,11 +95,11 @@ async def _run(
         limiter_of=limits.limiter,
         in_pod=assignment.in_pod,
     )
-    await program.start(assignment.listen, shared=True)
+    await relay.start(assignment.listen, shared=True)
     channel.setblocking(False)
-    orders = asyncio.create_task(answer(channel, _orders(program), done=first), name="carry out orders")
-    orders.add_done_callback(lambda _: program.hurry())  # nobody is there to tell it anything
-    code = await program.serve()
+    orders = asyncio.create_task(answer(channel, _orders(relay), done=first), name="carry out orders")
+    orders.add_done_callback(lambda _: relay.hurry())  # nobody is there to tell it anything
+    code = await relay.serve()
     if orders.done() and (fault := orders.exception()) is not None:
         _log.error("program fault", task=orders.get_name(), exc_info=fault)
         return 1
@@ -107,37 +107,37 @@ async def _run(
     return code
 
 
-def _orders(program: Program) -> dict[str, Order]:
-    registry = exposition.registry(program.collector)
+def _orders(relay: RelayProcess) -> dict[str, Order]:
+    registry = exposition.registry(relay.collector)
 
     async def apply(document: Any) -> str | None:
         try:
-            program.apply(loaded_from_json(document))
+            relay.apply(loaded_from_json(document))
         except OSError as error:  # for which the supervisor has an answer; a worker that ends has none
             return error.strerror or str(error)
         return None
 
     async def status(_: Any) -> dict[str, Any]:
-        return {"ready": program.ready, "state": program.state.model_dump(mode="json")}
+        return {"ready": relay.ready, "state": relay.state.model_dump(mode="json")}
 
     async def read_metrics(_: Any) -> list[Any]:
-        program.sweep()
+        relay.sweep()
         return to_json(exposition.read(registry))
 
     async def drain(seconds: float | None) -> None:
-        program.begin_drain(seconds)
+        relay.begin_drain(seconds)
 
     async def resume(_: Any) -> None:
-        program.resume()
+        relay.resume()
 
     async def stop(_: Any) -> None:
-        program.stop()
+        relay.stop()
 
     async def hurry(_: Any) -> None:
-        program.hurry()
+        relay.hurry()
 
     async def places(_: Any) -> None:
-        program.look_at_places()
+        relay.look_at_places()
 
     return {
         "apply": apply,

@@ -31,7 +31,7 @@ Word = tuple[str, Any]
 _log = structlog.get_logger(__name__)
 
 
-class Worker:
+class WorkerProcess:
     """One worker through all its lives. `limits` is the descriptor of the memory of limits.
 
     `clock` is the loop's.

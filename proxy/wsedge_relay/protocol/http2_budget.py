@@ -29,7 +29,7 @@ _PER_SECOND: Final = 100.0
 _EARNED_BY_DATA: Final = 2.0
 
 
-class Tally:
+class FrameTally:
     """Finds the frames in what a client sends, at any split of its bytes, and says what they cost.
 
     `is_overlong` tells that one says it is longer than MAX_FRAME_BYTES: the library looks at that only once

@@ -47,7 +47,7 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PassedAnswer:
     """An origin's answer that may pass, and how its body is framed: as it comes, and towards the client."""
 
     head: ResponseHead
@@ -121,7 +121,7 @@ def origin_request(passed: Passed, *, host: str, way: Way, secure: bool, loop: H
     return build_head(request.method + b" " + request.target + b" HTTP/1.1", headers)
 
 
-def check_answer(passed: Passed, head: ResponseHead) -> Answer:
+def check_answer(passed: Passed, head: ResponseHead) -> PassedAnswer:
     """Check an origin's final answer; raises BadAnswerError."""
     if head.status == 101:
         raise BadAnswerError("101 to a request that was no upgrade")
@@ -134,10 +134,10 @@ def check_answer(passed: Passed, head: ResponseHead) -> Answer:
     outward = framing
     if framing in (Framing.CHUNKED, Framing.CLOSE):
         outward = Framing.CHUNKED if passed.request.minor else Framing.CLOSE
-    return Answer(head, framing, length, outward)
+    return PassedAnswer(head, framing, length, outward)
 
 
-def client_answer(answer: Answer, *, keep: bool, more: list[Header]) -> bytes:
+def client_answer(answer: PassedAnswer, *, keep: bool, more: list[Header]) -> bytes:
     """Return the head for the client; `keep` says whether its connection goes on, `more` are added lines."""
     headers = passed_headers(answer.head.headers)
     if answer.framing is Framing.NONE:

@@ -85,7 +85,7 @@ def _mapped(address: IPv4Address | IPv6Address) -> IPv6Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceAddress:
     """Where a proxied connection comes from."""
 
     address: str
@@ -109,7 +109,7 @@ def length_of(data: bytes) -> int:
     return length
 
 
-def source_of(header: bytes) -> Source | None:
+def source_of(header: bytes) -> SourceAddress | None:
     """Return where a connection with this whole header comes from; None: the proxy's own, or not known.
 
     Raises ProxyHeaderError.
@@ -126,7 +126,7 @@ def _length_of_text(data: bytes) -> int:
     return end
 
 
-def _text_source(header: bytes) -> Source | None:
+def _text_source(header: bytes) -> SourceAddress | None:
     if _UNKNOWN.fullmatch(header):
         return None
     match = _TEXT.fullmatch(header)
@@ -139,10 +139,10 @@ def _text_source(header: bytes) -> Source | None:
         raise ProxyHeaderError("its PROXY line has a malformed address") from error
     if int(match[4]) > 65535 or int(match[5]) > 65535:
         raise ProxyHeaderError("its PROXY line has no such port")
-    return Source(address_of(str(source)), int(match[4]))
+    return SourceAddress(address_of(str(source)), int(match[4]))
 
 
-def _binary_source(header: bytes) -> Source | None:
+def _binary_source(header: bytes) -> SourceAddress | None:
     command, family = header[12], header[13]
     if command == _LOCAL:
         return None
@@ -152,9 +152,9 @@ def _binary_source(header: bytes) -> Source | None:
     body = header[_FIXED:]
     _check_notes(body, size)
     if family == _TCP4:
-        return Source(str(IPv4Address(body[:4])), int.from_bytes(body[8:10], "big"))
+        return SourceAddress(str(IPv4Address(body[:4])), int.from_bytes(body[8:10], "big"))
     if family == _TCP6:
-        return Source(address_of(str(IPv6Address(body[:16]))), int.from_bytes(body[32:34], "big"))
+        return SourceAddress(address_of(str(IPv6Address(body[:16]))), int.from_bytes(body[32:34], "big"))
     return None
 
 

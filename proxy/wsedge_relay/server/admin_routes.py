@@ -57,7 +57,7 @@ class Served(Protocol):
         """Serve again after a drain by request, unless the relay is about to end; return whether it does."""
 
 
-class Endpoints:
+class AdminRoutes:
     """The admin port of a relay: /healthz, /readyz, /metrics, /config and POST /drain.
 
     `watch` has the configuration in force, `collectors` are for the metrics of this process.

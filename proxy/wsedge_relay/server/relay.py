@@ -36,7 +36,7 @@ from wsedge_relay.server.accepting import Listeners, leaves_room
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.families import Distribution, Family, distributions, families
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.readiness import Fiber, wait_for_all
 from wsedge_relay.transport.tls import Front, domain_contexts
 from wsedge_relay.transport.wire import EXHAUSTED, Wire
@@ -72,7 +72,7 @@ class Relay:
         usage: Usage,
         selector: PumpSelector,
         *,
-        bounds: Bounds | None = None,
+        timeouts: Timeouts | None = None,
         random: random.Random | None = None,
         place_of: Callable[[str], Place] = lambda _: NOWHERE,
         limiter_of: Callable[[str], Limiter] = lambda _: Limiter(),
@@ -80,18 +80,18 @@ class Relay:
     ) -> None:
         self._reach = Reach(in_pod=in_pod)
         self._loop = asyncio.get_running_loop()
-        self._bounds = bounds or Bounds()
+        self._timeouts = timeouts or Timeouts()
         self._random = random or _random()
         self._limiter_of = limiter_of
         self._pump = selector.pump
         self.tunnels = Tunnels(
-            loop=self._loop, pump=selector.pump, usage=usage, bounds=self._bounds, random=self._random
+            loop=self._loop, pump=selector.pump, usage=usage, timeouts=self._timeouts, random=self._random
         )
         self.plain = PlainRequests()
         selector.notify = self._notified
         self._ready = selector.readiness(self._loop)
-        self._health = HealthChecks(ready=self._ready, bounds=self._bounds, random=self._random)
-        self._serving = Serving(self, self.tunnels, self.plain, usage, place_of, self._bounds, self._ready)
+        self._health = HealthChecks(ready=self._ready, timeouts=self._timeouts, random=self._random)
+        self._serving = Serving(self, self.tunnels, self.plain, usage, place_of, self._timeouts, self._ready)
         self._front = Front()
         self._announcing = Networks()
         self._header_bytes = MAX_HEAD_BYTES
@@ -189,7 +189,7 @@ class Relay:
             domain.domain: Site(
                 domain,
                 material,
-                bounds=self._bounds,
+                timeouts=self._timeouts,
                 counters=self._counters(domain.domain),
                 limiter=self._limiter_of(domain.domain),
                 reach=self._reach,
@@ -231,7 +231,7 @@ class Relay:
             reason, text = "disabled", "WebSocket connections to this domain are switched off."
         else:
             return
-        after = b"%d" % self._bounds.retry_after_seconds
+        after = b"%d" % self._timeouts.retry_after_seconds
         raise HandshakeRefusedError(503, reason, text, headers=[(b"Retry-After", after)])
 
     def announces(self, peer: str) -> bool:
@@ -263,13 +263,13 @@ class Relay:
             open_stream=partial(self._serve_stream, outer),
             ended=self._sessions.remove,
             stall_seconds=partial(self._stall_seconds, outer.domain),
-            bounds=self._bounds,
+            timeouts=self._timeouts,
             loop=self._loop,
         )
         self._sessions.add(session)
         session.start()
         if self._draining:  # there is time for a 503
-            self._loop.call_later(self._bounds.linger_seconds, session.go_away)
+            self._loop.call_later(self._timeouts.linger_seconds, session.go_away)
 
     def _stall_seconds(self, domain: str) -> float:
         site = self._sites.get(domain)
@@ -416,7 +416,7 @@ class Relay:
 
     def _no_room(self, domain: str) -> HandshakeRefusedError:
         self._counters(domain).handshake(503, "descriptors")
-        after = b"%d" % self._bounds.retry_after_seconds
+        after = b"%d" % self._timeouts.retry_after_seconds
         text = "This relay has no room for a connection right now."
         return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])
 

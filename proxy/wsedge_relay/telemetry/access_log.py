@@ -17,7 +17,7 @@ _MILLISECONDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessFacts:
     """What is known of a connection at the end of its handshake. Bytes are the handshake's own.
 
     `protocol` is what the client speaks, "http/1.1" or "h2"; `began` is the loop's time at which it was
@@ -47,12 +47,12 @@ def shown_subprotocol(name: bytes | None) -> str | None:
     return text if len(text) <= LONGEST_SUBPROTOCOL else f"({len(text)} characters)"
 
 
-def refused_line(access: Access, *, code: int, reason: str, now: float) -> dict[str, object]:
+def refused_line(access: AccessFacts, *, code: int, reason: str, now: float) -> dict[str, object]:
     """Return the facts of a connection that got no tunnel."""
     return _line(access, code=code, now=now, messages=(0, 0)) | {"reason": reason}
 
 
-def passed_line(access: Access, *, method: str, code: int, reason: str, now: float) -> dict[str, object]:
+def passed_line(access: AccessFacts, *, method: str, code: int, reason: str, now: float) -> dict[str, object]:
     """Return the facts of a request that was passed through, or was to be; 499: nobody was answered."""
     line = _line(access, code=code, now=now, messages=(0, 0))
     for absent in ("subprotocol", "sent_messages", "received_messages"):
@@ -61,7 +61,7 @@ def passed_line(access: Access, *, method: str, code: int, reason: str, now: flo
 
 
 def ended_line(
-    access: Access, *, counts: tuple[int, int, int, int], ending: Ending, now: float
+    access: AccessFacts, *, counts: tuple[int, int, int, int], ending: Ending, now: float
 ) -> dict[str, object]:
     """Return the facts of a tunnel that ended; `counts` as Tunnel.counts() has them."""
     sent, received, *messages = counts
@@ -70,7 +70,7 @@ def ended_line(
 
 
 def _line(
-    access: Access, *, code: int, now: float, messages: tuple[int, int], passed: tuple[int, int] = (0, 0)
+    access: AccessFacts, *, code: int, now: float, messages: tuple[int, int], passed: tuple[int, int] = (0, 0)
 ) -> dict[str, object]:
     return {
         "client": access.client,

@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from wsedge_relay.metering.reporter import Tally
+from wsedge_relay.metering.reporter import ReportTally
 from wsedge_relay.metering.usage import DomainTotals, Usage
 from wsedge_relay.telemetry.counters import Histogram
 from wsedge_relay.telemetry.families import Distribution, Family
@@ -89,7 +89,7 @@ class RelayCollector(Collector):
         self,
         *,
         usage: Usage,
-        tally: Tally,
+        tally: ReportTally,
         counters: Callable[[], Iterable[Family | Distribution]],
     ) -> None:
         self._usage = usage

@@ -25,7 +25,7 @@ class _Wait:
     waking: asyncio.Future[None]
 
 
-class Stream:
+class Duplex:
     """Both directions of a wire, whose counts of bytes go on; for tasks of asyncio.
 
     Nobody may use the wire meanwhile.

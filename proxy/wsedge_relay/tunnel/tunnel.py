@@ -9,7 +9,7 @@ from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump.leg import Leg
 from wsedge_relay.site import Site
-from wsedge_relay.telemetry.access_log import Access
+from wsedge_relay.telemetry.access_log import AccessFacts
 from wsedge_relay.telemetry.counters import Ending
 
 # Phases, in their order: see tunnels.py.
@@ -68,7 +68,7 @@ class Tunnel:
         self.patience = _PATIENCE
         self.deadline: asyncio.TimerHandle | None = None
         self.ending: Ending | None = None
-        self.access: Access | None = None
+        self.access: AccessFacts | None = None
         self.counted: Counts = _NOTHING  # what the usage and the metrics have already
 
     def end_by(self, by: str, reason: str, code: int) -> None:

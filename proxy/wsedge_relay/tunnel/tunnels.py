@@ -26,9 +26,9 @@ from wsedge_relay.pump.leg import Leg
 from wsedge_relay.pump.pace import Pace
 from wsedge_relay.pump.pump import Pump
 from wsedge_relay.site import Site
-from wsedge_relay.telemetry.access_log import Access, ended_line
+from wsedge_relay.telemetry.access_log import AccessFacts, ended_line
 from wsedge_relay.telemetry.counters import Ending, LegCounters
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.tunnel.drain import remaining
 from wsedge_relay.tunnel.heartbeat import PING_AFTER, TICK_SECONDS, Beat, Wheel, look, ticks_per_look
 from wsedge_relay.tunnel.tunnel import (
@@ -63,13 +63,13 @@ class Tunnels:
         loop: asyncio.AbstractEventLoop,
         pump: Pump,
         usage: Usage,
-        bounds: Bounds,
+        timeouts: Timeouts,
         random: random.Random,
     ) -> None:
         self._loop = loop
         self._pump = pump
         self._usage = usage
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._random = random
         self._chance = Chance(random.randbytes(16))  # noqa: S311  spreads timers, no secret
         self._wheel: Wheel[Tunnel] = Wheel()
@@ -101,7 +101,7 @@ class Tunnels:
         origin_rest: bytes,
         target: Target,
         address: str,
-        access: Access | None = None,
+        access: AccessFacts | None = None,
         watched: tuple[int, int] = (0, 0),
     ) -> Tunnel:
         """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads.
@@ -332,10 +332,10 @@ class Tunnels:
                 tunnel.phase = FINISHING
                 self._pump.finish(client)
                 self._pump.finish(origin)
-                self._arm(tunnel, self._bounds.linger_seconds)
+                self._arm(tunnel, self._timeouts.linger_seconds)
             elif tunnel.phase == OPEN:
                 tunnel.phase = CLOSING
-                self._arm(tunnel, self._bounds.close_seconds)
+                self._arm(tunnel, self._timeouts.close_seconds)
         if tunnel.phase == FINISHING and has_ended(client) and has_ended(origin):
             self._remove(tunnel)
 
@@ -349,12 +349,12 @@ class Tunnels:
         passed = tunnel.client.passed + tunnel.origin.passed
         if passed != tunnel.progress and tunnel.patience:
             tunnel.patience -= 1  # slow, but something still passes, such as the end of a long message
-            self._arm(tunnel, self._bounds.close_seconds)
+            self._arm(tunnel, self._timeouts.close_seconds)
         elif tunnel.phase == CLOSING:
             tunnel.phase = FINISHING
             self._pump.finish(tunnel.client)
             self._pump.finish(tunnel.origin)
-            self._arm(tunnel, self._bounds.linger_seconds)
+            self._arm(tunnel, self._timeouts.linger_seconds)
             self._settle(tunnel)
         else:
             self._remove(tunnel)

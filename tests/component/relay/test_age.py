@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from support.relay.frames import frame
 from support.relay.heads import switching, upgrade
 from support.relay.running import on_pump_loop, origin, raw_origin, running
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 
 KEY = b"\x11\x22\x33\x44"
 
@@ -72,10 +72,10 @@ async def test_an_old_connection_is_not_cut_in_a_frame() -> None:
         await reader.read(100)  # the Close that it was told
 
     whole = frame(b"x" * 100)
-    patient = Bounds(close_seconds=30, linger_seconds=0.3)
+    patient = Timeouts(close_seconds=30, linger_seconds=0.3)
     async with (
         raw_origin(answer_slowly) as port,
-        running(port, lifecycle={"maxConnectionAgeSeconds": 1}, bounds=patient) as relay,
+        running(port, lifecycle={"maxConnectionAgeSeconds": 1}, timeouts=patient) as relay,
     ):
         reader, writer = await relay.raw()
         writer.write(upgrade())

@@ -28,10 +28,10 @@ from support.relay.running import (
 )
 from wsedge_relay.config.material import Material
 from wsedge_relay.origin.dial import in_turn
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 
 GET = upgrade()
-PATIENT = Bounds(answer_seconds=600, linger_seconds=0.2)
+PATIENT = Timeouts(answer_seconds=600, linger_seconds=0.2)
 TLS = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
 KEY = b"mask"
 NAMED = [{"host": "origin.example.com", "httpPort": 80}]
@@ -97,9 +97,9 @@ async def test_an_address_that_refuses_costs_nothing() -> None:
 async def test_names_whose_addresses_all_fail_are_failures() -> None:
     """All refuse: refused; one swallows packets: a timeout, after the time to connect; none: unresolvable."""
     with black_hole() as lost, refusing() as one, refusing() as other:
-        bounds = replace(USUAL, name_seconds=0)
+        timeouts = replace(USUAL, name_seconds=0)
         quick = {"connectTimeoutSeconds": 1}
-        async with running(origins=NAMED, originRequest=quick, bounds=bounds) as relay:
+        async with running(origins=NAMED, originRequest=quick, timeouts=timeouts) as relay:
             resolve_to(one, other)
             assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 502 ")
             resolve_to(lost, one)
@@ -112,8 +112,8 @@ async def test_names_whose_addresses_all_fail_are_failures() -> None:
 @on_pump_loop
 async def test_new_connections_see_new_addresses() -> None:
     """A name is looked up anew; open connections stay where they are."""
-    bounds = replace(USUAL, name_seconds=0)
-    async with origin() as old, origin() as new, running(origins=NAMED, bounds=bounds) as relay:
+    timeouts = replace(USUAL, name_seconds=0)
+    async with origin() as old, origin() as new, running(origins=NAMED, timeouts=timeouts) as relay:
         resolve_to(old)
         async with relay.connect() as client:
             resolve_to(new)
@@ -196,11 +196,11 @@ async def test_a_silent_origin_is_passed_over() -> None:
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    bounds = Bounds(answer_seconds=1, linger_seconds=0.2)
+    timeouts = Timeouts(answer_seconds=1, linger_seconds=0.2)
     async with (
         raw_origin(silent) as mute,
         origin() as good,
-        running(origins=[at(mute), at(good)], bounds=bounds) as relay,
+        running(origins=[at(mute), at(good)], timeouts=timeouts) as relay,
     ):
         assert await says(relay) == "x"
         assert relay.counters.origin_failures == {"timeout": 1}
@@ -220,11 +220,11 @@ async def test_an_origin_that_began_to_answer_is_the_last(case: str) -> None:
         if BEGUN[case]:
             await reader.read()
 
-    bounds = Bounds(answer_seconds=0.2, linger_seconds=0.2)
+    timeouts = Timeouts(answer_seconds=0.2, linger_seconds=0.2)
     async with (
         raw_origin(begin) as bad,
         origin() as good,
-        running(origins=[at(bad), at(good)], bounds=bounds) as relay,
+        running(origins=[at(bad), at(good)], timeouts=timeouts) as relay,
     ):
         assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 50")
         assert sum(relay.counters.origin_failures.values()) == 1
@@ -238,10 +238,10 @@ async def test_silent_origins_share_a_clients_patience() -> None:
         await reader.read()
 
     loop = asyncio.get_running_loop()
-    bounds = Bounds(answer_seconds=0.5, linger_seconds=0.2)
+    timeouts = Timeouts(answer_seconds=0.5, linger_seconds=0.2)
     async with raw_origin(silent) as port:
         origins = [{**at(port), "httpsPort": number} for number in range(1, 65)]
-        async with running(origins=origins, bounds=bounds) as relay:
+        async with running(origins=origins, timeouts=timeouts) as relay:
             began = loop.time()
             assert (await relay.exchange(GET)).startswith(b"HTTP/1.1 504 ")
             assert loop.time() - began < 10  # the 64 one after the other would take 32 s
@@ -264,7 +264,7 @@ async def test_a_client_that_hangs_up_is_noticed_at_once(secure: bool) -> None:
     material = Material({("tls.crt", "tls.key"): authority().issue(DOMAIN)})
     async with (
         raw_origin(silent) as port,
-        running(port, bounds=PATIENT, material=material, **fields) as relay,
+        running(port, timeouts=PATIENT, material=material, **fields) as relay,
     ):
         context = authority().client_context() if secure else None
         host, where = relay.relay.addresses["https" if secure else "http"]
@@ -294,7 +294,7 @@ async def test_a_client_that_does_not_get_its_answer_is_counted() -> None:
         writer.write(switching())
         await reader.read()
 
-    async with raw_origin(later) as port, running(port, bounds=PATIENT) as relay:
+    async with raw_origin(later) as port, running(port, timeouts=PATIENT) as relay:
         _, writer = await relay.raw()
         writer.write(GET + b"x" * 100_000)
         await asked.wait()
@@ -320,7 +320,7 @@ async def test_a_client_that_says_something_and_shuts_its_side_may_still_listen(
         await go.wait()
         writer.write(b"HTTP/1.1 403 x\r\nContent-Length: 0\r\n\r\n")
 
-    async with raw_origin(later) as port, running(port, bounds=PATIENT) as relay:
+    async with raw_origin(later) as port, running(port, timeouts=PATIENT) as relay:
         reader, writer = await relay.raw()
         writer.write(GET + frame(b"one", key=KEY))
         writer.write_eof()
@@ -339,7 +339,7 @@ async def test_what_a_client_says_early_is_kept() -> None:
     async def later(path: str, _: Any) -> None:
         await go.wait()
 
-    async with origin(process_request=later) as port, running(port, bounds=PATIENT) as relay:
+    async with origin(process_request=later) as port, running(port, timeouts=PATIENT) as relay:
         reader, writer = await relay.raw()
         writer.write(GET + frame(b"one", key=KEY))
         await relay.until(lambda: relay.relay.handshakes_under_way)

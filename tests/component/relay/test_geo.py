@@ -17,7 +17,7 @@ from support.relay_process import config, domain, write
 from support.relay_process.process import RelayProcess
 from support.relay_process.statistics import Statistics
 from support.relay_process.traffic import Client, echo_origin
-from wsedge_relay.geo.databases import Geo
+from wsedge_relay.geo.databases import GeoDatabases
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.metering.usage import UsageKey
 
@@ -35,7 +35,7 @@ ISP = mmdb({"127.0.0.0/8": {"isp": "China Telecom"}, "192.0.2.0/24": {"isp": "Ex
 XDB = xdb({"127.0.0.0-127.255.255.255": "中国|上海市|上海市|0|CN"})
 
 
-def taken(geo: Geo) -> list[str]:
+def taken(geo: GeoDatabases) -> list[str]:
     """Look once and return the names of the files that changed."""
     news = geo.look()
     geo.take(news)
@@ -51,7 +51,7 @@ def put(path: Path, data: bytes) -> Path:
 
 def test_three_files_fill_each_others_gaps(tmp_path: Path) -> None:
     """ip2region's word counts first; what no file knows is unknown."""
-    geo = Geo(
+    geo = GeoDatabases(
         ip2region=put(tmp_path / "a.xdb", XDB),
         city=put(tmp_path / "b.mmdb", CITY),
         isp=put(tmp_path / "c.mmdb", ISP),
@@ -67,7 +67,7 @@ def test_three_files_fill_each_others_gaps(tmp_path: Path) -> None:
 def test_a_new_file_counts_at_once_and_a_damaged_one_does_not(tmp_path: Path) -> None:
     """The last good one stays, and the refusal is logged and counted once."""
     path = put(tmp_path / "city.mmdb", CITY)
-    geo = Geo(ip2region=None, city=path, isp=None)
+    geo = GeoDatabases(ip2region=None, city=path, isp=None)
     assert taken(geo) == ["city"]
     assert taken(geo) == []
     put(path, mmdb({"127.0.0.0/8": {"country": {"iso_code": "US"}}}))
@@ -92,7 +92,7 @@ def test_a_file_that_could_not_be_read_is_tried_again(
 ) -> None:
     """A want of descriptors passes and changes no file; it is told once."""
     path = put(tmp_path / "city.mmdb", CITY)
-    geo = Geo(ip2region=None, city=path, isp=None)
+    geo = GeoDatabases(ip2region=None, city=path, isp=None)
 
     def no_read(_: Path) -> bytes:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -115,7 +115,7 @@ def test_a_file_whose_description_is_damaged_is_refused(tmp_path: Path) -> None:
         for at in range(begin, len(CITY)):
             for value in {0, 0xFF, 0xE1, CITY[at] ^ 0x20, chance.randrange(256)}:
                 path = put(tmp_path / "city.mmdb", CITY[:at] + bytes([value]) + CITY[at + 1 :])
-                geo = Geo(ip2region=None, city=path, isp=None)
+                geo = GeoDatabases(ip2region=None, city=path, isp=None)
                 geo.take(geo.look())
                 outcomes.add((geo.refusals, *(geo.place_of(address).area for address in addresses)))
     assert {(0, "CN", "DE", "FR"), (1, *["unknown"] * 3), (0, "unknown", "DE", "FR")} <= outcomes
@@ -125,7 +125,7 @@ def test_a_file_that_was_cut_costs_its_records_alone(tmp_path: Path) -> None:
     """A database whose data is damaged never breaks a handshake."""
     at = CITY.index(b"iso_code")
     path = put(tmp_path / "city.mmdb", CITY[: at - 4] + b"\xff" * 60 + CITY[at + 56 :])
-    geo = Geo(ip2region=None, city=path, isp=None)
+    geo = GeoDatabases(ip2region=None, city=path, isp=None)
     assert (taken(geo), geo.refusals) == (["city"], 0)
     areas = [geo.place_of(address).area for address in ("127.0.0.1", "192.0.2.7", "2001:db8::1")]
     assert areas == ["unknown", "DE", "FR"]

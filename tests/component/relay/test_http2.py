@@ -636,7 +636,7 @@ async def test_a_window_that_stays_closed_holds_up_no_drain() -> None:
     fields = {"limits": {"stallSeconds": 3600}, "lifecycle": {"drainSeconds": 1}}
     async with (
         origin(flood, compression=None) as port,
-        http2(port, bounds=QUICK, **fields) as relay,
+        http2(port, timeouts=QUICK, **fields) as relay,
         http2_client(relay, frugal=True) as client,
     ):
         client.protocol.increment_flow_control_window(1 << 28)  # of the connection, not of streams
@@ -690,7 +690,7 @@ async def test_newcomers_hold_up_no_drain() -> None:
     """A client that opens streams without end, whatever it is told, is refused them after a while."""
     async with (
         origin() as port,
-        http2(port, bounds=QUICK, lifecycle={"drainSeconds": 0}) as relay,
+        http2(port, timeouts=QUICK, lifecycle={"drainSeconds": 0}) as relay,
         http2_client(relay) as client,
     ):
 
@@ -714,7 +714,7 @@ async def test_a_domain_that_is_switched_off_drains_its_connections() -> None:
     """GOAWAY, 1001, and no connection is left."""
     async with (
         origin() as port,
-        http2(port, lifecycle={"drainSeconds": 0}, bounds=QUICK) as relay,
+        http2(port, lifecycle={"drainSeconds": 0}, timeouts=QUICK) as relay,
         http2_client(relay) as client,
     ):
         stream = await client.open()
@@ -726,8 +726,8 @@ async def test_a_domain_that_is_switched_off_drains_its_connections() -> None:
 @on_pump_loop
 async def test_an_idle_connection_is_closed_after_a_while() -> None:
     """With GOAWAY, so that the client knows that nothing was lost."""
-    bounds = dataclasses.replace(USUAL, session_idle_seconds=0.2)
-    async with http2(1, bounds=bounds) as relay, http2_client(relay) as client:
+    timeouts = dataclasses.replace(USUAL, session_idle_seconds=0.2)
+    async with http2(1, timeouts=timeouts) as relay, http2_client(relay) as client:
         await client.until(lambda: client.closed)
         assert client.goaway == [(0, 0)]
         assert relay.connections_of_http2 == 0
@@ -736,8 +736,8 @@ async def test_an_idle_connection_is_closed_after_a_while() -> None:
 @on_pump_loop
 async def test_a_client_that_says_nothing_is_closed() -> None:
     """Its preface has the time of a request's head."""
-    bounds = QUICK
-    async with http2(1, bounds=bounds) as relay, http2_client(relay, begin=False) as client:
+    timeouts = QUICK
+    async with http2(1, timeouts=timeouts) as relay, http2_client(relay, begin=False) as client:
         await client.until(lambda: client.closed)
         await relay.until(lambda: not relay.connections_of_http2)
 

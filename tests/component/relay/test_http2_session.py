@@ -17,7 +17,7 @@ from support.relay.running import DOMAIN
 from wsedge_relay.client.http2_session import Session
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol.http2_translation import Asked
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 
 WINDOW = 65535  # RFC 9113 section 6.9.2
 SWITCHING = b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
@@ -37,7 +37,7 @@ class Pair:
             open_stream=open_stream,
             ended=lambda _: self.ended.set(),
             stall_seconds=lambda: 60,
-            bounds=Bounds(),
+            timeouts=Timeouts(),
             loop=self.loop,
         )
         self.session.start()

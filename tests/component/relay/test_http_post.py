@@ -13,7 +13,7 @@ import pytest
 from support.relay.running import refusing
 from support.relay_process import certificate
 from wsedge_relay.errors import PostFailedError
-from wsedge_relay.metering.post import MAX_BODY_BYTES, Answer, post
+from wsedge_relay.metering.post import MAX_BODY_BYTES, PostAnswer, post
 
 
 @asynccontextmanager
@@ -52,7 +52,9 @@ async def answering(
         await server.wait_closed()
 
 
-async def asked(port: int, *, scheme: str = "http", seconds: float = 20, **more: ssl.SSLContext) -> Answer:
+async def asked(
+    port: int, *, scheme: str = "http", seconds: float = 20, **more: ssl.SSLContext
+) -> PostAnswer:
     """POST "hello"."""
     url = f"{scheme}://localhost:{port}/base/path" if scheme == "https" else f"http://127.0.0.1:{port}/x"
     return await post(url, b"hello", headers={"X-Test": "yes"}, seconds=seconds, **more)

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from support.relay.heads import ACCEPT, upgrade
 from support.relay.running import DOMAIN, USUAL, on_pump_loop, origin, raw_origin, refusing, reserved, running
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 
 PROOF = b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n"
 UPGRADE = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -101,12 +101,12 @@ async def test_a_refused_origin_is_passed_over_for_the_next() -> None:
 @on_pump_loop
 async def test_an_ejected_origin_comes_back_when_it_works_again() -> None:
     """It is asked last, its state and the number of ejections are told, and one connection brings it back."""
-    bounds = replace(USUAL, failed_origin_seconds=2)
+    timeouts = replace(USUAL, failed_origin_seconds=2)
     with reserved() as sock:
         absent = at(sock.getsockname()[1])
         async with (
             origin(naming("b")) as second,
-            running(origins=[absent, at(second)], bounds=bounds) as relay,
+            running(origins=[absent, at(second)], timeouts=timeouts) as relay,
         ):
             assert await ask(relay) == "b"
             first = relay.site.origins.targets[0]
@@ -191,8 +191,8 @@ async def test_an_origin_that_never_answers_gives_a_504() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    bounds = Bounds(answer_seconds=0.1, linger_seconds=0.2)
-    async with raw_origin(silent) as port, running(port, bounds=bounds) as relay:
+    timeouts = Timeouts(answer_seconds=0.1, linger_seconds=0.2)
+    async with raw_origin(silent) as port, running(port, timeouts=timeouts) as relay:
         assert (await relay.exchange(upgrade())).startswith(b"HTTP/1.1 504 ")
 
 

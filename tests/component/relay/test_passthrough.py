@@ -29,7 +29,7 @@ from support.relay.running import (
     running,
 )
 from wsedge_relay.config.material import Material
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 
 PASS: dict[str, Any] = {"passThrough": {}}
@@ -560,8 +560,8 @@ async def test_what_is_pipelined_is_not_hoarded() -> None:
 
     async def look(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0)  # the relay hears the client meanwhile
-        (passing,) = relay.passing
-        held.append(passing.unread)
+        (plain,) = relay.plain_requests
+        held.append(plain.unread)
         return web.Response()
 
     async with site(look) as port, running(port, **PASS) as relay:
@@ -639,8 +639,8 @@ async def test_a_client_that_waits_is_told_to_go_on() -> None:
 @on_pump_loop
 async def test_a_connection_without_further_requests_ends() -> None:
     """After its time, silently."""
-    bounds = Bounds(keep_alive_seconds=0.1)
-    async with site() as port, running(port, bounds=bounds, **PASS) as relay:
+    timeouts = Timeouts(keep_alive_seconds=0.1)
+    async with site() as port, running(port, timeouts=timeouts, **PASS) as relay:
         reader, writer = await relay.raw()
         writer.write(raw("GET / HTTP/1.1"))
         await answer(reader)
@@ -651,7 +651,7 @@ async def test_a_connection_without_further_requests_ends() -> None:
 @on_pump_loop
 async def test_a_further_head_has_its_time_too() -> None:
     """A client that begins a second request and stops gets 408."""
-    async with site() as port, running(port, bounds=QUICK, **PASS) as relay:
+    async with site() as port, running(port, timeouts=QUICK, **PASS) as relay:
         reader, writer = await relay.raw()
         writer.write(raw("GET / HTTP/1.1"))
         await answer(reader)
@@ -1064,7 +1064,7 @@ async def test_a_drain_ends_what_is_under_way_in_its_time() -> None:
             ends[path][1].write(raw(f"GET {path} HTTP/1.1"))
         assert (await answer(ends["/"][0]))[2] == b"done"
         assert b"first" in await ends["/stream"][0].readuntil(b"first")
-        await relay.until(lambda: len(relay.passing) == 3)
+        await relay.until(lambda: len(relay.plain_requests) == 3)
         drain = asyncio.create_task(relay.relay.drain())
         assert await asyncio.wait_for(ends["/"][0].read(), 2.5) == b""
         assert (await relay.exchange(raw("GET / HTTP/1.1"))).startswith(b"HTTP/1.1 503 ")

@@ -108,7 +108,7 @@ async def test_nobody_gets_past_the_load_balancer() -> None:
 @on_pump_loop
 async def test_a_slow_header_has_the_time_of_a_head() -> None:
     """Who begins one and stops is not waited for, and leaves nothing."""
-    async with origin(tell) as port, running(port, clients=ANNOUNCED, bounds=QUICK) as relay:
+    async with origin(tell) as port, running(port, clients=ANNOUNCED, timeouts=QUICK) as relay:
         reader, writer = await relay.raw()
         writer.write(TEXT[:20])
         async with asyncio.timeout(DEADLINE):

@@ -11,15 +11,15 @@ import pytest
 
 from support.relay_process.statistics import Statistics
 from wsedge_relay.metering import spool as spool_module
-from wsedge_relay.metering.report import ROWS_PER_REPORT, Pace
-from wsedge_relay.metering.reporter import Origin, Reporter
+from wsedge_relay.metering.report import ROWS_PER_REPORT, ReportTimes
+from wsedge_relay.metering.reporter import Reporter, ReportingPod
 from wsedge_relay.metering.spool import Spool
 from wsedge_relay.metering.usage import Usage, UsageKey
 
 KEY = UsageKey("chat.example.com", "team-a")
 NOON = 1_700_000_100.0
 PATIENCE = 30.0
-FAST = Pace(flush=0.05, call=2.0, first_retry=0.02, slow=0.1)
+FAST = ReportTimes(flush=0.05, call=2.0, first_retry=0.02, slow=0.1)
 
 
 class Relay:
@@ -31,15 +31,15 @@ class Relay:
         self.now = NOON
         self.usage = Usage(now=self.now)
         self.spool = Spool(spool, pod="team-a/chat", uid=uid, epoch=self.usage.epoch) if spool else None
-        origin = Origin("team-a/chat", uid, more.pop("token_file", None))
+        pod = ReportingPod("team-a/chat", uid, more.pop("token_file", None))
         url = statistics.url if statistics else None
         self.reporter = Reporter(
             self.usage,
             sweep=lambda: None,
             target=lambda: url,
-            origin=origin,
+            pod=pod,
             spool=self.spool,
-            pace=more.pop("pace", FAST),
+            times=more.pop("times", FAST),
             now=lambda: self.now,
             **more,
         )
@@ -78,7 +78,7 @@ async def test_only_what_changed_is_sent() -> None:
 async def test_a_bucket_is_reported_when_it_ends() -> None:
     """Long before the flush interval is over."""
     async with Statistics() as statistics:
-        relay = Relay(statistics, pace=Pace(flush=300))
+        relay = Relay(statistics, times=ReportTimes(flush=300))
         relay.reporter.start()
         relay.usage.add(KEY, sent_bytes=5)
         await relay.reporter.count()
@@ -130,7 +130,7 @@ async def test_what_needs_a_person_is_tried_slowly() -> None:
     """After a 404 there is no report before the slow pace is over."""
     async with Statistics() as statistics:
         statistics.answers.extendleft([404])
-        relay = Relay(statistics, pace=Pace(flush=0.02, first_retry=0.01, slow=0.5))
+        relay = Relay(statistics, times=ReportTimes(flush=0.02, first_retry=0.01, slow=0.5))
         relay.usage.add(KEY, sent_bytes=3)
         relay.reporter.start()
         await statistics.until(lambda: len(statistics.reports) == 2)
@@ -179,7 +179,7 @@ async def test_rows_of_another_account_wait_and_hold_nothing_up() -> None:
     """403 on a row: the rest is taken, the row is tried again later."""
     async with Statistics() as statistics:
         statistics.answers.extendleft([204, refusing(403, 0)])
-        relay = Relay(statistics, pace=Pace(slow=1.5))
+        relay = Relay(statistics, times=ReportTimes(slow=1.5))
         relay.usage.add(KEY, sent_bytes=100)
         relay.usage.add(UsageKey("b.example.com", "team-a"), sent_bytes=1)
         assert not await relay.reporter.flush()
@@ -195,7 +195,7 @@ async def test_rows_of_another_account_wait_and_hold_nothing_up() -> None:
 async def test_the_last_report_has_the_rows_that_were_held_off() -> None:
     """What the service did not take a moment ago it may take now, and there is no later one to wait for."""
     async with Statistics() as statistics:
-        relay = Relay(statistics, pace=Pace())
+        relay = Relay(statistics, times=ReportTimes())
         relay.usage.add(KEY, sent_bytes=5)
         statistics.answers.extendleft([refusing(403, 0)])
         assert not await relay.reporter.flush()
@@ -208,7 +208,7 @@ async def test_the_last_report_has_the_rows_that_were_held_off() -> None:
 async def test_a_fast_clock_loses_nothing() -> None:
     """Rows that are refused for lying in the future are held until the service's clock is there."""
     async with Statistics() as statistics:
-        relay = Relay(statistics, pace=Pace(slow=0.01))
+        relay = Relay(statistics, times=ReportTimes(slow=0.01))
         relay.now = 4_000_000_000.0
         relay.usage.roll(relay.now)
         relay.usage.add(KEY, sent_bytes=3)
@@ -333,7 +333,7 @@ async def test_a_spooled_row_that_is_held_off_stays_in_the_spool(tmp_path: Path)
         assert not await first.reporter.finish(0.1)
         statistics.answers.extend([refusing(403, 0), 204])
         statistics.answers.popleft()
-        second = Relay(statistics, spool=tmp_path, uid="uid-2", pace=Pace(slow=1.5))
+        second = Relay(statistics, spool=tmp_path, uid="uid-2", times=ReportTimes(slow=1.5))
         assert not await second.reporter.flush()
         assert statistics.total("sentBytes") in (1, 100)
         await asyncio.sleep(1.6)
@@ -379,8 +379,8 @@ async def test_a_configuration_without_statistics_ends_the_reports() -> None:
             usage,
             sweep=lambda: url.__setitem__(0, None),
             target=lambda: url[0],
-            origin=Origin("team-a/chat", "uid-1"),
-            pace=FAST,
+            pod=ReportingPod("team-a/chat", "uid-1"),
+            times=FAST,
             now=lambda: NOON,
         )
         usage.add(KEY, sent_bytes=1)

@@ -124,7 +124,7 @@ async def test_a_head_may_come_byte_by_byte() -> None:
 @on_pump_loop
 async def test_a_slow_head_gets_a_408_and_silence_gets_nothing() -> None:
     """The head has a time; who sent nothing at all is just hung up on."""
-    async with running(1, bounds=QUICK) as relay:
+    async with running(1, timeouts=QUICK) as relay:
         assert (await relay.exchange(b"GET / HT")).startswith(b"HTTP/1.1 408 ")
         assert await relay.exchange(b"") == b""
 

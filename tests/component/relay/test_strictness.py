@@ -12,12 +12,12 @@ from support.relay.frames import frame
 from support.relay.heads import switching, upgrade
 from support.relay.running import DEADLINE, DOMAIN, QUICK, Running, on_pump_loop, raw_origin, running
 from wsedge_relay.config.material import Material
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 
 KEY = b"\x11\x22\x33\x44"
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate"
 # So patient that a test which waited for one of these would miss its own deadline.
-PATIENT = Bounds(close_seconds=600, linger_seconds=600)
+PATIENT = Timeouts(close_seconds=600, linger_seconds=600)
 
 
 class Origin:
@@ -55,7 +55,7 @@ async def enter(
 async def test_tcp_ends_on_both_legs_with_the_close_handshake(first: str) -> None:
     """Neither end has to hang up first, nor to wait: both streams end behind the second Close."""
     origin = Origin()
-    async with raw_origin(origin.serve) as port, running(port, bounds=PATIENT) as relay:
+    async with raw_origin(origin.serve) as port, running(port, timeouts=PATIENT) as relay:
         reader, writer = await enter(relay, origin)
         ends: dict[str, Any] = {
             "client": (reader, writer, frame(b"\x03\xe8bye", opcode=8, key=KEY)),
@@ -156,7 +156,7 @@ async def test_each_broken_rule_of_an_origin_is_named() -> None:
     for case, (frames, rule, deflate) in BROKEN.items():
         lines = (DEFLATE,) if deflate else ()
         origin = Origin(*lines)
-        async with raw_origin(origin.serve) as port, running(port, bounds=QUICK) as relay:
+        async with raw_origin(origin.serve) as port, running(port, timeouts=QUICK) as relay:
             reader, writer = await enter(relay, origin, *lines)
             good = b"".join(frames[:-1])
             origin.writer.write(b"".join(frames) + frame(b"late"))
@@ -173,7 +173,7 @@ async def test_each_broken_rule_of_an_origin_is_named() -> None:
 @on_pump_loop
 async def test_a_head_that_drips_has_the_same_time_as_any() -> None:
     """A byte now and then does not keep a connection: 408 at the deadline."""
-    async with running(1, bounds=QUICK) as relay:
+    async with running(1, timeouts=QUICK) as relay:
         reader, writer = await relay.raw()
 
         async def drip() -> None:
@@ -193,7 +193,7 @@ async def test_a_tls_handshake_has_a_time() -> None:
     """Who connects by TLS and says nothing, or half of a first message, is hung up on."""
     tls = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
     material = Material({("tls.crt", "tls.key"): authority().issue(DOMAIN)})
-    async with running(1, material=material, tls=tls, bounds=QUICK) as relay:
+    async with running(1, material=material, tls=tls, timeouts=QUICK) as relay:
         for said in (b"", b"\x16\x03\x01\x02\x00\x01\x00"):
             reader, writer = await asyncio.open_connection(*relay.relay.addresses["https"])
             writer.write(said)

@@ -289,7 +289,7 @@ async def test_a_peer_that_does_not_answer_a_close_is_not_waited_for() -> None:
         told.set_result(await reader.readexactly(8))
         await over.wait()
 
-    async with raw_origin(ignore) as port, running(port, bounds=QUICK) as relay:
+    async with raw_origin(ignore) as port, running(port, timeouts=QUICK) as relay:
         reader, writer = await relay.raw()
         writer.write(HEAD + frame(b"\x03\xe8", opcode=8, key=KEY))
         assert (await asyncio.wait_for(told, DEADLINE))[0] == 0x88

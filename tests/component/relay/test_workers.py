@@ -22,16 +22,15 @@ from support.relay_process.process import DEADLINE, RelayProcess, eventually
 from support.relay_process.statistics import Statistics
 from support.relay_process.traffic import Client, echo_origin
 from wsedge_devcluster.machine.ranges import claim
-from wsedge_relay.config.load import Loaded
+from wsedge_relay.config.load import LoadedConfig
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Listen, RelayConfig
 from wsedge_relay.metering.spool import decode
 from wsedge_relay.process.assignment import Assignment, loaded_to_json
-from wsedge_relay.process.relay_process import Program
 from wsedge_relay.process.shared_limits import make_table
 from wsedge_relay.process.supervisor import Supervisor
 from wsedge_relay.process.worker import _orders
-from wsedge_relay.process.worker_process import HUNG_SECONDS, Worker
+from wsedge_relay.process.worker_process import HUNG_SECONDS, WorkerProcess
 from wsedge_relay.settings import Settings
 
 TWO = ("--workers", "2")
@@ -276,9 +275,9 @@ async def test_a_configuration_that_a_worker_cannot_take_now_is_refused_and_not_
     tmp_path: Path,
 ) -> None:
     """A want of descriptors is told to the supervisor, which keeps the last one in force and tries again."""
-    loaded = Loaded(RelayConfig.model_validate(config()), Material())
+    loaded = LoadedConfig(RelayConfig.model_validate(config()), Material())
 
-    def apply(_: Loaded) -> None:
+    def apply(_: LoadedConfig) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     class Broken:
@@ -289,7 +288,7 @@ async def test_a_configuration_that_a_worker_cannot_take_now_is_refused_and_not_
         def __init__(self) -> None:
             self.apply = apply
 
-    said = await _orders(cast(Program, Broken()))["apply"](loaded_to_json(loaded))
+    said = await _orders(cast(Any, Broken()))["apply"](loaded_to_json(loaded))
     assert said == os.strerror(errno.EMFILE)
 
     async def ask(*_: object, **__: object) -> object:
@@ -444,12 +443,12 @@ async def test_a_worker_that_hangs_for_long_is_killed() -> None:
     loop = asyncio.get_running_loop()
     ahead = 0.0
     limits = make_table(1)
-    worker = Worker(1, limits=limits, clock=lambda: loop.time() + ahead)
+    worker = WorkerProcess(1, limits=limits, clock=lambda: loop.time() + ahead)
     told = Assignment(
         1,
         Settings(config=Path("relay.json")),
         Listen(http=0),
-        Loaded(RelayConfig.model_validate(config()), Material()),
+        LoadedConfig(RelayConfig.model_validate(config()), Material()),
         in_pod=False,
     )
     living = asyncio.create_task(worker.live(lambda: told, list))

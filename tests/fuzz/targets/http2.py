@@ -36,13 +36,13 @@ from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol import http1
 from wsedge_relay.protocol.http2_budget import PREFACE
 from wsedge_relay.protocol.http2_translation import Asked
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 
 DOMAIN: Final = "chat.example.com"
-BOUNDS: Final = Bounds(head_seconds=4, close_seconds=2, linger_seconds=1, session_idle_seconds=6)
+TIMEOUTS: Final = Timeouts(head_seconds=4, close_seconds=2, linger_seconds=1, session_idle_seconds=6)
 STALL_SECONDS: Final = 8.0
 # How long a session may outlive its streams: whatever it waits for, one after the other, and looks at late.
-_LONGEST: Final = 2 * (BOUNDS.session_idle_seconds + STALL_SECONDS + BOUNDS.linger_seconds)
+_LONGEST: Final = 2 * (TIMEOUTS.session_idle_seconds + STALL_SECONDS + TIMEOUTS.linger_seconds)
 # What the answers to one read may add to what is held already.
 _MOST_HELD: Final = served._OVERFULL_BYTES + 200_000
 _MOST_STEPS: Final = 48
@@ -145,7 +145,7 @@ class _Life:
             open_stream=self._open,
             ended=self._ended,
             stall_seconds=lambda: STALL_SECONDS,
-            bounds=BOUNDS,
+            timeouts=TIMEOUTS,
             loop=cast(asyncio.AbstractEventLoop, self._loop),
         )
         self._session.start()

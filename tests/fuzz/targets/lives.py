@@ -11,14 +11,14 @@ from support.relay.frames import frame, parse
 from support.relay.virtual import DOMAIN, SIDES, TAG, Virtual
 from wsedge_relay.pump import frames
 from wsedge_relay.pump.pump import Pump
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.tunnel.tunnel import GONE
 
-BOUNDS = Bounds(close_seconds=2, linger_seconds=1)
+TIMEOUTS = Timeouts(close_seconds=2, linger_seconds=1)
 STALL_SECONDS = 8
 HEARTBEATS = (1, 4, 20)
 # A silent pair of peers: two heartbeats until it is noticed, a stall, and as often as a Close is waited for.
-_LONGEST = 2 * max(HEARTBEATS) + STALL_SECONDS + 14 * BOUNDS.close_seconds + BOUNDS.linger_seconds
+_LONGEST = 2 * max(HEARTBEATS) + STALL_SECONDS + 14 * TIMEOUTS.close_seconds + TIMEOUTS.linger_seconds
 _STEP_SECONDS = 0.25
 _MOST_STEPS = 48
 
@@ -41,7 +41,7 @@ class _Life:
         self._deflate = bool(flags & 4)
         limits = {"messageBytes": (None, 1, 125, 1000)[flags >> 3 & 3], "stallSeconds": STALL_SECONDS}
         self._all = Virtual(
-            form, stack, bounds=BOUNDS, seed=flags, heartbeatSeconds=max(HEARTBEATS), limits=limits
+            form, stack, timeouts=TIMEOUTS, seed=flags, heartbeatSeconds=max(HEARTBEATS), limits=limits
         )
         self._pair = self._all.open(deflate=self._deflate, send_buffer=4096 if flags & 0x20 else 1 << 20)
         self._tunnel, self._far = self._pair.tunnel, self._pair.far

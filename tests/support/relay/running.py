@@ -17,7 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from wsedge_relay.client.plain_requests import Passing
+from wsedge_relay.client.plain_requests import PlainRequest
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.geo.labels import NOWHERE, Place
@@ -25,14 +25,14 @@ from wsedge_relay.metering.usage import DomainTotals, Usage, UsageKey
 from wsedge_relay.pump.selector import Form, PumpSelector
 from wsedge_relay.server.relay import Relay
 from wsedge_relay.site import Site
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.tunnel.tunnel import Tunnel
 
 DOMAIN = "chat.example.com"
 ACCOUNT = "team-a"
 # Seconds that only end what hangs: a loaded machine may take most of them.
 DEADLINE = 20.0
-USUAL = Bounds(
+USUAL = Timeouts(
     head_seconds=10,
     answer_seconds=10,
     close_seconds=2,
@@ -77,7 +77,7 @@ class Running:
     def __init__(
         self,
         *,
-        bounds: Bounds = USUAL,
+        timeouts: Timeouts = USUAL,
         place_of: Callable[[str], Place] | None = None,
         denied: Sequence[str] | None = None,
         in_pod: bool = False,
@@ -88,7 +88,7 @@ class Running:
         self.relay = Relay(
             self.usage,
             loop.pump_selector,
-            bounds=bounds,
+            timeouts=timeouts,
             random=random.Random(1),
             place_of=place_of or nowhere,
             in_pod=in_pod,
@@ -118,7 +118,7 @@ class Running:
         return self.relay.tunnels.of(self.site)
 
     @property
-    def passing(self) -> Collection[Passing]:
+    def plain_requests(self) -> Collection[PlainRequest]:
         """Return the plain requests of the one domain that are under way."""
         return self.relay.plain.of(self.site)
 
@@ -221,7 +221,7 @@ def config(
 async def running(
     *origin_ports: int,
     material: Material | None = None,
-    bounds: Bounds = USUAL,
+    timeouts: Timeouts = USUAL,
     place_of: Callable[[str], Place] | None = None,
     denied: Sequence[str] | None = None,
     in_pod: bool = False,
@@ -229,7 +229,7 @@ async def running(
     **fields: Any,
 ) -> AsyncIterator[Running]:
     """Run a relay for one domain, whose origins listen on these loopback ports; leave nothing of it."""
-    one = Running(bounds=bounds, place_of=place_of, denied=denied, in_pod=in_pod)
+    one = Running(timeouts=timeouts, place_of=place_of, denied=denied, in_pod=in_pod)
     one.domain = {
         "domain": DOMAIN,
         "account": ACCOUNT,

@@ -20,7 +20,7 @@ from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump.pump import Pump
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.counters import DomainCounters
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.tunnel.tunnel import GONE, Tunnel
 from wsedge_relay.tunnel.tunnels import Tunnels
 
@@ -147,24 +147,24 @@ class Virtual:
         form: type[Pump],
         stack: ExitStack,
         *,
-        bounds: Bounds | None = None,
+        timeouts: Timeouts | None = None,
         seed: int = 1,
         **fields: Any,
     ) -> None:
         self._stack = stack
-        self.bounds = bounds or Bounds()
+        self.timeouts = timeouts or Timeouts()
         self.epoll = stack.enter_context(select.epoll())
         self.pump = form(self.epoll, TAG)
         self.clock = Clock()
         self.usage = Usage(now=0.0)
         self.counters = DomainCounters()
         self._fields = fields
-        self.site = Site(self._domain(), Material(), bounds=self.bounds, counters=self.counters)
+        self.site = Site(self._domain(), Material(), timeouts=self.timeouts, counters=self.counters)
         self.tunnels = Tunnels(
             loop=cast(asyncio.AbstractEventLoop, self.clock),
             pump=self.pump,
             usage=self.usage,
-            bounds=self.bounds,
+            timeouts=self.timeouts,
             random=random.Random(seed),
         )
         stack.callback(self.tunnels.abort_all)

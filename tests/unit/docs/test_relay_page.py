@@ -7,8 +7,8 @@ from pathlib import Path
 
 from wsedge_relay.config.load import parse
 from wsedge_relay.contract import RelayConfig
-from wsedge_relay.geo.databases import Geo
-from wsedge_relay.metering.reporter import Tally
+from wsedge_relay.geo.databases import GeoDatabases
+from wsedge_relay.metering.reporter import ReportTally
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.server.relay import Relay
@@ -35,8 +35,11 @@ async def test_the_metrics_on_the_page_are_those_there_are() -> None:
     relay.counters["d"] = DomainCounters()
     collector = RelayCollector(
         usage=usage,
-        tally=Tally(),
-        counters=lambda: [*relay.metric_families(), *Geo(ip2region=None, city=None, isp=None).families()],
+        tally=ReportTally(),
+        counters=lambda: [
+            *relay.metric_families(),
+            *GeoDatabases(ip2region=None, city=None, isp=None).families(),
+        ],
     )
     state = StateCollector(lambda: Snapshot("g", True, False, 0, False))
     collected = [*collector.collect(), *state.collect()]

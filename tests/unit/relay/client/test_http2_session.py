@@ -19,10 +19,10 @@ from support.relay.virtual import Loop
 from wsedge_relay.client.http2_session import Session
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol.http2_translation import Asked
-from wsedge_relay.timeouts import Bounds
+from wsedge_relay.timeouts import Timeouts
 
 STALL_SECONDS = 30.0
-PATIENT = replace(Bounds(), session_idle_seconds=1e6)
+PATIENT = replace(Timeouts(), session_idle_seconds=1e6)
 
 
 class Talk:
@@ -42,7 +42,7 @@ class Talk:
             open_stream=open_stream,
             ended=self.ended.append,
             stall_seconds=lambda: STALL_SECONDS,
-            bounds=PATIENT,
+            timeouts=PATIENT,
             loop=self.loop,  # type: ignore[arg-type]
         )
         self.session.start()

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from support.relay_process import certificate, config, domain, encoded, fingerprint, publish, write
 from wsedge_relay.config.follow import follow
-from wsedge_relay.config.load import Loaded, load
+from wsedge_relay.config.load import LoadedConfig, load
 from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.errors import ConfigRefusedError
 
@@ -32,7 +32,7 @@ def watching(folder: Path, secrets: Path | None = None) -> ConfigWatch:
 def applied(watch: ConfigWatch) -> str | None:
     """Look once, take what is new into force and return its generation."""
     outcome = watch.look()
-    if not isinstance(outcome, Loaded):
+    if not isinstance(outcome, LoadedConfig):
         return None
     watch.accepted(outcome)
     return outcome.config.generation
@@ -158,7 +158,7 @@ async def test_what_cannot_be_put_in_force_now_is_tried_again(tmp_path: Path) ->
     tries: list[str] = []
     in_force = asyncio.Event()
 
-    async def take(loaded: Loaded) -> None:
+    async def take(loaded: LoadedConfig) -> None:
         tries.append(loaded.config.generation)
         if len(tries) < 3:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -187,7 +187,7 @@ async def test_names_that_are_not_found_hold_no_configuration_up(tmp_path: Path)
     watch = watching(tmp_path)
     in_force, found = asyncio.Event(), threading.Event()
 
-    async def take(_: Loaded) -> None:
+    async def take(_: LoadedConfig) -> None:
         in_force.set()
 
     loop = asyncio.get_running_loop()

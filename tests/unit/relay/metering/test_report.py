@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wsedge_relay.metering.report import Fate, Pace, batches, encode, judge
+from wsedge_relay.metering.report import Fate, ReportTimes, batches, encode, judge
 from wsedge_relay.metering.usage import UsageCount, UsageKey
 from wsedge_statistics.contract import UsageReport
 
@@ -140,13 +140,13 @@ def test_retry_after(case: str) -> None:
 
 
 def test_retries_slow_down_and_spread() -> None:
-    """Each failure doubles the wait up to the slow pace; chance halves it at most."""
-    pace = Pace(first_retry=1.0, slow=60.0)
-    assert [pace.retry_delay(failures, 1.0) for failures in (1, 2, 3, 7, 1000)] == [1, 2, 4, 60, 60]
-    assert pace.retry_delay(1, 0.0) == 0.5
+    """Each failure doubles the wait up to the slow interval; chance halves it at most."""
+    times = ReportTimes(first_retry=1.0, slow=60.0)
+    assert [times.retry_delay(failures, 1.0) for failures in (1, 2, 3, 7, 1000)] == [1, 2, 4, 60, 60]
+    assert times.retry_delay(1, 0.0) == 0.5
 
 
 def test_the_pace_follows_the_flush_interval() -> None:
     """A shorter interval retries sooner."""
-    assert Pace.of_flush(10.0) == Pace()
-    assert Pace.of_flush(0.2).slow == pytest.approx(1.2)
+    assert ReportTimes.of_flush(10.0) == ReportTimes()
+    assert ReportTimes.of_flush(0.2).slow == pytest.approx(1.2)

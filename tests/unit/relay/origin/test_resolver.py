@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from wsedge_relay.errors import OriginError
-from wsedge_relay.origin.resolver import Names
+from wsedge_relay.origin.resolver import Resolver
 
 AGAIN = socket.gaierror(socket.EAI_AGAIN, "try again")
 GONE = socket.gaierror(socket.EAI_NONAME, "no such name")
 
 
 class NameService:
-    """What `Names` asks of a loop, answered as a test says; `now` is the loop's clock."""
+    """What `Resolver` asks of a loop, answered as a test says; `now` is the loop's clock."""
 
     def __init__(self, *answers: Any) -> None:
         self.loop = asyncio.get_running_loop()
@@ -41,81 +41,81 @@ class NameService:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in answer]
 
 
-async def find(names: Names, service: Any, host: str = "o") -> list[str]:
+async def find(resolver: Resolver, service: Any, host: str = "o") -> list[str]:
     """Return the addresses of a name."""
-    return [address[0] for _, address in await names.find(host, 80, service)]
+    return [address[0] for _, address in await resolver.find(host, 80, service)]
 
 
 async def test_a_burst_asks_once() -> None:
     """Who comes while a name is looked up shares the answer; who comes in the same second too."""
-    names, service = Names(fresh_seconds=1), NameService(["a", "b", "a"])
+    resolver, service = Resolver(fresh_seconds=1), NameService(["a", "b", "a"])
     service.open.clear()
-    asking = [asyncio.create_task(find(names, service)) for _ in range(5)]
+    asking = [asyncio.create_task(find(resolver, service)) for _ in range(5)]
     await asyncio.sleep(0)
     asking[0].cancel()
     service.open.set()
     assert await asyncio.gather(*asking[1:]) == [["a", "b"]] * 4
     service.now += 0.9
-    assert await find(names, service) == ["a", "b"]
+    assert await find(resolver, service) == ["a", "b"]
     assert service.asked == 1
 
 
 async def test_answers_are_not_kept_for_long() -> None:
     """After a second the name is looked up anew; another name at once."""
-    names, service = Names(fresh_seconds=1), NameService(["a"], ["b"], ["c"])
-    assert await find(names, service) == ["a"]
-    assert await find(names, service, "other") == ["b"]
+    resolver, service = Resolver(fresh_seconds=1), NameService(["a"], ["b"], ["c"])
+    assert await find(resolver, service) == ["a"]
+    assert await find(resolver, service, "other") == ["b"]
     service.now += 1
-    assert await find(names, service) == ["c"]
+    assert await find(resolver, service) == ["c"]
 
 
 async def test_an_outage_keeps_the_last_answer_for_a_while() -> None:
     """Five minutes; then the failure is told."""
-    names, service = Names(fresh_seconds=1), NameService(["a"], AGAIN, AGAIN)
-    await find(names, service)
+    resolver, service = Resolver(fresh_seconds=1), NameService(["a"], AGAIN, AGAIN)
+    await find(resolver, service)
     service.now += 299
-    assert await find(names, service) == ["a"]
+    assert await find(resolver, service) == ["a"]
     service.now += 2
     with pytest.raises(OriginError, match=r"o: .*try again"):
-        await find(names, service)
+        await find(resolver, service)
 
 
 async def test_a_slow_name_service_does_not_hold_up() -> None:
     """With an old answer at hand a new one is waited for a second, and used when it comes."""
-    names, service = Names(fresh_seconds=1), NameService(["a"], ["b"])
-    await find(names, service)
+    resolver, service = Resolver(fresh_seconds=1), NameService(["a"], ["b"])
+    await find(resolver, service)
     service.open.clear()
     service.now += 2
-    assert await find(names, service) == ["a"]
+    assert await find(resolver, service) == ["a"]
     service.open.set()
-    assert await find(names, service) == ["b"]
+    assert await find(resolver, service) == ["b"]
     assert service.asked == 2
 
 
 @pytest.mark.parametrize("gone", [GONE, []], ids=["no such name", "no address"])
 async def test_a_name_that_is_gone_is_gone(gone: Any) -> None:
     """The name service's word counts at once."""
-    names, service = Names(fresh_seconds=1), NameService(["a"], gone)
-    await find(names, service)
+    resolver, service = Resolver(fresh_seconds=1), NameService(["a"], gone)
+    await find(resolver, service)
     service.now += 2
     with pytest.raises(OriginError) as failed:
-        await find(names, service)
+        await find(resolver, service)
     assert failed.value.reason == "unresolvable"
 
 
 async def test_a_name_that_was_gone_does_not_come_back_by_an_outage() -> None:
     """What was known before it was gone is no answer any more."""
-    names, service = Names(fresh_seconds=1), NameService(["a"], GONE, AGAIN)
-    await find(names, service)
+    resolver, service = Resolver(fresh_seconds=1), NameService(["a"], GONE, AGAIN)
+    await find(resolver, service)
     for _ in range(2):
         service.now += 2
         with pytest.raises(OriginError):
-            await find(names, service)
+            await find(resolver, service)
 
 
 async def test_other_origins_begin_anew() -> None:
     """What was known is forgotten."""
-    names, service = Names(fresh_seconds=1), NameService(["a"], ["b"])
-    await find(names, service)
-    names.forget()
-    assert await find(names, service) == ["b"]
+    resolver, service = Resolver(fresh_seconds=1), NameService(["a"], ["b"])
+    await find(resolver, service)
+    resolver.forget()
+    assert await find(resolver, service) == ["b"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wsedge_relay.config.load import Loaded
+from wsedge_relay.config.load import LoadedConfig
 from wsedge_relay.config.material import KeyPair, Material
 from wsedge_relay.contract import Listen, RelayConfig
 from wsedge_relay.process.assignment import Assignment, loaded_from_json, loaded_to_json
@@ -35,7 +35,7 @@ MATERIAL = Material({("a.crt", "a.key"): KeyPair(b"\x00\xff", b"key")}, {"ca.crt
 def test_an_assignment_comes_back_from_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings, address, configuration and certificates; its own environment counts for nothing."""
     settings = Settings(config=Path("relay.json"), spool_dir=Path("spool"), workers=3, report_seconds=0.5)
-    told = Assignment(2, settings, Listen(http=80), Loaded(CONFIG, MATERIAL), in_pod=True)
+    told = Assignment(2, settings, Listen(http=80), LoadedConfig(CONFIG, MATERIAL), in_pod=True)
     monkeypatch.setenv("WSEDGE_RELAY_HOST", "192.0.2.1")
     monkeypatch.setenv("WSEDGE_RELAY_REPORT_SECONDS", "300")
     assert Assignment.from_json(json.loads(json.dumps(told.to_json()))) == told
@@ -43,7 +43,7 @@ def test_an_assignment_comes_back_from_json(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_configuration_comes_back_from_json() -> None:
     """Equal to what was checked, so that a worker loads nothing by itself."""
-    loaded = Loaded(CONFIG, MATERIAL)
+    loaded = LoadedConfig(CONFIG, MATERIAL)
     assert loaded_from_json(json.loads(json.dumps(loaded_to_json(loaded)))) == loaded
 
 

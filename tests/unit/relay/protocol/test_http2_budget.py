@@ -18,7 +18,7 @@ from hyperframe.frame import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.protocol.http2_budget import PREFACE, Budget, Tally
+from wsedge_relay.protocol.http2_budget import PREFACE, Budget, FrameTally
 
 COSTS: list[tuple[Frame, int]] = [
     (DataFrame(1, b"x"), 0),
@@ -41,7 +41,7 @@ COSTS: list[tuple[Frame, int]] = [
 def test_frames_cost_the_same_at_any_split(frames: list[tuple[Frame, int]], cuts: list[int]) -> None:
     """However the bytes of the preface and the frames are cut."""
     stream = PREFACE + b"".join(frame.serialize() for frame, _ in frames)
-    tally = Tally()
+    tally = FrameTally()
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     cost = sum(tally.cost_of(stream[start:end]) for start, end in itertools.pairwise(edges))
     assert cost == sum(cost for _, cost in frames)

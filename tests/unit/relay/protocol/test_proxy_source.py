@@ -14,7 +14,7 @@ from wsedge_relay.protocol.proxy_protocol import (
     LONGEST,
     LONGEST_TEXT,
     Ends,
-    Source,
+    SourceAddress,
     header,
     length_of,
     source_of,
@@ -31,14 +31,14 @@ def binary(body: bytes = V4, *, command: int = 0x21, family: int = 0x11, length:
 
 
 GOOD = {
-    "text, IPv4": (b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n", Source("192.0.2.7", 4711)),
-    "text, IPv6": (b"PROXY TCP6 2001:DB8::7 ::1 4711 443\r\n", Source("2001:db8::7", 4711)),
-    "text, IPv4 within IPv6": (b"PROXY TCP6 ::ffff:192.0.2.7 ::1 1 2\r\n", Source("192.0.2.7", 1)),
+    "text, IPv4": (b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n", SourceAddress("192.0.2.7", 4711)),
+    "text, IPv6": (b"PROXY TCP6 2001:DB8::7 ::1 4711 443\r\n", SourceAddress("2001:db8::7", 4711)),
+    "text, IPv4 within IPv6": (b"PROXY TCP6 ::ffff:192.0.2.7 ::1 1 2\r\n", SourceAddress("192.0.2.7", 1)),
     "text, unknown": (b"PROXY UNKNOWN\r\n", None),
     "text, unknown with addresses": (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", None),
-    "binary, IPv4": (binary(), Source("192.0.2.7", 4711)),
-    "binary, IPv6": (binary(V6, family=0x21), Source("2001:db8::7", 4711)),
-    "binary with notes": (binary(V4 + b"\x01\x00\x02h2" + b"\x04\x00\x00"), Source("192.0.2.7", 4711)),
+    "binary, IPv4": (binary(), SourceAddress("192.0.2.7", 4711)),
+    "binary, IPv6": (binary(V6, family=0x21), SourceAddress("2001:db8::7", 4711)),
+    "binary with notes": (binary(V4 + b"\x01\x00\x02h2" + b"\x04\x00\x00"), SourceAddress("192.0.2.7", 4711)),
     "binary, local": (binary(b"", command=0x20, family=0), None),
     "binary, local with anything": (binary(b"xyz", command=0x20, family=0x11), None),
     "binary, unspecified": (binary(b"", family=0), None),
@@ -73,14 +73,14 @@ BAD = {
 }
 
 
-def read(data: bytes) -> Source | None:
+def read(data: bytes) -> SourceAddress | None:
     """Read a whole header."""
     assert length_of(data) == len(data)
     return source_of(data)
 
 
 @pytest.mark.parametrize(("data", "source"), GOOD.values(), ids=GOOD.keys())
-def test_headers_name_their_source(data: bytes, source: Source | None) -> None:
+def test_headers_name_their_source(data: bytes, source: SourceAddress | None) -> None:
     """Its address in the usual form and its port; None for the proxy's own connections."""
     assert read(data) == source
 
@@ -113,7 +113,7 @@ def test_what_relays_write_relays_read(address: object, port: int, version: Prox
     source = read(header(version, Ends(str(address), port, "10.0.0.1", 443)))
     assert source is not None
     mapped = getattr(address, "ipv4_mapped", None)
-    assert source == Source(str(mapped or address), port)
+    assert source == SourceAddress(str(mapped or address), port)
     assert read(header(version, None)) is None
 
 

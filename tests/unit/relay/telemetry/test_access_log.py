@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsedge_relay.telemetry.access_log import (
-    Access,
+    AccessFacts,
     ended_line,
     is_sampled,
     passed_line,
@@ -15,7 +15,7 @@ from wsedge_relay.telemetry.access_log import (
 )
 from wsedge_relay.telemetry.counters import Ending
 
-ACCESS = Access(
+ACCESS = AccessFacts(
     client="192.0.2.7",
     tls=True,
     protocol="h2",

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from wsedge_relay.contract import RelayState
-from wsedge_relay.geo.databases import Geo
-from wsedge_relay.metering.reporter import Tally
+from wsedge_relay.geo.databases import GeoDatabases
+from wsedge_relay.metering.reporter import ReportTally
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.server.relay import Relay
@@ -120,9 +120,9 @@ async def test_every_gauge_of_a_worker_has_a_rule() -> None:
     usage = Usage(now=0.0)
     relay = Relay(usage, selector)
     relay.counters["d"] = DomainCounters()
-    geo = Geo(ip2region=None, city=None, isp=None)
+    geo = GeoDatabases(ip2region=None, city=None, isp=None)
     collector = RelayCollector(
-        usage=usage, tally=Tally(), counters=lambda: [*relay.metric_families(), *geo.families()]
+        usage=usage, tally=ReportTally(), counters=lambda: [*relay.metric_families(), *geo.families()]
     )
     read = exposition.read(exposition.registry(collector))
     selector.close()
@@ -135,7 +135,7 @@ def test_what_is_exposed_is_what_was_read() -> None:
     """The text of metrics from elsewhere is that of a registry that has them."""
     usage = Usage(now=0.0)
     usage.know('a"b')
-    registry = exposition.registry(RelayCollector(usage=usage, tally=Tally(), counters=list))
+    registry = exposition.registry(RelayCollector(usage=usage, tally=ReportTally(), counters=list))
     own = "python_", "process_"
 
     def lines(text: bytes) -> list[str]:
