@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from wsedge_operator.api.meta import instant_text
 from wsedge_operator.api.websocket_domain import ACCEPTED
+from wsedge_operator.reconcile.reasons import Reason
 
-UNKNOWN_FIELDS: Final = "UnknownFields"
-UNREADABLE: Final = "Unreadable"
 _MOST_NAMED: Final = 10
 
 
@@ -37,12 +36,12 @@ class Answer:
 def accepted_with(unknown: Sequence[str], message: str) -> Answer:
     """Return the condition of an object that is accepted, but for those fields."""
     if not unknown:
-        return Answer(ACCEPTED, True, "Accepted", message)
+        return Answer(ACCEPTED, True, Reason.ACCEPTED, message)
     named = ", ".join(unknown[:_MOST_NAMED])
     if len(unknown) > _MOST_NAMED:
         named += f" and {len(unknown) - _MOST_NAMED} more"
     ignored = f"this version of the operator does not know these fields and ignores them: {named}"
-    return Answer(ACCEPTED, True, UNKNOWN_FIELDS, f"{message}; {ignored}")
+    return Answer(ACCEPTED, True, Reason.UNKNOWN_FIELDS, f"{message}; {ignored}")
 
 
 def conditions(
@@ -64,7 +63,7 @@ def conditions(
                 "status": answer.status,
                 "observedGeneration": live["metadata"].get("generation", 0),
                 "lastTransitionTime": instant_text(answer.since) if answer.since else turned_at,
-                "reason": answer.reason,
+                "reason": str(answer.reason),  # YAML of `explain` knows no StrEnum
                 "message": answer.message,
             }
         )

@@ -16,14 +16,24 @@ from wsedge_operator.api.meta import instant_text
 from wsedge_operator.api.websocket_domain import STALLED
 from wsedge_operator.reconcile.conditions import Answer
 from wsedge_operator.reconcile.outcome import Manifest
+from wsedge_operator.reconcile.reasons import Reason
 
 PATIENCE: Final = timedelta(minutes=5)
 
 # Reasons that nothing but another edit, of this object or of one that came before it, can end.
-AT_ONCE: Final = frozenset({"DomainConflict", "InvalidTimeZone", "PlanConflict", "Unreadable"})
+AT_ONCE: Final = frozenset(
+    {Reason.DOMAIN_CONFLICT, Reason.INVALID_TIME_ZONE, Reason.PLAN_CONFLICT, Reason.UNREADABLE}
+)
 # Reasons that pass by themselves, however long they take.
 ON_COURSE: Final = frozenset(
-    {"Draining", "NoRelays", "RelaysStarting", "RelaysUpdating", "Removing", "RollingOut"}
+    {
+        Reason.DRAINING,
+        Reason.NO_RELAYS,
+        Reason.RELAYS_STARTING,
+        Reason.RELAYS_UPDATING,
+        Reason.REMOVING,
+        Reason.ROLLING_OUT,
+    }
 )
 
 

@@ -27,6 +27,7 @@ from wsedge_operator.reconcile.account import decide as account_decision
 from wsedge_operator.reconcile.account.decide import AccountSnapshot, record_manifest
 from wsedge_operator.reconcile.directory import Recorded
 from wsedge_operator.reconcile.outcome import Note
+from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.clock import Clock, WallClock
 
@@ -187,7 +188,7 @@ class Accounts:
             return None
         where = f"{life.records_in}/{life.record_name}"
         message = f"the account's record is now ConfigMap {where}; this one is a copy and read no more"
-        return Note(old, "Normal", "RecordMoved", message, f"moved {life.uid}")
+        return Note(old, "Normal", Reason.RECORD_MOVED, message, f"moved {life.uid}")
 
     async def _create(self, manifest: Mapping[str, Any]) -> bool:
         """Create a ConfigMap; False when its name is taken, which is then as it was."""

@@ -26,8 +26,8 @@ from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, EVENT, NAMESPACE, PLA
 from wsedge_operator.kube.outcome import perform, tell
 from wsedge_operator.reconcile.account import decide as account_decision
 from wsedge_operator.reconcile.domain import decide as domain_decision
-from wsedge_operator.reconcile.domain.exactness import CHANGED
 from wsedge_operator.reconcile.outcome import Exact, Note, Outcome, earliest
+from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache, name_of
 from wsedge_operator.runtime.clock import Clock
@@ -48,7 +48,6 @@ NAMESPACE_SECONDS: Final = 10.0
 # A refusal is an answer; anything else may pass by itself, and is told when it has failed so often in a row.
 FAILURES_BEFORE_TOLD: Final = 4
 _FAILURE_LENGTH: Final = 1000
-APPLY_FAILED: Final = "ApplyFailed"
 
 
 class Controller:
@@ -313,7 +312,7 @@ class Controller:
         until = self._contests.rests_until(key, writes, _generation(live), now)
         if until is None:
             return outcome, None
-        notes = tuple(note for note in outcome.notes if note.reason != CHANGED)
+        notes = tuple(note for note in outcome.notes if note.reason != Reason.CHANGED_FROM_OUTSIDE)
         return replace(outcome, ask=(), restore=(), costs=(), apply=(), delete=(), notes=notes), until
 
     def _note_writes(self, key: Key, live: Object, outcome: Outcome) -> datetime | None:
@@ -363,7 +362,7 @@ class Controller:
 
     async def _tell_by_event(self, regarding: Object, text: str) -> None:
         """Tell by an Event why a write failed, once for as long as the Event is kept; else log and count."""
-        note = Note(regarding, "Warning", APPLY_FAILED, text, f"failed {text}")
+        note = Note(regarding, "Warning", Reason.APPLY_FAILED, text, f"failed {text}")
         try:
             await tell(self._client, note, self._written, self._clock.now(), self._identity)
         except (ApiError, UnreachableError) as error:

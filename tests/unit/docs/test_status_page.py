@@ -1,4 +1,4 @@
-"""docs/status.md explains every reason that the operator gives."""
+"""docs/status.md explains every reason that the operator gives; none is given outside the enumeration."""
 
 from __future__ import annotations
 
@@ -6,35 +6,82 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import wsedge_operator.reconcile
+import pytest
 
-PAGE = Path(__file__).parents[3] / "docs" / "status.md"
-# Which argument of a call is the reason of a condition.
-REASON = {"Answer": 2, "Problem": 1, "Standing": 1, "_refuse": 0, "_warn": 0}
+import wsedge_operator
+from wsedge_operator.reconcile import status_page
+from wsedge_operator.reconcile.reasons import Reason
+from wsedge_operator.reconcile.stalling import AT_ONCE
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / status_page.PAGE
+PACKAGE = Path(wsedge_operator.__path__[0])
+# Types of conditions that have the word of a reason.
+TYPES = PACKAGE / "api"
 
 
-def reasons() -> Iterator[str]:
-    for path in Path(wsedge_operator.reconcile.__path__[0]).rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        constants = {
-            node.target.id: node.value.value
-            for node in tree.body
-            if isinstance(node, ast.AnnAssign)
-            and isinstance(node.target, ast.Name)
-            and isinstance(node.value, ast.Constant)
-        }
-        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+def literals() -> Iterator[tuple[str, str]]:
+    """Yield each text of a Python file of the operator that is a reason's word, with its place."""
+    words = {str(reason) for reason in Reason}
+    for path in PACKAGE.rglob("*.py"):
+        if path.name == "reasons.py" or TYPES in path.parents:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and node.value in words:
+                yield f"{path.relative_to(PACKAGE)}:{node.lineno}", str(node.value)
+
+
+# Which argument of a call is a reason.
+REASON = {"Answer": 2, "Problem": 1, "Standing": 1, "Note": 2, "_refuse": 0, "_warn": 0}
+
+
+def reason_arguments() -> Iterator[tuple[str, ast.expr]]:
+    """Yield each argument that is the reason of a condition or an Event, with its place."""
+    for path in PACKAGE.rglob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
             name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
             if name in REASON and len(call.args) > REASON[name]:
-                reason = call.args[REASON[name]]
-                value = constants.get(reason.id) if isinstance(reason, ast.Name) else None
-                value = reason.value if isinstance(reason, ast.Constant) else value
-                if isinstance(value, str):
-                    yield value
+                yield f"{path.relative_to(PACKAGE)}:{call.lineno}", call.args[REASON[name]]
 
 
-def test_every_reason_is_explained() -> None:
-    """A reason that a person reads in a condition is in the page."""
-    found, page = set(reasons()), PAGE.read_text()
-    assert {"DomainConflict", "SecretNotFound", "NoPlan", "AccountDamaged", "StatisticsNotFound"} <= found
-    assert [reason for reason in sorted(found) if f"`{reason}`" not in page] == []
+def test_no_reason_is_a_literal() -> None:
+    """Reasons are members of the enumeration wherever the operator gives or compares one."""
+    assert list(literals()) == []
+    found = list(reason_arguments())
+    assert len(found) > 40
+    assert [place for place, argument in found if isinstance(argument, ast.Constant | ast.JoinedStr)] == []
+
+
+def test_every_reason_is_used_and_explained() -> None:
+    """Each member is given somewhere, and has a row with its meaning in a table of the page."""
+    text = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "reasons.py")
+    assert [reason.name for reason in Reason if f"Reason.{reason.name}" not in text] == []
+    rows = [row for table in status_page.TABLES.values() for row in table]
+    assert set(Reason) == {reason for row in rows for reason in row.reasons}
+    assert all(row.meaning and not row.meaning.endswith(".") for row in rows)
+
+
+@pytest.mark.parametrize("table", status_page.TABLES.values(), ids=status_page.TABLES.keys())
+def test_a_table_explains_a_reason_once(table: tuple[status_page.Explanation, ...]) -> None:
+    """No reason has two rows of one table."""
+    reasons = [reason for row in table for reason in row.reasons]
+    assert len(reasons) == len(set(reasons))
+
+
+def test_the_page_is_current() -> None:
+    """The committed tables are those of the enumeration."""
+    assert status_page.main(["--check", f"--root={ROOT}"], PAGE) == 0
+
+
+def test_the_page_says_what_fails_at_once() -> None:
+    """The sentence about kstatus names exactly the reasons that stall an object at once."""
+    sentence = next(line for line in PAGE.read_text().splitlines() if line.startswith("| Failed"))
+    named = sentence.partition("at once for ")[2].partition(";")[0]
+    assert {word for word in Reason if f"`{word}`" in named} == AT_ONCE
+
+
+def test_a_page_without_markers_is_refused() -> None:
+    """A marker that an edit lost is an error, not a table that stays old."""
+    page = PAGE.read_text()
+    with pytest.raises(ValueError, match="markers"):
+        status_page.with_tables(page.replace("<!-- reasons: Events;", "<!-- reasons of Events;"))

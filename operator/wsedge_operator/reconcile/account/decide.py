@@ -15,17 +15,11 @@ from wsedge_operator.billing.activation import Account, Claim, Pending, Settleme
 from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
 from wsedge_operator.errors import AccountError, UnknownZoneError, UnreadableError
 from wsedge_operator.reconcile.account.standing import Standing, standing_of
-from wsedge_operator.reconcile.conditions import (
-    UNKNOWN_FIELDS,
-    UNREADABLE,
-    Answer,
-    accepted_with,
-    conditions,
-)
+from wsedge_operator.reconcile.conditions import Answer, accepted_with, conditions
 from wsedge_operator.reconcile.outcome import ABSENT, Manifest, Note, Outcome, Status, earliest
+from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.reconcile.stalling import stall
 
-DAMAGED: Final = "AccountDamaged"
 OWN_LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
 
 
@@ -82,7 +76,7 @@ def standing(snapshot: AccountSnapshot, now: datetime, *, served: bool) -> Stand
     try:
         return standing_of(settle(_recorded(snapshot), claims, now))
     except (AccountError, UnknownZoneError) as error:
-        return Standing(served, DAMAGED, str(error))
+        return Standing(served, Reason.ACCOUNT_DAMAGED, str(error))
 
 
 def _recorded(snapshot: AccountSnapshot) -> Account:
@@ -227,7 +221,7 @@ def _answers(
     if claim.terms is None:
         reason, message = _fault(plan, faults.get(claim.uid))
         return [
-            Answer(api.ACCEPTED, None if reason == UNREADABLE else False, reason, message),
+            Answer(api.ACCEPTED, None if reason == Reason.UNREADABLE else False, reason, message),
             stands.answer(api.EFFECTIVE),
             Answer(api.READY, False, reason, message),
         ]
@@ -238,7 +232,7 @@ def _answers(
     if stands.effective and pending is not None:
         message += f"; {_coming(pending)}"
     effective = Answer(api.EFFECTIVE, stands.effective, stands.reason, message)
-    ready = Answer(api.READY, True, "Scheduled" if pending is not None else "Effective", message)
+    ready = Answer(api.READY, True, Reason.SCHEDULED if pending is not None else Reason.EFFECTIVE, message)
     return [accepted, effective, ready]
 
 
@@ -246,7 +240,7 @@ def _conflict(settlement: Settlement, claims: list[Claim]) -> list[Answer]:
     oldest = next((claim.name for claim in claims if claim.key == settlement.counting), "")
     message = f'BillingPlan "{oldest}" is older, and one plan counts per namespace; delete one of them'
     return [
-        Answer(question, False, "PlanConflict", message)
+        Answer(question, False, Reason.PLAN_CONFLICT, message)
         for question in (api.ACCEPTED, api.EFFECTIVE, api.READY)
     ]
 
@@ -254,9 +248,9 @@ def _conflict(settlement: Settlement, claims: list[Claim]) -> list[Answer]:
 def _fault(plan: Manifest, why: str | None) -> tuple[str, str]:
     if why is not None:
         stands = "this version of the operator cannot read the plan, and what was asked for before stands"
-        return UNREADABLE, f"{stands}: {why}"
+        return Reason.UNREADABLE, f"{stands}: {why}"
     zone = part_at(plan, "spec", "timeZone") or "the operator's default time zone"
-    return "InvalidTimeZone", f"spec.timeZone: {UnknownZoneError(zone)}"
+    return Reason.INVALID_TIME_ZONE, f"spec.timeZone: {UnknownZoneError(zone)}"
 
 
 def _damaged(snapshot: AccountSnapshot, error: AccountError | UnknownZoneError, now: datetime) -> Outcome:
@@ -266,9 +260,9 @@ def _damaged(snapshot: AccountSnapshot, error: AccountError | UnknownZoneError, 
     again: datetime | None = None
     for plan in snapshot.plans:
         answers = [
-            Answer(api.ACCEPTED, None, DAMAGED, str(error)),
-            Answer(api.EFFECTIVE, None, DAMAGED, str(error)),
-            Answer(api.READY, False, DAMAGED, str(error)),
+            Answer(api.ACCEPTED, None, Reason.ACCOUNT_DAMAGED, str(error)),
+            Answer(api.EFFECTIVE, None, Reason.ACCOUNT_DAMAGED, str(error)),
+            Answer(api.READY, False, Reason.ACCOUNT_DAMAGED, str(error)),
         ]
         told = _told(plan, answers, now)
         status = {
@@ -286,7 +280,7 @@ def _damaged(snapshot: AccountSnapshot, error: AccountError | UnknownZoneError, 
 def _refusals(plan: Manifest, turned: list[Answer], now: datetime) -> Iterator[Note]:
     """Tell why a plan cannot be followed, or not in all, once per turn."""
     for answer in turned:
-        if (answer.type == api.READY and not answer.true) or answer.reason == UNKNOWN_FIELDS:
+        if (answer.type == api.READY and not answer.true) or answer.reason == Reason.UNKNOWN_FIELDS:
             yield Note(plan, "Warning", answer.reason, answer.message, f"{answer.reason} {instant_text(now)}")
 
 
@@ -300,20 +294,20 @@ def _turns(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -
     pending = after.pending
     if pending is not None and pending != before.pending:
         turn = f"scheduled {instant_text(pending.requested)}"
-        yield Note(regarding, "Normal", "Scheduled", _coming(pending), turn)
+        yield Note(regarding, "Normal", Reason.SCHEDULED, _coming(pending), turn)
     elif pending is None and before.pending is not None and after.periods == before.periods:
         turn = f"cancelled {instant_text(before.pending.requested)}"
         stays = "the terms in force stay in force"
         message = stays if after.current is not None else "nothing takes effect, and nothing is in force"
-        yield Note(regarding, "Normal", "Cancelled", message, turn)
+        yield Note(regarding, "Normal", Reason.CANCELLED, message, turn)
     if after.current is not None and after.current != before.current:
-        reason = "Effective" if before.current is None else "Changed"
+        reason = Reason.EFFECTIVE if before.current is None else Reason.CHANGED
         turn = f"effective {instant_text(after.current.start)}"
         yield Note(regarding, "Normal", reason, standing_of(settlement).message, turn)
     elif after.current is None and before.current is not None:
         ended = after.periods[-1].end
         turn = f"ended {instant_text(ended) if ended is not None else ''}"
-        yield Note(regarding, "Normal", "Ended", standing_of(settlement).message, turn)
+        yield Note(regarding, "Normal", Reason.ENDED, standing_of(settlement).message, turn)
 
 
 def _coming(pending: Pending) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from wsedge_operator.api.meta import instant_text
 from wsedge_operator.billing.activation import Settlement
 from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,16 @@ def standing_of(settlement: Settlement) -> Standing:
         message = f"in force since {instant_text(current.start)}: {current.terms.metering}, "
         message += f"settled {current.terms.cycle}"
         if pending is not None and pending.terms is None:
-            return Standing(True, "Ending", f"{message}; ends at {instant_text(pending.effective)}", at)
-        return Standing(True, "Effective", message, at)
+            return Standing(True, Reason.ENDING, f"{message}; ends at {instant_text(pending.effective)}", at)
+        return Standing(True, Reason.EFFECTIVE, message, at)
     if pending is not None:
         return Standing(
-            False, "Scheduled", f"the BillingPlan takes effect at {instant_text(pending.effective)}", at
+            False, Reason.SCHEDULED, f"the BillingPlan takes effect at {instant_text(pending.effective)}", at
         )
     if account.periods:
         ended = account.periods[-1].end
         since = f" at {instant_text(ended)}" if ended is not None else ""
-        return Standing(False, "PlanEnded", f"the BillingPlan of this namespace ended{since}; apply one")
-    return Standing(False, "NoPlan", "this namespace has no BillingPlan in force; apply one")
+        return Standing(
+            False, Reason.PLAN_ENDED, f"the BillingPlan of this namespace ended{since}; apply one"
+        )
+    return Standing(False, Reason.NO_PLAN, "this namespace has no BillingPlan in force; apply one")

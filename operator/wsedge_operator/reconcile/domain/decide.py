@@ -10,7 +10,7 @@ stays: nothing that serves is withdrawn but by a decision that was understood.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from wsedge_operator.api import websocket_domain as api
 from wsedge_operator.api.meta import API_VERSION, instant_text
@@ -19,23 +19,15 @@ from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.desired import network
 from wsedge_operator.desired.names import child_name, selector_labels
 from wsedge_operator.errors import UnreadableError
-from wsedge_operator.reconcile.conditions import (
-    UNKNOWN_FIELDS,
-    UNREADABLE,
-    Answer,
-    accepted_with,
-    conditions,
-)
+from wsedge_operator.reconcile.conditions import Answer, accepted_with, conditions
 from wsedge_operator.reconcile.domain.claims import claimed_name, first_served, owner_of
 from wsedge_operator.reconcile.domain.keeping import keep
 from wsedge_operator.reconcile.domain.serving import serve
 from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.domain.withdrawing import withdraw
 from wsedge_operator.reconcile.outcome import Note, Outcome, Status, earliest
+from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.reconcile.stalling import ON_COURSE, stall
-
-DISABLED: Final = "Disabled"
-CONFLICT: Final = "DomainConflict"
 
 
 def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
@@ -60,10 +52,10 @@ def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
 def _unread(snapshot: DomainSnapshot, error: UnreadableError, now: datetime) -> tuple[Answer, Course]:
     """Decide as far as that can be without the spec: by the name's owner, the switch and the plan."""
     message = f"this version of the operator cannot read the object, and changes nothing of it: {error}"
-    accepted = _conflict(snapshot) or Answer(api.ACCEPTED, None, UNREADABLE, message)
+    accepted = _conflict(snapshot) or Answer(api.ACCEPTED, None, Reason.UNREADABLE, message)
     enabled = part_at(snapshot.live, "spec", "websocket", "enabled") is not False
     if accepted.true is None and enabled and snapshot.standing.effective:
-        return accepted, keep(snapshot, Answer(api.READY, False, UNREADABLE, message), now)
+        return accepted, keep(snapshot, Answer(api.READY, False, Reason.UNREADABLE, message), now)
     return accepted, withdraw(snapshot, _unserved(snapshot, accepted, enabled=enabled), now)
 
 
@@ -80,7 +72,7 @@ def _conflict(snapshot: DomainSnapshot) -> Answer | None:
     whose = f'WebSocketDomain "{owner.name}"'
     if owner.namespace != metadata["namespace"]:
         whose = "a WebSocketDomain of another namespace; the cluster's administrator knows which"
-    return Answer(api.ACCEPTED, False, CONFLICT, f"spec.domain: {name} belongs to {whose}")
+    return Answer(api.ACCEPTED, False, Reason.DOMAIN_CONFLICT, f"spec.domain: {name} belongs to {whose}")
 
 
 def _acceptance(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> Answer:
@@ -93,7 +85,7 @@ def _unserved(snapshot: DomainSnapshot, accepted: Answer, *, enabled: bool) -> A
     if accepted.true is False:
         return Answer(api.READY, False, accepted.reason, accepted.message)
     if not enabled:
-        return Answer(api.READY, True, DISABLED, "switched off (spec.websocket.enabled)")
+        return Answer(api.READY, True, Reason.DISABLED, "switched off (spec.websocket.enabled)")
     standing = snapshot.standing
     return Answer(api.READY, standing.is_scheduled, standing.reason, standing.message)
 
@@ -127,7 +119,7 @@ def _name_kept(snapshot: DomainSnapshot, course: Course, now: datetime) -> Answe
     if since is None:
         return None
     message = f"served since {instant_text(since)}: the name stays this object's until it is deleted"
-    return Answer(api.NAME_KEPT, True, "HasBeenServed", message, since=since)
+    return Answer(api.NAME_KEPT, True, Reason.HAS_BEEN_SERVED, message, since=since)
 
 
 def _status(snapshot: DomainSnapshot, course: Course, written: list[dict[str, Any]]) -> dict[str, Any]:
@@ -164,9 +156,9 @@ def _notes(live: Any, turned: list[Answer], now: datetime) -> list[Note]:
             turn=f"{answer.type} {answer.status} {instant_text(now)}",
         )
         for answer in turned
-        if answer.type == api.READY or answer.reason == UNKNOWN_FIELDS
+        if answer.type == api.READY or answer.reason == Reason.UNKNOWN_FIELDS
     ]
 
 
 def _is_well(answer: Answer) -> bool:
-    return answer.true is True and answer.reason != UNKNOWN_FIELDS
+    return answer.true is True and answer.reason != Reason.UNKNOWN_FIELDS

@@ -26,8 +26,8 @@ from wsedge_operator.desired.exact import (
 )
 from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.outcome import Exact, Manifest, Note, reference
+from wsedge_operator.reconcile.reasons import Reason
 
-CHANGED: Final = "ChangedFromOutside"
 _PATHS_TOLD: Final = 5
 # The operator, and controllers of Kubernetes that write status and revisions alone.
 _OWN_MANAGERS: Final = frozenset({"wsedge", "kube-controller-manager"})
@@ -77,4 +77,4 @@ def _note(owner: Manifest, live: Manifest, found: tuple[str, ...]) -> Note:
         f" {', '.join(found[:_PATHS_TOLD])}{more}{by}. Relays are configured in the WebSocketDomain alone."
     )
     turn = f"{metadata.get('uid')} {metadata.get('generation') or metadata.get('resourceVersion')}"
-    return Note(owner, "Warning", CHANGED, message, turn)
+    return Note(owner, "Warning", Reason.CHANGED_FROM_OUTSIDE, message, turn)

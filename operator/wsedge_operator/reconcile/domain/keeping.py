@@ -10,6 +10,7 @@ from wsedge_operator.reconcile.conditions import Answer
 from wsedge_operator.reconcile.domain.rollout import generation_of, rollout
 from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.outcome import Manifest, earliest
+from wsedge_operator.reconcile.reasons import Reason
 
 
 def keep(snapshot: DomainSnapshot, why: Answer, now: datetime) -> Course:
@@ -17,7 +18,7 @@ def keep(snapshot: DomainSnapshot, why: Answer, now: datetime) -> Course:
     course = Course(look_again_at=snapshot.standing.changes_at)
     course.generation = generation_of(snapshot.children.get("ConfigMap"))
     course.serves_tls = has_tls_port(snapshot.children.get("Service"))
-    current, ready = Answer(CONFIGURATION_CURRENT, False, "NoRelays", "there are no relays"), why
+    current, ready = Answer(CONFIGURATION_CURRENT, False, Reason.NO_RELAYS, "there are no relays"), why
     if course.generation is not None:
         state = rollout(snapshot, course.generation, now)
         course.pokes += state.pokes
@@ -25,7 +26,7 @@ def keep(snapshot: DomainSnapshot, why: Answer, now: datetime) -> Course:
         current = state.answer
         ready = Answer(READY, why.true, why.reason, f"{why.message}; the relays keep what they have")
     if snapshot.failure is not None:
-        ready = Answer(READY, False, "ApplyFailed", snapshot.failure)
+        ready = Answer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
     course.answers += [current, ready]
     return course
 

@@ -23,6 +23,7 @@ from wsedge_operator.desired.relay_config import (
     TLS_CERTIFICATE,
     TLS_KEY,
 )
+from wsedge_operator.reconcile.reasons import Reason
 
 _PUBLIC: Final = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
@@ -95,7 +96,9 @@ class _Reader:
             return
         self._check_time(chain[0])
         if serves is not None and not _covers(chain[0], serves):
-            self._warn("CertificateName", f'the certificate in Secret "{self.name}" is not for {serves}')
+            self._warn(
+                Reason.CERTIFICATE_NAME, f'the certificate in Secret "{self.name}" is not for {serves}'
+            )
         self.found.contents[certificate_file] = certificate
         self.found.contents[key_file] = key
 
@@ -111,25 +114,25 @@ class _Reader:
     def _value(self, key: str) -> bytes | None:
         secret = self.secrets.get(self.name)
         if secret is None:
-            problem = Problem(self.path, "SecretNotFound", f'Secret "{self.name}" not found')
+            problem = Problem(self.path, Reason.SECRET_NOT_FOUND, f'Secret "{self.name}" not found')
             if problem not in self.found.problems:
                 self.found.problems.append(problem)
             return None
         data = secret.get("data") or {}
         if not data.get(key):
-            self._refuse("SecretInvalid", f'Secret "{self.name}" has no key {key}')
+            self._refuse(Reason.SECRET_INVALID, f'Secret "{self.name}" has no key {key}')
             return None
         try:
             return base64.b64decode(data[key], validate=True)
         except binascii.Error:
-            self._refuse("SecretInvalid", f'Secret "{self.name}": {key} is not base64')
+            self._refuse(Reason.SECRET_INVALID, f'Secret "{self.name}": {key} is not base64')
             return None
 
     def _certificates(self, key: str, value: bytes) -> list[x509.Certificate] | None:
         try:
             return x509.load_pem_x509_certificates(value)
         except ValueError:
-            self._refuse("SecretInvalid", f'Secret "{self.name}": {key} holds no PEM certificate')
+            self._refuse(Reason.SECRET_INVALID, f'Secret "{self.name}": {key} holds no PEM certificate')
             return None
 
     def _matches(self, certificate: x509.Certificate, key: bytes) -> bool:
@@ -137,12 +140,13 @@ class _Reader:
             private = serialization.load_pem_private_key(key, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             self._refuse(
-                "SecretInvalid", f'Secret "{self.name}": tls.key holds no PEM private key without password'
+                Reason.SECRET_INVALID,
+                f'Secret "{self.name}": tls.key holds no PEM private key without password',
             )
             return False
         if private.public_key().public_bytes(*_PUBLIC) != certificate.public_key().public_bytes(*_PUBLIC):
             self._refuse(
-                "CertificateMismatch",
+                Reason.CERTIFICATE_MISMATCH,
                 f'Secret "{self.name}": the key in tls.key is not the one of the certificate in tls.crt',
             )
             return False
@@ -152,7 +156,8 @@ class _Reader:
         end = certificate.not_valid_after_utc
         if end <= self.now:
             self._warn(
-                "CertificateExpired", f'the certificate in Secret "{self.name}" ended at {instant_text(end)}'
+                Reason.CERTIFICATE_EXPIRED,
+                f'the certificate in Secret "{self.name}" ended at {instant_text(end)}',
             )
         elif self.found.expires is None or end < self.found.expires:
             self.found.expires = end

@@ -9,6 +9,7 @@ from typing import Any
 from wsedge_operator.api.spec.origins import Origin
 from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.reconcile.domain.key_material import Problem
+from wsedge_operator.reconcile.reasons import Reason
 from wsedge_relay import contract
 
 
@@ -54,7 +55,7 @@ def denied_origins(spec: WebSocketDomainSpec, networks: Sequence[str] | None) ->
     return [
         Problem(
             f"spec.origins[{index}].host",
-            "OriginDenied",
+            Reason.ORIGIN_DENIED,
             f"relays do not dial {origin.host}: it is in a network that the administrator denies to origins",
         )
         for index, origin in enumerate(spec.origins)
@@ -75,7 +76,7 @@ def _problems(path: str, origin: Origin, services: Mapping[str, Mapping[str, Any
     name = origin.service.name
     service = services.get(name)
     if service is None:
-        yield Problem(f"{path}.service.name", "ServiceNotFound", f'Service "{name}" not found')
+        yield Problem(f"{path}.service.name", Reason.SERVICE_NOT_FOUND, f'Service "{name}" not found')
         return
     spec = service["spec"]
     if spec.get("type") == "ExternalName":
@@ -83,7 +84,7 @@ def _problems(path: str, origin: Origin, services: Mapping[str, Mapping[str, Any
     if spec.get("clusterIP") in {None, "", "None"}:
         yield Problem(
             f"{path}.service.name",
-            "ServiceWithoutAddress",
+            Reason.SERVICE_WITHOUT_ADDRESS,
             f'Service "{name}" has no cluster IP (it is headless); name a Service that has one, or hosts',
         )
         return
@@ -98,7 +99,7 @@ def _problems(path: str, origin: Origin, services: Mapping[str, Mapping[str, Any
             has = ", ".join(map(str, sorted(offered))) or "none"
             yield Problem(
                 f"{path}.{field}",
-                "ServicePortNotFound",
+                Reason.SERVICE_PORT_NOT_FOUND,
                 f'Service "{name}" has no port {port} (it has {has})',
             )
 

@@ -14,6 +14,7 @@ from wsedge_operator.reconcile.conditions import Answer
 from wsedge_operator.reconcile.domain import pods
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Manifest, Poke
+from wsedge_operator.reconcile.reasons import Reason
 
 LOOK_SOON: Final = timedelta(seconds=1)
 LOOK_SELDOM: Final = timedelta(seconds=30)
@@ -125,18 +126,18 @@ def _answer(
     snapshot: DomainSnapshot, serving: list[Manifest], lagging: list[Manifest], generation: str
 ) -> Answer:
     if not serving:
-        return Answer(CONFIGURATION_CURRENT, False, "NoRelays", "no relay pod runs yet")
+        return Answer(CONFIGURATION_CURRENT, False, Reason.NO_RELAYS, "no relay pod runs yet")
     for pod in lagging:
         report = snapshot.relays.get(pod["metadata"]["uid"])
         state = report.state if report is not None else None
         if state is not None and state.refusedGeneration == generation:
             message = f"relay {pod['metadata']['name']} refuses {generation}: {state.refusedReason}"
-            return Answer(CONFIGURATION_CURRENT, False, "Refused", message)
+            return Answer(CONFIGURATION_CURRENT, False, Reason.REFUSED, message)
     if lagging:
         message = f"{len(serving) - len(lagging)} of {len(serving)} relays run {generation}"
         message += "".join(_silence(snapshot, pod) for pod in lagging[:1])
-        return Answer(CONFIGURATION_CURRENT, False, "RollingOut", message)
-    return Answer(CONFIGURATION_CURRENT, True, "Current", f"all {len(serving)} relays run {generation}")
+        return Answer(CONFIGURATION_CURRENT, False, Reason.ROLLING_OUT, message)
+    return Answer(CONFIGURATION_CURRENT, True, Reason.CURRENT, f"all {len(serving)} relays run {generation}")
 
 
 def _silence(snapshot: DomainSnapshot, pod: Manifest) -> str:

@@ -27,13 +27,9 @@ from wsedge_operator.reconcile.domain.scale_in import costs, is_scale_in
 from wsedge_operator.reconcile.domain.scaling import scaled_from_outside
 from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.outcome import Manifest, Note, earliest, is_going, reference
+from wsedge_operator.reconcile.reasons import Reason
 from wsedge_relay.contract import ADMIN_TOKEN_FILE
 
-SERVING: Final = "Serving"
-NO_STATISTICS: Final = "StatisticsNotFound"
-CONTESTED: Final = "WritesDoNotLast"
-SCALED: Final = "ScaledFromOutside"
-DRAINED: Final = "RelaysDraining"
 # Children that a domain which is served may have, and may not.
 _OPTIONAL: Final = ("PodDisruptionBudget", "NetworkPolicy")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,128}")
@@ -46,7 +42,9 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
     problems = [*problems, *material.problems]
     if snapshot.statistics_url == "":
         # Traffic that nobody counts must not flow: it could not be billed.
-        problems.append(Problem("statistics", NO_STATISTICS, "the Service of the statistics is not found"))
+        problems.append(
+            Problem("statistics", Reason.STATISTICS_NOT_FOUND, "the Service of the statistics is not found")
+        )
     course = Course(look_again_at=earliest(material.expires, snapshot.standing.changes_at))
     if problems:
         current = Answer(CONFIGURATION_CURRENT, False, problems[0].reason, _text(problems))
@@ -81,7 +79,7 @@ def _keep_last_good(
         _demand(course, snapshot, _program(course, snapshot, spec))
     if course.generation is not None:
         _roll_out(course, snapshot, course.generation, now)
-    if any(problem.reason == NO_STATISTICS for problem in problems):
+    if any(problem.reason == Reason.STATISTICS_NOT_FOUND for problem in problems):
         course.look_again_at = earliest(course.look_again_at, now + 10 * LOOK_SOON)
 
 
@@ -141,7 +139,9 @@ def _program(course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec
     manifests.append(deployment(owner, spec, snapshot.image, is_scaled_by_another=scaled is not None))
     if scaled is not None and scaled.is_new:
         text, turn = scaled.told(spec.relay.replicas), f"asked {spec.relay.replicas} {scaled.manager}"
-        course.notes.append(Note(owner, "Warning", SCALED, f"{text[:1].upper()}{text[1:]}.", turn))
+        course.notes.append(
+            Note(owner, "Warning", Reason.SCALED_FROM_OUTSIDE, f"{text[:1].upper()}{text[1:]}.", turn)
+        )
     return manifests
 
 
@@ -165,23 +165,23 @@ def _demand(course: Course, snapshot: DomainSnapshot, manifests: Sequence[Manife
 def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer) -> Answer:
     """Answer whether the domain is served as it is asked for, and if not, why not."""
     if snapshot.failure is not None:
-        return Answer(READY, False, "ApplyFailed", snapshot.failure)
+        return Answer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
     live = snapshot.children.get("Deployment")
     status = (live or {}).get("status") or {}
     scaled = scaled_from_outside(live, spec.relay.replicas)
     wanted = scaled.replicas if scaled is not None else spec.relay.replicas
     available = int(status.get("availableReplicas") or 0)
     trouble = pods.first_trouble(snapshot.pods, live)
-    if current.true is not True and current.reason not in {"RollingOut", "NoRelays"}:
+    if current.true is not True and current.reason not in {Reason.ROLLING_OUT, Reason.NO_RELAYS}:
         return Answer(READY, False, current.reason, current.message)
     if trouble is not None and available < wanted:
         return Answer(READY, False, trouble.reason, trouble.message)
     if available < wanted and (told := _told_to_drain(snapshot)) is not None:
-        return Answer(READY, False, DRAINED, told)
+        return Answer(READY, False, Reason.RELAYS_DRAINING, told)
     if live is None or available < wanted:
-        return Answer(READY, False, "RelaysStarting", f"{available} of {wanted} relays are available")
+        return Answer(READY, False, Reason.RELAYS_STARTING, f"{available} of {wanted} relays are available")
     if snapshot.contested is not None:
-        return Answer(READY, False, CONTESTED, snapshot.contested)
+        return Answer(READY, False, Reason.WRITES_DO_NOT_LAST, snapshot.contested)
     updated = int(status.get("updatedReplicas") or 0)
     is_old = status.get("observedGeneration") != live["metadata"].get("generation")
     # A rollout of one relay has made its new pod, and counts it as updated, before that pod runs.
@@ -190,13 +190,13 @@ def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer)
         if trouble is not None:
             text = f"{trouble.message}; {progress}, {available} serve meanwhile"
             return Answer(READY, False, trouble.reason, text)
-        return Answer(READY, False, "RelaysUpdating", progress)
+        return Answer(READY, False, Reason.RELAYS_UPDATING, progress)
     if current.true is not True:
         return Answer(READY, False, current.reason, current.message)
     text = f"{available} relays serve {spec.domain}"
     if scaled is not None and scaled.replicas != spec.relay.replicas:
         text = f"{text}; {scaled.told(spec.relay.replicas)}"
-    return Answer(READY, True, SERVING, text)
+    return Answer(READY, True, Reason.SERVING, text)
 
 
 def _told_to_drain(snapshot: DomainSnapshot) -> str | None:

@@ -23,6 +23,7 @@ from wsedge_operator.reconcile.domain import pods
 from wsedge_operator.reconcile.domain.rollout import LOOK_SOON, rollout
 from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.outcome import Manifest, earliest, reference
+from wsedge_operator.reconcile.reasons import Reason
 from wsedge_relay.contract import RelayConfig
 
 # How much longer than drainSeconds a drain is waited for before the relays are stopped all the same.
@@ -42,7 +43,7 @@ def withdraw(snapshot: DomainSnapshot, ready: Answer, now: datetime) -> Course:
         message = f"open connections are being closed: {ready.message}"
         course.answers += [
             rollout(snapshot, course.generation or "", now).answer,
-            Answer(READY, False, "Draining", message),
+            Answer(READY, False, Reason.DRAINING, message),
         ]
         return course
     kinds = _FIRST if snapshot.children.keys() & {*_FIRST} or snapshot.pods else _LAST
@@ -53,10 +54,10 @@ def withdraw(snapshot: DomainSnapshot, ready: Answer, now: datetime) -> Course:
     ]
     if snapshot.children.keys() & {*_FIRST, *_LAST} or snapshot.pods:
         message = f"{len(snapshot.pods)} relay pods are going: {ready.message}"
-        ready = Answer(READY, False, "Removing", message)
-    current = Answer(CONFIGURATION_CURRENT, False, "NoRelays", "there are no relays")
+        ready = Answer(READY, False, Reason.REMOVING, message)
+    current = Answer(CONFIGURATION_CURRENT, False, Reason.NO_RELAYS, "there are no relays")
     if snapshot.failure is not None:
-        ready = Answer(READY, False, "ApplyFailed", snapshot.failure)
+        ready = Answer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
     course.answers += [current, ready]
     return course
 

@@ -1,0 +1,258 @@
+"""Every reason of a condition or an Event that the operator gives, with its cause and its cure.
+
+Reasons are API: scripts, alerts and `kubectl wait` match them. A reason is added, but neither renamed nor
+given a second meaning. Reasons of Kubernetes (ImagePullBackOff, Unschedulable, FailedCreate …) pass through
+`domain.pods` as text and are not members here.
+
+The tables below are the source of the tables in docs/status.md (`reconcile.status_page` writes them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Reason(StrEnum):
+    """The reason of a condition or an Event: one word in CamelCase (Kubernetes API conventions)."""
+
+    # Of both kinds.
+    ACCEPTED = "Accepted"
+    UNKNOWN_FIELDS = "UnknownFields"
+    UNREADABLE = "Unreadable"
+    ACCOUNT_DAMAGED = "AccountDamaged"
+    EFFECTIVE = "Effective"
+    ENDING = "Ending"
+    SCHEDULED = "Scheduled"
+    NO_PLAN = "NoPlan"
+    PLAN_ENDED = "PlanEnded"
+    APPLY_FAILED = "ApplyFailed"
+
+    # Of a BillingPlan.
+    PLAN_CONFLICT = "PlanConflict"
+    INVALID_TIME_ZONE = "InvalidTimeZone"
+    CANCELLED = "Cancelled"
+    CHANGED = "Changed"
+    ENDED = "Ended"
+    RECORD_MOVED = "RecordMoved"
+
+    # Of a WebSocketDomain: its name and its switch.
+    DOMAIN_CONFLICT = "DomainConflict"
+    HAS_BEEN_SERVED = "HasBeenServed"
+    DISABLED = "Disabled"
+    DRAINING = "Draining"
+    REMOVING = "Removing"
+
+    # Of a WebSocketDomain: what its spec refers to.
+    SERVICE_NOT_FOUND = "ServiceNotFound"
+    SERVICE_PORT_NOT_FOUND = "ServicePortNotFound"
+    SERVICE_WITHOUT_ADDRESS = "ServiceWithoutAddress"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  a reason, not a secret
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105  a reason, not a secret
+    CERTIFICATE_MISMATCH = "CertificateMismatch"
+    CERTIFICATE_EXPIRED = "CertificateExpired"
+    CERTIFICATE_NAME = "CertificateName"
+    ORIGIN_DENIED = "OriginDenied"
+    STATISTICS_NOT_FOUND = "StatisticsNotFound"
+
+    # Of a WebSocketDomain: its relays.
+    SERVING = "Serving"
+    CURRENT = "Current"
+    ROLLING_OUT = "RollingOut"
+    REFUSED = "Refused"
+    NO_RELAYS = "NoRelays"
+    RELAYS_STARTING = "RelaysStarting"
+    RELAYS_UPDATING = "RelaysUpdating"
+    RELAYS_DRAINING = "RelaysDraining"
+    WRITES_DO_NOT_LAST = "WritesDoNotLast"
+    CHANGED_FROM_OUTSIDE = "ChangedFromOutside"
+    SCALED_FROM_OUTSIDE = "ScaledFromOutside"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What reasons mean (their cause) and what to do about them; an empty remedy: there is nothing to do."""
+
+    reasons: tuple[Reason, ...]
+    meaning: str
+    remedy: str = ""
+
+
+# A table for each place where a person meets reasons; a reason has one row in each table that it is in.
+DOMAIN_CONDITIONS: Final = (
+    Explanation((Reason.SERVING,), "all relays are available and run the current configuration"),
+    Explanation((Reason.ACCEPTED,), "the object is valid and owns its name"),
+    Explanation(
+        (Reason.UNKNOWN_FIELDS,),
+        "accepted, except for fields that this version of the operator does not know and ignores",
+        "remove the fields, or upgrade the operator",
+    ),
+    Explanation((Reason.EFFECTIVE,), "the namespace's BillingPlan is in force"),
+    Explanation(
+        (Reason.ENDING,),
+        "the BillingPlan is in force until the instant in the message",
+        "apply a plan before that, or let it end",
+    ),
+    Explanation(
+        (Reason.DISABLED,),
+        "switched off: all children are deleted except the Service, which keeps its address; ready",
+        "set `spec.websocket.enabled: true`",
+    ),
+    Explanation(
+        (Reason.SCHEDULED,),
+        "the BillingPlan takes effect later; ready, and no child exists before",
+        "wait until the instant in the message",
+    ),
+    Explanation(
+        (Reason.NO_PLAN, Reason.PLAN_ENDED),
+        "no BillingPlan is in force in this namespace",
+        "apply a BillingPlan",
+    ),
+    Explanation(
+        (Reason.ACCOUNT_DAMAGED,),
+        "the account's [record](activation.md#the-record) cannot be read; everything stays as it is",
+        "restore the record, or ask the administrator of the operator to",
+    ),
+    Explanation(
+        (Reason.DOMAIN_CONFLICT,),
+        "another WebSocketDomain owns this name; the message names it if it is in this namespace",
+        "delete one of them, or ask the administrator, who sees all by"
+        " `kubectl get websocketdomains --all-namespaces`",
+    ),
+    Explanation(
+        (Reason.UNREADABLE,),
+        "this version of the operator cannot read the spec and changes no child: running relays continue",
+        "the message names a value of a newer version: revert it, or upgrade the operator",
+    ),
+    Explanation(
+        (Reason.SERVICE_NOT_FOUND, Reason.SERVICE_PORT_NOT_FOUND, Reason.SERVICE_WITHOUT_ADDRESS),
+        "an origin's Service, its port or its cluster IP does not exist",
+        "correct the field that the message names, or the Service",
+    ),
+    Explanation(
+        (Reason.SECRET_NOT_FOUND, Reason.SECRET_INVALID, Reason.CERTIFICATE_MISMATCH),
+        "a Secret is missing, its content is invalid, or its key belongs to another certificate",
+        "correct the field that the message names, or the Secret",
+    ),
+    Explanation(
+        (Reason.CERTIFICATE_EXPIRED, Reason.CERTIFICATE_NAME),
+        "the certificate is served, but it has expired or does not name the domain: clients may refuse it",
+        "renew the certificate in the Secret that the message names",
+    ),
+    Explanation(
+        (Reason.ORIGIN_DENIED,),
+        "the address of an origin is one that relays [do not dial](relay/origins.md#where-origins-may-be)",
+        "use another address, or ask the administrator to allow it",
+    ),
+    Explanation(
+        (Reason.STATISTICS_NOT_FOUND,),
+        "the Service of the statistics does not exist, and traffic must be counted",
+        "repair the installation",
+    ),
+    Explanation(
+        (Reason.NO_RELAYS, Reason.RELAYS_STARTING, Reason.RELAYS_UPDATING),
+        "relay pods do not exist, start, or are replaced",
+        "wait",
+    ),
+    Explanation(
+        (Reason.RELAYS_DRAINING,),
+        "the named relays were ordered to drain (`POST /drain`) and refuse new connections",
+        "wait, or delete the pods",
+    ),
+    Explanation((Reason.CURRENT,), "every relay pod runs this configuration"),
+    Explanation(
+        (Reason.ROLLING_OUT,),
+        "some relays do not run the new configuration yet",
+        "wait; the message names a relay that does not answer",
+    ),
+    Explanation(
+        (Reason.REFUSED,),
+        "a relay refuses the configuration and continues with the last one",
+        "report the message as a defect",
+    ),
+    Explanation(
+        (Reason.APPLY_FAILED,),
+        "the API server refused a write (a quota, a policy, a name that is in use), or a write failed four"
+        " times in a row (a webhook that is down)",
+        "the message has the API server's answer",
+    ),
+    Explanation(
+        (Reason.WRITES_DO_NOT_LAST,),
+        "a controller or a webhook reverts the operator's writes; the operator repeats them at most once a"
+        " minute",
+        "stop the other writer; the Events name the fields",
+    ),
+    Explanation(
+        (Reason.DRAINING, Reason.REMOVING),
+        "relays close their connections; after that all children are deleted",
+        "wait",
+    ),
+    Explanation(
+        (Reason.HAS_BEEN_SERVED,),
+        "the domain has been served, so that the name stays this object's (condition `NameKept`)",
+    ),
+)
+
+PLAN_CONDITIONS: Final = (
+    Explanation((Reason.ACCEPTED,), "this plan counts for the namespace"),
+    Explanation(
+        (Reason.UNKNOWN_FIELDS,),
+        "this plan counts, except for fields that this version of the operator does not know and ignores",
+        "remove the fields, or upgrade the operator",
+    ),
+    Explanation((Reason.EFFECTIVE,), "its terms, or the terms before them, are in force"),
+    Explanation((Reason.SCHEDULED,), "a change, or the beginning, has a date; ready"),
+    Explanation((Reason.ENDING,), "the account ends at the date in the message"),
+    Explanation((Reason.NO_PLAN, Reason.PLAN_ENDED), "no terms are in force", "apply a valid plan"),
+    Explanation(
+        (Reason.PLAN_CONFLICT,), "an older plan of the namespace counts", "delete one of the two plans"
+    ),
+    Explanation(
+        (Reason.INVALID_TIME_ZONE,),
+        "the plan cannot be followed; the last valid request stays in force",
+        "write a name of the IANA time zone database",
+    ),
+    Explanation(
+        (Reason.UNREADABLE,),
+        "this version of the operator cannot read the plan; the last request and the terms in force stay",
+        "the message names a value of a newer version: revert it, or upgrade the operator",
+    ),
+    Explanation(
+        (Reason.ACCOUNT_DAMAGED,),
+        "the account's record cannot be read; nothing is changed until it is restored",
+        "restore the [record](activation.md#the-record)",
+    ),
+)
+
+# Beside these, each change of `Ready` is an Event of that condition's reason.
+EVENTS: Final = (
+    Explanation((Reason.SCHEDULED,), "a change of the terms, or their beginning or end, has a date"),
+    Explanation((Reason.CANCELLED,), "a scheduled change was withdrawn before its date"),
+    Explanation((Reason.EFFECTIVE,), "the first terms of the account are in force"),
+    Explanation((Reason.CHANGED,), "other terms are in force"),
+    Explanation((Reason.ENDED,), "the account has ended, and no terms are in force"),
+    Explanation(
+        (Reason.RECORD_MOVED,), "the account's record is in the operator's namespace since an upgrade"
+    ),
+    Explanation(
+        (Reason.UNKNOWN_FIELDS,),
+        "the object has fields that this version of the operator does not know and ignores",
+        "remove the fields, or upgrade the operator",
+    ),
+    Explanation(
+        (Reason.CHANGED_FROM_OUTSIDE,),
+        "another client changed a child, and the operator restores the fields that the message names",
+        "configure relays in the WebSocketDomain",
+    ),
+    Explanation(
+        (Reason.SCALED_FROM_OUTSIDE,),
+        "an autoscaler or a person scaled the Deployment, and the operator respects the number",
+        "let the autoscaler scale the WebSocketDomain, which has the subresource `scale`",
+    ),
+    Explanation(
+        (Reason.APPLY_FAILED,),
+        "a write failed, and the status could not be written either",
+        "the message has the API server's answer",
+    ),
+)
