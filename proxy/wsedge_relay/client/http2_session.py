@@ -3,6 +3,27 @@
 The library `h2` knows the protocol and does no I/O; this is the I/O around it, and the limits on what a
 client may do. A stream is one end of a pair of sockets (see http2_stream.py); whoever opens it serves the
 other end as a connection of HTTP/1.1, so that handshakes, limits, tunnels and counts are the same for both.
+
+A session has these states. The names in brackets are the flags that a transition sets.
+
+    new ──(1)──▶ greeted ──(2)──▶ going away ──(3)──▶ ending ──(4)──▶ closed
+     │              │                                   ▲              ▲
+     └─────(5)──────┴───────────────────────────────────┘              │
+     every state ──────────────────────────(6)─────────────────────────┘
+
+    (1) The client's SETTINGS arrived [`_is_greeted`].
+    (2) `go_away` sent a GOAWAY that forbids no stream yet [`_is_going`]; also from new. For `linger_seconds`
+        new streams are still opened, so that each gets its 503; later ones get REFUSED_STREAM.
+    (3) The last stream ended. The final GOAWAY is queued and streams are closed [`_is_ending`].
+    (4) All output was sent and the sending side is shut. Input is read and dropped until the client ends its
+        stream, sends too much, or `linger_seconds` pass [not `_is_open`].
+    (5) As (3), for another reason: a rule of HTTP/2 was broken, the budget of empty frames is spent, the
+        client sent GOAWAY, no SETTINGS within `head_seconds`, or no stream for `session_idle_seconds`.
+    (6) `abort`: the socket failed, the client ended its stream or accepted no byte for `stall_seconds`, or
+        the relay closes.
+
+Two flags are independent of the state: `_is_writing` (the socket is full, and epoll waits for it) and
+`_is_held` (too much output is queued, and the client is not read).
 """
 
 from __future__ import annotations

@@ -1,4 +1,28 @@
-"""One leg of a tunnel: a socket and what the pump must remember of it. Small, for there may be 100,000."""
+"""One leg of a tunnel: a socket and the pump's state of it. Small, because there may be 100,000 of them.
+
+Reading and sending have states of their own, named by their flags. Of these flags none is cleared again
+(`throttled` and `special` are, and are no states). The events in brackets go to the owner of the tunnel.
+
+    reading      passed on ──(a)──▶ mute ──────┬──(c)──▶ eof = 1 ──(d)──▶ eof = 2 [END]
+                     │                │        │
+                     └──────(b)───────┴▶ dropping
+                     every state ──(e)──▶ dead
+
+    sending      open ──(f)──▶ parting ──(g)──▶ told ──(h)──▶ finishing ──(i)──▶ shut [SHUT]
+                   every state ──(j)──▶ deaf
+
+    (a) The relay sent its own Close to the other leg. Frames are still parsed, and not passed on.
+    (b) Close came from the leg [CLOSED], it broke a frame rule [VIOLATION], or `finish` was called. Bytes are
+        read and dropped.
+    (c) The peer ended its stream; from all three states.
+    (d) The other leg has no backlog any more: the owner must not close a leg that is still sent to.
+    (e) The socket broke [ERROR], or the owner abandoned the leg. It is out of epoll, and deaf as well.
+    (f) `inject` was called with the relay's Close.
+    (g) The other leg reached a frame boundary and the Close was sent, or Close came from the other leg.
+    (h) `finish` was called; also without a Close before.
+    (i) The backlog is empty. TLS's close_notify and a FIN are sent.
+    (j) A send failed because the peer has reset the connection. What the peer sent before is still read.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,24 @@
-"""The relay: listeners, served domains, open tunnels, and the configuration that may change under them."""
+"""The relay: listeners, served domains, open tunnels, and the configuration that may change under them.
+
+The relay and each of its sites drain:
+
+    relay     serving ──drain()──▶ draining ──resume()──▶ serving
+              every state ──close()──▶ closed
+
+    site      serving ──(1)──▶ draining until T ──(3)──▶ drained
+                 ▲                 │  ▲  └─(2)─┐            │
+                 │                 │  └────────┘            │
+                 └───────(4)───────┴────────────────────────┘
+
+    (1) The configuration disables or no longer has the domain, or the relay drains. `admit` refuses new
+        connections with 503. HTTP/2 sessions get GOAWAY, idle connections are closed, and tunnels are closed
+        with 1001, spread evenly until T; then plain requests have until T to end, and are cut.
+    (2) Another drain ends before T: its task replaces the present one.
+    (3) The task has closed every connection that it found. Handshakes that were under way at (1) may still
+        become tunnels; `Connection` closes these itself.
+    (4) The domain is enabled again, or `resume` ends the drain of the relay. Connections that are still open
+        stay.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,18 @@
 A handshake waits three or four times. With asyncio's own means each wait takes a reader, two system calls, a
 future and two turns of the loop, and each time limit a timer: most of what a handshake costs. Here a socket
 stays in epoll from its first wait on, until it is closed or the pump has it; limits are looked at together;
-and a coroutine is stepped by whoever woke it (`Fiber`).
+and a coroutine is stepped by the code that wakes it (`Fiber`).
+
+    step() ──▶ running ──(1)──▶ waiting ──(2)──▶ running
+                 ├──(3)──▶ task ──(4)──▶ ended
+                 └──(5)──▶ ended
+
+    (1) The coroutine awaits a `Wire`, which registers itself by `watch` and yields.
+    (2) The descriptor may be ready, or the wait's time is up: `wake` steps the coroutine, with a TimeoutError
+        in the second case. `cancel` steps it with a CancelledError.
+    (3) The coroutine awaits `in_task`. From now on asyncio steps it; there is no way back.
+    (4) The task returned, failed or was cancelled.
+    (5) The coroutine returned or failed. In both cases `ended` is called, then each future of `wait` is done.
 """
 
 from __future__ import annotations

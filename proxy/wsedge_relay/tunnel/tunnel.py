@@ -1,4 +1,27 @@
-"""One open tunnel: two legs, and what is known of them together."""
+"""One open tunnel: two legs, and the state that they share.
+
+A tunnel passes through these phases, in one direction. `tunnels.py` makes every transition.
+
+                    (2)
+         ┌───────────────────────────┐
+         │                           ▼
+        OPEN ──(1)──▶ CLOSING ─(3)▶ FINISHING ──(4)──▶ GONE
+         │               │           │                  ▲
+         └───────────────┴───────────┴───────(5)────────┘
+
+    (1) A leg sent Close, broke a frame rule, ended its stream, failed, answered no ping or stalled; or the
+        relay sent Close to both legs (drain, maximum age). The other leg is sent a Close. The deadline is
+        `close_seconds`.
+    (2) As (1), and both legs are settled at once: nothing is left to send to them or to read from them.
+    (3) Both legs are settled, or the deadline passed. The pump sends what it holds, then shuts both sending
+        sides. The deadline is `linger_seconds`.
+    (4) Both directions of both sockets have ended, or the deadline passed. The sockets are closed, the last
+        bytes are counted, the places at the limiter and at the origin are free again.
+    (5) As (4), without a delay: `Tunnels.abort`, or the pump could not take the tunnel.
+
+While bytes still pass, a deadline is put off by `close_seconds`, `_PATIENCE` times in all.
+The flags of one leg are drawn in `pump/leg.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +35,7 @@ from wsedge_relay.site import Site
 from wsedge_relay.telemetry.access_log import AccessFacts
 from wsedge_relay.telemetry.counters import Ending
 
-# Phases, in their order: see tunnels.py.
+# Phases, in their order.
 OPEN: Final = 0
 CLOSING: Final = 1
 FINISHING: Final = 2

@@ -1,9 +1,7 @@
 """Open tunnels: their life from the 101 to the last FIN, on top of the pump.
 
-A tunnel ends in steps. *Closing*: one leg sent Close, broke a rule or went away, and the other was told; each
-leg is settled once nothing more is to be said to it or heard from it. *Finishing*: both are settled, what is
-held is sent and both sending sides are shut. *Gone*: both streams ended, or the deadline passed; sockets are
-closed.
+A tunnel ends in phases (closing, finishing, gone), which are drawn in `tunnel.py`. The transitions are in
+`_settle` and `_expired`.
 """
 
 from __future__ import annotations
