@@ -1,6 +1,6 @@
 """One accepted connection, from its first byte to a tunnel, a refusal or its last plain request.
 
-    arrival          TLS, PROXY header, request head: who the client is
+    arrival          TLS, PROXY header, request head: the client's identity
     connection       a request in, a tunnel or an answer out
     plain_requests   requests that are no upgrade
     http2_session    one HTTP/2 connection: each extended CONNECT becomes a tunnel (RFC 8441)

@@ -1,4 +1,4 @@
-"""What a client says before it is answered, and who it is: TLS, PROXY headers, heads, addresses."""
+"""The input of a client before its answer, and the client's address: PROXY header, TLS, request heads."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ from wsedge_relay.tunnel.tunnels import Tunnels
 
 
 class Sites(Protocol):
-    """What a connection asks of the relay."""
+    """The part of the relay that a connection calls."""
 
     def site(self, name: str) -> Site:
         """Return the site that serves a domain; raises HandshakeRefusedError (421)."""
 
     def admit(self, site: Site) -> None:
-        """Raise HandshakeRefusedError (503) while the site takes no newcomers."""
+        """Raise HandshakeRefusedError (503) while the site accepts no new connections."""
 
     def announces(self, peer: str) -> bool:
-        """Tell whether what comes from this address begins with a PROXY header."""
+        """Return whether connections from this address begin with a PROXY header."""
 
     @property
     def header_bytes(self) -> int:
-        """How many bytes a request's head may have as long as its domain is not known."""
+        """The most bytes that a request's head may have before its domain is determined."""
 
     def refused_unattributed(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""
 
     def shows_the_same(self, domain: str, other: str) -> bool:
-        """Tell whether two domains have one certificate."""
+        """Return whether two domains share a certificate."""
 
     def carry(self, sock: socket.socket, outer: Outer) -> None:
-        """Serve a connection of HTTP/2, whose socket is the relay's from now on."""
+        """Serve an HTTP/2 connection; the relay owns its socket from now on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outer:
-    """What is known of a connection of HTTP/2, each of whose streams is served as a connection of its own.
+    """The facts of an HTTP/2 connection. Each of its streams is served as a connection of its own.
 
-    `domain` is whose certificate the client was shown; `client`, `announced` and `source` are as in
-    Arrival; `peer` and `here` are the address and port of both ends.
+    `domain` is the domain whose certificate the client received; `client`, `announced` and `source` are as
+    in Arrival; `peer` and `here` are the address and port of both ends.
     """
 
     domain: str
@@ -69,7 +69,7 @@ class Outer:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the connections of one relay have in common."""
+    """The parts of a relay that all its connections share."""
 
     sites: Sites
     tunnels: Tunnels
@@ -81,11 +81,11 @@ class Serving:
 
 
 class Arrival:
-    """A client that has come: reads its requests' heads from `wire`, and tells what is known of it.
+    """A newly connected client: reads the heads of its requests from `wire` and determines its address.
 
     `address` is the peer's, `front` is given on a TLS listener, `outer` for a stream of HTTP/2. `client` is
-    the address that counts: the peer's until `place`, then what is believed of what proxies say; `began`,
-    the loop's time, is when the connection came, then when another request on it did.
+    the address that limits and usage count: the peer's until `place`, then the one that trusted proxies name.
+    `began`, the loop's time, is when the connection was accepted, later when its next request began.
     """
 
     __slots__ = (
@@ -118,16 +118,16 @@ class Arrival:
 
     @property
     def secure(self) -> bool:
-        """Whether the client came by TLS."""
+        """Whether the client connected by TLS."""
         return self.outer is not None or self.wire.secure
 
     @property
     def protocol(self) -> str:
-        """What the client speaks, by its ALPN name (RFC 7301 section 6)."""
+        """The client's HTTP version, by its ALPN name (RFC 7301 section 6)."""
         return "http/1.1" if self.outer is None else "h2"
 
     async def greet(self) -> bool:
-        """Read what comes before a request; return whether HTTP/2 follows, which another serves."""
+        """Read the PROXY header and make the TLS handshake; return whether an HTTP/2 session took over."""
         wire = self.wire
         wire.limit(self._serving.timeouts.head_seconds)
         try:
@@ -138,7 +138,7 @@ class Arrival:
                 return False
             await wire.start_tls(self._front.context)
         except TimeoutError as error:
-            raise PeerGoneError("no request came") from error
+            raise PeerGoneError("no request arrived") from error
         sock = wire.sock
         domain = domain_of(sock)
         if domain is None or not speaks_http2(sock):
@@ -149,7 +149,7 @@ class Arrival:
         return True
 
     async def head(self) -> tuple[bytes, bytes]:
-        """Return the request head and what was read behind it."""
+        """Return the request head and the bytes that were read behind it."""
         wire = self.wire
         if self.outer is not None:
             wire.limit(self._serving.timeouts.head_seconds)
@@ -157,20 +157,20 @@ class Arrival:
             return await read_head(wire.read, most=self._serving.sites.header_bytes)
         except TimeoutError as error:
             if not wire.received:
-                raise PeerGoneError("no request came") from error
-            raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
+                raise PeerGoneError("no request arrived") from error
+            raise HandshakeRefusedError(408, "timeout", "The request did not arrive in time.") from error
 
     async def next_head(self, site: Site, rest: bytes) -> tuple[bytes, bytes]:
-        """Return the head of another request on this connection, whose last one was for `site`."""
+        """Return the head of the next request on this connection; the last request was for `site`."""
         self.client = self._address
         if not rest:
-            task = asyncio.current_task(self._serving.ready.loop)  # one since its first request was passed
+            task = asyncio.current_task(self._serving.ready.loop)  # a task since the first plain request
             self.wire.limit(self._serving.timeouts.keep_alive_seconds)
             try:
                 with self._serving.plain.idle(site, task):
                     rest = await self.wire.read()
             except TimeoutError as error:
-                raise PeerGoneError("no further request came") from error
+                raise PeerGoneError("no further request arrived") from error
             if not rest:
                 raise PeerGoneError("the client had no further request")
         self.began = self._serving.ready.loop.time()
@@ -178,39 +178,39 @@ class Arrival:
         try:
             return await read_head(self.wire.read, rest, most=self._serving.sites.header_bytes)
         except TimeoutError as error:
-            raise HandshakeRefusedError(408, "timeout", "The request did not come in time.") from error
+            raise HandshakeRefusedError(408, "timeout", "The request did not arrive in time.") from error
 
     def site_of(self, request: RequestHead) -> Site:
-        """Return the site that a request asks for; raises HandshakeRefusedError (400, 421)."""
+        """Return the site of a request's Host; raises HandshakeRefusedError (400, 421)."""
         name = handshake.host_of(request)
         shown = self.outer.domain if self.outer is not None else domain_of(self.wire.sock)
         reused = self.outer is not None and self._serving.sites.shows_the_same(self.outer.domain, name)
         if shown not in (None, name) and not reused:
-            raise HandshakeRefusedError(421, "domain", "This connection was made for another domain.")
+            raise HandshakeRefusedError(421, "domain", "This connection was opened for another domain.")
         return self._serving.sites.site(name)
 
     def place(self, site: Site, request: RequestHead) -> None:
-        """Learn from a request for `site` where it is from; raises HandshakeRefusedError (403)."""
+        """Determine the client's address of a request for `site`; raises HandshakeRefusedError (403)."""
         self.way = way_of(request.headers, self._peer(site), site.proxies)
         self.client = self.way.client
 
     def ends(self) -> Ends:
-        """Return the client's address and port, and the relay's, as a PROXY header says them."""
+        """Return the client's address and port, and the relay's, for a PROXY header."""
         if self.outer is not None:
             peer, here = self.outer.peer, self.outer.here
         else:
             peer, here = self.wire.sock.getpeername(), self.wire.sock.getsockname()
-        ports = {client_address(peer): peer[1]}  # a client that a header named has none that is known
+        ports = {client_address(peer): peer[1]}  # X-Forwarded-For and Forwarded give no usable port
         if self._source is not None:
             ports[self._source.address] = self._source.port
         return Ends(self.client, ports.get(self.client, 0), client_address(here), here[1])
 
     def _peer(self, site: Site) -> str:
-        """Return whom the request is from before its own headers are looked at; raises a 403."""
+        """Return the address that sent the request, before X-Forwarded-For and the like; raises a 403."""
         if self._announced and self.client in site.proxies:
             return self._source.address if self._source is not None else self.client
         if site.domain.clients.proxyProtocol:
-            text = "This domain is reached through its load balancer alone."
+            text = "This domain accepts connections from its load balancer only."
             raise HandshakeRefusedError(403, "proxyProtocol", text)
         return self.client
 

@@ -1,4 +1,4 @@
-"""One accepted connection, from its first byte to a tunnel, a refusal, or the last of its plain requests."""
+"""One accepted connection, from its first byte to a tunnel, a refusal, or its last plain request."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ log = structlog.get_logger("wsedge_relay")
 class Connection:
     """Serves one client's requests, up to its handshake.
 
-    `refused` is given when its request is answered by a refusal at any rate.
+    `refused` is a refusal that was decided before: every request is answered by it.
     """
 
     __slots__ = (
@@ -69,17 +69,17 @@ class Connection:
     ) -> None:
         self._from = arrival
         self._wire = arrival.wire
-        self._kept: str | None = None  # the origin that has the client's session
-        self._last: Site | None = None  # whose request was the last one here
+        self._kept: str | None = None  # the name of the origin that has the client's session
+        self._last: Site | None = None  # the site of the last request
         self._meter = Meter(arrival.wire, serving.usage)
-        self._rates: ReadRates | None = None  # once a plain request came
+        self._rates: ReadRates | None = None  # set by the first plain request
         self._refused = refused
-        self._entered: Site | None = None  # where a place is taken that no tunnel has yet
+        self._entered: Site | None = None  # the site at whose limiter a place is taken, until a tunnel has it
         self._serving = serving
         self._sites = serving.sites
         self._timeouts = serving.timeouts
         self._loop = serving.ready.loop
-        self._asked = arrival.began  # when the request was whole
+        self._asked = arrival.began  # the loop's time at which the request's head was complete
 
     async def serve(self) -> None:
         """Serve until the client has its tunnel or its answer; never raises but when cancelled."""
@@ -88,13 +88,13 @@ class Connection:
             while rest is not None:
                 rest = await self._serve_one(rest)
         except (OSError, PeerGoneError) as error:
-            # Port scans, health checks of a load balancer, clients that lost patience: no news.
-            log.debug("client gone", client=self._from.client, error=str(error))
+            # Port scans, health checks of a load balancer, clients that lost patience: too many for the log.
+            log.debug("client disconnected", client=self._from.client, error=str(error))
             self._wire.close()
         except ProxyHeaderError as error:
-            # No answer: to a load balancer that sends something else it would mean nothing.
+            # No answer: a load balancer that sends no PROXY header may not speak HTTP either.
             self._sites.refused_unattributed("proxyProtocol")
-            log.warning("PROXY header refused", client=self._from.client, error=str(error))
+            log.warning("rejected PROXY header", client=self._from.client, error=str(error))
             self._wire.close()
         except BaseException:
             self._wire.close()
@@ -103,7 +103,7 @@ class Connection:
             self._leave()
 
     async def _serve_one(self, rest: bytes) -> bytes | None:
-        """Serve the request that begins with `rest`; return what came behind it, None after the last."""
+        """Serve the request that begins with `rest`; return the bytes behind it, None after the last one."""
         site: Site | None = None
         head_only = False
         try:
@@ -124,7 +124,7 @@ class Connection:
             path = site.check_path(request.target)
             site.origins.loop.check(request.headers)
             request = self._bring_home(site, request)
-            # On a stream of HTTP/2 nothing is passed but tunnels: bodies are framed otherwise there.
+            # A stream of HTTP/2 carries tunnels only: plain requests would need its own framing of bodies.
             rules = site.domain.passThrough if self._from.outer is None else None
             if rules is not None and not plain_request.is_upgrade(request) and site.passed_paths.allow(path):
                 passed = plain_request.check_request(request, rules)
@@ -145,13 +145,13 @@ class Connection:
         return None
 
     def _admit(self, site: Site, request: RequestHead) -> None:
-        """Take a place for a request that kept the rules of its kind; raises HandshakeRefusedError."""
+        """Take a place at the limiter for a well-formed request; raises HandshakeRefusedError."""
         self._sites.admit(site)
         _check_origin(site, request)
         self._enter(site)
 
     def _bring_home(self, site: Site, request: RequestHead) -> RequestHead:
-        """Note which origin a request's cookie names; return the request without the cookie."""
+        """Store the origin that the sticky cookie names; return the request without that cookie."""
         self._kept = None
         if site.sticky is None:
             return request
@@ -170,7 +170,7 @@ class Connection:
             self._entered = None
 
     async def _ask_origins(self, site: Site, upgrade: Upgrade, rest: bytes) -> tuple[Answered, bytes]:
-        """Return an origin's answer, and what the client said meanwhile; `rest` it said before."""
+        """Return an origin's answer, and the client's bytes meanwhile; `rest` arrived before."""
         secure = self._from.secure
 
         def request(host: str) -> bytes:
@@ -190,7 +190,7 @@ class Connection:
         return AskingClient(self._from.client, self._from.secure, self._from.ends, self._kept)
 
     async def _answer(self, site: Site, upgrade: Upgrade, answered: Answered, rest: bytes) -> None:
-        """Give the client the origin's answer: a tunnel, or what it said instead."""
+        """Give the client a tunnel, or pass the origin's other answer on."""
         try:
             if answered.head.status == 101:
                 accepted = handshake.check_answer(upgrade, answered.head)
@@ -202,7 +202,7 @@ class Connection:
         except OriginError as failure:
             await self._fail(site, answered, failure)
         except TimeoutError:
-            await self._fail(site, answered, OriginError("timeout", "its body did not end in time"))
+            await self._fail(site, answered, OriginError("timeout", "the answer's body did not end in time"))
         except BaseException:
             answered.exchange.close()
             raise
@@ -219,7 +219,7 @@ class Connection:
             await self._wire.write(handshake.client_answer(accepted, more=more))
         except OSError as error:
             self._note_gone(site)
-            raise PeerGoneError(f"the client does not take its answer: {error}") from error
+            raise PeerGoneError(f"the client does not accept its answer: {error}") from error
         key = self._count(site, 101, "", unread=len(rest))
         self._entered = None  # the place is the tunnel's now
         tunnel = self._serving.tunnels.open(
@@ -237,11 +237,11 @@ class Connection:
         )
         try:
             self._sites.admit(site)
-        except HandshakeRefusedError:  # it was switched off meanwhile, and the drain did not see this tunnel
+        except HandshakeRefusedError:  # a drain began during the handshake and did not find this tunnel
             self._serving.tunnels.close(tunnel, GOING_AWAY, "going away")
 
     def _cookie(self, site: Site, request: RequestHead, answered: Answered) -> list[Header]:
-        """Return the cookie by which the client comes back to the origin that answered, if it needs one."""
+        """Return the Set-Cookie that binds the client to the origin that answered, if one is needed."""
         if site.sticky is None:
             return []
         secure = was_secure(request.headers, self._from.way, secure=self._from.secure)
@@ -250,7 +250,7 @@ class Connection:
         )
 
     async def _pass(self, site: Site, rules: PassThrough, passed: Passed, rest: bytes) -> bytes | None:
-        """Carry a request that is no upgrade; return what came behind it, None when it was the last."""
+        """Pass a plain request through; return the bytes behind it, None when it was the last."""
         key = self._key(site)
         if self._rates is None:
             self._rates = ReadRates()
@@ -299,7 +299,7 @@ class Connection:
         return None
 
     def _stays(self, site: Site) -> bool:
-        """Tell whether a connection may be kept for another request."""
+        """Return whether a connection may be kept for another request."""
         try:
             self._sites.admit(site)
         except HandshakeRefusedError:
@@ -337,7 +337,7 @@ class Connection:
         await self._end(site, refused.status, refused.reason, handshake.refusal(refused, head_only=head_only))
 
     async def _end(self, site: Site | None, status: int, reason: str, answer: bytes) -> None:
-        """Send the last answer of this connection and count it, whatever becomes of it."""
+        """Send the last answer of this connection, and count it even if the client does not receive it."""
         self._wire.limit(self._timeouts.head_seconds)
         try:
             await self._wire.write(answer)
@@ -369,7 +369,7 @@ class Connection:
             log.info("connection", domain=site.key.domain, namespace=site.key.account, **facts)
 
     def _seen(self, site: Site, answered: Origin | None = None, *, unread: int = 0) -> AccessFacts:
-        """Return what the access log knows of the request that is being served, by the origin `answered`."""
+        """Return the facts of the present request for the access log; `answered` is the origin, if any."""
         sent, received = self._meter.passed(unread=unread)
         secure = self._from.secure
         return AccessFacts(
@@ -383,7 +383,7 @@ class Connection:
         )
 
     def _note_gone(self, site: Site) -> None:
-        """Count a client that went before it was answered; what passed till then is usage all the same."""
+        """Count a client that disconnected before its answer; the bytes until then are usage all the same."""
         site.counters.handshake(499, "gone")  # nginx's code for it
         self._meter.tell(self._key(site))
 

@@ -1,8 +1,8 @@
 """Connections of HTTP/2: each extended CONNECT on one becomes a WebSocket tunnel (RFC 8441).
 
 The library `h2` knows the protocol and does no I/O; this is the I/O around it, and the limits on what a
-client may do. A stream is one end of a pair of sockets (see http2_stream.py); whoever opens it serves the
-other end as a connection of HTTP/1.1, so that handshakes, limits, tunnels and counts are the same for both.
+client may do. A stream is one end of a pair of sockets (see http2_stream.py); the relay serves the other end
+as an HTTP/1.1 connection, so that handshakes, limits, tunnels and counts are the same for both.
 
 A session has these states. The names in brackets are the flags that a transition sets.
 
@@ -60,18 +60,19 @@ from wsedge_relay.transport.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_s
 log = structlog.get_logger("wsedge_relay")
 
 MAX_STREAMS: Final = 100
-# How much of one stream is held for an origin that does not read, and of all streams of a connection.
+# The most bytes held for an origin that does not read: of one stream, and of all streams of a connection.
 STREAM_WINDOW: Final = 65536
 _CONNECTION_WINDOW: Final = MAX_STREAMS * STREAM_WINDOW
 _DEFAULT_WINDOW: Final = 65535  # RFC 9113 section 6.9.2
-# A request that is longer than HTTP/1.1 allows gets its 431; one longer than this ends the connection.
+# A request head that is longer than HTTP/1.1 allows is answered by 431; a longer one than this ends the
+# connection.
 _HEADER_LIST_BYTES: Final = 65536
-# How much of the answers' headers is held to refer to, however much the client allows (RFC 7541 section 4.2):
-# all of it is looked through for each header.
+# The size of the encoder's dynamic table, however much the client allows (RFC 7541 section 4.2): the encoder
+# searches all of it for each header.
 _HEADER_TABLE_BYTES: Final = 4096
 _READS_AT_ONCE: Final = 4
 _WRITE_BYTES: Final = 65536
-# From here on no stream is read for a client that does not read; from the second on neither is the client.
+# Queued output from which on no stream is read any more; from the second bound on the client is not read.
 _FULL_BYTES: Final = 65536
 _OVERFULL_BYTES: Final = 4 * _FULL_BYTES
 _LINGER_BYTES: Final = 1 << 20
@@ -81,18 +82,18 @@ Opener = Callable[[Asked], socket.socket]
 
 
 class _Protocol(h2.connection.H2Connection):
-    """The library's connection, with less memory for streams that are over."""
+    """The library's connection, which remembers fewer closed streams."""
 
     MAX_CLOSED_STREAMS = 1024
     DEFAULT_MAX_HEADER_LIST_SIZE = _HEADER_LIST_BYTES
 
 
 class Session:
-    """Serves one connection, whose TLS handshake chose "h2", until it ends or is ended.
+    """Serves one connection whose TLS handshake chose "h2", until either side closes it.
 
-    `domain` is the one that its TLS handshake named; `open_stream` returns the near end of a pair of sockets
-    for a request, or raises HandshakeRefusedError. `ended` is called once, when the socket is closed.
-    `stall_seconds` tells how long the client may take nothing of what is held for it.
+    `domain` is the domain that the TLS handshake named; `open_stream` returns the near end of a pair of
+    sockets for a request, or raises HandshakeRefusedError. `ended` is called once, when the socket is closed.
+    `stall_seconds` returns how long the client may leave queued output unread.
     """
 
     def __init__(
@@ -119,17 +120,17 @@ class Session:
         now = loop.time()
         self._budget = Budget(now)
         self._moved = self._used = (
-            now  # when something was written, or nothing waited; when there were streams
+            now  # the last write, or the last time nothing was queued; the last time a stream was open
         )
         self._is_open = True
         self._is_greeted = self._is_going = self._is_ending = self._is_writing = self._is_held = False
-        self._late = math.inf  # from when on no stream is opened
+        self._late = math.inf  # the loop's time from which on new streams are refused
         self._dropped = 0
         self._protocol = _protocol()
         self._timer = loop.call_later(self._tick, self._look)
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Begin to read, and send the relay's SETTINGS."""
         self._loop.add_reader(self._sock.fileno(), self._readable)
         self._flush()
 
@@ -139,13 +140,13 @@ class Session:
         return min(timeouts.head_seconds, self._stall_seconds(), timeouts.session_idle_seconds) / 4
 
     def go_away(self) -> None:
-        """Let open streams come to their end, tell the client to open no new ones, then close."""
+        """Send GOAWAY, wait for open streams to end, then close."""
         if self._is_going or not self._is_open:
             return
         self._is_going = True
         # By hand: the library sends nothing after a GOAWAY. This one forbids nothing yet (RFC 9113 section
-        # 6.8); a stream that was opened before the client knew is refused as HTTP/1.1 refuses it. Later ones
-        # are not even opened, or who goes on to open them would hold up a drain for ever.
+        # 6.8), because the client may have opened streams before it arrives: these are answered by 503, as
+        # in HTTP/1.1. Later streams get REFUSED_STREAM; a client could otherwise delay a drain for ever.
         self._late = self._loop.time() + self._timeouts.linger_seconds
         self._flush(GoAwayFrame(0, last_stream_id=_LAST_STREAM).serialize())
         if not self._streams:
@@ -165,10 +166,10 @@ class Session:
         self._out.clear()
         self._ended(self)
 
-    # What a stream asks for.
+    # Calls of a stream.
 
     def room(self, number: int) -> int:
-        """Return how many bytes of DATA may be sent on a stream now."""
+        """Return the number of bytes of DATA that may be sent on a stream now."""
         if len(self._out) >= _FULL_BYTES or self._is_ending:
             return 0
         try:
@@ -194,7 +195,7 @@ class Session:
         self._say(number, partial(self._protocol.reset_stream, number, code))
 
     def took(self, number: int, count: int) -> None:
-        """Let the client send `count` bytes more."""
+        """Let the client send `count` more bytes (WINDOW_UPDATE)."""
         self._say(number, partial(self._protocol.acknowledge_received_data, count, number))
 
     def _say(self, number: int, say: Callable[[], None]) -> None:
@@ -203,39 +204,39 @@ class Session:
         try:
             say()
         except H2Error:
-            # The client ended the stream or the connection in what was read together with what is served
-            # now: the library knows it already.
+            # One read had frames for a stream and, behind them, its end or that of the connection: the
+            # library has parsed the end before the frames in front of it are served.
             if stream := self._streams.get(number):
                 stream.close()
             return
         self._flush()
 
     def forget(self, stream: Stream) -> None:
-        """Note that a stream is over."""
+        """Remove a stream that has ended."""
         self._streams.pop(stream.number, None)
         self._used = self._loop.time()
         if self._is_going and not self._streams and not self._is_ending:
             self._end(ErrorCodes.NO_ERROR)
 
-    # What the client sends.
+    # Input of the client.
 
     def _readable(self) -> None:
         try:
             for _ in range(_READS_AT_ONCE):
                 if not self._is_open or self._is_held or not self._read():
                     return
-        except BaseException:  # a fault of this program must not come again with each look of the selector
+        except BaseException:  # a program fault must not repeat at each turn of the loop
             self.abort()
             raise
 
     def _read(self) -> bool:
-        """Serve what one read gives; return whether there may be more."""
+        """Read once and serve the frames; return whether more may be readable."""
         try:
             data = self._sock.recv(TLS_RECORD_BYTES)
         except WOULD_BLOCK:
             return False
         except OSError as error:
-            log.debug("client gone", domain=self.domain, error=str(error))
+            log.debug("client disconnected", domain=self.domain, error=str(error))
             self.abort()
             return False
         if not data:
@@ -251,11 +252,11 @@ class Session:
     def _receive(self, data: bytes) -> None:
         now = self._loop.time()
         if not self._budget.spend(self._tally.cost_of(data), now):
-            log.warning("client sends too many empty frames", domain=self.domain)
+            log.warning("client sent too many empty frames", domain=self.domain)
             self._end(ErrorCodes.ENHANCE_YOUR_CALM)
             return
         if self._tally.is_overlong:
-            log.info("HTTP/2 rule broken", domain=self.domain, error="a frame is too long")
+            log.info("client broke HTTP/2 rule", domain=self.domain, error="a frame is too long")
             self._end(ErrorCodes.FRAME_SIZE_ERROR)
             return
         try:
@@ -263,10 +264,12 @@ class Session:
         except H2Error as error:
             # The library quotes names and values of headers, which may be secrets.
             told = re.split("['\"]", str(error), maxsplit=1)[0]
-            log.info("HTTP/2 rule broken", domain=self.domain, error=f"{type(error).__name__}: {told[:200]}")
+            log.info(
+                "client broke HTTP/2 rule", domain=self.domain, error=f"{type(error).__name__}: {told[:200]}"
+            )
             self._end(None)
             return
-        # Whoever resets a stream with the same breath gets nothing opened (CVE-2023-44487).
+        # A stream that is opened and reset in one read is not opened at all (CVE-2023-44487).
         reset = {event.stream_id for event in events if isinstance(event, h2.events.StreamReset)}
         for event in events:
             if isinstance(event, h2.events.RequestReceived) and event.stream_id in reset:
@@ -306,7 +309,7 @@ class Session:
                 encoder.header_table_size = _HEADER_TABLE_BYTES
             self._resume()
         elif isinstance(event, h2.events.ConnectionTerminated):
-            # The client leaves. The library sends nothing after that, so that its streams end here.
+            # The client sent GOAWAY. The library sends nothing after that, so the streams end here.
             self._end(None)
 
     def _open(self, number: int, lines: list[tuple[bytes, bytes]]) -> None:
@@ -337,17 +340,17 @@ class Session:
         for stream in list(self._streams.values()):
             stream.close()
 
-    # What the client gets.
+    # Output to the client.
 
     def _flush(self, more: bytes = b"") -> None:
-        """Send what the library has to say, and `more` behind it."""
+        """Send the library's output, and `more` behind it."""
         if not self._out:
             self._moved = self._loop.time()
         self._out += self._protocol.data_to_send()
         self._out += more
         if not self._is_writing and self._is_open:
             self._write()
-        # Here, not in `_write`: what a client sends may be answered without end while it takes nothing.
+        # Here, not in `_write`: input may cause output without end while the client reads nothing.
         if self._is_open and not self._is_held and len(self._out) > _OVERFULL_BYTES:
             self._is_held = True
             self._loop.remove_reader(self._sock.fileno())
@@ -364,7 +367,7 @@ class Session:
                 self._is_writing = True
                 self._loop.add_writer(self._sock.fileno(), self._writable)
         except OSError as error:
-            log.debug("client gone", domain=self.domain, error=str(error))
+            log.debug("client disconnected", domain=self.domain, error=str(error))
             self.abort()
             return
         if len(self._out) < before:
@@ -386,10 +389,10 @@ class Session:
         elif was_full and len(self._out) < _FULL_BYTES:
             self._resume()
 
-    # Its end.
+    # The end of the session.
 
     def _end(self, code: ErrorCodes | None) -> None:
-        """Say why by a GOAWAY (None: it was said), end the streams, close once that is sent."""
+        """Send GOAWAY with `code` (None: send none), close the streams, close once all output is sent."""
         if self._is_ending:
             return
         if code is not None:
@@ -404,21 +407,22 @@ class Session:
         if self._is_open and not self._out:
             shut_sending(self._sock)
             self._timer.cancel()
-            # What it still sends is read and dropped: closing at once could reset what it has not read yet.
+            # Further input is read and dropped: a close with unread input would reset the connection, and
+            # the client could lose output that it has not read yet.
             self._timer = self._loop.call_later(self._timeouts.linger_seconds, self.abort)
 
     def _look(self) -> None:
-        """Look for what has lasted too long."""
+        """Apply the time limits of the session and of its streams."""
         now = self._loop.time()
         timeouts = self._timeouts
         stall_seconds = self._stall_seconds()
-        # A client that takes nothing must not hold up a drain once its tunnels are closed.
+        # A client that reads nothing must not delay a drain once its tunnels are closed.
         last_seconds = min(stall_seconds, timeouts.close_seconds)
         left = {stream for stream in self._streams.values() if self._is_going and stream.is_left}
         is_last = self._is_ending or (self._is_going and len(left) == len(self._streams))
         self._timer = self._loop.call_later(self._tick, self._look)
         if self._out and now - self._moved >= (last_seconds if is_last else stall_seconds):
-            log.info("client takes nothing", domain=self.domain)
+            log.info("client stopped reading", domain=self.domain)
             self.abort()
         elif not self._is_greeted and now - self._used >= timeouts.head_seconds:
             self._end(ErrorCodes.SETTINGS_TIMEOUT)

@@ -8,7 +8,7 @@ from wsedge_relay.client.http2_session import Session
 
 
 class Sessions:
-    """All open connections of HTTP/2 of a relay."""
+    """The open HTTP/2 sessions of a relay."""
 
     def __init__(self) -> None:
         self._all: set[Session] = set()
@@ -19,27 +19,27 @@ class Sessions:
         return len(self._all)
 
     def add(self, session: Session) -> None:
-        """Note a session that begins."""
+        """Add a session that begins."""
         self._all.add(session)
         self._nobody_left.clear()
 
     def remove(self, session: Session) -> None:
-        """Forget a session that ended."""
+        """Remove a session that ended."""
         self._all.discard(session)
         if not self._all:
             self._nobody_left.set()
 
     def go_away(self, domain: str | None = None) -> None:
-        """Let those of one domain, or of all, end as soon as their streams do."""
+        """Send GOAWAY on the sessions of one domain, or on all; each closes once its streams have ended."""
         for session in list(self._all):
             if domain is None or session.domain == domain:
                 session.go_away()
 
     def abort_all(self) -> None:
-        """Close every connection at once."""
+        """Close every session at once."""
         for session in list(self._all):
             session.abort()
 
     async def wait_until_none(self) -> None:
-        """Return once no connection is left."""
+        """Return once no session is left."""
         await self._nobody_left.wait()

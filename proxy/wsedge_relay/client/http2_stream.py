@@ -1,8 +1,8 @@
 """One stream of an HTTP/2 connection, bridged to a socket whose other end is served as HTTP/1.1.
 
-What the client sends goes to that socket, what comes from there goes to the client, and nothing is read on
-either side before the other took what came before: the windows of HTTP/2 and the socket's buffer are the
-back-pressure.
+DATA of the client is written to that socket, and bytes from the socket become DATA to the client. Neither
+side is read before the other has accepted the bytes before: the windows of HTTP/2 and the socket's buffer
+are the back-pressure.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from wsedge_relay.protocol.http1 import BadHeadError, Header
 from wsedge_relay.protocol.http2_translation import Asked
 
 _READ_BYTES: Final = 16384
-# What is taken from an origin, and what the relay adds to it: framing, a cookie.
+# The limits of an origin's answer, and room for the headers that the relay adds: framing, a cookie.
 _HEAD_BYTES: Final = http1.MAX_HEAD_BYTES + 1024
 _HEADERS: Final = http1.MAX_HEADERS + 8
 
 
 class Carrier(Protocol):
-    """What a stream asks of its connection. `number` is the stream's."""
+    """The part of a session that a stream calls. `number` is the stream's."""
 
     def room(self, number: int) -> int:
-        """Return how many bytes of DATA may be sent now."""
+        """Return the number of bytes of DATA that may be sent now."""
 
     def send_headers(self, number: int, lines: list[Header]) -> None:
         """Send the answer's header."""
@@ -44,16 +44,16 @@ class Carrier(Protocol):
         """Send RST_STREAM."""
 
     def took(self, number: int, count: int) -> None:
-        """Let the client send `count` bytes more."""
+        """Let the client send `count` more bytes (WINDOW_UPDATE)."""
 
     def forget(self, stream: Stream) -> None:
-        """Note that a stream is over."""
+        """Remove a stream that has ended."""
 
 
 class Stream:
-    """Bridges one stream; `sock` is the end that nobody else holds, and is closed at the end.
+    """Bridges one stream to `sock`, which it owns and closes.
 
-    The bridge is over when both sides have ended, when either broke off, or `linger_seconds` after the
+    The bridge ends when both sides have ended, when either side is reset, or `linger_seconds` after the
     answer's end if the client does not end its side.
     """
 
@@ -93,10 +93,10 @@ class Stream:
         self._loop = loop
         self._linger_seconds = linger_seconds
         self._tunnel = asked.tunnel
-        self._inward = bytearray(asked.head)  # what the socket has not taken yet
-        self._own = len(asked.head)  # how many bytes of it no client sent
-        self._outward = b""  # what the client's windows had no room for
-        self._answer: bytearray | None = bytearray()  # the head as far as it came; None once it was sent
+        self._inward = bytearray(asked.head)  # bytes that the socket has not accepted yet
+        self._own = len(asked.head)  # the bytes at its start that the relay wrote, which use no window
+        self._outward = b""  # bytes that the client's windows had no room for
+        self._answer: bytearray | None = bytearray()  # the head as far as it is read; None once it was sent
         self._is_open = True
         self._paused = self._peer_ended = self._ended = False
         self._linger: asyncio.TimerHandle | None = None
@@ -105,7 +105,7 @@ class Stream:
         self._fill()
 
     def receive(self, data: bytes, *, charged: int) -> None:
-        """Pass on what the client sent; `charged` is what its windows were charged with for it."""
+        """Pass DATA of the client on; `charged` is the number of bytes by which its windows shrank."""
         if not self._is_open or self._ended_inward():
             self._carrier.took(self.number, charged)
             return
@@ -116,7 +116,7 @@ class Stream:
             self._fill()
 
     def receive_end(self) -> None:
-        """Pass on that the client ended its side."""
+        """Pass the client's END_STREAM on."""
         self._peer_ended = True
         if self._ended:
             self.close()
@@ -124,12 +124,12 @@ class Stream:
             self._shut()
 
     def receive_trailers(self) -> None:
-        """Break off a tunnel, in which only DATA may come (RFC 9113 section 8.5); of a request drop them."""
+        """Reset a tunnel, which allows DATA only (RFC 9113 section 8.5); ignore trailers of a request."""
         if self._tunnel:
             self.break_off(ErrorCodes.PROTOCOL_ERROR)
 
     def resume(self) -> None:
-        """Go on after `room` was found to be empty, if it was."""
+        """Send again, if the stream waits for room."""
         if self._paused:
             self._paused = False
             self._stalled = None
@@ -138,7 +138,7 @@ class Stream:
                 self._loop.add_reader(self._sock.fileno(), self._readable)
 
     def is_stalled(self, now: float, seconds: float) -> bool:
-        """Tell whether something has waited for room for so long; to be asked now and then."""
+        """Return whether output has waited for room for `seconds`; the session calls this periodically."""
         if not self._paused or not (self._outward or self._peek()):
             self._stalled = None
             return False
@@ -148,17 +148,17 @@ class Stream:
 
     @property
     def is_left(self) -> bool:
-        """Tell whether whoever served the other end of the socket has closed it."""
+        """Whether the other end of the socket is closed, by the tunnel or the connection that had it."""
         return self._is_open and _is_hung_up(self._sock)
 
     def break_off(self, code: ErrorCodes) -> None:
-        """End both sides at once."""
+        """Reset the stream and close the socket."""
         if self._is_open:
             self._carrier.reset(self.number, code)
             self.close()
 
     def close(self) -> None:
-        """Close the socket; whoever serves its other end sees a client that hangs up."""
+        """Close the socket; to the connection at its other end the client has disconnected."""
         if not self._is_open:
             return
         self._is_open = False
@@ -176,7 +176,7 @@ class Stream:
         return self._ended and not self._tunnel
 
     def _fill(self) -> None:
-        """Give the socket what it takes of what the client sent."""
+        """Write as much of the client's input as the socket accepts."""
         taken = 0
         try:
             while self._inward:
@@ -185,7 +185,7 @@ class Stream:
                 taken += sent
         except BlockingIOError:
             self._loop.add_writer(self._sock.fileno(), self._refill)
-        except OSError:  # nobody reads it any more; what still comes from there tells the rest
+        except OSError:  # the other end is closed; the next read of the socket acts on that
             taken += len(self._inward)
             self._inward.clear()
         own = min(self._own, taken)
@@ -200,7 +200,7 @@ class Stream:
         self._fill()
 
     def _shut(self) -> None:
-        with suppress(OSError):  # the other side was quicker
+        with suppress(OSError):  # the other end is closed already
             self._sock.shutdown(socket.SHUT_WR)
 
     def _readable(self) -> None:
@@ -209,7 +209,7 @@ class Stream:
             waiting = self._peek()
             if waiting:
                 self._pause()
-            elif waiting is not None:  # END_STREAM needs no room, and none may ever come
+            elif waiting is not None:  # END_STREAM needs no room, and the windows may never grow
                 self._finish()
             return
         try:
@@ -226,10 +226,10 @@ class Stream:
             self._finish()
 
     def _begin(self, data: bytes) -> None:
-        """Read on in the answer's head, and send it once it is whole."""
+        """Add to the answer's head, and send it once it is complete."""
         answer = self._answer
         if answer is None or not data:
-            self.break_off(ErrorCodes.CANCEL)  # closed without an answer
+            self.break_off(ErrorCodes.CANCEL)  # the connection closed without an answer
             return
         answer += data
         try:
@@ -249,7 +249,7 @@ class Stream:
             self._send()
 
     def _send(self) -> None:
-        """Send what waits for room."""
+        """Send the bytes that wait for room."""
         while self._outward and self._is_open:
             room = self._carrier.room(self.number)
             if room <= 0:
@@ -263,7 +263,7 @@ class Stream:
         self._loop.remove_reader(self._sock.fileno())
 
     def _peek(self) -> bytes | None:
-        """Return a byte of what waits in the socket: empty at its end, None when nothing waits."""
+        """Return the socket's next byte without reading it: empty at the end, None when there is none."""
         try:
             return self._sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -272,7 +272,7 @@ class Stream:
             return b""
 
     def _finish(self) -> None:
-        """Pass on the end of what comes from the socket: END_STREAM, or a reset where nobody was told why."""
+        """Pass the socket's end on: as END_STREAM, or as a reset when a tunnel ended without a Close."""
         self._loop.remove_reader(self._sock.fileno())
         if self._tunnel and not self._peer_ended and _is_hung_up(self._sock):
             self.break_off(ErrorCodes.CANCEL)  # RFC 8441 section 5: as a TCP reset
@@ -289,7 +289,7 @@ class Stream:
 
 
 def _is_hung_up(sock: socket.socket) -> bool:
-    """Tell whether the other end is closed, not only shut for sending."""
+    """Return whether the other end is closed, not only shut for sending."""
     poll = select.poll()
     poll.register(sock, 0)
     return any(what & select.POLLHUP for _, what in poll.poll(0))

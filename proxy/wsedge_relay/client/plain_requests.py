@@ -1,7 +1,7 @@
 """One request that is no upgrade, from its checked head to the end of its answer.
 
-Bodies stream both ways at once, a read at a time: a side that takes no bytes stops the other's reading. An
-answer goes on as it comes, so that server-sent events and streamed answers arrive when they were sent.
+Bodies pass in both directions at once, a read at a time: a side that accepts no bytes stops the reading of
+the other. Each part of an answer is passed on at once, so that server-sent events are not delayed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 class ReadRates:
-    """How fast a client and its origins are read, over all plain requests of one connection."""
+    """The read rates of a client and of its origins, over all plain requests of one connection."""
 
     __slots__ = ("_paces", "_rate")
 
@@ -64,7 +64,7 @@ class ReadRates:
 
 
 class PlainRequests:
-    """The plain requests under way, and the connections that wait for another one, by domain."""
+    """The plain requests under way, and the idle connections that wait for the next request, by domain."""
 
     def __init__(self) -> None:
         self._under_way: dict[Site, set[PlainRequest]] = {}
@@ -75,7 +75,7 @@ class PlainRequests:
         return self._under_way.get(site, ())
 
     def idle_of(self, site: Site) -> Collection[asyncio.Task[object]]:
-        """Return the connections that wait for another request after one of this domain."""
+        """Return the idle connections whose last request was for this domain."""
         return self._idle.get(site, ())
 
     @contextmanager
@@ -97,7 +97,7 @@ class PlainRequests:
             task.cancel()
 
     async def drain(self, site: Site, seconds: float) -> None:
-        """Give the requests of a domain so long to end, then cut those that are left."""
+        """Wait at most `seconds` for the requests of a domain to end, then cut the rest."""
         under_way = [plain.task for plain in self.of(site) if plain.task is not None]
         if under_way:
             await asyncio.wait(under_way, timeout=seconds)
@@ -119,9 +119,8 @@ def _listed(register: dict[Site, set[T]], site: Site, one: T) -> Iterator[None]:
 class PlainRequest:
     """A request under way. `run` carries it; `cut` ends it.
 
-    `rest` is what was read behind its head, then what was read behind its body. `stays` says whether the
-    connection may be kept for another request.
-    Bytes are counted as they pass, for `key`.
+    `rest` has the bytes that were read behind the head, later those that were read behind the body. `stays`
+    returns whether the connection may be kept for another request. Bytes are counted as they pass, for `key`.
     """
 
     def __init__(
@@ -143,7 +142,7 @@ class PlainRequest:
         timeouts: Timeouts,
         ready: Readiness,
     ) -> None:
-        self.origin: Origin | None = None  # that answered
+        self.origin: Origin | None = None  # the origin that answered
         self.status = 0  # of the answer, once it has begun
         self.task: asyncio.Task[object] | None = None
         self._wire = wire
@@ -163,15 +162,15 @@ class PlainRequest:
         self._stall_seconds = site.domain.limits.stallSeconds
         self._ready = ready
         self._loop = ready.loop
-        self._early = bytearray()  # what the client said behind its body
-        self._silent = not rest  # nothing of the body came yet
+        self._early = bytearray()  # bytes of the client behind its body
+        self._silent = not rest  # no byte of the body has arrived
         self._body = BodyReader(passed.framing, passed.length)
         self._outgoing = BodyWriter(passed.framing)
         self._first = self._feed(rest)
         self._uploading = not self._body.done
         self._began = self._last_move = ready.loop.time()
-        self._taker: asyncio.Future[Duplex] | None = None  # the origin that takes the body's rest
-        self._target: Target | None = None  # that is asked
+        self._taker: asyncio.Future[Duplex] | None = None  # the origin that gets the rest of the body
+        self._target: Target | None = None  # the origin that has the request
         self._stopped_by: RelayError | None = None
 
     @property
@@ -181,19 +180,19 @@ class PlainRequest:
 
     @property
     def rest(self) -> bytes:
-        """What the client said behind this request."""
+        """The bytes that the client sent behind this request."""
         return self._body.rest + bytes(self._early)
 
     @property
     def unread(self) -> int:
-        """How many bytes `rest` has."""
+        """The length of `rest`."""
         return len(self._body.rest) + len(self._early)
 
     async def run(self) -> bool:
         """Carry the request; return whether the connection may be used again.
 
-        While nothing is answered it raises HandshakeRefusedError, or PeerGoneError when the client is gone;
-        then AnswerCutError.
+        Before the answer begins it raises HandshakeRefusedError, or PeerGoneError when the client
+        disconnected; afterwards AnswerCutError.
         """
         await self._ready.in_task()
         self._client = Duplex(self._wire, self._ready)
@@ -214,7 +213,7 @@ class PlainRequest:
         try:
             return await self._carry()
         except asyncio.CancelledError:
-            # As asyncio.timeout does: who else cancelled the task is not hidden.
+            # As asyncio.timeout does: a cancellation by other code is not hidden.
             if self._stopped_by is None or self.task is None or self.task.uncancel() > cancelled_before:
                 raise
             if isinstance(self._stopped_by, OriginError) and self._target is not None:
@@ -227,9 +226,9 @@ class PlainRequest:
             self._client.listen(None)
 
     def cut(self) -> None:
-        """End it: the relay goes away, or the domain."""
+        """Stop the request, because the relay shuts down or the domain is disabled."""
         after = (b"Retry-After", b"%d" % self._timeouts.retry_after_seconds)
-        text = "This relay goes away."
+        text = "This relay is shutting down."
         self._stop(HandshakeRefusedError(503, "draining", text, headers=[after]))
 
     def _stop(self, error: RelayError) -> None:
@@ -238,7 +237,7 @@ class PlainRequest:
             self.task.cancel()
 
     def _shown(self, error: RelayError) -> RelayError:
-        """Return what an error that stopped the request is to who called `run`."""
+        """Return the error that `run` raises for an error that stopped the request."""
         if not self.status:
             return OriginsFailedError([error]) if isinstance(error, OriginError) else error
         if isinstance(error, HandshakeRefusedError):
@@ -246,12 +245,12 @@ class PlainRequest:
         return AnswerCutError("origin" if isinstance(error, OriginError) else "client", str(error))
 
     def _listen(self) -> None:
-        """Hear the client, unless it has said so much that it must wait: it may pipeline without end."""
+        """Read the client ahead, up to a bound: it may pipeline requests without end."""
         if self.unread < TLS_RECORD_BYTES:
             self._client.listen(self._hear)
 
     def _hear(self) -> None:
-        """Take what the client says behind its request, or notice that it hangs up."""
+        """Read the client's bytes behind its request, or stop the request when the client disconnects."""
         try:
             data = self._client.take()
         except OSError as error:
@@ -262,11 +261,11 @@ class PlainRequest:
             self._early += data
         if data == b"" or self.unread >= TLS_RECORD_BYTES:
             self._client.listen(None)
-        if data == b"" and not self.unread:  # who said more and then shut its side may wait for the answers
-            self._stop(PeerGoneError("the client hung up before its answer ended"))
+        if data == b"" and not self.unread:  # a client that pipelined and shut its side waits for answers
+            self._stop(PeerGoneError("the client disconnected before its answer ended"))
 
     async def _upload(self, taker: asyncio.Future[Duplex]) -> None:
-        """Send the rest of the body to the origin that takes it, then listen."""
+        """Send the rest of the body to the origin, then listen for the client's end."""
         try:
             await self._send_rest(await taker)
         except OSError as error:
@@ -282,24 +281,24 @@ class PlainRequest:
             try:
                 data = await self._client.read(self._stall_seconds)
             except TimeoutError as error:
-                text = "The request's body did not come in time."
+                text = "The request's body did not arrive in time."
                 raise HandshakeRefusedError(408, "timeout", text) from error
             if not data:
-                raise PeerGoneError("the client hung up within its request")
+                raise PeerGoneError("the client disconnected within its request")
             piece = self._outgoing.frame(self._feed(data), last=self._body.done)
             try:
                 await origin.write(piece, self._rules.timeoutSeconds)
             except TimeoutError as error:
-                raise OriginError("timeout", "it does not take the request's body", connected=True) from error
+                raise OriginError("timeout", "it does not read the request's body", connected=True) from error
             except OSError:
-                return  # it may have answered before it stopped to read; if not, its stream ends as well
+                return  # the origin may have answered before it stopped reading; if not, its stream ends too
             self._last_move = self._loop.time()
             self._moved()
             if self._paces is not None and not self._body.done:
                 await self._slow(self._paces[0], len(data), self._site.counters.client)
 
     async def _slow(self, pace: Pace, size: int, side: LegCounters) -> None:
-        """Wait until a side that was read for `size` bytes may be read again."""
+        """Wait until a side, of which `size` bytes were read, may be read again."""
         pace.room(self._loop.time())
         seconds = pace.spend(size)
         if seconds:
@@ -321,7 +320,7 @@ class PlainRequest:
         )
 
     def _may_repeat(self, failure: OriginError) -> bool:
-        """Tell whether another origin may be asked although one that failed may be at work on the request."""
+        """Return whether another origin may get the request although the failed one may have acted on it."""
         return self._passed.repeatable and failure.reason == "closed"
 
     async def _attempt(self, asked: Exchange, _: float) -> bool:
@@ -344,7 +343,7 @@ class PlainRequest:
         try:
             await origin.write(asked + first, self._rules.timeoutSeconds)
         except TimeoutError as error:
-            raise OriginError("timeout", "it does not take the request", connected=True) from error
+            raise OriginError("timeout", "it does not read the request", connected=True) from error
         except OSError as error:
             raise OriginError("closed", str(error)) from error
         self._last_move = self._loop.time()
@@ -359,7 +358,7 @@ class PlainRequest:
         return await self._download(origin, answer, rest, self._cookie(target, answer))
 
     async def _interim(self, head: ResponseHead) -> None:
-        """Pass an answer of 1xx on, but 100, which the relay gives itself."""
+        """Pass a 1xx answer on, except 100, which the relay sends itself."""
         if head.status != 100 and self._passed.request.minor:
             await self._to_client(plain_request.interim_answer(head))
 
@@ -372,7 +371,7 @@ class PlainRequest:
                 return await origin.read(seconds if self._uploading else max(0.0, until - self._loop.time()))
             except TimeoutError as error:
                 if self._uploading or self._last_move + seconds > until:
-                    continue  # the request's body has times of its own, and the answer's begins behind it
+                    continue  # the request's body has limits of its own; the answer's begins at its end
                 text = f"no answer within {seconds} s"
                 answered = origin.wire.received > 0
                 raise OriginError("timeout", text, answered=answered, connected=True) from error
@@ -395,7 +394,7 @@ class PlainRequest:
             self._usage.code(self._key, self.status)
             self._site.counters.request(self.status, self._loop.time() - self._began)
             if ends_by_close:
-                # Until it is whole, or a part of it would look like the whole, however it is cut.
+                # Until the answer is complete: a close would make a cut answer look like a complete one.
                 self._wire.reset_at_close(True)
             await self._to_client(head + outward.frame(payload, last=body.done))
             while not body.done:
@@ -439,7 +438,7 @@ class PlainRequest:
         try:
             await self._client.write(data, self._stall_seconds)
         except TimeoutError as error:
-            raise self._client_gone("stalled", "it takes no bytes") from error
+            raise self._client_gone("stalled", "it accepts no bytes") from error
         except OSError as error:
             raise self._client_gone("client", str(error)) from error
         self._moved()

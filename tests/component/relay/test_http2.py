@@ -209,12 +209,12 @@ REFUSED: dict[str, tuple[list[Line], int, bytes]] = {
     "a page of another domain": (
         get_lines(authority=b"other.example.com"),
         421,
-        b"This connection was made for another domain.\n",
+        b"This connection was opened for another domain.\n",
     ),
     "a tunnel to another domain": (
         connect_lines(authority=b"other.example.com"),
         421,
-        b"This connection was made for another domain.\n",
+        b"This connection was opened for another domain.\n",
     ),
     "another protocol": (
         connect_lines(protocol=b"connect-udp"),
@@ -667,7 +667,7 @@ async def test_no_header_is_logged_when_a_rule_is_broken() -> None:
         async with http2(1) as relay, http2_client(relay) as client:
             client.request([*connect_lines(), (b"authorization", b"Bearer sesame ")])
             await client.until(lambda: client.closed)
-    assert "HTTP/2 rule broken" in [line["event"] for line in logged]
+    assert "client broke HTTP/2 rule" in [line["event"] for line in logged]
     assert "sesame" not in str(logged)
 
 

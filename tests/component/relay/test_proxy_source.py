@@ -101,7 +101,7 @@ async def test_nobody_gets_past_the_load_balancer() -> None:
         assert (await relay.exchange(TEXT + HEAD)).startswith(b"HTTP/1.1 400 ")
         answer = await relay.exchange(HEAD)
         assert answer.startswith(b"HTTP/1.1 403 ")
-        assert answer.endswith(b"This domain is reached through its load balancer alone.\n")
+        assert answer.endswith(b"This domain accepts connections from its load balancer only.\n")
         assert relay.counters.refusals() == {"proxyProtocol": 1}
 
 
