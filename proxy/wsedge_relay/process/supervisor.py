@@ -258,6 +258,7 @@ class Supervisor:
             return False
         self._ordered.pop("drain", None)
         for worker in self._workers:
+            worker.ready = False  # until it has said so itself: a client that comes on our word would get 503
             worker.tell("resume")
         return True
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.operator.cluster import until
 from wsedge_devcluster.agent.volumes import File, select_items, write_atomically
 from wsedge_devcluster.errors import StartError, VolumeError
 from wsedge_devcluster.machine.children import MARK, Children, kill_marked, marked_processes
@@ -83,7 +84,8 @@ def test_marked_processes_are_found_and_ended() -> None:
     """A process with the mark is found by its environment, and ended."""
     mark = f"test-{os.getpid()}"
     process = subprocess.Popen(["sleep", "600"], env={MARK: mark, "PATH": os.defpath}, start_new_session=True)
-    assert marked_processes(mark) == [process.pid]
+    # The kernel closes what Popen waits for before it shows the new program's environment.
+    until("its environment is there", lambda: marked_processes(mark) == [process.pid])
     kill_marked(mark)
     assert process.wait(30) == -9
 

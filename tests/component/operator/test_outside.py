@@ -116,9 +116,7 @@ async def test_statistics_of_the_last_release_get_a_directory_too(session: aioht
     async def put(request: web.Request) -> web.Response:
         document = await request.json()
         taken.append(document)
-        unknown = [
-            account for account in document["accounts"] if account_record.keys() - {"account", "periods"}
-        ]
+        unknown = [account for account in document["accounts"] if account.keys() - {"account", "periods"}]
         return web.Response(status=422 if unknown else 204)
 
     app = web.Application()

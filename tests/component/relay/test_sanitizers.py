@@ -14,7 +14,7 @@ from wsedge_relay.pump.build import build
 
 ROOT = Path(__file__).parents[3]
 FLAGS = "-O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
-TESTS = ("test_pump.py", "test_message_bytes.py", "test_fuzz_corpus.py")
+TESTS = ("pump/test_pump.py", "pump/test_message_bytes.py", "test_fuzz_corpus.py")
 
 
 def sanitizer() -> Path:
