@@ -1,8 +1,9 @@
 """Runs fuzz targets under atheris, each in a process of its own (see `make fuzz`).
 
 An input that breaks a rule ends the run and lies in the checkout's folder .fuzz; `python tests/fuzz/run.py
-TARGET FILE` runs it again. New inputs that reach more code stay in .fuzz/TARGET, and the next run begins with
-them too. `--grow` merges those that add coverage to the kept corpus into it.
+TARGET FILE` runs it again. A run begins with the seeds and the grown corpus, unpacked to .fuzz/TARGET.kept. New
+inputs that reach more code stay in .fuzz/TARGET, and the next run begins with them too. `--grow` merges the inputs
+that add coverage into the corpus and packs it again.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-CORPUS: Final = Path(__file__).parent / "corpus"
 DICTIONARY: Final = Path(__file__).parent / "http.dict"
 FOUND: Final = ROOT / ".fuzz"
 WITHIN: Final = "within"  # the process that becomes libFuzzer: the relay's code is first imported by it
 LONGEST: Final = 1024  # bytes of an input; longer ones say nothing new and run slower
 # Python's own path is enough: who fuzzes needs no installed relay.
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "proxy", "statistics")]
+
+from fuzz import kept  # noqa: E402 - found by the path above
 
 
 def main() -> int:
@@ -49,10 +51,9 @@ def main() -> int:
 
 def run(target: str, file: Path | None, *, seconds: int) -> int:
     """Fuzz one target, or run one input of it; return the exit code."""
-    found, kept = FOUND / target, CORPUS / target
-    for folder in (found, kept):
-        folder.mkdir(parents=True, exist_ok=True)
-    inputs = [str(file)] if file is not None else [str(found), str(kept)]
+    found = FOUND / target
+    found.mkdir(parents=True, exist_ok=True)
+    inputs = [str(file)] if file is not None else [str(found), str(unpacked(target))]
     words = [f"-dict={DICTIONARY}"] if target in ("request", "answer", "plain", "body") else []
     return within(
         target,
@@ -69,13 +70,21 @@ def run(target: str, file: Path | None, *, seconds: int) -> int:
 
 def grow(target: str) -> None:
     """Add to the kept corpus what reaches more code than it does, and drop what reaches nothing new."""
-    fresh = FOUND / f"{target}.merged"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    within(target, "-merge=1", str(fresh), str(CORPUS / target), str(FOUND / target))
-    if any(fresh.iterdir()):
-        shutil.rmtree(CORPUS / target)
-        shutil.move(fresh, CORPUS / target)
+    merged = FOUND / f"{target}.merged"
+    shutil.rmtree(merged, ignore_errors=True)
+    merged.mkdir(parents=True)
+    within(target, "-merge=1", str(merged), str(unpacked(target)), str(FOUND / target))
+    contents = [file.read_bytes() for file in merged.iterdir()]
+    if contents:
+        kept.pack(target, contents)
+
+
+def unpacked(target: str) -> Path:
+    """Return a folder with the seeds and the grown corpus of a target, and nothing else."""
+    folder = FOUND / f"{target}.kept"
+    shutil.rmtree(folder, ignore_errors=True)
+    kept.unpack(target, folder)
+    return folder
 
 
 def within(target: str, *arguments: str) -> int:
