@@ -1,7 +1,7 @@
 """What is kept of fuzzing: seeds with names in seeds/TARGET, the grown corpus in corpus/TARGET.tar.xz.
 
-Seeds are for people: each is named by what it shows. The grown corpus is for the fuzzer and the replay alone: an
-input of it reaches code that the others do not reach. Equal inputs make equal archives.
+Seeds are for people: each is named by what it shows. The grown corpus is for the fuzzer and the replay
+alone: an input of it reaches code that the others do not reach. Equal inputs make equal archives.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Runs fuzz targets under atheris, each in a process of its own (see `make fuzz`).
 
 An input that breaks a rule ends the run and lies in the checkout's folder .fuzz; `python tests/fuzz/run.py
-TARGET FILE` runs it again. A run begins with the seeds and the grown corpus, unpacked to .fuzz/TARGET.kept. New
-inputs that reach more code stay in .fuzz/TARGET, and the next run begins with them too. `--grow` merges the inputs
-that add coverage into the corpus and packs it again.
+TARGET FILE` runs it again. A run begins with the seeds and the grown corpus, unpacked to .fuzz/TARGET.kept.
+New inputs that reach more code stay in .fuzz/TARGET, and the next run begins with them too. `--grow` merges
+the inputs that add coverage into the corpus and packs it again.
 """
 
 from __future__ import annotations

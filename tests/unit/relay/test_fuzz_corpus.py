@@ -13,7 +13,7 @@ from support.relay.forms import FORMS, form_of
 from wsedge_relay.pump.selector import Form
 
 OF_THE_PUMP = ("stream", "life")
-# Inputs of each target, seeds included. `make fuzz GROW=1` drops inputs that reach nothing new: then lower these.
+# Inputs with seeds. `make fuzz GROW=1` drops inputs that reach nothing new: lower these then.
 COUNTS = {
     "request": 119,
     "answer": 72,
