@@ -10,8 +10,10 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from typing import Final
 
 import aiohttp
 import structlog
@@ -26,20 +28,30 @@ from wsedge_operator.kube.watch import watching
 from wsedge_operator.peers.relays import relay_session
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.admin import serving
+from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.clock import WallClock
 from wsedge_operator.runtime.controller import Controller
 from wsedge_operator.runtime.directory import DirectoryKeeper
+from wsedge_operator.runtime.discovery import StatisticsDiscovery
+from wsedge_operator.runtime.intake import Intake
 from wsedge_operator.runtime.lease import Election
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.reading import Reader, Readings, Scope
+from wsedge_operator.runtime.reconcilers.account import AccountReconciler
+from wsedge_operator.runtime.reconcilers.directory import DirectoryReconciler
+from wsedge_operator.runtime.reconcilers.domain import DomainReconciler
 from wsedge_operator.runtime.rivals import Rivals
 from wsedge_operator.runtime.snapshots import Gatherer
+from wsedge_operator.runtime.triggers import DIRECTORY
+from wsedge_operator.runtime.writer import Writer
 from wsedge_operator.settings import Settings, problems
 
 log = structlog.get_logger()
 
 KINDS_RETRY_SECONDS = 2.0
+# Changes come in bursts, and each Directory is a full one.
+DIRECTORY_DELAY: Final = timedelta(milliseconds=300)
 
 
 def main() -> None:
@@ -98,7 +110,7 @@ async def run(settings: Settings) -> None:
         client = await stack.enter_async_context(Client(access, call_seconds=settings.call_seconds))
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         relays = await stack.enter_async_context(relay_session())
-        controller, metrics = _controller(settings, client, session, relays, identity)
+        parts = _parts(settings, client, session, relays, identity)
         rivals = Rivals(client, settings.namespace, settings.lease_name, settings.namespaces)
         election = Election(
             client,
@@ -109,16 +121,16 @@ async def run(settings: Settings) -> None:
             settings.pod_uid if settings.pod_name else "",
             rivals,
         )
-        readings = Readings(_scopes(settings), metrics)
+        readings = Readings(_scopes(settings), parts.metrics)
         await stack.enter_async_context(
-            serving(settings.listen_address, metrics.registry, lambda: readings.problem or election.problem)
+            serving(
+                settings.listen_address, parts.metrics.registry, lambda: readings.problem or election.problem
+            )
         )
         _stop_on_signals(stop)
         try:
             async with asyncio.TaskGroup() as group:
-                serve = group.create_task(
-                    _serve(settings, access, client, controller, election, readings, metrics, stop)
-                )
+                serve = group.create_task(_serve(settings, access, client, parts, election, readings, stop))
                 await stop.wait()
                 log.info("stopping")
                 serve.cancel()
@@ -132,14 +144,27 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
-def _controller(
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of an operator that has the right to write."""
+
+    agenda: Agenda
+    intake: Intake
+    controller: Controller
+    discovery: StatisticsDiscovery
+    metrics: Metrics
+
+
+def _parts(
     settings: Settings,
     client: Client,
     session: aiohttp.ClientSession,
     relays: aiohttp.ClientSession,
     identity: str,
-) -> tuple[Controller, Metrics]:
-    cache, metrics = Cache(settings.namespace), Metrics()
+) -> _Parts:
+    """Put the operator together; `session` is that to the statistics, `relays` that to the relays."""
+    cache, metrics, clock = Cache(settings.namespace), Metrics(), WallClock()
+    agenda = Agenda(clock, metrics, delays={DIRECTORY.kind: DIRECTORY_DELAY})
     accounts = Accounts(client, cache, settings.default_time_zone, settings.namespaces)
     gatherer = Gatherer(
         client=client,
@@ -159,43 +184,66 @@ def _controller(
         settings.statistics_token_file,
         timedelta(seconds=settings.directory_seconds),
     )
-    controller = Controller(
+    writer = Writer(
         client=client,
         cache=cache,
-        gatherer=gatherer,
-        accounts=accounts,
-        keeper=keeper,
-        settings=settings,
-        clock=WallClock(),
+        agenda=agenda,
+        admits=gatherer.admits,
+        clock=clock,
         metrics=metrics,
         identity=identity,
     )
-    return controller, metrics
+    controller = Controller(
+        reconcilers={
+            "account": AccountReconciler(
+                accounts=accounts, cache=cache, writer=writer, agenda=agenda, clock=clock
+            ),
+            "domain": DomainReconciler(gatherer=gatherer, cache=cache, writer=writer, clock=clock),
+            "directory": DirectoryReconciler(keeper=keeper, gatherer=gatherer, clock=clock),
+        },
+        agenda=agenda,
+        cache=cache,
+        clock=clock,
+        metrics=metrics,
+        workers=settings.workers,
+    )
+    intake = Intake(
+        client=client,
+        cache=cache,
+        accounts=accounts,
+        agenda=agenda,
+        metrics=metrics,
+        namespaces=settings.namespaces,
+    )
+    discovery = StatisticsDiscovery(
+        client=client, cache=cache, gatherer=gatherer, intake=intake, service=settings.statistics_service
+    )
+    return _Parts(agenda, intake, controller, discovery, metrics)
 
 
 async def _serve(
     settings: Settings,
     access: Access,
     client: Client,
-    controller: Controller,
+    parts: _Parts,
     election: Election,
     readings: Readings,
-    metrics: Metrics,
     stop: asyncio.Event,
 ) -> None:
     await _await_kinds(client)
     async with asyncio.TaskGroup() as group:
-        reader = _reader(settings, access, controller, readings, stop)
+        reader = _reader(settings, access, parts.intake, readings, stop)
         for scope in _scopes(settings):
             group.create_task(reader.read(scope), name=f"reader of {scope or 'all namespaces'}")
         await readings.filled()
         await election.acquire()
-        metrics.leading.set(1)
+        parts.metrics.leading.set(1)
         group.create_task(election.keep())
-        group.create_task(controller.follow_namespaces())
-        await controller.find_statistics()
-        group.create_task(controller.follow_statistics())
-        group.create_task(controller.work())
+        group.create_task(parts.intake.follow_namespaces())
+        await parts.discovery.find()
+        group.create_task(parts.discovery.follow())
+        parts.agenda.request(DIRECTORY)
+        group.create_task(parts.controller.work())
 
 
 def _scopes(settings: Settings) -> tuple[Scope, ...]:
@@ -203,16 +251,16 @@ def _scopes(settings: Settings) -> tuple[Scope, ...]:
 
 
 def _reader(
-    settings: Settings, access: Access, controller: Controller, readings: Readings, stop: asyncio.Event
+    settings: Settings, access: Access, intake: Intake, readings: Readings, stop: asyncio.Event
 ) -> Reader:
     @asynccontextmanager
     async def watched(scope: Scope) -> AsyncIterator[asyncio.Task[None]]:
         namespaces = () if scope is None else (scope,)
-        async with watching(access, namespaces, controller.receive) as watches:
+        async with watching(access, namespaces, intake.receive) as watches:
             _stop_on_signals(stop)
             yield watches
 
-    return Reader(readings, watched, controller.probe, controller.list_all, settings.resync_seconds)
+    return Reader(readings, watched, intake.probe, intake.list_all, settings.resync_seconds)
 
 
 async def _await_kinds(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Whom to look at when an object has changed."""
+"""Which keys a change of an object concerns."""
 
 from __future__ import annotations
 
@@ -16,18 +16,24 @@ from wsedge_operator.runtime.cache import Cache, name_of
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is looked at as one: an account, a domain, or the Directory of all."""
+    """What is reconciled as one: an account, a domain, or the Directory of all."""
 
     kind: Literal["account", "domain", "directory"]
     namespace: str = ""
     name: str = ""
+
+    @property
+    def log_context(self) -> dict[str, str]:
+        """What each log line of its reconciliation says."""
+        named = {"namespace": self.namespace, "domain": self.name}
+        return {field: value for field, value in named.items() if value}
 
 
 DIRECTORY: Final = Key("directory")
 
 
 def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
-    """Return who is concerned by a change of `live`, which the cache has taken in or forgotten already."""
+    """Return the keys that a change of `live` concerns; the cache has the change already."""
     namespace, name = name_of(live)
     if kind is PLAN:
         yield Key("account", namespace)
@@ -53,6 +59,11 @@ def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
                 for domain in cache.all(DOMAIN, namespace)
                 if name in _references(domain, kind)
             )
+
+
+def is_occupied(cache: Cache, namespace: str) -> bool:
+    """Return whether a namespace has objects of a user: plans or domains."""
+    return cache.has(DOMAIN, namespace) or cache.has(PLAN, namespace)
 
 
 def _domains(cache: Cache, namespace: str) -> Iterator[Key]:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from support.operator.snapshots import NOW
+from wsedge_operator.kube.kinds import Kind
 from wsedge_operator.runtime.accounts import Accounts
+from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.controller import Controller
+from wsedge_operator.runtime.intake import Intake
 from wsedge_operator.runtime.metrics import Metrics
-from wsedge_operator.settings import Settings
+from wsedge_operator.runtime.reconcilers.account import AccountReconciler
+from wsedge_operator.runtime.reconcilers.domain import DomainReconciler
+from wsedge_operator.runtime.triggers import Key
+from wsedge_operator.runtime.writer import Writer
 
 
 class Clock:
@@ -25,21 +31,62 @@ class Clock:
         await event.wait()
 
 
-def made(cache: Cache, client: Any = None, gatherer: Any = None) -> Controller:
-    async def keep(*_: Any) -> None:
+@dataclass(frozen=True)
+class Made:
+    """An operator from the intake of objects to the writes, but for the Directory."""
+
+    agenda: Agenda
+    intake: Intake
+    controller: Controller
+    metrics: Metrics
+
+    def receive(self, kind: Kind, gone: bool, live: Any) -> None:
+        self.intake.receive(kind, gone, live)
+
+    async def work(self) -> None:
+        await self.controller.work()
+
+    @property
+    def failing(self) -> int:
+        return self.controller.failing
+
+
+class NoDirectory:
+    """There are no statistics to put one to."""
+
+    async def reconcile(self, key: Key, failures: int) -> None:
         return None
 
-    return Controller(
+
+def made(cache: Cache, client: Any = None, gatherer: Any = None) -> Made:
+    clock, metrics = Clock(), Metrics()
+    agenda = Agenda(clock, metrics)
+    accounts = Accounts(client, cache, "UTC")
+    writer = Writer(
         client=client,
         cache=cache,
-        gatherer=gatherer,
-        accounts=Accounts(client, cache, "UTC"),
-        keeper=cast(Any, SimpleNamespace(keep=keep)),
-        settings=Settings(workers=1),
-        clock=Clock(),
-        metrics=Metrics(),
+        agenda=agenda,
+        admits=lambda key, exact, live: gatherer.admits(key, exact, live),
+        clock=clock,
+        metrics=metrics,
         identity="operator-1",
     )
+    controller = Controller(
+        reconcilers={
+            "account": AccountReconciler(
+                accounts=accounts, cache=cache, writer=writer, agenda=agenda, clock=clock
+            ),
+            "domain": DomainReconciler(gatherer=gatherer, cache=cache, writer=writer, clock=clock),
+            "directory": NoDirectory(),
+        },
+        agenda=agenda,
+        cache=cache,
+        clock=clock,
+        metrics=metrics,
+        workers=1,
+    )
+    intake = Intake(client=client, cache=cache, accounts=accounts, agenda=agenda, metrics=metrics)
+    return Made(agenda, intake, controller, metrics)
 
 
 async def turns(number: int = 2000) -> None:

@@ -29,7 +29,7 @@ from wsedge_operator.kube.kinds import DOMAIN
 from wsedge_operator.kube.outcome import event_name, perform, tell
 from wsedge_operator.reconcile.outcome import Note, Outcome
 from wsedge_operator.runtime.cache import Cache
-from wsedge_operator.runtime.controller import FAILURES_BEFORE_TOLD
+from wsedge_operator.runtime.writer import FAILURES_BEFORE_REPORT
 
 TERMINATING = {"details": {"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]}}
 GONE = {"details": {"kind": "namespaces", "name": "team-a"}}
@@ -157,25 +157,25 @@ def reasons(client: Broken) -> list[str]:
 async def test_a_failure_that_lasts_is_told_in_the_status() -> None:
     """One that passes is not: a status that goes to and fro tells nothing."""
     once = Broken(child=DOWN)
-    await failing(once, FAILURES_BEFORE_TOLD - 2)
-    assert once.writes == FAILURES_BEFORE_TOLD - 1
+    await failing(once, FAILURES_BEFORE_REPORT - 2)
+    assert once.writes == FAILURES_BEFORE_REPORT - 1
     assert "ApplyFailed" not in reasons(once)
     lasting = Broken(child=DOWN)
-    await failing(lasting, FAILURES_BEFORE_TOLD)
+    await failing(lasting, FAILURES_BEFORE_REPORT)
     assert "ApplyFailed" in reasons(lasting)
 
 
 async def test_a_status_that_cannot_be_written_is_made_up_for_by_an_event() -> None:
     """And that, where it is refused too, by the log and a metric."""
     client = Broken(child=DOWN, status=DOWN)
-    await failing(client, FAILURES_BEFORE_TOLD)
+    await failing(client, FAILURES_BEFORE_REPORT)
     assert {event["reason"] for event in client.events} == {"ApplyFailed"}
     assert "failed calling webhook" in client.events[0]["note"]
     client = Broken(child=DOWN, status=DOWN, event=DOWN)
     with capture_logs() as logs:
-        controller = await failing(client, FAILURES_BEFORE_TOLD)
-    assert "failure not told" in {line["event"] for line in logs}
-    untold = controller._metrics.registry.get_sample_value("wsedge_operator_untold_failures_total")
+        controller = await failing(client, FAILURES_BEFORE_REPORT)
+    assert "failure not reported" in {line["event"] for line in logs}
+    untold = controller.metrics.registry.get_sample_value("wsedge_operator_untold_failures_total")
     assert untold >= 1
 
 
@@ -186,8 +186,8 @@ async def test_a_namespace_that_goes_is_no_failure() -> None:
     with capture_logs() as logs:
         controller = await failing(client, 9)
     assert [line["event"] for line in logs if line["log_level"] != "info"] == []
-    assert [line["event"] for line in logs].count("namespace goes") == 1
-    assert len(controller._backoff) == 0
+    assert [line["event"] for line in logs].count("namespace is being deleted") == 1
+    assert controller.failing == 0
 
 
 async def test_an_event_that_is_refused_fails_nothing() -> None:

@@ -163,6 +163,6 @@ async def test_a_rival_hears_of_a_domain_that_was_replaced_unseen() -> None:
     for live in (first, rival):
         controller.receive(DOMAIN, False, live)
     asked: list[str] = []
-    controller._ask = lambda key: asked.append(key.name)  # type: ignore[method-assign]
+    controller.agenda.request = lambda key: asked.append(key.name)  # type: ignore[method-assign]
     controller.receive(DOMAIN, False, second)
     assert "rival" in asked

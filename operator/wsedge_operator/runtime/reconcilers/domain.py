@@ -1,0 +1,132 @@
+"""Reconciles a WebSocketDomain and its children."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from wsedge_operator.desired.names import DESIRED_ANNOTATION
+from wsedge_operator.errors import ApiError, NamespaceGoneError, UnreachableError
+from wsedge_operator.kube.client import Object
+from wsedge_operator.kube.kinds import DOMAIN
+from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.outcome import Outcome, earliest
+from wsedge_operator.reconcile.reasons import Reason
+from wsedge_operator.runtime.cache import Cache
+from wsedge_operator.runtime.clock import Clock
+from wsedge_operator.runtime.queue import Contests
+from wsedge_operator.runtime.snapshots import Gatherer
+from wsedge_operator.runtime.triggers import Key
+from wsedge_operator.runtime.writer import Writer, failure_text, is_to_be_reported
+
+log = structlog.get_logger()
+
+
+class DomainReconciler:
+    """Brings the children of a WebSocketDomain to what the decision asks for.
+
+    Two things spoil that, and both are in the next snapshot, so that the status says them: a write that fails
+    (`Gatherer.failures`), and writes that another controller reverts each time (`Gatherer.contested`).
+    """
+
+    def __init__(self, *, gatherer: Gatherer, cache: Cache, writer: Writer, clock: Clock) -> None:
+        """Gather snapshots by `gatherer`, write through `writer`."""
+        self._gatherer = gatherer
+        self._cache = cache
+        self._writer = writer
+        self._clock = clock
+        self._contests: Contests[Key] = Contests()
+        # Keys whose last failure is not in their status yet.
+        self._unreported: set[Key] = set()
+
+    async def reconcile(self, key: Key, failures: int) -> datetime | None:
+        """Decide about the WebSocketDomain of `key` and carry that out; return when to do so again."""
+        live = self._cache.get(DOMAIN, key.namespace, key.name)
+        if live is None:
+            self._gatherer.forget(key)
+            self._contests.forget(key)
+            self._unreported.discard(key)
+            return None
+        try:
+            return await self._reconcile(key, live, failures)
+        except NamespaceGoneError:
+            self._gatherer.failures.pop(key, None)
+            raise
+
+    async def _reconcile(self, key: Key, live: Object, failures: int) -> datetime | None:
+        snapshot = await self._gatherer.domain(key, live, self._clock.now())
+        outcome = decide(snapshot, self._clock.now())
+        outcome, rests_until = self._without_contested(key, live, outcome)
+        try:
+            await self._writer.perform(key, outcome)
+        except (ApiError, UnreachableError) as error:
+            if is_to_be_reported(error, failures, conflicts_are_refusals=True):
+                await self._report_failure(key, live, failure_text(error))
+            raise
+        self._unreported.discard(key)
+        had_failed = self._gatherer.failures.pop(key, None) is not None
+        contested_until = self._note_writes(key, live, outcome)
+        if had_failed or (contested_until is None and _writes(outcome)):
+            # The writes have changed what this decision was made from: decide again at once.
+            return self._clock.now()
+        return earliest(outcome.look_again_at, rests_until, contested_until)
+
+    def _without_contested(self, key: Key, live: Object, outcome: Outcome) -> tuple[Outcome, datetime | None]:
+        """Return the outcome without writes that rest, and until when they do."""
+        writes, now = _writes(outcome), self._clock.now()
+        until = self._contests.rests_until(key, writes, _generation(live), now)
+        if until is None:
+            return outcome, None
+        notes = tuple(note for note in outcome.notes if note.reason != Reason.CHANGED_FROM_OUTSIDE)
+        return replace(outcome, ask=(), restore=(), costs=(), apply=(), delete=(), notes=notes), until
+
+    def _note_writes(self, key: Key, live: Object, outcome: Outcome) -> datetime | None:
+        """Note the writes of an outcome; return when to repeat those that another client reverts."""
+        now = self._clock.now()
+        repeated, pause = self._contests.note(key, _writes(outcome), _generation(live), now)
+        until = self._contests.lasts_until(key, now)
+        if until is None:
+            self._gatherer.contested.pop(key, None)
+        elif repeated:
+            log.warning("writes do not last", writes=sorted(repeated), pause=pause)
+            kinds = ", ".join(sorted({write.split()[1] for write in repeated}))
+            self._gatherer.contested[key] = (
+                f"{kinds}: another controller or an admission webhook reverts each write of the operator; the"
+                " Events and metadata.managedFields name it: stop it"
+            )
+        return now + timedelta(seconds=pause) if repeated else until
+
+    async def _report_failure(self, key: Key, live: Object, text: str) -> None:
+        """Write into the status why a write failed; an Event where the status cannot be written either."""
+        if self._gatherer.failures.get(key) == text and key not in self._unreported:
+            return
+        self._gatherer.failures[key] = text
+        self._unreported.add(key)
+        try:
+            snapshot = await self._gatherer.domain(key, live, self._clock.now())
+            decision = decide(snapshot, self._clock.now())
+            await self._writer.perform(key, Outcome(status=decision.status, notes=decision.notes))
+        except NamespaceGoneError:
+            raise
+        except (ApiError, UnreachableError):
+            await self._writer.report_failure(live, text)
+        else:
+            self._unreported.discard(key)
+
+
+def _writes(outcome: Outcome) -> frozenset[str]:
+    """Return each write of an outcome as a text that differs from those of all other writes."""
+    applied = (
+        f"apply {made['kind']} {made['metadata']['annotations'][DESIRED_ANNOTATION]}"
+        for made in outcome.apply
+    )
+    restored = (f"restore {exact.ref.kind} {exact.digest}" for exact in outcome.restore)
+    asked = (f"ask {exact.ref.kind} {exact.digest} {exact.version}" for exact in outcome.ask)
+    deleted = (f"delete {ref.kind} {ref.uid}" for ref in outcome.delete)
+    return frozenset([*applied, *restored, *asked, *deleted])
+
+
+def _generation(live: Object) -> int:
+    return int(live["metadata"].get("generation") or 0)
