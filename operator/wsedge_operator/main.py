@@ -165,7 +165,9 @@ def _parts(
     """Put the operator together; `session` is that to the statistics, `relays` that to the relays."""
     cache, metrics, clock = Cache(settings.namespace), Metrics(), WallClock()
     agenda = Agenda(clock, metrics, delays={DIRECTORY.kind: DIRECTORY_DELAY})
-    accounts = Accounts(client, cache, settings.default_time_zone, settings.namespaces)
+    accounts = Accounts(
+        client, cache, settings.default_time_zone, settings.namespaces, settings.selected_labels
+    )
     gatherer = Gatherer(
         client=client,
         cache=cache,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wsedge_operator.desired.deployment import RelayImage
+from wsedge_operator.reconcile.selection import EVERYTHING, LabelSelector, parse_selector
 from wsedge_relay.contract import DENIED_NETWORKS, Network
 from wsedge_statistics.contract import known_zones
 
@@ -30,6 +31,10 @@ class Settings(BaseSettings):
     pod_uid: str = Field("", description="Its uid; the Lease goes with it. Empty: the Lease stays.")
     namespaces: Annotated[tuple[Namespace, ...], NoDecode] = Field(
         (), description="Namespaces to serve, separated by commas; empty: all, which needs cluster rights."
+    )
+    namespace_selector: str = Field(
+        "",
+        description="Label selector of the namespaces to serve, where the cluster is watched; empty: all.",
     )
     relay_image: str = Field(DEFAULT_RELAY_IMAGE, min_length=1, description="Image of the relays.")
     relay_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
@@ -83,6 +88,22 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(sorted({part.strip() for part in value.split(",") if part.strip()}))
         return value
+
+    @field_validator("namespace_selector")
+    @classmethod
+    def selects_in_a_cluster(cls, value: str, info: ValidationInfo) -> str:
+        """Refuse what is no label selector, and a selector beside a list of namespaces."""
+        if parse_selector(value) != EVERYTHING and info.data.get("namespaces"):
+            raise ValueError(
+                "a label selector needs the whole cluster to select from, and"
+                " WSEDGE_OPERATOR_NAMESPACES lists namespaces: leave out one of the two"
+            )
+        return value
+
+    @property
+    def selected_labels(self) -> LabelSelector:
+        """Which labels a namespace has that is served."""
+        return parse_selector(self.namespace_selector)
 
     @field_validator("denied_origin_networks", mode="before")
     @classmethod

@@ -254,6 +254,36 @@ def test_two_releases_share_no_object(helm: Helm) -> None:
     assert not names("wsedge") & names("second")
 
 
+SELECTOR = (
+    "namespaceSelector.matchLabels.edge=true",
+    "namespaceSelector.matchExpressions[0].key=wsedge\\.io/stage",
+    "namespaceSelector.matchExpressions[0].operator=NotIn",
+    "namespaceSelector.matchExpressions[0].values={old,older}",
+    "namespaceSelector.matchExpressions[1].key=legacy",
+    "namespaceSelector.matchExpressions[1].operator=DoesNotExist",
+)
+
+
+def test_the_namespace_selector_reaches_the_operator(helm: Helm) -> None:
+    """In a form that it can read; with a list of namespaces, or half an expression, the chart refuses it."""
+    objects = render(helm)
+    assert "WSEDGE_OPERATOR_NAMESPACE_SELECTOR" not in environment(pod_of(objects, "Deployment"))
+    text = helm(
+        "template", "wsedge", CHART, *(part for value in SELECTOR for part in ("--set-string", value))
+    )
+    objects = [each for each in yaml.safe_load_all(text) if each]
+    value = environment(pod_of(objects, "Deployment"))["WSEDGE_OPERATOR_NAMESPACE_SELECTOR"]
+    assert value == "edge=true,wsedge.io/stage notin (old,older),!legacy"
+    selector = Settings(namespace_selector=value).selected_labels
+    assert selector.matches({"edge": "true"})
+    assert not selector.matches({"edge": "true", "wsedge.io/stage": "old"})
+    with pytest.raises(CommandFailed, match="set one of the two"):
+        render(helm, "watchNamespaces={team-a}", "namespaceSelector.matchLabels.edge=on")
+    key = "namespaceSelector.matchExpressions[0]"
+    with pytest.raises(CommandFailed, match="edge In needs values"):
+        render(helm, f"{key}.key=edge", f"{key}.operator=In")
+
+
 BAD_VALUES = {
     "a number as text": ("operator.replicas=two", "at '/operator/replicas': got string, want integer"),
     "a value that nobody reads": ("operator.replica=2", "at '/operator': additional properties 'replica'"),

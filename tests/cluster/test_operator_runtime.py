@@ -351,6 +351,39 @@ def test_a_second_release_serves_nothing_beside_the_first(
             assert not [line for line in second.log() if line["event"] == "applied"]
 
 
+def test_only_selected_namespaces_are_served(own_cluster: Cluster, place: Place, tmp_path: Path) -> None:
+    """By their labels of now: nothing new is made without them, and what serves is kept until it is off."""
+    whole = {"account": LEASE, "namespaces": "", "namespace_selector": "edge=on"}
+    edge = ("label", "namespace", place.namespace)
+    with release(own_cluster) as one, Operator(one, tmp_path, "first", **whole) as operator:
+        operator.await_event("leading")
+        place.apply(plan(), domain(host="j.example.com"))
+        for resource in ("bp/plan", "wsd/chat"):
+            place.await_reason(resource, "Ready", "NamespaceNotSelected")
+            assert place.condition(resource, "Accepted")["status"] == "False"
+        assert place.items("deployments,services,secrets,configmaps", "app.kubernetes.io/managed-by") == []
+
+        own_cluster.kubectl(*edge, "edge=on")
+        place.await_reason("wsd/chat", "Ready", "Serving")
+        (relay,) = place.items("pod", "wsedge.io/domain-name=chat")
+
+        own_cluster.kubectl(*edge, "edge-")
+        place.await_reason("wsd/chat", "Ready", "NamespaceNotSelected")
+        place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
+        place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s")
+        place.apply(domain("second", host="k.example.com"))
+        place.await_reason("wsd/second", "Ready", "NamespaceNotSelected")
+        assert place.get("deployment/second-relay") is None
+        assert place.config("chat")["domains"][0]["heartbeatSeconds"] == 60
+        assert place.condition("bp/plan", "Effective")["status"] == "True"
+        (after,) = place.items("pod", "wsedge.io/domain-name=chat")
+        assert after["metadata"]["uid"] == relay["metadata"]["uid"]
+        assert place.condition("wsd/chat", "ConfigurationCurrent")["status"] == "True"
+
+        place.patch("wsd/chat", {"spec": {"websocket": {"enabled": False}}})
+        place.await_gone("deployment/chat-relay")
+
+
 def test_a_relay_that_cannot_start_is_told(place: Place, tmp_path: Path) -> None:
     """The Ready condition gives Kubernetes' own reason and the pod's message; a good image mends it."""
     bad = "registry.example.com/nobody/nothing:1"

@@ -33,6 +33,27 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- merge (include "wsedge.selector" . | fromYaml) $fixed (.podLabels | default dict) (.root.Values.commonLabels | default dict) $rest | toYaml }}
 {{- end -}}
 
+{{/* The namespace selector as text: a=b,c in (d,e),!f. */}}
+{{- define "wsedge.namespaceSelector" -}}
+{{- $parts := list -}}
+{{- range $key, $value := .Values.namespaceSelector.matchLabels -}}
+{{- $parts = append $parts (printf "%s=%s" $key $value) -}}
+{{- end -}}
+{{- range .Values.namespaceSelector.matchExpressions -}}
+{{- if and (has .operator (list "In" "NotIn")) (not .values) -}}
+{{- fail (printf "namespaceSelector: %s %s needs values" .key .operator) -}}
+{{- else if and (has .operator (list "Exists" "DoesNotExist")) .values -}}
+{{- fail (printf "namespaceSelector: %s %s takes no values" .key .operator) -}}
+{{- end -}}
+{{- $form := get (dict "In" "%s in (%s)" "NotIn" "%s notin (%s)" "Exists" "%s" "DoesNotExist" "!%s") .operator -}}
+{{- $parts = append $parts (.values | empty | ternary (printf $form .key) (printf $form .key (join "," .values))) -}}
+{{- end -}}
+{{- if and $parts .Values.watchNamespaces -}}
+{{- fail "namespaceSelector selects among all namespaces of the cluster, and watchNamespaces lists some: set one of the two" -}}
+{{- end -}}
+{{- join "," $parts -}}
+{{- end -}}
+
 {{/* The image of operator and statistics: by digest when there is one. */}}
 {{- define "wsedge.image" -}}
 {{- with .Values.image -}}

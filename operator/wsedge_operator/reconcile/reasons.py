@@ -22,6 +22,7 @@ class Reason(StrEnum):
     UNKNOWN_FIELDS = "UnknownFields"
     UNREADABLE = "Unreadable"
     ACCOUNT_DAMAGED = "AccountDamaged"
+    NAMESPACE_NOT_SELECTED = "NamespaceNotSelected"
     EFFECTIVE = "Effective"
     ENDING = "Ending"
     SCHEDULED = "Scheduled"
@@ -121,6 +122,13 @@ DOMAIN_CONDITIONS: Final = (
         " `kubectl get websocketdomains --all-namespaces`",
     ),
     Explanation(
+        (Reason.NAMESPACE_NOT_SELECTED,),
+        "the operator does not serve this namespace"
+        " ([its labels](install.md#some-namespaces-by-their-labels)): no child is created, edits wait, and"
+        " running relays continue as they are",
+        "ask the cluster's administrator; switching off, the end of the plan and deletion take effect",
+    ),
+    Explanation(
         (Reason.UNREADABLE,),
         "this version of the operator cannot read the spec and changes no child: running relays continue",
         "the message names a value of a newer version: revert it, or upgrade the operator",
@@ -207,6 +215,12 @@ PLAN_CONDITIONS: Final = (
     Explanation((Reason.NO_PLAN, Reason.PLAN_ENDED), "no terms are in force", "apply a valid plan"),
     Explanation(
         (Reason.PLAN_CONFLICT,), "an older plan of the namespace counts", "delete one of the two plans"
+    ),
+    Explanation(
+        (Reason.NAMESPACE_NOT_SELECTED,),
+        "the operator does not serve this namespace: the plan begins nothing, edits do not count, and terms"
+        " in force stay in force until the plan is deleted and they end",
+        "ask the cluster's administrator",
     ),
     Explanation(
         (Reason.INVALID_TIME_ZONE,),

@@ -28,6 +28,7 @@ from wsedge_operator.reconcile.account.decide import AccountSnapshot, record_man
 from wsedge_operator.reconcile.directory import Recorded
 from wsedge_operator.reconcile.outcome import Note
 from wsedge_operator.reconcile.reasons import Reason
+from wsedge_operator.reconcile.selection import EVERYTHING, LabelSelector
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.clock import Clock, WallClock
 
@@ -41,12 +42,16 @@ Written = Callable[[Kind, str, Object], None]
 
 @dataclass
 class Accounts:
-    """Snapshots of accounts, by namespace. `namespaces` are those that are served; empty: all."""
+    """Snapshots of accounts, by namespace.
+
+    `namespaces` are those that are served (empty: all), and of these those with labels of `selector`.
+    """
 
     client: Client
     cache: Cache
     default_zone: str
     namespaces: tuple[str, ...] = ()
+    selector: LabelSelector = EVERYTHING
     clock: Clock = field(default_factory=WallClock)
     _seen: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
     _gone: dict[str, datetime] = field(default_factory=dict)
@@ -70,7 +75,7 @@ class Accounts:
         # Read again: an object of the life before this one is gone from the cache by now.
         plans = tuple(self.cache.all(PLAN, namespace))
         copy = self.cache.get(CONFIG_MAP, namespace, record.COPY_NAME)
-        return AccountSnapshot(life, plans, found, self.default_zone, copy)
+        return AccountSnapshot(life, plans, found, self.default_zone, copy, selected=self._matches(live))
 
     async def all_lives(self, namespace: str) -> list[AccountSnapshot]:
         """Return the account of a namespace, and those before it that have not ended yet."""
@@ -91,6 +96,14 @@ class Accounts:
     def serves(self, namespace: str) -> bool:
         """Tell whether a namespace is one of those that are served."""
         return not self.namespaces or namespace in self.namespaces
+
+    def selects(self, namespace: str) -> bool:
+        """Tell whether a namespace has the labels of a served one; one that is gone counts as such."""
+        live = self.cache.get(NAMESPACE, "", namespace)
+        return live is None or self._matches(live)
+
+    def _matches(self, live: Object) -> bool:
+        return self.selector.matches(live["metadata"].get("labels") or {})
 
     def recorded(self, now: datetime) -> list[Recorded]:
         """Return what the Directory tells of the served accounts: of each namespace, its last life."""

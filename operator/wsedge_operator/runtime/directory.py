@@ -15,7 +15,7 @@ from wsedge_operator.errors import NotFoundError, RefusedError, UnreachableError
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import DOMAIN, SERVICE
 from wsedge_operator.reconcile.directory import directory, without_lives
-from wsedge_operator.reconcile.domain.claims import DomainClaim, claimed_name, owner_of
+from wsedge_operator.reconcile.domain.claims import DomainClaim, claimed_name, first_served, owner_of
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_statistics.contract import DIRECTORY_PATH, Directory
@@ -80,8 +80,16 @@ class DirectoryKeeper:
         return now + self.every
 
     async def _current(self, now: datetime) -> Directory:
-        owned = [live for live in self.cache.all(DOMAIN) if await self._is_owner(live, now)]
+        owned = [
+            live
+            for live in self.cache.all(DOMAIN)
+            if self._has_a_part(live) and await self._is_owner(live, now)
+        ]
         return directory(self.accounts.recorded(now), owned, now)
+
+    def _has_a_part(self, live: Object) -> bool:
+        """Tell whether relays may report a domain: one that was never served needs a selected namespace."""
+        return self.accounts.selects(live["metadata"]["namespace"]) or first_served(live) is not None
 
     async def _is_owner(self, live: Object, now: datetime) -> bool:
         """Tell whether a WebSocketDomain owns its domain; one per domain goes in."""

@@ -109,6 +109,7 @@ class Gatherer:
             standing=standing,
             image=self.image,
             new_token=token_urlsafe(32),
+            selected=account.selected,
             claims=await self.claims(claimed_name(live), now),
             services=services,
             secrets=secrets,
@@ -139,7 +140,7 @@ class Gatherer:
         if account is None:
             return claim_of(live, can_be_served=False)
         standing = account_decision.standing(account, now, served=first_served(live) is not None)
-        return claim_of(live, can_be_served=can_be_served(live, standing))
+        return claim_of(live, can_be_served=can_be_served(live, standing, selected=account.selected))
 
     def forget(self, key: Key) -> None:
         """Drop what is kept of a WebSocketDomain that is gone."""

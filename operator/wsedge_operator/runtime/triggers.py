@@ -44,6 +44,7 @@ def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
         yield DIRECTORY
     elif kind is NAMESPACE:
         yield Key("account", name)
+        yield from _domains(cache, name)  # by its labels it is served or not
         yield DIRECTORY
     elif kind is CONFIG_MAP and namespace == cache.records_in and (identity := identity_of(name)):
         yield Key("account", identity[0])

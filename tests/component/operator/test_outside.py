@@ -29,9 +29,10 @@ from wsedge_operator.billing.activation import Account, Period, Terms
 from wsedge_operator.errors import AccessError, ApiError, UnreachableError
 from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
-from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, PLAN
+from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, PLAN
 from wsedge_operator.peers.relays import ask
 from wsedge_operator.reconcile.domain.claims import DomainClaim, claim_of
+from wsedge_operator.reconcile.selection import parse_selector
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.admin import serving
 from wsedge_operator.runtime.cache import Cache
@@ -71,12 +72,15 @@ def record() -> dict[str, Any]:
     return {"metadata": metadata, "data": data}
 
 
-def keeper_of(cache: Cache, session: aiohttp.ClientSession, every: timedelta) -> DirectoryKeeper:
+def keeper_of(
+    cache: Cache, session: aiohttp.ClientSession, every: timedelta, *, selector: str = ""
+) -> DirectoryKeeper:
     async def claims(name: str | None, now: datetime) -> tuple[DomainClaim, ...]:
         return tuple(claim_of(live, can_be_served=True) for live in cache.claims(name or ""))
 
     nobody: Any = None  # no object that is not in the cache is asked for
-    return DirectoryKeeper(cache, claims, Accounts(nobody, cache, "UTC"), session, "", every)
+    accounts = Accounts(nobody, cache, "UTC", selector=parse_selector(selector))
+    return DirectoryKeeper(cache, claims, accounts, session, "", every)
 
 
 async def test_the_directory_reaches_the_statistics(session: aiohttp.ClientSession, tmp_path: Path) -> None:
@@ -107,6 +111,24 @@ async def test_the_directory_reaches_the_statistics(session: aiohttp.ClientSessi
         ]
     with refusing() as nobody, pytest.raises(UnreachableError, match=r"PUT http://127\.0\.0\.1"):
         await keeper.keep(f"http://127.0.0.1:{nobody}", NOW + 30 * MINUTES)
+
+
+async def test_what_serves_stays_in_the_directory_when_its_namespace_is_unselected(
+    session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """Its relays' counts are taken on; a domain there that was never served is not for anybody to report."""
+    cache = Cache("wsedge-system")
+    cache.put(CONFIG_MAP, record())
+    labels = {"name": "team-a", "uid": "u1", "resourceVersion": "1", "labels": {"edge": "off"}}
+    cache.put(NAMESPACE, {"metadata": {**labels, "creationTimestamp": "2026-11-01T00:00:00Z"}})
+    kept = {"type": "NameKept", "status": "True", "lastTransitionTime": "2026-11-02T00:00:00Z"}
+    cache.put(DOMAIN, {**domain("chat", "chat.example.com"), "status": {"conditions": [kept]}})
+    cache.put(DOMAIN, domain("new", "new.example.com"))
+    keeper = keeper_of(cache, session, 10 * MINUTES, selector="edge=on")
+    with statistics(tmp_path) as program:
+        await keeper.keep(f"http://127.0.0.1:{program.port}", NOW)
+        listed = await asyncio.to_thread(lambda: program.get("/v1/domains", account="team-a").json)
+        assert [entry["domain"] for entry in listed["domains"]] == ["chat.example.com"]
 
 
 async def test_statistics_of_the_last_release_get_a_directory_too(session: aiohttp.ClientSession) -> None:

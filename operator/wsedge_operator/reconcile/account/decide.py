@@ -18,6 +18,7 @@ from wsedge_operator.reconcile.account.standing import Standing, standing_of
 from wsedge_operator.reconcile.conditions import Answer, accepted_with, conditions
 from wsedge_operator.reconcile.outcome import ABSENT, Manifest, Note, Outcome, Status, earliest
 from wsedge_operator.reconcile.reasons import Reason
+from wsedge_operator.reconcile.selection import NOT_SELECTED
 from wsedge_operator.reconcile.stalling import stall
 
 OWN_LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
@@ -27,7 +28,8 @@ OWN_LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
 class AccountSnapshot:
     """All plans of a life of a namespace, its record (None: there is none), and the default zone.
 
-    `copy` is the copy of the record in the namespace itself, as far as it is known.
+    `copy` is the copy of the record in the namespace itself, as far as it is known. `selected` tells whether
+    the operator serves the namespace, as far as its labels decide that.
     """
 
     life: record.Life
@@ -35,6 +37,7 @@ class AccountSnapshot:
     config_map: Manifest | None
     default_zone: str
     copy: Manifest | None = None
+    selected: bool = True
 
 
 class _Named(Lenient):
@@ -85,34 +88,50 @@ def _recorded(snapshot: AccountSnapshot) -> Account:
     return record.from_record(snapshot.config_map.get("data"), snapshot.life)
 
 
-def _claims(snapshot: AccountSnapshot, now: datetime) -> tuple[list[Claim], dict[str, str]]:
-    """Return the claims of all plans, and by uid why a plan cannot be followed."""
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Why a plan cannot be followed."""
+
+    reason: Reason
+    message: str
+
+
+def _claims(snapshot: AccountSnapshot, now: datetime) -> tuple[list[Claim], dict[str, _Fault]]:
+    """Return the claims of all plans, and by uid why a plan cannot be followed.
+
+    A plan that cannot be followed begins nothing and changes nothing; what was asked for before stands, and
+    its deletion ends it.
+    """
     claims: list[Claim] = []
-    faults: dict[str, str] = {}
+    faults: dict[str, _Fault] = {}
     for plan in snapshot.plans:
-        try:
-            claims.append(claim_of(read(api.BillingPlan, plan), default_zone=snapshot.default_zone, now=now))
-        except UnreadableError as error:
-            meta = _Named.model_validate(plan).metadata
-            created = meta.creationTimestamp or now
-            faults[meta.uid] = str(error)
-            claims.append(
-                Claim(
-                    meta.name,
-                    meta.uid,
-                    created,
-                    None,
-                    generation=meta.generation,
-                    deleted=meta.deletionTimestamp,
-                )
-            )
+        claim = _unfollowed(plan, now)
+        if not snapshot.selected:
+            faults[claim.uid] = _Fault(Reason.NAMESPACE_NOT_SELECTED, NOT_SELECTED)
+        else:
+            try:
+                claim = claim_of(read(api.BillingPlan, plan), default_zone=snapshot.default_zone, now=now)
+            except UnreadableError as error:
+                stands = "cannot read the plan, and what was asked for before stands"
+                message = f"this version of the operator {stands}: {error}"
+                faults[claim.uid] = _Fault(Reason.UNREADABLE, message)
+        claims.append(claim)
     return claims, faults
+
+
+def _unfollowed(plan: Manifest, now: datetime) -> Claim:
+    """Return the claim of a plan without its terms."""
+    meta = _Named.model_validate(plan).metadata
+    created = meta.creationTimestamp or now.replace(microsecond=0)
+    return Claim(
+        meta.name, meta.uid, created, None, generation=meta.generation, deleted=meta.deletionTimestamp
+    )
 
 
 def _record_manifest(snapshot: AccountSnapshot, account: Account) -> Manifest | None:
     """Return the ConfigMap to apply, or None when it is already so (or there is nothing to record yet)."""
     live = snapshot.config_map
-    if live is None and account == Account():
+    if live is None and (account == Account() or not snapshot.selected):
         return None
     manifest = record_manifest(snapshot.life, record.record_data(account, snapshot.life))
     if live is not None:
@@ -171,7 +190,7 @@ def copy_manifest(snapshot: AccountSnapshot) -> Manifest | None:
 
 
 def _status(
-    plan: Manifest, settlement: Settlement, claims: list[Claim], faults: Mapping[str, str], now: datetime
+    plan: Manifest, settlement: Settlement, claims: list[Claim], faults: Mapping[str, _Fault], now: datetime
 ) -> tuple[dict[str, Any], _Told]:
     claim = next(claim for claim in claims if claim.uid == plan["metadata"]["uid"])
     counts = claim.key == settlement.counting
@@ -214,16 +233,21 @@ def _answers(
     claim: Claim,
     settlement: Settlement,
     claims: list[Claim],
-    faults: Mapping[str, str],
+    faults: Mapping[str, _Fault],
 ) -> list[Answer]:
     stands = standing_of(settlement)
     pending = settlement.account.pending
     if claim.terms is None:
-        reason, message = _fault(plan, faults.get(claim.uid))
+        fault = faults.get(claim.uid) or _unknown_zone(plan)
         return [
-            Answer(api.ACCEPTED, None if reason == Reason.UNREADABLE else False, reason, message),
+            Answer(
+                api.ACCEPTED,
+                None if fault.reason == Reason.UNREADABLE else False,
+                fault.reason,
+                fault.message,
+            ),
             stands.answer(api.EFFECTIVE),
-            Answer(api.READY, False, reason, message),
+            Answer(api.READY, False, fault.reason, fault.message),
         ]
     others = f"; {len(claims) - 1} other plans here do not count" if len(claims) > 1 else ""
     unknown = unknown_fields(api.BillingPlan, plan)
@@ -245,12 +269,9 @@ def _conflict(settlement: Settlement, claims: list[Claim]) -> list[Answer]:
     ]
 
 
-def _fault(plan: Manifest, why: str | None) -> tuple[str, str]:
-    if why is not None:
-        stands = "this version of the operator cannot read the plan, and what was asked for before stands"
-        return Reason.UNREADABLE, f"{stands}: {why}"
+def _unknown_zone(plan: Manifest) -> _Fault:
     zone = part_at(plan, "spec", "timeZone") or "the operator's default time zone"
-    return Reason.INVALID_TIME_ZONE, f"spec.timeZone: {UnknownZoneError(zone)}"
+    return _Fault(Reason.INVALID_TIME_ZONE, f"spec.timeZone: {UnknownZoneError(zone)}")
 
 
 def _damaged(snapshot: AccountSnapshot, error: AccountError | UnknownZoneError, now: datetime) -> Outcome:

@@ -10,7 +10,7 @@
     key_material   contents of the Secrets that the spec names
     snapshot       everything that the decision depends on
     claims         which object owns a domain name
-    keeping        a domain whose spec cannot be read: everything stays
+    keeping        a domain whose spec cannot be read, or whose namespace is not selected: everything stays
     scaling        how many relays there are, and who decides that
     exactness      children that somebody else has changed
 

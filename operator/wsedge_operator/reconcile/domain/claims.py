@@ -5,7 +5,7 @@
 
 A claim that has been served keeps the name, switched off or not, until its object is deleted: nobody takes
 over a name that clients use. One that was never served, because it is switched off or its namespace has no
-plan in force, blocks nobody who can be served. Of two alike the older one owns.
+plan in force or is not selected, blocks nobody who can be served. Of two alike the older one owns.
 
 The evidence is the condition `NameKept`, whose `lastTransitionTime` is when it was first served. Only the
 operator may write a status: the chart's roles for users do not have `websocketdomains/status`, and the API
@@ -73,9 +73,12 @@ def claimed_name(live: Manifest) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def can_be_served(live: Manifest, standing: Standing) -> bool:
-    """Tell whether a WebSocketDomain would be served if the name were its own."""
-    if is_going(live) or not standing.effective:
+def can_be_served(live: Manifest, standing: Standing, *, selected: bool = True) -> bool:
+    """Tell whether a WebSocketDomain would be served if the name were its own.
+
+    `selected` tells whether its namespace is one that the operator serves.
+    """
+    if is_going(live) or not standing.effective or not selected:
         return False
     try:
         return read(WebSocketDomain, live).spec.websocket.enabled

@@ -4,7 +4,8 @@ It is served while it is accepted (it owns its name, see `claims`), switched on,
 force. Before that nothing of it exists in the cluster, not even a Service. After that its relays drain, then
 all of it goes but the Service. While something cannot be resolved (a Secret, a Service), the last good
 configuration stays and the condition names the field. While the object cannot be read, all that there is
-stays: nothing that serves is withdrawn but by a decision that was understood.
+stays: nothing that serves is withdrawn but by a decision that was understood. In a namespace that is not
+selected nothing is made, and what serves stays as it is until the switch, the plan's end or the deletion.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from wsedge_operator.reconcile.domain.claims import claimed_name, first_served, 
 from wsedge_operator.reconcile.domain.keeping import keep
 from wsedge_operator.reconcile.domain.serving import serve
 from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
-from wsedge_operator.reconcile.domain.withdrawing import withdraw
-from wsedge_operator.reconcile.outcome import Note, Outcome, Status, earliest
+from wsedge_operator.reconcile.domain.withdrawing import is_draining, withdraw
+from wsedge_operator.reconcile.outcome import Note, Outcome, Status, earliest, is_going
 from wsedge_operator.reconcile.reasons import Reason
+from wsedge_operator.reconcile.selection import NOT_SELECTED
 from wsedge_operator.reconcile.stalling import ON_COURSE, stall
 
 
@@ -40,11 +42,11 @@ def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
     except UnreadableError as error:
         accepted, course = _unread(snapshot, error, now)
     else:
-        accepted = _conflict(snapshot) or _acceptance(snapshot, spec)
+        accepted = _conflict(snapshot) or _unselected(snapshot) or _acceptance(snapshot, spec)
         if accepted.true and spec.websocket.enabled and snapshot.standing.effective:
             course = serve(snapshot, spec, now)
         else:
-            course = withdraw(snapshot, _unserved(snapshot, accepted, enabled=spec.websocket.enabled), now)
+            course = _keep_or_withdraw(snapshot, accepted, now, enabled=spec.websocket.enabled)
     course.answers[:0] = [accepted, snapshot.standing.answer(api.PLAN_EFFECTIVE)]
     return _finish(snapshot, course, now)
 
@@ -52,11 +54,33 @@ def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
 def _unread(snapshot: DomainSnapshot, error: UnreadableError, now: datetime) -> tuple[Answer, Course]:
     """Decide as far as that can be without the spec: by the name's owner, the switch and the plan."""
     message = f"this version of the operator cannot read the object, and changes nothing of it: {error}"
-    accepted = _conflict(snapshot) or Answer(api.ACCEPTED, None, Reason.UNREADABLE, message)
+    unread = Answer(api.ACCEPTED, None, Reason.UNREADABLE, message)
+    accepted = _conflict(snapshot) or _unselected(snapshot) or unread
     enabled = part_at(snapshot.live, "spec", "websocket", "enabled") is not False
     if accepted.true is None and enabled and snapshot.standing.effective:
         return accepted, keep(snapshot, Answer(api.READY, False, Reason.UNREADABLE, message), now)
-    return accepted, withdraw(snapshot, _unserved(snapshot, accepted, enabled=enabled), now)
+    return accepted, _keep_or_withdraw(snapshot, accepted, now, enabled=enabled)
+
+
+def _keep_or_withdraw(snapshot: DomainSnapshot, accepted: Answer, now: datetime, *, enabled: bool) -> Course:
+    """Withdraw a domain that is not to be served; where only its namespace's labels say so, keep it."""
+    is_unselected = accepted.reason == Reason.NAMESPACE_NOT_SELECTED
+    if is_unselected and enabled and snapshot.standing.effective and _serves(snapshot):
+        return keep(snapshot, Answer(api.READY, False, accepted.reason, accepted.message), now)
+    return withdraw(snapshot, _unserved(snapshot, accepted, enabled=enabled), now)
+
+
+def _serves(snapshot: DomainSnapshot) -> bool:
+    """Tell whether there are relays that no decision has withdrawn yet."""
+    program = snapshot.children.get("Deployment")
+    return program is not None and not is_going(program) and not is_draining(snapshot)
+
+
+def _unselected(snapshot: DomainSnapshot) -> Answer | None:
+    """Answer that the namespace is not one that the operator serves, or None."""
+    if snapshot.selected:
+        return None
+    return Answer(api.ACCEPTED, False, Reason.NAMESPACE_NOT_SELECTED, NOT_SELECTED)
 
 
 def _conflict(snapshot: DomainSnapshot) -> Answer | None:

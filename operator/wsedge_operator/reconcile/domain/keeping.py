@@ -1,4 +1,7 @@
-"""A domain whose spec cannot be read: nothing was decided, so all that there is stays."""
+"""A domain of which nothing was decided: all that there is stays.
+
+Its spec cannot be read, or its namespace is not selected (any more).
+"""
 
 from __future__ import annotations
 

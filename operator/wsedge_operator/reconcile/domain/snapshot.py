@@ -41,6 +41,7 @@ class DomainSnapshot:
     not be applied, `contested` which writes of ours do not last. `admitted` is known, by kind, of children
     that were asked about. `statistics_url` is None when relays shall report nowhere, and empty when they
     shall report but the service is not found. `new_token` is a random one, for relays that have none yet.
+    `selected` tells whether the operator serves the namespace, as far as its labels decide that.
     `admin_peers` may reach the relays' admin port by their NetworkPolicy; None: there is none.
     `denied_networks` is as in RelayConfig.
     """
@@ -49,6 +50,7 @@ class DomainSnapshot:
     standing: Standing
     image: RelayImage
     new_token: str
+    selected: bool = True
     claims: tuple[DomainClaim, ...] = ()
     services: Mapping[str, Manifest] = field(default_factory=dict)
     secrets: Mapping[str, Manifest] = field(default_factory=dict)

@@ -87,6 +87,12 @@ def _drain(course: Course, snapshot: DomainSnapshot, now: datetime) -> bool:
     return True
 
 
+def is_draining(snapshot: DomainSnapshot) -> bool:
+    """Tell whether the relays were given a configuration by which they drain."""
+    config_map = snapshot.children.get("ConfigMap")
+    return config_map is not None and _draining_since(config_map) is not None
+
+
 def _is_empty(snapshot: DomainSnapshot, pod: Manifest, generation: str) -> bool:
     report = snapshot.relays.get(pod["metadata"]["uid"])
     if report is None or report.state is None:

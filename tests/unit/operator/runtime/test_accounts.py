@@ -13,6 +13,7 @@ from wsedge_operator.billing.record import COPY_NAME, KEY, Life, from_record, id
 from wsedge_operator.errors import AccountError, ConflictError, ForbiddenError, NotFoundError
 from wsedge_operator.kube.kinds import CONFIG_MAP, NAMESPACE, PLAN, Kind
 from wsedge_operator.reconcile.account.decide import decide, record_manifest
+from wsedge_operator.reconcile.selection import parse_selector
 from wsedge_operator.runtime.accounts import MARKER, Accounts
 from wsedge_operator.runtime.cache import Cache
 
@@ -263,3 +264,19 @@ async def test_namespaces_that_are_not_served_are_left_alone() -> None:
     kept = accounts(ApiServer(), (CONFIG_MAP, recorded("u1")), namespaces=("team-b",))
     assert await kept.all_lives("team-a") == []
     assert kept.recorded(NOW) == []
+
+
+async def test_a_namespace_is_served_by_its_labels_of_now() -> None:
+    """Those that the API server tells with a new object, then those of the watch; gone, it keeps its say."""
+    server = ApiServer(namespace("u1", labels={"edge": "on"}))
+    kept = accounts(server, (PLAN, plan("uid-plan")), selector=parse_selector("edge=on"))
+    current = await kept.current("team-a")
+    assert current is not None
+    assert current.selected
+    assert kept.selects("team-a")
+    kept.cache.put(NAMESPACE, namespace("u1", labels={"edge": "off"}, resourceVersion="6"))
+    current = await kept.current("team-a")
+    assert current is not None
+    assert not current.selected
+    assert not kept.selects("team-a")
+    assert kept.selects("team-gone")

@@ -367,10 +367,10 @@ ROUTES = {
         live("wsedge-account"),
         {Key("account", "team-a")},
     ),
-    "a Namespace concerns its account and the Directory": (
+    "a Namespace concerns its account, the Directory and, by its labels, its domains": (
         NAMESPACE,
         {"metadata": {"name": "team-a", "uid": "u1", "resourceVersion": "1"}},
-        {Key("account", "team-a"), DIRECTORY},
+        {Key("account", "team-a"), CHAT, ROOM, DIRECTORY},
     ),
     "a domain concerns those that claim the same": (
         DOMAIN,

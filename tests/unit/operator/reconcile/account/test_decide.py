@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -298,3 +299,35 @@ def test_a_plan_that_cannot_be_read_ends_at_its_deletion_too() -> None:
     }
     outcome = decide(AccountSnapshot(LIFE, (going,), before.config_map, "UTC"), NOON + 2 * HOUR)
     assert outcome.look_again_at == MIDNIGHT
+
+
+def unselected(before: AccountSnapshot) -> AccountSnapshot:
+    return replace(before, selected=False)
+
+
+@pytest.mark.parametrize("plans", [(plan(),), (plan(), plan("second"))], ids=["a plan", "two plans"])
+def test_in_a_namespace_that_is_not_selected_no_account_begins(plans: tuple[dict[str, Any], ...]) -> None:
+    """No record is made, nothing is in force; the plan says so, and begins once it is selected."""
+    outcome = decide(unselected(account(*plans)), NOON)
+    assert outcome.apply == ()
+    told_by_plan = answers(outcome)
+    assert told_by_plan["Accepted"] == told_by_plan["Ready"] == ("False", "NamespaceNotSelected")
+    assert told_by_plan["Effective"] == ("False", "NoPlan")
+    assert told_by_plan["Stalled"] == ("False", "NamespaceNotSelected")
+    assert not standing(unselected(account(*plans)), NOON, served=False).effective
+    assert answers(decide(account(*plans), NOON))["Ready"] == ("True", "Effective")
+
+
+def test_an_account_in_force_goes_on_where_it_is_no_longer_selected() -> None:
+    """Its terms stay, an edit does not count, and the deletion of the plan ends it at the boundary."""
+    before = settled(account(plan(timeZone="UTC")))
+    outcome = decide(
+        unselected(edited(before, NOON + MINUTE, meteringMethod="DailyPeakBandwidth")), NOON + HOUR
+    )
+    assert outcome.apply == ()
+    assert answers(outcome)["Effective"] == ("True", "Effective")
+    assert answers(outcome)["Ready"] == ("False", "NamespaceNotSelected")
+    assert outcome.status[0].status["current"]["meteringMethod"] == "Traffic"
+    without = unselected(AccountSnapshot(LIFE, (), before.config_map, "UTC"))
+    ending = standing(without, NOON + HOUR, served=True)
+    assert (ending.reason, ending.changes_at) == ("Ending", MIDNIGHT)
