@@ -41,7 +41,8 @@ check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy && $(BIN)/mypy tests/bench/relay.py
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m wsedge_operator.api.generation --check && $(BIN)/python -m wsedge_operator.api.generation.reference --check && $(BIN)/python -m wsedge_operator.reconcile.status_page --check
+	@$(BIN)/python -m wsedge_operator.api.generation --check && $(BIN)/python -m wsedge_operator.api.generation.reference --check
+	@$(BIN)/python -m wsedge_operator.reconcile.status_page --check && $(BIN)/python -m wsedge_operator.api.generation.relay_fields --check
 	@$(BIN)/wsedge-devcluster helm -- lint --strict charts/wsedge
 
 compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compiler); the relay takes it at its next start
@@ -70,6 +71,7 @@ crds: .venv/ready ## writes the CRDs from the pydantic models
 
 docs: .venv/ready ## writes the generated pages of docs/ from the models and the reasons
 	@$(BIN)/python -m wsedge_operator.api.generation.reference && $(BIN)/python -m wsedge_operator.reconcile.status_page
+	@$(BIN)/python -m wsedge_operator.api.generation.relay_fields
 
 lock: ## resolves requirements.lock anew
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv

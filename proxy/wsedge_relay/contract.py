@@ -120,127 +120,282 @@ class ProxyProtocol(StrEnum):
 class Listen(Message):
     """Addresses of the relay. Port 0 is chosen by the kernel and printed as a log event; null is off."""
 
-    host: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1"
-    http: ListenPort | None = 8080
-    https: ListenPort | None = None
-    admin: ListenPort = 9090
+    host: Annotated[str, StringConstraints(min_length=1), Field(description="Address of all listeners.")] = (
+        "127.0.0.1"
+    )
+    http: Annotated[
+        ListenPort | None,
+        Field(
+            description="Port for ws. 0: the kernel chooses one, and the log names it (event "
+            "`listening`). null: no listener."
+        ),
+    ] = 8080
+    https: Annotated[
+        ListenPort | None, Field(description="Port for wss; domains need `tls`. 0 and null as for `http`.")
+    ] = None
+    admin: Annotated[ListenPort, Field(description="Port of health, metrics and drain. 0 as for `http`.")] = (
+        9090
+    )
 
 
 class Origin(Message):
-    """One origin server. Backups are dialled only when every origin that is none has failed."""
+    """One origin server."""
 
-    host: Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-]+$")]
-    httpPort: Port = 80
-    httpsPort: Port = 443
-    weight: Annotated[int, Field(ge=0, le=1000)] = 100
-    backup: bool = False
+    host: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-]+$"),
+        Field(
+            description="Name or address of the origin. A name is resolved again when its answer is one"
+            " second old."
+        ),
+    ]
+    httpPort: Annotated[Port, Field(description="Port for connections without TLS.")] = 80
+    httpsPort: Annotated[Port, Field(description="Port for connections with TLS.")] = 443
+    weight: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="Share of new connections, relative to the other origins. 0: no new connections.",
+        ),
+    ] = 100
+    backup: Annotated[
+        bool,
+        Field(
+            description="Whether this origin is dialled only after every origin that is no backup has failed."
+        ),
+    ] = False
 
 
 class StickyCookie(Message):
-    """A cookie that brings a client back to the origin which answered it before.
+    """A cookie that brings a client back to the origin of its last answer.
 
-    Its value is a hash of the origin's host and ports, keyed by `key` (default: a salt that anybody can know,
-    so that a private origin's address could be guessed and tried). Relays with the same key agree.
-    `maxAgeSeconds` counts from the last answer; None lets the cookie end with the browser's session.
+    Its value is a hash of the host and ports of the origin.
     """
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._\-]+$")] = (
-        "wsedge-origin"
-    )
-    maxAgeSeconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
-    key: Annotated[str | None, Field(min_length=16, max_length=128, repr=False)] = None
+    name: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._\-]+$"),
+        Field(description="Name of the cookie."),
+    ] = "wsedge-origin"
+    maxAgeSeconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=31_536_000,
+            description="Lifetime of the cookie, counted from the last answer. null: until the browser "
+            "is closed.",
+        ),
+    ] = None
+    key: Annotated[
+        str | None,
+        Field(
+            min_length=16,
+            max_length=128,
+            repr=False,
+            description="Key of the hash in the cookie. Relays with the same key agree. Without a key "
+            "the hash has a public salt, so that a client can guess and verify an origin's address.",
+        ),
+    ] = None
 
 
 class OriginRequest(Message):
-    """How a relay chooses and speaks to origins.
+    """How a relay chooses and dials origins. `stickyCookie` has precedence over `loadBalancing`."""
 
-    `host` replaces the Host header (default: the origin's). `proxyProtocol` tells the origin the client's
-    address in a header before all else, TLS included. `stickyCookie` comes before `loadBalancing`.
-    """
-
-    host: HostHeader | None = None
-    connectTimeoutSeconds: Annotated[int, Field(ge=1, le=60)] = 5
-    loadBalancing: LoadBalancing = LoadBalancing.ROUND_ROBIN
-    proxyProtocol: ProxyProtocol | None = None
-    stickyCookie: StickyCookie | None = None
+    host: Annotated[
+        HostHeader | None, Field(description="Host header towards origins. null: the host of the origin.")
+    ] = None
+    connectTimeoutSeconds: Annotated[
+        int,
+        Field(
+            ge=1, le=60, description="Time to connect to an origin, name look-up and TLS handshake included."
+        ),
+    ] = 5
+    loadBalancing: Annotated[
+        LoadBalancing,
+        Field(
+            description="How the origin of a new connection is chosen. `RoundRobin`: in turn. "
+            "`LeastConnections`: the origin with the fewest open connections of this relay. `ClientHash`:"
+            " by the client's address, so that a client keeps its origin; the loss of an origin moves "
+            "only the clients of that origin, and all relays choose alike. Weights count in all three."
+        ),
+    ] = LoadBalancing.ROUND_ROBIN
+    proxyProtocol: Annotated[
+        ProxyProtocol | None,
+        Field(
+            description="Version of a PROXY header with the client's address, sent before TLS. Every "
+            "origin must expect the header; health checks send it without a client (`UNKNOWN`, `LOCAL`). "
+            "null: no header."
+        ),
+    ] = None
+    stickyCookie: Annotated[
+        StickyCookie | None,
+        Field(
+            description="A cookie that brings a client back to the origin of its last answer. `{}`: all"
+            " defaults. null: no cookie."
+        ),
+    ] = None
 
 
 class OriginHealthCheck(Message):
-    """How a relay finds out which origins are well.
+    """How a relay checks the health of origins.
 
-    Without `path` a check is a WebSocket handshake at "/": 101 is good, and so is a refusal (4xx), for a
-    check has no user's cookie. With `path` it is a GET, which 200 to 399 answer well. An origin changes state
-    after `unhealthyAfter` bad or `healthyAfter` good checks in a row.
+    A handshake that an origin refuses (4xx) is a good check too, since a check carries no user's cookie.
     """
 
-    path: Annotated[str, StringConstraints(max_length=1024, pattern=r"^/[!-\"$-~]*$")] | None = None
-    intervalSeconds: Annotated[int, Field(ge=1, le=300)] = 10
-    timeoutSeconds: Annotated[int, Field(ge=1, le=60)] = 5
-    unhealthyAfter: Annotated[int, Field(ge=1, le=10)] = 3
-    healthyAfter: Annotated[int, Field(ge=1, le=10)] = 2
+    path: Annotated[
+        Annotated[str, StringConstraints(max_length=1024, pattern=r"^/[!-\"$-~]*$")] | None,
+        Field(
+            description="Path of a `GET`; a status of 200 to 399 is a good answer. null: a WebSocket "
+            "handshake at `/`; 101 and 400 to 499 are good answers."
+        ),
+    ] = None
+    intervalSeconds: Annotated[
+        int, Field(ge=1, le=300, description="Time between two checks of an origin, varied by ±10 %.")
+    ] = 10
+    timeoutSeconds: Annotated[int, Field(ge=1, le=60, description="Time for the answer to a check.")] = 5
+    unhealthyAfter: Annotated[
+        int, Field(ge=1, le=10, description="Failed checks in a row after which an origin is unhealthy.")
+    ] = 3
+    healthyAfter: Annotated[
+        int,
+        Field(
+            ge=1, le=10, description="Good checks in a row after which an unhealthy origin is healthy again."
+        ),
+    ] = 2
 
 
 class CertificateFiles(Message):
     """A PEM certificate chain and its key.
 
-    `fingerprint` is the SHA-256 (hex) of the bytes of both files, one after the other. When set, a relay
-    takes the configuration only once the files have that content, so that a generation in force speaks
-    for its certificates too.
+    With `fingerprint` a generation in force means that its certificates are in force too.
     """
 
-    certificateFile: str
-    keyFile: str
-    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    certificateFile: Annotated[
+        str, Field(description="PEM certificate chain, relative to the secrets folder, or absolute.")
+    ]
+    keyFile: Annotated[
+        str,
+        Field(description="PEM private key of the certificate, relative to the secrets folder, or absolute."),
+    ]
+    fingerprint: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None,
+        Field(
+            description="SHA-256 (hex) of the certificate file followed by the key file. The "
+            "configuration comes into force only when the files have that content. null: not compared."
+        ),
+    ] = None
 
 
 class ServerTLS(CertificateFiles):
-    """TLS towards clients; `http2` lets them choose HTTP/2, with a WebSocket on each stream (RFC 8441)."""
+    """TLS towards clients."""
 
-    http2: bool = False
+    http2: Annotated[
+        bool,
+        Field(
+            description="Whether clients may choose HTTP/2 by ALPN, with a WebSocket on each stream "
+            "(RFC 8441). Not possible with `passThrough`."
+        ),
+    ] = False
 
 
 class AuthorityFile(Message):
-    """PEM certificates of the authorities to trust; `fingerprint` as in CertificateFiles, of the one file."""
+    """Certificate authorities to trust."""
 
-    file: str
-    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    file: Annotated[
+        str,
+        Field(
+            description="PEM certificates of the authorities, relative to the secrets folder, or absolute."
+        ),
+    ]
+    fingerprint: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None,
+        Field(
+            description="SHA-256 (hex) of the file. The configuration comes into force only when the "
+            "file has that content. null: not compared."
+        ),
+    ] = None
 
 
 class OriginTLS(Message):
-    """TLS towards origins: the name to ask for and to verify (default: the origin's host), whom to trust."""
+    """TLS towards origins: the name to verify, and the authorities to trust."""
 
-    serverName: HostHeader | None = None
-    authority: AuthorityFile | None = None
-    clientCertificate: CertificateFiles | None = None
-    insecureSkipVerify: bool = False
+    serverName: Annotated[
+        HostHeader | None,
+        Field(
+            description="Name that is sent by SNI and verified in the origin's certificate. null: the "
+            "host of the origin."
+        ),
+    ] = None
+    authority: Annotated[
+        AuthorityFile | None,
+        Field(description="Authorities that sign the certificates of origins. null: those of the system."),
+    ] = None
+    clientCertificate: Annotated[
+        CertificateFiles | None,
+        Field(description="Certificate that the relay presents to origins. null: none."),
+    ] = None
+    insecureSkipVerify: Annotated[
+        bool, Field(description="Whether certificates of origins are accepted unverified.")
+    ] = False
 
 
 class Lifecycle(Message):
     """How long a drain spreads the closing of open connections, and how old a connection may become.
 
-    Each connection gets an age of its own within a tenth of `maxConnectionAgeSeconds`, so that those of one
-    moment do not all come back in one moment.
+    Ages are varied, so that clients that connected at one moment do not reconnect at one moment.
     """
 
-    drainSeconds: Annotated[int, Field(ge=0, le=3600)] = 30
-    maxConnectionAgeSeconds: Annotated[int, Field(ge=1, le=604800)] | None = None
+    drainSeconds: Annotated[
+        int,
+        Field(ge=0, le=3600, description="Time over which a drain spreads the closing of open connections."),
+    ] = 30
+    maxConnectionAgeSeconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=604800,
+            description="Age at which a connection is closed with 1001 between two frames, varied by "
+            "±10 % for each connection. A change applies to open connections at once; those that are "
+            "older already are closed over a tenth of that time. null: no bound.",
+        ),
+    ] = None
 
 
 class Clients(Message):
-    """Who may come in.
+    """Which clients are admitted.
 
-    `allowedOrigins` are the pages whose scripts may connect, by the Origin header; none named lets all in,
-    and a request without the header, which no browser makes, is let in anyway. `allowedPaths` are the paths
-    that may be asked for, without query and as they were sent; none named lets all in. `trustedProxies` are
-    the networks of those who are believed when they say where a client is. With `proxyProtocol` each
-    connection of theirs begins with a PROXY header, of version 1 or 2, and the domain takes no connection
-    without one.
+    A request without an Origin header is admitted whatever `allowedOrigins` has: browsers always send one,
+    and any other client can write what it likes.
     """
 
-    allowedOrigins: Annotated[tuple[WebOrigin, ...], Field(max_length=64)] = ()
-    allowedPaths: Annotated[tuple[PathPattern, ...], Field(max_length=64)] = ()
-    trustedProxies: Annotated[tuple[Network, ...], Field(max_length=64)] = ()
-    proxyProtocol: bool = False
+    allowedOrigins: Annotated[
+        tuple[WebOrigin, ...],
+        Field(
+            max_length=64,
+            description="Pages whose scripts may connect, by the Origin header, such as "
+            "`https://*.example.com`. Empty: all.",
+        ),
+    ] = ()
+    allowedPaths: Annotated[
+        tuple[PathPattern, ...],
+        Field(
+            max_length=64,
+            description="Paths that may be requested, exact or with `*` at the end, compared as they "
+            "are sent and without query. Empty: all.",
+        ),
+    ] = ()
+    trustedProxies: Annotated[
+        tuple[Network, ...],
+        Field(max_length=64, description="Networks of proxies whose headers name the client."),
+    ] = ()
+    proxyProtocol: Annotated[
+        bool,
+        Field(
+            description="Whether each connection from `trustedProxies` begins with a PROXY header "
+            "(version 1 or 2). Connections without one are refused."
+        ),
+    ] = False
 
     @model_validator(mode="after")
     def trusts_someone_who_announces(self) -> Self:
@@ -263,74 +418,192 @@ class Method(StrEnum):
 
 
 class PassThrough(Message):
-    """Which requests that are no upgrade are passed to the origins; without it they get 426.
+    """Which requests that are no upgrade are passed to the origins.
 
-    `paths` as in `Clients.allowedPaths`; none named passes all. `methods` are those of the fallback
-    transports: SignalR ends its long polls by a DELETE. A body longer than `maxBodyBytes` gets 413.
-    `timeoutSeconds` is how long the head of an answer may take, and each pause within its body.
+    The default methods are those of the fallback transports: SignalR ends its long polls by a DELETE.
     """
 
-    paths: Annotated[tuple[PathPattern, ...], Field(max_length=64)] = ()
-    methods: Annotated[tuple[Method, ...], Field(min_length=1, max_length=7)] = (
+    paths: Annotated[
+        tuple[PathPattern, ...],
+        Field(
+            max_length=64,
+            description="Paths of the requests that are passed, exact or with `*` at the end. Empty: "
+            "all. Others get 426.",
+        ),
+    ] = ()
+    methods: Annotated[
+        tuple[Method, ...],
+        Field(
+            min_length=1, max_length=7, description="Methods of the requests that are passed. Others get 405."
+        ),
+    ] = (
         Method.GET,
         Method.HEAD,
         Method.POST,
         Method.OPTIONS,
         Method.DELETE,
     )
-    maxBodyBytes: Annotated[int, Field(ge=0, le=1 << 40)] = 1 << 20
-    timeoutSeconds: Annotated[int, Field(ge=1, le=3600)] = 120
+    maxBodyBytes: Annotated[
+        int, Field(ge=0, le=1 << 40, description="Bytes of a request's body. A longer one gets 413.")
+    ] = 1 << 20
+    timeoutSeconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3600,
+            description="Time for an origin to begin its answer, and for each pause within the answer.",
+        ),
+    ] = 120
 
 
 class Limits(Message):
-    """How much of a domain one relay takes, all its workers together, and of one request; None is no limit.
+    """How much of a domain one relay accepts, all its worker processes together.
 
-    `connections` and `connectionsPerClient` count handshakes and passed requests under way too. A client is
-    an IPv4 address or an IPv6 network of 64 bits. `handshakesPerSecond` counts passed requests as well, and
-    is also how many may come at once after a pause.
-    `messageBytes` is the payload of one message, either way, over all its frames as they are on the wire; a
-    tunnel keeps the one that it was opened with. `bytesPerSecond` is how fast each side of one tunnel is
-    read, after TLS; as many may come at once after a pause. `stallSeconds` is how long a peer may take
-    nothing of what is held for it.
-    `headerBytes` is a request's head from its first line to its empty one; one line of it may have half of
-    that, or 8192.
+    One line of a request's head may have half of `headerBytes`, or 8192 bytes if that is more.
     """
 
-    connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    connectionsPerClient: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    handshakesPerSecond: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    messageBytes: Annotated[int, Field(ge=1, le=1 << 30)] | None = None
-    bytesPerSecond: Annotated[int, Field(ge=1024, le=1 << 30)] | None = None
-    stallSeconds: Annotated[int, Field(ge=1, le=3600)] = 30
-    headerBytes: Annotated[int, Field(ge=1024, le=65536)] = 16384
+    connections: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Open connections of the domain, handshakes and plain requests under way "
+            "included. One more gets 503 with Retry-After.",
+        ),
+    ] = None
+    connectionsPerClient: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="The same, of one IPv4 address or one IPv6 /64. One more gets 429 with Retry-After.",
+        ),
+    ] = None
+    handshakesPerSecond: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Handshakes and plain requests per second, and at once after a pause. One more "
+            "gets 503 with Retry-After.",
+        ),
+    ] = None
+    messageBytes: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1 << 30,
+            description="Payload bytes of one message from either side, over all its frames as they are"
+            " on the wire. The sender of a longer one is closed with 1009. A connection keeps the limit "
+            "that it was opened with.",
+        ),
+    ] = None
+    bytesPerSecond: Annotated[
+        int | None,
+        Field(
+            ge=1024,
+            le=1 << 30,
+            description="Bytes per second that are read from each side of one connection, after TLS; as"
+            " many at once after a pause. A change applies to open connections at once.",
+        ),
+    ] = None
+    stallSeconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3600,
+            description="Time within which a peer must accept some of the bytes that are held for it; "
+            "otherwise its connection is closed. A change applies to open connections at once.",
+        ),
+    ] = 30
+    headerBytes: Annotated[
+        int,
+        Field(
+            ge=1024,
+            le=65536,
+            description="Bytes of a request's head, from its first line to the empty line. A longer one"
+            " gets 431.",
+        ),
+    ] = 16384
 
 
 class AccessLog(Message):
-    """Which share of connections gets a line in the log at its end, in percent; none unless asked for."""
+    """How many connections get a line in the access log."""
 
-    samplePercent: Annotated[int, Field(ge=0, le=100)] = 0
+    samplePercent: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Share of connections that get a line in the log at their end, chosen at random.",
+        ),
+    ] = 0
 
 
 class Domain(Message):
-    """One served domain. `enabled: false` drains its open connections and refuses newcomers with 503."""
+    """One served domain."""
 
-    domain: DomainName
+    domain: Annotated[DomainName, Field(description="Name that clients connect to, in lower case.")]
     account: Annotated[
-        str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+        str,
+        StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),
+        Field(description="Account that the usage is billed to: a Kubernetes namespace."),
     ]
-    enabled: bool = True
-    heartbeatSeconds: Annotated[int, Field(ge=1, le=300)] = 60
-    originProtocol: OriginProtocol
-    origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=64)]
-    originRequest: OriginRequest = OriginRequest()
-    originTLS: OriginTLS = OriginTLS()
-    originHealthCheck: OriginHealthCheck | None = None
-    tls: ServerTLS | None = None
-    lifecycle: Lifecycle = Lifecycle()
-    clients: Clients = Clients()
-    passThrough: PassThrough | None = None
-    limits: Limits = Limits()
-    accessLog: AccessLog = AccessLog()
+    enabled: Annotated[
+        bool, Field(description="false drains the open connections and refuses new ones with 503.")
+    ] = True
+    heartbeatSeconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=300,
+            description="A ping is sent to a side before it has been silent for this time. The side is "
+            "dead, and the connection is closed, when it is silent for the next interval too.",
+        ),
+    ] = 60
+    originProtocol: Annotated[
+        OriginProtocol,
+        Field(description="`HTTP`: without TLS. `HTTPS`: with TLS. `Follow`: ws to HTTP, wss to HTTPS."),
+    ]
+    origins: Annotated[
+        tuple[Origin, ...],
+        Field(min_length=1, max_length=64, description="Servers that connections are passed to."),
+    ]
+    originRequest: Annotated[OriginRequest, Field(description="How origins are chosen and dialled.")] = (
+        OriginRequest()
+    )
+    originTLS: Annotated[OriginTLS, Field(description="TLS towards origins.")] = OriginTLS()
+    originHealthCheck: Annotated[
+        OriginHealthCheck | None,
+        Field(
+            description="Checks of every origin by each relay process. `{}`: all defaults. null: no checks."
+        ),
+    ] = None
+    tls: Annotated[
+        ServerTLS | None,
+        Field(description="Certificate for wss clients. null: the domain is served by ws alone."),
+    ] = None
+    lifecycle: Annotated[Lifecycle, Field(description="Drain and age of connections.")] = Lifecycle()
+    clients: Annotated[
+        Clients, Field(description="Which clients are admitted, and which proxies name them.")
+    ] = Clients()
+    passThrough: Annotated[
+        PassThrough | None,
+        Field(
+            description="Requests that are no WebSocket handshake and are passed to the origins. `{}`: "
+            "all defaults. null: each gets 426."
+        ),
+    ] = None
+    limits: Annotated[
+        Limits,
+        Field(
+            description="How much of the domain one relay accepts, all its worker processes together. "
+            "null: no limit."
+        ),
+    ] = Limits()
+    accessLog: Annotated[AccessLog, Field(description="Lines in the log for connections that ended.")] = (
+        AccessLog()
+    )
 
     @model_validator(mode="after")
     def passes_requests_over_http_1_1_alone(self) -> Self:
@@ -343,25 +616,47 @@ class Domain(Message):
 
 
 class StatisticsTarget(Message):
-    """Where usage is reported to: the base URL of the statistics service, http or https."""
+    """The statistics service that usage is reported to."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+    url: Annotated[
+        str,
+        StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$"),
+        Field(
+            description="Base URL of the statistics service, http or https. A user and password in it "
+            "are neither sent nor logged."
+        ),
+    ]
 
 
 class RelayConfig(Message):
     """A whole configuration. `generation` names it in logs, metrics and `GET /config`.
 
-    `deniedNetworks` are where no origin is dialled, whatever its name is; None stands for DENIED_NETWORKS,
-    loopback among them only for a relay that is told its pod. An empty list denies nothing but the relay's
-    own listeners.
+    `deniedNetworks` of None stands for DENIED_NETWORKS, loopback among them only for a relay that has its pod
+    given by `--pod-uid`.
     """
 
-    version: Literal[1]
-    generation: Annotated[str, StringConstraints(min_length=1, max_length=400)]
-    listen: Listen = Listen()
-    domains: tuple[Domain, ...] = ()
-    statistics: StatisticsTarget | None = None
-    deniedNetworks: Annotated[tuple[Network, ...], Field(max_length=256)] | None = None
+    version: Annotated[Literal[1], Field(description="Version of the format.")]
+    generation: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=400),
+        Field(description="Your name for this content. `GET /config`, the log and the metrics show it."),
+    ]
+    listen: Annotated[Listen, Field(description="Addresses of the relay. A change needs a restart.")] = (
+        Listen()
+    )
+    domains: Annotated[
+        tuple[Domain, ...], Field(description="Domains that are served. A request for another one gets 421.")
+    ] = ()
+    statistics: Annotated[
+        StatisticsTarget | None, Field(description="Where usage is reported to. null: usage is not reported.")
+    ] = None
+    deniedNetworks: Annotated[
+        Annotated[tuple[Network, ...], Field(max_length=256)] | None,
+        Field(
+            description="Networks in which no origin is dialled, in place of the list in [where origins"
+            " may be](origins.md#where-origins-may-be). `[]`: none but the relay's own listeners."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def names_each_domain_once(self) -> Self:
