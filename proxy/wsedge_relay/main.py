@@ -1,6 +1,6 @@
-"""wsedge-relay: reads what it is told, and runs as one process or as a supervisor of several workers.
+"""wsedge-relay: reads settings and configuration, and runs as one process or as a supervisor of workers.
 
-Exit codes: 0 after a drain, 1 after a fault of the program, 2 when it is told something wrong.
+Exit codes: 0 after a drain, 1 after a fault of the program, 2 for wrong settings or a wrong configuration.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(settings: Settings, loaded: LoadedConfig, form: Form) -> int:
     if settings.workers > 1:
-        from wsedge_relay.process.supervisor import supervise  # what one process alone does not need
+        from wsedge_relay.process.supervisor import supervise  # a single process saves the memory of it
 
         return asyncio.run(supervise(settings, loaded))
     selector = PumpSelector(form=form)

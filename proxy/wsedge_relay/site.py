@@ -1,4 +1,4 @@
-"""A served domain in this process: the rules in force, its limits, its origins. It knows no connection."""
+"""A served domain in this process: the rules in force, its limits, its origins. It holds no connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsedge_relay.timeouts import Timeouts
 
 
 class Site:
-    """One domain. `take` replaces its configuration; open tunnels hold on to the site and see the new one."""
+    """One domain. `take` replaces its configuration, for open tunnels too, which refer to the site."""
 
     __slots__ = (
         "allowed_origins",
@@ -60,9 +60,9 @@ class Site:
         self._put(domain)
 
     def take(self, domain: Domain, material: Material) -> bool:
-        """Serve by another configuration from now on; return whether the heartbeat changed.
+        """Put another configuration in force; return whether the heartbeat changed.
 
-        Raises ssl.SSLError, with nothing changed, when the material is of no use.
+        Raises ssl.SSLError, with nothing changed, when the material cannot be used.
         """
         before = self.domain
         self.origins.take(domain, material)
@@ -70,7 +70,7 @@ class Site:
         return domain.heartbeatSeconds != before.heartbeatSeconds
 
     def key_of(self, place: Place) -> UsageKey:
-        """Return what is counted of clients from `place`: one object for all of them."""
+        """Return the usage key of clients from `place`: one object for all of them, to save memory."""
         key = self.keys.get(place)
         if key is None:
             key = self.keys[place] = UsageKey(self.key.domain, self.key.account, *place)
@@ -82,7 +82,7 @@ class Site:
         if (self.allowed_paths or self.passed_paths) and not is_plain(path):
             raise HandshakeRefusedError(400, "path", "The path has dot segments or encoded separators.")
         if not self.allowed_paths.allow(path):
-            raise HandshakeRefusedError(403, "allowedPaths", "This path may not be asked for here.")
+            raise HandshakeRefusedError(403, "allowedPaths", "This domain does not allow this path.")
         return path
 
     def _put(self, domain: Domain) -> None:

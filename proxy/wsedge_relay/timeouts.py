@@ -1,4 +1,4 @@
-"""Limits on what strangers can make a relay hold or wait for."""
+"""Limits on the time and memory that a peer can make a relay spend."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Times in seconds, sizes in bytes.
+    """Times in seconds; `answer_body_bytes` is a size.
 
-    `answer_seconds` is how long a client waits for the answer of an origin, whichever; while others are left
-    one origin has half of what is left of it. `close_seconds` is how long a peer may take to answer a Close,
-    `linger_seconds` how long it may take to end its stream afterwards. A name's addresses are used for
-    `name_seconds`. An origin that failed is asked last for `failed_origin_seconds`, doubled with each failed
-    try up to the most. A connection is kept for `keep_alive_seconds` for a next request that is no upgrade.
-    One of HTTP/2 lives on for `session_idle_seconds` without a stream.
+    `head_seconds` limits TLS handshakes and request heads. `answer_seconds` is the time that a client waits
+    for an answer, over all origins that are tried; while others are left, an origin has half of the remaining
+    time. `close_seconds` is the time in which a peer must answer a Close, `linger_seconds` the time in which
+    it must end its stream afterwards. A resolved address is fresh for `name_seconds`. A failed origin is
+    ejected for `failed_origin_seconds`, doubled with each further failure, up to
+    `failed_origin_most_seconds`. An idle connection is kept for `keep_alive_seconds` after a plain request,
+    an HTTP/2 session without a stream for `session_idle_seconds`.
     """
 
     head_seconds: float = 10.0

@@ -320,7 +320,7 @@ async def test_switching_off_says_going_away_to_everybody(make_site: MakeSite) -
             return_when="FIRST_COMPLETED",
         )
     refused = await site.crowd.refusal(door)
-    assert (refused.status, refused.text) == (503, "WebSocket connections to this domain are switched off.\n")
+    assert (refused.status, refused.text) == (503, "WebSocket connections to this domain are disabled.\n")
     assert "\r\nRetry-After: " in refused.head
     assert site.crowd.counts.open == 1
     await aside(site.place.await_reason, site.resource, "Ready", "Disabled")

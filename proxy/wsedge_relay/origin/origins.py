@@ -220,5 +220,5 @@ class Origins:
 
     def _no_room(self) -> HandshakeRefusedError:
         after = b"%d" % self._timeouts.retry_after_seconds
-        text = "This relay has no room for a connection right now."
+        text = "This relay has no room for another connection at present."
         return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])

@@ -1,4 +1,4 @@
-"""Listeners of a relay: connections are accepted in batches, and not while descriptors run out."""
+"""Listeners of a relay: accept connections in batches, and pause while few descriptors are left."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ log = structlog.get_logger("wsedge_relay")
 
 _BACKLOG: Final = 4096
 _ACCEPTS_AT_ONCE: Final = 64
-# Descriptors that new connections do not get: those under way need one more each for their origin, and the
-# configuration, reports, health checks and the admin port need some as well.
+# Descriptors that new connections do not get. Each handshake under way needs one more for its origin; this
+# reserve is for the configuration, reports, health checks and the admin port.
 _RESERVED: Final = 32
 _PAUSE_SECONDS: Final = 0.1
 
@@ -30,8 +30,8 @@ class Listeners:
     """The listening sockets of a relay, by name ("http", "https").
 
     `accepted` gets the listener's name, each accepted socket and the peer's address. `make_room` is called
-    when descriptors run out and accepting pauses; `under_way` returns how many accepted connections still
-    need a descriptor for their origin. `pauses` counts.
+    when descriptors run out and accepting pauses; `under_way` returns the number of accepted connections that
+    still need a descriptor for their origin. `pauses` counts the pauses.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Listeners:
         return {name: sock.getsockname()[:2] for name, sock in self._listening.items()}
 
     async def open(self, name: str, host: str, port: int, *, shared: bool) -> None:
-        """Listen there; raises OSError. `shared`: other processes listen there too."""
+        """Listen at an address; raises OSError. `shared`: other processes listen there too."""
         sock = self._listening[name] = await bound(host, port, shared=shared)
         sock.listen(_BACKLOG)
         self._watch(name, sock)
@@ -81,15 +81,15 @@ class Listeners:
                 if error.errno in EXHAUSTED:
                     self._pause(name, listening, str(error))
                     return
-                continue  # this one connection was broken before it was accepted
-            descriptor = sock.fileno()  # the relay may have closed it by the next line
+                continue  # this connection broke before it was accepted
+            descriptor = sock.fileno()  # the relay may close the socket in the next line
             self._accepted(name, sock, client_address(address))
             if not leaves_room(descriptor, under_way=self._under_way(), most=most):
                 self._pause(name, listening, "few descriptors are left")
                 return
 
     def _pause(self, name: str, listening: socket.socket, reason: str) -> None:
-        """Leave a listener alone until there is room: its backlog would wake the loop without end."""
+        """Take a listener out of epoll until there is room: its backlog would wake the loop without end."""
         log.error("accepting paused", listener=name, reason=reason)
         self._ready.drop(listening.fileno())
         self._make_room()
@@ -111,7 +111,7 @@ class Listeners:
         if not leaves_room(probe, under_way=self._under_way()):
             self._rest(name, listening)
             return
-        log.info("accepting again", listener=name)
+        log.info("accepting resumed", listener=name)
         self._watch(name, listening)
 
 
@@ -135,10 +135,10 @@ class Acceptor:
 
 
 def leaves_room(descriptor: int, *, under_way: int, most: float | None = None) -> bool:
-    """Tell whether more connections may come after one that got this descriptor.
+    """Return whether more connections may be accepted after one with this descriptor.
 
-    The kernel gives the lowest free number, so it counts those in use; `under_way` connections need another
-    one each. `most` is how many this process may have (default: asked for now).
+    The kernel assigns the lowest free number, so the number is about the count in use; `under_way` handshakes
+    need another descriptor each. `most` is the limit of this process (default: the kernel's present answer).
     """
     return descriptor + under_way < (_most_descriptors() if most is None else most) - _RESERVED
 

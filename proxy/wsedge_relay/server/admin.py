@@ -1,7 +1,7 @@
 """The admin port: health, readiness, metrics, the configuration in force, and POST /drain.
 
-A strict, small HTTP/1.1 server: one request per connection, bounded in size, time and number. It is meant for
-probes, a metrics scraper and the operator, on an address that clients do not reach.
+A strict, small HTTP/1.1 server: one request per connection, bounded in size, time and number. It serves
+probes, a metrics scraper and the operator, on an address that clients should not reach.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Admin:
                 writer.close()
                 await writer.wait_closed()
         except (OSError, TimeoutError):
-            pass  # the caller went away or dawdled; there is nobody to tell
+            pass  # the caller disconnected or was too slow: an answer would not reach it
         finally:
             self._calls.discard(call)
             writer.transport.abort()
@@ -127,12 +127,13 @@ class Admin:
             return await handler(call)
         allowed = [known for known, place in self._routes if place == path]
         if allowed:
-            return Reply(405, b"Not with this method.\n", extra=(f"Allow: {', '.join(allowed)}",))
-        return Reply(404, b"There is nothing here.\n")
+            text = b"This path does not support this method.\n"
+            return Reply(405, text, extra=(f"Allow: {', '.join(allowed)}",))
+        return Reply(404, b"This path does not exist.\n")
 
 
 def drain_seconds(query: Mapping[str, str]) -> float | None:
-    """Return what a request to drain says of its time, None when it says nothing; raises ValueError."""
+    """Return the seconds of a request to drain, None when it has none; raises ValueError."""
     if "seconds" not in query:
         return None
     try:
@@ -140,7 +141,7 @@ def drain_seconds(query: Mapping[str, str]) -> float | None:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= MAX_DRAIN_SECONDS:
-        raise ValueError(f"seconds: a number from 0 to {MAX_DRAIN_SECONDS:g}")
+        raise ValueError(f"seconds: must be a number from 0 to {MAX_DRAIN_SECONDS:g}")
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""What the admin port answers about a relay: the same of one process and of a supervisor's several."""
+"""The routes of the admin port. They are the same for a relay of one process and for a supervisor."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _log = structlog.get_logger(__name__)
 
 
 class Served(Protocol):
-    """The relay that is asked about."""
+    """The relay behind the admin port."""
 
     @property
     def unhealthy(self) -> str | None:
-        """Why it needs a restart; None: it does not."""
+        """The reason why the relay needs a restart; None: it needs none."""
 
     @property
     def unready(self) -> str | None:
-        """Why it takes no newcomers; None: it does."""
+        """The reason why the relay accepts no new connections; None: it accepts them."""
 
     @property
     def state(self) -> RelayState:
-        """What runs, as far as that is known; of refusals this knows nothing."""
+        """The generation in force, drain and open connections, without rejected configurations."""
 
     @property
     def workers(self) -> int:
-        """How many processes take connections."""
+        """The number of processes that accept connections."""
 
     @property
     def restarts(self) -> int:
-        """How many of them ended and were started anew."""
+        """The number of restarts of worker processes."""
 
     async def refresh(self) -> None:
         """Bring `state` up to date."""
@@ -51,10 +51,10 @@ class Served(Protocol):
         """Return the metrics as text: those of `own` and of other processes."""
 
     def drain(self, seconds: float | None) -> None:
-        """Begin to drain over `seconds` (None: each domain's own time), and stay."""
+        """Begin to drain over `seconds` (None: each domain's own time). The process does not exit."""
 
     def resume(self) -> bool:
-        """Serve again after a drain by request, unless the relay is about to end; return whether it does."""
+        """End a drain by request and accept connections again; return False when the relay is stopping."""
 
 
 class AdminRoutes:
@@ -62,8 +62,9 @@ class AdminRoutes:
 
     `watch` has the configuration in force, `collectors` are for the metrics of this process.
 
-    Nobody but a signal ends a relay that drains by request. One that is not ended serves again: forgotten, it
-    would be a pod that is alive, is counted among the replicas and takes no client, for ever.
+    A drain by request does not end the process; a signal does. When no signal arrives within
+    `drain_stay_seconds` after the drain, the relay serves again: a forgotten pod would otherwise stay alive,
+    count as a replica and accept no client, for ever.
     """
 
     def __init__(
@@ -87,12 +88,12 @@ class AdminRoutes:
         self._address = ("", 0)
 
     async def start(self, listen: Listen) -> Listen:
-        """Listen, and return where all listens, with the admin port as it is; raises CannotListenError."""
+        """Listen, and return `listen` with the actual admin port; raises CannotListenError."""
         self._address = (listen.host, await self._admin.start(listen.host, listen.admin))
         return listen.model_copy(update={"admin": self._address[1]})
 
     def announce(self, addresses: Mapping[str, tuple[str, int]]) -> None:
-        """Log where the listeners are, this one included, and that the configuration is in force."""
+        """Log the address of each listener, and that the configuration is in force."""
         for listener, (host, port) in (*addresses.items(), ("admin", self._address)):
             _log.info("listening", listener=listener, host=host, port=port)
         log_applied(self._watch.in_force)
@@ -131,22 +132,22 @@ class AdminRoutes:
         return json_reply(200, self._watch.told(self._relay.state).model_dump(mode="json"))
 
     async def _drain(self, call: Call) -> Reply:
-        """Begin to drain and stay: the process ends with SIGTERM, so that nothing restarts it meanwhile."""
+        """Begin to drain. The process ends at SIGTERM only, or the kubelet would restart it before."""
         refused = permission.refusal(call, self._settings.certificates)
         if refused is not None:
-            _log.warning("drain refused", peer=call.peer, status=refused.status)
+            _log.warning("rejected drain", peer=call.peer, status=refused.status)
             return refused
         try:
             seconds = drain_seconds(call.query)
         except ValueError as error:
             return text_reply(400, str(error))
         self._relay.drain(seconds)
-        _log.info("drain asked for", peer=call.peer, seconds=seconds)
+        _log.info("drain requested", peer=call.peer, seconds=seconds)
         self._resume_after(seconds)
         return text_reply(202, "draining")
 
     def _resume_after(self, seconds: float | None) -> None:
-        """Plan when to serve again; a drain that was asked for twice has the later of both times."""
+        """Schedule the end of the drain; of two requests the later end counts."""
         if seconds is None:
             domains = self._watch.in_force.config.domains
             seconds = max((domain.lifecycle.drainSeconds for domain in domains), default=0)
@@ -161,7 +162,7 @@ class AdminRoutes:
         self._resuming = None
         if self._relay.resume():
             self._resumed += 1
-            _log.warning("drain abandoned", reason="nobody stopped the relay: it serves again")
+            _log.warning("drain abandoned", reason="no signal stopped the relay: it serves again")
 
 
 def _ok_unless(reason: str | None) -> Reply:

@@ -1,8 +1,8 @@
-"""Who may change something through the admin port: whoever has the relay's token.
+"""Authorization of orders on the admin port, by the relay's token.
 
-Anybody in a cluster can reach a pod's address, and a relay that refuses newcomers is as good as none. So the
-port answers questions of all, and takes orders only with the token in the relay's secrets folder. It is read
-for each order, so that it can be replaced while the relay runs.
+Every pod of a cluster can reach a relay's address, and a relay that drains serves no new client. So the port
+answers GET without a token, and carries out orders only with the token of the relay's secrets folder. The
+token is read for each order, so that it can be replaced while the relay runs.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _ASK_FOR_IT: Final = (
     " `kubectl exec POD -- wsedge-relay drain` sends it."
 )
 _NO_TOKEN: Final = (
-    f"This relay has no admin token (the file {ADMIN_TOKEN_FILE} in its secrets folder), so it takes orders"
-    " from its own machine's loopback alone. Give it a token, or use a signal."
+    f"This relay has no admin token (the file {ADMIN_TOKEN_FILE} in its secrets folder), so it accepts orders"
+    " from the loopback address of its own machine only. Create the token, or use a signal."
 )
 
 
 def refusal(call: Call, secrets_dir: Path) -> Reply | None:
-    """Return the answer to a call that may not change anything; None: it may."""
+    """Return the answer that rejects a call without authorization; None: the call is authorized."""
     try:
         token = read_token(secrets_dir)
     except TokenUnreadableError as error:
         return text_reply(503, str(error))
     if token is None:
-        # A browser sends Origin with each POST of a page, whatever page, and a laptop has a browser.
+        # On a laptop any web page can send a POST to loopback; its browser then adds an Origin header.
         is_local = ipaddress.ip_address(call.peer).is_loopback and call.header("origin") is None
         return None if is_local else text_reply(403, _NO_TOKEN)
     scheme, _, given = (call.header("authorization") or "").partition(" ")
@@ -45,7 +45,7 @@ def refusal(call: Call, secrets_dir: Path) -> Reply | None:
 
 
 def read_token(secrets_dir: Path) -> bytes | None:
-    """Return the token, None where there is no file; raises TokenUnreadableError."""
+    """Return the token, None when the file does not exist; raises TokenUnreadableError."""
     path = secrets_dir / ADMIN_TOKEN_FILE
     try:
         with path.open("rb") as stream:
@@ -55,5 +55,5 @@ def read_token(secrets_dir: Path) -> bytes | None:
     except OSError as error:
         raise TokenUnreadableError(f"The admin token cannot be read: {error.strerror}.") from error
     if not token or len(token) > _MOST_BYTES or not token.isascii():
-        raise TokenUnreadableError("The file of the admin token does not hold one.")
+        raise TokenUnreadableError("The file of the admin token holds no token.")
     return token

@@ -66,13 +66,13 @@ from wsedge_relay.tunnel.tunnels import Tunnels
 
 log = structlog.get_logger("wsedge_relay")
 
-# Between a stream of HTTP/2 and its tunnel, each way: what a plain connection has in the kernel's buffers.
+# The send buffer between a stream of HTTP/2 and its tunnel, each way: about that of a plain connection.
 _STREAM_BUFFER: Final = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """The drain of one domain: its task, and the loop's time at which it shall be over."""
+    """The drain of one domain: its task, and the loop's time at which the drain ends."""
 
     task: asyncio.Task[None]
     until: float
@@ -82,9 +82,9 @@ class Relay:
     """Carries WebSocket connections between clients and origins.
 
     Runs on a loop made of `selector` (`asyncio.SelectorEventLoop(selector)`), whose pump it owns. `usage`
-    gets what is billed, by the place that `place_of` finds for a client's address; `counters`, by domain,
-    hold what the metrics show beside it. `limiter_of` makes the limiter of a domain, `in_pod` is as in Reach.
-    Order of calls: `apply`, `start`, then `apply` and `sweep` at will, `drain`, `close`.
+    gets the billed counts, by the place that `place_of` returns for a client's address; `counters`, by
+    domain, hold the other counts of the metrics. `limiter_of` makes the limiter of a domain, `in_pod` is as
+    in Reach. Order of calls: `apply`, `start`, then `apply` and `sweep` repeatedly, `drain`, `close`.
     """
 
     def __init__(
@@ -129,36 +129,36 @@ class Relay:
 
     @property
     def open_connections(self) -> int:
-        """Tunnels that are open now, those that are being closed included."""
+        """The number of tunnels that are open or closing."""
         return len(self.tunnels)
 
     @property
     def handshakes_under_way(self) -> int:
-        """Accepted connections that are no tunnel yet."""
+        """The number of accepted connections that have no tunnel yet."""
         return len(self._handshakes)
 
     @property
     def pauses(self) -> int:
-        """How often a leg was not read because the other did not take a byte."""
+        """The number of pauses in reading a leg because the socket of the other was full."""
         return self._pump.pauses
 
     @property
     def accept_pauses(self) -> int:
-        """How often accepting paused for want of descriptors."""
+        """The number of pauses in accepting because descriptors ran out."""
         return self._listeners.pauses
 
     @property
     def draining(self) -> bool:
-        """Whether newcomers are refused because the relay goes away."""
+        """Whether the relay drains and refuses new connections."""
         return self._draining
 
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
-        """Where connections are taken: "http" and "https" to host and port (as the kernel chose it)."""
+        """The address of each listener: "http" and "https" to host and port (as the kernel chose it)."""
         return self._listeners.addresses
 
     def metric_families(self) -> Iterator[Family | Distribution]:
-        """Return `counters`, and what is counted of the process, as metrics."""
+        """Return `counters`, and the counts of the process, as metrics."""
         yield from families(self.counters)
         yield from distributions(self.counters)
         yield from health.families(
@@ -181,10 +181,10 @@ class Relay:
         yield Family("accept_failures", "Pauses for want of descriptors.", (), [((), self.accept_pauses)])
 
     async def start(self, listen: Listen, *, shared: bool = False) -> None:
-        """Take connections where `listen` says; raises OSError when an address cannot be had.
+        """Accept connections at the addresses of `listen`; raises OSError when an address is not available.
 
-        A host name counts by its first address; "::" takes IPv4 too. `shared`: other processes listen there
-        too, and each gets a part of the connections.
+        A host name stands for its first address; "::" accepts IPv4 too. `shared`: other processes listen
+        there too, and each gets a part of the connections.
         """
         try:
             for listener, port in (("http", listen.http), ("https", listen.https)):
@@ -198,11 +198,11 @@ class Relay:
             self._reach.listen(hosts[0], [listen.admin, *(port for _, port in self.addresses.values())])
 
     def apply(self, config: RelayConfig, material: Material) -> None:
-        """Serve by `config` from now on; `config.listen` is not looked at.
+        """Put `config` in force; `config.listen` is ignored.
 
-        Domains that are gone or disabled drain; other open connections live on, and take a changed heartbeat
-        at once. Raises ssl.SSLError when a certificate in `material` is of no use; `config.load` has
-        checked that.
+        Domains that were removed or disabled drain; other open connections stay, and a changed heartbeat,
+        age or rate applies to them at once. Raises ssl.SSLError when a certificate in `material` cannot be
+        used, which `config.load` has checked before.
         """
         contexts = domain_contexts(config.domains, material)
         made = {
@@ -244,27 +244,27 @@ class Relay:
         return site
 
     def admit(self, site: Site) -> None:
-        """Raise HandshakeRefusedError (503) while the site takes no newcomers."""
+        """Raise HandshakeRefusedError (503) while the site accepts no new connections."""
         if self._draining:
-            reason, text = "draining", "This relay goes away."
+            reason, text = "draining", "This relay is shutting down."
         elif self._sites.get(site.domain.domain) is not site or not site.domain.enabled:
-            reason, text = "disabled", "WebSocket connections to this domain are switched off."
+            reason, text = "disabled", "WebSocket connections to this domain are disabled."
         else:
             return
         after = b"%d" % self._timeouts.retry_after_seconds
         raise HandshakeRefusedError(503, reason, text, headers=[(b"Retry-After", after)])
 
     def announces(self, peer: str) -> bool:
-        """Tell whether what comes from this address begins with a PROXY header.
+        """Return whether connections from this address begin with a PROXY header.
 
-        The domain is not known yet, so it is told by who connects: a trusted proxy of any domain that takes
-        PROXY headers sends one on each connection, and nobody else does.
+        The domain is not known yet, so the peer's address decides: a trusted proxy of any domain with
+        `proxyProtocol` sends a PROXY header on each connection, and no other peer does.
         """
         return peer in self._announcing
 
     @property
     def header_bytes(self) -> int:
-        """How many bytes a request's head may have as long as its domain is not known: the most of any."""
+        """The most bytes of a request's head before its domain is determined: the largest of all domains."""
         return self._header_bytes
 
     def refused_unattributed(self, reason: str) -> None:
@@ -272,11 +272,11 @@ class Relay:
         self._unattributed[reason] = self._unattributed.get(reason, 0) + 1
 
     def shows_the_same(self, domain: str, other: str) -> bool:
-        """Tell whether two domains have one certificate."""
+        """Return whether two domains share a certificate."""
         return self._front.shows_the_same(domain, other)
 
     def carry(self, sock: socket.socket, outer: Outer) -> None:
-        """Serve a connection of HTTP/2, whose socket is the relay's from now on."""
+        """Serve an HTTP/2 connection; the relay owns its socket from now on."""
         session = Session(
             sock,
             domain=outer.domain,
@@ -288,7 +288,7 @@ class Relay:
         )
         self._sessions.add(session)
         session.start()
-        if self._draining:  # there is time for a 503
+        if self._draining:  # the delay gives the client's first request its 503
             self._loop.call_later(self._timeouts.linger_seconds, session.go_away)
 
     def _stall_seconds(self, domain: str) -> float:
@@ -296,25 +296,24 @@ class Relay:
         return (site.domain.limits if site is not None else Limits()).stallSeconds
 
     def sweep(self) -> None:
-        """Add what passed through open tunnels since the last sweep to the usage."""
+        """Add the counts of open tunnels since the last sweep to the usage."""
         self.tunnels.sweep()
 
     async def drain(self, seconds: float | None = None) -> None:
-        """Refuse newcomers, close open tunnels with 1001 over `seconds`, return when none is left.
+        """Refuse new connections, close open tunnels with 1001 over `seconds`, return when none is left.
 
-        None takes each domain's own drainSeconds. Calling it again with fewer seconds hurries, and so does
-        None where a drain has more time left.
+        None stands for each domain's own drainSeconds. Another call can only shorten the drain of a domain.
         """
         self._draining = True
         self._sessions.go_away()
-        # Those of domains that are gone from the configuration as well, or nobody could hurry them.
+        # Sites that the configuration no longer has are included, or their drains could not be shortened.
         for site in dict.fromkeys((*self._sites.values(), *self._drains.values())):
             most = site.domain.lifecycle.drainSeconds if seconds is None else seconds
             drain = self._last_drain.get(site)
             if drain is None or drain.until > self._loop.time() + most:
                 self._drain_site(site, most)
-        # Those under way may become tunnels yet, which then close themselves. Later ones are refused: who
-        # waited for them all could wait for ever.
+        # Handshakes under way may still become tunnels, which then close at once. Later handshakes are
+        # refused and not waited for: new ones may arrive for ever.
         drains = list(self._drains)
         await wait_for_all(list(self._handshakes))
         if drains:
@@ -323,14 +322,14 @@ class Relay:
         await self._sessions.wait_until_none()
 
     def resume(self) -> None:
-        """Take newcomers again after a drain; connections that it has not closed yet stay."""
+        """Accept new connections again after a drain; connections that are still open stay."""
         self._draining = False
         for site in self._sites.values():
             if site.domain.enabled:
                 self._end_drain(site)
 
     async def close(self) -> None:
-        """Stop at once: no listener, handshake or tunnel is left."""
+        """Close every listener, handshake and tunnel at once."""
         self._listeners.close()
         self._sessions.abort_all()
         for handshake in list(self._handshakes):
@@ -397,7 +396,7 @@ class Relay:
         self._serve(sock, address, front=self._front if listener == "https" else None)
 
     def _make_room(self) -> None:
-        """Close connections of clients that only may come back: there are too few descriptors."""
+        """Close idle connections, because descriptors run out."""
         for site in self._sites.values():
             self.plain.close_idle(site)
 
@@ -418,7 +417,7 @@ class Relay:
         handshake.step()
 
     def _serve_stream(self, outer: Outer, asked: Asked) -> socket.socket:
-        """Serve a stream of HTTP/2 by one end of a pair of sockets, and return the other."""
+        """Serve one end of a pair of sockets for a stream of HTTP/2, and return the other end."""
         try:
             near, far = socket.socketpair()
         except OSError as error:
@@ -437,7 +436,7 @@ class Relay:
     def _no_room(self, domain: str) -> HandshakeRefusedError:
         self._counters(domain).handshake(503, "descriptors")
         after = b"%d" % self._timeouts.retry_after_seconds
-        text = "This relay has no room for a connection right now."
+        text = "This relay has no room for another connection at present."
         return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])
 
     def _served(self, handshake: Fiber, fault: BaseException | None) -> None:
@@ -447,5 +446,5 @@ class Relay:
 
 
 def _random() -> random.Random:
-    # RFC 6455 section 10.3: masks must not be foreseeable by whoever chooses the payload.
+    # RFC 6455 section 10.3: the author of a payload must not be able to predict its mask.
     return random.SystemRandom()

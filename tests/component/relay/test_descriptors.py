@@ -83,7 +83,7 @@ async def test_a_full_relay_serves_those_it_has_and_then_those_who_wait(tmp_path
             assert not any(task.done() for task in waiting)
             for client in clients[10:]:
                 client.close()
-            await relay.event("accepting again")
+            await relay.event("accepting resumed")
             async with asyncio.timeout(DEADLINE):
                 entered = await asyncio.gather(*waiting)
             for client in (*clients[:10], *entered):
