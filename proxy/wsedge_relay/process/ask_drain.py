@@ -1,7 +1,7 @@
-"""`wsedge-relay drain`: has the relay beside it drain, as the one who may read its secrets folder.
+"""`wsedge-relay drain`: requests a drain of the relay in the same pod, with the token of its secrets folder.
 
-It takes the relay's own settings from the environment, so that `kubectl exec POD -- wsedge-relay drain` needs
-no argument. Exit codes: 0 when the relay drains, 1 when it refused or did not answer, 2 for wrong settings.
+The relay's own settings come from the environment, so that `kubectl exec POD -- wsedge-relay drain` needs no
+argument. Exit codes: 0 when the relay drains, 1 when it refused or did not answer, 2 for wrong settings.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def main(arguments: Sequence[str]) -> int:
     """Ask the relay and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="wsedge-relay drain",
-        description="Has the relay of this pod refuse newcomers and close what is open, until it is stopped.",
+        description="Drain the relay of this pod: it refuses new connections and closes open ones.",
     )
-    parser.add_argument("--seconds", type=float, help="spread over so long (default: each domain's own time)")
+    parser.add_argument("--seconds", type=float, help="length of the drain (default: each domain's own time)")
     parser.add_argument("--config", type=Path, help="the relay's configuration file (WSEDGE_RELAY_CONFIG)")
     options = parser.parse_args(arguments)
     try:
@@ -56,7 +56,7 @@ def _ask(settings: Settings, seconds: float | None) -> PostAnswer:
     config, _ = parse(settings.config, content)
     listen = settings.listen_of(config)
     if not listen.admin:
-        raise SettingsError(["listen.admin is 0: the kernel chose the port, which is in the relay's log"])
+        raise SettingsError(["listen.admin is 0: the kernel chose the port, which only the relay's log has"])
     host = _WILDCARDS.get(listen.host, listen.host)
     place = f"[{host}]" if ":" in host else host
     query = "" if seconds is None else f"?seconds={seconds:g}"

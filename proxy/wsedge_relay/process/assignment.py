@@ -1,4 +1,4 @@
-"""What a supervisor tells a worker when it starts it, and when the configuration changes.
+"""The settings and the configuration that a supervisor sends to a worker.
 
 Not a contract: both ends are one installation of this package, and the message stays within the pod.
 """
@@ -18,9 +18,9 @@ from wsedge_relay.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A worker's number (from 1 on), its settings, where it shall listen, and its first configuration.
+    """A worker's number (from 1 on), its settings, its addresses, and its first configuration.
 
-    `in_pod` is what `Settings.is_in_pod` was in the supervisor: here all settings are given.
+    `in_pod` is the supervisor's `Settings.is_in_pod`, which a worker, whose settings are all given, lacks.
     """
 
     number: int
@@ -30,7 +30,7 @@ class Assignment:
     in_pod: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Return the assignment as JSON takes it. It holds private keys."""
+        """Return the assignment as a JSON document. It holds private keys."""
         return {
             "number": self.number,
             "settings": self.settings.model_dump(mode="json"),
@@ -52,7 +52,7 @@ class Assignment:
 
 
 def loaded_to_json(loaded: LoadedConfig) -> dict[str, Any]:
-    """Return a checked configuration and its certificates as JSON takes them."""
+    """Return a checked configuration and its certificates as a JSON document."""
     material = loaded.material
     return {
         "config": loaded.config.model_dump_json(),

@@ -1,4 +1,4 @@
-"""Orders and answers between the supervisor and a worker, over a pair of sockets that nobody else has.
+"""Orders and answers between the supervisor and a worker, over a pair of sockets.
 
 A message is its length (4 bytes, big-endian) and a JSON document: an order is [number, word, details], its
 answer [number, result]. The worker answers one order at a time, in their order.
@@ -17,11 +17,11 @@ from wsedge_relay.errors import WorkerSilentError
 
 _LENGTH: Final = struct.Struct(">I")
 Order = Callable[[Any], Awaitable[Any]]
-"""Carries out one order; takes its details and returns the result, both as JSON knows them."""
+"""Carries out one order: gets its details and returns the result, both as JSON documents."""
 
 
 class Caller:
-    """The supervisor's end. `read` must run while answers are waited for."""
+    """The supervisor's end. `read` must run while an order waits for its answer."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -30,20 +30,20 @@ class Caller:
         self._answers: dict[int, asyncio.Future[Any]] = {}
 
     def tell(self, word: str, details: Any = None) -> int:
-        """Send an order whose answer nobody waits for; return its number."""
+        """Send an order without waiting for its answer; return its number."""
         self._orders += 1
         _write(self._writer, [self._orders, word, details])
         return self._orders
 
     async def ask(self, word: str, details: Any = None, *, seconds: float) -> Any:
-        """Send an order and return its result; raises WorkerSilentError when none comes in time.
+        """Send an order and return its result; raises WorkerSilentError when none arrives in time.
 
-        The order is not taken back: a worker that was busy carries it out later.
+        The order is not revoked then: a busy worker carries it out later.
         """
         return await self.result_of(self.tell(word, details), seconds=seconds)
 
     async def result_of(self, order: int, *, seconds: float) -> Any:
-        """Return the result of an order that was told just now; raises WorkerSilentError."""
+        """Return the result of an order that was sent just now; raises WorkerSilentError."""
         result = self._answers[order] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(seconds):
@@ -54,7 +54,7 @@ class Caller:
             del self._answers[order]
 
     async def read(self) -> None:
-        """Take answers until the worker has gone; who still waits then gets WorkerSilentError."""
+        """Read answers until the worker has ended; pending orders then raise WorkerSilentError."""
         while (message := await _read(self._reader)) is not None:
             number, result = message
             answer = self._answers.get(number)
@@ -65,12 +65,12 @@ class Caller:
                 answer.set_exception(WorkerSilentError("it has ended", has_ended=True))
 
     def close(self) -> None:
-        """Let go of the worker."""
+        """Close the socket."""
         self._writer.transport.abort()
 
 
 async def answer(sock: socket.socket, orders: Mapping[str, Order], *, done: int) -> None:
-    """Answer the order number `done`, then carry out what comes, until the supervisor has gone."""
+    """Answer the order number `done`, then carry out further orders until the supervisor has ended."""
     reader, writer = await asyncio.open_unix_connection(sock=sock)
     try:
         _write(writer, [done, None])
@@ -79,13 +79,13 @@ async def answer(sock: socket.socket, orders: Mapping[str, Order], *, done: int)
             _write(writer, [number, await orders[word](details)])
             await writer.drain()
     except ConnectionError:
-        pass  # it does not read any more
+        pass  # the supervisor has ended
     finally:
         writer.transport.abort()
 
 
 def first_order(sock: socket.socket) -> tuple[int, Any]:
-    """Return number and details of the first order, before there is a loop; blocks, raises OSError."""
+    """Return number and details of the first order, before the loop exists; blocks, raises OSError."""
     (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size))
     number, _, details = json.loads(_exactly(sock, length))
     return number, details
@@ -96,7 +96,7 @@ def _exactly(sock: socket.socket, length: int) -> bytes:
     while len(content) < length:
         part = sock.recv(length - len(content))
         if not part:
-            raise ConnectionError("the supervisor has gone")
+            raise ConnectionError("the supervisor has ended")
         content += part
     return bytes(content)
 

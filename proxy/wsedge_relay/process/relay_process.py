@@ -1,4 +1,4 @@
-"""What one process of a relay does, alone or as one of several workers: data path, accounting, drain, end."""
+"""One process of a relay, alone or as one of several workers: data path, metering, drain and end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _log = structlog.get_logger(__name__)
 
 
 class RelayProcess:
-    """One process that carries and counts. Order of calls: `start`, `serve`; `apply` in between, at will.
+    """A data path and its metering. Order of calls: `start`, then `serve`; `apply` at any time.
 
     `limiter_of` makes the limiter of a domain, `in_pod` is as in Reach.
     """
@@ -78,9 +78,9 @@ class RelayProcess:
         self._look_at_places = asyncio.Event()
 
     async def start(self, listen: Listen, *, shared: bool = False) -> None:
-        """Take connections where `listen` says and begin to count; raises CannotListenError.
+        """Accept connections at the addresses of `listen` and begin to count; raises CannotListenError.
 
-        `shared`: other processes take connections there too, and this one has a supervisor.
+        `shared`: other processes accept connections there too, and this one has a supervisor.
         """
         self._geo.take(await asyncio.to_thread(self._geo.look))
         self.apply(self._loaded)
@@ -90,35 +90,35 @@ class RelayProcess:
             raise CannotListenError(error) from error
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            # A terminal or a service manager sends them to all processes, and the supervisor says stop as
-            # well: a worker that took the second of the two for haste would drain nothing.
+            # A terminal or a service manager signals all processes, and the supervisor orders `stop` as well:
+            # to a worker a second stop must not mean "hurry", or it would not drain.
             loop.add_signal_handler(number, self.stop if shared else self._on_signal)
         self._reporter.start()
         self._started = True
 
     @property
     def addresses(self) -> dict[str, tuple[str, int]]:
-        """Where connections are taken: listener to host and port."""
+        """The address of each listener: its name to host and port."""
         return self._relay.addresses
 
     @property
     def stopping(self) -> bool:
-        """Whether the process is about to end."""
+        """Whether the process was told to stop."""
         return self._stop.is_set()
 
     @property
     def is_leaving(self) -> bool:
-        """Whether newcomers are refused because the process drains or ends."""
+        """Whether new connections are refused because the process drains or stops."""
         return self._draining is not None or self.stopping
 
     @property
     def ready(self) -> bool:
-        """Whether newcomers are taken."""
+        """Whether new connections are accepted."""
         return self._started and not self.is_leaving
 
     @property
     def state(self) -> RelayState:
-        """What runs; of refusals this knows nothing."""
+        """The generation in force, drain and open connections, without rejected configurations."""
         return RelayState(
             generation=self._loaded.config.generation,
             draining=self._draining is not None,
@@ -126,36 +126,36 @@ class RelayProcess:
         )
 
     def apply(self, loaded: LoadedConfig) -> None:
-        """Serve by another configuration from now on."""
+        """Put another configuration in force."""
         self._relay.apply(loaded.config, loaded.material)
         self._loaded = loaded
         for domain in loaded.config.domains:
             self._usage.know(domain.domain)
 
     def look_at_places(self) -> None:
-        """Look at the databases of places now."""
+        """Check the geo databases for changes now."""
         self._look_at_places.set()
 
     def stop(self) -> None:
-        """Drain, report and end; saying it again changes nothing."""
+        """Drain, report and end; another call changes nothing."""
         self._stop.set()
 
     def hurry(self) -> None:
-        """End, and close at once what is open still."""
+        """End, and close at once the connections that are still open."""
         self._hurry.set()
         self._stop.set()
 
     def begin_drain(self, seconds: float | None) -> asyncio.Task[None]:
-        """Refuse newcomers and close what is open over `seconds` (None: each domain's own time), and stay.
+        """Refuse new connections and close open ones over `seconds` (None: each domain's own time).
 
-        Returns the drain, which is one: the time of the first call counts.
+        Returns the task of the drain. While one runs, another call returns it: its `seconds` do not count.
         """
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain(seconds), name="drain")
         return self._draining
 
     def resume(self) -> bool:
-        """Take newcomers again after a drain, which ends; return whether: not when the process ends."""
+        """End the drain and accept new connections; return False without a drain, or when stopping."""
         if self.stopping or self._draining is None:
             return False
         self._draining.cancel()
@@ -164,9 +164,10 @@ class RelayProcess:
         return True
 
     async def serve(self, *others: asyncio.Task[None]) -> int:
-        """Serve until told to stop, then drain and report; return the exit code.
+        """Serve until `stop`, then drain and report; return the exit code.
 
-        None of `others` ends by itself; one that does ends the program, as a fault. They are ended with it.
+        None of `others` may end before; one that does is a program fault, which ends the process. They are
+        cancelled at the end.
         """
         stopping = asyncio.create_task(self._stop.wait(), name="wait for a signal")
         placing = asyncio.create_task(self._watch_places(), name="watch the databases of places")
@@ -174,8 +175,8 @@ class RelayProcess:
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         broken = [task for task in tasks if task.done()]
         for task in broken:
-            # None of these ends by itself. Better a drain, a report and a restart than a relay that does
-            # not count or does not see its configuration.
+            # A drain, a report and a restart are better than a relay that does not count or does not apply
+            # its configuration.
             _log.error("program fault", task=task.get_name(), exc_info=task.exception())
         self._stop.set()
         for task in (placing, *others):
@@ -193,10 +194,10 @@ class RelayProcess:
         self.stop()
 
     async def _drain_all(self) -> None:
-        """Drain in each domain's own time at the most; whoever hurries closes what is left at once."""
+        """Drain within each domain's own time; `hurry` closes the remaining connections at once."""
         begun = self._draining is not None
         drain = own = self.begin_drain(None)
-        if begun:  # with an hour, maybe, in which a pod would be killed
+        if begun:  # perhaps over an hour, while a pod is killed long before
             own = asyncio.create_task(self._relay.drain(), name="hurry the drain")
         hurry = asyncio.create_task(self._hurry.wait())
         await asyncio.wait([own, hurry], return_when=asyncio.FIRST_COMPLETED)
@@ -230,7 +231,7 @@ class RelayProcess:
 
 
 def raise_file_limit() -> int:
-    """Let the process open as many files as it may; return that number."""
+    """Raise the soft limit of open files to the hard one; return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with suppress(ValueError, OSError):  # some kernels refuse an unlimited number

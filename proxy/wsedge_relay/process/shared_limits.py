@@ -1,13 +1,13 @@
-"""Limits that several processes of one pod keep together, in memory that they share.
+"""Limits of a pod that its worker processes enforce together, in memory that they share.
 
 The memory is an anonymous file (memfd) that the supervisor makes and its workers inherit. Each worker counts
-in a column of its own, which nobody else writes while it lives; the sum of the columns is what is there. So
-the places of a worker that was killed are given back by clearing its column. Who checks a limit holds a lock
-from the check until its own count is written, hence a limit is kept exactly; the kernel frees the lock of a
-process that dies. Giving a place back needs no lock.
+in a column of its own, which no other process writes while the worker runs; the sum of the columns is the
+pod's count. So the places of a worker that was killed are freed by clearing its column. A worker holds a lock
+from the check of a limit until its own count is written, hence limits are exact; the kernel frees the lock of
+a process that dies. Freeing a place needs no lock.
 
-A domain keeps its row for good. A client has one while it has connections: a row whose columns are all zero
-is free, so nothing has to be removed, and no row can be left half removed.
+A domain keeps its row for ever. A client has a row while it has connections: a row whose columns are all zero
+is free, so no removal is needed that a crash could leave half done.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ DOMAINS: Final = 4096
 CLIENTS: Final = 1 << 16
 _KEY: Final = 16  # bytes of a digest
 _NOBODY: Final = bytes(_KEY)
-_PACE: Final = struct.Struct("=dd")  # tokens, and when they were counted; zeros: never
+_PACE: Final = struct.Struct("=dd")  # tokens, and the time at which they were counted; zeros: never
 _COUNT: Final = 4
-# A client's row is in one of two groups, by its digest: what it costs to find it does not grow.
+# A client's row is in one of two groups, by its digest, so that a look-up has a constant cost.
 _GROUP: Final = 8
 _GROUPS: Final = CLIENTS // _GROUP
 _PACES_AT: Final = DOMAINS * _KEY
@@ -43,14 +43,14 @@ _COLUMN: Final = (DOMAINS + CLIENTS) * _COUNT
 
 
 def make_table(workers: int) -> int:
-    """Return the descriptor of the memory for so many workers' counts."""
+    """Return the descriptor of memory for the counts of so many workers."""
     file = os.memfd_create("wsedge-limits")
     os.ftruncate(file, _COLUMNS_AT + workers * _COLUMN)
     return file
 
 
 class LimitTable:
-    """The counts of a pod, seen by worker `own` (from 0 on), or by none, the supervisor.
+    """The counts of a pod, opened by worker `own` (from 0 on), or by the supervisor (None).
 
     `with table:` is the lock between processes.
     """
@@ -71,22 +71,22 @@ class LimitTable:
         fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def clear(self, worker: int) -> None:
-        """Give back every place of a worker that is no more."""
+        """Free every place of a worker that has ended."""
         with self:
             self._columns[worker][:] = memoryview(bytes(_COLUMN)).cast("I")
 
     def total(self, row: int) -> int:
-        """Return what all workers together count in a row."""
+        """Return the sum of a row over all workers."""
         return sum([column[row] for column in self._columns])
 
     def add(self, row: int, number: int) -> None:
-        """Count in a row of this worker's own column."""
+        """Add to a row in this worker's own column."""
         if self._own is None:
             raise ValueError("the supervisor has no column")
         self._own[row] += number
 
     def domain(self, name: str) -> int | None:
-        """Return the row of a domain, None when there is none left; with the lock held."""
+        """Return the row of a domain, None when all rows are taken; needs the lock."""
         digest = _digest(name)
         first = int.from_bytes(digest[:4], "big") % DOMAINS
         for row in chain(range(first, DOMAINS), range(first)):
@@ -99,9 +99,9 @@ class LimitTable:
         return None
 
     def client(self, domain: int, key: str) -> int | None:
-        """Return the row of a client of a domain, a free one for who has none; with the lock held.
+        """Return the row of a client of a domain, a free row for a client without one; needs the lock.
 
-        None: both places where it may be are full. A free row stays free until something is added to it.
+        None: both groups where it may be are full. A free row stays free until a count is added to it.
         """
         digest = _digest(f"{domain}/{key}")
         groups = [int.from_bytes(digest[at : at + 4], "big") % _GROUPS for at in (0, 4)]
@@ -119,16 +119,16 @@ class LimitTable:
         return free[0]
 
     def spend(self, domain: int, rate: int, now: float) -> bool:
-        """Take a token of a domain's pace, if there is one; with the lock held. `now`: the system's clock."""
+        """Take a token from a domain's bucket, if it has one; needs the lock. `now`: the system's clock."""
         at = _PACES_AT + domain * _PACE.size
         tokens, filled = _PACE.unpack_from(self._memory, at)
-        now = max(now, filled)  # another worker may have come first, with a later look at the clock
+        now = max(now, filled)  # another worker may have read the clock later and taken the lock earlier
         tokens = refilled(tokens if filled else -1.0, rate, now - filled)
         _PACE.pack_into(self._memory, at, tokens - 1 if tokens >= 1 else tokens, now)
         return bool(tokens >= 1)
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Unmap the memory."""
         for column in self._columns:
             column.release()
         self._memory.close()
@@ -145,8 +145,8 @@ def _digest(text: str) -> bytes:
 class PodLimiter(Limiter):
     """A domain's limiter that counts together with those of the other workers.
 
-    Clients are in the table only while `connectionsPerClient` is set, for they may be many. Those that find
-    no room in it are counted by each worker alone.
+    Clients are in the table only while `connectionsPerClient` is set, because they may be many. Clients for
+    which the table has no room are counted by each worker alone.
     """
 
     __slots__ = ("_domain", "_rows", "_shares_clients", "_table", "_told")
@@ -155,12 +155,12 @@ class PodLimiter(Limiter):
         super().__init__()
         self._table = table
         self._domain = domain
-        self._rows: dict[str, int] = {}  # of clients, while they have places here
+        self._rows: dict[str, int] = {}  # rows of clients, while they have places in this process
         self._shares_clients = False
         self._told = False
 
     def take(self, limits: Limits) -> None:
-        """Note that these limits are in force from now on."""
+        """Apply these limits from now on."""
         shares, self._shares_clients = self._shares_clients, limits.connectionsPerClient is not None
         if self._shares_clients and not shares:
             with self._table:
@@ -183,7 +183,7 @@ class PodLimiter(Limiter):
         row = self._rows.get(key)
         if row is None:
             row = self._table.client(self._domain, key)
-            own = super()._of(key)  # of a client that found no room
+            own = super()._of(key)  # the count of a client without a row
             return own if row is None else own + self._table.total(row)
         return self._table.total(row)
 
@@ -205,10 +205,10 @@ class PodLimiter(Limiter):
             self._table.add(row, places)
         elif not self._told:
             self._told = True
-            log.warning("clients counted by each worker alone", reason="the table of clients is full")
+            log.warning("limits per client not shared", reason="the table of clients is full")
 
     def leave(self, client: str) -> str:
-        """Give a place back that `enter` took for the same address; return what it is counted by."""
+        """Free a place that `enter` took for the same address; return the client's key."""
         key = super().leave(client)
         self._table.add(self._domain, -1)
         row = self._rows.get(key)
@@ -226,12 +226,10 @@ class PodLimits:
         self._table = table
 
     def limiter(self, domain: str) -> Limiter:
-        """Return a limiter for a domain; one that counts alone when the table has no row left."""
+        """Return a limiter for a domain; when the table is full, one that counts this worker only."""
         with self._table:
             row = self._table.domain(domain)
         if row is not None:
             return PodLimiter(self._table, row)
-        log.warning(
-            "limits counted by each worker alone", domain=domain, reason="the table of domains is full"
-        )
+        log.warning("limits of domain not shared", domain=domain, reason="the table of domains is full")
         return Limiter()

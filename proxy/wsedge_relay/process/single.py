@@ -36,9 +36,9 @@ async def run_single(settings: Settings, loaded: LoadedConfig, selector: PumpSel
 
 
 class SingleProcess:
-    """A relay of one process: the process, its configuration's file, its signals and its admin port."""
+    """A relay of one process: the process itself, its configuration file, its signals, its admin port."""
 
-    unhealthy: Final = None  # what hangs answers nothing
+    unhealthy: Final = None  # a process that hangs does not answer a probe at all
     workers: Final = 1
     restarts: Final = 0
 
@@ -50,7 +50,7 @@ class SingleProcess:
         self._admin_routes = AdminRoutes(self, self._watch, settings, [process.collector])
 
     async def start(self) -> None:
-        """Listen, take the configuration into force, begin to count; raises CannotListenError."""
+        """Listen, put the configuration in force, begin to count; raises CannotListenError."""
         await self._process.start(await self._admin_routes.start(self._listen))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_reload)
         self._admin_routes.announce(self._process.addresses)
@@ -66,30 +66,30 @@ class SingleProcess:
 
     @property
     def unready(self) -> str | None:
-        """Why no newcomers are taken."""
+        """The reason why no new connections are accepted; None: they are."""
         if self._process.ready:
             return None
         return "draining" if self._process.is_leaving else "starting"
 
     @property
     def state(self) -> RelayState:
-        """What runs."""
+        """The generation in force, drain and open connections."""
         return self._process.state
 
     async def refresh(self) -> None:
         """Do nothing: the state of one process is always up to date."""
 
     async def exposition(self, own: CollectorRegistry) -> bytes:
-        """Return the metrics, with what passed up to now."""
+        """Return the metrics, with the counts up to now."""
         self._process.sweep()
         return exposition.exposition(own)
 
     def drain(self, seconds: float | None) -> None:
-        """Begin to drain and stay."""
+        """Begin to drain; the process does not end."""
         self._process.begin_drain(seconds)
 
     def resume(self) -> bool:
-        """Serve again."""
+        """End the drain and accept connections again."""
         return self._process.resume()
 
     async def _take(self, loaded: LoadedConfig) -> None:

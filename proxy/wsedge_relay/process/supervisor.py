@@ -1,8 +1,8 @@
-"""The supervisor of a relay with several workers: starts them, speaks for them, and starts anew who ends.
+"""The supervisor of a relay with several worker processes: starts, restarts and represents them.
 
-It carries no byte. It chooses the ports, follows the configuration and hands it on, so that all workers begin
-with one and change together, and it has the admin port. How many connections a worker gets is the kernel's
-choice (SO_REUSEPORT); a worker that is gone gets none.
+It carries no connection. It binds the ports, follows the configuration and sends it to all workers, so that
+they have the same one, and it serves the admin port. The kernel spreads connections over the workers
+(SO_REUSEPORT); a worker that has ended gets none.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from wsedge_relay.transport.listening import reserved
 _APPLY_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
-_STEADY_SECONDS: Final = 60.0  # who has run for so long has no fault that comes back at once
+_STEADY_SECONDS: Final = 60.0  # after that time a fault does not count as one at the start
 _log = structlog.get_logger(__name__)
 
 
 def pause_before(restart: int) -> float:
-    """Return how long to wait before the so-manieth restart in a row, in seconds; the first is number 1."""
+    """Return the seconds to wait before the `restart`-th restart in a row, counted from 1."""
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(restart - 1, 30))
 
 
@@ -71,14 +71,14 @@ class Supervisor:
         ]
         self._carried: list[Metrics] = []  # counts of workers that have ended
         self.restarts = 0
-        self._complete = False  # every worker has served
+        self._complete = False  # every worker has accepted connections once
         self._ordered: dict[str, Any] = {}
         self._stop = asyncio.Event()
         self._look = asyncio.Event()
         self._admin_routes = AdminRoutes(self, self._watch, settings)
 
     async def start(self) -> None:
-        """Take the ports; raises CannotListenError."""
+        """Bind the ports; raises CannotListenError."""
         listen = await self._admin_routes.start(self._settings.listen_of(self._loaded.config))
         host = listen.host
         ports: dict[str, int | None] = {"http": listen.http, "https": listen.https}
@@ -119,7 +119,7 @@ class Supervisor:
         return 1 if broken else max(codes)
 
     async def _keep(self, worker: WorkerProcess) -> int:
-        """Keep a worker running until the relay stops, or it cannot even start; return the exit code."""
+        """Restart a worker until the relay stops or its first start fails; return the exit code."""
         restart = 0
         while True:
             began = self._clock()
@@ -148,7 +148,7 @@ class Supervisor:
         try:
             return await worker.live(lambda: self._assignment(worker.number), self._standing_orders)
         except OSError as error:
-            _log.error("worker cannot be started", worker=worker.number, reason=str(error))
+            _log.error("worker start failed", worker=worker.number, reason=str(error))
             return 1
 
     def _assignment(self, number: int) -> Assignment:
@@ -158,11 +158,11 @@ class Supervisor:
         return Assignment(number, settings, self._listen, self._loaded, self._settings.is_in_pod)
 
     def _standing_orders(self) -> list[Word]:
-        """Return what was ordered for good, which a new worker has to hear too."""
+        """Return the orders that stay in force, which a restarted worker gets too."""
         return list(self._ordered.items())
 
     def _order(self, word: str, details: Any = None) -> None:
-        """Give an order to all workers, and to those that are started later."""
+        """Send an order to all workers, and to those that are restarted later."""
         self._ordered.setdefault(word, details)
         for worker in self._workers:
             worker.tell(word, details)
@@ -175,15 +175,15 @@ class Supervisor:
         await follow(self._watch, self._look, self._take)
 
     async def _take(self, loaded: LoadedConfig) -> None:
-        """Have all workers serve by another configuration; one that is slow takes it later, in its turn.
+        """Apply another configuration in all workers; a slow worker applies it later, in its turn.
 
-        Raises OSError when one of them cannot take it right now.
+        Raises OSError when a worker lacks a resource to apply it.
         """
         self._loaded = loaded
         document = loaded_to_json(loaded)
         for worker in self._workers:
             if not worker.is_up:
-                worker.tell("apply", document)  # it starts by an older one; this order is behind that one
+                worker.tell("apply", document)  # it starts with an older one, and reads this order next
         done = await asyncio.gather(
             *(
                 worker.ask("apply", document, seconds=_APPLY_SECONDS)
@@ -194,7 +194,7 @@ class Supervisor:
         )
         for fault in done:
             if isinstance(fault, WorkerSilentError):
-                _log.warning("configuration not confirmed by a worker", reason=str(fault))
+                _log.warning("worker did not confirm configuration", reason=str(fault))
             elif isinstance(fault, BaseException):
                 raise fault
             elif fault is not None:
@@ -206,7 +206,7 @@ class Supervisor:
 
     @property
     def unhealthy(self) -> str | None:
-        """Which worker hangs, if one does."""
+        """The worker that hangs, as the reason why the relay needs a restart; None: all answer."""
         for worker in self._workers:
             if worker.silence >= SILENT_SECONDS:
                 return f"worker {worker.number} has not answered for {worker.silence:.0f} s"
@@ -214,9 +214,9 @@ class Supervisor:
 
     @property
     def unready(self) -> str | None:
-        """Why the relay is not ready.
+        """The reason why the relay is not ready; None: it is.
 
-        A worker that is being started anew has no listener, so that the others get all newcomers.
+        A worker that restarts has no listener, so that the other workers get all new connections.
         """
         if self._is_leaving:
             return "draining"
@@ -227,14 +227,14 @@ class Supervisor:
 
     @property
     def state(self) -> RelayState:
-        """What runs: all workers together, as they last said."""
+        """The generation in force, drain and open connections, summed over the workers' last answers."""
         states = [worker.state for worker in self._workers if worker.state is not None]
         state = combined(states, self._loaded.config.generation)
         return state.model_copy(update={"draining": state.draining or self._is_leaving})
 
     @property
     def workers(self) -> int:
-        """How many workers take connections."""
+        """The number of workers that accept connections."""
         return sum(worker.is_up for worker in self._workers)
 
     async def refresh(self) -> None:
@@ -242,18 +242,18 @@ class Supervisor:
         await asyncio.gather(*(worker.look() for worker in self._workers))
 
     async def exposition(self, own: CollectorRegistry) -> bytes:
-        """Return the metrics of the relay: of this process, of the workers, and of those that have ended."""
+        """Return the metrics of this process, of the workers, and of workers that have ended."""
         await asyncio.gather(*(worker.read_metrics() for worker in self._workers))
-        # From here on nothing is waited for: a worker that ends is counted here or there, never twice.
+        # No await from here on: a worker that ends is counted among the running or the ended, never in both.
         of_workers = (worker.metrics for worker in self._workers)
         return exposition.exposition_of(aggregate([exposition.read(own), self._carried, *of_workers]))
 
     def drain(self, seconds: float | None) -> None:
-        """Begin to drain and stay, as one process does."""
+        """Begin to drain; the processes do not end."""
         self._order("drain", seconds)
 
     def resume(self) -> bool:
-        """Have all workers serve again, as one process does."""
+        """End the drain of all workers; return False when the relay is stopping."""
         if self._stop.is_set():
             return False
         self._ordered.pop("drain", None)

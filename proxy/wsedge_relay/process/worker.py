@@ -1,7 +1,7 @@
-"""One worker process of a relay: `python -m wsedge_relay.process.worker`, which the supervisor alone calls.
+"""One worker process of a relay: `python -m wsedge_relay.process.worker`, started by the supervisor.
 
-It carries and counts as a relay of one process does, on ports that it shares with the others. What it is told
-comes by its channel; it ends with its supervisor.
+It has a data path and metering like a relay of one process, on ports that it shares with the other workers.
+Its orders arrive on its channel; it ends with its supervisor.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _log = structlog.get_logger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker and return its exit code."""
     parser = argparse.ArgumentParser(prog="wsedge-relay worker", description=__doc__.partition("\n")[0])
-    parser.add_argument("--number", type=int, required=True, help="which worker this is; for ps")
+    parser.add_argument("--number", type=int, required=True, help="the worker's number; for ps")
     parser.add_argument(
         "--channel", type=int, required=True, help="descriptor of the socket to the supervisor"
     )
     parser.add_argument("--limits", type=int, required=True, help="descriptor of the memory of limits")
     options = parser.parse_args(arguments)
     _end_with(os.getppid())
-    for ignored in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all; orders do
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # a terminal signals all processes; orders take effect
         signal.signal(ignored, signal.SIG_IGN)
     channel = socket.socket(fileno=options.channel)
     try:
         number, details = first_order(channel)
     except ConnectionError:
-        return 1  # the supervisor has gone
+        return 1  # the supervisor has ended
     assignment = Assignment.from_json(details)
     settings = assignment.settings
     configure(settings.log_format, settings.log_level, worker=assignment.number)
@@ -67,14 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, however that ends.
+    """Let the kernel kill this process when its parent ends, for any reason.
 
-    A worker that nobody watches would hold on to the ports and the spool that the next relay wants.
+    A worker without a supervisor would keep the ports and the spool that the next relay needs.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
-    if os.getppid() != parent:  # it ended before the kernel was told
+    if os.getppid() != parent:  # the parent ended before prctl took effect
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -98,7 +98,7 @@ async def _run(
     await relay.start(assignment.listen, shared=True)
     channel.setblocking(False)
     orders = asyncio.create_task(answer(channel, _orders(relay), done=first), name="carry out orders")
-    orders.add_done_callback(lambda _: relay.hurry())  # nobody is there to tell it anything
+    orders.add_done_callback(lambda _: relay.hurry())  # the supervisor has ended
     code = await relay.serve()
     if orders.done() and (fault := orders.exception()) is not None:
         _log.error("program fault", task=orders.get_name(), exc_info=fault)
@@ -113,7 +113,7 @@ def _orders(relay: RelayProcess) -> dict[str, Order]:
     async def apply(document: Any) -> str | None:
         try:
             relay.apply(loaded_from_json(document))
-        except OSError as error:  # for which the supervisor has an answer; a worker that ends has none
+        except OSError as error:  # the supervisor retries; a worker that ended could not
             return error.strerror or str(error)
         return None
 

@@ -1,4 +1,4 @@
-"""A worker as its supervisor sees it: a process that is started, asked, and started anew when it ends."""
+"""The supervisor's handle of a worker process: starts it, sends it orders, and kills it when it hangs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from wsedge_relay.process.assignment import Assignment
 from wsedge_relay.process.orders import Caller
 from wsedge_relay.telemetry.merging import Metrics, from_json
 
-START_SECONDS: Final = 50.0  # less than the startup probe of a pod has
+START_SECONDS: Final = 50.0  # less than the startup probe of a pod allows
 LOOK_SECONDS: Final = 1.0
-# A worker that is silent for so long hangs; it is killed before a liveness probe (every 10 s, three in a row)
-# would end all workers of the pod for the one.
+# A worker that does not answer for so long counts as hanging, and is killed before the liveness probe (every
+# 10 s, three failures) would restart the whole pod because of one worker.
 SILENT_SECONDS: Final = 5.0
 HUNG_SECONDS: Final = 20.0
 _CALL_SECONDS: Final = 1.0
@@ -32,19 +32,16 @@ _log = structlog.get_logger(__name__)
 
 
 class WorkerProcess:
-    """One worker through all its lives. `limits` is the descriptor of the memory of limits.
-
-    `clock` is the loop's.
-    """
+    """One worker over all its restarts. `limits` is the descriptor of shared limits, `clock` the loop's."""
 
     def __init__(self, number: int, *, limits: int, clock: Callable[[], float]) -> None:
         self.number = number
-        self.started = asyncio.Event()  # for the first time
-        self.is_up = False  # it has answered, and runs
+        self.started = asyncio.Event()  # set by the first successful start
+        self.is_up = False  # the process runs and has answered
         self.process: int | None = None
         self.ready = False
         self.state: RelayState | None = None
-        self.metrics: list[Metrics] = []  # as it last said
+        self.metrics: list[Metrics] = []  # of the last answer
         self._limits = limits
         self._clock = clock
         self._answered = 0.0
@@ -52,14 +49,14 @@ class WorkerProcess:
 
     @property
     def silence(self) -> float:
-        """Seconds since a worker that is up last answered; 0 while none is."""
+        """Seconds since the last answer of a worker that is up; 0 while it is not up."""
         return self._clock() - self._answered if self.is_up else 0.0
 
     async def live(self, assignment: Callable[[], Assignment], then: Callable[[], Sequence[Word]]) -> int:
         """Start a process and wait for its end; return its exit code, a signal's number as a negative one.
 
-        It is told what `assignment` and `then` return when it can be told, `then` at once after that. Raises
-        OSError when there can be no process.
+        `assignment` and `then` are called once the process runs: it gets its assignment, then the orders.
+        Raises OSError when no process can be started.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -101,12 +98,12 @@ class WorkerProcess:
             caller.close()
 
     def tell(self, word: str, details: Any = None) -> None:
-        """Give an order, if there is a process; it counts for no later one."""
+        """Send an order, if the process runs; a later process does not get it."""
         if self._caller is not None:
             self._caller.tell(word, details)
 
     async def ask(self, word: str, details: Any = None, *, seconds: float) -> Any:
-        """Return what an order results in; raises WorkerSilentError."""
+        """Send an order and return its result; raises WorkerSilentError."""
         caller = self._caller
         if caller is None:
             raise WorkerSilentError("it does not run", has_ended=True)
@@ -114,35 +111,35 @@ class WorkerProcess:
         if self._caller is not caller:
             raise WorkerSilentError(
                 "it has ended", has_ended=True
-            )  # what it said last is no news of the next one
+            )  # an answer of an ended process must not be stored for the next one
         self._answered = self._clock()
         return result
 
     async def look(self) -> None:
-        """Learn what the worker does now; what it last said stays when it is silent."""
+        """Ask for the worker's status; a worker that does not answer keeps its last one."""
         with contextlib.suppress(WorkerSilentError):
             status = await self.ask("status", seconds=_CALL_SECONDS)
             self.ready = status["ready"]
             self.state = RelayState.model_validate(status["state"])
 
     async def read_metrics(self) -> None:
-        """Learn what the worker counts; what it last said stays when it is silent."""
+        """Ask for the worker's metrics; a worker that does not answer keeps its last ones."""
         with contextlib.suppress(WorkerSilentError):
             self.metrics = from_json(await self.ask("metrics", seconds=_METRICS_SECONDS))
 
     async def _look_after(self, process: asyncio.subprocess.Process, caller: Caller, first: int) -> None:
-        """Wait until the worker serves, look at it again and again, and kill it when it hangs."""
+        """Wait until the worker serves, ask for its status periodically, and kill it when it hangs."""
         try:
             await caller.result_of(first, seconds=START_SECONDS)
         except WorkerSilentError as error:
-            if error.has_ended:  # it let go of its channel, and is about to tell why by its exit code
+            if error.has_ended:  # it closed its channel, and its exit code will show the reason
                 await asyncio.sleep(_END_SECONDS)
             _log.error("worker did not start", worker=self.number, reason=str(error))
             process.kill()
             return
         self._answered = self._clock()
         await self.look()
-        self.is_up = True  # only now: one that is up and not ready would make the relay unready
+        self.is_up = True  # only now: a worker that is up and not ready makes the whole relay unready
         self.started.set()
         _log.info("worker started", worker=self.number, process=process.pid)
         while self.silence < HUNG_SECONDS:

@@ -33,7 +33,11 @@ CALLS = {
     "HTTP/1.0": (b"GET /healthz HTTP/1.0\r\n\r\n", 200, "{}\n"),
     "a HEAD has no body": (b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200, ""),
     "a POST": (b"POST /drain HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 202, "draining\n"),
-    "another method": (b"GET /drain HTTP/1.1\r\nHost: x\r\n\r\n", 405, "This path does not support this method.\n"),
+    "another method": (
+        b"GET /drain HTTP/1.1\r\nHost: x\r\n\r\n",
+        405,
+        "This path does not support this method.\n",
+    ),
     "another path": (b"GET /etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", 404, "This path does not exist.\n"),
     "a whole address": (b"GET http://x/healthz HTTP/1.1\r\n\r\n", 400, "Not an HTTP/1.1 request.\n"),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "Not an HTTP/1.1 request.\n"),
