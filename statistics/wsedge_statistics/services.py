@@ -1,4 +1,4 @@
-"""What the endpoints work with, put together once at start."""
+"""Ledger, clock, rules and limits that every face of the program shares, put together once at start."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
-
-from fastapi import Request
 
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.identity.callers import Policy
@@ -60,10 +58,3 @@ class Services:
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)
     draining: bool = False
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT_READS))
-
-
-def services_of(request: Request) -> Services:
-    """The services of the application that a request came to."""
-    services = request.app.state.services
-    assert isinstance(services, Services)  # noqa: S101  tells mypy what state holds
-    return services

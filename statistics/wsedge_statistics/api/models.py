@@ -15,7 +15,8 @@ from pydantic import (
 )
 
 from wsedge_statistics.contract import DomainName, Label
-from wsedge_statistics.numbers.ranges import Granularity, instant_text
+from wsedge_statistics.numbers.granularity import Granularity
+from wsedge_statistics.numbers.ranges import instant_text
 
 Instant = Annotated[
     datetime,
@@ -33,7 +34,7 @@ AccountName = Annotated[
 ]
 
 
-class AccountQuestion(BaseModel):
+class AccountQuery(BaseModel):
     """Whose numbers."""
 
     model_config = ConfigDict(extra="forbid")
@@ -45,7 +46,7 @@ class AccountQuestion(BaseModel):
     )
 
 
-class Question(AccountQuestion):
+class RangeQuery(AccountQuery):
     """Which numbers, of what time, in which slots."""
 
     start: str | None = Field(

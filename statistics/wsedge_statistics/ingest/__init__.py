@@ -1,6 +1,7 @@
 """Usage from relays and the Directory from the operator.
 
     routes   the two endpoints; 204 means: on disk
+    checks   source, accounts, domains and times of a report. Pure
 
 Never imports a question.
 """

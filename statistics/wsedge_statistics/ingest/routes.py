@@ -12,12 +12,13 @@ from pydantic import BaseModel, ValidationError
 from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH, Directory, UsageReport, read
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import LedgerBusyError, NoRoomError, RowFault, RowsRefusedError
-from wsedge_statistics.identity.callers import check_rows, check_source
-from wsedge_statistics.numbers.ranges import REACH, Granularity
-from wsedge_statistics.services import Services, services_of
+from wsedge_statistics.ingest.checks import check_rows, check_source
+from wsedge_statistics.numbers.granularity import REACH, Granularity
+from wsedge_statistics.services import Services
 from wsedge_statistics.web.body import read_json
 from wsedge_statistics.web.identity import CallerOf
 from wsedge_statistics.web.responses import problems
+from wsedge_statistics.web.services import services_of
 
 RETENTION: Final = REACH[Granularity.FIVE_MINUTES]  # counts are merged where five-minute rows are kept
 COMMIT_SECONDS: Final = 30.0

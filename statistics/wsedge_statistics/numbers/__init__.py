@@ -1,7 +1,9 @@
 """From five-minute sums to answers. Pure.
 
-    ranges   what may be asked: spans, granularities, filters
-    series   sums over buckets
+    granularity   lengths of slots that a span offers, and how far back each reaches
+    ranges        instants as text, whole slots, days of a time zone
+    answers       counts, bandwidth and codes per slot
+    series        keys, selections and sums of five-minute values
 
 Never imports a ledger.
 """

@@ -1,48 +1,16 @@
-"""Questions to the ledger: ranges, the granularity matrix, slots and what is answered in them. Pure.
-
-Rule of the product: a span of up to 3 days offers 5 minutes and 1 hour, up to 31 days 1 hour and 1 day,
-more 1 day; at most 93 days (3 months). Five-minute answers reach 93 days back, hourly 186, daily 366.
-"""
+"""The range of a question: instants as text, whole slots, the days of a time zone. Pure."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from enum import StrEnum
 from itertools import pairwise
-from typing import Final
 
 from wsedge_statistics.contract import bucket_of
 from wsedge_statistics.errors import QueryError
-from wsedge_statistics.numbers.series import BUCKET, CODE_PREFIX, HOUR, MEASURES, PEAK, Series
-
-DEFAULT_SPAN: Final = timedelta(hours=24)
-FINE_SPAN: Final = timedelta(days=3)
-MIDDLE_SPAN: Final = timedelta(days=31)
-LONGEST_SPAN: Final = timedelta(days=93)
-
-
-class Granularity(StrEnum):
-    """The length of a slot."""
-
-    FIVE_MINUTES = "5m"
-    HOUR = "1h"
-    DAY = "1d"
-
-
-REACH: Final = {
-    Granularity.FIVE_MINUTES: timedelta(days=93),
-    Granularity.HOUR: timedelta(days=186),
-    Granularity.DAY: timedelta(days=366),
-}
-MATRIX: Final = (
-    (FINE_SPAN, (Granularity.FIVE_MINUTES, Granularity.HOUR)),
-    (MIDDLE_SPAN, (Granularity.HOUR, Granularity.DAY)),
-    (LONGEST_SPAN, (Granularity.DAY,)),
-)
+from wsedge_statistics.numbers.granularity import DEFAULT_SPAN, LONGEST_SPAN, REACH, Granularity, offered
+from wsedge_statistics.numbers.series import BUCKET, HOUR
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([Zz]|[+-]\d\d:\d\d)")
 _INSTANT = "an RFC 3339 instant such as 2026-11-22T10:05:00Z (write + as %2B)"
@@ -92,19 +60,6 @@ def instant_text(instant: datetime) -> str:
 def span_of(start: datetime, end: datetime, zone: tzinfo) -> timedelta:
     """The span on the zone's calendar: a day of 23 or 25 hours (daylight saving) is one day."""
     return end.astimezone(zone).replace(tzinfo=None) - start.astimezone(zone).replace(tzinfo=None)
-
-
-def offered(span: timedelta, age: timedelta) -> tuple[Granularity, ...]:
-    """The granularities offered for a span whose start lies `age` back, finest first.
-
-    Where the span's own granularities do not reach back that far, 1 day is offered.
-    Empty: too long or too old.
-    """
-    by_span = next((choices for longest, choices in MATRIX if span <= longest), ())
-    reaching = tuple(choice for choice in by_span if age <= REACH[choice])
-    if by_span and not reaching and age <= REACH[Granularity.DAY]:
-        return (Granularity.DAY,)
-    return reaching
 
 
 def settle_range(
@@ -193,97 +148,3 @@ def complete_until(now: datetime, grace: timedelta) -> datetime:
     a relay cut off from the statistics delivers later, and its counts are then added where they belong.
     """
     return bucket_of(now - grace)
-
-
-@dataclass(frozen=True, slots=True)
-class TrafficPoint:
-    """Counts of one slot: bytes, messages, connections opened, and the most open in any five minutes."""
-
-    slot: Slot
-    sent: int
-    received: int
-    sent_messages: int
-    received_messages: int
-    opened: int
-    peak: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Bits per second of a slot: its average, and its highest five-minute value with that one's start."""
-
-    average: float
-    peak: float
-    peak_time: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class CodeCount:
-    """How often a handshake was answered with `code`; `proportion` in percent of the slot's handshakes."""
-
-    code: int
-    count: int
-    proportion: float
-
-
-def _by_slot(values: dict[int, int], slots: Sequence[Slot]) -> list[list[tuple[int, int]]]:
-    starts = [slot.start for slot in slots]
-    found: list[list[tuple[int, int]]] = [[] for _ in slots]
-    for bucket in sorted(values):
-        index = bisect_right(starts, bucket) - 1
-        if index >= 0 and bucket < slots[index].end:
-            found[index].append((bucket, values[bucket]))
-    return found
-
-
-def _fold(series: Series, slots: Sequence[Slot]) -> list[TrafficPoint]:
-    columns: list[list[int]] = []
-    for measure in MEASURES:
-        combine: Callable[[list[int]], int] = sum if measure != PEAK else (lambda v: max(v, default=0))
-        by_slot = _by_slot(series.get(measure, {}), slots)
-        columns.append([combine([value for _, value in pairs]) for pairs in by_slot])
-    return [
-        TrafficPoint(slot, *counts) for slot, counts in zip(slots, zip(*columns, strict=True), strict=True)
-    ]
-
-
-def traffic(series: Series, span: Range) -> tuple[list[TrafficPoint], TrafficPoint]:
-    """Counts per slot, zero-filled, and of the whole range."""
-    whole = Slot(span.start, span.end)
-    return _fold(series, span.slots), _fold(series, [whole])[0]
-
-
-def bits_per_second(byte_count: int, seconds: int) -> float:
-    """Bits per second (1000-based units), to the thousandth."""
-    return round(byte_count * 8 / seconds, 3)
-
-
-def rates(values: dict[int, int], slots: Sequence[Slot]) -> list[Rate]:
-    """Bandwidth per slot from five-minute byte sums; of equal peaks the earliest counts."""
-    answer = []
-    for slot, pairs in zip(slots, _by_slot(values, slots), strict=True):
-        top = max(pairs, key=lambda pair: (pair[1], -pair[0]), default=None)
-        average = bits_per_second(sum(value for _, value in pairs), slot.end - slot.start)
-        if top is None or not top[1]:
-            answer.append(Rate(average, 0.0, None))
-        else:
-            answer.append(Rate(average, bits_per_second(top[1], BUCKET), top[0]))
-    return answer
-
-
-def codes(series: Series, slots: Sequence[Slot]) -> list[list[CodeCount]]:
-    """HTTP codes of handshakes per slot, ascending; a slot without a handshake has an empty list."""
-    counts: list[dict[int, int]] = [{} for _ in slots]
-    for measure, values in series.items():
-        if not measure.startswith(CODE_PREFIX):
-            continue
-        code = int(measure.removeprefix(CODE_PREFIX))
-        for index, pairs in enumerate(_by_slot(values, slots)):
-            if pairs:
-                counts[index][code] = sum(value for _, value in pairs)
-    return [_proportions(found) for found in counts]
-
-
-def _proportions(found: dict[int, int]) -> list[CodeCount]:
-    total = sum(found.values())
-    return [CodeCount(code, n, round(100 * n / total, 4)) for code, n in sorted(found.items())]

@@ -1,20 +1,11 @@
-"""Series of five-minute values, and how they are packed into the hour and day tiers. Pure.
-
-A packed row keeps every five-minute value of its hour or day, so nothing is lost by age: a peak is taken
-after the sum over any choice of domains, and a day can be cut in any time zone, a year later as today.
-Rollups are computed anew from the tier below, never incremented.
-"""
+"""Series of five-minute values: keys, selections and sums. Pure."""
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from wsedge_statistics.contract import BUCKET_SECONDS
-from wsedge_statistics.errors import LedgerDamagedError
 
 BUCKET: Final = BUCKET_SECONDS
 HOUR: Final = 3600
@@ -89,53 +80,3 @@ def add_series(total: Series, part: Series, *, start: int, end: int) -> None:
         for bucket, value in values.items():
             if start <= bucket < end:
                 sums[bucket] = sums.get(bucket, 0) + value
-
-
-def roll(parts: Iterable[tuple[Key, Series]], *, start: int, end: int) -> dict[Key, Series]:
-    """Sum parts by key, and by the domain's total, within [start, end).
-
-    Values of different sources and keys add, peak connections as well: they were open at the same time
-    or at least in the same five minutes.
-    """
-    rolled: dict[Key, Series] = {}
-    for key, series in parts:
-        if not key.region:
-            continue  # totals are computed anew from the full keys
-        for target in (key, key.total()):
-            add_series(rolled.setdefault(target, {}), series, start=start, end=end)
-    return rolled
-
-
-def largest(one: Series, other: Series) -> Series:
-    """The larger of both values, bucket by bucket."""
-    answer = {measure: dict(values) for measure, values in one.items()}
-    for measure, values in other.items():
-        kept = answer.setdefault(measure, {})
-        for bucket, value in values.items():
-            kept[bucket] = max(value, kept.get(bucket, 0))
-    return answer
-
-
-def pack(series: Series, start: int) -> bytes:
-    """Pack a series that begins at `start`: compressed JSON, measure -> [slots, values]."""
-    packed = {
-        measure: [
-            [(bucket - start) // BUCKET for bucket in sorted(values)],
-            [values[b] for b in sorted(values)],
-        ]
-        for measure, values in sorted(series.items())
-        if values
-    }
-    return zlib.compress(json.dumps(packed, separators=(",", ":")).encode())
-
-
-def unpack(packed: bytes, start: int) -> Series:
-    """Undo `pack`. Raises LedgerDamagedError."""
-    try:
-        document: Mapping[str, tuple[list[int], list[int]]] = json.loads(zlib.decompress(packed))
-    except (zlib.error, ValueError) as error:
-        raise LedgerDamagedError(f"a rollup that begins at {start}: {error}") from error
-    return {
-        measure: {start + slot * BUCKET: value for slot, value in zip(slots, values, strict=True)}
-        for measure, (slots, values) in document.items()
-    }

@@ -10,7 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from wsedge_statistics.contract import TOKEN_AUDIENCE
 from wsedge_statistics.errors import TokenRefusedError
 from wsedge_statistics.identity.callers import LAPTOP, Caller, caller_of
-from wsedge_statistics.services import services_of
+from wsedge_statistics.web.services import services_of
 
 _bearer = HTTPBearer(
     auto_error=False,

@@ -27,7 +27,7 @@ from wsedge_statistics.errors import (
     TokenRefusedError,
     UnknownDomainError,
 )
-from wsedge_statistics.services import services_of
+from wsedge_statistics.web.services import services_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 MAX_FAULTS: Final = 100

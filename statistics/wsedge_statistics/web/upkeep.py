@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from wsedge_statistics.services import services_of
 from wsedge_statistics.web.problems import ProblemError
 from wsedge_statistics.web.responses import problems
+from wsedge_statistics.web.services import services_of
 
 router = APIRouter(tags=["upkeep"])
 

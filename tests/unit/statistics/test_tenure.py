@@ -9,7 +9,8 @@ import pytest
 
 from support.statistics.build import UID, directory_message, instant, row, usage
 from wsedge_statistics.errors import ForbiddenError
-from wsedge_statistics.identity.callers import Caller, Policy, check_rows
+from wsedge_statistics.identity.callers import Caller, Policy
+from wsedge_statistics.ingest.checks import check_rows
 from wsedge_statistics.tenure import MOST_FORMER, Epoch, Tenures, follow
 
 KEPT = timedelta(days=93)

@@ -17,6 +17,7 @@ from typing import Final
 from wsedge_statistics.contract import Directory
 from wsedge_statistics.errors import LedgerDamagedError
 from wsedge_statistics.ledger.protocol import SeenKey
+from wsedge_statistics.ledger.rollup import largest, roll, unpack
 from wsedge_statistics.numbers.series import (
     BUCKET,
     CODE_PREFIX,
@@ -28,9 +29,6 @@ from wsedge_statistics.numbers.series import (
     Series,
     add,
     add_series,
-    largest,
-    roll,
-    unpack,
 )
 from wsedge_statistics.tenure import Epoch, Tenures
 

@@ -11,9 +11,10 @@ from typing import Final
 
 from wsedge_statistics.contract import Directory, UsageReport
 from wsedge_statistics.ledger.protocol import Room
+from wsedge_statistics.ledger.rollup import pack, roll
 from wsedge_statistics.ledger.sqlite.reads import day_parts, hour_sums, tenures
-from wsedge_statistics.numbers.ranges import REACH, Granularity
-from wsedge_statistics.numbers.series import BUCKET, DAY, HOUR, Key, Series, pack, roll
+from wsedge_statistics.numbers.granularity import REACH, Granularity
+from wsedge_statistics.numbers.series import BUCKET, DAY, HOUR, Key, Series
 from wsedge_statistics.tenure import Tenures, follow
 
 _MERGE_USAGE: Final = """

@@ -1,4 +1,4 @@
-"""Ranges, the granularity matrix, slots in zones with daylight saving, and what is answered in them."""
+"""Ranges, and slots in time zones with daylight saving."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from support.statistics.build import instant, seconds
 from wsedge_statistics.contract import zone_named
 from wsedge_statistics.errors import QueryError
 from wsedge_statistics.numbers import ranges
-from wsedge_statistics.numbers.ranges import Granularity, Range, Slot
+from wsedge_statistics.numbers.granularity import Granularity
+from wsedge_statistics.numbers.ranges import Range, Slot
 
 FIVE, HOUR, DAY = Granularity
 
@@ -33,41 +34,6 @@ def settle(
 ) -> Range:
     options = {"zone": UTC, "now": NOW} | more
     return ranges.settle_range(start=start, end=end, granularity=granularity, **options)  # type: ignore[arg-type]
-
-
-MATRIX = {
-    "five minutes": (timedelta(minutes=5), (FIVE, HOUR)),
-    "exactly three days": (timedelta(days=3), (FIVE, HOUR)),
-    "a second more than three days": (timedelta(days=3, seconds=1), (HOUR, DAY)),
-    "four days": (timedelta(days=4), (HOUR, DAY)),
-    "exactly thirty-one days": (timedelta(days=31), (HOUR, DAY)),
-    "a second more than thirty-one days": (timedelta(days=31, seconds=1), (DAY,)),
-    "thirty-two days": (timedelta(days=32), (DAY,)),
-    "exactly ninety-three days": (timedelta(days=93), (DAY,)),
-    "a second more than ninety-three days": (timedelta(days=93, seconds=1), ()),
-}
-
-
-@pytest.mark.parametrize(("span", "offered"), MATRIX.values(), ids=MATRIX.keys())
-def test_a_span_offers_what_the_product_says(span: timedelta, offered: tuple[Granularity, ...]) -> None:
-    """The granularities of a recent span are those of the product's matrix."""
-    assert ranges.offered(span, timedelta(days=1)) == offered
-
-
-REACH = {
-    "five minutes reach back exactly ninety-three days": (1, 93, (FIVE, HOUR)),
-    "a day beyond that only hours are left": (1, 94, (HOUR,)),
-    "hours reach back exactly 186 days": (1, 186, (HOUR,)),
-    "older short spans are answered by days": (1, 187, (DAY,)),
-    "days reach back exactly 366 days": (40, 366, (DAY,)),
-    "nothing is kept longer": (40, 367, ()),
-}
-
-
-@pytest.mark.parametrize(("span", "age", "offered"), REACH.values(), ids=REACH.keys())
-def test_old_ranges_offer_what_is_kept(span: int, age: int, offered: tuple[Granularity, ...]) -> None:
-    """Each granularity reaches back as far as its tier."""
-    assert ranges.offered(timedelta(days=span), timedelta(days=age)) == offered
 
 
 def test_without_times_the_last_day_is_answered_in_five_minutes() -> None:
@@ -273,34 +239,3 @@ COMPLETE = {
 def test_complete_until_waits_for_the_last_flush(now: str, expected: str) -> None:
     """A bucket is complete a grace after its end."""
     assert ranges.complete_until(instant(now), timedelta(seconds=60)) == instant(expected)
-
-
-SLOTS = (Slot(0, 3600), Slot(3600, 7200))
-
-
-def test_the_peak_is_taken_after_the_sum_and_the_earliest_counts() -> None:
-    """A slot's rate has its average, its highest five minutes and when those were."""
-    first, second = ranges.rates({300: 375_000, 600: 750_000, 900: 750_000}, SLOTS)
-    assert (first.average, first.peak, first.peak_time) == (4166.667, 20_000.0, 600)
-    assert (second.average, second.peak, second.peak_time) == (0.0, 0.0, None)
-
-
-def test_traffic_adds_but_peaks_do_not() -> None:
-    """Bytes of buckets add up to a slot's; of peak connections the highest bucket counts."""
-    series = {"sent": {0: 1, 300: 2, 3600: 4}, "peak": {0: 5, 300: 7, 3600: 6}}
-    points, total = ranges.traffic(series, Range(HOUR, SLOTS))
-    assert [(p.sent, p.peak) for p in points] == [(3, 7), (4, 6)]
-    assert (total.sent, total.peak, total.received) == (7, 7, 0)
-
-
-def test_values_outside_the_slots_are_not_counted() -> None:
-    """A bucket before the first or after the last slot counts nowhere."""
-    points, total = ranges.traffic({"sent": {0: 1, 7200: 9}}, Range(HOUR, (Slot(3600, 7200),)))
-    assert (points[0].sent, total.sent) == (0, 0)
-
-
-def test_proportions_of_a_slot_add_up_to_a_hundred() -> None:
-    """Codes are counted per slot, ascending, idle slots empty."""
-    first, second = ranges.codes({"code:502": {300: 1}, "code:101": {0: 4, 600: 5}, "sent": {0: 9}}, SLOTS)
-    assert [(c.code, c.count, c.proportion) for c in first] == [(101, 9, 90.0), (502, 1, 10.0)]
-    assert second == []

@@ -1,49 +1,19 @@
-"""Series: packing, selections, and sums that do not depend on tiers."""
+"""Series: sums and selections."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from wsedge_statistics.numbers.series import DAY, HOUR, Key, Selection, add_series, pack, roll, unpack
+from wsedge_statistics.numbers.series import Key, Selection, add, add_series
 
 A = Key("a.example", "team-a", "shanghai", "telecom", "CN")
 B = Key("a.example", "team-a", "beijing", "unicom", "CN")
 
-series = st.dictionaries(
-    st.sampled_from(["sent", "received", "peak", "code:101", "code:502"]),
-    st.dictionaries(
-        st.integers(0, 287).map(lambda n: 86400 * 7 + n * 300), st.integers(1, 2**70), min_size=1
-    ),
-)
 
-
-@given(series)
-def test_packing_loses_nothing(values: dict[str, dict[int, int]]) -> None:
-    """A packed day has every five-minute value, however large."""
-    assert unpack(pack(values, DAY * 7), DAY * 7) == values
-
-
-@given(st.lists(st.tuples(st.sampled_from([A, B]), series), max_size=6))
-def test_days_rolled_from_hours_equal_days_rolled_from_the_parts(
-    parts: list[tuple[Key, dict[str, dict[int, int]]]],
-) -> None:
-    """Rolling by way of the hour tier gives the same day."""
-    start = DAY * 7
-    by_hour = []
-    for hour in range(start, start + DAY, HOUR):
-        rolled = roll(parts, start=hour, end=hour + HOUR)
-        by_hour += [(key, unpack(pack(found, hour), hour)) for key, found in rolled.items()]
-    one_way = {k: pack(v, start) for k, v in roll(by_hour, start=start, end=start + DAY).items()}
-    other_way = {k: pack(v, start) for k, v in roll(parts, start=start, end=start + DAY).items()}
-    assert one_way == other_way
-
-
-def test_the_total_is_the_sum_of_the_full_keys() -> None:
-    """A domain's total adds regions and ISPs, bucket by bucket."""
-    rolled = roll([(A, {"sent": {0: 1}}), (B, {"sent": {0: 2, 300: 4}})], start=0, end=HOUR)
-    assert rolled[A.total()] == {"sent": {0: 3, 300: 4}}
-    assert rolled[B] == {"sent": {0: 2, 300: 4}}
+def test_zeros_leave_no_trace_in_a_series() -> None:
+    """Only what was counted is kept."""
+    series: dict[str, dict[int, int]] = {}
+    for value in (0, 2, 3):
+        add(series, "sent", 300, value)
+    assert series == {"sent": {300: 5}}
 
 
 def test_values_outside_the_time_asked_for_are_left_out() -> None:

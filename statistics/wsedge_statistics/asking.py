@@ -1,0 +1,169 @@
+"""Questions about an account's numbers, answered without HTTP.
+
+A face of the program parses its own parameters, asks here and renders the result: the account that the caller
+may read, the slots of the range, and the five-minute sums of the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import TypeVar
+
+from wsedge_statistics.contract import DirectoryDomain, zone_named
+from wsedge_statistics.errors import QueryError, UnknownDomainError
+from wsedge_statistics.identity.callers import Caller
+from wsedge_statistics.ledger import SeenKey
+from wsedge_statistics.numbers.granularity import Granularity
+from wsedge_statistics.numbers.ranges import Range, complete_until, settle_range
+from wsedge_statistics.numbers.series import Selection, Series
+from wsedge_statistics.services import Services
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about a range, as the client asked it. None, or no domain: everything that it may read."""
+
+    account: str | None = None
+    start: str | None = None
+    end: str | None = None
+    granularity: Granularity | None = None
+    zone: str | None = None
+    domains: frozenset[str] = frozenset()
+    region: str | None = None
+    isp: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The five-minute sums that answer a question, with the account, range and time zone in use."""
+
+    account: str | None  # the name that people see; None: all accounts
+    range: Range
+    zone: str
+    series: Series
+    complete_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDomain:
+    """A domain that a caller may read. `configured` is None when the Directory does not list it any more."""
+
+    domain: str
+    account: str
+    configured: DirectoryDomain | None
+    last_counted: int | None  # the start of the last bucket that has counts, UTC seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The values that the filters of a question may have, and the default time zone."""
+
+    account: str | None
+    regions: tuple[str, ...]
+    isps: tuple[str, ...]
+    zone: str
+    complete_until: datetime
+
+
+async def ask(services: Services, caller: Caller, question: Question, *, kind: str) -> Result:
+    """Answer a question; `kind` is its label in the metrics.
+
+    Raises QueryError, UnknownDomainError, ForbiddenError or a LedgerError.
+    """
+    account, key = _account(services, caller, question.account)
+    now = services.clock()
+    zone_name, zone = _zone(services, account, question.zone, now)
+    span = settle_range(
+        start=question.start, end=question.end, granularity=question.granularity, zone=zone, now=now
+    )
+    selection = Selection(
+        start=span.start,
+        end=span.end,
+        account=key,
+        domains=question.domains or None,
+        region=question.region,
+        isp=question.isp,
+    )
+    if selection.domains:
+        seen = await _read(services, lambda: services.ledger.seen(key))
+        _check_domains(services, selection.domains, key, seen)
+    with services.metrics.query_seconds.time():
+        series = await _read(services, lambda: services.ledger.read(selection))
+    services.metrics.queries.labels(kind).inc()
+    return Result(account, span, zone_name, series, complete_until(now, services.grace))
+
+
+async def list_domains(
+    services: Services, caller: Caller, account: str | None
+) -> tuple[str | None, list[ListedDomain]]:
+    """Return the account and its domains, configured or counted, by account and domain."""
+    shown, key = _account(services, caller, account)
+    last: dict[tuple[str, str], int] = {}
+    for entry in await _read(services, lambda: services.ledger.seen(key)):
+        place = (services.tenures.shown(entry.key.account), entry.key.domain)
+        last[place] = max(entry.last, last.get(place, entry.last))
+    listed = [
+        ListedDomain(known.domain, known.account, known, last.pop((known.account, known.domain), None))
+        for known in services.directory.domains.values()
+        if key in (None, services.tenures.current(known.account).key)
+    ]
+    listed += [ListedDomain(domain, owner, None, at) for (owner, domain), at in last.items()]
+    return shown, sorted(listed, key=lambda each: (each.account, each.domain))
+
+
+async def list_options(services: Services, caller: Caller, account: str | None) -> Options:
+    """Return the regions and ISPs that were counted, and the default time zone of an account."""
+    shown, key = _account(services, caller, account)
+    seen = await _read(services, lambda: services.ledger.seen(key))
+    now = services.clock()
+    return Options(
+        account=shown,
+        regions=tuple(sorted({entry.key.region for entry in seen})),
+        isps=tuple(sorted({entry.key.isp for entry in seen})),
+        zone=_zone(services, shown, None, now)[0],
+        complete_until=complete_until(now, services.grace),
+    )
+
+
+def _account(services: Services, caller: Caller, asked: str | None) -> tuple[str | None, str | None]:
+    """Return the account's name as people see it, and its key in the ledger. None: all accounts."""
+    key = services.policy.key_to_read(caller, asked, services.tenures)
+    if key is None:
+        return None, None
+    return services.tenures.shown(key), key
+
+
+def _check_domains(services: Services, wanted: frozenset[str], key: str | None, seen: list[SeenKey]) -> None:
+    """Refuse a misspelt domain, which would be answered by a row of zeros. Raises UnknownDomainError."""
+    counted = {entry.key.domain for entry in seen}
+    for domain in sorted(wanted - counted):
+        owner = services.directory.owner(domain)
+        if owner is None or key not in (None, services.tenures.current(owner).key):
+            raise UnknownDomainError(domain)
+
+
+async def _read(services: Services, work: Callable[[], _T]) -> _T:
+    """Run a blocking read of the ledger in a thread; at most CONCURRENT_READS run at once."""
+    async with services.reading:
+        return await asyncio.to_thread(work)
+
+
+def _zone(services: Services, account: str | None, asked: str | None, now: datetime) -> tuple[str, tzinfo]:
+    """Return the time zone that cuts days: asked for, else the account's billing zone, else the default."""
+    if asked is not None:
+        zone = zone_named(asked)
+        if zone is None:
+            raise QueryError(
+                "timeZone", "not a time zone of the IANA database", "an IANA name such as Asia/Shanghai"
+            )
+        return asked, zone
+    for name in (services.directory.zone_name(account, now), services.default_zone):
+        zone = zone_named(name) if name else None
+        if name and zone is not None:
+            return name, zone
+    raise LookupError(f"default zone {services.default_zone} is unknown")  # settings checked it at start

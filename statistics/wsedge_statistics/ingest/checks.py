@@ -1,0 +1,74 @@
+"""Checks of a usage report: its source, its accounts and domains, its time. Pure.
+
+A relay's token is bound to its pod, so a report is accepted only from the pod that it names, and only rows of
+domains that the token's account holds, or held when the counts were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from wsedge_statistics.contract import UsageReport
+from wsedge_statistics.errors import DirectoryAwaitedError, ForbiddenError, RowFault, RowsRefusedError
+from wsedge_statistics.identity.callers import Caller
+from wsedge_statistics.tenure import Tenures
+
+FUTURE_TOLERANCE: Final = timedelta(minutes=10)
+
+
+def check_source(caller: Caller, report: UsageReport) -> None:
+    """A report comes from the pod that its token is bound to. Raises ForbiddenError."""
+    if caller.trusted:
+        return
+    if caller.pod_uid is None:
+        raise ForbiddenError("the token is not bound to a pod; a relay reports with its projected token")
+    if caller.pod_uid != report.source.uid:
+        raise ForbiddenError("source.uid is not the pod that the token is bound to")
+    if report.source.pod.partition("/")[0] != caller.namespace:
+        raise ForbiddenError(f"source.pod is not in the token's namespace {caller.namespace!r}")
+
+
+def check_rows(
+    caller: Caller, report: UsageReport, *, tenures: Tenures, now: datetime, retention: timedelta
+) -> Mapping[str, str]:
+    """Return by account the key that its rows are stored under.
+
+    Raises RowsRefusedError for foreign rows (a relay keeps them and asks again: what is not known yet may be
+    known soon), and for buckets in the future or past the retention. Raises DirectoryAwaitedError when nobody
+    has said yet who holds what. On a laptop everybody may report everything.
+    """
+    if not caller.trusted:
+        if report.rows and not tenures.began:
+            raise DirectoryAwaitedError("the operator has not told yet who holds which domain")
+        if foreign := list(_foreign_rows(caller, report, tenures)):
+            raise RowsRefusedError(foreign, forbidden=True)
+    faults = list(_rows_out_of_time(report, now, retention))
+    if faults:
+        raise RowsRefusedError(faults)
+    if caller.trusted or caller.namespace is None:
+        return {row.account: tenures.current(row.account).key for row in report.rows}
+    epoch = tenures.of_token(caller.namespace, caller.issued)
+    return {caller.namespace: epoch.key} if epoch is not None else {}
+
+
+def _foreign_rows(caller: Caller, report: UsageReport, tenures: Tenures) -> Iterator[RowFault]:
+    epoch = tenures.of_token(caller.namespace or "", caller.issued)
+    for index, row in enumerate(report.rows):
+        if row.account != caller.namespace:
+            yield RowFault(index, "account", f"not the account of the token's namespace {caller.namespace!r}")
+        elif epoch is None or not tenures.holds(epoch.key, row.domain, row.bucket):
+            # The same words whether it is another account's or nobody's: they tell a stranger nothing.
+            yield RowFault(index, "domain", f"{row.domain!r} is not, and was not then, this account's")
+
+
+def _rows_out_of_time(report: UsageReport, now: datetime, retention: timedelta) -> Iterable[RowFault]:
+    for index, row in enumerate(report.rows):
+        if row.bucket > now + FUTURE_TOLERANCE:
+            minutes = FUTURE_TOLERANCE // timedelta(minutes=1)
+            yield RowFault(index, "bucket", f"more than {minutes} minutes in the future of this clock")
+        elif row.bucket < now - retention:
+            yield RowFault(
+                index, "bucket", f"older than the {retention.days} days that reports are taken for"
+            )
