@@ -54,7 +54,11 @@ class LedgerBusyError(LedgerError):
 
 
 class LedgerUnwritableError(LedgerError):
-    """A commit failed (disk full, disk broken); nothing of it was stored."""
+    """A commit failed (disk full, disk broken); nothing of it was stored. `code` is the store's own."""
+
+    def __init__(self, text: str, *, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class QueryError(StatisticsError):

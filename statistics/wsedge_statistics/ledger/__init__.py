@@ -1,4 +1,12 @@
-"""The ledger: where the counts are kept."""
+"""The ledger: where the counts are kept.
+
+    protocol   what every ledger can do
+    writer     the writing thread: a queue, commits in groups, futures. Knows no store
+    rollup     rows of the hour and day tiers, computed and packed. Pure
+    sqlite/    the ledger as one SQLite file
+
+Never imports a route or a question.
+"""
 
 from wsedge_statistics.ledger.protocol import Ledger, Room, SeenKey
 

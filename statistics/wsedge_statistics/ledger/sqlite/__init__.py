@@ -1,6 +1,6 @@
 """The ledger as one SQLite file.
 
-    store    the ledger: a writing thread and read-only connections
+    store    the ledger: the connection that writes, and read-only connections
     reads    questions as SQL
     writes   merges as SQL
     schema   tables, and how a file is opened
