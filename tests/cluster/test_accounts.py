@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from support.operator.cluster import Place, domain, plan, record_of, until
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
-from wsedge_devcluster.quickstart.quickstart import SYSTEM
 from wsedge_statistics.contract import TOKEN_AUDIENCE, USAGE_PATH, bucket_of
 
 

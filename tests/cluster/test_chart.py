@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from wsedge_devcluster.binaries.build import ensure_binaries
+from wsedge_devcluster.cluster.chart import CRDS, SYSTEM, install_chart
 from wsedge_devcluster.cluster.cluster import Cluster, quiet
 from wsedge_devcluster.errors import CommandFailed
-from wsedge_devcluster.quickstart.quickstart import CRDS, SYSTEM, install_chart
 from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
 from wsedge_operator.settings import Settings
 from wsedge_relay.contract import DENIED_NETWORKS

@@ -40,9 +40,10 @@ from support.faults.edge import (
 )
 from support.operator.cluster import Place, plan
 from support.operator.keys import certificate, secret
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.quickstart.liveview import agree
-from wsedge_devcluster.quickstart.quickstart import REPORT_SECONDS, SYSTEM
+from wsedge_devcluster.quickstart.quickstart import REPORT_SECONDS
 
 GOING_AWAY = 1001
 # docs/relay/metrics.md: a killed relay loses at most what passed in the last second. More, on a busy machine.

@@ -20,9 +20,9 @@ from support.faults.client import Refused
 from support.faults.edge import STATISTICS, Site, account, aside, identities, meanwhile, open_room
 from support.operator.cluster import Place, domain
 from support.statistics.build import recent_bucket, report, row
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
-from wsedge_devcluster.quickstart.quickstart import SYSTEM
 
 Object = dict[str, Any]
 ADMIN_PORT = 9090

@@ -19,8 +19,8 @@ import pytest
 from support.image.base import missing
 from support.image.build import building
 from support.image.run import Image
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
-from wsedge_devcluster.quickstart.quickstart import SYSTEM
 
 USERS = ["65532:65532", "1000720000:0"]
 COMMANDS = ["wsedge-operator", "wsedge-relay", "wsedge-statistics"]

@@ -11,8 +11,8 @@ import pytest
 
 from support.operator.cluster import Place, domain, plan, record_of, until
 from support.operator.keys import certificate, secret, tls_secret
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
-from wsedge_devcluster.quickstart.quickstart import SYSTEM
 
 CHILDREN = "configmap,deployment,service,serviceaccount,poddisruptionbudget,secret"
 SELECTOR = "wsedge.io/domain-name=chat"

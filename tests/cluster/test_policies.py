@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from support.devcluster import Namespace, eventually
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
-from wsedge_devcluster.quickstart.quickstart import SYSTEM
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.desired import network
 from wsedge_operator.desired.deployment import RelayImage, deployment

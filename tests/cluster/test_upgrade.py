@@ -14,8 +14,8 @@ from support.faults.edge import Site, account, aside, open_room
 from support.faults.regulars import Regulars
 from support.operator.cluster import until
 from support.releases import LAST_RELEASE, unpack
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
-from wsedge_devcluster.quickstart.quickstart import SYSTEM
 
 CHART = str(Path(__file__).resolve().parents[2] / "charts" / "wsedge")
 IMAGE = "ghcr.io/wsedge/wsedge"

@@ -18,8 +18,8 @@ import yaml
 import last_release
 from support.faults.edge import Site, account, aside, identities, site_of_a_local_room
 from support.operator.cluster import Place, until
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
-from wsedge_devcluster.quickstart.quickstart import SYSTEM
 
 Definition = dict[str, Any]
 PLANS, DOMAINS = "billingplans.wsedge.io", "websocketdomains.wsedge.io"

@@ -10,9 +10,9 @@ import pytest
 
 from support.operator.cluster import Place, domain, plan
 from support.operator.keys import tls_secret
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
-from wsedge_devcluster.quickstart.quickstart import SYSTEM
 
 OPERATOR = "deployment/wsedge-operator"
 

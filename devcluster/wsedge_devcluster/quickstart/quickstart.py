@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn
 import aiohttp
 from websockets.exceptions import InvalidHandshake
 
+from wsedge_devcluster.cluster.chart import CRDS, SYSTEM, checkout, install_chart
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed, DevclusterError
 from wsedge_devcluster.quickstart.answers import Answer, AnswerError, Statistics
@@ -27,7 +28,6 @@ from wsedge_devcluster.quickstart.liveview import Places, Snapshot, Workload, ag
 from wsedge_devcluster.quickstart.viewers import Audience
 from wsedge_devcluster.terminal import Progress
 
-SYSTEM: Final = "wsedge-system"
 NAMESPACE: Final = "quickstart"
 DOMAIN: Final = "chat.example.com"
 VIEWERS: Final = 5
@@ -37,8 +37,6 @@ REPORT_SECONDS: Final = 40
 _REFRESH_SECONDS: Final = 2.0
 _LINE_SECONDS: Final = 10.0
 _CHAT_PAUSE: Final = 0.5
-
-CRDS: Final = ("crd/billingplans.wsedge.io", "crd/websocketdomains.wsedge.io")
 
 Say = Callable[[str], None]
 
@@ -91,14 +89,6 @@ def main(*, once: bool) -> int:
             return 0
 
 
-def checkout() -> Path:
-    """The folder with charts/ and examples/. Raises QuickstartError when there is none."""
-    root = Path(__file__).resolve().parents[3]
-    if not (root / "charts" / "wsedge" / "Chart.yaml").is_file():
-        raise QuickstartError("looking for charts/wsedge", f"{root} is no checkout of wsedge")
-    return root
-
-
 def install(cluster: Cluster, say: Say, *, seconds: int = 90) -> None:
     """Install the chart, apply examples/quickstart, wait until all of it runs. Raises QuickstartError."""
     root = checkout()
@@ -110,12 +100,6 @@ def install(cluster: Cluster, say: Say, *, seconds: int = 90) -> None:
     for each in WAITS:
         say(f"waiting for {each.text}")
         _kubectl(cluster, f"waiting for {each.text}", *each.command, f"--timeout={seconds}s")
-
-
-def install_chart(cluster: Cluster, *values: str) -> str:
-    """Install the chart of this checkout as release wsedge in wsedge-system, without waiting."""
-    chart = str(checkout() / "charts" / "wsedge")
-    return cluster.helm("install", "wsedge", chart, "--namespace", SYSTEM, "--create-namespace", *values)
 
 
 def find_places(cluster: Cluster) -> Places:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
-from wsedge_devcluster.quickstart.quickstart import SYSTEM
 
 DEADLINE_SECONDS = 120.0
 
