@@ -11,7 +11,7 @@ import pytest
 
 from support.operator.cluster import Place, domain, plan
 from wsedge_devcluster.cluster.cluster import Cluster
-from wsedge_operator.desired.network import network_policy
+from wsedge_operator.desired.network_policy import network_policy
 from wsedge_operator.settings import Settings
 
 RELAYS = "wsedge.io/domain-name=chat"

@@ -14,8 +14,11 @@ from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.api.websocket_domain import WebSocketDomain
-from wsedge_operator.desired import network
 from wsedge_operator.desired.deployment import RelayImage, deployment
+from wsedge_operator.desired.disruption_budget import disruption_budget
+from wsedge_operator.desired.secret import secret
+from wsedge_operator.desired.service import service
+from wsedge_operator.desired.service_account import service_account
 
 CHART = str(Path(__file__).resolve().parents[2] / "charts" / "wsedge")
 OPERATOR = f"--as=system:serviceaccount:{SYSTEM}:wsedge-operator"
@@ -60,34 +63,34 @@ def changed(child: Object, path: str, value: Any) -> Object:
 
 def token_secret(namespace: str) -> Object:
     """A Secret into which the token controller would write a token of the ServiceAccount it names."""
-    secret = network.secret(owner(namespace), {})
+    made = secret(owner(namespace), {})
     annotations = {"kubernetes.io/service-account.name": "default"}
-    return {**secret, "type": "kubernetes.io/service-account-token"} | {
-        "metadata": {**secret["metadata"], "annotations": annotations}
+    return {**made, "type": "kubernetes.io/service-account-token"} | {
+        "metadata": {**made["metadata"], "annotations": annotations}
     }
 
 
 POD = "spec.template.spec"
 REFUSED = {
     "a child without the operator's label": (
-        lambda ns: changed(network.service_account(owner(ns)), "metadata.labels", {}),
+        lambda ns: changed(service_account(owner(ns)), "metadata.labels", {}),
         "only objects with its label",
     ),
     "a child of nobody": (
-        lambda ns: changed(network.service_account(owner(ns)), "metadata.ownerReferences", []),
+        lambda ns: changed(service_account(owner(ns)), "metadata.ownerReferences", []),
         "only objects with its label",
     ),
     "anything in kube-system": (
-        lambda _: network.service_account(owner("kube-system")),
+        lambda _: service_account(owner("kube-system")),
         "the operator writes nothing in this namespace",
     ),
     "a Secret that becomes another's token": (token_secret, "Secrets of type Opaque alone"),
     "a Service that takes an address over": (
-        lambda ns: changed(network.service(owner(ns), tls=False), "spec.externalIPs", ["192.0.2.1"]),
+        lambda ns: changed(service(owner(ns), tls=False), "spec.externalIPs", ["192.0.2.1"]),
         "Services of type ClusterIP",
     ),
     "a Service of a node's port": (
-        lambda ns: changed(network.service(owner(ns), tls=False), "spec.type", "NodePort"),
+        lambda ns: changed(service(owner(ns), tls=False), "spec.type", "NodePort"),
         "Services of type ClusterIP",
     ),
     "a pod on its node's network": (
@@ -140,10 +143,10 @@ def test_the_operator_can_make_its_children(installed: Cluster, namespace: str) 
     """Every child as the operator makes it is admitted, and may be changed and deleted again."""
     live = owner(namespace)
     children = [
-        network.service_account(live),
-        network.service(live, tls=True),
-        network.secret(live, {"key": b"value"}),
-        network.disruption_budget(live),
+        service_account(live),
+        service(live, tls=True),
+        secret(live, {"key": b"value"}),
+        disruption_budget(live),
         relays(namespace),
     ]
     for child in children:

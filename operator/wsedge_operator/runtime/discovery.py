@@ -10,8 +10,8 @@ import structlog
 from wsedge_operator.errors import OperatorError, advice
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import DOMAIN
+from wsedge_operator.peers.statistics import find_url
 from wsedge_operator.runtime.cache import Cache
-from wsedge_operator.runtime.directory import find_url
 from wsedge_operator.runtime.intake import Intake
 from wsedge_operator.runtime.snapshots import Gatherer
 

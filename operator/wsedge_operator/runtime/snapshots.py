@@ -40,9 +40,8 @@ from wsedge_operator.reconcile.domain.claims import (
     claimed_name,
     first_served,
 )
-from wsedge_operator.reconcile.domain.key_material import secret_names
-from wsedge_operator.reconcile.domain.origins import service_names
 from wsedge_operator.reconcile.domain.pods import has_own_address, is_of, replica_set_of, restarts
+from wsedge_operator.reconcile.domain.references import secret_names, service_names
 from wsedge_operator.reconcile.domain.rollout import pods_to_ask
 from wsedge_operator.reconcile.domain.scale_in import is_scale_in
 from wsedge_operator.reconcile.domain.scaling import scaled_from_outside
@@ -159,11 +158,11 @@ class Gatherer:
     async def _references(self, live: Object) -> tuple[dict[str, Object], dict[str, Object]]:
         namespace = live["metadata"]["namespace"]
         try:
-            spec = read(WebSocketDomain, live).spec
+            read(WebSocketDomain, live)
         except UnreadableError:
             return {}, {}
-        services = {name: self.cache.get(SERVICE, namespace, name) for name in service_names(spec)}
-        secrets = {name: await self._secret(namespace, name) for name in secret_names(spec)}
+        services = {name: self.cache.get(SERVICE, namespace, name) for name in service_names(live)}
+        secrets = {name: await self._secret(namespace, name) for name in secret_names(live)}
         return _present(services), _present(secrets)
 
     async def _secret(self, namespace: str, name: str) -> Object | None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from wsedge_operator.api.reading import part_at
 from wsedge_operator.billing.record import COPY_NAME, identity_of
 from wsedge_operator.desired.names import DOMAIN_LABEL
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, PLAN, SECRET, SERVICE, Kind
 from wsedge_operator.reconcile.domain.claims import claimed_name
+from wsedge_operator.reconcile.domain.references import secret_names, service_names
 from wsedge_operator.runtime.cache import Cache, name_of
 
 
@@ -55,10 +55,11 @@ def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
     else:
         yield from _owner(live, namespace)
         if kind is SERVICE or kind is SECRET:
+            named_by = service_names if kind is SERVICE else secret_names
             yield from (
                 Key("domain", *name_of(domain))
                 for domain in cache.all(DOMAIN, namespace)
-                if name in _references(domain, kind)
+                if name in named_by(domain)
             )
 
 
@@ -84,16 +85,3 @@ def _owner(live: dict[str, Any], namespace: str) -> Iterator[Key]:
     name = (live["metadata"].get("labels") or {}).get(DOMAIN_LABEL)
     if name:
         yield Key("domain", namespace, name)
-
-
-def _references(domain: dict[str, Any], kind: Kind) -> list[Any]:
-    """Return the names of the Services or Secrets in a domain's spec, which need not be a valid one."""
-    if kind is SERVICE:
-        origins = part_at(domain, "spec", "origins")
-        listed = origins if isinstance(origins, list) else []
-        return [part_at(origin, "service", "name") for origin in listed]
-    return [
-        part_at(domain, "spec", "tls", "secretName"),
-        part_at(domain, "spec", "originTLS", "caSecretName"),
-        part_at(domain, "spec", "originTLS", "clientCertificateSecretName"),
-    ]

@@ -9,6 +9,7 @@
     origins        addresses of the origins
     key_material   contents of the Secrets that the spec names
     snapshot       everything that the decision depends on
+    references     which Services and Secrets a domain names
     claims         which object owns a domain name
     keeping        a domain whose spec cannot be read, or whose namespace is not selected: everything stays
     scaling        how many relays there are, and who decides that

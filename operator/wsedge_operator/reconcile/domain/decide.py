@@ -17,8 +17,8 @@ from wsedge_operator.api import websocket_domain as api
 from wsedge_operator.api.meta import API_VERSION, instant_text
 from wsedge_operator.api.reading import part_at, read, unknown_fields
 from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
-from wsedge_operator.desired import network
 from wsedge_operator.desired.names import child_name, selector_labels
+from wsedge_operator.desired.service import HTTP_SERVICE_PORT, HTTPS_SERVICE_PORT
 from wsedge_operator.errors import UnreadableError
 from wsedge_operator.reconcile.conditions import Answer, accepted_with, conditions
 from wsedge_operator.reconcile.domain.claims import claimed_name, first_served, owner_of
@@ -163,8 +163,8 @@ def _status(snapshot: DomainSnapshot, course: Course, written: list[dict[str, An
             status["address"] = {
                 "service": child_name(name),
                 "clusterIP": service["spec"]["clusterIP"],
-                "httpPort": network.HTTP_SERVICE_PORT,
-                **({"httpsPort": network.HTTPS_SERVICE_PORT} if course.serves_tls else {}),
+                "httpPort": HTTP_SERVICE_PORT,
+                **({"httpsPort": HTTPS_SERVICE_PORT} if course.serves_tls else {}),
             }
     return status
 

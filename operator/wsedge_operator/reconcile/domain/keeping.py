@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from wsedge_operator.api.websocket_domain import CONFIGURATION_CURRENT, READY
-from wsedge_operator.desired import network
+from wsedge_operator.desired.service import HTTPS_SERVICE_PORT
 from wsedge_operator.reconcile.conditions import Answer
 from wsedge_operator.reconcile.domain.rollout import generation_of, rollout
 from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
@@ -37,4 +37,4 @@ def keep(snapshot: DomainSnapshot, why: Answer, now: datetime) -> Course:
 def has_tls_port(service: Manifest | None) -> bool:
     """Tell whether a live Service of relays has the port for wss."""
     ports = service["spec"].get("ports") or () if service is not None else ()
-    return any(port["port"] == network.HTTPS_SERVICE_PORT for port in ports)
+    return any(port["port"] == HTTPS_SERVICE_PORT for port in ports)

@@ -23,21 +23,10 @@ from wsedge_operator.desired.relay_config import (
     TLS_CERTIFICATE,
     TLS_KEY,
 )
+from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.reconcile.reasons import Reason
 
 _PUBLIC: Final = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What keeps a configuration from being made: the field's path, a word, a sentence."""
-
-    path: str
-    reason: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}"
 
 
 @dataclass(slots=True)
@@ -48,16 +37,6 @@ class KeyMaterial:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     expires: datetime | None = None
-
-
-def secret_names(spec: WebSocketDomainSpec) -> tuple[str, ...]:
-    """Return the names of the Secrets that a domain refers to."""
-    names = (
-        spec.tls.secretName if spec.tls else None,
-        spec.originTLS.caSecretName,
-        spec.originTLS.clientCertificateSecretName,
-    )
-    return tuple(sorted({name for name in names if name is not None}))
 
 
 def key_material(
@@ -162,10 +141,10 @@ class _Reader:
         elif self.found.expires is None or end < self.found.expires:
             self.found.expires = end
 
-    def _refuse(self, reason: str, message: str) -> None:
+    def _refuse(self, reason: Reason, message: str) -> None:
         self.found.problems.append(Problem(self.path, reason, message))
 
-    def _warn(self, reason: str, message: str) -> None:
+    def _warn(self, reason: Reason, message: str) -> None:
         self.found.warnings.append(Problem(self.path, reason, message))
 
 

@@ -8,14 +8,9 @@ from typing import Any
 
 from wsedge_operator.api.spec.origins import Origin
 from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
-from wsedge_operator.reconcile.domain.key_material import Problem
+from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_relay import contract
-
-
-def service_names(spec: WebSocketDomainSpec) -> tuple[str, ...]:
-    """Return the names of the Services that a domain refers to."""
-    return tuple(sorted({origin.service.name for origin in spec.origins if origin.service is not None}))
 
 
 def resolve_origins(

@@ -13,20 +13,26 @@ from wsedge_operator.api.websocket_domain import (
     READY,
     WebSocketDomainSpec,
 )
-from wsedge_operator.desired import network, relay_config
+from wsedge_operator.desired import relay_config
 from wsedge_operator.desired.deployment import deployment
 from wsedge_operator.desired.digest import with_digest
+from wsedge_operator.desired.disruption_budget import disruption_budget
+from wsedge_operator.desired.network_policy import network_policy
+from wsedge_operator.desired.secret import secret
+from wsedge_operator.desired.service import service
+from wsedge_operator.desired.service_account import service_account
 from wsedge_operator.reconcile.conditions import Answer
 from wsedge_operator.reconcile.domain import pods
 from wsedge_operator.reconcile.domain.exactness import set_right
 from wsedge_operator.reconcile.domain.keeping import has_tls_port
-from wsedge_operator.reconcile.domain.key_material import Problem, key_material
+from wsedge_operator.reconcile.domain.key_material import key_material
 from wsedge_operator.reconcile.domain.origins import denied_origins, resolve_origins
 from wsedge_operator.reconcile.domain.rollout import LOOK_SOON, generation_of, rollout
 from wsedge_operator.reconcile.domain.scale_in import costs, is_scale_in
 from wsedge_operator.reconcile.domain.scaling import scaled_from_outside
 from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
 from wsedge_operator.reconcile.outcome import Manifest, Note, earliest, is_going, reference
+from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_relay.contract import ADMIN_TOKEN_FILE
 
@@ -99,7 +105,7 @@ def _configure(
     # The Secret before the ConfigMap, which names its content.
     contents = {**resolved.secrets, ADMIN_TOKEN_FILE: _admin_token(snapshot).encode()}
     manifests = [
-        network.secret(owner, contents),
+        secret(owner, contents),
         relay_config.config_map(owner, config, draining_since=None),
     ]
     _demand(course, snapshot, [*manifests, *_program(course, snapshot, spec)])
@@ -129,13 +135,13 @@ def _program(course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec
     owner = snapshot.live
     scaled = scaled_from_outside(snapshot.children.get("Deployment"), spec.relay.replicas)
     manifests: list[dict[str, Any]] = [
-        network.service_account(owner),
-        network.service(owner, tls=course.serves_tls),
+        service_account(owner),
+        service(owner, tls=course.serves_tls),
     ]
     if (scaled.replicas if scaled is not None else spec.relay.replicas) > 1:
-        manifests.append(network.disruption_budget(owner))
+        manifests.append(disruption_budget(owner))
     if snapshot.admin_peers is not None:  # before the pods that it is for
-        manifests.append(network.network_policy(owner, snapshot.admin_peers))
+        manifests.append(network_policy(owner, snapshot.admin_peers))
     manifests.append(deployment(owner, spec, snapshot.image, is_scaled_by_another=scaled is not None))
     if scaled is not None and scaled.is_new:
         text, turn = scaled.told(spec.relay.replicas), f"asked {spec.relay.replicas} {scaled.manager}"

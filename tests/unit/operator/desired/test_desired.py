@@ -9,11 +9,11 @@ import pytest
 
 from support.operator.snapshots import RESOLVED, live_domain
 from wsedge_operator.api.websocket_domain import Relay, WebSocketDomain, WebSocketDomainSpec
-from wsedge_operator.desired import network
 from wsedge_operator.desired.deployment import RelayImage, deployment, grace_seconds
 from wsedge_operator.desired.digest import is_applied, with_digest
 from wsedge_operator.desired.names import HTTPS_PORT
 from wsedge_operator.desired.relay_config import Resolved, drained, relay_config
+from wsedge_operator.desired.service import service
 from wsedge_relay import contract
 from wsedge_relay.settings import Settings
 
@@ -238,7 +238,7 @@ def test_a_drain_changes_nothing_but_the_switch() -> None:
 
 def live() -> tuple[dict[str, Any], dict[str, Any]]:
     """A Service as it is desired, and as the API server shows it."""
-    desired = with_digest(network.service(live_domain(), tls=True))
+    desired = with_digest(service(live_domain(), tls=True))
     shown = copy.deepcopy(desired)
     shown["metadata"] |= {"uid": "u", "resourceVersion": "3"}
     shown["spec"] |= {"clusterIP": "127.96.0.3", "sessionAffinity": "None"}
@@ -276,8 +276,8 @@ def test_what_differs_is_applied_again(change: Any) -> None:
 def test_what_is_no_longer_wanted_is_a_difference() -> None:
     """A field that we applied and want no more shows in the hash alone."""
     _, shown = live()
-    assert not is_applied(with_digest(network.service(live_domain(), tls=False)), shown)
-    assert not is_applied(with_digest(network.service(live_domain(), tls=False)), None)
+    assert not is_applied(with_digest(service(live_domain(), tls=False)), shown)
+    assert not is_applied(with_digest(service(live_domain(), tls=False)), None)
 
 
 def test_amounts_are_compared_by_value() -> None:

@@ -1,0 +1,18 @@
+"""The ServiceAccount of the relays: the identity that they have towards the statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wsedge_operator.desired.names import child_metadata
+
+
+def service_account(owner: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ServiceAccount. Its token is for the statistics; relays never call the API server."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": child_metadata(owner),
+        "automountServiceAccountToken": False,
+    }
