@@ -15,7 +15,7 @@ from support.relay_process import config, write
 from support.relay_process.process import RelayProcess
 from wsedge_relay.pump import compiled
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 async def test_plain_runs_when_told(tmp_path: Path) -> None:

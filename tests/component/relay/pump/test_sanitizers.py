@@ -12,7 +12,7 @@ import pytest
 from support.relay.forms import OTHER_BUILD, cannot, need_compiler
 from wsedge_relay.pump.build import build
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 FLAGS = "-O0 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
 TESTS = ("pump/test_pump.py", "pump/test_message_bytes.py", "test_fuzz_corpus.py")
 
