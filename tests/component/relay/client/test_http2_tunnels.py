@@ -1,0 +1,325 @@
+"""WebSocket over HTTP/2 (RFC 8441): messages, windows and ends of tunnels, between real peers."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from support.relay.frames import frame
+from support.relay.heads import upgrade
+from support.relay.http2 import Line, connect_lines, http2_client
+from support.relay.http2_relay import CANCEL, echoes, http2
+from support.relay.running import DOMAIN, on_pump_loop, origin, raw_origin, running
+
+# What passes does so by the pump; all else is the same for its two forms.
+by_each_form = pytest.mark.usefixtures("each_form")
+CLOSE = b"\x03\xe8"  # 1000
+
+
+@by_each_form
+@on_pump_loop
+async def test_a_message_passes_and_the_close_ends_the_stream() -> None:
+    """An echo, then the closing handshake: END_STREAM is what the end of a TCP stream is."""
+    async with origin() as port, http2(port) as relay, http2_client(relay) as client:
+        stream = await client.open()
+        await echoes(client, stream)
+        await client.say(stream, CLOSE, opcode=8)
+        seen = client.streams[stream]
+        await client.until(lambda: seen.ended)
+        assert (seen.data, seen.reset) == (frame(CLOSE, opcode=8), None)
+        client.protocol.end_stream(stream)
+        client.flush()
+        await relay.until_idle()
+        assert relay.totals.codes == {101: 1}
+        assert [(end.by, end.code) for end in relay.counters.endings] == [("client", 1000)]
+        assert not client.closed
+
+
+@on_pump_loop
+async def test_the_relay_offers_what_it_does() -> None:
+    """Extended CONNECT, and how many streams and bytes it takes."""
+    async with http2(1) as relay, http2_client(relay) as client:
+        assert client.settings.enable_connect_protocol == 1
+        assert client.settings.max_concurrent_streams == 100
+        assert client.settings.initial_window_size == 65536
+        assert client.protocol.outbound_flow_control_window == 100 * 65536
+
+
+@on_pump_loop
+async def test_usage_counts_as_over_http_1_1() -> None:
+    """A request and messages cost the same on both: frames and heads, not what HTTP/2 makes of them."""
+    counted = []
+    agent = [(b"user-agent", b"test")]
+    async with origin() as port:
+        async with http2(port) as relay, http2_client(relay) as client:
+            stream = await client.open(agent)
+            await echoes(client, stream, b"x" * 1000)
+            await client.say(stream, CLOSE, opcode=8)
+            await relay.until_idle()
+            counted.append((relay.row.sent_bytes, relay.row.received_bytes))
+        async with running(port) as relay:
+            reader, writer = await relay.raw()
+            writer.write(upgrade("/", "User-Agent: test"))
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(frame(b"x" * 1000, key=b"mask"))
+            await reader.readexactly(len(frame(b"x" * 1000)))
+            writer.write(frame(CLOSE, opcode=8, key=b"mask"))
+            await reader.read()
+            writer.close()
+            await relay.until_idle()
+            counted.append((relay.row.sent_bytes, relay.row.received_bytes))
+    assert counted[0] == counted[1]
+
+
+@by_each_form
+@on_pump_loop
+async def test_two_tunnels_share_a_connection() -> None:
+    """Each has its own messages and its own end."""
+    async with origin() as port, http2(port) as relay, http2_client(relay) as client:
+        first, second = await client.open(), await client.open()
+        for stream, text in ((first, b"one"), (second, b"two"), (first, b"three")):
+            await echoes(client, stream, text)
+        assert relay.connections_of_http2 == 1
+        assert relay.relay.open_connections == 2
+        client.protocol.reset_stream(first, CANCEL)
+        client.flush()
+        await relay.until(lambda: relay.relay.open_connections == 1)
+        await echoes(client, second, b"still here")
+
+
+@on_pump_loop
+async def test_the_origin_gets_a_handshake_of_http_1_1() -> None:
+    """With a key of the relay's own, cookie crumbs joined, and what the client may say of itself."""
+    heads: list[ServerConnection] = []
+
+    async def keep(connection: ServerConnection) -> None:
+        heads.append(connection)
+        await connection.wait_closed()
+
+    lines: list[Line] = [
+        (b"origin", b"https://chat.example.com"),
+        (b"cookie", b"a=1"),
+        (b"cookie", b"b=2"),
+        (b"sec-websocket-protocol", b"chat.v1, chat.v2"),
+        (b"sec-websocket-extensions", b"permessage-deflate; client_max_window_bits"),
+        (b"x-forwarded-for", b"203.0.113.9"),
+    ]
+    async with (
+        origin(keep, subprotocols=["chat.v2"]) as port,
+        http2(port) as relay,
+        http2_client(relay) as client,
+    ):
+        stream = client.request(connect_lines(lines, path=b"/room?id=7"))
+        seen = client.streams[stream]
+        await client.until(lambda: seen.headers)
+        assert seen.status == 200
+        assert seen.headers[b"sec-websocket-protocol"] == b"chat.v2"
+        assert seen.headers[b"sec-websocket-extensions"].startswith(b"permessage-deflate")
+        assert not {b"sec-websocket-accept", b"connection", b"upgrade"} & seen.headers.keys()
+        (connection,) = heads
+        assert connection.request is not None
+        assert connection.request.path == "/room?id=7"
+        asked = connection.request.headers
+        assert asked["Cookie"] == "a=1; b=2"
+        assert asked["X-Forwarded-For"] == "127.0.0.1"
+        assert asked["X-Forwarded-Proto"] == "https"
+        assert asked["X-Forwarded-Host"] == DOMAIN
+
+
+@by_each_form
+@on_pump_loop
+async def test_compressed_messages_pass() -> None:
+    """permessage-deflate is agreed on end to end, and its bit is let through."""
+    offer = [(b"sec-websocket-extensions", b"permessage-deflate; server_no_context_takeover")]
+    async with origin() as port, http2(port) as relay, http2_client(relay) as client:
+        stream = await client.open(offer)
+        packer = zlib.compressobj(wbits=-12)
+        packed = (packer.compress(b"hello " * 50) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        await client.send(stream, frame(packed, rsv=4, key=b"mask"))
+        await client.until(lambda: len(client.streams[stream].data) > 2)
+        got = client.streams[stream].data
+        assert got[0] == 0xC1
+        assert zlib.decompressobj(wbits=-15).decompress(got[2:] + b"\0\0\xff\xff") == b"hello " * 50
+
+
+@by_each_form
+@on_pump_loop
+async def test_large_messages_pass_within_the_windows() -> None:
+    """Three megabytes each way on two streams at once, though a window has 64 KiB."""
+    async with (
+        origin(compression=None, max_size=None) as port,
+        http2(port) as relay,
+        http2_client(relay) as client,
+    ):
+        payloads = [bytes([number]) * 3_000_000 for number in (1, 2)]
+        streams = [await client.open() for _ in payloads]
+
+        async def exchange(stream: int, payload: bytes) -> None:
+            await client.say(stream, payload, opcode=2)
+            assert await client.hear(stream, len(frame(payload))) == frame(payload, opcode=2)
+
+        await asyncio.gather(*map(exchange, streams, payloads))
+
+
+@on_pump_loop
+async def test_a_client_that_resets_before_the_answer_is_gone() -> None:
+    """The origin is asked no longer, and 499 is counted."""
+    asked = asyncio.Event()
+
+    async def keep_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        assert not await reader.read()
+
+    async with raw_origin(keep_silent) as port, http2(port) as relay, http2_client(relay) as client:
+        stream = client.request(connect_lines())
+        await asked.wait()
+        client.protocol.reset_stream(stream, CANCEL)
+        client.flush()
+        await relay.until(lambda: relay.counters.refusals() == {"gone": 1})
+
+
+@by_each_form
+@on_pump_loop
+async def test_a_reset_breaks_the_tunnel() -> None:
+    """The origin is told as when a TCP connection breaks."""
+    codes: list[int | None] = []
+
+    async def note(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        codes.append(connection.close_code)
+
+    async with origin(note) as port, http2(port) as relay, http2_client(relay) as client:
+        stream = await client.open()
+        client.protocol.reset_stream(stream, CANCEL)
+        client.flush()
+        await relay.until(lambda: codes)
+        assert codes == [1001]
+        await relay.until_idle()
+        assert relay.counters.client.broken == 1
+
+
+@on_pump_loop
+async def test_a_broken_origin_is_told_by_a_close_frame() -> None:
+    """1011, as over HTTP/1.1, and then the stream ends."""
+
+    async def drop(connection: ServerConnection) -> None:
+        connection.transport.abort()
+
+    async with origin(drop) as port, http2(port) as relay, http2_client(relay) as client:
+        stream = client.request(connect_lines())
+        seen = client.streams[stream]
+        await client.until(lambda: seen.ended)
+        assert seen.data == frame(b"\x03\xe9", opcode=8) or seen.data[:4] == b"\x88\x02\x03\xf3"
+
+
+@by_each_form
+@on_pump_loop
+async def test_an_aborted_tunnel_is_a_reset() -> None:
+    """Where no Close can be said, the stream is cancelled (RFC 8441 section 5)."""
+    async with origin() as port, http2(port) as relay, http2_client(relay) as client:
+        stream = await client.open()
+        (tunnel,) = relay.tunnels
+        relay.relay.tunnels.abort(tunnel)
+        seen = client.streams[stream]
+        await client.until(lambda: seen.reset is not None)
+        assert (seen.ended, seen.reset) == (False, CANCEL)
+
+
+@on_pump_loop
+async def test_a_client_that_does_not_end_its_stream_loses_it() -> None:
+    """After the relay's END_STREAM it has a while, then a reset without an error frees the place."""
+    async with origin() as port, http2(port) as relay, http2_client(relay) as client:
+        stream = await client.open()
+        await client.say(stream, CLOSE, opcode=8)
+        seen = client.streams[stream]
+        await client.until(lambda: seen.reset is not None)
+        assert (seen.ended, seen.reset) == (True, 0)
+
+
+@on_pump_loop
+async def test_heartbeats_pass_inside_the_stream() -> None:
+    """The relay's ping is a frame of DATA, and its answer counts as one."""
+    async with origin() as port, http2(port, heartbeatSeconds=1) as relay, http2_client(relay) as client:
+        stream = await client.open()
+        ping = await client.hear(stream, 10)
+        assert ping[:2] == b"\x89\x08"
+        await client.say(stream, ping[2:], opcode=10)
+        await relay.until(lambda: relay.counters.client.pongs)
+
+
+@by_each_form
+@on_pump_loop
+async def test_a_stalled_stream_holds_up_no_other() -> None:
+    """An origin that does not read fills its stream's window, and no other stream notices."""
+    release = asyncio.Event()
+
+    async def serve(connection: ServerConnection) -> None:
+        if connection.request is not None and connection.request.path == "/deaf":
+            connection.transport.pause_reading()
+            await release.wait()
+            return
+        async for message in connection:
+            await connection.send(message)
+
+    async with origin(serve, max_size=None) as port, http2(port) as relay, http2_client(relay) as client:
+        deaf = client.request(connect_lines(path=b"/deaf"))
+        await client.until(lambda: client.streams[deaf].headers)
+        other = await client.open()
+        message = frame(b"x" * (1 << 24), opcode=2, key=b"mask")
+        sending = asyncio.create_task(client.send(deaf, message))
+        await relay.until(lambda: relay.relay.pauses)
+        await client.until(lambda: not client.protocol.local_flow_control_window(deaf))
+        await echoes(client, other)
+        assert not sending.done()
+        release.set()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+@by_each_form
+@on_pump_loop
+async def test_a_client_that_gives_no_window_holds_up_no_other() -> None:
+    """What it does not take is held by the origin's kernel, but for a buffer; at last the stream is reset."""
+
+    async def flood(connection: ServerConnection) -> None:
+        if connection.request is not None and connection.request.path == "/flood":
+            while True:
+                await connection.send(b"x" * 100_000)
+        async for message in connection:
+            await connection.send(message)
+
+    async with (
+        origin(flood, compression=None) as port,
+        http2(port, limits={"stallSeconds": 1}) as relay,
+        http2_client(relay, frugal=True) as client,
+    ):
+        client.protocol.increment_flow_control_window(1 << 20)  # of the connection, not of streams
+        other = await client.open()
+        stream = client.request(connect_lines(path=b"/flood"))
+        await client.until(lambda: len(client.streams[stream].data) == 65535)
+        await echoes(client, other)
+        await client.until(lambda: client.streams[stream].reset is not None)
+        await echoes(client, other)
+
+
+@on_pump_loop
+async def test_a_client_that_reads_nothing_is_closed() -> None:
+    """The whole connection, when nothing of what it is owed could be sent for a while."""
+
+    async def flood(connection: ServerConnection) -> None:
+        while True:
+            await connection.send(b"x" * 100_000)
+
+    async with origin(flood, compression=None) as port, http2(port, limits={"stallSeconds": 1}) as relay:
+        async with http2_client(relay) as client:
+            client.protocol.increment_flow_control_window(1 << 28)
+            client.protocol.update_settings({4: 1 << 28})  # SETTINGS_INITIAL_WINDOW_SIZE
+            client.flush()
+            await client.open()
+            client.pause()
+            await relay.until(lambda: not relay.connections_of_http2)
+        await relay.until_idle()
