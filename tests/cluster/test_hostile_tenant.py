@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,14 +19,16 @@ import pytest
 from support.devcluster import eventually, python
 from support.faults.client import Refused
 from support.faults.edge import STATISTICS, Site, account, aside, identities, meanwhile, open_room
-from support.operator.cluster import Place, domain
+from support.operator.cluster import Place, domain, plan, record_name, record_of, until
 from support.statistics.build import recent_bucket, report, row
 from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
+from wsedge_operator.runtime.accounts import MARKER
 
 Object = dict[str, Any]
 ADMIN_PORT = 9090
+INVENTED = 1000
 
 
 # Answers /config with a redirect into the neighbour's relay, and says each request that it gets.
@@ -88,8 +91,8 @@ def neighbour(installed: Cluster) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def mallory(installed: Cluster) -> Iterator[Mallory]:
-    """The hostile tenant, with a plan in force."""
-    with account(installed) as place:
+    """The hostile tenant, with a plan in force; by months, so that its boundary is seldom met."""
+    with account(installed, billingCycle="Monthly") as place:
         yield Mallory(place)
 
 
@@ -102,9 +105,10 @@ def lair(mallory: Mallory) -> Site:
     return site
 
 
-def call(url: str, *, body: bytes | None = None, token: str = "") -> tuple[int, str]:
+def call(url: str, *, body: bytes | None = None, token: str = "", host: str = "") -> tuple[int, str]:
     """A request's status and answer; redirects are followed, as a careless program would."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    headers |= {"Host": host} if host else {}
     try:
         with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30) as answer:
             return answer.status, answer.read().decode()
@@ -191,6 +195,102 @@ async def origins_inside_are_not_dialled(mallory: Mallory, neighbour: Site, lair
     await aside(site.remove)
 
 
+async def her_bills_history_is_not_hers(mallory: Mallory, neighbour: Site, lair: Site) -> None:
+    """She cannot become a new customer, whose edit counts at once, by the record or a forged one."""
+    place = mallory.place
+    record = record_name(place)
+    attempts = [
+        ("delete", record),
+        ("patch", record, "--patch={}"),
+        ("delete", f"configmap/{MARKER}"),  # without it a record at the old place would be read again
+    ]
+    for attempt in attempts:
+        with pytest.raises(CommandFailed, match="orbidden"):
+            await aside(mallory.types, *attempt, f"--namespace={SYSTEM}")
+    copy, here = "configmap/wsedge-account", f"--namespace={mallory.name}"
+    await aside(place.await_created, copy)
+    before = await aside(place.get, "bp/plan")
+    assert before is not None
+    await aside(mallory.types, "delete", copy, here)
+    forged = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "wsedge-account", "labels": {"app.kubernetes.io/managed-by": "wsedge"}},
+        "data": {"account.json": json.dumps({"version": 1, "periods": [], "waitingPlans": []})},
+    }
+    await aside(mallory.applies, forged, plan(billingCycle="Monthly", meteringMethod="Month95Bandwidth"))
+    pending = "--for=jsonpath={.status.pending.meteringMethod}=Month95Bandwidth"
+    await aside(place.kubectl, "wait", "bp/plan", pending, "--timeout=120s")
+    after = await aside(place.get, "bp/plan")
+    assert after is not None
+    for field in ("current", "effectiveTime"):
+        assert after["status"][field] == before["status"][field]
+
+    def copy_is_right() -> bool:
+        copied = place.get(copy)
+        kept = record_of(place)["data"]["account.json"]
+        return copied is not None and copied["data"] == {"account.json": kept}
+
+    await aside(until, "the copy is as its record", copy_is_right)
+
+
+async def the_ledger_is_not_filled_with_invented_domains(
+    mallory: Mallory, neighbour: Site, lair: Site
+) -> None:
+    """A report full of them is refused row by row, counted, and nothing of it is kept."""
+    (pod,) = lair.pods()
+    token = await aside(mallory.token, pod)
+    base = statistics_url(neighbour.place.cluster)
+    source = {"uid": pod["metadata"]["uid"], "pod": f"{mallory.name}/{pod['metadata']['name']}"}
+    bucket = recent_bucket()
+    rows = [
+        row(bucket, domain=f"d{number}.{mallory.name}.example", account=mallory.name, sentBytes=1)
+        for number in range(INVENTED)
+    ]
+
+    def refused() -> float:
+        text = call(f"{base}/metrics")[1]
+        found = re.findall(r"^wsedge_statistics_refused_rows_total\S* (\S+)$", text, re.MULTILINE)
+        return sum(map(float, found))
+
+    before = await aside(refused)
+    body = json.dumps(report(*rows, **source)).encode()
+    status, _ = await aside(lambda: call(f"{base}/ingest/v1/usage", body=body, token=token))
+    assert status == 403
+    assert await aside(refused) >= before + INVENTED
+    domains = json.loads((await aside(lambda: call(f"{base}/v1/domains", token=token)))[1])["domains"]
+    assert [each["domain"] for each in domains if each["domain"].endswith(".example")] == []
+
+
+async def a_relay_is_no_origin(mallory: Mallory, neighbour: Site, lair: Site) -> None:
+    """Led to a relay's admin port by a domain that passes requests through, an order to drain is refused.
+
+    The neighbour's relay asks for its token; her own relay does not dial itself. Loopback as such is denied
+    in clusters alone, where a pod has an address that is none: here all pods are on 127.0.0.0/8, and the
+    component tests of the relay (test_reach) have it.
+    """
+    (relay,) = neighbour.pods()
+    neighbours = {"host": relay["status"]["podIP"], "httpPort": ADMIN_PORT}
+    site = await aside(lambda: Site(mallory.place, origins=[neighbours], passThrough={}))
+    await aside(site.await_serving)
+
+    def drain() -> tuple[int, str]:
+        door = site.door()
+        return call(f"http://{door.address}:{door.port}/drain", body=b"", host=site.host)
+
+    assert (await aside(drain))[0] == 401
+    (own,) = await aside(site.pods)
+    await aside(lambda: site.patch(origins=[{"host": own["status"]["podIP"], "httpPort": ADMIN_PORT}]))
+    await aside(site.await_serving)
+    status, text = await aside(drain)
+    assert (status, "denied" in text) == (502, True), text
+    for pod in (relay, own):
+        assert not json.loads((await aside(call, f"http://{pod['status']['podIP']}:{ADMIN_PORT}/config"))[1])[
+            "draining"
+        ]
+    await aside(site.remove)
+
+
 async def the_neighbours_relay_is_not_drained(mallory: Mallory, neighbour: Site, lair: Site) -> None:
     """Its admin port takes no order without its own token: not with none, and not with that of her relay."""
     (relay,) = neighbour.pods()
@@ -253,9 +353,12 @@ ATTEMPTS = (
     objects_of_the_neighbour_are_not_reached,
     the_neighbours_numbers_are_not_read,
     forged_reports_change_nothing_of_the_neighbour,
+    the_ledger_is_not_filled_with_invented_domains,
+    her_bills_history_is_not_hers,
     a_name_of_the_neighbour_is_not_grabbed,
     origins_inside_are_not_dialled,
     the_neighbours_relay_is_not_drained,
+    a_relay_is_no_origin,
     a_pod_with_the_right_labels_is_not_asked,
     her_relay_is_not_taught_to_serve_uncounted,
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,8 @@ def released(old: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def site(released: Cluster) -> Iterator[Site]:
     """A domain in front of a room, served by the last release."""
-    with account(released) as place:
+    # By months: a test of minutes seldom sees the boundary at which an edit takes effect.
+    with account(released, billingCycle="Monthly") as place:
         open_room(place)
         site = Site(place)
         site.await_serving()
@@ -64,11 +66,26 @@ def await_rolled(site: Site, image: str) -> None:
     site.await_serving()
 
 
+def standing_terms(site: Site) -> tuple[Any, Any]:
+    """The terms in force for the account, and since when."""
+    live = site.place.get("bp/plan")
+    assert live is not None
+    return live["status"]["current"], live["status"]["effectiveTime"]
+
+
+def ask_for(site: Site, method: str) -> None:
+    """Edit the plan, and wait until the operator that runs has put the change off to the boundary."""
+    site.place.patch("bp/plan", {"spec": {"meteringMethod": method}})
+    pending = f"--for=jsonpath={{.status.pending.meteringMethod}}={method}"
+    site.place.kubectl("wait", "bp/plan", pending, "--timeout=120s")
+
+
 async def test_upgrade_and_rollback_lose_nothing(released: Cluster, site: Site) -> None:
-    """Relays are replaced by drains, clients come back at 1001, and every byte is in the statistics."""
+    """Relays drain one by one, clients come back at 1001, every byte is counted, and the terms stay."""
     regulars = Regulars(site, VISITORS)
     await regulars.enter()
     await site.agreement()
+    terms = standing_terms(site)
 
     def release(*command: str) -> Callable[[], str]:
         return lambda: released.helm(*command, "--namespace", SYSTEM, "--wait", "--timeout=120s")
@@ -79,8 +96,13 @@ async def test_upgrade_and_rollback_lose_nothing(released: Cluster, site: Site) 
     upgraded = regulars.check()
     assert upgraded >= VISITORS
     await site.agreement()
+    assert standing_terms(site) == terms
+    await aside(ask_for, site, "Month95Bandwidth")
 
     await regulars.while_it_lasts(aside(release("rollback", "wsedge", "1")))
     await regulars.while_it_lasts(aside(await_rolled, site, f"{IMAGE}:{LAST_RELEASE}"))
     assert regulars.check() >= upgraded + VISITORS
+    # Without the history that was kept for it, the edit of before would be the terms in force by now.
+    await aside(ask_for, site, "Month4thPeakBandwidth")
+    assert standing_terms(site) == terms
     await site.settle()
