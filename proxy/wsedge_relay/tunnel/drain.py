@@ -1,4 +1,4 @@
-"""Spread: open tunnels are closed one by one over a time, or all their clients would come back at once."""
+"""Closes spread over time: if all tunnels closed at once, all their clients would reconnect at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def due(count: int, *, elapsed: float, seconds: float) -> int:
 
 
 def remaining(max_age: float, *, lived: float, chance: float) -> float:
-    """Return the seconds that a tunnel has left that has `lived` so many already.
+    """Return the seconds after which a tunnel of age `lived` is to be closed.
 
-    Its own age is within a tenth of `max_age`, as `chance` (0 to 1) has it. One that is older already,
-    because the limit is new, goes within a tenth of `max_age` from now.
+    Its own maximum age is within a tenth of `max_age`, chosen by `chance` (0 to 1). A tunnel that is older
+    already, because the limit is new, is closed within a tenth of `max_age` from now.
     """
     jitter = _JITTER * max_age
     left = max_age - jitter + 2 * jitter * chance - lived

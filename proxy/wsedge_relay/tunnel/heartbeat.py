@@ -1,12 +1,12 @@
-"""Heartbeat: which leg has been silent, and when to look again. Pure: no clock, no socket.
+"""Heartbeat: which leg is silent, and the time of its next check. Pure: no clock, no socket.
 
-Both legs of a tunnel are looked at four times an interval, so the data path needs no clock of its own: a leg
-whose byte count has not moved for three looks is pinged, before it has been silent for a whole interval (a
-timeout of that length on its way must not fire); when it stays silent for four more, an interval, it is dead:
-within two intervals of its last byte. An idle peer that answers is thus pinged once an interval. A wheel
-instead of a timer per tunnel: adding costs an append. Tunnels start at random places in their interval, so
-that those of one moment are not pinged in one moment ever after: a first ping comes after one to three
-quarters.
+Both legs of a tunnel are checked four times an interval, so the data path needs no clock of its own. A leg
+whose byte count did not change in three checks is pinged, before it has been silent for a whole interval (an
+idle timeout of that length in a proxy on the way must not fire). A leg that stays silent for four more
+checks, an interval, is dead: within two intervals of its last byte. An idle peer that answers is thus pinged
+once an interval. A wheel replaces a timer per tunnel: adding an entry costs an append. Tunnels start at
+random places of their interval, so that tunnels that were opened together are not pinged together for ever:
+a first ping is sent after one to three quarters of an interval.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from collections.abc import Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 LOOKS: Final = 4
-PING_AFTER: Final = LOOKS - 1  # the look that saw the last byte may come a quarter later than it
+PING_AFTER: Final = LOOKS - 1  # the check that saw the last byte may be a quarter later than the byte
 TICK_SECONDS: Final = 0.25  # the shortest interval, 1 s, in four looks
-_FEW: Final = 64  # places left that are not worth a look at all
+_FEW: Final = 64  # so few abandoned places are not worth a sweep
 
 
 T = TypeVar("T", bound="Turning")
 
 
 class Beat(enum.Enum):
-    """What a look at a leg says is to be done."""
+    """The action that a check of a leg results in."""
 
     NOTHING = 0
     PING = 1
@@ -33,7 +33,7 @@ class Beat(enum.Enum):
 
 
 class Listened(Protocol):
-    """What a look needs of a leg."""
+    """The fields of a leg that a check needs."""
 
     received: int
     mark: int
@@ -44,21 +44,21 @@ class Listened(Protocol):
 
     @property
     def stopped(self) -> bool:
-        """Whether the relay itself does not read this leg now."""
+        """Whether the relay itself has paused reading this leg."""
 
 
 class Turning(Protocol):
-    """What the wheel needs of an entry: the tick it is due at, 0 for never."""
+    """The field of an entry that the wheel needs: the tick at which it is due, 0 for never."""
 
     due: int
 
 
 def look(leg: Listened) -> Beat:
-    """Look at a leg, a quarter of an interval after the last look.
+    """Check a leg, a quarter of an interval after its last check.
 
     A leg that the relay does not read, or that the ping could not reach yet, is not blamed for its silence; a
-    leg that takes no bytes is a stall, which has its own deadline. One that stands still inside a frame could
-    not answer a ping anyway, so that it need not have got one: else two such legs would wait for each other.
+    leg that accepts no bytes is stalled, which has its own deadline. A leg that stops inside a frame could
+    not answer a ping, so that its silence counts without one: else two such legs would wait for each other.
     """
     waits = leg.inject and not leg.need
     if leg.received != leg.mark or leg.stopped or waits or leg.out:
@@ -72,28 +72,28 @@ def look(leg: Listened) -> Beat:
 
 
 def ticks_per_look(heartbeat_seconds: int) -> int:
-    """Return how many ticks lie between two looks."""
+    """Return the number of ticks between two checks."""
     return max(1, round(heartbeat_seconds / LOOKS / TICK_SECONDS))
 
 
 class Wheel(Generic[T]):
     """Entries by the tick they are due at.
 
-    An entry that is moved or removed leaves its old place at that place's tick, or as soon as such places are
-    the most: with an interval of minutes, clients that come and go would otherwise pile up meanwhile.
+    The old place of a moved or removed entry is freed at that place's tick, or as soon as most places are
+    abandoned: with an interval of minutes, the places of short connections would otherwise pile up.
     """
 
     def __init__(self) -> None:
         self.tick = 0
         self._slots: dict[int, list[T]] = {}
         self._places = 0
-        self._left = 0  # of these, places that an entry has left
+        self._left = 0  # of these, abandoned places
 
     def __len__(self) -> int:
         return self._places
 
     def add(self, entry: T, *, ticks: int) -> None:
-        """Let `entry` come up `ticks` (at least 1) from now, and at no other time."""
+        """Make `entry` due `ticks` (at least 1) from now, and at no other time."""
         due = self.tick + max(1, ticks)
         if entry.due == due:
             return
@@ -103,7 +103,7 @@ class Wheel(Generic[T]):
         self._places += 1
 
     def remove(self, entry: T) -> None:
-        """Let `entry` come up no more."""
+        """Make `entry` due never."""
         waited = entry.due > self.tick
         entry.due = 0
         if waited:
@@ -112,7 +112,7 @@ class Wheel(Generic[T]):
                 self._sweep()
 
     def turn(self, ticks: int) -> Iterator[T]:
-        """Go on by so many ticks and yield what came up, in order."""
+        """Advance by so many ticks and yield the entries that became due, in order."""
         for _ in range(ticks):
             self.tick += 1
             slot = self._slots.pop(self.tick, ())

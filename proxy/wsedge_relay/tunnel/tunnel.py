@@ -41,8 +41,8 @@ CLOSING: Final = 1
 FINISHING: Final = 2
 GONE: Final = 3
 
-# So often the deadline of a closing tunnel is put off while bytes pass. It ends within 32 s by that: a pod is
-# killed 45 s after its drain's time, and has its last usage to report before.
+# So often the deadline of a closing tunnel is put off while bytes pass, so that it ends within 32 s: a pod is
+# killed 45 s after the end of its drain, and must report its last usage before.
 _PATIENCE: Final = 5
 
 # Bytes, messages and texts among these, each to the client, then from it.
@@ -51,7 +51,7 @@ _NOTHING: Final[Counts] = (0, 0, 0, 0, 0, 0)
 
 
 class Tunnel:
-    """Two legs and what is known of them together.
+    """Two legs and the state that they share.
 
     `address` is the client's, `began` the loop's time at its opening, `due` belongs to the heartbeat's wheel,
     `deadline` to the age of an open tunnel, then to the next step of a closing one.
@@ -92,10 +92,10 @@ class Tunnel:
         self.deadline: asyncio.TimerHandle | None = None
         self.ending: Ending | None = None
         self.access: AccessFacts | None = None
-        self.counted: Counts = _NOTHING  # what the usage and the metrics have already
+        self.counted: Counts = _NOTHING  # the counts that the usage and the metrics have already
 
     def end_by(self, by: str, reason: str, code: int) -> None:
-        """Note why the tunnel ends; what comes first counts, the rest follows from it."""
+        """Store the reason of the tunnel's end; the first reason counts, later ones are its consequences."""
         if self.ending is None:
             self.ending = Ending(by, reason, code)
 
@@ -112,7 +112,7 @@ class Tunnel:
         )
 
     def count(self, new: Counts) -> tuple[int, int, int, int]:
-        """Add to the metrics what `new` has more than was counted; return the bytes and messages of it."""
+        """Add the difference of `new` to the last counts to the metrics; return its bytes and messages."""
         old, self.counted = self.counted, new
         sent, received, sent_messages, received_messages, sent_texts, received_texts = (
             count - before for count, before in zip(new, old, strict=True)
@@ -131,16 +131,16 @@ def side_of(leg: Leg) -> str:
 
 
 def is_settled(leg: Leg) -> bool:
-    """Tell whether nothing more is to be said to this leg or heard from it."""
+    """Return whether nothing is left to send to this leg or to read from it."""
     return leg.dead or leg.eof > 0 or (leg.dropping and (leg.told or leg.finishing or leg.deaf))
 
 
 def has_ended(leg: Leg) -> bool:
-    """Tell whether both directions of a leg's socket are at their end."""
+    """Return whether both directions of a leg's socket have ended."""
     return leg.dead or (leg.eof > 0 and leg.shut)
 
 
 def reset(leg: Leg) -> None:
-    """Let the closing of a leg's socket reset its connection."""
+    """Reset the connection of a leg when its socket is closed."""
     if not leg.dead:
         leg.reset_at_close()

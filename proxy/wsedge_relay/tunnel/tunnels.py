@@ -53,7 +53,7 @@ _SAMPLES: Final = 64
 
 
 class Tunnels:
-    """All open tunnels of a relay. `random` makes masks, which no peer may foresee."""
+    """All open tunnels of a relay. `random` makes masks, which no peer may be able to predict."""
 
     def __init__(
         self,
@@ -104,11 +104,11 @@ class Tunnels:
     ) -> Tunnel:
         """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads.
 
-        `watched` are the events that the client's and the origin's are in epoll for already.
-        The sockets are the tunnel's from now on: plain ones are detached from their objects.
+        `watched` are the events for which the client's and the origin's socket are in epoll already. The
+        tunnel owns the sockets from now on: plain sockets are detached from their Python objects.
 
-        `target`, whose open connections include this one already, loses it when the tunnel is gone; so does
-        the site's limiter the place that the client at `address` has.
+        The open connections of `target` include this one already, and so do the places that the site's
+        limiter has for the client at `address`: the end of the tunnel frees both.
         """
         self._numbers += 1
         tunnel = Tunnel(self._numbers, site, key, self._loop.time(), address)
@@ -140,7 +140,7 @@ class Tunnels:
         return tunnel
 
     def handle(self, events: Iterable[pump.Event]) -> None:
-        """Act on what the pump reports."""
+        """Act on the pump's events."""
         for kind, leg, argument in events:
             tunnel: Tunnel = leg.tunnel
             if tunnel.phase == GONE:
@@ -172,7 +172,7 @@ class Tunnels:
             self._settle(tunnel)
 
     def part(self, leg: Leg, code: int, reason: str = "") -> None:
-        """Send a Close to one leg at its next frame boundary; when there will be none, end its stream."""
+        """Send a Close to one leg at the next frame boundary; if none can follow, end its stream instead."""
         mask = None if leg.mask else self._random.randbytes(4)
         if not self._pump.inject(leg, frames.close(code, reason, mask), last=True) and not (
             leg.told or leg.parting
@@ -207,18 +207,18 @@ class Tunnels:
         await self._nobody_left.wait()
 
     def respread(self, site: Site) -> None:
-        """Let a changed heartbeat interval count for the open tunnels of `site` at once."""
+        """Apply a changed heartbeat interval to the open tunnels of `site`."""
         for tunnel in self.of(site):
             self._spread(tunnel)
 
     def limit_ages(self, site: Site) -> None:
-        """Let a changed maximum age count for the open tunnels of `site` at once."""
+        """Apply a changed maximum age to the open tunnels of `site`."""
         for tunnel in self.of(site):
             if tunnel.phase == OPEN:
                 self._limit_age(tunnel)
 
     def limit_rates(self, site: Site) -> None:
-        """Let a changed number of bytes per second count for the open tunnels of `site` at once."""
+        """Apply a changed number of bytes per second to the open tunnels of `site`."""
         for tunnel in self.of(site):
             self._limit_rate(tunnel)
 
@@ -241,11 +241,11 @@ class Tunnels:
         self.close(tunnel, frames.GOING_AWAY, "maximum age")
 
     def sweep(self) -> None:
-        """Add to the usage and the metrics what passed since the last sweep."""
+        """Add the counts since the last sweep to the usage and the metrics."""
         sums: dict[UsageKey, list[int]] = {}
         changed = []
         for tunnel in chain.from_iterable(self._by_site.values()):
-            # Most of many are idle. What the origin sent and nobody took yet is counted once it passes.
+            # Most tunnels are idle. Bytes of the origin count once the client's socket has accepted them.
             if tunnel.client.received == tunnel.counted[1] and tunnel.origin.passed == tunnel.counted[0]:
                 continue
             counts = tunnel.counts()
@@ -269,12 +269,12 @@ class Tunnels:
                 self._pump.sample(leg, self._side(leg).frame_bytes)
 
     def tick(self, ticks: int, now: float) -> None:
-        """Look at the legs that are due and at those that are stuck; `now` is the loop's clock."""
-        # Once at each, however many ticks were missed: between two looks a leg must have time to answer.
+        """Check the legs that are due and those that are stalled; `now` is the loop's clock."""
+        # One check for each, however many ticks were missed: a leg must have time to answer between two.
         for tunnel in list(self._wheel.turn(ticks)):
             if tunnel.phase == OPEN:
                 self._look(tunnel.client, now)
-                if tunnel.phase != GONE:  # by that look: the other could not even be told
+                if tunnel.phase != GONE:  # that check may have ended the tunnel
                     self._look(tunnel.origin, now)
             if tunnel.phase == OPEN:
                 self._wheel.add(tunnel, ticks=ticks_per_look(tunnel.site.domain.heartbeatSeconds))
@@ -294,7 +294,7 @@ class Tunnels:
             self._lose(leg, "dead_leg")
 
     def _ponged(self, leg: Leg, counters: LegCounters, number: int) -> None:
-        if number and number == leg.pinged:  # what a peer makes up proves nothing; 0: no ping is on its way
+        if number and number == leg.pinged:  # a made-up pong proves nothing; 0: no ping is unanswered
             leg.pinged = 0
             units = (round(self._loop.time() * _PING_UNITS) - number) & _PING_MASK
             counters.pongs += 1
@@ -314,16 +314,16 @@ class Tunnels:
                 self._lose(leg, "stalled_leg")
 
     def _lose(self, leg: Leg, event: str) -> None:
-        """Give up a leg that does not answer, and tell the other."""
+        """Give up a leg that does not answer, and send Close to the other."""
         leg.tunnel.end_by(side_of(leg), event, _NO_CLOSE)
         self._log(leg.tunnel, event, side=side_of(leg))
-        reset(leg)  # when it is closed: nobody is there to read what is held
+        reset(leg)  # at its close: the peer will not read the backlog
         self._pump.abandon(leg)
         self.part(leg.peer, frames.GOING_AWAY)
         self._settle(leg.tunnel)
 
     def _settle(self, tunnel: Tunnel) -> None:
-        """Take the next step towards the end, if it is time for one."""
+        """Make the tunnel's next transition, if its legs allow it."""
         client, origin = tunnel.client, tunnel.origin
         if tunnel.phase in (OPEN, CLOSING):
             if is_settled(client) and is_settled(origin):
@@ -346,7 +346,7 @@ class Tunnels:
     def _expired(self, tunnel: Tunnel) -> None:
         passed = tunnel.client.passed + tunnel.origin.passed
         if passed != tunnel.progress and tunnel.patience:
-            tunnel.patience -= 1  # slow, but something still passes, such as the end of a long message
+            tunnel.patience -= 1  # slow, but bytes still pass, such as the end of a long message
             self._arm(tunnel, self._timeouts.close_seconds)
         elif tunnel.phase == CLOSING:
             tunnel.phase = FINISHING
@@ -399,16 +399,16 @@ class Tunnels:
         if not self._count:
             self._nobody_left.set()
         self._log(tunnel, "tunnel_closed", sent_bytes=new[0], received_bytes=new[1])
-        # They hold each other: without this they would wait for the garbage collector, and make it run.
+        # Break the reference cycle, or each closed tunnel would wait for the garbage collector.
         del client.peer, origin.peer, tunnel.client, tunnel.origin
 
     def _spread(self, tunnel: Tunnel) -> None:
-        """Let the tunnel's first pings come by chance from one to three quarters of the interval on."""
+        """Place the tunnel's first pings at random between one and three quarters of the interval."""
         period = ticks_per_look(tunnel.site.domain.heartbeatSeconds)
-        # By the tick of its looks alone, all that came at one moment would be pinged in the same quarter.
+        # A random tick alone would ping all tunnels that were opened together in the same quarter.
         looks, ticks = divmod(int(self._chance.random() * (PING_AFTER - 1) * period), period)
         for leg in (tunnel.client, tunnel.origin):
-            if leg.quiet <= PING_AFTER:  # else a ping is on its way, and keeps its turn
+            if leg.quiet <= PING_AFTER:  # else a ping is unanswered, and its deadline stays
                 leg.quiet = looks
         self._wheel.add(tunnel, ticks=1 + ticks)
 
