@@ -7,7 +7,7 @@
     dial       a connection: name, race of addresses, PROXY header, TLS
     health     active health checks
     address    an origin's port, Host header and name
-    reach      which addresses may be dialled. Pure
+    reach      the addresses that may be dialled. Pure
 
 Never imports a tunnel or a client's connection.
 """

@@ -1,4 +1,4 @@
-"""Origins: what they are called and how they are spoken to. `balance` chooses one, `dial` connects to it."""
+"""Addresses of origins: port, Host header, protocol. `balance` chooses an origin, `dial` connects to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DEFAULT_PORTS: Final = {False: 80, True: 443}
 
 
 def speaks_tls(domain: Domain, *, client_secure: bool) -> bool:
-    """Tell whether origins of `domain` are spoken to by TLS (Follow: as the client speaks to the relay)."""
+    """Return whether the relay uses TLS towards origins of `domain` (Follow: as the client does)."""
     if domain.originProtocol is OriginProtocol.FOLLOW:
         return client_secure
     return domain.originProtocol is OriginProtocol.HTTPS
@@ -27,7 +27,7 @@ def address(domain: Domain, origin: Origin, *, client_secure: bool) -> str:
 
 
 def host_header(domain: Domain, origin: Origin, *, secure: bool) -> str:
-    """Return what the Host header says: `originRequest.host`, or the origin's host and unusual port."""
+    """Return the Host header: `originRequest.host`, or the origin's host and any port but the default."""
     if domain.originRequest.host is not None:
         return domain.originRequest.host
     host = f"[{origin.host}]" if ":" in origin.host else origin.host

@@ -1,14 +1,13 @@
-"""The choice of an origin for each connection: a policy, what failed lately, what the health checks say.
+"""The choice of an origin for each connection, by policy, recent failures and health checks.
 
 Pure; `now` is any clock's seconds. Three policies, all of which respect weights: smooth weighted round robin,
 which spreads a weight of 3 over the round instead of giving three connections in a row (nginx's scheme); the
 fewest open connections for its weight; and weighted rendezvous hashing of the client's address, by which the
 loss of an origin moves that origin's clients alone, and every relay makes the same choice.
 
-An origin that cannot be reached, or gives bad answers in a row, is ejected: asked last, or every client would
-wait for its timeout anew. Then one connection tries it; while that fails, the next try waits twice as long.
-An origin that its health checks call unhealthy is not asked at all, unless all are unhealthy: then the checks
-prove nothing.
+An origin that cannot be reached, or gives bad answers in a row, is ejected: it is tried last, or every client
+would wait for its timeout. After a time one connection tries it; each further failure doubles that time. An
+unhealthy origin is not tried at all, unless all are unhealthy: then the checks themselves are in doubt.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from hashlib import blake2b
 from wsedge_relay.contract import LoadBalancing, Origin, OriginHealthCheck
 
 _MAX_DOUBLINGS = 16
-_MISSES = 5  # so many bad answers in a row are the origin's fault, and not that of what it was asked
+_MISSES = 5  # fewer bad answers in a row may be the fault of the requests
 
 
 class Target:
-    """One origin in use, and what is known of it. It outlives changes of its weight and role."""
+    """One origin in use, with its counts and its health. Changes of weight and role keep them."""
 
     __slots__ = (
         "bad",  # health checks, as `good`
@@ -40,8 +39,8 @@ class Target:
         "open",  # handshakes under way and open tunnels
         "origin",
         "streak",  # health checks in a row that speak against `healthy`
-        "trying",  # one connection finds out whether it works again
-        "until",  # ejected so long
+        "trying",  # one connection is testing an origin that failed
+        "until",  # the end of its ejection
     )
 
     def __init__(self, origin: Origin) -> None:
@@ -55,11 +54,11 @@ class Target:
         self.trying = False
 
     def ejected(self, now: float) -> bool:
-        """Tell whether it is asked last because it failed."""
+        """Return whether it is ejected: tried last because it failed."""
         return self.until > now
 
     def checked(self, rules: OriginHealthCheck, *, good: bool) -> bool:
-        """Take the result of one health check; return whether `healthy` changed by it."""
+        """Apply the result of one health check; return whether it changed `healthy`."""
         if good is self.healthy:
             self.streak = 0
             return False
@@ -71,7 +70,7 @@ class Target:
         return True
 
     def unchecked(self) -> None:
-        """Forget what health checks said: there are none any more."""
+        """Reset the health: the domain has no health checks any more."""
         self.healthy = True
         self.streak = 0
         self.due = 0.0
@@ -92,9 +91,9 @@ class Balancer:
         self.targets: tuple[Target, ...] = ()
 
     def take(self, origins: Iterable[Origin], policy: LoadBalancing = LoadBalancing.ROUND_ROBIN) -> None:
-        """Choose among these from now on. What is known of an origin at the same host and ports is kept.
+        """Choose among these from now on. An origin at the same host and ports keeps its counts and health.
 
-        Who is named twice is one origin, with the weights of both, and no backup unless it is one twice.
+        An origin that is named twice has the sum of both weights, and is a backup only if both are.
         """
         wanted: dict[str, Origin] = {}
         for origin in origins:
@@ -114,7 +113,7 @@ class Balancer:
     def order(self, now: float, client: str, *, kept: str | None = None) -> list[Target]:
         """Return the origins to try for one connection of `client`, best first; each at most once.
 
-        `kept` is the name of the origin that has the client's session: it is first while it is well.
+        `kept` is the name of the origin that has the client's session: it is first while it is usable.
         """
         if len(self.targets) == 1 and not self.targets[0].failures:
             return list(self.targets)
@@ -134,13 +133,13 @@ class Balancer:
             ready.insert(0, home[0])
         if ready and ready[0].failures:
             ready[0].trying = True
-            ready[0].until = now + self._forget_seconds  # the others do not wait for how this one fares
+            ready[0].until = now + self._forget_seconds  # other connections do not wait for this test
         return ready + ejected
 
     def failed(self, target: Target, now: float, *, connected: bool = False) -> None:
-        """Note that `target` could not be used; `connected`: it took the request, and failed to answer it."""
+        """Count a failure of `target`; `connected`: it got the request and did not answer it properly."""
         if target.until > now and not target.trying:
-            return  # one outage fails many connections, and is one failure
+            return  # one outage fails many connections, and counts as one failure
         if connected and not target.trying:
             target.misses += 1
             if target.misses < _MISSES:
@@ -153,7 +152,7 @@ class Balancer:
         target.trying = False
 
     def worked(self, target: Target) -> None:
-        """Note that `target` answered."""
+        """Reset the failures of `target`, which answered."""
         target.failures = target.misses = 0
         target.until = 0.0
         target.trying = False
@@ -168,7 +167,7 @@ class Balancer:
 
 
 def name_of(origin: Origin) -> str:
-    """Return what an origin is called in metrics: its host and ports."""
+    """Return the name of an origin in metrics: its host and ports."""
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     return f"{host}:{origin.httpPort}/{origin.httpsPort}"
 
@@ -180,7 +179,7 @@ def _both(one: Origin, other: Origin) -> Origin:
 
 
 def _next(up: Sequence[Target], *, turn: bool) -> list[Target]:
-    """Smooth weighted round robin; `turn` False looks without taking a turn."""
+    """Smooth weighted round robin; `turn` False returns the order without a turn."""
     order = sorted(up, key=lambda target: target.credit, reverse=True)
     if not turn or not up:
         return order
@@ -193,7 +192,7 @@ def _next(up: Sequence[Target], *, turn: bool) -> list[Target]:
 
 
 def _least(up: Sequence[Target], *, turn: bool) -> list[Target]:
-    """Fewest connections for its weight, counting the one to come; those that are level take turns."""
+    """Fewest connections for its weight, counting the new one; origins with equal load take turns."""
 
     def load(target: Target) -> float:
         return (target.open + 1) / target.origin.weight

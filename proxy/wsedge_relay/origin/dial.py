@@ -1,9 +1,9 @@
-"""A connection to an origin: name look-up, the race of its addresses, PROXY header, TLS.
+"""A connection to an origin: name resolution, the race of its addresses, PROXY header, TLS.
 
-A name is looked up anew when its answer is a second old, so that new connections see new addresses. Of
+A name is resolved again when its answer is a second old, so that new connections see new addresses. Of
 several addresses the first to connect wins (RFC 8305, sections 4 and 5): families take turns, and the next
-is tried when one failed or has kept silent for 250 ms, so that a broken IPv6, or an address that swallows
-packets, costs a moment and not the time to connect.
+address is tried when one failed or did not answer within 250 ms, so that broken IPv6, or an address that
+drops packets, delays the client by that time instead of the whole timeout.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ async def dial(
 ) -> Wire:
     """Connect to `origin`, send `preface`, then speak TLS when `context` is given; raises OriginError.
 
-    Of its addresses those that `reach` refuses are not dialled. All of it, name look-up included, takes no
-    longer than `originRequest.connectTimeoutSeconds`.
+    Addresses that `reach` denies are not dialled. The whole, name resolution included, takes at most
+    `originRequest.connectTimeoutSeconds`.
     """
     seconds = domain.originRequest.connectTimeoutSeconds
     now = ready.loop.time()
@@ -78,7 +78,7 @@ async def dial(
 
 
 def in_turn(addresses: Sequence[Address]) -> list[Address]:
-    """Return addresses in the order of their tries: families in turn, that of the first one first."""
+    """Return addresses in the order of the attempts: families in turn, beginning with the first one's."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     others = [address for address in addresses if address[0] != addresses[0][0]]
     mixed = chain.from_iterable(zip_longest(first, others))
@@ -86,7 +86,7 @@ def in_turn(addresses: Sequence[Address]) -> list[Address]:
 
 
 def _allowed(addresses: Sequence[Address], reach: Reach) -> list[Address]:
-    """Return the addresses that may be dialled, at least one; raises OriginError when there is none."""
+    """Return the addresses that may be dialled, at least one; raises OriginError when all are denied."""
     refusals = [reach.refusal(target[0], target[1]) for _, target in addresses]
     allowed = [address for address, refusal in zip(addresses, refusals, strict=True) if refusal is None]
     if not allowed:
@@ -95,7 +95,7 @@ def _allowed(addresses: Sequence[Address], reach: Reach) -> list[Address]:
 
 
 def _check_own(wire: Wire, reach: Reach) -> None:
-    """Raise OriginError when a connection leads to this machine itself; nothing was sent on it yet."""
+    """Raise OriginError when a connection leads to this machine itself; no byte was sent on it yet."""
     local, peer = wire.sock.getsockname()[0], wire.sock.getpeername()[0]
     refusal = reach.refusal_of_own(local, peer)
     if refusal is not None:
@@ -104,7 +104,7 @@ def _check_own(wire: Wire, reach: Reach) -> None:
 
 @functools.lru_cache(maxsize=1024)
 def _literal(host: str, port: int) -> tuple[Address, ...] | None:
-    """Return the address that `host` is, None when it is a name."""
+    """Return `host` as an address, None when it is a name."""
     literal = host.strip("[]")
     try:
         version = ipaddress.ip_address(literal).version
@@ -114,7 +114,7 @@ def _literal(host: str, port: int) -> tuple[Address, ...] | None:
 
 
 async def _connect(addresses: Sequence[Address], ready: Readiness) -> Wire:
-    """Return the first connection that comes about; raises the last OSError when none does. Needs a task."""
+    """Return the first connection that succeeds; raises the last OSError when all fail. Needs a task."""
     if len(addresses) == 1:
         return await _connect_to(addresses[0], ready)
     waiting = iter(addresses)
@@ -133,7 +133,7 @@ async def _connect(addresses: Sequence[Address], ready: Readiness) -> Wire:
                 error = ended.exception()
                 if error is None:
                     done.discard(ended)
-                    tries |= done  # others that won at the same moment are closed below
+                    tries |= done  # others that succeeded at the same moment are closed below
                     return ended.result()
                 failure = error
         raise failure

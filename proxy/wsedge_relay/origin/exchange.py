@@ -21,7 +21,7 @@ _MAX_INTERIM: Final = 8
 class Exchange:
     """A connection to an origin, counted among its open ones until `close` or `leave`.
 
-    `host` is what the Host header of a request on it says.
+    `host` is the Host header for a request on it.
     """
 
     wire: Wire
@@ -30,7 +30,7 @@ class Exchange:
     counted: bool = True
 
     def leave(self) -> Target:
-        """Return the target, whose count of open connections is the caller's from now on."""
+        """Return the target; the caller must decrement its count of open connections from now on."""
         self.counted = False
         return self.target
 
@@ -81,10 +81,10 @@ async def final_answer(
     read: Callable[[], Awaitable[bytes]],
     interim: Callable[[ResponseHead], Awaitable[None]] | None = None,
 ) -> tuple[ResponseHead, bytes]:
-    """Return the head of the final answer that comes on `wire`, and the bytes behind it.
+    """Return the head of the final answer on `wire`, and the bytes behind it.
 
-    `read` returns the next bytes, b"" at the end of the stream; `interim` takes each answer of 1xx but 101
-    (RFC 9110 section 15.2), of which there may be a few. Raises OriginError, and what these two raise.
+    `read` returns the next bytes, b"" at the end of the stream; `interim` gets each 1xx answer except 101
+    (RFC 9110 section 15.2), up to a bound. Raises OriginError, and the errors of these two.
     """
     rest = b""
     for _ in range(_MAX_INTERIM):
@@ -128,5 +128,5 @@ async def read_body(answered: Answered, *, limit: int) -> bytes:
     except OSError as error:
         raise OriginError("closed", str(error)) from error
     if max(len(body), length) > limit:
-        raise BadAnswerError(f"its body is longer than {limit} bytes")
+        raise BadAnswerError(f"the answer's body is longer than {limit} bytes")
     return bytes(body)

@@ -1,8 +1,8 @@
-"""Active health checks of origins, as `originHealthCheck` asks for them.
+"""Active health checks of origins, as `originHealthCheck` configures them.
 
-One timer for the whole relay plans them, each at a time of its own, so that neither an origin nor the relay
-sees a burst. A check is made as a client's connection is: by the same protocol, TLS and PROXY header, and it
-ends in order, with a Close where a WebSocket was opened.
+One timer for the whole relay starts them, each at a random time of its interval, so that neither an origin
+nor the relay gets a burst. A check connects as a client's connection does: by the same protocol, TLS and
+PROXY header. It ends in order, with a Close where a WebSocket was opened.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NORMAL: Final = 1000
 
 
 class HealthChecks:
-    """Checks the origins of the domains that it is told to `watch`, until told otherwise."""
+    """Checks the origins of the domains of the last call of `watch`."""
 
     def __init__(self, *, ready: Readiness, timeouts: Timeouts, random: random.Random) -> None:
         self._ready = ready
@@ -53,7 +53,7 @@ class HealthChecks:
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     def watch(self, watched: Iterable[Origins]) -> None:
-        """Check the origins of these domains, as their configuration now says, and of no others."""
+        """Check the origins of these domains, by their present configuration, and of no others."""
         now = self._loop.time()
         before, self._watched = self._watched, set()
         for origins in watched:
@@ -111,7 +111,7 @@ class HealthChecks:
     async def _check(self, origins: Origins, target: Target) -> None:
         try:
             await self._check_once(origins, target)
-        finally:  # whatever became of it: who is not checked any more keeps its last state for good
+        finally:  # after a fault too: an origin without further checks would keep its last state for ever
             rules = origins.domain.originHealthCheck
             now = self._loop.time()
             if rules is not None and self._wanted(origins, target) and target.due <= now:
@@ -130,7 +130,7 @@ class HealthChecks:
                     origins, target, rules, timeouts=self._timeouts, random=self._random, ready=self._ready
                 )
             except NoDescriptorError:
-                return  # the relay's own want, which says nothing of the origin
+                return  # the relay lacks a descriptor: no verdict on the origin
             except OriginError as error:
                 failure = error
         rules = origins.domain.originHealthCheck
@@ -154,9 +154,9 @@ async def check(
     random: random.Random,
     ready: Readiness,
 ) -> None:
-    """Check one origin once; raises OriginError when it is not well.
+    """Check one origin once; raises OriginError for a bad result.
 
-    With Follow the check speaks TLS where the domain has a certificate for clients.
+    With Follow the check uses TLS if the domain has a certificate for clients.
     """
     secure = origins.domain.tls is not None
     seconds = rules.timeoutSeconds
@@ -177,19 +177,19 @@ async def check(
 
 
 def families(watched: Mapping[str, Origins], now: float) -> Iterator[Family]:
-    """Return what is known of each origin as metrics; `now` is the loop's clock."""
+    """Return the state of each origin as metrics; `now` is the loop's clock."""
     rows = [((name, target.name), target) for name, origins in watched.items() for target in origins.targets]
     labels = ("domain", "origin")
     yield Family(
         "origin_healthy",
-        "0 for an origin that its health checks call unhealthy.",
+        "0 for an origin whose health checks failed.",
         labels,
         [(at, target.healthy) for at, target in rows],
         gauge=True,
     )
     yield Family(
         "origin_ejected",
-        "1 for an origin that is asked last because it failed.",
+        "1 for an origin that is tried last because it failed.",
         labels,
         [(at, target.ejected(now)) for at, target in rows],
         gauge=True,
@@ -210,7 +210,7 @@ def families(watched: Mapping[str, Origins], now: float) -> Iterator[Family]:
     )
     yield Family(
         "origin_ejections",
-        "How often an origin was ejected because it failed.",
+        "Ejections of an origin because it failed.",
         labels,
         [(at, target.ejections) for at, target in rows],
     )
@@ -227,7 +227,7 @@ def families(watched: Mapping[str, Origins], now: float) -> Iterator[Family]:
 
 
 def _no_client() -> None:
-    """A PROXY header of a check names no client (LOCAL, UNKNOWN)."""
+    """Return None: the PROXY header of a check names no client (LOCAL, UNKNOWN)."""
 
 
 def _upgrade(random: random.Random) -> Upgrade:
@@ -250,13 +250,13 @@ def _request(rules: OriginHealthCheck, host: str, upgrade: Upgrade | None, *, lo
 
 
 def _judge(head: ResponseHead, upgrade: Upgrade | None) -> None:
-    """Raise BadAnswerError unless an answer is one of an origin that is well."""
+    """Raise BadAnswerError unless an answer shows a healthy origin."""
     if upgrade is None:
         if not 200 <= head.status < 400:
             raise BadAnswerError(f"status {head.status}")
     elif head.status == 101:
         handshake.check_answer(upgrade, head)
-    elif not 400 <= head.status < 500:  # who refuses a stranger without a cookie is there and well
+    elif not 400 <= head.status < 500:  # a healthy origin may refuse a check, which has no user's cookie
         raise BadAnswerError(f"status {head.status}")
 
 
@@ -266,7 +266,7 @@ async def _part(wire: Wire, *, upgraded: bool, timeouts: Timeouts, random: rando
             wire.limit(timeouts.head_seconds)
             await wire.write(frames.close(_NORMAL, "", random.randbytes(4)))
         await wire.finish(timeouts.linger_seconds)
-    except OSError:  # TimeoutError is one. It has answered; how it parts says nothing.
+    except OSError:  # TimeoutError is one. The origin has answered; the verdict stands.
         pass
     finally:
         wire.close()

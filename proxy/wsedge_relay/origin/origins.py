@@ -36,9 +36,9 @@ log = structlog.get_logger("wsedge_relay")
 
 T = TypeVar("T")
 Attempt = Callable[[Exchange, float], Awaitable[T]]
-"""What is done with one connected origin, within so many seconds.
+"""Uses one connected origin, within so many seconds.
 
-It closes the exchange or hands it on; where it raises, the exchange is closed for it.
+It closes the exchange or hands it on; when it raises, the caller closes the exchange.
 """
 
 
@@ -46,8 +46,8 @@ It closes the exchange or hands it on; where it raises, the exchange is closed f
 class AskingClient:
     """The client on whose behalf origins are asked.
 
-    `address` is the client's; `secure` says whether it came by TLS; `ends` returns its address and port and
-    the relay's, for a PROXY header; `kept` is the name of the origin that has its session.
+    `address` is the client's; `secure` says whether it connected by TLS; `ends` returns its address and port
+    and the relay's, for a PROXY header; `kept` is the name of the origin that has its session.
     """
 
     address: str
@@ -57,7 +57,7 @@ class AskingClient:
 
 
 class Origins:
-    """The origins of a domain and what is known of them; outlives a change of the configuration."""
+    """The origins of a domain with their failures and addresses, which a new configuration keeps."""
 
     __slots__ = ("_balancer", "_context", "_counters", "_domain", "_reach", "_resolver", "_timeouts", "loop")
 
@@ -85,7 +85,7 @@ class Origins:
     def take(self, domain: Domain, material: Material) -> None:
         """Use another configuration from now on.
 
-        Raises ssl.SSLError, with nothing changed, when the material is of no use.
+        Raises ssl.SSLError, with nothing changed, when the material cannot be used.
         """
         self._context = origin_context(domain, material)
         if domain.origins != self._domain.origins:
@@ -107,11 +107,11 @@ class Origins:
     async def ask(
         self, request: Callable[[str], bytes], client: AskingClient, *, ready: Readiness
     ) -> Answered:
-        """Return the answer of the first origin that gives one; raises OriginsFailedError when none does.
+        """Return the answer of the first origin that answers; raises OriginsFailedError when none does.
 
-        `request` returns what is sent to an origin, given its Host header. All of it takes
-        `timeouts.answer_seconds` and one time to connect at the most: a drain waits for it. While others are
-        left an origin has half of the time that is left, so that a silent one can be passed over.
+        `request` returns the bytes to send to an origin, given its Host header. The whole takes at most
+        `timeouts.answer_seconds` and one connect timeout: a drain waits for it. While others are left, an
+        origin has half of the remaining time, so that there is time to try another after a silent one.
         """
 
         async def attempt(exchange: Exchange, seconds: float) -> Answered:
@@ -131,13 +131,13 @@ class Origins:
         seconds: float | None = None,
         may_repeat: Callable[[OriginError], bool] = lambda _: True,
     ) -> T:
-        """Return what `attempt` makes of the first origin that does not fail.
+        """Return the result of `attempt` with the first origin that does not fail.
 
-        An OriginError of the dial or of `attempt` is counted against the origin, and the next one is tried,
-        unless the origin has begun to answer (the client has a right to that answer and not to another's),
-        or it was connected and `may_repeat` denies that the request may be made again. Raises
-        OriginsFailedError with all failures, HandshakeRefusedError (503) without a free descriptor, and
-        whatever else `attempt` raises. Without `seconds` an attempt has no bound but its own.
+        An OriginError of the dial or of `attempt` is counted against the origin, and the next origin is
+        tried, unless the failed one began to answer (its answer counts, even a broken one),
+        or it was connected and `may_repeat` denies a repetition. Raises OriginsFailedError with all failures,
+        HandshakeRefusedError (503) without a free descriptor, and any other error of `attempt`. Without
+        `seconds` an attempt has no limit but its own.
         """
         failures: list[OriginError] = []
         now = ready.loop.time()
@@ -169,9 +169,9 @@ class Origins:
     async def dial(
         self, target: Target, *, secure: bool, ends: Callable[[], Ends | None], ready: Readiness
     ) -> tuple[Wire, str]:
-        """Connect to an origin; return the wire and what a Host header says on it. Raises OriginError.
+        """Connect to an origin; return the wire and the Host header for it. Raises OriginError.
 
-        `secure` says whether the client speaks TLS, which Follow goes by. The wire is the caller's.
+        `secure` says whether the client uses TLS, which decides under Follow. The caller closes the wire.
         """
         domain = self._domain
         tls = addressing.speaks_tls(domain, client_secure=secure)
@@ -190,12 +190,12 @@ class Origins:
         return wire, addressing.host_header(domain, target.origin, secure=tls)
 
     def worked(self, target: Target) -> None:
-        """Note that an origin answered."""
+        """Reset the failures of an origin, which answered."""
         self._balancer.worked(target)
 
     def failed(self, target: Target, failure: OriginError, now: float) -> None:
-        """Count and log that an origin could not be used, and choose others for a while."""
-        # A client that connects and is answered badly or late may cause that: no client may eject an origin.
+        """Count and log a failure of an origin, which may eject it."""
+        # A bad or late answer may be the fault of the client's request: one client must not eject an origin.
         self._balancer.failed(target, now, connected=failure.connected)
         self._counters.origin_failed(failure.reason)
         log.warning(

@@ -1,8 +1,8 @@
-"""Where origins may be: which addresses are dialled, and which never. Pure.
+"""The addresses that origins may have, and those that are never dialled. Pure.
 
-The user who writes an origin's name does not run the relay: a user of a namespace may name the metadata
-service of a node, a loopback port of a sidecar, or the relay itself. The verdict is on each address, after
-its resolution and at each dial, because a name may resolve to another address at any time.
+The author of an origin's name does not run the relay: a user of a namespace may name the metadata service of
+a node, a loopback port of a sidecar, or the relay itself. Each address is judged after its resolution and at
+each dial, because a name may resolve to another address at any time.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Reach:
-    """Says which addresses origins may have.
+    """Judges the addresses of origins.
 
-    `in_pod` says that the relay is one of many that an operator runs for others. Such a relay must not dial
-    loopback unless the configuration allows it: beside it are only things of whoever runs the pod. A relay
-    that a person runs beside its origins has them there; and whoever reaches a relay that itself listens on
-    loopback is on this machine already.
+    `in_pod` says that an operator runs the relay for other users. Such a relay must not dial loopback unless
+    the configuration allows it, because only sidecars of the pod listen there. A relay that a person runs on
+    a machine often has its origins on loopback; and a client of a relay that itself listens on loopback is on
+    this machine already.
     """
 
     __slots__ = ("_denied", "_host", "_in_pod", "_known", "_networks", "_ports")
@@ -42,18 +42,18 @@ class Reach:
         self._judge_anew()
 
     def take(self, networks: Sequence[str] | None) -> None:
-        """Deny these networks from now on; None: the usual ones."""
+        """Deny these networks from now on; None: the default ones."""
         self._networks = tuple(networks) if networks is not None else None
         self._judge_anew()
 
     def listen(self, host: str, ports: Collection[int]) -> None:
-        """Note where the relay listens: an IP address, which may be the wildcard, and all its ports."""
+        """Store the relay's own addresses: an IP address, which may be the wildcard, and all its ports."""
         self._host = ipaddress.ip_address(host.partition("%")[0])
         self._ports = frozenset(ports)
         self._judge_anew()
 
     def refusal(self, address: str, port: int) -> str | None:
-        """Return why an address is not dialled, for the log; None: it is."""
+        """Return the reason why an address is not dialled, for the log; None: it may be dialled."""
         key = address, port
         try:
             return self._known[key]
@@ -65,13 +65,13 @@ class Reach:
 
     @property
     def is_wildcard(self) -> bool:
-        """Tell whether the relay listens on all addresses of its machine, so that it knows none of them."""
+        """Whether the relay listens on the wildcard, so that its own addresses are not known."""
         return self._host is not None and self._host.is_unspecified
 
     def refusal_of_own(self, local: str, peer: str) -> str | None:
-        """Return why a connection is not used that was made to `peer` from `local`; None: it is.
+        """Return the reason why a connection from `local` to `peer` is not used; None: it may be used.
 
-        The kernel takes an address of the machine for its own source when it is also the destination.
+        For a destination on the same machine the kernel chooses that same address as the source.
         """
         if local != peer or not self._denies_own or peer in _LOOPBACK:
             return None
@@ -90,7 +90,7 @@ class Reach:
 
     @property
     def _denies_own(self) -> bool:
-        """Whether all ports of the relay's own address are denied, as they are unless nothing shall be."""
+        """Whether all ports of the relay's own address are denied: yes, unless nothing is denied."""
         return self._networks != ()
 
     def _judge(self, address: str, port: int) -> str | None:
@@ -112,7 +112,7 @@ class Reach:
 
 
 def _readings(address: _Address) -> Iterator[_Address]:
-    """Yield an address, and the IPv4 address that it leads to if it is an IPv6 address that carries one."""
+    """Yield an address, and the IPv4 address that an IPv6 address carries."""
     yield address
     if isinstance(address, ipaddress.IPv4Address):
         return

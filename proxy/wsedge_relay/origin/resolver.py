@@ -1,8 +1,8 @@
-"""Name look-ups for connections to origins: one at a time for each name, and never an answer for long.
+"""Resolution of origins' names: one query at a time for each name, and a short cache.
 
-A burst of clients asks the name service once, and a slow name takes one of the few threads that look names up
-and not all. When the name service is out, a name's last addresses are good for a while longer; when it says
-that a name is gone, the name is gone.
+A burst of clients queries the name service once, and a slow name occupies one of the few resolver threads
+instead of all. While the name service is down, a name's last addresses stay valid for some minutes; when the
+name service denies that a name exists, its addresses are dropped at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Known:
 
 
 class Resolver:
-    """What is known of the names of one domain's origins; an answer is fresh for `fresh_seconds`."""
+    """The addresses of one domain's origins; an answer is fresh for `fresh_seconds`."""
 
     __slots__ = ("_fresh_seconds", "_known", "_lookups")
 
@@ -38,11 +38,11 @@ class Resolver:
         self._lookups: dict[tuple[str, int], asyncio.Task[list[Address]]] = {}
 
     def forget(self) -> None:
-        """Forget every answer: the origins are others now."""
+        """Drop every answer, because the origins changed."""
         self._known.clear()
 
     def fresh(self, host: str, port: int, now: float) -> list[Address] | None:
-        """Return the addresses of `host` if nobody need be asked for them now."""
+        """Return the addresses of `host` from the cache, None when they are not fresh."""
         known = self._known.get((host, port))
         return known.addresses if known is not None and now - known.at < self._fresh_seconds else None
 
@@ -71,7 +71,7 @@ class Resolver:
             self._lookups[host, port] = lookup
             lookup.add_done_callback(lambda ended: self._ended(host, port, ended))
         try:
-            # Who waits may run out of time; the others, and the next one, still want the answer.
+            # A caller that runs out of time must not cancel the query for the other callers.
             return await asyncio.shield(lookup)
         except (OSError, UnicodeError) as error:
             raise OriginError("unresolvable", f"{host}: {error}") from error
@@ -83,7 +83,7 @@ class Resolver:
                 raise socket.gaierror(socket.EAI_NONAME, "no address")
         except socket.gaierror as error:
             if error.errno in _GONE:
-                self._known.pop((host, port), None)  # no answer to come makes that one good again
+                self._known.pop((host, port), None)  # the name does not exist any more
             raise
         addresses = list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
         self._known[host, port] = _Known(addresses, loop.time())
@@ -92,4 +92,4 @@ class Resolver:
     def _ended(self, host: str, port: int, lookup: asyncio.Task[list[Address]]) -> None:
         del self._lookups[host, port]
         if not lookup.cancelled():
-            lookup.exception()  # told to who waits, if anybody does
+            lookup.exception()  # retrieved, or asyncio would log it when no caller is left
