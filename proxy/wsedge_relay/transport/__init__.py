@@ -1,13 +1,13 @@
 """Sockets on the event loop's own epoll. No domain is known here.
 
-    readiness   waiting for sockets, and coroutines that run without a task while they can
+    readiness   waits for sockets, and coroutines that run without an asyncio task
     wire        a connected socket during its handshakes, plain or TLS
     heads       reads one HTTP/1.1 head from a stream
     duplex      a connected socket that one coroutine reads while another writes
-    hangup      notices at once that a client closes its connection
+    hangup      detects at once that a client closes its connection
     listening   sockets bound to an address, for one process or several
     tls         TLS contexts of both sides
-    sockets     what is said to sockets in the same words everywhere
+    sockets     shutdown and reset of sockets, and constants of socket calls
 
 Never imports the configuration's domains, a tunnel or an origin.
 """

@@ -26,9 +26,9 @@ class _Wait:
 
 
 class Duplex:
-    """Both directions of a wire, whose counts of bytes go on; for tasks of asyncio.
+    """Both directions of a wire, which goes on counting bytes; for tasks of asyncio.
 
-    Nobody may use the wire meanwhile.
+    The wire itself must not be used meanwhile.
     """
 
     __slots__ = ("_fd", "_heard", "_ready", "_waits", "until", "wire")
@@ -42,16 +42,16 @@ class Duplex:
         self._heard: Callable[[], object] | None = None
 
     def listen(self, heard: Callable[[], object] | None) -> None:
-        """Call `heard` each time that there may be something to `take`; None: no more.
+        """Call `heard` each time that bytes may be readable by `take`; None: stop calling.
 
-        Nobody may read meanwhile.
+        No coroutine may `read` meanwhile.
         """
         if heard is not self._heard:
             self._heard = heard
             self._watch()
 
     def take(self) -> bytes | None:
-        """Return what there is, empty at the end of the stream, None without anything; raises OSError."""
+        """Return the readable bytes: empty at the end, None when there are none; raises OSError."""
         try:
             data: bytes = self.wire.sock.recv(TLS_RECORD_BYTES)
         except WOULD_BLOCK:
@@ -60,9 +60,9 @@ class Duplex:
         return data
 
     async def read(self, seconds: float | None) -> bytes:
-        """Return what there is, empty at the end of the stream; raises TimeoutError, OSError.
+        """Return the next bytes, empty at the end of the connection; raises TimeoutError, OSError.
 
-        Waits for `seconds`; None: until it is cancelled.
+        Waits for `seconds`; None: without limit.
         """
         while True:
             try:
@@ -86,7 +86,7 @@ class Duplex:
                 left = memoryview(left)[sent:]
 
     def wake(self, error: BaseException | None, /) -> None:
-        """Let who waits try again; those whose time is up get `error`."""
+        """Let waiting coroutines try again; those whose time is up get `error`."""
         if error is None and self._heard is not None:
             self._heard()
         now = self._ready.loop.time()
@@ -111,7 +111,7 @@ class Duplex:
             self._watch()
 
     def _watch(self) -> None:
-        """Ask for the events that are waited for."""
+        """Register the events that coroutines wait for."""
         events = IN if self._heard is not None else 0
         self.until = NEVER
         for wait in self._waits:

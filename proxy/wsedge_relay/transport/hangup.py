@@ -1,4 +1,4 @@
-"""Noticing at once that a client hangs up while an origin is asked on its behalf."""
+"""Detection of a client that disconnects while the relay waits for an origin on its behalf."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wsedge_relay.transport.wire import Wire
 
 
 class Hangup:
-    """`with Hangup(wire, ready, said=rest) as early:` ends its block by PeerGoneError once the peer is gone.
+    """`with Hangup(wire, ready, said=rest) as early:` ends its block by PeerGoneError at a disconnect.
 
-    What the peer says meanwhile is kept in `early`, up to a read or two; more is left in its socket, and a
-    hang-up behind it is noticed at the next read, as it would be without this. A peer that said something
+    Bytes that the peer sends meanwhile are kept in `early`, up to a read or two. Further bytes stay in the
+    socket, and a disconnect behind them is detected at the next read, as without this. A peer that sent bytes
     behind its request and then shut its side may still wait for the answer (RFC 9293 section 3.6), so that
-    only a broken connection is a hang-up then.
+    then only a broken connection counts as a disconnect.
     """
 
     __slots__ = (
@@ -49,7 +49,7 @@ class Hangup:
         if self._fiber is None:
             self._task = asyncio.current_task(self._ready.loop)
             if self._task is None:
-                raise RuntimeError("a hang-up ends a fiber or a task")
+                raise RuntimeError("Hangup needs a fiber or a task to cancel")
             self._before = self._task.cancelling()
         self._fd = self._wire.sock.fileno()
         self._ready.watch(self._fd, self)
@@ -62,13 +62,13 @@ class Hangup:
         self._stop()
         if not self._gone:
             return
-        # As asyncio.timeout does: who else cancelled the task is not hidden.
+        # As asyncio.timeout does: a cancellation by other code is not hidden.
         others = self._task.uncancel() > self._before if self._task is not None else False
         if not others and kind is not None and issubclass(kind, asyncio.CancelledError):
-            raise PeerGoneError("the client hung up before it was answered") from error
+            raise PeerGoneError("the client disconnected before its answer") from error
 
     def wake(self, _: BaseException | None, /) -> None:
-        """Read what the peer says, or that it is gone."""
+        """Read the peer's bytes, or end the block when it disconnected."""
         try:
             data = self._wire.sock.recv(TLS_RECORD_BYTES)
         except WOULD_BLOCK:
@@ -91,7 +91,7 @@ class Hangup:
         self._gone = True
         self._stop()
         if self._fiber is not None:
-            self._task = self._fiber.task  # it may have become one meanwhile
+            self._task = self._fiber.task  # the fiber may have become a task meanwhile
             self._fiber.cancel()
         elif self._task is not None:
             self._task.cancel()

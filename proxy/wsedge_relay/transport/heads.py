@@ -1,4 +1,4 @@
-"""Reading one HTTP/1.1 head from a stream, whoever sends it: a client or an origin."""
+"""Reads one HTTP/1.1 head, of a client or of an origin."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from wsedge_relay.protocol import http1
 async def read_head(
     read: Callable[[], Awaitable[bytes]], already: bytes = b"", *, most: int = http1.MAX_HEAD_BYTES
 ) -> tuple[bytes, bytes]:
-    """Return the next head, of at most `most` bytes, and what was read behind it.
+    """Return the next head, of at most `most` bytes, and the bytes that were read behind it.
 
-    `read` returns the next bytes of the stream, b"" at its end; `already` was read before. Raises
-    BadHeadError, PeerGoneError when the stream ends first, and whatever `read` raises.
+    `read` returns the next bytes of the connection, b"" at its end; `already` was read before. Raises
+    BadHeadError, PeerGoneError when the connection ends first, and any error of `read`.
     """
     data: bytes | bytearray = already or await read()
     if not data:
-        raise PeerGoneError("the stream ended without a byte")
+        raise PeerGoneError("the connection ended without a byte")
     seen = 0
     while not (end := http1.head_end(data, seen=seen, most=most)):
         seen = len(data)
         more = await read()
         if not more:
-            raise PeerGoneError("the stream ended in a head")
-        # In place from here on: a peer that sends byte by byte must not have all of it copied each time.
+            raise PeerGoneError("the connection ended in a head")
+        # In place from here on: a peer that sends byte by byte must not cause a copy of the whole each time.
         data = data if isinstance(data, bytearray) else bytearray(data)
         data += more
     return bytes(data[:end]), bytes(data[end:])

@@ -9,19 +9,19 @@ import socket
 async def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Return a socket bound to an address, which does not listen yet; raises OSError.
 
-    A host name counts by its first address; "::" takes IPv4 too. With `shared` any number of this user's
+    A host name stands for its first address; "::" accepts IPv4 too. With `shared` any number of this user's
     processes may listen there at once, and the kernel spreads connections over them (SO_REUSEPORT).
     """
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except UnicodeError as error:  # no name at all, such as one with an empty label
+    except UnicodeError as error:  # not a valid name, such as one with an empty label
         raise socket.gaierror(socket.EAI_NONAME, f"{host}: {error}") from error
     family, _, _, _, address = found[0]
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # of all that it accepts, too
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
@@ -37,10 +37,10 @@ async def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
 async def reserved(host: str, port: int) -> socket.socket:
     """Return a socket that keeps an address for processes that will share it.
 
-    Raises OSError when the address is taken. The socket never listens, so no connection comes to it. Port 0
-    is chosen by the kernel.
+    Raises OSError when the address is in use. The socket never listens, so it gets no connection. The kernel
+    chooses port 0.
     """
-    # Alone first: two relays of one user that both share would silently take turns at one port.
+    # Alone first: two relays of one user would otherwise silently share one port.
     alone = await bound(host, port)
     try:
         host, port = alone.getsockname()[:2]

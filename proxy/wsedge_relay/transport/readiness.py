@@ -1,8 +1,8 @@
-"""Waiting for sockets on the loop's own epoll, and coroutines that run without a task while they can.
+"""Waits for sockets on the loop's own epoll, and coroutines that run without an asyncio task.
 
-A handshake waits three or four times. With asyncio's own means each wait takes a reader, two system calls, a
-future and two turns of the loop, and each time limit a timer: most of what a handshake costs. Here a socket
-stays in epoll from its first wait on, until it is closed or the pump has it; limits are looked at together;
+A handshake waits three or four times. With asyncio's own means each wait needs a reader, two system calls, a
+future and two turns of the loop, and each time limit a timer: most of the cost of a handshake. Here a socket
+stays in epoll from its first wait on, until it is closed or the pump has it; limits are checked together;
 and a coroutine is stepped by the code that wakes it (`Fiber`).
 
     step() ──▶ running ──(1)──▶ waiting ──(2)──▶ running
@@ -30,27 +30,27 @@ IN: Final = select.EPOLLIN
 OUT: Final = select.EPOLLOUT
 NEVER: Final = math.inf
 
-# How late the end of a time limit may be noticed: many that end one after another are looked at together, the
-# later the more there are, so that looking takes a hundredth of the time however many wait.
+# How late the end of a time limit may be noticed. Limits that end one after another are checked together, the
+# later the more there are, so that checks take a hundredth of the time, however many sockets wait.
 _LATE_SECONDS: Final = 0.02
 _LATE_SECONDS_EACH: Final = 1e-5
 
 
 class Waiter(Protocol):
-    """Who waits for a socket; `until`, the loop's time, is how long (`NEVER`: without limit)."""
+    """An object that waits for a socket until `until`, a time of the loop (`NEVER`: without limit)."""
 
     until: float
 
     def wake(self, error: BaseException | None, /) -> None:
-        """Go on: with `error` (a TimeoutError) when time is up, else because the socket may be ready."""
+        """Continue: with `error` (a TimeoutError) when time is up, else because the socket may be ready."""
 
 
 class Readiness:
-    """Who waits for which descriptor, on the epoll of the loop's selector.
+    """The waiters by descriptor, on the epoll of the loop's selector.
 
-    Descriptors are watched level-triggered, and a wake-up is a hint: who is woken tries, and waits again if
-    it was too early. One that nobody waits for is taken out of epoll at its next event, not before: most are
-    waited for again. `masks` has the events that a descriptor is in epoll for.
+    Descriptors are watched level-triggered, and a wake-up is a hint: the waiter tries its system call, and
+    waits again if that was too early. A descriptor without a waiter is removed from epoll at its next event,
+    not before, because most get a waiter again. `masks` has the events for which each is in epoll.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, epoll: select.epoll) -> None:
@@ -76,21 +76,21 @@ class Readiness:
             self._arm(waiter.until)
 
     def unwatch(self, fd: int) -> None:
-        """Wake nobody for `fd` any more; it may stay in epoll."""
+        """Remove the waiter of `fd`; the descriptor may stay in epoll."""
         self._waiters.pop(fd, None)
 
     def leave(self, fd: int) -> int:
-        """Forget `fd`, which somebody else serves from now on; return the events it is in epoll for."""
+        """Hand `fd` over to another owner; return the events for which it is in epoll."""
         self._waiters.pop(fd, None)
         return self.masks.pop(fd, 0)
 
     def drop(self, fd: int) -> None:
-        """Take `fd` out of epoll and forget it: it is closed next, or must not be reported."""
+        """Remove `fd` from epoll: it is closed next, or must not be reported."""
         if self.leave(fd):
             self._epoll.unregister(fd)
 
     def serve(self, fds: Iterable[int]) -> None:
-        """Wake who waits for these descriptors, of which epoll reported something."""
+        """Wake the waiters of these descriptors, for which epoll reported events."""
         for fd in fds:
             waiter = self._waiters.get(fd)
             if waiter is not None:
@@ -100,7 +100,7 @@ class Readiness:
 
     @types.coroutine
     def in_task(self) -> Generator[None, None, None]:
-        """Let the running coroutine go on in a task of asyncio, as all of asyncio's own waits need it."""
+        """Continue the running coroutine in a task of asyncio, as all of asyncio's own waits require."""
         if self.current is not None:
             yield
 
@@ -124,10 +124,10 @@ class Readiness:
 
 
 class Fiber:
-    """A coroutine that starts at once and is stepped by what it waits for, without a task.
+    """A coroutine that starts at once and is stepped by the wire it waits for, without a task.
 
-    It may wait for its wires alone; before anything else it must await `Readiness.in_task`, and is an asyncio
-    task from then on. `ended` is called at its end, with the exception that it ended by.
+    It may wait for wires only; before any other wait it must await `Readiness.in_task`, and is an asyncio
+    task from then on. `ended` is called at its end, with the exception that ended it.
     """
 
     __slots__ = ("_coroutine", "_ended", "_ready", "_waiting", "task")
@@ -145,7 +145,7 @@ class Fiber:
         self.task: asyncio.Task[None] | None = None
 
     def step(self, error: BaseException | None = None) -> None:
-        """Run it up to its next wait, or let `error` be raised where it waits."""
+        """Run the coroutine up to its next wait, or raise `error` where it waits."""
         ready = self._ready
         ready.current = self
         try:
@@ -164,7 +164,7 @@ class Fiber:
             ready.current = None
 
     def cancel(self) -> None:
-        """Raise asyncio.CancelledError where it waits."""
+        """Raise asyncio.CancelledError where the coroutine waits."""
         if self.task is not None:
             self.task.cancel()
         else:
@@ -180,13 +180,13 @@ class Fiber:
                 future.set_result(None)
 
     def wait(self) -> asyncio.Future[None]:
-        """Return a future that is done once the fiber has ended, which it has not yet."""
+        """Return a future that is done once the fiber, which must be running, has ended."""
         future: asyncio.Future[None] = self._ready.loop.create_future()
         self._waiting = [*(self._waiting or ()), future]
         return future
 
 
 async def wait_for_all(fibers: Collection[Fiber]) -> None:
-    """Return once all of these, none of which has ended yet, have."""
+    """Return once all of these fibers, which must be running, have ended."""
     if fibers:
         await asyncio.wait([fiber.wait() for fiber in fibers])

@@ -14,9 +14,9 @@ _HTTP2 = "h2"
 
 
 class DomainContext(ssl.SSLContext):
-    """The TLS side of one served domain; `domain` says which, for a request must ask for the same one.
+    """The TLS context of one served domain; `domain` is its name, which must match the request's Host.
 
-    `certificate` is the PEM chain that it shows.
+    `certificate` is the PEM chain that clients get.
     """
 
     domain: str
@@ -24,14 +24,14 @@ class DomainContext(ssl.SSLContext):
 
 
 class Front:
-    """What a TLS listener needs: one context whose SNI callback picks the domain's.
+    """The TLS side of a listener: one context whose SNI callback picks the domain's.
 
-    `serve` puts other certificates in place for handshakes to come; open connections keep theirs.
+    `serve` replaces the certificates for new handshakes; open connections keep theirs.
     """
 
     def __init__(self) -> None:
         self.context = _hardened(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-        # Each ticket is a write of its own. A WebSocket client resumes one connection, not two at once.
+        # Each ticket costs a write. A WebSocket client resumes one connection, not two at once.
         self.context.num_tickets = 1
         self.context.sni_callback = self._choose
         self._domains: Mapping[str, DomainContext] = {}
@@ -41,10 +41,10 @@ class Front:
         self._domains = dict(domains)
 
     def shows_the_same(self, domain: str, other: str) -> bool:
-        """Tell whether two domains have one certificate.
+        """Return whether two domains share a certificate.
 
-        Browsers then ask for one on a connection of HTTP/2 to the other (RFC 9113 section 9.1.1), and not all
-        of them come back on another connection when they are refused.
+        Browsers then send requests for one on an HTTP/2 connection to the other (RFC 9113 section 9.1.1), and
+        not all of them retry on another connection after a 421.
         """
         one, two = self._domains.get(domain), self._domains.get(other)
         return one is not None and two is not None and one.certificate == two.certificate
@@ -53,7 +53,7 @@ class Front:
         chosen = None
         if name is not None:
             chosen = self._domains.get(name.lower().removesuffix("."))
-        elif len(self._domains) == 1:  # without SNI there is no doubt only if there is no choice
+        elif len(self._domains) == 1:  # without SNI the domain is certain only if there is just one
             (chosen,) = self._domains.values()
         if chosen is None:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
@@ -62,7 +62,7 @@ class Front:
 
 
 def domain_context(domain: str, pair: KeyPair, *, http2: bool = False) -> DomainContext:
-    """Return the context that shows `pair` to clients of `domain`, and offers them HTTP/2 if told so."""
+    """Return the context that presents `pair` to clients of `domain`, and offers HTTP/2 with `http2`."""
     context = DomainContext(ssl.PROTOCOL_TLS_SERVER)
     _hardened(context)
     if http2:
@@ -83,7 +83,7 @@ def domain_contexts(domains: tuple[Domain, ...], material: Material) -> dict[str
 
 
 def origin_context(domain: Domain, material: Material) -> ssl.SSLContext | None:
-    """Return the context for this domain's HTTPS origins, None when it never speaks TLS to them."""
+    """Return the context for this domain's HTTPS origins, None when it has plain HTTP origins only."""
     if domain.originProtocol is OriginProtocol.HTTP:
         return None
     wanted = domain.originTLS
@@ -101,19 +101,19 @@ def origin_context(domain: Domain, material: Material) -> ssl.SSLContext | None:
 
 
 def domain_of(sock: Any) -> str | None:
-    """Return the domain whose certificate a client was shown; None on a connection without TLS."""
+    """Return the domain whose certificate a client received; None on a connection without TLS."""
     context = sock.context if isinstance(sock, ssl.SSLSocket) else None
     return context.domain if isinstance(context, DomainContext) else None
 
 
 def speaks_http2(sock: Any) -> bool:
-    """Tell whether a client chose HTTP/2 in its TLS handshake."""
+    """Return whether a client chose HTTP/2 in its TLS handshake."""
     return isinstance(sock, ssl.SSLSocket) and sock.selected_alpn_protocol() == _HTTP2
 
 
 def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Renegotiation would let a read wait for a write; the pump has no state for that, and TLS 1.3 no use.
+    # Renegotiation could make a read wait for a write, for which the pump has no state; TLS 1.3 dropped it.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(_ALPN)
     return context

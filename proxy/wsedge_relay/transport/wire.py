@@ -1,7 +1,7 @@
 """A connected socket during its handshakes: plain or TLS, never blocking, read and written by coroutines.
 
-asyncio's own transports would keep what they read ahead, and a TLS session inside them cannot be handed to
-the pump; a `Wire` gives its socket away as it is.
+asyncio's own transports keep bytes that they read ahead, and a TLS session inside them cannot be handed to
+the pump; a `Wire` hands its socket over unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wsedge_relay.transport import sockets
 from wsedge_relay.transport.readiness import IN, NEVER, OUT, Readiness
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
 
-# What a system call says when no descriptor, or no memory for one, is left.
+# The errors of a system call when no descriptor, or no memory for one, is left.
 EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _LINGER_BYTES: Final = 1 << 20
 _CONNECTING: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
@@ -30,8 +30,8 @@ T = TypeVar("T")
 class Wire:
     """One socket and the bytes counted on it: after TLS, before any frame walk.
 
-    Whatever waits raises TimeoutError at `until`, a time of the loop; see `limit`. Its methods may be awaited
-    by a fiber and by a task.
+    Every wait raises TimeoutError at `until`, a time of the loop; see `limit`. The methods may be awaited by
+    a fiber and by a task.
     """
 
     __slots__ = ("_fd", "_ready", "received", "sent", "sock", "until", "wake")
@@ -50,16 +50,16 @@ class Wire:
 
     @property
     def secure(self) -> bool:
-        """Whether the socket speaks TLS."""
+        """Whether the socket uses TLS."""
         return isinstance(self.sock, ssl.SSLSocket)
 
     def limit(self, seconds: float | None) -> None:
-        """Let all waits from now on end within so many seconds; None: without limit, as at first."""
+        """End all waits within so many seconds from now; None: without limit, the default."""
         self.until = NEVER if seconds is None else self._ready.loop.time() + seconds
 
     async def start_tls(self, context: ssl.SSLContext, *, server_name: str | None = None) -> None:
         """Make the TLS handshake, as a server unless `server_name` is given; raises OSError, ssl.SSLError."""
-        self.sock.getpeername()  # of a peer that is gone wrap_socket would lose the socket
+        self.sock.getpeername()  # raises if the peer disconnected: wrap_socket would lose the socket
         try:
             tls = context.wrap_socket(
                 self.sock,
@@ -68,7 +68,7 @@ class Wire:
                 do_handshake_on_connect=False,
             )
         except BaseException:
-            # It took the descriptor before it failed: the peer went this very moment.
+            # It took the descriptor before it failed: the peer disconnected at this moment.
             self._ready.leave(self._fd)
             raise
         self.sock = tls
@@ -79,14 +79,14 @@ class Wire:
         connect = self.sock.connect_ex
         code = connect(address)
         if code in _CONNECTING:
-            # On one machine it is connected already, and says so when it is asked again.
+            # On one machine the socket is connected already, which a second call reports.
             while (code := connect(address)) in _CONNECTING:
                 await self._wait(OUT)
         if code and code != errno.EISCONN:
             raise OSError(code, f"{errno.errorcode.get(code, code)} from connect to {address[0]}")
 
     async def read(self) -> bytes:
-        """Return what there is, empty at the end of the stream; raises OSError."""
+        """Return the next bytes, empty at the end of the connection; raises OSError."""
         while True:
             try:
                 data = self.sock.recv(TLS_RECORD_BYTES)
@@ -97,16 +97,16 @@ class Wire:
                 return data
 
     async def take(self, length_of: Callable[[bytes], int], *, longest: int) -> bytes:
-        """Return a header from before TLS, of at most `longest` bytes, and leave all behind it in the socket.
+        """Return a header from before TLS, of at most `longest` bytes; leave the bytes behind it unread.
 
-        `length_of` gets what came so far and returns the header's length; 0: not known yet, and all of it is
-        of the header. These bytes are not counted. Raises OSError, and what `length_of` raises.
+        `length_of` gets the bytes so far and returns the header's length; 0: not known yet, and all of them
+        belong to the header. These bytes are not counted. Raises OSError, and the errors of `length_of`.
         """
         taken = b""
         while True:
             more = await self._repeat(partial(self.sock.recv, longest, socket.MSG_PEEK))
             if not more:
-                raise ConnectionAbortedError("the stream ended in its first header")
+                raise ConnectionAbortedError("the connection ended in its first header")
             seen = taken + more
             end = length_of(seen)
             taken += self.sock.recv(min(end or len(seen), len(seen)) - len(taken))
@@ -128,9 +128,9 @@ class Wire:
                 left = memoryview(left)[sent:]
 
     async def finish(self, seconds: float) -> None:
-        """Shut the sending side, read what still comes for so long, and close.
+        """Shut the sending side, read and drop further bytes for so many seconds, and close.
 
-        Closing at once would answer unread bytes by a reset, which can overtake what was sent.
+        A close at once would answer unread bytes by a reset, at which the peer may drop the answer.
         """
         shut_sending(self.sock)
         self.limit(seconds)
@@ -141,21 +141,21 @@ class Wire:
         self.close()
 
     def reset_at_close(self, reset: bool) -> None:
-        """Say whether closing, whoever does it, resets the connection; it does not at first."""
+        """Set whether a close of the socket resets the connection; by default it does not."""
         sockets.reset_at_close(self.sock, reset=reset)
 
     def leave(self) -> int:
-        """Give the socket away; return the events it is in epoll for."""
+        """Hand the socket over; return the events for which it is in epoll."""
         return self._ready.leave(self._fd)
 
     def give(self) -> socket.socket:
-        """Give the socket away, out of epoll."""
+        """Hand the socket over, removed from epoll."""
         self._ready.drop(self._fd)
         return self.sock
 
     def close(self) -> None:
-        """Close the socket, at once, unless it is closed."""
-        if self.sock.fileno() >= 0:  # or the number may be another's already
+        """Close the socket at once, unless it is closed."""
+        if self.sock.fileno() >= 0:  # a closed socket's number may belong to another already
             self._ready.leave(self._fd)
             self.sock.close()
 
