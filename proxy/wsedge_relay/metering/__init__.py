@@ -1,8 +1,8 @@
-"""What is billed: usage per five-minute bucket, kept until the statistics acknowledge it.
+"""Usage, which is billed: counts per five-minute bucket, kept until the statistics acknowledge them.
 
     usage      integers per bucket and key, cumulative within the bucket. Pure
     meter      the bytes of one connection's requests, each counted once. Pure
-    report     a usage report, what its answer means, when to retry. Pure
+    report     a usage report, the meaning of its answer, the time of a retry. Pure
     reporter   rolls buckets, keeps the spool, sends reports
     spool      usage in files that outlive the process
     post       one HTTP/1.1 POST

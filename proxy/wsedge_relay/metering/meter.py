@@ -15,9 +15,9 @@ class Counted(Protocol):
 
 
 class Meter:
-    """Tells `usage` what passed on a connection since it was told the last time.
+    """Adds the bytes of a connection since the last call to `usage`.
 
-    Several requests may come over one connection, for several keys: `begin` marks where one begins.
+    One connection may carry several requests, for several keys: `begin` marks the start of one.
     """
 
     __slots__ = ("_began", "_told", "_usage", "_wire")
@@ -28,11 +28,11 @@ class Meter:
         self._began = self._told = (0, 0)
 
     def begin(self) -> None:
-        """Let the request that comes next begin with what was not told yet."""
+        """Begin the next request with the bytes that are not counted yet."""
         self._began = self._told
 
     def tell(self, key: UsageKey, *, unread: int = 0) -> None:
-        """Count what passed; the last `unread` bytes that were received are of what comes next."""
+        """Count the bytes since the last call; the last `unread` received ones are the next request's."""
         sent, received = self._wire.sent, self._wire.received - unread
         self._usage.add(key, sent_bytes=sent - self._told[0], received_bytes=received - self._told[1])
         self._told = (sent, received)

@@ -1,7 +1,7 @@
-"""One HTTP/1.1 POST over asyncio streams: all of an HTTP client that a relay needs.
+"""One HTTP/1.1 POST over asyncio streams: the only HTTP client that a relay needs.
 
-A connection per call, bounded answers, one deadline over everything from name lookup to the last byte. It
-lives on the relay's own loop, so no thread outlives a deadline.
+One connection per call, bounded answers, one deadline from name resolution to the last byte. It runs on the
+relay's own loop, so no thread outlives a deadline.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ async def post(
     seconds: float,
     context: ssl.SSLContext | None = None,
 ) -> PostAnswer:
-    """POST `body` to an http or https URL; raises PostFailedError when no answer comes within `seconds`.
+    """POST `body` to an http or https URL; raises PostFailedError without an answer within `seconds`.
 
     https trusts `context`, by default the system's authorities. A user and password in `url` are not used.
     """
-    url = without_userinfo(url)  # here, for it is in errors, and so are parts of it in those of Python
+    url = without_userinfo(url)  # first of all: the URL is in our errors, and parts of it in Python's
     try:
         async with asyncio.timeout(seconds):
             return await _exchange(url, body, headers, context)
@@ -78,13 +78,13 @@ async def _exchange(
         await writer.drain()
         return await _answer(reader)
     finally:
-        # abort, not close: a peer that never reads must not hold a TLS shutdown open after the deadline.
+        # abort, not close: a peer that never reads must not delay a TLS shutdown past the deadline.
         writer.transport.abort()
 
 
 @functools.cache
 def _system_authorities() -> ssl.SSLContext:
-    # Reading the system's hundred-odd certificates takes the loop some 20 ms: once is enough.
+    # Reading the system's certificates (over 100) blocks the loop for some 20 ms, so it is done once.
     return ssl.create_default_context()
 
 
@@ -98,7 +98,7 @@ def _request(target: str, host: str, body: bytes, headers: Mapping[str, str]) ->
 
 async def _answer(reader: asyncio.StreamReader) -> PostAnswer:
     head = await reader.readuntil(b"\r\n\r\n")
-    while head.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):  # they precede the final one (RFC 9110 §15.2)
+    while head.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):  # interim answers (RFC 9110 §15.2)
         head = await reader.readuntil(b"\r\n\r\n")
     parsed = _parse(head)
     status = parsed.status
@@ -108,7 +108,7 @@ async def _answer(reader: asyncio.StreamReader) -> PostAnswer:
     if "transfer-encoding" not in headers and headers.get("content-length", "").isdecimal():
         body = await reader.readexactly(min(int(headers["content-length"]), MAX_BODY_BYTES))
         return PostAnswer(status, headers, body)
-    rest = bytearray()  # chunked, or ended by the connection's end, which we asked for
+    rest = bytearray()  # chunked, or ended by the connection's end (the request has Connection: close)
     while len(rest) < MAX_BODY_BYTES and (piece := await reader.read(65536)):
         rest += piece
     return PostAnswer(status, headers, _body(head, bytes(rest)))
@@ -125,11 +125,11 @@ def _body(head: bytes, rest: bytes) -> bytes:
     try:
         return response.read()
     except http.client.IncompleteRead as error:
-        return error.partial  # cut at MAX_BODY_BYTES: enough to tell a person what was wrong
+        return error.partial  # cut at MAX_BODY_BYTES: enough for an error message
 
 
 class _Bytes:
-    """What http.client asks of a socket, over bytes that are there already."""
+    """The part of a socket that http.client needs, over bytes that were read before."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

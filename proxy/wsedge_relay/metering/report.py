@@ -1,4 +1,4 @@
-"""What a usage report looks like, what its answer means, and when to try again. No I/O, no clock."""
+"""The form of a usage report, the meaning of its answer, and the time of a retry. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _POINTER = re.compile(r"^#?/rows/(\d+)(?:/|$)")
 
 @dataclass(frozen=True, slots=True)
 class ReportTimes:
-    """How often to report and how long to wait, in seconds; `spread` is the most a bucket's end may wait."""
+    """Intervals and limits of reports, in seconds; `spread` is the longest delay after a bucket's end."""
 
     flush: float = 10.0
     call: float = 10.0
@@ -31,7 +31,7 @@ class ReportTimes:
 
     @classmethod
     def of_flush(cls, seconds: float) -> ReportTimes:
-        """Return the pace of a relay that reports every `seconds`."""
+        """Return the times of a relay that reports every `seconds`."""
         return cls(
             flush=seconds,
             call=10.0,
@@ -47,7 +47,7 @@ class ReportTimes:
 
 
 class Fate(Enum):
-    """What an answer means for the rows of its report."""
+    """The meaning of an answer for the rows of its report."""
 
     TAKEN = "taken"
     TOO_LARGE = "too large"
@@ -61,10 +61,10 @@ class Fate(Enum):
 class Verdict:
     """The fate of a report.
 
-    INVALID_ROWS: `rows` (places in the report) will never be taken; the others were not taken either, and may
-    be sent without them. HELD_ROWS: the same, but they may be taken one day. LATER: try again with back-off.
-    SLOWLY: a person has to act (token, address, rights), so retry at the slow pace. `service_time` is what
-    the service's clock says, in seconds since 1970 UTC, when it says so.
+    INVALID_ROWS: `rows` (indexes in the report) will never be accepted; the other rows were not committed
+    either, and may be sent without them. HELD_ROWS: the same, but `rows` may be accepted later. LATER: retry
+    with back-off. SLOWLY: a person has to act (token, address, rights), so retry at the slow interval.
+    `service_time` is the service's clock, in seconds since 1970 UTC, if the answer has it.
     """
 
     fate: Fate
@@ -74,7 +74,7 @@ class Verdict:
     service_time: float | None = None
 
     def comes_in_time(self, row: UsageCount) -> bool:
-        """Tell a row that is refused only because it lies ahead of the service's clock: ours is fast."""
+        """Return whether a row was rejected only because our clock is ahead of the service's."""
         return self.service_time is not None and row.bucket > self.service_time
 
 
@@ -175,7 +175,7 @@ def _text(problem: Mapping[str, object], body: bytes) -> str:
 
 
 def _named_rows(problem: Mapping[str, object]) -> Iterator[int]:
-    """Return the rows that a problem names: `errors[].row` (a number) or `errors[].pointer` (RFC 9457 §3)."""
+    """Yield the rows that a problem names: `errors[].row` (a number) or `errors[].pointer` (RFC 9457 §3)."""
     errors = problem.get("errors")
     for error in errors if isinstance(errors, list) else ():
         match error:

@@ -1,8 +1,8 @@
-"""The shell of the accounting: sweeps, rolls buckets, keeps the spool and sends reports.
+"""The shell of the metering: sweeps, rolls buckets, writes the spool and sends reports.
 
-Two tasks on the relay's loop: one counts (every second and at each bucket's end), one reports (every flush
-interval, at each bucket's end, and when told). Disk calls run one at a time in a thread of their own, so a
-slow disk stalls no connection.
+Two tasks run on the relay's loop: one counts (every second and at each bucket's end), one reports (every
+flush interval and at each bucket's end). Disk calls run one at a time in a thread of their own, so a slow
+disk delays no connection.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _Identity = tuple[str, int, UsageKey]
 
 @dataclass(frozen=True, slots=True)
 class ReportingPod:
-    """Whom the reports come from, and with which token (a file, read anew for each report)."""
+    """The pod that reports, and its token (a file, read again for each report)."""
 
     name: str
     uid: str
@@ -43,7 +43,7 @@ class ReportingPod:
 
 @dataclass(slots=True)
 class ReportTally:
-    """What the reporter did, for the metrics."""
+    """The counts of the reporter, for the metrics."""
 
     reports_taken: int = 0
     reports_failed: int = 0
@@ -54,10 +54,10 @@ class ReportTally:
 
 
 class Reporter:
-    """Keeps a Usage in step with time, spool and statistics service.
+    """Moves the rows of a Usage to the spool and to the statistics service.
 
-    `sweep` adds what the open tunnels counted to `usage`; `target` returns the base URL of the statistics
-    service in the configuration in force, or None when usage is not reported: rows are then forgotten.
+    `sweep` adds the counts of open tunnels to `usage`; `target` returns the base URL of the statistics
+    service in the configuration in force, or None when usage is not reported: rows are then dropped.
     `now` is the wall clock in seconds since 1970 UTC.
     """
 
@@ -93,7 +93,7 @@ class Reporter:
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
     def start(self) -> None:
-        """Begin to count and to report, until `finish`; what a former run left is sent at once."""
+        """Count and report until `finish`; the backlog of a former run is sent at once."""
         self._due.set()
         self._tasks = [
             asyncio.create_task(self._count_forever(), name="count usage"),
@@ -102,18 +102,18 @@ class Reporter:
 
     @property
     def tasks(self) -> Sequence[asyncio.Task[None]]:
-        """Return the running tasks: whoever runs the reporter has to notice when one fails."""
+        """Return the running tasks: the caller must act when one fails."""
         return self._tasks
 
     async def finish(self, seconds: float) -> bool:
-        """Report what is left within `seconds`, spool the rest, and return whether the ledger has it all."""
+        """Report the last rows within `seconds`, spool the rest; return whether the ledger has all rows."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self.count()
         self._not_before = 0.0
-        self._held.clear()  # once more: a pod's spool is gone with the pod
+        self._held.clear()  # try these once more: a pod's spool may be deleted with the pod
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 # Rows that the service holds off set no time for a retry: they wait in the spool.
@@ -149,7 +149,7 @@ class Reporter:
 
     async def _count_forever(self) -> None:
         while True:
-            # A sweep looks at every tunnel; it must not take more than 2 % of the time.
+            # A sweep visits every tunnel; it must not take more than 2 % of the time.
             pause = max(SWEEP_SECONDS, 50 * self._sweep_took)
             await asyncio.sleep(min(pause, max(0.001, self._usage.bucket_end - self._now())))
             await self.count()
@@ -175,7 +175,7 @@ class Reporter:
         rows: Sequence[UsageCount],
         settle: Callable[[Sequence[UsageCount]], None],
     ) -> list[UsageCount] | None:
-        """Send rows; return those that the service holds off, or None when it takes nothing now."""
+        """Send rows; return those that the service defers, or None when the report failed."""
         held: list[UsageCount] = []
         ready: list[UsageCount] = []
         for row in rows:
@@ -203,7 +203,7 @@ class Reporter:
     async def _report(self, pod: str, uid: str, rows: Sequence[UsageCount]) -> Verdict:
         target = self._target()
         if target is None:
-            return Verdict(Fate.LATER, "the configuration names no statistics service any more")
+            return Verdict(Fate.LATER, "the configuration has no statistics service any more")
         try:
             headers = self._headers()
         except (OSError, ValueError) as error:
@@ -234,7 +234,7 @@ class Reporter:
 
     def _note_success(self, batch: Sequence[UsageCount]) -> None:
         if self._failures:
-            _log.info("usage reports are taken again", failures=self._failures)
+            _log.info("usage reports resumed", failures=self._failures)
         self._failures = 0
         self._not_before = 0.0
         self.tally.reports_taken += 1
@@ -259,7 +259,7 @@ class Reporter:
         named: Sequence[UsageCount],
         settle: Callable[[Sequence[UsageCount]], None],
     ) -> list[UsageCount]:
-        """Settle rows that are refused for good; return those that are held off for now."""
+        """Settle rows that the service rejected for ever; return the deferred ones."""
         self.tally.reports_failed += 1
         for_good = verdict.fate is Fate.INVALID_ROWS
         refused = [row for row in named if for_good and not verdict.comes_in_time(row)]
@@ -267,9 +267,9 @@ class Reporter:
         if refused:
             settle(refused)
             self.tally.rows_refused += len(refused)
-            _log.error("usage rows refused for good", reason=verdict.reason, rows=len(refused))
+            _log.error("usage rows rejected", reason=verdict.reason, rows=len(refused))
         if held:
-            _log.warning("usage rows not taken now", reason=verdict.reason, rows=len(held))
+            _log.warning("usage rows deferred", reason=verdict.reason, rows=len(held))
         now = _monotonic()
         self._held = {identity: until for identity, until in self._held.items() if until > now}
         self._held.update((row.identity, now + self._times.slow) for row in held)
@@ -317,17 +317,17 @@ class Reporter:
                 self._usage.journalled(everything)
 
     async def _bound_memory(self) -> None:
-        """Move the rows of ended buckets to the spool; without one, give the oldest up, loudly."""
+        """Move the rows of ended buckets to the spool; without a spool drop the oldest, and log that."""
         rows = [row for row in self._usage.unacknowledged() if row.bucket != self._usage.bucket]
         spool = self._spool
         if spool is not None and await self._written(lambda: spool.park(rows)):
             self._usage.forget(rows)
-            _log.warning("usage set aside in the spool", rows=len(rows))
+            _log.warning("usage moved to the spool", rows=len(rows))
         elif spool is None or len(rows) > 2 * self._max_closed_rows:
             oldest = rows[: max(1, len(rows) - self._max_closed_rows)]
             self._usage.forget(oldest)
             self.tally.rows_dropped += len(oldest)
-            _log.error("usage lost: no room to keep what is not reported", rows=len(oldest))
+            _log.error("usage lost", reason="too many unreported rows in memory", rows=len(oldest))
 
     async def _leave(self) -> bool:
         rows = self._usage.unacknowledged()
@@ -338,7 +338,7 @@ class Reporter:
                 _log.warning("usage left in the spool", rows=len(rows), kept=kept)
         elif rows:
             self.tally.rows_dropped += len(rows)
-            _log.error("usage lost: not reported in time and no spool folder", rows=len(rows))
+            _log.error("usage lost", reason="not reported in time, and no spool folder", rows=len(rows))
         self._disk.shutdown()
         return not rows
 
@@ -357,11 +357,11 @@ class Reporter:
             self.tally.spool_failures += 1
             if self._spool_works:
                 self._spool_works = False
-                _log.error("spool failed; usage stays in memory", reason=str(error))
+                _log.error("spool failed", reason=str(error), effect="usage stays in memory")
             raise
         if not self._spool_works:
             self._spool_works = True
-            _log.info("spool works again")
+            _log.info("spool recovered")
         return result
 
 

@@ -1,16 +1,16 @@
 """The spool: usage that the ledger has not acknowledged, in files that outlive the process.
 
-How much is lost, exactly: a process that is killed (SIGKILL, out of memory, a bug) loses what passed since
-its last sweep, at most SWEEP_SECONDS plus the time of one write (with so many connections that a sweep takes
-more than 20 ms: 50 times what it takes); the kernel keeps what was written. A machine that loses power, or a
-pod that is destroyed with its disk, loses at most one flush interval, because the journal is made durable,
-and the ledger told, at each. A relay that ends by itself loses nothing.
+The exact losses: a process that is killed (SIGKILL, out of memory, a bug) loses the counts since its last
+sweep, at most SWEEP_SECONDS plus the time of one write (when a sweep takes more than 20 ms: 50 times its
+duration); the kernel keeps the written bytes. A machine that loses power, or a pod that is destroyed with its
+disk, loses at most one flush interval, because each flush syncs the journal and reports to the ledger. A
+relay that ends after a drain loses nothing.
 
 A relay of several workers has a folder for each, `worker-1` and so on. One file per process run,
 `<time>-<epoch>.journal`: a header line (pod, uid), then a line per state of a row, later ones superseding
 earlier ones by max(). Each line carries its CRC-32, so a torn tail is recognised. Files of former runs, and
-rows set aside to bound memory, form the backlog, which is sent before it is removed. A file with a damaged
-line is kept aside as `.corrupt`; its sound rows are saved. All calls block: call them in a thread, one at a
+rows that were moved out of memory, form the backlog, which is sent before it is removed. A file with a
+damaged line is kept as `.corrupt`; its sound rows are saved. All calls block: call them in a thread, one at a
 time.
 """
 
@@ -44,7 +44,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Rows of one file of a former run, and whose they are."""
+    """Rows of one file of a former run, with the pod that counted them."""
 
     path: Path
     pod: str
@@ -53,7 +53,7 @@ class Backlog:
 
 
 class Spool:
-    """A spool folder that this process alone uses; raises SpoolUnavailableError when it cannot be."""
+    """A spool folder that this process has locked; raises SpoolUnavailableError when it cannot."""
 
     def __init__(self, folder: Path, *, pod: str, uid: str, epoch: str) -> None:
         self.folder = folder
@@ -98,7 +98,7 @@ class Spool:
             self._size = self._compacted_size = 0
 
     def park(self, rows: Sequence[UsageCount]) -> None:
-        """Set rows aside in a backlog file of their own, durable on return; raises OSError."""
+        """Write rows to a backlog file of their own, durable on return; raises OSError."""
         self._parked += 1
         stem = self._journal.name.removesuffix(_SUFFIX)
         self._replace(self.folder / f"{stem}.{self._parked:06d}{_SUFFIX}", self._encode(rows))
@@ -109,7 +109,7 @@ class Spool:
         return sorted(file for file in files if file != self._journal)
 
     def read(self, path: Path) -> Backlog | None:
-        """Return a backlog file's rows; None when it holds none, and is gone. Raises OSError."""
+        """Return a backlog file's rows; remove it and return None when it has none. Raises OSError."""
         with path.open("rb") as stream:
             content = stream.read(_MAX_FILE_BYTES)
         pod, uid, rows, damage = decode(content)
@@ -136,7 +136,7 @@ class Spool:
             backlog.path.unlink(missing_ok=True)
 
     def close(self, rows: Sequence[UsageCount]) -> None:
-        """Leave exactly these rows for the next run and let go of the folder; raises OSError."""
+        """Store exactly these rows for the next run and unlock the folder; raises OSError."""
         try:
             self.compact(rows)
         finally:
@@ -183,9 +183,9 @@ class Spool:
 
 
 def lock_folder(folder: Path) -> int:
-    """Make a spool folder this process's own, until it closes the descriptor that this returns, or ends.
+    """Lock a spool folder until the process closes the returned descriptor, or ends.
 
-    Raises SpoolUnavailableError when it cannot be.
+    Raises SpoolUnavailableError when it cannot.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -206,7 +206,7 @@ def folder_of(root: Path, worker: int) -> Path:
 
 
 def adopt(root: Path, *, workers: int) -> None:
-    """Move what processes left that there will not be to where one that there will be finds it.
+    """Move files of workers that will not run to a folder of one that will, which then reports them.
 
     To be called with the root locked, before workers start. A folder that another process has locked stays.
     Raises SpoolUnavailableError when files cannot be moved.
@@ -228,7 +228,7 @@ def _empty(folder: Path, into: Path) -> None:
     try:
         lock = lock_folder(folder)
     except SpoolUnavailableError as error:
-        _log.warning("spool folder left alone", folder=str(folder), reason=error.reason)
+        _log.warning("spool folder skipped", folder=str(folder), reason=error.reason)
         return
     try:
         _move(folder, into)
@@ -255,10 +255,10 @@ def encode_line(document: object) -> bytes:
 
 
 def decode(content: bytes) -> tuple[str, str, list[UsageCount], str | None]:
-    """Return pod, uid, the rows (states merged) and what is damaged, if anything, in a journal's bytes.
+    """Return pod, uid, the rows (states merged) and the damage, if any, of a journal's bytes.
 
-    A last line without its end is what a killed process leaves, and no damage. Without a sound header the
-    rows cannot be told whose they are, and none are returned.
+    A last line without its end is the trace of a killed process, and no damage. Without a sound header the
+    source of the rows is not known, and none are returned.
     """
     lines = content.split(b"\n")
     tail = lines.pop()

@@ -24,7 +24,7 @@ _CODE_CLASSES: Final = 5
 
 
 class UsageKey(NamedTuple):
-    """What a count belongs to. `account` is the namespace that pays for `domain`."""
+    """The key of a count. `account` is the namespace that pays for `domain`."""
 
     domain: str
     account: str
@@ -56,7 +56,7 @@ class UsageCount:
 
     @property
     def identity(self) -> tuple[str, int, UsageKey]:
-        """Return what the ledger keeps one row for."""
+        """Return the key of the ledger's row for this count."""
         return (self.epoch, self.bucket, self.key)
 
 
@@ -110,7 +110,7 @@ class _Counts:
 
 
 def new_epoch() -> str:
-    """Return a random name for a run of counting, as `Source.epoch` wants it."""
+    """Return a random name for an epoch, in the form of `Source.epoch`."""
     return secrets.token_hex(8)
 
 
@@ -135,7 +135,7 @@ class Usage:
         return self.bucket + BUCKET_SECONDS
 
     def know(self, domain: str) -> None:
-        """Let the totals have a domain before anything is counted for it: metrics show it as zero."""
+        """Add a domain to the totals before its first count, so that metrics show zeros."""
         self._totals(domain)
 
     def opened(self, key: UsageKey) -> None:
@@ -149,7 +149,7 @@ class Usage:
         totals.open_connections += 1
 
     def closed(self, key: UsageKey) -> None:
-        """Note that a connection counted by `opened` has ended; its last bytes are added before or after."""
+        """Count the end of a connection that `opened` counted; its last bytes may be added afterwards."""
         remaining = self._open[key] - 1
         if remaining:
             self._open[key] = remaining
@@ -224,7 +224,7 @@ class Usage:
         ]
 
     def journalled(self, rows: Iterable[UsageCount]) -> None:
-        """Note that the journal has these rows, as they were when they were taken."""
+        """Mark these rows, in the versions given, as written to the journal."""
         for row in rows:
             counts = self._find(row)
             if counts is not None:
@@ -245,7 +245,7 @@ class Usage:
         return sum(counts.acknowledged != counts.version for _, counts in self._entries())
 
     def acknowledge(self, rows: Iterable[UsageCount]) -> None:
-        """Note that the ledger has (or for good refuses) these rows, as they were when they were taken."""
+        """Mark these rows, in the versions given, as committed (or finally rejected) by the ledger."""
         for row in rows:
             counts = self._find(row)
             if counts is not None:
@@ -253,7 +253,7 @@ class Usage:
         self._forget_settled()
 
     def forget(self, rows: Iterable[UsageCount]) -> None:
-        """Drop closed rows that are kept elsewhere or given up; rows of the bucket in force stay."""
+        """Drop closed rows that are stored elsewhere or given up; rows of the present bucket stay."""
         for row in rows:
             self._closed.pop(row.identity, None)
 

@@ -429,7 +429,7 @@ class TestUsage:
             async with RelayProcess(*arguments, prepare=no_room) as relay:
                 client = await Client().open(await relay.port("http"))
                 await client.echo(b"hello")
-                event = await relay.event("spool failed; usage stays in memory")
+                event = await relay.event("spool failed")
                 assert "File too large" in event["reason"]
                 await client.echo(b"hello again")
                 relay.signal(signal.SIGTERM)
