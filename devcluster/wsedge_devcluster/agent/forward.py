@@ -116,7 +116,9 @@ class _Leg(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast(asyncio.Transport, transport)
         if self._peer is None:
-            transport.pause_reading()  # until there is somewhere to write to
+            # Reading rests until the endpoint is connected. asyncio starts to read after this callback, in
+            # Python 3.11.2 even when the callback paused it; so the pause comes after that start.
+            asyncio.get_running_loop().call_soon(transport.pause_reading)
             self._forwarder.accepted(self)
             return
         self._peer._joined(self)

@@ -171,8 +171,11 @@ async def _with_clients(cluster: Cluster, places: Places, say: Say, *, once: boo
                 return await _once(cluster, audience, statistics, say)
             async with audience:
                 await _live(cluster, places, audience, statistics)
-    except (InvalidHandshake, OSError, TimeoutError) as error:
-        raise QuickstartError("clients", repr(error), await asyncio.to_thread(findings, cluster)) from error
+    except (InvalidHandshake, OSError) as error:
+        problem = "no answer in time" if isinstance(error, TimeoutError) else repr(error)
+        raise QuickstartError(
+            f"clients of {places.relay}", problem, await asyncio.to_thread(findings, cluster)
+        ) from error
     return 0
 
 
