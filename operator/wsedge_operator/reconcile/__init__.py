@@ -8,7 +8,7 @@
     reasons       every reason of a condition or an Event, with cause and cure
     problem       why a field of a spec cannot be used
     stalling      since when an object waits, and when that counts as failed
-    status_page   docs/status.md, from `reasons` (`make docs`); not imported by the running operator
+    status_page   docs/status.md, from `reasons` (`make generate`); not imported by the running operator
 
 Never imports a client or a clock.
 """

@@ -2,7 +2,7 @@
 
 The text around the tables is written by hand. The rows are those of `reasons`, between two markers:
 
-    <!-- reasons: NAME; generated from operator/wsedge_operator/reconcile/reasons.py by `make docs` -->
+    <!-- reasons: NAME; generated from operator/wsedge_operator/reconcile/reasons.py by `make generate` -->
     <!-- end -->
 """
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None, page: Path = PAGE) -> int:
     return run(
         {PAGE: with_tables(page.read_text(encoding="utf-8"))},
         description="Writes the tables of docs/status.md from the reasons.",
-        verb="make docs",
+        verb="make generate",
         arguments=arguments,
     )
 

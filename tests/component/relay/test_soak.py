@@ -1,6 +1,6 @@
 """An hour's work of a busy relay in a minute: everything at once, again and again, and nothing piles up.
 
-20 rounds of 180 connections are one a second for an hour; `make soak` goes on for some minutes.
+20 rounds of 180 connections are one a second for an hour; WSEDGE_TEST_SOAK_ROUNDS=120 goes on for minutes.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import yaml
 from wsedge_operator.api.generation.crd import KINDS, definition
 
 FOLDERS: Final = (Path("crds"), Path("charts/wsedge/files/crds"))
-_HEAD: Final = "# Generated from operator/wsedge_operator/api by `make crds`; do not edit.\n"
+_HEAD: Final = "# Generated from operator/wsedge_operator/api by `make generate`; do not edit.\n"
 
 
 def crd_files() -> dict[Path, str]:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(
         crd_files(),
         description="Writes the CRDs from the pydantic models.",
-        verb="make crds",
+        verb="make generate",
         arguments=arguments,
     )
 

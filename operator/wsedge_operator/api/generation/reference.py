@@ -18,7 +18,7 @@ PAGE: Final = Path("docs/reference.md")
 def reference() -> str:
     """Return the page: every field of both kinds, with its type, bounds, default and rules."""
     lines = [
-        "<!-- Generated from operator/wsedge_operator/api by `make docs`; do not edit. -->",
+        "<!-- Generated from operator/wsedge_operator/api by `make generate`; do not edit. -->",
         "# Fields of BillingPlan and WebSocketDomain",
         "",
         f"Both are of `{API_VERSION}` and lie in a namespace. `kubectl get {CATEGORY}` lists both, and",
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(
         {PAGE: reference()},
         description="Writes docs/reference.md from the pydantic models.",
-        verb="make docs",
+        verb="make generate",
         arguments=arguments,
     )
 

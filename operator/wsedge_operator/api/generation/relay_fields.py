@@ -3,7 +3,7 @@
 `python -m wsedge_operator.api.generation.relay_fields [--check]`, from the root of the repository.
 The text around the tables is written by hand. They are the fields of RelayConfig, between two markers:
 
-    <!-- fields: generated from proxy/wsedge_relay/contract.py by `make docs` -->
+    <!-- fields: generated from proxy/wsedge_relay/contract.py by `make generate` -->
     <!-- end -->
 """
 
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None, page: Path = PAGE) -> int:
     return run(
         {PAGE: with_tables(page.read_text(encoding="utf-8"))},
         description="Writes the tables of docs/relay/configuration.md from RelayConfig.",
-        verb="make docs",
+        verb="make generate",
         arguments=arguments,
     )
 

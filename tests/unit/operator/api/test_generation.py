@@ -52,7 +52,7 @@ def test_stale_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
     """A check of stale files fails and says what to do; generating mends it; again writes nothing."""
     check, write = ["--check", f"--root={tmp_path}"], [f"--root={tmp_path}"]
     assert generate.main(check) == 1
-    assert "run `make crds` and commit the result" in capsys.readouterr().err
+    assert "run `make generate` and commit the result" in capsys.readouterr().err
     assert generate.main(write) == 0
     assert generate.main(check) == 0
     (tmp_path / "crds" / "wsedge.io_billingplans.yaml").write_text("other")

@@ -51,7 +51,7 @@ def test_a_stale_page_is_found_and_mended(tmp_path: Path, capsys: pytest.Capture
     page.write_text("before\n<!-- fields: here -->\n<!-- end -->\nafter\n")
     check, write = ["--check", f"--root={tmp_path}"], [f"--root={tmp_path}"]
     assert main(check, page) == 1
-    assert f"stale: {PAGE}; run `make docs`" in capsys.readouterr().err
+    assert f"stale: {PAGE}; run `make generate`" in capsys.readouterr().err
     assert main(write, page) == 0
     assert main(check, page) == 0
     assert page.read_text().startswith("before\n<!-- fields: here -->\n\n| field |")
