@@ -55,6 +55,11 @@ Network = Annotated[str, StringConstraints(min_length=3, max_length=49), AfterVa
 # A file in the relay's secrets folder, and so a key of its Secret: whoever has it may drain the relay.
 ADMIN_TOKEN_FILE: Final = "admin-token"  # noqa: S105  a file name
 
+# How long the pod of a relay lives on after its drain, in seconds: the operator adds it to the drain time in
+# terminationGracePeriodSeconds, and the relay ends its last handshake or tunnel (35 s) and sends its last
+# report of usage (10 s) within it.
+AFTER_DRAIN_SECONDS: Final = 45
+
 # Loopback, which a relay may dial that somebody runs beside its origins, and a pod of an operator may not.
 LOOPBACK_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
 # Where no origin is, whoever names it, unless `RelayConfig.deniedNetworks` says otherwise. Forms of IPv6 that

@@ -24,10 +24,10 @@ from wsedge_operator.desired.names import (
     selector_labels,
 )
 from wsedge_operator.desired.relay_config import CONFIG_KEY
+from wsedge_relay.contract import AFTER_DRAIN_SECONDS
 from wsedge_statistics.contract import TOKEN_AUDIENCE
 
 CONTAINER: Final = "relay"
-GRACE_MARGIN_SECONDS: Final = 45  # a handshake under way may take 35 s, the last report of usage 10 s
 _GRACE_STEPS: Final = (60, 300, 900, 3600)
 _SPOOL_MEBIBYTES: Final = 64  # of each worker
 _TOKEN_SECONDS: Final = 3600
@@ -58,7 +58,7 @@ def grace_seconds(drain_seconds: int) -> int:
     It is only the bound at which a hung relay is killed. In steps, so that an edit of drainSeconds, which
     reaches the relays by their configuration, seldom rolls the pods.
     """
-    return next(step for step in _GRACE_STEPS if drain_seconds <= step) + GRACE_MARGIN_SECONDS
+    return next(step for step in _GRACE_STEPS if drain_seconds <= step) + AFTER_DRAIN_SECONDS
 
 
 def deployment(

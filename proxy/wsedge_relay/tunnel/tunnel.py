@@ -28,12 +28,15 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from wsedge_relay.contract import AFTER_DRAIN_SECONDS
+from wsedge_relay.metering.report import ReportTimes
 from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump.leg import Leg
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.access_log import AccessFacts
 from wsedge_relay.telemetry.counters import Ending
+from wsedge_relay.timeouts import Timeouts
 
 # Phases, in their order.
 OPEN: Final = 0
@@ -41,9 +44,12 @@ CLOSING: Final = 1
 FINISHING: Final = 2
 GONE: Final = 3
 
-# So often the deadline of a closing tunnel is put off while bytes pass, so that it ends within 32 s: a pod is
-# killed 45 s after the end of its drain, and must report its last usage before.
-_PATIENCE: Final = 5
+# So often the deadline of a closing tunnel is put off while bytes pass: the tunnel must end (within 32 s) and
+# its last usage be reported before the kubelet kills the pod.
+_PATIENCE: Final = (
+    int((AFTER_DRAIN_SECONDS - ReportTimes().call - Timeouts().linger_seconds) // Timeouts().close_seconds)
+    - 1
+)
 
 # Bytes, messages and texts among these, each to the client, then from it.
 Counts = tuple[int, int, int, int, int, int]

@@ -12,7 +12,7 @@ import pytest
 from support.relay.forms import FORMS, form_of
 from support.relay.frames import frame
 from support.relay.virtual import TAG, Virtual
-from wsedge_operator.desired.deployment import GRACE_MARGIN_SECONDS
+from wsedge_relay.contract import AFTER_DRAIN_SECONDS
 from wsedge_relay.pump.selector import Form
 from wsedge_relay.tunnel.heartbeat import LOOKS, PING_AFTER
 from wsedge_relay.tunnel.tunnel import GONE, OPEN
@@ -132,5 +132,5 @@ def test_who_goes_on_with_a_long_frame_holds_up_no_drain(form: Form, stack: Exit
         virtual.serve()
         virtual.clock.run(1)
         seconds += 1
-    assert 20 < seconds < GRACE_MARGIN_SECONDS - 10
+    assert 20 < seconds < AFTER_DRAIN_SECONDS - 10
     virtual.check_nothing_left(pair)
