@@ -13,7 +13,7 @@ import pytest
 
 from support.faults.edge import Site, account, aside, open_room
 from support.faults.regulars import Regulars
-from support.operator.cluster import until
+from support.operator.cluster import Place, plan, until
 from support.releases import LAST_RELEASE, unpack
 from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
@@ -51,6 +51,15 @@ def site(released: Cluster) -> Iterator[Site]:
         yield site
 
 
+@pytest.fixture
+def newcomer(released: Cluster) -> Iterator[Place]:
+    """A namespace that becomes an account only after the upgrade."""
+    place = Place(released, "newcomer")
+    released.kubectl("create", "namespace", place.namespace)
+    yield place
+    released.kubectl("delete", "namespace", place.namespace, "--wait=false")
+
+
 def images_of(site: Site) -> list[str]:
     """The images of the domain's pods, those that are going included."""
     pods = site.place.items("pod", f"wsedge.io/domain-name={site.name}")
@@ -66,26 +75,33 @@ def await_rolled(site: Site, image: str) -> None:
     site.await_serving()
 
 
-def standing_terms(site: Site) -> tuple[Any, Any]:
-    """The terms in force for the account, and since when."""
-    live = site.place.get("bp/plan")
+def standing_terms(place: Place) -> tuple[Any, Any]:
+    """The terms in force for an account, and since when."""
+    live = place.get("bp/plan")
     assert live is not None
     return live["status"]["current"], live["status"]["effectiveTime"]
 
 
-def ask_for(site: Site, method: str) -> None:
+def ask_for(place: Place, method: str) -> None:
     """Edit the plan, and wait until the operator that runs has put the change off to the boundary."""
-    site.place.patch("bp/plan", {"spec": {"meteringMethod": method}})
+    place.patch("bp/plan", {"spec": {"meteringMethod": method}})
     pending = f"--for=jsonpath={{.status.pending.meteringMethod}}={method}"
-    site.place.kubectl("wait", "bp/plan", pending, "--timeout=120s")
+    place.kubectl("wait", "bp/plan", pending, "--timeout=120s")
 
 
-async def test_upgrade_and_rollback_lose_nothing(released: Cluster, site: Site) -> None:
+def begin(place: Place) -> tuple[Any, Any]:
+    """Give an account its plan; return its terms."""
+    place.apply(plan(billingCycle="Monthly"))
+    place.await_reason("bp/plan", "Ready", "Effective")
+    return standing_terms(place)
+
+
+async def test_upgrade_and_rollback_lose_nothing(released: Cluster, site: Site, newcomer: Place) -> None:
     """Relays drain one by one, clients come back at 1001, every byte is counted, and the terms stay."""
     regulars = Regulars(site, VISITORS)
     await regulars.enter()
     await site.agreement()
-    terms = standing_terms(site)
+    accounts = {site.place: standing_terms(site.place)}
 
     def release(*command: str) -> Callable[[], str]:
         return lambda: released.helm(*command, "--namespace", SYSTEM, "--wait", "--timeout=120s")
@@ -96,13 +112,16 @@ async def test_upgrade_and_rollback_lose_nothing(released: Cluster, site: Site) 
     upgraded = regulars.check()
     assert upgraded >= VISITORS
     await site.agreement()
-    assert standing_terms(site) == terms
-    await aside(ask_for, site, "Month95Bandwidth")
+    accounts[newcomer] = await aside(begin, newcomer)
+    for place, terms in accounts.items():
+        assert standing_terms(place) == terms
+        await aside(ask_for, place, "Month95Bandwidth")
 
     await regulars.while_it_lasts(aside(release("rollback", "wsedge", "1")))
     await regulars.while_it_lasts(aside(await_rolled, site, f"{IMAGE}:{LAST_RELEASE}"))
     assert regulars.check() >= upgraded + VISITORS
-    # Without the history that was kept for it, the edit of before would be the terms in force by now.
-    await aside(ask_for, site, "Month4thPeakBandwidth")
-    assert standing_terms(site) == terms
+    # Without a copy of its history at the old place, an account's edit of before would be in force by now.
+    for place, terms in accounts.items():
+        await aside(ask_for, place, "Month4thPeakBandwidth")
+        assert standing_terms(place) == terms
     await site.settle()
