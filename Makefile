@@ -40,7 +40,7 @@ test-tools: ## what some tests need beside: Node, a JDK, Chromium, a C compiler,
 
 check: .venv/ready ## ruff, mypy, import contracts, stale generated files, helm lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/mypy && $(BIN)/mypy tests/bench/relay.py
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@for module in $(GENERATORS); do $(BIN)/python -m $$module --check || exit 1; done
 	@$(BIN)/wsedge-devcluster helm -- lint --strict charts/wsedge

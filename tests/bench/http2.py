@@ -36,7 +36,8 @@ SHAPES = {
     "16 KiB, 4 under way": (16384, 4, 60),
 }
 
-Exchange = Callable[[bytes, int, int], Awaitable[None]]  # sends so many, this size back, so many under way
+# Sends messages of a size, so many, so many of them under way at once.
+Exchange = Callable[[int, int, int], Awaitable[None]]
 
 
 async def main(pump: str) -> None:

@@ -18,6 +18,9 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
     capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
 
+    assert capture is not None
+    assert reporter is not None
+
     def tell(text: str) -> None:
         if text.startswith("starting"):
             return  # seconds; a build on a bare machine takes minutes

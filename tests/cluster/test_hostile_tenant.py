@@ -73,7 +73,7 @@ class Mallory:
 
     def token(self, pod: Object) -> str:
         """A token for the statistics that is bound to a pod of hers, as a relay's is."""
-        bound = ("--bound-object-kind=Pod", f"--bound-object-name={pod['metadata']['name']}")
+        bound: tuple[str, ...] = ("--bound-object-kind=Pod", f"--bound-object-name={pod['metadata']['name']}")
         bound += (f"--bound-object-uid={pod['metadata']['uid']}",)
         audience = (f"--namespace={self.name}", "--audience=wsedge-statistics")
         return self.types("create", "token", pod["spec"]["serviceAccountName"], *audience, *bound).strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ async def test_a_scale_in_keeps_the_relay_with_the_most_connections(site: Site) 
     """Costs are written with the scale-in alone; the connections of the relay that stays live on."""
     pods = await aside(site.pods)
     names = [pod["metadata"]["name"] for pod in pods]
-    busy = []
+    busy: list[Any] = []
     for pod, number in zip(pods, (1, 4, 0), strict=True):
         door = Door(pod["status"]["podIP"], 8080, site.host, None)
         clients = await site.crowd.enter(door, number=number)

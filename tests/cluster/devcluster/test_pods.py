@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from support.devcluster import EXAMPLES_IMAGE, SLEEP, WEB, Namespace, config_map, eventually, pod, python
 from wsedge_devcluster.cluster.cluster import Cluster
@@ -109,7 +110,7 @@ def test_readiness(space: Namespace) -> None:
 
 def test_liveness(space: Namespace) -> None:
     """A failing liveness probe restarts the container and says why."""
-    probe = {"exec": {"command": ["python", "-c", "raise SystemExit('broken')"]}}
+    probe: dict[str, Any] = {"exec": {"command": ["python", "-c", "raise SystemExit('broken')"]}}
     probe |= {"periodSeconds": 1, "failureThreshold": 2, "timeoutSeconds": 5}
     space.apply(pod("dying", python("main", SLEEP, livenessProbe=probe)))
     eventually(lambda: space.state("dying").get("restartCount", 0) >= 1)
@@ -127,7 +128,7 @@ def test_startup_probe_goes_first(space: Namespace) -> None:
         "failureThreshold": 60,
     }
     startup["timeoutSeconds"] = 5
-    volumes = {"volumes": [{"name": "gate", "configMap": {"name": "gate", "optional": True}}]}
+    volumes: dict[str, Any] = {"volumes": [{"name": "gate", "configMap": {"name": "gate", "optional": True}}]}
     mounts = [{"name": "gate", "mountPath": "/gate"}]
     space.apply(pod("slow", python("main", SLEEP, startupProbe=startup, volumeMounts=mounts), **volumes))
     eventually(lambda: space.events("slow", "Unhealthy"))

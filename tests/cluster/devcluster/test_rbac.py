@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.devcluster import Namespace, eventually, pod, python
 
 # Lists ConfigMaps of its namespace, with the kubeconfig that stands for in-cluster files.
@@ -20,7 +22,7 @@ asyncio.run(main())
 """
 
 
-def listing(space: Namespace, name: str, **spec: object) -> dict[str, object]:
+def listing(space: Namespace, name: str, **spec: Any) -> dict[str, object]:
     code = f"NAMESPACE = {space.name!r}\n{LIST}"
     return pod(name, python("main", code), serviceAccountName="reader", restartPolicy="Never", **spec)
 

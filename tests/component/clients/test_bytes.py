@@ -36,8 +36,8 @@ async def test_bytes_are_passed_on_as_they_came_and_counted_as_they_passed(tmp_p
         assert await one.counted("sent_bytes_total") == before.total("to_client")
 
 
-def after_the_head(stream: bytes) -> bytes:
-    head, end, rest = stream.partition(b"\r\n\r\n")
+def after_the_head(stream: bytes | bytearray) -> bytes:
+    head, end, rest = bytes(stream).partition(b"\r\n\r\n")
     assert head
     assert end
     assert len(rest) > 100_000

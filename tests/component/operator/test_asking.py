@@ -241,7 +241,7 @@ def domain() -> dict[str, Any]:
 
 async def test_only_pods_of_the_deployment_are_asked() -> None:
     """By references that the API server has: labels and references of a pod are its maker's word."""
-    forged = {
+    forged: dict[str, dict[str, Any]] = {
         "no-such-set": {"owner": {"name": "gone", "uid": "uid-gone"}},
         "another-uid": {"owner": {"uid": "uid-other"}},
         "set-of-another": {"owner": {"name": "foreign-1", "uid": "uid-foreign"}},

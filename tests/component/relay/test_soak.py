@@ -74,7 +74,12 @@ def read_slowly(port: int, counts: Counts, seed: int) -> None:
     """Ask for more than the sockets hold, read it after a while."""
     client = enter(port, "/flood")
     big = frame(b"z" * 500_000, opcode=2, key=KEY)
-    sending = threading.Thread(target=lambda: [client.send(big) for _ in range(6)])
+
+    def send() -> None:
+        for _ in range(6):
+            client.send(big)
+
+    sending = threading.Thread(target=send)
     sending.start()
     sizes = [len(client.message()[1]) for _ in range(7)]
     sending.join()

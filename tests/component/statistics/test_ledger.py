@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -90,7 +91,7 @@ def test_any_order_repetition_and_rollup_gives_the_largest_counts(
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> sqlite3.Connection:
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     opened = open_writer(tmp_path / "ledger")
     yield opened
     opened.close()
@@ -295,9 +296,9 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         Place(tmp_path / "file")
 
 
-def fill(ledger: SqliteLedger) -> list[Future[None]]:
+def fill(ledger: SqliteLedger) -> list[Future[tuple[int, ...]]]:
     """Send reports until the queue is full."""
-    waiting: list[Future[None]] = []
+    waiting: list[Future[tuple[int, ...]]] = []
     for number in range(1000):
         try:
             waiting.append(ledger.commit(usage(row(START, sentBytes=1), uid=f"uid-{number}")))

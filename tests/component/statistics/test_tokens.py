@@ -32,7 +32,7 @@ def hmac_with_the_public_key(signer: Signer) -> str:
 def unsigned(signer: Signer) -> str:
     """A token that says it needs no signature."""
     claims = jwt.decode(signer.relay_token(), options={"verify_signature": False})
-    return jwt.encode(claims, None, "none", {"kid": signer.key_id})
+    return jwt.encode(claims, "", "none", {"kid": signer.key_id})
 
 
 def tampered(signer: Signer) -> str:

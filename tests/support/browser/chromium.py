@@ -150,8 +150,8 @@ async def _start(
             *("sh", "-c", 'exec "$@" 3<&0 4>&1 < /dev/null > /dev/null', "sh"),
             *(program, *_FLAGS, *_own_flags(folder, hosts, certificates), "about:blank"),
             start_new_session=True,
-            stdin=theirs,
-            stdout=theirs,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
             stderr=asyncio.subprocess.DEVNULL,
             env={"PATH": os.environ["PATH"], "HOME": folder, "TMPDIR": folder},
         )

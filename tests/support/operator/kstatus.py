@@ -25,7 +25,7 @@ def program() -> Path:
         if not target.exists():
             go = find_go(wanted_version((SOURCES / "go.mod").read_text()), print)
             environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
-            command = [go, "build", "-trimpath", "-o", f"{target}.new", "./cmd/kstatus"]
+            command: list[str | Path] = [go, "build", "-trimpath", "-o", f"{target}.new", "./cmd/kstatus"]
             subprocess.run(command, cwd=SOURCES, env=environment, check=True)
             Path(f"{target}.new").rename(target)
     return target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -93,7 +93,7 @@ def waiting(reason: str, message: str = "", restarts: int = 0) -> dict[str, Any]
     return {"containerStatuses": [status]}
 
 
-def report(live: dict[str, Any], generation: str, *, connections: int = 0, **state: Any) -> RelayReport:
+def report(live: Mapping[str, Any], generation: str, *, connections: int = 0, **state: Any) -> RelayReport:
     running = RelayState(generation=generation, draining=False, openConnections=connections, **state)
     return RelayReport(restarts(live), running)
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 import h2.connection
 import h2.errors
@@ -139,7 +140,7 @@ class Client:
 
     def pause(self) -> None:
         """Read nothing more."""
-        self._writer.transport.pause_reading()
+        cast(asyncio.Transport, self._writer.transport).pause_reading()
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something that came, or was sent, makes a condition true."""
@@ -172,6 +173,8 @@ class Client:
         elif isinstance(event, h2.events.StreamReset):
             self.streams[event.stream_id].reset = int(event.error_code)
         elif isinstance(event, h2.events.ConnectionTerminated):
+            assert event.error_code is not None
+            assert event.last_stream_id is not None
             self.goaway.append((int(event.error_code), event.last_stream_id))
 
 

@@ -139,6 +139,7 @@ class Running:
         """Return how many are open, as the metrics have it."""
         (family,) = (one for one in self.relay.metric_families() if one.name == "http2_connections")
         ((_, value),) = family.rows
+        assert isinstance(value, float | int)
         return int(value)
 
     @property

@@ -49,7 +49,7 @@ class RelayProcess:
     async def event(self, name: str, *, after: int = 0, **fields: object) -> dict[str, Any]:
         """Wait for a log event with these fields, among those from place `after` on."""
 
-        def found() -> dict[str, Any] | None:
+        def found() -> Any:
             for event in self.events[after:]:
                 if event.get("event") == name and fields.items() <= event.items():
                     return event
@@ -58,7 +58,7 @@ class RelayProcess:
         async with self._news:
             try:
                 async with asyncio.timeout(DEADLINE):
-                    return await self._news.wait_for(found)  # type: ignore[return-value]
+                    return await self._news.wait_for(found)
             except TimeoutError:
                 raise AssertionError(f"no event {name!r} {fields}; there are: {self.events}") from None
 
@@ -76,7 +76,7 @@ class RelayProcess:
         """Return the RelayState."""
         status, body = await self.admin("/config")
         assert status == 200
-        return json.loads(body)  # type: ignore[no-any-return]
+        return json.loads(body)
 
     @property
     def pid(self) -> int:

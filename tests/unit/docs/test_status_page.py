@@ -10,7 +10,7 @@ import pytest
 
 import wsedge_operator
 from wsedge_operator.reconcile import status_page
-from wsedge_operator.reconcile.reasons import Reason
+from wsedge_operator.reconcile.reasons import Explanation, Reason
 from wsedge_operator.reconcile.stalling import AT_ONCE
 
 ROOT = Path(__file__).parents[3]
@@ -62,7 +62,7 @@ def test_every_reason_is_used_and_explained() -> None:
 
 
 @pytest.mark.parametrize("table", status_page.TABLES.values(), ids=status_page.TABLES.keys())
-def test_a_table_explains_a_reason_once(table: tuple[status_page.Explanation, ...]) -> None:
+def test_a_table_explains_a_reason_once(table: tuple[Explanation, ...]) -> None:
     """No reason has two rows of one table."""
     reasons = [reason for row in table for reason in row.reasons]
     assert len(reasons) == len(set(reasons))

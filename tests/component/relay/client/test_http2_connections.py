@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 
 import h2.settings
 import pytest
@@ -56,8 +57,9 @@ async def test_a_drain_says_goaway_and_ends_with_the_last_stream() -> None:
             assert client.streams[late].status == 503
             assert b"retry-after" in client.streams[late].headers
             for stream in streams:
-                await client.until(lambda stream=stream: client.streams[stream].ended)
-                assert client.streams[stream].data[:4] == b"\x88\x0c\x03\xe9"
+                seen = client.streams[stream]
+                await client.until(functools.partial(getattr, seen, "ended"))
+                assert seen.data[:4] == b"\x88\x0c\x03\xe9"
             await client.until(lambda: client.closed)
             await draining
         assert relay.connections_of_http2 == 0

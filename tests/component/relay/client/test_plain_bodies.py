@@ -24,7 +24,7 @@ from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 async def test_bodies_stream_both_ways_in_little_memory() -> None:
     """64 MiB up, which come back at the same time, never gather in the relay."""
     size = 64 << 20
-    rules = {"passThrough": {"maxBodyBytes": size}}
+    rules: dict[str, Any] = {"passThrough": {"maxBodyBytes": size}}
     async with site(mirror) as port, running(port, **rules) as relay, browser(relay) as client:
         tracemalloc.start(1)
         try:
@@ -51,7 +51,7 @@ async def test_bodies_stream_both_ways_over_tls() -> None:
         "passThrough": {"maxBodyBytes": size},
         "originRequest": {"stickyCookie": {}},
     }
-    own = {"ssl": authority().client_context(), "server_hostname": DOMAIN}
+    own: dict[str, Any] = {"ssl": authority().client_context(), "server_hostname": DOMAIN}
     async with (
         site(mirror, tls=authority().server_context("127.0.0.1")) as port,
         running(port, material=Material(pairs, {"ca.crt": authority().pem}), **fields) as relay,

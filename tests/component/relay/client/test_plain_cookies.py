@@ -55,6 +55,7 @@ async def test_a_cookie_keeps_a_client_at_its_origin() -> None:
                 for _ in range(3):
                     async with relay.connect(additional_headers=headers) as tunnel:
                         assert await tunnel.recv() == home
+                        assert tunnel.response is not None
                         assert "Set-Cookie" not in tunnel.response.headers
         assert homes == {"one", "two"}
 
@@ -64,6 +65,7 @@ async def test_a_tunnel_gets_the_cookie_as_well() -> None:
     """A client that begins with the handshake polls the same origin afterwards."""
     async with two_rooms() as ports, running(*ports, **STICKY) as relay, relay.connect() as tunnel:
         home = await tunnel.recv()
+        assert tunnel.response is not None
         value = tunnel.response.headers["Set-Cookie"].partition(";")[0]
         async with browser(relay, headers={"Cookie": value}) as client:
             assert {await name_of(client) for _ in range(3)} == {home}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -132,7 +133,7 @@ async def test_an_origin_that_takes_no_body_is_given_up() -> None:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         await asyncio.sleep(60)
 
-    rules = {"passThrough": {"maxBodyBytes": 1 << 30, "timeoutSeconds": 1}}
+    rules: dict[str, Any] = {"passThrough": {"maxBodyBytes": 1 << 30, "timeoutSeconds": 1}}
     async with raw_origin(deaf) as port, running(port, **rules) as relay:
         reader, writer = await relay.raw()
         writer.write(raw("POST / HTTP/1.1", f"Content-Length: {1 << 30}"))
@@ -227,7 +228,7 @@ async def test_a_drain_ends_what_is_under_way_in_its_time() -> None:
             await (go_on.wait() if request.path == "/short" else asyncio.sleep(60))
         return response
 
-    rules = {"lifecycle": {"drainSeconds": 3}, **PASS}
+    rules: dict[str, Any] = {"lifecycle": {"drainSeconds": 3}, **PASS}
     async with site(serve) as port, running(port, **rules) as relay:
         ends = {}
         for path in ("/", "/short", "/poll", "/stream"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 import structlog
@@ -58,7 +59,7 @@ async def test_only_named_methods_pass() -> None:
 @on_pump_loop
 async def test_only_allowed_paths_may_be_asked_for() -> None:
     """A rule is exact or a prefix; tunnels and plain requests alike, counted by its field's name."""
-    rules = {"clients": {"allowedPaths": ["/ws", "/socket.io/*"]}, **PASS}
+    rules: dict[str, Any] = {"clients": {"allowedPaths": ["/ws", "/socket.io/*"]}, **PASS}
     async with site() as port, running(port, **rules) as relay, browser(relay) as client:
         for path, status in {
             "/ws": 200,
@@ -298,7 +299,7 @@ async def test_limits_hold_for_requests_under_way() -> None:
             await go_on.wait()
         return web.Response(text="done")
 
-    limits = {"limits": {"connectionsPerClient": 1}}
+    limits: dict[str, Any] = {"limits": {"connectionsPerClient": 1}}
     async with site(wait) as port, running(port, **limits, **PASS) as relay, browser(relay) as client:
         assert await name_of(client) == "done"
         poll = asyncio.create_task(name_of(client, "/wait"))
@@ -318,7 +319,7 @@ async def test_bodies_are_no_faster_than_the_limit() -> None:
     """Each direction has a second's worth at once, over all requests of a connection, and waits for more."""
     rate = 1 << 20
     loop = asyncio.get_running_loop()
-    rules = {"limits": {"bytesPerSecond": rate}, "passThrough": {"maxBodyBytes": 4 * rate}}
+    rules: dict[str, Any] = {"limits": {"bytesPerSecond": rate}, "passThrough": {"maxBodyBytes": 4 * rate}}
     async with site(mirror) as port, running(port, **rules) as relay, browser(relay) as client:
         began = loop.time()
         assert await reflected(client, 3 * rate // 2) == 3 * rate // 2
@@ -330,7 +331,7 @@ async def test_bodies_are_no_faster_than_the_limit() -> None:
 @on_pump_loop
 async def test_pages_that_are_not_allowed_get_403() -> None:
     """The rule for pages holds for plain requests too."""
-    rules = {"clients": {"allowedOrigins": ["https://app.example.com"]}, **PASS}
+    rules: dict[str, Any] = {"clients": {"allowedOrigins": ["https://app.example.com"]}, **PASS}
     async with site() as port, running(port, **rules) as relay, browser(relay) as client:
         for page, status in (("https://app.example.com", 200), ("https://evil.example.com", 403)):
             assert (await client.get("/", headers={"Origin": page})).status == status

@@ -184,7 +184,10 @@ async def test_a_health_check_is_the_relays_own() -> None:
     async def note(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         seen.put_nowait(await reader.readuntil(b"\r\n\r\n"))
 
-    checks = {"originHealthCheck": {"intervalSeconds": 1}, "originRequest": {"proxyProtocol": "V1"}}
+    checks: dict[str, Any] = {
+        "originHealthCheck": {"intervalSeconds": 1},
+        "originRequest": {"proxyProtocol": "V1"},
+    }
     async with raw_origin(note) as port, running(port, **checks):
         assert (await seen.get()).startswith(b"PROXY UNKNOWN\r\nGET / HTTP/1.1\r\n")
 

@@ -145,7 +145,7 @@ async def test_silence_is_bad() -> None:
 async def test_a_check_speaks_tls_as_connections_do() -> None:
     """HTTPS origins are checked by TLS, and a certificate that is not trusted is a failure."""
     server = authority().server_context("127.0.0.1")
-    tls = {"originProtocol": "HTTPS", "originHealthCheck": QUICK_CHECKS}
+    tls: dict[str, Any] = {"originProtocol": "HTTPS", "originHealthCheck": QUICK_CHECKS}
     async with origin(echo, ssl=server) as port:
         async with running(port, originTLS={"insecureSkipVerify": True}, **tls) as relay:
             await relay.until(lambda: target(relay).good)

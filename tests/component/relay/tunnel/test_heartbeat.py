@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection
 
@@ -18,7 +18,7 @@ async def test_silent_legs_are_pinged_and_their_pongs_stay_here() -> None:
     heard: list[Any] = []
 
     async def listen(connection: ServerConnection) -> None:
-        connection.protocol.recv_pong = heard.append
+        cast(Any, connection.protocol).recv_pong = heard.append
         await connection.wait_closed()
 
     async with origin(listen) as port, running(port, heartbeatSeconds=1) as relay:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from websockets.asyncio.server import ServerConnection
@@ -27,7 +28,7 @@ from support.relay.running import (
 
 pytestmark = pytest.mark.usefixtures("each_form")
 
-MESSAGES = {
+MESSAGES: dict[str, Any] = {
     "a short text": "hello",
     "an empty text": "",
     "a text of 200 bytes": "x" * 200,
@@ -233,7 +234,7 @@ async def test_a_stalled_reader_is_given_up() -> None:
         running(port, limits={"stallSeconds": 3600}) as relay,
     ):
         _, writer = await relay.raw()
-        writer.transport.pause_reading()
+        cast(asyncio.Transport, writer.transport).pause_reading()
         writer.write(HEAD)
         await relay.until(lambda: relay.totals.opened_connections)
         relay.apply(limits={"stallSeconds": 1})

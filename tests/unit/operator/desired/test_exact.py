@@ -250,7 +250,7 @@ def test_a_service_leads_to_the_relays_alone() -> None:
 
 def _scaled(replicas: int, manager: str = "kube-controller-manager", sub: str = "scale") -> Any:
     entry = {"manager": manager, "operation": "Update", "subresource": sub}
-    fields = {"fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    fields: dict[str, Any] = {"fieldsV1": {"f:spec": {"f:replicas": {}}}}
 
     def change(live: Live) -> None:
         live["spec"]["replicas"] = replicas

@@ -320,7 +320,8 @@ def test_the_cache_keeps_no_secret() -> None:
 
 def test_a_deployment_keeps_who_wrote_it_and_who_scaled_it() -> None:
     """The fields themselves are most of managedFields, and are kept of the subresource scale alone."""
-    cache, fields = Cache(), {"f:spec": {"f:replicas": {}}}
+    cache = Cache()
+    fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
     scaled = {"manager": "hpa", "operation": "Update", "subresource": "scale", "fieldsV1": fields}
     edited = {"manager": "kubectl-edit", "operation": "Update", "time": "x", "fieldsV1": fields}
     cache.put(DEPLOYMENT, live("d", metadata={"managedFields": [scaled, edited]}))

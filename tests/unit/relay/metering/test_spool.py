@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -209,7 +209,7 @@ def test_a_failed_append_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
     spool.close([])
 
 
-NOT_ROWS = [None, 1, "x", [], [[], [], []], [["e"] * 6, [0] * 6, []], [["e"] * 6, ["0"] * 7, []]]
+NOT_ROWS: list[Any] = [None, 1, "x", [], [[], [], []], [["e"] * 6, [0] * 6, []], [["e"] * 6, ["0"] * 7, []]]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -70,7 +71,8 @@ STEPS = st.lists(
 def test_three_workers_decide_as_one_process(limits: Limits, steps: list[object]) -> None:
     """Whoever is asked, whenever limits change: the same answers as from the limiter of one process."""
     with limiters(3) as workers:
-        one, now, inside = Limiter(), 1.0, []
+        one, now = Limiter(), 1.0
+        inside: list[Any] = []
         for limiter in (one, *workers):
             limiter.take(limits)
         for step in steps:

@@ -122,7 +122,8 @@ def test_the_walk_agrees_with_a_slow_reading_of_the_rfc(
             break
         taken.append(stream[at : at + size])
         at += size
-    expected, rule_broken = [], False
+    expected: list[bytes] = []
+    rule_broken = False
     try:
         expected.extend(seen.raw for seen in parse(stream, masked=masked, deflate=deflate))
     except BrokenRuleError:

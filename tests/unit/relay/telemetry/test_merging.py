@@ -80,8 +80,8 @@ def test_what_rose_never_falls_when_a_worker_ends(
     """Counters and histograms of those that ended are carried on; a gauge of theirs is gone."""
     before = aggregate([*ended, *left])
     carried: list[Metrics] = []
-    for each in ended:  # one after the other
-        carried = aggregate([carried, risen(each)])
+    for other in ended:  # one after the other
+        carried = aggregate([carried, risen(other)])
     after = values(aggregate([carried, *left]))
     for each in before:
         if each.kind != "gauge":

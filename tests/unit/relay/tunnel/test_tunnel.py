@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from typing import cast
 
 import pytest
 
@@ -93,7 +95,7 @@ def test_a_dead_leg_whose_other_leg_cannot_be_told_ends_no_heartbeat(form: Form,
     pair, other = virtual.open(), virtual.open()
     pair.tunnel.origin.quiet = 0
     pair.tunnel.client.quiet = PING_AFTER + LOOKS - 1
-    pair.tunnel.origin.tls = Cut(pair.tunnel.origin.fd)
+    pair.tunnel.origin.tls = cast(ssl.SSLSocket, Cut(pair.tunnel.origin.fd))
     virtual.clock.run(1)
     assert (pair.tunnel.phase, other.tunnel.phase) == (GONE, OPEN)
     virtual.clock.run(2)

@@ -20,8 +20,8 @@ from wsedge_operator.reconcile.domain.claims import (
     owner_of,
 )
 
-SERVED = {"served_since": NOW}
-IDLE = {"can_be_served": False}
+SERVED: dict[str, Any] = {"served_since": NOW}
+IDLE: dict[str, Any] = {"can_be_served": False}
 
 OWNERS: dict[str, tuple[list[DomainClaim], str]] = {
     "the only one": ([claim("a", 1, **IDLE)], "a"),
@@ -118,12 +118,20 @@ def test_what_is_being_deleted_yields_unless_it_was_served() -> None:
 
 def test_what_tells_nothing_is_no_evidence() -> None:
     """A status of another version cannot break the reading."""
-    for status in (None, [], {"observedGeneration": -1}, {"conditions": None}, {"conditions": ["x", {}]}):
+    statuses: tuple[Any, ...] = (
+        None,
+        [],
+        {"observedGeneration": -1},
+        {"conditions": None},
+        {"conditions": ["x", {}]},
+    )
+    for status in statuses:
         assert first_served({**live_domain(), "status": status}) is None
 
 
 def test_a_name_that_cannot_be_read_is_no_name() -> None:
     """Neither a list nor an object without a spec claims anything."""
     assert claimed_name(live_domain()) == "chat.example.com"
-    for spec in (None, [], {}, {"domain": ["chat.example.com"]}):
+    specs: tuple[Any, ...] = (None, [], {}, {"domain": ["chat.example.com"]})
+    for spec in specs:
         assert claimed_name({**live_domain(), "spec": spec}) is None

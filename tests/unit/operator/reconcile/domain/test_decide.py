@@ -193,7 +193,7 @@ def test_what_is_understood_of_an_unreadable_object_is_done() -> None:
     assert [domain.enabled for domain in config(decide(ended, NOW)).domains] == [False]
     assert answer(decide(ended, NOW), ended, "Ready") == ("False", "Draining")
     going = unread(served(), quic)
-    going.live["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"  # type: ignore[index]
+    going.live["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
     assert decide(going, NOW) == Outcome()
 
 
