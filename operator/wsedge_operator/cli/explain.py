@@ -135,7 +135,7 @@ def _views(files: Files, records: dict[str, Object], now: datetime) -> Iterator[
     for namespace, account in accounts.items():
         outcome = account_decision.decide(account, now)
         for title, lines in _told(outcome):
-            yield title, (lines, outcome.look_again_at)
+            yield title, (lines, outcome.reconcile_at)
         for domain in files.of(websocket_domain.KIND, namespace):
             decided = domain_decision.decide(_domain_snapshot(files, domain, standings), now)
             for title, lines in _told(decided):

@@ -22,7 +22,17 @@ from wsedge_operator.errors import (
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import BY_NAME, EVENT, POD, Kind
 from wsedge_operator.reconcile.domain.scale_in import COST_ANNOTATION
-from wsedge_operator.reconcile.outcome import ABSENT, Cost, Exact, Manifest, Note, Outcome, Poke, Ref, Status
+from wsedge_operator.reconcile.outcome import (
+    ABSENT,
+    Cost,
+    EventNote,
+    Exact,
+    Manifest,
+    Outcome,
+    Poke,
+    Ref,
+    Status,
+)
 
 log = structlog.get_logger()
 
@@ -52,7 +62,7 @@ async def perform(
     for exact in outcome.restore:
         await _restore(client, exact, written, admits)
     for cost in outcome.costs:
-        await _tell_cost(client, cost, written)
+        await _write_cost(client, cost, written)
     for manifest in outcome.apply:
         await _apply(client, manifest, written)
     for ref in outcome.delete:
@@ -148,7 +158,7 @@ async def _delete(client: Client, ref: Ref, written: Written) -> None:
     written(kind, "delete", {})
 
 
-async def _tell_cost(client: Client, cost: Cost, written: Written) -> None:
+async def _write_cost(client: Client, cost: Cost, written: Written) -> None:
     change = {"metadata": {"annotations": {COST_ANNOTATION: str(cost.connections)}}}
     try:
         live = await client.merge(POD, cost.namespace, cost.pod, change)
@@ -184,7 +194,7 @@ async def _write_status(client: Client, status: Status, written: Written) -> Non
     written(kind, "status", live)
 
 
-async def tell(client: Client, note: Note, written: Written, now: datetime, identity: str) -> None:
+async def tell(client: Client, note: EventNote, written: Written, now: datetime, identity: str) -> None:
     """Write an Event (events.k8s.io/v1), named by its turn, so that none is told twice."""
     metadata = note.regarding["metadata"]
     digest = hashlib.sha256(f"{metadata['uid']} {note.reason} {note.turn}".encode()).hexdigest()[:16]

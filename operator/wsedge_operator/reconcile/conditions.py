@@ -15,7 +15,7 @@ _MOST_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ConditionAnswer:
     """The answer to one question, `type`, about an object: `reason` is a word, `message` a sentence.
 
     `since` is from when on it holds, where that is not when its status was another one last.
@@ -33,20 +33,20 @@ class Answer:
         return "Unknown" if self.true is None else str(self.true)
 
 
-def accepted_with(unknown: Sequence[str], message: str) -> Answer:
+def accepted_with(unknown: Sequence[str], message: str) -> ConditionAnswer:
     """Return the condition of an object that is accepted, but for those fields."""
     if not unknown:
-        return Answer(ACCEPTED, True, Reason.ACCEPTED, message)
+        return ConditionAnswer(ACCEPTED, True, Reason.ACCEPTED, message)
     named = ", ".join(unknown[:_MOST_NAMED])
     if len(unknown) > _MOST_NAMED:
         named += f" and {len(unknown) - _MOST_NAMED} more"
     ignored = f"this version of the operator does not know these fields and ignores them: {named}"
-    return Answer(ACCEPTED, True, Reason.UNKNOWN_FIELDS, f"{message}; {ignored}")
+    return ConditionAnswer(ACCEPTED, True, Reason.UNKNOWN_FIELDS, f"{message}; {ignored}")
 
 
 def conditions(
-    live: Mapping[str, Any], answers: Iterable[Answer], now: datetime
-) -> tuple[list[dict[str, Any]], list[Answer]]:
+    live: Mapping[str, Any], answers: Iterable[ConditionAnswer], now: datetime
+) -> tuple[list[dict[str, Any]], list[ConditionAnswer]]:
     """Return the conditions of the object `live`, and the answers whose status or reason is new.
 
     `lastTransitionTime` moves only when the status does, or with `since`.

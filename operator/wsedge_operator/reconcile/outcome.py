@@ -69,7 +69,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class EventNote:
     """An Event about an object. `turn` says which turn it is of, so that each is told once."""
 
     regarding: Manifest
@@ -86,7 +86,7 @@ class Outcome:
     `ask` changes nothing: it asks the API server what it would make of these parts. `restore` takes out of
     them what somebody else has put in.
 
-    `look_again_at` is when to look again.
+    `reconcile_at` is when to look again.
     Empty parts are not touched. What already is as it should be, is not in here.
     """
 
@@ -97,8 +97,8 @@ class Outcome:
     delete: tuple[Ref, ...] = ()
     pokes: tuple[Poke, ...] = ()
     status: tuple[Status, ...] = ()
-    notes: tuple[Note, ...] = ()
-    look_again_at: datetime | None = None
+    notes: tuple[EventNote, ...] = ()
+    reconcile_at: datetime | None = None
 
 
 def reference(live: Manifest) -> Ref:

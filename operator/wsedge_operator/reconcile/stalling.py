@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from wsedge_operator.api.meta import instant_text
 from wsedge_operator.api.websocket_domain import STALLED
-from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.outcome import Manifest
 from wsedge_operator.reconcile.reasons import Reason
 
@@ -25,7 +25,7 @@ AT_ONCE: Final = frozenset(
     {Reason.DOMAIN_CONFLICT, Reason.INVALID_TIME_ZONE, Reason.PLAN_CONFLICT, Reason.UNREADABLE}
 )
 # Reasons that pass by themselves, however long they take.
-ON_COURSE: Final = frozenset(
+PROGRESSING: Final = frozenset(
     {
         Reason.DRAINING,
         Reason.NO_RELAYS,
@@ -41,26 +41,26 @@ ON_COURSE: Final = frozenset(
 class Stall:
     """The condition `Stalled`, if the object waits for something, and when it turns by itself."""
 
-    answer: Answer | None = None
+    answer: ConditionAnswer | None = None
     turns_at: datetime | None = None
 
 
-def stall(live: Manifest, ready: Answer, now: datetime) -> Stall:
+def stall(live: Manifest, ready: ConditionAnswer, now: datetime) -> Stall:
     """Return whether an object that answers `ready` is stalled at `now`."""
-    if ready.true or ready.reason in ON_COURSE:
+    if ready.true or ready.reason in PROGRESSING:
         return Stall()
     before = _before(live)
     same = before.get("reason") == ready.reason
     same = same and before.get("observedGeneration") == live["metadata"].get("generation", 0)
     if ready.reason in AT_ONCE or (same and before.get("status") == "True"):
-        return Stall(Answer(STALLED, True, ready.reason, ready.message))
+        return Stall(ConditionAnswer(STALLED, True, ready.reason, ready.message))
     # Another reason, or another spec, has its time of its own.
     since = datetime.fromisoformat(before["lastTransitionTime"]) if same else now
     failed_at = since + PATIENCE
     if now >= failed_at:
-        return Stall(Answer(STALLED, True, ready.reason, ready.message))
+        return Stall(ConditionAnswer(STALLED, True, ready.reason, ready.message))
     message = f"waited for until {instant_text(failed_at)}: {ready.message}"
-    return Stall(Answer(STALLED, False, ready.reason, message, since=since), failed_at)
+    return Stall(ConditionAnswer(STALLED, False, ready.reason, message, since=since), failed_at)
 
 
 def _before(live: Manifest) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, OLD_RECORD
 from wsedge_operator.reconcile.account import decide as account_decision
 from wsedge_operator.reconcile.account.decide import AccountSnapshot, record_manifest
 from wsedge_operator.reconcile.directory import Recorded
-from wsedge_operator.reconcile.outcome import Note
+from wsedge_operator.reconcile.outcome import EventNote
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.reconcile.selection import EVERYTHING, LabelSelector
 from wsedge_operator.runtime.cache import Cache
@@ -56,7 +56,7 @@ class Accounts:
     _seen: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
     _gone: dict[str, datetime] = field(default_factory=dict)
     _moved: set[str | None] = field(default_factory=set)
-    _notes: list[Note] = field(default_factory=list)
+    _notes: list[EventNote] = field(default_factory=list)
     _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def current(self, namespace: str) -> AccountSnapshot | None:
@@ -125,7 +125,7 @@ class Accounts:
                 found.append(Recorded(again, self._record(again.record_name)))
         return found
 
-    async def look(self, namespace: str) -> Object | None:
+    async def read_namespace(self, namespace: str) -> Object | None:
         """Ask for a Namespace and put it into the cache; None when it is not there."""
         live = await self._fetch(NAMESPACE, "", namespace)
         known = self.cache.get(NAMESPACE, "", namespace)
@@ -182,12 +182,12 @@ class Accounts:
                 log.info("records moved", number=len(moved))
             self._moved.add(scope)
 
-    def take_moved(self) -> list[Note]:
+    def take_moved(self) -> list[EventNote]:
         """Return an Event for each record that was moved since this was last asked."""
         notes, self._notes = self._notes, []
         return notes
 
-    async def _move(self, old: Object) -> Note | None:
+    async def _move(self, old: Object) -> EventNote | None:
         live = await self._fetch(NAMESPACE, "", old["metadata"]["namespace"])
         if live is None:
             return None
@@ -201,7 +201,7 @@ class Accounts:
             return None
         where = f"{life.records_in}/{life.record_name}"
         message = f"the account's record is now ConfigMap {where}; this one is a copy and read no more"
-        return Note(old, "Normal", Reason.RECORD_MOVED, message, f"moved {life.uid}")
+        return EventNote(old, "Normal", Reason.RECORD_MOVED, message, f"moved {life.uid}")
 
     async def _create(self, manifest: Mapping[str, Any]) -> bool:
         """Create a ConfigMap; False when its name is taken, which is then as it was."""
@@ -219,7 +219,7 @@ class Accounts:
         uid, seen = self._seen.get(namespace, ("", frozenset()))
         if known is not None and known["metadata"]["uid"] == uid and uids and uids <= seen:
             return known
-        live = await self.look(namespace)
+        live = await self.read_namespace(namespace)
         if live is None:
             self._seen.pop(namespace, None)
             return None

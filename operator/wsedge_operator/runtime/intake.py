@@ -90,7 +90,7 @@ class Intake:
     async def _read_namespace(self, namespace: str) -> None:
         """Read a Namespace that is served: without rights for the cluster it cannot be watched."""
         before = self._cache.get(NAMESPACE, "", namespace)
-        live = await self._accounts.look(namespace)
+        live = await self._accounts.read_namespace(namespace)
         if (before or {}).get("metadata", {}).get("uid") != (live or {}).get("metadata", {}).get("uid"):
             self._agenda.request(Key("account", namespace))
             self._agenda.request(DIRECTORY)

@@ -16,7 +16,7 @@ FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 60.0
 CONTEST_WINDOW: Final = timedelta(minutes=10)
 # The first repetitions may come from a watch that is late.
-REPEATS_BEFORE_TOLD: Final = 4
+REPEATS_BEFORE_REPORT: Final = 4
 
 
 class WorkQueue(Generic[K]):
@@ -116,7 +116,7 @@ class Contests(Generic[K]):
     def lasts_until(self, key: K, now: datetime) -> datetime | None:
         """Return until when a contest is spoken of, unless it goes on; None: there is none to speak of."""
         contest = self._contests.get(key)
-        if contest is None or contest.last is None or contest.repeats < REPEATS_BEFORE_TOLD:
+        if contest is None or contest.last is None or contest.repeats < REPEATS_BEFORE_REPORT:
             return None
         end = contest.last + CONTEST_WINDOW
         return end if now < end else None

@@ -18,7 +18,7 @@ from wsedge_operator.errors import (
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import EVENT, Kind
 from wsedge_operator.kube.outcome import perform, tell
-from wsedge_operator.reconcile.outcome import Exact, Note, Outcome
+from wsedge_operator.reconcile.outcome import EventNote, Exact, Outcome
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache
@@ -84,7 +84,7 @@ class Writer:
 
     async def report_failure(self, regarding: Object, text: str) -> None:
         """Write an Event about a failed write, once while the Event exists; else log and count it."""
-        note = Note(regarding, "Warning", Reason.APPLY_FAILED, text, f"failed {text}")
+        note = EventNote(regarding, "Warning", Reason.APPLY_FAILED, text, f"failed {text}")
         try:
             await tell(self._client, note, self.written, self._clock.now(), self._identity)
         except (ApiError, UnreachableError) as error:

@@ -32,7 +32,7 @@ def literals() -> Iterator[tuple[str, str]]:
 
 
 # Which argument of a call is a reason.
-REASON = {"Answer": 2, "Problem": 1, "Standing": 1, "Note": 2, "_refuse": 0, "_warn": 0}
+REASON = {"ConditionAnswer": 2, "Problem": 1, "Standing": 1, "EventNote": 2, "_refuse": 0, "_warn": 0}
 
 
 def reason_arguments() -> Iterator[tuple[str, ast.expr]]:

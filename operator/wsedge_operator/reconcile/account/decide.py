@@ -15,8 +15,8 @@ from wsedge_operator.billing.activation import Account, Claim, Pending, Settleme
 from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
 from wsedge_operator.errors import AccountError, UnknownZoneError, UnreadableError
 from wsedge_operator.reconcile.account.standing import Standing, standing_of
-from wsedge_operator.reconcile.conditions import Answer, accepted_with, conditions
-from wsedge_operator.reconcile.outcome import ABSENT, Manifest, Note, Outcome, Status, earliest
+from wsedge_operator.reconcile.conditions import ConditionAnswer, accepted_with, conditions
+from wsedge_operator.reconcile.outcome import ABSENT, EventNote, Manifest, Outcome, Status, earliest
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.reconcile.selection import NOT_SELECTED
 from wsedge_operator.reconcile.stalling import stall
@@ -55,7 +55,7 @@ def decide(snapshot: AccountSnapshot, now: datetime) -> Outcome:
     except (AccountError, UnknownZoneError) as error:
         return _damaged(snapshot, error, now)
     statuses: list[Status] = []
-    notes: list[Note] = []
+    notes: list[EventNote] = []
     again = settlement.next_change
     for plan in snapshot.plans:
         status, told = _status(plan, settlement, claims, faults, now)
@@ -69,7 +69,7 @@ def decide(snapshot: AccountSnapshot, now: datetime) -> Outcome:
         apply=(applied,) if applied is not None else (),
         status=tuple(statuses),
         notes=tuple(notes),
-        look_again_at=again,
+        reconcile_at=again,
     )
 
 
@@ -218,11 +218,11 @@ class _Told:
     """The conditions of a plan, which of them are news, and when one turns by itself."""
 
     conditions: list[dict[str, Any]]
-    turned: list[Answer]
+    turned: list[ConditionAnswer]
     turns_at: datetime | None
 
 
-def _told(plan: Manifest, answers: list[Answer], now: datetime) -> _Told:
+def _told(plan: Manifest, answers: list[ConditionAnswer], now: datetime) -> _Told:
     stalled = stall(plan, next(answer for answer in answers if answer.type == api.READY), now)
     written, turned = conditions(plan, [*answers, *([stalled.answer] if stalled.answer else [])], now)
     return _Told(written, turned, stalled.turns_at)
@@ -234,20 +234,20 @@ def _answers(
     settlement: Settlement,
     claims: list[Claim],
     faults: Mapping[str, _Fault],
-) -> list[Answer]:
+) -> list[ConditionAnswer]:
     stands = standing_of(settlement)
     pending = settlement.account.pending
     if claim.terms is None:
         fault = faults.get(claim.uid) or _unknown_zone(plan)
         return [
-            Answer(
+            ConditionAnswer(
                 api.ACCEPTED,
                 None if fault.reason == Reason.UNREADABLE else False,
                 fault.reason,
                 fault.message,
             ),
             stands.answer(api.EFFECTIVE),
-            Answer(api.READY, False, fault.reason, fault.message),
+            ConditionAnswer(api.READY, False, fault.reason, fault.message),
         ]
     others = f"; {len(claims) - 1} other plans here do not count" if len(claims) > 1 else ""
     unknown = unknown_fields(api.BillingPlan, plan)
@@ -255,16 +255,18 @@ def _answers(
     message = stands.message
     if stands.effective and pending is not None:
         message += f"; {_coming(pending)}"
-    effective = Answer(api.EFFECTIVE, stands.effective, stands.reason, message)
-    ready = Answer(api.READY, True, Reason.SCHEDULED if pending is not None else Reason.EFFECTIVE, message)
+    effective = ConditionAnswer(api.EFFECTIVE, stands.effective, stands.reason, message)
+    ready = ConditionAnswer(
+        api.READY, True, Reason.SCHEDULED if pending is not None else Reason.EFFECTIVE, message
+    )
     return [accepted, effective, ready]
 
 
-def _conflict(settlement: Settlement, claims: list[Claim]) -> list[Answer]:
+def _conflict(settlement: Settlement, claims: list[Claim]) -> list[ConditionAnswer]:
     oldest = next((claim.name for claim in claims if claim.key == settlement.counting), "")
     message = f'BillingPlan "{oldest}" is older, and one plan counts per namespace; delete one of them'
     return [
-        Answer(question, False, Reason.PLAN_CONFLICT, message)
+        ConditionAnswer(question, False, Reason.PLAN_CONFLICT, message)
         for question in (api.ACCEPTED, api.EFFECTIVE, api.READY)
     ]
 
@@ -277,13 +279,13 @@ def _unknown_zone(plan: Manifest) -> _Fault:
 def _damaged(snapshot: AccountSnapshot, error: AccountError | UnknownZoneError, now: datetime) -> Outcome:
     """Change nothing of an account whose history cannot be read, and say so on its plans."""
     statuses: list[Status] = []
-    notes: list[Note] = []
+    notes: list[EventNote] = []
     again: datetime | None = None
     for plan in snapshot.plans:
         answers = [
-            Answer(api.ACCEPTED, None, Reason.ACCOUNT_DAMAGED, str(error)),
-            Answer(api.EFFECTIVE, None, Reason.ACCOUNT_DAMAGED, str(error)),
-            Answer(api.READY, False, Reason.ACCOUNT_DAMAGED, str(error)),
+            ConditionAnswer(api.ACCEPTED, None, Reason.ACCOUNT_DAMAGED, str(error)),
+            ConditionAnswer(api.EFFECTIVE, None, Reason.ACCOUNT_DAMAGED, str(error)),
+            ConditionAnswer(api.READY, False, Reason.ACCOUNT_DAMAGED, str(error)),
         ]
         told = _told(plan, answers, now)
         status = {
@@ -295,17 +297,19 @@ def _damaged(snapshot: AccountSnapshot, error: AccountError | UnknownZoneError, 
             statuses.append(_written(plan, status))
         notes += _refusals(plan, told.turned, now)
         again = earliest(again, told.turns_at)
-    return Outcome(status=tuple(statuses), notes=tuple(notes), look_again_at=again)
+    return Outcome(status=tuple(statuses), notes=tuple(notes), reconcile_at=again)
 
 
-def _refusals(plan: Manifest, turned: list[Answer], now: datetime) -> Iterator[Note]:
+def _refusals(plan: Manifest, turned: list[ConditionAnswer], now: datetime) -> Iterator[EventNote]:
     """Tell why a plan cannot be followed, or not in all, once per turn."""
     for answer in turned:
         if (answer.type == api.READY and not answer.true) or answer.reason == Reason.UNKNOWN_FIELDS:
-            yield Note(plan, "Warning", answer.reason, answer.message, f"{answer.reason} {instant_text(now)}")
+            yield EventNote(
+                plan, "Warning", answer.reason, answer.message, f"{answer.reason} {instant_text(now)}"
+            )
 
 
-def _turns(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -> Iterator[Note]:
+def _turns(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -> Iterator[EventNote]:
     """Tell what changed for the account: on the plan that counts, else on the copy, else on the record."""
     after = settlement.account
     plan = next((p for p in snapshot.plans if p["metadata"]["uid"] == settlement.counting), None)
@@ -315,20 +319,20 @@ def _turns(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -
     pending = after.pending
     if pending is not None and pending != before.pending:
         turn = f"scheduled {instant_text(pending.requested)}"
-        yield Note(regarding, "Normal", Reason.SCHEDULED, _coming(pending), turn)
+        yield EventNote(regarding, "Normal", Reason.SCHEDULED, _coming(pending), turn)
     elif pending is None and before.pending is not None and after.periods == before.periods:
         turn = f"cancelled {instant_text(before.pending.requested)}"
         stays = "the terms in force stay in force"
         message = stays if after.current is not None else "nothing takes effect, and nothing is in force"
-        yield Note(regarding, "Normal", Reason.CANCELLED, message, turn)
+        yield EventNote(regarding, "Normal", Reason.CANCELLED, message, turn)
     if after.current is not None and after.current != before.current:
         reason = Reason.EFFECTIVE if before.current is None else Reason.CHANGED
         turn = f"effective {instant_text(after.current.start)}"
-        yield Note(regarding, "Normal", reason, standing_of(settlement).message, turn)
+        yield EventNote(regarding, "Normal", reason, standing_of(settlement).message, turn)
     elif after.current is None and before.current is not None:
         ended = after.periods[-1].end
         turn = f"ended {instant_text(ended) if ended is not None else ''}"
-        yield Note(regarding, "Normal", Reason.ENDED, standing_of(settlement).message, turn)
+        yield EventNote(regarding, "Normal", Reason.ENDED, standing_of(settlement).message, turn)
 
 
 def _coming(pending: Pending) -> str:

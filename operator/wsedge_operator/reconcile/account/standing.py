@@ -7,7 +7,7 @@ from datetime import datetime
 
 from wsedge_operator.api.meta import instant_text
 from wsedge_operator.billing.activation import Settlement
-from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.reasons import Reason
 
 
@@ -25,9 +25,9 @@ class Standing:
         """Nothing is in force yet, but it is known when it will be."""
         return not self.effective and self.changes_at is not None
 
-    def answer(self, question: str) -> Answer:
+    def answer(self, question: str) -> ConditionAnswer:
         """Return the condition that tells this."""
-        return Answer(question, self.effective, self.reason, self.message)
+        return ConditionAnswer(question, self.effective, self.reason, self.message)
 
 
 def standing_of(settlement: Settlement) -> Standing:

@@ -20,16 +20,16 @@ from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.desired.names import child_name, selector_labels
 from wsedge_operator.desired.service import HTTP_SERVICE_PORT, HTTPS_SERVICE_PORT
 from wsedge_operator.errors import UnreadableError
-from wsedge_operator.reconcile.conditions import Answer, accepted_with, conditions
+from wsedge_operator.reconcile.conditions import ConditionAnswer, accepted_with, conditions
 from wsedge_operator.reconcile.domain.claims import claimed_name, first_served, owner_of
 from wsedge_operator.reconcile.domain.keeping import keep
 from wsedge_operator.reconcile.domain.serving import serve
-from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
 from wsedge_operator.reconcile.domain.withdrawing import is_draining, withdraw
-from wsedge_operator.reconcile.outcome import Note, Outcome, Status, earliest, is_going
+from wsedge_operator.reconcile.outcome import EventNote, Outcome, Status, earliest, is_going
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.reconcile.selection import NOT_SELECTED
-from wsedge_operator.reconcile.stalling import ON_COURSE, stall
+from wsedge_operator.reconcile.stalling import PROGRESSING, stall
 
 
 def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
@@ -40,33 +40,37 @@ def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
     try:
         spec = read(api.WebSocketDomain, snapshot.live).spec
     except UnreadableError as error:
-        accepted, course = _unread(snapshot, error, now)
+        accepted, draft = _unread(snapshot, error, now)
     else:
         accepted = _conflict(snapshot) or _unselected(snapshot) or _acceptance(snapshot, spec)
         if accepted.true and spec.websocket.enabled and snapshot.standing.effective:
-            course = serve(snapshot, spec, now)
+            draft = serve(snapshot, spec, now)
         else:
-            course = _keep_or_withdraw(snapshot, accepted, now, enabled=spec.websocket.enabled)
-    course.answers[:0] = [accepted, snapshot.standing.answer(api.PLAN_EFFECTIVE)]
-    return _finish(snapshot, course, now)
+            draft = _keep_or_withdraw(snapshot, accepted, now, enabled=spec.websocket.enabled)
+    draft.answers[:0] = [accepted, snapshot.standing.answer(api.PLAN_EFFECTIVE)]
+    return _finish(snapshot, draft, now)
 
 
-def _unread(snapshot: DomainSnapshot, error: UnreadableError, now: datetime) -> tuple[Answer, Course]:
+def _unread(
+    snapshot: DomainSnapshot, error: UnreadableError, now: datetime
+) -> tuple[ConditionAnswer, OutcomeDraft]:
     """Decide as far as that can be without the spec: by the name's owner, the switch and the plan."""
     message = f"this version of the operator cannot read the object, and changes nothing of it: {error}"
-    unread = Answer(api.ACCEPTED, None, Reason.UNREADABLE, message)
+    unread = ConditionAnswer(api.ACCEPTED, None, Reason.UNREADABLE, message)
     accepted = _conflict(snapshot) or _unselected(snapshot) or unread
     enabled = part_at(snapshot.live, "spec", "websocket", "enabled") is not False
     if accepted.true is None and enabled and snapshot.standing.effective:
-        return accepted, keep(snapshot, Answer(api.READY, False, Reason.UNREADABLE, message), now)
+        return accepted, keep(snapshot, ConditionAnswer(api.READY, False, Reason.UNREADABLE, message), now)
     return accepted, _keep_or_withdraw(snapshot, accepted, now, enabled=enabled)
 
 
-def _keep_or_withdraw(snapshot: DomainSnapshot, accepted: Answer, now: datetime, *, enabled: bool) -> Course:
+def _keep_or_withdraw(
+    snapshot: DomainSnapshot, accepted: ConditionAnswer, now: datetime, *, enabled: bool
+) -> OutcomeDraft:
     """Withdraw a domain that is not to be served; where only its namespace's labels say so, keep it."""
     is_unselected = accepted.reason == Reason.NAMESPACE_NOT_SELECTED
     if is_unselected and enabled and snapshot.standing.effective and _serves(snapshot):
-        return keep(snapshot, Answer(api.READY, False, accepted.reason, accepted.message), now)
+        return keep(snapshot, ConditionAnswer(api.READY, False, accepted.reason, accepted.message), now)
     return withdraw(snapshot, _unserved(snapshot, accepted, enabled=enabled), now)
 
 
@@ -76,14 +80,14 @@ def _serves(snapshot: DomainSnapshot) -> bool:
     return program is not None and not is_going(program) and not is_draining(snapshot)
 
 
-def _unselected(snapshot: DomainSnapshot) -> Answer | None:
+def _unselected(snapshot: DomainSnapshot) -> ConditionAnswer | None:
     """Answer that the namespace is not one that the operator serves, or None."""
     if snapshot.selected:
         return None
-    return Answer(api.ACCEPTED, False, Reason.NAMESPACE_NOT_SELECTED, NOT_SELECTED)
+    return ConditionAnswer(api.ACCEPTED, False, Reason.NAMESPACE_NOT_SELECTED, NOT_SELECTED)
 
 
-def _conflict(snapshot: DomainSnapshot) -> Answer | None:
+def _conflict(snapshot: DomainSnapshot) -> ConditionAnswer | None:
     """Answer that another WebSocketDomain owns the name, or None.
 
     One of another namespace is not named: whose it is does not concern this tenant.
@@ -96,57 +100,59 @@ def _conflict(snapshot: DomainSnapshot) -> Answer | None:
     whose = f'WebSocketDomain "{owner.name}"'
     if owner.namespace != metadata["namespace"]:
         whose = "a WebSocketDomain of another namespace; the cluster's administrator knows which"
-    return Answer(api.ACCEPTED, False, Reason.DOMAIN_CONFLICT, f"spec.domain: {name} belongs to {whose}")
+    return ConditionAnswer(
+        api.ACCEPTED, False, Reason.DOMAIN_CONFLICT, f"spec.domain: {name} belongs to {whose}"
+    )
 
 
-def _acceptance(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> Answer:
+def _acceptance(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> ConditionAnswer:
     message = f"{spec.domain} belongs to this WebSocketDomain"
     return accepted_with(unknown_fields(api.WebSocketDomain, snapshot.live), message)
 
 
-def _unserved(snapshot: DomainSnapshot, accepted: Answer, *, enabled: bool) -> Answer:
+def _unserved(snapshot: DomainSnapshot, accepted: ConditionAnswer, *, enabled: bool) -> ConditionAnswer:
     """Answer whether it is well that the domain is not served: switched off, or waiting for a date."""
     if accepted.true is False:
-        return Answer(api.READY, False, accepted.reason, accepted.message)
+        return ConditionAnswer(api.READY, False, accepted.reason, accepted.message)
     if not enabled:
-        return Answer(api.READY, True, Reason.DISABLED, "switched off (spec.websocket.enabled)")
+        return ConditionAnswer(api.READY, True, Reason.DISABLED, "switched off (spec.websocket.enabled)")
     standing = snapshot.standing
-    return Answer(api.READY, standing.is_scheduled, standing.reason, standing.message)
+    return ConditionAnswer(api.READY, standing.is_scheduled, standing.reason, standing.message)
 
 
-def _finish(snapshot: DomainSnapshot, course: Course, now: datetime) -> Outcome:
+def _finish(snapshot: DomainSnapshot, draft: OutcomeDraft, now: datetime) -> Outcome:
     live = snapshot.live
-    stalled = stall(live, next(answer for answer in course.answers if answer.type == api.READY), now)
-    also = (_name_kept(snapshot, course, now), stalled.answer)
-    answers = [*course.answers, *(answer for answer in also if answer is not None)]
+    stalled = stall(live, next(answer for answer in draft.answers if answer.type == api.READY), now)
+    also = (_name_kept(snapshot, draft, now), stalled.answer)
+    answers = [*draft.answers, *(answer for answer in also if answer is not None)]
     written, turned = conditions(live, answers, now)
-    status = _status(snapshot, course, written)
+    status = _status(snapshot, draft, written)
     metadata = live["metadata"]
     changed = status != (live.get("status") or {})
     return Outcome(
-        ask=tuple(course.ask),
-        restore=tuple(course.restore),
-        costs=tuple(course.costs),
-        apply=tuple(course.apply),
-        delete=tuple(course.delete),
-        pokes=tuple(course.pokes),
+        ask=tuple(draft.ask),
+        restore=tuple(draft.restore),
+        costs=tuple(draft.costs),
+        apply=tuple(draft.apply),
+        delete=tuple(draft.delete),
+        pokes=tuple(draft.pokes),
         status=(Status(API_VERSION, api.KIND, metadata["namespace"], metadata["name"], status),)
         if changed
         else (),
-        notes=(*course.notes, *_notes(live, turned, now)),
-        look_again_at=earliest(course.look_again_at, stalled.turns_at),
+        notes=(*draft.notes, *_notes(live, turned, now)),
+        reconcile_at=earliest(draft.reconcile_at, stalled.turns_at),
     )
 
 
-def _name_kept(snapshot: DomainSnapshot, course: Course, now: datetime) -> Answer | None:
-    since = first_served(snapshot.live) or (now if course.serves else None)
+def _name_kept(snapshot: DomainSnapshot, draft: OutcomeDraft, now: datetime) -> ConditionAnswer | None:
+    since = first_served(snapshot.live) or (now if draft.serves else None)
     if since is None:
         return None
     message = f"served since {instant_text(since)}: the name stays this object's until it is deleted"
-    return Answer(api.NAME_KEPT, True, Reason.HAS_BEEN_SERVED, message, since=since)
+    return ConditionAnswer(api.NAME_KEPT, True, Reason.HAS_BEEN_SERVED, message, since=since)
 
 
-def _status(snapshot: DomainSnapshot, course: Course, written: list[dict[str, Any]]) -> dict[str, Any]:
+def _status(snapshot: DomainSnapshot, draft: OutcomeDraft, written: list[dict[str, Any]]) -> dict[str, Any]:
     metadata = snapshot.live["metadata"]
     name = metadata["name"]
     labels = selector_labels(name)
@@ -157,24 +163,24 @@ def _status(snapshot: DomainSnapshot, course: Course, written: list[dict[str, An
         "replicas": int(((program or {}).get("status") or {}).get("replicas") or 0),
         "selector": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
     }
-    if course.generation is not None:
-        status["configuration"] = course.generation
+    if draft.generation is not None:
+        status["configuration"] = draft.generation
         if service is not None and service["spec"].get("clusterIP"):
             status["address"] = {
                 "service": child_name(name),
                 "clusterIP": service["spec"]["clusterIP"],
                 "httpPort": HTTP_SERVICE_PORT,
-                **({"httpsPort": HTTPS_SERVICE_PORT} if course.serves_tls else {}),
+                **({"httpsPort": HTTPS_SERVICE_PORT} if draft.serves_tls else {}),
             }
     return status
 
 
-def _notes(live: Any, turned: list[Answer], now: datetime) -> list[Note]:
+def _notes(live: Any, turned: list[ConditionAnswer], now: datetime) -> list[EventNote]:
     """Return an Event for each turn of Ready, whose reason tells why, and for fields that are ignored."""
     return [
-        Note(
+        EventNote(
             regarding=live,
-            type="Normal" if answer.reason in ON_COURSE or _is_well(answer) else "Warning",
+            type="Normal" if answer.reason in PROGRESSING or _is_well(answer) else "Warning",
             reason=answer.reason,
             message=answer.message,
             turn=f"{answer.type} {answer.status} {instant_text(now)}",
@@ -184,5 +190,5 @@ def _notes(live: Any, turned: list[Answer], now: datetime) -> list[Note]:
     ]
 
 
-def _is_well(answer: Answer) -> bool:
+def _is_well(answer: ConditionAnswer) -> bool:
     return answer.true is True and answer.reason != Reason.UNKNOWN_FIELDS

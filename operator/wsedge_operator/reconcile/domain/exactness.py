@@ -24,8 +24,8 @@ from wsedge_operator.desired.exact import (
     outside_parts,
     replacements,
 )
-from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
-from wsedge_operator.reconcile.outcome import Exact, Manifest, Note, reference
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
+from wsedge_operator.reconcile.outcome import EventNote, Exact, Manifest, reference
 from wsedge_operator.reconcile.reasons import Reason
 
 _PATHS_TOLD: Final = 5
@@ -33,17 +33,17 @@ _PATHS_TOLD: Final = 5
 _OWN_MANAGERS: Final = frozenset({"wsedge", "kube-controller-manager"})
 
 
-def set_right(course: Course, snapshot: DomainSnapshot, wanted: Manifest) -> None:
+def set_right(draft: OutcomeDraft, snapshot: DomainSnapshot, wanted: Manifest) -> None:
     """Put on the course what has to be done so that a child is as `wanted` (which carries its digest)."""
     kind = wanted["kind"]
     live = snapshot.children.get(kind)
     if live is None or not is_exact_kind(kind):
         if not is_applied(wanted, live):
-            course.apply.append(wanted)
+            draft.apply.append(wanted)
         return
     is_of_an_older_manifest = digest_of(live) != digest_of(wanted)
     if is_of_an_older_manifest or not is_applied(outside_parts(wanted), live):
-        course.apply.append(wanted)
+        draft.apply.append(wanted)
     if not differences(live, wanted):
         return
     exact = Exact(
@@ -55,17 +55,17 @@ def set_right(course: Course, snapshot: DomainSnapshot, wanted: Manifest) -> Non
     if is_of_an_older_manifest:
         # In one go with what is new, so that relays are replaced once. And an apply alone would leave the
         # additions of others in, which a policy of the cluster may then refuse as ours.
-        course.restore.append(exact)
+        draft.restore.append(exact)
         return
     admitted = snapshot.admitted.get(kind)
     if admitted is None or admitted.digest != exact.digest:
-        course.ask.append(exact)
+        draft.ask.append(exact)
     elif found := differences_from_admitted(live, admitted.parts):
-        course.restore.append(exact)
-        course.notes.append(_note(snapshot.live, live, found))
+        draft.restore.append(exact)
+        draft.notes.append(_note(snapshot.live, live, found))
 
 
-def _note(owner: Manifest, live: Manifest, found: tuple[str, ...]) -> Note:
+def _note(owner: Manifest, live: Manifest, found: tuple[str, ...]) -> EventNote:
     metadata = live["metadata"]
     more = f" and {len(found) - _PATHS_TOLD} more" if len(found) > _PATHS_TOLD else ""
     others = sorted(
@@ -77,4 +77,4 @@ def _note(owner: Manifest, live: Manifest, found: tuple[str, ...]) -> Note:
         f" {', '.join(found[:_PATHS_TOLD])}{more}{by}. Relays are configured in the WebSocketDomain alone."
     )
     turn = f"{metadata.get('uid')} {metadata.get('generation') or metadata.get('resourceVersion')}"
-    return Note(owner, "Warning", Reason.CHANGED_FROM_OUTSIDE, message, turn)
+    return EventNote(owner, "Warning", Reason.CHANGED_FROM_OUTSIDE, message, turn)

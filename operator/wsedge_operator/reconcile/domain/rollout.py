@@ -10,14 +10,14 @@ from typing import Final
 from wsedge_operator.api.meta import instant_text
 from wsedge_operator.api.websocket_domain import CONFIGURATION_CURRENT
 from wsedge_operator.desired.names import DRAIN_ANNOTATION, GENERATION_ANNOTATION, POKED_ANNOTATION
-from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.domain import pods
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Manifest, Poke
 from wsedge_operator.reconcile.reasons import Reason
 
-LOOK_SOON: Final = timedelta(seconds=1)
-LOOK_SELDOM: Final = timedelta(seconds=30)
+POLL_SOON: Final = timedelta(seconds=1)
+POLL_SELDOM: Final = timedelta(seconds=30)
 # A kubelet may get the poke before it has heard of the new ConfigMap: then it is poked again.
 POKE_AGAIN: Final = timedelta(seconds=10)
 
@@ -73,9 +73,9 @@ def _runs(report: RelayReport | None, pod: Manifest, generation: str) -> bool:
 class Rollout:
     """How far a generation is in force."""
 
-    answer: Answer
+    answer: ConditionAnswer
     pokes: tuple[Poke, ...]
-    look_again_at: datetime | None
+    reconcile_at: datetime | None
 
 
 def rollout(snapshot: DomainSnapshot, generation: str, now: datetime) -> Rollout:
@@ -100,7 +100,7 @@ def _patience(snapshot: DomainSnapshot, now: datetime) -> timedelta:
     """
     since = _lagging_since(snapshot.live)
     lagged = now - since if since is not None else timedelta(0)
-    return min(LOOK_SELDOM, max(LOOK_SOON, lagged / 10))
+    return min(POLL_SELDOM, max(POLL_SOON, lagged / 10))
 
 
 def _lagging_since(live: Manifest) -> datetime | None:
@@ -124,20 +124,22 @@ def _needs_poke(snapshot: DomainSnapshot, pod: Manifest, generation: str, now: d
 
 def _answer(
     snapshot: DomainSnapshot, serving: list[Manifest], lagging: list[Manifest], generation: str
-) -> Answer:
+) -> ConditionAnswer:
     if not serving:
-        return Answer(CONFIGURATION_CURRENT, False, Reason.NO_RELAYS, "no relay pod runs yet")
+        return ConditionAnswer(CONFIGURATION_CURRENT, False, Reason.NO_RELAYS, "no relay pod runs yet")
     for pod in lagging:
         report = snapshot.relays.get(pod["metadata"]["uid"])
         state = report.state if report is not None else None
         if state is not None and state.refusedGeneration == generation:
             message = f"relay {pod['metadata']['name']} refuses {generation}: {state.refusedReason}"
-            return Answer(CONFIGURATION_CURRENT, False, Reason.REFUSED, message)
+            return ConditionAnswer(CONFIGURATION_CURRENT, False, Reason.REFUSED, message)
     if lagging:
         message = f"{len(serving) - len(lagging)} of {len(serving)} relays run {generation}"
         message += "".join(_silence(snapshot, pod) for pod in lagging[:1])
-        return Answer(CONFIGURATION_CURRENT, False, Reason.ROLLING_OUT, message)
-    return Answer(CONFIGURATION_CURRENT, True, Reason.CURRENT, f"all {len(serving)} relays run {generation}")
+        return ConditionAnswer(CONFIGURATION_CURRENT, False, Reason.ROLLING_OUT, message)
+    return ConditionAnswer(
+        CONFIGURATION_CURRENT, True, Reason.CURRENT, f"all {len(serving)} relays run {generation}"
+    )
 
 
 def _silence(snapshot: DomainSnapshot, pod: Manifest) -> str:

@@ -21,17 +21,17 @@ from wsedge_operator.desired.network_policy import network_policy
 from wsedge_operator.desired.secret import secret
 from wsedge_operator.desired.service import service
 from wsedge_operator.desired.service_account import service_account
-from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.domain import pods
 from wsedge_operator.reconcile.domain.exactness import set_right
 from wsedge_operator.reconcile.domain.keeping import has_tls_port
 from wsedge_operator.reconcile.domain.key_material import key_material
 from wsedge_operator.reconcile.domain.origins import denied_origins, resolve_origins
-from wsedge_operator.reconcile.domain.rollout import LOOK_SOON, generation_of, rollout
+from wsedge_operator.reconcile.domain.rollout import POLL_SOON, generation_of, rollout
 from wsedge_operator.reconcile.domain.scale_in import costs, is_scale_in
 from wsedge_operator.reconcile.domain.scaling import scaled_from_outside
-from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
-from wsedge_operator.reconcile.outcome import Manifest, Note, earliest, is_going, reference
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
+from wsedge_operator.reconcile.outcome import EventNote, Manifest, earliest, is_going, reference
 from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_relay.contract import ADMIN_TOKEN_FILE
@@ -41,7 +41,7 @@ _OPTIONAL: Final = ("PodDisruptionBudget", "NetworkPolicy")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,128}")
 
 
-def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) -> Course:
+def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) -> OutcomeDraft:
     """Return what to do so that the domain of `snapshot` is served."""
     origins, problems = resolve_origins(spec, snapshot.services)
     material = key_material(spec, snapshot.secrets, now)
@@ -51,10 +51,10 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
         problems.append(
             Problem("statistics", Reason.STATISTICS_NOT_FOUND, "the Service of the statistics is not found")
         )
-    course = Course(look_again_at=earliest(material.expires, snapshot.standing.changes_at))
+    draft = OutcomeDraft(reconcile_at=earliest(material.expires, snapshot.standing.changes_at))
     if problems:
-        current = Answer(CONFIGURATION_CURRENT, False, problems[0].reason, _text(problems))
-        _keep_last_good(course, snapshot, spec, problems, now)
+        current = ConditionAnswer(CONFIGURATION_CURRENT, False, problems[0].reason, _text(problems))
+        _keep_last_good(draft, snapshot, spec, problems, now)
     else:
         resolved = relay_config.Resolved(
             origins=origins,
@@ -62,16 +62,16 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
             statistics_url=snapshot.statistics_url,
             denied_networks=snapshot.denied_networks,
         )
-        current = _configure(course, snapshot, spec, resolved, now)
+        current = _configure(draft, snapshot, spec, resolved, now)
         doubt = [*denied_origins(spec, snapshot.denied_networks), *material.warnings]
         if current.true and doubt:
-            current = Answer(CONFIGURATION_CURRENT, True, doubt[0].reason, _text(doubt))
-    course.answers += [current, _ready(snapshot, spec, current)]
-    return course
+            current = ConditionAnswer(CONFIGURATION_CURRENT, True, doubt[0].reason, _text(doubt))
+    draft.answers += [current, _ready(snapshot, spec, current)]
+    return draft
 
 
 def _keep_last_good(
-    course: Course,
+    draft: OutcomeDraft,
     snapshot: DomainSnapshot,
     spec: WebSocketDomainSpec,
     problems: Sequence[Problem],
@@ -79,37 +79,37 @@ def _keep_last_good(
 ) -> None:
     """Leave configuration and key material as they are; the relays of a domain that has some stay."""
     config_map = snapshot.children.get("ConfigMap")
-    course.generation = generation_of(config_map)
-    course.serves_tls = has_tls_port(snapshot.children.get("Service"))
+    draft.generation = generation_of(config_map)
+    draft.serves_tls = has_tls_port(snapshot.children.get("Service"))
     if config_map is not None:
-        _demand(course, snapshot, _program(course, snapshot, spec))
-    if course.generation is not None:
-        _roll_out(course, snapshot, course.generation, now)
+        _demand(draft, snapshot, _program(draft, snapshot, spec))
+    if draft.generation is not None:
+        _roll_out(draft, snapshot, draft.generation, now)
     if any(problem.reason == Reason.STATISTICS_NOT_FOUND for problem in problems):
-        course.look_again_at = earliest(course.look_again_at, now + 10 * LOOK_SOON)
+        draft.reconcile_at = earliest(draft.reconcile_at, now + 10 * POLL_SOON)
 
 
 def _configure(
-    course: Course,
+    draft: OutcomeDraft,
     snapshot: DomainSnapshot,
     spec: WebSocketDomainSpec,
     resolved: relay_config.Resolved,
     now: datetime,
-) -> Answer:
+) -> ConditionAnswer:
     """Give the relays what `resolved` says; return whether they all run it."""
     owner = snapshot.live
     config = relay_config.relay_config(owner, spec, resolved)
-    course.generation = config.generation
-    course.serves = True
-    course.serves_tls = relay_config.TLS_CERTIFICATE in resolved.secrets
+    draft.generation = config.generation
+    draft.serves = True
+    draft.serves_tls = relay_config.TLS_CERTIFICATE in resolved.secrets
     # The Secret before the ConfigMap, which names its content.
     contents = {**resolved.secrets, ADMIN_TOKEN_FILE: _admin_token(snapshot).encode()}
     manifests = [
         secret(owner, contents),
         relay_config.config_map(owner, config, draining_since=None),
     ]
-    _demand(course, snapshot, [*manifests, *_program(course, snapshot, spec)])
-    return _roll_out(course, snapshot, config.generation, now)
+    _demand(draft, snapshot, [*manifests, *_program(draft, snapshot, spec)])
+    return _roll_out(draft, snapshot, config.generation, now)
 
 
 def _admin_token(snapshot: DomainSnapshot) -> str:
@@ -123,20 +123,24 @@ def _admin_token(snapshot: DomainSnapshot) -> str:
     return token if _TOKEN.fullmatch(token) else snapshot.new_token
 
 
-def _roll_out(course: Course, snapshot: DomainSnapshot, generation: str, now: datetime) -> Answer:
+def _roll_out(
+    draft: OutcomeDraft, snapshot: DomainSnapshot, generation: str, now: datetime
+) -> ConditionAnswer:
     state = rollout(snapshot, generation, now)
-    course.pokes += state.pokes
-    course.look_again_at = earliest(course.look_again_at, state.look_again_at)
+    draft.pokes += state.pokes
+    draft.reconcile_at = earliest(draft.reconcile_at, state.reconcile_at)
     return state.answer
 
 
-def _program(course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> list[dict[str, Any]]:
+def _program(
+    draft: OutcomeDraft, snapshot: DomainSnapshot, spec: WebSocketDomainSpec
+) -> list[dict[str, Any]]:
     """Return the children that do not depend on what is served, but for the Service's port of wss."""
     owner = snapshot.live
     scaled = scaled_from_outside(snapshot.children.get("Deployment"), spec.relay.replicas)
     manifests: list[dict[str, Any]] = [
         service_account(owner),
-        service(owner, tls=course.serves_tls),
+        service(owner, tls=draft.serves_tls),
     ]
     if (scaled.replicas if scaled is not None else spec.relay.replicas) > 1:
         manifests.append(disruption_budget(owner))
@@ -145,33 +149,33 @@ def _program(course: Course, snapshot: DomainSnapshot, spec: WebSocketDomainSpec
     manifests.append(deployment(owner, spec, snapshot.image, is_scaled_by_another=scaled is not None))
     if scaled is not None and scaled.is_new:
         text, turn = scaled.told(spec.relay.replicas), f"asked {spec.relay.replicas} {scaled.manager}"
-        course.notes.append(
-            Note(owner, "Warning", Reason.SCALED_FROM_OUTSIDE, f"{text[:1].upper()}{text[1:]}.", turn)
+        draft.notes.append(
+            EventNote(owner, "Warning", Reason.SCALED_FROM_OUTSIDE, f"{text[:1].upper()}{text[1:]}.", turn)
         )
     return manifests
 
 
-def _demand(course: Course, snapshot: DomainSnapshot, manifests: Sequence[Manifest]) -> None:
+def _demand(draft: OutcomeDraft, snapshot: DomainSnapshot, manifests: Sequence[Manifest]) -> None:
     """Put on the course what differs from what is there."""
     wanted = [with_digest(manifest) for manifest in manifests]
     for made in wanted:
-        set_right(course, snapshot, made)
+        set_right(draft, snapshot, made)
     program = snapshot.children.get("Deployment")
-    for manifest in course.apply:
+    for manifest in draft.apply:
         if manifest["kind"] == "Deployment" and is_scale_in(program, manifest["spec"].get("replicas")):
-            course.costs += costs(snapshot)
+            draft.costs += costs(snapshot)
     kinds = {manifest["kind"] for manifest in wanted}
-    course.delete += [
+    draft.delete += [
         reference(live)
         for kind in _OPTIONAL
         if kind not in kinds and (live := snapshot.children.get(kind)) is not None and not is_going(live)
     ]
 
 
-def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer) -> Answer:
+def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: ConditionAnswer) -> ConditionAnswer:
     """Answer whether the domain is served as it is asked for, and if not, why not."""
     if snapshot.failure is not None:
-        return Answer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
+        return ConditionAnswer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
     live = snapshot.children.get("Deployment")
     status = (live or {}).get("status") or {}
     scaled = scaled_from_outside(live, spec.relay.replicas)
@@ -179,15 +183,17 @@ def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer)
     available = int(status.get("availableReplicas") or 0)
     trouble = pods.first_trouble(snapshot.pods, live)
     if current.true is not True and current.reason not in {Reason.ROLLING_OUT, Reason.NO_RELAYS}:
-        return Answer(READY, False, current.reason, current.message)
+        return ConditionAnswer(READY, False, current.reason, current.message)
     if trouble is not None and available < wanted:
-        return Answer(READY, False, trouble.reason, trouble.message)
+        return ConditionAnswer(READY, False, trouble.reason, trouble.message)
     if available < wanted and (told := _told_to_drain(snapshot)) is not None:
-        return Answer(READY, False, Reason.RELAYS_DRAINING, told)
+        return ConditionAnswer(READY, False, Reason.RELAYS_DRAINING, told)
     if live is None or available < wanted:
-        return Answer(READY, False, Reason.RELAYS_STARTING, f"{available} of {wanted} relays are available")
+        return ConditionAnswer(
+            READY, False, Reason.RELAYS_STARTING, f"{available} of {wanted} relays are available"
+        )
     if snapshot.contested is not None:
-        return Answer(READY, False, Reason.WRITES_DO_NOT_LAST, snapshot.contested)
+        return ConditionAnswer(READY, False, Reason.WRITES_DO_NOT_LAST, snapshot.contested)
     updated = int(status.get("updatedReplicas") or 0)
     is_old = status.get("observedGeneration") != live["metadata"].get("generation")
     # A rollout of one relay has made its new pod, and counts it as updated, before that pod runs.
@@ -195,14 +201,14 @@ def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Answer)
         progress = f"{updated} of {wanted} relays are up to date"
         if trouble is not None:
             text = f"{trouble.message}; {progress}, {available} serve meanwhile"
-            return Answer(READY, False, trouble.reason, text)
-        return Answer(READY, False, Reason.RELAYS_UPDATING, progress)
+            return ConditionAnswer(READY, False, trouble.reason, text)
+        return ConditionAnswer(READY, False, Reason.RELAYS_UPDATING, progress)
     if current.true is not True:
-        return Answer(READY, False, current.reason, current.message)
+        return ConditionAnswer(READY, False, current.reason, current.message)
     text = f"{available} relays serve {spec.domain}"
     if scaled is not None and scaled.replicas != spec.relay.replicas:
         text = f"{text}; {scaled.told(spec.relay.replicas)}"
-    return Answer(READY, True, Reason.SERVING, text)
+    return ConditionAnswer(READY, True, Reason.SERVING, text)
 
 
 def _told_to_drain(snapshot: DomainSnapshot) -> str | None:

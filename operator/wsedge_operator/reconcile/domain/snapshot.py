@@ -9,9 +9,9 @@ from typing import Any
 
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.reconcile.account.standing import Standing
-from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.domain.claims import DomainClaim
-from wsedge_operator.reconcile.outcome import Cost, Exact, Manifest, Note, Poke, Ref
+from wsedge_operator.reconcile.outcome import Cost, EventNote, Exact, Manifest, Poke, Ref
 from wsedge_relay.contract import RelayState
 
 
@@ -71,13 +71,13 @@ class DomainSnapshot:
 
 
 @dataclass(slots=True)
-class Course:
+class OutcomeDraft:
     """A decision in the making: answers for the status, and what to do.
 
     `serves` says that relays are given what to serve, so that the domain counts as served from now on.
     """
 
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[ConditionAnswer] = field(default_factory=list)
     ask: list[Exact] = field(default_factory=list)
     restore: list[Exact] = field(default_factory=list)
     serves: bool = False
@@ -85,7 +85,7 @@ class Course:
     apply: list[Manifest] = field(default_factory=list)
     delete: list[Ref] = field(default_factory=list)
     pokes: list[Poke] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+    notes: list[EventNote] = field(default_factory=list)
     generation: str | None = None
     serves_tls: bool = False
-    look_again_at: datetime | None = None
+    reconcile_at: datetime | None = None

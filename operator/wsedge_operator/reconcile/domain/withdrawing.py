@@ -18,10 +18,10 @@ from wsedge_operator.api.websocket_domain import (
 from wsedge_operator.desired import relay_config
 from wsedge_operator.desired.digest import is_applied, with_digest
 from wsedge_operator.desired.names import DRAIN_ANNOTATION
-from wsedge_operator.reconcile.conditions import Answer
+from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.domain import pods
-from wsedge_operator.reconcile.domain.rollout import LOOK_SOON, rollout
-from wsedge_operator.reconcile.domain.snapshot import Course, DomainSnapshot
+from wsedge_operator.reconcile.domain.rollout import POLL_SOON, rollout
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
 from wsedge_operator.reconcile.outcome import Manifest, earliest, reference
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_relay.contract import RelayConfig
@@ -33,36 +33,36 @@ _FIRST: Final = ("PodDisruptionBudget", "Deployment")
 _LAST: Final = ("NetworkPolicy", "ConfigMap", "Secret", "ServiceAccount")
 
 
-def withdraw(snapshot: DomainSnapshot, ready: Answer, now: datetime) -> Course:
+def withdraw(snapshot: DomainSnapshot, ready: ConditionAnswer, now: datetime) -> OutcomeDraft:
     """Return what to do so that nothing of the domain is served.
 
     `ready` is the answer once that is reached.
     """
-    course = Course(look_again_at=snapshot.standing.changes_at)
-    if _drain(course, snapshot, now):
+    draft = OutcomeDraft(reconcile_at=snapshot.standing.changes_at)
+    if _drain(draft, snapshot, now):
         message = f"open connections are being closed: {ready.message}"
-        course.answers += [
-            rollout(snapshot, course.generation or "", now).answer,
-            Answer(READY, False, Reason.DRAINING, message),
+        draft.answers += [
+            rollout(snapshot, draft.generation or "", now).answer,
+            ConditionAnswer(READY, False, Reason.DRAINING, message),
         ]
-        return course
+        return draft
     kinds = _FIRST if snapshot.children.keys() & {*_FIRST} or snapshot.pods else _LAST
-    course.delete += [
+    draft.delete += [
         reference(live)
         for kind in kinds
         if (live := snapshot.children.get(kind)) is not None and not live["metadata"].get("deletionTimestamp")
     ]
     if snapshot.children.keys() & {*_FIRST, *_LAST} or snapshot.pods:
         message = f"{len(snapshot.pods)} relay pods are going: {ready.message}"
-        ready = Answer(READY, False, Reason.REMOVING, message)
-    current = Answer(CONFIGURATION_CURRENT, False, Reason.NO_RELAYS, "there are no relays")
+        ready = ConditionAnswer(READY, False, Reason.REMOVING, message)
+    current = ConditionAnswer(CONFIGURATION_CURRENT, False, Reason.NO_RELAYS, "there are no relays")
     if snapshot.failure is not None:
-        ready = Answer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
-    course.answers += [current, ready]
-    return course
+        ready = ConditionAnswer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
+    draft.answers += [current, ready]
+    return draft
 
 
-def _drain(course: Course, snapshot: DomainSnapshot, now: datetime) -> bool:
+def _drain(draft: OutcomeDraft, snapshot: DomainSnapshot, now: datetime) -> bool:
     """Tell the relays to drain, and whether that is still to be waited for."""
     config_map, program = snapshot.children.get("ConfigMap"), snapshot.children.get("Deployment")
     if program is None or program["metadata"].get("deletionTimestamp") or config_map is None:
@@ -75,15 +75,15 @@ def _drain(course: Course, snapshot: DomainSnapshot, now: datetime) -> bool:
     config = relay_config.drained(snapshot.live, last)
     wanted = with_digest(relay_config.config_map(snapshot.live, config, draining_since=since))
     if not is_applied(wanted, config_map):
-        course.apply.append(wanted)
-    course.generation = config.generation
+        draft.apply.append(wanted)
+    draft.generation = config.generation
     seconds = max((domain.lifecycle.drainSeconds for domain in config.domains), default=0)
     deadline = since + timedelta(seconds=seconds) + DRAIN_MARGIN
     if now >= deadline or all(_is_empty(snapshot, pod, config.generation) for pod in running):
-        course.apply.clear()
+        draft.apply.clear()
         return False
-    course.pokes += rollout(snapshot, config.generation, now).pokes
-    course.look_again_at = earliest(course.look_again_at, now + LOOK_SOON)
+    draft.pokes += rollout(snapshot, config.generation, now).pokes
+    draft.reconcile_at = earliest(draft.reconcile_at, now + POLL_SOON)
     return True
 
 

@@ -52,7 +52,7 @@ class AccountReconciler:
                         await self._writer.report_failure(plan, failure_text(error))
                 raise
             await self._accounts.keep_copy(snapshot, self._writer.written)
-            again = earliest(again, outcome.look_again_at)
+            again = earliest(again, outcome.reconcile_at)
         return again
 
     async def _report_moved(self, key: Key) -> None:

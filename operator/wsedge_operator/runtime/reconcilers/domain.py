@@ -71,7 +71,7 @@ class DomainReconciler:
         if had_failed or (contested_until is None and _writes(outcome)):
             # The writes have changed what this decision was made from: decide again at once.
             return self._clock.now()
-        return earliest(outcome.look_again_at, rests_until, contested_until)
+        return earliest(outcome.reconcile_at, rests_until, contested_until)
 
     def _without_contested(self, key: Key, live: Object, outcome: Outcome) -> tuple[Outcome, datetime | None]:
         """Return the outcome without writes that rest, and until when they do."""

@@ -27,7 +27,7 @@ from wsedge_operator.errors import (
 )
 from wsedge_operator.kube.kinds import DOMAIN
 from wsedge_operator.kube.outcome import event_name, perform, tell
-from wsedge_operator.reconcile.outcome import Note, Outcome
+from wsedge_operator.reconcile.outcome import EventNote, Outcome
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.writer import FAILURES_BEFORE_REPORT
 
@@ -82,7 +82,7 @@ async def test_an_event_fits_the_bounds_of_the_api_server() -> None:
         events.append(body)
         return {}
 
-    note = Note(live_domain(), "Warning", "R" * 200, "\N{SNOWMAN}" * 1024, "t")
+    note = EventNote(live_domain(), "Warning", "R" * 200, "\N{SNOWMAN}" * 1024, "t")
     await tell(cast(Any, SimpleNamespace(create=create)), note, lambda *_: None, NOW, "i" * 200)
     (event,) = events
     assert len(event["note"].encode()) <= 1024
@@ -193,7 +193,7 @@ async def test_a_namespace_that_goes_is_no_failure() -> None:
 async def test_an_event_that_is_refused_fails_nothing() -> None:
     """What was decided is carried out; the log has the Event."""
     client = Broken(event=DOWN)
-    note = Note(live_domain(), "Normal", "Serving", "it serves", "t")
+    note = EventNote(live_domain(), "Normal", "Serving", "it serves", "t")
     written: list[str] = []
     with capture_logs() as logs:
         await perform(

@@ -107,7 +107,7 @@ def test_what_serves_is_kept_as_it_is() -> None:
         assert answer(outcome, before, "NameKept")[0] == "True"
         assert "the relays keep what they have" in message(outcome, before, "Ready")
         after = applied(before, outcome)
-        assert decide(after, NOW) == Outcome(look_again_at=NOW + timedelta(minutes=5))
+        assert decide(after, NOW) == Outcome(reconcile_at=NOW + timedelta(minutes=5))
 
 
 def test_an_unreadable_domain_there_is_kept_as_well() -> None:

@@ -46,7 +46,7 @@ def test_what_may_come_is_waited_for_five_minutes(changes: dict[str, Any], reaso
     assert "2026-11-22T12:05:00Z" in message(decide(before, NOW), before, "Stalled")
     first = decide(before, NOW)
     assert first.status == ()
-    assert first.look_again_at is not None
+    assert first.reconcile_at is not None
     assert decide(before, NOW + 4.9 * MINUTE).status == ()
     assert stalled(before, 5) == ("True", reason)
     given_up = after(before, 5)
@@ -77,4 +77,4 @@ def test_what_comes_ends_the_wait() -> None:
 def test_a_clock_that_is_set_back_only_prolongs_the_wait() -> None:
     """It never fails early."""
     before = after(snapshot(standing=NO_PLAN), 0)
-    assert decide(before, NOW - 60 * MINUTE) == Outcome(look_again_at=NOW + 5 * MINUTE)
+    assert decide(before, NOW - 60 * MINUTE) == Outcome(reconcile_at=NOW + 5 * MINUTE)

@@ -98,7 +98,7 @@ def test_a_new_plan_is_in_force_and_recorded() -> None:
     assert status["effectiveTime"] == "2026-11-22T12:00:00Z"
     assert status["current"] == {"billingCycle": "Daily", "meteringMethod": "Traffic", "timeZone": "UTC"}
     assert told(outcome) == [("BillingPlan", "Effective")]
-    assert outcome.look_again_at is None
+    assert outcome.reconcile_at is None
 
 
 def test_a_settled_account_is_left_alone() -> None:
@@ -125,7 +125,7 @@ def test_a_plan_for_later_is_ready_and_says_when() -> None:
         "2026-11-22T12:00:00Z",
         "2026-11-23T00:00:00Z",
     )
-    assert outcome.look_again_at == MIDNIGHT
+    assert outcome.reconcile_at == MIDNIGHT
     assert told(outcome) == [("BillingPlan", "Scheduled")]
     later = decide(after(before, outcome), MIDNIGHT)
     assert answers(later)["Effective"] == ("True", "Effective")
@@ -155,7 +155,7 @@ def test_taking_an_edit_back_is_told() -> None:
     outcome = decide(edited(asked, NOON + 2 * HOUR, billingCycle="Daily"), NOON + 2 * HOUR)
     assert told(outcome) == [("BillingPlan", "Cancelled")]
     assert "pending" not in outcome.status[0].status
-    assert outcome.look_again_at is None
+    assert outcome.reconcile_at is None
 
 
 def test_a_deleted_plan_ends_at_the_boundary() -> None:
@@ -164,7 +164,7 @@ def test_a_deleted_plan_ends_at_the_boundary() -> None:
     gone = AccountSnapshot(LIFE, (), before.config_map, "UTC")
     outcome = decide(gone, NOON + HOUR)
     assert told(outcome) == [("ConfigMap", "Scheduled")]
-    assert outcome.look_again_at == MIDNIGHT
+    assert outcome.reconcile_at == MIDNIGHT
     ending = after(gone, outcome)
     assert standing(ending, NOON + HOUR, served=True).effective
     end = decide(ending, MIDNIGHT)
@@ -258,7 +258,7 @@ def test_a_damaged_record_is_never_written() -> None:
         "Stalled": ("False", "AccountDamaged"),
     }
     told_so = after(before, outcome)
-    assert decide(told_so, NOON) == Outcome(look_again_at=NOON + 5 * MINUTE)
+    assert decide(told_so, NOON) == Outcome(reconcile_at=NOON + 5 * MINUTE)
     assert answers(decide(told_so, NOON + 5 * MINUTE))["Stalled"] == ("True", "AccountDamaged")
     assert [standing(before, NOON, served=served).effective for served in (True, False)] == [True, False]
 
@@ -298,7 +298,7 @@ def test_a_plan_that_cannot_be_read_ends_at_its_deletion_too() -> None:
         "spec": {**live["spec"], "meteringMethod": "FromTheFuture"},
     }
     outcome = decide(AccountSnapshot(LIFE, (going,), before.config_map, "UTC"), NOON + 2 * HOUR)
-    assert outcome.look_again_at == MIDNIGHT
+    assert outcome.reconcile_at == MIDNIGHT
 
 
 def unselected(before: AccountSnapshot) -> AccountSnapshot:

@@ -136,7 +136,7 @@ def test_a_scheduled_domain_is_looked_at_when_its_plan_begins() -> None:
     """The wake-up is the plan's first instant, and the status gives it."""
     before = snapshot(standing=SCHEDULED)
     outcome = decide(before, NOW)
-    assert outcome.look_again_at == LATER
+    assert outcome.reconcile_at == LATER
     assert "2026-12-01T00:00:00Z" in message(outcome, before, "Ready")
 
 
@@ -482,7 +482,7 @@ def test_what_goes_already_is_not_deleted_again() -> None:
 
 def test_a_certificate_is_looked_at_when_it_runs_out() -> None:
     """The operator wakes up at the end of the certificate to say so."""
-    assert decide(tls_snapshot(days=3), NOW).look_again_at == NOW + timedelta(days=2)
+    assert decide(tls_snapshot(days=3), NOW).reconcile_at == NOW + timedelta(days=2)
 
 
 @pytest.mark.parametrize(
@@ -524,7 +524,7 @@ def test_an_edit_changes_the_configuration_alone_and_pokes_the_pods() -> None:
         ("pod-2", generation),
     }
     assert answer(outcome, before, "ConfigurationCurrent") == ("False", "RollingOut")
-    assert outcome.look_again_at == NOW + timedelta(seconds=1)
+    assert outcome.reconcile_at == NOW + timedelta(seconds=1)
     annotations = {"wsedge.io/generation": generation, "wsedge.io/poked-at": "2026-11-22T12:00:00Z"}
     poked = [{**live, "metadata": {**live["metadata"], "annotations": annotations}} for live in before.pods]
     after = replace(applied(before, outcome), pods=tuple(poked))
@@ -553,7 +553,7 @@ def test_a_relay_that_does_not_answer_is_asked_less_and_less() -> None:
     before = applied(before, decide(before, NOW))
     for minutes, seconds in ((0, 1), (2, 12), (60, 30)):
         now = NOW + timedelta(minutes=minutes)
-        assert decide(before, now).look_again_at == now + timedelta(seconds=seconds)
+        assert decide(before, now).reconcile_at == now + timedelta(seconds=seconds)
     told = message(decide(before, NOW), before, "ConfigurationCurrent")
     assert told.endswith("; pod-1 does not answer: TimeoutError: ")
 
@@ -635,7 +635,7 @@ def test_switching_off_drains_first() -> None:
     _, waiting_on = switched_off(connections=3)
     assert waiting_on.delete == ()
     assert waiting_on.apply == ()
-    assert waiting_on.look_again_at == NOW + timedelta(seconds=1)
+    assert waiting_on.reconcile_at == NOW + timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
@@ -723,4 +723,4 @@ def test_all_relays_are_asked_while_they_drain() -> None:
 def test_a_later_end_of_the_plan_is_looked_at() -> None:
     """A served domain wakes up at the instant at which its plan changes."""
     ending = replace(IN_FORCE, reason="Ending", changes_at=datetime(2026, 12, 1, tzinfo=UTC))
-    assert decide(replace(served(), standing=ending), NOW).look_again_at == datetime(2026, 12, 1, tzinfo=UTC)
+    assert decide(replace(served(), standing=ending), NOW).reconcile_at == datetime(2026, 12, 1, tzinfo=UTC)
