@@ -48,7 +48,7 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """409: it exists already, or was changed by somebody else meanwhile."""
+    """409: it exists already, or another client changed it meanwhile."""
 
 
 class UnauthorizedError(ApiError):
@@ -178,17 +178,15 @@ def _is_namespace_gone(status: int, body: Mapping[str, Any]) -> bool:
 
 
 def advice(error: OperatorError) -> str:
-    """Return why the API server could not be asked, in a sentence that says what to look at."""
+    """Return why a call of the API server failed, in a sentence that says what to check."""
     match error:
         case UnauthorizedError():
-            return (
-                "The API server does not accept the operator's credentials; look at its token or kubeconfig."
-            )
+            return "The API server does not accept the operator's credentials; check its token or kubeconfig."
         case ForbiddenError():
-            return "The operator lacks a right; look at the Roles of the chart (rbac.create)."
+            return "The operator lacks a right; check the Roles of the chart (rbac.create)."
         case NotFoundError():
             return "The API server does not serve this; apply the CustomResourceDefinitions."
         case UnreachableError():
-            return "The API server is not reached; look at its address and at the network."
+            return "The API server is not reachable; check its address and the network."
         case _:
-            return "The API server failed; look at its log."
+            return "The API server failed; see its log."

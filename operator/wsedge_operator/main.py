@@ -55,7 +55,7 @@ DIRECTORY_DELAY: Final = timedelta(milliseconds=300)
 
 
 def main() -> None:
-    """Run the operator (`run`, the default), or tell what it would do for files (`explain`)."""
+    """Run the operator (`run`, the default), or print what it would do for files (`explain`)."""
     parser = argparse.ArgumentParser(
         prog="wsedge-operator",
         description="Decides and applies what BillingPlans and WebSocketDomains ask for.",
@@ -65,7 +65,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help="watch the cluster and work until SIGTERM (default)")
     commands.add_parser(
-        "explain", help="tell what the operator would do for manifests in files", add_help=False
+        "explain", help="print what the operator would do for manifests in files", add_help=False
     )
     arguments, rest = parser.parse_known_args()
     if arguments.command == "explain":
@@ -266,14 +266,14 @@ def _reader(
 
 
 async def _await_kinds(client: Client) -> None:
-    """Return when the API server serves both kinds; kopf would never find one that comes later."""
+    """Return when the API server serves both kinds; kopf would never find a kind that is added later."""
     while True:
         try:
             served = await client.served(DOMAIN.group, DOMAIN.version)
         except NotFoundError:
             served = frozenset()
         except OperatorError as error:
-            # Not the same as a kind that is not served: whoever reads this would look at the wrong thing.
+            # Not the same as a kind that is not served: the log must not send the reader to the CRDs.
             log.warning("API server not readable", error=str(error), advice=advice(error))
             await asyncio.sleep(KINDS_RETRY_SECONDS)
             continue

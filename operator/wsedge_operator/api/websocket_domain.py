@@ -239,9 +239,8 @@ class WebSocketDomainSpec(SpecPart):
         Field(
             min_length=1,
             max_length=64,
-            description="The servers that take the connections, 1 to 64. A relay chooses by weight and goes "
-            "on to "
-            "the next when one cannot be reached, to backups last.",
+            description="The origin servers, 1 to 64. A relay chooses one by weight, and retries with the "
+            "next when it cannot be reached; backups are last.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
         Rule(
@@ -259,33 +258,33 @@ class WebSocketDomainSpec(SpecPart):
         OriginHealthCheck | None,
         Field(
             description="Checks by which each relay, and each of its workers, finds out which origins are "
-            "well; {} takes the defaults. "
-            "Default: none, an origin counts as well until it fails a connection."
+            "healthy; {} has the defaults. "
+            "Default: none, an origin counts as healthy until a connection to it fails."
         ),
     ] = None
     tls: Annotated[
         ClientTLS | None,
-        Field(description="TLS towards clients (wss). Default: none, relays take plain ws alone."),
+        Field(description="TLS towards clients (wss). Default: none, relays accept plain ws only."),
     ] = None
     lifecycle: Annotated[Lifecycle, Field(description="How relays end connections.")] = Lifecycle()
     clients: Annotated[
         Clients,
-        Field(description="Who may come in, and who is believed when it says where a client is."),
+        Field(description="Which clients may connect, and which proxies may state a client's address."),
     ] = Clients()
     passThrough: Annotated[
         PassThrough | None,
         Field(
             description="Pass requests that are no WebSocket handshake to the origins as well, for the "
-            "fallback transports of Socket.IO, SignalR and SockJS; {} takes the defaults. With more than one "
+            "fallback transports of Socket.IO, SignalR and SockJS; {} has the defaults. With more than one "
             "origin these need originRequest.stickyCookie. Default: none, such requests get 426."
         ),
     ] = None
     limits: Annotated[
         Limits,
         Field(
-            description="How much each relay pod takes: pods do not count together, all of them take so many "
-            "times as much. Changes count for new connections, those of bytesPerSecond and stallSeconds for "
-            "open ones too."
+            description="How much each relay pod accepts: pods do not count together, so all of them accept "
+            "that many times as much. Changes count for new connections, those of bytesPerSecond and "
+            "stallSeconds for open ones too."
         ),
     ] = Limits()
     accessLog: Annotated[AccessLog, Field(description="Which connections the relays log.")] = AccessLog()

@@ -9,13 +9,29 @@ The rules (docs/activation.md tells them to users):
   end. After an end, a plan takes effect at once.
 - The oldest plan of the namespace counts, no other.
 
-What the record does not say is read from the objects, never from when the operator happened to look: a new
-plan was asked for when it was created, an edited one when its spec was last written (`managedFields`), a
-deleted one at its deletion. So an operator that was down over a boundary arrives at the same answer as one
-that was up. Three things leave no trace on any object and count from when they are first seen: a plan that
-is already gone, a waiting plan whose turn has come, and a change of the operator's default time zone.
-A request is never dated before what is already recorded, so history in force is never rewritten, neither by
-a late look nor by a clock that steps back.
+The states of an account, by what its record has:
+
+    new ──plan──────────────────────────────▶ in force         from the plan's creation
+     └───plan with `existingCycle`──▶ scheduled ──boundary──▶ in force
+                                       └──no plan──▶ new
+    in force ──other terms──▶ in force, change pending ──boundary──▶ in force (a new period)
+        │                        ├──the terms in force again──▶ in force (cancelled)
+        │                        └──other terms again──▶ the last request before the boundary wins
+        └──no plan──▶ ending ──boundary──▶ ended
+                        └──the terms in force again──▶ in force (cancelled)
+    ended ──plan──▶ in force                                   at the request
+
+    new        no periods, nothing pending          in force   `current` is a period, nothing pending
+    scheduled  no periods, `pending` has terms      pending    `current` is a period, `pending` has terms
+    ended      the last period has an end           ending     `current` is a period, `pending.terms` is None
+
+What the record does not have is read from the objects, and does not depend on when the operator reconciles: a
+new plan was requested at its creation, an edited plan when its spec was last written (`managedFields`), a
+deleted plan at its deletion. So an operator that was down over a boundary computes the same account as one
+that was up. Three things leave no trace on an object and count from when the operator first sees them: a plan
+that does not exist any more, a waiting plan that counts next, and a change of the default time zone.
+A request is never dated before what is already recorded, so that neither a late reconciliation nor a clock
+that steps back rewrites history in force.
 """
 
 from __future__ import annotations
@@ -121,9 +137,9 @@ class Settlement:
 def settle(account: Account, claims: Sequence[Claim], now: datetime) -> Settlement:
     """Return the account as it is at `now` (aware), given all plans of its namespace.
 
-    Level-triggered: any number of looks at any times gives the same account, and an equal one (so nothing
-    to write) when nothing has happened. Raises UnknownZoneError when terms in the record name a zone that
-    this system does not have.
+    Level-triggered: any number of calls at any instants gives the same account, and an equal one when nothing
+    has happened, so that there is nothing to write. Raises UnknownZoneError when terms in the record name a
+    zone that this system does not have.
     """
     now = now.astimezone(UTC).replace(microsecond=0)
     now = max(now, account.recorded_until or now)
@@ -135,7 +151,7 @@ def settle(account: Account, claims: Sequence[Claim], now: datetime) -> Settleme
         asked = _request_time(account, counting, claims, now)
         settled = _take_claim(account, counting, counting.terms, asked)
     elif counting.key != account.plan:
-        # The plan that was followed is gone, and its successor cannot be followed.
+        # The plan that counted is deleted, and its successor cannot be followed.
         settled = _take_end(account, _request_time(account, counting, claims, now))
     else:
         settled = account  # An edit that cannot be followed: the last good request stands.

@@ -37,7 +37,7 @@ from wsedge_operator.reconcile.outcome import (
 log = structlog.get_logger()
 
 # Of the API server: the length of an object's name (a DNS subdomain), and of an Event's parts. An Event that
-# breaks one is refused as a whole, and nobody would hear of it.
+# exceeds one is refused as a whole, and no user would see it.
 _NAME_LENGTH: Final = 253
 _NOTE_BYTES: Final = 1024
 _WORD_LENGTH: Final = 128
@@ -51,11 +51,10 @@ Admits = Callable[[Exact, Object], None]
 async def perform(
     client: Client, outcome: Outcome, written: Written, admits: Admits, now: datetime, identity: str
 ) -> None:
-    """Carry out `outcome`: ask, restore, tell costs, apply, delete, poke, write status, tell events, in this
-    order.
+    """Carry out `outcome` in its order: ask, restore, costs, apply, delete, poke, status, Events.
 
-    Raises ApiError or UnreachableError at the first call that fails; what was done stays done, and a later
-    look finds it so. An Event that is refused is logged alone: nothing depends on it.
+    Raises ApiError or UnreachableError at the first call that fails; what was written stays, and the next
+    reconciliation finds it. An Event that is refused is only logged: nothing depends on it.
     """
     for exact in outcome.ask:
         await _ask(client, exact, admits)
@@ -82,7 +81,7 @@ async def perform(
 
 
 async def _ask(client: Client, exact: Exact, admits: Admits) -> None:
-    """Learn what admission makes of the parts, without a change; every webhook of v1 takes a dry run."""
+    """Ask what admission makes of the parts, without a change; every webhook of v1 supports a dry run."""
     live = await _replace(client, exact, dry_run=True)
     if live is not None:
         admits(exact, live)
@@ -99,7 +98,7 @@ async def _restore(client: Client, exact: Exact, written: Written, admits: Admit
 
 
 async def _replace(client: Client, exact: Exact, *, dry_run: bool) -> Object | None:
-    """Replace parts of an object; None when it is gone, or newer than what was looked at."""
+    """Replace parts of an object; None when it is deleted, or newer than the one compared."""
     ref = exact.ref
     kind = BY_NAME[ref.api_version, ref.kind]
     try:
@@ -164,7 +163,7 @@ async def _write_cost(client: Client, cost: Cost, written: Written) -> None:
         live = await client.merge(POD, cost.namespace, cost.pod, change)
     except NotFoundError:
         return
-    log.info("deletion cost", namespace=cost.namespace, pod=cost.pod, connections=cost.connections)
+    log.info("deletion cost written", namespace=cost.namespace, pod=cost.pod, connections=cost.connections)
     written(POD, "patch", live)
 
 
@@ -175,7 +174,7 @@ async def _poke(client: Client, poke: Poke, written: Written) -> None:
         live = await client.merge(POD, poke.namespace, poke.pod, change)
     except NotFoundError:
         return
-    log.info("poked", namespace=poke.namespace, pod=poke.pod, generation=poke.generation)
+    log.info("pod poked", namespace=poke.namespace, pod=poke.pod, generation=poke.generation)
     written(POD, "patch", live)
 
 
@@ -195,7 +194,7 @@ async def _write_status(client: Client, status: Status, written: Written) -> Non
 
 
 async def tell(client: Client, note: EventNote, written: Written, now: datetime, identity: str) -> None:
-    """Write an Event (events.k8s.io/v1), named by its turn, so that none is told twice."""
+    """Write an Event (events.k8s.io/v1), named by its turn, so that none is written twice."""
     metadata = note.regarding["metadata"]
     digest = hashlib.sha256(f"{metadata['uid']} {note.reason} {note.turn}".encode()).hexdigest()[:16]
     body = {
@@ -216,7 +215,11 @@ async def tell(client: Client, note: EventNote, written: Written, now: datetime,
     except ConflictError:
         return
     log.info(
-        "event", namespace=metadata["namespace"], name=metadata["name"], reason=note.reason, note=note.message
+        "event written",
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        reason=note.reason,
+        note=note.message,
     )
     written(EVENT, "create", live)
 

@@ -16,9 +16,9 @@ _MOST_NAMED: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class ConditionAnswer:
-    """The answer to one question, `type`, about an object: `reason` is a word, `message` a sentence.
+    """A condition to write: `reason` is a Reason, or Kubernetes' own word; `message` is a sentence.
 
-    `since` is from when on it holds, where that is not when its status was another one last.
+    `since` is its lastTransitionTime where that is not the last change of its status.
     """
 
     type: str
@@ -34,7 +34,7 @@ class ConditionAnswer:
 
 
 def accepted_with(unknown: Sequence[str], message: str) -> ConditionAnswer:
-    """Return the condition of an object that is accepted, but for those fields."""
+    """Return the condition `Accepted` of an accepted object; `unknown` are the fields that are ignored."""
     if not unknown:
         return ConditionAnswer(ACCEPTED, True, Reason.ACCEPTED, message)
     named = ", ".join(unknown[:_MOST_NAMED])

@@ -28,8 +28,8 @@ class Ref:
 class Exact:
     """Parts of the object `ref` that shall be exactly so, by path (`spec.selector`).
 
-    `digest` is that of the manifest which they come from; `version` the object that was looked at: a newer
-    one is left alone.
+    `digest` is that of their manifest; `version` is the resourceVersion of the object that was compared: a
+    newer one is left alone.
     """
 
     ref: Ref
@@ -40,7 +40,7 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A pod and how many open connections its deletion would cost, for whoever chooses which one goes."""
+    """A pod and how many open connections its deletion would close: the ReplicaSet controller compares."""
 
     namespace: str
     pod: str
@@ -49,7 +49,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Poke:
-    """A pod whose kubelet shall sync its volumes at once, because of a new generation."""
+    """A pod whose kubelet must update its mounted files at once, because of a new generation."""
 
     namespace: str
     pod: str
@@ -70,7 +70,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class EventNote:
-    """An Event about an object. `turn` says which turn it is of, so that each is told once."""
+    """An Event to write about an object; `turn` identifies what happened, so that it is written once."""
 
     regarding: Manifest
     type: Literal["Normal", "Warning"]
@@ -81,13 +81,13 @@ class EventNote:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What to do, in this order: ask, restore, tell costs, apply, delete, poke, write status, tell events.
+    """What to do, in this order: ask, restore, write costs, apply, delete, poke, write status, write Events.
 
-    `ask` changes nothing: it asks the API server what it would make of these parts. `restore` takes out of
-    them what somebody else has put in.
+    `ask` changes nothing: a dry run that returns these parts as the API server would admit them. `restore`
+    removes from them what another client has added.
 
-    `reconcile_at` is when to look again.
-    Empty parts are not touched. What already is as it should be, is not in here.
+    `reconcile_at` is when to reconcile again without an event.
+    What is as it should be already is not in here.
     """
 
     ask: tuple[Exact, ...] = ()
@@ -110,10 +110,10 @@ def reference(live: Manifest) -> Ref:
 
 
 def is_going(live: Manifest) -> bool:
-    """Tell whether a live object is being deleted, so that deleting it again would change nothing."""
+    """Return whether a live object is being deleted, so that deleting it again would change nothing."""
     return bool(live["metadata"].get("deletionTimestamp"))
 
 
 def earliest(*instants: datetime | None) -> datetime | None:
-    """Return the first of the instants that there are."""
+    """Return the first of the instants; None: there is none."""
     return min((instant for instant in instants if instant is not None), default=None)

@@ -1,9 +1,9 @@
-"""Since when an object waits for something that need not come, and when that counts as failed.
+"""Since when an object waits for something that may never exist, and when that counts as failed.
 
 Tools that wait for an object (kstatus, which is in Helm and Flux) read `Stalled=True` as failed and give up,
-and any other object that is not ready as in progress. What only an edit of the object can mend is failed at
-once. What it refers to (a Secret, a Service, a plan) is often applied in the same second, in any order: the
-object waits for it, and counts as failed only when that has lasted.
+and any other object that is not ready as in progress. What only an edit of the object can correct has failed
+at once. What the object refers to (a Secret, a Service, a plan) is often applied in the same second, in any
+order: the object waits for it, and counts as failed only when that has lasted for five minutes.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class Accounts:
         return found
 
     async def read_namespace(self, namespace: str) -> Object | None:
-        """Ask for a Namespace and put it into the cache; None when it is not there."""
+        """Read a Namespace into the cache; None when there is none."""
         live = await self._fetch(NAMESPACE, "", namespace)
         known = self.cache.get(NAMESPACE, "", namespace)
         if known is not None and (live is None or live["metadata"]["uid"] != known["metadata"]["uid"]):
@@ -166,9 +166,9 @@ class Accounts:
     async def _move_records(self, scope: str | None) -> None:
         """Move the records of the last release to the operator's namespace, once.
 
-        Whoever can write a ConfigMap in a namespace could write a record there. So what is found at the first
-        look is believed, as the last release did, and nothing that comes after it. Before that is done, no
-        account is looked at: it would seem to be a new customer.
+        A tenant that can write a ConfigMap in a namespace could write a record there. So the records found at
+        the first reading are believed, as in the last release, and none that is written later. Before they
+        are moved, no account is reconciled: it would seem to be a new customer.
         """
         async with self._moving:
             if scope in self._moved:

@@ -38,7 +38,7 @@ class DirectoryKeeper:
     _put: tuple[str, Directory] | None = field(default=None, init=False)
 
     async def keep(self, url: str | None, now: datetime) -> datetime | None:
-        """Put the Directory to the statistics at `url` if need be; return when to look again.
+        """Put the Directory to the statistics at `url` if it is due; return when it is due next.
 
         Raises UnreachableError when they did not take it.
         """

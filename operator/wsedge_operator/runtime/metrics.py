@@ -12,13 +12,13 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.reconciles = Counter(
             "wsedge_operator_reconciles",
-            "Looks at an object, by kind and result (done, failed).",
+            "Reconciliations, by kind of key and result (done, failed).",
             ["kind", "result"],
             registry=self.registry,
         )
         self.seconds = Histogram(
             "wsedge_operator_reconcile_seconds",
-            "Duration of a look at an object, calls included.",
+            "Duration of a reconciliation, calls included.",
             ["kind"],
             registry=self.registry,
         )
@@ -30,7 +30,7 @@ class Metrics:
         )
         self.failing = Gauge(
             "wsedge_operator_failing_objects",
-            "Objects whose last look failed; each is tried again.",
+            "Keys whose last reconciliation failed; each is retried.",
             registry=self.registry,
         )
         self.missing = Gauge(
@@ -45,7 +45,7 @@ class Metrics:
             registry=self.registry,
         )
         self.queue = Gauge(
-            "wsedge_operator_queue_length", "Objects that wait for a look.", registry=self.registry
+            "wsedge_operator_queue_length", "Keys that wait to be reconciled.", registry=self.registry
         )
         self.objects = Gauge(
             "wsedge_operator_cached_objects",

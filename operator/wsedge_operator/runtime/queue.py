@@ -1,4 +1,4 @@
-"""The work queue: which objects to look at, each by one worker at a time; and how long to leave one alone."""
+"""The work queue: each key at one worker at a time; and pauses after failures and contested writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REPEATS_BEFORE_REPORT: Final = 4
 class WorkQueue(Generic[K]):
     """Keys in order of arrival, each at most once.
 
-    A key that comes while it is worked on is given out again after.
+    A key that is added while a worker has it is queued again at `done`.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class WorkQueue(Generic[K]):
         return len(self._waiting)
 
     def add(self, key: K) -> None:
-        """Ask for a look at `key`."""
+        """Request that `key` is reconciled."""
         if key in self._busy:
             self._again.add(key)
         elif key not in self._known:
@@ -45,7 +45,7 @@ class WorkQueue(Generic[K]):
             self._filled.set()
 
     async def take(self) -> K:
-        """Return the next key; nobody else gets it before `done`."""
+        """Return the next key; no other worker gets it before `done`."""
         while not self._waiting:
             self._filled.clear()
             await self._filled.wait()
@@ -73,7 +73,7 @@ class _Contest:
 
 
 class Contests(Generic[K]):
-    """Writes that somebody undoes: the same write again, for the same generation of the same object.
+    """Writes that another client reverts: the same write again, for the same generation of the same object.
 
     Each repetition within the window rests longer than the one before, whatever wakes the key meanwhile: a
     controller that answers each of our writes with one of its own would else keep both busy, and pods coming
@@ -88,7 +88,7 @@ class Contests(Generic[K]):
     def note(
         self, key: K, writes: frozenset[str], generation: int, now: datetime
     ) -> tuple[frozenset[str], float]:
-        """Note the writes of a look; return those that were made before, and the seconds that they rest."""
+        """Note the writes of a reconciliation; return those made before, and the seconds that they rest."""
         contest = self._contests.setdefault(key, _Contest())
         self._forget_old(contest, now)
         repeated = frozenset(

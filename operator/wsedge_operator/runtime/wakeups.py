@@ -1,4 +1,4 @@
-"""When to look at an object again by itself: one heap of instants against the wall clock."""
+"""When to reconcile a key without an event: one heap of instants against the wall clock."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from wsedge_operator.runtime.clock import Clock
 
 K = TypeVar("K", bound=Hashable)
 
-# Never asleep longer: timers do not count the time a machine is suspended, and do not notice a clock that is
-# set.
+# Never asleep longer: timers do not count the time that a machine is suspended, and do not notice that its
+# clock is set.
 LONGEST_SLEEP_SECONDS: Final = 60.0
-# A clock that is disciplined goes back by less, which delays nobody by more.
+# NTP sets a clock back by less than this, which delays no key by more.
 _STEP: Final = timedelta(seconds=1)
 
 
@@ -45,9 +45,9 @@ class WakeUps(Generic[K]):
         self._changed.set()
 
     def due(self, now: datetime) -> list[K]:
-        """Take out and return the keys whose instant has come; all of them when the clock was set back.
+        """Remove and return the keys whose instant has come; all keys when the clock was set back.
 
-        A pause of a second would become as long as the step. Who is woken too early says anew when.
+        A pause of a second would become as long as the step. A key that is woken too early is scheduled anew.
         """
         was_set_back = self._latest is not None and now < self._latest - _STEP
         self._latest = now

@@ -71,7 +71,7 @@ class Clients(SpecPart):
             description="The pages whose scripts may connect, by the Origin header that browsers send: "
             "scheme://host[:port], or scheme://*.host for every name below a host, or null for pages "
             "without an origin; at most 64. Others get 403. Without entries all may. A request without the "
-            "header comes from no browser and is let in. A change counts for new connections.",
+            "header is not from a browser and is accepted. A change counts for new connections.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
@@ -79,7 +79,7 @@ class Clients(SpecPart):
         tuple[PathPattern, ...],
         Field(
             max_length=64,
-            description="The paths that may be asked for, without the query: /ws is that path alone, "
+            description="The paths that may be requested, without the query: /ws is that path alone, "
             "/socket.io/* is every path that begins so; at most 64. Others get 403. They are compared as "
             "they are sent, with nothing decoded; one with dot segments or encoded slashes gets 400. Without "
             "entries all may. A change counts for new connections and requests.",
@@ -91,7 +91,7 @@ class Clients(SpecPart):
         Field(
             max_length=64,
             description="The networks of load balancers and proxies before the relays, as address/bits; at "
-            "most 64. What they say in X-Forwarded-For or Forwarded is believed and passed on: the client, "
+            "most 64. What they say in X-Forwarded-For or Forwarded is trusted and passed on: the client, "
             "for limits, hashing, logs and the origin, is the right-most address that is in none of them. "
             "What others say is dropped. A change counts for new connections. Default: none.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},

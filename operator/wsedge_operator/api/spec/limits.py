@@ -37,8 +37,8 @@ class Limits(SpecPart):
         Field(
             ge=1,
             le=100000,
-            description="Handshakes that one relay pod takes per second, and at once after a pause; 1 to "
-            "100000. One more gets 503 with Retry-After. Default: none.",
+            description="Handshakes that one relay pod accepts per second, and at once after a pause; 1 to "
+            "100000. A further one gets 503 with Retry-After. Default: none.",
         ),
     ] = None
     messageBytes: Annotated[
@@ -68,7 +68,7 @@ class Limits(SpecPart):
         Field(
             ge=1,
             le=3600,
-            description="Seconds for which a client or an origin may take nothing of what is held for it; 1 "
+            description="Seconds for which a client or an origin may read nothing of what is held for it; 1 "
             "to 3600. Then its connection is reset and the other side is closed with 1001. A change counts "
             "for open connections at once. Default 30.",
         ),

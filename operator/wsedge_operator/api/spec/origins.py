@@ -180,14 +180,14 @@ class OriginRequest(SpecPart):
         StickyCookie | None,
         Field(
             description="A cookie by which the same client's connections and requests go to the same origin "
-            "while that is well; {} takes the defaults. It comes before loadBalancing, which chooses for "
-            "clients without it. Its value tells nothing about the origin. Default: none."
+            "while that is healthy; {} has the defaults. It precedes loadBalancing, which chooses for "
+            "clients without it. Its value reveals nothing about the origin. Default: none."
         ),
     ] = None
 
 
 class OriginHealthCheck(SpecPart):
-    """How relays find out which origins are well."""
+    """How relays find out which origins are healthy."""
 
     path: Annotated[
         HealthPath | None,

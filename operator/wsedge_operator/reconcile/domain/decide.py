@@ -1,11 +1,21 @@
 """What to do for a WebSocketDomain.
 
-It is served while it is accepted (it owns its name, see `claims`), switched on, and its account's plan is in
-force. Before that nothing of it exists in the cluster, not even a Service. After that its relays drain, then
-all of it goes but the Service. While something cannot be resolved (a Secret, a Service), the last good
-configuration stays and the condition names the field. While the object cannot be read, all that there is
-stays: nothing that serves is withdrawn but by a decision that was understood. In a namespace that is not
-selected nothing is made, and what serves stays as it is until the switch, the plan's end or the deletion.
+A domain is served while it is accepted (it owns its name, see `claims`, in a namespace that is selected),
+switched on, and its account's plan is in force.
+
+    nothing ──accepted, on, plan in force──▶ served ──off, plan ended or name lost──▶ draining ──▶ withdrawn
+    no child,                                 │  ▲                                                     │
+    not even a Service                        │  │ readable and selected again                         │
+                                              ▼  │                                                     │
+                                             kept ──off, plan ended or name lost──▶ draining           │
+    served ◀──accepted, on, plan in force──────────────────────────────────────────────────────────────┘
+
+    served      `serving`: children as the spec asks for. While a Secret or a Service of the spec cannot be
+                used, the last good configuration stays, and the condition names the field.
+    kept        `keeping`: the spec cannot be read, or the namespace is not selected any more. No child is
+                changed: nothing that serves is withdrawn but by a decision that was understood.
+    draining    `withdrawing`: relays close their connections, then all children but the Service are deleted
+    withdrawn   the Service stays, since its address is in DNS records and load balancers
 """
 
 from __future__ import annotations
@@ -35,7 +45,7 @@ from wsedge_operator.reconcile.stalling import PROGRESSING, stall
 def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
     """Return what to do for the WebSocketDomain of `snapshot` at `now` (aware)."""
     if snapshot.live["metadata"].get("deletionTimestamp"):
-        # Its children have an owner that goes: the garbage collector takes them, the pods drain on SIGTERM.
+        # The garbage collector deletes the children with their owner; the pods drain on SIGTERM.
         return Outcome()
     try:
         spec = read(api.WebSocketDomain, snapshot.live).spec
@@ -54,7 +64,7 @@ def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
 def _unread(
     snapshot: DomainSnapshot, error: UnreadableError, now: datetime
 ) -> tuple[ConditionAnswer, OutcomeDraft]:
-    """Decide as far as that can be without the spec: by the name's owner, the switch and the plan."""
+    """Decide without the spec as a whole: by the owner of the name, the switch and the plan."""
     message = f"this version of the operator cannot read the object, and changes nothing of it: {error}"
     unread = ConditionAnswer(api.ACCEPTED, None, Reason.UNREADABLE, message)
     accepted = _conflict(snapshot) or _unselected(snapshot) or unread
@@ -90,7 +100,7 @@ def _unselected(snapshot: DomainSnapshot) -> ConditionAnswer | None:
 def _conflict(snapshot: DomainSnapshot) -> ConditionAnswer | None:
     """Answer that another WebSocketDomain owns the name, or None.
 
-    One of another namespace is not named: whose it is does not concern this tenant.
+    An owner in another namespace is not named: this tenant has no right to learn of it.
     """
     metadata = snapshot.live["metadata"]
     owner = owner_of(snapshot.claims)

@@ -1,4 +1,20 @@
-"""Which generation the relays of a domain run, whom to poke, and whom to ask again."""
+"""Which generation the relays of a domain run, which pods to poke, and which to ask again.
+
+    ConfigMap has generation G
+        │
+        ▼               the relay runs G
+     lagging ──────────────────────────────▶ current            all pods current: reason Current
+        │ pod runs and answers, and was not poked for G within 10 s
+        ├──▶ poke: an annotation, by which its kubelet updates the mounted files at once
+        │ pod runs
+        ├──▶ asked again, after a tenth of the time that it lags (1 s to 30 s)      reason RollingOut
+        │ the relay refuses G
+        ├──▶ refused: runs the last generation on, is not poked                     reason Refused
+        │ pod starts anew or is replaced
+        └──▶ reads G at its start
+
+A change of the object gives another G, and all pods lag again.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +34,7 @@ from wsedge_operator.reconcile.reasons import Reason
 
 POLL_SOON: Final = timedelta(seconds=1)
 POLL_SELDOM: Final = timedelta(seconds=30)
-# A kubelet may get the poke before it has heard of the new ConfigMap: then it is poked again.
+# A kubelet may see the poke before the new ConfigMap: then its pod is poked again.
 POKE_AGAIN: Final = timedelta(seconds=10)
 
 
@@ -40,7 +56,7 @@ def pods_to_ask(
     """Return the running pods that must be asked what they run: all while they drain or before some of them
     go, else those that lag, and those that are not ready: they may have been told to drain.
 
-    Nobody is asked once all are current and ready, so an idle cluster is quiet.
+    No relay is asked once all are current and ready, so that an idle cluster is quiet.
     """
     generation = generation_of(config_map)
     if config_map is None or generation is None:
@@ -88,7 +104,7 @@ def rollout(snapshot: DomainSnapshot, generation: str, now: datetime) -> Rollout
         for pod in running
         if _needs_poke(snapshot, pod, generation, now)
     )
-    # A pod that does not run yet will tell by an event of its own.
+    # A pod that does not run yet causes a watch event when it does.
     again = now + _patience(snapshot, now) if running else None
     return Rollout(_answer(snapshot, serving, lagging, generation), pokes, again)
 
