@@ -1,8 +1,9 @@
 """Bodies of HTTP/1.1 messages (RFC 9112 sections 6 and 7), read strictly and written anew. Pure.
 
-Where a body ends is what requests are smuggled by, so what two parsers could read differently is refused: a
-length beside chunks, a length that is no plain number, a coding other than chunked, a line of a chunk that is
-not exactly what the grammar says. Chunk extensions and trailers are checked, bounded and dropped.
+Request smuggling exploits doubts about the end of a body, so every form that two parsers could read
+differently is rejected: a length beside chunks, a length that is no plain number, a coding other than
+chunked, a chunk line that does not match the grammar exactly. Chunk extensions and trailers are checked,
+bounded and dropped.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Final
 from wsedge_relay.protocol.http1 import BadHeadError, Headers
 
 _MAX_LINE: Final = 8192
-# What chunk lines and trailers may add to the data they carry, beyond what honest chunks need: else a body of
-# single bytes, each with a long extension, would cost a thousand times what it brings.
+# The bytes of chunk lines and trailers beyond those that normal chunks need: else a body of single bytes,
+# each with a long extension, would cost a thousand times its payload.
 _MAX_EXCESS: Final = 16384
 _EASY_LINE: Final = 16
 _LONGEST_LENGTH: Final = 18  # digits: below 2**63
@@ -29,7 +30,7 @@ _TRAILER: Final = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
 
 
 class BadBodyError(ValueError):
-    """A body without a clear end, or one that breaks its own framing; `status` is what a server answers."""
+    """A body without a clear end, or with broken framing; `status` is the answer to a request with it."""
 
     def __init__(self, text: str, *, status: int = 400) -> None:
         super().__init__(text)
@@ -38,7 +39,7 @@ class BadBodyError(ValueError):
 
 
 class Framing(Enum):
-    """How a body's end is told."""
+    """The way in which the end of a body is marked."""
 
     NONE = "none"
     LENGTH = "length"
@@ -59,7 +60,7 @@ def of_answer(headers: Headers, *, status: int, head_only: bool, minor: int) -> 
     """Return how an answer's body is framed, and its length with LENGTH; raises BadBodyError.
 
     `head_only` says that the request was a HEAD. The length of an answer that has no body (to HEAD, 204, 304)
-    is what a body would have; -1 when it does not say.
+    is that of the omitted body; -1 when the answer does not have it.
     """
     framing, length = _framing(headers, minor=minor)
     if head_only or status < 200 or status in (204, 304):
@@ -68,10 +69,10 @@ def of_answer(headers: Headers, *, status: int, head_only: bool, minor: int) -> 
 
 
 class BodyReader:
-    """Takes one body out of a stream of bytes, however that is cut.
+    """Extracts one body from pieces of a connection's bytes.
 
-    `feed` returns the payload, of which there were `payload_bytes` so far; `done` says that the body is
-    whole, and `rest` is what was fed behind it. `length` is how many bytes there are with LENGTH.
+    `feed` returns the payload, `payload_bytes` in all so far; `done` says that the body is complete, and
+    `rest` has the bytes behind it. `length` is the number of bytes with LENGTH.
     """
 
     __slots__ = ("_excess", "_framing", "_left", "_line", "_state", "done", "payload_bytes", "rest")
@@ -104,7 +105,7 @@ class BodyReader:
         return payload
 
     def end(self) -> None:
-        """Note that the stream ended; raises BadBodyError when the body is not whole."""
+        """Signal the end of the connection; raises BadBodyError when the body is not complete."""
         if self._framing is Framing.CLOSE:
             self.done = True
         elif not self.done:
@@ -140,7 +141,7 @@ class BodyReader:
         return b"".join(payload)
 
     def _check_line(self) -> None:
-        """Refuse a line that no continuation can mend."""
+        """Raise BadBodyError for a line that no further byte can make valid."""
         line = self._line
         if len(line) > _MAX_LINE:
             raise BadBodyError("a line of a chunk does not end")
@@ -184,7 +185,7 @@ class BodyWriter:
         self._chunked = framing is Framing.CHUNKED
 
     def frame(self, payload: bytes, *, last: bool) -> bytes:
-        """Return what is sent for the next piece of payload, which may be empty."""
+        """Return the bytes to send for the next piece of payload, which may be empty."""
         if not self._chunked:
             return payload
         end = b"0\r\n\r\n" if last else b""
@@ -192,7 +193,7 @@ class BodyWriter:
 
 
 class _State(Enum):
-    """Where in a chunked body a reader is."""
+    """The position of a reader within a chunked body."""
 
     SIZE_LINE = 0
     DATA = 1

@@ -1,8 +1,7 @@
-"""Where a client is when proxies stand before the relay: X-Forwarded-For and Forwarded (RFC 7239). Pure.
+"""A client's address behind proxies, by X-Forwarded-For and Forwarded (RFC 7239). Pure.
 
-Each proxy adds the address that it was asked from at the right. A proxy is believed when it is trusted, so
-the client is the right-most address that is none of a trusted proxy: what stands left of it, the client may
-have written itself.
+Each proxy appends the address of its own peer at the right. Only trusted proxies are believed, so the client
+is the right-most address that is not a trusted proxy's: the client may have written all addresses left of it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _NODE: Final = re.compile(r"([0-9.]+)(?::[0-9]{1,5})?|\[([0-9A-Fa-f:.]+)\](?::[0
 _PROTO: Final = re.compile(rb"[A-Za-z]{1,10}")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,261}")
 
-# An address, or None for what a proxy would not or could not say.
+# An address, or None where a proxy gives none ("unknown", an obfuscated identifier).
 Hop = str | None
 
 
@@ -43,10 +42,10 @@ class Networks:
 
 
 class Way(NamedTuple):
-    """How a request came: `peer` asked the relay, `client` is whom it is from.
+    """The hops of a request: `peer` connected to the relay, `client` is the address of its author.
 
-    `chain` are the hops before the peer, the client's side first; `x_forwarded_for` and `forwarded` say
-    which headers it was read from. None of it is believed, and all is empty, when the peer is not trusted.
+    `chain` has the hops before the peer, the client's side first; `x_forwarded_for` and `forwarded` say in
+    which headers they were. When the peer is not trusted, `chain` is empty and the client is the peer.
     """
 
     peer: str
@@ -58,10 +57,10 @@ class Way(NamedTuple):
 
 
 def way_of(headers: Headers, peer: str, proxies: Networks) -> Way:
-    """Return how a request with these headers came from `peer`, if `proxies` are trusted.
+    """Return the hops of a request with these headers from `peer`, if `proxies` are trusted.
 
     Most proxies write one of the two headers and pass the other as the client wrote it. So when both are
-    there and name different clients, neither is believed: the client is the peer.
+    present and name different clients, neither is believed: the client is the peer.
     """
     if peer not in proxies:
         return Way(peer, peer)
@@ -87,9 +86,9 @@ def way_of(headers: Headers, peer: str, proxies: Networks) -> Way:
 
 
 def forwarding_headers(headers: Headers, way: Way, *, host: bytes, secure: bool) -> list[Header]:
-    """Return what the origin is told of a request's way: what trusted proxies said, and this hop.
+    """Return the forwarding headers for the origin: those of trusted proxies, and this hop.
 
-    `host` is the Host that was asked for, `secure` whether the peer came by TLS.
+    `host` is the request's Host, `secure` says whether the peer connected by TLS.
     """
     scheme = b"https" if secure else b"http"
     own = b'for=%b;host="%b";proto=%b' % (_node(way.peer), host, scheme)
@@ -116,9 +115,9 @@ def forwarding_headers(headers: Headers, way: Way, *, host: bytes, secure: bool)
 
 
 def says_way(name: bytes) -> bool:
-    """Tell whether a header, by its name in lower case, says where a request is from.
+    """Return whether a header, by its name in lower case, is a forwarding header.
 
-    Origins that hand headers on as CGI does read "_" as "-", so that X_Forwarded_For would be believed.
+    Origins that map headers as CGI does read "_" as "-", so that X_Forwarded_For would be believed.
     """
     if not name.startswith((b"x-", b"x_")):
         return name == b"forwarded"
@@ -127,7 +126,7 @@ def says_way(name: bytes) -> bool:
 
 
 def was_secure(headers: Headers, way: Way, *, secure: bool) -> bool:
-    """Tell whether the client came by TLS: to the relay (`secure`), or to the proxy that says so."""
+    """Return whether the client used TLS: to the relay (`secure`), or to a trusted proxy that says so."""
     said = _single(headers, b"x-forwarded-proto", _PROTO) if way.trusted else None
     return said.lower() == b"https" if said is not None else secure
 
@@ -163,7 +162,7 @@ def _x_forwarded_for(values: Sequence[bytes]) -> tuple[Hop, ...]:
 
 
 def _forwarded(values: Sequence[bytes]) -> tuple[Hop, ...]:
-    """Read the `for` of each element; empty when the whole is not what RFC 7239 section 4 allows."""
+    """Return the `for` of each element; empty when the header breaks the grammar of RFC 7239 section 4."""
     text = b",".join(values)
     hops: list[Hop] = []
     at = 0

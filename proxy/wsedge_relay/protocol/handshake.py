@@ -1,7 +1,7 @@
-"""The opening handshake (RFC 6455 section 4) between two others: what may pass, and what is said anew.
+"""The opening handshake (RFC 6455 section 4), checked and passed on by an intermediary.
 
-Pure: heads in, heads or a refusal out. The client's key and offers pass to the origin; headers that belong to
-one hop are made anew on the next.
+Pure: heads in, heads or a refusal out. The client's key and offers are passed to the origin; hop-by-hop
+headers are written again for the next hop.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UPGRADE_ALONE: Final = ([b"Upgrade"], [b"upgrade"])
 _BITS: Final = re.compile(rb"8|9|1[0-5]")
 _HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~\-]+)(?::([0-9]{1,5}))?")
 
-# A repeated one of these is how requests are smuggled: two parsers would choose differently.
+# Two parsers could choose different lines of a repeated header of these: request smuggling.
 _ONCE: Final = (
     b"host",
     b"connection",
@@ -44,7 +44,7 @@ _ONCE: Final = (
     b"content-length",
     b"transfer-encoding",
 )
-# Of one hop (RFC 9110 section 7.6.1).
+# Hop-by-hop headers (RFC 9110 section 7.6.1).
 _HOP: Final = frozenset(
     (
         b"connection",
@@ -64,12 +64,12 @@ _HOP: Final = frozenset(
 _HANDSHAKE: Final = frozenset(
     (b"host", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions")
 )
-# "Connection: cookie" must not make a proxy drop what the handshake lives on, nor what tells a loop.
+# "Connection: cookie" must not make a proxy drop headers that the handshake needs, or the mark against loops.
 _KEPT: Final = frozenset((b"host", b"origin", b"cookie", b"authorization", b"cdn-loop"))
 
 
 class Upgrade(NamedTuple):
-    """A request for a tunnel that keeps every rule."""
+    """A valid request for a tunnel."""
 
     request: RequestHead
     host: bytes
@@ -86,7 +86,7 @@ class Accepted(NamedTuple):
 
 
 def host_of(request: RequestHead) -> str:
-    """Return the host name asked for, in lower case, without port and final dot; raises a 400."""
+    """Return the host name of a request, in lower case, without port and final dot; raises a 400."""
     headers = request.headers
     if headers.repeated:
         for name in _ONCE:
@@ -131,7 +131,7 @@ def check_upgrade(request: RequestHead) -> Upgrade:
         raise HandshakeRefusedError(400, "protocol", "Sec-WebSocket-Protocol must list different tokens.")
     try:
         offers = headers.members(b"sec-websocket-extensions")
-        # A frame's meaning hangs on the extensions, so only one that the frame walk knows is offered on.
+        # Extensions change the meaning of frames, so only the one that the pump can parse is passed on.
         kept = tuple(offer for offer in offers if _extension(offer)[0] == _DEFLATE)
     except ValueError as error:
         raise HandshakeRefusedError(400, "extension", "Sec-WebSocket-Extensions is malformed.") from error
@@ -142,8 +142,8 @@ def check_upgrade(request: RequestHead) -> Upgrade:
 def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool, loop: Header) -> bytes:
     """Return the request that asks the origin for the same upgrade.
 
-    `host` is what the origin is called, `way` how the request came, `secure` whether it came by TLS, `loop`
-    the line by which a request is known that comes round.
+    `host` is the origin's Host header, `way` has the hops of the request, `secure` says whether the peer used
+    TLS, `loop` is the header line that marks the request against loops.
     """
     asked = upgrade.request.headers
     parts = [
@@ -167,7 +167,7 @@ def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool, loop:
 
 
 def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
-    """Check the origin's 101 against what was asked (RFC 6455 section 4.1); raises BadAnswerError."""
+    """Check the origin's 101 against the request (RFC 6455 section 4.1); raises BadAnswerError."""
     headers = answer.headers
     try:
         if answer.minor != 1:
@@ -189,13 +189,13 @@ def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
 
 
 def client_answer(accepted: Accepted, *, more: Iterable[Header] = ()) -> bytes:
-    """Return the 101 for the client: the origin's, with the headers of the hop made anew and `more` added."""
+    """Return the 101 for the client: the origin's, with hop-by-hop headers replaced and `more` added."""
     lines = [b"%b: %b\r\n" % line for line in (*passed_headers(accepted.answer.headers), *more)]
     return b"".join([_SWITCHING, *lines, b"\r\n"])
 
 
 def dropped_headers(headers: Headers) -> frozenset[bytes]:
-    """Return the names (lower case) of the lines that end at this hop: the usual ones, and those it names."""
+    """Return the hop-by-hop names (lower case): the usual ones, and those that Connection lists."""
     options = _options(headers)
     if options is _UPGRADE:
         return _HOP
@@ -205,13 +205,13 @@ def dropped_headers(headers: Headers) -> frozenset[bytes]:
 
 
 def passed_headers(headers: Headers) -> list[Header]:
-    """Return the lines of an origin's answer that go on to the client."""
+    """Return the lines of an origin's answer that are passed to the client."""
     dropped = dropped_headers(headers)
     return [line for name, line in headers.items() if name not in dropped]
 
 
 def refusal(refused: HandshakeRefusedError, *, head_only: bool = False) -> bytes:
-    """Return the whole answer to a client that gets no tunnel; its connection ends after it."""
+    """Return the whole answer to a refused client, after which the connection is closed."""
     body = f"{refused.text}\n".encode()
     options = b"close, upgrade" if any(name == b"Upgrade" for name, _ in refused.headers) else b"close"
     headers = [
@@ -293,12 +293,12 @@ def _deflate_agreed(upgrade: Upgrade, answered: Sequence[bytes]) -> bool:
 
 
 def _offered_bits(value: bytes | None) -> int:
-    """Return the window that an offer allows; one without a proper value allows the largest."""
+    """Return the window that an offer allows: without a valid value the largest."""
     return int(value) if value and _BITS.fullmatch(value) else 15
 
 
 def _answers(parameters: dict[bytes, bytes], offer: dict[bytes, bytes]) -> bool:
-    """Tell whether `parameters` may answer `offer` (RFC 7692 section 7.1)."""
+    """Return whether `parameters` may answer `offer` (RFC 7692 section 7.1)."""
     for key, value in parameters.items():
         if key in (b"server_no_context_takeover", b"client_no_context_takeover"):
             if value:

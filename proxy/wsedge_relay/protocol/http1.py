@@ -1,4 +1,4 @@
-"""HTTP/1.1 heads, read strictly: what two parsers could read differently is refused, not repaired.
+"""HTTP/1.1 heads, parsed strictly: forms that two parsers could read differently are rejected, not repaired.
 
 Rules of RFC 9112 with every "MAY accept" taken as no: lines end in CRLF, no folded lines, no white space
 before a colon, no control bytes. Bodies belong to `body`, meaning to `handshake` and `exchange`.
@@ -24,7 +24,7 @@ _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII but "#": 
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
-# A whole head that breaks no rule, in one match: what these refuse is read line by line, to say why.
+# A valid head in one match. A head that these reject is parsed line by line, to name the reason.
 _LINES: Final = (
     rb"\r\n((?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){0,%d})\r\n" % MAX_HEADERS
 )
@@ -34,7 +34,7 @@ _LINE: Final = re.compile(rb"([^:\r]++):[ \t]*+([^\r]*+)\r\n")
 
 
 class BadHeadError(ValueError):
-    """A head that breaks the rules; `status` is what a server answers to it, `reason` a word for metrics."""
+    """A malformed head; `status` is the answer to a request with it, `reason` a word for metrics."""
 
     def __init__(self, text: str, *, status: int = 400, reason: str = "head") -> None:
         super().__init__(text)
@@ -44,7 +44,7 @@ class BadHeadError(ValueError):
 
 
 class Headers:
-    """Header lines in order, with names as they came; look-ups ignore case.
+    """Header lines in order, with names as they were sent; look-ups ignore case.
 
     `repeated` says whether any name is on more than one line.
     """
@@ -85,7 +85,7 @@ class Headers:
         return line[1]
 
     def members(self, name: bytes) -> list[bytes]:
-        """Return the members of a comma-separated list, over all its lines, as they came."""
+        """Return the members of a comma-separated list, over all its lines, as they were sent."""
         if name not in self._index:
             return []
         values = self.all(name)
@@ -111,10 +111,10 @@ class ResponseHead(NamedTuple):
 
 
 def head_end(data: bytes | bytearray, *, seen: int = 0, most: int = MAX_HEAD_BYTES) -> int:
-    """Return where the head at the start of `data` ends, behind its empty line; 0 when it is not whole yet.
+    """Return the length of the head at the start of `data`, with its empty line; 0 when it is not complete.
 
-    `seen` bytes were looked at before, `most` is how many it may have. Raises BadHeadError as soon as no
-    continuation can mend the head: a bare LF, or too many bytes.
+    `seen` bytes were searched before, `most` is the limit of the length. Raises BadHeadError as soon as no
+    further byte can make the head valid: at a bare LF, or at too many bytes.
     """
     start = max(0, seen - 3)
     end = data.find(b"\r\n\r\n", start)
@@ -131,7 +131,7 @@ def head_end(data: bytes | bytearray, *, seen: int = 0, most: int = MAX_HEAD_BYT
 
 
 def check_size(head: bytes, most: int) -> None:
-    """Raise BadHeadError when a whole head has more than `most` bytes, or a line more than its share."""
+    """Raise BadHeadError when a head has more than `most` bytes, or a line more than its share of them."""
     if len(head) > most:
         raise _too_long(most)
     if len(head) > MAX_LINE_BYTES:
@@ -190,7 +190,7 @@ def _phrase(status: int) -> bytes:
 
 
 def is_token(value: bytes) -> bool:
-    """Tell whether `value` is a token (RFC 9110 section 5.6.2)."""
+    """Return whether `value` is a token (RFC 9110 section 5.6.2)."""
     return _TOKEN.fullmatch(value) is not None
 
 
@@ -211,7 +211,7 @@ def _split(
 
 
 def _stripped(block: bytes) -> list[Header]:
-    """Return the header lines of a block that was matched as a whole."""
+    """Return the header lines of a block that one of the patterns matched."""
     lines: list[Header] = _LINE.findall(block)
     if b" \r\n" in block or b"\t\r\n" in block:
         return [(name, value.rstrip(b" \t")) for name, value in lines]

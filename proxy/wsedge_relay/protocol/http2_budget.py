@@ -1,8 +1,8 @@
-"""What a client may cost a relay by frames of HTTP/2 that carry nothing.
+"""A budget for the HTTP/2 frames of a client that carry no data.
 
-Resets, pings, settings, window updates, priorities and empty frames are cheap to send and dear to serve, and
-floods of each have taken servers down (CVE-2023-44487, CVE-2019-9511 to 9518, CVE-2024-27316). They are
-counted before they are parsed further. Pure: `now` is any clock's seconds.
+Resets, pings, settings, window updates, priorities and empty frames are cheap to send and expensive to serve,
+and floods of each have taken servers down (CVE-2023-44487, CVE-2019-9511 to 9518, CVE-2024-27316). They are
+counted before the library parses them. Pure: `now` is any clock's seconds.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ MAX_FRAME_BYTES: Final = 16384
 _HEADER_BYTES: Final = 9
 _PADDED: Final = 0x8
 
-# By type (RFC 9113 section 6); one that is not named costs 1.
+# Costs by type (RFC 9113 section 6); other types cost 1.
 _DATA: Final = 0
 _COSTS: Final = {
     1: 2,  # HEADERS
-    3: 10,  # RST_STREAM: a page that is left may reset all its streams, hardly more often than that
+    3: 10,  # RST_STREAM: a page that is closed may reset all its streams, rarely more
     4: 10,  # SETTINGS
 }
 
 # A browser that opens and closes 100 WebSockets at once spends 1200.
 _MOST: Final = 2000.0
 _PER_SECOND: Final = 100.0
-# A peer may answer each DATA frame that it gets by two window updates, of its stream and of the connection.
+# A client may answer each DATA frame by two window updates, of the stream and of the connection.
 _EARNED_BY_DATA: Final = 2.0
 
 
 class FrameTally:
-    """Finds the frames in what a client sends, at any split of its bytes, and says what they cost.
+    """Finds the frames in a client's bytes, at any split of them, and sums their costs.
 
-    `is_overlong` tells that one says it is longer than MAX_FRAME_BYTES: the library looks at that only once
-    it holds the whole frame, which may have 16 MiB.
+    `is_overlong` says that a frame announces more than MAX_FRAME_BYTES: the library checks that only once it
+    has buffered the whole frame, which may have 16 MiB.
     """
 
     __slots__ = ("_header", "_skip", "is_overlong")
@@ -44,7 +44,7 @@ class FrameTally:
         self._header = b""
 
     def cost_of(self, data: bytes) -> int:
-        """Return what the frames cost that begin in `data`."""
+        """Return the cost of the frames that begin in `data`."""
         at = self._skip
         if at >= len(data):
             self._skip = at - len(data)
@@ -59,7 +59,7 @@ class FrameTally:
                 self.is_overlong = True
             if kind == _DATA and length and data[at + 4] & _PADDED:
                 if end - at == _HEADER_BYTES:
-                    break  # how much of it is padding comes next
+                    break  # the next byte is the length of the padding
                 is_empty = length <= 1 + data[at + _HEADER_BYTES]
             else:
                 is_empty = not length
@@ -72,7 +72,7 @@ class FrameTally:
 
 
 class Budget:
-    """How much more a client may cost: some at once, and then so much each second."""
+    """The remaining budget of a client: a bucket that is full at first and is refilled each second."""
 
     __slots__ = ("_filled", "_left")
 
@@ -81,11 +81,11 @@ class Budget:
         self._filled = now
 
     def spend(self, cost: int, now: float) -> bool:
-        """Take `cost` from it; return whether it was there."""
+        """Subtract `cost`; return whether the budget covered it."""
         self._left = min(_MOST, self._left + (now - self._filled) * _PER_SECOND) - cost
         self._filled = now
         return self._left >= 0
 
     def earn(self) -> None:
-        """Allow for the answer to a DATA frame that was sent."""
+        """Add the cost of the window updates that answer a DATA frame."""
         self._left = min(_MOST, self._left + _EARNED_BY_DATA)

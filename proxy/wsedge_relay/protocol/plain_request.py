@@ -1,8 +1,7 @@
-"""A request that is no upgrade, between two others: what may pass, and what is said anew. Pure.
+"""A request that is no upgrade, and its answer, checked and passed on by an intermediary. Pure.
 
-What `handshake` is for tunnels, this is for the requests of fallback transports (Socket.IO's polling,
-SignalR's server-sent events and long polling, SockJS): heads in, heads or a refusal out. `body` frames what
-follows them.
+The counterpart of `handshake` for the requests of fallback transports (Socket.IO's polling, SignalR's
+server-sent events and long polling, SockJS): heads in, heads or a refusal out. `body` frames their bodies.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from wsedge_relay.protocol.forwarded import Way, forwarding_headers, says_way
 from wsedge_relay.protocol.handshake import dropped_headers, passed_headers
 from wsedge_relay.protocol.http1 import Header, RequestHead, ResponseHead, build_head, status_line
 
-# RFC 9110 section 9.2.2: done twice is done once.
+# RFC 9110 section 9.2.2: the effect of two such requests is that of one.
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 
 CONTINUE: Final = build_head(status_line(100), [])
@@ -26,29 +25,29 @@ CONTINUE: Final = build_head(status_line(100), [])
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A request that may pass. `length` is of its body, 0 unless LENGTH frames it."""
+    """A request that may be passed. `length` is its body's, 0 unless LENGTH frames it."""
 
     request: RequestHead
     framing: Framing
     length: int
-    expects: bool  # that it is told to go on before it sends its body
-    keeps: bool  # its connection for a next request
+    expects: bool  # the client waits for 100 Continue before it sends the body
+    keeps: bool  # the client keeps its connection for another request
 
     @property
     def head_only(self) -> bool:
-        """Whether its answer has no body, whatever the head of it says."""
+        """Whether its answer has no body, whatever the answer's head says."""
         return self.request.method == b"HEAD"
 
     @property
     def repeatable(self) -> bool:
-        """Whether another origin may be asked when one took it and did not answer."""
+        """Whether another origin may get the request after one got it and did not answer."""
         bodiless = self.framing is not Framing.CHUNKED and not self.length
         return bodiless and self.request.method in _IDEMPOTENT
 
 
 @dataclass(frozen=True, slots=True)
 class PassedAnswer:
-    """An origin's answer that may pass, and how its body is framed: as it comes, and towards the client."""
+    """An origin's answer that may be passed, and the framing of its body by the origin and to the client."""
 
     head: ResponseHead
     framing: Framing
@@ -57,7 +56,7 @@ class PassedAnswer:
 
 
 def is_upgrade(request: RequestHead) -> bool:
-    """Tell whether a WebSocket is asked for. Other upgrades (h2c) are a wish that a server may ignore."""
+    """Return whether a request asks for a WebSocket. A server may ignore other upgrades (h2c)."""
     members = request.headers.members(b"upgrade")
     return any(member.lower().partition(b"/")[0] == b"websocket" for member in members)
 
@@ -66,7 +65,7 @@ def check_request(request: RequestHead, rules: PassThrough) -> Passed:
     """Check a request that passed `handshake.host_of`; raises HandshakeRefusedError."""
     method = request.method.decode()
     if method not in rules.methods:
-        text = f"Only {', '.join(rules.methods)} may be asked for here."
+        text = f"This domain allows only {', '.join(rules.methods)}."
         allow = (b"Allow", ", ".join(rules.methods).encode())
         raise HandshakeRefusedError(405, "method", text, headers=[allow])
     try:
@@ -89,22 +88,22 @@ def check_request(request: RequestHead, rules: PassThrough) -> Passed:
 
 
 def refused_body(error: BadBodyError) -> HandshakeRefusedError:
-    """Return the refusal of a request whose body breaks the rules."""
+    """Return the refusal of a request with a malformed body."""
     return HandshakeRefusedError(error.status, "body", f"{error.text[:1].upper()}{error.text[1:]}.")
 
 
 def too_long(rules: PassThrough) -> HandshakeRefusedError:
     """Return the refusal of a request whose body is over the limit."""
     return HandshakeRefusedError(
-        413, "maxBodyBytes", f"A request's body may have {rules.maxBodyBytes} bytes here."
+        413, "maxBodyBytes", f"A request's body may have at most {rules.maxBodyBytes} bytes."
     )
 
 
 def origin_request(passed: Passed, *, host: str, way: Way, secure: bool, loop: Header) -> bytes:
-    """Return the head by which an origin is asked, once on a connection.
+    """Return the head of the request to an origin, the only one on its connection.
 
-    `host` is what the origin is called, `way` how the request came, `secure` whether it came by TLS, `loop`
-    the line by which a request is known that comes round.
+    `host` is the origin's Host header, `way` has the hops of the request, `secure` says whether the peer used
+    TLS, `loop` is the header line that marks the request against loops.
     """
     request = passed.request
     dropped = dropped_headers(request.headers)
@@ -138,10 +137,10 @@ def check_answer(passed: Passed, head: ResponseHead) -> PassedAnswer:
 
 
 def client_answer(answer: PassedAnswer, *, keep: bool, more: list[Header]) -> bytes:
-    """Return the head for the client; `keep` says whether its connection goes on, `more` are added lines."""
+    """Return the head for the client; `keep` says whether its connection is kept, `more` are added lines."""
     headers = passed_headers(answer.head.headers)
     if answer.framing is Framing.NONE:
-        if answer.length >= 0 and answer.head.status != 204:  # what a GET would have had
+        if answer.length >= 0 and answer.head.status != 204:  # the length that a GET would have had
             headers.append((b"Content-Length", b"%d" % answer.length))
     else:
         headers += _framing_headers(answer.outward, answer.length)

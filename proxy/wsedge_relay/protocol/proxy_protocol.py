@@ -1,7 +1,7 @@
 """The PROXY protocol's header, versions 1 and 2: read from load balancers, written to origins. Pure.
 
-The rules are those of HAProxy's proxy-protocol.txt, sections 2.1 and 2.2. In reading, each "may" counts as
-no, and what a version 2 header says beside the addresses is skipped.
+The rules are those of HAProxy's proxy-protocol.txt, sections 2.1 and 2.2. The parser accepts nothing that is
+merely allowed ("may"), and skips the fields of a version 2 header behind the addresses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TCP4: Final = 0x11
 _TCP6: Final = 0x21
 
 LONGEST_TEXT: Final = 107  # version 1, its CRLF included
-LONGEST: Final = 4096  # version 2: more than any load balancer's notes need
+LONGEST: Final = 4096  # version 2: more than the extra fields of any load balancer need
 
 _FIXED: Final = 16
 _PREFIX: Final = b"PROXY "
@@ -31,7 +31,7 @@ _TEXT: Final = re.compile(
     rb"PROXY TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})\r\n"
 )
 _UNKNOWN: Final = re.compile(rb"PROXY UNKNOWN( [\x20-\x7e]*)?\r\n")
-# No address, and a local socket's: somebody else's business, so the connection counts as the proxy's own.
+# Without an address, and with a local socket's: the connection counts as the proxy's own.
 _ADDRESS_BYTES: Final = {0x00: 0, _TCP4: 12, _TCP6: 36, 0x31: 216}
 
 
@@ -46,7 +46,7 @@ class Ends:
 
 
 def header(version: ProxyProtocol, ends: Ends | None) -> bytes:
-    """Return what precedes all else on a connection to an origin; `ends` None: it is the relay's own."""
+    """Return the header for a connection to an origin; `ends` None: the connection is the relay's own."""
     if version is ProxyProtocol.V1:
         return _text(ends)
     if ends is None:
@@ -86,16 +86,16 @@ def _mapped(address: IPv4Address | IPv6Address) -> IPv6Address:
 
 @dataclass(frozen=True, slots=True)
 class SourceAddress:
-    """Where a proxied connection comes from."""
+    """The source address of a proxied connection."""
 
     address: str
     port: int
 
 
 def length_of(data: bytes) -> int:
-    """Return how long the header at the start of `data` is; 0: not known yet, and all of `data` is of it.
+    """Return the length of the header at the start of `data`; 0: not known yet, all of `data` belongs to it.
 
-    Raises ProxyHeaderError as soon as no continuation can make a header of it.
+    Raises ProxyHeaderError as soon as no further byte can make a valid header.
     """
     if data[:1] == b"P":
         return _length_of_text(data)
@@ -110,7 +110,7 @@ def length_of(data: bytes) -> int:
 
 
 def source_of(header: bytes) -> SourceAddress | None:
-    """Return where a connection with this whole header comes from; None: the proxy's own, or not known.
+    """Return the source address of a complete header; None: the proxy's own connection, or not known.
 
     Raises ProxyHeaderError.
     """
@@ -159,8 +159,8 @@ def _binary_source(header: bytes) -> SourceAddress | None:
 
 
 def _check_notes(body: bytes, at: int) -> None:
-    """Check that what stands behind the addresses, type by length by value, ends with the header."""
+    """Check that the fields behind the addresses (type, length, value) end with the header."""
     while at + 3 <= len(body):
         at += 3 + int.from_bytes(body[at + 1 : at + 3], "big")
     if at != len(body):
-        raise ProxyHeaderError("its PROXY header has another length than it says")
+        raise ProxyHeaderError("the fields of its PROXY header do not match its length")
