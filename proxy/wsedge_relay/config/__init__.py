@@ -2,8 +2,8 @@
 
     load       parse a configuration and load the certificates that it names
     material   checked certificates and keys
-    watch      notice a changed file, certificate or mounted volume
-    follow     apply each change that can come into force, log each refusal
+    watch      detect a changed file, certificate or mounted volume
+    follow     apply each valid change, log each rejected one
 
 Never imports a socket or a domain that is served.
 """

@@ -1,4 +1,4 @@
-"""Following the configuration: every change that may come into force does, every refusal is told."""
+"""Follows the configuration files: applies each valid change and logs each rejected one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MOST_TOLD: Final = 20
 async def follow(
     watch: ConfigWatch, told: asyncio.Event, take: Callable[[LoadedConfig], Awaitable[object]]
 ) -> None:
-    """Look for ever, at once when `told`, and `take` what is new; `watch` has what is in force."""
+    """Check the files for ever, at once when `told` is set, and `take` each new configuration."""
     loop = asyncio.get_running_loop()
-    # A thread of its own: those of the loop may all wait for a name service that is out, just when another
-    # configuration is to name origins by their addresses.
+    # A thread of its own: the loop's threads may all wait for a name service that is down, just when a new
+    # configuration replaces the origins' names by addresses.
     thread = ThreadPoolExecutor(1, thread_name_prefix="configuration")
     try:
         while True:
@@ -47,10 +47,10 @@ async def follow(
 async def _taken(
     loaded: LoadedConfig, watch: ConfigWatch, take: Callable[[LoadedConfig], Awaitable[object]]
 ) -> ConfigRefusedError | None:
-    """Put a configuration in force, or return why that cannot be done right now."""
+    """Put a configuration in force, or return the refusal when a resource is missing."""
     try:
         await take(loaded)
-    except OSError as error:  # no descriptor for a certificate, say: no reason for the relay to end
+    except OSError as error:  # such as no descriptor for a certificate: the relay goes on, and retries
         return watch.out_of_reach(loaded, error)
     watch.accepted(loaded)
     log_applied(loaded)
@@ -58,7 +58,7 @@ async def _taken(
 
 
 def log_applied(loaded: LoadedConfig) -> None:
-    """Log that a configuration is in force, and which of its fields are not."""
+    """Log that a configuration is in force, and its unknown fields."""
     config = loaded.config
     _log.info("configuration applied", generation=config.generation, domains=len(config.domains))
     if loaded.unknown:
@@ -71,7 +71,7 @@ def log_applied(loaded: LoadedConfig) -> None:
 
 
 async def told_or_after(seconds: float, told: asyncio.Event) -> None:
-    """Wait until `told` is set, but no longer than that, and clear it."""
+    """Wait until `told` is set, for at most `seconds`, and clear it."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await told.wait()

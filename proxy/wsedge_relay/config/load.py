@@ -1,8 +1,8 @@
-"""Load RelayConfig and the certificates it names, and notice when either changes.
+"""Load RelayConfig and the certificates that it names.
 
-A configuration counts only as a whole: the file parses and validates, every certificate file is there,
-parses, has its key and (when named) its fingerprint. `Material` carries the bytes that were checked, so a
-file that is rotated between the check and its use cannot slip in.
+A configuration is valid only as a whole: the file parses and validates, every certificate file exists,
+parses, has its key and (when named) its fingerprint. `Material` has the bytes that were checked, so a file
+that is rotated between the check and its use has no effect.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class LoadedConfig:
 
     config: RelayConfig
     material: Material
-    unknown: tuple[str, ...] = ()  # the paths of fields in the file that this version does not know
+    unknown: tuple[str, ...] = ()  # the paths of fields in the file that this version does not define
 
 
 def load(path: Path, secrets_dir: Path) -> LoadedConfig:
@@ -106,7 +106,7 @@ def _problems(error: ValidationError) -> Iterator[str]:
         if problem["type"] == "missing":
             message = "is required"
         elif "key" in problem["loc"]:
-            pass  # of a sticky cookie: a secret, right or wrong
+            pass  # a sticky cookie's key is a secret, even a wrong one
         elif isinstance(given, str | int | float) and len(str(given)) <= 100:
             shown = without_userinfo(given) if isinstance(given, str) else given
             message = f"{message} (it is {json.dumps(shown)})"
@@ -159,7 +159,7 @@ def _key_pair(where: str, files: CertificateFiles, secrets_dir: Path) -> KeyPair
             )
         raise ConfigRefusedError(certificate_path, [f"{where}: {problem}"]) from error
     except OSError as error:
-        problem = f"cannot look at {certificate_path}: {error.strerror}"
+        problem = f"cannot check {certificate_path}: {error.strerror}"
         raise ConfigRefusedError(certificate_path, [f"{where}: {problem}"], transient=True) from error
     return pair
 
@@ -189,7 +189,7 @@ def _read(file: Path, path: Path, where: str) -> bytes:
             content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         problem = f"{where}: cannot read {path}: {os.strerror(error.errno or 0)}"
-        transient = not isinstance(error, FileNotFoundError)  # which is seen when it is there
+        transient = not isinstance(error, FileNotFoundError)  # a file that appears changes its signature
         raise ConfigRefusedError(file, [problem], transient=transient) from error
     except ValueError as error:  # a NUL in the name
         raise ConfigRefusedError(file, [f"{where}: no file name: {str(path)!r}"]) from error

@@ -21,8 +21,8 @@ class KeyPair:
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """Give `context` this certificate; raises ssl.SSLError when the two do not belong together."""
-        # ssl loads from files alone, so the checked bytes get a nameless one each; a container's root
-        # filesystem is read-only, so that is memory where the kernel has it.
+        # ssl loads from files only, so the checked bytes get an unnamed file each; a container's root
+        # filesystem is read-only, so the file is in memory where the kernel supports that.
         with _nameless_file(self.certificate) as certificate, _nameless_file(self.key) as key:
             context.load_cert_chain(certificate, key, password=_no_password)
 

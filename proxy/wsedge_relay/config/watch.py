@@ -1,7 +1,7 @@
-"""Notice a changed configuration: an edit, a rename, a kubelet's `..data` swap, a rotated certificate.
+"""Detect a changed configuration: an edit, a rename, a kubelet's `..data` swap, a rotated certificate.
 
-By looking: inode, size and times of every file of the configuration, symbolic links followed. A kernel's file
-events would miss what lies behind a link, and do not exist on every file system.
+By polling inode, size and times of every file of the configuration, symbolic links followed. A kernel's file
+events would miss changes behind a link, and do not exist on every file system.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class ConfigWatch:
         self.refusals = 0
 
     def force(self) -> None:
-        """Let the next look read the files whatever their times say, and speak up about a refusal again."""
+        """Read the files at the next look even if their times are unchanged, and report a refusal again."""
         self._settled = None
         self.refused = None
 
     def look(self) -> LoadedConfig | ConfigRefusedError | None:
         """Return a configuration that should come into force, a new refusal, or None when nothing is new.
 
-        A bad configuration is believed only when two looks in a row find the same wrong: a file that is
-        edited in place may be seen half written.
+        A bad configuration is reported only when two looks in a row find the same problem: a file that is
+        edited in place may be read half written.
         """
         files = self._files
         before = self._signatures(files)
@@ -55,7 +55,7 @@ class ConfigWatch:
             return None
         outcome = self._load()
         if self._signatures(files) != before:
-            return None  # being changed right now
+            return None  # a file is being changed
         doubted, self._suspect = self._suspect, None
         transient = False
         if isinstance(outcome, ConfigRefusedError):
@@ -68,12 +68,12 @@ class ConfigWatch:
         return outcome if self._is_news(outcome) else None
 
     def accepted(self, loaded: LoadedConfig) -> None:
-        """Note that `loaded` is in force now."""
+        """Store `loaded` as the configuration in force."""
         self.in_force = loaded
         self.refused = None
 
     def told(self, state: RelayState) -> RelayState:
-        """Return a state with what was refused since."""
+        """Return a state with the refused configuration, if any."""
         if self.refused is None:
             return state
         return state.model_copy(
@@ -81,7 +81,7 @@ class ConfigWatch:
         )
 
     def refuse(self, refused: ConfigRefusedError) -> bool:
-        """Note that a configuration does not come into force; return whether that was not known."""
+        """Store a refused configuration; return whether the refusal is new."""
         if refused.transient:
             self._settled = None
         if not self._is_news(refused):
@@ -91,7 +91,7 @@ class ConfigWatch:
         return True
 
     def out_of_reach(self, loaded: LoadedConfig, error: OSError) -> ConfigRefusedError:
-        """Return the refusal of a configuration that there is no resource for; the next look tries again."""
+        """Return the refusal of a configuration that lacks a resource; the next look retries."""
         problem = f"it cannot be put in force now: {error.strerror or error}"
         return ConfigRefusedError(self._path, [problem], generation=loaded.config.generation, transient=True)
 
@@ -110,10 +110,10 @@ class ConfigWatch:
     def _is_news(self, outcome: LoadedConfig | ConfigRefusedError) -> bool:
         if isinstance(outcome, ConfigRefusedError):
             before = self.refused
-            # With another name it is another one: who wrote it asks for what becomes of that.
+            # A new generation with the same problem is a new refusal: its author waits for a verdict on it.
             return before is None or outcome.generation != before.generation or str(outcome) != str(before)
         if outcome == self.in_force:
-            self.refused = None  # the good one is back
+            self.refused = None  # the files have the configuration in force again
             return False
         return True
 

@@ -1,7 +1,7 @@
-"""The databases of places: files that the user mounts, read whole, replaced while the relay runs.
+"""The geo databases: files that the user mounts, read whole, replaced while the relay runs.
 
-Files are kept in memory rather than mapped: a file that is overwritten in place would end a process that has
-it mapped. A file that is missing or damaged costs its labels and nothing else; the last good one stays.
+Files are held in memory rather than mapped: a file that is truncated in place would kill a process that has
+it mapped. A missing or damaged file affects its labels only; the last valid one stays in force.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from wsedge_relay.telemetry.families import Family
 log = structlog.get_logger("wsedge_relay")
 
 LOOK_SECONDS: Final = 5.0
-_REMEMBERED: Final = 8192  # clients come back, and a look-up costs some 50 µs
-# What the reader of MaxMind's databases raises for damaged ones, of which it checks only some parts.
+_REMEMBERED: Final = 8192  # clients reconnect, and a look-up costs some 50 µs
+# The errors of MaxMind's reader for damaged databases, which it checks in part only.
 _DAMAGED: Final = (
     maxminddb.InvalidDatabaseError,
     ArithmeticError,
@@ -44,9 +44,9 @@ Lookup = Callable[[Address], Place]
 
 
 class GeoDatabases:
-    """Finds the place of an address in up to three files, the first named first; the others fill gaps.
+    """Finds the place of an address in up to three files; later files fill the gaps of earlier ones.
 
-    `look` blocks on files and may run in another thread; `take` puts what it returned in force.
+    `look` blocks on files and may run in another thread; `take` puts its result in force.
     """
 
     def __init__(self, *, ip2region: Path | None, city: Path | None, isp: Path | None) -> None:
@@ -60,25 +60,25 @@ class GeoDatabases:
             if path is not None
         }
         self._seen: dict[str, Signature | None] = {}
-        self._unread: dict[str, str] = {}  # why a file that is there could not be read
+        self._unread: dict[str, str] = {}  # the reason why an existing file could not be read
         self._lookups: dict[str, Lookup] = {}
         self.refusals = 0
         self._find = self._remembering()
 
     def place_of(self, address: str) -> Place:
-        """Return the place of a client's address by the files in force; what is unknown is `unknown`."""
+        """Return the place of a client's address by the files in force; unknown parts are `unknown`."""
         return self._find(address)
 
     def families(self) -> Iterator[Family]:
-        """Return which files are in force, and how many were refused, as metrics."""
+        """Return the files in force and the number of rejected ones, as metrics."""
         rows: list[tuple[tuple[str, ...], float]] = [
             ((name,), float(name in self._lookups)) for name in self._files
         ]
-        yield Family("geo_files", "1 when a database of places is in force.", ("file",), rows, gauge=True)
-        yield Family("geo_refusals", "Databases of places refused.", (), [((), self.refusals)])
+        yield Family("geo_files", "1 when a geo database is in force.", ("file",), rows, gauge=True)
+        yield Family("geo_refusals", "Geo databases refused.", (), [((), self.refusals)])
 
     def look(self) -> dict[str, Lookup | GeoFileError]:
-        """Read the files that changed since the last look; a refusal is told once per change."""
+        """Read the files that changed since the last call; a rejected file is returned once per change."""
         news: dict[str, Lookup | GeoFileError] = {}
         for name, (path, reader) in self._files.items():
             signature = signature_of(path)
@@ -93,7 +93,7 @@ class GeoDatabases:
                 news[name] = reader(path.read_bytes())
             except OSError as error:
                 reason = error.strerror or str(error)
-                if signature is not None:  # that may pass, as a want of descriptors does, and change no file
+                if signature is not None:  # the cause, such as too few descriptors, may pass: read it again
                     self._unread[name] = reason
                 if reason != before:
                     news[name] = GeoFileError(reason)
@@ -102,15 +102,15 @@ class GeoDatabases:
         return news
 
     def take(self, news: dict[str, Lookup | GeoFileError]) -> None:
-        """Put files in force from the next connection on, and log what became of each."""
+        """Put files in force from the next connection on, and log each result."""
         for name, outcome in news.items():
             path = str(self._files[name][0])
             if isinstance(outcome, GeoFileError):
                 self.refusals += 1
-                log.error("geo file refused", file=path, kind=name, reason=str(outcome))
+                log.error("geo database refused", file=path, kind=name, reason=str(outcome))
             else:
                 self._lookups[name] = outcome
-                log.info("geo file taken", file=path, kind=name)
+                log.info("geo database loaded", file=path, kind=name)
         if news:
             self._find = self._remembering()
 
@@ -123,7 +123,7 @@ class GeoDatabases:
             for name, lookup in lookups:
                 try:
                     place = place.filled(lookup(ipaddress.ip_address(address)))
-                except GeoFileError as error:  # damaged further in: this record alone is lost
+                except GeoFileError as error:  # a file may be damaged in one record only
                     log.warning("geo record damaged", kind=name, reason=str(error))
             return place
 

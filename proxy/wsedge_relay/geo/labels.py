@@ -1,8 +1,8 @@
-"""Where a client is and whose network it uses, as labels of the statistics. Pure.
+"""The place and the network of a client, as labels of the statistics. Pure.
 
-Databases name the same place in many ways. Here every name becomes a label of the statistics' contract, and
-the provinces and the large networks of China, which billing and reports go by, become one label each whatever
-the database calls them.
+Databases name the same place in many ways. This module maps every name to a label of the statistics'
+contract, and the provinces and large networks of China, by which usage is billed and reported, to one label
+each, whatever their name in the database.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _COUNTRIES: Final = {
     "意大利": "IT",
     "西班牙": "ES",
 }
-# What a network's name contains, in lower case, and its label; the first that fits counts.
+# A part of a network's name, in lower case, and the network's label; the first match counts.
 _NETWORKS: Final = (
     ("电信", "telecom"),
     ("联通", "unicom"),
@@ -113,7 +113,7 @@ class Place(NamedTuple):
     area: str = UNKNOWN
 
     def filled(self, other: Place) -> Place:
-        """Return this place, with what it does not know taken from another."""
+        """Return this place, with its unknown parts taken from another."""
         return Place(*(mine if mine != UNKNOWN else theirs for mine, theirs in zip(self, other, strict=True)))
 
 
@@ -121,7 +121,7 @@ NOWHERE: Final = Place()
 
 
 def label(text: str) -> str:
-    """Return a name as a label: lower case, accents dropped, what is no letter or digit as one dash.
+    """Return a name as a label: lower case, without accents, one dash for other characters.
 
     A name that has no Latin letter at all keeps its identity as Punycode ("xn--…", RFC 3492).
     """

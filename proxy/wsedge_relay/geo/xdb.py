@@ -1,4 +1,4 @@
-"""A reader of ip2region's xdb files, for IPv4. Pure: it is given the file's bytes.
+"""A reader of ip2region's xdb files, for IPv4. Pure: it gets the file's bytes.
 
 The form, little-endian throughout: a header of 256 bytes (version, index policy, time, first and last index
 entry); a table of 65,536 pairs of offsets, one per first two bytes of an address; index entries of 14 bytes
@@ -6,8 +6,8 @@ entry); a table of 65,536 pairs of offsets, one per first two bytes of an addres
 UTF-8. Version 2 is all of it, version 3 adds to the header which IP version the file is of.
 
 Records come in two orders: country|area|province|city|ISP (files until 2025) and
-country|province|city|ISP|country code. Nothing in the header tells them apart, so a look at some records
-does.
+country|province|city|ISP|country code. The header does not distinguish them, so a sample of the records
+decides.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NOTHING: Final = frozenset(("", "0", "Reserved", "内网IP"))
 
 @dataclass(frozen=True, slots=True)
 class XdbPlace:
-    """What a record says; empty where it says nothing. `code` is the country's (ISO 3166), in newer files."""
+    """The fields of a record; empty where it has none. `code` is the country's (ISO 3166), in newer files."""
 
     country: str = ""
     province: str = ""
@@ -39,7 +39,7 @@ class XdbPlace:
 
 
 class Xdb:
-    """One file. Raises GeoFileError for what is none, or not one of IPv4."""
+    """One file. Raises GeoFileError for a file of another form, or for IPv6."""
 
     def __init__(self, data: bytes) -> None:
         if len(data) < _TABLE_END:
@@ -55,18 +55,18 @@ class Xdb:
         self.has_codes = self._sampled(first, last)
 
     def find(self, address: int) -> XdbPlace | None:
-        """Return what is known of an IPv4 address, None when nothing is; raises GeoFileError."""
+        """Return the place of an IPv4 address, None without a record; raises GeoFileError."""
         record = self._record(address)
         return _place(record.split("|"), has_code=self.has_codes) if record else None
 
     def _record(self, address: int) -> str | None:
         start, end = _PAIR.unpack_from(self._data, _HEADER + (address >> 16) * 8)
-        if start < _TABLE_END:  # nothing is known of all that begins so
+        if start < _TABLE_END:  # no record for any address with these two bytes
             return None
         low, high = 0, (end - start) // _ENTRY.size
         while low <= high:
             middle = (low + high) // 2
-            # Some writers let the pair end at the last entry, some behind it.
+            # Some writers' pairs end at the last entry, others behind it.
             at = start + middle * _ENTRY.size
             if at > len(self._data) - _ENTRY.size:
                 high = middle - 1
@@ -90,7 +90,7 @@ class Xdb:
         raise GeoFileError("a record is damaged")
 
     def _sampled(self, first: int, last: int) -> bool:
-        """Tell whether records have the newer order, by some of them from all over the file."""
+        """Return whether records have the newer order, by a sample from the whole file."""
         count = (last - first) // _ENTRY.size + 1
         votes = 0
         for number in range(0, count, max(1, count // _SAMPLES)):
@@ -105,7 +105,7 @@ def _vote(fields: list[str]) -> int:
         return 1
     if len(fields) > 4 and _COUNTRY_CODE.fullmatch(fields[4]):
         return 1
-    # The older order's second field is nearly always empty where the fifth, the ISP, says something.
+    # The older order's second field is nearly always empty where the fifth, the ISP, is not.
     return -1 if len(fields) == 5 and fields[1] in _NOTHING and fields[4] not in _NOTHING else 0
 
 

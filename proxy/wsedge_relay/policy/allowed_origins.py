@@ -1,8 +1,8 @@
-"""Web origins (RFC 6454): which pages may open a connection. Pure.
+"""Allowed origins (RFC 6454): the pages that may open a connection. Pure.
 
-Browsers say in the Origin header which page a script belongs to, and send cookies whatever the page, so a
-server must look (RFC 6455 section 10.2). Other clients leave the header out, or could write what they like:
-for them it proves nothing, so a request without it is let in.
+A browser's Origin header names the page of a script, and its cookies are sent for every page, so a server
+must check it (RFC 6455 section 10.2). Other clients omit the header or can forge it: for them it proves
+nothing, so a request without it is admitted.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _ORIGIN: Final = re.compile(
 )
 _USUAL_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
-# What a browser says for a page without an origin of its own: a file, a sandboxed frame.
+# A browser's Origin for a page without an origin of its own: a file, a sandboxed frame.
 _NONE: Final = "null"
 
 Parts = tuple[str, str, str]
 
 
 class AllowedOrigins:
-    """The origins that a domain lets in: all when none is named.
+    """The allowed origins of a domain: all when none is named.
 
     An entry is `scheme://host[:port]` in lower case, `scheme://*.host[:port]` for every name below that
     host (not itself), or `null`. A scheme's usual port and no port are the same.
@@ -45,7 +45,7 @@ class AllowedOrigins:
                 (self._wild if match[2] else self._exact).add(_parts(match))
 
     def allow(self, value: bytes | None) -> bool:
-        """Tell whether a request with this Origin header (None: without) may come in."""
+        """Return whether a request with this Origin header (None: without) is admitted."""
         if value is None or not (self._exact or self._wild or self._null):
             return True
         text = value.decode("latin-1").lower()

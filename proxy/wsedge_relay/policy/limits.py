@@ -1,4 +1,4 @@
-"""How many clients a domain takes in this process, and how fast. Pure: `now` is any clock's seconds."""
+"""The number and rate of clients that a domain admits in this process. Pure: `now` is any clock's seconds."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final
 from wsedge_relay.contract import Limits
 from wsedge_relay.errors import HandshakeRefusedError
 
-# Who has one IPv6 address has its whole /64 (RFC 6177), so a client is counted by that.
+# A client with one IPv6 address has its whole /64 (RFC 6177), so it is counted by that network.
 _CLIENT_PREFIX: Final = 64
 
 
 class Limiter:
     """Counts the places taken by handshakes under way and open tunnels, in all and by client.
 
-    The pace is a bucket that holds one second's handshakes: it allows a burst of as many at once. Limits are
-    given anew each time, so that a change counts from the next handshake on; who has a place keeps it.
+    The rate is a bucket that holds one second's handshakes: it allows a burst of as many at once. Each call
+    gets the limits, so that a change applies from the next handshake on; places that are taken stay.
     """
 
     __slots__ = ("_by_client", "_filled", "_taken", "_tokens")
@@ -33,27 +33,25 @@ class Limiter:
         return self._taken
 
     def take(self, limits: Limits) -> None:
-        """Note that these limits are in force from now on."""
+        """Apply these limits from now on."""
 
     def enter(self, limits: Limits, client: str, now: float, *, retry_after: int) -> None:
-        """Take a place for `client` (its IP address), to be given back by `leave`.
+        """Take a place for `client` (its IP address), which `leave` frees.
 
-        Raises HandshakeRefusedError: 503 for what all clients together did, 429 for what this one did; its
-        reason is the limit's field, its Retry-After `retry_after` seconds, or one for a matter of pace.
+        Raises HandshakeRefusedError: 503 for a limit of all clients together, 429 for a limit of this client;
+        its reason is the limit's field, its Retry-After `retry_after` seconds, or one second for the rate.
         """
         key = client_key(client)
         if limits.connections is not None and self._in_all() >= limits.connections:
             raise _refused(503, "connections", "This domain has no room for another connection.", retry_after)
         if limits.connectionsPerClient is not None and self._of(key) >= limits.connectionsPerClient:
-            raise _refused(
-                429, "connectionsPerClient", "Too many connections come from this address.", retry_after
-            )
+            raise _refused(429, "connectionsPerClient", "This address has too many connections.", retry_after)
         if limits.handshakesPerSecond is not None and not self._spend(limits.handshakesPerSecond, now):
-            raise _refused(503, "handshakesPerSecond", "Too many connections are opened at once.", 1)
+            raise _refused(503, "handshakesPerSecond", "Too many clients connect at once.", 1)
         self._add(key)
 
     def leave(self, client: str) -> str:
-        """Give a place back that `enter` took for the same address; return what it is counted by."""
+        """Free a place that `enter` took for the same address; return the client's key."""
         key = client_key(client)
         self._taken -= 1
         left = self._by_client[key] - 1
@@ -81,12 +79,12 @@ class Limiter:
 
 
 def refilled(tokens: float, rate: int, seconds: float) -> float:
-    """Return what a bucket holds after so many seconds; negative `tokens` are a full one's."""
+    """Return the tokens of a bucket after so many seconds; negative `tokens` mean a full bucket."""
     return rate if tokens < 0 else min(rate, tokens + seconds * rate)
 
 
 def client_key(client: str) -> str:
-    """Return what a client is counted by: its IPv4 address, or its IPv6 network."""
+    """Return the key by which a client is counted: its IPv4 address, or its IPv6 network."""
     if ":" not in client:
         return client
     return str(ipaddress.ip_network((client, _CLIENT_PREFIX), strict=False))

@@ -1,10 +1,10 @@
-"""Requests that come round to the relays that sent them: CDN-Loop (RFC 8586). Pure.
+"""Detection of requests that return to the relays that sent them, by CDN-Loop (RFC 8586). Pure.
 
 A domain's origin may lead back to its own relays: by its public name, its Service, or another domain whose
-origin is this one. Each relay then asks itself without end, and one handshake becomes as many as there are
-descriptors. So each request to an origin carries a line that names the domain's relays, and a request that
-has that line already is refused. Nobody on the way of a true loop can take it away, for the origin is the
-relay; and to other origins it is a header as any other.
+origin is this one. Each relay then connects to itself without end, and one handshake uses up all descriptors.
+So each request to an origin carries a header that identifies the domain's relays, and a request that has it
+already is refused. In a true loop no other program is on the way that could remove it; other origins ignore
+the header.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _OURS: Final = re.compile(rb"(?i:(?:^|,)[ \t]*wsedge[ \t]*(?:;|,|$))")
 
 
 class Loop:
-    """The mark of one domain's relays. All pods and workers that serve it alike have the same."""
+    """The mark of one domain's relays, equal in all pods and workers with the same configuration."""
 
     __slots__ = ("_id", "header")
 
     def __init__(self, domain: Domain) -> None:
-        # The origins are a part of it, so that relays of one domain in two clusters, the one before the
-        # other, are not taken for each other.
+        # The digest includes the origins, so that relays of one domain in two clusters, one in front of the
+        # other, have different marks.
         facts = [domain.account, domain.domain, *(origin.model_dump_json() for origin in domain.origins)]
         digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16].encode()
         self._id = b"id=" + digest
         self.header: Header = (NAME, _CDN + b"; " + self._id)
 
     def check(self, headers: Headers) -> None:
-        """Raise HandshakeRefusedError (508) when a request has been here, or has come too long a way."""
+        """Raise HandshakeRefusedError (508) for a request with this mark, or with too many hops."""
         values = headers.all(_LOWER)
         if values and (_has(self._id, values) or _hops(values) >= MOST_HOPS):
-            text = "This request has come through this relay before: the domain's origin leads back to it."
+            text = "This request has passed this relay before: the domain's origin leads back to it."
             raise HandshakeRefusedError(508, "loop", text)
 
 

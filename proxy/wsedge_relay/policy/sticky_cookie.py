@@ -1,8 +1,8 @@
-"""A cookie by which a client comes back to the origin that has its session. Pure.
+"""A cookie that binds a client to the origin that has its session. Pure.
 
-The value is a keyed hash of the origin's host and ports: every relay of a configuration makes and reads the
-same one, it says nothing about where origins are to who does not know the key, and it lives as long as the
-origin does, whatever becomes of the others.
+The value is a keyed hash of the origin's host and ports: all relays of a configuration agree on it, it does
+not reveal addresses of origins without the key, and it stays valid as long as the origin is configured,
+whatever happens to other origins.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Sticky:
         self._names = {token: name for name, token in self._tokens.items()}
 
     def chosen(self, headers: Headers) -> str | None:
-        """Return the name of the origin that a request's cookie names; None without one that is known."""
+        """Return the name of the origin that a request's cookie names; None without a valid cookie."""
         for line in headers.all(b"cookie"):
             for pair in line.split(b";"):
                 name, _, value = pair.strip(b" \t").partition(b"=")
@@ -41,7 +41,7 @@ class Sticky:
         return None
 
     def without(self, headers: Headers) -> Headers:
-        """Return a request's headers without this cookie, which is none of the origin's business."""
+        """Return a request's headers without this cookie, which origins do not need."""
         if self._name not in b"".join(headers.all(b"cookie")):
             return headers
         lines: list[Header] = []
@@ -60,9 +60,9 @@ class Sticky:
     def lines(self, origin: str, *, named: str | None, secure: bool, answer: Headers) -> list[Header]:
         """Return the Set-Cookie for an answer of `origin`, if it needs one.
 
-        `named` is what `chosen` said of the request, `secure` whether the client came by TLS. A cookie with
-        an age is set anew each time, so that it ends so long after the last answer. None is given with what
-        caches hand to everybody: one client's origin would become everybody's.
+        `named` is the result of `chosen` for the request, `secure` says whether the client used TLS. A cookie
+        with an age is set in each answer, so that its age counts from the last one. An answer that shared
+        caches may store gets no cookie: one client's origin would become that of all clients.
         """
         token = self._tokens.get(origin)
         if token is None or (named == origin and self._max_age is None):
@@ -70,8 +70,8 @@ class Sticky:
         if b"public" in (member.lower() for member in answer.members(b"cache-control")):
             return []
         age = b"" if self._max_age is None else b"; Max-Age=%d" % self._max_age
-        # A page of another site may use this domain, and its requests must find their origin as well; what
-        # the cookie says is of no use to who forges requests. Browsers take SameSite=None only with Secure.
+        # Requests from pages of other sites must reach their origin too; the cookie grants nothing that a
+        # forged request could use. Browsers accept SameSite=None only with Secure.
         scope = b"SameSite=None; Secure" if secure else b"SameSite=Lax"
         return [(b"Set-Cookie", b"%b=%b; Path=/; HttpOnly; %b%b" % (self._name, token, scope, age))]
 

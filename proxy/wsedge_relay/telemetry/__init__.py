@@ -1,4 +1,4 @@
-"""What operators of a relay observe: metrics and the access log.
+"""Metrics and the access log, for the people who operate a relay.
 
     counters     integers per domain that only rise. Pure
     families     the table of metric families. Pure
@@ -6,5 +6,5 @@
     merging      metrics and state of several worker processes as those of one relay. Pure
     access_log   one line per connection at its end
 
-What is billed is in `metering`, not here.
+The billed counts are in `metering`, not here.
 """

@@ -1,7 +1,7 @@
 """The access log: one line per connection at its end, for domains that ask for it.
 
-What a client may keep secret is never in a line: no path, no query, no cookie, no header but the subprotocol
-that was agreed upon.
+A line has nothing that may be a client's secret: no path, no query, no cookie, no header but the agreed
+subprotocol.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _MILLISECONDS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class AccessFacts:
-    """What is known of a connection at the end of its handshake. Bytes are the handshake's own.
+    """The facts of a connection at the end of its handshake. Bytes are the handshake's own.
 
-    `protocol` is what the client speaks, "http/1.1" or "h2"; `began` is the loop's time at which it was
-    accepted; `origin` is host and port of who answered, if any.
+    `protocol` is the client's, "http/1.1" or "h2"; `began` is the loop's time at which the connection was
+    accepted; `origin` is host and port of the origin that answered, if any.
     """
 
     client: str
@@ -35,12 +35,12 @@ class AccessFacts:
 
 
 def is_sampled(percent: int, chance: float) -> bool:
-    """Tell whether a connection gets a line; `chance` is from 0 to below 1."""
+    """Return whether a connection gets a line; `chance` is from 0 to below 1."""
     return chance * 100 < percent
 
 
 def shown_subprotocol(name: bytes | None) -> str | None:
-    """Return an agreed subprotocol as it is logged: None when there is none, no long one in full."""
+    """Return an agreed subprotocol for the log: None without one, only the length of a long one."""
     if name is None:
         return None
     text = name.decode("latin-1")
@@ -53,7 +53,7 @@ def refused_line(access: AccessFacts, *, code: int, reason: str, now: float) -> 
 
 
 def passed_line(access: AccessFacts, *, method: str, code: int, reason: str, now: float) -> dict[str, object]:
-    """Return the facts of a request that was passed through, or was to be; 499: nobody was answered."""
+    """Return the facts of a plain request; code 499: the client disconnected before its answer."""
     line = _line(access, code=code, now=now, messages=(0, 0))
     for absent in ("subprotocol", "sent_messages", "received_messages"):
         del line[absent]

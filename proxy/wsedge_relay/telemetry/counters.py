@@ -1,4 +1,4 @@
-"""What a relay counts of its own work, per domain: plain integers for the metrics.
+"""Counts of a relay's own work, per domain: plain integers for the metrics.
 
 Bytes, messages, connections and HTTP codes are counted by `usage`, which also bills them.
 """
@@ -21,7 +21,7 @@ BYTES: Final = (16.0, 64.0, 125.0, 256.0, 1024.0, 4096.0, 16384.0, 65535.0, 2621
 
 @dataclass(slots=True)
 class Histogram:
-    """How often which values were seen: `counts` per bucket of `bounds` and one above; their sum."""
+    """A histogram: `counts` per bucket of `bounds` and one above, and the sum of all values."""
 
     bounds: tuple[float, ...] = SECONDS
     counts: list[int] = field(init=False)
@@ -31,7 +31,7 @@ class Histogram:
         self.counts = [0] * (len(self.bounds) + 1)
 
     def observe(self, value: float) -> None:
-        """Count one value; a time that a stepped clock made negative counts as none."""
+        """Count one value; a time that a stepped clock made negative counts as 0."""
         value = max(0.0, value)
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
@@ -69,12 +69,12 @@ class LegCounters:
 
 
 def known_code(code: int) -> int:
-    """Return a close code as it is counted: 0 for one that no rule names."""
+    """Return a close code for a label: 0 for a code that no specification defines."""
     return code if code in KNOWN_CLOSE_CODES else 0
 
 
 class Ending(NamedTuple):
-    """Why a tunnel ended: by whom (client, origin, relay), for what reason, and the close code.
+    """The end of a tunnel: the side that caused it (client, origin, relay), the reason, and the close code.
 
     1006 is a connection without a Close frame (RFC 6455 section 7.1.5).
     """
@@ -89,7 +89,7 @@ class DomainCounters:
     """Counts of one domain; they only rise.
 
     `handshakes` is by (HTTP status, reason of refusal or ""), `origin_failures` by `OriginError.reason`.
-    `http2_handshakes` are those of all `handshakes` that came over HTTP/2. `handshake_seconds` is from a
+    `http2_handshakes` are the `handshakes` that used HTTP/2. `handshake_seconds` is from a
     whole request to its answer, `connect_seconds` until an origin was connected, TLS included. `requests` are
     those that were passed through, by the HTTP status of their answer, `request_seconds` from a whole head to
     that of the answer, `cuts` the answers that were not finished, by `AnswerCutError.reason`.

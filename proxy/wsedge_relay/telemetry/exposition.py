@@ -31,9 +31,9 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What only the program as a whole knows, at a scrape.
+    """The state of the relay as a whole, at a scrape.
 
-    `workers` are the processes that take connections now; with one alone it is this one.
+    `workers` is the number of processes that accept connections now.
     """
 
     generation: str
@@ -47,7 +47,7 @@ class Snapshot:
 
 
 class StateCollector(Collector):
-    """Turns what the program as a whole knows into metric families."""
+    """Turns the state of the relay as a whole into metric families."""
 
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
         self._snapshot = snapshot
@@ -71,7 +71,7 @@ class StateCollector(Collector):
             ("worker_restarts", "Workers that ended and were started anew.", now.worker_restarts),
             (
                 "drains_abandoned",
-                "Drains by request after which nobody stopped the relay: it serves again.",
+                "Drains by request after which no signal stopped the relay: it serves again.",
                 now.drains_abandoned,
             ),
         ]
@@ -139,10 +139,10 @@ class RelayCollector(Collector):
         for name, text, value in gauges:
             yield GaugeMetricFamily(_PREFIX + name, text, value=float(value))
         counted = [
-            ("usage_reports_taken", "Reports that the ledger took.", tally.reports_taken),
-            ("usage_reports_failed", "Reports that it did not take.", tally.reports_failed),
-            ("usage_rows_refused", "Rows that it refused for good: not counted there.", tally.rows_refused),
-            ("usage_rows_dropped", "Rows lost for want of room or time.", tally.rows_dropped),
+            ("usage_reports_taken", "Reports that the ledger committed.", tally.reports_taken),
+            ("usage_reports_failed", "Reports that failed.", tally.reports_failed),
+            ("usage_rows_refused", "Rows that the ledger rejected for ever.", tally.rows_refused),
+            ("usage_rows_dropped", "Rows lost for lack of room or time.", tally.rows_dropped),
             ("spool_failures", "Writes and reads of the spool that failed.", tally.spool_failures),
         ]
         for name, text, times in counted:
@@ -163,7 +163,7 @@ def _metric(counted: Family | Distribution) -> Metric:
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    """Return upper bounds and how many values were no greater, as Prometheus wants them."""
+    """Return upper bounds and the number of values up to each, in Prometheus' form."""
     bounds = (*(str(bound) for bound in histogram.bounds), "+Inf")
     return [*zip(bounds, accumulate(histogram.counts), strict=True)]
 
@@ -205,7 +205,7 @@ def exposition_of(families: Iterable[Metrics]) -> bytes:
 
 
 class _Given(Collector):
-    """Metrics that are there already."""
+    """A collector of metrics that were collected elsewhere."""
 
     def __init__(self, families: Iterable[Metrics]) -> None:
         self._families = families

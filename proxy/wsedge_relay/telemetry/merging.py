@@ -1,7 +1,7 @@
-"""What several workers say, as one relay says it: metrics and state. Pure.
+"""Metrics and state of several workers, merged to those of one relay. Pure.
 
-Counters and histograms are summed, and never fall: what a worker counted that ended is carried on. Gauges are
-summed where they are amounts; GAUGES says what else is made of them.
+Counters and histograms are summed, and never fall: the counts of ended workers are kept. Gauges are summed
+where they are amounts; GAUGES has the function for each.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from wsedge_relay.contract import RelayState
 Labels = tuple[tuple[str, str], ...]
 _RISING: Final = frozenset({"counter", "histogram"})
 
-# Every gauge of a worker, and what several of its values make; without the relay's own prefix.
+# Every gauge of a worker, without the relay's own prefix, and the function that merges its values.
 GAUGES: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {
     "http2_connections": sum,
     "open_connections": sum,
     "origin_connections": sum,
-    "origin_healthy": min,  # each worker checks by itself: one that gets no answer counts
+    "origin_healthy": min,  # each worker checks by itself: one bad verdict counts
     "origin_ejected": max,
     "origin_check_seconds": max,
     "usage_rows_waiting": sum,
@@ -65,7 +65,7 @@ def aggregate(parts: Iterable[Sequence[Metrics]]) -> list[Metrics]:
 
 
 def risen(families: Iterable[Metrics]) -> list[Metrics]:
-    """Return what stays true of a worker that has ended: its counters and histograms."""
+    """Return the counters and histograms of a worker that has ended, without its gauges."""
     return [family for family in families if family.kind in _RISING]
 
 
@@ -76,7 +76,7 @@ def _rule(family: Metrics) -> Callable[[Iterable[float]], float]:
 
 
 def to_json(families: Iterable[Metrics]) -> list[Any]:
-    """Return families as JSON takes them; `from_json` reads them."""
+    """Return families as a JSON document; `from_json` reads it."""
     return [
         [family.name, family.text, family.kind, [[*at, value] for at, value in family.samples.items()]]
         for family in families

@@ -79,7 +79,7 @@ def test_a_new_file_counts_at_once_and_a_damaged_one_does_not(tmp_path: Path) ->
         assert taken(geo) == []
         os.remove(path)  # noqa: PTH107
         assert taken(geo) == ["city"]
-    assert [line["event"] for line in logged] == ["geo file refused"] * 2
+    assert [line["event"] for line in logged] == ["geo database refused"] * 2
     assert geo.refusals == 2
     assert geo.place_of("127.0.0.1").area == "US"
     put(path, CITY)
@@ -155,11 +155,11 @@ async def test_the_program_reports_by_place_as_soon_as_there_is_a_file(tmp_path:
         reporting = {"statistics": {"url": statistics.url}}
         path = write(tmp_path / "relay.json", config(domain(origins=origins), **reporting))
         async with RelayProcess("--config", path, "--geo-city", city, "--report-seconds", "0.2") as relay:
-            await relay.event("geo file refused", kind="city", reason="No such file or directory")
+            await relay.event("geo database refused", kind="city", reason="No such file or directory")
             http = await relay.port("http")
             put(city, CITY)
             relay.signal(signal.SIGHUP)
-            await relay.event("geo file taken", kind="city")
+            await relay.event("geo database loaded", kind="city")
             client = await Client().open(http)
             await client.echo(b"hello")
             await statistics.until(lambda: statistics.total("openedConnections"))
