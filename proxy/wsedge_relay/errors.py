@@ -3,20 +3,20 @@
 RelayError
 ├── SettingsError        the command line or environment is wrong
 ├── ConfigRefusedError   a configuration that may not come into force
-├── CannotListenError    an address that cannot be had
+├── CannotListenError    an address to listen on is not available
 ├── SpoolUnavailableError  the spool folder cannot be used
-├── GeoFileError         a database of places is none, or damaged
+├── GeoFileError         a geo database has another form, or is damaged
 ├── PostFailedError      a report got no HTTP answer
 ├── HandshakeRefusedError  an HTTP answer to the client instead of a tunnel
 │   └── OriginsFailedError  no origin could be used
 ├── OriginError          one attempt at one origin
-│   ├── BadAnswerError   the origin's answer is no proper one
+│   ├── BadAnswerError   the origin's answer is malformed
 │   └── NoDescriptorError  this process has no descriptor left: not the origin's fault
-├── ProxyHeaderError     a load balancer's connection without a proper PROXY header
-├── TokenUnreadableError  the admin token is there and cannot be used
-├── WorkerSilentError    a worker process that did not answer
-├── PeerGoneError        a client went away before it was answered
-└── AnswerCutError       an answer had begun and cannot be finished
+├── ProxyHeaderError     a load balancer's connection without a valid PROXY header
+├── TokenUnreadableError  the admin token exists and cannot be used
+├── WorkerSilentError    a worker process did not answer
+├── PeerGoneError        a client disconnected before its answer
+└── AnswerCutError       an answer has begun and cannot be finished
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class ConfigRefusedError(RelayError):
 
 
 class CannotListenError(RelayError):
-    """An address to listen on cannot be had, for the system's reason."""
+    """An address to listen on is not available, for the system's reason."""
 
     def __init__(self, reason: OSError) -> None:
         super().__init__(reason)
@@ -85,7 +85,7 @@ class CannotListenError(RelayError):
 
 
 class SpoolUnavailableError(RelayError):
-    """The spool folder cannot be used: it cannot be made, or another relay uses it."""
+    """The spool folder cannot be used: it cannot be created, or another relay uses it."""
 
     def __init__(self, folder: Path, reason: str) -> None:
         super().__init__(folder, reason)
@@ -97,7 +97,7 @@ class SpoolUnavailableError(RelayError):
 
 
 class GeoFileError(RelayError):
-    """A database of places that cannot be used, or a record in it; the text says why."""
+    """A geo database, or a record in it, cannot be used; the text gives the reason."""
 
 
 def without_userinfo(text: str) -> str:
@@ -118,9 +118,9 @@ class PostFailedError(RelayError):
 
 
 class HandshakeRefusedError(RelayError):
-    """The client is answered with an HTTP status instead of a tunnel.
+    """The client gets an HTTP status instead of a tunnel.
 
-    `reason` is one word for metrics (bounded), `text` is what the client reads, `headers` go with it.
+    `reason` is one word for metrics (bounded), `text` is the body for the client, `headers` are added.
     """
 
     def __init__(
@@ -156,14 +156,14 @@ class OriginError(RelayError):
 
 
 class BadAnswerError(OriginError):
-    """The origin's answer is no proper HTTP/1.1, or no proper answer to an upgrade."""
+    """The origin's answer is malformed HTTP/1.1, or no valid answer to an upgrade."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("answer", detail, answered=True)
 
 
 class NoDescriptorError(OriginError):
-    """No socket could be made, for this process or machine has none left; the origin was not asked."""
+    """No socket could be created, because descriptors ran out; the origin was not contacted."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("descriptors", detail)
@@ -180,11 +180,11 @@ class OriginsFailedError(HandshakeRefusedError):
 
 
 class ProxyHeaderError(RelayError):
-    """A connection that must begin with a PROXY header does not; the text says what is wrong."""
+    """A connection that must begin with a PROXY header does not; the text gives the reason."""
 
 
 class TokenUnreadableError(RelayError):
-    """The file of the admin token is there and cannot be used; the text says why."""
+    """The file of the admin token exists and cannot be used; the text gives the reason."""
 
 
 class WorkerSilentError(RelayError):
@@ -196,14 +196,14 @@ class WorkerSilentError(RelayError):
 
 
 class PeerGoneError(RelayError):
-    """The client closed its connection, or broke it, before it could be answered."""
+    """The client closed its connection, or the connection broke, before the answer."""
 
 
 class AnswerCutError(RelayError):
-    """An answer that the client has begun to get cannot be finished.
+    """An answer that has begun cannot be finished.
 
-    `reason` is one of client (it went away), stalled (it takes nothing), body (of its request: broken or too
-    long), origin (it failed), going away (this relay, or the domain).
+    `reason` is one of client (it disconnected), stalled (it accepts no bytes), body (of its request: bad
+    or too long), origin (it failed), going away (the relay shuts down, or the domain is disabled).
     """
 
     def __init__(self, reason: str, detail: str) -> None:

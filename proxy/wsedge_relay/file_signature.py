@@ -1,4 +1,4 @@
-"""By what a changed file is told: device, inode, size and time of its last change, links followed."""
+"""The signature by which a changed file is detected: device, inode, size, time of change, links followed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Signature = tuple[int, int, int, int]
 
 
 def signature_of(path: Path) -> Signature | None:
-    """Return the signature of the file that is there now; None when there is none."""
+    """Return the present signature of a file; None when it does not exist."""
     try:
         stat = path.stat()
     except (OSError, ValueError):  # a NUL in the name

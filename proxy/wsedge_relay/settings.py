@@ -1,4 +1,4 @@
-"""What a relay process is told from outside: command line arguments, or WSEDGE_RELAY_… in the environment.
+"""Settings of a relay process: command line arguments, or WSEDGE_RELAY_… in the environment.
 
 An argument wins over its variable. What to serve is in the configuration file (contract.RelayConfig).
 """
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
 
     @property
     def is_in_pod(self) -> bool:
-        """Whether the relay was told its pod, as an operator does that runs relays for others."""
+        """Whether the relay was given its pod's UID, as by an operator that runs relays for other users."""
         return "pod_uid" in self.model_fields_set
 
     def listen_of(self, config: RelayConfig) -> Listen:

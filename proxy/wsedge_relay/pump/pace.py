@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_SHARE: Final = 4  # who has spent everything waits for a quarter of a second's worth, not for each byte
+_SHARE: Final = 4  # an empty bucket is refilled by a quarter of a second's bytes before the next read
 
 
 class Pace:
@@ -24,9 +24,9 @@ class Pace:
         return max(0, int(self._tokens))
 
     def spend(self, size: int) -> float:
-        """Take what was read; return for how many seconds nothing more is to be read, 0 for none.
+        """Subtract the bytes of a read; return the seconds until the next read is allowed, 0 for at once.
 
-        It may be more than there was room for: a TLS record is read whole. The debt is waited for.
+        `size` may exceed the room, because a TLS record is read whole. The wait then covers the debt.
         """
         self._tokens -= size
         if self._tokens >= 1:

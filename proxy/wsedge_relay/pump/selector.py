@@ -31,7 +31,7 @@ _IN: Final = select.EPOLLIN
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form of the pump: its class, its name, and why it was taken."""
+    """A form of the pump: its class, its name, and the reason of the choice."""
 
     pump: type[Pump]
     name: Literal["compiled", "plain"]
@@ -39,10 +39,10 @@ class Form:
 
 
 def choose(wanted: Wanted = "auto") -> Form:
-    """Return the form of the pump to run: the compiled one if it is there, unless told otherwise.
+    """Return the form of the pump to run: by default the compiled one if it exists.
 
-    One that was compiled from other sources than those beside it is not taken. Raises SettingsError when
-    `compiled` is wanted and cannot be had.
+    A form that was compiled from other sources than the installed ones is not used. Raises SettingsError when
+    `compiled` is wanted and not available.
     """
     if wanted == "plain":
         return Form(pump.Pump, "plain", "as told")
@@ -120,4 +120,4 @@ class PumpSelector(selectors.EpollSelector):
 
 
 def _nobody(events: list[Event]) -> None:
-    """Take events of a pump that nobody owns yet: there are none, for nothing was added."""
+    """Ignore the events of a pump without an owner: it has no legs, so there are none."""
