@@ -1,1 +1,18 @@
-"""The statistics: keeps the relays' counts in a ledger and answers questions about them."""
+"""The statistics: keep the relays' counts without loss or double, and answer questions about them.
+
+    main, app    the program; the routes of all faces as one application
+    api/         native REST API
+    ingest/      usage from relays, the Directory from the operator
+    asking       a question answered without HTTP
+    web/         plumbing that every HTTP face shares
+    services     ledger, clock, rules and limits, put together once at start
+    ledger/      where the counts are kept
+    settings     command line and environment
+    numbers/     from five-minute sums to answers. Pure
+    identity/    callers, and the tokens that name them
+    directory    look-ups in the Directory. Pure
+    tenure       lives of accounts, and the domains that each held. Pure
+    contract     messages that the statistics accept
+
+Layers: `.importlinter`. Other programs import `contract` alone.
+"""

@@ -20,17 +20,17 @@ a token of namespace X reads the numbers of account X."""
 
 
 class Application(FastAPI):
-    """FastAPI whose description also holds the messages that endpoints read from the raw body."""
+    """FastAPI whose description also has the messages that endpoints parse from the raw body."""
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
+        """Return the OpenAPI document."""
         if not self.openapi_schema:
             document = super().openapi()
             schemas = document["components"]["schemas"]
             wanted = [(model, "validation") for model in (UsageReport, Directory, problems.Problem)]
             _, extra = models_json_schema(wanted, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
             schemas |= extra["$defs"]
-            # bad parameters are answered with 400 and a Problem, never with FastAPI's own 422
+            # bad parameters get 400 and a Problem, never FastAPI's own 422
             for operations in document["paths"].values():
                 for operation in operations.values():
                     if _is_fastapis(operation["responses"].get("422")):

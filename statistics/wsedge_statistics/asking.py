@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about a range, as the client asked it. None, or no domain: everything that it may read."""
+    """A question about a range, as the client asked it. None, or no domains: all that the caller may read."""
 
     account: str | None = None
     start: str | None = None

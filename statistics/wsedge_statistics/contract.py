@@ -1,11 +1,11 @@
-"""The messages that the statistics take in: UsageReport from relays, Directory from the operator.
+"""The messages that the statistics accept: UsageReport from relays, Directory from the operator.
 
 Counts in a report are cumulative within their bucket and source, so a repeat, a partial or a late report
 merges by max() and can neither lose nor double. Bytes are counted on the client's side after TLS, frame
 headers and handshake included.
 
-Versions meet here: a reader ignores fields that it does not know (`read` names them), and a writer leaves out
-an optional field that has no value, since the first release rejects a message with a field it does not know.
+Versions meet here: a reader ignores unknown fields (`read` names them), and a writer leaves out
+an optional field that has no value, since the first release rejects a message with an unknown field.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Message(BaseModel):
 
 
 class Source(Message):
-    """Who counts: one process of one pod. `epoch` is random per process, `uid` is the pod's."""
+    """The counting process of a pod. `epoch` is random per process, `uid` is the pod's."""
 
     pod: Annotated[str, StringConstraints(min_length=1, max_length=317)]
     uid: Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -82,7 +82,7 @@ class UsageRow(Message):
 
     @model_validator(mode="after")
     def starts_on_a_bucket(self) -> Self:
-        """Refuse a bucket that is not a whole five minutes of UTC."""
+        """Refuse a bucket that does not start on a whole five minutes of UTC."""
         if self.bucket.utcoffset() != timedelta(0):
             raise ValueError("bucket: give UTC, ending in Z")
         if self.bucket.timestamp() % BUCKET_SECONDS:
@@ -125,8 +125,8 @@ class Period(Message):
 class DirectoryAccount(Message):
     """An account (a namespace) with its periods, oldest first.
 
-    `uid` and `since` are the namespace's: one that was deleted and made again is a new account. `until` is
-    when it was found gone. All three are absent from an operator that does not tell them.
+    `uid` and `since` are the namespace's: a namespace that was deleted and made again is a new account.
+    `until` is when the operator noticed its deletion. All three are absent in messages of older operators.
     """
 
     account: Account
@@ -137,7 +137,7 @@ class DirectoryAccount(Message):
 
 
 class DirectoryDomain(Message):
-    """A domain, the account that owns it, and the settings that a reader of statistics wants to see."""
+    """A domain, the account that owns it, and the settings that answers about domains show."""
 
     domain: DomainName
     account: Account
@@ -165,7 +165,7 @@ def bucket_of(instant: datetime) -> datetime:
 def read(model: type[_Read], text: bytes) -> tuple[_Read, tuple[str, ...]]:
     """Return the message in `text`, and the paths of the fields in it that `model` does not have.
 
-    Raises pydantic.ValidationError for what is wrong beside unknown fields.
+    Raises pydantic.ValidationError for every other fault.
     """
     try:
         return model.model_validate_json(text, extra="forbid"), ()
@@ -189,8 +189,8 @@ def unknown_fields(error: ValidationError) -> tuple[str, ...]:
 def known_zones() -> frozenset[str]:
     """Return the names of the IANA database's time zones and links, as the package tzdata lists them.
 
-    Not `zoneinfo.available_timezones()`, which names what it finds in a folder of the host: `localtime`
-    there is whatever that machine is set to. `Factory` is the database's word for "not set yet".
+    Not `zoneinfo.available_timezones()`, which lists the files in a folder of the host: `localtime` there is
+    the zone of that machine. `Factory` is the database's word for "not set yet".
     """
     return frozenset(resources.files("tzdata").joinpath("zones").read_text().split()) - {"Factory"}
 

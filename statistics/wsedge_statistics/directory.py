@@ -1,4 +1,4 @@
-"""What the Directory says: who owns a domain, and in which zone an account's days are cut. Pure."""
+"""Look-ups in the Directory: the owner of a domain, and the time zone that cuts an account's days. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsedge_statistics.contract import Directory, DirectoryAccount, DirectoryDom
 
 @dataclass(frozen=True, slots=True)
 class DirectoryView:
-    """A Directory made ready for look-ups; an empty one knows nobody."""
+    """A Directory indexed for look-ups; an empty one has no account and no domain."""
 
     written_at: datetime | None = None
     accounts: Mapping[str, DirectoryAccount] = field(default_factory=dict)
@@ -29,12 +29,12 @@ class DirectoryView:
         )
 
     def owner(self, domain: str) -> str | None:
-        """The account that owns a domain, None when the Directory does not know it."""
+        """Return the account that owns a domain, None when the Directory does not list the domain."""
         entry = self.domains.get(domain)
         return entry.account if entry else None
 
     def zone_name(self, account: str | None, now: datetime) -> str | None:
-        """The billing zone now in force for an account; before its first period, that period's."""
+        """Return the billing zone in force for an account now; before its first period, that period's."""
         entry = self.accounts.get(account) if account is not None else None
         if entry is None or not entry.periods:
             return None
@@ -42,6 +42,6 @@ class DirectoryView:
         return (begun[-1] if begun else entry.periods[0]).terms.timeZone
 
     def unknown_zones(self) -> set[str]:
-        """Zone names that the zone data here do not have."""
+        """Return the zone names that are not in the IANA database of this program."""
         names = {period.terms.timeZone for entry in self.accounts.values() for period in entry.periods}
         return {name for name in names if zone_named(name) is None}

@@ -1,4 +1,4 @@
-"""What can go wrong in the statistics, as one tree.
+"""Errors of the statistics, as one tree.
 
 StatisticsError
 ├── SettingsError               the command line or environment is wrong; the program does not start
@@ -9,10 +9,10 @@ StatisticsError
 │   ├── LedgerBusyError         the writer's queue is full; try again
 │   └── LedgerUnwritableError   the disk is full or broken; try again later
 ├── QueryError                  a query parameter is wrong: which one, why, what is allowed
-├── UnknownDomainError          a domain was asked for that the account never had
+├── UnknownDomainError          the question names a domain that the account never had
 ├── TokenError
 │   ├── TokenRefusedError       no token, or a bad one
-│   └── KeysUnavailableError    the cluster's public keys cannot be had now
+│   └── KeysUnavailableError    the cluster's public keys cannot be fetched now
 ├── ForbiddenError              a good token that may not do this
 ├── DirectoryAwaitedError       a report before the first Directory; try again later
 └── RowsRefusedError            a report with bad rows; nothing of it was stored
@@ -34,7 +34,7 @@ class SettingsError(StatisticsError):
 
 
 class LedgerError(StatisticsError):
-    """The ledger cannot do what was asked."""
+    """The ledger cannot carry out a read or a write."""
 
 
 class LedgerPlaceError(LedgerError):
@@ -42,7 +42,7 @@ class LedgerPlaceError(LedgerError):
 
 
 class LedgerVersionError(LedgerError):
-    """The ledger's schema is newer than this program knows."""
+    """The ledger's schema is newer than this program."""
 
 
 class LedgerDamagedError(LedgerError):
@@ -62,7 +62,7 @@ class LedgerUnwritableError(LedgerError):
 
 
 class QueryError(StatisticsError):
-    """A query parameter is wrong. `allowed` says what would be right."""
+    """A query parameter is wrong. `allowed` names the right values."""
 
     def __init__(self, parameter: str, reason: str, allowed: str) -> None:
         super().__init__(parameter, reason, allowed)
@@ -75,7 +75,7 @@ class QueryError(StatisticsError):
 
 
 class UnknownDomainError(StatisticsError):
-    """A domain that the account neither has nor had. Says the same of a foreign one, so nothing leaks."""
+    """A domain that the account neither has nor had. A foreign domain gets the same text."""
 
     def __init__(self, domain: str) -> None:
         super().__init__(domain)
@@ -86,28 +86,28 @@ class UnknownDomainError(StatisticsError):
 
 
 class TokenError(StatisticsError):
-    """Who is calling could not be established."""
+    """The caller could not be identified."""
 
 
 class TokenRefusedError(TokenError):
-    """The token is missing or bad; the text says why and never holds the token."""
+    """The token is missing or invalid; the text has the reason and never the token."""
 
 
 class KeysUnavailableError(TokenError):
-    """The cluster's public keys cannot be fetched, so the token can be neither taken nor refused."""
+    """The cluster's public keys cannot be fetched, so the token can be neither accepted nor rejected."""
 
 
 class ForbiddenError(StatisticsError):
-    """The caller is known and may not do this."""
+    """The caller is identified and may not do this."""
 
 
 class DirectoryAwaitedError(StatisticsError):
-    """Nobody has told yet who holds which domain, so no row can be taken or refused."""
+    """No Directory has arrived yet, so no row can be accepted or rejected."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowFault:
-    """One thing that is wrong with one row (None: with the report itself)."""
+    """One fault of one row (None: of the report itself)."""
 
     row: int | None
     field: str
@@ -115,7 +115,7 @@ class RowFault:
 
 
 class RowsRefusedError(StatisticsError):
-    """A report whose rows cannot be taken; nothing of it was stored."""
+    """A report with rows that are rejected; nothing of it was stored."""
 
     def __init__(self, faults: Sequence[RowFault], *, forbidden: bool = False) -> None:
         super().__init__(tuple(faults))
@@ -130,4 +130,4 @@ class RowsRefusedError(StatisticsError):
 
 
 class NoRoomError(RowsRefusedError):
-    """Rows for which their account has no room; nothing of the report was stored."""
+    """Rows beyond what their account may store; nothing of the report was stored."""

@@ -1,4 +1,4 @@
-"""Logs: one line per event on stderr, JSON unless a person watches. Nothing secret is ever logged."""
+"""Logs: one line per event on stderr, JSON unless stderr is a terminal. No secret is ever logged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 
 def configure(*, form: str, level: str) -> None:
-    """Set up structlog, and send the standard library's logging (the server's) the same way."""
+    """Set up structlog, and send the standard library's logging (uvicorn's) the same way."""
     human = form == "human" or (form == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -38,5 +38,5 @@ def configure(*, form: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # the server announces addresses and phases by itself; ours are events of their own
+    # uvicorn's own lines about addresses and phases repeat events of this program
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, root.level))

@@ -1,4 +1,4 @@
-"""The program `wsedge-statistics`: serves until SIGTERM, then commits what is queued."""
+"""The program `wsedge-statistics`: serves until SIGTERM, then commits all queued writes."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ log = structlog.get_logger()
 
 
 def utc_now() -> datetime:
-    """The wall clock."""
+    """Return the time of the wall clock."""
     return datetime.now(UTC)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the program; exit code 0 after SIGTERM, 2 on bad settings, 1 on a ledger it cannot open."""
+    """Run the program; exit code 0 after SIGTERM, 2 on bad settings, 1 on a ledger that it cannot open."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     if parser().parse_known_args(given)[0].openapi:
         sys.stdout.write(json.dumps(build(None).openapi(), indent=2) + "\n")
@@ -112,7 +112,7 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket
         ),
         services,
     )
-    # uvicorn raises the signal that ended it again, for whoever handled it before: here nobody needs it
+    # uvicorn raises the signal that ended it again for earlier handlers; this program has none
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     host, port = listener.getsockname()[:2]
@@ -121,21 +121,21 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, not ready from the moment that it is told to end."""
+    """uvicorn's server; it is not ready from the signal on that ends it."""
 
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
         super().__init__(config)
         self._services = services
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        """Called in a signal handler."""
+        """Mark the program as draining; uvicorn calls this in a signal handler."""
         self._services.draining = True
         super().handle_exit(sig, frame)  # type: ignore[arg-type]
 
 
 def _verifier(settings: Settings) -> Verifier | None:
     if settings.jwks_url is None:
-        return None  # a laptop: the settings refuse this on any address but loopback
+        return None  # a laptop: the settings refuse this on an address that is not loopback
     if settings.issuer is None:
         raise SettingsError("--jwks-url needs an issuer")
     server = KeyServer(settings.jwks_url, settings.ca_file, settings.api_token_file)

@@ -20,13 +20,13 @@ class Metrics:
         )
         self.unknown_fields = Counter(
             f"{prefix}_ingested_with_unknown_fields",
-            "Messages with fields that this version does not know and ignored, by kind of message.",
+            "Messages with unknown fields, which this version ignored, by kind of message.",
             ["message"],
             registry=self.registry,
         )
         self.refused_rows = Counter(
             f"{prefix}_refused_rows",
-            "Rows named in refusals, by reason; relays keep those of foreign-rows and account-full.",
+            "Rows of refused reports, by reason; relays keep rows refused as foreign-rows or account-full.",
             ["reason"],
             registry=self.registry,
         )
@@ -54,7 +54,7 @@ class Metrics:
     def watch(
         self, *, size: Callable[[], int], backlog: Callable[[], int], writable: Callable[[], bool]
     ) -> None:
-        """Add gauges that ask the ledger when they are scraped."""
+        """Add gauges that read the ledger at each scrape."""
         prefix = "wsedge_statistics_ledger"
         gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
             ("bytes", "Bytes of the ledger on disk.", size),
@@ -65,14 +65,14 @@ class Metrics:
             Gauge(f"{prefix}_{name}", text, registry=self.registry).set_function(ask)
 
     def committed(self, *, jobs: int, seconds: float) -> None:
-        """Called by the ledger's writer after each commit."""
+        """Count a commit; the ledger's writer calls it."""
         self.commit_seconds.observe(seconds)
         self.commit_jobs.observe(jobs)
 
     def failed(self) -> None:
-        """Called by the ledger's writer after each failed commit."""
+        """Count a failed commit; the ledger's writer calls it."""
         self.commit_failures.inc()
 
     def text(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)

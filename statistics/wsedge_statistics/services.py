@@ -23,13 +23,13 @@ _INDEX: Final = re.compile(r"\.\d+(?=\.|$)")
 
 
 class UnknownFields:
-    """Which unknown fields were logged: each once, and a bounded number, since a sender chooses the names."""
+    """Unknown fields that were logged: each once, and a bounded number, since a sender chooses the names."""
 
     def __init__(self) -> None:
         self._known: set[tuple[str, str]] = set()
 
     def news(self, message: str, paths: Iterable[str]) -> list[str]:
-        """Return those of `paths`, without their indices, that were not given before; and keep them."""
+        """Return those of `paths`, without their indices, that were not passed before; and keep them."""
         named = {(message, _INDEX.sub("[]", path)[:_LONGEST_NAME]) for path in paths} - self._known
         fresh = sorted(named)[: _MOST_KNOWN - len(self._known)]
         self._known.update(fresh)

@@ -22,7 +22,7 @@ Subjects = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
-    """What the statistics need to know to run. Lists in the environment are separated by commas."""
+    """The program's settings. Lists in the environment are separated by commas."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
 
@@ -30,22 +30,23 @@ class Settings(BaseSettings):
     listen: str = Field("127.0.0.1:8080", description="HOST:PORT; port 0 is chosen by the kernel and logged")
     issuer: str | None = Field(
         None,
-        description="issuer of ServiceAccount tokens; default: the one that the own token names",
+        description="issuer of ServiceAccount tokens; default: the issuer of this program's own token",
     )
     jwks_url: str | None = Field(
         None,
-        description="where the cluster publishes its keys (https); "
-        "without it no token is asked for, on loopback only",
+        description="URL of the cluster's public keys (https); "
+        "without it no token is required, on loopback only",
     )
     ca_file: Path | None = Field(None, description="CA certificates of the server of --jwks-url")
-    api_token_file: Path | None = Field(None, description="own token for --jwks-url, read anew each time")
+    api_token_file: Path | None = Field(None, description="own token for --jwks-url, read for each request")
     operator_subject: Subjects = Field(
-        (), description="who may write the Directory: system:serviceaccount:NAMESPACE:NAME (repeatable)"
+        (),
+        description="writes the Directory: system:serviceaccount:NAMESPACE:NAME (repeatable)",
     )
-    admin_subject: Subjects = Field((), description="who may read every account (repeatable)")
-    time_zone: str = Field("UTC", description="billing zone of accounts that the Directory does not know")
+    admin_subject: Subjects = Field((), description="reads every account (repeatable)")
+    time_zone: str = Field("UTC", description="time zone of accounts that the Directory does not list")
     grace_seconds: int = Field(
-        60, ge=0, le=3600, description="how long after a bucket's end its last reports are awaited"
+        60, ge=0, le=3600, description="seconds from a bucket's end until its reports count as complete"
     )
     max_body_bytes: int = Field(8 << 20, ge=1024, description="largest request body as sent")
     max_inflated_bytes: int = Field(16 << 20, ge=1024, description="largest request body after gunzip")
@@ -79,14 +80,14 @@ class Settings(BaseSettings):
     @field_validator("jwks_url")
     @classmethod
     def keys_by_https(cls, value: str | None) -> str | None:
-        """Keys fetched in the clear could be anybody's."""
+        """Refuse a URL without TLS: an attacker on the network could replace the keys."""
         if value is not None and not value.startswith("https://"):
             raise ValueError("must begin with https://")
         return value
 
     @model_validator(mode="after")
     def belongs_together(self) -> Self:
-        """Refuse combinations that would leave the numbers open to everybody."""
+        """Refuse combinations that would let any caller read the numbers."""
         host, _ = self.address
         if self.issuer is not None and self.jwks_url is None:
             raise ValueError("issuer needs jwks-url: without the keys no token can be verified")
@@ -94,8 +95,8 @@ class Settings(BaseSettings):
             raise ValueError("jwks-url needs issuer, or api-token-file, whose token names the issuer")
         if self.jwks_url is None and not is_loopback(host):
             raise ValueError(
-                f"listen: {host} can be reached from other machines, and without jwks-url everybody "
-                "could read and write the numbers; give it, or listen on 127.0.0.1"
+                f"listen: {host} can be reached from other machines, and without jwks-url every caller "
+                "could read and write the numbers; set jwks-url, or listen on 127.0.0.1"
             )
         return self
 
@@ -109,12 +110,12 @@ class Settings(BaseSettings):
 
     @property
     def grace(self) -> timedelta:
-        """How long after a bucket's end its last reports are awaited."""
+        """The time from a bucket's end until its reports count as complete."""
         return timedelta(seconds=self.grace_seconds)
 
 
 def is_loopback(host: str) -> bool:
-    """True for an address that only this machine reaches."""
+    """Return whether only this machine can reach an address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -122,7 +123,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line: one option per setting."""
+    """Return the parser of the command line: one option per setting."""
     answer = argparse.ArgumentParser(
         prog="wsedge-statistics",
         description="Keeps the relays' counts in a ledger and answers questions about them.",
@@ -137,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
             answer.add_argument(flag, action="append", help=text, metavar="SUBJECT")
         else:
             answer.add_argument(flag, help=text, metavar=name.rpartition("_")[2].upper())
-    answer.add_argument("--openapi", action="store_true", help="print the OpenAPI description and end")
+    answer.add_argument("--openapi", action="store_true", help="print the OpenAPI description and exit")
     answer.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
     return answer
 
@@ -156,7 +157,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 
 
 def _issuer_in(token_file: Path) -> str:
-    """Who issued our own token. Clusters differ in the name, but each issues all its tokens under one."""
+    """Return the issuer of this program's own token: a cluster issues all its tokens under one name."""
     try:
         return issuer_of(token_file.read_text().strip())
     except (OSError, TokenRefusedError) as error:

@@ -1,4 +1,4 @@
-"""Which lives an account had, and which domains each of them holds or held. Pure.
+"""The lives of accounts, and the domains that each of them holds or held. Pure.
 
 A namespace is an account; one that is deleted and made again is another account of the same name. Reports and
 tokens carry the name alone, so each life (an `Epoch`) has a key of its own, which its counts are stored
@@ -9,8 +9,8 @@ life a token belongs to follows from when it was issued.
     first seen ──────────▶ epoch A ─────────▶ epoch B ──────────────▶ epoch B, `until`
                            key: name          key: name@B
 
-What a life holds is learnt from successive Directories and kept, so that a report that comes after a domain
-was deleted or moved is still booked to the account that held it in the time of the counts.
+The domains of a life follow from successive Directories and are stored, so that a report that arrives after a
+domain was deleted or moved is still counted for the account that held it at the time of the bucket.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Final
 
 from wsedge_statistics.contract import Directory, DirectoryAccount
 
-# How long after a domain was taken away its relays may still count for it: the longest drain (an hour), the
-# 45 seconds of a pod after it, a bucket, and clocks that differ by ten minutes at most.
+# How long after a domain was deleted or moved its relays may still count for it: the longest drain (an hour),
+# the 45 seconds of a pod after it, a bucket, and clocks that differ by ten minutes at most.
 LATE: Final = timedelta(minutes=80)
 # Former domains that are kept of one account: each costs about 100 bytes for as long as reports are taken.
 MOST_FORMER: Final = 10_000
@@ -32,7 +32,7 @@ UID_LETTERS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One life of an account: of its namespace, from `since` (None: since ever) to `until` (None: it is)."""
+    """One life of an account, from `since` (None: the first count) to `until` (None: the present)."""
 
     account: str
     key: str
@@ -45,7 +45,7 @@ class Epoch:
 class Tenures:
     """All lives by the account's name, oldest first; and by domain and key until when it is held (None: now).
 
-    `began` is false as long as no Directory was ever taken.
+    `began` is false until the first Directory is stored.
     """
 
     began: bool = False
@@ -53,11 +53,11 @@ class Tenures:
     held: Mapping[tuple[str, str], datetime | None] = field(default_factory=dict)
 
     def current(self, account: str) -> Epoch:
-        """The last life of an account; of one that no Directory named, its first."""
+        """Return the last life of an account; the first for an account that no Directory has named."""
         return self.epochs.get(account, (Epoch(account, account),))[-1]
 
     def of_token(self, account: str, issued: datetime | None) -> Epoch | None:
-        """The life that a token belongs to, None when it belongs to one that no Directory has named yet."""
+        """Return the life that a token belongs to, None for a life that no Directory has named yet."""
         lives = self.epochs.get(account, (Epoch(account, account),))
         if issued is None:
             return lives[0]
@@ -69,20 +69,20 @@ class Tenures:
 
     @staticmethod
     def unnamed(account: str) -> str:
-        """The key of a life that no Directory has named yet: nothing is stored under it."""
+        """Return the key of a life that no Directory has named yet: nothing is stored under it."""
         return f"{account}@"
 
     def named(self, name: str) -> str:
-        """The key of a life by the name that people use: that of `shown`, or a key itself."""
+        """Return the key of a life by its name, as `shown` returns it, or by the key itself."""
         account = name.partition("@")[0]
         found = [
             epoch for epoch in self.epochs.get(account, ()) if name in (self.shown(epoch.key), epoch.key)
         ]
-        # The plain name means the life of now, though it is the key of the first.
+        # The plain name means the current life, although it is the key of the first.
         return self.current(name).key if name == account else found[0].key if found else name
 
     def shown(self, key: str) -> str:
-        """The name that people see: the account's for the life of now, `name@uid` for those before it."""
+        """Return the name that people see: the account's for the current life, `name@uid` for former ones."""
         account = key.partition("@")[0]
         if self.current(account).key == key or key == self.unnamed(account):
             return account
@@ -92,7 +92,7 @@ class Tenures:
         return f"{account}@{(former.uid or 'former')[:UID_LETTERS]}"
 
     def holds(self, key: str, domain: str, bucket: datetime) -> bool:
-        """Tell whether a life holds a domain now, or held it when the bucket's counts were made."""
+        """Return whether a life holds a domain now, or held it at the time of the bucket."""
         if (domain, key) not in self.held:
             return False
         until = self.held[domain, key]
@@ -100,7 +100,7 @@ class Tenures:
 
 
 def follow(tenures: Tenures, directory: Directory, *, kept: timedelta) -> Tenures:
-    """Return the tenures after a Directory was taken; domains given up `kept` ago are forgotten."""
+    """Return the tenures after a Directory; domains that were given up `kept` ago are dropped."""
     epochs = dict(tenures.epochs)
     for entry in directory.accounts:
         epochs[entry.account] = _lives(epochs.get(entry.account, ()), entry)
@@ -118,15 +118,15 @@ def _lives(lives: tuple[Epoch, ...], entry: DirectoryAccount) -> tuple[Epoch, ..
     if not lives:
         return (Epoch(entry.account, entry.account, entry.uid, None, entry.until),)
     last = lives[-1]
-    if entry.uid is None or entry.uid == last.uid:  # of an operator that tells no uid, or nothing new
+    if entry.uid is None or entry.uid == last.uid:  # from an operator that sends no uid, or unchanged
         until = entry.until if entry.uid is not None else last.until
         if until is not None and last.until is not None:
-            until = min(until, last.until)  # an operator that was started anew finds it gone later
+            until = min(until, last.until)  # a restarted operator notices the deletion later
         return (*lives[:-1], replace(last, until=until))
-    if last.uid is None:  # counted before uids were told
+    if last.uid is None:  # counted before the operator sent uids
         return (*lives[:-1], replace(last, uid=entry.uid, until=entry.until))
     if any(epoch.uid == entry.uid for epoch in lives):
-        return lives  # an old one again: a life does not come back
+        return lives  # the uid of a former life, from a restored operator: it changes nothing
     return (*lives, Epoch(entry.account, _key(lives, entry.uid), entry.uid, entry.since, entry.until))
 
 
@@ -136,7 +136,7 @@ def _key(lives: tuple[Epoch, ...], uid: str) -> str:
 
 
 def _bounded(former: Mapping[tuple[str, str], datetime]) -> Iterator[tuple[tuple[str, str], datetime]]:
-    """Of each account's former domains the last that were given up: making domains costs nothing."""
+    """Yield the MOST_FORMER domains that each account gave up last: an account can make domains for free."""
     count: dict[str, int] = {}
     for place, until in sorted(former.items(), key=lambda entry: entry[1], reverse=True):
         key = place[1]

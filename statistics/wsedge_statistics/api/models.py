@@ -1,4 +1,4 @@
-"""What the native API takes and answers. Instants are UTC; bytes are bytes; bandwidth is bits per second."""
+"""Parameters and documents of the native API. Instants are UTC; bandwidth is bits per second."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Instant = Annotated[
 ]
 
 
-# An account, or, by the beginning of its namespace's uid, one of that name that was deleted.
+# An account, or a former one of that name by the beginning of its namespace's uid.
 AccountName = Annotated[
     str,
     StringConstraints(
@@ -35,19 +35,19 @@ AccountName = Annotated[
 
 
 class AccountQuery(BaseModel):
-    """Whose numbers."""
+    """Parameters that choose an account."""
 
     model_config = ConfigDict(extra="forbid")
 
     account: AccountName | None = Field(
         None,
-        description="an account (namespace); default: the token's own, for an administrator all of them. "
-        "An administrator names one whose namespace was deleted and made again NAME@UID, as /v1/domains does",
+        description="an account (namespace); default: the token's own, for an administrator all accounts. "
+        "An administrator names a former account, whose namespace was deleted, NAME@UID, as /v1/domains does",
     )
 
 
 class RangeQuery(AccountQuery):
-    """Which numbers, of what time, in which slots."""
+    """Parameters that choose domains, a range, slots and clients."""
 
     start: str | None = Field(
         None,
@@ -61,10 +61,12 @@ class RangeQuery(AccountQuery):
     granularity: Granularity | None = Field(
         None,
         description="length of a slot. A span of up to 3 days offers 5m and 1h, up to 31 days 1h and 1d, "
-        "up to 93 days 1d. Default: the finest one offered",
+        "up to 93 days 1d. Default: the finest that is offered",
     )
     domain: list[DomainName] = Field(
-        [], max_length=500, description="a domain; give it several times for their sum; default: all domains"
+        [],
+        max_length=500,
+        description="a domain; repeat it for the sum of several; default: all domains",
     )
     region: Label | None = Field(None, description="only clients of this region")
     isp: Label | None = Field(None, description="only clients of this ISP")
@@ -73,11 +75,11 @@ class RangeQuery(AccountQuery):
         max_length=64,
         description="IANA zone whose midnights cut 1d slots; default: the account's billing zone",
     )
-    totals: Literal["only"] | None = Field(None, description="only: the answer has no points")
+    totals: Literal["only"] | None = Field(None, description="only: the answer has totals and no points")
 
 
 class Answer(BaseModel):
-    """What every answer about a range says."""
+    """Fields of every answer about a range."""
 
     account: str | None = Field(description="null: all accounts")
     domains: list[str] | None = Field(description="the domains that were summed; null: all")
@@ -85,15 +87,15 @@ class Answer(BaseModel):
     isp: str | None
     start: Instant = Field(description="first slot's start")
     end: Instant = Field(description="last slot's end")
-    granularity: Granularity = Field(description="the one that was used")
+    granularity: Granularity = Field(description="the granularity in use")
     timeZone: str = Field(description="zone whose midnights cut 1d slots")
     completeUntil: Instant = Field(
-        description="every five minutes before this instant are over and relays had time to report them"
+        description="every five minutes before this instant have ended, and relays had time to report"
     )
 
 
 class Edges(BaseModel):
-    """When a slot is."""
+    """Start and end of a slot."""
 
     start: Instant
     end: Instant
@@ -102,12 +104,12 @@ class Edges(BaseModel):
 class Counts(BaseModel):
     """Bytes and messages on the client's side, each direction apart, and connections."""
 
-    sentBytes: int = Field(description="to clients; frame headers and handshakes included, TLS and TCP not")
+    sentBytes: int = Field(description="to clients; with frame headers and handshakes, without TLS and TCP")
     receivedBytes: int = Field(description="from clients")
     sentMessages: int
     receivedMessages: int
     openedConnections: int
-    peakConnections: int = Field(description="most open in any five minutes, added over relays")
+    peakConnections: int = Field(description="the most that were open in any five minutes, added over relays")
 
 
 class TrafficPoint(Counts, Edges):
@@ -115,7 +117,7 @@ class TrafficPoint(Counts, Edges):
 
 
 class TrafficAnswer(Answer):
-    """Traffic over time; idle slots are there with zeros."""
+    """Traffic over time; idle slots have zeros."""
 
     total: Counts
     points: list[TrafficPoint] | None = Field(None, description="a point per slot; absent with totals=only")
@@ -127,12 +129,12 @@ class Bandwidth(BaseModel):
     average: float = Field(description="over the whole slot")
     peak: float = Field(description="highest five-minute value, taken after the sum over domains")
     peakTime: Instant | None = Field(
-        description="start of the first five minutes with that value; null when idle"
+        description="start of the first five minutes with that value; null for an idle slot"
     )
 
 
 class BandwidthPair(BaseModel):
-    """Both directions, seen from the relay."""
+    """Both directions, as the relay sends and receives."""
 
     sent: Bandwidth
     received: Bandwidth
@@ -143,7 +145,7 @@ class BandwidthPoint(BandwidthPair, Edges):
 
 
 class BandwidthAnswer(Answer):
-    """Bandwidth over time; idle slots are there with zeros."""
+    """Bandwidth over time; idle slots have zeros."""
 
     unit: Literal["bit/s"] = "bit/s"
     total: BandwidthPair
@@ -151,7 +153,7 @@ class BandwidthAnswer(Answer):
 
 
 class CodeShare(BaseModel):
-    """How often handshakes were answered with an HTTP code."""
+    """The number of handshakes that were answered with an HTTP code."""
 
     code: int
     count: int
@@ -172,11 +174,11 @@ class CodesAnswer(Answer):
 
 
 class Domain(BaseModel):
-    """A domain with the settings in force, or one that was counted and is configured no longer."""
+    """A domain with its settings, or a former domain that still has counts."""
 
     domain: str
     account: str
-    configured: bool = Field(description="false: only its past counts are known")
+    configured: bool = Field(description="false: a former domain of which only counts are kept")
     name: str | None = Field(None, description="name of its WebSocketDomain")
     enabled: bool | None = None
     heartbeatSeconds: int | None = None
@@ -199,14 +201,14 @@ class Offer(BaseModel):
 
 
 class Reach(BaseModel):
-    """How far back a granularity is answered."""
+    """How far back a granularity reaches."""
 
     granularity: Granularity
     days: int
 
 
 class OptionsAnswer(BaseModel):
-    """What can be asked for."""
+    """The values that the parameters of a question may have."""
 
     account: str | None
     regions: list[str] = Field(description="regions that were counted")

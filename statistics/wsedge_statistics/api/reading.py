@@ -25,7 +25,7 @@ _REPEATABLE: Final = {"domain"}
 
 
 def no_repeats(request: Request) -> None:
-    """Refuse a parameter given twice, of which one would be ignored. Raises QueryError."""
+    """Refuse a parameter that is given twice: one of the values would be ignored. Raises QueryError."""
     names = [name for name, _ in request.query_params.multi_items() if name not in _REPEATABLE]
     for name, times in Counter(names).items():  # a head of 64 KiB holds ten thousand names
         if times > 1:
@@ -44,7 +44,7 @@ router = APIRouter(prefix="/v1", tags=["numbers"], dependencies=[Depends(no_repe
 async def traffic(
     request: Request, caller: CallerOf, query: Annotated[models.RangeQuery, Query()]
 ) -> models.TrafficAnswer:
-    """Counts per slot and in total, summed over everything that the filters select."""
+    """Counts per slot and in total, summed over all that the filters select."""
     result = await _ask(request, caller, query, "traffic")
     points, total = answers.traffic(result.series, result.range)
     return models.TrafficAnswer(
@@ -65,7 +65,7 @@ async def traffic(
 async def bandwidth(
     request: Request, caller: CallerOf, query: Annotated[models.RangeQuery, Query()]
 ) -> models.BandwidthAnswer:
-    """Average, peak and the peak's time per slot, of five-minute values summed over everything selected."""
+    """Average, peak and the peak's time per slot, of five-minute values summed over the selection."""
     result = await _ask(request, caller, query, "bandwidth")
     pairs = _pairs(result.series, result.range.slots)
     (total,) = _pairs(result.series, [Slot(result.range.start, result.range.end)])
@@ -92,7 +92,7 @@ async def bandwidth(
 async def codes(
     request: Request, caller: CallerOf, query: Annotated[models.RangeQuery, Query()]
 ) -> models.CodesAnswer:
-    """How handshakes were answered, per slot and in total: 101 is an opened connection."""
+    """Handshakes by the HTTP code of their answer, per slot and in total: 101 is an opened connection."""
     result = await _ask(request, caller, query, "codes")
     per_slot = answers.codes(result.series, result.range.slots)
     (total,) = answers.codes(result.series, [Slot(result.range.start, result.range.end)])
@@ -109,16 +109,16 @@ async def codes(
     )
 
 
-@router.get("/domains", responses=problems(400, 401, 403, 503), summary="Domains that can be asked about")
+@router.get("/domains", responses=problems(400, 401, 403, 503), summary="Domains, configured or counted")
 async def domains(
     request: Request, caller: CallerOf, query: Annotated[models.AccountQuery, Query()]
 ) -> models.DomainsAnswer:
-    """Configured domains with their settings, and those that were counted and are configured no longer."""
+    """Configured domains with their settings, and former domains that still have counts."""
     account, listed = await asking.list_domains(services_of(request), caller, query.account)
     return models.DomainsAnswer(account=account, domains=[_domain(each) for each in listed])
 
 
-@router.get("/options", responses=problems(400, 401, 403, 503), summary="What can be asked for")
+@router.get("/options", responses=problems(400, 401, 403, 503), summary="Regions, ISPs and granularities")
 async def options(
     request: Request, caller: CallerOf, query: Annotated[models.AccountQuery, Query()]
 ) -> models.OptionsAnswer:
@@ -167,7 +167,7 @@ def _frame(query: models.RangeQuery, result: asking.Result) -> dict[str, Any]:
 
 
 def _unless_totals(query: models.RangeQuery, points: Iterable[models.Edges]) -> dict[str, Any]:
-    """Return the answer's points, which a question for totals only does not want."""
+    """Return the answer's points; none for `totals=only`."""
     return {} if query.totals == "only" else {"points": list(points)}
 
 

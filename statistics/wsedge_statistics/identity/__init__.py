@@ -1,6 +1,6 @@
-"""Who is calling and what that caller may do.
+"""The caller of a request, and its rights.
 
-    callers   claims to rights. Pure
+    callers   from a token's claims to rights. Pure
     tokens    verified ServiceAccount tokens
     jwks      the keys that sign them
 

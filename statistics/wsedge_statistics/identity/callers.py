@@ -1,7 +1,7 @@
-"""Who may do what. Pure: claims in, a verdict out.
+"""Callers and their rights. Pure: claims in, a verdict out.
 
-A ServiceAccount's namespace is the account. A relay's token is bound to its pod, so a report is believed
-only from the pod that it names. Without an issuer (a laptop) everybody may do everything, on loopback.
+A ServiceAccount's namespace is the account. A relay's token is bound to its pod, so a report is accepted
+only from the pod that it names. Without an issuer (a laptop) every caller may do everything, on loopback.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SUBJECT_PREFIX: Final = "system:serviceaccount:"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is asking. `trusted` is the laptop mode's caller, who may do everything."""
+    """The sender of a request. `trusted` is the caller of laptop mode, which may do everything."""
 
     subject: str
     namespace: str | None = None
@@ -32,7 +32,7 @@ LAPTOP: Final = Caller(subject="laptop", trusted=True)
 
 
 def caller_of(claims: Mapping[str, Any]) -> Caller:
-    """Read a verified ServiceAccount token's claims. Raises TokenRefusedError for those of another kind."""
+    """Read a verified ServiceAccount token's claims. Raises TokenRefusedError for a token of another kind."""
     subject = claims.get("sub")
     kubernetes = claims.get("kubernetes.io")
     if not isinstance(subject, str) or not isinstance(kubernetes, Mapping):
@@ -48,7 +48,7 @@ def caller_of(claims: Mapping[str, Any]) -> Caller:
 
 
 def _instant(claim: Any) -> datetime | None:
-    """Return a NumericDate (RFC 7519 §2) as an instant, None for what is none."""
+    """Return a NumericDate (RFC 7519 §2) as an instant, None for any other value."""
     if isinstance(claim, bool) or not isinstance(claim, int | float):
         return None
     try:
@@ -65,7 +65,7 @@ class Policy:
     admins: frozenset[str] = frozenset()
 
     def account_to_read(self, caller: Caller, asked: str | None) -> str | None:
-        """The account whose numbers are answered; None means all of them. Raises ForbiddenError."""
+        """Return the account that the caller reads; None means all accounts. Raises ForbiddenError."""
         if caller.trusted or caller.subject in self.admins:
             return asked
         if asked is not None and asked != caller.namespace:
@@ -73,9 +73,10 @@ class Policy:
         return caller.namespace
 
     def key_to_read(self, caller: Caller, asked: str | None, tenures: Tenures) -> str | None:
-        """The key of the account whose numbers are answered; None means all of them. Raises ForbiddenError.
+        """Return the ledger's key of the account that the caller reads; None means all accounts.
 
-        A namespace that was made again reads nothing of the one before it, nor may that one's tokens read on.
+        Raises ForbiddenError. A namespace that was deleted and made again is a new account: it reads nothing
+        of its predecessor, and tokens of the predecessor read nothing any more.
         """
         account = self.account_to_read(caller, asked)
         if account is None:
@@ -90,6 +91,6 @@ class Policy:
         return epoch.key
 
     def check_directory(self, caller: Caller) -> None:
-        """Only the operator writes the Directory. Raises ForbiddenError."""
+        """Refuse every caller but the operator to write the Directory. Raises ForbiddenError."""
         if not caller.trusted and caller.subject not in self.operators:
             raise ForbiddenError(f"{caller.subject} is not the operator; only it writes the Directory")

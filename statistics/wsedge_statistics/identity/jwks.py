@@ -1,4 +1,4 @@
-"""The cluster's public keys: fetched from the API server, kept while it is away."""
+"""The cluster's public keys: fetched from the API server, kept while it is unavailable."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from jwt.exceptions import PyJWTError
 
 from wsedge_statistics.errors import KeysUnavailableError, TokenRefusedError
 
-# An API server answers 406 to a client that takes plain JSON alone; other issuers may publish just that.
+# An API server answers 406 to a client that accepts plain JSON alone; other issuers may publish only that.
 ACCEPT: Final = "application/jwk-set+json, application/json"
 ALGORITHMS: Final = ("RS256", "ES256")
 FETCH_TIMEOUT: Final = 5.0
-RETRY_SECONDS: Final = 2.0  # at most one fetch in this time, whatever key ids callers make up
+RETRY_SECONDS: Final = 2.0  # at most one fetch in this time, whatever key ids callers invent
 REFRESH_SECONDS: Final = 600.0  # so that a key that the cluster no longer publishes is forgotten
 MAX_DOCUMENT: Final = 1 << 20
 
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Takes an answer that leads elsewhere for the failure that it is here."""
+    """Treats a redirect as a failure."""
 
     def redirect_request(self, *_: Any) -> None:
         """Follow nothing."""
@@ -39,7 +39,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True, slots=True)
 class KeyServer:
-    """Where the keys are published, and how to ask: CA of the server, own token (read anew each time)."""
+    """The URL of the keys, the CA of its server, and the own token, which is read again for each request."""
 
     url: str
     ca_file: Path | None = None
@@ -52,9 +52,9 @@ class KeyServer:
             request.add_header("Authorization", f"Bearer {self._token(self.token_file)}")
         context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
         opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),  # the API server is never behind the way out
+            urllib.request.ProxyHandler({}),  # the API server is never behind a proxy for outgoing traffic
             urllib.request.HTTPSHandler(context=context),
-            _NoRedirect(),  # which would take the token to wherever it leads
+            _NoRedirect(),  # a redirect would send the token to another server
         )
         with opener.open(request, timeout=FETCH_TIMEOUT) as answer:
             return bytes(answer.read(MAX_DOCUMENT))
@@ -63,17 +63,17 @@ class KeyServer:
     def _token(file: Path) -> str:
         token = file.read_text().strip()
         if not token.isascii() or not token.isprintable():
-            # http.client refuses most of these as well, but its words hold the token
+            # http.client refuses most of these as well, but its message contains the token
             raise ValueError(f"{file} does not hold a token")
         return token
 
 
 def parse_keys(document: bytes) -> dict[str, PyJWK]:
-    """Read the usable signing keys of a JWKS document by key id. Raises ValueError when it is none."""
+    """Read the usable signing keys of a JWKS document by key id. Raises ValueError for any other document."""
     parsed = json.loads(document)
     entries = parsed.get("keys") if isinstance(parsed, Mapping) else None
     if not isinstance(entries, list):
-        raise ValueError("no list of keys in it")
+        raise ValueError("the document has no list of keys")
     keys: dict[str, PyJWK] = {}
     for entry in entries:
         key = _usable(entry)
@@ -107,7 +107,7 @@ class KeySet:
         self._lock = asyncio.Lock()
 
     async def key(self, key_id: str) -> PyJWK:
-        """The key of that id. Raises TokenRefusedError (no such) or KeysUnavailableError (cannot tell)."""
+        """Return the key of an id. Raises TokenRefusedError (unknown key) or KeysUnavailableError."""
         if key_id not in self._keys or (self._stale() and not self._lock.locked()):
             async with self._lock:
                 if (self._stale() or key_id not in self._keys) and self._may_try():
@@ -131,8 +131,9 @@ class KeySet:
             keys = parse_keys(await asyncio.to_thread(self._fetch))
         except (OSError, ValueError, http.client.HTTPException) as error:
             self._failing = True
-            self._tried_at = self._monotonic()  # who waited for this try must not each begin another
-            log.warning("keys not fetched, keeping those known", error=str(error), known=len(self._keys))
+            # Callers that waited for this attempt must not each begin another.
+            self._tried_at = self._monotonic()
+            log.warning("fetch of keys failed", error=str(error), kept=len(self._keys))
             return
         if keys.keys() != self._keys.keys():
             log.info("keys fetched", ids=sorted(keys))

@@ -17,10 +17,10 @@ MAX_TOKEN: Final = 16384
 
 
 class Keys(Protocol):
-    """Where a token's key is looked up."""
+    """Look-up of a token's key."""
 
     async def key(self, key_id: str) -> PyJWK:
-        """The key of that id. Raises TokenRefusedError or KeysUnavailableError."""
+        """Return the key of an id. Raises TokenRefusedError or KeysUnavailableError."""
 
 
 class Verifier:
@@ -31,7 +31,7 @@ class Verifier:
         self._issuer = issuer
 
     async def claims(self, token: str) -> Mapping[str, Any]:
-        """The claims of a good token. Raises TokenRefusedError or KeysUnavailableError."""
+        """Return the claims of a valid token. Raises TokenRefusedError or KeysUnavailableError."""
         key = await self._keys.key(key_id_of(token))
         try:
             claims: Mapping[str, Any] = jwt.decode(
@@ -49,9 +49,9 @@ class Verifier:
 
 
 def key_id_of(token: str) -> str:
-    """The id of the key that a token names; nothing is verified yet. Raises TokenRefusedError."""
+    """Return the key id that a token names; nothing is verified yet. Raises TokenRefusedError."""
     if len(token) > MAX_TOKEN:
-        raise TokenRefusedError("longer than a token can be")
+        raise TokenRefusedError(f"longer than {MAX_TOKEN} characters")
     try:
         header = jwt.get_unverified_header(token)
     except jwt.PyJWTError:
@@ -65,7 +65,7 @@ def key_id_of(token: str) -> str:
 
 
 def issuer_of(token: str) -> str:
-    """The issuer that a token from a trusted place names; nothing is verified. Raises TokenRefusedError."""
+    """Return the issuer of a token from a trusted file; nothing is verified. Raises TokenRefusedError."""
     try:
         issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
     except jwt.InvalidTokenError as error:

@@ -19,7 +19,7 @@ FUTURE_TOLERANCE: Final = timedelta(minutes=10)
 
 
 def check_source(caller: Caller, report: UsageReport) -> None:
-    """A report comes from the pod that its token is bound to. Raises ForbiddenError."""
+    """Refuse a report of another pod than the one that its token is bound to. Raises ForbiddenError."""
     if caller.trusted:
         return
     if caller.pod_uid is None:
@@ -35,13 +35,13 @@ def check_rows(
 ) -> Mapping[str, str]:
     """Return by account the key that its rows are stored under.
 
-    Raises RowsRefusedError for foreign rows (a relay keeps them and asks again: what is not known yet may be
-    known soon), and for buckets in the future or past the retention. Raises DirectoryAwaitedError when nobody
-    has said yet who holds what. On a laptop everybody may report everything.
+    Raises RowsRefusedError for foreign rows (a relay keeps them and repeats them: the next Directory may list
+    their domain), and for buckets in the future or past the retention. Raises DirectoryAwaitedError before
+    the first Directory. On a laptop every caller may report everything.
     """
     if not caller.trusted:
         if report.rows and not tenures.began:
-            raise DirectoryAwaitedError("the operator has not told yet who holds which domain")
+            raise DirectoryAwaitedError("the operator has not sent a Directory yet")
         if foreign := list(_foreign_rows(caller, report, tenures)):
             raise RowsRefusedError(foreign, forbidden=True)
     faults = list(_rows_out_of_time(report, now, retention))
@@ -59,8 +59,12 @@ def _foreign_rows(caller: Caller, report: UsageReport, tenures: Tenures) -> Iter
         if row.account != caller.namespace:
             yield RowFault(index, "account", f"not the account of the token's namespace {caller.namespace!r}")
         elif epoch is None or not tenures.holds(epoch.key, row.domain, row.bucket):
-            # The same words whether it is another account's or nobody's: they tell a stranger nothing.
-            yield RowFault(index, "domain", f"{row.domain!r} is not, and was not then, this account's")
+            # The same text for a domain of another account and for one of no account: it discloses nothing.
+            yield RowFault(
+                index,
+                "domain",
+                f"{row.domain!r} is not, and was not then, this account's",
+            )
 
 
 def _rows_out_of_time(report: UsageReport, now: datetime, retention: timedelta) -> Iterable[RowFault]:
@@ -70,5 +74,5 @@ def _rows_out_of_time(report: UsageReport, now: datetime, retention: timedelta) 
             yield RowFault(index, "bucket", f"more than {minutes} minutes in the future of this clock")
         elif row.bucket < now - retention:
             yield RowFault(
-                index, "bucket", f"older than the {retention.days} days that reports are taken for"
+                index, "bucket", f"older than the {retention.days} days for which reports are accepted"
             )

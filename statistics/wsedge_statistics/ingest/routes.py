@@ -1,4 +1,4 @@
-"""Ingest: usage from relays and the Directory from the operator. 204 means: on disk."""
+"""The two endpoints of ingest. An answer 204 means that the message is committed to disk."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from wsedge_statistics.web.services import services_of
 
 RETENTION: Final = REACH[Granularity.FIVE_MINUTES]  # counts are merged where five-minute rows are kept
 COMMIT_SECONDS: Final = 30.0
-# The contract's bounds stop a message only when every part of it was looked at, and each fault found takes
+# The contract's bounds refuse a message only after every part of it was validated, and each fault takes
 # half a kilobyte: 16 MB of "{},{}," took 8 GB and a minute. A report of 5000 rows with 64 codes each has
 # 10,002 objects and 380,000 commas.
 MOST_OBJECTS: Final = 12_000
 MOST_COMMAS: Final = 400_000
-MOST_FAULTS: Final = 10_000  # to be told one by one; relays send 500 rows at a time
+MOST_FAULTS: Final = 10_000  # to be listed one by one; relays send 500 rows at a time
 
 log = structlog.get_logger()
 router = APIRouter(tags=["ingest"])
@@ -46,14 +46,14 @@ def _describes(name: str) -> dict[str, Any]:
     response_class=Response,
     responses=problems(*_STATUSES),
     openapi_extra=_describes("UsageReport"),
-    summary="Take in a usage report",
+    summary="Store a usage report",
 )
 async def usage(request: Request, caller: CallerOf) -> Response:
-    """Take in a report of a relay, whole or not at all; answered once it is on disk.
+    """Store a relay's report, whole or not at all; the answer leaves after the commit.
 
     Counts are cumulative per source and bucket and merge by max(), so a report may be sent again.
     The body may be compressed (Content-Encoding: gzip). 503 carries Retry-After. 403 and 429 name the rows
-    that are not taken now, and may be one day: the others can be sent at once without them.
+    that are refused now and may be accepted later; the other rows can be sent again at once without them.
     """
     services = services_of(request)
     report = _parsed(_bounded(await _body(request, services)), UsageReport, services)
@@ -62,7 +62,7 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     keys = check_rows(caller, report, tenures=services.tenures, now=now, retention=RETENTION)
     room = None if caller.trusted else services.room
     if refused := await _committed(services.ledger.commit(report, keys, room)):
-        reason = "the account has as many rows as it may: fewer regions, networks, domains or relays"
+        reason = "the account has reached its limit of rows: count fewer regions, ISPs, domains or relays"
         raise NoRoomError([RowFault(index, "row", reason) for index in refused])
     services.metrics.reports.inc()
     services.metrics.rows.inc(len(report.rows))
@@ -75,21 +75,21 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     response_class=Response,
     responses=problems(*_STATUSES),
     openapi_extra=_describes("Directory"),
-    summary="Take in the Directory",
+    summary="Replace the Directory",
 )
 async def put_directory(request: Request, caller: CallerOf) -> Response:
-    """Replace the Directory by a full snapshot; one written earlier than the kept one changes nothing."""
+    """Replace the Directory by a full snapshot. A snapshot written before the stored one changes nothing."""
     services = services_of(request)
     services.policy.check_directory(caller)
     directory = _parsed(await _body(request, services), Directory, services)
     tenures = await _committed(services.ledger.put_directory(directory))
     if tenures is not None:
         view = DirectoryView.of(directory)
-        # commits are told in their order, so the last one told is the one kept
+        # futures complete in the order of their commits, so the last one is the stored Directory
         services.directory, services.tenures = view, tenures
         for name in sorted(view.unknown_zones()):
-            log.warning("unknown time zone in the directory, default used", zone=name)
-        log.info("directory taken", accounts=len(view.accounts), domains=len(view.domains))
+            log.warning("unknown time zone replaced by the default", zone=name)
+        log.info("directory stored", accounts=len(view.accounts), domains=len(view.domains))
     return Response(status_code=204)
 
 
@@ -98,7 +98,7 @@ async def _body(request: Request, services: Services) -> bytes:
 
 
 def _bounded(text: bytes) -> bytes:
-    """Refuse what has more parts than the largest report, before it is parsed. Raises RowsRefusedError."""
+    """Refuse a body with more parts than the largest report, before it is parsed. Raises RowsRefusedError."""
     if text.count(b"{") > MOST_OBJECTS or text.count(b",") > MOST_COMMAS:
         raise RowsRefusedError([RowFault(None, "body", "has more parts than a report of 5000 rows can have")])
     return text
@@ -111,19 +111,19 @@ def _parsed(text: bytes, model: type[Message], services: Services) -> Message:
         raise RowsRefusedError(_faults(error)) from None
     if unknown:
         services.metrics.unknown_fields.labels(model.__name__).inc()
-        if told := services.unknown_fields.news(model.__name__, unknown):
-            log.warning("unknown fields ignored", message=model.__name__, fields=told)
+        if fields := services.unknown_fields.news(model.__name__, unknown):
+            log.warning("unknown fields ignored", message=model.__name__, fields=fields)
     return message
 
 
 def _faults(error: ValidationError) -> list[RowFault]:
     if error.error_count() > MOST_FAULTS:
-        return [RowFault(None, "body", f"{error.error_count()} faults: this is no such message")]
+        return [RowFault(None, "body", f"{error.error_count()} faults: the body is another kind of document")]
     return [_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
 
 
 def _fault(fault: Any) -> RowFault:
-    """A validation error as a row's fault: ("rows", 3, "bucket") is row 3, field bucket."""
+    """Return a validation error as a row's fault: ("rows", 3, "bucket") is row 3, field bucket."""
     place = tuple(fault["loc"])
     reason = str(fault["msg"]).removeprefix("Value error, ")
     if len(place) >= 2 and place[0] == "rows" and isinstance(place[1], int):

@@ -1,6 +1,6 @@
-"""The ledger: where the counts are kept.
+"""The ledger, which stores the counts.
 
-    protocol   what every ledger can do
+    protocol   the interface of every ledger
     writer     the writing thread: a queue, commits in groups, futures. Knows no store
     rollup     rows of the hour and day tiers, computed and packed. Pure
     sqlite/    the ledger as one SQLite file

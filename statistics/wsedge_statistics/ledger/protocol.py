@@ -1,4 +1,4 @@
-"""What every ledger can do, whatever keeps it."""
+"""The interface of every ledger, whatever database stores it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsedge_statistics.tenure import Tenures
 
 @dataclass(frozen=True, slots=True)
 class SeenKey:
-    """A key that was counted, with its first and last bucket (UTC seconds)."""
+    """A key that has counts, with its first and last bucket (UTC seconds)."""
 
     key: Key
     first: int
@@ -23,51 +23,51 @@ class SeenKey:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How many rows of counts an account may have: in one bucket, and in all that is kept by bucket."""
+    """The most rows of counts that an account may have: in one bucket, and in all buckets that are kept."""
 
     of_bucket: int
     of_account: int
 
 
 class Ledger(Protocol):
-    """Keeps five-minute counts per source and answers sums over them."""
+    """Stores five-minute counts per source, and returns sums over them."""
 
     def commit(
         self, report: UsageReport, keys: Mapping[str, str] | None = None, room: Room | None = None
     ) -> Future[tuple[int, ...]]:
         """Merge a report by max(); the future is done once it is on disk.
 
-        `keys` has by account what its rows are stored under. The future gives the rows that their account has
-        no `room` for; when there are any, nothing was stored.
+        `keys` has by account the key that its rows are stored under. The future has the indices of the rows
+        for which their account has no `room`; when there are any, nothing was stored.
         Raises LedgerBusyError at once; the future raises LedgerUnwritableError.
         """
 
     def put_directory(self, directory: Directory) -> Future[Tenures | None]:
-        """Keep a Directory unless a newer one is kept; the future gives who holds what if it was taken."""
+        """Store a Directory unless a newer one is stored; the future has the tenures if it was stored."""
 
     def tenures(self) -> Tenures:
-        """Who holds what, and held it."""
+        """Return the lives of accounts, and the domains that each holds or held."""
 
     def directory(self) -> Directory | None:
-        """The Directory that is kept; None also when this program cannot read it."""
+        """Return the stored Directory; None also when this program cannot read it."""
 
     def read(self, selection: Selection) -> Series:
-        """The five-minute sums over everything that is selected. May be called from any thread."""
+        """Return the five-minute sums over a selection. Any thread may call it."""
 
     def seen(self, account: str | None) -> list[SeenKey]:
-        """Every key that was ever counted (and is still kept) for an account, or for all."""
+        """Return every key that has counts, of an account or of all accounts."""
 
     def size(self) -> int:
-        """Bytes on disk."""
+        """Return the bytes on disk."""
 
     def backlog(self) -> int:
-        """Writes that wait for the next commit."""
+        """Return the number of writes that wait for the next commit."""
 
     def alive(self) -> bool:
-        """False once the writer has ended, which only a restart mends."""
+        """Return false when the writer has ended; only a restart of the program starts it again."""
 
     def writable(self) -> bool:
-        """False after a failed commit, until one succeeds again."""
+        """Return false after a failed commit, until a commit or a probe succeeds."""
 
     def close(self) -> None:
-        """Commit what is queued, then let go of the files."""
+        """Commit all queued writes, then release the files."""

@@ -18,8 +18,8 @@ from wsedge_statistics.numbers.series import BUCKET, Key, Series, add_series
 def roll(parts: Iterable[tuple[Key, Series]], *, start: int, end: int) -> dict[Key, Series]:
     """Sum parts by key, and by the domain's total, within [start, end).
 
-    Values of different sources and keys add, peak connections as well: they were open at the same time
-    or at least in the same five minutes.
+    Values of different sources and keys add. Peak connections add as well: they were open in the same five
+    minutes, if not at the same time.
     """
     rolled: dict[Key, Series] = {}
     for key, series in parts:
@@ -31,7 +31,7 @@ def roll(parts: Iterable[tuple[Key, Series]], *, start: int, end: int) -> dict[K
 
 
 def largest(one: Series, other: Series) -> Series:
-    """The larger of both values, bucket by bucket."""
+    """Return the larger of both values, bucket by bucket."""
     answer = {measure: dict(values) for measure, values in one.items()}
     for measure, values in other.items():
         kept = answer.setdefault(measure, {})

@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 
 class Observer(Protocol):
-    """Receives what the writer's thread did, for the metrics."""
+    """Receives the writer's commits and failures, for the metrics."""
 
     def committed(self, *, jobs: int, seconds: float) -> None:
         """A group was committed."""
@@ -62,7 +62,7 @@ class Store(Protocol[_Opened_co]):
         """Write and delete about as much as a large report needs."""
 
     def upkeep(self) -> float:
-        """Do one step of what is due (rollups, retention); return the seconds until the next one."""
+        """Do one due step of rollups or retention; return the seconds until the next step."""
 
     def close(self) -> None:
         """Close the connection; called once, at the thread's end."""
@@ -117,7 +117,7 @@ class Writer(Generic[Transaction]):
         return self._writable and self._thread.is_alive()
 
     def close(self) -> None:
-        """Commit what is queued, then end the thread."""
+        """Commit all queued writes, then end the thread."""
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
@@ -210,7 +210,7 @@ class Writer(Generic[Transaction]):
 
     def _succeeded(self) -> None:
         before, self._writable = self._writable, True
-        if not before:  # logged after the change: whoever reads the line may send a report at once
+        if not before:  # logged after the change: a test that reads the line sends a report at once
             log.info("ledger can be written again")
 
 

@@ -15,7 +15,7 @@ from wsedge_statistics.numbers.series import BUCKET, CODE_PREFIX, MEASURES, PEAK
 
 @dataclass(frozen=True, slots=True)
 class SlotCounts:
-    """Counts of one slot: bytes, messages, connections opened, and the most open in any five minutes."""
+    """Counts of one slot: bytes, messages, opened connections, and the most open in any five minutes."""
 
     slot: Slot
     sent: int
@@ -28,7 +28,7 @@ class SlotCounts:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Bits per second of a slot: its average, and its highest five-minute value with that one's start."""
+    """Bits per second of a slot: the average, the highest five-minute value and the start of its bucket."""
 
     average: float
     peak: float
@@ -37,7 +37,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class CodeCount:
-    """How often a handshake was answered with `code`; `proportion` in percent of the slot's handshakes."""
+    """The number of handshakes answered with `code`; `proportion` in percent of the slot's handshakes."""
 
     code: int
     count: int
@@ -64,18 +64,18 @@ def _fold(series: Series, slots: Sequence[Slot]) -> list[SlotCounts]:
 
 
 def traffic(series: Series, span: Range) -> tuple[list[SlotCounts], SlotCounts]:
-    """Counts per slot, zero-filled, and of the whole range."""
+    """Return the counts per slot, zero-filled, and of the whole range."""
     whole = Slot(span.start, span.end)
     return _fold(series, span.slots), _fold(series, [whole])[0]
 
 
 def bits_per_second(byte_count: int, seconds: int) -> float:
-    """Bits per second (1000-based units), to the thousandth."""
+    """Return bits per second (1000-based units), to the thousandth."""
     return round(byte_count * 8 / seconds, 3)
 
 
 def rates(values: dict[int, int], slots: Sequence[Slot]) -> list[Rate]:
-    """Bandwidth per slot from five-minute byte sums; of equal peaks the earliest counts."""
+    """Return the bandwidth per slot from five-minute byte sums; of equal peaks the earliest counts."""
     answer = []
     for slot, pairs in zip(slots, _by_slot(values, slots), strict=True):
         top = max(pairs, key=lambda pair: (pair[1], -pair[0]), default=None)
@@ -88,7 +88,7 @@ def rates(values: dict[int, int], slots: Sequence[Slot]) -> list[Rate]:
 
 
 def codes(series: Series, slots: Sequence[Slot]) -> list[list[CodeCount]]:
-    """HTTP codes of handshakes per slot, ascending; a slot without a handshake has an empty list."""
+    """Return the HTTP codes of handshakes per slot, ascending; an empty list for an idle slot."""
     counts: list[dict[int, int]] = [{} for _ in slots]
     for measure, values in series.items():
         if not measure.startswith(CODE_PREFIX):

@@ -37,10 +37,10 @@ MATRIX: Final = (
 
 
 def offered(span: timedelta, age: timedelta) -> tuple[Granularity, ...]:
-    """The granularities offered for a span whose start lies `age` back, finest first.
+    """Return the granularities of a span whose start lies `age` back, finest first.
 
     Where the span's own granularities do not reach back that far, 1 day is offered.
-    Empty: too long or too old.
+    Empty: the span is too long or too old.
     """
     by_span = next((choices for longest, choices in MATRIX if span <= longest), ())
     reaching = tuple(choice for choice in by_span if age <= REACH[choice])

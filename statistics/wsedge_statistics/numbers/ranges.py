@@ -26,7 +26,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What a question covers: whole slots, one after the other without a gap."""
+    """The range of a question: whole slots, one after the other without a gap."""
 
     granularity: Granularity
     slots: tuple[Slot, ...]
@@ -43,7 +43,7 @@ class Range:
 
 
 def parse_instant(parameter: str, text: str) -> datetime:
-    """Read an RFC 3339 instant. Raises QueryError."""
+    """Parse an RFC 3339 instant. Raises QueryError."""
     if not _RFC3339.fullmatch(text):
         raise QueryError(parameter, "not an instant with a date, a time and an offset", _INSTANT)
     try:
@@ -53,22 +53,22 @@ def parse_instant(parameter: str, text: str) -> datetime:
 
 
 def instant_text(instant: datetime) -> str:
-    """RFC 3339 in UTC, to the second."""
+    """Return an instant as RFC 3339 in UTC, to the second."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def span_of(start: datetime, end: datetime, zone: tzinfo) -> timedelta:
-    """The span on the zone's calendar: a day of 23 or 25 hours (daylight saving) is one day."""
+    """Return the span on the zone's calendar: a day of 23 or 25 hours (daylight saving) is one day."""
     return end.astimezone(zone).replace(tzinfo=None) - start.astimezone(zone).replace(tzinfo=None)
 
 
 def settle_range(
     *, start: str | None, end: str | None, granularity: Granularity | None, zone: tzinfo, now: datetime
 ) -> Range:
-    """Turn a question's parameters into whole slots. Neither time given: the last 24 hours.
+    """Return the whole slots that a question's parameters ask for; without times, the last 24 hours.
 
-    Widened to whole slots: `start` down, `end` up. 5m and 1h slots are cut in UTC, 1d slots at the
-    midnights of `zone`. Without a granularity the finest one offered is used. Raises QueryError.
+    The range is widened to whole slots: `start` down, `end` up. 5m and 1h slots are cut in UTC, 1d slots at
+    the midnights of `zone`. Without a granularity the finest that is offered is used. Raises QueryError.
     """
     first, last = _asked_times(start, end, now)
     if last <= first:
@@ -84,7 +84,9 @@ def settle_range(
     choices = offered(span, now - first)
     if not choices:
         earliest = instant_text(now - REACH[Granularity.DAY])
-        raise QueryError("start", "older than what is kept", f"instants from {earliest} on (366 days back)")
+        raise QueryError(
+            "start", "older than all counts that are kept", f"instants from {earliest} on (366 days back)"
+        )
     chosen = granularity or choices[0]
     if chosen not in choices:
         names = ", ".join(choices)
@@ -132,7 +134,7 @@ def _cut_days(start: datetime, end: datetime, zone: tzinfo) -> tuple[Slot, ...]:
 
 
 def day_start(day: date, zone: tzinfo) -> datetime:
-    """The first instant of a natural day in a zone, in UTC; also where midnight is skipped or comes twice."""
+    """Return the first instant of a day in a zone, in UTC; also where midnight is skipped or comes twice."""
     first = datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
     step = timedelta(seconds=BUCKET)
     # A gap that begins before midnight puts the day's first instant before where 00:00 would have been.
@@ -142,9 +144,9 @@ def day_start(day: date, zone: tzinfo) -> datetime:
 
 
 def complete_until(now: datetime, grace: timedelta) -> datetime:
-    """The start of the first bucket that may still grow: all before it ended at least `grace` ago.
+    """Return the start of the first bucket that may still grow: all before it ended at least `grace` ago.
 
-    Relays report at each bucket's end, so `grace` is the time that takes. It is a statement of the clock:
-    a relay cut off from the statistics delivers later, and its counts are then added where they belong.
+    Relays report at each bucket's end, and `grace` is the time that a report needs. The clock alone decides:
+    a relay that was cut off from the statistics reports later, and its counts are added to their buckets.
     """
     return bucket_of(now - grace)

@@ -25,7 +25,7 @@ Series = dict[str, dict[int, int]]
 
 
 class Key(NamedTuple):
-    """What a series is about. A domain's total over all regions and ISPs has empty region, isp and area."""
+    """The subject of a series. A domain's total over all regions and ISPs has empty region, isp and area."""
 
     domain: str
     account: str
@@ -34,13 +34,13 @@ class Key(NamedTuple):
     area: str
 
     def total(self) -> Key:
-        """The key of the domain's total that this key counts into."""
+        """Return the key of the domain's total, to which this key adds."""
         return Key(self.domain, self.account, "", "", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which series are asked for; None means all. Half-open in time, UTC seconds on bucket starts."""
+    """The series that a read sums; None means all. Half-open in time, UTC seconds on bucket starts."""
 
     start: int
     end: int
@@ -51,11 +51,11 @@ class Selection:
 
     @property
     def wants_totals(self) -> bool:
-        """True when the domain totals answer it, so that the full keys need not be read."""
+        """Whether the domain totals answer it, so that the full keys need not be read."""
         return self.region is None and self.isp is None
 
-    def takes(self, key: Key) -> bool:
-        """True when the series of `key` counts into this selection."""
+    def includes(self, key: Key) -> bool:
+        """Return whether the series of `key` is part of this selection."""
         if self.account is not None and key.account != self.account:
             return False
         if self.domains is not None and key.domain not in self.domains:

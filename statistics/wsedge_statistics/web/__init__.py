@@ -1,4 +1,4 @@
-"""What every HTTP face shares.
+"""Plumbing that every HTTP face shares.
 
     problems    errors as RFC 9457 problem details
     responses   their description in the OpenAPI document

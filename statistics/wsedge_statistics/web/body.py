@@ -18,7 +18,7 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 async def read_json(
     request: Request, *, max_sent: int, max_inflated: int, seconds: float = READ_SECONDS
 ) -> bytes:
-    """The body's JSON text, not yet parsed. Raises ProblemError: 400, 408, 413 or 415."""
+    """Return the body's JSON text, not yet parsed. Raises ProblemError: 400, 408, 413 or 415."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise ProblemError(
@@ -36,7 +36,7 @@ async def read_json(
         async with asyncio.timeout(seconds):
             sent = await _read(request, max_sent)
     except ClientDisconnect:
-        raise ProblemError(400, "body-cut-off", "the client went away before the body's end") from None
+        raise ProblemError(400, "body-cut-off", "the client closed before the end of the body") from None
     except TimeoutError:
         raise ProblemError(
             408,
@@ -50,8 +50,8 @@ async def read_json(
 async def _read(request: Request, limit: int) -> bytes:
     """Read up to `limit` bytes.
 
-    Somewhat more is read and thrown away, since a client that is still sending would otherwise see its
-    connection reset instead of the answer that says why.
+    A body of up to twice the limit is read and discarded: a client that is still sending would otherwise see
+    a reset connection instead of the answer with the reason.
     """
     announced = request.headers.get("content-length", "")
     too_large = ProblemError(413, "too-large", f"the body is larger than {limit} bytes")
@@ -82,5 +82,5 @@ def inflate(sent: bytes, limit: int) -> bytes:
     if not inflater.eof:
         raise ProblemError(400, "bad-gzip", "the gzip body ends too early")
     if inflater.unused_data:
-        raise ProblemError(400, "bad-gzip", "the gzip body has something after its end")
+        raise ProblemError(400, "bad-gzip", "the gzip body has bytes after its end")
     return inflated

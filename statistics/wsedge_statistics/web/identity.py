@@ -1,4 +1,4 @@
-"""Who is calling: the bearer token of a request, verified."""
+"""The caller of a request: its bearer token, verified."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _bearer = HTTPBearer(
 async def identify(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Caller:
-    """The caller of a request. Raises TokenRefusedError or KeysUnavailableError."""
+    """Return the caller of a request. Raises TokenRefusedError or KeysUnavailableError."""
     verifier = services_of(request).verifier
     if verifier is None:
         return LAPTOP
     if credentials is None:
-        raise TokenRefusedError("a bearer token is needed")
+        raise TokenRefusedError("the request has no bearer token")
     caller = caller_of(await verifier.claims(credentials.credentials))
     request.state.subject = caller.subject
     return caller

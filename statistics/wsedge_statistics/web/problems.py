@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: what is wrong, with which parameter or row, and what is allowed."""
+"""Errors as RFC 9457 problem documents: the reason, the parameter or row, and the allowed values."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ log = structlog.get_logger()
 
 
 class Fault(BaseModel):
-    """One thing that is wrong, with the place of it."""
+    """One fault and its place in the request."""
 
     model_config = ConfigDict(extra="forbid")
 
     row: int | None = Field(None, description="index of the report's row, from 0")
     field: str | None = Field(None, description="field of the row or message")
     parameter: str | None = Field(None, description="query parameter")
-    reason: str = Field(description="what is wrong with it")
-    allowed: str | None = Field(None, description="what would be right")
+    reason: str = Field(description="why it is refused")
+    allowed: str | None = Field(None, description="values that are allowed")
 
 
 class Problem(BaseModel):
@@ -55,11 +55,11 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    errors: list[Fault] | None = Field(None, description="what is wrong, piece by piece (the first 100)")
+    errors: list[Fault] | None = Field(None, description="each fault (the first 100)")
 
 
 class ProblemError(Exception):
-    """A problem to answer with, raised where there is no better error of the tree."""
+    """A problem as an exception, raised where the tree of errors has no class for it."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class ProblemError(Exception):
 
 
 def answer(error: ProblemError) -> Response:
-    """The HTTP answer of a problem."""
+    """Return the HTTP answer of a problem."""
     problem = Problem(
         type=f"urn:wsedge:problem:{error.kind}",
         title=HTTPStatus(error.status).phrase,
@@ -93,7 +93,7 @@ def answer(error: ProblemError) -> Response:
 
 
 def problem_of(error: Exception) -> ProblemError:
-    """Translate an error of the tree."""
+    """Return the problem of an error of the tree; 500 for any other."""
     match error:
         case ProblemError():
             return error
@@ -122,13 +122,13 @@ def problem_of(error: Exception) -> ProblemError:
             return ProblemError(503, "busy", str(error), headers={"Retry-After": "2"})
         case LedgerUnwritableError():
             # the cause names files: it is in the log, not in the answer
-            detail = "the ledger is not available now; nothing of this request was stored"
+            detail = "The ledger is not available now. Nothing of this request was stored."
             return ProblemError(503, "ledger-unavailable", detail, headers={"Retry-After": "10"})
-    return ProblemError(500, "internal", "an error of this program; its log has the cause")
+    return ProblemError(500, "internal", "The program failed; its log has the cause.")
 
 
 def challenge(reason: str) -> dict[str, str]:
-    """The WWW-Authenticate header of RFC 6750."""
+    """Return the WWW-Authenticate header (RFC 6750 §3)."""
     quoted = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "'" for c in reason)
     scheme = 'Bearer realm="wsedge-statistics", error="invalid_token"'
     return {"WWW-Authenticate": f'{scheme}, error_description="{quoted}"'}
@@ -151,10 +151,10 @@ def _of_validation(error: RequestValidationError, parameters: list[str]) -> Prob
 
 def _of_http(error: HTTPException, path: str) -> ProblemError:
     texts = {
-        404: ("not-found", f"there is nothing at {path}; /openapi.json describes what there is"),
+        404: ("not-found", f"{path} does not exist; /openapi.json lists the paths"),
         405: (
             "method-not-allowed",
-            f"{path} does not take this method; the Allow header says which it takes",
+            f"{path} does not support this method; the Allow header lists the methods",
         ),
     }
     kind, detail = texts.get(error.status_code, ("http", str(error.detail)))
@@ -169,12 +169,12 @@ async def _handle(request: Request, error: Exception) -> Response:
     else:
         problem = problem_of(error)
     if request.url.path in (USAGE_PATH, DIRECTORY_PATH):
-        _tell(request, problem, str(error))
+        _report(request, problem, str(error))
     return answer(problem)
 
 
-def _tell(request: Request, problem: ProblemError, reason: str) -> None:
-    """A refused message is an event: somebody's counts wait for it to be mended."""
+def _report(request: Request, problem: ProblemError, reason: str) -> None:
+    """Log and count a refused message: its counts wait until the cause is removed."""
     if request.url.path == USAGE_PATH:
         metrics = services_of(request).metrics
         metrics.refused.labels(problem.kind).inc()
@@ -191,7 +191,7 @@ def _tell(request: Request, problem: ProblemError, reason: str) -> None:
 
 
 def _parameters(request: Request) -> list[str]:
-    """The query parameters that the endpoint of a request has."""
+    """Return the query parameters of a request's endpoint."""
     described = request.app.openapi()["paths"].get(request.url.path, {}).get(request.method.lower(), {})
     return [parameter["name"] for parameter in described.get("parameters", [])]
 

@@ -1,4 +1,4 @@
-"""How errors are described in the OpenAPI document."""
+"""Errors in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from wsedge_statistics.web.problems import MEDIA_TYPE
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may answer with these statuses, each a problem document."""
+    """Return the `responses` of a route that answers with these statuses, each a problem document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

@@ -1,4 +1,4 @@
-"""Health and metrics, for the kubelet and Prometheus. No token is asked for: they tell of no account."""
+"""Health and metrics, for the kubelet and Prometheus. They need no token: they hold no account's numbers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from wsedge_statistics.web.services import services_of
 router = APIRouter(tags=["upkeep"])
 
 
-@router.get("/healthz", responses=problems(503), summary="Is the process alive")
+@router.get("/healthz", responses=problems(503), summary="Liveness")
 async def healthz(request: Request) -> dict[str, str]:
-    """200 unless only a restart helps: the ledger's writer has ended."""
+    """200 unless the ledger's writer has ended; then only a restart helps."""
     if not services_of(request).ledger.alive():
-        raise ProblemError(503, "writer-ended", "the ledger's writer has ended; a restart helps")
+        raise ProblemError(503, "writer-ended", "The ledger's writer has ended. Restart the program.")
     return {"status": "ok"}
 
 
-@router.get("/readyz", responses=problems(503), summary="Can it take reports")
+@router.get("/readyz", responses=problems(503), summary="Readiness for reports")
 async def readyz(request: Request) -> dict[str, str]:
-    """200 while the ledger can be written and the process is not about to end."""
+    """200 while the ledger can be written and the process is not shutting down."""
     services = services_of(request)
     if services.draining:
-        raise ProblemError(503, "ending", "the process is about to end")
+        raise ProblemError(503, "ending", "The process is shutting down.")
     if not services.ledger.writable():
-        raise ProblemError(503, "ledger-unavailable", "the ledger cannot be written: the disk may be full")
+        raise ProblemError(503, "ledger-unavailable", "The ledger cannot be written. The disk may be full.")
     return {"status": "ok"}
 
 

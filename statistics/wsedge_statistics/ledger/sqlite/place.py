@@ -23,12 +23,12 @@ _NETWORK: Final = {
 
 
 def network_filesystem(kind: int) -> str | None:
-    """The name of the network file system with that statfs type, None for a local one."""
+    """Return the name of the network file system with a statfs type, None for a local file system."""
     return _NETWORK.get(kind & 0xFFFFFFFF)
 
 
 def filesystem_type(folder: Path) -> int:
-    """The statfs type of the file system of a folder (Linux; f_type is the first word of the struct)."""
+    """Return the statfs type of a folder's file system (Linux; f_type is the first word of the struct)."""
     libc = ctypes.CDLL(None, use_errno=True)
     answer = (ctypes.c_long * 64)()  # larger than any struct statfs
     if libc.statfs(os.fsencode(folder), ctypes.byref(answer)):
@@ -38,7 +38,7 @@ def filesystem_type(folder: Path) -> int:
 
 
 class Place:
-    """A ledger's folder, held by an exclusive lock that the kernel lets go of when the process ends."""
+    """A ledger's folder, held by an exclusive lock that the kernel releases when the process ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,9 +62,9 @@ class Place:
         return self.folder / "ledger.sqlite3"
 
     def size(self) -> int:
-        """Bytes that the ledger's files take."""
+        """Return the bytes of the ledger's files."""
         return sum(file.stat().st_size for file in self.folder.glob("ledger.sqlite3*"))
 
     def release(self) -> None:
-        """Let another process have the folder."""
+        """Release the folder to other processes."""
         os.close(self._lock)

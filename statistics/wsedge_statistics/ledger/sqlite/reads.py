@@ -60,7 +60,7 @@ def _choice(start: int, end: int, step: int, domains: Iterable[str]) -> tuple[st
 
 
 def hour_parts(connection: sqlite3.Connection, hour: int, domain: str) -> Iterator[tuple[Key, Series]]:
-    """The five-minute tier of one hour of a domain: one part per source, bucket and key."""
+    """Yield the five-minute tier of one hour of a domain: one part per source, bucket and key."""
     choice = _choice(hour, hour + HOUR, BUCKET, [domain])
     for bucket, *names, _source, sent, received, to, back, opened, peak in connection.execute(_USAGE, choice):
         series: Series = {}
@@ -74,34 +74,34 @@ def hour_parts(connection: sqlite3.Connection, hour: int, domain: str) -> Iterat
 
 
 def hour_sums(connection: sqlite3.Connection, hour: int, domain: str) -> dict[Key, Series]:
-    """The sums of one hour of a domain: from the five-minute tier, and never less than its last rollup.
+    """Return the sums of one hour of a domain, from the five-minute tier and never less than its last rollup.
 
-    Without faults they are never less. But a clock that was months ahead prunes rows of an hour that
-    reports still come for, once the clock is right again.
+    Without faults they are never less. But a clock that was months ahead prunes rows of an hour for which
+    reports still arrive after the clock was corrected.
     """
     sums = roll(hour_parts(connection, hour, domain), start=hour, end=hour + HOUR)
     for _, *names, packed in connection.execute(_HOURS, _choice(hour, hour + HOUR, HOUR, [domain])):
         key = Key(*names)
         if key.region:
-            with suppress(LedgerDamagedError):  # then what the rows say replaces it
+            with suppress(LedgerDamagedError):  # then the sums of the rows replace it
                 sums[key] = largest(sums.get(key, {}), unpack(packed, hour))
     return roll(sums.items(), start=hour, end=hour + HOUR)
 
 
 def day_parts(connection: sqlite3.Connection, day: int, domain: str) -> Iterator[tuple[Key, Series]]:
-    """The hour tier of one day of a domain: one part per hour and key."""
+    """Yield the hour tier of one day of a domain: one part per hour and key."""
     for hour, *names, packed in connection.execute(_HOURS, _choice(day, day + DAY, HOUR, [domain])):
         yield Key(*names), unpack(packed, hour)
 
 
 def read(connection: sqlite3.Connection, selection: Selection) -> Series:
-    """The five-minute sums over everything selected, from the coarsest tier that is current."""
+    """Return the five-minute sums over a selection, from the coarsest tier that is current."""
     total: Series = {}
     domains = _domains(connection, selection)
     dirty_days = _dirty(connection, DAY, selection, domains)
     dirty_hours = _dirty(connection, HOUR, selection, domains)
     for key, series in _parts(connection, selection, domains, dirty_days, dirty_hours):
-        if selection.takes(key):
+        if selection.includes(key):
             add_series(total, series, start=selection.start, end=selection.end)
     return total
 
@@ -116,12 +116,12 @@ def _parts(
     first = selection.start - selection.start % DAY
     for day, *names, packed in connection.execute(_DAYS, _choice(first, selection.end, DAY, domains)):
         key = Key(*names)
-        if (day, key.domain) not in dirty_days and selection.takes(key):
+        if (day, key.domain) not in dirty_days and selection.includes(key):
             yield key, unpack(packed, day)
     for day, domain in dirty_days:
         for hour, *names, packed in connection.execute(_HOURS, _choice(day, day + DAY, HOUR, [domain])):
             key = Key(*names)
-            if (hour, domain) not in dirty_hours and selection.takes(key):
+            if (hour, domain) not in dirty_hours and selection.includes(key):
                 yield key, unpack(packed, hour)
     for hour, domain in dirty_hours:
         yield from hour_sums(connection, hour, domain).items()
@@ -142,7 +142,7 @@ def _dirty(
 
 
 def seen(connection: sqlite3.Connection, account: str | None) -> list[SeenKey]:
-    """Every key kept for an account, or for all, ordered by account and domain."""
+    """Return every key of an account, or of all accounts, by account and domain."""
     rows = connection.execute(
         "SELECT domain, account, region, isp, area, first, last FROM seen "
         "WHERE ?1 IS NULL OR account = ?1 ORDER BY account, domain, region, isp, area",
@@ -152,13 +152,13 @@ def seen(connection: sqlite3.Connection, account: str | None) -> list[SeenKey]:
 
 
 def directory(connection: sqlite3.Connection) -> Directory | None:
-    """The Directory that is kept."""
+    """Return the stored Directory."""
     row = connection.execute("SELECT body FROM directory").fetchone()
     return Directory.model_validate_json(row[0]) if row else None
 
 
 def tenures(connection: sqlite3.Connection) -> Tenures:
-    """Which lives accounts had, and what each holds or held."""
+    """Return the lives of accounts, and the domains that each holds or held."""
     epochs: dict[str, tuple[Epoch, ...]] = {}
     for account, key, uid, since, until in connection.execute(
         "SELECT account, key, uid, since, until FROM epochs ORDER BY account, number"

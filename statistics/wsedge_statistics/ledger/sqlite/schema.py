@@ -14,10 +14,10 @@ VERSION: Final = 1
 # hours, days    tiers of 1 hour and 1 day (of UTC): rollup.pack of the sums over sources; empty region,
 #                isp and area: the domain's total
 # dirty_hours    hours whose counts changed since their rollup; the same for dirty_days
-# seen           which keys exist, so that listing them reads no counts
+# seen           the keys that exist, so that listing them reads no counts
 # epochs         the lives of each account (tenure.Epoch); `account` elsewhere is an epoch's key
-# holdings       which domains an epoch holds, or until when it held them (NULL: now)
-# fill           how many rows of `usage` and `codes` each account has in a bucket, and (bucket -1) in all
+# holdings       the domains that an epoch holds, or held until an instant (NULL: holds now)
+# fill           the number of rows of `usage` and `codes` of each account in a bucket, and (bucket -1) in all
 _KEY: Final = (
     "domain TEXT NOT NULL, account TEXT NOT NULL, region TEXT NOT NULL, isp TEXT NOT NULL, area TEXT NOT NULL"
 )
@@ -46,8 +46,8 @@ CREATE TABLE directory (one INTEGER PRIMARY KEY CHECK (one = 1),
 CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL);
 """
 
-# Beside those of version 1. An older program opens a ledger with them as well and leaves them alone: after a
-# rollback it goes on with the ledger, and its writes keep `fill` right, by the triggers.
+# Tables beside those of version 1. An older program opens a ledger with them as well and ignores them: it can
+# continue with the ledger after a rollback, and the triggers keep `fill` right during its writes.
 ADDITIONS: Final = """
 CREATE TABLE IF NOT EXISTS epochs (account TEXT NOT NULL, number INTEGER NOT NULL, key TEXT NOT NULL,
   uid TEXT, since TEXT, until TEXT, PRIMARY KEY (account, number)) WITHOUT ROWID;
@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS fill (account TEXT NOT NULL, bucket INTEGER NOT NULL,
   PRIMARY KEY (account, bucket)) WITHOUT ROWID;
 """
 # An upsert that finds its row fires the triggers of an update (https://www.sqlite.org/lang_upsert.html). Rows
-# from before there was a `fill` were not counted, and are not counted off.
+# older than `fill` were not counted, and their deletion is not counted either.
 _COUNTING: Final = """
 CREATE TRIGGER IF NOT EXISTS {0}_more AFTER INSERT ON {0} BEGIN
   INSERT INTO fill VALUES (new.account, new.bucket, 1), (new.account, -1, 1)
@@ -84,7 +84,7 @@ def open_writer(database: Path) -> sqlite3.Connection:
     if version > VERSION:
         connection.close()
         raise LedgerVersionError(
-            f"{database} has schema {version}, this program knows {VERSION}: use the newer program"
+            f"{database} has schema {version}, this program supports {VERSION}: use the newer program"
         )
     if version == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
@@ -94,7 +94,7 @@ def open_writer(database: Path) -> sqlite3.Connection:
 
 
 def open_reader(database: Path) -> sqlite3.Connection:
-    """Open a connection that can only read, and sees one moment of the ledger per transaction."""
+    """Open a read-only connection; each of its transactions reads one state of the ledger."""
     uri = f"{database.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")

@@ -153,7 +153,7 @@ class SqliteLedger:
         except sqlite3.Error as error:
             raise LedgerUnwritableError(f"the ledger cannot be opened: {error}") from error
         try:
-            connection.execute("BEGIN")  # one moment of the ledger for all of an answer
+            connection.execute("BEGIN")  # all of an answer reads one state of the ledger
             yield connection
         except sqlite3.Error as error:
             raise LedgerUnwritableError(f"the ledger cannot be read: {error}") from error
@@ -207,14 +207,14 @@ class SqliteLedger:
 def _kept(connection: sqlite3.Connection) -> Directory | None:
     try:
         return reads.directory(connection)
-    except ValidationError as error:  # of another version of this program
-        log.warning("directory cannot be read, awaiting the next one", faults=error.error_count())
+    except ValidationError as error:  # written by another version of this program
+        log.warning("directory cannot be read", faults=error.error_count())
         return None
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A write transaction: committed at the end, rolled back on any error."""
+    """Run a write transaction: committed at the end, rolled back on any error."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -47,7 +47,7 @@ _REPLACE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """What of a tier is deleted when: `step` seconds of it at a time, by the statements in `deletions`."""
+    """The retention of a tier: `deletions` delete `step` seconds of it at a time."""
 
     kept: timedelta
     oldest: str
@@ -94,8 +94,8 @@ def merge_report(
 ) -> tuple[int, ...]:
     """Merge a report: every count becomes the larger of what is kept and what is reported.
 
-    `keys` has by account what its rows are stored under. Returns the rows that their account has no `room`
-    for (None: all have); when there are any, nothing was merged.
+    `keys` has by account the key that its rows are stored under. Returns the indices of the rows for which
+    their account has no `room` (None: no limit); when there are any, nothing was merged.
     """
     if not report.rows:
         return ()
@@ -126,9 +126,9 @@ def merge_report(
 def _without_room(
     connection: sqlite3.Connection, report: UsageReport, accounts: list[str], room: Room
 ) -> tuple[int, ...]:
-    """Return the rows that would make more of their account's rows than there may be, in a bucket or in all.
+    """Return the indices of the rows that would exceed their account's room, in a bucket or in all.
 
-    Rows that are there already only grow. Whether one is, is looked up only where it gets tight.
+    A report of a row that is stored already adds no row. Stored rows are counted only near the limit.
     """
     places = [
         (account, int(row.bucket.timestamp())) for row, account in zip(report.rows, accounts, strict=True)
@@ -166,7 +166,7 @@ def _fill(connection: sqlite3.Connection, place: tuple[str, int]) -> int:
 
 
 def _present(connection: sqlite3.Connection, key: tuple[object, ...], codes: Mapping[str, int]) -> int:
-    """Count the rows of a key, of usage and of codes, that are kept already."""
+    """Count the rows of a key, of usage and of codes, that are stored already."""
     where = "bucket = ? AND domain = ? AND account = ? AND region = ? AND isp = ? AND area = ? AND source = ?"
     (usage,) = connection.execute(f"SELECT count(*) FROM usage WHERE {where}", key).fetchone()  # noqa: S608
     found = connection.execute(f"SELECT code FROM codes WHERE {where}", key)  # noqa: S608
@@ -185,9 +185,10 @@ def _source_id(connection: sqlite3.Connection, report: UsageReport) -> int:
 
 
 def put_directory(connection: sqlite3.Connection, directory: Directory, now: datetime) -> Tenures | None:
-    """Keep a Directory unless one with a later writtenAt is kept; returns who holds what if it was taken.
+    """Store a Directory unless a later one (by writtenAt) is stored; return the tenures if it was stored.
 
-    One of the future was written by a clock that was ahead; it does not hold off those of the right clock.
+    A stored Directory of the future was written by a clock that was ahead; it does not hold off those of a
+    corrected clock.
     """
     row = connection.execute("SELECT written_at FROM directory").fetchone()
     kept = datetime.fromisoformat(row[0]) if row is not None else None
@@ -229,9 +230,9 @@ def _text(instant: datetime | None) -> str | None:
 
 
 def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, now: datetime) -> None:
-    """Learn who holds what from a ledger that an older program kept; it wrote no tenures.
+    """Store the tenures of a ledger that an older program wrote: it stored none.
 
-    What accounts of the Directory counted for and hold no longer may still be reported late.
+    Domains that an account counted for and holds no longer may still be reported late.
     """
     (known,) = connection.execute("SELECT count(*) FROM epochs").fetchone()
     if known or directory is None:
@@ -244,7 +245,7 @@ def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, n
 
 
 def roll_hours(connection: sqlite3.Connection, *, limit: int) -> int:
-    """Recompute up to `limit` dirty hours from the five-minute tier; returns how many."""
+    """Recompute up to `limit` dirty hours from the five-minute tier; return how many."""
     dirty = connection.execute("SELECT hour, domain FROM dirty_hours LIMIT ?", (limit,)).fetchall()
     for hour, domain in dirty:
         _replace(connection, "hours", hour, domain, hour_sums(connection, hour, domain))
@@ -253,9 +254,9 @@ def roll_hours(connection: sqlite3.Connection, *, limit: int) -> int:
 
 
 def roll_days(connection: sqlite3.Connection, *, before: int, limit: int) -> int:
-    """Recompute up to `limit` dirty days that began before `before` from the hour tier; returns how many.
+    """Recompute up to `limit` dirty days that began before `before` from the hour tier; return how many.
 
-    A day with a dirty hour waits. Until its rollup a day is answered from its hours, so this can be late.
+    A day with a dirty hour waits. Until its rollup a day is read from its hours, so this can be late.
     """
     dirty = connection.execute(
         "SELECT day, domain FROM dirty_days AS d WHERE day < ? "
@@ -280,9 +281,9 @@ def _replace(
 
 
 def prune(connection: sqlite3.Connection, now: datetime) -> int:
-    """Delete the oldest step of each tier that is past its retention; returns the number of rows.
+    """Delete the oldest step of each tier that is past its retention; return the number of rows.
 
-    A day is deleted from a tier only a day after the last report for it could be taken, and never while
+    A day is deleted from a tier only a day after the last report for it could be accepted, and never while
     its rollup is outstanding, so no rollup is ever recomputed from half of its rows. One step at a time,
     so that reports do not wait for the deletion of a whole day.
     """
