@@ -163,7 +163,7 @@ def test_a_damaged_ledger_ends_the_start_with_a_plain_sentence(tmp_path: Path) -
 
 
 WRONG_STARTS = {
-    "a public address without an issuer": (["--listen", "0.0.0.0:0"], "everybody could read"),
+    "a public address without an issuer": (["--listen", "0.0.0.0:0"], "every caller could read"),
     "an issuer without keys": (["--issuer", "https://x"], "issuer needs jwks-url"),
     "keys without an issuer": (["--jwks-url", "https://x"], "jwks-url needs issuer"),
     "an own token that is none": (
