@@ -1,4 +1,4 @@
-"""What can go wrong in the devcluster.
+"""Errors of the devcluster, as one tree.
 
 DevclusterError
  ├── BuildError          a Go build failed: the command and its log
@@ -37,7 +37,7 @@ class BuildError(DevclusterError):
 
 
 class MissingGoError(DevclusterError):
-    """There is no Go to build with."""
+    """No Go for the build was found or installed."""
 
     def __init__(self, wanted: str, reason: str) -> None:
         self.wanted, self.reason = wanted, reason
@@ -63,14 +63,14 @@ class MissingChartError(DevclusterError):
 
 
 class NoFreeRangeError(DevclusterError):
-    """All address ranges are taken by other devclusters."""
+    """Other devclusters use all address ranges."""
 
     def __str__(self) -> str:
-        return "every pair of 127.x.0.0/16 ranges is taken: stop another devcluster first"
+        return "every pair of 127.x.0.0/16 ranges is in use: stop another devcluster first"
 
 
 class StartError(DevclusterError):
-    """A component of the cluster did not come up."""
+    """A component of the cluster did not start."""
 
     def __init__(self, component: str, reason: str, log: Path | None = None) -> None:
         self.component, self.reason, self.log = component, reason, log
@@ -128,7 +128,7 @@ class ApiError(DevclusterError):
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log file; empty when there is none."""
+    """Return the last lines of a log file; empty when there is none."""
     try:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
@@ -136,7 +136,7 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 def present(value: T | None) -> T:
-    """`value`, which is there unless the caller is wrong; then LookupError."""
+    """Return `value`, which is not None unless the caller has a defect; then raise LookupError."""
     if value is None:
-        raise LookupError("a value that must be there is not")
+        raise LookupError("a required value is None")
     return value

@@ -1,4 +1,4 @@
-"""Structured logs on stderr: JSON unless a person reads along."""
+"""Structured logs on stderr: JSON unless stderr is a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import structlog
 
 
 def configure_logging() -> None:
-    """One line per event, times in UTC; JSON when stderr is no terminal."""
+    """Configure structlog: one line per event, times in UTC; JSON when stderr is no terminal."""
     terminal = sys.stderr.isatty()
     plain = structlog.dev.plain_traceback  # the default may print the variables of a fault's frames: tokens
     renderer: structlog.typing.Processor = (

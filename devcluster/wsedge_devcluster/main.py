@@ -15,11 +15,11 @@ from wsedge_devcluster.binaries.build import ensure_binaries
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import DevclusterError
 from wsedge_devcluster.settings import DevclusterSettings
-from wsedge_devcluster.terminal import Progress
+from wsedge_devcluster.terminal import ProgressPrinter
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one subcommand; returns the exit status."""
+    """Run one subcommand; return the exit status."""
     parser = argparse.ArgumentParser(prog="wsedge-devcluster", description=__doc__)
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "up":
         given = {"nodes": options.nodes, "simulated_nodes": options.simulated_nodes, "dir": options.dir}
         return _up(DevclusterSettings(**{key: value for key, value in given.items() if value is not None}))
-    binaries = ensure_binaries(Progress())
+    binaries = ensure_binaries(ProgressPrinter())
     if options.command == "build":
         print(binaries["kubectl"].parent)  # noqa: T201
         return 0
@@ -67,7 +67,7 @@ def _exec(program: Path, arguments: list[str]) -> int:
 
 
 def _up(settings: DevclusterSettings) -> int:
-    progress = Progress()
+    progress = ProgressPrinter()
     progress(f"settings: {settings.model_dump_json()}")
     cluster = Cluster(
         directory=settings.dir,

@@ -1,4 +1,4 @@
-"""What a person at the terminal is told while something takes its time."""
+"""Progress of long steps, as lines on the terminal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sys
 import time
 
 
-class Progress:
-    """Reports to stderr, with the time since the start."""
+class ProgressPrinter:
+    """Writes steps to stderr, with the time since the start."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
 
     def __call__(self, text: str) -> None:
-        """One report, one line."""
+        """Write one step as one line."""
         print(f"[{time.monotonic() - self._started:6.1f} s] {text}", file=sys.stderr, flush=True)  # noqa: T201

@@ -2,8 +2,8 @@
 
 agent      wiring            pod        life of one pod           services   ClusterIP listeners
 api        REST client       container  life of one container     server     kubelet API
-informer   list and watch    volumes    what mounts contain       provision  PersistentVolumes
-nodes      Node, Lease       status     what the API shows        events     Events
+informer   list and watch    volumes    files of mounts           provision  PersistentVolumes
+nodes      Node, Lease       status     PodStatus                 events     Events
 execute    kubectl exec        portforward  kubectl port-forward, in frames of spdy
 
 Pure, without clock or I/O: backoff, environment, mounts, probes, quantities, selectors, spdy, status.

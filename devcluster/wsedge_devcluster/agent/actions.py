@@ -1,4 +1,4 @@
-"""Carries out what probes and lifecycle hooks ask for: httpGet, tcpSocket, exec, sleep."""
+"""Actions of probes and lifecycle hooks: httpGet, tcpSocket, exec, sleep."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wsedge_devcluster.errors import ContainerError, present
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a container's commands run."""
+    """Environment, folder and mounts of a container's commands."""
 
     env: Mapping[str, str]
     folder: Path
@@ -30,7 +30,7 @@ class Place:
 async def perform(
     action: Object, container: Object, context: PodContext, place: Place, seconds: float
 ) -> str | None:
-    """Carries out one action. None: success; else why it failed, in a kubelet's words."""
+    """Carry out one action. Return None for success, else the reason in a kubelet's words."""
     try:
         async with asyncio.timeout(seconds):
             if "httpGet" in action:
@@ -44,11 +44,13 @@ async def perform(
                 return None
     except TimeoutError:
         return f"command timed out after {seconds:g}s" if "exec" in action else "context deadline exceeded"
-    return "this node knows no such action: " + ", ".join(k for k in action if isinstance(action[k], dict))
+    return "this node does not support the action " + ", ".join(
+        k for k in action if isinstance(action[k], dict)
+    )
 
 
 def port_number(port: int | str, container: Object) -> int:
-    """A port by number or by the name it has in the container; raises ContainerError."""
+    """Return a port by number or by the name it has in the container; raises ContainerError."""
     if isinstance(port, int):
         return port
     for named in container.get("ports", []):
@@ -101,7 +103,7 @@ async def _execute(command: list[str], context: PodContext, place: Place) -> str
         lambda: asyncio.StreamReaderProtocol(reader), present(child.stdout)
     )
     try:
-        output = await reader.read(10 * 1024)  # what a kubelet keeps of a probe's output
+        output = await reader.read(10 * 1024)  # a kubelet keeps as much of a probe's output
         code = await child.wait()
     finally:
         child.send_to_all(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The node agent: takes the pods that the scheduler bound to its nodes, and serves Services."""
+"""The node agent: runs the pods that the scheduler bound to its nodes, and serves Services."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LAST_GRACE = 2.0  # seconds for pods between SIGTERM and SIGKILL when the whole
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """What the agent is told."""
+    """Settings of the agent, from the ClusterSpec."""
 
     directory: Path
     mark: str
@@ -52,7 +52,7 @@ class AgentSettings:
 
 
 class Agent:
-    """Plays all nodes of a cluster. Start it once the API server is ready."""
+    """Acts as all nodes of a cluster. Start it once the API server is ready."""
 
     def __init__(self, settings: AgentSettings, api: Api, children: Children) -> None:
         self._settings, self._api = settings, api
@@ -96,7 +96,7 @@ class Agent:
         )
 
     async def start(self) -> None:
-        """Registers the nodes and begins to take pods. Raises ApiError or aiohttp.ClientError."""
+        """Register the nodes and begin to run pods. Raises ApiError or aiohttp.ClientError."""
         await self._server.start()
         version = (await self._api.get("/version"))["gitVersion"]
         for node in self._nodes.values():
@@ -116,7 +116,7 @@ class Agent:
         self._spawn(self._provisioner.run())
 
     async def stop(self) -> None:
-        """Ends all pods and listeners. Nothing is reported: the API server ends next."""
+        """End all pods and listeners. Nothing is reported: the API server ends next."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -125,10 +125,10 @@ class Agent:
         await self._server.stop()
         await self._http.close()
 
-    # -- what the kubelet API asks
+    # -- questions of the kubelet API
 
     def container(self, namespace: str, pod: str, container: str) -> tuple[str, Record] | None:
-        """The pod's uid and the container's record, when they are here."""
+        """Return the pod's uid and the container's record; None for a pod of no node here."""
         runner = self._runners.get(f"{namespace}/{pod}")
         if runner is None:
             return None
@@ -138,12 +138,12 @@ class Agent:
         return None
 
     def place(self, namespace: str, pod: str, container: str) -> Place | None:
-        """Where the container's process runs, while it does."""
+        """Return the place of the container's process while it runs."""
         runner = self._runners.get(f"{namespace}/{pod}")
         return runner.place(container) if runner is not None else None
 
     def address(self, namespace: str, pod: str) -> str | None:
-        """The pod's address, when it is here."""
+        """Return the pod's address; None for a pod of no node here."""
         runner = self._runners.get(f"{namespace}/{pod}")
         return runner.context.facts.address if runner is not None else None
 
@@ -168,13 +168,13 @@ class Agent:
         key = key_of(new)
         runner = self._runners.get(key)
         if runner is None:
-            self._take(key, new, node)
+            self._run_pod(key, new, node)
         elif runner.uid == new["metadata"]["uid"]:
             runner.update(new)
         else:
-            self._waiting[key] = new  # until the last of its predecessor has gone
+            self._waiting[key] = new  # until its predecessor has ended
 
-    def _take(self, key: str, pod: Object, node: Node) -> None:
+    def _run_pod(self, key: str, pod: Object, node: Node) -> None:
         annotated = pod["metadata"].get("annotations", {}).get(SIMULATED) == "true"
         runner = PodRunner(pod, node, self._tools, simulated=node.simulated or annotated)
         self._runners[key] = runner
@@ -191,13 +191,13 @@ class Agent:
             self._tasks = [task for task in self._tasks if task is not current]
         successor = self._waiting.pop(key, None)
         if successor is not None:
-            self._take(key, successor, self._nodes[successor["spec"]["nodeName"]])
+            self._run_pod(key, successor, self._nodes[successor["spec"]["nodeName"]])
 
     def _candidates(self) -> list[Candidate]:
         return [runner.candidate() for runner in self._runners.values()]
 
 
 def _report(task: asyncio.Task[None]) -> None:
-    """A part of the agent that fails is a defect: it is said loudly, and the others go on."""
+    """Log the failure of a part of the agent, which is a defect; the other parts continue."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("part of the agent failed", part=repr(task), exc_info=error)

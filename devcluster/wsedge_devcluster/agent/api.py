@@ -32,17 +32,17 @@ class Api:
         )
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         await self._session.close()
 
     async def text(self, path: str) -> str:
-        """GET of something that is no object, such as /readyz."""
+        """GET text, such as /readyz."""
         async with self._session.get(path) as response:
             await _check(response)
             return await response.text()
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Object:
-        """GET of an object or a list."""
+        """GET an object or a list."""
         return await self._request("GET", path, params=params)
 
     async def create(self, path: str, body: Object) -> Object:
@@ -50,7 +50,7 @@ class Api:
         return await self._request("POST", path, body=body)
 
     async def patch(self, path: str, body: Object, kind: str = MERGE) -> Object:
-        """PATCH, a merge patch unless said otherwise."""
+        """PATCH; `kind` is the media type of the patch."""
         return await self._request("PATCH", path, body=body, content_type=kind)
 
     async def delete(self, path: str, body: Object | None = None) -> Object:
@@ -58,7 +58,7 @@ class Api:
         return await self._request("DELETE", path, body=body)
 
     async def watch(self, path: str, params: Mapping[str, str]) -> AsyncIterator[tuple[str, Object]]:
-        """Events after `resourceVersion` as (type, object), until the server ends the watch.
+        """Yield events after `resourceVersion` as (type, object), until the server ends the watch.
 
         An ERROR event is raised as ApiError (410: too old, list again).
         """

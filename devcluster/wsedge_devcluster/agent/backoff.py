@@ -14,7 +14,7 @@ class BackOff:
         self._attempts = 0
 
     def next(self, ran_seconds: float = 0.0) -> float:
-        """The delay before the next attempt. A container that ran twice the maximum starts over."""
+        """Return the delay before the next attempt. A container that ran twice the maximum starts over."""
         if ran_seconds >= 2 * _MAX * self._scale:
             self._attempts = 0
         exponent = self._attempts - self._eager

@@ -43,7 +43,7 @@ from wsedge_devcluster.machine.children import Child
 
 log = structlog.get_logger()
 
-_CONFIG_RETRY = 10.0  # seconds until a kubelet looks again for what a container's configuration lacks
+_CONFIG_RETRY = 10.0  # seconds until a kubelet retries a container whose configuration is incomplete
 _LEAST_GRACE = 2.0  # seconds between SIGTERM and SIGKILL, whatever the grace period says
 
 
@@ -75,7 +75,7 @@ class ContainerRunner:
         return self._place if isinstance(self.record.state, Running) else None
 
     async def run(self) -> int:
-        """Runs until the container has ended for good; returns its exit code."""
+        """Run until the container has ended for good; return its exit code."""
         while True:
             plan = await self._until_planned()
             if not await self._start(plan):
@@ -88,7 +88,7 @@ class ContainerRunner:
             self.record.restarts += 1
 
     async def end(self, grace: float) -> None:
-        """Ends the container: preStop, SIGTERM, and SIGKILL when the grace period (seconds) is over."""
+        """End the container: preStop, SIGTERM, and SIGKILL when the grace period (seconds) is over."""
         child = self._child
         if child is None or child.ended.done():
             await self._settle()
@@ -98,19 +98,19 @@ class ContainerRunner:
         await self._settle()
 
     def kill(self, number: signal.Signals) -> None:
-        """Sends a signal at once: the whole cluster ends."""
+        """Send a signal at once: the whole cluster ends."""
         if self._child is not None:
             self._child.send_to_all(number)
 
     async def gone(self) -> None:
-        """Waits until no process is left."""
+        """Wait for the end of the last process."""
         if self._child is not None:
             await self._child.wait()
 
     # -- before the start
 
     async def _until_planned(self) -> _Plan:
-        """Waits until image, configuration and program are there; shows meanwhile what is missing."""
+        """Wait until image, configuration and program exist; meanwhile the state shows what is missing."""
         pulls = BackOff(self._scale, eager=False)
         while True:
             version = self._context.version
@@ -139,7 +139,7 @@ class ContainerRunner:
         self._wait("ErrImagePull", error.message)
         self._warn("Failed", f'Failed to pull image "{image}": {error.message}')
         self._warn("Failed", "Error: ErrImagePull")
-        # Shown a while before the back-off, as a kubelet does until its next look.
+        # Shown for a while before the back-off, as a kubelet does until its next sync.
         await self._context.pause(1.0 * self._scale, since=version)
         self._wait("ImagePullBackOff", f'Back-off pulling image "{image}": {error}')
         self._event("BackOff", f'Back-off pulling image "{image}"')
@@ -160,12 +160,12 @@ class ContainerRunner:
             environment["KUBECONFIG"] = str(write_kubeconfig(context, home, Path(folder)))
         environment |= {name: replace_mount_paths(value, mounts) for name, value in variables.items()}
         folder = replace_mount_paths(spec.get("workingDir", ""), mounts)
-        # A working folder inside of a volume is real; one inside of an image is not here.
+        # A working folder within a volume exists; a folder within an image does not.
         place = existing(folder) or image.folder or home
         return _Plan(command, Place(environment, place, mounts))
 
     def _services(self) -> dict[str, str]:
-        """The API server's variables, which a kubelet always sets, and those of enableServiceLinks."""
+        """Return the API server's variables, which a kubelet always sets, and those of enableServiceLinks."""
         variables = api_server_variables(self._context)
         if self._context.pod["spec"].get("enableServiceLinks", True):
             namespace = self._context.pod["metadata"]["namespace"]
@@ -197,7 +197,7 @@ class ContainerRunner:
     # -- running
 
     async def _start(self, plan: _Plan) -> bool:
-        """Starts the process; False when the kernel refuses, which counts as an end with 128."""
+        """Start the process; False when the kernel refuses, which counts as an end with 128."""
         metadata = self._context.pod["metadata"]
         folder = log_folder(
             self._context.tools.logs_folder,
@@ -232,7 +232,7 @@ class ContainerRunner:
         return True
 
     async def _attend(self, plan: _Plan) -> int:
-        """Probes until the process has ended."""
+        """Probe until the process has ended."""
         child = present(self._child)
         spec = self._context.container(self._name)
         prober = Prober(spec, self._context, plan.place, self.record, self._restart)
@@ -247,7 +247,7 @@ class ContainerRunner:
         return code
 
     async def _hooked(self, spec: Object, prober: Prober, place: Place) -> None:
-        """The postStart hook, then the probes."""
+        """Run the postStart hook, then the probes."""
         hook = spec.get("lifecycle", {}).get("postStart")
         if hook is not None and self._child is not None:
             complaint = await perform(hook, spec, self._context, place, seconds=300.0)
@@ -258,7 +258,7 @@ class ContainerRunner:
         await prober.run()
 
     async def _restart(self, probe: Probe) -> None:
-        """A liveness or startup probe has failed: end the process; the restart policy does the rest."""
+        """End the process after a failed liveness or startup probe; the restart policy starts it again."""
         if self._child is None:
             return
         what = f"Container {self._name} failed {probe.kind.lower()} probe, will be restarted"
@@ -268,7 +268,7 @@ class ContainerRunner:
         self._killer = asyncio.create_task(self._terminate(self._child, grace))
 
     def _report(self, probing: asyncio.Task[None]) -> None:
-        """Probing that fails by itself is a defect: said loudly, and the container runs on."""
+        """Log a failure of probing itself, which is a defect; the container continues."""
         if not probing.cancelled() and (error := probing.exception()) is not None:
             log.error("probing failed", container=self._name, exc_info=error)
 
@@ -295,7 +295,7 @@ class ContainerRunner:
             await child.wait()
 
     async def _settle(self) -> None:
-        """Records the end of the process, once: what it left behind is ended, its log is closed."""
+        """Record the end of the process, once: kill its remaining children, close its log."""
         async with self._ending:
             child, self._child = self._child, None
             if child is None:
@@ -319,7 +319,7 @@ class ContainerRunner:
         return ""
 
     async def _hold_back(self) -> None:
-        """CrashLoopBackOff, from the second restart on. A change of the pod does not shorten it."""
+        """Wait out CrashLoopBackOff, from the second restart on. A change of the pod does not shorten it."""
         state = self.record.state
         if not isinstance(state, Terminated):
             raise LookupError(f"container {self._name} has not ended")
@@ -351,5 +351,5 @@ class ContainerRunner:
 
 
 def existing(folder: str) -> Path | None:
-    """The folder, if it is one of this machine."""
+    """Return the folder, if it exists on this machine."""
     return Path(folder) if folder and Path(folder).is_dir() else None

@@ -1,4 +1,4 @@
-"""What the parts of the agent share: tools for all pods, and the state of one pod for its containers."""
+"""State that the parts of the agent share: tools for all pods, and one pod for its containers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Tools:
     http: aiohttp.ClientSession  # for probes and hooks: no checks of certificates, no reuse of connections
     addresses: Addresses
     services: Callable[[], Iterable[Object]]
-    endpoints_changed: Callable[[], None]  # some pod's address, labels or readiness are not what they were
+    endpoints_changed: Callable[[], None]  # a pod's address, labels or readiness have changed
     pods_folder: Path
     logs_folder: Path
     mark: str
@@ -48,20 +48,20 @@ class PodContext:
     folder: Path
     volumes: Volumes
     facts: PodFacts
-    changed: Callable[[], None]  # a container's state is not what it was
-    # Counts changes of the pod's object that are more than a new status. Take it before looking at the pod,
-    # and give it to pause(), so that a change during the look is not slept through.
+    changed: Callable[[], None]  # a container's state has changed
+    # Counts changes of the pod's object that are more than a new status. Read it before the pod's object
+    # and pass it to pause(), so that a change in between ends the pause.
     version: int = 0
     _poked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def container(self, name: str) -> Object:
-        """The specification of a container, as it is now."""
+        """Return the specification of a container, as it is now."""
         spec = self.pod["spec"]
         every = [*spec.get("initContainers", []), *spec["containers"]]
         return next(each for each in every if each["name"] == name)
 
     async def pause(self, seconds: float, *, since: int) -> None:
-        """Waits, but not longer than until the pod's object is another than at `version` since."""
+        """Wait for some seconds, or until the pod's object has changed after `version` since."""
         if self.version != since:
             return
         with contextlib.suppress(TimeoutError):
@@ -69,7 +69,7 @@ class PodContext:
                 await self._poked.wait()
 
     def poke(self) -> None:
-        """Counts a change of the pod's object, and wakes all who pause."""
+        """Count a change of the pod's object, and wake every pause()."""
         self.version += 1
         self._poked.set()
         self._poked = asyncio.Event()

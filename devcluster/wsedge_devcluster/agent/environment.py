@@ -1,4 +1,4 @@
-"""A container's environment, from its specification and what that refers to."""
+"""A container's environment, from its specification and the objects that it refers to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sources:
 
 
 def contents(item: Object) -> dict[str, bytes]:
-    """Keys and values of a ConfigMap or a Secret."""
+    """Return keys and values of a ConfigMap or a Secret."""
     if item.get("kind") == "Secret":
         return {key: base64.b64decode(value) for key, value in (item.get("data") or {}).items()}
     texts = {key: value.encode() for key, value in (item.get("data") or {}).items()}
@@ -32,7 +32,7 @@ def contents(item: Object) -> dict[str, bytes]:
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Replaces `$(NAME)`; `$$` is a dollar sign; an unknown name stays as it is (Kubernetes' own rule)."""
+    """Replace `$(NAME)`; `$$` is a dollar sign; an unknown name stays as it is (Kubernetes' own rule)."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] == "$":
@@ -43,7 +43,7 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def references(container: Object) -> tuple[set[str], set[str]]:
-    """Names of the ConfigMaps and of the Secrets that a container's environment asks for."""
+    """Return the names of the ConfigMaps and of the Secrets that a container's environment refers to."""
     config_maps, secrets = set(), set()
     for entry in container.get("envFrom", []):
         if "configMapRef" in entry:
@@ -62,7 +62,7 @@ def references(container: Object) -> tuple[set[str], set[str]]:
 def container_environment(
     container: Object, pod: Object, sources: Sources, services: Mapping[str, str]
 ) -> dict[str, str]:
-    """Service variables, then envFrom, then env, each expanded with those before it.
+    """Return service variables, then envFrom, then env, each expanded with those before it.
 
     Raises ContainerError (CreateContainerConfigError) in a kubelet's words when something is missing.
     """
@@ -82,7 +82,7 @@ def container_environment(
 
 
 def service_variables(services: Iterable[Object], namespace: str) -> dict[str, str]:
-    """The variables that enableServiceLinks brings: NAME_SERVICE_HOST, NAME_SERVICE_PORT, NAME_PORT …"""
+    """Return the variables of enableServiceLinks: NAME_SERVICE_HOST, NAME_SERVICE_PORT, NAME_PORT …"""
     variables = {}
     for service in services:
         address = service["spec"].get("clusterIP")
@@ -108,7 +108,7 @@ def service_variables(services: Iterable[Object], namespace: str) -> dict[str, s
 
 
 def field_value(path: str, pod: Object) -> str:
-    """The value of a downward API fieldRef; raises ContainerError for an unknown path."""
+    """Return the value of a downward API fieldRef; raises ContainerError for an unknown path."""
     metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status", {})
     if subscript := _SUBSCRIPT.fullmatch(path):
         return str(metadata.get(subscript[1], {}).get(subscript[2], ""))
@@ -132,7 +132,7 @@ def field_value(path: str, pod: Object) -> str:
 
 
 def resource_value(reference: Object, container: Object, pod: Object) -> str:
-    """The value of a resourceFieldRef; a missing limit is the node's whole capacity."""
+    """Return the value of a resourceFieldRef; a missing limit is the node's whole capacity."""
     containers = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
     name = reference.get("containerName", container["name"])
     owner = next((each for each in containers if each["name"] == name), container)

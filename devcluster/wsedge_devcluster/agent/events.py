@@ -1,4 +1,4 @@
-"""Events, as a kubelet writes them: equal ones are counted, and none holds up its writer."""
+"""Events, as a kubelet writes them: equal Events are counted, and writing never blocks the caller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsedge_devcluster.errors import ApiError
 
 log = structlog.get_logger()
 
-_WAITING = 1000  # events; later ones are dropped while the API server is away
+_WAITING = 1000  # events; later ones are dropped while the API server is down
 _TRIES, _PAUSE = 12, 5.0  # a minute; a kubelet gives up in the same way
 
 
@@ -35,15 +35,15 @@ class Events:
         self._known: dict[tuple[str, str, str, str], _Known] = {}
 
     def normal(self, item: Object, reason: str, message: str, *, field: str = "") -> None:
-        """Something as it should be. `field` names a part of the object, such as spec.containers{main}."""
+        """Queue a Normal Event. `field` names a part of the object, such as spec.containers{main}."""
         self._put(item, "Normal", reason, message, field)
 
     def warning(self, item: Object, reason: str, message: str, *, field: str = "") -> None:
-        """Something that a person may have to mend."""
+        """Queue a Warning Event: a person may have to act."""
         self._put(item, "Warning", reason, message, field)
 
     async def run(self) -> None:
-        """Writes until cancelled."""
+        """Write until cancelled."""
         while True:
             event = await self._queue.get()
             for _ in range(_TRIES):
@@ -75,7 +75,7 @@ class Events:
                 await self._api.patch(f"{path}/{known.name}", {"count": known.count, "lastTimestamp": now})
                 return
             except ApiError as error:
-                if error.code != 404:  # expired meanwhile: written anew
+                if error.code != 404:  # expired meanwhile: create another
                     raise
         name = f"{metadata['name']}.{uuid.uuid4().hex[:16]}"
         await self._api.create(path, _event(item, kind, reason, message, field, name, now))

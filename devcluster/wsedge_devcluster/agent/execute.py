@@ -27,7 +27,7 @@ _PIECE = 32 * 1024
 
 
 async def execute(request: web.Request, place: Place, children: Children) -> web.StreamResponse:
-    """Runs the request's command until it or its client ends."""
+    """Run the request's command until it or its client ends."""
     if request.query.get("tty") == "1":
         return web.Response(status=400, text="this node has no terminals: leave out --tty")
     socket = web.WebSocketResponse(protocols=_PROTOCOLS, max_msg_size=0)
@@ -38,16 +38,16 @@ async def execute(request: web.Request, place: Place, children: Children) -> web
     try:
         child = _start(command, place, children)
     except (ContainerError, OSError) as error:
-        await _tell(socket, _failure(str(error), "InternalError"))
+        await _send_status(socket, _failure(str(error), "InternalError"))
         await socket.close()
         return socket
     feeding = asyncio.create_task(_feed(socket, child, wanted=request.query.get("input") == "1"))
     ending = asyncio.create_task(_output(socket, child))
     try:
-        # The client's leaving ends the command; the command's end ends the conversation.
+        # The end of the client ends the command, and the end of the command closes the WebSocket.
         await asyncio.wait({feeding, ending}, return_when=asyncio.FIRST_COMPLETED)
         if ending.done():
-            await _tell(socket, _verdict(await child.wait()))
+            await _send_status(socket, _verdict(await child.wait()))
     finally:
         child.send_to_all(signal.SIGKILL)
         for task in (feeding, ending):
@@ -70,7 +70,7 @@ def _start(command: Sequence[str], place: Place, children: Children) -> Child:
 
 
 async def _feed(socket: web.WebSocketResponse, child: Child, *, wanted: bool) -> None:
-    """Passes the client's input on; returns when the client has left."""
+    """Pass the client's input on; return when the client has left."""
     transport, flow = await asyncio.get_running_loop().connect_write_pipe(_Flow, present(child.stdin))
     try:
         if not wanted:
@@ -89,7 +89,7 @@ async def _feed(socket: web.WebSocketResponse, child: Child, *, wanted: bool) ->
 
 
 class _Flow(asyncio.BaseProtocol):
-    """Says whether the command takes more input. A command that ends takes all and forgets it."""
+    """Signals whether the command accepts more input. Input to a command that has ended is discarded."""
 
     def __init__(self) -> None:
         self.writable = asyncio.Event()
@@ -106,7 +106,7 @@ class _Flow(asyncio.BaseProtocol):
 
 
 async def _output(socket: web.WebSocketResponse, child: Child) -> None:
-    """Passes on what the command says, to its end and that of all that it started in its group."""
+    """Pass on the command's output, until it and all processes of its group have ended."""
     copying = [
         asyncio.create_task(_copy(socket, channel, pipe))
         for channel, pipe in ((_STDOUT, present(child.stdout)), (_STDERR, present(child.stderr)))
@@ -133,14 +133,14 @@ async def _copy(socket: web.WebSocketResponse, channel: int, pipe: IO[bytes]) ->
         transport.close()
 
 
-async def _tell(socket: web.WebSocketResponse, status: dict[str, object]) -> None:
+async def _send_status(socket: web.WebSocketResponse, status: dict[str, object]) -> None:
     await socket.send_bytes(bytes([_STATUS]) + json.dumps(status).encode())
 
 
 def _verdict(code: int) -> dict[str, object]:
     if code == 0:
         return {"metadata": {}, "status": "Success"}
-    shown = code if code > 0 else 128 - code  # a signal, as a shell says it
+    shown = code if code > 0 else 128 - code  # a signal, as a shell reports it
     message = f"command terminated with non-zero exit code: {shown}"
     causes = [{"reason": "ExitCode", "message": str(shown)}]
     return {**_failure(message, "NonZeroExitCode"), "details": {"causes": causes}}

@@ -20,7 +20,7 @@ _IP_BIND_ADDRESS_NO_PORT = 24
 
 
 class Forwarder:
-    """Listens on one address and port. Endpoints may be exchanged; open connections stay where they are."""
+    """Listens on one address and port. Endpoints may change; open connections keep theirs."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
@@ -31,7 +31,7 @@ class Forwarder:
         self._legs: set[_Leg] = set()
 
     async def serve(self, endpoints: Sequence[Endpoint]) -> None:
-        """Sets the endpoints. Without any there is no listener: clients are refused, as by kube-proxy.
+        """Set the endpoints. Without any there is no listener: clients are refused, as by kube-proxy.
 
         Raises OSError when the address cannot be listened on.
         """
@@ -46,7 +46,7 @@ class Forwarder:
             self._server = None
 
     def close(self, *, connections: bool) -> None:
-        """Stops listening; open connections end too when asked."""
+        """Stop listening; open connections end too when asked."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -57,18 +57,18 @@ class Forwarder:
                 leg.abort()
 
     def accepted(self, leg: _Leg) -> None:
-        """A client has connected."""
+        """Dial an endpoint for a client that has connected."""
         self._legs.add(leg)
         task = asyncio.create_task(self._dial(leg))
         self._dialling.add(task)
         task.add_done_callback(self._dialling.discard)
 
     def ended(self, leg: _Leg) -> None:
-        """A leg is gone."""
+        """Forget a leg that has closed."""
         self._legs.discard(leg)
 
     async def _dial(self, client: _Leg) -> None:
-        """Connects the client to the next endpoint that answers; else ends its connection with a reset."""
+        """Connect the client to the next endpoint that answers; else ends its connection with a reset."""
         for _ in range(len(self._endpoints)):
             if not self._endpoints:
                 break
@@ -79,7 +79,7 @@ class Forwarder:
                     await self._join(client, endpoint)
                 return
             except OSError as error:
-                log.debug("endpoint not reached", endpoint=str(endpoint), error=str(error))
+                log.debug("dial failed", endpoint=str(endpoint), error=str(error))
         client.abort()
 
     async def _join(self, client: _Leg, endpoint: Endpoint) -> None:
@@ -107,16 +107,16 @@ class _Leg(asyncio.Protocol):
         self._read_all = False
 
     def address(self) -> str:
-        """The remote address; raises OSError when the connection has gone."""
+        """Return the remote address; raises OSError when the connection has closed."""
         name = self._transport.get_extra_info("peername") if self._transport else None
         if not name:
-            raise ConnectionResetError("client has gone")
+            raise ConnectionResetError("the client has closed")
         return str(name[0])
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast(asyncio.Transport, transport)
         if self._peer is None:
-            # Reading rests until the endpoint is connected. asyncio starts to read after this callback, in
+            # Reading pauses until the endpoint is connected. asyncio starts to read after this callback, in
             # Python 3.11.2 even when the callback paused it; so the pause comes after that start.
             asyncio.get_running_loop().call_soon(transport.pause_reading)
             self._forwarder.accepted(self)
@@ -158,7 +158,7 @@ class _Leg(asyncio.Protocol):
             peer.abort()
 
     def abort(self) -> None:
-        """Ends the connection with a reset."""
+        """End the connection with a reset."""
         if self._transport is None:
             return
         sock = self._transport.get_extra_info("socket")

@@ -1,4 +1,4 @@
-"""What a process needs in place of a container's surroundings: a base environment and a kubeconfig."""
+"""Base environment and kubeconfig of a process that runs in place of a container."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SERVICE_ACCOUNT_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def base_environment(context: PodContext, home: Path) -> dict[str, str]:
-    """The variables that a container has before its own."""
+    """Return the variables of a container beside its own."""
     return {
         "PATH": PATH,
         "HOME": str(home),
@@ -28,13 +28,13 @@ def base_environment(context: PodContext, home: Path) -> dict[str, str]:
 
 
 def api_server_variables(context: PodContext) -> dict[str, str]:
-    """Where the API server is, in the variables by which a pod knows it and `$(NAME)` can use it."""
+    """Return the variables with the API server's address, for the pod and for `$(NAME)`."""
     server = urlsplit(context.tools.server)
     return {"KUBERNETES_SERVICE_HOST": str(server.hostname), "KUBERNETES_SERVICE_PORT": str(server.port)}
 
 
 def write_kubeconfig(context: PodContext, home: Path, account: Path) -> Path:
-    """A kubeconfig with the pod's ServiceAccount, whose files are in the folder `account`.
+    """Return a kubeconfig with the pod's ServiceAccount, whose files are in the folder `account`.
 
     It names the token's file, which is renewed; the token itself is for clients that read no `tokenFile`.
     """

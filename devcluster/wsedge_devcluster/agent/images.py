@@ -20,14 +20,14 @@ _PRODUCT = re.compile(r"(.+/)?wsedge/wsedge(:[\w.-]+)?(@sha256:[0-9a-f]+)?")
 _EXAMPLES = re.compile(r"(.+/)?wsedge/examples(:[\w.-]+)?(@sha256:[0-9a-f]+)?")
 _SOURCES = ("operator", "proxy", "statistics")
 EXAMPLES_FOLDER = Path(__file__).resolve().parents[3] / "examples"
-# The interpreter's own folder, not where its link leads: console scripts live beside the link.
+# The folder of the interpreter's link, not of its target: console scripts are beside the link.
 PROGRAMS = Path(sys.executable).parent
 PATH = f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A known image: the working folder of its containers (None: one of their own), variables of its own."""
+    """A known image: the working folder of its containers (None: their own), and its variables."""
 
     name: str
     folder: Path | None
@@ -35,7 +35,7 @@ class Image:
 
 
 def find_image(name: str, others: Mapping[str, Path]) -> Image:
-    """The image of this name; `others` are sources by image. Raises ContainerError (ErrImagePull)."""
+    """Return the image of this name; `others` are sources by image. Raises ContainerError (ErrImagePull)."""
     if name in others:
         folders = (str(others[name] / each) for each in _SOURCES)
         return Image(name, None, {"PYTHONPATH": ":".join(folders)})
@@ -51,7 +51,7 @@ def find_image(name: str, others: Mapping[str, Path]) -> Image:
 
 
 def program(command: Sequence[str]) -> list[str]:
-    """The command with its program's full path; raises ContainerError when there is none."""
+    """Return the command with its program's full path; raises ContainerError when there is none."""
     if not command:
         raise ContainerError("CreateContainerError", "no command specified")
     name = "python3" if command[0] == "python" else command[0]

@@ -1,4 +1,4 @@
-"""Keeps a copy of a list of objects current: list, then watch, again and again."""
+"""Keeps a copy of a list of objects current: list, watch, repeat."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsedge_devcluster.errors import ApiError
 
 log = structlog.get_logger()
 
-# What a change is called with: the object before (None: new) and after (None: deleted).
+# Arguments of a handler: the object before (None: new) and after (None: deleted).
 Handler = Callable[[Object | None, Object | None], None]
 _PAUSE_FIRST, _PAUSE_MAX = 0.2, 5.0
 
@@ -30,18 +30,18 @@ class Informer:
         self.synced = asyncio.Event()
 
     def on_change(self, handler: Handler) -> None:
-        """Adds a handler; call before run()."""
+        """Add a handler; call before run()."""
         self._handlers.append(handler)
 
     def get(self, key: str) -> Object | None:
-        """The object `namespace/name`, if there is one."""
+        """Return the object `namespace/name`, None when it does not exist."""
         return self._objects.get(key)
 
     def __iter__(self) -> Iterator[Object]:
         return iter(list(self._objects.values()))
 
     async def run(self) -> None:
-        """Runs until cancelled. A server that is away or too busy is asked again, at growing distances."""
+        """Run until cancelled. Repeat requests to a server that is down or busy, with growing pauses."""
         pause = _PAUSE_FIRST
         while True:
             try:
@@ -53,7 +53,7 @@ class Informer:
                 if error.code != 410:
                     log.warning("watch refused", path=self._path, error=str(error))
             except (aiohttp.ClientError, TimeoutError) as error:
-                log.info("watch broken", path=self._path, error=repr(error))
+                log.info("watch ended", path=self._path, error=repr(error))
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 (spread, not secrecy)
             pause = min(pause * 2, _PAUSE_MAX)
 
@@ -83,7 +83,7 @@ class Informer:
             return
         self._objects[key] = item
         if old is not None and old["metadata"]["uid"] != item["metadata"]["uid"]:
-            # Deleted and made again while nobody watched: two objects, two changes.
+            # Deleted and created again between two watches: two objects, two changes.
             self._tell(old, None)
             old = None
         self._tell(old, item)

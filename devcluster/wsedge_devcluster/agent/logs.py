@@ -14,12 +14,12 @@ _KEPT = 5  # files per container
 
 
 def log_folder(root: Path, namespace: str, pod: str, uid: str, container: str) -> Path:
-    """Where a container's logs are: ROOT/NAMESPACE_POD_UID/CONTAINER, as under /var/log/pods."""
+    """Return the folder of a container's logs: ROOT/NAMESPACE_POD_UID/CONTAINER, as under /var/log/pods."""
     return root / f"{namespace}_{pod}_{uid}" / container
 
 
 def log_file(folder: Path, start: int) -> Path:
-    """The file of the n-th start, from 0; older ones are removed on the way."""
+    """Return the file of the n-th start, from 0; older ones are removed on the way."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{start - _KEPT}.log").unlink(missing_ok=True)
     return folder / f"{start}.log"
@@ -27,7 +27,7 @@ def log_file(folder: Path, start: int) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line, or a piece of a long one."""
+    """One line of a log, or a piece of a long line."""
 
     time: str
     text: str
@@ -35,7 +35,7 @@ class Line:
 
 
 def parse_lines(content: str) -> Iterator[Line]:
-    """The lines of a log file."""
+    """Return the lines of a log file."""
     for line in content.splitlines():
         time, _, rest = line.partition(" ")
         _, _, rest = rest.partition(" ")
@@ -44,7 +44,7 @@ def parse_lines(content: str) -> Iterator[Line]:
 
 
 class LogWriter:
-    """Takes what a process writes to its two streams into one file."""
+    """Writes the two output streams of a process into one file."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
@@ -52,7 +52,7 @@ class LogWriter:
         self._transports: list[asyncio.ReadTransport] = []
 
     async def attach(self, stdout: IO[bytes], stderr: IO[bytes]) -> None:
-        """Starts reading both pipes."""
+        """Start reading both pipes."""
         loop = asyncio.get_running_loop()
         for name, pipe in (("stdout", stdout), ("stderr", stderr)):
             stream = _Stream(name, self._file)
@@ -61,7 +61,7 @@ class LogWriter:
             self._transports.append(transport)
 
     async def finish(self) -> None:
-        """Reads what is left and closes. A grandchild may hold a pipe open: it is not waited for long."""
+        """Read the rest and close. A grandchild may hold a pipe open, so the wait is short."""
         if self._streams:
             await asyncio.wait([stream.closed for stream in self._streams], timeout=0.5)
         for transport in self._transports:
@@ -99,6 +99,6 @@ class _Stream(asyncio.Protocol):
 
 
 def last_words(path: Path) -> str:
-    """The end of a log, for a termination message: at most 80 lines and 2048 bytes, as a kubelet takes."""
+    """Return the end of a log for a termination message: at most 80 lines and 2048 bytes."""
     lines = [line.text for line in parse_lines(path.read_text(errors="replace"))]
     return "\n".join(lines[-80:])[-2048:]

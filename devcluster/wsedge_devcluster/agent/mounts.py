@@ -12,7 +12,7 @@ _AFTER = r"(?=$|[/\s=:,;\"')\]}])"
 
 
 def replace_mount_paths(text: str, mounts: Mapping[str, str]) -> str:
-    """`text` with each mount path at a path's beginning replaced by its folder, the longest match first."""
+    """Return `text` with each mount path at a path's beginning replaced by its folder, the longest first."""
     paths = sorted((path for path in mounts if path != "/"), key=len, reverse=True)
     if not paths:
         return text

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 SIMULATED = "devcluster.wsedge.io/simulated"
 _HEARTBEAT_SECONDS = 10.0  # the kubelet's own: a quarter of leaseDurationSeconds
-# After an outage the controller manager counts a node as lost until it has seen its Lease renewed.
+# After an outage the controller manager counts a node as lost until its Lease is renewed.
 _HURRIED_SECONDS, _HURRIED_BEATS = 1.0, 20
 _LEASE_SECONDS = 40
 _NODES = "/api/v1/nodes"
@@ -30,7 +30,7 @@ _REGIONS = ("shanghai", "frankfurt", "virginia", "singapore")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node to play."""
+    """One node of the agent."""
 
     name: str
     address: str
@@ -39,7 +39,7 @@ class Node:
 
 
 def plan_nodes(count: int, simulated: int, addresses: Sequence[str]) -> list[Node]:
-    """Names, addresses and regions; simulated nodes come last."""
+    """Return the nodes with names, addresses and regions; simulated nodes are last."""
     nodes = []
     for number in range(count + simulated):
         is_simulated = number >= count
@@ -49,7 +49,7 @@ def plan_nodes(count: int, simulated: int, addresses: Sequence[str]) -> list[Nod
 
 
 def node_object(node: Node, kubelet_port: int, version: str) -> Object:
-    """The Node as a kubelet registers it."""
+    """Return the Node as a kubelet registers it."""
     now = stamp(utc_now())
     labels = {
         "kubernetes.io/hostname": node.name,
@@ -112,14 +112,14 @@ def _condition(kind: str, status: str, reason: str, now: str) -> Object:
 
 
 class Heartbeat:
-    """Registers one node and renews its Lease; puts back a Ready condition that others took meanwhile."""
+    """Registers one node and renews its Lease; restores its Ready condition after an outage."""
 
     def __init__(self, api: Api, body: Object) -> None:
         self._api, self._body = api, body
         self._name: str = body["metadata"]["name"]
 
     async def register(self) -> None:
-        """Creates the Node, or takes over one of an earlier run."""
+        """Create the Node, or adopt the Node of an earlier run."""
         try:
             await self._api.create(_NODES, self._body)
         except ApiError as error:
@@ -131,7 +131,7 @@ class Heartbeat:
         await self._renew()
 
     async def run(self) -> None:
-        """Runs until cancelled; the API server may be away meanwhile."""
+        """Run until cancelled; the API server may be down meanwhile."""
         hurried = 0
         while True:
             await asyncio.sleep(_HURRIED_SECONDS if hurried else _HEARTBEAT_SECONDS)
@@ -165,7 +165,7 @@ class Heartbeat:
         node = await self._api.get(f"{_NODES}/{self._name}")
         ready = [c["status"] for c in node["status"].get("conditions", []) if c["type"] == "Ready"]
         if ready != ["True"]:
-            log.warning("node was not ready, says so again", node=self._name)
+            log.warning("node ready condition restored", node=self._name)
             await self._write_status()
 
     async def _write_status(self) -> None:

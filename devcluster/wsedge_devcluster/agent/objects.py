@@ -8,7 +8,7 @@ Object = dict[str, Any]
 
 
 def key_of(item: Object) -> str:
-    """`namespace/name`, or `name` of what has no namespace."""
+    """Return `namespace/name`, or `name` of a cluster-wide object."""
     metadata = item["metadata"]
     namespace = metadata.get("namespace")
     return f"{namespace}/{metadata['name']}" if namespace else str(metadata["name"])

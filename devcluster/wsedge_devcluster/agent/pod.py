@@ -30,7 +30,7 @@ _WRITE_RETRY, _WRITE_RETRY_MAX = 0.2, 5.0
 
 
 class PodRunner:
-    """Runs one pod until it is deleted. `simulated`: shows it as running and ready, and starts nothing."""
+    """Runs one pod until it is deleted. `simulated`: report it as running and ready, and start nothing."""
 
     def __init__(self, pod: Object, node: Node, tools: Tools, *, simulated: bool) -> None:
         metadata = pod["metadata"]
@@ -48,7 +48,7 @@ class PodRunner:
         self._prepare_records()
         self._task = asyncio.create_task(self._run(), name=f"pod {self.key}")
 
-    # -- what others ask
+    # -- questions of other parts
 
     @property
     def uid(self) -> str:
@@ -56,12 +56,12 @@ class PodRunner:
         return str(self._seen["metadata"]["uid"])
 
     def place(self, container: str) -> Place | None:
-        """Where a container's process runs, while it does."""
+        """Return the place of a container's process while it runs."""
         runner = self._runners.get(container)
         return runner.place if runner is not None else None
 
     def candidate(self) -> Candidate:
-        """The pod as Services see it."""
+        """Return the pod as Services see it."""
         pod, facts = self.context.pod, self.context.facts
         named = {
             port["name"]: int(port["containerPort"])
@@ -82,14 +82,14 @@ class PodRunner:
         )
 
     def update(self, pod: Object) -> None:
-        """Takes a newer version of the object."""
+        """Replace the object by a newer version."""
         before, self._seen = self._seen, pod
         facts = self.context.facts
         addresses = {"podIP": facts.address, "hostIP": facts.host}
         self.context.pod = {**pod, "kind": "Pod", "status": {**pod.get("status", {}), **addresses}}
         if "deletionTimestamp" in pod["metadata"]:
             self._deleting.set()
-        # A write of status is no reason to look at volumes; whatever a person or a controller edits is.
+        # A write of the status does not sync volumes; any other edit does.
         parts = ("labels", "annotations", "deletionTimestamp")
         edited = [key for key in parts if before["metadata"].get(key) != pod["metadata"].get(key)]
         if edited or before["spec"] != pod["spec"]:
@@ -98,16 +98,16 @@ class PodRunner:
         self._dirty.set()
 
     def removed(self) -> None:
-        """The object is gone: end at once what still runs."""
+        """End all processes at once: the object was deleted."""
         self._removed.set()
         self._deleting.set()
 
     async def finished(self) -> None:
-        """Waits until nothing is left of the pod."""
+        """Wait for the end of the pod."""
         await asyncio.shield(self._task)
 
     async def abandon(self, seconds: float) -> None:
-        """The whole cluster ends: SIGTERM, then SIGKILL after `seconds`; nothing is reported."""
+        """End the pod with its cluster: SIGTERM, then SIGKILL after `seconds`; report nothing."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         runners = list(self._runners.values())
@@ -203,7 +203,7 @@ class PodRunner:
         self._changed()
 
     async def _first_sync(self) -> int:
-        """Sets the volumes up; says what is missing, and tries again. Returns the version it looked at."""
+        """Set the volumes up, report what is missing, and retry. Return the pod's version that was read."""
         pause = _MOUNT_RETRY
         while True:
             self._changed()
@@ -219,7 +219,7 @@ class PodRunner:
             pause = min(2 * pause, _MOUNT_RETRY_MAX * self._tools.backoff_scale)
 
     async def _keep_volumes(self, version: int) -> None:
-        """Brings volumes up to date when the pod changes, and every `sync_seconds`."""
+        """Bring volumes up to date when the pod changes, and every `sync_seconds`."""
         while True:
             await self.context.pause(self._tools.sync_seconds, since=version)
             version = self.context.version
@@ -228,10 +228,10 @@ class PodRunner:
             except VolumeError as error:
                 self._tools.events.warning(self.context.pod, "FailedMount", str(error))
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-                log.info("volumes stay as they are", pod=self.key, error=repr(error))
+                log.info("sync of volumes failed", pod=self.key, error=repr(error))
 
     async def _initialize(self, sidecars: list[asyncio.Task[int]]) -> bool:
-        """Runs the init containers one after another; False when one failed for good."""
+        """Run the init containers one after another; False when one failed for good."""
         for runner in self._runners.values():
             if runner.record.role is Role.SIDECAR:
                 sidecars.append(asyncio.create_task(runner.run()))
@@ -258,7 +258,7 @@ class PodRunner:
         )
 
     async def _end_containers(self) -> None:
-        """Main containers together, then sidecars in reverse order; a forced deletion shortens the grace."""
+        """End main containers together, then sidecars in reverse; a forced deletion shortens the grace."""
         self._tools.endpoints_changed()
         runners = list(self._runners.values())
         mains = [runner for runner in runners if runner.record.role is not Role.SIDECAR]
@@ -275,7 +275,7 @@ class PodRunner:
             await runner.end(self._grace())
 
     async def _finalize(self) -> None:
-        """Writes the last status and takes the object away, as a kubelet does when all has ended."""
+        """Write the last status and delete the object, as a kubelet does at the end."""
         pause = _WRITE_RETRY
         while not self._removed.is_set():
             try:
@@ -286,9 +286,9 @@ class PodRunner:
             except ApiError as error:
                 if error.code in (404, 409):
                     return
-                log.warning("pod not removed yet", pod=self.key, error=str(error))
+                log.warning("delete of pod failed", pod=self.key, error=str(error))
             except (aiohttp.ClientError, TimeoutError) as error:
-                log.info("pod not removed yet", pod=self.key, error=repr(error))
+                log.info("delete of pod failed", pod=self.key, error=repr(error))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._removed.wait()
@@ -306,7 +306,7 @@ class PodRunner:
             self._tools.endpoints_changed()
 
     async def _write_statuses(self) -> None:
-        """Writes the status whenever it is not what the API server has."""
+        """Write the status whenever it differs from the API server's."""
         pause = _WRITE_RETRY
         while True:
             await self._dirty.wait()
@@ -317,7 +317,7 @@ class PodRunner:
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
                 if isinstance(error, ApiError) and error.code in (404, 409):
                     continue  # deleted, or another pod of this name by now
-                log.info("status not written", pod=self.key, error=repr(error))
+                log.info("write of status failed", pod=self.key, error=repr(error))
                 self._dirty.set()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _WRITE_RETRY_MAX)
@@ -335,7 +335,7 @@ class PodRunner:
 
 
 def covers(present: object, wanted: object) -> bool:
-    """True when writing `wanted` over `present` would change nothing. A wanted None means absent."""
+    """Return whether writing `wanted` over `present` changes nothing. A wanted None means absent."""
     if isinstance(wanted, dict):
         fields = present if isinstance(present, dict) else {}
         return all(covers(fields.get(key), value) for key, value in wanted.items())
@@ -353,7 +353,7 @@ async def _end(ends: Sequence[Coroutine[None, None, None]]) -> None:
 
 
 async def _all(lives: Sequence[Coroutine[None, None, int]]) -> None:
-    """Awaits all lives of containers; ends the others when this is cancelled."""
+    """Await the runs of all containers; cancel them when this is cancelled."""
     tasks = [asyncio.create_task(life) for life in lives]
     try:
         await asyncio.gather(*tasks)

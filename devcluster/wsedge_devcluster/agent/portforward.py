@@ -19,7 +19,7 @@ _PIECE = 32 * 1024
 
 
 async def forward(request: web.Request, address: str) -> web.StreamResponse:
-    """Carries the connections of one `kubectl port-forward` to the pod at `address`, until it leaves."""
+    """Carry the connections of one `kubectl port-forward` to the pod at `address`, until it closes."""
     socket = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=0)
     if not socket.can_prepare(request).protocol:
         return web.Response(status=400, text=f"this node forwards ports by {PROTOCOL} alone")
@@ -45,7 +45,7 @@ class _Forwarding:
         self._copying: set[asyncio.Task[None]] = set()
 
     async def receive(self, data: bytes) -> None:
-        """Takes what the client has sent."""
+        """Handle bytes of the client."""
         for event in self._session.receive(data):
             match event:
                 case Opened(stream, headers):
@@ -59,7 +59,7 @@ class _Forwarding:
                     await self._send(frame)
 
     async def end(self) -> None:
-        """The client has left: ends all connections."""
+        """End all connections after the client has closed."""
         for stream in list(self._writers):
             self._drop(stream)
         for task in self._copying:
@@ -84,7 +84,7 @@ class _Forwarding:
     async def _write(self, stream: int, piece: bytes, *, last: bool) -> None:
         writer = self._writers.get(stream)
         if writer is None:
-            return  # an error stream's end, or what was under way to a connection that has gone
+            return  # the end of an error stream, or bytes for a connection that has closed
         try:
             writer.write(piece)
             await writer.drain()
@@ -103,14 +103,14 @@ class _Forwarding:
         await self._close(stream, request, complaint)
 
     async def _close(self, stream: int, request: str, complaint: str) -> None:
-        """Tells the client that a connection has ended, with a complaint or in peace."""
+        """Tell the client that a connection has ended, with an error or without."""
         frames = self._session.send(stream, b"", last=True)
         if (errors := self._errors.pop(request, None)) is not None:
             frames += self._session.send(errors, complaint.encode(), last=True)
         await self._send(frames)
 
     async def _send(self, frames: bytes) -> None:
-        with contextlib.suppress(ConnectionError):  # the client has left; receiving ends by that too
+        with contextlib.suppress(ConnectionError):  # the client has closed; receiving ends too
             await self._socket.send_bytes(frames)
 
     def _drop(self, stream: int) -> None:

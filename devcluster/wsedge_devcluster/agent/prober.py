@@ -16,7 +16,7 @@ Restart = Callable[[Probe], Awaitable[None]]
 
 
 class Prober:
-    """Keeps `record.started` and `record.ready` true to the probes, and asks for restarts."""
+    """Sets `record.started` and `record.ready` from the probes, and requests restarts."""
 
     def __init__(
         self, container: Object, context: PodContext, place: Place, record: Record, restart: Restart
@@ -25,7 +25,7 @@ class Prober:
         self._record, self._restart = record, restart
 
     async def run(self) -> None:
-        """Runs until cancelled, when the container has ended."""
+        """Run until cancelled, when the container has ended."""
         if startup := Probe.of(self._container, Kind.STARTUP):
             await self._probe(startup)
         self._record.started = True
@@ -40,7 +40,7 @@ class Prober:
                     group.create_task(self._probe(probe))
 
     async def _probe(self, probe: Probe) -> None:
-        """Probes for ever; a startup probe only until it has passed."""
+        """Probe until cancelled; a startup probe until it has passed."""
         verdict = Verdict(probe)
         await asyncio.sleep(probe.initial_delay)
         while True:
@@ -60,7 +60,7 @@ class Prober:
             await asyncio.sleep(probe.period)
 
     async def _act(self, probe: Probe, passed: bool) -> bool:
-        """Follows a verdict; True when this probe's work is done."""
+        """Apply a verdict; return True when this probe is done."""
         if probe.kind is Kind.READINESS:
             if self._record.ready != passed:
                 self._record.ready = passed

@@ -9,7 +9,7 @@ from wsedge_devcluster.agent.objects import Object
 
 
 class Kind(StrEnum):
-    """What a probe decides: whether a container has started, must be restarted, gets traffic."""
+    """The kind of a probe: started, alive, or ready for traffic."""
 
     STARTUP = "Startup"
     LIVENESS = "Liveness"
@@ -31,7 +31,7 @@ class Probe:
 
     @classmethod
     def of(cls, container: Object, kind: Kind) -> Probe | None:
-        """The container's probe of this kind, if it has one."""
+        """Return the container's probe of this kind, None without one."""
         spec = container.get(f"{kind.lower()}Probe")
         if spec is None:
             return None
@@ -48,17 +48,17 @@ class Probe:
 
 
 class Verdict:
-    """Counts results; `passed` turns only after as many equal ones in a row as the threshold says."""
+    """Counts results; `passed` changes only after as many equal results in a row as the threshold."""
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self._run = 0
         self._last: bool | None = None
-        # Until it has said something: alive, not started, not ready.
+        # Before the first result: alive, not started, not ready.
         self.passed = probe.kind is Kind.LIVENESS
 
     def observe(self, success: bool) -> bool:
-        """Takes one result; True when a threshold is reached (again or anew)."""
+        """Count one result; return True when a threshold is reached."""
         self._run = self._run + 1 if success == self._last else 1
         self._last = success
         if self._run < (self._probe.successes if success else self._probe.failures):

@@ -25,7 +25,7 @@ _RETRY = 2.0
 
 
 def storage_class() -> Object:
-    """The default StorageClass `local`."""
+    """Return the default StorageClass `local`."""
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -40,7 +40,7 @@ def storage_class() -> Object:
 
 
 def persistent_volume(claim: Object, folder: Path) -> Object:
-    """The PersistentVolume for a claim; every node is this machine, so it has no affinity."""
+    """Return the PersistentVolume for a claim; every node is this machine, so it has no affinity."""
     metadata, spec = claim["metadata"], claim["spec"]
     return {
         "apiVersion": "v1",
@@ -76,7 +76,7 @@ class Provisioner:
             informer.on_change(lambda _old, _new: self._dirty.set())
 
     async def start(self) -> None:
-        """Makes the StorageClass."""
+        """Create the StorageClass."""
         try:
             await self._api.create(_CLASSES, storage_class())
         except ApiError as error:
@@ -84,7 +84,7 @@ class Provisioner:
                 raise
 
     async def run(self) -> None:
-        """Runs until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._claims.run())
             group.create_task(self._volumes.run())
@@ -100,7 +100,7 @@ class Provisioner:
                 await self._provision()
                 await self._reclaim()
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-                log.info("provisioning is tried again", error=repr(error))
+                log.info("provisioning failed", error=repr(error))
                 await asyncio.sleep(_RETRY)
                 self._dirty.set()
 

@@ -6,7 +6,7 @@ import math
 import re
 from decimal import Decimal
 
-# What each node says it has. Processes share one machine, so it is a number for the scheduler, not a limit.
+# The capacity of each node: a number for the scheduler, not a limit, as all processes share one machine.
 CAPACITY = {"cpu": "32", "memory": "64Gi", "ephemeral-storage": "100Gi"}
 
 _FORM = re.compile(r"([+-]?[0-9.]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i|)")
@@ -15,7 +15,7 @@ _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 
 
 def parse_quantity(text: str) -> Decimal:
-    """The value of `100m`, `1.5`, `64Mi`, `2e3`; raises ValueError."""
+    """Return the value of `100m`, `1.5`, `64Mi`, `2e3`; raises ValueError."""
     found = _FORM.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a quantity")
@@ -28,6 +28,6 @@ def parse_quantity(text: str) -> Decimal:
 
 
 def in_units(quantity: str, divisor: str) -> str:
-    """`quantity` in units of `divisor`, rounded up, as resourceFieldRef shows it (a divisor of 0 means 1)."""
+    """Return `quantity` in units of `divisor`, rounded up, as resourceFieldRef does (divisor 0 means 1)."""
     unit = parse_quantity(divisor) or Decimal(1)
     return str(math.ceil(parse_quantity(quantity) / unit))

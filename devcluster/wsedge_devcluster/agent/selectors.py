@@ -1,4 +1,4 @@
-"""Which pods a Service sends to, and at which port. Pure."""
+"""The endpoints of a Service: pods and ports. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsedge_devcluster.agent.objects import Object
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A pod as a Service sees it."""
+    """The properties of a pod that a Service selects by."""
 
     namespace: str
     labels: Mapping[str, str]
@@ -22,19 +22,19 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
-    """Where a connection goes."""
+    """The address and port of a connection's target."""
 
     address: str
     port: int
 
 
 def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """True when the labels carry all of the selector's pairs."""
+    """Return whether the labels carry all of the selector's pairs."""
     return all(labels.get(key) == value for key, value in selector.items())
 
 
 def endpoints(service: Object, port: Object, pods: Iterable[Candidate]) -> tuple[Endpoint, ...]:
-    """Endpoints of one port of a Service, in order of address.
+    """Return the endpoints of one port of a Service, in order of address.
 
     Ready pods; if there is none, those that are ready while they terminate (kube-proxy's rule since 1.28);
     with publishNotReadyAddresses every pod that has an address. Without a selector: none.

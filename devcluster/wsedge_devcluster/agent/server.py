@@ -24,20 +24,20 @@ from wsedge_devcluster.machine.controlplane import Files
 
 
 class Pods(Protocol):
-    """The pods of all nodes; each answer is None when there is no such pod or container here."""
+    """The pods of all nodes; None for a pod or container of no node here."""
 
     def container(self, namespace: str, pod: str, container: str) -> tuple[str, Record] | None:
-        """The pod's uid, and the container's record."""
+        """Return the pod's uid, and the container's record."""
 
     def place(self, namespace: str, pod: str, container: str) -> Place | None:
-        """Where the container's process runs, while it does."""
+        """Return the place of the container's process while it runs."""
 
     def address(self, namespace: str, pod: str) -> str | None:
-        """The pod's address."""
+        """Return the pod's address."""
 
 
 _API_SERVER = "kube-apiserver-kubelet"
-_LOOK_SECONDS = 0.1  # between looks at a log that is followed
+_LOOK_SECONDS = 0.1  # between reads of a log that is followed
 
 
 class KubeletServer:
@@ -57,17 +57,17 @@ class KubeletServer:
         )
 
     async def start(self) -> None:
-        """Prepares; then listen()."""
+        """Prepare; then listen()."""
         await self._runner.setup()
 
     async def listen(self, address: str) -> int:
-        """Listens on one node's address; returns the port, chosen by the kernel."""
+        """Listen on one node's address; return the port, chosen by the kernel."""
         site = web.TCPSite(self._runner, address, 0, ssl_context=self._tls)
         await site.start()
         return int(self._runner.addresses[-1][1])
 
     async def stop(self) -> None:
-        """Ends all requests."""
+        """End all requests."""
         await self._runner.cleanup()
 
     async def _container_logs(self, request: web.Request) -> web.StreamResponse:
@@ -128,14 +128,14 @@ class _Reader:
             self._since = moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     async def copy(self, response: web.StreamResponse, runs: Callable[[], bool] | None) -> None:
-        """Copies what is there; with `runs`, what is written later too, until the container does not run."""
+        """Copy the file; with `runs`, also later lines until the container has ended."""
         with self._path.open("rb") as file:
             content = file.read()
             if self._tail is not None:
                 content = b"".join(content.splitlines(keepends=True)[-self._tail :] if self._tail else [])
             await self._send(response, content)
             while runs is not None and self._bytes_left != 0:
-                running = runs()  # asked before reading, so that the last words are read
+                running = runs()  # evaluated before the read, so that the last lines are read
                 if content := file.read():
                     await self._send(response, content)
                 elif not running:

@@ -16,13 +16,14 @@ from wsedge_devcluster.machine.ranges import reachable_port
 
 log = structlog.get_logger()
 
-# Changes within this time are one: a rollout of hundreds of pods must not compute all endpoints for each.
+# Changes within this time are handled together: a rollout of hundreds of pods must not compute all endpoints
+# for each pod.
 _GATHER_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What to listen on for whom."""
+    """One listener of a Service's port."""
 
     host: str
     port: int
@@ -33,7 +34,7 @@ class Listener:
 def listeners(
     services: Iterable[Object], pods: Sequence[Candidate], nodes: Sequence[str], apiserver: Endpoint
 ) -> Iterator[Listener]:
-    """All listeners that the Services ask for. Headless Services and UDP ports have none."""
+    """Return the listeners of all Services. Headless Services and UDP ports have none."""
     for service in services:
         key = key_of(service)
         address = service["spec"].get("clusterIP")
@@ -51,7 +52,7 @@ def listeners(
 
 
 class ServiceProxy:
-    """Keeps the listeners as Services and pods want them."""
+    """Keeps the listeners in step with Services and pods."""
 
     def __init__(
         self,
@@ -69,11 +70,11 @@ class ServiceProxy:
         self._dirty = asyncio.Event()
 
     def changed(self) -> None:
-        """Something that listeners depend on is not what it was."""
+        """Note a change of a Service or of a pod."""
         self._dirty.set()
 
     async def run(self) -> None:
-        """Follows changes until cancelled; several at once are one."""
+        """Follow changes until cancelled; several at once are handled together."""
         while True:
             await self._dirty.wait()
             await asyncio.sleep(_GATHER_SECONDS)
@@ -81,7 +82,7 @@ class ServiceProxy:
             await self._apply()
 
     def close(self) -> None:
-        """Ends all listeners and connections."""
+        """End all listeners and connections."""
         for forwarder in self._forwarders.values():
             forwarder.close(connections=True)
         self._forwarders.clear()
@@ -93,7 +94,7 @@ class ServiceProxy:
             for each in listeners(services.values(), self._pods(), self._nodes, self._apiserver)
         }
         for place in [place for place in self._forwarders if place not in wanted]:
-            # A deleted Service: no new connections; the open ones live on, as behind kube-proxy.
+            # A deleted Service: no new connections; open connections stay, as behind kube-proxy.
             self._forwarders.pop(place).close(connections=False)
             self._failed.discard(place)
         for place, listener in wanted.items():

@@ -1,4 +1,4 @@
-"""SPDY/3.1 as far as `kubectl port-forward` speaks it: frames in, events out. No I/O.
+"""The part of SPDY/3.1 that `kubectl port-forward` uses: frames in, events out. No I/O.
 
 Streams are opened by the client alone. Flow control is left out, as in the library that kubectl uses
 (github.com/moby/spdystream); settings and priorities are skipped. Source: draft-mbelshe-httpbis-spdy-00.
@@ -58,14 +58,14 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class WasReset:
-    """The client has given a stream up."""
+    """The client has reset a stream."""
 
     stream: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pinged:
-    """The client wants this frame back."""
+    """The client sent a ping, to be sent back."""
 
     frame: bytes
 
@@ -74,7 +74,7 @@ Event = Opened | Received | WasReset | Pinged
 
 
 class Session:
-    """One connection, seen from the server. Both directions compress their headers in one go each."""
+    """One connection at the server. The headers of each direction are one compressed stream."""
 
     def __init__(self) -> None:
         self._pending = b""
@@ -82,7 +82,7 @@ class Session:
         self._deflate = zlib.compressobj(zdict=DICTIONARY)
 
     def receive(self, data: bytes) -> Iterator[Event]:
-        """Takes bytes as they come; gives what they say. Raises ValueError for what is no SPDY/3."""
+        """Parse bytes into events. Raises ValueError for anything but SPDY/3."""
         self._pending += data
         while len(self._pending) >= _HEADER:
             first, rest = struct.unpack_from("!II", self._pending)
@@ -98,12 +98,12 @@ class Session:
                 yield from self._control(first & 0xFFFF, flags, frame)
 
     def reply(self, stream: int) -> bytes:
-        """The frame that accepts a stream, without headers."""
+        """Return the frame that accepts a stream, without headers."""
         block = self._deflate.compress(struct.pack("!I", 0)) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         return _control_frame(_SYN_REPLY, struct.pack("!I", stream) + block)
 
     def send(self, stream: int, data: bytes, *, last: bool = False) -> bytes:
-        """Frames with bytes for a stream."""
+        """Return frames with bytes for a stream."""
         pieces = [data[at : at + _LARGEST_DATA] for at in range(0, len(data), _LARGEST_DATA)] or [b""]
         frames = [struct.pack("!II", stream, len(piece)) + piece for piece in pieces]
         if last:

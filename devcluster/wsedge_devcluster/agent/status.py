@@ -1,4 +1,4 @@
-"""What a pod's status says, from the states of its containers. Pure."""
+"""A pod's status, from the states of its containers. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsedge_devcluster.agent.times import stamp
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Not running yet, or not any more for a while."""
+    """The container is not running yet, or waits for its next start."""
 
     reason: str
     message: str = ""
@@ -42,7 +42,7 @@ State = Waiting | Running | Terminated
 
 
 class Role(StrEnum):
-    """How a container counts: init containers end first, sidecars are init containers that stay."""
+    """The role of a container: init containers end first, sidecars are init containers that keep running."""
 
     INIT = "init"
     SIDECAR = "sidecar"
@@ -51,7 +51,7 @@ class Role(StrEnum):
 
 @dataclass(slots=True)
 class Record:
-    """All that the status shows of one container."""
+    """The state of one container, as the status shows it."""
 
     name: str
     image: str
@@ -66,7 +66,7 @@ class Record:
 
 @dataclass(slots=True)
 class PodFacts:
-    """What the pod's status is made of, beside its containers."""
+    """Inputs of the pod's status."""
 
     address: str = ""
     host: str = ""
@@ -78,13 +78,13 @@ class PodFacts:
 def ended(
     code: int, started: dt.datetime, finished: dt.datetime, *, message: str, identity: str
 ) -> Terminated:
-    """A termination from an exit code as subprocess gives it (negative: signal)."""
+    """Return a termination from an exit code as subprocess gives it (negative: signal)."""
     shown = code if code >= 0 else 128 - code
     return Terminated(shown, started, finished, "Completed" if shown == 0 else "Error", message, identity)
 
 
 def restarts(policy: str, role: Role, code: int) -> bool:
-    """Whether a container that ended is started again (pod's restartPolicy; a sidecar always is)."""
+    """Return whether a container that ended is started again (pod's restartPolicy; a sidecar always is)."""
     if role is Role.SIDECAR:
         return True
     if policy == "Never":
@@ -95,7 +95,7 @@ def restarts(policy: str, role: Role, code: int) -> bool:
 
 
 def phase(policy: str, records: Sequence[Record]) -> str:
-    """Pending, Running, Succeeded or Failed (the kubelet's getPhase)."""
+    """Return Pending, Running, Succeeded or Failed (the kubelet's getPhase)."""
     inits = [record for record in records if record.role is Role.INIT]
     mains = [record for record in records if record.role is Role.MAIN]
     if policy == "Never" and any(_code(record) not in (0, None) for record in inits):
@@ -113,7 +113,7 @@ def phase(policy: str, records: Sequence[Record]) -> str:
 
 
 def pod_status(pod: Object, facts: PodFacts, now: dt.datetime) -> Object:
-    """The status to write; transition times of unchanged conditions are those of the pod's present status."""
+    """Return the status to write; unchanged conditions keep their transition times."""
     spec, before = pod["spec"], pod.get("status", {})
     policy = spec.get("restartPolicy", "Always")
     records = facts.records
@@ -137,7 +137,7 @@ def pod_status(pod: Object, facts: PodFacts, now: dt.datetime) -> Object:
 
 
 def is_ready(pod: Object, records: Sequence[Record]) -> bool:
-    """Whether the pod takes traffic: its containers and its readiness gates say so."""
+    """Return whether the pod is ready: its containers and its readiness gates are."""
     gates = {gate["conditionType"] for gate in pod["spec"].get("readinessGates", [])}
     held = {c["type"] for c in pod.get("status", {}).get("conditions", []) if c["status"] == "True"}
     return _containers_ready(records) and gates <= held
@@ -148,7 +148,7 @@ def _containers_ready(records: Sequence[Record]) -> bool:
 
 
 def _code(record: Record) -> int | None:
-    """The exit code of a container that has ended, also while it waits for its next start."""
+    """Return the exit code of a container that has ended, also while it waits for its next start."""
     if isinstance(record.state, Terminated):
         return record.state.code
     return None
@@ -195,7 +195,7 @@ def _condition(kind: str, holds: bool, why: tuple[str, str], old: Object | None,
     if old is not None and old.get("status") == status:
         since = old.get("lastTransitionTime") or since
     condition: Object = {"type": kind, "status": status, "lastProbeTime": None, "lastTransitionTime": since}
-    # null takes an old reason away in a strategic merge patch
+    # null removes an old reason in a strategic merge patch
     condition |= {"reason": why[0] or None, "message": why[1] or None}
     return condition
 

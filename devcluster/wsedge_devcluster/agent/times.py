@@ -6,15 +6,15 @@ import datetime as dt
 
 
 def stamp(moment: dt.datetime) -> str:
-    """metav1.Time: RFC 3339, seconds, UTC."""
+    """Return metav1.Time: RFC 3339, seconds, UTC."""
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def micro_stamp(moment: dt.datetime) -> str:
-    """metav1.MicroTime: RFC 3339 with six digits, UTC."""
+    """Return metav1.MicroTime: RFC 3339 with six digits, UTC."""
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def utc_now() -> dt.datetime:
-    """The wall clock."""
+    """Return the time of the wall clock."""
     return dt.datetime.now(dt.UTC)

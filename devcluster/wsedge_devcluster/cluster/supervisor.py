@@ -58,12 +58,12 @@ class Component:
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Starts the program and keeps it running."""
+        """Start the program and keeps it running."""
         self._launch()
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self, number: signal.Signals) -> None:
-        """Ends the program and waits for its end."""
+        """End the program and waits for its end."""
         if self._keeper is not None:
             self._keeper.cancel()
             self._keeper = None
@@ -72,7 +72,7 @@ class Component:
             await self._child.wait()
 
     def has_ended(self) -> int | None:
-        """The exit code when the program is not running."""
+        """Return the exit code when the program is not running."""
         if self._child is not None and self._child.ended.done():
             return self._child.ended.result()
         return None
@@ -105,7 +105,7 @@ class Supervisor:
         self._claim: Claim | None = None
 
     async def start(self) -> Ready:
-        """Brings the cluster up; raises StartError when a component fails or takes too long."""
+        """Start the cluster; raises StartError when a component fails or takes too long."""
         for name in ("logs", "home"):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
         self._claim = self._claim_ranges()
@@ -141,15 +141,15 @@ class Supervisor:
         return Ready(server=server, service_range=str(pair.services), pod_range=str(pair.pods))
 
     async def carry_out(self, command: str) -> None:
-        """One command of the starter."""
+        """Carry out one command of the starter."""
         component = self._components["kube-apiserver"]
         if command == STOP_APISERVER:
             await component.stop(signal.SIGKILL)
         elif command == START_APISERVER:
             component.start()
             await self._until_ready(present(self._api))
-            # Elsewhere they end when they lose their Lease, and come back fresh. Here they have none, and
-            # would go on backing off from the outage for up to half a minute.
+            # In other clusters they exit when they lose their Lease, and restart. Here they have no Lease,
+            # and would keep their back-off from the outage for up to half a minute.
             for name in ("kube-controller-manager", "kube-scheduler"):
                 await self._components[name].stop(signal.SIGKILL)
                 self._components[name].start()
@@ -157,10 +157,10 @@ class Supervisor:
             raise StartError("supervisor", f"unknown command {command!r}")
 
     async def stop(self) -> None:
-        """Ends everything: pods, components, whatever carries the mark; then the folder."""
+        """End everything: pods, components, every process with the mark; then the folder."""
         if self._agent is not None:
             await self._agent.stop()
-        # A kept folder's etcd is ended in order; the others have nothing to lose.
+        # The etcd of a kept folder is stopped in order; the other components have no state.
         last = signal.SIGTERM if self._spec.keep else signal.SIGKILL
         for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
             if component := self._components.get(name):
@@ -175,7 +175,7 @@ class Supervisor:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def _claim_ranges(self) -> Claim:
-        """Free ranges; a folder that is started again needs those it had, where its Services are."""
+        """Return free ranges; a folder that is started again needs the ranges of its Services."""
         record = self._directory / "ranges"
         claimed = claim(int(record.read_text()) if record.exists() else None)
         record.write_text(str(claimed.pair.number))
@@ -194,7 +194,7 @@ class Supervisor:
         await self._until("kube-controller-manager", "made no default ServiceAccount", lambda: api.get(path))
 
     async def _until(self, component: str, complaint: str, question: Callable[[], Awaitable[object]]) -> None:
-        """Asks again and again until the answer is no error. Watches the components meanwhile."""
+        """Repeat a request until it succeeds, and watch the components meanwhile."""
         deadline = time.monotonic() + _START_DEADLINE
         while True:
             try:
@@ -213,7 +213,7 @@ class Supervisor:
 
 
 def say(event: BaseModel) -> None:
-    """Writes one event for the starter; a starter that has gone is noticed at stdin, not here."""
+    """Write one event for the starter; the end of the starter is noticed at stdin, not here."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(event.model_dump_json() + "\n")
         sys.stdout.flush()
@@ -239,7 +239,7 @@ async def _run(spec: ClusterSpec) -> None:
 
 
 async def _serve(supervisor: Supervisor, commands: asyncio.StreamReader) -> None:
-    """Starts, then carries out commands until stdin ends. An end of stdin while starting counts at once."""
+    """Start, then carries out commands until stdin ends. An end of stdin while starting counts at once."""
     starting = asyncio.create_task(supervisor.start())
     next_line = asyncio.create_task(commands.readline())
     try:
@@ -262,8 +262,8 @@ async def _serve(supervisor: Supervisor, commands: asyncio.StreamReader) -> None
 
 
 def main() -> None:
-    """Reads the ClusterSpec and runs until stdin ends or a signal comes."""
-    # Unbuffered: nothing after the first line may be read ahead, it belongs to the event loop.
+    """Read the ClusterSpec and run until stdin ends or a signal arrives."""
+    # Unbuffered: the lines after the first belong to the event loop.
     first = bytearray()
     while not first.endswith(b"\n"):
         if not (byte := os.read(0, 1)):

@@ -31,24 +31,25 @@ class Child:
         self._process = process
 
     async def wait(self) -> int:
-        """Waits for the end; returns `ended`. A cancelled waiter leaves the others waiting."""
+        """Wait for the end; return `ended`. A cancelled waiter leaves the others waiting."""
         return await asyncio.shield(self.ended)
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal to the process itself; nothing when it has ended."""
+        """Send a signal to the process itself; nothing when it has ended."""
         if not self.ended.done():
             os.kill(self.pid, number)
 
     def send_to_all(self, number: signal.Signals) -> None:
-        """Sends a signal to all processes of its session's first group, also when the leader has ended."""
+        """Send a signal to all processes of its session's first group, also when the leader has ended."""
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:
             return
 
     def reaped(self, code: int) -> None:
-        """Called once by Children: the process is gone."""
-        self._process.returncode = code  # Popen must not wait for a pid that may be another's by now
+        """Note the exit code of the reaped process; Children calls it once."""
+        # Popen must not wait for a pid that may belong to another process by now
+        self._process.returncode = code
         if not self.ended.done():
             self.ended.set_result(code)
 
@@ -73,7 +74,7 @@ class Children:
         stderr: int | IO[bytes],
         stdin: int = subprocess.DEVNULL,
     ) -> Child:
-        """Starts a command; raises OSError when it cannot be executed."""
+        """Start a command; raises OSError when it cannot be executed."""
         process = subprocess.Popen(
             command,
             env=env,
@@ -89,12 +90,12 @@ class Children:
         return child
 
     def close(self) -> None:
-        """Stops reaping; children are the caller's to end first."""
+        """Stop reaping; the caller ends the children first."""
         self._loop.remove_signal_handler(signal.SIGCHLD)
 
     def _die_with_parent(self) -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != self._parent:  # it died before the call above
+        if os.getppid() != self._parent:  # the parent died before the call above
             os._exit(1)
 
     def _reap(self) -> None:
@@ -111,7 +112,7 @@ class Children:
 
 
 def marked_processes(mark: str) -> list[int]:
-    """Process ids of this user whose environment carries the mark, this process excepted."""
+    """Return the process ids of this user whose environment carries the mark, this process excepted."""
     wanted = f"{MARK}={mark}".encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -119,7 +120,7 @@ def marked_processes(mark: str) -> list[int]:
             continue
         try:
             environment = (entry / "environ").read_bytes()
-        except OSError:  # another user's, or gone meanwhile
+        except OSError:  # another user's process, or one that has ended
             continue
         if wanted in environment.split(b"\0"):
             found.append(int(entry.name))
@@ -127,7 +128,7 @@ def marked_processes(mark: str) -> list[int]:
 
 
 def kill_marked(mark: str) -> None:
-    """Ends every process that carries the mark, however it was started; repeats until none is left."""
+    """End every process that carries the mark, however it was started; repeats until none is left."""
     while pids := marked_processes(mark):
         for pid in pids:
             try:

@@ -14,8 +14,8 @@ from wsedge_devcluster.machine.ranges import Pair
 
 LOOPBACK = "127.0.0.1"
 ISSUER = "https://kubernetes.default.svc"
-# EndpointSlices refuse loopback addresses, so the node agent selects pods by label itself. The others look
-# after things that do not exist here: cloud routes and load balancers, attached volumes, pod CIDRs.
+# EndpointSlices refuse loopback addresses, so the node agent selects pods by label itself. The other
+# controllers manage what does not exist here: cloud routes and load balancers, attached volumes, pod CIDRs.
 _CONTROLLERS_OFF = (
     "endpoints-controller",
     "endpointslice-controller",
@@ -55,12 +55,12 @@ class Files:
 
 
 def server_url(ports: Ports) -> str:
-    """Where the API server listens."""
+    """The URL at which the API server listens."""
     return f"https://{LOOPBACK}:{ports.apiserver}"
 
 
 def write_files(folder: Path, ports: Ports, pair: Pair, now: dt.datetime) -> Files:
-    """Issues what the components need, into `folder`/pki and `folder`."""
+    """Issue the certificates, keys and kubeconfigs of the components, into `folder`/pki and `folder`."""
     authority = Authority(folder / "pki", now)
     names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     names += ["kubernetes.default.svc.cluster.local", LOOPBACK, str(pair.services[1])]
@@ -93,7 +93,7 @@ def write_files(folder: Path, ports: Ports, pair: Pair, now: dt.datetime) -> Fil
 
 
 def etcd(folder: Path, ports: Ports, files: Files, *, fsync: bool) -> list[str]:
-    """Arguments of etcd: TLS with client certificates on both listeners."""
+    """Return the arguments of etcd: TLS with client certificates on both listeners."""
     client, peer = f"https://{LOOPBACK}:{ports.etcd}", f"https://{LOOPBACK}:{ports.etcd_peer}"
     arguments = [
         f"--data-dir={folder / 'etcd'}",
@@ -117,7 +117,7 @@ def etcd(folder: Path, ports: Ports, files: Files, *, fsync: bool) -> list[str]:
 
 
 def apiserver(folder: Path, ports: Ports, files: Files, pair: Pair) -> list[str]:
-    """Arguments of kube-apiserver: RBAC, client certificates, signed ServiceAccount tokens."""
+    """Return the arguments of kube-apiserver: RBAC, client certificates, signed ServiceAccount tokens."""
     return [
         f"--etcd-servers=https://{LOOPBACK}:{ports.etcd}",
         f"--etcd-cafile={files.authority}",
@@ -148,7 +148,7 @@ def apiserver(folder: Path, ports: Ports, files: Files, pair: Pair) -> list[str]
 
 
 def controller_manager(files: Files) -> list[str]:
-    """Arguments of kube-controller-manager: each controller acts as its own ServiceAccount."""
+    """Return the arguments of kube-controller-manager: each controller acts as its own ServiceAccount."""
     return [
         f"--kubeconfig={files.controller_manager}",
         f"--authentication-kubeconfig={files.controller_manager}",
@@ -159,14 +159,14 @@ def controller_manager(files: Files) -> list[str]:
         "--leader-elect=false",
         "--secure-port=0",
         "--controllers=*," + ",".join(f"-{name}" for name in _CONTROLLERS_OFF),
-        # One person's machine: no need to spare the API server.
+        # A machine of one user: the API server needs no protection from load.
         "--kube-api-qps=200",
         "--kube-api-burst=400",
     ]
 
 
 def scheduler(files: Files) -> list[str]:
-    """Arguments of kube-scheduler."""
+    """Return the arguments of kube-scheduler."""
     return [
         f"--kubeconfig={files.scheduler}",
         f"--authentication-kubeconfig={files.scheduler}",

@@ -49,7 +49,7 @@ class Authority:
     def issue(
         self, file: str, common_name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()
     ) -> Identity:
-        """A certificate for a client (user and groups as Kubernetes reads them) and a server of `hosts`."""
+        """Return a certificate for a client (with its Kubernetes user and groups) and a server of `hosts`."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name(
             [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
@@ -72,7 +72,7 @@ class Authority:
         return identity
 
     def service_account_key(self) -> Path:
-        """The private RSA key that signs ServiceAccount tokens (RS256, as most clusters do)."""
+        """Return the private RSA key that signs ServiceAccount tokens (RS256, as most clusters do)."""
         path = self._folder / "service-account.key"
         if not path.exists():
             _write_key(path, rsa.generate_private_key(public_exponent=65537, key_size=2048))
@@ -85,7 +85,7 @@ class Authority:
             .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _NAME)]))
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            # An hour back: clocks of two programs on one machine can be stepped between the two.
+            # One hour earlier: the clock can be stepped back between two programs.
             .not_valid_before(self._now - dt.timedelta(hours=1))
             .not_valid_after(self._now + _VALID)
         )
@@ -112,7 +112,7 @@ class Authority:
 
 
 def kubeconfig(server: str, authority: Path, identity: Identity) -> str:
-    """A kubeconfig with everything inside, so that the file alone can be copied and used."""
+    """Return a kubeconfig with all keys inside, so that a copy of the file is complete."""
 
     def inline(path: Path) -> str:
         return base64.b64encode(path.read_bytes()).decode()

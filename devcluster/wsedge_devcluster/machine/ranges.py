@@ -47,12 +47,12 @@ class Claim:
         self.pair, self._lock = pair, lock
 
     def release(self) -> None:
-        """Gives the ranges back."""
+        """Release the ranges."""
         self._lock.close()
 
 
 def claim(number: int | None = None) -> Claim:
-    """A free pair, or the one with this number. Raises NoFreeRangeError, or StartError (it is taken)."""
+    """Return a free pair, or the pair of this number. Raises NoFreeRangeError or StartError (pair in use)."""
     for candidate in range(_PAIRS) if number is None else (number,):
         lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -67,7 +67,7 @@ def claim(number: int | None = None) -> Claim:
 
 
 def reachable_port(port: int) -> int:
-    """Where a Service's port can be reached: at itself, or 8000 higher where this user may not listen.
+    """Return the port at which a Service's port is reachable: 8000 higher where this user may not listen.
 
     Linux keeps ports below net.ipv4.ip_unprivileged_port_start (1024 unless set, 0 in most containers) for
     root.
@@ -77,15 +77,15 @@ def reachable_port(port: int) -> int:
 
 
 class Addresses:
-    """Hands out pod addresses, least recently used first, so that a freed one is not met again soon."""
+    """Hands out pod addresses, least recently used first, so that a freed address is not reused soon."""
 
     def __init__(self, network: ipaddress.IPv4Network) -> None:
         self._network = network
-        self._next = 256  # .0.x is for nodes
+        self._next = 256  # .0.x belongs to nodes
         self._used: set[int] = set()
 
     def take(self) -> str:
-        """A free address; raises NoFreeRangeError when all 65,000 are in use."""
+        """Return a free address; raises NoFreeRangeError when all 65,000 are in use."""
         for _ in range(self._network.num_addresses):
             offset = self._next
             self._next = offset + 1 if offset + 2 < self._network.num_addresses else 256
@@ -95,12 +95,12 @@ class Addresses:
         raise NoFreeRangeError
 
     def free(self, address: str) -> None:
-        """Takes an address back."""
+        """Free an address."""
         self._used.discard(int(ipaddress.IPv4Address(address)) - int(self._network.network_address))
 
 
 def reserve_port(host: str) -> socket.socket:
-    """A port chosen by the kernel, kept for a server that binds it with SO_REUSEPORT.
+    """Return a port chosen by the kernel, kept for a server that binds it with SO_REUSEPORT.
 
     The socket is bound but never listens, so no connection reaches it, and nobody else gets the port while
     the server is down (a restarted API server comes back at its address).

@@ -1,9 +1,9 @@
 """`make run`: chart, plan, domain, clients, statistics.
 
-    quickstart   the steps
+    quickstart   the steps, from `helm install` to the comparison
     viewers      clients that chat and count
-    answers      questions to the statistics
-    liveview     what is shown while it runs
+    answers      a client of the statistics' API
+    liveview     lines on the terminal: page, line, table. Pure
 
 Imported by `main` alone.
 """

@@ -15,7 +15,7 @@ from wsedge_devcluster.errors import DevclusterError
 
 
 class AnswerError(DevclusterError):
-    """The statistics answered with an error: its status and words."""
+    """The statistics answered with an error: its status and text."""
 
     def __init__(self, status: int, text: str) -> None:
         self.status, self.text = status, text
@@ -57,7 +57,7 @@ class Statistics:
             await self._session.close()
 
     async def ask(self) -> Answer:
-        """The numbers of the last 24 hours. Raises AnswerError, aiohttp.ClientError or TimeoutError."""
+        """Return the last 24 hours. Raises AnswerError, aiohttp.ClientError or TimeoutError."""
         total = (await self._get("/v1/traffic"))["total"]
         codes = await self.codes()
         return Answer(
@@ -68,13 +68,13 @@ class Statistics:
         )
 
     async def codes(self) -> dict[int, int]:
-        """The handshakes of the last 24 hours by HTTP status. Raises as `ask` does."""
+        """Return the handshakes of the last 24 hours by HTTP status. Raises as `ask` does."""
         return {each["code"]: each["count"] for each in (await self._get("/v1/codes"))["total"]}
 
     async def wait_for(self, enough: Callable[[Answer], bool], *, seconds: float) -> Answer:
         """Ask until an answer is `enough`, or for `seconds`; return the last one.
 
-        What has just started may refuse for a moment; raises as `ask` does when it does so at the end.
+        A service that has just started may refuse at first; raises as `ask` does if the last attempt fails.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds

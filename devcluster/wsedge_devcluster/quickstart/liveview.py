@@ -1,4 +1,4 @@
-"""What the quickstart shows: a page on a terminal, a line elsewhere, a table at the end. Pure."""
+"""Output of the quickstart: a page on a terminal, a line elsewhere, a table at the end. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are, for whoever wants to go on by hand."""
+    """Files and addresses for further commands by hand."""
 
     kubeconfig: Path
     tools: Path
@@ -35,7 +35,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a page shows, at one moment. `answer` is the statistics' numbers, or why there are none."""
+    """The content of a page at one moment. `answer` has the statistics' numbers, or the reason for none."""
 
     at: datetime
     workloads: tuple[Workload, ...]
@@ -45,7 +45,7 @@ class Snapshot:
 
 
 def page(snapshot: Snapshot, *, width: int) -> list[str]:
-    """The lines that are drawn again and again, none wider than `width` columns."""
+    """Return the lines of the page, none wider than `width` columns."""
     lines = [
         f"wsedge quickstart   {snapshot.at:%H:%M:%S}   Ctrl-C ends it and leaves nothing behind",
         "",
@@ -61,7 +61,7 @@ def page(snapshot: Snapshot, *, width: int) -> list[str]:
 
 
 def line(snapshot: Snapshot) -> str:
-    """One line for where no page can be drawn."""
+    """Return one line for an output that is no terminal."""
     clients = snapshot.clients
     if isinstance(snapshot.answer, str):
         said = snapshot.answer
@@ -74,7 +74,7 @@ def line(snapshot: Snapshot) -> str:
 
 
 def table(clients: Counts, answer: Answer) -> list[str]:
-    """What the clients counted beside what the statistics say."""
+    """Return a table of the clients' counts beside those of the statistics."""
     rows = [
         ("bytes to clients", clients.received, answer.sent),
         ("bytes from clients", clients.sent, answer.received),
@@ -89,7 +89,7 @@ def table(clients: Counts, answer: Answer) -> list[str]:
 
 
 def agree(clients: Counts, answer: Answer) -> bool:
-    """Whether the statistics have exactly what the clients counted."""
+    """Return whether the statistics have exactly the clients' counts."""
     return (clients.received, clients.sent, clients.opened, clients.opened) == (
         answer.sent,
         answer.received,
@@ -99,7 +99,7 @@ def agree(clients: Counts, answer: Answer) -> bool:
 
 
 def hints(places: Places) -> list[str]:
-    """Where the files are, and commands to try next in another terminal."""
+    """Return the folder of logs, and commands for another terminal."""
     return [
         f"logs of every pod and of the control plane: {places.logs}",
         "try in another terminal:",

@@ -1,6 +1,6 @@
 """The product on this machine: control plane, chart, examples/quickstart, real clients, their bytes counted.
 
-`make run` is this. Each step is what a person would type; the README has the same steps by hand.
+`make run` is this. The README has the same steps as commands.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from wsedge_devcluster.errors import CommandFailed, DevclusterError
 from wsedge_devcluster.quickstart.answers import Answer, AnswerError, Statistics
 from wsedge_devcluster.quickstart.liveview import Places, Snapshot, Workload, agree, hints, line, page, table
 from wsedge_devcluster.quickstart.viewers import Audience
-from wsedge_devcluster.terminal import Progress
+from wsedge_devcluster.terminal import ProgressPrinter
 
 NAMESPACE: Final = "quickstart"
 DOMAIN: Final = "chat.example.com"
 VIEWERS: Final = 5
 COMMENTS: Final = 40
-# Relays report every 10 s; three chances, and the time to close and to commit.
+# Relays report every 10 s: three reports, and the time to close and to commit.
 REPORT_SECONDS: Final = 40
 _REFRESH_SECONDS: Final = 2.0
 _LINE_SECONDS: Final = 10.0
@@ -42,7 +42,7 @@ Say = Callable[[str], None]
 
 
 class QuickstartError(DevclusterError):
-    """A step of the quickstart did not come to its end: which one, and what the cluster says about it."""
+    """A step of the quickstart failed: its name, the reason, and what kubectl reports."""
 
     def __init__(self, step: str, reason: str, findings: str = "") -> None:
         self.step, self.reason, self.findings = step, reason, findings
@@ -54,7 +54,7 @@ class QuickstartError(DevclusterError):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Something to wait for: what a person reads, and the kubectl command that returns once it is there."""
+    """A condition to wait for: its name for people, and the kubectl command that returns once it holds."""
 
     text: str
     command: tuple[str, ...]
@@ -76,7 +76,7 @@ def main(*, once: bool) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     # A shell without job control has its background ignore SIGINT, and Python leaves it so.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    progress = Progress()
+    progress = ProgressPrinter()
     with Cluster(progress=progress) as cluster:
         install(cluster, progress)
         places = find_places(cluster)
@@ -103,7 +103,7 @@ def install(cluster: Cluster, say: Say, *, seconds: int = 90) -> None:
 
 
 def find_places(cluster: Cluster) -> Places:
-    """Addresses of relay and statistics, and where the files are."""
+    """Return the addresses of relay and statistics, and the folders of files."""
     relay = cluster.service_address(NAMESPACE, "chat-relay", "http")
     statistics = cluster.service_address(SYSTEM, "wsedge-statistics", "http")
     kubectl = shutil.which("kubectl", path=cluster.environment()["PATH"])
@@ -118,7 +118,7 @@ def find_places(cluster: Cluster) -> Places:
 
 
 def find_workloads(cluster: Cluster) -> tuple[Workload, ...]:
-    """Every Deployment and StatefulSet, and how many of its pods are ready."""
+    """Return every Deployment and StatefulSet, and how many of its pods are ready."""
     found = _json(cluster, "get", "deployments,statefulsets", "--all-namespaces")["items"]
     return tuple(
         Workload(
@@ -132,7 +132,7 @@ def find_workloads(cluster: Cluster) -> tuple[Workload, ...]:
 
 
 def token(cluster: Cluster) -> str:
-    """A token with which the quickstart's account reads its statistics."""
+    """Return a token with which the quickstart's account reads its statistics."""
     return cluster.kubectl(
         "create",
         "token",
@@ -195,7 +195,7 @@ async def _once(cluster: Cluster, audience: Audience, statistics: Statistics, sa
 
 
 async def _live(cluster: Cluster, places: Places, audience: Audience, statistics: Statistics) -> None:
-    """Let the clients chat and show it, until cancelled."""
+    """Let the clients chat, and draw the page, until cancelled."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(audience.chat(pause=_CHAT_PAUSE))
         tasks.create_task(_show(cluster, places, audience, statistics))
@@ -224,7 +224,7 @@ async def _look(cluster: Cluster, audience: Audience, statistics: Statistics) ->
     try:
         workloads = await asyncio.to_thread(find_workloads, cluster)
     except (CommandFailed, subprocess.TimeoutExpired):
-        workloads = ()  # the API server is away; everything else goes on
+        workloads = ()  # the API server is down; the other numbers are still shown
     return Snapshot(
         at=datetime.now(UTC),
         workloads=workloads,

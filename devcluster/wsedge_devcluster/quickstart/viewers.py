@@ -1,7 +1,7 @@
 """Viewers of the quickstart's room: real WebSocket clients whose bytes are counted on their sockets.
 
-What a viewer counts is what its kernel took and gave: handshake, frame headers and close frames included. The
-relay has to arrive at the same numbers from the other end of the same TCP connections.
+A viewer counts the bytes that the kernel accepted and returned, with handshake, frame headers and close
+frames. The relay must count the same at the other end of the same TCP connections.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ class Counts:
 
 
 class CountingSocket(socket.socket):
-    """A socket that knows how many bytes went through it in each direction."""
+    """A socket that counts its bytes in each direction."""
 
     sent = 0
     received = 0
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
-        """Send, and count what the kernel took."""
+        """Send, and count the bytes that the kernel accepted."""
         taken = super().send(data, flags)
         self.sent += taken
         return taken
 
     def sendmsg(self, buffers: Iterable[ReadableBuffer], *rest: Any) -> int:
-        """Send from several buffers, and count what the kernel took."""
+        """Send from several buffers, and count the bytes that the kernel accepted."""
         taken = super().sendmsg(buffers, *rest)
         self.sent += taken
         return taken
@@ -70,7 +70,7 @@ class CountingSocket(socket.socket):
 
 
 class Audience:
-    """Some viewers of one video, who write comments now and then; a viewer that is thrown out comes back."""
+    """Viewers of one video that write comments; a viewer that loses its connection reconnects."""
 
     def __init__(self, address: tuple[str, int], domain: str, *, viewers: int) -> None:
         self._address, self._domain, self._number = address, domain, viewers
@@ -83,7 +83,7 @@ class Audience:
         self.seen = 0
 
     async def __aenter__(self) -> Self:
-        """Bring all viewers in; raises InvalidHandshake, OSError or TimeoutError when one is not let in."""
+        """Connect all viewers; raises InvalidHandshake, OSError or TimeoutError when one cannot connect."""
         connections = await asyncio.gather(*(self._enter() for _ in range(self._number)))
         # One screen is shown; the others show the same.
         screens = [self.comments, *([deque[str](maxlen=1)] * (self._number - 1))]
@@ -96,7 +96,7 @@ class Audience:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let all viewers leave by closing handshakes, and wait for their sockets' end."""
+        """Close all connections by closing handshakes, and wait for the end of their sockets."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -105,7 +105,7 @@ class Audience:
 
     @property
     def counts(self) -> Counts:
-        """What the viewers have counted until now."""
+        """The viewers' counts until now."""
         return Counts(
             sent=sum(each.sent for each in self._sockets),
             received=sum(each.received for each in self._sockets),
@@ -114,15 +114,15 @@ class Audience:
         )
 
     async def comment(self) -> None:
-        """Let one viewer write one comment; nothing when nobody is there."""
+        """Let one viewer write one comment; nothing without viewers."""
         if not self._open:
             return
         writer = random.choice(sorted(self._open, key=lambda each: each.id))  # noqa: S311  no secret
-        with suppress(ConnectionClosed):  # its task brings it back
+        with suppress(ConnectionClosed):  # its task reconnects it
             await writer.send(random.choice(_COMMENTS))  # noqa: S311
 
     async def chat(self, *, pause: float) -> None:
-        """Let somebody comment every `pause` seconds, until cancelled."""
+        """Let a viewer comment every `pause` seconds, until cancelled."""
         for _ in itertools.count():
             await self.comment()
             await asyncio.sleep(pause)
