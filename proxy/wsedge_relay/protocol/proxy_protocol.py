@@ -163,4 +163,4 @@ def _check_notes(body: bytes, at: int) -> None:
     while at + 3 <= len(body):
         at += 3 + int.from_bytes(body[at + 1 : at + 3], "big")
     if at != len(body):
-        raise ProxyHeaderError("the fields of its PROXY header do not match its length")
+        raise ProxyHeaderError("its PROXY header has fields that do not match its length")
