@@ -49,7 +49,10 @@ async def dial(
     try:
         addresses = _literal(origin.host, port) or resolver.fresh(origin.host, port, now)
         if addresses is not None and len(addresses) == 1:
-            (address,) = _allowed(addresses, reach)
+            address = addresses[0]
+            refusal = reach.refusal(*address[1][:2])
+            if refusal is not None:
+                raise OriginError("denied", refusal)
             wire = await _connect_to(address, ready, until=now + seconds)
         else:
             await ready.in_task()

@@ -88,24 +88,18 @@ async def final_answer(
     """
     rest = b""
     for _ in range(_MAX_INTERIM):
-        answer, rest = await _next_answer(wire, read, rest)
+        try:
+            head, rest = await read_head(read, rest)
+            answer = http1.parse_response(head)
+        except BadHeadError as error:
+            raise BadAnswerError(error.text) from error
+        except PeerGoneError as error:
+            raise OriginError("closed", str(error), answered=wire.received > 0) from error
         if answer.status == 101 or answer.status >= 200:
             return answer, rest
         if interim is not None:
             await interim(answer)
     raise BadAnswerError("too many interim answers")
-
-
-async def _next_answer(
-    wire: Wire, read: Callable[[], Awaitable[bytes]], rest: bytes
-) -> tuple[ResponseHead, bytes]:
-    try:
-        head, rest = await read_head(read, rest)
-        return http1.parse_response(head), rest
-    except BadHeadError as error:
-        raise BadAnswerError(error.text) from error
-    except PeerGoneError as error:
-        raise OriginError("closed", str(error), answered=wire.received > 0) from error
 
 
 async def read_body(answered: Answered, *, limit: int) -> bytes:

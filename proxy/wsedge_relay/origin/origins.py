@@ -148,21 +148,25 @@ class Origins:
             if left <= 0:
                 break
             exchange: Exchange | None = None
+            target.open += 1
             try:
-                exchange = await self._connect(target, client, ready)
+                # Here and not in a method: each coroutine more is passed through at each wake-up.
+                began = ready.loop.time()
+                wire, host = await self.dial(target, secure=client.secure, ends=client.ends, ready=ready)
+                self._counters.connect_seconds.observe(ready.loop.time() - began)
+                exchange = Exchange(wire, target, host)
                 return await attempt(exchange, left if target is order[-1] else left / 2)
             except NoDescriptorError as failure:
+                _give_up(exchange, target)
                 raise self._no_room() from failure
             except OriginError as failure:
-                if exchange is not None:
-                    exchange.close()
+                _give_up(exchange, target)
                 self.failed(target, failure, ready.loop.time())
                 failures.append(failure)
                 if failure.answered or (exchange is not None and not may_repeat(failure)):
                     break
             except BaseException:
-                if exchange is not None:
-                    exchange.close()
+                _give_up(exchange, target)
                 raise
         raise OriginsFailedError(failures)
 
@@ -207,18 +211,15 @@ class Origins:
             detail=failure.detail,
         )
 
-    async def _connect(self, target: Target, client: AskingClient, ready: Readiness) -> Exchange:
-        target.open += 1
-        try:
-            began = ready.loop.time()
-            wire, host = await self.dial(target, secure=client.secure, ends=client.ends, ready=ready)
-            self._counters.connect_seconds.observe(ready.loop.time() - began)
-        except BaseException:
-            target.open -= 1
-            raise
-        return Exchange(wire, target, host)
-
     def _no_room(self) -> HandshakeRefusedError:
         after = b"%d" % self._timeouts.retry_after_seconds
         text = "This relay has no room for another connection at present."
         return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])
+
+
+def _give_up(exchange: Exchange | None, target: Target) -> None:
+    """Close an exchange, or take back the count of one that did not come about."""
+    if exchange is not None:
+        exchange.close()
+    else:
+        target.open -= 1
