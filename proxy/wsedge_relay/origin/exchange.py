@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from wsedge_relay.errors import BadAnswerError, OriginError, PeerGoneError
 from wsedge_relay.origin.balance import Target
@@ -42,8 +42,7 @@ class Exchange:
             self.counted = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """An origin that answered: the connection, the head of the answer, the bytes behind it."""
 
     exchange: Exchange

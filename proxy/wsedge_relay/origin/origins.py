@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
@@ -42,8 +41,7 @@ It closes the exchange or hands it on; when it raises, the caller closes the exc
 """
 
 
-@dataclass(frozen=True, slots=True)
-class AskingClient:
+class AskingClient(NamedTuple):
     """The client on whose behalf origins are asked.
 
     `address` is the client's; `secure` says whether it connected by TLS; `ends` returns its address and port
