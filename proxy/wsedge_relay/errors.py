@@ -121,19 +121,33 @@ class HandshakeRefusedError(RelayError):
     """The client gets an HTTP status instead of a tunnel.
 
     `reason` is one word for metrics (bounded), `text` is the body for the client, `headers` are added.
+    `retry_after` is the seconds of a Retry-After header (RFC 9110 section 10.2.3).
     """
 
     def __init__(
-        self, status: int, reason: str, text: str, *, headers: Sequence[tuple[bytes, bytes]] = ()
+        self,
+        status: int,
+        reason: str,
+        text: str,
+        *,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(status, reason, text)
         self.status = status
         self.reason = reason
         self.text = text
-        self.headers = tuple(headers)
+        later = () if retry_after is None else ((b"Retry-After", b"%d" % retry_after),)
+        self.headers = (*headers, *later)
 
     def __str__(self) -> str:
         return f"{self.status} ({self.reason}): {self.text}"
+
+
+def no_room(retry_after: int) -> HandshakeRefusedError:
+    """Return the refusal of a client for which no descriptor is left."""
+    text = "This relay has no room for another connection at present."
+    return HandshakeRefusedError(503, "descriptors", text, retry_after=retry_after)
 
 
 class OriginError(RelayError):

@@ -101,7 +101,7 @@ class _Flow(asyncio.BaseProtocol):
     def resume_writing(self) -> None:
         self.writable.set()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's own signature
         self.writable.set()
 
 

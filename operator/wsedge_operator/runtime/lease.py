@@ -63,7 +63,7 @@ class Election:
 
     async def acquire(self) -> None:
         """Return when this candidate leads; that may take for ever."""
-        while not (await self._is_free() and await self._try() and await self._is_first()):  # noqa: ASYNC110
+        while not (await self._is_free() and await self._try() and await self._is_first()):  # noqa: ASYNC110  no event tells
             # What is awaited happens in another process.
             await asyncio.sleep(self.seconds * _RENEW_PART)
         log.info("leading", lease=f"{self.namespace}/{self.name}", identity=self.identity)

@@ -227,9 +227,9 @@ class PlainRequest:
 
     def cut(self) -> None:
         """Stop the request, because the relay shuts down or the domain is disabled."""
-        after = (b"Retry-After", b"%d" % self._timeouts.retry_after_seconds)
         text = "This relay is shutting down."
-        self._stop(HandshakeRefusedError(503, "draining", text, headers=[after]))
+        after = self._timeouts.retry_after_seconds
+        self._stop(HandshakeRefusedError(503, "draining", text, retry_after=after))
 
     def _stop(self, error: RelayError) -> None:
         if self._stopped_by is None and self in self._register.of(self._site) and self.task is not None:

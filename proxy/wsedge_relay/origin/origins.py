@@ -11,10 +11,10 @@ import structlog
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Domain
 from wsedge_relay.errors import (
-    HandshakeRefusedError,
     NoDescriptorError,
     OriginError,
     OriginsFailedError,
+    no_room,
 )
 from wsedge_relay.origin import address as addressing
 from wsedge_relay.origin.balance import Balancer, Target
@@ -156,7 +156,7 @@ class Origins:
                 return await attempt(exchange, left if target is order[-1] else left / 2)
             except NoDescriptorError as failure:
                 _give_up(exchange, target)
-                raise self._no_room() from failure
+                raise no_room(self._timeouts.retry_after_seconds) from failure
             except OriginError as failure:
                 _give_up(exchange, target)
                 self.failed(target, failure, ready.loop.time())
@@ -208,11 +208,6 @@ class Origins:
             reason=failure.reason,
             detail=failure.detail,
         )
-
-    def _no_room(self) -> HandshakeRefusedError:
-        after = b"%d" % self._timeouts.retry_after_seconds
-        text = "This relay has no room for another connection at present."
-        return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])
 
 
 def _give_up(exchange: Exchange | None, target: Target) -> None:

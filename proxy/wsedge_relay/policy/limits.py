@@ -91,4 +91,4 @@ def client_key(client: str) -> str:
 
 
 def _refused(status: int, reason: str, text: str, retry_after: int) -> HandshakeRefusedError:
-    return HandshakeRefusedError(status, reason, text, headers=[(b"Retry-After", b"%d" % retry_after)])
+    return HandshakeRefusedError(status, reason, text, retry_after=retry_after)

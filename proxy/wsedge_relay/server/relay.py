@@ -39,7 +39,7 @@ from wsedge_relay.client.http2_sessions import Sessions
 from wsedge_relay.client.plain_requests import PlainRequests
 from wsedge_relay.config.material import Material
 from wsedge_relay.contract import Domain, Limits, Listen, RelayConfig
-from wsedge_relay.errors import HandshakeRefusedError
+from wsedge_relay.errors import HandshakeRefusedError, no_room
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.origin import health
@@ -251,8 +251,7 @@ class Relay:
             reason, text = "disabled", "WebSocket connections to this domain are disabled."
         else:
             return
-        after = b"%d" % self._timeouts.retry_after_seconds
-        raise HandshakeRefusedError(503, reason, text, headers=[(b"Retry-After", after)])
+        raise HandshakeRefusedError(503, reason, text, retry_after=self._timeouts.retry_after_seconds)
 
     def announces(self, peer: str) -> bool:
         """Return whether connections from this address begin with a PROXY header.
@@ -435,9 +434,7 @@ class Relay:
 
     def _no_room(self, domain: str) -> HandshakeRefusedError:
         self._counters(domain).handshake(503, "descriptors")
-        after = b"%d" % self._timeouts.retry_after_seconds
-        text = "This relay has no room for another connection at present."
-        return HandshakeRefusedError(503, "descriptors", text, headers=[(b"Retry-After", after)])
+        return no_room(self._timeouts.retry_after_seconds)
 
     def _served(self, handshake: Fiber, fault: BaseException | None) -> None:
         self._handshakes.discard(handshake)
