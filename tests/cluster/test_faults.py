@@ -42,8 +42,7 @@ from support.operator.cluster import Place, plan
 from support.operator.keys import certificate, secret
 from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
-from wsedge_devcluster.quickstart.liveview import agree
-from wsedge_devcluster.quickstart.quickstart import REPORT_SECONDS
+from wsedge_devcluster.comparison.counts import REPORT_SECONDS, agree
 
 GOING_AWAY = 1001
 # docs/relay/metrics.md: a killed relay loses at most what passed in the last second. More, on a busy machine.

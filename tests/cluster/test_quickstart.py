@@ -15,14 +15,13 @@ import pytest
 
 from support.faults.edge import environment_of
 from wsedge_devcluster.cluster.cluster import Cluster, quiet
+from wsedge_devcluster.comparison.counts import REPORT_SECONDS, agree
+from wsedge_devcluster.comparison.statistics import Statistics
 from wsedge_devcluster.machine.children import MARK, marked_processes
 from wsedge_devcluster.machine.ranges import reachable_port
-from wsedge_devcluster.quickstart.answers import Statistics
-from wsedge_devcluster.quickstart.liveview import agree
 from wsedge_devcluster.quickstart.quickstart import (
     DOMAIN,
     NAMESPACE,
-    REPORT_SECONDS,
     QuickstartError,
     find_places,
     install,

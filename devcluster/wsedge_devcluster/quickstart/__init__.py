@@ -2,7 +2,6 @@
 
     quickstart   the steps, from `helm install` to the comparison
     viewers      clients that chat and count
-    answers      a client of the statistics' API
     liveview     lines on the terminal: page, line, table. Pure
 
 Imported by `main` alone.

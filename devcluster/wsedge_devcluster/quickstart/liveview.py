@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from wsedge_devcluster.quickstart.answers import Answer
-from wsedge_devcluster.quickstart.viewers import Counts
+from wsedge_devcluster.comparison.counts import Answer, Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +85,6 @@ def table(clients: Counts, answer: Answer) -> list[str]:
         head,
         *(f"{name:26}{ours:>18,}{theirs:>18,}  {_verdict(ours, theirs)}" for name, ours, theirs in rows),
     ]
-
-
-def agree(clients: Counts, answer: Answer) -> bool:
-    """Return whether the statistics have exactly the clients' counts."""
-    return (clients.received, clients.sent, clients.opened, clients.opened) == (
-        answer.sent,
-        answer.received,
-        answer.opened,
-        answer.switched,
-    )
 
 
 def hints(places: Places) -> list[str]:

@@ -22,9 +22,10 @@ from websockets.exceptions import InvalidHandshake
 
 from wsedge_devcluster.cluster.chart import CRDS, SYSTEM, checkout, install_chart
 from wsedge_devcluster.cluster.cluster import Cluster
+from wsedge_devcluster.comparison.counts import REPORT_SECONDS, Answer, agree
+from wsedge_devcluster.comparison.statistics import AnswerError, Statistics
 from wsedge_devcluster.errors import CommandFailed, DevclusterError
-from wsedge_devcluster.quickstart.answers import Answer, AnswerError, Statistics
-from wsedge_devcluster.quickstart.liveview import Places, Snapshot, Workload, agree, hints, line, page, table
+from wsedge_devcluster.quickstart.liveview import Places, Snapshot, Workload, hints, line, page, table
 from wsedge_devcluster.quickstart.viewers import Audience
 from wsedge_devcluster.terminal import ProgressPrinter
 
@@ -32,8 +33,6 @@ NAMESPACE: Final = "quickstart"
 DOMAIN: Final = "chat.example.com"
 VIEWERS: Final = 5
 COMMENTS: Final = 40
-# Relays report every 10 s: three reports, and the time to close and to commit.
-REPORT_SECONDS: Final = 40
 _REFRESH_SECONDS: Final = 2.0
 _LINE_SECONDS: Final = 10.0
 _CHAT_PAUSE: Final = 0.5

@@ -13,12 +13,13 @@ import socket
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from wsedge_devcluster.comparison.counts import Counts
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -26,16 +27,6 @@ if TYPE_CHECKING:
 HANDSHAKE_SECONDS: Final = 10
 CLOSE_SECONDS: Final = 10
 _COMMENTS: Final = ("what a launch!", "here it comes", "哈哈哈哈", "first!", "6666", "again, again")
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Bytes on clients' sockets, and connections, since the beginning."""
-
-    sent: int = 0
-    received: int = 0
-    opened: int = 0
-    open: int = 0
 
 
 class CountingSocket(socket.socket):

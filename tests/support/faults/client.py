@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from support.relay.heads import upgrade
-from wsedge_devcluster.quickstart.viewers import Counts
+from wsedge_devcluster.comparison.counts import Counts
 
 DEADLINE_SECONDS = 40.0
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA

@@ -24,11 +24,10 @@ from support.faults.client import Crowd, Door
 from support.operator.cluster import Place, domain, plan, until
 from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
+from wsedge_devcluster.comparison.counts import REPORT_SECONDS, Answer, agree
+from wsedge_devcluster.comparison.statistics import Statistics
 from wsedge_devcluster.machine.children import marked_processes
 from wsedge_devcluster.machine.ranges import reachable_port
-from wsedge_devcluster.quickstart.answers import Answer, Statistics
-from wsedge_devcluster.quickstart.liveview import agree
-from wsedge_devcluster.quickstart.quickstart import REPORT_SECONDS
 
 ROOM = list(
     yaml.safe_load_all(

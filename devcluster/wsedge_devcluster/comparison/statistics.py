@@ -1,16 +1,16 @@
-"""The statistics' answers, as a user with a token of a namespace gets them."""
+"""A client of the statistics' API, with a token of one namespace."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
+from wsedge_devcluster.comparison.counts import Answer
 from wsedge_devcluster.errors import DevclusterError
 
 
@@ -23,16 +23,6 @@ class AnswerError(DevclusterError):
 
     def __str__(self) -> str:
         return f"{self.status}: {self.text}"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The last 24 hours of one domain: bytes to and from clients, connections, handshakes answered 101."""
-
-    sent: int = 0
-    received: int = 0
-    opened: int = 0
-    switched: int = 0
 
 
 class Statistics:
