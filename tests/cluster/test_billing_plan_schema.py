@@ -1,4 +1,4 @@
-"""What the API server says to BillingPlans, in the words that a person reads."""
+"""The API server's answers to valid and invalid BillingPlans, as a user reads them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 import pytest
 
 from support.operator.crds import answers, ensure_crds
-from support.operator.manifests import BAD_PLANS, GOOD_PLANS, PLAN, Bad, changed
+from support.operator.manifests.billing_plans import INVALID_PLANS, VALID_PLANS
+from support.operator.manifests.manifest import PLAN, Invalid, changed
 from wsedge_devcluster.cluster.cluster import Cluster
 
-TABLE = {name: bad.changes for name, bad in BAD_PLANS.items()} | GOOD_PLANS
+TABLE = {name: invalid.changes for name, invalid in INVALID_PLANS.items()} | VALID_PLANS
 
 
 @pytest.fixture(scope="module")
@@ -20,22 +21,22 @@ def said(cluster: Cluster) -> dict[str, str]:
     return answers(cluster, "default", {name: changed(PLAN, changes) for name, changes in TABLE.items()})
 
 
-@pytest.mark.parametrize("sentence", GOOD_PLANS)
-def test_good_plan(said: dict[str, str], sentence: str) -> None:
-    """A good plan is taken."""
+@pytest.mark.parametrize("sentence", VALID_PLANS)
+def test_valid_plan(said: dict[str, str], sentence: str) -> None:
+    """The API server accepts a valid plan."""
     assert said[sentence] == "billingplan.wsedge.io/plan created (server dry run)\n"
 
 
-@pytest.mark.parametrize(("sentence", "bad"), BAD_PLANS.items(), ids=BAD_PLANS.keys())
-def test_bad_plan(said: dict[str, str], sentence: str, bad: Bad) -> None:
-    """A bad plan is refused, with the rule in words."""
-    assert bad.says in said[sentence]
-    assert all(text in said[sentence] for text in bad.also)
+@pytest.mark.parametrize(("sentence", "invalid"), INVALID_PLANS.items(), ids=INVALID_PLANS.keys())
+def test_invalid_plan(said: dict[str, str], sentence: str, invalid: Invalid) -> None:
+    """The API server refuses an invalid plan with the rule in words."""
+    assert invalid.text in said[sentence]
+    assert all(text in said[sentence] for text in invalid.also)
 
 
 def test_a_plan_in_kubectl(cluster: Cluster, said: dict[str, str], namespace: str) -> None:
-    """A plan is found by its category, and its columns show what a person asks first."""
-    del said  # The kinds are there.
+    """`kubectl get wsedge` finds the plan, and shows its columns."""
+    del said  # the CRDs are established
     cluster.kubectl("create", f"--namespace={namespace}", "--filename=-", input=json.dumps(PLAN))
     head, row = cluster.kubectl("get", "wsedge", f"--namespace={namespace}").strip().splitlines()
     assert head.split() == ["NAME", "CYCLE", "METERING", "EFFECTIVE", "SINCE", "NEXT-CHANGE", "AGE"]
@@ -43,7 +44,7 @@ def test_a_plan_in_kubectl(cluster: Cluster, said: dict[str, str], namespace: st
 
 
 def test_a_whole_status_can_be_written(cluster: Cluster, said: dict[str, str], namespace: str) -> None:
-    """The API server keeps every field of a status (it would drop one that the schema does not have)."""
+    """The API server stores every field of a status; it would prune a field that the schema lacks."""
     del said
     cluster.kubectl("create", f"--namespace={namespace}", "--filename=-", input=json.dumps(PLAN))
     terms = {"billingCycle": "Daily", "meteringMethod": "Traffic", "timeZone": "UTC"}
@@ -71,6 +72,6 @@ def test_a_whole_status_can_be_written(cluster: Cluster, said: dict[str, str], n
 
 
 def test_explain_a_plan(cluster: Cluster, said: dict[str, str]) -> None:
-    """`kubectl explain` says in plain words what a field is for."""
+    """`kubectl explain` shows the purpose of a field."""
     del said
     assert "was a customer before wsedge" in cluster.kubectl("explain", "billingplan.spec.existingCycle")

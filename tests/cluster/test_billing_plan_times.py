@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from support.operator.crds import ensure_crds
-from support.operator.manifests import PLAN
+from support.operator.manifests.manifest import PLAN
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_operator.api.billing_plan import BillingPlan
 from wsedge_operator.billing.activation import Claim, claim_of

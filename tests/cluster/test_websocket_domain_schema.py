@@ -1,4 +1,4 @@
-"""What the API server says to WebSocketDomains, in the words that a person reads."""
+"""The API server's answers to valid and invalid WebSocketDomains, as a user reads them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import json
 import pytest
 
 from support.operator.crds import answers, ensure_crds
-from support.operator.manifests import BAD_DOMAINS, DOMAIN, GOOD_DOMAINS, Bad, changed
+from support.operator.manifests.domains import INVALID_DOMAINS, VALID_DOMAINS
+from support.operator.manifests.manifest import DOMAIN, Invalid, changed
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 
-TABLE = {name: bad.changes for name, bad in BAD_DOMAINS.items()} | GOOD_DOMAINS
+TABLE = {name: invalid.changes for name, invalid in INVALID_DOMAINS.items()} | VALID_DOMAINS
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,8 @@ def said(cluster: Cluster) -> dict[str, str]:
 
 @pytest.fixture
 def domain(cluster: Cluster, said: dict[str, str], namespace: str) -> str:
-    """A stored domain, off so that nobody serves it; returns its namespace."""
-    del said  # The kinds are there.
+    """Store a domain that is switched off, so that no operator serves it; return its namespace."""
+    del said  # the CRDs are established
     # A name of its own: the oldest claim on a domain wins in the whole cluster.
     manifest = changed(
         DOMAIN, {"spec.websocket": {"enabled": False}, "spec.domain": f"{namespace}.example.com"}
@@ -33,28 +34,28 @@ def domain(cluster: Cluster, said: dict[str, str], namespace: str) -> str:
     return namespace
 
 
-@pytest.mark.parametrize("sentence", GOOD_DOMAINS)
-def test_good_domain(said: dict[str, str], sentence: str) -> None:
-    """A good domain is taken."""
+@pytest.mark.parametrize("sentence", VALID_DOMAINS)
+def test_valid_domain(said: dict[str, str], sentence: str) -> None:
+    """The API server accepts a valid domain."""
     assert said[sentence].endswith(" created (server dry run)\n"), said[sentence]
 
 
-@pytest.mark.parametrize(("sentence", "bad"), BAD_DOMAINS.items(), ids=BAD_DOMAINS.keys())
-def test_bad_domain(said: dict[str, str], sentence: str, bad: Bad) -> None:
-    """A bad domain is refused, with the rule in words."""
-    assert bad.says in said[sentence]
-    assert all(text in said[sentence] for text in bad.also)
+@pytest.mark.parametrize(("sentence", "invalid"), INVALID_DOMAINS.items(), ids=INVALID_DOMAINS.keys())
+def test_invalid_domain(said: dict[str, str], sentence: str, invalid: Invalid) -> None:
+    """The API server refuses an invalid domain with the rule in words."""
+    assert invalid.text in said[sentence]
+    assert all(text in said[sentence] for text in invalid.also)
 
 
 def test_the_domain_cannot_be_changed(cluster: Cluster, domain: str) -> None:
-    """A stored domain keeps its name; the refusal says what to do instead."""
+    """spec.domain is immutable; the refusal names the alternative."""
     patch = json.dumps({"spec": {"domain": "other.example.com"}})
     with pytest.raises(CommandFailed, match="domain cannot be changed: make another WebSocketDomain"):
         cluster.kubectl("patch", "wsd/chat", f"--namespace={domain}", "--type=merge", "--patch", patch)
 
 
 def test_defaults_are_stored(cluster: Cluster, domain: str) -> None:
-    """What is in force by default can be read on the object, but for lists, which stay as written."""
+    """The API server stores the defaults in the object, except in lists, which stay as written."""
     spec = json.loads(cluster.kubectl("get", "wsd/chat", f"--namespace={domain}", "--output=json"))["spec"]
     assert spec["websocket"] == {"enabled": False, "heartbeatSeconds": 60}
     assert spec["origins"] == [{"host": "10.0.0.7"}]
@@ -81,14 +82,14 @@ def test_scale(cluster: Cluster, domain: str) -> None:
 
 
 def test_a_domain_in_kubectl(cluster: Cluster, domain: str) -> None:
-    """A domain is found by its category, and its columns show what a person asks first."""
+    """`kubectl get wsedge` finds the domain, and shows its columns."""
     head, row = cluster.kubectl("get", "wsedge", f"--namespace={domain}").strip().splitlines()
     assert head.split() == ["NAME", "DOMAIN", "ENABLED", "PROTOCOL", "HEARTBEAT", "READY", "REASON", "AGE"]
     assert row.split()[1:4] == [f"{domain}.example.com", "false", "60"]
 
 
 def test_explain_a_domain(cluster: Cluster, said: dict[str, str]) -> None:
-    """`kubectl explain` gives a field's unit, bounds and default."""
+    """`kubectl explain` shows a field's unit, bounds and default."""
     del said
     text = " ".join(cluster.kubectl("explain", "wsd.spec.websocket.heartbeatSeconds").split())
     assert "Seconds of silence that client and origin never see" in text

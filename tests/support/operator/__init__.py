@@ -1,1 +1,1 @@
-"""Helpers for the operator's tests."""
+"""Manifests, keys, snapshots, webhooks and clusters for the operator's tests."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from support.operator.manifests import Manifest
+from support.operator.manifests.manifest import Manifest
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.api.generation.crd import KINDS, definition

@@ -1,4 +1,4 @@
-"""The models refuse what the API server refuses, in the same words, and take what it takes."""
+"""The models accept and refuse the same manifests as the API server, with the same texts."""
 
 import copy
 import json
@@ -8,30 +8,25 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from support.operator.manifests import (
-    BAD_DOMAINS,
-    BAD_PLANS,
-    DOMAIN,
-    GOOD_DOMAINS,
-    GOOD_PLANS,
-    PLAN,
-    Bad,
-    Manifest,
-    changed,
-)
+from support.operator.manifests.billing_plans import INVALID_PLANS, VALID_PLANS
+from support.operator.manifests.domains import INVALID_DOMAINS, VALID_DOMAINS
+from support.operator.manifests.manifest import DOMAIN, PLAN, Invalid, Manifest, changed
 from wsedge_operator.api.billing_plan import BillingCycle, BillingPlan, MeteringMethod
 from wsedge_operator.api.reading import read, refused, unknown_fields
 from wsedge_operator.api.spec.origins import Origin
 from wsedge_operator.api.spec.quantity import amount_of
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 
-GOOD = {
-    **{f"plan: {name}": changed(PLAN, changes) for name, changes in GOOD_PLANS.items()},
-    **{f"domain: {name}": changed(DOMAIN, changes) for name, changes in GOOD_DOMAINS.items()},
+VALID = {
+    **{f"plan: {name}": changed(PLAN, changes) for name, changes in VALID_PLANS.items()},
+    **{f"domain: {name}": changed(DOMAIN, changes) for name, changes in VALID_DOMAINS.items()},
 }
-BAD = {
-    **{f"plan: {name}": (changed(PLAN, bad.changes), bad) for name, bad in BAD_PLANS.items()},
-    **{f"domain: {name}": (changed(DOMAIN, bad.changes), bad) for name, bad in BAD_DOMAINS.items()},
+INVALID = {
+    **{f"plan: {name}": (changed(PLAN, invalid.changes), invalid) for name, invalid in INVALID_PLANS.items()},
+    **{
+        f"domain: {name}": (changed(DOMAIN, invalid.changes), invalid)
+        for name, invalid in INVALID_DOMAINS.items()
+    },
 }
 
 
@@ -46,28 +41,30 @@ def parsed(manifest: Manifest) -> BillingPlan | WebSocketDomain:
     return MODELS[manifest["kind"]].model_validate_json(json.dumps(manifest), strict=True)
 
 
-@pytest.mark.parametrize("manifest", GOOD.values(), ids=GOOD.keys())
-def test_good(manifest: Manifest) -> None:
-    """A good manifest is taken, and says the same when it is written out again."""
+@pytest.mark.parametrize("manifest", VALID.values(), ids=VALID.keys())
+def test_valid(manifest: Manifest) -> None:
+    """A model accepts a valid manifest, and its JSON parses to an equal model."""
     model = parsed(manifest)
     assert type(model).model_validate_json(model.model_dump_json()) == model
 
 
-@pytest.mark.parametrize(("manifest", "bad"), BAD.values(), ids=BAD.keys())
-def test_bad(manifest: Manifest, bad: Bad) -> None:
-    """A bad manifest is refused with the rule, at the field."""
+@pytest.mark.parametrize(("manifest", "invalid"), INVALID.values(), ids=INVALID.keys())
+def test_invalid(manifest: Manifest, invalid: Invalid) -> None:
+    """A model refuses an invalid manifest with the rule and the field."""
     lines = refused(MODELS[manifest["kind"]], manifest)
     dotted = [re.sub(r"\[(\d+)\]", r".\1", line) for line in lines]
-    assert any((bad.model_says or bad.says) in line and bad.field in line for line in dotted), lines
+    assert any((invalid.model_text or invalid.text) in line and invalid.field in line for line in dotted), (
+        lines
+    )
 
 
-@pytest.mark.parametrize("manifest", GOOD.values(), ids=GOOD.keys())
-def test_a_good_manifest_with_fields_of_a_version_to_come_is_read(manifest: Manifest) -> None:
-    """Wherever an object is, a field that is not known changes nothing of what is read, and is named."""
+@pytest.mark.parametrize("manifest", VALID.values(), ids=VALID.keys())
+def test_a_valid_manifest_with_fields_of_a_newer_version_is_read(manifest: Manifest) -> None:
+    """An unknown field of any object in the spec is ignored and named."""
     newer = copy.deepcopy(manifest)
     paths = with_news(newer["spec"], "spec")
     model = MODELS[manifest["kind"]]
-    # What the API server would refuse is told of files (explain); what it stored is read.
+    # `explain` reports for a file what the API server would refuse; a stored object is read all the same.
     assert all(f"{path}: unknown field" in refused(model, newer) for path in paths)
     assert read(model, newer) == read(model, manifest)
     assert sorted(unknown_fields(model, newer)) == sorted(paths)
@@ -75,14 +72,14 @@ def test_a_good_manifest_with_fields_of_a_version_to_come_is_read(manifest: Mani
 
 
 def with_news(part: Any, path: str) -> list[str]:
-    """Give each object below a spec a new field, but for maps of amounts, and return their paths."""
+    """Add an unknown field to each object of a spec, except to maps of amounts; return the paths."""
     if isinstance(part, list):
         return [new for index, item in enumerate(part) for new in with_news(item, f"{path}[{index}]")]
     if not isinstance(part, dict) or (path.endswith((".requests", ".limits")) and "resources" in path):
         return []
     inner = [new for key, value in list(part.items()) for new in with_news(value, f"{path}.{key}")]
-    part["ofAVersionToCome"] = {"any": ["thing"]}
-    return [*inner, f"{path}.ofAVersionToCome"]
+    part["ofANewerVersion"] = {"any": ["thing"]}
+    return [*inner, f"{path}.ofANewerVersion"]
 
 
 @pytest.mark.parametrize("network", ["1::2::3/64", "1:2:3/64", ":::/0", "1:2:3:4:5:6:7:8:9/64"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.operator.manifests import DOMAIN, PLAN, Manifest, changed
+from support.operator.manifests.manifest import DOMAIN, PLAN, Manifest, changed
 from support.operator.story import MONTH_95, at
 from wsedge_operator.billing.activation import Account, Period
 from wsedge_operator.billing.record import to_data

@@ -1,0 +1,161 @@
+"""Valid WebSocketDomains, and all tables of invalid ones as one."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from support.operator.manifests.invalid_clients import INVALID_CLIENTS
+from support.operator.manifests.invalid_domain import INVALID_DOMAIN
+from support.operator.manifests.invalid_origins import INVALID_ORIGINS
+from support.operator.manifests.invalid_relays import INVALID_RELAYS
+from support.operator.manifests.manifest import SERVICE, Invalid
+
+VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
+    "the smallest domain": {},
+    "off and without a protocol": {"spec.websocket": {"enabled": False}},
+    "HTTPS": {"spec.websocket.originProtocol": "HTTPS"},
+    "Follow to hosts": {"spec.websocket.originProtocol": "Follow"},
+    "the shortest heartbeat": {"spec.websocket.heartbeatSeconds": 1},
+    "the longest heartbeat": {"spec.websocket.heartbeatSeconds": 300},
+    "a service": {"spec.origins": [SERVICE]},
+    "Follow to a service with its port for HTTPS": {
+        "spec.websocket.originProtocol": "Follow",
+        "spec.origins": [{**SERVICE, "httpsPort": 9443}],
+    },
+    "an IPv6 address": {"spec.origins.0.host": "2001:db8::7"},
+    "an IPv4 address within IPv6": {"spec.origins.0.host": "::ffff:10.0.0.7"},
+    "weights and backups": {
+        "spec.origins": [
+            {"host": "a.example.com", "weight": 1000, "httpPort": 1, "httpsPort": 65535},
+            {"host": "b.example.com", "weight": 0},
+            {"host": "c.example.com", "backup": True},
+        ]
+    },
+    "64 origins": {"spec.origins": [{"host": f"10.0.0.{index}"} for index in range(64)]},
+    "a host header with a port": {"spec.originRequest": {"host": "room.example.com:8443"}},
+    "the longest dial": {"spec.originRequest": {"connectTimeoutSeconds": 60}},
+    "health checks by default": {"spec.originHealthCheck": {}},
+    "health checks by HTTP": {
+        "spec.originHealthCheck": {
+            "path": "/healthz?deep=1",
+            "intervalSeconds": 300,
+            "timeoutSeconds": 60,
+            "unhealthyAfter": 10,
+            "healthyAfter": 1,
+        }
+    },
+    "the fewest connections": {"spec.originRequest": {"loadBalancing": "LeastConnections"}},
+    "PROXY headers to origins": {"spec.originRequest": {"proxyProtocol": "V2"}},
+    "balance by the client's address": {"spec.originRequest": {"loadBalancing": "ClientHash"}},
+    "TLS towards origins": {
+        "spec.originTLS": {
+            "serverName": "room.example.com",
+            "caSecretName": "room-ca",
+            "clientCertificateSecretName": "relay.client",
+        }
+    },
+    "TLS towards origins, unverified": {"spec.originTLS": {"insecureSkipVerify": True}},
+    "wss": {"spec.tls": {"secretName": "chat-tls"}},
+    "wss over HTTP/2": {"spec.tls": {"secretName": "chat-tls", "http2": True}},
+    "proxies of every kind": {
+        "spec.clients": {
+            "trustedProxies": [
+                "10.0.0.0/8",
+                "192.0.2.7/32",
+                "0.0.0.0/0",
+                "2001:db8::/32",
+                "::1/128",
+                "::ffff:192.0.2.0/120",
+            ]
+        }
+    },
+    "proxies that send a PROXY header": {
+        "spec.clients": {"trustedProxies": ["10.0.0.0/8"], "proxyProtocol": True}
+    },
+    "64 networks of proxies": {
+        "spec.clients": {"trustedProxies": [f"10.0.{index}.0/24" for index in range(64)]}
+    },
+    "the lowest limits": {
+        "spec.limits": {
+            "connections": 1,
+            "connectionsPerClient": 1,
+            "handshakesPerSecond": 1,
+            "messageBytes": 1,
+            "bytesPerSecond": 1024,
+            "stallSeconds": 1,
+            "headerBytes": 1024,
+        }
+    },
+    "the highest limits": {
+        "spec.limits": {
+            "connections": 1000000,
+            "connectionsPerClient": 1000000,
+            "handshakesPerSecond": 100000,
+            "messageBytes": 1 << 30,
+            "bytesPerSecond": 1 << 30,
+            "stallSeconds": 3600,
+            "headerBytes": 65536,
+        }
+    },
+    "allowed origins of every kind": {
+        "spec.clients": {
+            "allowedOrigins": [
+                "https://app.example.com",
+                "https://*.example.com",
+                "http://[::1]:3000",
+                "chrome-extension://abcdefghijklmnop",
+                "null",
+            ]
+        }
+    },
+    "paths of every kind": {
+        "spec.clients": {"allowedPaths": ["/", "/*", "/ws", "/socket.io/*", "/a%20b;v=1/~x!$&'()+,"]}
+    },
+    "64 paths": {"spec.clients": {"allowedPaths": [f"/room/{index}" for index in range(64)]}},
+    "plain requests by default": {"spec.passThrough": {}, "spec.originRequest": {"stickyCookie": {}}},
+    "the lowest bounds of plain requests": {
+        "spec.passThrough": {"paths": ["/x"], "methods": ["GET"], "maxBodyBytes": 0, "timeoutSeconds": 1},
+        "spec.originRequest": {"stickyCookie": {"name": "a", "maxAgeSeconds": 1}},
+    },
+    "the highest bounds of plain requests": {
+        "spec.passThrough": {
+            "paths": [f"/room/{index}/*" for index in range(64)],
+            "methods": ["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"],
+            "maxBodyBytes": 1 << 40,
+            "timeoutSeconds": 3600,
+        },
+        "spec.originRequest": {"stickyCookie": {"name": "__Host-" + "a" * 57, "maxAgeSeconds": 31536000}},
+    },
+    "64 allowed origins": {
+        "spec.clients": {"allowedOrigins": [f"https://app-{index}.example.com" for index in range(64)]}
+    },
+    "a drain at once": {"spec.lifecycle": {"drainSeconds": 0}},
+    "geo databases": {
+        "spec.relay": {
+            "geo": {
+                "volumeClaimName": "geo",
+                "ip2region": "v4.xdb",
+                "city": "maxmind/City.mmdb",
+                "isp": "asn.mmdb",
+            }
+        }
+    },
+    "the most workers": {"spec.relay": {"workers": 64}},
+    "an access log of every connection": {"spec.accessLog": {"samplePercent": 100}},
+    "the shortest age of a connection": {"spec.lifecycle": {"maxConnectionAgeSeconds": 1}},
+    "the longest age of a connection": {"spec.lifecycle": {"maxConnectionAgeSeconds": 604800}},
+    "replicas and resources": {
+        "spec.relay": {
+            "replicas": 3,
+            "resources": {
+                "requests": {"cpu": "250m", "memory": "64Mi"},
+                "limits": {"cpu": 1, "memory": "1e9", "ephemeral-storage": "1Gi"},
+            },
+        }
+    },
+    "the longest name": {"metadata.name": "a" * 57},
+    "a name of one label": {"spec.domain": "localhost"},
+}
+INVALID_DOMAINS: Final[dict[str, Invalid]] = (
+    INVALID_DOMAIN | INVALID_ORIGINS | INVALID_CLIENTS | INVALID_RELAYS
+)
