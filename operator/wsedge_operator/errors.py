@@ -1,4 +1,4 @@
-"""What can go wrong in the operator.
+"""The errors of the operator.
 
 OperatorError
 ├── ApiError               the API server answered with an error status
@@ -7,16 +7,16 @@ OperatorError
 │   ├── UnauthorizedError  401: the credentials are not accepted
 │   ├── ForbiddenError     403: a right is missing
 │   ├── NamespaceGoneError 403, 404: the namespace is being deleted, or is deleted
-│   └── InvalidError       400, 422: the object was refused
+│   └── InvalidError       400, 422: the object is refused
 ├── UnreachableError       no answer within the deadline, or no connection
-│   └── RefusedError       the statistics did not understand what they were sent
-├── LeaseLostError         another operator leads, or the Lease could not be renewed in time
-├── AccessError            no usable kubeconfig and not in a cluster
-├── WatchError             the watches ended, though nobody asked them to
+│   └── RefusedError       422 from the statistics: a field of the message is unknown to them
+├── LeaseLostError         another operator leads, or the Lease was not renewed in time
+├── AccessError            no usable kubeconfig, and no ServiceAccount token of a pod
+├── WatchError             the watches ended before the operator was stopped
 ├── UnknownZoneError       a time zone that the IANA database does not have
-├── AccountError           an account's record is damaged, or from a newer version
-├── UnreadableError        a stored object is of a version that this operator does not understand
-└── ManifestError          a file is no manifest of ours, or one that the API server would refuse
+├── AccountError           an account's record is damaged, or written by a newer version
+├── UnreadableError        a stored object that this version of the operator cannot parse
+└── ManifestError          a file that is no manifest, or one that the API server would refuse
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """409: it exists already, or another client changed it meanwhile."""
+    """409: the object exists already, or another client changed it since it was read."""
 
 
 class UnauthorizedError(ApiError):
@@ -60,7 +60,7 @@ class ForbiddenError(ApiError):
 
 
 class NamespaceGoneError(ApiError):
-    """The namespace of the object is being deleted, or is deleted: nothing is left to be done in it."""
+    """The namespace of the object is being deleted, or is deleted: nothing can be written there."""
 
 
 class InvalidError(ApiError):
@@ -79,19 +79,19 @@ class UnreachableError(OperatorError):
 
 
 class RefusedError(UnreachableError):
-    """The statistics answered that the message is none that they know: they are of another version."""
+    """The statistics answered 422: they are of another version, which lacks a field of the message."""
 
 
 class LeaseLostError(OperatorError):
-    """The Lease is gone: this process no longer leads and must not write any more."""
+    """The process holds the Lease no longer, so it must not write."""
 
 
 class AccessError(OperatorError):
-    """There is no way to reach an API server from here."""
+    """No API server can be called: KUBECONFIG, the pod's token or a certificate is missing or unusable."""
 
 
 class WatchError(OperatorError):
-    """The watches ended by themselves."""
+    """The watches ended before the operator was stopped."""
 
 
 @dataclass(eq=False)
@@ -106,9 +106,9 @@ class UnknownZoneError(OperatorError):
 
 @dataclass(eq=False)
 class AccountError(OperatorError):
-    """The record of an account cannot be read; `where` names the place in it.
+    """The record of an account cannot be parsed; `where` names the place in it.
 
-    Nothing may be guessed here: the record is the billing history.
+    The operator never guesses a value instead: the record is the billing history.
     """
 
     where: str
@@ -120,9 +120,9 @@ class AccountError(OperatorError):
 
 @dataclass(eq=False)
 class UnreadableError(OperatorError):
-    """A stored object cannot be read by this version; `problems` name each field and why.
+    """A stored object cannot be parsed by this version; each of `problems` names a field and the reason.
 
-    The text names the first ten: it goes into a condition, whose message is bounded.
+    The text has the first ten of them: it becomes the message of a condition, which is bounded.
     """
 
     problems: tuple[str, ...]
@@ -134,7 +134,7 @@ class UnreadableError(OperatorError):
 
 @dataclass(eq=False)
 class ManifestError(OperatorError):
-    """A manifest cannot be taken; `where` names the file and the field."""
+    """A manifest is refused; `where` names the file and the field."""
 
     where: str
     why: str
@@ -154,16 +154,16 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 
 def api_error(call: str, status: int, body: Mapping[str, Any]) -> ApiError:
-    """Return the error that fits an answer's status and its `Status` body."""
+    """Return the error of an answer, by its HTTP status and its body (a `Status` of meta/v1, or any JSON)."""
     kind = NamespaceGoneError if _is_namespace_gone(status, body) else _BY_STATUS.get(status, ApiError)
     return kind(call, status, str(body.get("reason") or ""), str(body.get("message") or ""))
 
 
 def _is_namespace_gone(status: int, body: Mapping[str, Any]) -> bool:
-    """Tell whether an answer is that of a namespace which no longer takes objects.
+    """Return whether an answer says that the namespace accepts no objects any more.
 
-    Admission (NamespaceLifecycle) answers so: 403 with a cause while it is being deleted, 404 about a
-    namespace afterwards.
+    The admission plugin NamespaceLifecycle answers 403 with the cause NamespaceTerminating while the
+    namespace is being deleted, and 404 with details of kind `namespaces` afterwards.
     """
     details = body.get("details")
     if not isinstance(details, Mapping):
@@ -178,7 +178,7 @@ def _is_namespace_gone(status: int, body: Mapping[str, Any]) -> bool:
 
 
 def advice(error: OperatorError) -> str:
-    """Return why a call of the API server failed, in a sentence that says what to check."""
+    """Return a sentence for the operator's administrator: why the call failed, and what to check."""
     match error:
         case UnauthorizedError():
             return "The API server does not accept the operator's credentials; check its token or kubeconfig."

@@ -19,7 +19,8 @@ def configure(level: str, form: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    plain = structlog.dev.plain_traceback  # the default may print the variables of a fault's frames: tokens
+    # The default formatter may print the local variables of each frame, and tokens are among them.
+    plain = structlog.dev.plain_traceback
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
         if human

@@ -50,12 +50,12 @@ from wsedge_operator.settings import Settings, problems
 log = structlog.get_logger()
 
 KINDS_RETRY_SECONDS = 2.0
-# Changes come in bursts, and each Directory is a full one.
+# Changes arrive in bursts, and each Directory is sent whole.
 DIRECTORY_DELAY: Final = timedelta(milliseconds=300)
 
 
 def main() -> None:
-    """Run the operator (`run`, the default), or print what it would do for files (`explain`)."""
+    """Run the operator (`run`, the default), or print what it would do with manifests (`explain`)."""
     parser = argparse.ArgumentParser(
         prog="wsedge-operator",
         description="Decides and applies what BillingPlans and WebSocketDomains ask for.",
@@ -63,9 +63,9 @@ def main() -> None:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("run", help="watch the cluster and work until SIGTERM (default)")
+    commands.add_parser("run", help="watch the cluster and reconcile until SIGTERM (default)")
     commands.add_parser(
-        "explain", help="print what the operator would do for manifests in files", add_help=False
+        "explain", help="print what the operator would do with manifests in files", add_help=False
     )
     arguments, rest = parser.parse_known_args()
     if arguments.command == "explain":
@@ -83,7 +83,7 @@ def main() -> None:
         asyncio.run(run(settings))
     except* OperatorError as group:
         for failure in _leaves(group):
-            log.error("ended", error=str(failure), kind=type(failure).__name__)
+            log.error("operator failed", error=str(failure), kind=type(failure).__name__)
         sys.exit(1)
 
 
@@ -102,7 +102,7 @@ def _explain(arguments: list[str]) -> int:
 
 
 async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; raises OperatorError when it cannot go on."""
+    """Reconcile until SIGTERM or SIGINT; raises OperatorError when it lost its Lease or its watches ended."""
     stop = asyncio.Event()
     identity = settings.pod_name or f"{socket.gethostname()}-{os.getpid()}"
     async with AsyncExitStack() as stack:
@@ -146,7 +146,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """The parts of an operator that has the right to write."""
+    """The parts of one operator process that use the cache."""
 
     agenda: Agenda
     intake: Intake
@@ -162,7 +162,7 @@ def _parts(
     relays: aiohttp.ClientSession,
     identity: str,
 ) -> _Parts:
-    """Put the operator together; `session` is that to the statistics, `relays` that to the relays."""
+    """Return the parts, connected; `session` calls the statistics, `relays` calls the relays."""
     cache, metrics, clock = Cache(settings.namespace), Metrics(), WallClock()
     agenda = Agenda(clock, metrics, delays={DIRECTORY.kind: DIRECTORY_DELAY})
     accounts = Accounts(
@@ -266,14 +266,14 @@ def _reader(
 
 
 async def _await_kinds(client: Client) -> None:
-    """Return when the API server serves both kinds; kopf would never find a kind that is added later."""
+    """Return when the API server serves both kinds: kopf discovers kinds once, when it starts."""
     while True:
         try:
             served = await client.served(DOMAIN.group, DOMAIN.version)
         except NotFoundError:
             served = frozenset()
         except OperatorError as error:
-            # Not the same as a kind that is not served: the log must not send the reader to the CRDs.
+            # Not the same as a kind that is not served: applying the CRDs would not help.
             log.warning("API server not readable", error=str(error), advice=advice(error))
             await asyncio.sleep(KINDS_RETRY_SECONDS)
             continue

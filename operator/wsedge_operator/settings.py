@@ -20,15 +20,15 @@ Namespace = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_NAME
 
 
 class Settings(BaseSettings):
-    """What the operator is told from outside. Times are in seconds."""
+    """The settings of one operator process. Times are in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="WSEDGE_OPERATOR_", extra="forbid", frozen=True)
 
-    namespace: Namespace = Field(
-        "wsedge-system", description="Namespace of the operator; its Lease lies here."
-    )
+    namespace: Namespace = Field("wsedge-system", description="Namespace of the operator and of its Lease.")
     pod_name: str = Field("", description="Name of the operator's pod; empty: host name and process id.")
-    pod_uid: str = Field("", description="Its uid; the Lease goes with it. Empty: the Lease stays.")
+    pod_uid: str = Field(
+        "", description="Uid of that pod, which then owns the Lease. Empty: the Lease has no owner."
+    )
     namespaces: Annotated[tuple[Namespace, ...], NoDecode] = Field(
         (), description="Namespaces to serve, separated by commas; empty: all, which needs cluster rights."
     )
@@ -39,27 +39,28 @@ class Settings(BaseSettings):
     relay_image: str = Field(DEFAULT_RELAY_IMAGE, min_length=1, description="Image of the relays.")
     relay_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     relay_user: int | None = Field(
-        65532, ge=1, le=2**32 - 2, description="User and group of the relays; none: the cluster picks them."
+        65532, ge=1, le=2**32 - 2, description="User and group of the relays; none: the cluster chooses them."
     )
     relay_network_policy: bool = Field(
-        False, description="Whether each domain gets a NetworkPolicy that closes the relays' admin port."
+        False, description="Whether each domain has a NetworkPolicy that closes the relays' admin port."
     )
     relay_metrics_from: tuple[dict[str, Any], ...] = Field(
         (),
         max_length=64,
-        description="NetworkPolicyPeers, in JSON, that reach the relays' admin port beside the operator.",
+        description="NetworkPolicyPeers, in JSON, that may connect to the relays' admin port, besides the"
+        " operator.",
     )
     denied_origin_networks: Annotated[tuple[Network, ...] | None, NoDecode] = Field(
         None,
         max_length=256,
-        description="Networks in which relays dial no origin, separated by commas; `default` stands for those"
-        " that are denied when this is not set, `none` for no network.",
+        description="Networks in which relays dial no origin, separated by commas; `default` stands for the"
+        " networks that are denied when this is not set, `none` for no network.",
     )
     default_time_zone: str = Field("Asia/Shanghai", description="IANA zone of BillingPlans that name none.")
     statistics_service: str = Field(
         "",
         pattern=r"^$|^[a-z0-9-]+/[a-z0-9.-]+$",
-        description="Service of the statistics, `namespace/name`; empty: relays report nowhere.",
+        description="Service of the statistics, `namespace/name`; empty: relays report no usage.",
     )
     statistics_token_file: str = Field(
         "", description="File with the token for the statistics (audience wsedge-statistics)."
@@ -68,23 +69,25 @@ class Settings(BaseSettings):
         "127.0.0.1:8080", pattern=r"^(\S+):\d+$", description="HOST:PORT of health and metrics."
     )
     lease_name: str = Field("wsedge-operator", pattern=LABEL_NAME)
-    lease_seconds: float = Field(15, ge=1, le=600, description="A leader unheard of for so long is replaced.")
+    lease_seconds: float = Field(
+        15, ge=1, le=600, description="Duration of the Lease: a leader that does not renew it is replaced."
+    )
     call_seconds: float = Field(10, ge=0.5, le=120, description="Deadline of one call to the API server.")
     resync_seconds: float = Field(
-        600, ge=1, le=86400, description="How often everything is listed anew, to mend a gap in a watch."
+        600, ge=1, le=86400, description="Time between two full lists, which find what a watch missed."
     )
-    # A ledger that was restored, or is new, takes no report before it has a Directory: relays wait for this.
+    # A ledger that is new or restored accepts no report before it has a Directory, so relays wait for it.
     directory_seconds: float = Field(
-        60, ge=1, le=86400, description="How often an unchanged Directory is put again."
+        60, ge=1, le=86400, description="Time after which an unchanged Directory is sent again."
     )
-    workers: int = Field(8, ge=1, le=64, description="Objects that are worked on at the same time.")
+    workers: int = Field(8, ge=1, le=64, description="Keys that are reconciled at the same time.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "human"] = "auto"
 
     @field_validator("namespaces", mode="before")
     @classmethod
     def splits_at_commas(cls, value: object) -> object:
-        """Read `a,b` as two namespaces."""
+        """Parse `a,b` as two namespaces."""
         if isinstance(value, str):
             return tuple(sorted({part.strip() for part in value.split(",") if part.strip()}))
         return value
@@ -92,7 +95,7 @@ class Settings(BaseSettings):
     @field_validator("namespace_selector")
     @classmethod
     def selects_in_a_cluster(cls, value: str, info: ValidationInfo) -> str:
-        """Refuse what is no label selector, and a selector beside a list of namespaces."""
+        """Refuse a text that is no label selector, and a selector beside a list of namespaces."""
         if parse_selector(value) != EVERYTHING and info.data.get("namespaces"):
             raise ValueError(
                 "a label selector needs the whole cluster to select from, and"
@@ -102,13 +105,13 @@ class Settings(BaseSettings):
 
     @property
     def selected_labels(self) -> LabelSelector:
-        """Which labels a namespace has that is served."""
+        """The selector of the namespaces to serve."""
         return parse_selector(self.namespace_selector)
 
     @field_validator("denied_origin_networks", mode="before")
     @classmethod
     def names_networks(cls, value: object) -> object:
-        """Read networks between commas, `default` for the usual ones among them, and `none`."""
+        """Parse networks between commas; `default` stands for DENIED_NETWORKS, `none` for no network."""
         if not isinstance(value, str):
             return value
         parts = [part.strip() for part in value.split(",") if part.strip()]
@@ -122,7 +125,7 @@ class Settings(BaseSettings):
 
     @property
     def admin_peers(self) -> tuple[dict[str, Any], ...] | None:
-        """Who reaches the relays' admin port, where NetworkPolicies are wanted."""
+        """The NetworkPolicyPeers of the relays' admin port; None when there are no NetworkPolicies."""
         if not self.relay_network_policy:
             return None
         operator = {
@@ -141,13 +144,13 @@ class Settings(BaseSettings):
 
     @property
     def relays(self) -> RelayImage:
-        """What relays run, and as whom."""
+        """The image of the relays, its pull policy and its user."""
         return RelayImage(self.relay_image, self.relay_image_pull_policy, self.relay_user)
 
     @field_validator("relay_user", mode="before")
     @classmethod
-    def none_is_a_word(cls, value: object) -> object:
-        """Read `none` as None."""
+    def parses_none(cls, value: object) -> object:
+        """Parse `none` as None."""
         return None if value == "none" else value
 
     @property
@@ -158,7 +161,7 @@ class Settings(BaseSettings):
 
 
 def problems(error: ValidationError) -> Iterator[str]:
-    """Return a line for each malformed setting, by the name of its variable."""
+    """Yield a line for each malformed setting, with the name of its variable."""
     for part in error.errors():
         name = "_".join(map(str, part["loc"])).upper()
         yield f"WSEDGE_OPERATOR_{name}: {part['msg']}\n"

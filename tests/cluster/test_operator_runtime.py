@@ -281,7 +281,7 @@ def test_losing_the_lease_ends_the_process(place: Place, tmp_path: Path) -> None
         first.await_event("leading")
         place.patch("lease/wsedge-operator", {"spec": {"holderIdentity": "somebody"}})
         assert first.process.wait(90) == 1
-        assert "held by somebody" in first.await_event("ended")["error"]
+        assert "held by somebody" in first.await_event("operator failed")["error"]
 
 
 LEASE = "wsedge-operator"  # and the name of the ServiceAccount beside it, as in the chart

@@ -1,1 +1,11 @@
-"""The resources of group wsedge.io as pydantic models, and the CRDs and reference page made from them."""
+"""The resources of group wsedge.io as pydantic models.
+
+    billing_plan       BillingPlan
+    websocket_domain   WebSocketDomain
+    spec/              parts of a WebSocketDomain's spec, one module per field
+    meta               what both kinds share: metadata, conditions, instants, rules
+    reading            stored objects of any version as models
+    generation/        CustomResourceDefinitions and pages of docs/, from the models
+
+Never imports a decision or a client of the API server.
+"""

@@ -1,4 +1,4 @@
-"""BillingPlan: how an account (a namespace) is metered, and that it uses WebSocket acceleration at all."""
+"""BillingPlan: activates WebSocket acceleration for an account (a namespace) and asks for its terms."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ STALLED: Final = "Stalled"
 
 
 class BillingCycle(StrEnum):
-    """How often a bill is made, and where a change of terms may fall: a day's or a month's first instant."""
+    """The unit of a bill. A change of terms takes effect at the first instant of a day or of a month."""
 
     DAILY = "Daily"
     MONTHLY = "Monthly"
 
 
 class MeteringMethod(StrEnum):
-    """What is counted for the bill."""
+    """The quantity that is billed."""
 
     TRAFFIC = "Traffic"
     DAILY_PEAK = "DailyPeakBandwidth"
@@ -49,7 +49,7 @@ class MeteringMethod(StrEnum):
 
     @property
     def cycle(self) -> BillingCycle | None:
-        """The only billing cycle that this method can be settled in, or None when both will do."""
+        """The only billing cycle in which this method can be settled; None: both are possible."""
         if self is MeteringMethod.TRAFFIC:
             return None
         return BillingCycle.DAILY if self is MeteringMethod.DAILY_PEAK else BillingCycle.MONTHLY
@@ -62,23 +62,25 @@ TimeZone = Annotated[
     Matches(
         rf"(?!(localtime|Factory)$){_ZONE}",
         "give a time zone of the IANA database, for example Asia/Shanghai or UTC",
-        # Two names of files that are no zones: what a machine is set to, and "not set yet".
+        # Two files of a zoneinfo folder that are no zones: `localtime` is the machine's own zone, `Factory`
+        # says that none is set.
         rule=f"self.matches('^(?:{_ZONE})$') && !(self in ['localtime', 'Factory'])",
     ),
 ]
 _CYCLE_TEXT: Final = (
-    "The billing cycle: Daily or Monthly. It also says where later changes take effect: "
-    "at the next day's or at the next month's first instant."
+    "The billing cycle: Daily or Monthly. A later change of terms takes effect at the first instant of the "
+    "next day or of the next month."
 )
 _METERING_TEXT: Final = (
-    "What is billed. Traffic: bytes (either cycle). DailyPeakBandwidth: the day's highest five-minute value "
-    "(Daily). The others need Monthly. Month95Bandwidth: the month's 95th percentile. "
+    "The quantity that is billed. Traffic: bytes (either cycle). DailyPeakBandwidth: the day's highest "
+    "five-minute value (Daily). The others need Monthly. Month95Bandwidth: the month's 95th percentile. "
     "MonthAveragePeakBandwidth: the mean of the daily peaks. Month4thPeakBandwidth: the fourth highest daily "
     "peak. MonthAverage95Bandwidth: the mean of the daily 95th percentiles. Month95NightHalfBandwidth: the "
     "95th percentile with night values counted half."
 )
 _ZONE_TEXT: Final = (
-    "The time zone whose days and months are billed, an IANA name. Default: the operator's default time zone."
+    "The time zone in which days and months are billed, an IANA name. Default: the operator's default time "
+    "zone."
 )
 
 
@@ -108,10 +110,9 @@ class BillingPlanSpec(SpecPart):
     existingCycle: Annotated[
         BillingCycle | None,
         Field(
-            description="Only for an account that was a customer before wsedge: the billing cycle it has "
-            "there. The plan then takes effect at that cycle's next boundary instead of at once. Read only "
-            "while "
-            "the account has no history here."
+            description="Only for an account that an earlier system billed: its billing cycle there. The "
+            "plan then takes effect at that cycle's next boundary instead of at once. Ignored when the "
+            "account has a history in wsedge."
         ),
     ] = None
 
@@ -130,26 +131,27 @@ class TermsStatus(Lenient):
 
     billingCycle: Annotated[BillingCycle, Field(description="The billing cycle in force.")]
     meteringMethod: Annotated[MeteringMethod, Field(description="The metering method in force.")]
-    timeZone: Annotated[str, Field(description="The time zone whose days and months are billed.")]
+    timeZone: Annotated[str, Field(description="The time zone in which days and months are billed.")]
 
 
 class PendingStatus(Lenient):
-    """Terms that were asked for and come into force later."""
+    """Terms that a plan asked for and that come into force later."""
 
-    billingCycle: Annotated[BillingCycle, Field(description="The billing cycle to come.")]
-    meteringMethod: Annotated[MeteringMethod, Field(description="The metering method to come.")]
-    timeZone: Annotated[str, Field(description="The time zone to come.")]
+    billingCycle: Annotated[BillingCycle, Field(description="The next billing cycle.")]
+    meteringMethod: Annotated[MeteringMethod, Field(description="The next metering method.")]
+    timeZone: Annotated[str, Field(description="The next time zone.")]
     requestTime: Annotated[Instant, Field(description="When these terms were asked for.")]
     effectiveTime: Annotated[Instant, Field(description="When they come into force.")]
 
 
 class BillingPlanStatus(Lenient):
-    """What the operator made of the plan."""
+    """The state of the plan, as the operator reconciled it."""
 
     observedGeneration: Annotated[int | None, Field(ge=-1, description=OBSERVED_TEXT)] = None
     conditions: Conditions = ()
     effectiveTime: Annotated[
-        Instant | None, Field(description="Since when the current terms are in force; absent when none are.")
+        Instant | None,
+        Field(description="The instant at which the current terms came into force; absent without terms."),
     ] = None
     current: Annotated[TermsStatus | None, Field(description="The terms in force now.")] = None
     pending: Annotated[
@@ -158,10 +160,11 @@ class BillingPlanStatus(Lenient):
 
 
 class BillingPlan(Resource):
-    """Activates WebSocket acceleration for a namespace (an account) and says how it is metered."""
+    """Activates WebSocket acceleration for a namespace (an account) and states how it is metered."""
 
     kind: Literal["BillingPlan"] = KIND
     spec: Annotated[BillingPlanSpec, Field(description="The terms that are asked for.")]
     status: Annotated[
-        BillingPlanStatus, Field(description="What is in force and what comes next; written by the operator.")
+        BillingPlanStatus,
+        Field(description="The terms in force and the next terms; written by the operator."),
     ] = BillingPlanStatus()

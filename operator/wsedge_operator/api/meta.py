@@ -1,8 +1,8 @@
-"""What both kinds share: object metadata, conditions, instants, and rules that say their reason.
+"""What both kinds share: object metadata, conditions, instants, and rules whose refusal gives the reason.
 
-A rule is stated once here and used twice: the CRD carries it as CEL, so the API server refuses a bad
-manifest before it is stored, and the models apply it to files that never met an API server. Patterns go
-into CEL instead of OpenAPI's `pattern`, whose refusal shows a regular expression and no reason.
+A rule has two forms beside each other. The CRD has it as CEL, by which the API server refuses a bad manifest
+before it is stored; the models have it in Python, for manifests in files. Patterns become CEL instead of
+OpenAPI's `pattern`, which refuses with the regular expression and no reason.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Instant = Annotated[AwareDatetime, PlainSerializer(instant_text, return_type=str
 
 
 OBSERVED_TEXT: Final = (
-    "The generation of the spec that this status speaks of; -1 until the operator has seen the object."
+    "The generation of the spec that this status describes; -1 until the operator has reconciled the object."
 )
 
 
@@ -55,8 +55,8 @@ def cel(
 ) -> dict[str, str]:
     """Return one entry of `x-kubernetes-validations`.
 
-    `field` is the path below the object that the refusal names, `expression` a CEL text that builds the
-    message from the object, `required` says that the field is missing rather than wrong.
+    `field` is the path below the object that the refusal names, `expression` is CEL that builds the message
+    from the object, `required` means that the field is missing and not wrong.
     """
     entry = {"rule": rule, "message": message}
     if expression is not None:
@@ -68,16 +68,17 @@ def cel(
 
 
 def validations(*entries: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a model or field adds to its JSON Schema to carry CEL rules."""
+    """Return the addition to the JSON Schema of a model or field that has these CEL rules."""
     return {"x-kubernetes-validations": [dict(entry) for entry in entries]}
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The whole text matches `pattern` (in the common part of Python's and RE2's syntax), else `message`.
+    """An annotation: the whole text matches `pattern`, or is refused with `message`.
 
-    `rule` replaces the CEL made from the pattern, where that would be too costly an estimate, or where the
-    pattern needs what RE2 does not have.
+    The pattern is in the common subset of Python's and RE2's syntax. `rule` replaces the CEL made from it
+    where the API server's cost estimate would refuse that, or where the pattern has what RE2 lacks
+    (lookahead).
     """
 
     pattern: str
@@ -85,13 +86,13 @@ class Matches:
     rule: str = ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Check the text after its type."""
+        """Return the type's schema, with the check of the text behind it."""
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Carry the rule as CEL."""
+        """Return the type's JSON Schema with the rule as CEL."""
         quoted = self.pattern.replace("\\", "\\\\")
         rule = self.rule or f"self.matches('^(?:{quoted})$')"
         return _with_rules(handler(schema), cel(rule, self.message))
@@ -104,7 +105,7 @@ class Matches:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A CEL rule on a field, beside those that its type brings."""
+    """An annotation: one more CEL rule on a field, beside the rules of its type."""
 
     rule: str
     message: str
@@ -112,7 +113,7 @@ class Rule:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Carry the rule as CEL."""
+        """Return the type's JSON Schema with the rule."""
         return _with_rules(handler(schema), cel(self.rule, self.message))
 
 
@@ -131,29 +132,29 @@ SecretName = Annotated[
 
 
 class SpecPart(BaseModel):
-    """Base of what users write: immutable.
+    """Base of the parts of a spec, which users write: immutable.
 
-    Unknown fields are ignored here and named by `reading`: another version of the CustomResourceDefinition
-    may bring some into every stored object, by their defaults.
+    Unknown fields are ignored here, and `reading` names them: the defaults of another version of the
+    CustomResourceDefinition may put some into every stored object.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Strict(BaseModel):
-    """Base of what this version alone writes: immutable, and damaged if it has an unknown field."""
+    """Base of data that only this version writes: immutable; an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Lenient(BaseModel):
-    """Base of what machines write: immutable, unknown fields are left aside."""
+    """Base of data that the API server and controllers write: immutable; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 def refusals(error: ValidationError) -> list[str]:
-    """Return why a manifest was refused, a line per field: `spec.origins[0].host: give a name …`."""
+    """Return the reasons of a refusal, a line per field: `spec.origins[0].host: give a name …`."""
     lines = []
     for part in error.errors(include_url=False):
         path = path_of(part["loc"])
@@ -163,12 +164,12 @@ def refusals(error: ValidationError) -> list[str]:
 
 
 def path_of(steps: Iterable[int | str]) -> str:
-    """Return a field's path as Kubernetes writes it: `spec.origins[0].host`."""
+    """Return the path of a field in Kubernetes' notation: `spec.origins[0].host`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)[1:]
 
 
 class ManagedFields(Lenient):
-    """Which fields were written when; the only trace that the API server keeps of an edit's time."""
+    """The fields that a manager wrote, and when: the API server stores the time of an edit nowhere else."""
 
     subresource: str = ""
     time: Instant | None = None
@@ -176,7 +177,7 @@ class ManagedFields(Lenient):
 
 
 class ObjectMeta(Lenient):
-    """The metadata that the operator reads. An object from a file has no uid, generation or times yet."""
+    """The metadata that the operator reads. An object in a file has no uid, generation or times."""
 
     name: str
     namespace: str = "default"
@@ -190,7 +191,7 @@ class ObjectMeta(Lenient):
 
 
 class ConditionStatus(StrEnum):
-    """The three answers of a condition."""
+    """The three values of a condition's status."""
 
     TRUE = "True"
     FALSE = "False"
@@ -198,26 +199,28 @@ class ConditionStatus(StrEnum):
 
 
 class Condition(Lenient):
-    """One condition, in the form that Kubernetes tools read."""
+    """One condition, in the form and with the bounds of metav1.Condition."""
 
-    type: Annotated[str, Field(min_length=1, max_length=316, description="What is asked, for example Ready.")]
+    type: Annotated[
+        str, Field(min_length=1, max_length=316, description="The type of the condition, for example Ready.")
+    ]
     status: Annotated[ConditionStatus, Field(description="True, False or Unknown.")]
     observedGeneration: Annotated[
-        int | None, Field(ge=0, description="The generation of the object that this answer is about.")
+        int | None, Field(ge=0, description="The generation of the object that this condition describes.")
     ] = None
-    lastTransitionTime: Annotated[Instant, Field(description="When the status last changed.")]
+    lastTransitionTime: Annotated[Instant, Field(description="The instant at which the status last changed.")]
     reason: Annotated[
-        str, Field(min_length=1, max_length=1024, description="Why, in one word that a program can test.")
+        str, Field(min_length=1, max_length=1024, description="The cause, in one word for programs.")
     ]
     message: Annotated[
-        str, Field(max_length=32768, description="Why, and what to do, in words for a person.")
+        str, Field(max_length=32768, description="The cause, and what to do, in sentences for people.")
     ]
 
 
 Conditions = Annotated[
     tuple[Condition, ...],
     Field(
-        description="The answers to: is it accepted, is it in force, is it ready, and why not.",
+        description="Whether the object is accepted, in force and ready, and the reason if it is not.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     ),
 ]

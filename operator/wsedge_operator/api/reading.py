@@ -1,8 +1,9 @@
-"""Reading stored objects of whatever version: what is understood, what is ignored, what cannot be read.
+"""Parse stored objects of any version.
 
 The CustomResourceDefinition in a cluster may be newer than this operator (it is upgraded first) or older
-(after a rollback). So fields that are not known are ignored and named. What cannot be read, such as an
-enum value of a newer version, is an UnreadableError: the caller keeps what there is, for nothing was decided.
+(after a rollback). So unknown fields are ignored and named. A value that cannot be parsed, such as an enum
+value of a newer version, is an UnreadableError: the caller then leaves all children unchanged, because
+withdrawing them for an upgrade in progress would close connections.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ _Kind = TypeVar("_Kind", bound=Resource)
 
 
 def read(model: type[_Kind], live: Mapping[str, Any]) -> _Kind:
-    """Return a stored object without its status, which may be another version's.
+    """Return a stored object as a model, with an empty status: the stored one may be of another version.
 
-    Raises UnreadableError.
+    Raises UnreadableError with the reason for each field.
     """
     written = {name: part for name, part in live.items() if name != "status"}
     try:
@@ -32,7 +33,7 @@ def read(model: type[_Kind], live: Mapping[str, Any]) -> _Kind:
 
 
 def unknown_fields(model: type[Resource], live: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the paths of all fields of an object's spec that `model` does not have."""
+    """Return the paths of the fields of an object's spec that `model` does not have."""
     spec_model: Any = model.model_fields["spec"].annotation
     try:
         spec_model.model_validate(live.get("spec"), extra="forbid")
@@ -43,7 +44,7 @@ def unknown_fields(model: type[Resource], live: Mapping[str, Any]) -> tuple[str,
 
 
 def refused(model: type[Resource], manifest: Mapping[str, Any]) -> list[str]:
-    """Return why the API server would refuse a manifest, a line per field; empty: it takes it."""
+    """Return why the API server would refuse a manifest, a line per field; empty when it would accept it."""
     lines = []
     try:
         model.model_validate_json(json.dumps(manifest), strict=True)
@@ -53,7 +54,7 @@ def refused(model: type[Resource], manifest: Mapping[str, Any]) -> list[str]:
 
 
 def part_at(live: Any, *path: str) -> Any:
-    """Return what is at a path below an object that nobody checked, or None."""
+    """Return the value at a path below unchecked JSON; None when there is none."""
     for step in path:
         if not isinstance(live, Mapping):
             return None

@@ -1,6 +1,7 @@
 """WebSocketDomain: one domain, its switch, heartbeat, origins, and the relays that carry it.
 
-Bounds agree with `wsedge_relay.contract` (a test compares them), so what the API server stored a relay takes.
+Bounds agree with `wsedge_relay.contract` (a test compares them), so a relay accepts whatever the API server
+stored.
 """
 
 from __future__ import annotations
@@ -81,8 +82,9 @@ class WebSocket(SpecPart):
     enabled: Annotated[
         bool,
         Field(
-            description="The switch. Off: open connections are drained, newcomers refused, and the relays "
-            "removed. The Service keeps its address."
+            description="Whether the domain is switched on. When it is switched off, relays refuse new "
+            "connections and close the open ones over drainSeconds, and are then removed. The Service keeps "
+            "its address."
         ),
     ]
     heartbeatSeconds: Annotated[
@@ -90,22 +92,22 @@ class WebSocket(SpecPart):
         Field(
             ge=1,
             le=300,
-            description="Seconds of silence that client and origin never see: before, a relay sends a ping. "
-            "Who answers nothing within the same time again is taken for gone. 1 to 300. Default 60. "
-            "A change reaches open connections and closes none.",
+            description="The longest silence in seconds on either side of a connection: before it has "
+            "passed, a relay sends a ping. A side that sends nothing for that time once more is considered "
+            "dead, and the connection is closed. 1 to 300. Default 60. A change applies to open connections "
+            "and closes none.",
         ),
     ] = 60
     originProtocol: Annotated[
         OriginProtocol | None,
         Field(
-            description="How relays speak to the origins: HTTP (ws), HTTPS (wss), or Follow: as the client "
-            "came, "
-            "ws to HTTP and wss to HTTPS. Required when enabled; there is no default."
+            description="The protocol towards the origins: HTTP (ws), HTTPS (wss), or Follow: HTTP for a "
+            "client's ws, HTTPS for its wss. Required when enabled; there is no default."
         ),
     ] = None
 
     @model_validator(mode="after")
-    def knows_its_protocol(self) -> Self:
+    def has_a_protocol_when_enabled(self) -> Self:
         """Refuse a switched-on domain without a protocol (CEL: the same)."""
         if self.enabled and self.originProtocol is None:
             raise ValueError(_PROTOCOL_MESSAGE)
@@ -121,9 +123,8 @@ class ClientTLS(SpecPart):
     secretName: Annotated[
         SecretName,
         Field(
-            description="A Secret of type kubernetes.io/tls of this namespace. A new certificate in it is "
-            "taken "
-            "over without a restart; open connections live on."
+            description="A Secret of type kubernetes.io/tls of this namespace. Relays load a new certificate "
+            "without a restart; open connections stay open."
         ),
     ]
     http2: Annotated[
@@ -131,7 +132,7 @@ class ClientTLS(SpecPart):
         Field(
             description="Whether clients may speak HTTP/2, which carries many WebSockets on one connection "
             "(RFC 8441), besides HTTP/1.1; not with passThrough. Each message costs a relay several times "
-            "the CPU. A change counts for new connections."
+            "the CPU. A change applies to new connections."
         ),
     ] = False
 
@@ -144,9 +145,8 @@ class Lifecycle(SpecPart):
         Field(
             ge=0,
             le=3600,
-            description="Seconds over which the closing of open connections is spread when a relay stops or "
-            "the "
-            "switch goes off; 0 to 3600. Default 30.",
+            description="Seconds over which a relay spreads the closing of its open connections when it "
+            "stops or the domain is switched off; 0 to 3600. Default 30.",
         ),
     ] = 30
     maxConnectionAgeSeconds: Annotated[
@@ -154,8 +154,9 @@ class Lifecycle(SpecPart):
         Field(
             ge=1,
             le=604800,
-            description="Seconds after which an open connection is closed with 1001, each at a time of its "
-            "own within a tenth of this; 1 to 604800. Counts for open connections too. Default: none.",
+            description="Seconds after which an open connection is closed with 1001; 1 to 604800. The age of "
+            "each connection is random within a tenth of this, so that not all close together. A change "
+            "applies to open connections too. Default: none.",
         ),
     ] = None
 
@@ -168,9 +169,9 @@ class AccessLog(SpecPart):
         Field(
             ge=0,
             le=100,
-            description="The share of connections, in percent, that get a line in the relays' log at their "
-            "end: client address, status, origin, duration, bytes, messages, close code and who closed; "
-            "never paths, queries or cookies. 0 to 100. Default 0: none, for client addresses are "
+            description="The share of connections, in percent, that get a line in the relays' log when they "
+            "end: client address, status, origin, duration, bytes, messages, close code and the side that "
+            "closed; never paths, queries or cookies. 0 to 100. Default 0: none, since client addresses are "
             "personal data.",
         ),
     ] = 0
@@ -180,15 +181,15 @@ class Relay(SpecPart):
     """The pods that carry this domain."""
 
     replicas: Annotated[
-        int, Field(ge=1, le=100, description="How many relay pods carry this domain; 1 to 100. Default 2.")
+        int, Field(ge=1, le=100, description="The number of relay pods; 1 to 100. Default 2.")
     ] = 2
     workers: Annotated[
         int,
         Field(
             ge=1,
             le=64,
-            description="Processes of each relay pod that carry connections, each on one core at most; 1 to "
-            "64. Limits count for the pod, whatever their number. A change replaces the pods. Default 1.",
+            description="Worker processes of each relay pod, each of which uses one core at most; 1 to 64. "
+            "Limits are per pod, whatever the number of its workers. A change replaces the pods. Default 1.",
         ),
     ] = 1
     resources: Annotated[
@@ -200,12 +201,15 @@ class Relay(SpecPart):
     ] = None
     geo: Annotated[
         Geo | None,
-        Field(description="Databases of where clients are. Default: none, and usage is of place unknown."),
+        Field(
+            description="Databases of the places and networks of clients. Default: none, usage is then "
+            "reported without them."
+        ),
     ] = None
 
 
 class WebSocketDomainSpec(SpecPart):
-    """What is asked for."""
+    """The domain, its switch, its origins and its relays, as the user asks for them."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
@@ -226,8 +230,9 @@ class WebSocketDomainSpec(SpecPart):
     domain: Annotated[
         DomainName,
         Field(
-            description="The domain that clients connect to, in lower case. It cannot be changed later, and "
-            "one object in the cluster owns it: the one that has been served, else the oldest that could be.",
+            description="The domain that clients connect to, in lower case. It cannot be changed later. If "
+            "several objects in the cluster name it, one of them owns it: the object that was served first, "
+            "else the oldest that can be served.",
         ),
         Rule("self == oldSelf", "domain cannot be changed: make another WebSocketDomain for the new name"),
     ]
@@ -240,7 +245,7 @@ class WebSocketDomainSpec(SpecPart):
             min_length=1,
             max_length=64,
             description="The origin servers, 1 to 64. A relay chooses one by weight, and retries with the "
-            "next when it cannot be reached; backups are last.",
+            "next when that one cannot be reached; backups are last.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
         Rule(
@@ -249,7 +254,7 @@ class WebSocketDomainSpec(SpecPart):
         ),
     ]
     originRequest: Annotated[
-        OriginRequest, Field(description="How relays choose and speak to the origins.")
+        OriginRequest, Field(description="How relays choose origins and what they send to them.")
     ] = OriginRequest()
     originTLS: Annotated[
         OriginTLS, Field(description="TLS towards the origins; used with HTTPS, and with Follow for wss.")
@@ -257,9 +262,8 @@ class WebSocketDomainSpec(SpecPart):
     originHealthCheck: Annotated[
         OriginHealthCheck | None,
         Field(
-            description="Checks by which each relay, and each of its workers, finds out which origins are "
-            "healthy; {} has the defaults. "
-            "Default: none, an origin counts as healthy until a connection to it fails."
+            description="Active checks of the origins' health, by each worker of each relay; {} has the "
+            "defaults. Default: none, an origin counts as healthy until a connection to it fails."
         ),
     ] = None
     tls: Annotated[
@@ -274,17 +278,17 @@ class WebSocketDomainSpec(SpecPart):
     passThrough: Annotated[
         PassThrough | None,
         Field(
-            description="Pass requests that are no WebSocket handshake to the origins as well, for the "
-            "fallback transports of Socket.IO, SignalR and SockJS; {} has the defaults. With more than one "
-            "origin these need originRequest.stickyCookie. Default: none, such requests get 426."
+            description="Pass plain requests (no WebSocket handshake) to the origins too, for the fallback "
+            "transports of Socket.IO, SignalR and SockJS; {} has the defaults. With more than one origin "
+            "these transports need originRequest.stickyCookie. Default: none, plain requests get 426."
         ),
     ] = None
     limits: Annotated[
         Limits,
         Field(
-            description="How much each relay pod accepts: pods do not count together, so all of them accept "
-            "that many times as much. Changes count for new connections, those of bytesPerSecond and "
-            "stallSeconds for open ones too."
+            description="Limits of each relay pod: pods do not share counts, so N pods accept N times as "
+            "much. A change applies to new connections; a change of bytesPerSecond or stallSeconds applies "
+            "to open connections too."
         ),
     ] = Limits()
     accessLog: Annotated[AccessLog, Field(description="Which connections the relays log.")] = AccessLog()
@@ -292,7 +296,10 @@ class WebSocketDomainSpec(SpecPart):
 
     @model_validator(mode="after")
     def has_usable_origins(self) -> Self:
-        """Refuse origins of which none would be chosen, or whose port would be wrong (CEL: the same)."""
+        """Refuse origins of which no relay would choose one, or with one port for two protocols.
+
+        HTTP/2 together with passThrough is refused too. CEL: the same rules.
+        """
         if not any(origin.weight > 0 and not origin.backup for origin in self.origins):
             raise ValueError(_PRIMARY_MESSAGE)
         if self.websocket.originProtocol is OriginProtocol.FOLLOW and any(
@@ -305,36 +312,41 @@ class WebSocketDomainSpec(SpecPart):
 
 
 class DomainAddress(Lenient):
-    """Where clients inside the cluster, or a load balancer, reach the relays."""
+    """The address at which clients in the cluster, or a load balancer, reach the relays."""
 
-    service: Annotated[str, Field(description="The Service in this namespace that leads to the relays.")]
+    service: Annotated[str, Field(description="The Service of the relays, in this namespace.")]
     clusterIP: Annotated[str | None, Field(description="The Service's address in the cluster.")] = None
     httpPort: Annotated[int | None, Field(description="The port for ws.")] = None
     httpsPort: Annotated[int | None, Field(description="The port for wss; absent without spec.tls.")] = None
 
 
 class WebSocketDomainStatus(Lenient):
-    """What the operator made of the domain. Numbers that change by themselves belong to the statistics."""
+    """The state of the domain, as the operator reconciled it.
+
+    It has no numbers that change by themselves, such as open connections: each change would be a write. The
+    relays' metrics and the statistics have them.
+    """
 
     observedGeneration: Annotated[int | None, Field(ge=-1, description=OBSERVED_TEXT)] = None
     conditions: Conditions = ()
     replicas: Annotated[
-        int | None, Field(ge=0, description="How many relay pods there are; read by the scale subresource.")
+        int | None, Field(ge=0, description="The number of relay pods; read by the scale subresource.")
     ] = None
     selector: Annotated[
         str | None, Field(description="The label selector of the relay pods; read by the scale subresource.")
     ] = None
     configuration: Annotated[
         str | None,
-        Field(description="The configuration that the relays are given, as their logs and metrics name it."),
+        Field(description="The generation of the relays' configuration, as their logs and metrics name it."),
     ] = None
     address: Annotated[
-        DomainAddress | None, Field(description="Where the relays are reached; absent while there are none.")
+        DomainAddress | None,
+        Field(description="The address of the relays; absent while there are no relays."),
     ] = None
 
 
 class WebSocketDomain(Resource):
-    """A domain whose WebSocket connections are carried by relays and counted."""
+    """A domain whose WebSocket connections relays carry and count."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
@@ -348,14 +360,17 @@ class WebSocketDomain(Resource):
 
     kind: Literal["WebSocketDomain"] = KIND
     metadata: ObjectMeta
-    spec: Annotated[WebSocketDomainSpec, Field(description="The domain and how it is carried.")]
+    spec: Annotated[
+        WebSocketDomainSpec, Field(description="The domain, its origins, and how relays carry it.")
+    ]
     status: Annotated[
-        WebSocketDomainStatus, Field(description="What runs and why not; written by the operator.")
+        WebSocketDomainStatus,
+        Field(description="The state of the domain and its relays; written by the operator."),
     ] = WebSocketDomainStatus()
 
     @model_validator(mode="after")
     def can_name_a_service(self) -> Self:
-        """Refuse a name from which no Service name can be made (CEL: the same)."""
+        """Refuse a name that cannot become a Service's name (CEL: the same)."""
         name = self.metadata.name
         if len(name) > NAME_MAX_LENGTH or not _SERVICE_STEM.fullmatch(name):
             raise ValueError(_NAME_MESSAGE)

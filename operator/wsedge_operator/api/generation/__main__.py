@@ -1,6 +1,6 @@
 """Write the CustomResourceDefinitions from the models: `python -m wsedge_operator.api.generation`.
 
-With `--check` nothing is written; the exit code is 1 when a file is not what the models say.
+With `--check` nothing is written; the exit code is 1 when a file differs from what the models yield.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEAD: Final = "# Generated from operator/wsedge_operator/api by `make generate`
 
 
 def crd_files() -> dict[Path, str]:
-    """Return every generated CRD file, relative to the root of the repository, with its content."""
+    """Return the content of every generated CRD file, by its path below the root of the repository."""
     return {
         folder / kind.file_name: _HEAD
         + yaml.safe_dump(definition(kind), sort_keys=False, allow_unicode=True, width=110)
@@ -30,7 +30,7 @@ def crd_files() -> dict[Path, str]:
 
 
 def stale_files(root: Path, files: Mapping[Path, str]) -> list[Path]:
-    """Return the files that are missing below `root` or have another content."""
+    """Return the paths of files that are missing below `root` or have other content."""
     return [
         path
         for path, content in files.items()
@@ -46,7 +46,10 @@ def write_files(root: Path, files: Mapping[Path, str], stale: Sequence[Path]) ->
 
 
 def run(files: Mapping[Path, str], *, description: str, verb: str, arguments: Sequence[str] | None) -> int:
-    """Write `files`, or with `--check` compare them; return the exit code. `verb` mends a stale one."""
+    """Write `files`, or with `--check` compare them; return the exit code.
+
+    `verb` is the command that an error names for stale files.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
     parser.add_argument("--root", type=Path, default=Path(), help="root of the repository (default: here)")

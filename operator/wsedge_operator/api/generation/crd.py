@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of the group."""
+    """One kind of the group: its model, its names, its columns and its `scale` subresource."""
 
     model: type[BaseModel]
     name: str
@@ -44,7 +44,7 @@ def _condition(kind: str, part: str) -> str:
     return f'.status.conditions[?(@.type=="{kind}")].{part}'
 
 
-AGE: Final = Column("Age", ".metadata.creationTimestamp", "How long ago it was created.", "date")
+AGE: Final = Column("Age", ".metadata.creationTimestamp", "Time since the object was created.", "date")
 
 BILLING_PLAN: Final = Kind(
     model=billing_plan.BillingPlan,
@@ -55,9 +55,10 @@ BILLING_PLAN: Final = Kind(
         Column("Cycle", ".spec.billingCycle", "The billing cycle that is asked for."),
         Column("Metering", ".spec.meteringMethod", "The metering method that is asked for."),
         Column("Effective", _condition("Effective", "status"), "Whether these terms are in force."),
-        # Instants as text, not as ages: a bill is checked against dates, and kubectl shows no coming one.
-        Column("Since", ".status.effectiveTime", "Since when the current terms are in force."),
-        Column("Next-Change", ".status.pending.effectiveTime", "When other terms come into force."),
+        # Instants as text, not of type `date`: kubectl prints a date as an age, and a future one as
+        # <invalid>; a bill is compared with dates.
+        Column("Since", ".status.effectiveTime", "The instant at which the current terms came into force."),
+        Column("Next-Change", ".status.pending.effectiveTime", "The instant at which the next terms do."),
         AGE,
     ),
 )
@@ -68,12 +69,12 @@ WEBSOCKET_DOMAIN: Final = Kind(
     short="wsd",
     columns=(
         Column("Domain", ".spec.domain", "The domain that clients connect to."),
-        Column("Enabled", ".spec.websocket.enabled", "The switch.", "boolean"),
-        Column("Protocol", ".spec.websocket.originProtocol", "How relays speak to the origins."),
+        Column("Enabled", ".spec.websocket.enabled", "Whether the domain is switched on.", "boolean"),
+        Column("Protocol", ".spec.websocket.originProtocol", "The protocol towards the origins."),
         Column("Heartbeat", ".spec.websocket.heartbeatSeconds", "Seconds between pings.", "integer"),
-        Column("Ready", _condition("Ready", "status"), "Whether it is as it should be now."),
-        Column("Reason", _condition("Ready", "reason"), "Why, or why not."),
-        Column("Replicas", ".status.replicas", "How many relay pods there are.", "integer", priority=1),
+        Column("Ready", _condition("Ready", "status"), "Whether the domain is as its spec asks."),
+        Column("Reason", _condition("Ready", "reason"), "The reason of the Ready condition."),
+        Column("Replicas", ".status.replicas", "The number of relay pods.", "integer", priority=1),
         Column("Address", ".status.address.clusterIP", "The relays' address.", priority=1),
         AGE,
     ),
@@ -87,7 +88,7 @@ KINDS: Final = (BILLING_PLAN, WEBSOCKET_DOMAIN)
 
 
 def definition(kind: Kind) -> Schema:
-    """Return the whole CustomResourceDefinition of a kind."""
+    """Return the CustomResourceDefinition (apiextensions.k8s.io/v1) of a kind."""
     subresources: dict[str, Any] = {"status": {}}
     if kind.scale:
         subresources["scale"] = dict(kind.scale)

@@ -1,4 +1,4 @@
-"""Writes docs/reference.md: `python -m wsedge_operator.api.generation.reference [--check]`, from the root."""
+"""Write docs/reference.md: `python -m wsedge_operator.api.generation.reference [--check]`, from the root."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def reference() -> str:
         "<!-- Generated from operator/wsedge_operator/api by `make generate`; do not edit. -->",
         "# Fields of BillingPlan and WebSocketDomain",
         "",
-        f"Both are of `{API_VERSION}` and lie in a namespace. `kubectl get {CATEGORY}` lists both, and",
-        "`kubectl explain KIND.spec` shows the same text as this page. What is not listed here is refused.",
+        f"Both are namespaced kinds of `{API_VERSION}`. `kubectl get {CATEGORY}` lists both, and",
+        "`kubectl explain KIND.spec` shows the same text as this page. Any other field is refused.",
     ]
     for kind in KINDS:
         lines += ["", *_section(kind)]
@@ -76,7 +76,7 @@ def _type(field: Schema) -> str:
 
 
 def _rules(field: Schema) -> Iterator[str]:
-    """Yield the rules; bounds and defaults are in the descriptions, where `kubectl explain` has them too."""
+    """Yield the rules only: bounds and defaults are in the descriptions, as `kubectl explain` shows them."""
     for holder in (field, field.get("items", {}), field.get("additionalProperties", {})):
         for rule in holder.get("x-kubernetes-validations", ()):
             yield f"Rule: {rule['message']}."

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/relay/configuration.md from the relay's contract.
+"""Write the tables of docs/relay/configuration.md from the relay's contract.
 
 `python -m wsedge_operator.api.generation.relay_fields [--check]`, from the root of the repository.
 The text around the tables is written by hand. They are the fields of RelayConfig, between two markers:
@@ -25,7 +25,7 @@ _ORIGINS: Final = "[which origin gets a connection](origins.md#which-origin-gets
 _PLAIN: Final = "[plain requests](behaviour.md#plain-requests-socketio-signalr-sockjs)"
 _ADMISSION: Final = "[who may come in](limits.md#who-may-come-in)"
 _PROXIES: Final = "[behind a load balancer](behaviour.md#behind-a-load-balancer)"
-# Where the behaviour behind a part is described.
+# The section of docs/relay/ that describes the behaviour of a part.
 SEE: Final[Mapping[str, str]] = {
     "statistics": "[what is counted](metrics.md#what-is-counted-and-what-a-crash-costs)",
     "domains[].origins[]": _ORIGINS,
@@ -42,7 +42,7 @@ _TABLES: Final = re.compile(r"(<!-- fields:[^\n]*-->\n).*?(<!-- end -->)", re.DO
 
 
 def with_tables(page: str) -> str:
-    """Return the text of the page with the current tables; raises ValueError without its two markers."""
+    """Return the page with the current tables; raises ValueError unless it has one pair of markers."""
     if len(_TABLES.findall(page)) != 1:
         raise ValueError(f"{PAGE}: one pair of markers is needed")
     return _TABLES.sub(lambda found: found[1] + "\n" + tables() + "\n" + found[2], page)
@@ -55,7 +55,7 @@ def tables() -> str:
 
 
 def _part(path: str, model: Schema, models: Mapping[str, Schema]) -> Iterator[str]:
-    """Yield the lines of the part at `path`, then those of the parts below it."""
+    """Yield the lines of the part at `path`, then the lines of the parts below it."""
     if path:
         yield from (f"### `{path}`", "")
         see = f" See {SEE[path]}." if path in SEE else ""
@@ -78,7 +78,7 @@ def _part(path: str, model: Schema, models: Mapping[str, Schema]) -> Iterator[st
 
 
 def _resolve(field: Schema, models: Mapping[str, Schema]) -> tuple[Schema, str]:
-    """Return what a field holds, without null and references; with `[]` when it is a list of that."""
+    """Return the schema of a field's value, without null and references; with `[]`, of its items."""
     mark = ""
     while True:
         if "anyOf" in field:
@@ -102,7 +102,7 @@ def _type(field: Schema) -> str:
 
 
 def _length(field: Schema) -> str:
-    """Return how many elements a list may have, such as `, 1 to 64`; empty where no number is given."""
+    """Return the bounds of a list's length, such as `, 1 to 64`; empty without an upper bound."""
     field = next((choice for choice in field.get("anyOf", ()) if choice.get("type") == "array"), field)
     return f", {field.get('minItems', 0)} to {field['maxItems']}" if "maxItems" in field else ""
 

@@ -1,4 +1,4 @@
-"""From a pydantic model to a structural schema, the dialect of OpenAPI that a CRD may use.
+"""Convert a pydantic model to a structural schema, the dialect of OpenAPI that a CRD may use.
 
 Structural (Kubernetes, "Custom Resources: structural schema") means: every level has a type, there is no
 $ref, and no alternatives but `x-kubernetes-int-or-string`. A field that may be absent is simply not required.
@@ -13,13 +13,13 @@ from pydantic import BaseModel
 
 Schema = dict[str, Any]
 
-# What the API server brings along for every object; a CRD may state no more than that they exist.
+# Every object has these, and the API server owns their schemas: a CRD may not restrict metadata further.
 _SERVER_FIELDS: Final[dict[str, Schema]] = {
     "apiVersion": {"type": "string", "description": "The group and version of this schema."},
     "kind": {"type": "string", "description": "The kind of this object."},
     "metadata": {"type": "object"},
 }
-# Kept as they are, in the order in which the file shows them.
+# Copied unchanged, in the order of the file.
 _KEPT: Final = (
     "description",
     "type",
@@ -40,16 +40,17 @@ _KEPT: Final = (
     "x-kubernetes-validations",
     "required",
 )
-# A status that is not there yet counts as done for tools that wait (kstatus); this one is of no generation.
+# The default of an absent status. kstatus, by which Helm waits, reports an object without a status as ready,
+# and an object whose observedGeneration is not metadata.generation as in progress.
 _UNSEEN: Final = {"observedGeneration": -1}
-# Said by the structural schema in another way, or not at all.
+# Converted below, or without a counterpart in a structural schema.
 _DROPPED: Final = frozenset({"additionalProperties", "anyOf", "default", "items", "properties", "title"})
 
 
 def structural_schema(model: type[BaseModel]) -> Schema:
     """Return the structural schema of a resource's model.
 
-    Raises ValueError on a construct that a structural schema cannot say, rather than drop a rule silently.
+    Raises ValueError on a construct without a counterpart in a structural schema, instead of dropping a rule.
     """
     document = model.model_json_schema(mode="validation")
     definitions = document.pop("$defs", {})
@@ -67,10 +68,10 @@ def _structural(source: Schema, definitions: dict[str, Schema]) -> Schema:
     source = _resolved(source, definitions)
     unknown = [key for key in source if key not in _KEPT and key not in _DROPPED]
     if unknown:
-        raise ValueError(f"a structural schema cannot say {', '.join(unknown)} (in {source.get('title')})")
+        raise ValueError(f"a structural schema has no {', '.join(unknown)} (in {source.get('title')})")
     schema: Schema = {key: copy.deepcopy(source[key]) for key in _KEPT if key in source}
     if "anyOf" in source and not schema.get("x-kubernetes-int-or-string"):
-        raise ValueError(f"a structural schema cannot say anyOf (in {source.get('title')})")
+        raise ValueError(f"a structural schema has no anyOf (in {source.get('title')})")
     if source.get("default") is not None:
         schema["default"] = _without_nulls(source["default"])
     if "properties" in source:
@@ -79,9 +80,9 @@ def _structural(source: Schema, definitions: dict[str, Schema]) -> Schema:
         }
     if "items" in source:
         items = _structural(source["items"], definitions)
-        # A default that the API server writes into an atomic list changes the list: a second manager that
-        # applies what the first did conflicts with it, and an unchanged `kubectl apply` is a change. The
-        # models have the default.
+        # A default that the API server writes into an item of an atomic list changes the whole list: then an
+        # unchanged `kubectl apply` is a change, and a second field manager that applies the same manifest
+        # gets a conflict. So the schema omits it, and the models have it.
         atomic = schema.get("x-kubernetes-list-type", "atomic") == "atomic"
         schema["items"] = _without_defaults(items) if atomic else items
     if isinstance(source.get("additionalProperties"), dict):
@@ -103,7 +104,7 @@ def _resolved(source: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _without_defaults(schema: Schema) -> Schema:
-    """Return the schema without defaults at any depth: they are for readers in Python, and not stored."""
+    """Return the schema without defaults at any depth: the models have them, and stored objects do not."""
     bare = {key: value for key, value in schema.items() if key != "default"}
     if "properties" in bare:
         bare["properties"] = {name: _without_defaults(child) for name, child in bare["properties"].items()}

@@ -5,7 +5,7 @@
     limits         spec.limits
     pass_through   spec.passThrough
     geo            spec.relay.geo
-    quantity       amounts as Kubernetes writes them
+    quantity       amounts in Kubernetes' notation, spec.relay.resources
 
-Never imports a decision: a field says what may be asked for.
+Never imports a decision: a field states what a user may ask for.
 """

@@ -1,4 +1,4 @@
-"""Of a WebSocketDomain's spec: who may come in."""
+"""Of a WebSocketDomain's spec: which clients may connect."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ WebOrigin = Annotated[
 _NETWORK_MESSAGE: Final = (
     "give a network as address/bits, for example 10.0.0.0/8 or 2001:db8::/32; one address is /32 or /128"
 )
-_ANNOUNCED_MESSAGE: Final = (
+_PROXIES_MESSAGE: Final = (
     "proxyProtocol needs trustedProxies: the networks of the load balancers that send the header"
 )
 _BYTE: Final = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
 
 def _is_network(value: str) -> str:
-    """Refuse what the pattern cannot tell from an IPv6 address: too many groups, two gaps."""
+    """Refuse what the pattern does not: an IPv6 address with too many groups or two gaps.
+
+    CEL's own check of a network, isCIDR, is newer than the oldest supported API server (1.29), so such a
+    manifest is stored, and the operator refuses it.
+    """
     try:
         ip_network(value, strict=False)
     except ValueError as error:
@@ -51,13 +55,13 @@ Network = Annotated[
 
 
 class Clients(SpecPart):
-    """Who may come in, and whose word on where clients come from is believed."""
+    """Which clients may connect, and which proxies may state a client's address."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
             cel(
                 "!self.proxyProtocol || (has(self.trustedProxies) && self.trustedProxies.size() > 0)",
-                _ANNOUNCED_MESSAGE,
+                _PROXIES_MESSAGE,
                 field="trustedProxies",
                 required=True,
             )
@@ -68,10 +72,11 @@ class Clients(SpecPart):
         tuple[WebOrigin, ...],
         Field(
             max_length=64,
-            description="The pages whose scripts may connect, by the Origin header that browsers send: "
+            description="The web pages that may connect, by the Origin header that browsers send: "
             "scheme://host[:port], or scheme://*.host for every name below a host, or null for pages "
-            "without an origin; at most 64. Others get 403. Without entries all may. A request without the "
-            "header is not from a browser and is accepted. A change counts for new connections.",
+            "without an origin; at most 64. Other pages get 403. Without entries every page may connect. A "
+            "request without the header is not from a browser and is accepted. A change applies to new "
+            "connections.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
@@ -80,9 +85,10 @@ class Clients(SpecPart):
         Field(
             max_length=64,
             description="The paths that may be requested, without the query: /ws is that path alone, "
-            "/socket.io/* is every path that begins so; at most 64. Others get 403. They are compared as "
-            "they are sent, with nothing decoded; one with dot segments or encoded slashes gets 400. Without "
-            "entries all may. A change counts for new connections and requests.",
+            "/socket.io/* is every path that begins with /socket.io/; at most 64. Other paths get 403. A "
+            "path is compared as it is sent, without decoding; a path with dot segments or encoded slashes "
+            "gets 400. Without entries every path may be requested. A change applies to new connections and "
+            "requests.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
@@ -91,25 +97,26 @@ class Clients(SpecPart):
         Field(
             max_length=64,
             description="The networks of load balancers and proxies before the relays, as address/bits; at "
-            "most 64. What they say in X-Forwarded-For or Forwarded is trusted and passed on: the client, "
-            "for limits, hashing, logs and the origin, is the right-most address that is in none of them. "
-            "What others say is dropped. A change counts for new connections. Default: none.",
+            "most 64. Their X-Forwarded-For and Forwarded headers are trusted and passed on: the client, for "
+            "limits, hashing, logs and the origin, is the right-most address that is in none of these "
+            "networks. The headers of other senders are dropped. A change applies to new connections. "
+            "Default: none.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
     proxyProtocol: Annotated[
         bool,
         Field(
-            description="Each connection from trustedProxies begins with a PROXY header of version 1 or 2, "
-            "which names the client; one without is closed. Connections from elsewhere, which have no such "
-            "header, get 403. A change counts for new connections: change the load balancer together with "
-            "it. Default false.",
+            description="Whether each connection from trustedProxies begins with a PROXY header of version 1 "
+            "or 2, which names the client; a connection without the header is then closed, and a connection "
+            "from another network gets 403. A change applies to new connections: change the load balancer at "
+            "the same time. Default false.",
         ),
     ] = False
 
     @model_validator(mode="after")
-    def trusts_someone_who_announces(self) -> Self:
-        """Refuse a PROXY header from nobody (CEL: the same)."""
+    def has_proxies_for_the_header(self) -> Self:
+        """Refuse proxyProtocol without trustedProxies (CEL: the same)."""
         if self.proxyProtocol and not self.trustedProxies:
-            raise ValueError(_ANNOUNCED_MESSAGE)
+            raise ValueError(_PROXIES_MESSAGE)
         return self

@@ -1,4 +1,4 @@
-"""Of a WebSocketDomain's spec: databases of where clients are."""
+"""Of a WebSocketDomain's spec: databases of the places and networks of clients."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ class Geo(SpecPart):
     volumeClaimName: Annotated[
         ClaimName,
         Field(
-            description="The PersistentVolumeClaim of this namespace that holds the files; all relay pods "
-            "mount it, read-only. A new file on it counts within seconds, without a restart."
+            description="The PersistentVolumeClaim of this namespace with the files; all relay pods mount "
+            "it, read-only. A relay loads a new file within seconds, without a restart."
         ),
     ]
     ip2region: Annotated[
         FilePath | None,
-        Field(description="An xdb file of ip2region for IPv4, by its path in the volume. Default: none."),
+        Field(description="Path in the volume of an xdb file of ip2region for IPv4. Default: none."),
     ] = None
     city: Annotated[
         FilePath | None,
-        Field(description="A MaxMind City or Country database, by its path in the volume. Default: none."),
+        Field(description="Path in the volume of a MaxMind City or Country database. Default: none."),
     ] = None
     isp: Annotated[
         FilePath | None,
-        Field(description="A MaxMind ISP or ASN database, by its path in the volume. Default: none."),
+        Field(description="Path in the volume of a MaxMind ISP or ASN database. Default: none."),
     ] = None
 
     @model_validator(mode="after")
     def names_a_file(self) -> Self:
-        """Refuse a volume of which nothing would be read (CEL: the same)."""
+        """Refuse a volume without the path of a file (CEL: the same)."""
         if self.ip2region is None and self.city is None and self.isp is None:
             raise ValueError(_FILE_MESSAGE)
         return self

@@ -1,4 +1,4 @@
-"""Of a WebSocketDomain's spec: its origins, how they are chosen, spoken to and checked."""
+"""Of a WebSocketDomain's spec: its origins, and how relays choose, call and check them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsedge_operator.api.meta import Matches, SecretName, SpecPart, cel, validat
 from wsedge_relay.contract import LoadBalancing, ProxyProtocol
 
 _EITHER_MESSAGE: Final = "an origin is either a host or a service: give exactly one of them"
-_SKIP_MESSAGE: Final = "insecureSkipVerify checks no certificate, so caSecretName is useless: remove one"
+_SKIP_MESSAGE: Final = "insecureSkipVerify checks no certificate, so caSecretName has no effect: remove one"
 
 HostName = Annotated[
     str,
@@ -64,10 +64,7 @@ class ServiceOrigin(SpecPart):
     name: Annotated[ServiceName, Field(description="The name of a Service in this namespace.")]
     port: Annotated[
         Port,
-        Field(
-            description="The Service's port, 1 to 65535. It stands for httpPort and httpsPort where they "
-            "are not set."
-        ),
+        Field(description="The Service's port, 1 to 65535. It is the default of httpPort and of httpsPort."),
     ]
 
 
@@ -81,7 +78,7 @@ class Origin(SpecPart):
     host: Annotated[HostName | None, Field(description="A host name or an IP address, without port.")] = None
     service: Annotated[
         ServiceOrigin | None,
-        Field(description="A Service of this namespace, instead of a host; reached at its cluster IP."),
+        Field(description="A Service of this namespace, instead of a host; relays dial its cluster IP."),
     ] = None
     httpPort: Annotated[
         Port | None,
@@ -91,8 +88,7 @@ class Origin(SpecPart):
         Port | None,
         Field(
             description="The port for HTTPS, 1 to 65535. Default: the service's port, or 443 for a host. "
-            "With "
-            "originProtocol Follow and a service, set httpPort or httpsPort: the two ports differ."
+            "With originProtocol Follow and a service, set httpPort or httpsPort: the two ports differ."
         ),
     ] = None
     weight: Annotated[
@@ -100,16 +96,17 @@ class Origin(SpecPart):
         Field(
             ge=0,
             le=1000,
-            description="The share of new connections beside the other origins' weights, 0 to 1000. "
-            "Default 100. 0: never dialled.",
+            description="The share of new connections, relative to the weights of the other origins, 0 to "
+            "1000. Default 100. 0: never dialled.",
         ),
     ] = 100
     backup: Annotated[
-        bool, Field(description="Dialled only when every origin that is no backup has failed. Default false.")
+        bool,
+        Field(description="Whether relays dial it only when every other origin has failed. Default false."),
     ] = False
 
     @model_validator(mode="after")
-    def is_one_thing(self) -> Self:
+    def is_host_or_service(self) -> Self:
         """Refuse an origin that is both a host and a service, or neither (CEL: the same)."""
         if (self.host is None) == (self.service is None):
             raise ValueError(_EITHER_MESSAGE)
@@ -117,84 +114,86 @@ class Origin(SpecPart):
 
     @property
     def http_port(self) -> int:
-        """The port for HTTP in force: httpPort, else the service's port, else 80."""
+        """The effective port for HTTP: httpPort, else the service's port, else 80."""
         return self.httpPort or (self.service.port if self.service else 80)
 
     @property
     def https_port(self) -> int:
-        """The port for HTTPS in force: httpsPort, else the service's port, else 443."""
+        """The effective port for HTTPS: httpsPort, else the service's port, else 443."""
         return self.httpsPort or (self.service.port if self.service else 443)
 
 
 class StickyCookie(SpecPart):
-    """A cookie that brings a client back to the origin that answered it before."""
+    """A cookie by which a client's connections and requests go to the same origin."""
 
     name: Annotated[
-        CookieName, Field(description="The cookie's name; origins do not see it. Default wsedge-origin.")
+        CookieName,
+        Field(description="The cookie's name; relays do not pass it to origins. Default wsedge-origin."),
     ] = "wsedge-origin"
     maxAgeSeconds: Annotated[
         int | None,
         Field(
             ge=1,
             le=31536000,
-            description="Seconds after the last answer at which browsers forget the cookie; 1 to 31536000. "
-            "Default: none, they forget it when they are closed.",
+            description="The cookie's Max-Age, renewed with each answer: seconds after which browsers delete "
+            "it; 1 to 31536000. Default: none, a browser deletes it when it is closed.",
         ),
     ] = None
 
 
 class OriginRequest(SpecPart):
-    """How relays choose and speak to the origins."""
+    """How relays choose origins and what they send to them."""
 
     host: Annotated[
         HostHeader | None,
-        Field(description="The Host header sent to origins. Default: the origin's own host."),
+        Field(description="The Host header of requests to origins. Default: the origin's own host."),
     ] = None
     connectTimeoutSeconds: Annotated[
         int,
         Field(
             ge=1,
             le=60,
-            description="Seconds after which dialling an origin is given up and the next one tried; 1 to 60. "
-            "Default 5.",
+            description="Seconds after which a relay stops dialling an origin and tries the next one; 1 to "
+            "60. Default 5.",
         ),
     ] = 5
     loadBalancing: Annotated[
         LoadBalancing,
         Field(
-            description="Which origin gets a new connection, weights respected. RoundRobin: in turn. "
-            "LeastConnections: the one with the fewest open connections of the same relay. ClientHash: by "
-            "the client's address, so that a client stays with its origin, and the loss of an origin moves "
-            "only the clients it had. Default RoundRobin. A change moves no open connection."
+            description="Which origin gets a new connection, in proportion to the weights. RoundRobin: each "
+            "in turn. LeastConnections: the origin with the fewest open connections of the same relay. "
+            "ClientHash: by the client's address, so that a client's connections go to the same origin, and "
+            "the loss of an origin moves only its own clients. Default RoundRobin. A change moves no open "
+            "connection."
         ),
     ] = LoadBalancing.ROUND_ROBIN
     proxyProtocol: Annotated[
         ProxyProtocol | None,
         Field(
-            description="Tell the origins the client's address by a header of the PROXY protocol, before "
-            "TLS: V1 (text) or V2 (binary). Every origin must expect it. Default: none is sent. A change is "
-            "for new connections."
+            description="Send the client's address to origins in a PROXY header, before TLS: V1 (text) or V2 "
+            "(binary). Every origin must expect the header. Default: no header. A change applies to new "
+            "connections."
         ),
     ] = None
     stickyCookie: Annotated[
         StickyCookie | None,
         Field(
-            description="A cookie by which the same client's connections and requests go to the same origin "
-            "while that is healthy; {} has the defaults. It precedes loadBalancing, which chooses for "
-            "clients without it. Its value reveals nothing about the origin. Default: none."
+            description="A cookie by which a client's connections and requests go to the same origin while "
+            "that origin is healthy; {} has the defaults. loadBalancing chooses only for clients without the "
+            "cookie. Its value reveals nothing about the origin. Default: none."
         ),
     ] = None
 
 
 class OriginHealthCheck(SpecPart):
-    """How relays find out which origins are healthy."""
+    """Active checks of the origins' health."""
 
     path: Annotated[
         HealthPath | None,
         Field(
             description="Path and query of an HTTP GET that a healthy origin answers with "
-            '200 to 399. Default: none; a check is then a WebSocket handshake at "/", and healthy is who '
-            "takes it or refuses it with 400 to 499, since a check has no user's cookie."
+            '200 to 399. Default: none; a check is then a WebSocket handshake at "/", which a healthy origin '
+            "accepts or, since a check has no user's cookie, refuses with 400 to 499."
         ),
     ] = None
     intervalSeconds: Annotated[
@@ -214,8 +213,8 @@ class OriginHealthCheck(SpecPart):
         Field(
             ge=1,
             le=10,
-            description="Failed checks in a row that make an origin unhealthy; 1 to 10. Default 3. It then "
-            "gets no new connections, unless all origins are unhealthy.",
+            description="Failed checks in a row after which an origin is unhealthy; 1 to 10. Default 3. An "
+            "unhealthy origin gets no new connections, unless all origins are unhealthy.",
         ),
     ] = 3
     healthyAfter: Annotated[
@@ -223,7 +222,8 @@ class OriginHealthCheck(SpecPart):
         Field(
             ge=1,
             le=10,
-            description="Good checks in a row that make an origin healthy again; 1 to 10. Default 2.",
+            description="Passed checks in a row after which an unhealthy origin is healthy; 1 to 10. Default "
+            "2.",
         ),
     ] = 2
 
@@ -240,33 +240,34 @@ class OriginTLS(SpecPart):
     serverName: Annotated[
         ServerName | None,
         Field(
-            description="The name to ask for and to verify in the origin's certificate. Default: the "
+            description="The name to send in SNI and to verify in the origin's certificate. Default: the "
             "origin's host."
         ),
     ] = None
     caSecretName: Annotated[
         SecretName | None,
         Field(
-            description="A Secret of this namespace whose key ca.crt holds the PEM certificates of the "
-            "authorities "
-            "to trust. Default: the authorities of the relay's image."
+            description="A Secret of this namespace with the PEM certificates of the authorities to trust, "
+            "in key ca.crt. Default: the authorities of the relay's image."
         ),
     ] = None
     clientCertificateSecretName: Annotated[
         SecretName | None,
         Field(
-            description="A Secret of type kubernetes.io/tls of this namespace that relays show to origins. "
-            "Default: none."
+            description="A Secret of type kubernetes.io/tls of this namespace with the client certificate "
+            "that relays present to origins. Default: none."
         ),
     ] = None
     insecureSkipVerify: Annotated[
         bool,
-        Field(description="Accept every certificate of an origin. For trials only. Default false."),
+        Field(
+            description="Whether relays accept any certificate of an origin. For trials only. Default false."
+        ),
     ] = False
 
     @model_validator(mode="after")
-    def verifies_or_not(self) -> Self:
-        """Refuse an authority that would never be asked (CEL: the same)."""
+    def verifies_or_skips(self) -> Self:
+        """Refuse caSecretName together with insecureSkipVerify (CEL: the same)."""
         if self.insecureSkipVerify and self.caSecretName is not None:
             raise ValueError(_SKIP_MESSAGE)
         return self

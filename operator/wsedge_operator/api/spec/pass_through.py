@@ -1,4 +1,4 @@
-"""Of a WebSocketDomain's spec: which paths may be asked for, and which plain requests are passed through."""
+"""Of a WebSocketDomain's spec: patterns of paths, and which plain requests relays pass to origins."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ PathPattern = Annotated[
 
 
 class PassThrough(SpecPart):
-    """Which requests that are no WebSocket handshake are passed to the origins."""
+    """Which plain requests, that is, requests that are no WebSocket handshake, go to the origins."""
 
     paths: Annotated[
         tuple[PathPattern, ...],
         Field(
             max_length=64,
-            description="The paths of requests that are passed, as in clients.allowedPaths; at most 64. "
-            "Others get 426. Without entries all are passed. A change counts for new requests.",
+            description="The paths of plain requests that are passed, as in clients.allowedPaths; at most "
+            "64. Other paths get 426. Without entries every path is passed. A change applies to new "
+            "requests.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
@@ -38,8 +39,8 @@ class PassThrough(SpecPart):
         Field(
             min_length=1,
             max_length=7,
-            description="The methods of requests that are passed, of GET, HEAD, POST, OPTIONS, PUT, PATCH "
-            "and DELETE. Others get 405. Default GET, HEAD, POST, OPTIONS and DELETE.",
+            description="The methods of plain requests that are passed: some of GET, HEAD, POST, OPTIONS, "
+            "PUT, PATCH and DELETE. Other methods get 405. Default GET, HEAD, POST, OPTIONS and DELETE.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = (Method.GET, Method.HEAD, Method.POST, Method.OPTIONS, Method.DELETE)
@@ -48,8 +49,8 @@ class PassThrough(SpecPart):
         Field(
             ge=0,
             le=1 << 40,
-            description="Bytes of one request's body; 0 to 1099511627776. A longer one gets 413. Bodies are "
-            "passed on as they come, and never held as a whole. Default 1048576.",
+            description="Bytes of one request's body; 0 to 1099511627776. A longer body gets 413. A relay "
+            "streams bodies and never buffers a whole one. Default 1048576.",
         ),
     ] = 1 << 20
     timeoutSeconds: Annotated[
@@ -57,7 +58,7 @@ class PassThrough(SpecPart):
         Field(
             ge=1,
             le=3600,
-            description="Seconds in which an origin begins its answer, which a long poll holds back on "
+            description="Seconds within which an origin begins its answer, which a long poll delays on "
             "purpose, and the longest pause within an answer; 1 to 3600. Default 120.",
         ),
     ] = 120

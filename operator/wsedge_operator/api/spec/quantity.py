@@ -1,4 +1,4 @@
-"""Amounts of CPU, memory and storage, as Kubernetes writes them."""
+"""Amounts of CPU, memory and storage, in Kubernetes' notation (apimachinery, resource.Quantity)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SUFFIXES: Final = {
     **{suffix: Decimal(10) ** (3 * power) for power, suffix in enumerate("kMGTPE", 1)},
     **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
 }
-# What the API server keeps of an amount: billionths, and with a suffix such as Ei at most this.
+# The API server rounds an amount up to billionths, and caps one with a binary suffix (Ki … Ei) at 2^63-1.
 _SMALLEST: Final = Decimal("1e-9")
 _LARGEST_BINARY: Final = Decimal(2**63 - 1)
 _NAMES: Final = ("cpu", "memory", "ephemeral-storage")
@@ -30,7 +30,8 @@ Quantity = Annotated[
     Matches(
         r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?",
         "give an amount such as 2, 500m or 64Mi",
-        # The API server takes an int-or-string for unlimited in length and would refuse a regular expression.
+        # CEL's cost estimate has no bound for the length of an int-or-string, so the API server would refuse
+        # a CRD with a regular expression here.
         rule="type(self) == int ? int(self) >= 0"
         " : isQuantity(self) && !quantity(self).isLessThan(quantity('0'))",
     ),
@@ -38,7 +39,7 @@ Quantity = Annotated[
 
 
 def amount_of(quantity: int | str) -> Decimal:
-    """Return a Quantity as the number that is stored: cores for CPU, bytes for memory and storage."""
+    """Return a Quantity as the number that the API server stores, in cores or in bytes."""
     text = str(quantity)
     number = text.rstrip("numkKMGTPEi")
     amount = Decimal(number) * _SUFFIXES[text[len(number) :]]
@@ -58,7 +59,7 @@ Amounts = Annotated[
 
 
 class RelayResources(SpecPart):
-    """What each relay pod asks for and may use at most."""
+    """Requests and limits of each relay pod."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
@@ -75,14 +76,17 @@ class RelayResources(SpecPart):
 
     requests: Annotated[
         Amounts | None,
-        Field(description="What the scheduler sets aside for a pod, for example {cpu: 100m, memory: 64Mi}."),
+        Field(
+            description="The amounts that the scheduler reserves for a pod, for example {cpu: 100m, memory: "
+            "64Mi}."
+        ),
     ] = None
     limits: Annotated[
-        Amounts | None, Field(description="What a pod may use at most, for example {memory: 256Mi}.")
+        Amounts | None, Field(description="The most that a pod may use, for example {memory: 256Mi}.")
     ] = None
 
     @model_validator(mode="after")
-    def fits(self) -> Self:
+    def requests_fit_limits(self) -> Self:
         """Refuse unknown names and requests above their limits (CEL: the same)."""
         requests, limits = self.requests or {}, self.limits or {}
         if not {*requests, *limits} <= {*_NAMES}:

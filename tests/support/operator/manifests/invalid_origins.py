@@ -129,7 +129,7 @@ INVALID_ORIGINS: Final[dict[str, Invalid]] = {
     ),
     "a CA that is never used is refused": Invalid(
         {"spec.originTLS": {"caSecretName": "ca", "insecureSkipVerify": True}},
-        "insecureSkipVerify checks no certificate, so caSecretName is useless: remove one",
+        "insecureSkipVerify checks no certificate, so caSecretName has no effect: remove one",
         field="originTLS",
         also=("spec.originTLS.caSecretName",),
     ),
