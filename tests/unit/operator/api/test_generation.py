@@ -193,7 +193,7 @@ def test_bounds_agree_with_the_relay(path: str, counterpart: tuple[type[BaseMode
 
 
 class WithChoice(BaseModel):
-    """A model that a structural schema cannot say."""
+    """A model that a structural schema has no form for."""
 
     spec: dict[str, Literal["a"]] | list[str] = {}
     status: str = ""
