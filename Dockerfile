@@ -1,16 +1,16 @@
 # docker build --tag ghcr.io/wsedge/wsedge:0.1.0 .
-#   one image with three commands: wsedge-operator, wsedge-relay, wsedge-statistics
+#   one image with the commands wsedge-operator, wsedge-relay and wsedge-statistics
 # docker build --target examples --tag ghcr.io/wsedge/examples:0.1.0 .
-#   the origins and clients of examples/
+#   the origin and the client of examples/
 ARG PYTHON=python:3.11-slim
 
-# Every package in the version and with the hash that the lock names; what follows installs from these files alone.
+# Downloads every package with the version and hash of the lock; later stages install from these files only.
 FROM ${PYTHON} AS wheels
 COPY requirements.lock /src/
 RUN pip download --no-cache-dir --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
       --requirement /src/requirements.lock --dest /wheels
 
-# With the relay's pump compiled; --build-arg COMPILED=false leaves it plain Python and needs no compiler.
+# Compiles the relay's pump; with --build-arg COMPILED=false it stays plain Python and needs no compiler.
 FROM wheels AS build
 ARG COMPILED=true
 RUN if [ "$COMPILED" = true ]; then \
@@ -21,7 +21,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY operator/ operator/
 COPY proxy/ proxy/
 COPY statistics/ statistics/
-# The control plane for a laptop belongs into no cluster: neither its package nor its command.
+# The devcluster is not for use inside a cluster: leave out its package and its command.
 RUN sed -i -e '/^wsedge-devcluster = /d' -e '/"devcluster\/wsedge_devcluster",/d' pyproject.toml
 RUN python -m venv /opt/wsedge \
  && HATCH_BUILD_HOOK_ENABLE_CUSTOM=$COMPILED \
@@ -35,7 +35,7 @@ RUN python -m venv /opt/wsedge \
 
 FROM ${PYTHON} AS base
 ENV PATH=/opt/wsedge/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# A number, so that a kubelet can see that it is not root; any other will do, no program asks for its name.
+# A number, because a kubelet verifies runAsNonRoot only of a numeric user. Any other works too: no program reads its name.
 USER 65532:65532
 
 FROM base AS examples

