@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import pytest
@@ -12,7 +15,7 @@ from pydantic import BaseModel
 
 import last_release
 from wsedge_operator.api.generation import __main__ as generate
-from wsedge_operator.api.generation import reference
+from wsedge_operator.api.generation import reference, relay_fields
 from wsedge_operator.api.generation.crd import BILLING_PLAN, KINDS, WEBSOCKET_DOMAIN, Kind, definition
 from wsedge_operator.api.generation.schema import structural_schema
 from wsedge_relay import contract
@@ -57,6 +60,16 @@ def test_stale_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert generate.main(check) == 0
     (tmp_path / "crds" / "wsedge.io_billingplans.yaml").write_text("other")
     assert generate.stale_files(tmp_path, generate.crd_files()) == [Path("crds/wsedge.io_billingplans.yaml")]
+
+
+@pytest.mark.parametrize("module", [generate, reference, relay_fields], ids=lambda module: module.__name__)
+def test_a_module_is_a_command(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m` of each generator ends with the exit code of its check."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", [module.__name__, "--check"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(module.__file__), run_name="__main__")
+    assert ended.value.code == 0
 
 
 def test_generation_is_stable() -> None:

@@ -14,7 +14,6 @@ from support.operator.manifests.manifest import DOMAIN, PLAN, Invalid, Manifest,
 from wsedge_operator.api.billing_plan import BillingCycle, BillingPlan, MeteringMethod
 from wsedge_operator.api.reading import read, refused, unknown_fields
 from wsedge_operator.api.spec.origins import Origin
-from wsedge_operator.api.spec.quantity import amount_of
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 
 VALID = {
@@ -113,12 +112,3 @@ def test_ports_in_force(origin: Manifest, ports: tuple[int, int]) -> None:
     """A port that is set counts; else the service's; else the protocol's."""
     model = Origin.model_validate(origin)
     assert (model.http_port, model.https_port) == ports
-
-
-@pytest.mark.parametrize(
-    ("quantity", "amount"),
-    [(2, 2), ("500m", 0.5), ("64Mi", 64 * 2**20), ("1e3", 1000), ("1.5k", 1500), (".5G", 5e8), ("2E", 2e18)],
-)
-def test_amounts(quantity: int | str, amount: float) -> None:
-    """A quantity is read as Kubernetes reads it."""
-    assert amount_of(quantity) == pytest.approx(amount)
