@@ -145,7 +145,7 @@ async def test_a_key_of_another_certificate_leaves_the_old_pair_in_use(
     mismatch = aside(place.await_reason, site.resource, "Ready", "CertificateMismatch")
     assert (await meanwhile(site.crowd, mismatch))["message"] == (
         f'spec.tls.secretName: Secret "{name}": '
-        "the key in tls.key is not the one of the certificate in tls.crt"
+        "the key in tls.key does not belong to the certificate in tls.crt"
     )
     await site.crowd.enter(site.door(trusting(old)))
 

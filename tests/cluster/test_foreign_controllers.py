@@ -164,7 +164,9 @@ def test_relays_that_an_autoscaler_scales_are_left_so_and_it_is_told(place: Plac
         json.dumps(scale),
         manager,
     )
-    until("it is told", lambda: "scaled from outside to 3" in place.condition("wsd/chat", "Ready")["message"])
+    until(
+        "it is told", lambda: "scaled the Deployment to 3" in place.condition("wsd/chat", "Ready")["message"]
+    )
     place.await_reason("wsd/chat", "Ready", "Serving")
     place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
     place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=120s")
@@ -173,7 +175,9 @@ def test_relays_that_an_autoscaler_scales_are_left_so_and_it_is_told(place: Plac
     place.kubectl("scale", "deployment/chat-relay", "--replicas=0")
     until("some relays are there", lambda: live(place, "deployment/chat-relay")["spec"]["replicas"] == 2)
     place.kubectl("scale", "deployment/chat-relay", "--replicas=3")
-    until("it is told", lambda: "scaled from outside to 3" in place.condition("wsd/chat", "Ready")["message"])
+    until(
+        "it is told", lambda: "scaled the Deployment to 3" in place.condition("wsd/chat", "Ready")["message"]
+    )
     place.patch("wsd/chat", {"spec": {"relay": {"replicas": 1}}})
     until("an edit counts", lambda: live(place, "deployment/chat-relay")["spec"]["replicas"] == 1)
     place.await_reason("wsd/chat", "Ready", "Serving")
@@ -203,7 +207,7 @@ def test_a_rollout_that_is_stuck_says_why(place: Place) -> None:
     place.kubectl("rollout", "restart", "deployment/chat-relay")
     told = place.await_reason("wsd/chat", "Ready", "FailedCreate")
     assert "minimum memory usage per Pod is 1Gi" in told["message"]
-    assert "2 serve meanwhile" in told["message"]
+    assert "2 are available" in told["message"]
     place.kubectl("delete", "limitrange/big")
     place.await_reason("wsd/chat", "Ready", "Serving")
 

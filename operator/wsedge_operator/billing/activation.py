@@ -1,13 +1,13 @@
 """When a billing plan takes effect: a pure function of the account's record, the plans, and the time.
 
-The rules (docs/activation.md tells them to users):
+The rules (docs/activation.md states them for users):
 
-- Nothing in force and no history: at once, from the plan's creation; `existingCycle` says instead that the
-  account has a cycle elsewhere, whose next boundary is waited for.
-- Terms in force: a change waits for the next boundary of the cycle now in force, in the zone now in force.
-  The last request before the boundary wins; asking for the terms in force cancels; no plan is a request to
-  end. After an end, a plan takes effect at once.
-- The oldest plan of the namespace counts, no other.
+- Nothing in force and no history: the plan takes effect at once, from its creation. With `existingCycle` the
+  account already has a cycle elsewhere, and the plan takes effect at the next boundary of that cycle.
+- Terms in force: a change takes effect at the next boundary of the cycle in force, in the zone in force.
+  The last request before the boundary wins; a request for the terms in force cancels the change; no plan is
+  a request to end. After an end, a plan takes effect at once.
+- Only the oldest plan of the namespace counts.
 
 The states of an account, by what its record has:
 
@@ -25,13 +25,13 @@ The states of an account, by what its record has:
     scheduled  no periods, `pending` has terms      pending    `current` is a period, `pending` has terms
     ended      the last period has an end           ending     `current` is a period, `pending.terms` is None
 
-What the record does not have is read from the objects, and does not depend on when the operator reconciles: a
-new plan was requested at its creation, an edited plan when its spec was last written (`managedFields`), a
-deleted plan at its deletion. So an operator that was down over a boundary computes the same account as one
-that was up. Three things leave no trace on an object and count from when the operator first sees them: a plan
-that does not exist any more, a waiting plan that counts next, and a change of the default time zone.
-A request is never dated before what is already recorded, so that neither a late reconciliation nor a clock
-that steps back rewrites history in force.
+The time of a request is read from the objects and does not depend on when the operator reconciles: a new plan
+is requested at its creation, an edited plan when its spec was last written (`managedFields`), the end at the
+plan's deletion. So an operator that was down over a boundary computes the same account as an operator that
+was up. Three events leave no trace on an object and count from the reconciliation that first finds them: a
+plan that no longer exists, a waiting plan that counts next, and a change of the default time zone.
+A request is never dated before the newest recorded instant, so that neither a late reconciliation nor a clock
+that steps back changes periods that were billed.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ from wsedge_operator.errors import UnknownZoneError
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How an account is metered. Equal terms are the same terms, whichever plan asked for them."""
+    """How an account is metered. Terms are compared by value: it does not matter which plan requests them."""
 
     cycle: BillingCycle
     metering: MeteringMethod
     zone: str
 
     def boundary_after(self, instant: datetime) -> datetime:
-        """Return where the cycle of these terms that `instant` lies in ends (UTC)."""
+        """Return the end (UTC) of the cycle that contains `instant`."""
         return next_boundary(instant, self.cycle, zone_of(self.zone))
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Terms in force from `start` until before `end`; None: until further notice."""
+    """Terms in force from `start` (inclusive) to `end` (exclusive); None: no end is known."""
 
     terms: Terms
     start: datetime
@@ -69,7 +69,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A change to come: `terms` (None: the end) asked for at `requested`, in force from `effective` on."""
+    """A scheduled change: `terms` (None: the end), requested at `requested`, in force from `effective` on."""
 
     terms: Terms | None
     requested: datetime
@@ -78,37 +78,37 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What is recorded about an account. All instants are UTC, whole seconds.
+    """The recorded history of an account. All instants are UTC, whole seconds.
 
-    `periods` are oldest first and all kept: the 1 MiB of a ConfigMap holds a change on each day of 11 years
-    (tests/unit/operator/billing/test_record.py). `plan` and `generation` name the plan whose request was
-    last taken in, `asked` when that was asked for, `waiting` the other plans there were: their turn is not a
-    new request of theirs.
+    `periods` are in order of time and complete: the 1 MiB of a ConfigMap has room for a change on each day of
+    11 years (tests/unit/operator/billing/test_record.py). `plan`, `generation` and `requested_at` are of the
+    last request that was applied. `waiting` has the keys of the plans that did not count at that time: when
+    such a plan counts later, its creation and edits are not the time of its request.
     """
 
     periods: tuple[Period, ...] = ()
     pending: Pending | None = None
     plan: str | None = None
     generation: int = 0
-    asked: datetime | None = None
+    requested_at: datetime | None = None
     waiting: tuple[str, ...] = ()
 
     @property
     def current(self) -> Period | None:
-        """The period in force, if any. No byte is served without one."""
+        """The period in force, or None: then no domain of the account is served."""
         return self.periods[-1] if self.periods and self.periods[-1].end is None else None
 
     @property
     def recorded_until(self) -> datetime | None:
-        """The newest instant of which the record says what happened; nothing before it is ever changed."""
+        """The newest recorded instant, or None; nothing before it is ever changed."""
         ends = self.periods[-1:]
-        known = [self.asked, *(period.start for period in ends), *(period.end for period in ends)]
+        known = [self.requested_at, *(period.start for period in ends), *(period.end for period in ends)]
         return max((instant for instant in known if instant is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A plan as far as the calendar is concerned. `terms` is None when the plan cannot be followed."""
+    """The facts of a plan that decide when it takes effect. `terms` is None when the plan is invalid."""
 
     name: str
     uid: str
@@ -121,13 +121,13 @@ class Claim:
 
     @property
     def key(self) -> str:
-        """What tells this plan from another: its uid, or its name while it is only a file."""
+        """The uid of the plan, or its name while it is only a file (`explain`)."""
         return self.uid or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The account as of now; the key of the plan that counts; and when the account changes next by itself."""
+    """The account as of now, the key of the plan that counts, and the time of the next scheduled change."""
 
     account: Account
     counting: str | None
@@ -137,24 +137,24 @@ class Settlement:
 def settle(account: Account, claims: Sequence[Claim], now: datetime) -> Settlement:
     """Return the account as it is at `now` (aware), given all plans of its namespace.
 
-    Level-triggered: any number of calls at any instants gives the same account, and an equal one when nothing
-    has happened, so that there is nothing to write. Raises UnknownZoneError when terms in the record name a
-    zone that this system does not have.
+    Level-triggered: the account does not depend on how often or when this is called, and is equal to the
+    input when nothing happened, so that there is nothing to write. Raises UnknownZoneError when recorded
+    terms name a zone that this system does not have.
     """
     now = now.astimezone(UTC).replace(microsecond=0)
     now = max(now, account.recorded_until or now)
     alive = sorted((claim for claim in claims if claim.deleted is None), key=lambda c: (c.created, c.name))
     counting = alive[0] if alive else None
     if counting is None:
-        settled = _take_end(account, _deletion_time(account, claims, now))
+        settled = _request_end(account, _deletion_time(account, claims, now))
     elif counting.terms is not None:
-        asked = _request_time(account, counting, claims, now)
-        settled = _take_claim(account, counting, counting.terms, asked)
+        requested = _request_time(account, counting, claims, now)
+        settled = _request_terms(account, counting, counting.terms, requested)
     elif counting.key != account.plan:
-        # The plan that counted is deleted, and its successor cannot be followed.
-        settled = _take_end(account, _request_time(account, counting, claims, now))
+        # The plan that counted is deleted, and its successor is invalid: that is a request to end.
+        settled = _request_end(account, _request_time(account, counting, claims, now))
     else:
-        settled = account  # An edit that cannot be followed: the last good request stands.
+        settled = account  # An invalid edit changes nothing: the last valid request remains.
     settled = replace(_advance(settled, now), waiting=tuple(sorted(claim.key for claim in alive[1:])))
     return Settlement(
         account=settled,
@@ -164,7 +164,7 @@ def settle(account: Account, claims: Sequence[Claim], now: datetime) -> Settleme
 
 
 def claim_of(plan: BillingPlan, *, default_zone: str, now: datetime) -> Claim:
-    """Return what the calendar needs of a plan. A plan from a file counts as created now."""
+    """Return the claim of a plan. A plan from a file has no creation time and counts as created now."""
     meta = plan.metadata
     return Claim(
         name=meta.name,
@@ -179,7 +179,7 @@ def claim_of(plan: BillingPlan, *, default_zone: str, now: datetime) -> Claim:
 
 
 def terms_of(plan: BillingPlan, default_zone: str) -> Terms:
-    """Return the terms that a plan asks for; whether the zone exists is not checked here."""
+    """Return the terms that a plan requests. The zone is not checked."""
     spec = plan.spec
     return Terms(spec.billingCycle, spec.meteringMethod, spec.timeZone or default_zone)
 
@@ -195,8 +195,8 @@ def _followable(terms: Terms) -> Terms | None:
 def _edited(plan: BillingPlan) -> datetime | None:
     """Return when the spec was last written.
 
-    A managedFields entry's time moves when its manager adds, changes or removes a field, and stays when
-    another manager takes one over (Kubernetes API reference, ManagedFieldsEntry).
+    The time of a managedFields entry changes when its manager adds, changes or removes a field, and does not
+    change when another manager becomes the owner of a field (Kubernetes API reference, ManagedFieldsEntry).
     """
     times = (
         entry.time
@@ -207,20 +207,20 @@ def _edited(plan: BillingPlan) -> datetime | None:
 
 
 def _request_time(account: Account, claim: Claim, claims: Sequence[Claim], now: datetime) -> datetime:
-    """Return when the claim's terms were asked for: never in the future, never before what is recorded."""
+    """Return when the claim's terms were requested: neither after `now` nor before what is recorded."""
     if claim.key in account.waiting:
         return _deletion_time(account, claims, now)
     if claim.key == account.plan and claim.generation == account.generation:
         return now
-    asked = max(claim.created, claim.edited or claim.created)
-    if claim.key == account.plan and account.asked is not None and asked <= account.asked:
-        # The generation says that there was an edit, but its time is lost: its manager's entry is gone.
+    requested = max(claim.created, claim.edited or claim.created)
+    if claim.key == account.plan and account.requested_at is not None and requested <= account.requested_at:
+        # The generation proves an edit, but its time is lost: the manager's entry was removed.
         return now
-    return _within(account, asked, now)
+    return _within(account, requested, now)
 
 
 def _deletion_time(account: Account, claims: Sequence[Claim], now: datetime) -> datetime:
-    """Return when the end was asked for: at the deletion of the plan, if there is still a trace of it."""
+    """Return when the end was requested: at the deletion of the recorded plan; `now` if unknown."""
     deleted = [claim.deleted for claim in claims if claim.deleted is not None and claim.key == account.plan]
     return _within(account, deleted[0], now) if deleted else now
 
@@ -230,7 +230,7 @@ def _within(account: Account, instant: datetime, now: datetime) -> datetime:
 
 
 def _advance(account: Account, instant: datetime) -> Account:
-    """Return the account with its pending change in force, if that is due at `instant`."""
+    """Return the account with its pending change in force, if the change is due at `instant`."""
     pending = account.pending
     if pending is None or pending.effective > instant:
         return account
@@ -242,42 +242,47 @@ def _advance(account: Account, instant: datetime) -> Account:
     return replace(account, periods=periods, pending=None)
 
 
-def _take_claim(account: Account, claim: Claim, terms: Terms, asked: datetime) -> Account:
-    """Return the account after the claim asked for `terms` at `asked`."""
-    account = _advance(account, asked)
+def _request_terms(account: Account, claim: Claim, terms: Terms, requested: datetime) -> Account:
+    """Return the account after the claim requested `terms` at `requested`."""
+    account = _advance(account, requested)
     if account.current is not None:
-        wanted = _change(account.current.terms, terms, asked)
-        taken = replace(account, pending=_kept(account.pending, wanted))
+        wanted = _change(account.current.terms, terms, requested)
+        changed = replace(account, pending=_first_if_equal(account.pending, wanted))
     elif not account.periods and claim.existing is not None:
-        boundary = replace(terms, cycle=claim.existing).boundary_after(asked)
-        taken = replace(account, pending=_kept(account.pending, Pending(terms, asked, boundary)))
+        boundary = replace(terms, cycle=claim.existing).boundary_after(requested)
+        changed = replace(
+            account, pending=_first_if_equal(account.pending, Pending(terms, requested, boundary))
+        )
     else:
-        # DESIGN: a new customer's plan is in force from its creation, whatever was edited before it was
-        # first seen. After an end the request's own time counts, for the time before it was not asked for.
-        start = asked if account.periods else min(claim.created, asked)
-        taken = replace(account, periods=(*account.periods, Period(terms, start)), pending=None)
-    return _noted(account, taken, claim.key, claim.generation, asked)
+        # DESIGN: the first plan of an account is in force from its creation, even if it was edited before the
+        # operator first reconciled it. After an end it is in force from the request: the account was not to
+        # be billed in between.
+        start = requested if account.periods else min(claim.created, requested)
+        changed = replace(account, periods=(*account.periods, Period(terms, start)), pending=None)
+    return _with_request(account, changed, claim.key, claim.generation, requested)
 
 
-def _take_end(account: Account, asked: datetime) -> Account:
-    """Return the account after a request to end at `asked`."""
-    account = _advance(account, asked)
-    wanted = _change(account.current.terms, None, asked) if account.current else None
-    taken = replace(account, pending=_kept(account.pending, wanted))
-    return _noted(account, taken, None, 0, asked)
+def _request_end(account: Account, requested: datetime) -> Account:
+    """Return the account after a request to end at `requested`."""
+    account = _advance(account, requested)
+    wanted = _change(account.current.terms, None, requested) if account.current else None
+    changed = replace(account, pending=_first_if_equal(account.pending, wanted))
+    return _with_request(account, changed, None, 0, requested)
 
 
-def _change(current: Terms, wanted: Terms | None, asked: datetime) -> Pending | None:
-    return None if wanted == current else Pending(wanted, asked, current.boundary_after(asked))
+def _change(current: Terms, wanted: Terms | None, requested: datetime) -> Pending | None:
+    return None if wanted == current else Pending(wanted, requested, current.boundary_after(requested))
 
 
-def _kept(old: Pending | None, new: Pending | None) -> Pending | None:
-    """Return the old request where the new one is the same, so that its time is not asked anew."""
+def _first_if_equal(old: Pending | None, new: Pending | None) -> Pending | None:
+    """Return the old request if the new one is equal to it, so that the time of the first request remains."""
     same = old is not None and new is not None and (old.terms, old.effective) == (new.terms, new.effective)
     return old if same else new
 
 
-def _noted(before: Account, after: Account, plan: str | None, generation: int, asked: datetime) -> Account:
-    """Return `after` with who asked and when, if that differs from what was recorded."""
+def _with_request(
+    before: Account, after: Account, plan: str | None, generation: int, requested: datetime
+) -> Account:
+    """Return `after` with the last request (plan, generation, time), if it differs from that of `before`."""
     noted = replace(after, plan=plan, generation=generation)
-    return noted if noted == before else replace(noted, asked=asked)
+    return noted if noted == before else replace(noted, requested_at=requested)

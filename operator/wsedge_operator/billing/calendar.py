@@ -1,8 +1,12 @@
-"""Natural days and months of a time zone, as a bill knows them.
+"""Natural days and months of a time zone: the cycles of a bill.
 
-A natural day begins at the first instant whose local date is that day. So a midnight that the clocks skip is
-replaced by the instant of the skip, and of a midnight that comes twice the first counts; an instant after it
-belongs to the new day even if the clocks show the old date for a while once more.
+A natural day begins at the first instant whose local date is that day (product rule, docs/activation.md). Two
+changes of local time need this definition:
+
+    a skipped midnight (America/Sao_Paulo, spring)      the day begins at the instant of the skip, 01:00
+    a repeated midnight (America/Havana, autumn)        the day begins at the first of the two; instants after
+                                                        it belong to the new day, even while local clocks show
+                                                        the old date again
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ DAY: Final = timedelta(days=1)
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Return the zone that the IANA database calls `name`; raise UnknownZoneError when there is none."""
+    """Return the zone with this name of the IANA database. Raises UnknownZoneError when there is none."""
     if (zone := zone_named(name)) is None:
         raise UnknownZoneError(name)
     return zone
@@ -32,8 +36,9 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
     latest = midnight.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if latest.astimezone(zone).replace(tzinfo=None) == midnight:
         return latest
-    # The clocks skip this midnight. Read with the offset after the skip it lies before the skip, read with
-    # the offset before (`latest`) at the skip or after it: the skip is in between.
+    # Local time skips this midnight (PEP 495: a gap). Converted with the offset after the skip (fold=1) it
+    # lies before the skip, with the offset before (`latest`, fold=0) at the skip or after it. zoneinfo does
+    # not say where the skip is, so bisect between the two, in whole seconds.
     earliest = midnight.replace(tzinfo=zone, fold=1).astimezone(UTC)
     while latest - earliest > SECOND:
         middle = earliest + (latest - earliest) // SECOND // 2 * SECOND
@@ -45,17 +50,18 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
 
 
 def day_of(instant: datetime, zone: ZoneInfo) -> date:
-    """Return the natural day that `instant` (aware) belongs to: the last one that has begun."""
+    """Return the natural day that contains `instant` (aware): the last day that began at or before it."""
     shown = instant.astimezone(zone).date()
     return shown + DAY if day_start(shown + DAY, zone) <= instant else shown
 
 
 def next_boundary(instant: datetime, cycle: BillingCycle, zone: ZoneInfo) -> datetime:
-    """Return the first instant (UTC) of the natural day, or of the month, that comes after `instant`'s.
+    """Return the first instant (UTC) of the natural day or month after the one that contains `instant`.
 
-    An instant exactly on a boundary belongs to the new day, so the answer is always later than `instant`.
+    A boundary belongs to the day that begins there, so the result is always later than `instant`.
     """
     day = day_of(instant, zone)
     if cycle is BillingCycle.DAILY:
         return day_start(day + DAY, zone)
+    # 31 days after the first of a month lie in the next month, whatever its length.
     return day_start((day.replace(day=1) + 31 * DAY).replace(day=1), zone)

@@ -1,13 +1,13 @@
-"""The record of an account as text: what the ConfigMap of its namespace's life holds.
+"""The record of an account: the JSON in a ConfigMap from which `Account` is read.
 
-The records lie in the operator's own namespace, out of the tenants' reach: one for each life of a namespace,
-which its uid tells apart, for a namespace that is deleted and made again is a new account. A record is the
-only thing the operator cannot derive anew, so it is written for people too (`kubectl get configmap -l
-wsedge.io/account=NAMESPACE -o yaml`), carries a version, and is refused whole when any of it cannot be so:
-the operator then stops changing that account rather than guess a billing history.
+Records are in the operator's namespace, where tenants cannot write. There is one record per life of a
+namespace, identified by the namespace's uid: a namespace that is deleted and created again is a new account.
+The record is the only state that the operator cannot compute from other objects. Therefore people can read it
+(`kubectl get configmap -l wsedge.io/account=NAMESPACE -o yaml`), it has a version, and an invalid field makes
+the whole record invalid: the operator then stops changing the account instead of guessing a billing history.
 
-The ConfigMap `wsedge-account` in the account's own namespace is where the record lay until version 0.1. It is
-kept as a copy for a rollback to that version, and never read again.
+Until version 0.1 the record was the ConfigMap `wsedge-account` in the account's own namespace. That ConfigMap
+is still written, as a copy for a rollback to that version, and is not read after the upgrade.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ KEY: Final = "account.json"
 ACCOUNT_LABEL: Final = "wsedge.io/account"
 UID_LABEL: Final = "wsedge.io/account-uid"
 CREATED_ANNOTATION: Final = "wsedge.io/namespace-created"
-# A namespace's name has no dot, so that what follows the first one is the uid: at most 115 letters.
+# The name of a namespace has no dot (RFC 1123 label), so the uid begins after the first one. An account has
+# at most 63 characters and a uid 36, so a record's name is within the 253 of a DNS subdomain.
 _NAME: Final = re.compile(r"wsedge-account-([a-z0-9-]{1,63})\.([a-z0-9-]{1,64})")
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A namespace from its creation to its deletion, and the namespace that its record lies in."""
+    """A namespace from its creation to its deletion; `records_in` is the namespace of its record."""
 
     namespace: str
     uid: str
@@ -52,7 +53,7 @@ class Life:
 
 
 def identity_of(record_name: str) -> tuple[str, str] | None:
-    """Return namespace and uid by the name of a record; None for the name of something else."""
+    """Return the namespace and the uid in the name of a record; None when it is not the name of a record."""
     found = _NAME.fullmatch(record_name)
     return (found[1], found[2]) if found else None
 
@@ -65,7 +66,7 @@ class _Terms(Strict):
     @field_validator("timeZone")
     @classmethod
     def _is_a_zone(cls, value: str) -> str:
-        """Read two names that are no zones, but that version 0.1.0 took, as what its image meant by them."""
+        """Return UTC for two names that version 0.1.0 accepted: its image resolved both to UTC."""
         return "UTC" if value in ("localtime", "Factory") else value
 
     @model_validator(mode="after")
@@ -95,7 +96,7 @@ class _Period(Strict):
 
 
 class _Pending(Strict):
-    terms: _Terms | None  # null: the end
+    terms: _Terms | None  # null: a request to end
     requestTime: Instant
     effectiveTime: Instant
 
@@ -107,7 +108,7 @@ class _Pending(Strict):
 
 
 class _LastRequest(Strict):
-    plan: str | None  # null: there was no plan any more
+    plan: str | None  # null: the last plan was deleted
     generation: Annotated[int, Field(ge=0)]
     time: Instant
 
@@ -123,11 +124,13 @@ class _Record(Strict):
     def _is_one_history(self) -> Self:
         for earlier, later in itertools.pairwise(self.periods):
             if earlier.end is None or earlier.end > later.start:
-                raise ValueError(f"the period from {later.start:%FT%TZ} begins before the one before it ends")
+                raise ValueError(
+                    f"the period from {later.start:%FT%TZ} begins before the previous period ends"
+                )
         if self.pending and self.pending.terms is None and (not self.periods or self.periods[-1].end):
-            raise ValueError("pending: nothing is in force that could end")
+            raise ValueError("pending: an end is pending, but no period is in force")
         if self.pending and self.periods and self.pending.effectiveTime <= self.periods[-1].start:
-            raise ValueError("pending: effective before what is in force")
+            raise ValueError("pending: effective before the start of the period in force")
         return self
 
 
@@ -140,33 +143,37 @@ def to_data(account: Account) -> dict[str, str]:
             for period in account.periods
         ),
         pending=_written_pending(account.pending),
-        lastRequest=_written_request(account.plan, account.generation, account.asked),
+        lastRequest=_written_request(account.plan, account.generation, account.requested_at),
         waitingPlans=account.waiting,
     )
     return {KEY: record.model_dump_json(indent=2) + "\n"}
 
 
 def record_data(account: Account, life: Life) -> dict[str, str]:
-    """Return the `data` of a record: the account, and whose it is."""
+    """Return the `data` of a record: the account, its namespace and the uid of that."""
     return {**to_data(account), "namespace": life.namespace, "uid": life.uid}
 
 
 def from_record(data: Mapping[str, str] | None, life: Life) -> Account:
-    """Return the account that a record's `data` holds. Raises AccountError, also when it is another's."""
+    """Return the account in the `data` of a record.
+
+    Raises AccountError when the data is invalid or names another namespace or uid than `life`.
+    """
     account = from_data(data, life.record_name)
     for key, wanted in (("namespace", life.namespace), ("uid", life.uid)):
         if (found := (data or {}).get(key, wanted)) != wanted:
             raise AccountError(
-                f"{life.record_name}: {key}", f"{found!r} is another namespace's; restore this one's"
+                f"{life.record_name}: {key}",
+                f"{found!r} is of another namespace; restore the record of this one",
             )
     return account
 
 
 def from_data(data: Mapping[str, str] | None, name: str = COPY_NAME) -> Account:
-    """Return the account that the `data` of a ConfigMap of that name holds.
+    """Return the account in the `data` of the ConfigMap `name`.
 
-    An account without a ConfigMap is `Account()`; a ConfigMap without a readable record is damage. Raises
-    AccountError, which names the place.
+    Raises AccountError, which names the field, when the record is missing or invalid: only an account without
+    a ConfigMap is new.
     """
     text = (data or {}).get(KEY)
     if text is None:
@@ -183,7 +190,7 @@ def from_data(data: Mapping[str, str] | None, name: str = COPY_NAME) -> Account:
         pending=_read_pending(record.pending),
         plan=last.plan if last else None,
         generation=last.generation if last else 0,
-        asked=last.time if last else None,
+        requested_at=last.time if last else None,
         waiting=record.waitingPlans,
     )
 
@@ -199,8 +206,8 @@ def _written_pending(pending: Pending | None) -> _Pending | None:
     return _Pending(terms=terms, requestTime=pending.requested, effectiveTime=pending.effective)
 
 
-def _written_request(plan: str | None, generation: int, asked: datetime | None) -> _LastRequest | None:
-    return None if asked is None else _LastRequest(plan=plan, generation=generation, time=asked)
+def _written_request(plan: str | None, generation: int, requested_at: datetime | None) -> _LastRequest | None:
+    return None if requested_at is None else _LastRequest(plan=plan, generation=generation, time=requested_at)
 
 
 def _read_pending(record: _Pending | None) -> Pending | None:

@@ -30,7 +30,7 @@ from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import ManifestError
 from wsedge_operator.reconcile.account import decide as account_decision
 from wsedge_operator.reconcile.account.decide import AccountSnapshot
-from wsedge_operator.reconcile.account.standing import Standing
+from wsedge_operator.reconcile.account.state import AccountState
 from wsedge_operator.reconcile.domain import decide as domain_decision
 from wsedge_operator.reconcile.domain.claims import can_be_served, claim_of
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
@@ -128,8 +128,8 @@ def _views(files: Files, records: dict[str, Object], now: datetime) -> Iterator[
         )
         for namespace in namespaces
     }
-    standings = {
-        namespace: account_decision.standing(account, now, served=False)
+    account_states = {
+        namespace: account_decision.account_state(account, now, served=False)
         for namespace, account in accounts.items()
     }
     for namespace, account in accounts.items():
@@ -137,25 +137,27 @@ def _views(files: Files, records: dict[str, Object], now: datetime) -> Iterator[
         for title, lines in _told(outcome):
             yield title, (lines, outcome.reconcile_at)
         for domain in files.of(websocket_domain.KIND, namespace):
-            decided = domain_decision.decide(_domain_snapshot(files, domain, standings), now)
+            decided = domain_decision.decide(_domain_snapshot(files, domain, account_states), now)
             for title, lines in _told(decided):
                 yield title, ([*lines, *_children(decided)], None)
         for record in outcome.apply:
             records[namespace] = dict(record)
 
 
-def _domain_snapshot(files: Files, domain: Object, standings: Mapping[str, Standing]) -> DomainSnapshot:
+def _domain_snapshot(
+    files: Files, domain: Object, account_states: Mapping[str, AccountState]
+) -> DomainSnapshot:
     namespace = domain["metadata"]["namespace"]
     rivals = [
         item for item in files.of(websocket_domain.KIND) if item["spec"]["domain"] == domain["spec"]["domain"]
     ]
     return DomainSnapshot(
         live=domain,
-        standing=standings[namespace],
+        account_state=account_states[namespace],
         image=files.image,
         new_token=token_urlsafe(32),
         claims=tuple(
-            claim_of(item, can_be_served=can_be_served(item, standings[item["metadata"]["namespace"]]))
+            claim_of(item, can_be_served=can_be_served(item, account_states[item["metadata"]["namespace"]]))
             for item in rivals
         ),
         services=files.by_name("Service", namespace),

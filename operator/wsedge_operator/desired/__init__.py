@@ -1,12 +1,12 @@
-"""What the cluster should hold for a WebSocketDomain: one pure builder per child manifest.
+"""The desired state of a WebSocketDomain: one pure builder per child manifest.
 
-    relay_config        the RelayConfig, and the ConfigMap that has it
+    relay_config        the RelayConfig, and the ConfigMap that contains it
     deployment          the Deployment of the relays
     service, service_account, secret, disruption_budget, network_policy
     names               names, labels and annotations of all children
-    digest              whether a live child is as it was applied
-    exact               the parts of a child in which nothing may be added
-    ownership           whose a live object is
+    digest              whether a live child has every desired value
+    exact               the parts of a child to which no other client may add
+    ownership           whether a live object is this WebSocketDomain's child, an orphan, or foreign
 
 Never imports a client, a clock or a decision.
 """

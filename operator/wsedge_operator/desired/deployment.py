@@ -1,8 +1,9 @@
 """The Deployment of the relays of a WebSocketDomain.
 
-Nothing in the pod template depends on what the relays serve: a change of the configuration, of a certificate
-or of the drain time must close no connection, so it may not roll the pods. Only replicas, workers, resources,
-the volume of places, the image and the grace period's step (see `grace_seconds`) are read from outside.
+The pod template does not depend on the configuration that the relays serve: a change of it replaces all pods,
+which closes connections, and a new configuration, certificate or drain time must close none. The template
+depends only on workers, resources, the volume of geo databases, the image and the step of the grace period
+(see `grace_seconds`).
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from wsedge_statistics.contract import TOKEN_AUDIENCE
 
 CONTAINER: Final = "relay"
 _GRACE_STEPS: Final = (60, 300, 900, 3600)
-_SPOOL_MEBIBYTES: Final = 64  # of each worker
+_SPOOL_MEBIBYTES: Final = 64  # of each worker process
 _TOKEN_SECONDS: Final = 3600
 
-# The cluster autoscaler keeps a node for any emptyDir else. This one holds nothing by the time that the pod
-# goes: a relay that is evicted drains and reports what the spool has.
+# Without this annotation the cluster autoscaler does not remove a node that has a pod with an emptyDir. The
+# spool is empty when its pod ends: an evicted relay drains, then reports the usage in the spool.
 _EVICTABLE: Final = {"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": "spool"}
 
 _CONFIG_DIR: Final = "/etc/wsedge/config"
@@ -45,7 +46,7 @@ _GEO_DIR: Final = "/var/lib/wsedge/geo"
 
 @dataclass(frozen=True, slots=True)
 class RelayImage:
-    """The image of the relays, when it is pulled, and as whom it runs (None: as whom the cluster says)."""
+    """The image of the relays, their pull policy and their user (None: the cluster assigns one)."""
 
     name: str
     pull_policy: str = "IfNotPresent"
@@ -53,10 +54,10 @@ class RelayImage:
 
 
 def grace_seconds(drain_seconds: int) -> int:
-    """Return how long a pod may take to stop: the drain time, rounded up in few steps, and a margin.
+    """Return terminationGracePeriodSeconds: the drain time, rounded up to a step, and AFTER_DRAIN_SECONDS.
 
-    It is only the bound at which a hung relay is killed. In steps, so that an edit of drainSeconds, which
-    reaches the relays by their configuration, seldom rolls the pods.
+    A relay ends by itself after its drain; the grace period only bounds a relay that hangs. It is rounded
+    because it is in the pod template: an edit of drainSeconds then seldom replaces the pods.
     """
     return next(step for step in _GRACE_STEPS if drain_seconds <= step) + AFTER_DRAIN_SECONDS
 
@@ -66,11 +67,11 @@ def deployment(
     spec: WebSocketDomainSpec,
     image: RelayImage,
     *,
-    is_scaled_by_another: bool = False,
+    is_scaled_from_outside: bool = False,
 ) -> dict[str, Any]:
     """Return the Deployment; it passes the `restricted` Pod Security Standard.
 
-    With `is_scaled_by_another` it says nothing of the number of replicas.
+    With `is_scaled_from_outside` it has no number of replicas: another client scales the Deployment.
     """
     name = owner["metadata"]["name"]
     asked = str(spec.relay.replicas)
@@ -78,10 +79,10 @@ def deployment(
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": child_metadata(
-            owner, {ASKED_REPLICAS_ANNOTATION: asked} if is_scaled_by_another else None
+            owner, {ASKED_REPLICAS_ANNOTATION: asked} if is_scaled_from_outside else None
         ),
         "spec": {
-            **({} if is_scaled_by_another else {"replicas": spec.relay.replicas}),
+            **({} if is_scaled_from_outside else {"replicas": spec.relay.replicas}),
             "revisionHistoryLimit": 3,
             "selector": {"matchLabels": selector_labels(name)},
             "strategy": {
@@ -126,7 +127,8 @@ def _spread(name: str, key: str) -> dict[str, Any]:
         "topologyKey": key,
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": selector_labels(name)},
-        # Old and new pods of a rollout are spread apart from each other, not against each other.
+        # During a rollout old and new pods are spread separately. Spread together, the new pods would avoid
+        # the nodes of the old ones, and be unbalanced once those end.
         "matchLabelKeys": ["pod-template-hash"],
     }
 
@@ -187,7 +189,7 @@ def _environment() -> list[dict[str, Any]]:
 
 
 def _workers_environment(relay: Relay) -> list[dict[str, Any]]:
-    # Nothing for one, so that pods made before there were workers are left alone.
+    # One worker process adds no variable: an upgrade from a release without this setting replaces no pod.
     return [{"name": "WSEDGE_RELAY_WORKERS", "value": str(relay.workers)}] if relay.workers > 1 else []
 
 
@@ -217,7 +219,7 @@ def _volumes(name: str, relay: Relay) -> list[dict[str, Any]]:
     token = {"audience": TOKEN_AUDIENCE, "expirationSeconds": _TOKEN_SECONDS, "path": "token"}
     return [
         {"name": "config", "configMap": {"name": child, "defaultMode": 0o444}},
-        # Optional: the Secret comes and goes with spec.tls and spec.originTLS, the pods stay.
+        # Optional, so that pods start before the Secret exists.
         {"name": "secrets", "secret": {"secretName": child, "optional": True, "defaultMode": 0o440}},
         {
             "name": "token",

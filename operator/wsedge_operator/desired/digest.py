@@ -1,8 +1,12 @@
-"""Whether a live object already is as desired, so that an idle cluster sees no write.
+"""Whether a live object has the desired state, so that the operator writes nothing to an idle cluster.
 
-A child carries a hash of what was applied. It is left alone while the hash is that of what is desired now
-(nothing was added or taken away from what we want) and the live object still has every desired value (nobody
-changed one).
+A child has an annotation with the hash of the manifest that was applied. No write is needed while
+
+    the hash is that of the manifest desired now      no field of the manifest was changed or removed
+    the live object has every desired value           no other client changed a desired value
+
+The hash alone would miss changes by other clients; the comparison alone would miss fields that were removed
+from the manifest.
 """
 
 from __future__ import annotations
@@ -15,11 +19,11 @@ from typing import Any, Final
 from wsedge_operator.api.spec.quantity import amount_of
 from wsedge_operator.desired.names import DESIRED_ANNOTATION
 
-_AMOUNTS: Final = frozenset({"requests", "limits"})
+_QUANTITIES: Final = frozenset({"requests", "limits"})
 
 
 def with_digest(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest with the hash of itself in its annotations."""
+    """Return the manifest with the first 16 hex digits of its SHA-256 in an annotation."""
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
     metadata = manifest["metadata"]
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -28,7 +32,7 @@ def with_digest(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_applied(desired: Mapping[str, Any], live: Mapping[str, Any] | None) -> bool:
-    """Tell whether `live` is as `desired` (which carries its hash) says."""
+    """Return whether `live` has every value of `desired`, whose digest included (see `with_digest`)."""
     return live is not None and _contains(live, desired)
 
 
@@ -37,19 +41,19 @@ def _contains(live: Any, desired: Any, key: str = "") -> bool:
         if live is None and not desired:
             return True  # The API server does not store an empty map.
         return isinstance(live, Mapping) and all(
-            _contains(live.get(name), value, key=name if key not in _AMOUNTS else key)
+            _contains(live.get(name), value, key=name if key not in _QUANTITIES else key)
             for name, value in desired.items()
         )
     if isinstance(desired, Sequence) and not isinstance(desired, str):
         return isinstance(live, Sequence) and _contains_items(live, desired, key)
-    if key in _AMOUNTS and live is not None and live != desired:
-        # The API server writes amounts in its own way: 0.5 becomes 500m.
+    if key in _QUANTITIES and live is not None and live != desired:
+        # The API server stores quantities in canonical form: 0.5 becomes 500m.
         return amount_of(live) == amount_of(desired)
     return bool(live == desired)
 
 
 def _contains_items(live: Sequence[Any], desired: Sequence[Any], key: str) -> bool:
-    """Compare lists: those of named parts by name, as server-side apply merges them, others item by item."""
+    """Compare lists: by `name` or `uid` if every item has it, as server-side apply, else by index."""
     for name in ("name", "uid"):
         if desired and all(isinstance(item, Mapping) and name in item for item in desired):
             found = {item.get(name): item for item in live if isinstance(item, Mapping)}

@@ -9,9 +9,9 @@ from wsedge_operator.desired.names import child_metadata, selector_labels
 
 
 def disruption_budget(owner: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the budget: one relay at a time may be evicted, and an unhealthy one at any time.
+    """Return the budget: one relay at a time may be evicted, and an unready relay at any time.
 
-    It is for two relays and more: with one relay it would prevent each drain of its node.
+    Only for two or more relays: the budget of a single relay with `maxUnavailable: 1` would protect nothing.
     """
     return {
         "apiVersion": "policy/v1",

@@ -1,13 +1,16 @@
-"""What may hold nothing but what is wanted: the parts of children in which an addition does harm.
+"""The exact parts of children: parts to which no other client may add a field.
 
-A relay with another argument, volume, container or environment variable serves past its metering; a Service
-with another selector leads past the relays; a budget with another selector protects nothing. Server-side
-apply leaves such additions alone, since it only speaks of the fields that it names. Everything else of a
-child (annotations for external-dns, more keys in a ConfigMap) is free: no relay reads it.
+    an argument, volume, container or variable added to a relay      it could serve past its metering
+    a label added to a Service's selector, or another port           traffic would bypass the relays
+    a label added to the selector of a budget or a policy            it would protect no relay
 
-Who owns an added field is no proof, since whoever may write an object may write its `managedFields` too. So
-the API server is asked what it makes of the wanted parts (a dry run, through all defaults and admission
-webhooks): what the live object has beyond that answer comes from somebody else.
+Server-side apply does not remove such additions: it changes only the fields that the manifest has. Other
+parts of a child (annotations for external-dns, more keys in a ConfigMap) may be added to, since no relay
+reads them.
+
+`managedFields` is no proof of who added a field: a client that may write an object may write its
+`managedFields` too. Instead the operator sends the desired parts as a dry run, which passes all defaults and
+admission webhooks. Fields that the live object has beyond the answer were added by another client.
 """
 
 from __future__ import annotations
@@ -20,16 +23,19 @@ from wsedge_operator.desired.names import DESIRED_ANNOTATION
 
 Manifest = Mapping[str, Any]
 
-# `kubectl rollout restart`, and the buttons of dashboards, write this into a pod template; it harms nobody.
+# `kubectl rollout restart`, and dashboards, write this annotation into a pod template. It changes no relay's
+# configuration.
 RESTARTED_ANNOTATION: Final = "kubectl.kubernetes.io/restartedAt"
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "Deployment": ("spec",),
-    # With an external IP in it the operator's own policy refuses every write of the Service.
+    # The chart's admission policy refuses every write of a Service with an external IP, so a Service to which
+    # another client added an address could not be updated any more.
     "Service": ("spec.selector", "spec.ports", "spec.externalIPs"),
     "PodDisruptionBudget": ("spec.selector",),
     "NetworkPolicy": ("spec.podSelector",),
 }
-# What every API server adds to these parts. One that is missing here costs a dry run, nothing else.
+# Defaults that every API server adds to these parts. A default that is missing here costs a dry run, nothing
+# else.
 _DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "creationTimestamp": (None,),
     "dnsPolicy": ("ClusterFirst",),
@@ -41,21 +47,21 @@ _DEFAULTS: Final[Mapping[str, tuple[Any, ...]]] = {
     "terminationMessagePath": ("/dev/termination-log",),
     "terminationMessagePolicy": ("File",),
 }
-_AMOUNTS: Final = frozenset({"requests", "limits"})
+_QUANTITIES: Final = frozenset({"requests", "limits"})
 
 
 def is_exact_kind(kind: str) -> bool:
-    """Tell whether some part of this kind may hold nothing but what is wanted."""
+    """Return whether children of this kind have exact parts."""
     return kind in _PARTS
 
 
 def digest_of(manifest: Manifest) -> str:
-    """Return the hash of what was applied that a manifest carries; empty when it has none."""
+    """Return the digest in the annotations of a manifest or a live object, or an empty string."""
     return str((manifest["metadata"].get("annotations") or {}).get(DESIRED_ANNOTATION, ""))
 
 
 def outside_parts(manifest: Manifest) -> dict[str, Any]:
-    """Return a manifest without its exact parts: what is compared by its own values alone."""
+    """Return a manifest without its exact parts. `digest.is_applied` compares these values."""
     spec = dict(manifest["spec"])
     for path in _PARTS[manifest["kind"]]:
         if path == "spec":
@@ -66,18 +72,19 @@ def outside_parts(manifest: Manifest) -> dict[str, Any]:
 
 
 def parts(manifest: Manifest) -> dict[str, Any]:
-    """Return the exact parts of a manifest or of a live object by their paths.
+    """Return the exact parts of a manifest or of a live object by path (`spec.selector`).
 
-    Left out are the number of replicas, which may be another's to decide, and the time of a restart.
+    Two values of a Deployment are not in them, because other clients may write them: the number of replicas
+    (an autoscaler) and the time of a restart (`kubectl rollout restart`).
     """
     found = {path: _at(manifest, path) for path in _PARTS[manifest["kind"]]}
     if manifest["kind"] == "Deployment":
-        found["spec"] = _without_freedoms(found["spec"])
+        found["spec"] = _without_free_fields(found["spec"])
     return found
 
 
 def differences(live: Manifest, wanted: Manifest) -> tuple[str, ...]:
-    """Return the paths at which the exact parts of `live` differ from `wanted`, defaults aside."""
+    """Return the paths at which the exact parts of `live` differ from `wanted`, except for known defaults."""
     have = parts(live)
     return tuple(
         difference
@@ -87,7 +94,7 @@ def differences(live: Manifest, wanted: Manifest) -> tuple[str, ...]:
 
 
 def differences_from_admitted(live: Manifest, admitted: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the paths at which the exact parts of `live` differ from what the API server admitted."""
+    """Return the paths at which the exact parts of `live` differ from `admitted`, the answer to a dry run."""
     have = parts(live)
     return tuple(
         difference
@@ -97,10 +104,10 @@ def differences_from_admitted(live: Manifest, admitted: Mapping[str, Any]) -> tu
 
 
 def replacements(live: Manifest, wanted: Manifest) -> tuple[tuple[str, Any], ...]:
-    """Return the exact parts as they shall be, by path.
+    """Return the exact parts to write, by path.
 
-    They keep what is free in them: replicas where `wanted` names none, the time of a restart, and what
-    others say about a port that is wanted (its nodePort, its appProtocol).
+    They retain the live values that other clients may write: replicas if `wanted` has none, the time of a
+    restart, and further fields of a desired port (nodePort, appProtocol).
     """
     if wanted["kind"] == "Deployment":
         return (("spec", _restored_spec(live, wanted)),)
@@ -127,7 +134,7 @@ def _restored_ports(live: Any, wanted: Sequence[Manifest]) -> list[dict[str, Any
     return [{**known.get(port["name"], {}), **port} for port in wanted]
 
 
-def _without_freedoms(spec: Any) -> dict[str, Any]:
+def _without_free_fields(spec: Any) -> dict[str, Any]:
     kept = {key: value for key, value in (spec or {}).items() if key != "replicas"}
     template = kept.get("template") or {}
     annotations = {key: value for key, value in _annotations(kept).items() if key != RESTARTED_ANNOTATION}
@@ -151,7 +158,7 @@ def _at(manifest: Manifest, path: str) -> Any:
 
 
 def _differences(live: Any, wanted: Any, path: str, *, lenient: bool) -> Iterator[str]:
-    """Yield the paths at which two trees differ; `lenient` lets pass what every API server adds."""
+    """Yield the paths at which two trees differ; with `lenient`, except for `_DEFAULTS`."""
     if live == wanted:
         return
     if isinstance(wanted, Mapping) and isinstance(live, Mapping):
@@ -167,22 +174,22 @@ def _in_maps(
 ) -> Iterator[str]:
     for key in sorted({*live, *wanted}):
         have, want, where = live.get(key), wanted.get(key), f"{path}.{key}"
-        is_amount = path.rsplit(".", 1)[-1] in _AMOUNTS or key == "sizeLimit"
-        if is_amount and _is_same_amount(have, want):
+        is_quantity = path.rsplit(".", 1)[-1] in _QUANTITIES or key == "sizeLimit"
+        if is_quantity and _is_same_quantity(have, want):
             continue
         if lenient and key not in wanted and _is_default(key, have, wanted):
             continue
         if path.startswith("spec.ports[") and key not in wanted:
-            continue  # What others say about a port does not lead past it.
+            continue  # Further fields of a desired port (appProtocol, nodePort) send no traffic elsewhere.
         yield from _differences(have, want, where, lenient=lenient)
 
 
 def _in_lists(live: Sequence[Any], wanted: Sequence[Any], path: str, *, lenient: bool) -> Iterator[str]:
-    """Compare lists: those of named parts by name, others item by item."""
+    """Yield the differences of two lists: by `name` if every item has one, else by index."""
     if all(isinstance(item, Mapping) and "name" in item for item in (*live, *wanted)):
         have, want = ({item["name"]: item for item in items} for items in (live, wanted))
         if len(have) != len(live):
-            yield path  # One name twice: of two environment variables the last counts.
+            yield path  # A name twice: of two environment variables with one name the last one is in force.
         for name in sorted({*have, *want}):
             where = f"{path}[{name}]"
             if name in have and name in want:
@@ -198,7 +205,7 @@ def _in_lists(live: Sequence[Any], wanted: Sequence[Any], path: str, *, lenient:
 
 
 def _is_empty(value: Any) -> bool:
-    """Tell whether a value is none at all: the API server stores no empty map and no empty list."""
+    """Return whether a value is absent or empty: the API server stores no empty map and no empty list."""
     return value is None or (isinstance(value, Mapping | list | tuple) and not value)
 
 
@@ -207,13 +214,13 @@ def _is_list(value: Any) -> bool:
 
 
 def _is_default(key: str, value: Any, beside: Mapping[str, Any]) -> bool:
-    if key == "serviceAccount":  # The old name of the field beside it.
+    if key == "serviceAccount":  # The deprecated alias of serviceAccountName, which the API server fills in.
         return bool(value == beside.get("serviceAccountName"))
     return value in _DEFAULTS.get(key, ())
 
 
-def _is_same_amount(live: Any, wanted: Any) -> bool:
+def _is_same_quantity(live: Any, wanted: Any) -> bool:
     if live is None or wanted is None:
         return live is wanted
-    # The API server writes amounts in its own way: 0.5 becomes 500m.
+    # The API server stores quantities in canonical form: 0.5 becomes 500m.
     return live == wanted or bool(amount_of(live) == amount_of(wanted))

@@ -1,4 +1,4 @@
-"""Names, labels and annotations of what the operator makes for a WebSocketDomain."""
+"""Names, labels and annotations of the children of a WebSocketDomain."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ APP_LABEL: Final = "app.kubernetes.io/name"
 APP: Final = "wsedge-relay"
 DOMAIN_LABEL: Final = "wsedge.io/domain-name"
 
-# On each child: a hash of what was applied, so that a field which is no longer wanted is noticed too.
+# On each child: the hash of the manifest that was applied. Without it, a field that is no longer desired
+# would not be noticed: the live object still has every desired value.
 DESIRED_ANNOTATION: Final = "wsedge.io/desired"
-# On the ConfigMap: the generation of its RelayConfig. On a pod: the generation it was last poked for.
+# On the ConfigMap: the generation of its RelayConfig. On a pod: the generation of the last poke.
 GENERATION_ANNOTATION: Final = "wsedge.io/generation"
-# On a pod: when it was last poked (UTC, RFC 3339).
+# On a pod: the time of the last poke (UTC, RFC 3339).
 POKED_ANNOTATION: Final = "wsedge.io/poked-at"
-# On the ConfigMap: since when the relays are told to drain (UTC, RFC 3339).
+# On the ConfigMap: the start of the drain (UTC, RFC 3339).
 DRAIN_ANNOTATION: Final = "wsedge.io/draining-since"
 
-# On a Deployment that somebody else scales: the spec.relay.replicas of that time, so that an edit is noticed.
+# On a Deployment that another client scales: spec.relay.replicas at that time, so that a later edit is
+# noticed.
 ASKED_REPLICAS_ANNOTATION: Final = "wsedge.io/asked-replicas"
 
 HTTP_PORT: Final = 8080
@@ -32,12 +34,12 @@ ADMIN_PORT: Final = 9090
 
 
 def child_name(domain_name: str) -> str:
-    """Return the name that all children of the WebSocketDomain of this name have."""
+    """Return the name of all children of the WebSocketDomain `domain_name`."""
     return f"{domain_name}-relay"
 
 
 def selector_labels(domain_name: str) -> dict[str, str]:
-    """Return the labels by which the relay pods of a WebSocketDomain are found."""
+    """Return the labels that select the relay pods of a WebSocketDomain."""
     return {APP_LABEL: APP, DOMAIN_LABEL: domain_name}
 
 
@@ -47,7 +49,7 @@ def child_labels(domain_name: str) -> dict[str, str]:
 
 
 def child_metadata(owner: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the metadata of a child: it lies beside its WebSocketDomain `owner` and goes with it."""
+    """Return the metadata of a child: in the namespace of `owner`, and garbage-collected with it."""
     metadata = owner["metadata"]
     made: dict[str, Any] = {
         "name": child_name(metadata["name"]),

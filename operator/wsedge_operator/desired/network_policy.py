@@ -15,10 +15,10 @@ from wsedge_operator.desired.names import (
 
 
 def network_policy(owner: Mapping[str, Any], admin_peers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the NetworkPolicy: the ports for clients are open, the admin port only to `admin_peers`.
+    """Return the NetworkPolicy: client ports are open to all, the admin port only to `admin_peers`.
 
-    A node reaches its own pods in spite of a policy, so that probes need no rule. Egress has no rule either:
-    an origin may be anywhere, and the relays themselves refuse `deniedNetworks`.
+    Probes need no rule: traffic from a pod's own node is always allowed (Kubernetes docs, Network Policies).
+    Egress has no rule: an origin may have any address, and relays themselves refuse `deniedNetworks`.
     """
     return {
         "apiVersion": "networking.k8s.io/v1",

@@ -1,13 +1,14 @@
-"""Whose an object is that bears the name of a child.
+"""The owner of an object that has the name of a child.
 
-    it names our object (its uid) as an owner ──▶ ours
-    it carries our labels and our digest, and belongs to nobody alive ──▶ an orphan, which is adopted
-    anything else ──▶ somebody else's, and left alone
+    an owner reference has the uid of this WebSocketDomain ──▶ ours
+    labels and digest of this operator, and no existing owner ──▶ an orphan, which is adopted
+    anything else ──▶ foreign, and never changed
 
-Orphans come from a restore (owner references and uids are new then) or from a deletion that spared the
-dependents. Nobody alive: there is no owner, or only WebSocketDomains of this very name with another uid. A
-name belongs to one object at a time, so those are gone. Labels and digest can be forged, by those who
-may write into the namespace: they make the operator set right an object of theirs, which gains them nothing.
+Orphans come from a restore, which loses owner references or gives owners new uids, or from a deletion with
+`--cascade=orphan`. An orphan has no owner reference, or only references to WebSocketDomains of the same name
+with another uid: a name belongs to one object at a time, so those objects no longer exist. A client that may
+write into the namespace can forge labels and digest. The operator then restores the forged object, which
+gives that client nothing that it could not write itself.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _GROUP: Final = f"{GROUP}/"
 
 
 class Ownership(Enum):
-    """Whose a child is."""
+    """Whether the operator may write to an object that has the name of a child."""
 
     OURS = "ours"
     ORPHAN = "orphan"
@@ -32,7 +33,7 @@ class Ownership(Enum):
 
 
 def ownership(child: Mapping[str, Any], name: str, uid: str) -> Ownership:
-    """Return whose `child` is, seen from the WebSocketDomain `name` with `uid`."""
+    """Return the ownership of `child`, seen from the WebSocketDomain `name` with `uid`."""
     metadata = child["metadata"]
     references = metadata.get("ownerReferences") or ()
     if any(reference.get("uid") == uid for reference in references):
@@ -41,10 +42,10 @@ def ownership(child: Mapping[str, Any], name: str, uid: str) -> Ownership:
     is_made_by_us = child_labels(name).items() <= labels and DESIRED_ANNOTATION in (
         metadata.get("annotations") or {}
     )
-    is_left = all(
+    is_orphaned = all(
         str(reference.get("apiVersion", "")).startswith(_GROUP)
         and reference.get("kind") == KIND
         and reference.get("name") == name
         for reference in references
     )
-    return Ownership.ORPHAN if is_made_by_us and is_left else Ownership.FOREIGN
+    return Ownership.ORPHAN if is_made_by_us and is_orphaned else Ownership.FOREIGN

@@ -1,4 +1,4 @@
-"""The RelayConfig of a WebSocketDomain, and the ConfigMap that carries it."""
+"""The RelayConfig of a WebSocketDomain, and its ConfigMap."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wsedge_relay import contract
 
 CONFIG_KEY: Final = "relay.json"
 
-# Keys of the child Secret, which are file names in a relay's secrets folder.
+# Keys of the child Secret: file names in a relay's secrets folder.
 TLS_CERTIFICATE: Final = "tls.crt"
 TLS_KEY: Final = "tls.key"
 ORIGIN_AUTHORITY: Final = "origin-ca.crt"
@@ -37,9 +37,10 @@ ORIGIN_KEY: Final = "origin-client.key"
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What the cluster knew: origins' addresses, key material by file name, where to report.
+    """The values that a spec refers to, as read from the cluster.
 
-    `denied_networks` is as in RelayConfig.
+    `origins` have addresses, `secrets` are contents by file name, `statistics_url` is the target of usage
+    reports (None: relays do not report), `denied_networks` is as in RelayConfig.
     """
 
     origins: tuple[contract.Origin, ...]
@@ -51,10 +52,10 @@ class Resolved:
 def relay_config(
     owner: Mapping[str, Any], spec: WebSocketDomainSpec, resolved: Resolved
 ) -> contract.RelayConfig:
-    """Return what the relays of the WebSocketDomain `owner`, which is switched on, are to serve.
+    """Return the configuration of the relays of `owner`, a WebSocketDomain that is switched on.
 
-    Its generation is `<namespace>/<name>@<metadata.generation>.<hash>`, the hash being of all the rest: a
-    rotated certificate or a Service's new address is a new generation as well.
+    Its generation is `<namespace>/<name>@<metadata.generation>.<hash>`. The hash is of all other fields,
+    because a rotated certificate or another address of a Service does not change metadata.generation.
     """
     metadata = owner["metadata"]
     domain = contract.Domain(
@@ -90,26 +91,27 @@ def relay_config(
     unnamed = contract.RelayConfig(
         version=1,
         generation="?",
-        # The same for all: a relay cannot take another listener without a restart. Without a certificate it
-        # refuses each TLS handshake, and the Service has no port for it.
+        # The same ports for all domains: a relay opens its listeners only at its start. Without a certificate
+        # it refuses each TLS handshake, and the Service has no port 443.
         listen=contract.Listen(http=HTTP_PORT, https=HTTPS_PORT, admin=ADMIN_PORT),
         domains=(domain,),
         statistics=contract.StatisticsTarget(url=url) if url else None,
-        # Left out unless the administrator says so: relays of the first release refuse a field that is new.
+        # Absent unless the administrator sets it: relays of the first release refuse an unknown field.
         deniedNetworks=resolved.denied_networks,
     )
     return _named(owner, unnamed)
 
 
-def drained(owner: Mapping[str, Any], last: contract.RelayConfig) -> contract.RelayConfig:
-    """Return the configuration that ends what `last` serves: all the same, but each domain is switched off.
+def draining_config(owner: Mapping[str, Any], last: contract.RelayConfig) -> contract.RelayConfig:
+    """Return `last` with each domain switched off, by which relays drain.
 
-    It depends on nothing that may be missing by now, such as a Secret or a Service. How long the drain takes
-    is what the spec says now: the edit that switches off may well change it too.
+    It is made from the last configuration, because a Secret or a Service of the spec may no longer exist.
+    Only drainSeconds is read from the spec: the edit that switches a domain off may also change the drain
+    time.
     """
     change: dict[str, Any] = {"enabled": False}
     seconds = part_at(owner, "spec", "lifecycle", "drainSeconds")
-    # The plan may end while the spec cannot be read: then the drain takes what it took before.
+    # A drain may begin while the spec is invalid (the plan ended): then the last drainSeconds apply.
     with contextlib.suppress(ValidationError):
         change["lifecycle"] = contract.Lifecycle.model_validate({"drainSeconds": seconds}, strict=True)
     domains = tuple(domain.model_copy(update=change) for domain in last.domains)
@@ -125,17 +127,18 @@ def _named(owner: Mapping[str, Any], config: contract.RelayConfig) -> contract.R
 
 
 def _health_check(spec: WebSocketDomainSpec) -> contract.OriginHealthCheck | None:
-    asked = spec.originHealthCheck
-    return contract.OriginHealthCheck(**asked.model_dump()) if asked is not None else None
+    wanted = spec.originHealthCheck
+    return contract.OriginHealthCheck(**wanted.model_dump()) if wanted is not None else None
 
 
 def _sticky_cookie(metadata: Mapping[str, Any], spec: WebSocketDomainSpec) -> contract.StickyCookie | None:
-    asked = spec.originRequest.stickyCookie
-    if asked is None:
+    wanted = spec.originRequest.stickyCookie
+    if wanted is None:
         return None
-    # Clients cannot know the object's uid; who may read it may read the origins' addresses beside it.
-    key = hashlib.sha256(f"{asked.name} {metadata.get('uid', '')}".encode()).hexdigest()
-    return contract.StickyCookie(**asked.model_dump(), key=key)
+    # The key hides the origins' addresses in the cookie. No client can read the object's uid, and a user who
+    # can read it can also read the origins in the same object.
+    key = hashlib.sha256(f"{wanted.name} {metadata.get('uid', '')}".encode()).hexdigest()
+    return contract.StickyCookie(**wanted.model_dump(), key=key)
 
 
 def _authority(secrets: Mapping[str, bytes]) -> contract.AuthorityFile | None:
@@ -172,7 +175,7 @@ def _text(config: contract.RelayConfig) -> str:
 def config_map(
     owner: Mapping[str, Any], config: contract.RelayConfig, *, draining_since: datetime | None
 ) -> dict[str, Any]:
-    """Return the ConfigMap of a configuration, and since when it tells the relays to drain."""
+    """Return the ConfigMap of `config`, with the start of the drain in an annotation."""
     annotations = {GENERATION_ANNOTATION: config.generation}
     if draining_since is not None:
         annotations[DRAIN_ANNOTATION] = instant_text(draining_since)

@@ -1,4 +1,4 @@
-"""The Secret of the relays: the key material of a domain, and the token of the admin port."""
+"""The Secret of the relays: the key material of a domain, and the token for the admin port."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from wsedge_operator.desired.names import child_metadata
 
 
 def secret(owner: Mapping[str, Any], contents: Mapping[str, bytes]) -> dict[str, Any]:
-    """Return the Secret with `contents` by file name: one volume has all that the spec refers to."""
+    """Return the Secret with `contents` by file name.
+
+    Relays mount this one copy instead of the Secrets that the spec names: another Secret in the spec then
+    changes no volume of the pod template, which would restart the relays.
+    """
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -1,4 +1,4 @@
-"""The Service of the relays: the address that clients, DNS records and load balancers have."""
+"""The Service of the relays: the address for clients, DNS records and load balancers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HTTPS_SERVICE_PORT: Final = 443
 
 
 def service(owner: Mapping[str, Any], *, tls: bool) -> dict[str, Any]:
-    """Return the Service of the relays: port 80, and 443 where they serve wss."""
+    """Return the Service of the relays: port 80, and 443 if `tls`."""
     ports = [{"name": "http", "protocol": "TCP", "port": HTTP_SERVICE_PORT, "targetPort": HTTP_PORT}]
     if tls:
         ports.append(

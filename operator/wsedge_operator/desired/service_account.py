@@ -1,4 +1,4 @@
-"""The ServiceAccount of the relays: the identity that they have towards the statistics."""
+"""The ServiceAccount of the relays: their identity towards the statistics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsedge_operator.desired.names import child_metadata
 
 
 def service_account(owner: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ServiceAccount. Its token is for the statistics; relays never call the API server."""
+    """Return the ServiceAccount. Relays never call the API server, so no token for it is mounted."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",

@@ -56,7 +56,7 @@ async def perform(
     Raises ApiError or UnreachableError at the first call that fails; what was written stays, and the next
     reconciliation finds it. An Event that is refused is only logged: nothing depends on it.
     """
-    for exact in outcome.ask:
+    for exact in outcome.dry_run:
         await _ask(client, exact, admits)
     for exact in outcome.restore:
         await _restore(client, exact, written, admits)
@@ -196,7 +196,7 @@ async def _write_status(client: Client, status: Status, written: Written) -> Non
 async def tell(client: Client, note: EventNote, written: Written, now: datetime, identity: str) -> None:
     """Write an Event (events.k8s.io/v1), named by its turn, so that none is written twice."""
     metadata = note.regarding["metadata"]
-    digest = hashlib.sha256(f"{metadata['uid']} {note.reason} {note.turn}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{metadata['uid']} {note.reason} {note.occurrence}".encode()).hexdigest()[:16]
     body = {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.kind,

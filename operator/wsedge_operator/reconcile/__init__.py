@@ -1,13 +1,14 @@
-"""What to do: pure functions from a snapshot and an instant to an Outcome, a package per kind.
+"""Decisions: pure functions from a snapshot and an instant to an Outcome, a package per kind.
 
     account/      the decision about an account
     domain/       the decision about a WebSocketDomain
     directory     the Directory of all accounts and domains, for the statistics
-    outcome       what a decision consists of
+    outcome       the parts of a decision: writes, status, Events, the time of the next reconciliation
     conditions    conditions of a status
     reasons       every reason of a condition or an Event, with cause and cure
     problem       why a field of a spec cannot be used
-    stalling      since when an object waits, and when that counts as failed
+    stalling      the condition Stalled: when an object that waits has failed
+    selection     the label selector of the namespaces that the operator serves
     status_page   docs/status.md, from `reasons` (`make generate`); not imported by the running operator
 
 Never imports a client or a clock.

@@ -16,9 +16,10 @@ _MOST_NAMED: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class ConditionAnswer:
-    """A condition to write: `reason` is a Reason, or Kubernetes' own word; `message` is a sentence.
+    """A condition to write: `reason` is a Reason or a word of Kubernetes, `message` a sentence.
 
-    `since` is its lastTransitionTime where that is not the last change of its status.
+    `true` None is the status Unknown. `since` is its lastTransitionTime if that is not the last change of its
+    status.
     """
 
     type: str
@@ -29,12 +30,12 @@ class ConditionAnswer:
 
     @property
     def status(self) -> str:
-        """True, False or Unknown (None)."""
+        """The status as text: True, False or Unknown."""
         return "Unknown" if self.true is None else str(self.true)
 
 
 def accepted_with(unknown: Sequence[str], message: str) -> ConditionAnswer:
-    """Return the condition `Accepted` of an accepted object; `unknown` are the fields that are ignored."""
+    """Return the condition `Accepted` of a valid object; `unknown` has the paths of ignored fields."""
     if not unknown:
         return ConditionAnswer(ACCEPTED, True, Reason.ACCEPTED, message)
     named = ", ".join(unknown[:_MOST_NAMED])
@@ -47,12 +48,12 @@ def accepted_with(unknown: Sequence[str], message: str) -> ConditionAnswer:
 def conditions(
     live: Mapping[str, Any], answers: Iterable[ConditionAnswer], now: datetime
 ) -> tuple[list[dict[str, Any]], list[ConditionAnswer]]:
-    """Return the conditions of the object `live`, and the answers whose status or reason is new.
+    """Return the conditions of the object `live` as JSON, and the answers whose status or reason is new.
 
-    `lastTransitionTime` moves only when the status does, or with `since`.
+    `lastTransitionTime` changes only with the status (Kubernetes API conventions), or is `since`.
     """
     before = {entry["type"]: entry for entry in (live.get("status") or {}).get("conditions") or ()}
-    written, turned = [], []
+    written, changed = [], []
     for answer in answers:
         old = before.get(answer.type)
         stays = old is not None and old["status"] == answer.status
@@ -63,10 +64,10 @@ def conditions(
                 "status": answer.status,
                 "observedGeneration": live["metadata"].get("generation", 0),
                 "lastTransitionTime": instant_text(answer.since) if answer.since else turned_at,
-                "reason": str(answer.reason),  # YAML of `explain` knows no StrEnum
+                "reason": str(answer.reason),  # `explain` writes YAML, whose writer refuses a StrEnum
                 "message": answer.message,
             }
         )
         if not stays or (old is not None and old["reason"] != answer.reason):
-            turned.append(answer)
-    return written, turned
+            changed.append(answer)
+    return written, changed

@@ -1,4 +1,4 @@
-"""The Directory: what the statistics need to know of accounts and domains, as a full snapshot."""
+"""The Directory: all accounts and domains, by which the statistics accept and attribute usage."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ from wsedge_operator.reconcile.domain.claims import claimed_name
 from wsedge_operator.reconcile.outcome import Manifest
 from wsedge_statistics import contract
 
+# The settings of a domain whose own are invalid.
 _UNREAD: Final = {"enabled": True, "heartbeatSeconds": 60}
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """The last life of an account's namespace with its record, and when the namespace was found gone."""
+class RecordedAccount:
+    """A life of a namespace with its record, and when the operator found the namespace deleted."""
 
     life: record.Life
     config_map: Manifest | None
     gone: datetime | None = None
 
 
-def directory(recorded: Iterable[Recorded], domains: Iterable[Manifest], now: datetime) -> contract.Directory:
-    """Return the Directory of the accounts that are `recorded` and of the accepted `domains`.
+def directory(
+    recorded: Iterable[RecordedAccount], domains: Iterable[Manifest], now: datetime
+) -> contract.Directory:
+    """Return the Directory of the `recorded` accounts and the accepted `domains`.
 
-    An account whose record is damaged has no periods; its domains are reported as before.
+    An account with a damaged record has no periods; its domains are in the Directory.
     """
     accounts = sorted(_accounts(recorded), key=lambda account: account.account)
     read = (_domain(live) for live in domains)
@@ -41,14 +44,14 @@ def directory(recorded: Iterable[Recorded], domains: Iterable[Manifest], now: da
     return contract.Directory(version=1, writtenAt=now, accounts=tuple(accounts), domains=tuple(listed))
 
 
-def without_lives(told: contract.Directory) -> contract.Directory:
-    """Return a Directory as the last release knows it, which refuses fields that it does not."""
+def without_lives(full: contract.Directory) -> contract.Directory:
+    """Return a Directory without the fields that the statistics of the last release refuse as unknown."""
     plain = {"uid": None, "since": None, "until": None}
-    accounts = tuple(account.model_copy(update=plain) for account in told.accounts)
-    return told.model_copy(update={"accounts": accounts})
+    accounts = tuple(account.model_copy(update=plain) for account in full.accounts)
+    return full.model_copy(update={"accounts": accounts})
 
 
-def _accounts(recorded: Iterable[Recorded]) -> Iterable[contract.DirectoryAccount]:
+def _accounts(recorded: Iterable[RecordedAccount]) -> Iterable[contract.DirectoryAccount]:
     for each in recorded:
         life, live = each.life, each.config_map
         try:
@@ -76,16 +79,16 @@ def _period(period: Period) -> contract.Period:
 
 
 def _domain(live: Mapping[str, Any]) -> contract.DirectoryDomain | None:
-    """Return the entry of a domain, of an unreadable one what can be read; None: not even its name can."""
+    """Return the entry of a domain, with default settings if its own are invalid; None without a name."""
     metadata, websocket = live["metadata"], part_at(live, "spec", "websocket")
-    owned = {"domain": claimed_name(live), "account": metadata["namespace"], "name": metadata["name"]}
-    told = {
+    identity = {"domain": claimed_name(live), "account": metadata["namespace"], "name": metadata["name"]}
+    settings = {
         "enabled": part_at(websocket, "enabled"),
         "heartbeatSeconds": part_at(websocket, "heartbeatSeconds") or 60,
         "originProtocol": part_at(websocket, "originProtocol"),
     }
-    # Relays of an object of another version may well run: their usage belongs to its account.
-    for settings in (told, _UNREAD):
+    # Relays of a domain that this version cannot read may still run: their usage belongs to its account.
+    for chosen in (settings, _UNREAD):
         with contextlib.suppress(ValidationError):
-            return contract.DirectoryDomain.model_validate({**owned, **settings})
+            return contract.DirectoryDomain.model_validate({**identity, **chosen})
     return None

@@ -1,4 +1,4 @@
-"""What a decision consists of."""
+"""The parts of a decision, which `kube.outcome` carries out."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, Final, Literal
 
 Manifest = Mapping[str, Any]
 
-# A manifest of this resourceVersion is to be created, and must not exist: no object has it.
+# The resourceVersion of a manifest to create. No object has it, so it cannot be confused with one that was
+# read.
 ABSENT: Final = "0"
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """An object that exists: the uid keeps a newer one of its name safe."""
+    """A reference to an existing object. The uid guards a newer object of the same name from deletion."""
 
     api_version: str
     kind: str
@@ -26,10 +27,10 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """Parts of the object `ref` that shall be exactly so, by path (`spec.selector`).
+    """The desired exact parts of the object `ref`, by path (`spec.selector`); see `desired.exact`.
 
-    `digest` is that of their manifest; `version` is the resourceVersion of the object that was compared: a
-    newer one is left alone.
+    `digest` is that of their manifest. `version` is the resourceVersion of the compared object, a
+    precondition of the write: a newer object is compared again first.
     """
 
     ref: Ref
@@ -40,7 +41,7 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A pod and how many open connections its deletion would close: the ReplicaSet controller compares."""
+    """The deletion cost of a pod: the number of its open connections. See `domain.scale_in`."""
 
     namespace: str
     pod: str
@@ -49,7 +50,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Poke:
-    """A pod whose kubelet must update its mounted files at once, because of a new generation."""
+    """A pod whose kubelet must update the mounted files at once, because of a new generation."""
 
     namespace: str
     pod: str
@@ -59,7 +60,7 @@ class Poke:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole status of an object, to be applied on its status subresource."""
+    """The whole status of an object, to be applied to its subresource `status`."""
 
     api_version: str
     kind: str
@@ -70,27 +71,25 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class EventNote:
-    """An Event to write about an object; `turn` identifies what happened, so that it is written once."""
+    """An Event about an object. Equal `occurrence`s name the same occurrence: its Event is written once."""
 
     regarding: Manifest
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
-    turn: str
+    occurrence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What to do, in this order: ask, restore, write costs, apply, delete, poke, write status, write Events.
+    """The calls to make, in the order of the fields, and when to reconcile again without an event.
 
-    `ask` changes nothing: a dry run that returns these parts as the API server would admit them. `restore`
-    removes from them what another client has added.
-
-    `reconcile_at` is when to reconcile again without an event.
-    What is as it should be already is not in here.
+    `dry_run` changes nothing: the answers are these parts as the API server would admit them. `restore`
+    replaces these parts, which removes the additions of other clients. An outcome has no call that would
+    change nothing: an idle cluster has an empty one.
     """
 
-    ask: tuple[Exact, ...] = ()
+    dry_run: tuple[Exact, ...] = ()
     restore: tuple[Exact, ...] = ()
     costs: tuple[Cost, ...] = ()
     apply: tuple[Manifest, ...] = ()
@@ -109,11 +108,11 @@ def reference(live: Manifest) -> Ref:
     )
 
 
-def is_going(live: Manifest) -> bool:
-    """Return whether a live object is being deleted, so that deleting it again would change nothing."""
+def is_terminating(live: Manifest) -> bool:
+    """Return whether a live object has a deletionTimestamp: another delete call would change nothing."""
     return bool(live["metadata"].get("deletionTimestamp"))
 
 
 def earliest(*instants: datetime | None) -> datetime | None:
-    """Return the first of the instants; None: there is none."""
+    """Return the earliest of the instants that are not None, or None."""
     return min((instant for instant in instants if instant is not None), default=None)

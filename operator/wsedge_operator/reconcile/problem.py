@@ -1,4 +1,4 @@
-"""Why a field of a spec cannot be used, or only with a doubt."""
+"""A fault of a field of a spec."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsedge_operator.reconcile.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The path of the field, the reason of the condition that reports it, and a sentence."""
+    """The path of the field, the reason for the condition, and a sentence: an error or a warning."""
 
     path: str
     reason: Reason

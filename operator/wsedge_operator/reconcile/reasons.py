@@ -1,7 +1,7 @@
-"""Every reason of a condition or an Event that the operator gives, with its cause and its cure.
+"""Every reason of a condition or an Event that the operator writes, with its cause and its cure.
 
-Reasons are API: scripts, alerts and `kubectl wait` match them. A reason is added, but neither renamed nor
-given a second meaning. Reasons of Kubernetes (ImagePullBackOff, Unschedulable, FailedCreate …) pass through
+Reasons are API: scripts, alerts and `kubectl wait` match them. A release may add a reason, but not rename one
+or change its meaning. Reasons of Kubernetes (ImagePullBackOff, Unschedulable, FailedCreate …) pass through
 `domain.pods` as text and are not members here.
 
 The tables below are the source of the tables in docs/status.md (`reconcile.status_page` writes them).
@@ -73,14 +73,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What reasons mean (their cause) and what to do about them; an empty remedy: there is nothing to do."""
+    """The cause of reasons and their cure; an empty remedy means that there is nothing to do."""
 
     reasons: tuple[Reason, ...]
     meaning: str
     remedy: str = ""
 
 
-# A table for each place where a person meets reasons; a reason has one row in each table that it is in.
+# One table per section of docs/status.md. A reason has at most one row in a table.
 DOMAIN_CONDITIONS: Final = (
     Explanation((Reason.SERVING,), "all relays are available and run the current configuration"),
     Explanation((Reason.ACCEPTED,), "the object is valid and owns its name"),
@@ -112,20 +112,20 @@ DOMAIN_CONDITIONS: Final = (
     ),
     Explanation(
         (Reason.ACCOUNT_DAMAGED,),
-        "the account's [record](activation.md#the-record) cannot be read; everything stays as it is",
+        "the account's [record](activation.md#the-record) cannot be read; the operator changes nothing",
         "restore the record, or ask the administrator of the operator to",
     ),
     Explanation(
         (Reason.DOMAIN_CONFLICT,),
         "another WebSocketDomain owns this name; the message names it if it is in this namespace",
-        "delete one of them, or ask the administrator, who sees all by"
+        "delete one of them, or ask the administrator, who can list all with"
         " `kubectl get websocketdomains --all-namespaces`",
     ),
     Explanation(
         (Reason.NAMESPACE_NOT_SELECTED,),
         "the operator does not serve this namespace"
         " ([its labels](install.md#some-namespaces-by-their-labels)): no child is created, edits wait, and"
-        " running relays continue as they are",
+        " running relays continue with their last configuration",
         "ask the cluster's administrator; switching off, the end of the plan and deletion take effect",
     ),
     Explanation(
@@ -150,7 +150,7 @@ DOMAIN_CONDITIONS: Final = (
     ),
     Explanation(
         (Reason.ORIGIN_DENIED,),
-        "the address of an origin is one that relays [do not dial](relay/origins.md#where-origins-may-be)",
+        "an origin has an address that relays [do not dial](relay/origins.md#where-origins-may-be)",
         "use another address, or ask the administrator to allow it",
     ),
     Explanation(
@@ -198,7 +198,7 @@ DOMAIN_CONDITIONS: Final = (
     ),
     Explanation(
         (Reason.HAS_BEEN_SERVED,),
-        "the domain has been served, so that the name stays this object's (condition `NameKept`)",
+        "the domain has been served: this object owns the name until it is deleted (condition `NameKept`)",
     ),
 )
 
@@ -210,7 +210,9 @@ PLAN_CONDITIONS: Final = (
         "remove the fields, or upgrade the operator",
     ),
     Explanation((Reason.EFFECTIVE,), "its terms, or the terms before them, are in force"),
-    Explanation((Reason.SCHEDULED,), "a change, or the beginning, has a date; ready"),
+    Explanation(
+        (Reason.SCHEDULED,), "the first terms, or a change of terms, take effect at a known date; ready"
+    ),
     Explanation((Reason.ENDING,), "the account ends at the date in the message"),
     Explanation((Reason.NO_PLAN, Reason.PLAN_ENDED), "no terms are in force", "apply a valid plan"),
     Explanation(
@@ -218,18 +220,19 @@ PLAN_CONDITIONS: Final = (
     ),
     Explanation(
         (Reason.NAMESPACE_NOT_SELECTED,),
-        "the operator does not serve this namespace: the plan begins nothing, edits do not count, and terms"
-        " in force stay in force until the plan is deleted and they end",
+        "the operator does not serve this namespace: the plan starts no terms, edits have no effect, and"
+        " terms in force end only after the plan is deleted",
         "ask the cluster's administrator",
     ),
     Explanation(
         (Reason.INVALID_TIME_ZONE,),
-        "the plan cannot be followed; the last valid request stays in force",
+        "the plan names an unknown time zone; the last valid request remains in force",
         "write a name of the IANA time zone database",
     ),
     Explanation(
         (Reason.UNREADABLE,),
-        "this version of the operator cannot read the plan; the last request and the terms in force stay",
+        "this version of the operator cannot read the plan; the last valid request and the terms in force"
+        " remain",
         "the message names a value of a newer version: revert it, or upgrade the operator",
     ),
     Explanation(
@@ -241,14 +244,12 @@ PLAN_CONDITIONS: Final = (
 
 # Beside these, each change of `Ready` is an Event of that condition's reason.
 EVENTS: Final = (
-    Explanation((Reason.SCHEDULED,), "a change of the terms, or their beginning or end, has a date"),
+    Explanation((Reason.SCHEDULED,), "a start, change or end of terms is scheduled"),
     Explanation((Reason.CANCELLED,), "a scheduled change was withdrawn before its date"),
     Explanation((Reason.EFFECTIVE,), "the first terms of the account are in force"),
     Explanation((Reason.CHANGED,), "other terms are in force"),
     Explanation((Reason.ENDED,), "the account has ended, and no terms are in force"),
-    Explanation(
-        (Reason.RECORD_MOVED,), "the account's record is in the operator's namespace since an upgrade"
-    ),
+    Explanation((Reason.RECORD_MOVED,), "an upgrade moved the account's record to the operator's namespace"),
     Explanation(
         (Reason.UNKNOWN_FIELDS,),
         "the object has fields that this version of the operator does not know and ignores",

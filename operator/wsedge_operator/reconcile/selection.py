@@ -1,9 +1,9 @@
-"""Which namespaces the operator serves: a Kubernetes label selector over their labels.
+"""The label selector of the namespaces that the operator serves, in the syntax of Kubernetes.
 
     key   !key   key=value   key==value   key!=value   key in (a,b)   key notin (a,b)      separated by commas
 
-All requirements hold together. `!=` and `notin` hold for a namespace without the key too, as everywhere in
-Kubernetes.
+A namespace is selected if it meets all requirements. `!=` and `notin` also match a namespace without the key
+(Kubernetes docs, Labels and Selectors).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-# Neither the selector nor another namespace is named: both may tell of other tenants.
+# The message has neither the selector nor the name of another namespace: both may reveal other tenants.
 NOT_SELECTED: Final = (
     "the operator does not serve this namespace: its labels do not match the operator's namespace selector;"
     " ask the cluster's administrator"
@@ -31,14 +31,14 @@ _COMMA_OUTSIDE_PARENTHESES: Final = re.compile(r",(?![^(]*\))")
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """The key's value is one of `values` (None: any), or with `negated` it is not."""
+    """A condition on a label: its value is one of `values` (None: any value); `negated` inverts it."""
 
     key: str
     values: frozenset[str] | None
     negated: bool = False
 
     def holds(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether labels meet this requirement."""
+        """Return whether `labels` meet this requirement."""
         value = labels.get(self.key)
         found = value is not None and (self.values is None or value in self.values)
         return found is not self.negated
@@ -46,12 +46,12 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class LabelSelector:
-    """Requirements that hold together; without any it matches everything."""
+    """Requirements of which all must be met; an empty selector matches every namespace."""
 
     requirements: tuple[Requirement, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether labels meet all requirements."""
+        """Return whether `labels` meet all requirements."""
         return all(requirement.holds(labels) for requirement in self.requirements)
 
 
@@ -59,7 +59,7 @@ EVERYTHING: Final = LabelSelector()
 
 
 def parse_selector(text: str) -> LabelSelector:
-    """Return the selector that `text` says; empty: everything. Raises ValueError with the part at fault."""
+    """Parse a label selector; an empty text matches everything. Raises ValueError with the invalid part."""
     if not text.strip():
         return EVERYTHING
     parts = (part.strip() for part in _COMMA_OUTSIDE_PARENTHESES.split(text))
@@ -75,6 +75,6 @@ def _requirement(text: str) -> Requirement:
         values = frozenset(value.strip() for value in found["values"].split(","))
         return Requirement(found["key"], values, negated=found["operator"] == "notin")
     raise ValueError(
-        f"{text!r} is no requirement of a label selector: key, !key, key=value, key!=value,"
+        f"{text!r} is not a requirement of a label selector; write key, !key, key=value, key!=value,"
         " key in (a,b) or key notin (a,b)"
     )

@@ -1,9 +1,14 @@
-"""Since when an object waits for something that may never exist, and when that counts as failed.
+"""The condition `Stalled`: when an object that waits for something has failed.
 
-Tools that wait for an object (kstatus, which is in Helm and Flux) read `Stalled=True` as failed and give up,
-and any other object that is not ready as in progress. What only an edit of the object can correct has failed
-at once. What the object refers to (a Secret, a Service, a plan) is often applied in the same second, in any
-order: the object waits for it, and counts as failed only when that has lasted for five minutes.
+kstatus, in Helm and Flux, reads `Stalled=True` as failed and stops waiting, and reads any other object that
+is not ready as in progress.
+
+    only another edit can correct it (STALLED_AT_ONCE)      Stalled=True at once
+    relays start, update or drain (PROGRESSING)             never stalled
+    any other reason                                        Stalled=False, and True after STALLED_AFTER
+
+The last row has a delay because a Secret, a Service or a plan that an object refers to is often applied in
+the same second, in any order.
 """
 
 from __future__ import annotations
@@ -18,13 +23,13 @@ from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.outcome import Manifest
 from wsedge_operator.reconcile.reasons import Reason
 
-PATIENCE: Final = timedelta(minutes=5)
+STALLED_AFTER: Final = timedelta(minutes=5)
 
-# Reasons that nothing but another edit, of this object or of one that came before it, can end.
-AT_ONCE: Final = frozenset(
+# Reasons that end only with an edit of this object or of an older object that it conflicts with.
+STALLED_AT_ONCE: Final = frozenset(
     {Reason.DOMAIN_CONFLICT, Reason.INVALID_TIME_ZONE, Reason.PLAN_CONFLICT, Reason.UNREADABLE}
 )
-# Reasons that pass by themselves, however long they take.
+# Reasons that end without an edit, however long that takes.
 PROGRESSING: Final = frozenset(
     {
         Reason.DRAINING,
@@ -39,30 +44,30 @@ PROGRESSING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """The condition `Stalled`, if the object waits for something, and when it turns by itself."""
+    """The condition `Stalled`, None if it does not apply, and the time at which it becomes True."""
 
     answer: ConditionAnswer | None = None
-    turns_at: datetime | None = None
+    changes_at: datetime | None = None
 
 
 def stall(live: Manifest, ready: ConditionAnswer, now: datetime) -> Stall:
-    """Return whether an object that answers `ready` is stalled at `now`."""
+    """Return the condition `Stalled` at `now` of an object whose condition Ready is `ready`."""
     if ready.true or ready.reason in PROGRESSING:
         return Stall()
-    before = _before(live)
+    before = _last_condition(live)
     same = before.get("reason") == ready.reason
     same = same and before.get("observedGeneration") == live["metadata"].get("generation", 0)
-    if ready.reason in AT_ONCE or (same and before.get("status") == "True"):
+    if ready.reason in STALLED_AT_ONCE or (same and before.get("status") == "True"):
         return Stall(ConditionAnswer(STALLED, True, ready.reason, ready.message))
-    # Another reason, or another spec, has its time of its own.
+    # Another reason or another spec starts the five minutes anew.
     since = datetime.fromisoformat(before["lastTransitionTime"]) if same else now
-    failed_at = since + PATIENCE
+    failed_at = since + STALLED_AFTER
     if now >= failed_at:
         return Stall(ConditionAnswer(STALLED, True, ready.reason, ready.message))
-    message = f"waited for until {instant_text(failed_at)}: {ready.message}"
+    message = f"counts as failed at {instant_text(failed_at)}: {ready.message}"
     return Stall(ConditionAnswer(STALLED, False, ready.reason, message, since=since), failed_at)
 
 
-def _before(live: Manifest) -> dict[str, Any]:
+def _last_condition(live: Manifest) -> dict[str, Any]:
     found = (live.get("status") or {}).get("conditions") or ()
     return next((dict(entry) for entry in found if entry["type"] == STALLED), {})

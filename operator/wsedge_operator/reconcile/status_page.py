@@ -1,6 +1,6 @@
 """Writes the tables of docs/status.md: `python -m wsedge_operator.reconcile.status_page [--check]`.
 
-The text around the tables is written by hand. The rows are those of `reasons`, between two markers:
+People write the text around the tables. The rows come from `reasons` and stand between two markers:
 
     <!-- reasons: NAME; generated from operator/wsedge_operator/reconcile/reasons.py by `make generate` -->
     <!-- end -->
@@ -34,7 +34,7 @@ _TABLE: Final = re.compile(r"(<!-- reasons: (\w+);[^\n]*-->\n).*?(<!-- end -->)"
 def with_tables(page: str) -> str:
     """Return the text of the page with the current table between each pair of markers.
 
-    Raises ValueError unless the page has markers for every table once.
+    Raises ValueError unless the page has exactly one pair of markers for each table.
     """
     named = [name for _, name, _ in _TABLE.findall(page)]
     if sorted(named) != sorted(TABLES):

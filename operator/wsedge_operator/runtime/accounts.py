@@ -25,7 +25,7 @@ from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, OLD_RECORD, PLAN, Kind
 from wsedge_operator.reconcile.account import decide as account_decision
 from wsedge_operator.reconcile.account.decide import AccountSnapshot, record_manifest
-from wsedge_operator.reconcile.directory import Recorded
+from wsedge_operator.reconcile.directory import RecordedAccount
 from wsedge_operator.reconcile.outcome import EventNote
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.reconcile.selection import EVERYTHING, LabelSelector
@@ -105,24 +105,24 @@ class Accounts:
     def _matches(self, live: Object) -> bool:
         return self.selector.matches(live["metadata"].get("labels") or {})
 
-    def recorded(self, now: datetime) -> list[Recorded]:
+    def recorded(self, now: datetime) -> list[RecordedAccount]:
         """Return what the Directory tells of the served accounts: of each namespace, its last life."""
         last: dict[str, tuple[record.Life, Object]] = {}
         for life, live in sorted(self._records(), key=lambda entry: str(entry[0].created or "")):
             if self.serves(life.namespace):
                 last[life.namespace] = (life, live)
-        found: list[Recorded] = []
+        found: list[RecordedAccount] = []
         for namespace, (life, live) in last.items():
             there = self.cache.get(NAMESPACE, "", namespace)
             if there is None:
-                found.append(Recorded(life, live, gone=self._gone.setdefault(life.uid, now)))
+                found.append(RecordedAccount(life, live, gone=self._gone.setdefault(life.uid, now)))
                 continue
             self._gone.pop(life.uid, None)
             if there["metadata"]["uid"] == life.uid:
-                found.append(Recorded(life, live))
+                found.append(RecordedAccount(life, live))
             else:
                 again = self._life(there)
-                found.append(Recorded(again, self._record(again.record_name)))
+                found.append(RecordedAccount(again, self._record(again.record_name)))
         return found
 
     async def read_namespace(self, namespace: str) -> Object | None:

@@ -14,7 +14,7 @@ from wsedge_operator.kube.client import Object
 from wsedge_operator.kube.kinds import DOMAIN
 from wsedge_operator.peers.statistics import put_directory
 from wsedge_operator.reconcile.directory import directory, without_lives
-from wsedge_operator.reconcile.domain.claims import DomainClaim, claimed_name, first_served, owner_of
+from wsedge_operator.reconcile.domain.claims import DomainClaim, claimed_name, owner_of, served_since
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_statistics.contract import Directory
@@ -66,7 +66,7 @@ class DirectoryKeeper:
 
     def _has_a_part(self, live: Object) -> bool:
         """Tell whether relays may report a domain: one that was never served needs a selected namespace."""
-        return self.accounts.selects(live["metadata"]["namespace"]) or first_served(live) is not None
+        return self.accounts.selects(live["metadata"]["namespace"]) or served_since(live) is not None
 
     async def _is_owner(self, live: Object, now: datetime) -> bool:
         """Tell whether a WebSocketDomain owns its domain; one per domain goes in."""

@@ -38,11 +38,11 @@ from wsedge_operator.reconcile.domain.claims import (
     can_be_served,
     claim_of,
     claimed_name,
-    first_served,
+    served_since,
 )
-from wsedge_operator.reconcile.domain.pods import has_own_address, is_of, replica_set_of, restarts
+from wsedge_operator.reconcile.domain.pods import has_own_address, is_replica_set_of, replica_set_of, restarts
 from wsedge_operator.reconcile.domain.references import secret_names, service_names
-from wsedge_operator.reconcile.domain.rollout import pods_to_ask
+from wsedge_operator.reconcile.domain.rollout import pods_to_query
 from wsedge_operator.reconcile.domain.scale_in import is_scale_in
 from wsedge_operator.reconcile.domain.scaling import scaled_from_outside
 from wsedge_operator.reconcile.domain.snapshot import Admitted, DomainSnapshot, RelayReport
@@ -102,10 +102,10 @@ class Gatherer:
         if (account := await self.accounts.current(namespace)) is None:
             call = f"GET Namespace {namespace}"
             raise NamespaceGoneError(call, 404, "NotFound", "the namespace of the domain is gone")
-        standing = account_decision.standing(account, now, served="Deployment" in children)
+        account_state = account_decision.account_state(account, now, served="Deployment" in children)
         return DomainSnapshot(
             live=live,
-            standing=standing,
+            account_state=account_state,
             image=self.image,
             new_token=token_urlsafe(32),
             selected=account.selected,
@@ -138,8 +138,8 @@ class Gatherer:
         account = await self.accounts.current(live["metadata"]["namespace"])
         if account is None:
             return claim_of(live, can_be_served=False)
-        standing = account_decision.standing(account, now, served=first_served(live) is not None)
-        return claim_of(live, can_be_served=can_be_served(live, standing, selected=account.selected))
+        account_state = account_decision.account_state(account, now, served=served_since(live) is not None)
+        return claim_of(live, can_be_served=can_be_served(live, account_state, selected=account.selected))
 
     def forget(self, key: Key) -> None:
         """Drop what is kept of a WebSocketDomain that is gone."""
@@ -196,7 +196,7 @@ class Gatherer:
         replicas = replicas if isinstance(replicas, int) else None
         if replicas is not None and scaled_from_outside(children.get("Deployment"), replicas) is not None:
             replicas = None
-        asked = pods_to_ask(
+        asked = pods_to_query(
             pods,
             before,
             children.get("ConfigMap"),
@@ -243,7 +243,7 @@ class Gatherer:
         return {
             (name, uid)
             for name, uid in named
-            if (found := live.get(name)) is not None and is_of(found, uid, deployment)
+            if (found := live.get(name)) is not None and is_replica_set_of(found, uid, deployment)
         }
 
 

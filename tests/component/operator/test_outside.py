@@ -67,7 +67,9 @@ def domain(
 def record() -> dict[str, Any]:
     terms = Terms(BillingCycle.DAILY, MeteringMethod.TRAFFIC, "UTC")
     life = account_record.Life("team-a", "u1", NOW, "wsedge-system")
-    data = account_record.record_data(Account(periods=(Period(terms, NOW),), plan="p", asked=NOW), life)
+    data = account_record.record_data(
+        Account(periods=(Period(terms, NOW),), plan="p", requested_at=NOW), life
+    )
     metadata = {"name": life.record_name, "namespace": life.records_in, "uid": "u", "resourceVersion": "1"}
     return {"metadata": metadata, "data": data}
 

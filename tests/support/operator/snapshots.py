@@ -10,7 +10,7 @@ from typing import Any
 
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.relay_config import Resolved
-from wsedge_operator.reconcile.account.standing import Standing
+from wsedge_operator.reconcile.account.state import AccountState
 from wsedge_operator.reconcile.domain.claims import DomainClaim
 from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.domain.pods import restarts
@@ -21,9 +21,9 @@ from wsedge_relay.contract import RelayState
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LATER = datetime(2026, 12, 1, 0, 0, tzinfo=UTC)
-IN_FORCE = Standing(True, "Effective", "in force since 2026-11-01T00:00:00Z")
-SCHEDULED = Standing(False, "Scheduled", "the BillingPlan takes effect at 2026-12-01T00:00:00Z", LATER)
-NO_PLAN = Standing(False, "NoPlan", "this namespace has no BillingPlan in force; apply one")
+IN_FORCE = AccountState(True, "Effective", "in force since 2026-11-01T00:00:00Z")
+SCHEDULED = AccountState(False, "Scheduled", "the BillingPlan takes effect at 2026-12-01T00:00:00Z", LATER)
+NO_PLAN = AccountState(False, "NoPlan", "this namespace has no BillingPlan in force; apply one")
 TOKEN = "t" * 43
 URL = "http://127.96.0.9"
 RESOLVED = Resolved((contract.Origin(host="10.0.0.7"),), {}, None)
@@ -59,7 +59,7 @@ def snapshot(**changes: Any) -> DomainSnapshot:
     """A domain that was just made, its plan in force."""
     made = DomainSnapshot(
         live=live_domain(),
-        standing=IN_FORCE,
+        account_state=IN_FORCE,
         image=RelayImage("relay:1"),
         new_token=TOKEN,
         claims=(claim(),),

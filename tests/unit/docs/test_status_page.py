@@ -11,7 +11,7 @@ import pytest
 import wsedge_operator
 from wsedge_operator.reconcile import status_page
 from wsedge_operator.reconcile.reasons import Explanation, Reason
-from wsedge_operator.reconcile.stalling import AT_ONCE
+from wsedge_operator.reconcile.stalling import STALLED_AT_ONCE
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / status_page.PAGE
@@ -32,7 +32,7 @@ def literals() -> Iterator[tuple[str, str]]:
 
 
 # Which argument of a call is a reason.
-REASON = {"ConditionAnswer": 2, "Problem": 1, "Standing": 1, "EventNote": 2, "_refuse": 0, "_warn": 0}
+REASON = {"ConditionAnswer": 2, "Problem": 1, "AccountState": 1, "EventNote": 2, "_refuse": 0, "_warn": 0}
 
 
 def reason_arguments() -> Iterator[tuple[str, ast.expr]]:
@@ -77,7 +77,7 @@ def test_the_page_says_what_fails_at_once() -> None:
     """The sentence about kstatus names exactly the reasons that stall an object at once."""
     sentence = next(line for line in PAGE.read_text().splitlines() if line.startswith("| Failed"))
     named = sentence.partition("at once for ")[2].partition(";")[0]
-    assert {word for word in Reason if f"`{word}`" in named} == AT_ONCE
+    assert {word for word in Reason if f"`{word}`" in named} == STALLED_AT_ONCE
 
 
 def test_a_page_without_markers_is_refused() -> None:

@@ -17,7 +17,7 @@ from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.billing.activation import Account, Period, Terms
 from wsedge_operator.billing.record import Life, record_data
 from wsedge_operator.desired.relay_config import config_map, relay_config
-from wsedge_operator.reconcile.directory import Recorded, directory, without_lives
+from wsedge_operator.reconcile.directory import RecordedAccount, directory, without_lives
 from wsedge_relay import contract as relay
 from wsedge_relay.metering.report import encode
 from wsedge_relay.metering.usage import UsageCount, UsageKey
@@ -39,7 +39,7 @@ def listed() -> bytes:
     terms = Terms(BillingCycle.DAILY, MeteringMethod.TRAFFIC, "UTC")
     life = Life("team-a", "u1", NOW, "wsedge-system")
     record = {"data": record_data(Account(periods=(Period(terms, NOW),)), life)}
-    told = without_lives(directory([Recorded(life, record)], [live_domain()], NOW))
+    told = without_lives(directory([RecordedAccount(life, record)], [live_domain()], NOW))
     return told.model_dump_json(exclude_none=True).encode()
 
 

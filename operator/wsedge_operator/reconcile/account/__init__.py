@@ -1,7 +1,7 @@
-"""What to do for an account. Pure.
+"""The decision about an account. Pure.
 
-    decide     settles the plans, keeps the record, writes each plan's status
-    standing   whether terms are in force, as the account's domains need it
+    decide     settles the plans, writes the record and the status of each plan
+    state      whether terms are in force, for the account's domains
 
 Never imports a client, a clock or `reconcile.domain`.
 """

@@ -1,4 +1,4 @@
-"""What to do for an account: settle its plans, keep its record, tell each plan how it stands."""
+"""The decision about an account: settle its plans, write its record and the status of each plan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsedge_operator.billing import record
 from wsedge_operator.billing.activation import Account, Claim, Pending, Settlement, Terms, claim_of, settle
 from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
 from wsedge_operator.errors import AccountError, UnknownZoneError, UnreadableError
-from wsedge_operator.reconcile.account.standing import Standing, standing_of
+from wsedge_operator.reconcile.account.state import AccountState, state_of
 from wsedge_operator.reconcile.conditions import ConditionAnswer, accepted_with, conditions
 from wsedge_operator.reconcile.outcome import ABSENT, EventNote, Manifest, Outcome, Status, earliest
 from wsedge_operator.reconcile.reasons import Reason
@@ -26,10 +26,10 @@ OWN_LABELS: Final = {MANAGED_BY_LABEL: MANAGED_BY}
 
 @dataclass(frozen=True, slots=True)
 class AccountSnapshot:
-    """All plans of a life of a namespace, its record (None: there is none), and the default zone.
+    """The plans of one life of a namespace, its record (None: it does not exist), and the default zone.
 
-    `copy` is the copy of the record in the namespace itself, as far as it is known. `selected` tells whether
-    the operator serves the namespace, as far as its labels decide that.
+    `copy` is the copy of the record in the namespace itself, if it was read. `selected`: the labels of the
+    namespace match the operator's selector.
     """
 
     life: record.Life
@@ -41,13 +41,13 @@ class AccountSnapshot:
 
 
 class _Named(Lenient):
-    """An object of which only the metadata can be read."""
+    """An object whose metadata is valid, whatever its spec has."""
 
     metadata: ObjectMeta
 
 
 def decide(snapshot: AccountSnapshot, now: datetime) -> Outcome:
-    """Return what to do for the account of `snapshot` at `now` (aware)."""
+    """Return the outcome for the account of `snapshot` at `now` (aware)."""
     claims, faults = _claims(snapshot, now)
     try:
         before = _recorded(snapshot)
@@ -58,13 +58,13 @@ def decide(snapshot: AccountSnapshot, now: datetime) -> Outcome:
     notes: list[EventNote] = []
     again = settlement.next_change
     for plan in snapshot.plans:
-        status, told = _status(plan, settlement, claims, faults, now)
+        status, found = _status(plan, settlement, claims, faults, now)
         if status != (plan.get("status") or {}):
             statuses.append(_written(plan, status))
-        notes += _refusals(plan, told.turned, now)
-        again = earliest(again, told.turns_at)
+        notes += _fault_notes(plan, found.changed, now)
+        again = earliest(again, found.changes_at)
     applied = _record_manifest(snapshot, settlement.account)
-    notes += _turns(snapshot, before, settlement)
+    notes += _change_notes(snapshot, before, settlement)
     return Outcome(
         apply=(applied,) if applied is not None else (),
         status=tuple(statuses),
@@ -73,13 +73,17 @@ def decide(snapshot: AccountSnapshot, now: datetime) -> Outcome:
     )
 
 
-def standing(snapshot: AccountSnapshot, now: datetime, *, served: bool) -> Standing:
-    """Return how the account stands at `now`. With a damaged record all stays as it is: `served` or not."""
+def account_state(snapshot: AccountSnapshot, now: datetime, *, served: bool) -> AccountState:
+    """Return whether the account has terms in force at `now` (aware).
+
+    With a damaged record nothing is known: then `served`, whether its domain is served now, decides, so that
+    no relay starts or stops.
+    """
     claims, _ = _claims(snapshot, now)
     try:
-        return standing_of(settle(_recorded(snapshot), claims, now))
+        return state_of(settle(_recorded(snapshot), claims, now))
     except (AccountError, UnknownZoneError) as error:
-        return Standing(served, Reason.ACCOUNT_DAMAGED, str(error))
+        return AccountState(served, Reason.ACCOUNT_DAMAGED, str(error))
 
 
 def _recorded(snapshot: AccountSnapshot) -> Account:
@@ -90,37 +94,37 @@ def _recorded(snapshot: AccountSnapshot) -> Account:
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """Why a plan cannot be followed."""
+    """Why a plan is invalid or does not count, as reason and message of a condition."""
 
     reason: Reason
     message: str
 
 
 def _claims(snapshot: AccountSnapshot, now: datetime) -> tuple[list[Claim], dict[str, _Fault]]:
-    """Return the claims of all plans, and by uid why a plan cannot be followed.
+    """Return the claims of all plans, and the faults of invalid plans by uid.
 
-    A plan that cannot be followed begins nothing and changes nothing; what was asked for before stands, and
-    its deletion ends it.
+    An invalid plan starts and changes no terms: its last valid request remains in force, and its deletion is
+    a request to end.
     """
     claims: list[Claim] = []
     faults: dict[str, _Fault] = {}
     for plan in snapshot.plans:
-        claim = _unfollowed(plan, now)
+        claim = _claim_without_terms(plan, now)
         if not snapshot.selected:
             faults[claim.uid] = _Fault(Reason.NAMESPACE_NOT_SELECTED, NOT_SELECTED)
         else:
             try:
                 claim = claim_of(read(api.BillingPlan, plan), default_zone=snapshot.default_zone, now=now)
             except UnreadableError as error:
-                stands = "cannot read the plan, and what was asked for before stands"
-                message = f"this version of the operator {stands}: {error}"
+                unread = "cannot read the plan, and the last valid request remains in force"
+                message = f"this version of the operator {unread}: {error}"
                 faults[claim.uid] = _Fault(Reason.UNREADABLE, message)
         claims.append(claim)
     return claims, faults
 
 
-def _unfollowed(plan: Manifest, now: datetime) -> Claim:
-    """Return the claim of a plan without its terms."""
+def _claim_without_terms(plan: Manifest, now: datetime) -> Claim:
+    """Return the claim of a plan without terms: that of a plan whose spec is invalid or must not count."""
     meta = _Named.model_validate(plan).metadata
     created = meta.creationTimestamp or now.replace(microsecond=0)
     return Claim(
@@ -129,7 +133,7 @@ def _unfollowed(plan: Manifest, now: datetime) -> Claim:
 
 
 def _record_manifest(snapshot: AccountSnapshot, account: Account) -> Manifest | None:
-    """Return the ConfigMap to apply, or None when it is already so (or there is nothing to record yet)."""
+    """Return the record's ConfigMap to apply, or None when it is equal or there is nothing to record yet."""
     live = snapshot.config_map
     if live is None and (account == Account() or not snapshot.selected):
         return None
@@ -138,13 +142,14 @@ def _record_manifest(snapshot: AccountSnapshot, account: Account) -> Manifest | 
         has, wanted = live["metadata"].get("labels") or {}, manifest["metadata"]["labels"]
         if live.get("data") == manifest["data"] and wanted.items() <= has.items():
             return None
-    # The version read guards the history: a write on top of one that was not seen is refused.
+    # Optimistic locking: the API server refuses the write if the record changed after it was read, so that no
+    # history is overwritten unread.
     version = live["metadata"]["resourceVersion"] if live is not None else ABSENT
     return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
 
 
 def record_manifest(life: record.Life, data: Mapping[str, str]) -> dict[str, Any]:
-    """Return the ConfigMap of a record with that data, without a version."""
+    """Return the ConfigMap of the record of `life`, without a resourceVersion."""
     labels = {
         **OWN_LABELS,
         record.ACCOUNT_LABEL: life.namespace,
@@ -165,11 +170,11 @@ def record_manifest(life: record.Life, data: Mapping[str, str]) -> dict[str, Any
 
 
 def copy_manifest(snapshot: AccountSnapshot) -> Manifest | None:
-    """Return the copy of the record to apply in the account's namespace, None when it is there already."""
-    kept = snapshot.config_map
-    if kept is None or record.KEY not in (kept.get("data") or {}):
+    """Return the copy of the record to apply in the account's namespace, or None when it is equal."""
+    recorded = snapshot.config_map
+    if recorded is None or record.KEY not in (recorded.get("data") or {}):
         return None
-    data = {record.KEY: kept["data"][record.KEY]}
+    data = {record.KEY: recorded["data"][record.KEY]}
     live = snapshot.copy
     if live is not None:
         has = live["metadata"].get("labels") or {}
@@ -191,14 +196,14 @@ def copy_manifest(snapshot: AccountSnapshot) -> Manifest | None:
 
 def _status(
     plan: Manifest, settlement: Settlement, claims: list[Claim], faults: Mapping[str, _Fault], now: datetime
-) -> tuple[dict[str, Any], _Told]:
+) -> tuple[dict[str, Any], _Conditions]:
     claim = next(claim for claim in claims if claim.uid == plan["metadata"]["uid"])
     counts = claim.key == settlement.counting
     answers = _answers(plan, claim, settlement, claims, faults) if counts else _conflict(settlement, claims)
-    told = _told(plan, answers, now)
+    found = _conditions_of(plan, answers, now)
     status: dict[str, Any] = {
         "observedGeneration": plan["metadata"].get("generation", 0),
-        "conditions": told.conditions,
+        "conditions": found.conditions,
     }
     current, pending = settlement.account.current, settlement.account.pending
     if counts and current is not None:
@@ -210,22 +215,22 @@ def _status(
             "requestTime": instant_text(pending.requested),
             "effectiveTime": instant_text(pending.effective),
         }
-    return status, told
+    return status, found
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """The conditions of a plan, which of them are news, and when one turns by itself."""
+class _Conditions:
+    """The conditions of a plan, those whose status or reason is new, and when Stalled becomes True."""
 
     conditions: list[dict[str, Any]]
-    turned: list[ConditionAnswer]
-    turns_at: datetime | None
+    changed: list[ConditionAnswer]
+    changes_at: datetime | None
 
 
-def _told(plan: Manifest, answers: list[ConditionAnswer], now: datetime) -> _Told:
+def _conditions_of(plan: Manifest, answers: list[ConditionAnswer], now: datetime) -> _Conditions:
     stalled = stall(plan, next(answer for answer in answers if answer.type == api.READY), now)
-    written, turned = conditions(plan, [*answers, *([stalled.answer] if stalled.answer else [])], now)
-    return _Told(written, turned, stalled.turns_at)
+    written, changed = conditions(plan, [*answers, *([stalled.answer] if stalled.answer else [])], now)
+    return _Conditions(written, changed, stalled.changes_at)
 
 
 def _answers(
@@ -235,7 +240,7 @@ def _answers(
     claims: list[Claim],
     faults: Mapping[str, _Fault],
 ) -> list[ConditionAnswer]:
-    stands = standing_of(settlement)
+    state = state_of(settlement)
     pending = settlement.account.pending
     if claim.terms is None:
         fault = faults.get(claim.uid) or _unknown_zone(plan)
@@ -246,16 +251,16 @@ def _answers(
                 fault.reason,
                 fault.message,
             ),
-            stands.answer(api.EFFECTIVE),
+            state.answer(api.EFFECTIVE),
             ConditionAnswer(api.READY, False, fault.reason, fault.message),
         ]
     others = f"; {len(claims) - 1} other plans here do not count" if len(claims) > 1 else ""
     unknown = unknown_fields(api.BillingPlan, plan)
     accepted = accepted_with(unknown, f"this plan counts for the namespace{others}")
-    message = stands.message
-    if stands.effective and pending is not None:
+    message = state.message
+    if state.effective and pending is not None:
         message += f"; {_coming(pending)}"
-    effective = ConditionAnswer(api.EFFECTIVE, stands.effective, stands.reason, message)
+    effective = ConditionAnswer(api.EFFECTIVE, state.effective, state.reason, message)
     ready = ConditionAnswer(
         api.READY, True, Reason.SCHEDULED if pending is not None else Reason.EFFECTIVE, message
     )
@@ -266,8 +271,8 @@ def _conflict(settlement: Settlement, claims: list[Claim]) -> list[ConditionAnsw
     oldest = next((claim.name for claim in claims if claim.key == settlement.counting), "")
     message = f'BillingPlan "{oldest}" is older, and one plan counts per namespace; delete one of them'
     return [
-        ConditionAnswer(question, False, Reason.PLAN_CONFLICT, message)
-        for question in (api.ACCEPTED, api.EFFECTIVE, api.READY)
+        ConditionAnswer(condition, False, Reason.PLAN_CONFLICT, message)
+        for condition in (api.ACCEPTED, api.EFFECTIVE, api.READY)
     ]
 
 
@@ -277,7 +282,7 @@ def _unknown_zone(plan: Manifest) -> _Fault:
 
 
 def _damaged(snapshot: AccountSnapshot, error: AccountError | UnknownZoneError, now: datetime) -> Outcome:
-    """Change nothing of an account whose history cannot be read, and say so on its plans."""
+    """Return the outcome for an account with a damaged record: only the status of its plans changes."""
     statuses: list[Status] = []
     notes: list[EventNote] = []
     again: datetime | None = None
@@ -287,30 +292,34 @@ def _damaged(snapshot: AccountSnapshot, error: AccountError | UnknownZoneError, 
             ConditionAnswer(api.EFFECTIVE, None, Reason.ACCOUNT_DAMAGED, str(error)),
             ConditionAnswer(api.READY, False, Reason.ACCOUNT_DAMAGED, str(error)),
         ]
-        told = _told(plan, answers, now)
+        found = _conditions_of(plan, answers, now)
         status = {
             **(plan.get("status") or {}),
             "observedGeneration": plan["metadata"].get("generation", 0),
-            "conditions": told.conditions,
+            "conditions": found.conditions,
         }
         if status != (plan.get("status") or {}):
             statuses.append(_written(plan, status))
-        notes += _refusals(plan, told.turned, now)
-        again = earliest(again, told.turns_at)
+        notes += _fault_notes(plan, found.changed, now)
+        again = earliest(again, found.changes_at)
     return Outcome(status=tuple(statuses), notes=tuple(notes), reconcile_at=again)
 
 
-def _refusals(plan: Manifest, turned: list[ConditionAnswer], now: datetime) -> Iterator[EventNote]:
-    """Tell why a plan cannot be followed, or not in all, once per turn."""
-    for answer in turned:
+def _fault_notes(plan: Manifest, changed: list[ConditionAnswer], now: datetime) -> Iterator[EventNote]:
+    """Yield an Event when a plan becomes not ready, or has fields that are ignored."""
+    for answer in changed:
         if (answer.type == api.READY and not answer.true) or answer.reason == Reason.UNKNOWN_FIELDS:
             yield EventNote(
                 plan, "Warning", answer.reason, answer.message, f"{answer.reason} {instant_text(now)}"
             )
 
 
-def _turns(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -> Iterator[EventNote]:
-    """Tell what changed for the account: on the plan that counts, else on the copy, else on the record."""
+def _change_notes(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -> Iterator[EventNote]:
+    """Yield an Event for each change of the account.
+
+    It is about the plan that counts. Without one it is about the copy of the record, which the tenant can
+    see, or about the record.
+    """
     after = settlement.account
     plan = next((p for p in snapshot.plans if p["metadata"]["uid"] == settlement.counting), None)
     regarding = plan or snapshot.copy or snapshot.config_map
@@ -318,21 +327,21 @@ def _turns(snapshot: AccountSnapshot, before: Account, settlement: Settlement) -
         return
     pending = after.pending
     if pending is not None and pending != before.pending:
-        turn = f"scheduled {instant_text(pending.requested)}"
-        yield EventNote(regarding, "Normal", Reason.SCHEDULED, _coming(pending), turn)
+        occurrence = f"scheduled {instant_text(pending.requested)}"
+        yield EventNote(regarding, "Normal", Reason.SCHEDULED, _coming(pending), occurrence)
     elif pending is None and before.pending is not None and after.periods == before.periods:
-        turn = f"cancelled {instant_text(before.pending.requested)}"
-        stays = "the terms in force stay in force"
-        message = stays if after.current is not None else "nothing takes effect, and nothing is in force"
-        yield EventNote(regarding, "Normal", Reason.CANCELLED, message, turn)
+        occurrence = f"cancelled {instant_text(before.pending.requested)}"
+        remain = "the terms in force remain in force"
+        message = remain if after.current is not None else "no terms take effect, and no terms are in force"
+        yield EventNote(regarding, "Normal", Reason.CANCELLED, message, occurrence)
     if after.current is not None and after.current != before.current:
         reason = Reason.EFFECTIVE if before.current is None else Reason.CHANGED
-        turn = f"effective {instant_text(after.current.start)}"
-        yield EventNote(regarding, "Normal", reason, standing_of(settlement).message, turn)
+        occurrence = f"effective {instant_text(after.current.start)}"
+        yield EventNote(regarding, "Normal", reason, state_of(settlement).message, occurrence)
     elif after.current is None and before.current is not None:
         ended = after.periods[-1].end
-        turn = f"ended {instant_text(ended) if ended is not None else ''}"
-        yield EventNote(regarding, "Normal", Reason.ENDED, standing_of(settlement).message, turn)
+        occurrence = f"ended {instant_text(ended) if ended is not None else ''}"
+        yield EventNote(regarding, "Normal", Reason.ENDED, state_of(settlement).message, occurrence)
 
 
 def _coming(pending: Pending) -> str:

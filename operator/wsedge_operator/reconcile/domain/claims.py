@@ -1,17 +1,23 @@
-"""Who owns a domain name in the cluster: one rule, for each domain's decision and for the Directory.
+"""The owner of a domain name in the cluster: one rule, for each domain's decision and for the Directory.
 
-    cannot be served ──(switched on, plan in force)──▶ can be served ──(relays made)──▶ has been served
-     yields to both                                     yields to the last               yields to nobody
+Each WebSocketDomain has a claim on the name in its spec. The claim with the lowest rank owns the name:
 
-A claim that has been served keeps the name, switched off or not, until its object is deleted: nobody takes
-over a name that clients use. One that was never served, because it is switched off or its namespace has no
-plan in force or is not selected, blocks nobody who can be served. Of two alike the older one owns.
+    rank 0   has been served      the claim that was served first
+    rank 1   can be served        the oldest object
+    rank 2   cannot be served     the oldest object: it is switched off, or its namespace has no plan in force
+                                  or is not selected
 
-The evidence is the condition `NameKept`, whose `lastTransitionTime` is when it was first served. Only the
-operator may write a status: the chart's roles for users do not have `websocketdomains/status`, and the API
-server ignores a status in a manifest. A Deployment or Service would be no evidence, since whoever may write
-into the namespace can make one that looks like a child. A field of the status would be lost under an older
-CustomResourceDefinition, which does not know it; conditions are the same in all versions.
+    rank 2 ──switched on, plan in force, selected──▶ rank 1 ──relays are made──▶ rank 0 ──deleted──▶ no claim
+
+A domain that has been served owns its name until the object is deleted, even while it is switched off:
+another tenant must not receive the connections of its clients. A domain that was never served must not block
+a domain that can be.
+
+The proof that a domain has been served is its condition `NameKept`, whose `lastTransitionTime` is the time of
+the first service. Only the operator may write a status: the chart's roles for users do not have
+`websocketdomains/status`, and the API server ignores the status in a manifest. A Deployment or a Service
+proves nothing, since a tenant can create one that looks like a child. A separate field of the status would be
+pruned under an older CustomResourceDefinition; conditions have one schema in all versions.
 """
 
 from __future__ import annotations
@@ -23,15 +29,15 @@ from datetime import datetime
 from wsedge_operator.api.reading import part_at, read
 from wsedge_operator.api.websocket_domain import NAME_KEPT, WebSocketDomain
 from wsedge_operator.errors import UnreadableError
-from wsedge_operator.reconcile.account.standing import Standing
-from wsedge_operator.reconcile.outcome import Manifest, is_going
+from wsedge_operator.reconcile.account.state import AccountState
+from wsedge_operator.reconcile.outcome import Manifest, is_terminating
 
 
 @dataclass(frozen=True, slots=True)
 class DomainClaim:
-    """One WebSocketDomain that names a domain.
+    """The claim of a WebSocketDomain on the domain name in its spec.
 
-    `served_since` is None while it was never served; `can_be_served` tells whether it could be now.
+    `served_since` is the time of its first service, None if it was never served.
     """
 
     created: datetime
@@ -43,14 +49,14 @@ class DomainClaim:
 
     @property
     def rank(self) -> tuple[int, datetime, datetime, str]:
-        """What claims are ordered by: the lowest owns the name."""
+        """The sort key of claims (see the module). With equal times the lower uid owns the name."""
         if self.served_since is not None:
             return 0, self.served_since, self.created, self.uid
         return 1 if self.can_be_served else 2, self.created, self.created, self.uid
 
 
 def owner_of(claims: Iterable[DomainClaim]) -> DomainClaim | None:
-    """Return which of all claims on one name owns it; None: there is no claim."""
+    """Return the claim that owns the name, of all claims on it; None without a claim."""
     return min(claims, key=lambda claim: claim.rank, default=None)
 
 
@@ -62,23 +68,23 @@ def claim_of(live: Manifest, *, can_be_served: bool) -> DomainClaim:
         uid=meta["uid"],
         namespace=meta["namespace"],
         name=meta["name"],
-        served_since=first_served(live),
+        served_since=served_since(live),
         can_be_served=can_be_served,
     )
 
 
 def claimed_name(live: Manifest) -> str | None:
-    """Return the name that a live WebSocketDomain claims, if it can be read."""
+    """Return the domain name in the spec of a live WebSocketDomain; None if the spec has no valid one."""
     name = part_at(live, "spec", "domain")
     return name if isinstance(name, str) else None
 
 
-def can_be_served(live: Manifest, standing: Standing, *, selected: bool = True) -> bool:
-    """Tell whether a WebSocketDomain would be served if the name were its own.
+def can_be_served(live: Manifest, account_state: AccountState, *, selected: bool = True) -> bool:
+    """Return whether a live WebSocketDomain would be served if it owned its name.
 
-    `selected` tells whether its namespace is one that the operator serves.
+    `selected`: the labels of its namespace match the operator's selector.
     """
-    if is_going(live) or not standing.effective or not selected:
+    if is_terminating(live) or not account_state.effective or not selected:
         return False
     try:
         return read(WebSocketDomain, live).spec.websocket.enabled
@@ -86,13 +92,14 @@ def can_be_served(live: Manifest, standing: Standing, *, selected: bool = True) 
         return False
 
 
-def first_served(live: Manifest) -> datetime | None:
-    """Return since when a live WebSocketDomain has been served, off times included; None: it never was."""
+def served_since(live: Manifest) -> datetime | None:
+    """Return the time of the first service of a live WebSocketDomain (condition `NameKept`), or None."""
     status = live.get("status")
     for entry in part_at(status, "conditions") or ():
         if part_at(entry, "type") == NAME_KEPT:
             return datetime.fromisoformat(entry["lastTransitionTime"])
-    # The last release served without noting since when: then it counts since it was made.
+    # The last release did not write the condition. A domain that it served has these fields in its status;
+    # its creation is then the best known time of its first service.
     if part_at(status, "configuration") or part_at(status, "address"):
         return datetime.fromisoformat(live["metadata"]["creationTimestamp"])
     return None

@@ -1,4 +1,4 @@
-"""What to do for a WebSocketDomain.
+"""The decision about a WebSocketDomain.
 
 A domain is served while it is accepted (it owns its name, see `claims`, in a namespace that is selected),
 switched on, and its account's plan is in force.
@@ -12,8 +12,8 @@ switched on, and its account's plan is in force.
 
     served      `serving`: children as the spec asks for. While a Secret or a Service of the spec cannot be
                 used, the last good configuration stays, and the condition names the field.
-    kept        `keeping`: the spec cannot be read, or the namespace is not selected any more. No child is
-                changed: nothing that serves is withdrawn but by a decision that was understood.
+    kept        `keeping`: the spec is invalid, or the namespace is no longer selected. No child is changed: a
+                served domain is withdrawn only by a readable decision (switch, plan, name, deletion).
     draining    `withdrawing`: relays close their connections, then all children but the Service are deleted
     withdrawn   the Service stays, since its address is in DNS records and load balancers
 """
@@ -31,19 +31,19 @@ from wsedge_operator.desired.names import child_name, selector_labels
 from wsedge_operator.desired.service import HTTP_SERVICE_PORT, HTTPS_SERVICE_PORT
 from wsedge_operator.errors import UnreadableError
 from wsedge_operator.reconcile.conditions import ConditionAnswer, accepted_with, conditions
-from wsedge_operator.reconcile.domain.claims import claimed_name, first_served, owner_of
+from wsedge_operator.reconcile.domain.claims import claimed_name, owner_of, served_since
 from wsedge_operator.reconcile.domain.keeping import keep
 from wsedge_operator.reconcile.domain.serving import serve
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
 from wsedge_operator.reconcile.domain.withdrawing import is_draining, withdraw
-from wsedge_operator.reconcile.outcome import EventNote, Outcome, Status, earliest, is_going
+from wsedge_operator.reconcile.outcome import EventNote, Outcome, Status, earliest, is_terminating
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.reconcile.selection import NOT_SELECTED
 from wsedge_operator.reconcile.stalling import PROGRESSING, stall
 
 
 def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
-    """Return what to do for the WebSocketDomain of `snapshot` at `now` (aware)."""
+    """Return the outcome for the WebSocketDomain of `snapshot` at `now` (aware)."""
     if snapshot.live["metadata"].get("deletionTimestamp"):
         # The garbage collector deletes the children with their owner; the pods drain on SIGTERM.
         return Outcome()
@@ -53,23 +53,23 @@ def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
         accepted, draft = _unread(snapshot, error, now)
     else:
         accepted = _conflict(snapshot) or _unselected(snapshot) or _acceptance(snapshot, spec)
-        if accepted.true and spec.websocket.enabled and snapshot.standing.effective:
+        if accepted.true and spec.websocket.enabled and snapshot.account_state.effective:
             draft = serve(snapshot, spec, now)
         else:
             draft = _keep_or_withdraw(snapshot, accepted, now, enabled=spec.websocket.enabled)
-    draft.answers[:0] = [accepted, snapshot.standing.answer(api.PLAN_EFFECTIVE)]
+    draft.answers[:0] = [accepted, snapshot.account_state.answer(api.PLAN_EFFECTIVE)]
     return _finish(snapshot, draft, now)
 
 
 def _unread(
     snapshot: DomainSnapshot, error: UnreadableError, now: datetime
 ) -> tuple[ConditionAnswer, OutcomeDraft]:
-    """Decide without the spec as a whole: by the owner of the name, the switch and the plan."""
-    message = f"this version of the operator cannot read the object, and changes nothing of it: {error}"
+    """Decide about an object whose spec is invalid, by the owner of its name, its switch and the plan."""
+    message = f"this version of the operator cannot read the object and changes none of its children: {error}"
     unread = ConditionAnswer(api.ACCEPTED, None, Reason.UNREADABLE, message)
     accepted = _conflict(snapshot) or _unselected(snapshot) or unread
     enabled = part_at(snapshot.live, "spec", "websocket", "enabled") is not False
-    if accepted.true is None and enabled and snapshot.standing.effective:
+    if accepted.true is None and enabled and snapshot.account_state.effective:
         return accepted, keep(snapshot, ConditionAnswer(api.READY, False, Reason.UNREADABLE, message), now)
     return accepted, _keep_or_withdraw(snapshot, accepted, now, enabled=enabled)
 
@@ -77,41 +77,41 @@ def _unread(
 def _keep_or_withdraw(
     snapshot: DomainSnapshot, accepted: ConditionAnswer, now: datetime, *, enabled: bool
 ) -> OutcomeDraft:
-    """Withdraw a domain that is not to be served; where only its namespace's labels say so, keep it."""
+    """Withdraw a domain that must not be served; keep it if only its namespace's labels are the reason."""
     is_unselected = accepted.reason == Reason.NAMESPACE_NOT_SELECTED
-    if is_unselected and enabled and snapshot.standing.effective and _serves(snapshot):
+    if is_unselected and enabled and snapshot.account_state.effective and _serves(snapshot):
         return keep(snapshot, ConditionAnswer(api.READY, False, accepted.reason, accepted.message), now)
     return withdraw(snapshot, _unserved(snapshot, accepted, enabled=enabled), now)
 
 
 def _serves(snapshot: DomainSnapshot) -> bool:
-    """Tell whether there are relays that no decision has withdrawn yet."""
-    program = snapshot.children.get("Deployment")
-    return program is not None and not is_going(program) and not is_draining(snapshot)
+    """Return whether the domain has relays that are neither deleted nor draining."""
+    deployment = snapshot.children.get("Deployment")
+    return deployment is not None and not is_terminating(deployment) and not is_draining(snapshot)
 
 
 def _unselected(snapshot: DomainSnapshot) -> ConditionAnswer | None:
-    """Answer that the namespace is not one that the operator serves, or None."""
+    """Return the condition Accepted of a namespace that is not selected; None for a selected namespace."""
     if snapshot.selected:
         return None
     return ConditionAnswer(api.ACCEPTED, False, Reason.NAMESPACE_NOT_SELECTED, NOT_SELECTED)
 
 
 def _conflict(snapshot: DomainSnapshot) -> ConditionAnswer | None:
-    """Answer that another WebSocketDomain owns the name, or None.
+    """Return the condition Accepted if another WebSocketDomain owns the name, else None.
 
-    An owner in another namespace is not named: this tenant has no right to learn of it.
+    The message does not name an owner in another namespace: tenants must not learn of each other.
     """
     metadata = snapshot.live["metadata"]
     owner = owner_of(snapshot.claims)
     if owner is None or owner.uid == metadata["uid"]:
         return None
     name = claimed_name(snapshot.live)
-    whose = f'WebSocketDomain "{owner.name}"'
+    owned_by = f'WebSocketDomain "{owner.name}"'
     if owner.namespace != metadata["namespace"]:
-        whose = "a WebSocketDomain of another namespace; the cluster's administrator knows which"
+        owned_by = "a WebSocketDomain of another namespace; the cluster's administrator knows which"
     return ConditionAnswer(
-        api.ACCEPTED, False, Reason.DOMAIN_CONFLICT, f"spec.domain: {name} belongs to {whose}"
+        api.ACCEPTED, False, Reason.DOMAIN_CONFLICT, f"spec.domain: {name} belongs to {owned_by}"
     )
 
 
@@ -121,13 +121,13 @@ def _acceptance(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> Conditio
 
 
 def _unserved(snapshot: DomainSnapshot, accepted: ConditionAnswer, *, enabled: bool) -> ConditionAnswer:
-    """Answer whether it is well that the domain is not served: switched off, or waiting for a date."""
+    """Return Ready of a domain that is not served: true if it is switched off or its plan has a date."""
     if accepted.true is False:
         return ConditionAnswer(api.READY, False, accepted.reason, accepted.message)
     if not enabled:
         return ConditionAnswer(api.READY, True, Reason.DISABLED, "switched off (spec.websocket.enabled)")
-    standing = snapshot.standing
-    return ConditionAnswer(api.READY, standing.is_scheduled, standing.reason, standing.message)
+    account_state = snapshot.account_state
+    return ConditionAnswer(api.READY, account_state.is_scheduled, account_state.reason, account_state.message)
 
 
 def _finish(snapshot: DomainSnapshot, draft: OutcomeDraft, now: datetime) -> Outcome:
@@ -135,30 +135,30 @@ def _finish(snapshot: DomainSnapshot, draft: OutcomeDraft, now: datetime) -> Out
     stalled = stall(live, next(answer for answer in draft.answers if answer.type == api.READY), now)
     also = (_name_kept(snapshot, draft, now), stalled.answer)
     answers = [*draft.answers, *(answer for answer in also if answer is not None)]
-    written, turned = conditions(live, answers, now)
+    written, changed = conditions(live, answers, now)
     status = _status(snapshot, draft, written)
     metadata = live["metadata"]
-    changed = status != (live.get("status") or {})
+    is_new = status != (live.get("status") or {})
     return Outcome(
-        ask=tuple(draft.ask),
+        dry_run=tuple(draft.dry_run),
         restore=tuple(draft.restore),
         costs=tuple(draft.costs),
         apply=tuple(draft.apply),
         delete=tuple(draft.delete),
         pokes=tuple(draft.pokes),
         status=(Status(API_VERSION, api.KIND, metadata["namespace"], metadata["name"], status),)
-        if changed
+        if is_new
         else (),
-        notes=(*draft.notes, *_notes(live, turned, now)),
-        reconcile_at=earliest(draft.reconcile_at, stalled.turns_at),
+        notes=(*draft.notes, *_notes(live, changed, now)),
+        reconcile_at=earliest(draft.reconcile_at, stalled.changes_at),
     )
 
 
 def _name_kept(snapshot: DomainSnapshot, draft: OutcomeDraft, now: datetime) -> ConditionAnswer | None:
-    since = first_served(snapshot.live) or (now if draft.serves else None)
+    since = served_since(snapshot.live) or (now if draft.serves else None)
     if since is None:
         return None
-    message = f"served since {instant_text(since)}: the name stays this object's until it is deleted"
+    message = f"served since {instant_text(since)}: this object owns the name until it is deleted"
     return ConditionAnswer(api.NAME_KEPT, True, Reason.HAS_BEEN_SERVED, message, since=since)
 
 
@@ -166,11 +166,11 @@ def _status(snapshot: DomainSnapshot, draft: OutcomeDraft, written: list[dict[st
     metadata = snapshot.live["metadata"]
     name = metadata["name"]
     labels = selector_labels(name)
-    program, service = (snapshot.children.get(kind) for kind in ("Deployment", "Service"))
+    deployment, service = (snapshot.children.get(kind) for kind in ("Deployment", "Service"))
     status: dict[str, Any] = {
         "observedGeneration": metadata.get("generation", 0),
         "conditions": written,
-        "replicas": int(((program or {}).get("status") or {}).get("replicas") or 0),
+        "replicas": int(((deployment or {}).get("status") or {}).get("replicas") or 0),
         "selector": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
     }
     if draft.generation is not None:
@@ -185,20 +185,20 @@ def _status(snapshot: DomainSnapshot, draft: OutcomeDraft, written: list[dict[st
     return status
 
 
-def _notes(live: Any, turned: list[ConditionAnswer], now: datetime) -> list[EventNote]:
-    """Return an Event for each turn of Ready, whose reason tells why, and for fields that are ignored."""
+def _notes(live: Any, changed: list[ConditionAnswer], now: datetime) -> list[EventNote]:
+    """Return an Event for each change of Ready, with its reason, and for fields that are ignored."""
     return [
         EventNote(
             regarding=live,
-            type="Normal" if answer.reason in PROGRESSING or _is_well(answer) else "Warning",
+            type="Normal" if answer.reason in PROGRESSING or _is_normal(answer) else "Warning",
             reason=answer.reason,
             message=answer.message,
-            turn=f"{answer.type} {answer.status} {instant_text(now)}",
+            occurrence=f"{answer.type} {answer.status} {instant_text(now)}",
         )
-        for answer in turned
+        for answer in changed
         if answer.type == api.READY or answer.reason == Reason.UNKNOWN_FIELDS
     ]
 
 
-def _is_well(answer: ConditionAnswer) -> bool:
+def _is_normal(answer: ConditionAnswer) -> bool:
     return answer.true is True and answer.reason != Reason.UNKNOWN_FIELDS

@@ -1,14 +1,14 @@
-"""Whether a live child is as it was applied, and what to do about what somebody else has changed in it.
+"""The writes that bring a live child to its manifest, and restore it after changes by other clients.
 
-Of the exact parts of a child (`desired.exact`):
+The exact parts of a child (`desired.exact`), the first row that applies:
 
-    they are as wanted ──▶ left alone
-    they are of an older manifest ──▶ replaced
-    the API server was not asked yet what it makes of the wanted ones ──▶ ask (a dry run)
-    they are as it admits them ──▶ left alone: admission adds or changes this each time
-    otherwise ──▶ restored, and told by an Event
+    they equal the manifest ──▶ no write
+    the live child has the digest of an older manifest ──▶ replace them
+    no answer of the API server to a dry run of this manifest is known ──▶ dry run
+    they equal that answer ──▶ no write: admission adds these differences to every write
+    otherwise ──▶ replace them, and write an Event
 
-Everything else of a child is applied where a value of ours is not there.
+All other values are written by server-side apply when the live child lacks a desired value.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDra
 from wsedge_operator.reconcile.outcome import EventNote, Exact, Manifest, reference
 from wsedge_operator.reconcile.reasons import Reason
 
-_PATHS_TOLD: Final = 5
-# The operator, and controllers of Kubernetes that write status and revisions alone.
+_MOST_PATHS: Final = 5  # in the message of an Event, which has room for 1 kB
+# Field managers that are not reported: the operator, and the controllers of Kubernetes, which write status
+# and revisions.
 _OWN_MANAGERS: Final = frozenset({"wsedge", "kube-controller-manager"})
 
 
-def set_right(draft: OutcomeDraft, snapshot: DomainSnapshot, wanted: Manifest) -> None:
-    """Put on the course what has to be done so that a child is as `wanted` (which carries its digest)."""
+def draft_child(draft: OutcomeDraft, snapshot: DomainSnapshot, wanted: Manifest) -> None:
+    """Add to `draft` the writes by which a child becomes `wanted`, a manifest with its digest."""
     kind = wanted["kind"]
     live = snapshot.children.get(kind)
     if live is None or not is_exact_kind(kind):
@@ -53,13 +54,13 @@ def set_right(draft: OutcomeDraft, snapshot: DomainSnapshot, wanted: Manifest) -
         parts=replacements(live, wanted),
     )
     if is_of_an_older_manifest:
-        # In one go with what is new, so that relays are replaced once. And an apply alone would leave the
-        # additions of others in, which a policy of the cluster may then refuse as ours.
+        # The restore writes the new parts as well, so that relays are replaced once. An apply alone would
+        # keep the additions, which an admission policy may refuse.
         draft.restore.append(exact)
         return
     admitted = snapshot.admitted.get(kind)
     if admitted is None or admitted.digest != exact.digest:
-        draft.ask.append(exact)
+        draft.dry_run.append(exact)
     elif found := differences_from_admitted(live, admitted.parts):
         draft.restore.append(exact)
         draft.notes.append(_note(snapshot.live, live, found))
@@ -67,14 +68,14 @@ def set_right(draft: OutcomeDraft, snapshot: DomainSnapshot, wanted: Manifest) -
 
 def _note(owner: Manifest, live: Manifest, found: tuple[str, ...]) -> EventNote:
     metadata = live["metadata"]
-    more = f" and {len(found) - _PATHS_TOLD} more" if len(found) > _PATHS_TOLD else ""
+    more = f" and {len(found) - _MOST_PATHS} more" if len(found) > _MOST_PATHS else ""
     others = sorted(
         {str(entry.get("manager")) for entry in metadata.get("managedFields") or ()} - _OWN_MANAGERS
     )
     by = f" (field managers beside the operator: {', '.join(others)})" if others else ""
     message = (
-        f"{live['kind']} {metadata['name']} was changed from outside and is set right again:"
-        f" {', '.join(found[:_PATHS_TOLD])}{more}{by}. Relays are configured in the WebSocketDomain alone."
+        f"Another client changed {live['kind']} {metadata['name']}; the operator restores"
+        f" {', '.join(found[:_MOST_PATHS])}{more}{by}. Configure relays only in the WebSocketDomain."
     )
-    turn = f"{metadata.get('uid')} {metadata.get('generation') or metadata.get('resourceVersion')}"
-    return EventNote(owner, "Warning", Reason.CHANGED_FROM_OUTSIDE, message, turn)
+    occurrence = f"{metadata.get('uid')} {metadata.get('generation') or metadata.get('resourceVersion')}"
+    return EventNote(owner, "Warning", Reason.CHANGED_FROM_OUTSIDE, message, occurrence)

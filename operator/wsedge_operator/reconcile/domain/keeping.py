@@ -1,7 +1,4 @@
-"""A domain of which nothing was decided: all that there is stays.
-
-Its spec cannot be read, or its namespace is not selected (any more).
-"""
+"""A domain whose children must not change: its spec is invalid, or its namespace is no longer selected."""
 
 from __future__ import annotations
 
@@ -17,8 +14,11 @@ from wsedge_operator.reconcile.reasons import Reason
 
 
 def keep(snapshot: DomainSnapshot, why: ConditionAnswer, now: datetime) -> OutcomeDraft:
-    """Return the course by which no child is touched; `why` answers whether the domain is ready."""
-    draft = OutcomeDraft(reconcile_at=snapshot.standing.changes_at)
+    """Return an outcome that changes no child; `why` is the condition Ready.
+
+    Relays that lag are still poked and queried: the ConfigMap that they lag behind was a valid decision.
+    """
+    draft = OutcomeDraft(reconcile_at=snapshot.account_state.changes_at)
     draft.generation = generation_of(snapshot.children.get("ConfigMap"))
     draft.serves_tls = has_tls_port(snapshot.children.get("Service"))
     current, ready = (
@@ -30,7 +30,9 @@ def keep(snapshot: DomainSnapshot, why: ConditionAnswer, now: datetime) -> Outco
         draft.pokes += state.pokes
         draft.reconcile_at = earliest(draft.reconcile_at, state.reconcile_at)
         current = state.answer
-        ready = ConditionAnswer(READY, why.true, why.reason, f"{why.message}; the relays keep what they have")
+        ready = ConditionAnswer(
+            READY, why.true, why.reason, f"{why.message}; the relays continue with their last configuration"
+        )
     if snapshot.failure is not None:
         ready = ConditionAnswer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
     draft.answers += [current, ready]
@@ -38,6 +40,6 @@ def keep(snapshot: DomainSnapshot, why: ConditionAnswer, now: datetime) -> Outco
 
 
 def has_tls_port(service: Manifest | None) -> bool:
-    """Tell whether a live Service of relays has the port for wss."""
+    """Return whether a live Service of relays has port 443."""
     ports = service["spec"].get("ports") or () if service is not None else ()
     return any(port["port"] == HTTPS_SERVICE_PORT for port in ports)

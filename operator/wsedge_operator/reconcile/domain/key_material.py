@@ -1,4 +1,9 @@
-"""What of the referenced Secrets a relay can use, by file name, or why it cannot, by field path."""
+"""Key material from the Secrets of a spec: contents by file name, and faults by field path.
+
+An error (`problems`) means that a relay could not serve with the Secret: the last good configuration remains.
+A warning means that clients may refuse the certificate, but relays can serve it: refusing it would stop
+clients that do not check.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +36,7 @@ _PUBLIC: Final = (serialization.Encoding.DER, serialization.PublicFormat.Subject
 
 @dataclass(slots=True)
 class KeyMaterial:
-    """Contents by file name, what is wrong, what is doubtful, and when the next certificate runs out."""
+    """Contents by file name, errors, warnings, and the end of validity of the first certificate to expire."""
 
     contents: dict[str, bytes] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -42,22 +47,22 @@ class KeyMaterial:
 def key_material(
     spec: WebSocketDomainSpec, secrets: Mapping[str, Mapping[str, Any]], now: datetime
 ) -> KeyMaterial:
-    """Gather what `spec` refers to out of `secrets` (by name; one that does not exist is not in there)."""
+    """Return the key material that `spec` refers to. `secrets` has the Secrets that exist, by name."""
     found = KeyMaterial()
     if spec.tls is not None:
         reader = _Reader(found, secrets, "spec.tls.secretName", spec.tls.secretName, now)
-        reader.pair(TLS_CERTIFICATE, TLS_KEY, serves=spec.domain)
+        reader.add_pair(TLS_CERTIFICATE, TLS_KEY, serves=spec.domain)
     if (name := spec.originTLS.caSecretName) is not None:
-        _Reader(found, secrets, "spec.originTLS.caSecretName", name, now).authority()
+        _Reader(found, secrets, "spec.originTLS.caSecretName", name, now).add_authority()
     if (name := spec.originTLS.clientCertificateSecretName) is not None:
         path = "spec.originTLS.clientCertificateSecretName"
-        _Reader(found, secrets, path, name, now).pair(ORIGIN_CERTIFICATE, ORIGIN_KEY)
+        _Reader(found, secrets, path, name, now).add_pair(ORIGIN_CERTIFICATE, ORIGIN_KEY)
     return found
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads one Secret for one field."""
+    """Checks the Secret of one field and adds its contents, errors and warnings to `found`."""
 
     found: KeyMaterial
     secrets: Mapping[str, Mapping[str, Any]]
@@ -65,24 +70,24 @@ class _Reader:
     name: str
     now: datetime
 
-    def pair(self, certificate_file: str, key_file: str, *, serves: str | None = None) -> None:
-        """Take a certificate chain and its key."""
+    def add_pair(self, certificate_file: str, key_file: str, *, serves: str | None = None) -> None:
+        """Add a certificate chain and its key; `serves` is the domain that the certificate must name."""
         certificate, key = self._value("tls.crt"), self._value("tls.key")
         if certificate is None or key is None:
             return
         chain = self._certificates("tls.crt", certificate)
         if chain is None or not self._matches(chain[0], key):
             return
-        self._check_time(chain[0])
+        self._check_validity(chain[0])
         if serves is not None and not _covers(chain[0], serves):
             self._warn(
-                Reason.CERTIFICATE_NAME, f'the certificate in Secret "{self.name}" is not for {serves}'
+                Reason.CERTIFICATE_NAME, f'the certificate in Secret "{self.name}" does not name {serves}'
             )
         self.found.contents[certificate_file] = certificate
         self.found.contents[key_file] = key
 
-    def authority(self) -> None:
-        """Take the certificates of the authorities to trust."""
+    def add_authority(self) -> None:
+        """Add the certificates of trusted authorities (`ca.crt`)."""
         value = self._value("ca.crt")
         if value is None:
             return
@@ -111,7 +116,7 @@ class _Reader:
         try:
             return x509.load_pem_x509_certificates(value)
         except ValueError:
-            self._refuse(Reason.SECRET_INVALID, f'Secret "{self.name}": {key} holds no PEM certificate')
+            self._refuse(Reason.SECRET_INVALID, f'Secret "{self.name}": {key} has no PEM certificate')
             return None
 
     def _matches(self, certificate: x509.Certificate, key: bytes) -> bool:
@@ -120,23 +125,23 @@ class _Reader:
         except (ValueError, TypeError, UnsupportedAlgorithm):
             self._refuse(
                 Reason.SECRET_INVALID,
-                f'Secret "{self.name}": tls.key holds no PEM private key without password',
+                f'Secret "{self.name}": tls.key has no PEM private key without a password',
             )
             return False
         if private.public_key().public_bytes(*_PUBLIC) != certificate.public_key().public_bytes(*_PUBLIC):
             self._refuse(
                 Reason.CERTIFICATE_MISMATCH,
-                f'Secret "{self.name}": the key in tls.key is not the one of the certificate in tls.crt',
+                f'Secret "{self.name}": the key in tls.key does not belong to the certificate in tls.crt',
             )
             return False
         return True
 
-    def _check_time(self, certificate: x509.Certificate) -> None:
+    def _check_validity(self, certificate: x509.Certificate) -> None:
         end = certificate.not_valid_after_utc
         if end <= self.now:
             self._warn(
                 Reason.CERTIFICATE_EXPIRED,
-                f'the certificate in Secret "{self.name}" ended at {instant_text(end)}',
+                f'the certificate in Secret "{self.name}" expired at {instant_text(end)}',
             )
         elif self.found.expires is None or end < self.found.expires:
             self.found.expires = end
@@ -149,7 +154,11 @@ class _Reader:
 
 
 def _covers(certificate: x509.Certificate, domain: str) -> bool:
-    """Tell whether a certificate names a domain, or a wildcard of one label does (RFC 6125, 6.4.3)."""
+    """Return whether a certificate names a domain, itself or by a wildcard for its first label.
+
+    Only the left-most label may be a wildcard (RFC 6125, section 6.4.3), and only subject alternative names
+    count: browsers ignore the common name.
+    """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except ExtensionNotFound:

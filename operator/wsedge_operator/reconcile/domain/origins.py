@@ -1,4 +1,4 @@
-"""Where the origins of a domain are: a host as it is written, a Service at its cluster IP."""
+"""Addresses of the origins of a domain: a host as written in the spec, or the cluster IP of a Service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsedge_relay import contract
 def resolve_origins(
     spec: WebSocketDomainSpec, services: Mapping[str, Mapping[str, Any]]
 ) -> tuple[tuple[contract.Origin, ...], list[Problem]]:
-    """Return the origins as relays take them, and what is wrong with those that are not among them.
+    """Return the origins for RelayConfig, and the faults of origins that are not in them.
 
     `services` are the live Services of the namespace by name.
     """
@@ -39,12 +39,13 @@ def resolve_origins(
 
 
 def denied_origins(spec: WebSocketDomainSpec, networks: Sequence[str] | None) -> list[Problem]:
-    """Return a warning for each origin that relays will not dial because of the address that it names.
+    """Return a warning for each origin whose address is in a network that relays do not dial.
 
-    `networks` is as in RelayConfig. Which names resolve to such addresses only the relays know, at each dial.
+    `networks` is as in RelayConfig. Host names are not resolved here: relays check the address at each dial.
     """
     if networks is None:
-        # A relay that listens on loopback itself, as in a cluster on one machine, may dial it.
+        # A relay that listens on a loopback address (the devcluster) may dial loopback. Whether it does is
+        # not known here, so no warning.
         networks = [known for known in contract.DENIED_NETWORKS if known not in contract.LOOPBACK_NETWORKS]
     denied = [ip_network(network, strict=False) for network in networks]
     return [

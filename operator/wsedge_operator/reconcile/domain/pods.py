@@ -1,4 +1,4 @@
-"""What the relay pods say about why they do not serve."""
+"""The state of relay pods, read from their status: whether they run, and why not."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from typing import Any
 
 Pod = Mapping[str, Any]
 
-# A container that waits for one of these is on its way; any other reason is what keeps it.
-_ON_THE_WAY = frozenset({"ContainerCreating", "PodInitializing", ""})
-# A kubelet goes back and forth between trying and waiting. Both get one answer, since each turn of a
-# condition is a write and an Event.
+# Reasons for waiting of a container that starts. Any other reason is a fault.
+_STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
+# A kubelet alternates between the two: it tries, then waits. Both are reported as one reason, since each
+# change of a condition is a write and an Event.
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _CRASH = "CrashLoopBackOff"
+# While a container that crashes runs between two crashes it has no reason for waiting. From this number of
+# restarts on it is reported as crashing all the same, so that the condition does not alternate.
 _CRASH_RESTARTS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why a pod does not run: Kubernetes' own word for it, and a sentence."""
+class PodProblem:
+    """Why a pod does not run: a reason of Kubernetes, and a sentence."""
 
     reason: str
     message: str
 
 
 def is_live(pod: Pod) -> bool:
-    """Tell whether a pod belongs to those that serve: neither ended nor about to end."""
+    """Return whether a pod may serve: it has not ended and is not being deleted."""
     return not pod["metadata"].get("deletionTimestamp") and pod.get("status", {}).get("phase") not in {
         "Succeeded",
         "Failed",
@@ -34,24 +36,24 @@ def is_live(pod: Pod) -> bool:
 
 
 def is_running(pod: Pod) -> bool:
-    """Tell whether the relay process of a pod runs, so that it can be asked."""
+    """Return whether the relay of a pod runs and has an address, so that it can be queried."""
     return bool(pod.get("status", {}).get("podIP")) and any(
         "running" in (status.get("state") or {}) for status in _containers(pod)
     )
 
 
 def is_unready(pod: Pod) -> bool:
-    """Tell whether a container of a pod is known to fail its readiness probe."""
+    """Return whether a container of a pod fails its readiness probe."""
     return any(status.get("ready") is False for status in _containers(pod))
 
 
 def replica_set_of(pod: Pod) -> tuple[str, str] | None:
-    """Return name and uid of the ReplicaSet that a pod says it is of; None: of none."""
+    """Return the name and uid of the ReplicaSet in a pod's owner references, or None."""
     return _controller(pod, "ReplicaSet")
 
 
-def is_of(replica_set: Mapping[str, Any], uid: str, deployment: Mapping[str, Any] | None) -> bool:
-    """Tell whether a live ReplicaSet is the one with `uid`, and that one is of a live Deployment."""
+def is_replica_set_of(replica_set: Mapping[str, Any], uid: str, deployment: Mapping[str, Any] | None) -> bool:
+    """Return whether a live ReplicaSet has this uid and is controlled by the live Deployment."""
     if deployment is None or replica_set["metadata"]["uid"] != uid:
         return False
     controller = _controller(replica_set, "Deployment")
@@ -59,29 +61,32 @@ def is_of(replica_set: Mapping[str, Any], uid: str, deployment: Mapping[str, Any
 
 
 def has_own_address(pod: Pod) -> bool:
-    """Tell whether a pod's address is its own: that of one on the host's network is the node's."""
+    """Return whether a pod's address is its own. On the host's network it is the node's address."""
     return not (pod.get("spec") or {}).get("hostNetwork")
 
 
 def is_ready(pod: Pod) -> bool:
-    """Tell whether all containers of a pod pass their readiness probes."""
+    """Return whether all containers of a pod pass their readiness probes."""
     found = _containers(pod)
     return bool(found) and all(status.get("ready") for status in found)
 
 
 def restarts(pod: Pod) -> int:
-    """Return how often the relay of a pod was started anew."""
+    """Return how often the containers of a pod were restarted."""
     return sum(int(status.get("restartCount") or 0) for status in _containers(pod))
 
 
-def first_trouble(pods: Iterable[Pod], deployment: Mapping[str, Any] | None) -> Trouble | None:
-    """Return why pods do not run, if one is known: of a pod, else of the Deployment that cannot make any."""
+def first_problem(pods: Iterable[Pod], deployment: Mapping[str, Any] | None) -> PodProblem | None:
+    """Return why pods do not run, or None: the first problem of a pod, by name, else of the Deployment.
+
+    A Deployment has the condition ReplicaFailure when pods cannot be created, for example because of a quota.
+    """
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
-        if is_live(pod) and (found := _trouble(pod)) is not None:
+        if is_live(pod) and (found := _problem_of(pod)) is not None:
             return found
     for condition in ((deployment or {}).get("status") or {}).get("conditions") or ():
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return Trouble(condition.get("reason") or "ReplicaFailure", condition.get("message") or "")
+            return PodProblem(condition.get("reason") or "ReplicaFailure", condition.get("message") or "")
     return None
 
 
@@ -93,26 +98,26 @@ def _controller(live: Mapping[str, Any], kind: str) -> tuple[str, str] | None:
     return None
 
 
-def _trouble(pod: Pod) -> Trouble | None:
+def _problem_of(pod: Pod) -> PodProblem | None:
     name = pod["metadata"]["name"]
     for status in _containers(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason", "")
         if reason == _CRASH or (status.get("restartCount", 0) >= _CRASH_RESTARTS and not status.get("ready")):
-            return Trouble(
-                _CRASH, f"pod {name}: the relay ends again and again{_last_end(status)}; see its log"
+            return PodProblem(
+                _CRASH, f"pod {name}: the relay exits repeatedly{_last_exit(status)}; see its log"
             )
-        if reason not in _ON_THE_WAY:
+        if reason not in _STARTING:
             text = f"pod {name}: {waiting.get('message') or reason}"
-            return Trouble("ImagePullBackOff" if reason in _PULL else reason, text)
+            return PodProblem("ImagePullBackOff" if reason in _PULL else reason, text)
     for condition in pod.get("status", {}).get("conditions") or ():
         unscheduled = condition["type"] == "PodScheduled" and condition["status"] == "False"
         if unscheduled and condition.get("reason") == "Unschedulable":
-            return Trouble("Unschedulable", f"pod {name}: {condition.get('message', '')}")
+            return PodProblem("Unschedulable", f"pod {name}: {condition.get('message', '')}")
     return None
 
 
-def _last_end(status: Mapping[str, Any]) -> str:
+def _last_exit(status: Mapping[str, Any]) -> str:
     ended = (status.get("lastState") or {}).get("terminated")
     if not ended:
         return ""

@@ -1,7 +1,7 @@
-"""Which Services and Secrets a WebSocketDomain names: for its snapshot, and for changes that concern it.
+"""The names of Services and Secrets in the spec of a WebSocketDomain.
 
-The object is read as it is stored, since a change of a Secret must also reach a domain whose spec this
-version cannot read as a whole.
+The snapshot reads these objects, and a change of one triggers the domain. The names are read from the stored
+JSON, not from the model: a change of a Secret must also trigger a domain whose spec is invalid.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _SECRETS: Final = (
 
 
 def service_names(live: Manifest) -> tuple[str, ...]:
-    """Return the names of the Services that the origins of a live WebSocketDomain are at."""
+    """Return the sorted names of the Services in `spec.origins` of a live WebSocketDomain."""
     origins = part_at(live, "spec", "origins")
     listed = origins if isinstance(origins, list) else []
     return _names(part_at(origin, "service", "name") for origin in listed)
 
 
 def secret_names(live: Manifest) -> tuple[str, ...]:
-    """Return the names of the Secrets that a live WebSocketDomain takes key material from."""
+    """Return the sorted names of the Secrets with key material of a live WebSocketDomain."""
     return _names(part_at(live, *path) for path in _SECRETS)
 
 

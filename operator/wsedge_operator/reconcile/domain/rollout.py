@@ -1,4 +1,4 @@
-"""Which generation the relays of a domain run, which pods to poke, and which to ask again.
+"""Which generation the relays of a domain run, which pods to poke, and which to query again.
 
     ConfigMap has generation G
         │
@@ -7,13 +7,14 @@
         │ pod runs and answers, and was not poked for G within 10 s
         ├──▶ poke: an annotation, by which its kubelet updates the mounted files at once
         │ pod runs
-        ├──▶ asked again, after a tenth of the time that it lags (1 s to 30 s)      reason RollingOut
+        ├──▶ queried again, after a tenth of the time that it lags (1 s to 30 s)    reason RollingOut
         │ the relay refuses G
-        ├──▶ refused: runs the last generation on, is not poked                     reason Refused
-        │ pod starts anew or is replaced
+        ├──▶ refused: continues with the last generation, is not poked              reason Refused
+        │ pod restarts or is replaced
         └──▶ reads G at its start
 
-A change of the object gives another G, and all pods lag again.
+An edit of the object makes another G, and all pods lag again. Without the poke a kubelet updates the files of
+a ConfigMap within its sync period, about a minute (Kubernetes docs, ConfigMaps).
 """
 
 from __future__ import annotations
@@ -34,29 +35,30 @@ from wsedge_operator.reconcile.reasons import Reason
 
 POLL_SOON: Final = timedelta(seconds=1)
 POLL_SELDOM: Final = timedelta(seconds=30)
-# A kubelet may see the poke before the new ConfigMap: then its pod is poked again.
+# The kubelet may receive the poke before the new ConfigMap, and then updates nothing: poke again.
 POKE_AGAIN: Final = timedelta(seconds=10)
 
 
 def generation_of(config_map: Manifest | None) -> str | None:
-    """Return the generation of the configuration in a live ConfigMap."""
+    """Return the generation of the RelayConfig in a live ConfigMap, or None."""
     if config_map is None:
         return None
     generation: str | None = (config_map["metadata"].get("annotations") or {}).get(GENERATION_ANNOTATION)
     return generation
 
 
-def pods_to_ask(
+def pods_to_query(
     live_pods: Iterable[Manifest],
     relays: Mapping[str, RelayReport],
     config_map: Manifest | None,
     *,
     scaling_in: bool = False,
 ) -> list[Manifest]:
-    """Return the running pods that must be asked what they run: all while they drain or before some of them
-    go, else those that lag, and those that are not ready: they may have been told to drain.
+    """Return the running pods whose relays are to be queried for their state (`GET /config`).
 
-    No relay is asked once all are current and ready, so that an idle cluster is quiet.
+    While the domain drains or scales in: all, since their connections are counted. Else the pods that lag,
+    and the pods that are not ready, whose relays may have been ordered to drain. Once all are current and
+    ready the result is empty: an idle cluster has no traffic.
     """
     generation = generation_of(config_map)
     if config_map is None or generation is None:
@@ -87,7 +89,7 @@ def _runs(report: RelayReport | None, pod: Manifest, generation: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """How far a generation is in force."""
+    """The condition ConfigurationCurrent, the pods to poke, and when to query again (None: no relay lags)."""
 
     answer: ConditionAnswer
     pokes: tuple[Poke, ...]
@@ -95,7 +97,7 @@ class Rollout:
 
 
 def rollout(snapshot: DomainSnapshot, generation: str, now: datetime) -> Rollout:
-    """Return how many of the pods run `generation`, and what to do about those that do not."""
+    """Return how many pods run `generation`, and the pokes and the next query for pods that do not."""
     serving = [pod for pod in snapshot.pods if pods.is_live(pod)]
     lagging = [pod for pod in serving if snapshot.running(pod) != generation]
     running = [pod for pod in lagging if pods.is_running(pod)]
@@ -104,15 +106,15 @@ def rollout(snapshot: DomainSnapshot, generation: str, now: datetime) -> Rollout
         for pod in running
         if _needs_poke(snapshot, pod, generation, now)
     )
-    # A pod that does not run yet causes a watch event when it does.
-    again = now + _patience(snapshot, now) if running else None
+    # A pod that does not run yet causes a watch event when it starts: no timer is needed.
+    again = now + _query_delay(snapshot, now) if running else None
     return Rollout(_answer(snapshot, serving, lagging, generation), pokes, again)
 
 
-def _patience(snapshot: DomainSnapshot, now: datetime) -> timedelta:
-    """Return how long to wait before relays that lag are asked again: the longer, the longer they lag.
+def _query_delay(snapshot: DomainSnapshot, now: datetime) -> timedelta:
+    """Return the delay before the next query of relays that lag: a tenth of the time since they lag.
 
-    Relays that will never answer, behind a network policy say, must not keep the operator busy.
+    The growing delay limits the queries to relays that never answer, for example behind a network policy.
     """
     since = _lagging_since(snapshot.live)
     lagged = now - since if since is not None else timedelta(0)
@@ -120,7 +122,7 @@ def _patience(snapshot: DomainSnapshot, now: datetime) -> timedelta:
 
 
 def _lagging_since(live: Manifest) -> datetime | None:
-    """Return since when the status says that relays lag; None: it does not say so."""
+    """Return since when ConfigurationCurrent is False in the status, or None."""
     for entry in (live.get("status") or {}).get("conditions") or ():
         if entry["type"] == CONFIGURATION_CURRENT and entry["status"] == "False":
             return datetime.fromisoformat(entry["lastTransitionTime"])
@@ -134,7 +136,7 @@ def _needs_poke(snapshot: DomainSnapshot, pod: Manifest, generation: str, now: d
     annotations = pod["metadata"].get("annotations") or {}
     if annotations.get(GENERATION_ANNOTATION) != generation:
         return True
-    # Both texts are of one form, so they are ordered as the instants are.
+    # Both are RFC 3339 in UTC with whole seconds, so text order is the order of time.
     return bool(annotations.get(POKED_ANNOTATION, "") <= instant_text(now - POKE_AGAIN))
 
 
@@ -151,15 +153,15 @@ def _answer(
             return ConditionAnswer(CONFIGURATION_CURRENT, False, Reason.REFUSED, message)
     if lagging:
         message = f"{len(serving) - len(lagging)} of {len(serving)} relays run {generation}"
-        message += "".join(_silence(snapshot, pod) for pod in lagging[:1])
+        message += "".join(_query_error(snapshot, pod) for pod in lagging[:1])
         return ConditionAnswer(CONFIGURATION_CURRENT, False, Reason.ROLLING_OUT, message)
     return ConditionAnswer(
         CONFIGURATION_CURRENT, True, Reason.CURRENT, f"all {len(serving)} relays run {generation}"
     )
 
 
-def _silence(snapshot: DomainSnapshot, pod: Manifest) -> str:
-    """Return why a pod's relay could not be asked, if it should have answered by now."""
+def _query_error(snapshot: DomainSnapshot, pod: Manifest) -> str:
+    """Return the error of the last query of a pod, if the pod is ready: only then an answer is expected."""
     report = snapshot.relays.get(pod["metadata"]["uid"])
     if report is None or report.state is not None or not pods.is_ready(pod):
         return ""

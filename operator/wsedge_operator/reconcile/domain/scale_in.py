@@ -1,7 +1,8 @@
-"""Which relays go first when there shall be fewer: those that carry the fewest connections.
+"""Which relays are deleted first at a scale-in: those with the fewest open connections.
 
-The ReplicaSet controller reads `controller.kubernetes.io/pod-deletion-cost` at the moment it deletes, so the
-costs are written just before the smaller number, and at no other time: an idle cluster is not written to.
+The ReplicaSet controller deletes the pods with the lowest `controller.kubernetes.io/pod-deletion-cost`
+(Kubernetes docs, ReplicaSet). It reads the annotation when it deletes, so costs are written just before the
+smaller number, and at no other time: frequent updates would load the API server.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ COST_ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 
 
 def is_scale_in(deployment: Manifest | None, replicas: int | None) -> bool:
-    """Tell whether `replicas` is fewer than the live Deployment has; None: somebody else decides them."""
+    """Return whether `replicas` is less than that of the live Deployment; None: another client scales it."""
     if deployment is None or replicas is None:
         return False
     return int(deployment["spec"].get("replicas") or 0) > replicas
 
 
 def costs(snapshot: DomainSnapshot) -> list[Cost]:
-    """Return the cost of each live pod that a relay answered for, where it is not written yet.
+    """Return the cost of each live pod whose relay answered, if the pod does not have it yet.
 
-    A pod that did not answer keeps what it has: without an annotation that is 0, so it goes first.
+    The annotation of a pod that did not answer is unchanged. Without one its cost is 0: it is deleted first.
     """
     found = []
     for pod in snapshot.pods:

@@ -1,4 +1,4 @@
-"""What is known about a WebSocketDomain when it is decided upon, and a decision in the making."""
+"""The input of the decision about a WebSocketDomain, and its outcome in progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from wsedge_operator.desired.deployment import RelayImage
-from wsedge_operator.reconcile.account.standing import Standing
+from wsedge_operator.reconcile.account.state import AccountState
 from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.domain.claims import DomainClaim
 from wsedge_operator.reconcile.outcome import Cost, EventNote, Exact, Manifest, Poke, Ref
@@ -17,7 +17,10 @@ from wsedge_relay.contract import RelayState
 
 @dataclass(frozen=True, slots=True)
 class RelayReport:
-    """What the relay of a pod, started anew `restarts` times, last said; None: it did not answer."""
+    """The last answer of a pod's relay, and the pod's `restarts` at that time.
+
+    `state` is None when it did not answer; then `error` has the reason.
+    """
 
     restarts: int
     state: RelayState | None
@@ -26,7 +29,7 @@ class RelayReport:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What the API server made of the exact parts of the manifest with this digest, by path."""
+    """The answer to a dry run: the exact parts, by path, of the manifest with this digest."""
 
     digest: str
     parts: Mapping[str, Any]
@@ -34,20 +37,28 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class DomainSnapshot:
-    """The object `live` and all that its decision depends on.
+    """The object `live` and everything that its decision depends on.
 
-    `claims` are all of the cluster on its domain; `services` and `secrets` what its spec refers to, by name,
-    as far as it exists; `children` by kind; `relays` by pod uid; `failure` says why the last outcome could
-    not be applied, `contested` which writes of ours do not last. `admitted` is known, by kind, of children
-    that were asked about. `statistics_url` is None when relays shall report nowhere, and empty when they
-    shall report but the service is not found. `new_token` is a random one, for relays that have none yet.
-    `selected` tells whether the operator serves the namespace, as far as its labels decide that.
-    `admin_peers` may reach the relays' admin port by their NetworkPolicy; None: there is none.
-    `denied_networks` is as in RelayConfig.
+    account_state     whether its account has terms in force
+    image             the image of relay pods
+    new_token         a random token, for relays that have none yet
+    selected          the labels of its namespace match the operator's selector
+    claims            all claims of the cluster on its domain name
+    services          Services that its spec names, by name, if they exist
+    secrets           Secrets that its spec names, by name, if they exist
+    children          by kind
+    pods              all pods of its relays
+    relays            the last answer of each relay, by pod uid
+    statistics_url    None: relays do not report; empty: they must, but the Service is not found
+    admin_peers       peers of a NetworkPolicy that may reach the admin port; None: no NetworkPolicy
+    denied_networks   as in RelayConfig
+    failure           why the last outcome could not be applied
+    contested         which writes of the operator another client reverts
+    admitted          answers to dry runs, by kind of child
     """
 
     live: Manifest
-    standing: Standing
+    account_state: AccountState
     image: RelayImage
     new_token: str
     selected: bool = True
@@ -65,20 +76,20 @@ class DomainSnapshot:
     admitted: Mapping[str, Admitted] = field(default_factory=dict)
 
     def running(self, pod: Manifest) -> str | None:
-        """Return the generation that the relay of a pod last said it runs."""
+        """Return the generation that the relay of a pod runs by its last answer, or None."""
         report = self.relays.get(pod["metadata"]["uid"])
         return report.state.generation if report is not None and report.state is not None else None
 
 
 @dataclass(slots=True)
 class OutcomeDraft:
-    """A decision in the making: answers for the status, and what to do.
+    """An outcome in progress; `answers` are conditions of the status. Other fields as in `Outcome`.
 
-    `serves` says that relays are given what to serve, so that the domain counts as served from now on.
+    `serves`: the outcome gives relays a configuration, so that the domain counts as served from now on.
     """
 
     answers: list[ConditionAnswer] = field(default_factory=list)
-    ask: list[Exact] = field(default_factory=list)
+    dry_run: list[Exact] = field(default_factory=list)
     restore: list[Exact] = field(default_factory=list)
     serves: bool = False
     costs: list[Cost] = field(default_factory=list)

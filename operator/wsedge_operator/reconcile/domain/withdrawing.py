@@ -1,7 +1,11 @@
-"""A domain that is not to be served: its relays drain, then they go, then all else but the Service.
+"""A domain that must not be served: relays drain and are deleted, then other children but the Service.
 
-The Service stays while the WebSocketDomain exists, without endpoints: its address is in DNS records and load
-balancers, and users have put annotations on it, all of which would be lost between off and on.
+    served ──switched off, plan ended, name lost──▶ draining      the relays' configuration is switched off
+    draining ──no connection, or drainSeconds + 15 s──▶ removing   Deployment and budget are deleted
+    removing ──no pod left──▶ withdrawn                            configuration, Secret, identity are deleted
+
+The Service remains without endpoints while the WebSocketDomain exists: its address is in DNS records and load
+balancers, and users annotate it. A deleted Service would lose both when the domain is switched on again.
 """
 
 from __future__ import annotations
@@ -26,19 +30,16 @@ from wsedge_operator.reconcile.outcome import Manifest, earliest, reference
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_relay.contract import RelayConfig
 
-# How much longer than drainSeconds a drain is waited for before the relays are stopped all the same.
+# How much longer than drainSeconds the operator waits for relays to drain before it deletes them.
 DRAIN_MARGIN: Final = timedelta(seconds=15)
-# Gone first, so that no relay is made anew.
+# Deleted first, so that no controller creates a relay again. Relays use the others until they end.
 _FIRST: Final = ("PodDisruptionBudget", "Deployment")
 _LAST: Final = ("NetworkPolicy", "ConfigMap", "Secret", "ServiceAccount")
 
 
 def withdraw(snapshot: DomainSnapshot, ready: ConditionAnswer, now: datetime) -> OutcomeDraft:
-    """Return what to do so that nothing of the domain is served.
-
-    `ready` is the answer once that is reached.
-    """
-    draft = OutcomeDraft(reconcile_at=snapshot.standing.changes_at)
+    """Return the outcome that stops serving the domain; `ready` is the condition Ready once that is done."""
+    draft = OutcomeDraft(reconcile_at=snapshot.account_state.changes_at)
     if _drain(draft, snapshot, now):
         message = f"open connections are being closed: {ready.message}"
         draft.answers += [
@@ -53,7 +54,7 @@ def withdraw(snapshot: DomainSnapshot, ready: ConditionAnswer, now: datetime) ->
         if (live := snapshot.children.get(kind)) is not None and not live["metadata"].get("deletionTimestamp")
     ]
     if snapshot.children.keys() & {*_FIRST, *_LAST} or snapshot.pods:
-        message = f"{len(snapshot.pods)} relay pods are going: {ready.message}"
+        message = f"{len(snapshot.pods)} relay pods are being removed: {ready.message}"
         ready = ConditionAnswer(READY, False, Reason.REMOVING, message)
     current = ConditionAnswer(CONFIGURATION_CURRENT, False, Reason.NO_RELAYS, "there are no relays")
     if snapshot.failure is not None:
@@ -63,16 +64,16 @@ def withdraw(snapshot: DomainSnapshot, ready: ConditionAnswer, now: datetime) ->
 
 
 def _drain(draft: OutcomeDraft, snapshot: DomainSnapshot, now: datetime) -> bool:
-    """Tell the relays to drain, and whether that is still to be waited for."""
-    config_map, program = snapshot.children.get("ConfigMap"), snapshot.children.get("Deployment")
-    if program is None or program["metadata"].get("deletionTimestamp") or config_map is None:
+    """Draft the drain of the relays; return whether they still drain."""
+    config_map, deployment = snapshot.children.get("ConfigMap"), snapshot.children.get("Deployment")
+    if deployment is None or deployment["metadata"].get("deletionTimestamp") or config_map is None:
         return False
     running = [pod for pod in snapshot.pods if pods.is_live(pod) and pods.is_running(pod)]
     last = _last_config(config_map)
     if not running or last is None:
         return False
     since = _draining_since(config_map) or now
-    config = relay_config.drained(snapshot.live, last)
+    config = relay_config.draining_config(snapshot.live, last)
     wanted = with_digest(relay_config.config_map(snapshot.live, config, draining_since=since))
     if not is_applied(wanted, config_map):
         draft.apply.append(wanted)
@@ -88,7 +89,7 @@ def _drain(draft: OutcomeDraft, snapshot: DomainSnapshot, now: datetime) -> bool
 
 
 def is_draining(snapshot: DomainSnapshot) -> bool:
-    """Tell whether the relays were given a configuration by which they drain."""
+    """Return whether the relays' ConfigMap has a configuration by which they drain."""
     config_map = snapshot.children.get("ConfigMap")
     return config_map is not None and _draining_since(config_map) is not None
 
@@ -111,7 +112,7 @@ def _draining_since(config_map: Manifest) -> datetime | None:
 
 
 def _last_config(config_map: Manifest) -> RelayConfig | None:
-    """Return the configuration that the relays were last given, if it still is one."""
+    """Return the RelayConfig in the ConfigMap, or None when another client made it invalid."""
     try:
         return RelayConfig.model_validate_json((config_map.get("data") or {})[relay_config.CONFIG_KEY])
     except (KeyError, ValidationError):

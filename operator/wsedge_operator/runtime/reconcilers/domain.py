@@ -80,7 +80,7 @@ class DomainReconciler:
         if until is None:
             return outcome, None
         notes = tuple(note for note in outcome.notes if note.reason != Reason.CHANGED_FROM_OUTSIDE)
-        return replace(outcome, ask=(), restore=(), costs=(), apply=(), delete=(), notes=notes), until
+        return replace(outcome, dry_run=(), restore=(), costs=(), apply=(), delete=(), notes=notes), until
 
     def _note_writes(self, key: Key, live: Object, outcome: Outcome) -> datetime | None:
         """Note the writes of an outcome; return when to repeat those that another client reverts."""
@@ -123,7 +123,7 @@ def _writes(outcome: Outcome) -> frozenset[str]:
         for made in outcome.apply
     )
     restored = (f"restore {exact.ref.kind} {exact.digest}" for exact in outcome.restore)
-    asked = (f"ask {exact.ref.kind} {exact.digest} {exact.version}" for exact in outcome.ask)
+    asked = (f"ask {exact.ref.kind} {exact.digest} {exact.version}" for exact in outcome.dry_run)
     deleted = (f"delete {ref.kind} {ref.uid}" for ref in outcome.delete)
     return frozenset([*applied, *restored, *asked, *deleted])
 

@@ -24,7 +24,7 @@ FULL = Account(
     pending=Pending(PEAK_DAILY, MIDDLE, END),
     plan="5b1f",
     generation=3,
-    asked=MIDDLE,
+    requested_at=MIDDLE,
     waiting=("77aa",),
 )
 
@@ -42,7 +42,9 @@ def test_full_round_trip() -> None:
 
 def test_pending_end_round_trip() -> None:
     """An end to come is told from no change to come."""
-    ending = Account(periods=(Period(MONTH_95, START),), pending=Pending(None, MIDDLE, END), asked=MIDDLE)
+    ending = Account(
+        periods=(Period(MONTH_95, START),), pending=Pending(None, MIDDLE, END), requested_at=MIDDLE
+    )
     assert from_data(to_data(ending)) == ending
 
 
@@ -116,11 +118,11 @@ DAMAGES = {
     ),
     "an open period is not the last": (
         damaged(periods=[OPEN, {**OPEN, "start": "2026-11-09T00:00:00Z"}]),
-        "the period from 2026-11-09T00:00:00Z begins before the one before it ends",
+        "the period from 2026-11-09T00:00:00Z begins before the previous period ends",
     ),
     "periods overlap": (
         damaged(periods=[{**OPEN, "end": "2026-11-09T00:00:00Z"}, {**OPEN, "start": "2026-11-08T00:00:00Z"}]),
-        "begins before the one before it ends",
+        "begins before the previous period ends",
     ),
     "a change comes before it was asked for": (
         damaged(
@@ -140,7 +142,7 @@ DAMAGES = {
                 "effectiveTime": "2026-10-02T00:00:00Z",
             }
         ),
-        "pending: effective before what is in force",
+        "pending: effective before the start of the period in force",
     ),
     "an end of nothing": (
         damaged(
@@ -151,7 +153,7 @@ DAMAGES = {
                 "effectiveTime": "2026-10-02T00:00:00Z",
             },
         ),
-        "pending: nothing is in force that could end",
+        "pending: an end is pending, but no period is in force",
     ),
 }
 

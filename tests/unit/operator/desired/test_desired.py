@@ -12,7 +12,7 @@ from wsedge_operator.api.websocket_domain import Relay, WebSocketDomain, WebSock
 from wsedge_operator.desired.deployment import RelayImage, deployment, grace_seconds
 from wsedge_operator.desired.digest import is_applied, with_digest
 from wsedge_operator.desired.names import HTTPS_PORT
-from wsedge_operator.desired.relay_config import Resolved, drained, relay_config
+from wsedge_operator.desired.relay_config import Resolved, draining_config, relay_config
 from wsedge_operator.desired.service import service
 from wsedge_relay import contract
 from wsedge_relay.settings import Settings
@@ -134,7 +134,7 @@ def test_the_generation_names_object_edit_and_content() -> None:
 def test_a_drain_takes_the_time_that_the_spec_says_now() -> None:
     """The edit that switches a domain off may shorten its drain as well."""
     last = relay_config(live_domain(), spec(), RESOLVED)
-    end = drained(live_domain(lifecycle={"drainSeconds": 6}), last)
+    end = draining_config(live_domain(lifecycle={"drainSeconds": 6}), last)
     assert end.domains[0].lifecycle.drainSeconds == 6
 
 
@@ -230,7 +230,7 @@ def test_listeners_never_change() -> None:
 def test_a_drain_changes_nothing_but_the_switch() -> None:
     """It is made from the last configuration, whatever the spec says by now."""
     last = relay_config(live_domain(), spec(), RESOLVED)
-    end = drained(live_domain(), last)
+    end = draining_config(live_domain(), last)
     assert [domain.enabled for domain in end.domains] == [False]
     assert end.domains[0].model_copy(update={"enabled": True}) == last.domains[0]
     assert end.generation != last.generation

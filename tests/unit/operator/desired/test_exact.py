@@ -116,7 +116,7 @@ ADDED: dict[str, tuple[Callable[[Live], object], str]] = {
 
 def learned(before: DomainSnapshot, admitted: Any) -> DomainSnapshot:
     """The snapshot after the API server was asked, and gave `admitted` for the Deployment."""
-    (asked,) = decide(before, NOW).ask
+    (asked,) = decide(before, NOW).dry_run
     return replace(before, admitted={"Deployment": Admitted(asked.digest, parts(admitted))})
 
 
@@ -127,13 +127,13 @@ def test_what_others_put_into_a_relay_is_taken_out_and_told(
     """First the API server is asked what it makes of the wanted parts; what it does not add is not ours."""
     before = with_child("Deployment", change)
     outcome = decide(before, NOW)
-    assert [exact.ref.kind for exact in outcome.ask] == ["Deployment"]
+    assert [exact.ref.kind for exact in outcome.dry_run] == ["Deployment"]
     assert not outcome.restore
     assert not outcome.apply
     good = served().children["Deployment"]
     outcome = decide(learned(before, good), NOW)
     (restored,) = outcome.restore
-    assert not outcome.ask
+    assert not outcome.dry_run
     assert not outcome.apply
     assert dict(restored.parts)["spec"] == good["spec"]
     (note,) = outcome.notes
@@ -146,14 +146,14 @@ def test_what_admission_adds_stays(change: Callable[[Live], object], path: str) 
     """The API server adds the very same to what is wanted: a sidecar, a mirror, a newer default."""
     before = with_child("Deployment", change)
     outcome = decide(learned(before, before.children["Deployment"]), NOW)
-    assert (outcome.ask, outcome.restore, outcome.apply, outcome.notes) == ((), (), (), ())
+    assert (outcome.dry_run, outcome.restore, outcome.apply, outcome.notes) == ((), (), (), ())
 
 
 def test_an_answer_about_an_older_manifest_does_not_count() -> None:
     """After an edit the API server is asked anew."""
     before = with_child("Deployment", lambda live: relay(live).update(args=["--x"]))
     old = Admitted("older", parts(before.children["Deployment"]))
-    assert decide(replace(before, admitted={"Deployment": old}), NOW).ask != ()
+    assert decide(replace(before, admitted={"Deployment": old}), NOW).dry_run != ()
 
 
 def _defaults(live: Live) -> None:
@@ -198,7 +198,7 @@ HARMLESS: dict[str, tuple[str, Callable[[Live], object]]] = {
 def test_what_harms_nobody_stays(kind: str, change: Callable[[Live], object]) -> None:
     """Nobody is asked, and nothing is written."""
     outcome = decide(with_child(kind, change), NOW)
-    assert (outcome.ask, outcome.restore, outcome.apply) == ((), (), ())
+    assert (outcome.dry_run, outcome.restore, outcome.apply) == ((), (), ())
 
 
 def test_a_restart_and_anothers_number_survive_a_restoration() -> None:
@@ -210,7 +210,7 @@ def test_a_restart_and_anothers_number_survive_a_restoration() -> None:
         _scaled(5)(live)
 
     before = with_child("Deployment", change)
-    (asked,) = _settled(before).ask
+    (asked,) = _settled(before).dry_run
     spec = dict(asked.parts)["spec"]
     assert spec["template"]["metadata"]["annotations"] == EVICTABLE | {RESTARTED: "now"}
     assert spec["replicas"] == 5
@@ -270,7 +270,7 @@ def test_a_number_that_an_autoscaler_writes_is_left_and_told() -> None:
     assert answer(outcome, before, "Ready") == ("True", "Serving")
     assert "5 (field manager kube-controller-manager)" in message(outcome, before, "Ready")
     settled = _settled(before)
-    assert (settled.apply, settled.ask, settled.restore, settled.notes) == ((), (), (), ())
+    assert (settled.apply, settled.dry_run, settled.restore, settled.notes) == ((), (), (), ())
 
 
 NOT_LEFT = {

@@ -19,15 +19,15 @@ from support.operator.snapshots import (
     served,
     snapshot,
 )
-from wsedge_operator.reconcile.account.standing import Standing
-from wsedge_operator.reconcile.domain.claims import can_be_served, first_served
+from wsedge_operator.reconcile.account.state import AccountState
+from wsedge_operator.reconcile.domain.claims import can_be_served, served_since
 from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_operator.reconcile.selection import EVERYTHING, parse_selector
 from wsedge_operator.settings import Settings, problems
 
-IN_FORCE = Standing(True, "Effective", "in force")
+IN_FORCE = AccountState(True, "Effective", "in force")
 NOT_SELECTED = "NamespaceNotSelected"
 REFUSED = ("False", NOT_SELECTED)
 
@@ -66,7 +66,7 @@ def test_what_is_no_selector_is_refused_with_the_part_at_fault(wrong: str) -> No
         Settings(namespace_selector=wrong)
     (line,) = problems(refused.value)
     assert line.startswith("WSEDGE_OPERATOR_NAMESPACE_SELECTOR: ")
-    assert "no requirement of a label selector" in line
+    assert "is not a requirement of a label selector" in line
 
 
 def test_a_selector_and_a_list_of_namespaces_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,11 +101,11 @@ def test_what_serves_is_kept_as_it_is() -> None:
         live = {**live_domain(**spec), "status": running.live["status"]}
         before = replace(running, live=live, selected=False)
         outcome = decide(before, NOW)
-        assert (outcome.apply, outcome.delete, outcome.restore, outcome.ask) == ((), (), (), ())
+        assert (outcome.apply, outcome.delete, outcome.restore, outcome.dry_run) == ((), (), (), ())
         assert answer(outcome, before, "Accepted") == answer(outcome, before, "Ready") == REFUSED
         assert answer(outcome, before, "ConfigurationCurrent")[0] == "True"
         assert answer(outcome, before, "NameKept")[0] == "True"
-        assert "the relays keep what they have" in message(outcome, before, "Ready")
+        assert "the relays continue with their last configuration" in message(outcome, before, "Ready")
         after = applied(before, outcome)
         assert decide(after, NOW) == Outcome(reconcile_at=NOW + timedelta(minutes=5))
 
@@ -131,7 +131,7 @@ OFF = {"websocket": {"enabled": False, "originProtocol": "HTTP"}}
 
 @pytest.mark.parametrize(
     "before",
-    [withdrawing(live=live_domain(**OFF)), withdrawing(standing=NO_PLAN)],
+    [withdrawing(live=live_domain(**OFF)), withdrawing(account_state=NO_PLAN)],
     ids=["the switch", "the plan's end"],
 )
 def test_a_decision_that_was_understood_withdraws_there_too(before: DomainSnapshot) -> None:
@@ -162,4 +162,4 @@ def test_a_claim_there_blocks_nobody_unless_it_was_served() -> None:
     assert can_be_served(live_domain(), IN_FORCE)
     assert not can_be_served(live_domain(), IN_FORCE, selected=False)
     running = served()
-    assert first_served(running.live) is not None
+    assert served_since(running.live) is not None

@@ -22,7 +22,7 @@ def after(before: DomainSnapshot, minutes: float) -> DomainSnapshot:
 def edited(before: DomainSnapshot, generation: int, **spec: Any) -> DomainSnapshot:
     live = {**live_domain(**spec), "status": before.live["status"]}
     live["metadata"]["generation"] = generation
-    return snapshot(live=live, standing=before.standing)
+    return snapshot(live=live, account_state=before.account_state)
 
 
 def stalled(before: DomainSnapshot, minutes: float) -> tuple[str, str]:
@@ -32,7 +32,7 @@ def stalled(before: DomainSnapshot, minutes: float) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"standing": NO_PLAN}, "NoPlan"),
+        ({"account_state": NO_PLAN}, "NoPlan"),
         ({"live": live_domain(tls={"secretName": "x"})}, "SecretNotFound"),
         ({"statistics_url": ""}, "StatisticsNotFound"),
         ({"failure": "a quota is used up"}, "ApplyFailed"),
@@ -67,7 +67,7 @@ def test_another_spec_or_another_cause_has_a_time_of_its_own() -> None:
 
 def test_what_comes_ends_the_wait() -> None:
     """The condition goes, and the relays start."""
-    before = after(snapshot(standing=NO_PLAN), 0)
+    before = after(snapshot(account_state=NO_PLAN), 0)
     there = snapshot(live=before.live)
     outcome = decide(there, NOW + MINUTE)
     assert answer(outcome, there, "Stalled") == ("", "")
@@ -76,5 +76,5 @@ def test_what_comes_ends_the_wait() -> None:
 
 def test_a_clock_that_is_set_back_only_prolongs_the_wait() -> None:
     """It never fails early."""
-    before = after(snapshot(standing=NO_PLAN), 0)
+    before = after(snapshot(account_state=NO_PLAN), 0)
     assert decide(before, NOW - 60 * MINUTE) == Outcome(reconcile_at=NOW + 5 * MINUTE)

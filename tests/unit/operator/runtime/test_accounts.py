@@ -20,7 +20,7 @@ from wsedge_operator.runtime.cache import Cache
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 OWN = "wsedge-system"
 DAILY = Terms(BillingCycle.DAILY, MeteringMethod.TRAFFIC, "UTC")
-OLD = Account(periods=(Period(DAILY, datetime(2026, 11, 1, tzinfo=UTC)),), plan="uid-plan", asked=NOW)
+OLD = Account(periods=(Period(DAILY, datetime(2026, 11, 1, tzinfo=UTC)),), plan="uid-plan", requested_at=NOW)
 
 
 def namespace(uid: str, created: str = "2026-11-01T00:00:00Z", **metadata: Any) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def test_the_record_of_another_namespace_is_damage() -> None:
     life = Life("team-a", "u1", None, OWN)
     assert from_record({**to_data(OLD), "namespace": "team-a", "uid": "u1"}, life) == OLD
     for wrong in ({"uid": "u2"}, {"namespace": "team-b"}):
-        with pytest.raises(AccountError, match="another namespace's"):
+        with pytest.raises(AccountError, match="of another namespace"):
             from_record({**to_data(OLD), "namespace": "team-a", "uid": "u1", **wrong}, life)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from wsedge_operator.billing.record import Life, from_data
-from wsedge_operator.reconcile.account.decide import AccountSnapshot, decide, standing
+from wsedge_operator.reconcile.account.decide import AccountSnapshot, account_state, decide
 from wsedge_operator.reconcile.outcome import Outcome
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -166,19 +166,19 @@ def test_a_deleted_plan_ends_at_the_boundary() -> None:
     assert told(outcome) == [("ConfigMap", "Scheduled")]
     assert outcome.reconcile_at == MIDNIGHT
     ending = after(gone, outcome)
-    assert standing(ending, NOON + HOUR, served=True).effective
+    assert account_state(ending, NOON + HOUR, served=True).effective
     end = decide(ending, MIDNIGHT)
     assert told(end) == [("ConfigMap", "Ended")]
     assert from_data(end.apply[0]["data"]).current is None
-    assert standing(after(ending, end), MIDNIGHT, served=True).reason == "PlanEnded"
+    assert account_state(after(ending, end), MIDNIGHT, served=True).reason == "PlanEnded"
 
 
 def test_the_standing_does_not_wait_for_the_record() -> None:
     """A domain is served from the boundary on, whether or not the record was written by then."""
     before = settled(account(plan(existingCycle="Daily")))
-    assert not standing(before, MIDNIGHT - HOUR, served=False).effective
-    assert standing(before, MIDNIGHT - HOUR, served=False).is_scheduled
-    assert standing(before, MIDNIGHT, served=False).effective
+    assert not account_state(before, MIDNIGHT - HOUR, served=False).effective
+    assert account_state(before, MIDNIGHT - HOUR, served=False).is_scheduled
+    assert account_state(before, MIDNIGHT, served=False).effective
 
 
 def test_a_second_plan_is_refused_by_name_of_the_first() -> None:
@@ -224,7 +224,7 @@ def test_a_plan_that_cannot_be_read_keeps_its_terms_in_force(spec: dict[str, Any
     assert answers(outcome)["Stalled"] == ("True", "Unreadable")
     (name,) = spec
     assert f"spec.{name}: " in outcome.status[0].status["conditions"][0]["message"]
-    assert standing(unread, NOON + 48 * HOUR, served=False).effective
+    assert account_state(unread, NOON + 48 * HOUR, served=False).effective
 
 
 def test_a_plan_with_fields_of_a_version_to_come_counts() -> None:
@@ -260,7 +260,7 @@ def test_a_damaged_record_is_never_written() -> None:
     told_so = after(before, outcome)
     assert decide(told_so, NOON) == Outcome(reconcile_at=NOON + 5 * MINUTE)
     assert answers(decide(told_so, NOON + 5 * MINUTE))["Stalled"] == ("True", "AccountDamaged")
-    assert [standing(before, NOON, served=served).effective for served in (True, False)] == [True, False]
+    assert [account_state(before, NOON, served=served).effective for served in (True, False)] == [True, False]
 
 
 def test_a_record_that_lost_its_label_gets_it_back() -> None:
@@ -284,7 +284,7 @@ def test_what_never_began_is_cancelled_in_other_words() -> None:
     before = settled(account(plan(existingCycle="Daily")))
     outcome = decide(AccountSnapshot(LIFE, (), before.config_map, "UTC"), NOON + HOUR)
     assert [(note.reason, note.message) for note in outcome.notes] == [
-        ("Cancelled", "nothing takes effect, and nothing is in force")
+        ("Cancelled", "no terms take effect, and no terms are in force")
     ]
 
 
@@ -314,7 +314,7 @@ def test_in_a_namespace_that_is_not_selected_no_account_begins(plans: tuple[dict
     assert told_by_plan["Accepted"] == told_by_plan["Ready"] == ("False", "NamespaceNotSelected")
     assert told_by_plan["Effective"] == ("False", "NoPlan")
     assert told_by_plan["Stalled"] == ("False", "NamespaceNotSelected")
-    assert not standing(unselected(account(*plans)), NOON, served=False).effective
+    assert not account_state(unselected(account(*plans)), NOON, served=False).effective
     assert answers(decide(account(*plans), NOON))["Ready"] == ("True", "Effective")
 
 
@@ -329,5 +329,5 @@ def test_an_account_in_force_goes_on_where_it_is_no_longer_selected() -> None:
     assert answers(outcome)["Ready"] == ("False", "NamespaceNotSelected")
     assert outcome.status[0].status["current"]["meteringMethod"] == "Traffic"
     without = unselected(AccountSnapshot(LIFE, (), before.config_map, "UTC"))
-    ending = standing(without, NOON + HOUR, served=True)
+    ending = account_state(without, NOON + HOUR, served=True)
     assert (ending.reason, ending.changes_at) == ("Ending", MIDNIGHT)

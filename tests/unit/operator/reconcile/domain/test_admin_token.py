@@ -23,7 +23,7 @@ from support.operator.snapshots import (
 )
 from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.domain.pods import is_unready
-from wsedge_operator.reconcile.domain.rollout import pods_to_ask
+from wsedge_operator.reconcile.domain.rollout import pods_to_query
 from wsedge_operator.reconcile.outcome import Outcome
 
 
@@ -111,7 +111,7 @@ def test_a_relay_that_was_told_to_drain_is_named() -> None:
 def test_a_relay_that_is_not_ready_is_asked() -> None:
     """Though it runs the configuration; those that are ready are left in peace."""
     before = drained()
-    asked = pods_to_ask(before.pods, before.relays, before.children["ConfigMap"])
+    asked = pods_to_query(before.pods, before.relays, before.children["ConfigMap"])
     assert [is_unready(one) for one in asked] == [True]
 
 

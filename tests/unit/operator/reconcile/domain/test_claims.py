@@ -16,8 +16,8 @@ from wsedge_operator.reconcile.domain.claims import (
     can_be_served,
     claim_of,
     claimed_name,
-    first_served,
     owner_of,
+    served_since,
 )
 
 SERVED: dict[str, Any] = {"served_since": NOW}
@@ -96,10 +96,10 @@ UNSERVABLE: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize(("live", "standing"), UNSERVABLE.values(), ids=UNSERVABLE.keys())
-def test_what_cannot_be_served(live: dict[str, Any], standing: Any) -> None:
+@pytest.mark.parametrize(("live", "account_state"), UNSERVABLE.values(), ids=UNSERVABLE.keys())
+def test_what_cannot_be_served(live: dict[str, Any], account_state: Any) -> None:
     """It yields while it was never served."""
-    assert not can_be_served(live, standing)
+    assert not can_be_served(live, account_state)
     assert can_be_served(live_domain(), IN_FORCE)
 
 
@@ -126,7 +126,7 @@ def test_what_tells_nothing_is_no_evidence() -> None:
         {"conditions": ["x", {}]},
     )
     for status in statuses:
-        assert first_served({**live_domain(), "status": status}) is None
+        assert served_since({**live_domain(), "status": status}) is None
 
 
 def test_a_name_that_cannot_be_read_is_no_name() -> None:

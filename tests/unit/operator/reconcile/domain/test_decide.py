@@ -31,9 +31,9 @@ from support.operator.snapshots import (
     stored,
     waiting,
 )
-from wsedge_operator.reconcile.domain.claims import first_served
+from wsedge_operator.reconcile.domain.claims import served_since
 from wsedge_operator.reconcile.domain.decide import decide
-from wsedge_operator.reconcile.domain.rollout import pods_to_ask
+from wsedge_operator.reconcile.domain.rollout import pods_to_query
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_relay.contract import RelayConfig
@@ -86,8 +86,8 @@ def test_a_domain_that_is_being_deleted_is_left_to_the_garbage_collector() -> No
 
 
 UNSERVED: dict[str, tuple[dict[str, Any], tuple[str, str], bool]] = {
-    "without a plan it waits for one": ({"standing": NO_PLAN}, ("False", "NoPlan"), False),
-    "with a plan for later it is ready": ({"standing": SCHEDULED}, ("True", "Scheduled"), False),
+    "without a plan it waits for one": ({"account_state": NO_PLAN}, ("False", "NoPlan"), False),
+    "with a plan for later it is ready": ({"account_state": SCHEDULED}, ("True", "Scheduled"), False),
     "a younger claim is refused": (
         {"claims": (claim("older", day=1), claim("chat", day=2))},
         ("False", "DomainConflict"),
@@ -134,7 +134,7 @@ def test_not_served(changes: dict[str, Any], ready: tuple[str, str], stalled: bo
 
 def test_a_scheduled_domain_is_looked_at_when_its_plan_begins() -> None:
     """The wake-up is the plan's first instant, and the status gives it."""
-    before = snapshot(standing=SCHEDULED)
+    before = snapshot(account_state=SCHEDULED)
     outcome = decide(before, NOW)
     assert outcome.reconcile_at == LATER
     assert "2026-12-01T00:00:00Z" in message(outcome, before, "Ready")
@@ -169,7 +169,7 @@ def test_what_cannot_be_read_keeps_all_that_serves(spec: dict[str, Any]) -> None
     assert answer(outcome, before, "Stalled") == ("True", "Unreadable")
     (name,) = spec
     assert f"spec.{name}" in message(outcome, before, "Ready")
-    assert "the relays keep what they have" in message(outcome, before, "Ready")
+    assert "the relays continue with their last configuration" in message(outcome, before, "Ready")
     after = applied(before, outcome)
     assert after.live["status"]["configuration"] == before.live["status"]["configuration"]
     assert decide(after, NOW) == Outcome()
@@ -189,7 +189,7 @@ def test_what_is_understood_of_an_unreadable_object_is_done() -> None:
     off = unread(served(), {"websocket": {"enabled": False, "originProtocol": "QUIC"}})
     assert [domain.enabled for domain in config(decide(off, NOW)).domains] == [False]
     quic = {"websocket": {"enabled": True, "originProtocol": "QUIC"}, "lifecycle": {"drainSeconds": "long"}}
-    ended = replace(unread(served(), quic), standing=NO_PLAN)
+    ended = replace(unread(served(), quic), account_state=NO_PLAN)
     assert [domain.enabled for domain in config(decide(ended, NOW)).domains] == [False]
     assert answer(decide(ended, NOW), ended, "Ready") == ("False", "Draining")
     going = unread(served(), quic)
@@ -254,17 +254,17 @@ def test_another_tenant_is_not_named() -> None:
 def test_the_first_service_is_noted_for_ever() -> None:
     """From then on the name is kept, also while it is off or cannot be resolved."""
     good = served()
-    assert first_served(good.live) == NOW
+    assert served_since(good.live) == NOW
     later = NOW + timedelta(days=1)
-    for spec, standing in (
+    for spec, account_state in (
         ({"websocket": {"enabled": False}}, IN_FORCE),
         ({"tls": {"secretName": "x"}}, IN_FORCE),
         ({"limits": "none"}, IN_FORCE),
         ({}, NO_PLAN),
     ):
-        before = replace(unread(good, spec), standing=standing)
+        before = replace(unread(good, spec), account_state=account_state)
         after = applied(before, decide(before, later))
-        assert first_served(after.live) == NOW
+        assert served_since(after.live) == NOW
         assert answer(decide(before, later), before, "NameKept") == ("True", "HasBeenServed")
 
 
@@ -272,7 +272,7 @@ def test_what_was_never_served_has_no_such_note() -> None:
     """Neither switched off, nor without a plan, nor with a Secret that is missing."""
     for changes in (
         {"live": live_domain(websocket={"enabled": False})},
-        {"standing": NO_PLAN},
+        {"account_state": NO_PLAN},
         {"live": live_domain(tls={"secretName": "x"})},
         {"live": live_domain(limits="none")},
     ):
@@ -285,7 +285,7 @@ def test_what_the_last_release_served_counts_as_served() -> None:
     for part in ({"configuration": "team-a/chat@7.0"}, {"address": {"service": "chat-relay"}}):
         before = snapshot(live={**live_domain(), "status": part}, statistics_url="")
         after = applied(before, decide(before, NOW))
-        assert first_served(after.live) == datetime(2026, 11, 1, tzinfo=UTC)
+        assert served_since(after.live) == datetime(2026, 11, 1, tzinfo=UTC)
 
 
 PROBLEMS: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -327,7 +327,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str, str]] = {
             "secrets": {"x": secret("x", tls_crt=b"c", tls_key=b"k")},
         },
         "SecretInvalid",
-        'spec.tls.secretName: Secret "x": tls.crt holds no PEM certificate',
+        'spec.tls.secretName: Secret "x": tls.crt has no PEM certificate',
     ),
     "a Secret whose key is no key": (
         {
@@ -335,7 +335,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str, str]] = {
             "secrets": {"x": secret("x", tls_crt=certificate()[0], tls_key=b"k")},
         },
         "SecretInvalid",
-        'spec.tls.secretName: Secret "x": tls.key holds no PEM private key without password',
+        'spec.tls.secretName: Secret "x": tls.key has no PEM private key without a password',
     ),
     "a key of another certificate": (
         {
@@ -343,7 +343,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str, str]] = {
             "secrets": {"x": secret("x", tls_crt=certificate()[0], tls_key=certificate()[1])},
         },
         "CertificateMismatch",
-        'spec.tls.secretName: Secret "x": the key in tls.key is not the one of the certificate in tls.crt',
+        'spec.tls.secretName: Secret "x": the key in tls.key does not belong to the certificate in tls.crt',
     ),
     "a missing authority": (
         {"live": live_domain(originTLS={"caSecretName": "ca"})},
@@ -662,7 +662,7 @@ def test_what_the_pods_use_stays_until_they_are_gone() -> None:
 
 def test_a_plan_that_ends_drains_too() -> None:
     """The end of the plan is a switch-off."""
-    before = replace(served(), standing=NO_PLAN)
+    before = replace(served(), account_state=NO_PLAN)
     outcome = decide(before, NOW)
     assert kinds(outcome) == ["ConfigMap"]
     assert [domain.enabled for domain in config(outcome).domains] == [False]
@@ -694,7 +694,7 @@ def test_one_relay_needs_no_budget() -> None:
 
 def test_each_turn_of_ready_is_told_once() -> None:
     """An Event per change of Ready's reason; Warning when it does not pass by itself."""
-    before = snapshot(standing=NO_PLAN)
+    before = snapshot(account_state=NO_PLAN)
     first = decide(before, NOW)
     assert [(note.type, note.reason) for note in first.notes] == [("Warning", "NoPlan")]
     assert decide(applied(before, first), NOW).notes == ()
@@ -704,23 +704,25 @@ def test_only_relays_that_lag_are_asked() -> None:
     """Current pods are left in peace; a restarted container, or another generation, is asked."""
     good = served()
     config_map = good.children["ConfigMap"]
-    assert pods_to_ask(good.pods, good.relays, config_map) == []
+    assert pods_to_query(good.pods, good.relays, config_map) == []
     again = pod("pod-1")
     again["status"]["containerStatuses"][0]["restartCount"] = 1
-    assert pods_to_ask([again], good.relays, config_map) == [again]
+    assert pods_to_query([again], good.relays, config_map) == [again]
     mute = {"uid-pod-1": RelayReport(0, None, "refused")}
-    assert pods_to_ask([good.pods[0]], mute, config_map) == [good.pods[0]]
-    assert pods_to_ask([pod("pod-9", **waiting("CrashLoopBackOff"))], {}, config_map) == []
-    assert pods_to_ask(good.pods, good.relays, None) == []
+    assert pods_to_query([good.pods[0]], mute, config_map) == [good.pods[0]]
+    assert pods_to_query([pod("pod-9", **waiting("CrashLoopBackOff"))], {}, config_map) == []
+    assert pods_to_query(good.pods, good.relays, None) == []
 
 
 def test_all_relays_are_asked_while_they_drain() -> None:
     """The number of open connections is only known by asking."""
     before, _ = switched_off(3)
-    assert len(pods_to_ask(before.pods, before.relays, before.children["ConfigMap"])) == 2
+    assert len(pods_to_query(before.pods, before.relays, before.children["ConfigMap"])) == 2
 
 
 def test_a_later_end_of_the_plan_is_looked_at() -> None:
     """A served domain wakes up at the instant at which its plan changes."""
     ending = replace(IN_FORCE, reason="Ending", changes_at=datetime(2026, 12, 1, tzinfo=UTC))
-    assert decide(replace(served(), standing=ending), NOW).reconcile_at == datetime(2026, 12, 1, tzinfo=UTC)
+    assert decide(replace(served(), account_state=ending), NOW).reconcile_at == datetime(
+        2026, 12, 1, tzinfo=UTC
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 from support.operator.snapshots import NOW, live_domain, pod, report, served
 from wsedge_operator.reconcile.domain.decide import decide
-from wsedge_operator.reconcile.domain.rollout import pods_to_ask
+from wsedge_operator.reconcile.domain.rollout import pods_to_query
 from wsedge_operator.reconcile.domain.scale_in import is_scale_in
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Cost
@@ -65,8 +65,8 @@ def test_all_relays_are_asked_before_a_scale_in() -> None:
     """Connections counted long ago say little; at other times nobody is asked who is current."""
     before = three(a=5, b=0, c=70)
     config_map = before.children["ConfigMap"]
-    assert pods_to_ask(before.pods, before.relays, config_map) == []
-    assert len(pods_to_ask(before.pods, before.relays, config_map, scaling_in=True)) == 3
+    assert pods_to_query(before.pods, before.relays, config_map) == []
+    assert len(pods_to_query(before.pods, before.relays, config_map, scaling_in=True)) == 3
 
 
 def test_what_a_scale_in_is() -> None:
