@@ -339,7 +339,7 @@ def test_an_object_of_somebody_else_is_left_alone(place: Place, host: str) -> No
     place.kubectl("create", "service", "clusterip", "chat-relay", "--tcp=5000:5000")
     place.apply(plan(), domain(host=host))
     told = place.await_reason("wsd/chat", "Ready", "ApplyFailed")
-    assert 'Service "chat-relay" is there already and belongs to somebody else' in told["message"]
+    assert 'Service "chat-relay" exists already and belongs to another owner' in told["message"]
     theirs = place.get("service/chat-relay")
     assert theirs is not None
     assert [port["port"] for port in theirs["spec"]["ports"]] == [5000]

@@ -1,6 +1,6 @@
 """Commands for people.
 
-    explain   says what the operator would do for manifests in files
+    explain   prints what the operator would do with manifests in files
 
 Never imports the runtime.
 """

@@ -1,9 +1,9 @@
-"""`wsedge-operator explain FILE...`: what would these manifests do, when, and why not?
+"""`wsedge-operator explain FILE...`: what the operator would do with these manifests, when, and why.
 
-The operator's own decisions are taken on objects from files, without a cluster. The files may also hold what
-the manifests refer to (Services, Secrets) and an account's record (the ConfigMap `wsedge-account-…` of the
-operator's namespace, or its copy `wsedge-account`), as `kubectl get -o yaml` prints them; what is not in the
-files does not exist here.
+The operator's own decisions run on objects from files, without a cluster. The files may also have the objects
+that the manifests refer to (Services, Secrets) and an account's record (the ConfigMap `wsedge-account-…` of
+the operator's namespace, or its copy `wsedge-account`), as `kubectl get -o yaml` prints them. An object that
+is not in the files does not exist for the decisions.
 """
 
 from __future__ import annotations
@@ -43,12 +43,13 @@ _MODELS: Final[dict[str, type[Resource]]] = {
     billing_plan.KIND: billing_plan.BillingPlan,
     websocket_domain.KIND: websocket_domain.WebSocketDomain,
 }
-# Stands for the address that a cluster will give to a Service of a file (RFC 5737: for documentation).
-_SOME_ADDRESS: Final = "192.0.2.1"
+# In place of the cluster IP that the API server would assign to a Service of a file (RFC 5737:
+# documentation).
+_EXAMPLE_ADDRESS: Final = "192.0.2.1"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as kubectl reads it: a time stays the text that it is."""
+    """YAML as kubectl parses it: a timestamp is a string, not a date."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -59,7 +60,7 @@ _Loader.yaml_implicit_resolvers = {
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The objects of some files, and what the operator's settings say beside them."""
+    """The objects of all files, and the operator's settings that decisions depend on."""
 
     objects: tuple[Object, ...]
     default_zone: str
@@ -79,7 +80,10 @@ class Files:
 
 
 def read_objects(text: str, *, source: str, namespace: str, now: datetime) -> list[Object]:
-    """Return the objects of a file; raise ManifestError, with all reasons, for what would be refused."""
+    """Return the objects of a file, as they would be stored.
+
+    Raises ManifestError with every reason for which the API server would refuse one of them.
+    """
     try:
         documents = [document for document in yaml.load_all(text, Loader=_Loader) if document]
     except yaml.YAMLError as error:
@@ -98,26 +102,27 @@ def read_objects(text: str, *, source: str, namespace: str, now: datetime) -> li
 
 
 def explain(files: Files, now: datetime) -> str:
-    """Return what the operator would do at `now`, and at each later instant at which that changes."""
+    """Return the conditions and children of each object at `now` and at each later instant with a change."""
     records = dict(_records(files))
-    told: dict[str, list[str]] = {}
+    printed: dict[str, list[str]] = {}
     lines: list[str] = []
     moment: datetime | None = now
     while moment is not None:
         views = dict(_views(files, records, moment))
-        news = {title: view for title, (view, _) in views.items() if told.get(title) != view}
+        news = {title: view for title, (view, _) in views.items() if printed.get(title) != view}
         lines += [f"At {instant_text(moment)}:"]
         lines += [line for title, view in news.items() for line in (f"  {title}", *view)]
-        told |= news
+        printed |= news
         moment = min((again for _, again in views.values() if again is not None), default=None)
     return "\n".join(lines) + "\n"
 
 
+# The lines about an object, and the instant at which its account's decision changes next.
 View = tuple[list[str], datetime | None]
 
 
 def _views(files: Files, records: dict[str, Object], now: datetime) -> Iterator[tuple[str, View]]:
-    """Yield each object's title, what is to be said of it, and when its account changes; keep `records`."""
+    """Yield the title and the view of each object at `now`; update `records` as the operator would."""
     namespaces = sorted({item["metadata"]["namespace"] for item in files.objects if item["kind"] in _MODELS})
     accounts = {
         namespace: AccountSnapshot(
@@ -134,11 +139,11 @@ def _views(files: Files, records: dict[str, Object], now: datetime) -> Iterator[
     }
     for namespace, account in accounts.items():
         outcome = account_decision.decide(account, now)
-        for title, lines in _told(outcome):
+        for title, lines in _conditions(outcome):
             yield title, (lines, outcome.reconcile_at)
         for domain in files.of(websocket_domain.KIND, namespace):
             decided = domain_decision.decide(_domain_snapshot(files, domain, account_states), now)
-            for title, lines in _told(decided):
+            for title, lines in _conditions(decided):
                 yield title, ([*lines, *_children(decided)], None)
         for record in outcome.apply:
             records[namespace] = dict(record)
@@ -165,7 +170,7 @@ def _domain_snapshot(
     )
 
 
-def _told(outcome: Outcome) -> Iterator[tuple[str, list[str]]]:
+def _conditions(outcome: Outcome) -> Iterator[tuple[str, list[str]]]:
     for status in outcome.status:
         conditions = status.status["conditions"]
         yield (
@@ -195,7 +200,7 @@ def _name(document: Any) -> str | None:
 
 
 def _refusals(document: Object) -> Iterator[str]:
-    """Yield what the API server would say to an object of ours."""
+    """Yield the API server's reasons to refuse an object; none for a kind that is not wsedge's."""
     model = _MODELS.get(document["kind"])
     if model is None:
         return
@@ -206,7 +211,7 @@ def _refusals(document: Object) -> Iterator[str]:
 
 
 def _completed(document: Object, namespace: str, now: datetime) -> Object:
-    """Return the object with what the API server would add; one without a time of creation is made `now`."""
+    """Return the object with the fields that the API server would set; it is created `now` unless it says."""
     item = copy.deepcopy(document)
     meta = item["metadata"]
     meta.setdefault("namespace", namespace)
@@ -215,9 +220,9 @@ def _completed(document: Object, namespace: str, now: datetime) -> Object:
     meta.setdefault("generation", 1)
     meta.setdefault("resourceVersion", "1")
     if item["kind"] in _MODELS:
-        item.pop("status", None)  # So that all of it is told, not only what is new.
+        item.pop("status", None)  # A decision reports only changes of a status: without one it reports all.
     if item["kind"] == "Service":
-        item.setdefault("spec", {}).setdefault("clusterIP", _SOME_ADDRESS)
+        item.setdefault("spec", {}).setdefault("clusterIP", _EXAMPLE_ADDRESS)
     if item["kind"] == "Secret":
         plain = item.pop("stringData", None) or {}
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
@@ -226,7 +231,10 @@ def _completed(document: Object, namespace: str, now: datetime) -> Object:
 
 
 def _records(files: Files) -> Iterator[tuple[str, Object]]:
-    """Yield the record of each namespace; where there is none, the copy in the namespace itself."""
+    """Yield each namespace with its record; where there is none, with the copy in the namespace.
+
+    Copies are first, so that a record replaces them in a dict.
+    """
     for item in files.of("ConfigMap"):
         if item["metadata"]["name"] == COPY_NAME:
             yield item["metadata"]["namespace"], item
@@ -236,20 +244,21 @@ def _records(files: Files) -> Iterator[tuple[str, Object]]:
 
 
 def _life(namespace: str, known: Object | None) -> Life:
-    """Return the life of a namespace: the one that its record is of."""
+    """Return the life of a namespace that its record names; without a record, one of uid `file`."""
     identity = identity_of(known["metadata"]["name"]) if known is not None else None
     uid = identity[1] if identity is not None else "file"
     return Life(namespace, uid, None, known["metadata"]["namespace"] if known is not None else namespace)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Explain the files on stdout; return 0, or 1 when one of them would be refused, or 2 when one cannot be
-    read or a setting is malformed.
+    """Explain the files on stdout; return the exit code.
+
+    1: the API server would refuse a manifest. 2: a file cannot be read, or a setting is malformed.
     """
     parser = argparse.ArgumentParser(prog="wsedge-operator explain", description=__doc__.partition("\n")[0])
     parser.add_argument("files", nargs="+", metavar="FILE", help="manifests in YAML or JSON; - is stdin")
-    parser.add_argument("--namespace", default="default", help="of objects that name none (default: default)")
-    parser.add_argument("--at", type=_instant, help="the instant to look at, RFC 3339 (default: now)")
+    parser.add_argument("--namespace", default="default", help="of manifests without one (default: default)")
+    parser.add_argument("--at", type=_instant, help="the instant to explain, RFC 3339 (default: now)")
     options = parser.parse_args(arguments)
     now = options.at or datetime.now(UTC).replace(microsecond=0)
     try:

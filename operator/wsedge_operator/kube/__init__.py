@@ -1,1 +1,10 @@
-"""The only place that talks to the API server."""
+"""The only package that calls the API server.
+
+    access    its address and the credentials: kubeconfig or ServiceAccount
+    kinds     the kinds that the operator reads or writes, and its rights on each
+    client    calls: JSON objects in and out, each with a deadline
+    watch     events of watches, by kopf
+    outcome   carries an Outcome out
+
+Never imports the runtime.
+"""

@@ -1,12 +1,11 @@
-"""Where the API server is, and as whom to talk to it: `KUBECONFIG` if set, else the pod's ServiceAccount.
+"""The API server's address and the credentials for it: `KUBECONFIG` if set, else the pod's ServiceAccount.
 
-One `Access` serves both the calls of `client` and the watches of kopf. A token that lies in a file, which a
-kubelet replaces every hour, is read anew: by the client before each call, by kopf when a watch is answered
-with 401.
+One `Access` serves both the calls of `client` and the watches of kopf. A token in a file, which a kubelet
+replaces every hour, is read again: by the client before each call, by kopf after a watch got 401.
 
-A kubeconfig is read as kubectl reads it (several files, the first that names a thing wins; a path is relative
-to its file), but for what runs a program or acts as somebody else: `kubectl proxy` does that, and its address
-is a server like any other.
+A kubeconfig is parsed as kubectl does it (several files, the first entry of a name wins, a path is relative
+to its file), except for entries that run a program or impersonate another user: `kubectl proxy` supports
+these, and its address is a server like any other.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import yaml
 
 from wsedge_operator.errors import AccessError
 
-# Where a kubelet puts what a pod needs; the path is the same on every cluster.
+# The kubelet mounts token and CA certificate here in every cluster.
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 _UNSUPPORTED: Final = (
@@ -33,16 +32,16 @@ _UNSUPPORTED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach an API server.
+    """The address of an API server and the credentials for it.
 
-    `connection` holds all but a token that lies in `token_file`.
+    `connection` has everything except a token in a file, which `token_file` names.
     """
 
     connection: kopf.ConnectionInfo
     token_file: Path | None = None
 
     def current(self) -> kopf.ConnectionInfo:
-        """Return the connection with the token of this moment; raises AccessError."""
+        """Return the connection with the current token; raises AccessError when its file cannot be read."""
         if self.token_file is None:
             return self.connection
         try:
@@ -53,7 +52,7 @@ class Access:
 
 
 def find_access(environ: Mapping[str, str] = os.environ, account: Path = SERVICE_ACCOUNT) -> Access:
-    """Return how to reach the API server.
+    """Return the access to the API server.
 
     Raises AccessError when KUBECONFIG names no usable file and the process is not in a pod either.
     """
@@ -66,10 +65,10 @@ def find_access(environ: Mapping[str, str] = os.environ, account: Path = SERVICE
     token_file, ca_file = account / "token", account / "ca.crt"
     if not (host and port and token_file.exists() and ca_file.exists()):
         raise AccessError(
-            "cannot reach an API server: no KUBECONFIG, and not in a pod with a ServiceAccount's token"
+            "cannot reach an API server: no KUBECONFIG is set, and no ServiceAccount's token is mounted"
             f" (KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT, {token_file}, {ca_file})"
         )
-    # By the address, as client-go does: the operator starts where no DNS answers yet.
+    # By address, as client-go does: the operator may start before the cluster's DNS.
     server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
     return Access(kopf.ConnectionInfo(server=server, ca_path=str(ca_file)), token_file)
 
@@ -88,8 +87,8 @@ def _of_kubeconfig(files: list[Path]) -> Access:
     for (what, fields), entry in zip(_UNSUPPORTED, (cluster, user), strict=True):
         if unsupported := [field for field in fields if entry.get(field)]:
             raise AccessError(
-                f"{what} has {', '.join(unsupported)}, which the operator does not follow: run `kubectl"
-                " proxy` and name its address as the server of a kubeconfig without user"
+                f"{what} has {', '.join(unsupported)}, which the operator does not support: run `kubectl"
+                " proxy` and use its address as the server of a kubeconfig without user"
             )
     if not cluster.get("server"):
         raise AccessError(f"cluster {context.get('cluster')!r} has no server")
@@ -108,7 +107,7 @@ def _of_kubeconfig(files: list[Path]) -> Access:
             certificate_data=user.get("client-certificate-data"),
             private_key_path=_unless_data(user, "client-key"),
             private_key_data=user.get("client-key-data"),
-            # As kubectl does, for the API server of a cluster that is elsewhere: HTTPS_PROXY, NO_PROXY.
+            # As kubectl does: an API server outside of this network may need HTTPS_PROXY and NO_PROXY.
             trust_env=True,
         ),
         Path(token_file) if token_file else None,
@@ -117,14 +116,14 @@ def _of_kubeconfig(files: list[Path]) -> Access:
 
 @dataclass(frozen=True, slots=True)
 class _Entries:
-    """What the files of a kubeconfig name; the first that names a thing wins."""
+    """The entries of all files of a kubeconfig by name; the first entry of a name wins."""
 
     contexts: dict[str, dict[str, Any]]
     clusters: dict[str, dict[str, Any]]
     users: dict[str, dict[str, Any]]
 
     def add(self, document: Mapping[str, Any], folder: Path) -> None:
-        """Take over the entries of one file in `folder`, with its paths made absolute."""
+        """Add the entries of one file in `folder`, with paths relative to it made absolute."""
         for plural, into in (("contexts", self.contexts), ("clusters", self.clusters), ("users", self.users)):
             for entry in document.get(plural) or ():
                 if not isinstance(entry, dict) or "name" not in entry:
@@ -143,5 +142,5 @@ def _entry(entries: Mapping[str, dict[str, Any]], kind: str, name: object) -> di
 
 
 def _unless_data(entry: Mapping[str, Any], field: str) -> str | None:
-    """Return the path in `field`; data in the file itself go before it."""
+    """Return the path in `field`; None where the entry has the data itself, which precede it."""
     return None if entry.get(f"{field}-data") else entry.get(field)

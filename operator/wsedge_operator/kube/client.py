@@ -1,6 +1,6 @@
 """Calls to the API server: plain JSON objects in and out, each call with a deadline.
 
-Objects stay dicts: what the operator applies must be byte-stable, and what it reads is compared with it.
+Objects stay dicts: an applied object must be byte-stable, and is compared with the stored one field by field.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ PAGE_SIZE: Final = 500
 
 
 class Client:
-    """An API server, seen as its objects.
+    """Calls to one API server.
 
-    Every method raises ApiError or UnreachableError, and nothing else.
+    Every method raises ApiError or UnreachableError, and no other exception.
     """
 
     def __init__(self, access: Access, *, call_seconds: float) -> None:
-        """Talk to the API server of `access`, giving each call `call_seconds`. Enter it before the first."""
+        """Call the API server of `access`, each time with a deadline of `call_seconds`; enter it first."""
         self._access = access
         self._call_seconds = call_seconds
 
@@ -41,7 +41,7 @@ class Client:
         except (OSError, ValueError) as error:
             raise AccessError(f"cannot use the certificates for the API server: {error}") from error
         self._session = aiohttp.ClientSession(
-            # As many at a time as the operator has workers: its settings bound them, not this.
+            # No limit of its own: the number of the operator's workers bounds the connections.
             connector=aiohttp.TCPConnector(limit=0, ssl=tls),
             headers={"User-Agent": "wsedge-operator", "Accept": "application/json"},
             timeout=aiohttp.ClientTimeout(total=self._call_seconds),
@@ -59,7 +59,10 @@ class Client:
         return await self._call("GET", kind.path(namespace, name))
 
     async def list(self, kind: Kind, namespace: str | None) -> tuple[list[Object], str]:
-        """Return the watched objects of a kind and the version of the list; None means all namespaces."""
+        """Return the objects of a kind that match its selectors, and the list's resource version.
+
+        `namespace` None means all namespaces.
+        """
         query = {"limit": str(PAGE_SIZE)}
         if kind.labels:
             query["labelSelector"] = kind.labels
@@ -68,7 +71,7 @@ class Client:
         found: list[Object] = []
         while True:
             page = await self._call("GET", kind.path(namespace), query=query)
-            # Items of a list come without the two fields that every single object has.
+            # The API server omits apiVersion and kind in the items of a list.
             found.extend(
                 {"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]
             )
@@ -78,7 +81,7 @@ class Client:
             query["continue"] = metadata["continue"]
 
     async def probe(self, kind: Kind, namespace: str | None) -> None:
-        """Ask for one object of a kind, whichever it is; raises as `list` does."""
+        """List one object of a kind: a cheap call with the same right and the same errors as `list`."""
         await self._call("GET", kind.path(namespace), query={"limit": "1"})
 
     async def served(self, group: str, version: str) -> frozenset[str]:
@@ -87,15 +90,15 @@ class Client:
         return frozenset(entry["name"] for entry in found["resources"])
 
     async def create(self, kind: Kind, namespace: str | None, body: Object) -> Object:
-        """Create an object; ConflictError when its name is taken."""
+        """Create an object; raises ConflictError when one of that name exists."""
         return await self._call("POST", kind.path(namespace), body=body)
 
     async def replace(self, kind: Kind, namespace: str, body: Object) -> Object:
-        """Replace an object; ConflictError when `body` was read before somebody else's change."""
+        """Replace an object; raises ConflictError when it has changed since `body` was read."""
         return await self._call("PUT", kind.path(namespace, body["metadata"]["name"]), body=body)
 
     async def apply(self, kind: Kind, body: Object, *, subresource: str = "") -> Object:
-        """Apply an object on the server as field manager `wsedge`, taking over fields that others hold."""
+        """Apply an object (server-side) as field manager `wsedge`, also fields that others manage."""
         metadata = body["metadata"]
         return await self._call(
             "PATCH",
@@ -106,7 +109,7 @@ class Client:
         )
 
     async def merge(self, kind: Kind, namespace: str, name: str, change: Object) -> Object:
-        """Merge a change into an object that must exist."""
+        """Merge a change into an object (RFC 7386); raises NotFoundError when there is none."""
         return await self._call(
             "PATCH",
             kind.path(namespace, name),
@@ -125,10 +128,11 @@ class Client:
         version: str,
         dry_run: bool = False,
     ) -> Object:
-        """Replace whole parts of an object, by path (`spec.selector`), whoever owns what is in them.
+        """Replace whole parts of an object, by path (`spec.selector`), whichever managers own their fields.
 
-        ConflictError when the object is newer than `version`. A dry run changes nothing and returns what
-        would become of the object, through all defaults and admission.
+        Server-side apply leaves fields of other managers in a map or list; a JSON patch (RFC 6902) does not.
+        Raises ConflictError when the object is newer than `version`. A dry run changes nothing and returns
+        the object as it would be after defaulting and admission.
         """
         operations = [
             {"op": "add", "path": "/" + path.replace(".", "/"), "value": value}
@@ -143,7 +147,7 @@ class Client:
         )
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str) -> None:
-        """Delete the object of that uid; another of its name is left alone (ConflictError)."""
+        """Delete the object of that uid; raises ConflictError when the name is another object's."""
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         await self._call("DELETE", kind.path(namespace, name), body=options)
 
@@ -166,7 +170,7 @@ class Client:
                 data=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
                 headers={"Content-Type": content, **connection.as_http_headers()},
                 proxy=connection.proxy_url,
-                # An API server never redirects these calls; whoever does shall not get the token.
+                # An API server never redirects these calls. Any other server must not get the token.
                 allow_redirects=False,
             ) as answer:
                 data = await answer.read()
@@ -183,7 +187,7 @@ class Client:
 
 
 def _document(data: bytes) -> Object:
-    """Return a JSON object, or an empty one for an answer that is none (a proxy's error page)."""
+    """Return the JSON object of an answer; an empty one for anything else, such as a proxy's error page."""
     try:
         document = json.loads(data)
     except ValueError:

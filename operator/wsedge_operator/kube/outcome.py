@@ -1,4 +1,4 @@
-"""The one place that carries out an Outcome."""
+"""Carry out an Outcome: write what a decision asks for, in a fixed order."""
 
 from __future__ import annotations
 
@@ -36,28 +36,30 @@ from wsedge_operator.reconcile.outcome import (
 
 log = structlog.get_logger()
 
-# Of the API server: the length of an object's name (a DNS subdomain), and of an Event's parts. An Event that
-# exceeds one is refused as a whole, and no user would see it.
+# Bounds of the API server: an object's name (a DNS subdomain), and an Event's note, reason and action. An
+# Event that exceeds one is refused, and no user would see it.
 _NAME_LENGTH: Final = 253
 _NOTE_BYTES: Final = 1024
 _WORD_LENGTH: Final = 128
 
-# Called with each object as it was after a write.
+# Called with each object as the API server returned it after a write.
 Written = Callable[[Kind, str, Object], None]
-# Called with what the API server makes of exact parts.
+# Called with the parts of an Exact and the object after defaulting and admission.
 Admits = Callable[[Exact, Object], None]
 
 
 async def perform(
     client: Client, outcome: Outcome, written: Written, admits: Admits, now: datetime, identity: str
 ) -> None:
-    """Carry out `outcome` in its order: ask, restore, costs, apply, delete, poke, status, Events.
+    """Carry out `outcome` in this order: dry runs, restores, costs, applies, deletes, pokes, status, Events.
 
-    Raises ApiError or UnreachableError at the first call that fails; what was written stays, and the next
-    reconciliation finds it. An Event that is refused is only logged: nothing depends on it.
+    Costs are before applies, since a Deployment that is scaled in deletes the pods of the lowest cost; the
+    status is after all writes that it describes. Raises ApiError or UnreachableError at the first call that
+    fails; the next reconciliation reads the writes made before it. An Event that is refused is only logged,
+    since nothing depends on it.
     """
     for exact in outcome.dry_run:
-        await _ask(client, exact, admits)
+        await _dry_run(client, exact, admits)
     for exact in outcome.restore:
         await _restore(client, exact, written, admits)
     for cost in outcome.costs:
@@ -72,7 +74,7 @@ async def perform(
         await _write_status(client, status, written)
     for note in outcome.notes:
         try:
-            await tell(client, note, written, now, identity)
+            await write_event(client, note, written, now, identity)
         except NamespaceGoneError:
             raise
         except (ApiError, UnreachableError) as error:
@@ -80,8 +82,11 @@ async def perform(
             written(EVENT, "refused", {})
 
 
-async def _ask(client: Client, exact: Exact, admits: Admits) -> None:
-    """Ask what admission makes of the parts, without a change; every webhook of v1 supports a dry run."""
+async def _dry_run(client: Client, exact: Exact, admits: Admits) -> None:
+    """Report the parts as admission returns them, without a write.
+
+    Every webhook of admissionregistration.k8s.io/v1 must support a dry run.
+    """
     live = await _replace(client, exact, dry_run=True)
     if live is not None:
         admits(exact, live)
@@ -98,7 +103,7 @@ async def _restore(client: Client, exact: Exact, written: Written, admits: Admit
 
 
 async def _replace(client: Client, exact: Exact, *, dry_run: bool) -> Object | None:
-    """Replace parts of an object; None when it is deleted, or newer than the one compared."""
+    """Replace parts of an object; None when it is deleted, or newer than the version that was compared."""
     ref = exact.ref
     kind = BY_NAME[ref.api_version, ref.kind]
     try:
@@ -123,9 +128,9 @@ async def _apply(client: Client, manifest: Manifest, written: Written) -> None:
 
 
 async def _check_owner(client: Client, kind: Kind, metadata: Mapping[str, Any]) -> None:
-    """Raise ConflictError when an object of this name is there and has another owner; adopt an orphan.
+    """Raise ConflictError when an object of this name exists and has another owner; adopt an orphan.
 
-    Applying would mix our fields into it, or tie it to the life of our object.
+    Applying would mix fields of the operator into it, or let the garbage collector delete it with the owner.
     """
     if not (references := metadata.get("ownerReferences")):
         return
@@ -137,10 +142,10 @@ async def _check_owner(client: Client, kind: Kind, metadata: Mapping[str, Any]) 
         return
     whose = ownership(live, owner["name"], owner["uid"])
     if whose is Ownership.FOREIGN:
-        message = f'{kind.kind} "{name}" is there already and belongs to somebody else'
+        message = f'{kind.kind} "{name}" exists already and belongs to another owner'
         raise ConflictError(f"apply {kind.kind} {namespace}/{name}", 409, "NameTaken", message)
     if whose is Ownership.ORPHAN:
-        # The references to owners that are gone go too: of two controllers one is refused.
+        # Replaces references to deleted owners too: the API server refuses a second controller reference.
         version = live["metadata"]["resourceVersion"]
         parts = [("metadata.ownerReferences", references)]
         await client.replace_parts(kind, namespace, name, parts, version=version)
@@ -193,8 +198,10 @@ async def _write_status(client: Client, status: Status, written: Written) -> Non
     written(kind, "status", live)
 
 
-async def tell(client: Client, note: EventNote, written: Written, now: datetime, identity: str) -> None:
-    """Write an Event (events.k8s.io/v1), named by its turn, so that none is written twice."""
+async def write_event(
+    client: Client, note: EventNote, written: Written, now: datetime, identity: str
+) -> None:
+    """Create an Event (events.k8s.io/v1); its name is a digest of its turn, so that none is written twice."""
     metadata = note.regarding["metadata"]
     digest = hashlib.sha256(f"{metadata['uid']} {note.reason} {note.occurrence}".encode()).hexdigest()[:16]
     body = {
@@ -225,9 +232,10 @@ async def tell(client: Client, note: EventNote, written: Written, now: datetime,
 
 
 def event_name(regarding: str, digest: str) -> str:
-    """Return a name for an Event about the object `regarding`: as much of that name as fits, and `digest`.
+    """Return the name of an Event about the object `regarding`: as much of that name as fits, and `digest`.
 
-    A name ends neither in a dot nor in a dash before the next dot, so a cut may not either.
+    Each label of a DNS subdomain (RFC 1123) ends in a letter or digit, so dots and dashes at the cut are
+    removed.
     """
     kept = regarding[: _NAME_LENGTH - len(digest) - 1].rstrip("-.")
     return f"{kept}.{digest}"

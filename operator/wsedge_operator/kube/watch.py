@@ -1,8 +1,8 @@
-"""kopf as a source of events: it lists and watches, we get every event; it writes nothing.
+"""Watch the API server by kopf, which lists and watches, and writes nothing.
 
-Only `on.event` handlers are registered. kopf writes to an object for finalizers, handler progress and
-change detection alone, which belong to its other handlers; its peering and its Events are switched off.
-kopf's `run()` would end every task of the process with its own, so its tasks are held here.
+Only `on.event` handlers are registered. kopf writes to an object for finalizers, handler progress and change
+detection, which belong to its other handlers; its peering and its Events are switched off. kopf's `run()`
+would cancel every task of the process at its end, so this module owns kopf's tasks.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from wsedge_operator.errors import WatchError
 from wsedge_operator.kube.access import Access
 from wsedge_operator.kube.kinds import NAMESPACE, WATCHED, Kind
 
-# Kind, whether the object is gone, the object.
+# Called with the kind, whether the object is deleted, and the object.
 Receiver = Callable[[Kind, bool, dict[str, Any]], None]
 
 _WATCH_SECONDS = 300
-# The name of this process among kopf's peers. There are none here, but kopf would ask the system for the
-# name of the user, and the uid that a pod runs as need not have one.
+# The name of this process among kopf's peers. There are no peers, but without a name kopf looks up the
+# user's, which fails for a pod's uid that has no entry in /etc/passwd.
 _IDENTITY: Any = "wsedge-operator"
 
 
 class _Forever:
-    """Pauses between attempts that never run out: an API server that is away is waited for, however long."""
+    """Pauses in seconds between attempts, without end: kopf gives up on an API server when they run out."""
 
     def __iter__(self) -> Iterator[float]:
         yield from (0.2, 0.5, 1, 2)
@@ -44,7 +44,7 @@ def _settings(configured: kopf.OperatorSettings) -> kopf.OperatorSettings:
     configured.networking.error_backoffs = _Forever()
     configured.networking.connect_timeout = 5
     configured.networking.request_timeout = 60
-    # Streams end and begin anew, so that a connection which died without a word is noticed.
+    # A watch ends after this time and is begun again: a connection that broke without FIN or RST is noticed.
     configured.watching.server_timeout = _WATCH_SECONDS
     configured.watching.client_timeout = _WATCH_SECONDS + 10
     configured.watching.connect_timeout = 5
@@ -65,7 +65,7 @@ def _registry(access: Access, namespaces: Collection[str], receive: Receiver) ->
         return access.current()
 
     kopf.on.login(registry=registry)(login)
-    # Namespaces are watched in the cluster or not at all: a Role in one of them lets nobody watch it.
+    # Namespaces are cluster-scoped: a Role in a namespace cannot grant a watch of them.
     for kind in WATCHED if namespaces else (*WATCHED, NAMESPACE):
         _listen(registry, kind, receive)
     return registry
@@ -82,9 +82,9 @@ def _listen(registry: kopf.OperatorRegistry, kind: Kind, receive: Receiver) -> N
 async def watching(
     access: Access, namespaces: Collection[str], receive: Receiver
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Watch all of `WATCHED` in `namespaces` (empty: in the cluster, and those) as long as the block lasts.
+    """Watch all of `WATCHED` in `namespaces`, or in the cluster, Namespaces too, as long as the block lasts.
 
-    The task that is given ends only by WatchError, when kopf gave up.
+    Yields a task, which ends only by WatchError, when kopf gave up.
     """
     loop = asyncio.get_running_loop()
     tasks = await kopf.spawn_tasks(
@@ -95,8 +95,7 @@ async def watching(
         clusterwide=not namespaces,
         namespaces=sorted(namespaces),
     )
-    # kopf has just taken the signals for itself; who ends this process, and in which order, is ours to
-    # decide.
+    # kopf has installed handlers of its own, which would stop its tasks first; `main` stops all in its order.
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.remove_signal_handler(number)
     guard = asyncio.create_task(_guard(tasks), name="kopf")

@@ -1,7 +1,7 @@
 """HTTP to the other two programs, in the messages of their contracts.
 
-    relays       asks relays which configuration they run
-    statistics   finds the statistics, and puts the Directory there
+    relays       GET /config of relays: which configuration they run
+    statistics   resolves the address of the statistics, PUTs the Directory
 
 Never imports the runtime.
 """

@@ -1,8 +1,8 @@
-"""Asks relays what they run: `GET /config` on their admin port.
+"""Fetch the state of relays: `GET /config` on their admin port.
 
-A pod is a tenant's: its answer may be anything. So no redirect is followed, nothing is unpacked, and of an
-answer only known fields come back, bounded; of a failure only that there is no answer. What exactly failed is
-in the operator's log: in a status it would make the operator a scanner of its network.
+A pod belongs to a tenant, so its answer may be anything. Redirects are not followed, bodies are not
+decompressed, and a report has only known fields, bounded. A failure is reported without its cause, which is
+in the operator's log: in a status it would let a tenant scan the operator's network.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ log = structlog.get_logger()
 
 DEADLINE_SECONDS: Final = 2.0
 MAX_BYTES: Final = 64 * 1024
-SILENT: Final = "no answer on its admin port"
-STRANGE: Final = "its answer is none of a relay"
-_MOST_NAME: Final = 400  # of a generation, as RelayConfig bounds it
-_MOST_REASON: Final = 500
-_MOST_CONNECTIONS: Final = 2**31 - 1  # a pod's deletion cost is an int32
+NO_ANSWER: Final = "no answer on its admin port"
+NOT_A_RELAY: Final = "its answer is not that of a relay"
+_MAX_NAME: Final = 400  # of a generation, as RelayConfig bounds it
+_MAX_REASON: Final = 500
+_MAX_CONNECTIONS: Final = 2**31 - 1  # a pod's deletion cost is an int32
 
 
-class _StrangeAnswerError(Exception):
-    """What answered is no relay."""
+class _NotARelayError(Exception):
+    """The answer is not that of a relay."""
 
 
 def relay_session() -> aiohttp.ClientSession:
-    """Return the session that relays are asked by: no proxy, no cookies, no decompression."""
+    """Return the session for calls to relays: no proxy, no cookies, no decompression."""
     return aiohttp.ClientSession(
         auto_decompress=False,
         trust_env=False,
@@ -45,50 +45,54 @@ def relay_session() -> aiohttp.ClientSession:
     )
 
 
-async def ask(session: aiohttp.ClientSession, pods: Iterable[dict[str, Any]]) -> dict[str, RelayReport]:
-    """Return what the relays of running pods say, by pod uid. Each has two seconds to answer."""
-    asked = list(pods)
-    reports = await asyncio.gather(*(_ask(session, pod) for pod in asked))
-    return {pod["metadata"]["uid"]: report for pod, report in zip(asked, reports, strict=True)}
+async def fetch_reports(
+    session: aiohttp.ClientSession, pods: Iterable[dict[str, Any]]
+) -> dict[str, RelayReport]:
+    """Return the reports of the relays of running pods, by pod uid. Each has two seconds to answer."""
+    called = list(pods)
+    reports = await asyncio.gather(*(_fetch_report(session, pod) for pod in called))
+    return {pod["metadata"]["uid"]: report for pod, report in zip(called, reports, strict=True)}
 
 
-async def _ask(session: aiohttp.ClientSession, pod: dict[str, Any]) -> RelayReport:
+async def _fetch_report(session: aiohttp.ClientSession, pod: dict[str, Any]) -> RelayReport:
     host = pod["status"]["podIP"]
     url = f"http://{f'[{host}]' if ':' in host else host}:{ADMIN_PORT}/config"
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
             state = RelayState.model_validate_json(await _fetch(session, url))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        log.info("relay not reached", url=url, reason=f"{type(error).__name__}: {error}"[:_MOST_REASON])
-        return RelayReport(restarts(pod), None, SILENT)
-    except (_StrangeAnswerError, ValidationError) as error:
-        log.warning("relay not understood", url=url, error=f"{type(error).__name__}: {error}"[:_MOST_REASON])
-        return RelayReport(restarts(pod), None, STRANGE)
+        log.info("relay did not answer", url=url, reason=f"{type(error).__name__}: {error}"[:_MAX_REASON])
+        return RelayReport(restarts(pod), None, NO_ANSWER)
+    except (_NotARelayError, ValidationError) as error:
+        log.warning(
+            "answer of a relay refused", url=url, error=f"{type(error).__name__}: {error}"[:_MAX_REASON]
+        )
+        return RelayReport(restarts(pod), None, NOT_A_RELAY)
     return RelayReport(restarts(pod), _bounded(state))
 
 
 async def _fetch(session: aiohttp.ClientSession, url: str) -> bytes:
     async with session.get(url, allow_redirects=False) as answer:
         if answer.status != 200:
-            raise _StrangeAnswerError(f"status {answer.status}")
+            raise _NotARelayError(f"status {answer.status}")
         if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise _StrangeAnswerError("an encoding that was not asked for")
+            raise _NotARelayError("an encoding that was not requested")
         body = bytearray()
         async for piece in answer.content.iter_chunked(MAX_BYTES):
             body += piece
             if len(body) > MAX_BYTES:
-                raise _StrangeAnswerError(f"more than {MAX_BYTES} bytes")
+                raise _NotARelayError(f"more than {MAX_BYTES} bytes")
         return bytes(body)
 
 
 def _bounded(state: RelayState) -> RelayState:
-    """Return what a status may show of a relay's answer."""
+    """Return the state with bounded numbers and with bounded, printable texts: a status shows them."""
     return RelayState(
-        generation=_printable(state.generation, _MOST_NAME),
+        generation=_printable(state.generation, _MAX_NAME),
         draining=state.draining,
-        openConnections=min(max(state.openConnections, 0), _MOST_CONNECTIONS),
-        refusedGeneration=_printable(state.refusedGeneration, _MOST_NAME),
-        refusedReason=_printable(state.refusedReason, _MOST_REASON),
+        openConnections=min(max(state.openConnections, 0), _MAX_CONNECTIONS),
+        refusedGeneration=_printable(state.refusedGeneration, _MAX_NAME),
+        refusedReason=_printable(state.refusedReason, _MAX_REASON),
     )
 
 

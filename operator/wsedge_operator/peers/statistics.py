@@ -1,4 +1,4 @@
-"""HTTP to the statistics: their address, and the Directory that the operator puts there."""
+"""HTTP to the statistics: resolve their address, PUT the Directory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from wsedge_operator.kube.kinds import SERVICE
 from wsedge_statistics.contract import DIRECTORY_PATH, Directory
 
 PUT_SECONDS: Final = 10.0
-_MOST_TOLD: Final = 500  # bytes of a refusal that reach a log
+_MAX_LOGGED: Final = 500  # bytes of a refusal's body
 
 
 async def find_url(client: Client, service: str) -> str:
-    """Return the base URL of the Service `namespace/name` by its cluster IP; empty when there is none."""
+    """Return the base URL of the Service `namespace/name`, by its cluster IP; empty when it has none."""
     namespace, _, name = service.partition("/")
     try:
         live = await client.get(SERVICE, namespace, name)
@@ -39,9 +39,10 @@ def _url(live: Object) -> str:
 async def put_directory(
     session: aiohttp.ClientSession, url: str, directory: Directory, *, token_file: str
 ) -> None:
-    """Put a Directory to the statistics at `url`, with the token of `token_file` (empty: with none).
+    """PUT a Directory to the statistics at `url`, with the token in `token_file` (empty: without one).
 
-    Raises RefusedError when they do not know a field of it (422), UnreachableError for any other failure.
+    Raises RefusedError on 422, when a field is unknown to the statistics, UnreachableError on any other
+    failure.
     """
     call = f"PUT {url}{DIRECTORY_PATH}"
     headers = {"Content-Type": "application/json"}
@@ -50,14 +51,15 @@ async def put_directory(
             headers["Authorization"] = f"Bearer {_token(token_file)}"
         async with session.put(
             url + DIRECTORY_PATH,
-            # A field without a value is absent, not null: statistics of the last release do not know it.
+            # A field without a value is absent, not null: statistics of the last release refuse unknown
+            # fields.
             data=directory.model_dump_json(exclude_none=True).encode(),
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=PUT_SECONDS),
             allow_redirects=False,  # the token and the whole Directory are for this address only
         ) as answer:
             if answer.status >= 300:
-                text = (await answer.content.read(_MOST_TOLD)).decode(errors="replace")
+                text = (await answer.content.read(_MAX_LOGGED)).decode(errors="replace")
                 refused = RefusedError if answer.status == 422 else UnreachableError
                 raise refused(call, f"{answer.status}: {text}")
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -65,5 +67,5 @@ async def put_directory(
 
 
 def _token(token_file: str) -> str:
-    # Read each time: the kubelet replaces the file long before the token expires.
+    # Read for each call: the kubelet replaces the file long before the token expires.
     return Path(token_file).read_text().strip()

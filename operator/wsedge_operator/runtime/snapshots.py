@@ -31,7 +31,7 @@ from wsedge_operator.kube.kinds import (
     SERVICE_ACCOUNT,
     Kind,
 )
-from wsedge_operator.peers.relays import ask
+from wsedge_operator.peers.relays import fetch_reports
 from wsedge_operator.reconcile.account import decide as account_decision
 from wsedge_operator.reconcile.domain.claims import (
     DomainClaim,
@@ -209,7 +209,7 @@ class Gatherer:
             for pod in asked
             if pod["metadata"]["uid"] not in uids
         }
-        fresh = await ask(self.session, own)
+        fresh = await fetch_reports(self.session, own)
         self._relays[key] = {**before, **strangers, **fresh}
         return self._relays[key]
 

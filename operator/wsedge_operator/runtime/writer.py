@@ -17,7 +17,7 @@ from wsedge_operator.errors import (
 )
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import EVENT, Kind
-from wsedge_operator.kube.outcome import perform, tell
+from wsedge_operator.kube.outcome import perform, write_event
 from wsedge_operator.reconcile.outcome import EventNote, Exact, Outcome
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.runtime.agenda import Agenda
@@ -86,7 +86,7 @@ class Writer:
         """Write an Event about a failed write, once while the Event exists; else log and count it."""
         note = EventNote(regarding, "Warning", Reason.APPLY_FAILED, text, f"failed {text}")
         try:
-            await tell(self._client, note, self.written, self._clock.now(), self._identity)
+            await write_event(self._client, note, self.written, self._clock.now(), self._identity)
         except (ApiError, UnreachableError) as error:
             self._metrics.untold.inc()
             log.error("failure not reported", failure=text, error=str(error))

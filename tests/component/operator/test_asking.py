@@ -20,7 +20,13 @@ from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import NotFoundError
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, POD, Kind
-from wsedge_operator.peers.relays import DEADLINE_SECONDS, SILENT, STRANGE, ask, relay_session
+from wsedge_operator.peers.relays import (
+    DEADLINE_SECONDS,
+    NO_ANSWER,
+    NOT_A_RELAY,
+    fetch_reports,
+    relay_session,
+)
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.snapshots import Gatherer
@@ -95,7 +101,7 @@ def tells(**changes: Any) -> Reply:
 
 async def asked(pod: Pod) -> Any:
     async with listening(pod), relay_session() as session:
-        (said,) = (await ask(session, [pod.manifest()])).values()
+        (said,) = (await fetch_reports(session, [pod.manifest()])).values()
     return said
 
 
@@ -104,7 +110,7 @@ async def test_a_redirect_leads_nowhere() -> None:
     async with listening(Pod(tells(generation="a secret of somebody else"))) as other:
         target = f"Location: http://{other.host}:9090/latest/meta-data"
         said = await asked(Pod(says(b"", target, status="302 Found")))
-    assert (said.state, said.error, other.asked) == (None, STRANGE, [])
+    assert (said.state, said.error, other.asked) == (None, NOT_A_RELAY, [])
 
 
 async def _endless(writer: asyncio.StreamWriter) -> None:
@@ -132,7 +138,7 @@ async def test_what_is_no_answer_of_a_relay_is_told_in_one_word(reply: Reply) ->
     """Nothing of it is repeated, and no more than 64 KiB of it are read."""
     said = await asked(Pod(reply))
     assert said.state is None
-    assert said.error in {STRANGE, SILENT}
+    assert said.error in {NOT_A_RELAY, NO_ANSWER}
 
 
 async def test_a_silent_pod_and_none_are_told_alike() -> None:
@@ -150,8 +156,8 @@ async def test_a_silent_pod_and_none_are_told_alike() -> None:
 
     nobody = Pod(never)
     async with relay_session() as session:
-        (said,) = (await ask(session, [nobody.manifest()])).values()
-    assert {said.error, (await asked(Pod(never))).error, (await asked(Pod(drips))).error} == {SILENT}
+        (said,) = (await fetch_reports(session, [nobody.manifest()])).values()
+    assert {said.error, (await asked(Pod(never))).error, (await asked(Pod(drips))).error} == {NO_ANSWER}
 
 
 async def test_an_answer_is_bounded_field_by_field() -> None:

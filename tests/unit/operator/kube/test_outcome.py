@@ -26,7 +26,7 @@ from wsedge_operator.errors import (
     api_error,
 )
 from wsedge_operator.kube.kinds import DOMAIN
-from wsedge_operator.kube.outcome import event_name, perform, tell
+from wsedge_operator.kube.outcome import event_name, perform, write_event
 from wsedge_operator.reconcile.outcome import EventNote, Outcome
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.writer import FAILURES_BEFORE_REPORT
@@ -83,7 +83,7 @@ async def test_an_event_fits_the_bounds_of_the_api_server() -> None:
         return {}
 
     note = EventNote(live_domain(), "Warning", "R" * 200, "\N{SNOWMAN}" * 1024, "t")
-    await tell(cast(Any, SimpleNamespace(create=create)), note, lambda *_: None, NOW, "i" * 200)
+    await write_event(cast(Any, SimpleNamespace(create=create)), note, lambda *_: None, NOW, "i" * 200)
     (event,) = events
     assert len(event["note"].encode()) <= 1024
     assert {len(event[key]) for key in ("reason", "action", "reportingInstance")} == {128}
