@@ -1,9 +1,9 @@
-"""RelayConfig: the message by which the operator, or a person, tells a relay what to serve.
+"""RelayConfig: the message by which the operator, or a person, configures a relay. Pure.
 
-Field names follow the CRD. Every field but the domain's own facts has a default, so the smallest
-configuration is a listen address, a domain, its account and one origin. Unknown fields are ignored and named
-in a warning: they belong to a newer version, or are misspelt. A new field is left out where it has no value,
-since the first release rejects a configuration with a field it does not know.
+Field names follow the CRD. Most fields have a default, so the smallest configuration is a listen address, a
+domain, its account and one origin. Unknown fields are ignored and named in a warning: they belong to a newer
+version, or are misspelt. A writer omits a new field that has no value, because the first release rejects
+configurations with unknown fields.
 
 File names (certificates, keys) are relative to the relay's secrets folder (`--secrets-dir`), or absolute.
 """
@@ -30,7 +30,7 @@ HostHeader = Annotated[
     str, StringConstraints(min_length=1, max_length=261, pattern=r"^[A-Za-z0-9._\-\[\]:]+$")
 ]
 
-# What a browser sends as Origin, in lower case; `*.` stands for one label or more.
+# An Origin header of a browser (RFC 6454) in lower case; `*.` matches one label or more.
 WebOrigin = Annotated[
     str,
     StringConstraints(
@@ -52,23 +52,23 @@ def _network(text: str) -> str:
 
 Network = Annotated[str, StringConstraints(min_length=3, max_length=49), AfterValidator(_network)]
 
-# A file in the relay's secrets folder, and so a key of its Secret: whoever has it may drain the relay.
+# A file in the relay's secrets folder, so also a key of its Secret. Its content authorizes a drain.
 ADMIN_TOKEN_FILE: Final = "admin-token"  # noqa: S105  a file name
 
-# How long the pod of a relay lives on after its drain, in seconds: the operator adds it to the drain time in
-# terminationGracePeriodSeconds, and the relay ends its last handshake or tunnel (35 s) and sends its last
-# report of usage (10 s) within it.
+# The time that a relay's pod has after its drain, in seconds. The operator adds it to the drain time in
+# terminationGracePeriodSeconds; within it the relay ends its last handshake or tunnel (35 s) and sends its
+# last usage report (10 s).
 AFTER_DRAIN_SECONDS: Final = 45
 
-# Loopback, which a relay may dial that somebody runs beside its origins, and a pod of an operator may not.
+# Loopback. A relay that a person runs on a machine may dial it; a relay in an operator's pod may not.
 LOOPBACK_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
-# Where no origin is, whoever names it, unless `RelayConfig.deniedNetworks` says otherwise. Forms of IPv6 that
-# carry an IPv4 address (mapped, NAT64, 6to4) count as that address too.
+# Networks in which no origin is dialled, unless `RelayConfig.deniedNetworks` replaces the list. An IPv6
+# address that contains an IPv4 address (mapped, NAT64, 6to4) is checked as that address too.
 DENIED_NETWORKS: Final = (
     *LOOPBACK_NETWORKS,
-    "0.0.0.0/8",  # "this host": connecting to it is connecting to loopback
+    "0.0.0.0/8",  # "this host" (RFC 1122): Linux connects to loopback
     "::/128",
-    "169.254.0.0/16",  # link-local, where clouds have their metadata services
+    "169.254.0.0/16",  # link-local, with the metadata services of most clouds
     "fe80::/10",
     "224.0.0.0/4",  # multicast
     "ff00::/8",
@@ -90,12 +90,12 @@ PathPattern = Annotated[
 class Message(BaseModel):
     """Base of every message part: immutable, unknown fields are ignored."""
 
-    # The published schema (`wsedge-relay --schema`) stays closed, so that an editor marks a typing error.
+    # The published schema (`wsedge-relay --schema`) allows no unknown fields: editors mark misspelt ones.
     model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra={"additionalProperties": False})
 
 
 class OriginProtocol(StrEnum):
-    """How a relay speaks to origins. Follow: ws goes to HTTP, wss goes to HTTPS."""
+    """The protocol towards origins. Follow: HTTP for ws clients, HTTPS for wss clients."""
 
     HTTP = "HTTP"
     HTTPS = "HTTPS"
@@ -103,11 +103,11 @@ class OriginProtocol(StrEnum):
 
 
 class LoadBalancing(StrEnum):
-    """Which origin gets a new connection; weights count in all of them.
+    """The policy that chooses the origin of a new connection; all policies respect weights.
 
-    RoundRobin: in turn. LeastConnections: the one with the fewest open connections of this relay.
-    ClientHash: by the client's address, so that a client stays with its origin; the loss of an origin moves
-    only the clients it had, and all relays choose alike.
+    RoundRobin: in turn. LeastConnections: the origin with the fewest open connections of this relay.
+    ClientHash: by the client's address, so that a client keeps its origin; the loss of an origin moves only
+    the clients of that origin, and all relays make the same choice.
     """
 
     ROUND_ROBIN = "RoundRobin"
@@ -123,7 +123,7 @@ class ProxyProtocol(StrEnum):
 
 
 class Listen(Message):
-    """Addresses of the relay. Port 0 is chosen by the kernel and printed as a log event; null is off."""
+    """The addresses of the relay's listeners. Port 0: the kernel chooses a port. null: no listener."""
 
     host: Annotated[str, StringConstraints(min_length=1), Field(description="Address of all listeners.")] = (
         "127.0.0.1"
@@ -131,16 +131,16 @@ class Listen(Message):
     http: Annotated[
         ListenPort | None,
         Field(
-            description="Port for ws. 0: the kernel chooses one, and the log names it (event "
-            "`listening`). null: no listener."
+            description="Port for ws. 0: the kernel chooses a port, which the log event `listening` names. "
+            "null: no listener."
         ),
     ] = 8080
     https: Annotated[
-        ListenPort | None, Field(description="Port for wss; domains need `tls`. 0 and null as for `http`.")
+        ListenPort | None, Field(description="Port for wss; domains need `tls`. 0 and null as in `http`.")
     ] = None
-    admin: Annotated[ListenPort, Field(description="Port of health, metrics and drain. 0 as for `http`.")] = (
-        9090
-    )
+    admin: Annotated[
+        ListenPort, Field(description="Port for probes, metrics and drain requests. 0 as in `http`.")
+    ] = 9090
 
 
 class Origin(Message):
@@ -150,8 +150,8 @@ class Origin(Message):
         str,
         StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9._:\-]+$"),
         Field(
-            description="Name or address of the origin. A name is resolved again when its answer is one"
-            " second old."
+            description="Name or address of the origin. A name is resolved again one second after its last "
+            "resolution."
         ),
     ]
     httpPort: Annotated[Port, Field(description="Port for connections without TLS.")] = 80
@@ -161,21 +161,22 @@ class Origin(Message):
         Field(
             ge=0,
             le=1000,
-            description="Share of new connections, relative to the other origins. 0: no new connections.",
+            description="Share of new connections, relative to the weights of the other origins. 0: no new "
+            "connections.",
         ),
     ] = 100
     backup: Annotated[
         bool,
         Field(
-            description="Whether this origin is dialled only after every origin that is no backup has failed."
+            description="Whether this origin is dialled only when all origins without `backup` have failed."
         ),
     ] = False
 
 
 class StickyCookie(Message):
-    """A cookie that brings a client back to the origin of its last answer.
+    """A cookie that returns a client to the origin of its last answer.
 
-    Its value is a hash of the host and ports of the origin.
+    The value is a hash of the host and ports of the origin.
     """
 
     name: Annotated[
@@ -188,8 +189,7 @@ class StickyCookie(Message):
         Field(
             ge=1,
             le=31_536_000,
-            description="Lifetime of the cookie, counted from the last answer. null: until the browser "
-            "is closed.",
+            description="Lifetime of the cookie from the last answer. null: until the browser is closed.",
         ),
     ] = None
     key: Annotated[
@@ -198,14 +198,15 @@ class StickyCookie(Message):
             min_length=16,
             max_length=128,
             repr=False,
-            description="Key of the hash in the cookie. Relays with the same key agree. Without a key "
-            "the hash has a public salt, so that a client can guess and verify an origin's address.",
+            description="Key of the hash in the cookie. Relays with the same key compute the same value. "
+            "null: the hash has a public salt, so a client can guess an origin's address and verify the "
+            "guess.",
         ),
     ] = None
 
 
 class OriginRequest(Message):
-    """How a relay chooses and dials origins. `stickyCookie` has precedence over `loadBalancing`."""
+    """The choice and dialling of origins. `stickyCookie` has precedence over `loadBalancing`."""
 
     host: Annotated[
         HostHeader | None, Field(description="Host header towards origins. null: the host of the origin.")
@@ -213,46 +214,48 @@ class OriginRequest(Message):
     connectTimeoutSeconds: Annotated[
         int,
         Field(
-            ge=1, le=60, description="Time to connect to an origin, name look-up and TLS handshake included."
+            ge=1,
+            le=60,
+            description="Time to connect to an origin, name resolution and TLS handshake included.",
         ),
     ] = 5
     loadBalancing: Annotated[
         LoadBalancing,
         Field(
-            description="How the origin of a new connection is chosen. `RoundRobin`: in turn. "
-            "`LeastConnections`: the origin with the fewest open connections of this relay. `ClientHash`:"
-            " by the client's address, so that a client keeps its origin; the loss of an origin moves "
-            "only the clients of that origin, and all relays choose alike. Weights count in all three."
+            description="Policy that chooses the origin of a new connection. `RoundRobin`: in turn. "
+            "`LeastConnections`: the origin with the fewest open connections of this relay. `ClientHash`: "
+            "by the client's address, so that a client keeps its origin; the loss of an origin moves only "
+            "the clients of that origin, and all relays make the same choice. All policies respect weights."
         ),
     ] = LoadBalancing.ROUND_ROBIN
     proxyProtocol: Annotated[
         ProxyProtocol | None,
         Field(
-            description="Version of a PROXY header with the client's address, sent before TLS. Every "
-            "origin must expect the header; health checks send it without a client (`UNKNOWN`, `LOCAL`). "
-            "null: no header."
+            description="Version of the PROXY header with the client's address that the relay sends before "
+            "TLS. Every origin must expect the header; health checks send it without a client (`UNKNOWN`, "
+            "`LOCAL`). null: no header."
         ),
     ] = None
     stickyCookie: Annotated[
         StickyCookie | None,
         Field(
-            description="A cookie that brings a client back to the origin of its last answer. `{}`: all"
-            " defaults. null: no cookie."
+            description="Cookie that returns a client to the origin of its last answer. `{}`: all defaults. "
+            "null: no cookie."
         ),
     ] = None
 
 
 class OriginHealthCheck(Message):
-    """How a relay checks the health of origins.
+    """Health checks of origins.
 
-    A handshake that an origin refuses (4xx) is a good check too, since a check carries no user's cookie.
+    A handshake that the origin refuses (4xx) counts as success too, because a check has no user's cookie.
     """
 
     path: Annotated[
         Annotated[str, StringConstraints(max_length=1024, pattern=r"^/[!-\"$-~]*$")] | None,
         Field(
-            description="Path of a `GET`; a status of 200 to 399 is a good answer. null: a WebSocket "
-            "handshake at `/`; 101 and 400 to 499 are good answers."
+            description="Path of a `GET` request, which succeeds with a status of 200 to 399. null: a "
+            "WebSocket handshake at `/`, which succeeds with 101 and with 400 to 499."
         ),
     ] = None
     intervalSeconds: Annotated[
@@ -260,20 +263,18 @@ class OriginHealthCheck(Message):
     ] = 10
     timeoutSeconds: Annotated[int, Field(ge=1, le=60, description="Time for the answer to a check.")] = 5
     unhealthyAfter: Annotated[
-        int, Field(ge=1, le=10, description="Failed checks in a row after which an origin is unhealthy.")
+        int, Field(ge=1, le=10, description="Failed checks in a row that make an origin unhealthy.")
     ] = 3
     healthyAfter: Annotated[
         int,
-        Field(
-            ge=1, le=10, description="Good checks in a row after which an unhealthy origin is healthy again."
-        ),
+        Field(ge=1, le=10, description="Successful checks in a row that make an unhealthy origin healthy."),
     ] = 2
 
 
 class CertificateFiles(Message):
     """A PEM certificate chain and its key.
 
-    With `fingerprint` a generation in force means that its certificates are in force too.
+    With `fingerprint`, a generation in force proves that its certificates are in force too.
     """
 
     certificateFile: Annotated[
@@ -286,8 +287,8 @@ class CertificateFiles(Message):
     fingerprint: Annotated[
         Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None,
         Field(
-            description="SHA-256 (hex) of the certificate file followed by the key file. The "
-            "configuration comes into force only when the files have that content. null: not compared."
+            description="SHA-256 (hex) of the certificate file followed by the key file. The configuration "
+            "is applied only when the files have that content. null: not compared."
         ),
     ] = None
 
@@ -298,8 +299,8 @@ class ServerTLS(CertificateFiles):
     http2: Annotated[
         bool,
         Field(
-            description="Whether clients may choose HTTP/2 by ALPN, with a WebSocket on each stream "
-            "(RFC 8441). Not possible with `passThrough`."
+            description="Whether clients may select HTTP/2 by ALPN, with a WebSocket on each stream (RFC "
+            "8441). Excludes `passThrough`."
         ),
     ] = False
 
@@ -316,8 +317,8 @@ class AuthorityFile(Message):
     fingerprint: Annotated[
         Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None,
         Field(
-            description="SHA-256 (hex) of the file. The configuration comes into force only when the "
-            "file has that content. null: not compared."
+            description="SHA-256 (hex) of the file. The configuration is applied only when the file has "
+            "that content. null: not compared."
         ),
     ] = None
 
@@ -328,27 +329,29 @@ class OriginTLS(Message):
     serverName: Annotated[
         HostHeader | None,
         Field(
-            description="Name that is sent by SNI and verified in the origin's certificate. null: the "
-            "host of the origin."
+            description="Name that the relay sends by SNI and verifies in the origin's certificate. null: "
+            "the host of the origin."
         ),
     ] = None
     authority: Annotated[
         AuthorityFile | None,
-        Field(description="Authorities that sign the certificates of origins. null: those of the system."),
+        Field(
+            description="Authorities that sign the certificates of origins. null: the system's authorities."
+        ),
     ] = None
     clientCertificate: Annotated[
         CertificateFiles | None,
-        Field(description="Certificate that the relay presents to origins. null: none."),
+        Field(description="Certificate that the relay presents to origins. null: no certificate."),
     ] = None
     insecureSkipVerify: Annotated[
-        bool, Field(description="Whether certificates of origins are accepted unverified.")
+        bool, Field(description="Whether the relay accepts certificates of origins without verification.")
     ] = False
 
 
 class Lifecycle(Message):
-    """How long a drain spreads the closing of open connections, and how old a connection may become.
+    """The duration of a drain, and the maximum age of connections.
 
-    Ages are varied, so that clients that connected at one moment do not reconnect at one moment.
+    Ages are varied, so that clients that connected at the same time do not reconnect at the same time.
     """
 
     drainSeconds: Annotated[
@@ -360,53 +363,56 @@ class Lifecycle(Message):
         Field(
             ge=1,
             le=604800,
-            description="Age at which a connection is closed with 1001 between two frames, varied by "
-            "±10 % for each connection. A change applies to open connections at once; those that are "
-            "older already are closed over a tenth of that time. null: no bound.",
+            description="Age at which a connection is closed with 1001 between two frames, varied by ±10 % "
+            "for each connection. A change applies to open connections at once; connections that exceed the "
+            "new age are closed over a tenth of that time. null: no maximum.",
         ),
     ] = None
 
 
 class Clients(Message):
-    """Which clients are admitted.
+    """The clients that are admitted.
 
-    A request without an Origin header is admitted whatever `allowedOrigins` has: browsers always send one,
-    and any other client can write what it likes.
+    A request without an Origin header is admitted in any case: browsers always send the header, and other
+    clients can forge it.
     """
 
     allowedOrigins: Annotated[
         tuple[WebOrigin, ...],
         Field(
             max_length=64,
-            description="Pages whose scripts may connect, by the Origin header, such as "
-            "`https://*.example.com`. Empty: all.",
+            description="Origins of the web pages whose scripts may connect, compared with the Origin "
+            "header, such as `https://*.example.com`. Empty: all.",
         ),
     ] = ()
     allowedPaths: Annotated[
         tuple[PathPattern, ...],
         Field(
             max_length=64,
-            description="Paths that may be requested, exact or with `*` at the end, compared as they "
-            "are sent and without query. Empty: all.",
+            description="Allowed paths, exact or with `*` at the end, compared as they are sent, without "
+            "the query. Empty: all.",
         ),
     ] = ()
     trustedProxies: Annotated[
         tuple[Network, ...],
-        Field(max_length=64, description="Networks of proxies whose headers name the client."),
+        Field(
+            max_length=64,
+            description="Networks of proxies in front of the relay, whose headers name the client's address.",
+        ),
     ] = ()
     proxyProtocol: Annotated[
         bool,
         Field(
-            description="Whether each connection from `trustedProxies` begins with a PROXY header "
-            "(version 1 or 2). Connections without one are refused."
+            description="Whether each connection from `trustedProxies` begins with a PROXY header (version "
+            "1 or 2). Connections without the header are refused."
         ),
     ] = False
 
     @model_validator(mode="after")
-    def trusts_someone_who_announces(self) -> Self:
-        """Refuse a PROXY header from nobody: every connection would be refused."""
+    def proxy_protocol_needs_trusted_proxies(self) -> Self:
+        """Refuse `proxyProtocol` without `trustedProxies`: the relay would refuse every connection."""
         if self.proxyProtocol and not self.trustedProxies:
-            raise ValueError("proxyProtocol: needs trustedProxies, who send the header")
+            raise ValueError("proxyProtocol: needs trustedProxies, which send the header")
         return self
 
 
@@ -423,23 +429,25 @@ class Method(StrEnum):
 
 
 class PassThrough(Message):
-    """Which requests that are no upgrade are passed to the origins.
+    """Plain requests (no upgrade) that are passed to the origins.
 
-    The default methods are those of the fallback transports: SignalR ends its long polls by a DELETE.
+    The default methods are those of the fallback transports; SignalR ends its long polls by a DELETE.
     """
 
     paths: Annotated[
         tuple[PathPattern, ...],
         Field(
             max_length=64,
-            description="Paths of the requests that are passed, exact or with `*` at the end. Empty: "
-            "all. Others get 426.",
+            description="Paths of the requests that are passed, exact or with `*` at the end. Empty: all. "
+            "Requests for other paths get 426.",
         ),
     ] = ()
     methods: Annotated[
         tuple[Method, ...],
         Field(
-            min_length=1, max_length=7, description="Methods of the requests that are passed. Others get 405."
+            min_length=1,
+            max_length=7,
+            description="Methods of the requests that are passed. Requests with other methods get 405.",
         ),
     ] = (
         Method.GET,
@@ -449,20 +457,20 @@ class PassThrough(Message):
         Method.DELETE,
     )
     maxBodyBytes: Annotated[
-        int, Field(ge=0, le=1 << 40, description="Bytes of a request's body. A longer one gets 413.")
+        int, Field(ge=0, le=1 << 40, description="Most bytes of a request's body. A longer body gets 413.")
     ] = 1 << 20
     timeoutSeconds: Annotated[
         int,
         Field(
             ge=1,
             le=3600,
-            description="Time for an origin to begin its answer, and for each pause within the answer.",
+            description="Time for an origin to begin its answer, and the longest pause within the answer.",
         ),
     ] = 120
 
 
 class Limits(Message):
-    """How much of a domain one relay accepts, all its worker processes together.
+    """Limits of a domain in one relay, over all its worker processes.
 
     One line of a request's head may have half of `headerBytes`, or 8192 bytes if that is more.
     """
@@ -472,8 +480,8 @@ class Limits(Message):
         Field(
             ge=1,
             le=1_000_000,
-            description="Open connections of the domain, handshakes and plain requests under way "
-            "included. One more gets 503 with Retry-After.",
+            description="Most open connections of the domain, handshakes and plain requests under way "
+            "included. Further clients get 503 with Retry-After.",
         ),
     ] = None
     connectionsPerClient: Annotated[
@@ -481,7 +489,8 @@ class Limits(Message):
         Field(
             ge=1,
             le=1_000_000,
-            description="The same, of one IPv4 address or one IPv6 /64. One more gets 429 with Retry-After.",
+            description="Most open connections of one IPv4 address or one IPv6 /64. Further ones get 429 "
+            "with Retry-After.",
         ),
     ] = None
     handshakesPerSecond: Annotated[
@@ -489,8 +498,8 @@ class Limits(Message):
         Field(
             ge=1,
             le=100_000,
-            description="Handshakes and plain requests per second, and at once after a pause. One more "
-            "gets 503 with Retry-After.",
+            description="Most handshakes and plain requests per second; as many may arrive at once after a "
+            "pause. Further ones get 503 with Retry-After.",
         ),
     ] = None
     messageBytes: Annotated[
@@ -498,9 +507,9 @@ class Limits(Message):
         Field(
             ge=1,
             le=1 << 30,
-            description="Payload bytes of one message from either side, over all its frames as they are"
-            " on the wire. The sender of a longer one is closed with 1009. A connection keeps the limit "
-            "that it was opened with.",
+            description="Most payload bytes of one message from either side, over all its frames as they "
+            "are on the wire. A longer message closes the connection with 1009. A change applies to new "
+            "connections.",
         ),
     ] = None
     bytesPerSecond: Annotated[
@@ -508,8 +517,8 @@ class Limits(Message):
         Field(
             ge=1024,
             le=1 << 30,
-            description="Bytes per second that are read from each side of one connection, after TLS; as"
-            " many at once after a pause. A change applies to open connections at once.",
+            description="Most bytes per second from each side of one connection, after TLS; as many may "
+            "arrive at once after a pause. A change applies to open connections at once.",
         ),
     ] = None
     stallSeconds: Annotated[
@@ -517,8 +526,8 @@ class Limits(Message):
         Field(
             ge=1,
             le=3600,
-            description="Time within which a peer must accept some of the bytes that are held for it; "
-            "otherwise its connection is closed. A change applies to open connections at once.",
+            description="Time within which a peer must accept some of the bytes that wait for it; otherwise "
+            "its connection is closed. A change applies to open connections at once.",
         ),
     ] = 30
     headerBytes: Annotated[
@@ -526,21 +535,21 @@ class Limits(Message):
         Field(
             ge=1024,
             le=65536,
-            description="Bytes of a request's head, from its first line to the empty line. A longer one"
-            " gets 431.",
+            description="Most bytes of a request's head, from its first line to the empty line. A longer "
+            "head gets 431.",
         ),
     ] = 16384
 
 
 class AccessLog(Message):
-    """How many connections get a line in the access log."""
+    """The share of connections that get a line in the access log."""
 
     samplePercent: Annotated[
         int,
         Field(
             ge=0,
             le=100,
-            description="Share of connections that get a line in the log at their end, chosen at random.",
+            description="Percentage of connections, chosen at random, that get a log line at their end.",
         ),
     ] = 0
 
@@ -552,67 +561,66 @@ class Domain(Message):
     account: Annotated[
         str,
         StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),
-        Field(description="Account that the usage is billed to: a Kubernetes namespace."),
+        Field(description="Account to which the usage is billed: a Kubernetes namespace."),
     ]
     enabled: Annotated[
-        bool, Field(description="false drains the open connections and refuses new ones with 503.")
+        bool, Field(description="false: open connections are drained and new ones get 503.")
     ] = True
     heartbeatSeconds: Annotated[
         int,
         Field(
             ge=1,
             le=300,
-            description="A ping is sent to a side before it has been silent for this time. The side is "
-            "dead, and the connection is closed, when it is silent for the next interval too.",
+            description="The relay pings a side before it has been silent for this time. A side that is "
+            "silent for the next interval too is dead, and the connection is closed.",
         ),
     ] = 60
     originProtocol: Annotated[
         OriginProtocol,
-        Field(description="`HTTP`: without TLS. `HTTPS`: with TLS. `Follow`: ws to HTTP, wss to HTTPS."),
+        Field(
+            description="Protocol towards origins. `HTTP`: without TLS. `HTTPS`: with TLS. `Follow`: HTTP "
+            "for ws clients, HTTPS for wss clients."
+        ),
     ]
     origins: Annotated[
         tuple[Origin, ...],
-        Field(min_length=1, max_length=64, description="Servers that connections are passed to."),
+        Field(min_length=1, max_length=64, description="Servers to which connections are forwarded."),
     ]
-    originRequest: Annotated[OriginRequest, Field(description="How origins are chosen and dialled.")] = (
+    originRequest: Annotated[OriginRequest, Field(description="Choice and dialling of origins.")] = (
         OriginRequest()
     )
     originTLS: Annotated[OriginTLS, Field(description="TLS towards origins.")] = OriginTLS()
     originHealthCheck: Annotated[
         OriginHealthCheck | None,
-        Field(
-            description="Checks of every origin by each relay process. `{}`: all defaults. null: no checks."
-        ),
+        Field(description="Health checks of origins by each relay process. `{}`: all defaults. null: none."),
     ] = None
     tls: Annotated[
         ServerTLS | None,
-        Field(description="Certificate for wss clients. null: the domain is served by ws alone."),
+        Field(description="Certificate for wss clients. null: the domain is served over ws only."),
     ] = None
-    lifecycle: Annotated[Lifecycle, Field(description="Drain and age of connections.")] = Lifecycle()
-    clients: Annotated[
-        Clients, Field(description="Which clients are admitted, and which proxies name them.")
-    ] = Clients()
+    lifecycle: Annotated[Lifecycle, Field(description="Drain and maximum age of connections.")] = Lifecycle()
+    clients: Annotated[Clients, Field(description="Admitted clients, and the proxies that name them.")] = (
+        Clients()
+    )
     passThrough: Annotated[
         PassThrough | None,
         Field(
-            description="Requests that are no WebSocket handshake and are passed to the origins. `{}`: "
-            "all defaults. null: each gets 426."
+            description="Plain requests, which are no WebSocket handshake, that are passed to the origins. "
+            "`{}`: all defaults. null: every plain request gets 426."
         ),
     ] = None
     limits: Annotated[
         Limits,
         Field(
-            description="How much of the domain one relay accepts, all its worker processes together. "
-            "null: no limit."
+            description="Limits of the domain in one relay, over all its worker processes. A limit of null "
+            "is none."
         ),
     ] = Limits()
-    accessLog: Annotated[AccessLog, Field(description="Lines in the log for connections that ended.")] = (
-        AccessLog()
-    )
+    accessLog: Annotated[AccessLog, Field(description="Log lines for ended connections.")] = AccessLog()
 
     @model_validator(mode="after")
-    def passes_requests_over_http_1_1_alone(self) -> Self:
-        """Refuse pass-through beside HTTP/2, over which a browser would send all that was to pass."""
+    def pass_through_excludes_http2(self) -> Self:
+        """Refuse `passThrough` with HTTP/2: a browser would send the plain requests over HTTP/2 too."""
         if self.passThrough is not None and self.tls is not None and self.tls.http2:
             raise ValueError(
                 "passThrough: plain requests are not passed over HTTP/2, so tls.http2 must be off"
@@ -621,13 +629,13 @@ class Domain(Message):
 
 
 class StatisticsTarget(Message):
-    """The statistics service that usage is reported to."""
+    """The statistics service that receives usage reports."""
 
     url: Annotated[
         str,
         StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$"),
         Field(
-            description="Base URL of the statistics service, http or https. A user and password in it "
+            description="Base URL of the statistics service, http or https. A user and password in the URL "
             "are neither sent nor logged."
         ),
     ]
@@ -636,36 +644,40 @@ class StatisticsTarget(Message):
 class RelayConfig(Message):
     """A whole configuration. `generation` names it in logs, metrics and `GET /config`.
 
-    `deniedNetworks` of None stands for DENIED_NETWORKS, loopback among them only for a relay that has its pod
-    given by `--pod-uid`.
+    `deniedNetworks` None stands for DENIED_NETWORKS. Loopback is among them only for a relay that was given
+    `--pod-uid`, as in an operator's pod.
     """
 
     version: Annotated[Literal[1], Field(description="Version of the format.")]
     generation: Annotated[
         str,
         StringConstraints(min_length=1, max_length=400),
-        Field(description="Your name for this content. `GET /config`, the log and the metrics show it."),
+        Field(
+            description="Name of this configuration, of your choice. `GET /config`, the log and the metrics "
+            "show it."
+        ),
     ]
     listen: Annotated[Listen, Field(description="Addresses of the relay. A change needs a restart.")] = (
         Listen()
     )
     domains: Annotated[
-        tuple[Domain, ...], Field(description="Domains that are served. A request for another one gets 421.")
+        tuple[Domain, ...], Field(description="Served domains. A request for another domain gets 421.")
     ] = ()
     statistics: Annotated[
-        StatisticsTarget | None, Field(description="Where usage is reported to. null: usage is not reported.")
+        StatisticsTarget | None,
+        Field(description="Service that receives usage reports. null: usage is not reported."),
     ] = None
     deniedNetworks: Annotated[
         Annotated[tuple[Network, ...], Field(max_length=256)] | None,
         Field(
-            description="Networks in which no origin is dialled, in place of the list in [where origins"
-            " may be](origins.md#where-origins-may-be). `[]`: none but the relay's own listeners."
+            description="Networks in which no origin is dialled; they replace the list in [where origins "
+            "may be](origins.md#where-origins-may-be). `[]`: only the relay's own listeners are denied."
         ),
     ] = None
 
     @model_validator(mode="after")
-    def names_each_domain_once(self) -> Self:
-        """Refuse a domain that is named twice: which one counts would be a guess."""
+    def domain_names_are_unique(self) -> Self:
+        """Refuse a domain that is named twice: either entry could be the intended one."""
         seen: set[str] = set()
         for index, domain in enumerate(self.domains):
             if domain.domain in seen:
@@ -675,7 +687,7 @@ class RelayConfig(Message):
 
 
 class RelayState(Message):
-    """The answer of `GET /config` on the admin port: what this relay, all its workers, runs right now."""
+    """The answer of `GET /config` on the admin port: the present state of this relay with all its workers."""
 
     generation: str
     draining: bool

@@ -1,4 +1,4 @@
-"""The signature by which a changed file is detected: device, inode, size, time of change, links followed."""
+"""Signatures by which a changed file is detected: device, inode, size and modification time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Signature = tuple[int, int, int, int]
 
 
 def signature_of(path: Path) -> Signature | None:
-    """Return the present signature of a file; None when it does not exist."""
+    """Return the signature of a file, with links followed; None when the file cannot be read."""
     try:
         stat = path.stat()
     except (OSError, ValueError):  # a NUL in the name

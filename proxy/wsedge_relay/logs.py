@@ -1,4 +1,4 @@
-"""Structured logs on stderr: one line per event, JSON for machines, words for people."""
+"""Structured logs on stderr: one line per event, as JSON or as readable text."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def configure(
     stream: TextIO | None = None,
     worker: int | None = None,
 ) -> None:
-    """Send every log event to `stream` (stderr); "auto" is human on a terminal, else JSON.
+    """Send every log event to `stream` (stderr); `form` "auto" is human on a terminal, else JSON.
 
-    Each line of a worker has its number.
+    `worker` is the number of a worker process, which is added to each line.
     """
     stream = stream or sys.stderr
     human = form == "human" or (form == "auto" and stream.isatty())
-    # Without the variables of a fault's frames, which both forms have by default: they hold cookies and keys.
+    # By default both renderers print the local variables of a traceback: they may contain cookies and keys.
     last: list[structlog.typing.Processor]
     if human:
         plain = structlog.dev.plain_traceback
@@ -42,7 +42,7 @@ def configure(
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
-    # asyncio reports a slow or broken callback through the standard library.
+    # asyncio reports slow and failed callbacks through the standard library.
     logging.basicConfig(stream=stream, level=logging.WARNING, format="%(name)s: %(message)s", force=True)
 
 

@@ -1,6 +1,6 @@
-"""Settings of a relay process: command line arguments, or WSEDGE_RELAY_… in the environment.
+"""Settings of a relay process: command line arguments, or variables WSEDGE_RELAY_… of the environment.
 
-An argument wins over its variable. What to serve is in the configuration file (contract.RelayConfig).
+An argument has precedence over its variable. The configuration file (contract.RelayConfig) has the domains.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ENV_PREFIX = "WSEDGE_RELAY_"
 
 
 class Settings(BaseSettings):
-    """Settings of one relay process; none of them is a secret, the token is in a file."""
+    """Settings of one relay process. None of them is a secret: the token is in a file."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
@@ -32,24 +32,24 @@ class Settings(BaseSettings):
 
     config: Path = Field(description="the configuration file: a RelayConfig in JSON")
     host: Annotated[str, StringConstraints(min_length=1)] | None = Field(
-        None, description="address to listen on, in place of the configuration's listen.host"
+        None, description="address of all listeners; overrides the configuration's listen.host"
     )
     secrets_dir: Path | None = Field(
-        None, description="folder of certificate and key files (default: the configuration file's)"
+        None, description="folder of certificate and key files (default: the folder of the configuration)"
     )
     spool_dir: Path | None = Field(
-        None, description="folder that keeps unreported usage over a crash (default: none is kept)"
+        None, description="folder that stores unreported usage over a crash (default: no storage)"
     )
     token_file: Path | None = Field(
         None, description="file with the bearer token for the statistics service, read for each report"
     )
     pod_name: Annotated[str, StringConstraints(min_length=1, max_length=317)] = Field(
         default_factory=lambda: f"local/{platform.node() or 'relay'}"[:317],
-        description="who reports usage, as namespace/name (default: local/ and the host's name)",
+        description="the pod that reports usage, as namespace/name (default: local/ and the host's name)",
     )
     pod_uid: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
         default_factory=lambda: str(uuid.uuid4()),
-        description="the pod's UID, with which the statistics tell sources apart (default: a random one)",
+        description="the pod's UID, which identifies a source of usage reports (default: a random UID)",
     )
     report_seconds: Annotated[float, Field(ge=0.1, le=300)] = Field(
         10.0, description="interval of usage reports, in seconds"
@@ -59,13 +59,13 @@ class Settings(BaseSettings):
     )
     drain_stay_seconds: Annotated[float, Field(ge=0, le=86400)] = Field(
         60.0,
-        description="time after a drain by request within which somebody stops the relay, or it serves again",
+        description="time after a requested drain until the relay serves again, unless a signal stops it",
     )
     pump: Literal["auto", "compiled", "plain"] = Field(
-        "auto", description="form of the pump: auto is the compiled one where there is one, else plain Python"
+        "auto", description="form of the pump: auto is compiled if that form is installed, else plain Python"
     )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
-        1, description="processes that carry connections, one core each; 1 is this process alone"
+        1, description="processes that serve connections, one core each; 1 is this process only"
     )
     geo_ip2region: Path | None = Field(
         None, description="ip2region database (xdb, IPv4) for the region and network of clients"
@@ -79,27 +79,29 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "human"] = Field(
         "auto", description="auto is human on a terminal, else json: one object per line on stderr"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least to log")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="lowest level of logged events"
+    )
 
     @property
     def certificates(self) -> Path:
-        """Return the folder that certificate file names are relative to."""
+        """The folder to which file names of certificates are relative."""
         return self.secrets_dir or self.config.parent
 
     @property
     def is_in_pod(self) -> bool:
-        """Whether the relay was given its pod's UID, as by an operator that runs relays for other users."""
+        """Whether `pod_uid` is set, as by an operator that runs relays for other users."""
         return "pod_uid" in self.model_fields_set
 
     def listen_of(self, config: RelayConfig) -> Listen:
-        """Return where to listen: as the configuration says, but for `host`."""
+        """Return the configuration's listeners, with `host` of the settings if it is set."""
         return config.listen if self.host is None else config.listen.model_copy(update={"host": self.host})
 
 
 def read_settings(arguments: Sequence[str]) -> Settings | None:
-    """Return the settings, or None when `--schema` asks for RelayConfig's JSON Schema instead.
+    """Return the settings, or None for `--schema`, which prints RelayConfig's JSON Schema instead.
 
-    Raises SettingsError; `--help` and unknown arguments end the program as argparse does (exit code 0 or 2).
+    Raises SettingsError. `--help` and unknown arguments end the program as argparse does (exit code 0 or 2).
     """
     given = {
         name: value for name, value in vars(_parser().parse_args(arguments)).items() if value is not None
@@ -115,14 +117,14 @@ def read_settings(arguments: Sequence[str]) -> Settings | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wsedge-relay",
-        description="Carries WebSocket connections to their origins and counts them.",
-        epilog=f"Each argument can be given as a variable too, such as {ENV_PREFIX}SPOOL_DIR."
-        " `wsedge-relay drain` has a running relay drain.",
+        description="Forwards WebSocket connections to their origins and counts their usage.",
+        epilog=f"Each argument has an environment variable, such as {ENV_PREFIX}SPOOL_DIR."
+        " `wsedge-relay drain` drains a running relay.",
         allow_abbrev=False,
     )
     for name, field in Settings.model_fields.items():
         parser.add_argument(f"--{name.replace('_', '-')}", help=field.description, metavar=_metavar(name))
-    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of RelayConfig and end")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of RelayConfig and exit")
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
     return parser
 

@@ -1,4 +1,4 @@
-"""Limits on the time and memory that a peer can make a relay spend."""
+"""Limits of the time and memory that a peer can cost a relay. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 class Timeouts:
     """Times in seconds; `answer_body_bytes` is a size.
 
-    `head_seconds` limits TLS handshakes and request heads. `answer_seconds` is the time that a client waits
-    for an answer, over all origins that are tried; while others are left, an origin has half of the remaining
-    time. `close_seconds` is the time in which a peer must answer a Close, `linger_seconds` the time in which
-    it must end its stream afterwards. A resolved address is fresh for `name_seconds`. A failed origin is
+    `head_seconds` limits TLS handshakes and request heads. `answer_seconds` is the time for an answer to the
+    client, over all origins that are tried; while others remain, one origin has half of the remaining time.
+    `close_seconds` is the time in which a peer must answer a Close, `linger_seconds` the time in which it
+    must end its stream afterwards. A resolved address is cached for `name_seconds`. A failed origin is
     ejected for `failed_origin_seconds`, doubled with each further failure, up to
-    `failed_origin_most_seconds`. An idle connection is kept for `keep_alive_seconds` after a plain request,
-    an HTTP/2 session without a stream for `session_idle_seconds`.
+    `failed_origin_most_seconds`. An idle connection is closed `keep_alive_seconds` after a plain request, an
+    HTTP/2 session without a stream after `session_idle_seconds`. `answer_body_bytes` limits the body of an
+    origin's refusal.
     """
 
     head_seconds: float = 10.0

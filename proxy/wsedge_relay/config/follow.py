@@ -1,4 +1,4 @@
-"""Follows the configuration files: applies each valid change and logs each rejected one."""
+"""Follow the configuration files: apply each valid change and log each rejected change."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Final
 import structlog
 
 from wsedge_relay.config.load import LoadedConfig
-from wsedge_relay.config.watch import LOOK_SECONDS, ConfigWatch
+from wsedge_relay.config.watch import POLL_SECONDS, ConfigWatch
 from wsedge_relay.errors import ConfigRefusedError
 
 _log = structlog.get_logger(__name__)
 
-_MOST_TOLD: Final = 20
+_MOST_NAMED: Final = 20
 
 
 async def follow(
-    watch: ConfigWatch, told: asyncio.Event, take: Callable[[LoadedConfig], Awaitable[object]]
+    watch: ConfigWatch, force: asyncio.Event, apply: Callable[[LoadedConfig], Awaitable[object]]
 ) -> None:
-    """Check the files for ever, at once when `told` is set, and `take` each new configuration."""
+    """Poll the files until cancelled, at once when `force` is set, and `apply` each new configuration."""
     loop = asyncio.get_running_loop()
-    # A thread of its own: the loop's threads may all wait for a name service that is down, just when a new
-    # configuration replaces the origins' names by addresses.
+    # A thread of its own: the loop's threads may all be blocked by a name server that does not answer, and
+    # the new configuration may be the one that replaces the origins' names by addresses.
     thread = ThreadPoolExecutor(1, thread_name_prefix="configuration")
     try:
         while True:
-            await told_or_after(LOOK_SECONDS, told)
-            outcome = await loop.run_in_executor(thread, watch.look)
+            await told_or_after(POLL_SECONDS, force)
+            outcome = await loop.run_in_executor(thread, watch.poll)
             if isinstance(outcome, LoadedConfig):
-                outcome = await _taken(outcome, watch, take)
+                outcome = await _applied(outcome, watch, apply)
             if outcome is not None and watch.refuse(outcome):
                 _log.error(
                     "configuration refused",
@@ -44,13 +44,13 @@ async def follow(
         thread.shutdown(wait=False)
 
 
-async def _taken(
-    loaded: LoadedConfig, watch: ConfigWatch, take: Callable[[LoadedConfig], Awaitable[object]]
+async def _applied(
+    loaded: LoadedConfig, watch: ConfigWatch, apply: Callable[[LoadedConfig], Awaitable[object]]
 ) -> ConfigRefusedError | None:
     """Put a configuration in force, or return the refusal when a resource is missing."""
     try:
-        await take(loaded)
-    except OSError as error:  # such as no descriptor for a certificate: the relay goes on, and retries
+        await apply(loaded)
+    except OSError as error:  # such as no descriptor for a certificate: the next poll retries
         return watch.out_of_reach(loaded, error)
     watch.accepted(loaded)
     log_applied(loaded)
@@ -65,14 +65,14 @@ def log_applied(loaded: LoadedConfig) -> None:
         _log.warning(
             "unknown fields ignored",
             generation=config.generation,
-            fields=list(loaded.unknown[:_MOST_TOLD]),
-            reason="they are misspelt or belong to a newer version; wsedge-relay --schema lists the fields",
+            fields=list(loaded.unknown[:_MOST_NAMED]),
+            reason="they are misspelt or belong to a newer version; `wsedge-relay --schema` lists all fields",
         )
 
 
-async def told_or_after(seconds: float, told: asyncio.Event) -> None:
-    """Wait until `told` is set, for at most `seconds`, and clear it."""
+async def told_or_after(seconds: float, event: asyncio.Event) -> None:
+    """Wait until `event` is set, for at most `seconds`, and clear it."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await told.wait()
-    told.clear()
+            await event.wait()
+    event.clear()

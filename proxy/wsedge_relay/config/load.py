@@ -1,8 +1,8 @@
 """Load RelayConfig and the certificates that it names.
 
-A configuration is valid only as a whole: the file parses and validates, every certificate file exists,
-parses, has its key and (when named) its fingerprint. `Material` has the bytes that were checked, so a file
-that is rotated between the check and its use has no effect.
+A configuration is valid only as a whole: the file parses and validates; every certificate file exists,
+parses, has its key and (when given) its fingerprint. `Material` has the checked bytes, so the relay never
+uses a file that was rotated after the check.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A configuration that may come into force, with its certificates."""
+    """A checked configuration with its certificates."""
 
     config: RelayConfig
     material: Material
-    unknown: tuple[str, ...] = ()  # the paths of fields in the file that this version does not define
+    unknown: tuple[str, ...] = ()  # paths of fields in the file that this version does not define
 
 
 def load(path: Path, secrets_dir: Path) -> LoadedConfig:
@@ -56,7 +56,7 @@ def load(path: Path, secrets_dir: Path) -> LoadedConfig:
 def parse(path: Path, content: bytes) -> tuple[RelayConfig, tuple[str, ...]]:
     """Return the RelayConfig in `content`, the bytes of the file `path`, and the paths of unknown fields.
 
-    Raises ConfigRefusedError. It names unknown fields too: a misspelt field is often the one that is missing.
+    Raises ConfigRefusedError. It names unknown fields too: a required field may be misspelt.
     """
     try:
         document = json.loads(content)
@@ -68,7 +68,7 @@ def parse(path: Path, content: bytes) -> tuple[RelayConfig, tuple[str, ...]]:
         ) from error
     except RecursionError as error:
         raise ConfigRefusedError(path, ["not a RelayConfig: nested too deeply"]) from error
-    except ValueError as error:  # a number with more digits than Python reads
+    except ValueError as error:  # a number with more digits than Python's limit (sys.set_int_max_str_digits)
         raise ConfigRefusedError(path, [f"not a RelayConfig: {error}"]) from error
     generation = document.get("generation") if isinstance(document, dict) else None
     try:
@@ -106,7 +106,7 @@ def _problems(error: ValidationError) -> Iterator[str]:
         if problem["type"] == "missing":
             message = "is required"
         elif "key" in problem["loc"]:
-            pass  # a sticky cookie's key is a secret, even a wrong one
+            pass  # a sticky cookie's key is a secret, even an invalid one
         elif isinstance(given, str | int | float) and len(str(given)) <= 100:
             shown = without_userinfo(given) if isinstance(given, str) else given
             message = f"{message} (it is {json.dumps(shown)})"
@@ -189,7 +189,8 @@ def _read(file: Path, path: Path, where: str) -> bytes:
             content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         problem = f"{where}: cannot read {path}: {os.strerror(error.errno or 0)}"
-        transient = not isinstance(error, FileNotFoundError)  # a file that appears changes its signature
+        # A missing file needs no retry: when it appears, its signature changes.
+        transient = not isinstance(error, FileNotFoundError)
         raise ConfigRefusedError(file, [problem], transient=transient) from error
     except ValueError as error:  # a NUL in the name
         raise ConfigRefusedError(file, [f"{where}: no file name: {str(path)!r}"]) from error

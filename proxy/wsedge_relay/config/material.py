@@ -1,4 +1,4 @@
-"""Certificates and keys as they were checked, by the file names that a configuration gives."""
+"""Checked certificates and keys, by the file names in a configuration."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class KeyPair:
     key: bytes = field(repr=False)
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Give `context` this certificate; raises ssl.SSLError when the two do not belong together."""
-        # ssl loads from files only, so the checked bytes get an unnamed file each; a container's root
-        # filesystem is read-only, so the file is in memory where the kernel supports that.
+        """Load the chain and the key into `context`; raises ssl.SSLError when they do not match."""
+        # ssl loads from files only, so the checked bytes are written to unnamed files. They are in memory
+        # where the kernel supports that, because a container's root file system is read-only.
         with _nameless_file(self.certificate) as certificate, _nameless_file(self.key) as key:
             context.load_cert_chain(certificate, key, password=_no_password)
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The certificates of one RelayConfig, by the file names that it gives."""
+    """The certificates of one RelayConfig, by their file names in it."""
 
     key_pairs: Mapping[tuple[str, str], KeyPair] = field(default_factory=dict)
     authorities: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Material:
 
 
 def _no_password() -> str:
-    # Without this, OpenSSL would ask for the pass phrase of an encrypted key on the terminal.
+    # Without this function OpenSSL would ask for the pass phrase of an encrypted key on the terminal.
     return ""
 
 

@@ -1,7 +1,7 @@
 """Detect a changed configuration: an edit, a rename, a kubelet's `..data` swap, a rotated certificate.
 
-By polling inode, size and times of every file of the configuration, symbolic links followed. A kernel's file
-events would miss changes behind a link, and do not exist on every file system.
+`ConfigWatch` polls inode, size and time of every file of the configuration, and follows symbolic links. File
+events of the kernel would miss changes behind a link, and some file systems have none.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from wsedge_relay.contract import RelayState
 from wsedge_relay.errors import ConfigRefusedError
 from wsedge_relay.file_signature import Signature, signature_of
 
-LOOK_SECONDS: Final = 0.5
-# A second edit within the file system's clock tick leaves the same times, so a file this young is read again.
+POLL_SECONDS: Final = 0.5
+# A second edit within one tick of the file system's clock leaves the time unchanged, so a file that is
+# younger than this is read again at each poll.
 _YOUNG_SECONDS: Final = 2.0
 _Signatures = tuple[Signature | None, ...]
 
 
 class ConfigWatch:
-    """The configuration in force, and the newest one that was refused. `look` blocks on files."""
+    """The configuration in force, and the newest refusal. `poll` blocks on files: call it in a thread."""
 
     def __init__(
         self, path: Path, secrets_dir: Path, in_force: LoadedConfig, *, now: Callable[[], float] = time.time
@@ -39,15 +40,15 @@ class ConfigWatch:
         self.refusals = 0
 
     def force(self) -> None:
-        """Read the files at the next look even if their times are unchanged, and report a refusal again."""
+        """Read the files at the next poll even if they look unchanged, and report a refusal again."""
         self._settled = None
         self.refused = None
 
-    def look(self) -> LoadedConfig | ConfigRefusedError | None:
-        """Return a configuration that should come into force, a new refusal, or None when nothing is new.
+    def poll(self) -> LoadedConfig | ConfigRefusedError | None:
+        """Return a new configuration to put in force, a new refusal, or None without a change.
 
-        A bad configuration is reported only when two looks in a row find the same problem: a file that is
-        edited in place may be read half written.
+        A bad configuration is reported only when two polls in a row find the same problem, because a file
+        that is edited in place may be read half written.
         """
         files = self._files
         before = self._signatures(files)
@@ -55,7 +56,7 @@ class ConfigWatch:
             return None
         outcome = self._load()
         if self._signatures(files) != before:
-            return None  # a file is being changed
+            return None  # a file changed during the load: the next poll decides
         doubted, self._suspect = self._suspect, None
         transient = False
         if isinstance(outcome, ConfigRefusedError):
@@ -73,7 +74,7 @@ class ConfigWatch:
         self.refused = None
 
     def told(self, state: RelayState) -> RelayState:
-        """Return a state with the refused configuration, if any."""
+        """Return `state` with the refused configuration, if any."""
         if self.refused is None:
             return state
         return state.model_copy(
@@ -91,7 +92,7 @@ class ConfigWatch:
         return True
 
     def out_of_reach(self, loaded: LoadedConfig, error: OSError) -> ConfigRefusedError:
-        """Return the refusal of a configuration that lacks a resource; the next look retries."""
+        """Return the refusal of a configuration for which a resource is missing; the next poll retries."""
         problem = f"it cannot be put in force now: {error.strerror or error}"
         return ConfigRefusedError(self._path, [problem], generation=loaded.config.generation, transient=True)
 
@@ -110,10 +111,10 @@ class ConfigWatch:
     def _is_news(self, outcome: LoadedConfig | ConfigRefusedError) -> bool:
         if isinstance(outcome, ConfigRefusedError):
             before = self.refused
-            # A new generation with the same problem is a new refusal: its author waits for a verdict on it.
+            # A new generation with the same problem is a new refusal, because its author waits for a result.
             return before is None or outcome.generation != before.generation or str(outcome) != str(before)
         if outcome == self.in_force:
-            self.refused = None  # the files have the configuration in force again
+            self.refused = None  # the files again contain the configuration in force
             return False
         return True
 

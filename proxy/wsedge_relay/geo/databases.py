@@ -1,7 +1,7 @@
-"""The geo databases: files that the user mounts, read whole, replaced while the relay runs.
+"""The geo databases: mounted files, loaded whole, reloaded while the relay runs.
 
-Files are held in memory rather than mapped: a file that is truncated in place would kill a process that has
-it mapped. A missing or damaged file affects its labels only; the last valid one stays in force.
+Files are loaded into memory, not mapped: a process that has mapped a file is killed (SIGBUS) when the file is
+truncated in place. A missing or damaged file affects its labels only; the last valid content stays in force.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from wsedge_relay.telemetry.families import Family
 log = structlog.get_logger("wsedge_relay")
 
 LOOK_SECONDS: Final = 5.0
-_REMEMBERED: Final = 8192  # clients reconnect, and a look-up costs some 50 µs
-# The errors of MaxMind's reader for damaged databases, which it checks in part only.
+_CACHED: Final = 8192  # addresses: clients reconnect, and a search costs some 50 µs
+# Errors of MaxMind's reader for damaged databases, which it validates only in part.
 _DAMAGED: Final = (
     maxminddb.InvalidDatabaseError,
     ArithmeticError,
@@ -60,25 +60,25 @@ class GeoDatabases:
             if path is not None
         }
         self._seen: dict[str, Signature | None] = {}
-        self._unread: dict[str, str] = {}  # the reason why an existing file could not be read
+        self._unread: dict[str, str] = {}  # by file: the reason why an existing file could not be read
         self._lookups: dict[str, Lookup] = {}
         self.refusals = 0
-        self._find = self._remembering()
+        self._find = self._cached_find()
 
     def place_of(self, address: str) -> Place:
         """Return the place of a client's address by the files in force; unknown parts are `unknown`."""
         return self._find(address)
 
     def families(self) -> Iterator[Family]:
-        """Return the files in force and the number of rejected ones, as metrics."""
+        """Yield the metrics: the files in force, and the number of rejected files."""
         rows: list[tuple[tuple[str, ...], float]] = [
             ((name,), float(name in self._lookups)) for name in self._files
         ]
-        yield Family("geo_files", "1 when a geo database is in force.", ("file",), rows, gauge=True)
-        yield Family("geo_refusals", "Geo databases refused.", (), [((), self.refusals)])
+        yield Family("geo_files", "1 while the geo database is in force.", ("file",), rows, gauge=True)
+        yield Family("geo_refusals", "Rejected geo databases.", (), [((), self.refusals)])
 
     def look(self) -> dict[str, Lookup | GeoFileError]:
-        """Read the files that changed since the last call; a rejected file is returned once per change."""
+        """Load the files that changed since the last call; return each loaded or rejected file, once."""
         news: dict[str, Lookup | GeoFileError] = {}
         for name, (path, reader) in self._files.items():
             signature = signature_of(path)
@@ -93,7 +93,7 @@ class GeoDatabases:
                 news[name] = reader(path.read_bytes())
             except OSError as error:
                 reason = error.strerror or str(error)
-                if signature is not None:  # the cause, such as too few descriptors, may pass: read it again
+                if signature is not None:  # the cause, such as too few descriptors, may end: read it again
                     self._unread[name] = reason
                 if reason != before:
                     news[name] = GeoFileError(reason)
@@ -102,7 +102,7 @@ class GeoDatabases:
         return news
 
     def take(self, news: dict[str, Lookup | GeoFileError]) -> None:
-        """Put files in force from the next connection on, and log each result."""
+        """Put the result of `look` in force from the next connection on, and log each file."""
         for name, outcome in news.items():
             path = str(self._files[name][0])
             if isinstance(outcome, GeoFileError):
@@ -112,18 +112,18 @@ class GeoDatabases:
                 self._lookups[name] = outcome
                 log.info("geo database loaded", file=path, kind=name)
         if news:
-            self._find = self._remembering()
+            self._find = self._cached_find()
 
-    def _remembering(self) -> Callable[[str], Place]:
+    def _cached_find(self) -> Callable[[str], Place]:
         lookups = [(name, self._lookups[name]) for name in self._files if name in self._lookups]
 
-        @functools.lru_cache(_REMEMBERED)
+        @functools.lru_cache(_CACHED)
         def find(address: str) -> Place:
             place = NOWHERE
             for name, lookup in lookups:
                 try:
                     place = place.filled(lookup(ipaddress.ip_address(address)))
-                except GeoFileError as error:  # a file may be damaged in one record only
+                except GeoFileError as error:  # one damaged record does not reject the file
                     log.warning("geo record damaged", kind=name, reason=str(error))
             return place
 

@@ -1,8 +1,8 @@
 """The place and the network of a client, as labels of the statistics. Pure.
 
-Databases name the same place in many ways. This module maps every name to a label of the statistics'
-contract, and the provinces and large networks of China, by which usage is billed and reported, to one label
-each, whatever their name in the database.
+Databases have different names for the same place. This module maps every name to a label that the statistics'
+contract accepts. The provinces and the large networks of China, by which usage is billed, each get one label,
+whatever their name in the database.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UNKNOWN: Final = "unknown"
 _LONGEST: Final = 64
 _CHINA: Final = "CN"
 
-# ISO 3166-2:CN subdivision, Chinese name without "province" and the like, label.
+# ISO 3166-2:CN subdivision, Chinese name without a word for "province", label.
 _PROVINCES: Final = (
     ("AH", "安徽", "anhui"),
     ("BJ", "北京", "beijing"),
@@ -82,7 +82,7 @@ _COUNTRIES: Final = {
     "意大利": "IT",
     "西班牙": "ES",
 }
-# A part of a network's name, in lower case, and the network's label; the first match counts.
+# A part of a network's name, in lower case, and the network's label. The first match is used.
 _NETWORKS: Final = (
     ("电信", "telecom"),
     ("联通", "unicom"),
@@ -113,7 +113,7 @@ class Place(NamedTuple):
     area: str = UNKNOWN
 
     def filled(self, other: Place) -> Place:
-        """Return this place, with its unknown parts taken from another."""
+        """Return this place, with its unknown parts replaced by those of `other`."""
         return Place(*(mine if mine != UNKNOWN else theirs for mine, theirs in zip(self, other, strict=True)))
 
 
@@ -123,7 +123,7 @@ NOWHERE: Final = Place()
 def label(text: str) -> str:
     """Return a name as a label: lower case, without accents, one dash for other characters.
 
-    A name that has no Latin letter at all keeps its identity as Punycode ("xn--…", RFC 3492).
+    A name without a Latin letter or digit is encoded as Punycode ("xn--…", RFC 3492), to keep it unique.
     """
     plain = unicodedata.normalize("NFKD", text.strip()).encode("ascii", "ignore").decode().lower()
     made = re.sub(r"[^a-z0-9._]+", "-", plain).strip("-._")
@@ -160,7 +160,7 @@ def of_xdb(found: XdbPlace) -> Place:
 
 
 def of_city(record: Mapping[str, Any]) -> Place:
-    """Return region and area of a record of a MaxMind City (or Country) database."""
+    """Return the region and area of a record of a MaxMind City or Country database."""
     area = str(_at(record, "country", "iso_code") or _at(record, "registered_country", "iso_code") or "")
     subdivisions = record.get("subdivisions")
     first = subdivisions[0] if isinstance(subdivisions, list) and subdivisions else {}

@@ -1,11 +1,11 @@
 """A reader of ip2region's xdb files, for IPv4. Pure: it gets the file's bytes.
 
-The form, little-endian throughout: a header of 256 bytes (version, index policy, time, first and last index
-entry); a table of 65,536 pairs of offsets, one per first two bytes of an address; index entries of 14 bytes
-(first address, last address, length and offset of a record), which never reach over such a pair; records in
-UTF-8. Version 2 is all of it, version 3 adds to the header which IP version the file is of.
+The format, little-endian throughout: a header of 256 bytes (version, index policy, time, offsets of the first
+and the last index entry); a table of 65,536 pairs of offsets, one per first two bytes of an address; index
+entries of 14 bytes (first address, last address, length and offset of a record), each within one pair of the
+table; records in UTF-8. Version 3 adds the IP version to the header of version 2.
 
-Records come in two orders: country|area|province|city|ISP (files until 2025) and
+Records have one of two orders: country|area|province|city|ISP (files until 2025) and
 country|province|city|ISP|country code. The header does not distinguish them, so a sample of the records
 decides.
 """
@@ -30,7 +30,7 @@ _NOTHING: Final = frozenset(("", "0", "Reserved", "内网IP"))
 
 @dataclass(frozen=True, slots=True)
 class XdbPlace:
-    """The fields of a record; empty where it has none. `code` is the country's (ISO 3166), in newer files."""
+    """The fields of a record, or "". Only newer files have `code`, the country code (ISO 3166-1)."""
 
     country: str = ""
     province: str = ""
@@ -39,7 +39,7 @@ class XdbPlace:
 
 
 class Xdb:
-    """One file. Raises GeoFileError for a file of another form, or for IPv6."""
+    """One file. Raises GeoFileError for a file of another format, and for IPv6."""
 
     def __init__(self, data: bytes) -> None:
         if len(data) < _TABLE_END:
@@ -48,14 +48,14 @@ class Xdb:
         if version not in (2, 3):
             raise GeoFileError(f"xdb version {version} is neither 2 nor 3")
         if version == 3 and struct.unpack_from("<H", data, 16)[0] != 4:
-            raise GeoFileError("it is of IPv6, and only IPv4 is looked up in xdb files")
+            raise GeoFileError("it is for IPv6, but the relay supports xdb files for IPv4 only")
         if not _TABLE_END <= first <= last <= len(data) - _ENTRY.size:
-            raise GeoFileError("its index lies outside of it")
+            raise GeoFileError("its index lies outside of the file")
         self._data = data
         self.has_codes = self._sampled(first, last)
 
     def find(self, address: int) -> XdbPlace | None:
-        """Return the place of an IPv4 address, None without a record; raises GeoFileError."""
+        """Return the record of an IPv4 address, None without a record; raises GeoFileError."""
         record = self._record(address)
         return _place(record.split("|"), has_code=self.has_codes) if record else None
 
@@ -66,7 +66,7 @@ class Xdb:
         low, high = 0, (end - start) // _ENTRY.size
         while low <= high:
             middle = (low + high) // 2
-            # Some writers' pairs end at the last entry, others behind it.
+            # Some writers end a pair at the last entry, others behind it.
             at = start + middle * _ENTRY.size
             if at > len(self._data) - _ENTRY.size:
                 high = middle - 1
@@ -90,7 +90,7 @@ class Xdb:
         raise GeoFileError("a record is damaged")
 
     def _sampled(self, first: int, last: int) -> bool:
-        """Return whether records have the newer order, by a sample from the whole file."""
+        """Return whether the records have the newer order, by a sample over the whole file."""
         count = (last - first) // _ENTRY.size + 1
         votes = 0
         for number in range(0, count, max(1, count // _SAMPLES)):

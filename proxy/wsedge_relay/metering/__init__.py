@@ -3,9 +3,9 @@
     usage      integers per bucket and key, cumulative within the bucket. Pure
     meter      the bytes of one connection's requests, each counted once. Pure
     report     a usage report, the meaning of its answer, the time of a retry. Pure
-    reporter   rolls buckets, keeps the spool, sends reports
+    reporter   rolls buckets, writes the spool, sends reports
     spool      usage in files that outlive the process
     post       one HTTP/1.1 POST
 
-Never imports a tunnel or a request: these count into a `meter`.
+Never imports a tunnel or a request: those count into a `Usage` or a `Meter`.
 """

@@ -1,6 +1,6 @@
 """One HTTP/1.1 POST over asyncio streams: the only HTTP client that a relay needs.
 
-One connection per call, bounded answers, one deadline from name resolution to the last byte. It runs on the
+One connection per call, limited answers, one deadline from name resolution to the last byte. It runs on the
 relay's own loop, so no thread outlives a deadline.
 """
 
@@ -43,7 +43,8 @@ async def post(
 
     https trusts `context`, by default the system's authorities. A user and password in `url` are not used.
     """
-    url = without_userinfo(url)  # first of all: the URL is in our errors, and parts of it in Python's
+    # Before anything can fail: the relay's errors contain the URL, and Python's errors parts of it.
+    url = without_userinfo(url)
     try:
         async with asyncio.timeout(seconds):
             return await _exchange(url, body, headers, context)
@@ -78,13 +79,13 @@ async def _exchange(
         await writer.drain()
         return await _answer(reader)
     finally:
-        # abort, not close: a peer that never reads must not delay a TLS shutdown past the deadline.
+        # abort, not close: a peer that never reads must not delay the TLS shutdown past the deadline.
         writer.transport.abort()
 
 
 @functools.cache
 def _system_authorities() -> ssl.SSLContext:
-    # Reading the system's certificates (over 100) blocks the loop for some 20 ms, so it is done once.
+    # Loading the system's certificates (over 100) blocks the loop for some 20 ms, so they are loaded once.
     return ssl.create_default_context()
 
 
@@ -108,7 +109,7 @@ async def _answer(reader: asyncio.StreamReader) -> PostAnswer:
     if "transfer-encoding" not in headers and headers.get("content-length", "").isdecimal():
         body = await reader.readexactly(min(int(headers["content-length"]), MAX_BODY_BYTES))
         return PostAnswer(status, headers, body)
-    rest = bytearray()  # chunked, or ended by the connection's end (the request has Connection: close)
+    rest = bytearray()  # chunked, or up to the end of the connection (the request has Connection: close)
     while len(rest) < MAX_BODY_BYTES and (piece := await reader.read(65536)):
         rest += piece
     return PostAnswer(status, headers, _body(head, bytes(rest)))
@@ -125,11 +126,11 @@ def _body(head: bytes, rest: bytes) -> bytes:
     try:
         return response.read()
     except http.client.IncompleteRead as error:
-        return error.partial  # cut at MAX_BODY_BYTES: enough for an error message
+        return error.partial  # cut at MAX_BODY_BYTES, which is enough for an error message
 
 
 class _Bytes:
-    """The part of a socket that http.client needs, over bytes that were read before."""
+    """The part of a socket that http.client needs, with bytes that were read before."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

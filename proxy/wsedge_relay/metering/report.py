@@ -1,4 +1,4 @@
-"""The form of a usage report, the meaning of its answer, and the time of a retry. No I/O, no clock."""
+"""The format of a usage report, the meaning of its answer, and the time of a retry. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from typing import Final
 
 from wsedge_relay.metering.usage import UsageCount
 
-ROWS_PER_REPORT: Final = 500  # the contract allows 5000; this many are encoded in a millisecond or two
+ROWS_PER_REPORT: Final = 500  # the contract allows 5000; to encode 500 blocks the loop for 1 to 2 ms
 MAX_RETRY_AFTER_SECONDS: Final = 600.0
 _POINTER = re.compile(r"^#?/rows/(\d+)(?:/|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class ReportTimes:
-    """Intervals and limits of reports, in seconds; `spread` is the longest delay after a bucket's end."""
+    """Intervals and limits of reports, in seconds.
+
+    `flush` is the interval of reports, `call` the deadline of one report, `slow` the longest retry delay,
+    `spread` the longest random delay after a bucket's end.
+    """
 
     flush: float = 10.0
     call: float = 10.0
@@ -41,7 +45,7 @@ class ReportTimes:
         )
 
     def retry_delay(self, failures: int, chance: float) -> float:
-        """Return the wait after so many failures in a row; `chance` in 0..1 spreads relays apart."""
+        """Return the delay after `failures` in a row; `chance` (0 to 1) spreads retries of many relays."""
         longest = min(self.slow, self.first_retry * 2.0 ** min(failures - 1, 30))
         return longest * (0.5 + chance / 2)
 
@@ -59,12 +63,12 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The fate of a report.
+    """The result of a report.
 
     INVALID_ROWS: `rows` (indexes in the report) will never be accepted; the other rows were not committed
-    either, and may be sent without them. HELD_ROWS: the same, but `rows` may be accepted later. LATER: retry
-    with back-off. SLOWLY: a person has to act (token, address, rights), so retry at the slow interval.
-    `service_time` is the service's clock, in seconds since 1970 UTC, if the answer has it.
+    either, and must be sent again without them. HELD_ROWS: the same, but `rows` may be accepted later. LATER:
+    retry with back-off. SLOWLY: a person has to act (token, address, rights), so retry at the slow interval.
+    `service_time` is the service's clock, in seconds since 1970 UTC, if the answer has a Date.
     """
 
     fate: Fate
@@ -74,12 +78,12 @@ class Verdict:
     service_time: float | None = None
 
     def comes_in_time(self, row: UsageCount) -> bool:
-        """Return whether a row was rejected only because our clock is ahead of the service's."""
+        """Return whether a row was rejected because the relay's clock is ahead of the service's clock."""
         return self.service_time is not None and row.bucket > self.service_time
 
 
 def batches(rows: Sequence[UsageCount], limit: int) -> Iterator[tuple[UsageCount, ...]]:
-    """Cut rows into reports: one epoch each, at most `limit` rows, in the order given."""
+    """Split rows into reports of one epoch and at most `limit` rows each, in the given order."""
     by_epoch: dict[str, list[UsageCount]] = {}
     for row in rows:
         by_epoch.setdefault(row.epoch, []).append(row)
@@ -89,7 +93,7 @@ def batches(rows: Sequence[UsageCount], limit: int) -> Iterator[tuple[UsageCount
 
 
 def encode(pod: str, uid: str, rows: Sequence[UsageCount]) -> bytes:
-    """Return the gzipped UsageReport of rows of one epoch."""
+    """Return the gzipped UsageReport of `rows`, which have one epoch."""
     report = {
         "version": 1,
         "source": {"pod": pod, "uid": uid, "epoch": rows[0].epoch},
@@ -99,7 +103,7 @@ def encode(pod: str, uid: str, rows: Sequence[UsageCount]) -> bytes:
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes, *, sent: int, now: float) -> Verdict:
-    """Return what an answer to a report of `sent` rows means; `now` is seconds since 1970 UTC."""
+    """Return the meaning of an answer to a report of `sent` rows; `now` is in seconds since 1970 UTC."""
     if 200 <= status < 300:
         return Verdict(Fate.TAKEN)
     retry_after = _retry_after(headers.get("retry-after"), now)
@@ -137,7 +141,7 @@ def _row(row: UsageCount) -> dict[str, object]:
 
 
 def _retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110 §10.2.3), bounded; None without one."""
+    """Return the seconds of a Retry-After header (RFC 9110 section 10.2.3), limited; None without one."""
     if value is None:
         return None
     if value.strip().isdecimal():
@@ -175,7 +179,7 @@ def _text(problem: Mapping[str, object], body: bytes) -> str:
 
 
 def _named_rows(problem: Mapping[str, object]) -> Iterator[int]:
-    """Yield the rows that a problem names: `errors[].row` (a number) or `errors[].pointer` (RFC 9457 §3)."""
+    """Yield the rows that a problem names: `errors[].row` or `errors[].pointer` (RFC 9457 section 3)."""
     errors = problem.get("errors")
     for error in errors if isinstance(errors, list) else ():
         match error:

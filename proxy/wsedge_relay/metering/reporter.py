@@ -1,8 +1,8 @@
 """The shell of the metering: sweeps, rolls buckets, writes the spool and sends reports.
 
-Two tasks run on the relay's loop: one counts (every second and at each bucket's end), one reports (every
-flush interval and at each bucket's end). Disk calls run one at a time in a thread of their own, so a slow
-disk delays no connection.
+Two tasks run on the relay's loop: the first counts (every second and at each bucket's end), the second
+reports (every flush interval and at each bucket's end). Disk calls run one at a time in a separate thread, so
+a slow disk delays no connection.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wsedge_relay.metering.spool import SWEEP_SECONDS, Spool
 from wsedge_relay.metering.usage import Usage, UsageCount, UsageKey
 from wsedge_statistics.contract import USAGE_PATH
 
-MAX_CLOSED_ROWS: Final = 20_000  # about 10 MB; beyond it, ended buckets wait in the spool
+MAX_CLOSED_ROWS: Final = 20_000  # about 10 MB; above it, rows of ended buckets are moved to the spool
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 _Identity = tuple[str, int, UsageKey]
@@ -93,7 +93,7 @@ class Reporter:
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
     def start(self) -> None:
-        """Count and report until `finish`; the backlog of a former run is sent at once."""
+        """Count and report until `finish`; the backlog of an earlier run is sent at once."""
         self._due.set()
         self._tasks = [
             asyncio.create_task(self._count_forever(), name="count usage"),
@@ -102,7 +102,7 @@ class Reporter:
 
     @property
     def tasks(self) -> Sequence[asyncio.Task[None]]:
-        """Return the running tasks: the caller must act when one fails."""
+        """The running tasks. The caller must handle the failure of a task."""
         return self._tasks
 
     async def finish(self, seconds: float) -> bool:
@@ -113,16 +113,16 @@ class Reporter:
         self._tasks = []
         await self.count()
         self._not_before = 0.0
-        self._held.clear()  # try these once more: a pod's spool may be deleted with the pod
+        self._held.clear()  # the last attempt for deferred rows: a pod's spool may be deleted with the pod
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                # Rows that the service holds off set no time for a retry: they wait in the spool.
+                # Deferred rows set no time for a retry: they stay in the spool.
                 while not await self.flush() and self._not_before > _monotonic():
                     await self._back_off()
         return await self._leave()
 
     async def count(self) -> None:
-        """Sweep, enter a new bucket when it is time, and write the journal."""
+        """Sweep, enter a new bucket if the last one has ended, and write the journal."""
         began = _monotonic()
         self._sweep()
         self._sweep_took = _monotonic() - began
@@ -135,7 +135,7 @@ class Reporter:
             await self._bound_memory()
 
     async def flush(self) -> bool:
-        """Send every row that the ledger does not have; return whether it has them all now."""
+        """Send every row that the ledger has not acknowledged; return whether it has acknowledged all."""
         if self._spool is not None:
             await self._written(self._spool.sync)
         if self._target() is None:
@@ -149,7 +149,7 @@ class Reporter:
 
     async def _count_forever(self) -> None:
         while True:
-            # A sweep visits every tunnel; it must not take more than 2 % of the time.
+            # A sweep visits every tunnel: it must not use more than 2 % of the time.
             pause = max(SWEEP_SECONDS, 50 * self._sweep_took)
             await asyncio.sleep(min(pause, max(0.001, self._usage.bucket_end - self._now())))
             await self.count()
@@ -159,7 +159,7 @@ class Reporter:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._times.flush):
                     await self._due.wait()
-                    # All relays of a cluster see the same bucket end; they must not all report at once.
+                    # A bucket ends for all relays of a cluster at once; they must not all report at once.
                     await asyncio.sleep(random.random() * self._times.spread)  # noqa: S311  no secret
             self._due.clear()
             await self._back_off()
@@ -317,7 +317,7 @@ class Reporter:
                 self._usage.journalled(everything)
 
     async def _bound_memory(self) -> None:
-        """Move the rows of ended buckets to the spool; without a spool drop the oldest, and log that."""
+        """Move the rows of ended buckets to the spool; without a spool drop the oldest, with a log event."""
         rows = [row for row in self._usage.unacknowledged() if row.bucket != self._usage.bucket]
         spool = self._spool
         if spool is not None and await self._written(lambda: spool.park(rows)):
@@ -350,7 +350,7 @@ class Reporter:
         return True
 
     async def _spooling(self, call: Callable[[], _T]) -> _T:
-        """Run a disk call in the spool's thread; a failure is counted, logged once, and raised."""
+        """Run a disk call in the spool's thread; count a failure, log the first in a row, and raise it."""
         try:
             result = await asyncio.get_running_loop().run_in_executor(self._disk, call)
         except OSError as error:

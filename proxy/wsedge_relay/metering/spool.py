@@ -2,16 +2,15 @@
 
 The exact losses: a process that is killed (SIGKILL, out of memory, a bug) loses the counts since its last
 sweep, at most SWEEP_SECONDS plus the time of one write (when a sweep takes more than 20 ms: 50 times its
-duration); the kernel keeps the written bytes. A machine that loses power, or a pod that is destroyed with its
-disk, loses at most one flush interval, because each flush syncs the journal and reports to the ledger. A
+duration); written bytes are safe in the kernel. A machine that loses power, or a pod that is destroyed with
+its disk, loses at most one flush interval, because each flush syncs the journal and reports to the ledger. A
 relay that ends after a drain loses nothing.
 
-A relay of several workers has a folder for each, `worker-1` and so on. One file per process run,
-`<time>-<epoch>.journal`: a header line (pod, uid), then a line per state of a row, later ones superseding
-earlier ones by max(). Each line carries its CRC-32, so a torn tail is recognised. Files of former runs, and
-rows that were moved out of memory, form the backlog, which is sent before it is removed. A file with a
-damaged line is kept as `.corrupt`; its sound rows are saved. All calls block: call them in a thread, one at a
-time.
+A relay of several workers has a folder for each, `worker-1` and so on. Each process run has one file,
+`<time>-<epoch>.journal`: a header line (pod, uid), then a line per state of a row; states of one row are
+merged by max(). Each line has its CRC-32, so a torn tail is detected. Files of earlier runs, and rows that
+were moved out of memory, form the backlog, which is removed after it was sent. A file with a damaged line is
+kept as `.corrupt`; its intact rows are saved. All calls block: call them in a thread, one at a time.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ COMPACT_BYTES: Final = 1 << 20
 _MAX_FILE_BYTES: Final = 1 << 28
 _SUFFIX: Final = ".journal"
 _CORRUPT: Final = ".corrupt"
-_LATEST: Final = 253_402_300_799  # seconds since 1970 UTC: the end of the year 9999, the last that has a name
+_LATEST: Final = 253_402_300_799  # seconds since 1970 UTC: the end of the year 9999, Python's last date
 _LOCK: Final = "lock"
 _WORKER: Final = "worker-"
 _log = structlog.get_logger(__name__)
@@ -44,7 +43,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Rows of one file of a former run, with the pod that counted them."""
+    """The rows of one file of an earlier run, with the pod that counted them."""
 
     path: Path
     pod: str
@@ -60,7 +59,7 @@ class Spool:
         self._pod, self._uid = pod, uid
         self._lock = lock_folder(folder)
         for torn in folder.glob("*.new"):
-            torn.unlink(missing_ok=True)  # an atomic replace that was cut short
+            torn.unlink(missing_ok=True)  # an unfinished atomic replace
         self._journal = folder / f"{time.time_ns():020d}-{epoch}{_SUFFIX}"
         self._stream: int | None = None
         self._size = 0
@@ -69,11 +68,11 @@ class Spool:
 
     @property
     def wants_compaction(self) -> bool:
-        """Return whether most of the journal is superseded states."""
+        """Whether most lines of the journal are superseded."""
         return self._size > COMPACT_BYTES and self._size > 4 * self._compacted_size
 
     def append(self, rows: Iterable[UsageCount]) -> None:
-        """Write states of rows to the journal; raises OSError and leaves the journal as it was."""
+        """Append states of rows to the journal; raises OSError and then leaves the journal unchanged."""
         content = b"".join(encode_line(_row_to_json(row)) for row in rows)
         stream = self._open()
         try:
@@ -129,7 +128,7 @@ class Spool:
         return Backlog(path, pod, uid, tuple(rows))
 
     def settle(self, backlog: Backlog, left: Sequence[UsageCount]) -> None:
-        """Keep only `left` of a backlog file, or remove it; raises OSError."""
+        """Reduce a backlog file to the rows of `left`, or remove it without any; raises OSError."""
         if left:
             self._replace(backlog.path, _encode(backlog.pod, backlog.uid, left))
         else:
@@ -201,15 +200,15 @@ def lock_folder(folder: Path) -> int:
 
 
 def folder_of(root: Path, worker: int) -> Path:
-    """Return the spool folder of a worker, by its number from 1 on; a relay of one process has the root."""
+    """Return the spool folder of a worker, by its number from 1 on. A relay of one process uses the root."""
     return root / f"{_WORKER}{worker}"
 
 
 def adopt(root: Path, *, workers: int) -> None:
-    """Move files of workers that will not run to a folder of one that will, which then reports them.
+    """Move the files of workers that will not run to the folder of a worker that will report them.
 
-    To be called with the root locked, before workers start. A folder that another process has locked stays.
-    Raises SpoolUnavailableError when files cannot be moved.
+    The caller has locked the root and has not started workers yet. A folder that another process has locked
+    is skipped. Raises SpoolUnavailableError when files cannot be moved.
     """
     theirs = [folder_of(root, number) for number in range(1, workers + 1)] if workers > 1 else []
     into = theirs[0] if theirs else root
@@ -292,7 +291,7 @@ def _decode_line(line: bytes) -> object:
         return None
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):  # a sound CRC over what is not ours
+    except (ValueError, RecursionError):  # a correct CRC of a line that no relay wrote
         return None
 
 

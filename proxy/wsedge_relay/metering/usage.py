@@ -1,13 +1,12 @@
-"""Usage: plain integers per five-minute bucket of UTC and key, cumulative within the bucket.
+"""Usage: plain integers per five-minute bucket of UTC and key, cumulative within the bucket. Pure.
 
 A relay's data path calls `opened`, `code`, `add` and `closed`; the shell calls `roll` and moves rows to the
-journal (`unjournalled`, `journalled`) and to the ledger (`unacknowledged`, `acknowledge`). Nothing here reads
-a clock or does I/O.
+journal (`unjournalled`, `journalled`) and to the ledger (`unacknowledged`, `acknowledge`).
 
-The ledger merges rows of one (epoch, bucket, key) by max(), so two things must never happen here: a value
-that falls, and a bucket that is counted anew from zero under the same epoch. Hence a bucket, once left, is
-never entered again under its epoch: a wall clock that steps back by up to one bucket stays in the bucket it
-is in, and one that steps back further begins a new epoch, which the ledger takes for another source.
+The ledger merges rows of one (epoch, bucket, key) by max(). So a value must never fall, and a bucket must
+never be counted again from zero under the same epoch. Therefore an ended bucket is never entered again under
+its epoch: when the wall clock steps back by up to one bucket, the present bucket goes on; when it steps back
+further, a new epoch begins, which the ledger treats as another source.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Final, NamedTuple
 
 from wsedge_statistics.contract import BUCKET_SECONDS
 
-MAX_CODES: Final = 64  # UsageRow.codes takes no more
+MAX_CODES: Final = 64  # the limit of UsageRow.codes
 _CODE_CLASSES: Final = 5
 
 
@@ -38,8 +37,8 @@ class UsageCount:
     """The counts of one key in one bucket at one moment.
 
     `bucket` is the bucket's start in seconds since 1970 UTC; "sent" is towards the client; `codes` are
-    (HTTP status, times) in rising order. `version` rises with every change: it tells an acknowledgement of an
-    older state from one of the present state.
+    (HTTP status, times) in rising order. `version` rises with every change, so that an acknowledgement of an
+    older state does not count for the present state.
     """
 
     epoch: str
@@ -56,12 +55,12 @@ class UsageCount:
 
     @property
     def identity(self) -> tuple[str, int, UsageKey]:
-        """Return the key of the ledger's row for this count."""
+        """The key of the ledger's row for this count."""
         return (self.epoch, self.bucket, self.key)
 
 
 def merged(first: UsageCount, second: UsageCount) -> UsageCount:
-    """Return the two states of one identity merged as the ledger does: every value by max()."""
+    """Return two states of one identity, merged as the ledger merges them: every value by max()."""
     codes = dict(first.codes)
     for status, times in second.codes:
         codes[status] = max(times, codes.get(status, 0))
@@ -82,7 +81,7 @@ def merged(first: UsageCount, second: UsageCount) -> UsageCount:
 
 @dataclass(slots=True)
 class DomainTotals:
-    """Counts of one domain since the process began, for the metrics; they only rise, but for `open`."""
+    """Counts of one domain since the process began, for the metrics. Only `open_connections` can fall."""
 
     sent_bytes: int = 0
     received_bytes: int = 0
@@ -95,7 +94,7 @@ class DomainTotals:
 
 @dataclass(slots=True)
 class _Counts:
-    """A row that still changes, with the versions that the journal and the ledger have."""
+    """A mutable row, with the versions that the journal and the ledger have."""
 
     sent_bytes: int = 0
     received_bytes: int = 0
@@ -110,14 +109,14 @@ class _Counts:
 
 
 def new_epoch() -> str:
-    """Return a random name for an epoch, in the form of `Source.epoch`."""
+    """Return a random name of an epoch, in the format of `Source.epoch`."""
     return secrets.token_hex(8)
 
 
 class Usage:
     """The counts of one relay process.
 
-    `now` is wall-clock time in seconds since 1970 UTC. `new_epoch` names epochs; the first is taken at once.
+    `now` is wall-clock time in seconds since 1970 UTC. `new_epoch` returns the name of each epoch.
     """
 
     def __init__(self, *, now: float, new_epoch: Callable[[], str] = new_epoch) -> None:
@@ -131,7 +130,7 @@ class Usage:
 
     @property
     def bucket_end(self) -> int:
-        """Return the instant, in seconds since 1970 UTC, at which the bucket in force ends."""
+        """The instant, in seconds since 1970 UTC, at which the present bucket ends."""
         return self.bucket + BUCKET_SECONDS
 
     def know(self, domain: str) -> None:
@@ -139,7 +138,7 @@ class Usage:
         self._totals(domain)
 
     def opened(self, key: UsageKey) -> None:
-        """Count a connection that was opened (a tunnel after its 101)."""
+        """Count an opened connection (a tunnel after its 101)."""
         connections = self._open[key] = self._open.get(key, 0) + 1
         counts = self._counts(key)
         counts.opened += 1
@@ -158,10 +157,10 @@ class Usage:
         self._totals(key.domain).open_connections -= 1
 
     def code(self, key: UsageKey, status: int) -> None:
-        """Count the HTTP status that answered a handshake.
+        """Count the HTTP status of the answer to a handshake.
 
-        A row holds 64 different codes: past 59, and for what is no status of HTTP, the first code of the
-        class (400 for 4xx) is counted, so that sums stay right whatever an origin answers.
+        A row has at most 64 different codes. After 59, the first code of the class is counted (400 for 4xx),
+        so that sums stay correct. A number that is no HTTP status is counted as 500.
         """
         counts = self._counts(key)
         status = _foldable(counts.codes, status)
@@ -179,11 +178,14 @@ class Usage:
         sent_messages: int = 0,
         received_messages: int = 0,
     ) -> None:
-        """Add to the bucket in force; bytes are the client's side's after TLS, "sent" is towards it."""
+        """Add to the present bucket. Bytes are those of the client's side after TLS, "sent" is to the client.
+
+        Raises ValueError for a negative number.
+        """
         if min(sent_bytes, received_bytes, sent_messages, received_messages) < 0:
             raise ValueError("counts only rise")
         if not (sent_bytes or received_bytes or sent_messages or received_messages):
-            return  # an idle tunnel at a sweep: its row has not changed
+            return  # an idle tunnel at a sweep: its row does not change, so it need not be reported
         counts = self._counts(key)
         counts.sent_bytes += sent_bytes
         counts.received_bytes += received_bytes
@@ -196,10 +198,10 @@ class Usage:
         totals.received_messages += received_messages
 
     def roll(self, now: float) -> bool:
-        """Enter the bucket that `now` lies in and return whether that is another one.
+        """Enter the bucket of `now`; return whether the bucket changed.
 
-        Sweep the tunnels' counters in before, so that what passed in a bucket is counted in it. Every key
-        with open connections has a row in the new bucket, whose peak starts with them.
+        The caller sweeps the tunnels before, so that bytes are counted in the bucket in which they passed.
+        Every key with open connections gets a row in the new bucket, with their number as its first peak.
         """
         bucket = _bucket_of(now)
         if bucket == self.bucket or self.bucket - BUCKET_SECONDS <= bucket < self.bucket:
@@ -216,7 +218,7 @@ class Usage:
         return True
 
     def unjournalled(self) -> list[UsageCount]:
-        """Return rows whose present state is not in the journal and that the ledger does not have."""
+        """Return the rows whose present state neither the journal nor the ledger has."""
         return [
             _snapshot(identity, counts)
             for identity, counts in self._entries()
@@ -224,7 +226,7 @@ class Usage:
         ]
 
     def journalled(self, rows: Iterable[UsageCount]) -> None:
-        """Mark these rows, in the versions given, as written to the journal."""
+        """Mark these versions of rows as written to the journal."""
         for row in rows:
             counts = self._find(row)
             if counts is not None:
@@ -241,11 +243,11 @@ class Usage:
         return rows
 
     def waiting(self) -> int:
-        """Return how many rows the ledger does not have in their present state."""
+        """Return the number of rows whose present state the ledger does not have."""
         return sum(counts.acknowledged != counts.version for _, counts in self._entries())
 
     def acknowledge(self, rows: Iterable[UsageCount]) -> None:
-        """Mark these rows, in the versions given, as committed (or finally rejected) by the ledger."""
+        """Mark these versions of rows as committed, or permanently rejected, by the ledger."""
         for row in rows:
             counts = self._find(row)
             if counts is not None:
@@ -253,16 +255,16 @@ class Usage:
         self._forget_settled()
 
     def forget(self, rows: Iterable[UsageCount]) -> None:
-        """Drop closed rows that are stored elsewhere or given up; rows of the present bucket stay."""
+        """Drop rows of ended buckets that are stored elsewhere or lost; rows of the present bucket stay."""
         for row in rows:
             self._closed.pop(row.identity, None)
 
     def closed_rows(self) -> int:
-        """Return how many rows of ended buckets are held in memory."""
+        """Return the number of rows of ended buckets in memory."""
         return len(self._closed)
 
     def open_connections(self) -> int:
-        """Return the connections that are open now, over all keys."""
+        """Return the number of open connections, over all keys."""
         return sum(self._open.values())
 
     def _counts(self, key: UsageKey) -> _Counts:

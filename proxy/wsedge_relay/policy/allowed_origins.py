@@ -1,8 +1,8 @@
-"""Allowed origins (RFC 6454): the pages that may open a connection. Pure.
+"""Allowed origins (RFC 6454): the web pages that may open a connection. Pure.
 
-A browser's Origin header names the page of a script, and its cookies are sent for every page, so a server
-must check it (RFC 6455 section 10.2). Other clients omit the header or can forge it: for them it proves
-nothing, so a request without it is admitted.
+A browser names the page of a script in the Origin header, and sends a site's cookies for every page. So a
+server must check the header (RFC 6455 section 10.2). Other clients can omit or forge it, so that it proves
+nothing about them: a request without Origin is admitted.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _ORIGIN: Final = re.compile(
 )
 _USUAL_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
-# A browser's Origin for a page without an origin of its own: a file, a sandboxed frame.
+# The Origin of a page that has no origin: a file, a sandboxed frame (RFC 6454 section 6.2).
 _NONE: Final = "null"
 
 Parts = tuple[str, str, str]
 
 
 class AllowedOrigins:
-    """The allowed origins of a domain: all when none is named.
+    """The allowed origins of a domain. Without an entry, all origins are allowed.
 
-    An entry is `scheme://host[:port]` in lower case, `scheme://*.host[:port]` for every name below that
-    host (not itself), or `null`. A scheme's usual port and no port are the same.
+    An entry is `scheme://host[:port]` in lower case, `scheme://*.host[:port]` for every name below that host
+    (but not the host itself), or `null`. A scheme's default port may be omitted.
     """
 
     __slots__ = ("_exact", "_null", "_wild")
@@ -40,12 +40,12 @@ class AllowedOrigins:
             if entry == _NONE:
                 self._null = True
             elif match is None:
-                raise ValueError(f"no web origin: {entry}")
+                raise ValueError(f"not an origin of the form scheme://host[:port]: {entry}")
             else:
                 (self._wild if match[2] else self._exact).add(_parts(match))
 
     def allow(self, value: bytes | None) -> bool:
-        """Return whether a request with this Origin header (None: without) is admitted."""
+        """Return whether a request with this Origin header (None: no header) is admitted."""
         if value is None or not (self._exact or self._wild or self._null):
             return True
         text = value.decode("latin-1").lower()
@@ -64,7 +64,7 @@ def _parts(match: re.Match[str]) -> Parts:
 
 
 def _above(host: str) -> Iterable[str]:
-    """Yield the names that `host` is below: b.c and c of a.b.c."""
+    """Yield the parent names of `host`: b.c and c for a.b.c."""
     while "." in host:
         host = host.partition(".")[2]
         yield host

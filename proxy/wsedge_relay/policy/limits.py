@@ -1,4 +1,4 @@
-"""The number and rate of clients that a domain admits in this process. Pure: `now` is any clock's seconds."""
+"""Limits of the number and rate of a domain's clients, in one process. Pure: `now` is any clock's seconds."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Final
 from wsedge_relay.contract import Limits
 from wsedge_relay.errors import HandshakeRefusedError
 
-# A client with one IPv6 address has its whole /64 (RFC 6177), so it is counted by that network.
+# A client with one IPv6 address usually has the whole /64 (RFC 6177), so the /64 is counted.
 _CLIENT_PREFIX: Final = 64
 
 
 class Limiter:
-    """Counts the places taken by handshakes under way and open tunnels, in all and by client.
+    """Counts the places of handshakes under way and of open tunnels, in all and by client.
 
-    The rate is a bucket that holds one second's handshakes: it allows a burst of as many at once. Each call
-    gets the limits, so that a change applies from the next handshake on; places that are taken stay.
+    The rate is limited by a token bucket with the handshakes of one second, so it allows a burst of that
+    size. Each call has the limits as a parameter, so that a change applies from the next handshake on; a
+    lower limit closes no connection.
     """
 
     __slots__ = ("_by_client", "_filled", "_taken", "_tokens")
@@ -24,16 +25,16 @@ class Limiter:
     def __init__(self) -> None:
         self._taken = 0
         self._by_client: dict[str, int] = {}
-        self._tokens = -1.0  # negative: full, whatever it holds
+        self._tokens = -1.0  # negative: full, at any rate
         self._filled = 0.0
 
     @property
     def taken(self) -> int:
-        """Places taken now."""
+        """The number of places that are taken now."""
         return self._taken
 
     def take(self, limits: Limits) -> None:
-        """Apply these limits from now on."""
+        """Apply these limits from now on. Nothing to do here: `enter` has them as a parameter."""
 
     def enter(self, limits: Limits, client: str, now: float, *, retry_after: int) -> None:
         """Take a place for `client` (its IP address), which `leave` frees.

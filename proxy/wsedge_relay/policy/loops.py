@@ -1,10 +1,10 @@
 """Detection of requests that return to the relays that sent them, by CDN-Loop (RFC 8586). Pure.
 
-A domain's origin may lead back to its own relays: by its public name, its Service, or another domain whose
-origin is this one. Each relay then connects to itself without end, and one handshake uses up all descriptors.
-So each request to an origin carries a header that identifies the domain's relays, and a request that has it
-already is refused. In a true loop no other program is on the way that could remove it; other origins ignore
-the header.
+A domain's origin may lead back to its own relays: by the domain's public name, by its Service, or by another
+domain that has this one as its origin. Each relay then connects to itself without end, until one handshake
+has used all descriptors. So each request to an origin has a header that identifies the domain's relays, and a
+request that arrives with this header is refused. In a loop there is no other program that could remove the
+header; other origins ignore it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wsedge_relay.protocol.http1 import Header, Headers
 NAME: Final = b"CDN-Loop"
 _LOWER: Final = b"cdn-loop"
 _CDN: Final = b"wsedge"
-# Relays behind relays, such as one in each region before a central one, are no loop; so many in a row are.
+# A chain of relays, such as one per region in front of a central one, is no loop; a chain this long is.
 MOST_HOPS: Final = 8
 _OURS: Final = re.compile(rb"(?i:(?:^|,)[ \t]*wsedge[ \t]*(?:;|,|$))")
 
@@ -32,8 +32,8 @@ class Loop:
     __slots__ = ("_id", "header")
 
     def __init__(self, domain: Domain) -> None:
-        # The digest includes the origins, so that relays of one domain in two clusters, one in front of the
-        # other, have different marks.
+        # The digest includes the origins: relays of one domain in two clusters, one in front of the other,
+        # are no loop and must have different marks.
         facts = [domain.account, domain.domain, *(origin.model_dump_json() for origin in domain.origins)]
         digest = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16].encode()
         self._id = b"id=" + digest
@@ -43,7 +43,7 @@ class Loop:
         """Raise HandshakeRefusedError (508) for a request with this mark, or with too many hops."""
         values = headers.all(_LOWER)
         if values and (_has(self._id, values) or _hops(values) >= MOST_HOPS):
-            text = "This request has passed this relay before: the domain's origin leads back to it."
+            text = "This request came back to this relay: an origin of the domain leads to the domain itself."
             raise HandshakeRefusedError(508, "loop", text)
 
 

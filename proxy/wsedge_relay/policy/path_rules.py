@@ -1,9 +1,8 @@
-"""The paths that may be requested. Pure.
+"""Allowed paths. Pure.
 
 A rule is an exact path, or a prefix that ends in `*`. It is compared with the path as it was sent, without
-the query and without any decoding. Two programs that decode differently would see different paths, so where
-rules exist, a path that an origin might read as another one is refused without a comparison (RFC 3986 section
-6.2.2 defines equivalent paths).
+the query and without decoding. Two programs that decode differently would see different paths. So where rules
+exist, a path that an origin might normalize to another path (RFC 3986 section 6.2.2) is refused.
 """
 
 from __future__ import annotations
@@ -12,15 +11,16 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-# Encoded slash, backslash and NUL; first bytes that UTF-8 forbids, which overlong forms of a slash or a dot
-# begin with; malformed encodings; a backslash, which some programs treat as a slash.
+# An encoded slash, backslash or NUL; the first bytes of overlong UTF-8 forms of a slash or a dot, which some
+# decoders accept; malformed encodings; a backslash, which some programs treat as a slash.
 _AMBIGUOUS: Final = re.compile(rb"%(?:2[Ff]|5[Cc]|00|[Cc][01]|[Ee]0%[89]|[Ff]0%8)|%(?![0-9A-Fa-f]{2})|\\")
-# A segment of one or two dots, however they are written, with or without parameters: "/..;v=1/" climbs too.
+# A segment of one or two dots, encoded or not, with or without parameters: some servers treat "/..;v=1/" as
+# "/../".
 _DOTS: Final = re.compile(rb"/(?:\.|%2[Ee]){1,2}(?:(?:;|%3[Bb])[^/]*)?(?=/|\Z)")
 
 
 class PathRules:
-    """The allowed paths: all when there is no rule."""
+    """The allowed paths. Without a rule, all paths are allowed."""
 
     __slots__ = ("_exact", "_prefixes")
 
@@ -44,5 +44,5 @@ def path_of(target: bytes) -> bytes:
 
 
 def is_plain(path: bytes) -> bool:
-    """Return whether all programs read a path alike: it has no dot segment and no encoded separator."""
+    """Return whether a path is unambiguous: it has no dot segment and no encoded separator."""
     return _AMBIGUOUS.search(path) is None and _DOTS.search(path) is None

@@ -1,8 +1,8 @@
 """A cookie that binds a client to the origin that has its session. Pure.
 
-The value is a keyed hash of the origin's host and ports: all relays of a configuration agree on it, it does
-not reveal addresses of origins without the key, and it stays valid as long as the origin is configured,
-whatever happens to other origins.
+The value is a keyed hash of the origin's host and ports. So all relays with the same configuration compute
+the same value, the value does not reveal an address without the key, and it stays valid as long as the origin
+is configured: changes of other origins do not affect it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from wsedge_relay.protocol.http1 import Header, Headers
 
 _PERSON: Final = b"wsedge-origin"
 _TOKEN_BYTES: Final = 8
-_KEY_BYTES: Final = 64  # blake2b takes no more
+_KEY_BYTES: Final = 64  # the longest key of blake2b
 
 
 class Sticky:
-    """The cookie of one domain. `origins` are its origins' names; `salt` stands in for a missing key."""
+    """The cookie of one domain. `origins` are the names of its origins, `salt` replaces a missing key."""
 
     __slots__ = ("_max_age", "_name", "_names", "_tokens")
 
@@ -32,7 +32,7 @@ class Sticky:
         self._names = {token: name for name, token in self._tokens.items()}
 
     def chosen(self, headers: Headers) -> str | None:
-        """Return the name of the origin that a request's cookie names; None without a valid cookie."""
+        """Return the name of the origin in a request's cookie; None without a valid cookie."""
         for line in headers.all(b"cookie"):
             for pair in line.split(b";"):
                 name, _, value = pair.strip(b" \t").partition(b"=")
@@ -41,7 +41,7 @@ class Sticky:
         return None
 
     def without(self, headers: Headers) -> Headers:
-        """Return a request's headers without this cookie, which origins do not need."""
+        """Return a request's headers without this cookie, which concerns relays only."""
         if self._name not in b"".join(headers.all(b"cookie")):
             return headers
         lines: list[Header] = []
@@ -58,11 +58,11 @@ class Sticky:
         return Headers(tuple(lines))
 
     def lines(self, origin: str, *, named: str | None, secure: bool, answer: Headers) -> list[Header]:
-        """Return the Set-Cookie for an answer of `origin`, if it needs one.
+        """Return the Set-Cookie line for an answer of `origin`, or none.
 
         `named` is the result of `chosen` for the request, `secure` says whether the client used TLS. A cookie
-        with an age is set in each answer, so that its age counts from the last one. An answer that shared
-        caches may store gets no cookie: one client's origin would become that of all clients.
+        with a Max-Age is set in each answer, so that its age counts from the last answer. An answer that
+        shared caches may store (`public`) gets no cookie: all clients would get one client's origin.
         """
         token = self._tokens.get(origin)
         if token is None or (named == origin and self._max_age is None):
@@ -70,7 +70,7 @@ class Sticky:
         if b"public" in (member.lower() for member in answer.members(b"cache-control")):
             return []
         age = b"" if self._max_age is None else b"; Max-Age=%d" % self._max_age
-        # Requests from pages of other sites must reach their origin too; the cookie grants nothing that a
+        # SameSite=None: a page of another site needs its origin too, and the cookie grants no rights that a
         # forged request could use. Browsers accept SameSite=None only with Secure.
         scope = b"SameSite=None; Secure" if secure else b"SameSite=Lax"
         return [(b"Set-Cookie", b"%b=%b; Path=/; HttpOnly; %b%b" % (self._name, token, scope, age))]

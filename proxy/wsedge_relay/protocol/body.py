@@ -1,9 +1,9 @@
-"""Bodies of HTTP/1.1 messages (RFC 9112 sections 6 and 7), read strictly and written anew. Pure.
+"""Bodies of HTTP/1.1 messages (RFC 9112 sections 6 and 7), parsed strictly, framed for the next hop. Pure.
 
-Request smuggling exploits doubts about the end of a body, so every form that two parsers could read
-differently is rejected: a length beside chunks, a length that is no plain number, a coding other than
+Request smuggling exploits that two parsers find different ends of a body. So every form that parsers could
+read differently is rejected: a length beside chunks, a length that is no plain number, a coding other than
 chunked, a chunk line that does not match the grammar exactly. Chunk extensions and trailers are checked,
-bounded and dropped.
+limited in size and dropped.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Final
 from wsedge_relay.protocol.http1 import BadHeadError, Headers
 
 _MAX_LINE: Final = 8192
-# The bytes of chunk lines and trailers beyond those that normal chunks need: else a body of single bytes,
-# each with a long extension, would cost a thousand times its payload.
+# The most bytes of chunk lines and trailers beyond those of normal chunks. Without this limit a body of
+# chunks of one byte, each with a long extension, would cost a thousand times its payload.
 _MAX_EXCESS: Final = 16384
-_EASY_LINE: Final = 16
+_EASY_LINE: Final = 16  # a chunk line up to this length is normal, and no excess
 _LONGEST_LENGTH: Final = 18  # digits: below 2**63
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED: Final = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
 _EXTENSION: Final = rb"[ \t]*;[ \t]*" + _TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"
-# Eight digits: no parser of 32 bits overflows, and some clients pad to that many.
+# Eight digits: a 32-bit parser does not overflow, and some clients pad sizes to eight.
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:" + _EXTENSION + rb")*")
 _TRAILER: Final = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
 
@@ -39,7 +39,7 @@ class BadBodyError(ValueError):
 
 
 class Framing(Enum):
-    """The way in which the end of a body is marked."""
+    """How the end of a body is marked."""
 
     NONE = "none"
     LENGTH = "length"
@@ -48,7 +48,7 @@ class Framing(Enum):
 
 
 def of_request(headers: Headers, *, minor: int = 1) -> tuple[Framing, int]:
-    """Return how a request's body is framed, and its length with LENGTH; raises BadBodyError.
+    """Return a request's framing, and its length if the framing is LENGTH, else 0; raises BadBodyError.
 
     `minor` is the second digit of the request's version.
     """
@@ -57,10 +57,10 @@ def of_request(headers: Headers, *, minor: int = 1) -> tuple[Framing, int]:
 
 
 def of_answer(headers: Headers, *, status: int, head_only: bool, minor: int) -> tuple[Framing, int]:
-    """Return how an answer's body is framed, and its length with LENGTH; raises BadBodyError.
+    """Return an answer's framing, and its length if the framing is LENGTH; raises BadBodyError.
 
-    `head_only` says that the request was a HEAD. The length of an answer that has no body (to HEAD, 204, 304)
-    is that of the omitted body; -1 when the answer does not have it.
+    `head_only` says that the request was a HEAD. An answer without a body (to HEAD, 204, 304) has framing
+    NONE and the Content-Length of the omitted body, or -1 without that header (RFC 9110 section 8.6).
     """
     framing, length = _framing(headers, minor=minor)
     if head_only or status < 200 or status in (204, 304):
@@ -71,8 +71,8 @@ def of_answer(headers: Headers, *, status: int, head_only: bool, minor: int) -> 
 class BodyReader:
     """Extracts one body from pieces of a connection's bytes.
 
-    `feed` returns the payload, `payload_bytes` in all so far; `done` says that the body is complete, and
-    `rest` has the bytes behind it. `length` is the number of bytes with LENGTH.
+    `payload_bytes` is the size of the payload so far, `done` says that the body is complete, and `rest` has
+    the bytes behind it. `length` is the number of bytes if `framing` is LENGTH.
     """
 
     __slots__ = ("_excess", "_framing", "_left", "_line", "_state", "done", "payload_bytes", "rest")
@@ -88,7 +88,7 @@ class BodyReader:
         self.done = framing is Framing.NONE or (framing is Framing.LENGTH and not length)
 
     def feed(self, data: bytes) -> bytes:
-        """Return the payload in `data`; raises BadBodyError."""
+        """Return the payload in the next piece of the connection's bytes; raises BadBodyError."""
         if self.done:
             self.rest += data
             return b""
@@ -105,7 +105,7 @@ class BodyReader:
         return payload
 
     def end(self) -> None:
-        """Signal the end of the connection; raises BadBodyError when the body is not complete."""
+        """Handle the end of the connection; raises BadBodyError when the body is not complete."""
         if self._framing is Framing.CLOSE:
             self.done = True
         elif not self.done:
@@ -135,25 +135,25 @@ class BodyReader:
             if end >= 0:
                 line = bytes(self._line[:-2])
                 self._line.clear()
-                self._take(line)
+                self._parse_line(line)
         if self.done:
             self.rest = data[at:]
         return b"".join(payload)
 
     def _check_line(self) -> None:
-        """Raise BadBodyError for a line that no further byte can make valid."""
+        """Raise BadBodyError for a line that no further bytes can make valid."""
         line = self._line
         if len(line) > _MAX_LINE:
             raise BadBodyError("a line of a chunk does not end")
         if self._state is _DATA_END and not b"\r\n".startswith(line):
-            raise BadBodyError("a chunk has another length than it says")
+            raise BadBodyError("a chunk is longer than its size")
         if line.endswith(b"\n") and not line.endswith(b"\r\n"):
             raise BadBodyError("a line of a chunk ends in LF without CR")
         cr = line.find(b"\r")
         if cr >= 0 and bytes(line[cr:]) not in (b"\r", b"\r\n"):
             raise BadBodyError("a line of a chunk has a CR inside")
 
-    def _take(self, line: bytes) -> None:
+    def _parse_line(self, line: bytes) -> None:
         if self._state is _SIZE_LINE:
             match = _SIZE.fullmatch(line)
             if match is None:
@@ -177,7 +177,7 @@ class BodyReader:
 
 
 class BodyWriter:
-    """Frames payload for the next hop; CLOSE and LENGTH need nothing but the bytes themselves."""
+    """Frames payload for the next hop. With CLOSE and LENGTH the payload is sent unchanged."""
 
     __slots__ = ("_chunked",)
 
@@ -212,11 +212,11 @@ def _framing(headers: Headers, *, minor: int) -> tuple[Framing, int]:
     codings = headers.all(b"transfer-encoding")
     if codings:
         if length is not None:
-            raise BadBodyError("it has both Content-Length and Transfer-Encoding")
+            raise BadBodyError("Content-Length and Transfer-Encoding are both given")
         if minor != 1:
-            raise BadBodyError("Transfer-Encoding is not of HTTP/1.0")
+            raise BadBodyError("HTTP/1.0 has no Transfer-Encoding")
         if len(codings) != 1 or codings[0].lower() != b"chunked":
-            raise BadBodyError("Transfer-Encoding is not just chunked")
+            raise BadBodyError("Transfer-Encoding must be chunked alone")
         return Framing.CHUNKED, 0
     if length is None:
         return Framing.CLOSE, 0

@@ -1,7 +1,7 @@
 """A client's address behind proxies, by X-Forwarded-For and Forwarded (RFC 7239). Pure.
 
-Each proxy appends the address of its own peer at the right. Only trusted proxies are believed, so the client
-is the right-most address that is not a trusted proxy's: the client may have written all addresses left of it.
+Each proxy appends the address of its own peer at the right. The client is the right-most address that is no
+trusted proxy: the client itself may have written every address to the left of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from wsedge_relay.protocol.http1 import Header, Headers
 
-# Each trusted hop costs a look-up, and a client can write as many as a head holds.
+# Each trusted hop costs a search, and a client can write as many hops as fit in a head.
 MOST_HOPS: Final = 32
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -22,7 +22,7 @@ _NODE: Final = re.compile(r"([0-9.]+)(?::[0-9]{1,5})?|\[([0-9A-Fa-f:.]+)\](?::[0
 _PROTO: Final = re.compile(rb"[A-Za-z]{1,10}")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._~:\[\]-]{1,261}")
 
-# An address, or None where a proxy gives none ("unknown", an obfuscated identifier).
+# An address; None for "unknown" and obfuscated identifiers (RFC 7239 sections 6.2 and 6.3).
 Hop = str | None
 
 
@@ -42,10 +42,10 @@ class Networks:
 
 
 class Way(NamedTuple):
-    """The hops of a request: `peer` connected to the relay, `client` is the address of its author.
+    """The hops of a request: `peer` connected to the relay, `client` is the address that sent the request.
 
-    `chain` has the hops before the peer, the client's side first; `x_forwarded_for` and `forwarded` say in
-    which headers they were. When the peer is not trusted, `chain` is empty and the client is the peer.
+    `chain` has the hops before the peer, the client's side first; `x_forwarded_for` and `forwarded` say
+    which headers listed them. When the peer is not trusted, `chain` is empty and the client is the peer.
     """
 
     peer: str
@@ -57,10 +57,10 @@ class Way(NamedTuple):
 
 
 def way_of(headers: Headers, peer: str, proxies: Networks) -> Way:
-    """Return the hops of a request with these headers from `peer`, if `proxies` are trusted.
+    """Return the hops of a request with these headers from `peer`, where `proxies` are trusted.
 
     Most proxies write one of the two headers and pass the other as the client wrote it. So when both are
-    present and name different clients, neither is believed: the client is the peer.
+    present and name different clients, both are ignored: the client is the peer.
     """
     if peer not in proxies:
         return Way(peer, peer)
@@ -86,7 +86,7 @@ def way_of(headers: Headers, peer: str, proxies: Networks) -> Way:
 
 
 def forwarding_headers(headers: Headers, way: Way, *, host: bytes, secure: bool) -> list[Header]:
-    """Return the forwarding headers for the origin: those of trusted proxies, and this hop.
+    """Return the forwarding headers for the origin: those of trusted proxies, with this hop appended.
 
     `host` is the request's Host, `secure` says whether the peer connected by TLS.
     """
@@ -117,7 +117,8 @@ def forwarding_headers(headers: Headers, way: Way, *, host: bytes, secure: bool)
 def says_way(name: bytes) -> bool:
     """Return whether a header, by its name in lower case, is a forwarding header.
 
-    Origins that map headers as CGI does read "_" as "-", so that X_Forwarded_For would be believed.
+    Origins that map headers to CGI variables (RFC 3875) cannot distinguish "_" from "-", so they would trust
+    a client's X_Forwarded_For.
     """
     if not name.startswith((b"x-", b"x_")):
         return name == b"forwarded"
@@ -126,13 +127,13 @@ def says_way(name: bytes) -> bool:
 
 
 def was_secure(headers: Headers, way: Way, *, secure: bool) -> bool:
-    """Return whether the client used TLS: to the relay (`secure`), or to a trusted proxy that says so."""
+    """Return whether the client used TLS: to the relay (`secure`), or to a trusted proxy by its header."""
     said = _single(headers, b"x-forwarded-proto", _PROTO) if way.trusted else None
     return said.lower() == b"https" if said is not None else secure
 
 
 def address_of(text: str) -> str:
-    """Return an IP address in its usual form, an IPv4 address within IPv6 as IPv4; raises ValueError."""
+    """Return an IP address in its usual form, an IPv4-mapped IPv6 address as IPv4; raises ValueError."""
     parsed = ipaddress.ip_address(text)
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     return str(mapped or parsed)
@@ -142,7 +143,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     network = ipaddress.ip_network(text, strict=False)
     if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
         mapped = network.network_address.ipv4_mapped
-        if mapped is not None:  # as `address_of` writes the addresses in it
+        if mapped is not None:  # in the form in which `address_of` returns its addresses
             return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
     return network
 

@@ -1,7 +1,7 @@
-"""The opening handshake (RFC 6455 section 4), checked and passed on by an intermediary.
+"""The opening handshake (RFC 6455 section 4), checked and forwarded by an intermediary. Pure.
 
-Pure: heads in, heads or a refusal out. The client's key and offers are passed to the origin; hop-by-hop
-headers are written again for the next hop.
+The functions take parsed heads and return heads, or raise a refusal. The client's key and offers are
+forwarded to the origin; hop-by-hop headers are built anew for the next hop.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UPGRADE_ALONE: Final = ([b"Upgrade"], [b"upgrade"])
 _BITS: Final = re.compile(rb"8|9|1[0-5]")
 _HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~\-]+)(?::([0-9]{1,5}))?")
 
-# Two parsers could choose different lines of a repeated header of these: request smuggling.
+# Two parsers could choose different lines of these headers if they are repeated: request smuggling.
 _ONCE: Final = (
     b"host",
     b"connection",
@@ -64,7 +64,7 @@ _HOP: Final = frozenset(
 _HANDSHAKE: Final = frozenset(
     (b"host", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions")
 )
-# "Connection: cookie" must not make a proxy drop headers that the handshake needs, or the mark against loops.
+# A client's "Connection: cookie" must not remove headers that the handshake needs, or the CDN-Loop mark.
 _KEPT: Final = frozenset((b"host", b"origin", b"cookie", b"authorization", b"cdn-loop"))
 
 
@@ -86,7 +86,10 @@ class Accepted(NamedTuple):
 
 
 def host_of(request: RequestHead) -> str:
-    """Return the host name of a request, in lower case, without port and final dot; raises a 400."""
+    """Return the host name of a request, in lower case, without port and final dot.
+
+    Raises HandshakeRefusedError (400) for a missing or malformed Host, and for a repeated header of _ONCE.
+    """
     headers = request.headers
     if headers.repeated:
         for name in _ONCE:
@@ -140,10 +143,10 @@ def check_upgrade(request: RequestHead) -> Upgrade:
 
 
 def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool, loop: Header) -> bytes:
-    """Return the request that asks the origin for the same upgrade.
+    """Return the head of the same upgrade request for the origin.
 
     `host` is the origin's Host header, `way` has the hops of the request, `secure` says whether the peer used
-    TLS, `loop` is the header line that marks the request against loops.
+    TLS, `loop` is the CDN-Loop line of the domain's relays.
     """
     asked = upgrade.request.headers
     parts = [
@@ -189,13 +192,13 @@ def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
 
 
 def client_answer(accepted: Accepted, *, more: Iterable[Header] = ()) -> bytes:
-    """Return the 101 for the client: the origin's, with hop-by-hop headers replaced and `more` added."""
+    """Return the client's 101: the origin's answer, with new hop-by-hop headers and the lines of `more`."""
     lines = [b"%b: %b\r\n" % line for line in (*passed_headers(accepted.answer.headers), *more)]
     return b"".join([_SWITCHING, *lines, b"\r\n"])
 
 
 def dropped_headers(headers: Headers) -> frozenset[bytes]:
-    """Return the hop-by-hop names (lower case): the usual ones, and those that Connection lists."""
+    """Return the names (lower case) of hop-by-hop headers: _HOP, and those that Connection lists."""
     options = _options(headers)
     if options is _UPGRADE:
         return _HOP
@@ -205,13 +208,13 @@ def dropped_headers(headers: Headers) -> frozenset[bytes]:
 
 
 def passed_headers(headers: Headers) -> list[Header]:
-    """Return the lines of an origin's answer that are passed to the client."""
+    """Return the lines of an origin's answer that are forwarded to the client."""
     dropped = dropped_headers(headers)
     return [line for name, line in headers.items() if name not in dropped]
 
 
 def refusal(refused: HandshakeRefusedError, *, head_only: bool = False) -> bytes:
-    """Return the whole answer to a refused client, after which the connection is closed."""
+    """Return the whole answer to a refused client; the relay closes the connection after it."""
     body = f"{refused.text}\n".encode()
     options = b"close, upgrade" if any(name == b"Upgrade" for name, _ in refused.headers) else b"close"
     headers = [
@@ -224,7 +227,7 @@ def refusal(refused: HandshakeRefusedError, *, head_only: bool = False) -> bytes
 
 
 def accept_of(key: bytes) -> bytes:
-    """Return the Sec-WebSocket-Accept that proves a key was read (RFC 6455 section 4.2.2)."""
+    """Return the Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 section 4.2.2)."""
     digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
     return binascii.b2a_base64(digest, newline=False)
 
@@ -259,7 +262,7 @@ def _options(headers: Headers) -> Sequence[bytes]:
 
 
 def _extension(offer: bytes) -> tuple[bytes, dict[bytes, bytes]]:
-    """Split `name; key=value; flag`; raises ValueError on what RFC 6455 section 9.1 does not allow."""
+    """Parse `name; key=value; flag`; raises ValueError where it breaks RFC 6455 section 9.1."""
     name, *rest = (part.strip(b" \t") for part in offer.split(b";"))
     parameters: dict[bytes, bytes] = {}
     for part in rest:
@@ -275,7 +278,10 @@ def _extension(offer: bytes) -> tuple[bytes, dict[bytes, bytes]]:
 
 
 def _deflate_agreed(upgrade: Upgrade, answered: Sequence[bytes]) -> bool:
-    """Check the extensions of a 101: at most one permessage-deflate that answers an offer (RFC 7692)."""
+    """Return whether a 101 accepts permessage-deflate (RFC 7692); raises BadAnswerError.
+
+    An answer has at most one extension, which must be permessage-deflate and match an offer.
+    """
     if not answered:
         return False
     if len(answered) > 1 or not upgrade.offers:
@@ -293,7 +299,7 @@ def _deflate_agreed(upgrade: Upgrade, answered: Sequence[bytes]) -> bool:
 
 
 def _offered_bits(value: bytes | None) -> int:
-    """Return the window that an offer allows: without a valid value the largest."""
+    """Return the window bits that an offer allows: without a valid value the largest, 15."""
     return int(value) if value and _BITS.fullmatch(value) else 15
 
 

@@ -1,7 +1,8 @@
 """HTTP/1.1 heads, parsed strictly: forms that two parsers could read differently are rejected, not repaired.
 
-Rules of RFC 9112 with every "MAY accept" taken as no: lines end in CRLF, no folded lines, no white space
-before a colon, no control bytes. Bodies belong to `body`, meaning to `handshake` and `exchange`.
+The rules are those of RFC 9112 without anything that a parser "MAY accept": lines end in CRLF, no folded
+lines, no white space before a colon, no control bytes. `body` parses bodies; `handshake` and `plain_request`
+check the meaning of headers. Pure.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII but "#": 
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
-# A valid head in one match. A head that these reject is parsed line by line, to name the reason.
+# These match a valid head as a whole, which is faster. Any other head is parsed line by line for the reason.
 _LINES: Final = (
     rb"\r\n((?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){0,%d})\r\n" % MAX_HEADERS
 )
@@ -44,7 +45,7 @@ class BadHeadError(ValueError):
 
 
 class Headers:
-    """Header lines in order, with names as they were sent; look-ups ignore case.
+    """Header lines in order, with names as they were sent. Methods take names in lower case.
 
     `repeated` says whether any name is on more than one line.
     """
@@ -63,7 +64,7 @@ class Headers:
         return hash(self.lines)
 
     def items(self) -> Iterable[tuple[bytes, Header]]:
-        """Return every line, in order, behind its name in lower case."""
+        """Return (name in lower case, line) of every line, in order."""
         if self.repeated:
             return [(line[0].lower(), line) for line in self.lines]
         return self._index.items()
@@ -85,7 +86,7 @@ class Headers:
         return line[1]
 
     def members(self, name: bytes) -> list[bytes]:
-        """Return the members of a comma-separated list, over all its lines, as they were sent."""
+        """Return the members of a comma-separated list (RFC 9110 section 5.6.1) over all lines of `name`."""
         if name not in self._index:
             return []
         values = self.all(name)
@@ -113,8 +114,8 @@ class ResponseHead(NamedTuple):
 def head_end(data: bytes | bytearray, *, seen: int = 0, most: int = MAX_HEAD_BYTES) -> int:
     """Return the length of the head at the start of `data`, with its empty line; 0 when it is not complete.
 
-    `seen` bytes were searched before, `most` is the limit of the length. Raises BadHeadError as soon as no
-    further byte can make the head valid: at a bare LF, or at too many bytes.
+    The first `seen` bytes have been searched by an earlier call; `most` is the limit of the length. Raises
+    BadHeadError as soon as no further bytes can make the head valid: at a bare LF, or above the limit.
     """
     start = max(0, seen - 3)
     end = data.find(b"\r\n\r\n", start)
@@ -131,7 +132,7 @@ def head_end(data: bytes | bytearray, *, seen: int = 0, most: int = MAX_HEAD_BYT
 
 
 def check_size(head: bytes, most: int) -> None:
-    """Raise BadHeadError when a head has more than `most` bytes, or a line more than its share of them."""
+    """Raise BadHeadError when a head has more than `most` bytes, or a line more than half as many."""
     if len(head) > most:
         raise _too_long(most)
     if len(head) > MAX_LINE_BYTES:
@@ -139,7 +140,7 @@ def check_size(head: bytes, most: int) -> None:
 
 
 def parse_request(head: bytes, *, most: int = MAX_HEAD_BYTES) -> RequestHead:
-    """Parse a whole request head (its empty line included) of at most so many bytes; raises BadHeadError."""
+    """Parse a whole request head (with its empty line) of at most `most` bytes; raises BadHeadError."""
     if len(head) <= MAX_LINE_BYTES and (whole := _REQUEST.fullmatch(head)):
         method, target, block = whole.groups()
         return RequestHead(method, target, Headers(_stripped(block)))
@@ -159,7 +160,7 @@ def parse_request(head: bytes, *, most: int = MAX_HEAD_BYTES) -> RequestHead:
 
 
 def parse_response(head: bytes, *, most_headers: int = MAX_HEADERS) -> ResponseHead:
-    """Parse a whole response head (its empty line included) of at most so many lines; raises BadHeadError."""
+    """Parse a whole response head (with its empty line) of at most `most_headers`; raises BadHeadError."""
     if len(head) <= MAX_LINE_BYTES and (whole := _RESPONSE.fullmatch(head)):
         minor, status, reason, block = whole.groups()
         return ResponseHead(int(status), reason or b"", int(minor), Headers(_stripped(block)))
@@ -177,7 +178,7 @@ def build_head(first: bytes, headers: Iterable[Header]) -> bytes:
 
 
 def status_line(status: int, reason: bytes | None = None) -> bytes:
-    """Return a status line; `reason` None is the usual phrase."""
+    """Return a status line; `reason` None selects the registered phrase (RFC 9110 section 15)."""
     return b"HTTP/1.1 %d %s" % (status, _phrase(status) if reason is None else reason)
 
 
@@ -211,7 +212,7 @@ def _split(
 
 
 def _stripped(block: bytes) -> list[Header]:
-    """Return the header lines of a block that one of the patterns matched."""
+    """Return the header lines of a block that _LINES matched."""
     lines: list[Header] = _LINE.findall(block)
     if b" \r\n" in block or b"\t\r\n" in block:
         return [(name, value.rstrip(b" \t")) for name, value in lines]

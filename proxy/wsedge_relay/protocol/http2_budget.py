@@ -1,8 +1,8 @@
-"""A budget for the HTTP/2 frames of a client that carry no data.
+"""A budget for a client's HTTP/2 frames without data. Pure: `now` is any clock's seconds.
 
-Resets, pings, settings, window updates, priorities and empty frames are cheap to send and expensive to serve,
-and floods of each have taken servers down (CVE-2023-44487, CVE-2019-9511 to 9518, CVE-2024-27316). They are
-counted before the library parses them. Pure: `now` is any clock's seconds.
+Resets, pings, settings, window updates, priorities and empty frames are cheap to send and expensive to serve.
+Floods of each of them have stopped servers (CVE-2023-44487, CVE-2019-9511 to 9518, CVE-2024-27316). They are
+counted before the HTTP/2 library parses them.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _PADDED: Final = 0x8
 _DATA: Final = 0
 _COSTS: Final = {
     1: 2,  # HEADERS
-    3: 10,  # RST_STREAM: a page that is closed may reset all its streams, rarely more
+    3: 10,  # RST_STREAM: a page that closes may reset all its streams, but rarely more
     4: 10,  # SETTINGS
 }
 
-# A browser that opens and closes 100 WebSockets at once spends 1200.
+# A browser that opens and closes 100 WebSockets at once spends 1200: 100 HEADERS and 100 RST_STREAM.
 _MOST: Final = 2000.0
 _PER_SECOND: Final = 100.0
-# A client may answer each DATA frame by two window updates, of the stream and of the connection.
+# A client may answer each DATA frame by two window updates, for the stream and for the connection.
 _EARNED_BY_DATA: Final = 2.0
 
 
 class FrameTally:
-    """Finds the frames in a client's bytes, at any split of them, and sums their costs.
+    """Sums the costs of the frames in a client's bytes, however the bytes are split.
 
-    `is_overlong` says that a frame announces more than MAX_FRAME_BYTES: the library checks that only once it
-    has buffered the whole frame, which may have 16 MiB.
+    `is_overlong` says that a frame's header announces more than MAX_FRAME_BYTES. The library checks that only
+    when it has buffered the whole frame, which may have 16 MiB.
     """
 
     __slots__ = ("_header", "_skip", "is_overlong")
@@ -44,7 +44,7 @@ class FrameTally:
         self._header = b""
 
     def cost_of(self, data: bytes) -> int:
-        """Return the cost of the frames that begin in `data`."""
+        """Return the cost of the frames that begin in `data`, the next bytes of the connection."""
         at = self._skip
         if at >= len(data):
             self._skip = at - len(data)
@@ -59,7 +59,7 @@ class FrameTally:
                 self.is_overlong = True
             if kind == _DATA and length and data[at + 4] & _PADDED:
                 if end - at == _HEADER_BYTES:
-                    break  # the next byte is the length of the padding
+                    break  # the next byte, the length of the padding, is missing
                 is_empty = length <= 1 + data[at + _HEADER_BYTES]
             else:
                 is_empty = not length
@@ -72,7 +72,7 @@ class FrameTally:
 
 
 class Budget:
-    """The remaining budget of a client: a bucket that is full at first and is refilled each second."""
+    """The remaining budget of a client: a token bucket that begins full."""
 
     __slots__ = ("_filled", "_left")
 

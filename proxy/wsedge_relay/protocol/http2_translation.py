@@ -1,7 +1,7 @@
-"""Translation of HTTP/2 requests to HTTP/1.1, and of the answers back (RFC 8441 and RFC 9113 section 8).
+"""Translation of HTTP/2 requests to HTTP/1.1, and of answers back (RFC 8441 and RFC 9113 section 8). Pure.
 
-The code that serves an HTTP/1.1 connection serves a stream too, so that every rule for a handshake holds for
-both: the request of a stream is translated, and so is its answer.
+The code that serves an HTTP/1.1 connection also serves the streams of HTTP/2, so that every rule for a
+handshake applies to both.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wsedge_relay.protocol.http1 import Header, ResponseHead, build_head, is_tok
 
 _BREAKS: Final = re.compile(rb"[\0\r\n]")
 _PSEUDO: Final = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
-# Replaced: the key has no use in HTTP/2 (RFC 8441 section 5), the others are not allowed in it.
+# Replaced: HTTP/2 has no use for the key (RFC 8441 section 5) and does not allow the others.
 _REPLACED: Final = frozenset(
     (b"host", b"connection", b"upgrade", b"sec-websocket-key", b"transfer-encoding", b"proxy-connection")
 )
@@ -27,8 +27,8 @@ _REPLACED: Final = frozenset(
 class Asked:
     """The request of a stream.
 
-    `head` is the request in HTTP/1.1, `tunnel` says that it is an extended CONNECT. `refused` is the refusal
-    of a request that cannot be translated; `head` then only names the domain.
+    `head` is the request in HTTP/1.1, `tunnel` says that the request is an extended CONNECT. `refused` is the
+    refusal of a request that cannot be translated; `head` then only names the domain.
     """
 
     head: bytes
@@ -37,9 +37,9 @@ class Asked:
 
 
 def translate(lines: Sequence[Header], *, domain: str, key: bytes) -> Asked:
-    """Return the request of these header lines; never raises.
+    """Translate the header lines of a stream; a malformed request is returned with `refused`, not raised.
 
-    `domain` is the connection's, `key` a fresh Sec-WebSocket-Key, which the origin requires.
+    `domain` is the connection's domain, `key` a fresh Sec-WebSocket-Key, which HTTP/1.1 origins require.
     """
     tunnel = any(name == b":protocol" for name, _ in lines)
     try:
@@ -49,10 +49,10 @@ def translate(lines: Sequence[Header], *, domain: str, key: bytes) -> Asked:
 
 
 def answer_lines(head: ResponseHead, *, tunnel: bool) -> list[Header]:
-    """Return the header lines of an answer, of which `head` is the HTTP/1.1 form.
+    """Return the HTTP/2 header lines of an answer with the HTTP/1.1 form `head`.
 
-    A tunnel is opened by 200. HTTP/2 has no upgrade, so that a refusal by 426 becomes 400, or 404 for a
-    request that is no CONNECT.
+    A 101 becomes 200 (RFC 8441 section 5). HTTP/2 has no Upgrade, so a 426 becomes 400, or 404 for a request
+    that is no CONNECT.
     """
     status = head.status
     if status == 101:
@@ -68,7 +68,7 @@ def answer_lines(head: ResponseHead, *, tunnel: bool) -> list[Header]:
 
 
 def refusal_lines(refused: HandshakeRefusedError) -> tuple[list[Header], bytes]:
-    """Return the header lines and the body of a refusal that the HTTP/1.1 code did not make."""
+    """Return the header lines and the body of a refusal of a stream itself, without an HTTP/1.1 answer."""
     lines = [(b":status", b"%d" % refused.status), (b"content-type", b"text/plain; charset=utf-8")]
     lines += [(name.lower(), value) for name, value in refused.headers]
     return lines, f"{refused.text}\n".encode()
@@ -111,7 +111,7 @@ def _head(lines: Sequence[Header], key: bytes) -> bytes:
 
 
 def _check_connect(pseudo: dict[bytes, bytes]) -> None:
-    """Refuse a CONNECT for anything but WebSocket, as RFC 9220 section 3 says; RFC 8441 is silent on it."""
+    """Refuse a CONNECT for any other protocol than WebSocket by 501, the status of RFC 9220 section 3."""
     protocol = pseudo.get(b":protocol")
     if protocol is None:
         raise HandshakeRefusedError(501, "method", "CONNECT without :protocol is not served here.")

@@ -1,7 +1,8 @@
-"""A request that is no upgrade, and its answer, checked and passed on by an intermediary. Pure.
+"""A plain request (no upgrade) and its answer, checked and forwarded by an intermediary. Pure.
 
-The counterpart of `handshake` for the requests of fallback transports (Socket.IO's polling, SignalR's
-server-sent events and long polling, SockJS): heads in, heads or a refusal out. `body` frames their bodies.
+The counterpart of `handshake` for the requests of fallback transports: Socket.IO's polling, SignalR's
+server-sent events and long polling, SockJS. The functions take parsed heads and return heads, or raise a
+refusal; `body` frames the bodies.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from wsedge_relay.protocol.forwarded import Way, forwarding_headers, says_way
 from wsedge_relay.protocol.handshake import dropped_headers, passed_headers
 from wsedge_relay.protocol.http1 import Header, RequestHead, ResponseHead, build_head, status_line
 
-# RFC 9110 section 9.2.2: the effect of two such requests is that of one.
+# Idempotent methods (RFC 9110 section 9.2.2) may be sent to a second origin.
 _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))
 
 CONTINUE: Final = build_head(status_line(100), [])
@@ -25,7 +26,7 @@ CONTINUE: Final = build_head(status_line(100), [])
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A request that may be passed. `length` is its body's, 0 unless LENGTH frames it."""
+    """A request that may be passed. `length` is the length of its body if `framing` is LENGTH, else 0."""
 
     request: RequestHead
     framing: Framing
@@ -35,19 +36,19 @@ class Passed:
 
     @property
     def head_only(self) -> bool:
-        """Whether its answer has no body, whatever the answer's head says."""
+        """Whether the answer has no body, even if the answer's head has a Content-Length."""
         return self.request.method == b"HEAD"
 
     @property
     def repeatable(self) -> bool:
-        """Whether another origin may get the request after one got it and did not answer."""
+        """Whether the request may be sent to another origin after the first one received it."""
         bodiless = self.framing is not Framing.CHUNKED and not self.length
         return bodiless and self.request.method in _IDEMPOTENT
 
 
 @dataclass(frozen=True, slots=True)
 class PassedAnswer:
-    """An origin's answer that may be passed, and the framing of its body by the origin and to the client."""
+    """An origin's answer that may be passed: `framing` by the origin, `outward` framing to the client."""
 
     head: ResponseHead
     framing: Framing
@@ -56,7 +57,7 @@ class PassedAnswer:
 
 
 def is_upgrade(request: RequestHead) -> bool:
-    """Return whether a request asks for a WebSocket. A server may ignore other upgrades (h2c)."""
+    """Return whether a request asks for a WebSocket; other upgrades (h2c) may be ignored (RFC 9110 7.8)."""
     members = request.headers.members(b"upgrade")
     return any(member.lower().partition(b"/")[0] == b"websocket" for member in members)
 
@@ -103,7 +104,7 @@ def origin_request(passed: Passed, *, host: str, way: Way, secure: bool, loop: H
     """Return the head of the request to an origin, the only one on its connection.
 
     `host` is the origin's Host header, `way` has the hops of the request, `secure` says whether the peer used
-    TLS, `loop` is the header line that marks the request against loops.
+    TLS, `loop` is the CDN-Loop line of the domain's relays.
     """
     request = passed.request
     dropped = dropped_headers(request.headers)
@@ -137,7 +138,7 @@ def check_answer(passed: Passed, head: ResponseHead) -> PassedAnswer:
 
 
 def client_answer(answer: PassedAnswer, *, keep: bool, more: list[Header]) -> bytes:
-    """Return the head for the client; `keep` says whether its connection is kept, `more` are added lines."""
+    """Return the head for the client; `keep` says that the connection is kept, `more` are added lines."""
     headers = passed_headers(answer.head.headers)
     if answer.framing is Framing.NONE:
         if answer.length >= 0 and answer.head.status != 204:  # the length that a GET would have had
@@ -151,7 +152,7 @@ def client_answer(answer: PassedAnswer, *, keep: bool, more: list[Header]) -> by
 
 
 def interim_answer(head: ResponseHead) -> bytes:
-    """Return a 1xx of the origin for the client (RFC 9110 section 15.2)."""
+    """Return the head for the client of an origin's 1xx answer (RFC 9110 section 15.2)."""
     return build_head(status_line(head.status, head.reason), passed_headers(head.headers))
 
 

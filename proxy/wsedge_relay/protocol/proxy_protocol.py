@@ -1,7 +1,7 @@
-"""The PROXY protocol's header, versions 1 and 2: read from load balancers, written to origins. Pure.
+"""The PROXY protocol's header, versions 1 and 2: parsed from load balancers, built for origins. Pure.
 
-The rules are those of HAProxy's proxy-protocol.txt, sections 2.1 and 2.2. The parser accepts nothing that is
-merely allowed ("may"), and skips the fields of a version 2 header behind the addresses.
+The rules are those of HAProxy's proxy-protocol.txt, sections 2.1 and 2.2. The parser rejects forms that a
+receiver "may" accept, and skips the fields of a version 2 header behind the addresses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TCP4: Final = 0x11
 _TCP6: Final = 0x21
 
 LONGEST_TEXT: Final = 107  # version 1, its CRLF included
-LONGEST: Final = 4096  # version 2: more than the extra fields of any load balancer need
+LONGEST: Final = 4096  # version 2: larger than the extra fields of known load balancers
 
 _FIXED: Final = 16
 _PREFIX: Final = b"PROXY "
@@ -31,13 +31,14 @@ _TEXT: Final = re.compile(
     rb"PROXY TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})\r\n"
 )
 _UNKNOWN: Final = re.compile(rb"PROXY UNKNOWN( [\x20-\x7e]*)?\r\n")
-# Without an address, and with a local socket's: the connection counts as the proxy's own.
+# Bytes of addresses by family. Headers of the families 0x00 (unspecified) and 0x31 (local socket) have no IP
+# address: the connection counts as the proxy's own.
 _ADDRESS_BYTES: Final = {0x00: 0, _TCP4: 12, _TCP6: 36, 0x31: 216}
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The client's end of a connection and the relay's: IP addresses as text, and ports (0: not known)."""
+    """Both ends of a client's connection to the relay: IP addresses as text, and ports (0: not known)."""
 
     client: str
     client_port: int
@@ -46,7 +47,7 @@ class Ends:
 
 
 def header(version: ProxyProtocol, ends: Ends | None) -> bytes:
-    """Return the header for a connection to an origin; `ends` None: the connection is the relay's own."""
+    """Return the header for a connection to an origin; `ends` None: a connection without a client."""
     if version is ProxyProtocol.V1:
         return _text(ends)
     if ends is None:
@@ -69,11 +70,12 @@ def _text(ends: Ends | None) -> bytes:
 
 def _written(address: IPv4Address | IPv6Address) -> str:
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return f"::ffff:{mapped}" if mapped is not None else str(address)  # as newer Pythons write it anyway
+    # The form of newer versions of Python; older ones write a mapped address in hexadecimal digits.
+    return f"::ffff:{mapped}" if mapped is not None else str(address)
 
 
 def _alike(ends: Ends) -> tuple[IPv4Address, IPv4Address] | tuple[IPv6Address, IPv6Address]:
-    """Return both addresses in one family: a header has room for one, and IPv6 has room for IPv4."""
+    """Return both addresses in one family, as a header requires: IPv4 as mapped IPv6 where they differ."""
     source, destination = ip_address(ends.client), ip_address(ends.relay)
     if isinstance(source, IPv4Address) and isinstance(destination, IPv4Address):
         return source, destination
@@ -93,9 +95,10 @@ class SourceAddress:
 
 
 def length_of(data: bytes) -> int:
-    """Return the length of the header at the start of `data`; 0: not known yet, all of `data` belongs to it.
+    """Return the length of the header at the start of `data`; 0: more bytes are needed.
 
-    Raises ProxyHeaderError as soon as no further byte can make a valid header.
+    All of `data` belongs to the header while 0 is returned. Raises ProxyHeaderError as soon as no further
+    bytes can make a valid header.
     """
     if data[:1] == b"P":
         return _length_of_text(data)
@@ -110,9 +113,9 @@ def length_of(data: bytes) -> int:
 
 
 def source_of(header: bytes) -> SourceAddress | None:
-    """Return the source address of a complete header; None: the proxy's own connection, or not known.
+    """Return the source address of a complete header; raises ProxyHeaderError.
 
-    Raises ProxyHeaderError.
+    None: the header has no address (LOCAL, UNKNOWN, local sockets), so the connection is the proxy's own.
     """
     return _text_source(header) if header.startswith(_PREFIX) else _binary_source(header)
 

@@ -1,10 +1,10 @@
-"""Compiles pump.py and what it is made of with Cython and a C compiler: the compiled form of the pump.
+"""Compile pump.py and its neighbours with Cython and a C compiler: the compiled form of the pump.
 
     python -m wsedge_relay.pump.build [FOLDER]
 
-Without FOLDER the extension modules go where the relay looks for them, in compiled/. Needs the package
-`cython`, a C compiler (`CC`, or the one Python was built with) and Python's headers. `CFLAGS` come last, for
-a build with a sanitizer or for a debugger.
+Without FOLDER the extension modules are written to compiled/, from which the relay loads them. The build
+needs the package `cython`, a C compiler (`CC`, or the one that built Python) and Python's headers. `CFLAGS`
+come last on the command line, for a sanitizer or a debugger.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PACKAGE: Final = Path(__file__).parent
 MODULES: Final = ("frames", "leg", "sending", "pump")
 STAMP: Final = "sources.sha256"
 _FLAGS: Final = ("-shared", "-fPIC", "-O2", "-DNDEBUG", "-fno-strict-aliasing", "-fwrapv")
-# The .pxd files say the types; every index is bounded by the walk itself.
+# No checks of indexes: the parser bounds every index itself. Types come from the .pxd files, not from hints.
 _DIRECTIVES: Final = (
     "annotation_typing=False",
     "boundscheck=False",
@@ -34,13 +34,13 @@ _DIRECTIVES: Final = (
 
 
 def digest() -> str:
-    """Return a digest of the sources, by which a compiled form made from others is told."""
+    """Return a digest of the sources, by which a form that was compiled from other sources is detected."""
     texts = (PACKAGE / f"{name}{suffix}" for name in MODULES for suffix in (".py", ".pxd"))
     return hashlib.sha256(b"\0".join(text.read_bytes() for text in texts)).hexdigest()
 
 
 def build(target: Path) -> list[Path]:
-    """Compile into the folder `target`; return the files made. Raises CalledProcessError, OSError."""
+    """Compile into the folder `target`; return the written files. Raises CalledProcessError, OSError."""
     with tempfile.TemporaryDirectory(prefix="wsedge-compile-") as folder:
         made = [_compile(_copy(Path(folder)), name) for name in MODULES]
         target.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def build(target: Path) -> list[Path]:
 
 
 def _copy(folder: Path) -> Path:
-    """Copy the sources to where their module names, which the compiled form has, say that they are."""
+    """Copy the sources to a folder that matches the module names of the compiled form."""
     package = folder / "wsedge_relay" / "pump" / "compiled"
     package.mkdir(parents=True, exist_ok=True)
     for empty in (package.parent.parent, package.parent, package):
@@ -63,7 +63,7 @@ def _copy(folder: Path) -> Path:
 
 
 def _put(module: Path, target: Path) -> Path:
-    # Renamed into place: a process that has the old file mapped would crash if it were overwritten.
+    # Renamed, not overwritten: a process that has the old file mapped would crash.
     beside = Path(shutil.copy(module, target / f"{module.name}.{os.getpid()}"))
     return beside.replace(target / module.name)
 
@@ -82,7 +82,7 @@ def _compile(package: Path, name: str) -> Path:
 
 
 def main() -> None:
-    """Compile and name what was made."""
+    """Compile, and print the paths of the written files."""
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else PACKAGE / "compiled"
     for file in build(target):
         print(file)  # noqa: T201  data goes to stdout

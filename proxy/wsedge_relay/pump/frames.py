@@ -1,7 +1,7 @@
-"""WebSocket frames as a relay sees them: headers walked in place, payloads never touched.
+"""WebSocket frames: headers parsed in place, payloads never touched. Pure.
 
-`Walk` keeps what one direction must remember between two reads. The rules are those of RFC 6455 section 5
-and RFC 7692 section 6 that can be told from a header alone; what a message says is the endpoints' business.
+`Walk` has the state of one direction between two reads. It enforces the rules of RFC 6455 section 5 and RFC
+7692 section 6 that a header alone can break. Payloads (UTF-8, compression) are left to the endpoints.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ PROTOCOL_ERROR: Final = 1002
 MESSAGE_TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 
-# First bytes of frames that are a whole message of one type: what the pump's fast path lets through
-# unexamined. Flags by the byte: an index into a tuple costs less than a search in two bytes
-# (docs/benchmarks.md). One type: so that messages are counted by type where it changes, and nowhere else.
+# Whether a frame with this first byte is a whole message of a type: the pump's fast path forwards those. A
+# tuple of 256 flags, because an index costs less than a search in two bytes (docs/benchmarks.md). One table
+# per type, so that messages are counted by type only at a change of type, outside of the fast path.
 _WHOLE: Final = {
     (kind, deflate): tuple([first & (0xFF ^ RSV1 * deflate) == FIN | kind for first in range(256)])
     for kind in (TEXT, BINARY)
@@ -37,16 +37,16 @@ _WHOLE: Final = {
 }
 _NONE: Final = (False,) * 256
 
-# Whole lengths of frames by their second byte (see Walk.steps).
+# Lengths of whole frames by their second byte (see Walk.steps).
 _SHORT: Final = tuple(range(126))
 _STEPS: Final = (*(2 + size for size in _SHORT), -4, 0, *[0] * 128)
 _STEPS_MASKED: Final = (*[0] * 128, *(6 + size for size in _SHORT), -8, 0)
 
-# The longest message that a step can pass: 16 bits of length.
+# The longest message that the fast path forwards: 16 bits of length.
 _LONGEST_STEP: Final = 65535
 _LIMITED: Final[dict[tuple[int, int], tuple[int, ...]]] = {}
 
-# Violations, as negative numbers so that `Walk.header` can return them instead of a length.
+# Violations: negative numbers, so that `Walk.header` can return them instead of a length.
 WRONG_MASKING: Final = -1
 BAD_CONTROL: Final = -2
 BAD_OPCODE: Final = -3
@@ -69,16 +69,16 @@ VIOLATIONS: Final = {
 class Walk:
     """The state of the walk over one direction's frames.
 
-    `need` is the number of payload bytes still to come of the frame under way; 0 at a frame boundary.
-    `kind` is the opcode of the last message, TEXT before the first. `whole` tells by a frame's first byte
-    whether it is a message of its own and of that kind (none is while a fragmented message is open). `steps`
-    says by a frame's second byte how long the frame is: its length, minus the length of its head when 16 bits
-    of size follow, 0 when it needs a closer look. `frames` counts all frames, `partial` those that do not end
-    a message, `other` the messages that are not of `kind`.
+    `need` is the number of bytes of the present frame that have not been read; 0 at a frame boundary. `kind`
+    is the opcode of the last message, TEXT before the first. `whole` has, by a frame's first byte, whether
+    the frame is a whole message of that kind (never while a fragmented message is open). `steps` has, by a
+    frame's second byte, the frame's length; the negative length of its head when 16 bits of size follow; or 0
+    when `header` must parse the frame. `frames` counts all frames (the pump adds control frames), `partial`
+    those that do not end a message, `other` the messages that are not of `kind`.
 
-    `limit` is how many payload bytes a message may have over all its frames, as they are on the wire; 0 is
-    none. It costs whole messages nothing that cannot break it: `steps` asks for a closer look at the others.
-    `message` holds the bytes of the fragmented message that is open.
+    `limit` is the most payload bytes of a message, over all its frames as they are on the wire; 0 is no
+    limit. `steps` is 0 for every frame that could exceed it, so that shorter messages stay on the fast path.
+    `message` is the number of payload bytes so far of a fragmented message.
     """
 
     __slots__ = (
@@ -112,26 +112,26 @@ class Walk:
 
     @property
     def messages(self) -> int:
-        """Whole messages that came."""
+        """The number of complete messages."""
         return self.frames - self.partial
 
     @property
     def texts(self) -> int:
-        """Those of them that are text; the others are binary."""
+        """The number of complete text messages; the others are binary."""
         return self.frames - self.partial - self.other if self.kind == TEXT else self.other
 
     def payload_of(self, size: int) -> int:
-        """Return how many bytes of payload a frame has that is `size` bytes long, its head included."""
+        """Return the payload bytes of a frame with `size` bytes, its head included."""
         payload = size - self.head
         if payload > 125:
             payload -= 2
         return payload - 6 if payload > 65535 else payload
 
     def header(self, buf: bytes | bytearray, at: int, left: int) -> int:
-        """Return the whole length of the frame at `at`, of which `left` bytes are there.
+        """Parse the header at `at`, where `left` bytes are present; return the frame's whole length.
 
-        0 asks for more bytes; a negative number is a violation (VIOLATIONS names it). The length may be
-        more than `left`. The header of a data frame counts as taken: it opens or ends a message.
+        The length may exceed `left`. 0: the header is incomplete. A negative number is a violation
+        (VIOLATIONS names it). The header of a data frame changes the state, so it must be parsed once only.
         """
         if left < 2:
             return 0
@@ -180,7 +180,7 @@ class Walk:
         return head + size
 
     def _control(self, first: int, size: int) -> int:
-        """Judge a control frame (RFC 6455 section 5.5); a Close body is empty or starts with a code."""
+        """Check a control frame (RFC 6455 section 5.5); a Close body is empty or begins with a code."""
         if not first & FIN or size > 125 or (first & 15 == CLOSE and size == 1):
             return BAD_CONTROL
         if first & 15 > PONG:
@@ -190,7 +190,7 @@ class Walk:
         return self.head + size
 
     def _sequence(self, first: int) -> int:
-        """Judge the place of a data frame in its message, and RSV1 (RFC 7692: on its first frame alone)."""
+        """Check a data frame's place in its message, and RSV1 (RFC 7692: only on a message's first frame)."""
         continues = not first & 7
         if continues is not (self.whole is _NONE):
             return BAD_SEQUENCE
@@ -200,20 +200,20 @@ class Walk:
 
 
 def _steps(steps: tuple[int, ...], limit: int) -> tuple[int, ...]:
-    """Return `steps` without those of frames that could be longer than `limit`; the same tuple if none is."""
+    """Return `steps` with 0 for frames that could exceed `limit`; the same tuple if none can."""
     if not limit or limit >= _LONGEST_STEP:
         return steps
     longest = min(limit, 125)
-    table = (steps[0], longest)  # its first entry tells the masked from the plain
+    table = (steps[0], longest)  # the first entry differs between masked and unmasked
     limited = _LIMITED.get(table)
-    if limited is None:  # shared: there may be 100,000 legs, and there are 126 tables of each
+    if limited is None:  # shared: 100,000 legs need at most 126 tables of each kind
         limited = tuple([step if at & 127 <= longest else 0 for at, step in enumerate(steps)])
         _LIMITED[table] = limited
     return limited
 
 
 def unmask(data: bytes, key: bytes) -> bytes:
-    """Apply a masking key of four bytes to `data` (RFC 6455 section 5.3), either way."""
+    """Mask or unmask `data` with a key of four bytes (RFC 6455 section 5.3)."""
     size = len(data)
     pad = (key * (size // 4 + 1))[:size]
     return (int.from_bytes(data, "big") ^ int.from_bytes(pad, "big")).to_bytes(size, "big")
@@ -241,6 +241,6 @@ def close(code: int, reason: str, mask: bytes | None) -> bytes:
 
 
 def close_code(frame: bytes) -> int:
-    """Return the code that a whole Close frame carries; 1005 when it has none (RFC 6455 section 7.1.5)."""
+    """Return the code of a whole Close frame; 1005 when it has none (RFC 6455 section 7.1.5)."""
     payload = payload_of(frame)
     return int.from_bytes(payload[:2], "big") if payload else 1005

@@ -1,7 +1,7 @@
-"""One leg of a tunnel: a socket and the pump's state of it. Small, because there may be 100,000 of them.
+"""One leg of a tunnel: a socket and its state. It has slots, because a relay may have 100,000 legs.
 
-Reading and sending have states of their own, named by their flags. Of these flags none is cleared again
-(`throttled` and `special` are, and are no states). The events in brackets go to the owner of the tunnel.
+Reading and sending have separate states, named by their flags. A flag of a state is never cleared
+(`throttled` and `special` are cleared; they are no states). The tunnel's owner gets the events in brackets.
 
     reading      passed on ──(a)──▶ mute ──────┬──(c)──▶ eof = 1 ──(d)──▶ eof = 2 [END]
                      │                │        │
@@ -11,17 +11,17 @@ Reading and sending have states of their own, named by their flags. Of these fla
     sending      open ──(f)──▶ parting ──(g)──▶ told ──(h)──▶ finishing ──(i)──▶ shut [SHUT]
                    every state ──(j)──▶ deaf
 
-    (a) The relay sent its own Close to the other leg. Frames are still parsed, and not passed on.
-    (b) Close came from the leg [CLOSED], it broke a frame rule [VIOLATION], or `finish` was called. Bytes are
-        read and dropped.
+    (a) The relay sent its own Close to the other leg. Frames are still parsed, but not forwarded.
+    (b) The leg sent Close [CLOSED] or broke a frame rule [VIOLATION], or `finish` was called. Bytes are read
+        and dropped.
     (c) The peer ended its stream; from all three states.
-    (d) The other leg has no backlog any more: the owner must not close a leg that is still sent to.
-    (e) The socket broke [ERROR], or the owner abandoned the leg. It is out of epoll, and deaf as well.
+    (d) The other leg's backlog is empty: the owner must not close a leg to which bytes are still sent.
+    (e) The socket broke [ERROR], or the owner abandoned the leg. It is removed from epoll, and deaf too.
     (f) `inject` was called with the relay's Close.
-    (g) The other leg reached a frame boundary and the Close was sent, or Close came from the other leg.
-    (h) `finish` was called; also without a Close before.
+    (g) The other leg reached a frame boundary, so that the Close was sent; or the other leg sent Close.
+    (h) `finish` was called, with or without a Close before.
     (i) The backlog is empty. TLS's close_notify and a FIN are sent.
-    (j) A send failed because the peer has reset the connection. What the peer sent before is still read.
+    (j) A send failed because the peer has reset the connection. Bytes that it sent before are still read.
 """
 
 from __future__ import annotations
@@ -33,62 +33,62 @@ from typing import Any, Final
 
 from wsedge_relay.transport.sockets import reset_at_close, shut_sending
 
-from .frames import Walk  # relative: the compiled form's is compiled too
+from .frames import Walk  # relative: the compiled form needs the compiled neighbour
 
 _COMPILED: Final = not __file__.endswith(".py")
 
 # Kinds of the pump's events.
-END: Final = 1  # the leg's peer ended its stream
+END: Final = 1  # the leg's stream ended
 ERROR: Final = 2  # the leg's socket broke; argument: errno, or 0 for a fault of TLS
 VIOLATION: Final = 3  # the leg broke a frame rule; argument: frames.VIOLATIONS has its name
 CLOSED: Final = 4  # a Close frame came from the leg; argument: its code
-PONGED: Final = 5  # the leg answered one of our own pings; argument: the ping's number
-SHUT: Final = 6  # the leg was told everything and its sending side is shut
-THROTTLED: Final = 7  # the leg sent more than its pace; argument: milliseconds until `resume` is due
+PONGED: Final = 5  # the leg answered one of the relay's own pings; argument: the ping's number
+SHUT: Final = 6  # the leg's backlog is sent and its sending side is shut
+THROTTLED: Final = 7  # the leg exceeded its pace; argument: milliseconds until `resume` is due
 
-# Counts that nobody looks at, of legs whose owner gave them no other.
+# Shared by legs whose owner needs no counts of control frames.
 _UNSEEN: Final = [0] * 16
 
 
 class Leg(Walk):
     """One socket of a tunnel, and the direction of the bytes that come from it.
 
-    Of a plain socket it keeps the descriptor alone, for Python's object and its two methods took a third of
-    an idle tunnel's memory. The descriptor is the caller's to close, by `close` or by its own socket object.
+    A leg of a plain socket has the descriptor only: the socket object and its two bound methods took a third
+    of an idle tunnel's memory. The caller closes the descriptor, by `close` or by its own socket object.
 
     `received` counts bytes read from the socket, `passed` bytes written to the *other* leg's socket.
     """
 
     __slots__ = (
-        "dead",  # reading failed too: out of the pump
-        "deaf",  # writing failed: nothing can be sent to it any more
-        "dropping",  # what still comes from it is read and dropped: it sent Close, or broke the rules
-        "eof",  # its stream ended (1), and the owner was told so (2)
+        "dead",  # neither read nor written any more
+        "deaf",  # a write failed: no more bytes are sent to it
+        "dropping",  # its bytes are read and dropped: it sent Close, or broke a rule
+        "eof",  # its stream ended (1), and END is reported (2)
         "fd",
         "finishing",  # shut the sending side once `out` is empty
         "inject",  # frames for it that wait for a frame boundary of the other leg
-        "inline",  # the plain pump's loop reads it itself
+        "inline",  # read by the loop of the plain pump itself, without a call
         "lag",  # bytes received but not passed, less those passed but not received (the relay's own frames)
-        "mark",  # heartbeat: `received` at the last look
-        "mute",  # what still comes from it is followed but not passed on: the other leg was told Close
+        "mark",  # heartbeat: `received` at the last check
+        "mute",  # its frames are parsed but not forwarded: a Close was sent to the other leg
         "opcodes",  # counts of control frames, shared by all legs of a domain's side: counters.LegCounters
-        "out",  # what its socket did not take yet
-        "pace",  # how fast it may send, if that is limited: see pace.Pace
+        "out",  # its backlog: bytes that its socket has not accepted yet
+        "pace",  # limits the rate at which it is read (pace.Pace); None: no limit
         "parting",  # `inject` ends in a Close
         "peer",
         "pinged",  # heartbeat: the number of the unanswered ping, 0 for none
-        "quiet",  # heartbeat: looks in a row without a byte
+        "quiet",  # heartbeat: checks in a row without a byte
         "received",
         "shut",
-        "sizes",  # what observes the sizes of data frames in its next read; None most of the time
-        "special",  # the fast path must not be taken
-        "stash",  # the start of a header or of a control frame, not passed on yet
-        "throttled",  # not read for now: it sent more than its pace
-        "tls",  # the socket object, if it speaks TLS
-        "to",  # the descriptor that the plain pump's loop writes to itself: the other leg's, or -1
+        "sizes",  # observes the sizes of data frames in its next read (`Pump.sample`); else None
+        "special",  # the fast path must not be used
+        "stash",  # the start of a header or of a control frame, not forwarded yet
+        "throttled",  # its reading is paused: it exceeded its pace
+        "tls",  # the socket object of a TLS connection, else None
+        "to",  # the other leg's descriptor, to which the loop of the plain pump writes itself; else -1
         "told",  # a Close frame was sent to it
         "tunnel",
-        "watched",  # the events it is in epoll for; 0: it is not in there
+        "watched",  # the events for which it is registered in epoll; 0: not registered
     )
 
     def __init__(
@@ -117,17 +117,17 @@ class Leg(Walk):
 
     @property
     def passed(self) -> int:
-        """Bytes written to the other leg, the relay's own frames among them."""
+        """The bytes written to the other leg, including the relay's own frames."""
         return self.received - self.lag
 
     @property
     def stopped(self) -> bool:
-        """Whether it is not read now: the other leg has not taken all yet, or it sent too fast."""
+        """Whether its reading is paused: the other leg has a backlog, or this leg exceeded its pace."""
         return bool(self.peer.out) or self.throttled
 
     @property
     def at_boundary(self) -> bool:
-        """Whether a frame can be put in front of what this leg sends next, now or later."""
+        """Whether this leg is at a frame boundary, or can still reach the next one."""
         return not self.need or not (self.eof or self.dead)
 
     def close(self) -> None:
@@ -138,14 +138,14 @@ class Leg(Walk):
             os.close(self.fd)
 
     def reset_at_close(self) -> None:
-        """Let `close` reset the connection and drop what the kernel still holds."""
+        """Make `close` reset the connection and discard the kernel's send buffer."""
         sock = self.tls or _borrowed(self.fd)
         reset_at_close(sock)
         if sock is not self.tls:
             sock.detach()
 
     def shut_sending(self) -> None:
-        """Shut the sending side, after TLS's own good-bye."""
+        """Shut the sending side, after TLS's close_notify."""
         if self.tls is not None:
             shut_sending(self.tls)
             return
@@ -155,8 +155,8 @@ class Leg(Walk):
 
 
 def _borrowed(fd: int) -> socket.socket:
-    """Return a socket object for a descriptor that stays another's: to be detached again."""
-    # With all three said, the constructor asks the kernel for none; no call here depends on the family.
+    """Return a socket object for a descriptor that it does not own; the caller must detach it."""
+    # Explicit values avoid three system calls of the constructor; no call here depends on the family.
     return socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=fd)
 
 

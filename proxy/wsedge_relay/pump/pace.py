@@ -1,4 +1,4 @@
-"""How fast one side of a connection may send. Pure: `now` is any clock's seconds."""
+"""A limit of the rate at which one side of a connection is read. Pure: `now` is any clock's seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SHARE: Final = 4  # an empty bucket is refilled by a quarter of a second's byte
 
 
 class Pace:
-    """A bucket of bytes that fills by `rate` a second and holds one second's; it is full at first."""
+    """A token bucket of bytes: `rate` is both its refill per second and its capacity. It begins full."""
 
     __slots__ = ("_filled", "_rate", "_tokens")
 

@@ -1,20 +1,22 @@
 """The pump: bytes of open tunnels, read and written in batches on one epoll.
 
-It runs inside the event loop's own selector (see selector.py). One batch is: `recv_into` one shared buffer,
-walk the frame headers, `send` a slice to the other leg. At small messages most of the CPU is the kernel's
-(docs/benchmarks.md), so the loop in `Pump.run` counts every name it looks up; everything that is not a plain
-read of whole messages goes the long way through `_feed`.
+The pump runs inside the event loop's own selector (see selector.py). One batch is: receive into one shared
+buffer, parse the frame headers, send a slice to the other leg. With small messages the kernel uses most of
+the CPU (docs/benchmarks.md), and each name that the loop in `Pump.run` looks up is measurable. So the loop
+handles only reads of whole messages; `_feed` handles all other reads, at a higher cost.
 
-Rules that the code keeps, each for a reason met in trials:
-- The owner of a tunnel is never called inside a batch (it could close a descriptor that the same batch serves
-  again under another owner): what it must see is an event, handed on by `notify` after the batch.
-- A leg that waits for nothing is taken out of epoll, or its hang-up would be reported without end.
-- What a dead peer sent before it died is read out: a failed send makes a leg deaf, not dead.
-- A leg that cannot take a byte stops the other's reading, so at most one buffer's remainder is held.
+Rules, each of which a failed trial has shown to be necessary:
+- The owner of a tunnel is never called inside a batch: it could close a descriptor that the same batch serves
+  again under another owner. The owner gets events, which `notify` passes on after the batch.
+- A leg that waits for no event is removed from epoll: epoll reports a hang-up even if nobody asks for it, so
+  the loop would spin.
+- A failed send makes a leg deaf, not dead: bytes that the peer sent before it failed are still read.
+- A leg whose socket accepts no bytes stops the reading of the other leg, so that a backlog never exceeds one
+  buffer.
 
-This source runs as it is, or compiled by Cython with pump.pxd beside it (see build.py): no closures,
-no generators. The compiled form (`_DIRECT`) calls recv and send itself where the socket is a plain one, and
-its neighbours are compiled too, so they are imported by their relative names.
+This source runs as it is, or compiled by Cython with pump.pxd beside it (see build.py): therefore it has no
+closures and no generators. The compiled form (`_DIRECT`) calls recv and send directly on plain sockets. Its
+neighbours are compiled too, so they are imported by relative names.
 """
 
 from __future__ import annotations
@@ -49,9 +51,9 @@ __all__ = (
 
 _AREA: Final = 65536  # more lets a slow peer's backlog grow and gains nothing (measured)
 _RECORD: Final = TLS_RECORD_BYTES
-_ROOM: Final = 144  # before the read area: a held-back header or control frame
-_BATCH: Final = 256
-_CUTS: Final = 4096
+_ROOM: Final = 144  # in front of the read area: the start of a header or of a control frame
+_BATCH: Final = 256  # events of one epoll_wait
+_CUTS: Final = 4096  # reads below this size have a cached slice
 _DIRECT: Final = not __file__.endswith(".py")
 _LATER: Final = (errno.EAGAIN, errno.EINTR)
 
@@ -62,9 +64,9 @@ assert _ROOM >= LONGEST_CONTROL  # noqa: S101  a fact about two constants
 
 
 class Pump(Sender):
-    """Forwards between pairs of legs on one epoll; see the module for the rules.
+    """Forwards bytes between pairs of legs on one epoll; the module's docstring has the rules.
 
-    `tag` begins the payload of our own pings, whose pongs are swallowed.
+    `tag` begins the payload of the relay's own pings; pongs that answer them are not forwarded.
     """
 
     def __init__(self, epoll: select.epoll, tag: bytes) -> None:
@@ -78,7 +80,7 @@ class Pump(Sender):
         self._view = memoryview(self._memory)
         self._area = self._view[_ROOM:]
         self._into = (self._area,)
-        # A slice costs more than a look-up, and the sizes of small reads repeat.
+        # To create a slice costs more than to find one in a list, and small reads repeat few sizes.
         self._cuts: list[memoryview | None] = [None] * _CUTS
 
     @staticmethod
@@ -87,9 +89,9 @@ class Pump(Sender):
         return Leg(sock, masked=masked, deflate=deflate, tunnel=tunnel, limit=limit)
 
     def add(self, client: Leg, origin: Leg, *, client_rest: bytes = b"", origin_rest: bytes = b"") -> None:
-        """Begin to forward between two legs; the rests are what was read behind the two handshakes.
+        """Forward between two legs; the rests are bytes that were read behind the two handshakes.
 
-        Raises OSError when epoll takes no more; the legs are to be removed then all the same.
+        Raises OSError when epoll accepts no more descriptors; the caller must `remove` the legs even then.
         """
         client.peer, origin.peer = origin, client
         missing = max(client.fd, origin.fd) + 1 - len(self.legs)
@@ -105,7 +107,7 @@ class Pump(Sender):
                 self._preload(leg, rest)
 
     def remove(self, leg: Leg) -> None:
-        """Forget a leg and its peer. Their sockets are the caller's again, not closed."""
+        """Remove a leg and its peer from the pump. Their sockets stay open and belong to the caller."""
         for one in (leg, leg.peer):
             self._unwatch(one)
             self.backed.discard(one)
@@ -114,19 +116,19 @@ class Pump(Sender):
             one.out = one.stash = one.inject = b""
 
     def pace(self, leg: Leg, pace: Any) -> None:
-        """Let a leg send no faster than `pace` (see pace.Pace) says; None: as fast as it can."""
+        """Limit the rate at which a leg is read to `pace` (see pace.Pace); None: no limit."""
         leg.pace = pace
         self._mark(leg)
         self.resume(leg)
 
     def resume(self, leg: Leg) -> None:
-        """Read a leg again that was THROTTLED."""
+        """Resume reading a leg that was THROTTLED."""
         if leg.throttled:
             leg.throttled = False
             self._interest(leg)
 
     def sample(self, leg: Leg, sizes: Any) -> None:
-        """Let `sizes.observe` have the payload of each data frame that begins in the leg's next read."""
+        """Pass the payload size of each data frame that begins in the leg's next read to `sizes.observe`."""
         leg.sizes = sizes
         leg.special = True
 
@@ -136,12 +138,13 @@ class Pump(Sender):
         return events
 
     def run(self, timeout: float) -> list[tuple[int, int]]:
-        """Serve until an event, a descriptor of another owner or the end of `timeout` seconds (-1: none).
+        """Serve legs until an event, a ready descriptor of another owner, or `timeout` seconds (-1: no end).
 
-        Returns (descriptor, epoll events) of the others. A timeout of 0 serves what is ready once.
+        Returns (descriptor, epoll events) of descriptors that are no legs. A timeout of 0 serves the legs
+        that are ready, once.
         """
         poll = self._epoll.poll
-        # readv and write take a descriptor and cost less than the methods of a socket (docs/benchmarks.md).
+        # readv and write need a descriptor only, and cost less than a socket's methods (docs/benchmarks.md).
         readv = os.readv
         write = os.write
         legs = self.legs
@@ -184,7 +187,7 @@ class Pump(Sender):
                 leg.received += n
                 need = leg.need
                 if not need and leg.steps[buf[second]] == n and leg.whole[buf[first]]:
-                    leg.frames += 1  # one short message and nothing else: what most reads are
+                    leg.frames += 1  # exactly one short message: the most frequent read
                 elif need > n:
                     leg.need = need - n
                 else:
@@ -203,7 +206,7 @@ class Pump(Sender):
                             step = size - step
                         at += step
                         frames += 1
-                    if at < end:  # anything else: the long way, from the start
+                    if at < end:  # another kind of frame, or part of a header: parse the whole read again
                         leg.lag += n
                         self._feed(leg, _ROOM, end)
                         continue
@@ -229,7 +232,7 @@ class Pump(Sender):
                         continue
                 if sent < n:
                     leg.lag += n - sent
-                    self._hold(leg.peer, bytes(area[sent:n]))
+                    self._begin_backlog(leg.peer, bytes(area[sent:n]))
             if others or events or not timeout:
                 return others
             if timeout > 0:
@@ -238,9 +241,10 @@ class Pump(Sender):
                     return others
 
     def _read(self, leg: Leg, most: int) -> int:
-        """Read from `leg` into the area. 0: its stream ended; -1: nothing is there, or it broke.
+        """Read from `leg` into the area; return the size, 0 at the end, -1 without bytes or at an error.
 
-        At most `most` bytes of a plain leg; of TLS a whole record, for no selector would report its rest.
+        Reads at most `most` bytes from a plain socket. From TLS it reads a whole record, because epoll does
+        not report a rest that TLS has decrypted already.
         """
         if _DIRECT and leg.tls is None:
             n: int = c_recv(leg.fd, self._buf + _ROOM, most)  # type: ignore[name-defined, operator] # noqa: F821
@@ -258,22 +262,22 @@ class Pump(Sender):
             return -1
 
     def _read_records(self, tls: ssl.SSLSocket, more: bool) -> int:
-        """Read a TLS record; behind a full one, with `more`, those that are there too.
+        """Read a TLS record; with `more`, read on for as long as records are full.
 
-        A full one is a piece of something longer. Behind a shorter one nothing is looked for: to find that
-        nothing is there costs as much as a record.
+        A full record is probably part of a longer message. After a shorter one a further read would probably
+        find nothing, at the cost of reading a record.
         """
         n = total = tls.recv_into(self._area)
         while more and n == _RECORD and total <= _AREA - _RECORD:
             try:
                 n = tls.recv_into(self._area[total:])
             except OSError:
-                break  # nothing is there, or the next read meets the same again
+                break  # no bytes now; an error comes again at the next read
             total += n
         return total
 
     def _read_paced(self, leg: Leg) -> int:
-        """Read what the leg's pace allows; when it is spent, stop until `resume`."""
+        """Read as many bytes as the leg's pace allows; when the pace is spent, pause until `resume`."""
         n = self._read(leg, min(max(1, leg.pace.room(time.monotonic())), _AREA))
         wait = leg.pace.spend(n) if n > 0 else 0.0
         if wait > 0:
@@ -283,7 +287,7 @@ class Pump(Sender):
         return n
 
     def _write(self, leg: Leg, start: int, end: int) -> int:
-        """Send the buffer's `start:end` to the peer of `leg`; -1: nothing can be sent to it any more."""
+        """Send the buffer's `start:end` to the peer of `leg`; return the size, -1 when the peer is deaf."""
         peer = leg.peer
         if _DIRECT and peer.tls is None:
             n: int = c_send(peer.fd, self._buf + start, end - start)  # type: ignore[name-defined, operator] # noqa: F821
@@ -295,7 +299,7 @@ class Pump(Sender):
         return self._send(peer, self._view[start:end])
 
     def _other(self, leg: Leg, what: int) -> None:
-        """Serve whatever is not a plain read: a backlog, an error, a held-back header, a leg at its end."""
+        """Serve an event that is no plain read: a backlog, an error, a stashed header, a closing leg."""
         if leg.out and what & ~IN:
             self._drain(leg)
         if not leg.watched & IN or not what & ~OUT:
@@ -322,7 +326,7 @@ class Pump(Sender):
             self._mark(leg)
 
     def _feed(self, leg: Leg, start: int, end: int) -> None:
-        """Follow the frames in the buffer's `start:end`, which came from `leg`, and pass them on."""
+        """Parse the frames in the buffer's `start:end`, which came from `leg`, and forward them."""
         buf = self._buf
         peer = leg.peer
         at = start + leg.need
@@ -367,7 +371,7 @@ class Pump(Sender):
             leg.special = True
 
     def _closed(self, leg: Leg, start: int, at: int, end: int) -> None:
-        """Pass on everything up to a Close frame from `leg`; nothing may follow it (RFC 6455 5.5.1)."""
+        """Forward all up to the end of a Close from `leg`, and nothing after it (RFC 6455 section 5.5.1)."""
         self._put(leg, start, end)
         if not leg.mute:
             leg.peer.told = True
@@ -376,7 +380,7 @@ class Pump(Sender):
         self.events.append((CLOSED, leg, close_code(bytes(self._buf[at:end]))))
 
     def _is_own(self, leg: Leg, at: int, size: int) -> bool:
-        """Tell, and report, a pong that answers one of our own pings."""
+        """Return whether a pong answers one of the relay's own pings, and report it (PONGED) if so."""
         payload = payload_of(bytes(self._buf[at : at + size]))
         if not payload.startswith(self.tag):
             return False
@@ -384,7 +388,7 @@ class Pump(Sender):
         return True
 
     def _preload(self, leg: Leg, rest: bytes) -> None:
-        """Serve bytes that were read before the pump had the leg."""
+        """Forward bytes that were read from `leg` before `add`."""
         for offset in range(0, len(rest), _AREA):
             if leg.dropping:
                 return
@@ -410,4 +414,4 @@ class Pump(Sender):
             return
         leg.lag -= sent
         if sent < end - start:
-            self._hold(peer, bytes(self._buf[start + sent : end]))
+            self._begin_backlog(peer, bytes(self._buf[start + sent : end]))

@@ -1,7 +1,7 @@
-"""The event loop's selector with a pump inside, and the choice between the pump's two forms.
+"""The event loop's selector with a pump inside; chooses the plain or the compiled form of the pump.
 
-`asyncio.SelectorEventLoop(PumpSelector())` runs asyncio as always; descriptors that were given to the pump
-are read and written inside `select()` and never reach asyncio.
+`asyncio.SelectorEventLoop(PumpSelector())` runs asyncio as usual. The pump reads and writes its own
+descriptors inside `select()`, so asyncio never gets an event of theirs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _IN: Final = select.EPOLLIN
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A form of the pump: its class, its name, and the reason of the choice."""
+    """A form of the pump: its class, its name, and the reason of the choice, for the log."""
 
     pump: type[Pump]
     name: Literal["compiled", "plain"]
@@ -39,10 +39,10 @@ class Form:
 
 
 def choose(wanted: Wanted = "auto") -> Form:
-    """Return the form of the pump to run: by default the compiled one if it exists.
+    """Return the form of the pump to run: with "auto" the compiled one if it exists.
 
     A form that was compiled from other sources than the installed ones is not used. Raises SettingsError when
-    `compiled` is wanted and not available.
+    `wanted` is "compiled" and there is no such form.
     """
     if wanted == "plain":
         return Form(pump.Pump, "plain", "as told")
@@ -67,33 +67,34 @@ def choose(wanted: Wanted = "auto") -> Form:
 class PumpSelector(selectors.EpollSelector):
     """asyncio's selector with a pump inside: `asyncio.SelectorEventLoop(PumpSelector())`.
 
-    `notify` gets the pump's events after the batch in which they came up, still inside the loop's own
+    `notify` gets the pump's events after the batch that produced them, still inside the loop's own
     `select()`: it must only schedule (`loop.call_soon`).
     """
 
     def __init__(self, tag: bytes | None = None, *, form: Form | None = None) -> None:
         super().__init__()
-        # A duplicate, for the object that `fromfd` makes closes its descriptor: the same epoll either way.
+        # A duplicate, because the object that `fromfd` returns closes its descriptor. It is the same epoll.
         self._own = select.epoll.fromfd(os.dup(self.fileno()))
         make = form.pump if form is not None else choose().pump
         self.pump = make(self._own, tag or os.urandom(TAG_BYTES))
-        self.notify: Callable[[list[Event]], object] = _nobody
+        self.notify: Callable[[list[Event]], object] = _ignore
         self.ready: Readiness | None = None
 
     def readiness(self, loop: asyncio.AbstractEventLoop) -> Readiness:
-        """Return the means to wait for sockets on this selector, which is that of `loop`."""
+        """Return the Readiness of this selector, which belongs to `loop`."""
         if self.ready is None:
             self.ready = Readiness(loop, self._own)
         return self.ready
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Serve the pump; return what is ready of asyncio's own."""
+        """Serve the pump; return asyncio's own ready descriptors with their events."""
         if timeout is None:
             wait = -1.0
         elif timeout <= 0:
             wait = 0.0
         else:
-            wait = math.ceil(timeout * 1e3) * 1e-3  # as the base class does: at least the timeout
+            # epoll counts milliseconds. Rounded up, as in the base class: a timer must not fire early.
+            wait = math.ceil(timeout * 1e3) * 1e-3
         events = self.pump.run(wait)
         ready = []
         woken = []
@@ -114,10 +115,10 @@ class PumpSelector(selectors.EpollSelector):
         return ready
 
     def close(self) -> None:
-        """Close both handles of the epoll."""
+        """Close both descriptors of the epoll."""
         self._own.close()
         super().close()
 
 
-def _nobody(events: list[Event]) -> None:
-    """Ignore the events of a pump without an owner: it has no legs, so there are none."""
+def _ignore(events: list[Event]) -> None:
+    """Ignore events: a pump without an owner has no legs and produces none."""

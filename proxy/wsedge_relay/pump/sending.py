@@ -1,6 +1,6 @@
-"""The half of the pump that sends: what a socket did not take, frames put between others, ends of streams.
+"""The sending half of the pump: backlogs of sockets, the relay's own frames, ends of streams.
 
-The rules are in pump.py, whose class `Pump` is a `Sender` that reads; this source is compiled with it.
+pump.py has the rules. Its class `Pump` adds the reading half to `Sender`, and both are compiled together.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from .leg import END, ERROR, SHUT, Event, Leg
 # Events of epoll.
 IN: Final = 1
 OUT: Final = 4
-# No answer to a system call: the next wake-up is time enough.
+# A system call that would block or was interrupted is repeated at the next event.
 WAIT: Final = WOULD_BLOCK
 
-# After these a socket still gives what came before, then reports its end.
+# After these errors of a send the kernel still delivers received bytes, then the end of the stream.
 _RESET: Final = (errno.EPIPE, errno.ECONNRESET)
 
 
 class Sender:
     """Sends to legs on one epoll.
 
-    `backed` holds the legs whose socket does not take what they are sent: the owner looks for stalls there.
-    `pauses` counts how often that happened. `events` are what the owner has not been told yet.
+    `backed` has the legs with a backlog, among which the owner finds stalled ones. `pauses` counts backlogs.
+    `events` are those that the owner has not received yet.
     """
 
     def __init__(self, epoll: select.epoll) -> None:
@@ -39,9 +39,10 @@ class Sender:
         self._epoll = epoll
 
     def inject(self, leg: Leg, frame: bytes, *, last: bool = False) -> bool:
-        """Send a whole frame to `leg` at the next boundary; `last` says that it is a Close.
+        """Send a whole frame to `leg` at the next frame boundary; `last` says that the frame is a Close.
 
-        False: it was told Close, cannot be written to, or its next boundary will never come.
+        Return False when that is not possible: a Close was sent, the leg cannot be written to, or the other
+        leg ended inside a frame, so that no boundary will come.
         """
         if leg.told or leg.parting or leg.deaf or leg.dead or not leg.peer.at_boundary:
             return False
@@ -54,18 +55,18 @@ class Sender:
         return True
 
     def finish(self, leg: Leg) -> None:
-        """Send what is held for `leg`, then shut its sending side (event SHUT); drop what it still sends."""
+        """Send the backlog of `leg`, then shut its sending side (event SHUT); drop bytes it still sends."""
         leg.finishing = leg.dropping = leg.special = True
         self._interest(leg)
         if not leg.out:
             self._shut(leg)
 
     def abandon(self, leg: Leg) -> None:
-        """Neither read nor write `leg` any more; what is held for it is dropped, its peer is served on."""
+        """Stop reading and writing `leg` and drop its backlog; its peer is still served."""
         self._bury(leg)
 
     def _send(self, leg: Leg, data: bytes | memoryview) -> int:
-        """Send `data` to `leg`; -1: nothing can be sent to it any more."""
+        """Send `data` to `leg`; return the size sent, -1 when the leg is deaf."""
         try:
             if leg.tls is None:
                 return os.write(leg.fd, data)
@@ -77,18 +78,18 @@ class Sender:
             return -1
 
     def _insert(self, leg: Leg) -> None:
-        """Send the injected frames of `leg`: the other leg is at a frame boundary."""
+        """Send the injected frames of `leg`, whose other leg is at a frame boundary."""
         frames, leg.inject = leg.inject, b""
         peer = leg.peer
         if not leg.told and not leg.deaf:
-            self._keep(leg, frames)
+            self._enqueue(leg, frames)
             if leg.parting:
                 leg.told = peer.mute = True
                 self._interest(peer)
         self._mark(peer)
 
-    def _keep(self, leg: Leg, data: bytes) -> None:
-        """Send `data` to `leg`, behind what is held for it."""
+    def _enqueue(self, leg: Leg, data: bytes) -> None:
+        """Send `data` to `leg`, after its backlog."""
         if leg.out:
             leg.out += data
             return
@@ -97,10 +98,10 @@ class Sender:
             return
         leg.peer.lag -= sent
         if sent < len(data):
-            self._hold(leg, data[sent:])
+            self._begin_backlog(leg, data[sent:])
 
-    def _hold(self, leg: Leg, data: bytes) -> None:
-        """Keep what the socket of `leg` did not take and stop the reading of its peer."""
+    def _begin_backlog(self, leg: Leg, data: bytes) -> None:
+        """Begin a backlog of `leg` with `data`, and pause the reading of its peer."""
         leg.out = data
         self.backed.add(leg)
         self.pauses += 1
@@ -108,7 +109,7 @@ class Sender:
         self._interest(leg.peer)
 
     def _drain(self, leg: Leg) -> None:
-        """Send what is held for `leg`; once all is gone its peer is read again."""
+        """Send the backlog of `leg`; when it is empty, resume reading the peer."""
         sent = self._send(leg, leg.out)
         if sent <= 0:
             return
@@ -118,16 +119,16 @@ class Sender:
             self._emptied(leg)
 
     def _emptied(self, leg: Leg) -> None:
-        """Go on with what waited for the backlog of `leg`."""
+        """Resume the actions that waited for the backlog of `leg`."""
         self.backed.discard(leg)
         self._interest(leg)
         self._interest(leg.peer)
         if leg.finishing:
             self._shut(leg)
-        self._tell_end(leg.peer)
+        self._report_end(leg.peer)
 
     def _deafen(self, leg: Leg, error: OSError) -> None:
-        """Give up sending to `leg`. What it sent before is still read; then comes its end or error."""
+        """Stop sending to `leg`. Bytes that it sent before a reset are still read, up to its end or error."""
         if error.errno not in _RESET:
             self._die(leg, error)
         elif not leg.deaf:
@@ -136,7 +137,7 @@ class Sender:
             self._emptied(leg)
 
     def _die(self, leg: Leg, error: OSError) -> None:
-        """Give up a leg whose socket is broken."""
+        """Remove a leg with a broken socket from epoll and report ERROR, once."""
         if not leg.dead:
             self._bury(leg)
             self.events.append((ERROR, leg, 0 if isinstance(error, ssl.SSLError) else error.errno or 0))
@@ -147,24 +148,24 @@ class Sender:
         self.backed.discard(leg)
         self._unwatch(leg)
         self._interest(leg.peer)
-        self._tell_end(leg.peer)
+        self._report_end(leg.peer)
 
     def _end(self, leg: Leg) -> None:
-        """Note the end of a stream; the owner hears of it once the peer has got all that came before."""
+        """Store the end of a stream; END is reported when the other leg's backlog is empty."""
         leg.eof = 1
         leg.stash = b""
         self._interest(leg)
         if not leg.peer.out:
-            self._tell_end(leg)
+            self._report_end(leg)
 
-    def _tell_end(self, leg: Leg) -> None:
-        """Tell the owner of an end that waited for the other leg's backlog: once, whatever is held later."""
+    def _report_end(self, leg: Leg) -> None:
+        """Report END for a stream that has ended, once: later backlogs must not report it again."""
         if leg.eof == 1:
             leg.eof = 2
             self.events.append((END, leg, 0))
 
     def _shut(self, leg: Leg) -> None:
-        """Shut the sending side, after TLS's own good-bye."""
+        """Shut the sending side, after TLS's close_notify, and report SHUT."""
         if leg.shut:
             return
         leg.shut = True
@@ -173,7 +174,7 @@ class Sender:
         self.events.append((SHUT, leg, 0))
 
     def _mark(self, leg: Leg) -> None:
-        """Tell the fast path whether `leg` is plain again."""
+        """Set whether the fast path of `Pump.run` must leave `leg` to `_other`."""
         leg.special = bool(
             leg.stash
             or leg.mute
@@ -185,7 +186,7 @@ class Sender:
         )
 
     def _interest(self, leg: Leg) -> None:
-        """Wait for exactly what can be served: to read unless the peer is behind, to write what is held."""
+        """Register `leg` in epoll for reads unless they are paused, and for writes while it has a backlog."""
         if leg.dead:
             return
         waits = leg.throttled or (leg.peer.out and not leg.mute)

@@ -1,10 +1,10 @@
-"""Metrics and the access log, for the people who operate a relay.
+"""Metrics and the access log, for operators of a relay.
 
     counters     integers per domain that only rise. Pure
     families     the table of metric families. Pure
-    exposition   Prometheus metrics, made at each scrape from the counters
+    exposition   Prometheus metrics, built from the counters at each scrape
     merging      metrics and state of several worker processes as those of one relay. Pure
-    access_log   one line per connection at its end
+    access_log   one line per connection at its end. Pure
 
-The billed counts are in `metering`, not here.
+The package `metering` has the counts that are billed.
 """

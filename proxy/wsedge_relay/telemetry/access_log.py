@@ -1,7 +1,7 @@
-"""The access log: one line per connection at its end, for domains that ask for it.
+"""The access log: one line per connection at its end, for domains with an `accessLog`. Pure.
 
-A line has nothing that may be a client's secret: no path, no query, no cookie, no header but the agreed
-subprotocol.
+A line contains nothing that may be a client's secret: no path, no query, no cookie, and of the headers only
+the agreed subprotocol.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Final
 
 from wsedge_relay.telemetry.counters import Ending
 
-# Some clients pass a token as a subprotocol, and some servers agree to it: no real name is that long.
+# Some clients send a token as a subprotocol, and some servers accept it. No registered name is this long.
 LONGEST_SUBPROTOCOL: Final = 40
 _MILLISECONDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class AccessFacts:
-    """The facts of a connection at the end of its handshake. Bytes are the handshake's own.
+    """The facts of a connection at the end of its handshake. The bytes are those of the handshake.
 
-    `protocol` is the client's, "http/1.1" or "h2"; `began` is the loop's time at which the connection was
-    accepted; `origin` is host and port of the origin that answered, if any.
+    `protocol` is the client's protocol, "http/1.1" or "h2"; `began` is the loop's time at which the relay
+    accepted the connection; `origin` is host and port of the origin that answered, if any.
     """
 
     client: str
@@ -40,7 +40,7 @@ def is_sampled(percent: int, chance: float) -> bool:
 
 
 def shown_subprotocol(name: bytes | None) -> str | None:
-    """Return an agreed subprotocol for the log: None without one, only the length of a long one."""
+    """Return an agreed subprotocol for the log, or None; a long one is replaced by its length."""
     if name is None:
         return None
     text = name.decode("latin-1")
@@ -48,12 +48,12 @@ def shown_subprotocol(name: bytes | None) -> str | None:
 
 
 def refused_line(access: AccessFacts, *, code: int, reason: str, now: float) -> dict[str, object]:
-    """Return the facts of a connection that got no tunnel."""
+    """Return the line of a connection that got no tunnel."""
     return _line(access, code=code, now=now, messages=(0, 0)) | {"reason": reason}
 
 
 def passed_line(access: AccessFacts, *, method: str, code: int, reason: str, now: float) -> dict[str, object]:
-    """Return the facts of a plain request; code 499: the client disconnected before its answer."""
+    """Return the line of a plain request; code 499: the client disconnected before the answer."""
     line = _line(access, code=code, now=now, messages=(0, 0))
     for absent in ("subprotocol", "sent_messages", "received_messages"):
         del line[absent]
@@ -63,7 +63,7 @@ def passed_line(access: AccessFacts, *, method: str, code: int, reason: str, now
 def ended_line(
     access: AccessFacts, *, counts: tuple[int, int, int, int], ending: Ending, now: float
 ) -> dict[str, object]:
-    """Return the facts of a tunnel that ended; `counts` as Tunnel.counts() has them."""
+    """Return the line of a tunnel that ended; `counts` is the result of Tunnel.counts()."""
     sent, received, *messages = counts
     line = _line(access, code=101, now=now, messages=(messages[0], messages[1]), passed=(sent, received))
     return line | {"ended_by": ending.by, "reason": ending.reason, "close_code": ending.code}

@@ -1,6 +1,7 @@
-"""Counts of a relay's own work, per domain: plain integers for the metrics.
+"""Counts of a relay's work per domain: plain integers for the metrics. Pure.
 
-Bytes, messages, connections and HTTP codes are counted by `usage`, which also bills them.
+Bytes, messages, connections and HTTP codes are not among them: they are billed, so `metering.usage` counts
+them.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-# Every other code is counted as 0, so that a peer cannot make up label values.
+# Other codes are counted as 0: a peer must not create label values, because each is a time series for ever.
 KNOWN_CLOSE_CODES: Final = frozenset((*range(1000, 1004), 1005, *range(1007, 1016), 3000, 3003, 3008))
 
-# Upper bounds of buckets of times, in seconds: from a loopback's to a patient timeout's.
+# Upper bounds of buckets of times, in seconds: from a connection on loopback to the longest usual timeout.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-# Upper bounds of buckets of payloads, in bytes: where a frame's head changes (125, 65535), and powers of two.
+# Upper bounds of buckets of payloads, in bytes: powers of two, and the sizes above which a frame's head is
+# longer (125, 65535).
 BYTES: Final = (16.0, 64.0, 125.0, 256.0, 1024.0, 4096.0, 16384.0, 65535.0, 262144.0, 1048576.0, 16777216.0)
 
 
 @dataclass(slots=True)
 class Histogram:
-    """A histogram: `counts` per bucket of `bounds` and one above, and the sum of all values."""
+    """A histogram: `counts` per bucket of `bounds` and of a last bucket above them; the sum of all values."""
 
     bounds: tuple[float, ...] = SECONDS
     counts: list[int] = field(init=False)
@@ -31,7 +33,7 @@ class Histogram:
         self.counts = [0] * (len(self.bounds) + 1)
 
     def observe(self, value: float) -> None:
-        """Count one value; a time that a stepped clock made negative counts as 0."""
+        """Count one value. A negative time, after a step of the clock, counts as 0."""
         value = max(0.0, value)
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
@@ -39,7 +41,7 @@ class Histogram:
 
 @dataclass(slots=True)
 class LegCounters:
-    """Counts of one side of a domain's tunnels. `rtt` has the times of all `pongs`."""
+    """Counts of one side of a domain's tunnels. `rtt` has the round-trip times of all `pongs`."""
 
     close_codes: dict[int, int] = field(default_factory=dict)
     violations: dict[str, int] = field(default_factory=dict)
@@ -53,9 +55,9 @@ class LegCounters:
     # Messages by type, as of the last sweep.
     texts: int = 0
     binaries: int = 0
-    # By opcode: pings and pongs of the peers' own.
+    # Forwarded control frames, by opcode.
     opcodes: list[int] = field(default_factory=lambda: [0] * 16)
-    # Payloads of data frames: a sample, see Tunnels.sweep.
+    # A sample of the payloads of data frames, see Tunnels.sweep.
     frame_bytes: Histogram = field(default_factory=lambda: Histogram(BYTES))
 
     def closed_with(self, code: int) -> None:
@@ -69,14 +71,14 @@ class LegCounters:
 
 
 def known_code(code: int) -> int:
-    """Return a close code for a label: 0 for a code that no specification defines."""
+    """Return a close code as a label: 0 for a code that no specification defines."""
     return code if code in KNOWN_CLOSE_CODES else 0
 
 
 class Ending(NamedTuple):
     """The end of a tunnel: the side that caused it (client, origin, relay), the reason, and the close code.
 
-    1006 is a connection without a Close frame (RFC 6455 section 7.1.5).
+    Code 1006: the connection ended without a Close frame (RFC 6455 section 7.1.5).
     """
 
     by: str
@@ -88,11 +90,11 @@ class Ending(NamedTuple):
 class DomainCounters:
     """Counts of one domain; they only rise.
 
-    `handshakes` is by (HTTP status, reason of refusal or ""), `origin_failures` by `OriginError.reason`.
-    `http2_handshakes` are the `handshakes` that used HTTP/2. `handshake_seconds` is from a
-    whole request to its answer, `connect_seconds` until an origin was connected, TLS included. `requests` are
-    those that were passed through, by the HTTP status of their answer, `request_seconds` from a whole head to
-    that of the answer, `cuts` the answers that were not finished, by `AnswerCutError.reason`.
+    `handshakes` are by (HTTP status, reason of the refusal or ""), `http2_handshakes` are those of them that
+    used HTTP/2. `handshake_seconds` is the time from a complete request to its answer, `connect_seconds` the
+    time to connect to an origin, TLS included. `origin_failures` are by `OriginError.reason`. `requests` are
+    plain requests that were passed, by the HTTP status of the answer, `request_seconds` the time from a
+    complete head to the head of the answer, `cuts` unfinished answers, by `AnswerCutError.reason`.
     """
 
     client: LegCounters = field(default_factory=LegCounters)
@@ -108,12 +110,12 @@ class DomainCounters:
     http2_handshakes: int = 0
 
     def request(self, status: int, seconds: float) -> None:
-        """Count an answered request that was passed through, and how long its answer took to begin."""
+        """Count an answered plain request, and the `seconds` until its answer began."""
         self.requests[status] = self.requests.get(status, 0) + 1
         self.request_seconds.observe(seconds)
 
     def cut(self, reason: str) -> None:
-        """Count an answer that was not finished."""
+        """Count an answer to a plain request that was not finished."""
         self.cuts[reason] = self.cuts.get(reason, 0) + 1
 
     def ended(self, ending: Ending) -> None:

@@ -1,6 +1,6 @@
-"""Prometheus metrics, made at each scrape from the same integers as the usage reports.
+"""Prometheus metrics, built at each scrape from the same integers as the usage reports.
 
-Labels are bounded: a domain is one that the configuration names or named, a code one of HTTP's.
+Labels are bounded: domains are those of the configurations so far, codes are those of HTTP.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Snapshot:
 
 
 class StateCollector(Collector):
-    """Turns the state of the relay as a whole into metric families."""
+    """Collects the state of the relay as a whole as metric families."""
 
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
         self._snapshot = snapshot
@@ -56,10 +56,10 @@ class StateCollector(Collector):
         """Return every family; called by the registry at a scrape."""
         now = self._snapshot()
         gauges = [
-            ("ready", "1 when the relay takes new connections.", now.ready),
-            ("draining", "1 from the begin of a drain.", now.draining),
+            ("ready", "1 while the relay accepts new connections.", now.ready),
+            ("draining", "1 from the start of a drain.", now.draining),
             ("config_refused", "1 while the newest configuration is refused.", now.config_is_refused),
-            ("workers", "Processes that take connections.", now.workers),
+            ("workers", "Processes that accept connections.", now.workers),
         ]
         for name, text, value in gauges:
             yield GaugeMetricFamily(_PREFIX + name, text, value=float(value))
@@ -68,10 +68,10 @@ class StateCollector(Collector):
         yield info
         counted = [
             ("config_refusals", "Configurations refused.", now.config_refusals),
-            ("worker_restarts", "Workers that ended and were started anew.", now.worker_restarts),
+            ("worker_restarts", "Worker processes that ended and were restarted.", now.worker_restarts),
             (
                 "drains_abandoned",
-                "Drains by request after which no signal stopped the relay: it serves again.",
+                "Requested drains after which no signal stopped the relay, so that it serves again.",
                 now.drains_abandoned,
             ),
         ]
@@ -80,10 +80,7 @@ class StateCollector(Collector):
 
 
 class RelayCollector(Collector):
-    """Turns the integers of one process into metric families.
-
-    `counters` gives the data path's own.
-    """
+    """Collects the integers of one process as metric families; `counters` returns those of the data path."""
 
     def __init__(
         self,
@@ -108,7 +105,11 @@ class RelayCollector(Collector):
             ("sent_bytes", "Bytes sent to clients, after TLS.", lambda total: total.sent_bytes),
             ("received_bytes", "Bytes received from clients, after TLS.", lambda total: total.received_bytes),
             ("sent_messages", "WebSocket messages sent to clients.", lambda total: total.sent_messages),
-            ("received_messages", "Messages received from clients.", lambda total: total.received_messages),
+            (
+                "received_messages",
+                "WebSocket messages received from clients.",
+                lambda total: total.received_messages,
+            ),
         ]
         for name, text, value in counted:
             family = CounterMetricFamily(_PREFIX + name, text, labels=["domain"])
@@ -118,7 +119,7 @@ class RelayCollector(Collector):
         connections = GaugeMetricFamily(_PREFIX + "open_connections", "Tunnels open now.", labels=["domain"])
         handshakes = CounterMetricFamily(
             _PREFIX + "handshakes",
-            "Handshakes and passed requests answered, by HTTP status.",
+            "Answered handshakes and passed requests, by HTTP status.",
             labels=["domain", "code"],
         )
         for domain, total in totals.items():
@@ -133,17 +134,21 @@ class RelayCollector(Collector):
     def _of_process(self) -> Iterable[Metric]:
         tally = self._tally
         gauges = [
-            ("usage_rows_waiting", "Rows the ledger lacks.", self._usage.waiting()),
-            ("usage_last_taken_seconds", "When a report was last taken (Unix time).", tally.last_taken),
+            ("usage_rows_waiting", "Rows that the ledger has not acknowledged.", self._usage.waiting()),
+            (
+                "usage_last_taken_seconds",
+                "Time of the last acknowledged report (Unix time).",
+                tally.last_taken,
+            ),
         ]
         for name, text, value in gauges:
             yield GaugeMetricFamily(_PREFIX + name, text, value=float(value))
         counted = [
             ("usage_reports_taken", "Reports that the ledger committed.", tally.reports_taken),
             ("usage_reports_failed", "Reports that failed.", tally.reports_failed),
-            ("usage_rows_refused", "Rows that the ledger rejected for ever.", tally.rows_refused),
-            ("usage_rows_dropped", "Rows lost for lack of room or time.", tally.rows_dropped),
-            ("spool_failures", "Writes and reads of the spool that failed.", tally.spool_failures),
+            ("usage_rows_refused", "Rows that the ledger rejected permanently.", tally.rows_refused),
+            ("usage_rows_dropped", "Rows lost for lack of memory or time.", tally.rows_dropped),
+            ("spool_failures", "Failed reads and writes of the spool.", tally.spool_failures),
         ]
         for name, text, times in counted:
             yield CounterMetricFamily(_PREFIX + name, text, value=times)
@@ -163,7 +168,7 @@ def _metric(counted: Family | Distribution) -> Metric:
 
 
 def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    """Return upper bounds and the number of values up to each, in Prometheus' form."""
+    """Return (upper bound, number of values up to it) for each bucket, as Prometheus defines `le`."""
     bounds = (*(str(bound) for bound in histogram.bounds), "+Inf")
     return [*zip(bounds, accumulate(histogram.counts), strict=True)]
 
@@ -185,7 +190,7 @@ def exposition(source: CollectorRegistry) -> bytes:
 
 
 def read(source: CollectorRegistry) -> list[Metrics]:
-    """Return the metrics as values that can be added up and sent elsewhere."""
+    """Return the metrics as values, which `merging` can add up and another process can receive."""
     return [
         Metrics(
             family.name,
@@ -198,14 +203,14 @@ def read(source: CollectorRegistry) -> list[Metrics]:
 
 
 def exposition_of(families: Iterable[Metrics]) -> bytes:
-    """Return metrics from elsewhere as text of the type CONTENT_TYPE."""
+    """Return metrics that `read` returned, also in another process, as text of the type CONTENT_TYPE."""
     source = CollectorRegistry(auto_describe=False)
     source.register(_Given(families))
     return generate_latest(source)
 
 
 class _Given(Collector):
-    """A collector of metrics that were collected elsewhere."""
+    """A collector of metrics that `read` returned."""
 
     def __init__(self, families: Iterable[Metrics]) -> None:
         self._families = families

@@ -1,4 +1,4 @@
-"""The table of metric families: which counters are shown, under which name and labels. Pure."""
+"""The table of metric families: the name, the help text and the labels of each counter. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Rows = list[tuple[_Labels, float]]
 
 
 class Distribution(NamedTuple):
-    """One histogram metric: its name without prefix, what it is, its labels and their histograms."""
+    """One histogram metric: its name without prefix, its help text, its labels and their histograms."""
 
     name: str
     text: str
@@ -22,9 +22,9 @@ class Distribution(NamedTuple):
 
 
 class Family(NamedTuple):
-    """One metric: its name without prefix and `_total`, what it is, its labels and their values.
+    """One metric: its name without prefix and `_total`, its help text, its labels and their values.
 
-    It only rises, unless it is a `gauge`.
+    It is a counter, unless `gauge`.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Family(NamedTuple):
 
 
 def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
-    """Return every count as metrics, by domain and, where a leg is meant, by side."""
+    """Yield every counter by domain, and counters of legs by side too."""
     for name, text, value in _LEG_COUNTS:
         yield Family(name, text, ("domain", "side"), [(at, value(leg)) for at, leg in _legs(domains)])
     for name, text, labels, rows in _COUNTS:
@@ -43,7 +43,7 @@ def families(domains: Mapping[str, DomainCounters]) -> Iterator[Family]:
 
 
 def distributions(domains: Mapping[str, DomainCounters]) -> Iterator[Distribution]:
-    """Return every histogram, by domain and, where a leg is meant, by side."""
+    """Yield every histogram by domain, and histograms of legs by side too."""
     for name, text, of_leg in _OF_LEGS:
         yield Distribution(
             name,
@@ -56,7 +56,7 @@ def distributions(domains: Mapping[str, DomainCounters]) -> Iterator[Distributio
 
 
 def _legs(domains: Mapping[str, DomainCounters]) -> list[tuple[_Labels, LegCounters]]:
-    """Return both legs of each domain, with the labels that name them."""
+    """Return the counters of both legs of each domain, with their labels."""
     return [
         ((name, side), leg)
         for name, counters in domains.items()
@@ -65,14 +65,14 @@ def _legs(domains: Mapping[str, DomainCounters]) -> list[tuple[_Labels, LegCount
 
 
 def _by_leg(counts: Callable[[LegCounters], _Rows]) -> Callable[[Mapping[str, DomainCounters]], _Rows]:
-    """Return what gives the rows of all legs, each with the labels of its leg in front."""
+    """Return a function that returns the rows of all legs, with the leg's labels in front."""
     return lambda domains: [
         ((*at, *labels), number) for at, leg in _legs(domains) for labels, number in counts(leg)
     ]
 
 
 def _by_domain(counts: Callable[[DomainCounters], _Rows]) -> Callable[[Mapping[str, DomainCounters]], _Rows]:
-    """Return what gives the rows of all domains, each with its domain in front."""
+    """Return a function that returns the rows of all domains, with the domain in front."""
     return lambda domains: [
         ((name, *labels), number) for name, one in domains.items() for labels, number in counts(one)
     ]
@@ -84,7 +84,7 @@ def _by_key(times: Mapping[K, int]) -> _Rows:
 
 
 def _control_frames(leg: LegCounters) -> _Rows:
-    # Opcodes of RFC 6455 section 5.2; this module knows no frames.
+    # Opcodes of RFC 6455 section 5.2; pump.frames, a higher layer, cannot be imported here.
     return [(("ping",), leg.opcodes[9]), (("pong",), leg.opcodes[10])]
 
 
@@ -104,60 +104,60 @@ def _http2_handshakes(counters: DomainCounters) -> _Rows:
 
 
 _OF_LEGS: Final[tuple[tuple[str, str, Callable[[LegCounters], Histogram]], ...]] = (
-    ("rtt_seconds", "Times that answers to heartbeat pings took.", lambda leg: leg.rtt),
+    ("rtt_seconds", "Round-trip times of answered heartbeat pings.", lambda leg: leg.rtt),
     (
         "frame_bytes",
-        "Payloads of data frames that came from a side: a sample, a read each second on 64 connections.",
+        "Payloads of data frames received from a side: a sample of 64 connections each second.",
         lambda leg: leg.frame_bytes,
     ),
 )
 _TIMES: Final[tuple[tuple[str, str, Callable[[DomainCounters], Histogram]], ...]] = (
     (
         "handshake_seconds",
-        "Times from a whole request to its answer, the origin's share included.",
+        "Times from a complete request to its answer, the origin's time included.",
         lambda one: one.handshake_seconds,
     ),
     (
         "passed_request_seconds",
-        "Times from the head of a passed request to that of its answer.",
+        "Times from the head of a passed request to the head of its answer.",
         lambda one: one.request_seconds,
     ),
     (
         "origin_connect_seconds",
-        "Times until an origin was connected, TLS included.",
+        "Times to connect to an origin, TLS included.",
         lambda one: one.connect_seconds,
     ),
 )
 _LEG_COUNTS: Final[tuple[tuple[str, str, Callable[[LegCounters], float]], ...]] = (
     ("pings", "Heartbeat pings sent.", lambda leg: leg.pings),
-    ("pongs", "Heartbeat pings that were answered.", lambda leg: leg.pongs),
-    ("dead_legs", "Connections given up for silence.", lambda leg: leg.dead),
-    ("stalled_legs", "Connections given up because they took no bytes.", lambda leg: leg.stalled),
-    ("throttles", "Pauses in reading a side that sent too fast.", lambda leg: leg.throttled),
-    ("broken_legs", "Connections that ended without a Close.", lambda leg: leg.broken),
+    ("pongs", "Answered heartbeat pings.", lambda leg: leg.pongs),
+    ("dead_legs", "Connections closed because the side was silent.", lambda leg: leg.dead),
+    ("stalled_legs", "Connections closed because the side accepted no bytes.", lambda leg: leg.stalled),
+    ("throttles", "Pauses in reading a side that exceeded bytesPerSecond.", lambda leg: leg.throttled),
+    ("broken_legs", "Connections that ended without a Close frame.", lambda leg: leg.broken),
 )
 _COUNTS: Final[tuple[tuple[str, str, _Labels, Callable[[Mapping[str, DomainCounters]], _Rows]], ...]] = (
     (
         "close_frames",
-        "Close frames that came from a side, by code (0: an unknown one).",
+        "Close frames received from a side, by code (0: an unknown code).",
         ("domain", "side", "code"),
         _by_leg(lambda leg: _by_key(leg.close_codes)),
     ),
     (
         "control_frames",
-        "Pings and pongs of the peers' own that came from a side.",
+        "Pings and pongs received from a side and forwarded.",
         ("domain", "side", "opcode"),
         _by_leg(_control_frames),
     ),
     (
         "data_messages",
-        "Messages that came from a side, by type.",
+        "Messages received from a side, by type.",
         ("domain", "side", "type"),
         _by_leg(_messages),
     ),
     (
         "ended_connections",
-        "Tunnels that ended, by who ended them, why, and the close code (0: an unknown one).",
+        "Ended tunnels, by the side that ended them, the reason and the close code (0: an unknown code).",
         ("domain", "by", "reason", "code"),
         _by_domain(_endings),
     ),
@@ -169,19 +169,19 @@ _COUNTS: Final[tuple[tuple[str, str, _Labels, Callable[[Mapping[str, DomainCount
     ),
     (
         "handshake_refusals",
-        "Handshakes that ended in no tunnel and requests that were not passed, by reason.",
+        "Refused handshakes and refused plain requests, by reason.",
         ("domain", "reason"),
         _by_domain(lambda one: _by_key(one.refusals())),
     ),
     (
         "passed_requests",
-        "Requests passed through, by the HTTP status of their answer.",
+        "Plain requests passed through, by the HTTP status of the answer.",
         ("domain", "code"),
         _by_domain(lambda one: _by_key(one.requests)),
     ),
     (
         "cut_answers",
-        "Answers to passed requests that were not finished, by reason.",
+        "Unfinished answers to passed requests, by reason.",
         ("domain", "reason"),
         _by_domain(lambda one: _by_key(one.cuts)),
     ),
@@ -193,7 +193,7 @@ _COUNTS: Final[tuple[tuple[str, str, _Labels, Callable[[Mapping[str, DomainCount
     ),
     (
         "origin_failures",
-        "Failed attempts at origins.",
+        "Failed attempts to use an origin, by reason.",
         ("domain", "reason"),
         _by_domain(lambda one: _by_key(one.origin_failures)),
     ),

@@ -1,7 +1,7 @@
-"""Metrics and state of several workers, merged to those of one relay. Pure.
+"""Metrics and state of several workers, merged into those of one relay. Pure.
 
-Counters and histograms are summed, and never fall: the counts of ended workers are kept. Gauges are summed
-where they are amounts; GAUGES has the function for each.
+Counters and histograms are summed. They never fall, because the counts of ended workers are retained. GAUGES
+has the function that merges each gauge.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Metrics:
 
 
 def aggregate(parts: Iterable[Sequence[Metrics]]) -> list[Metrics]:
-    """Return the families of all parts, each once, in the order in which they first come."""
+    """Return the families of all parts, each once, in the order of their first appearance."""
     found: dict[str, Metrics] = {}
     values: dict[str, dict[tuple[str, Labels], list[float]]] = {}
     for part in parts:
@@ -100,9 +100,9 @@ def from_json(document: Iterable[Any]) -> list[Metrics]:
 
 
 def combined(states: Sequence[RelayState], newest: str) -> RelayState:
-    """Return the state of a relay whose workers are in these; `newest` is the generation they were told last.
+    """Return the state of a relay from its workers' states; `newest` is the last generation sent to them.
 
-    A generation is in force only once all run it.
+    A generation is in force when all workers run it; before, the result has an older one.
     """
     return RelayState(
         generation=next((state.generation for state in states if state.generation != newest), newest),

@@ -1,4 +1,4 @@
-"""The compiled form of the pump: extension modules of pump and its neighbours, made by pump/build.py.
+"""The compiled form of the pump: extension modules that pump/build.py writes.
 
-Empty unless somebody asked for it: `pip install` compiles nothing and needs no compiler.
+Empty until that is run: `pip install` compiles nothing and needs no compiler.
 """

@@ -31,7 +31,7 @@ def watching(folder: Path, secrets: Path | None = None) -> ConfigWatch:
 
 def applied(watch: ConfigWatch) -> str | None:
     """Look once, take what is new into force and return its generation."""
-    outcome = watch.look()
+    outcome = watch.poll()
     if not isinstance(outcome, LoadedConfig):
         return None
     watch.accepted(outcome)
@@ -40,8 +40,8 @@ def applied(watch: ConfigWatch) -> str | None:
 
 def refused(watch: ConfigWatch) -> str | None:
     """Look twice, for a refusal is believed at the second look, and return what it says."""
-    assert watch.look() is None
-    outcome = watch.look()
+    assert watch.poll() is None
+    outcome = watch.poll()
     if not isinstance(outcome, ConfigRefusedError):
         return None
     watch.refuse(outcome)
@@ -52,7 +52,7 @@ def test_nothing_new_is_nothing(tmp_path: Path) -> None:
     """Unchanged files are not even read."""
     write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
-    assert [watch.look(), watch.look()] == [None, None]
+    assert [watch.poll(), watch.poll()] == [None, None]
 
 
 def test_a_renamed_file_is_seen(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_an_edit_in_place_is_seen(tmp_path: Path) -> None:
     """`>` and `sed -i` alike."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
-    watch.look()
+    watch.poll()
     path.write_text(json.dumps(config(generation="other-length")))
     assert applied(watch) == "other-length"
 
@@ -77,7 +77,7 @@ def test_an_edit_within_the_clock_tick_is_seen(tmp_path: Path) -> None:
     """Same inode, size and times: a young file is read again until it is old."""
     path = write(tmp_path / "relay.json", config(generation="g1"))
     watch = ConfigWatch(path, tmp_path, load(path, tmp_path))
-    watch.look()
+    watch.poll()
     stat = path.stat()
     path.write_text(json.dumps(config(generation="g2")))
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
@@ -99,7 +99,7 @@ def test_a_bad_file_is_refused_once_and_the_last_good_one_stays(tmp_path: Path) 
     watch = watching(tmp_path)
     write(path, config(domain(heartbeatSeconds=0), generation="g2"))
     assert "domains.0.heartbeatSeconds" in (refused(watch) or "")
-    assert watch.look() is None
+    assert watch.poll() is None
     assert (watch.refusals, watch.in_force.config.generation) == (1, "team-a/chat@1")
     assert watch.refused is not None
     assert watch.refused.generation == "g2"
@@ -111,12 +111,12 @@ def test_the_same_wrong_under_another_name_is_another_refusal(tmp_path: Path) ->
     watch = watching(tmp_path)
     for generation in ("g2", "g3"):
         write(path, config(domain(heartbeatSeconds=0), generation=generation))
-        outcome = watch.look() or watch.look()
+        outcome = watch.poll() or watch.poll()
         assert isinstance(outcome, ConfigRefusedError)
         assert watch.refuse(outcome)
         assert watch.refused is not None
         assert watch.refused.generation == generation
-        assert watch.look() is None
+        assert watch.poll() is None
     assert watch.refusals == 2
 
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_read_is_tried_again(
         if name.startswith("no "):
             patch.setattr(os, "memfd_create", no_memory_file)
         assert os.strerror(errno.EMFILE) in (refused(watch) or "")
-        assert watch.look() is None
+        assert watch.poll() is None
     assert applied(watch) == "g2"
     assert (watch.refused, watch.refusals) == (None, 1)
 
@@ -228,7 +228,7 @@ def test_a_half_written_file_is_not_believed(tmp_path: Path) -> None:
     watch = watching(tmp_path)
     text = json.dumps(config(generation="g2"))
     path.write_text(text[:50])
-    assert watch.look() is None
+    assert watch.poll() is None
     path.write_text(text)
     assert applied(watch) == "g2"
     assert watch.refusals == 0
@@ -260,7 +260,7 @@ def test_force_speaks_again(tmp_path: Path) -> None:
     write(path, "bad")
     assert refused(watch) is not None
     watch.force()
-    assert isinstance(watch.look(), ConfigRefusedError)
+    assert isinstance(watch.poll(), ConfigRefusedError)
 
 
 class TestCertificates:
