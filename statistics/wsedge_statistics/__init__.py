@@ -9,9 +9,9 @@
     ledger/      where the counts are kept
     settings     command line and environment
     numbers/     from five-minute sums to answers. Pure
-    identity/    callers, and the tokens that name them
+    identity/    callers, and the tokens that identify them
     directory    look-ups in the Directory. Pure
-    tenure       lives of accounts, and the domains that each held. Pure
+    tenure       lives of accounts, and the domains that each holds or held. Pure
     contract     messages that the statistics accept
 
 Layers: `.importlinter`. Other programs import `contract` alone.

@@ -20,7 +20,7 @@ a token of namespace X reads the numbers of account X."""
 
 
 class Application(FastAPI):
-    """FastAPI whose description also has the messages that endpoints parse from the raw body."""
+    """FastAPI, with the messages that routes parse from the raw body in its description."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -51,7 +51,7 @@ def build(services: Services | None) -> Application:
         title="wsedge statistics",
         version="1",
         description=DESCRIPTION,
-        docs_url=None,  # their pages load scripts from other sites
+        docs_url=None,  # the pages of docs and redoc load scripts from other sites
         redoc_url=None,
         redirect_slashes=False,
     )

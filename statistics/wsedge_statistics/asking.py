@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about a range, as the client asked it. None, or no domains: all that the caller may read."""
+    """A question about a range. None, or no domains: everything that the caller may read."""
 
     account: str | None = None
     start: str | None = None
@@ -42,7 +42,7 @@ class Question:
 class Result:
     """The five-minute sums that answer a question, with the account, range and time zone in use."""
 
-    account: str | None  # the name that people see; None: all accounts
+    account: str | None  # the display name; None: all accounts
     range: Range
     zone: str
     series: Series
@@ -51,7 +51,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class ListedDomain:
-    """A domain that a caller may read. `configured` is None when the Directory does not list it any more."""
+    """A domain that a caller may read. `configured` is None once the Directory does not list it."""
 
     domain: str
     account: str
@@ -105,7 +105,7 @@ async def list_domains(
     shown, key = _account(services, caller, account)
     last: dict[tuple[str, str], int] = {}
     for entry in await _read(services, lambda: services.ledger.seen(key)):
-        place = (services.tenures.shown(entry.key.account), entry.key.domain)
+        place = (services.tenures.display_name(entry.key.account), entry.key.domain)
         last[place] = max(entry.last, last.get(place, entry.last))
     listed = [
         ListedDomain(known.domain, known.account, known, last.pop((known.account, known.domain), None))
@@ -131,15 +131,18 @@ async def list_options(services: Services, caller: Caller, account: str | None) 
 
 
 def _account(services: Services, caller: Caller, asked: str | None) -> tuple[str | None, str | None]:
-    """Return the account's name as people see it, and its key in the ledger. None: all accounts."""
+    """Return the account's display name and its key in the ledger; None for all accounts."""
     key = services.policy.key_to_read(caller, asked, services.tenures)
     if key is None:
         return None, None
-    return services.tenures.shown(key), key
+    return services.tenures.display_name(key), key
 
 
 def _check_domains(services: Services, wanted: frozenset[str], key: str | None, seen: list[SeenKey]) -> None:
-    """Refuse a misspelt domain, which would be answered by a row of zeros. Raises UnknownDomainError."""
+    """Refuse an unknown domain: the answer would be zeros, and a misspelling stay unnoticed.
+
+    Raises UnknownDomainError.
+    """
     counted = {entry.key.domain for entry in seen}
     for domain in sorted(wanted - counted):
         owner = services.directory.owner(domain)
@@ -154,7 +157,7 @@ async def _read(services: Services, work: Callable[[], _T]) -> _T:
 
 
 def _zone(services: Services, account: str | None, asked: str | None, now: datetime) -> tuple[str, tzinfo]:
-    """Return the time zone that cuts days: asked for, else the account's billing zone, else the default."""
+    """Return the zone that cuts days: the question's, else the account's billing zone, else the default."""
     if asked is not None:
         zone = zone_named(asked)
         if zone is None:

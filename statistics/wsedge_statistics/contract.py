@@ -1,11 +1,11 @@
 """The messages that the statistics accept: UsageReport from relays, Directory from the operator.
 
-Counts in a report are cumulative within their bucket and source, so a repeat, a partial or a late report
+Counts in a report are cumulative within their bucket and source, so a repeated, partial or late report
 merges by max() and can neither lose nor double. Bytes are counted on the client's side after TLS, frame
 headers and handshake included.
 
-Versions meet here: a reader ignores unknown fields (`read` names them), and a writer leaves out
-an optional field that has no value, since the first release rejects a message with an unknown field.
+Compatibility: a reader ignores unknown fields (`read` returns their paths), and a writer leaves out an
+optional field that has no value, since the first release rejects a message with an unknown field.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Message(BaseModel):
 
 
 class Source(Message):
-    """The counting process of a pod. `epoch` is random per process, `uid` is the pod's."""
+    """The process that counts: `uid` is its pod's, `epoch` is random per process."""
 
     pod: Annotated[str, StringConstraints(min_length=1, max_length=317)]
     uid: Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -84,9 +84,9 @@ class UsageRow(Message):
     def starts_on_a_bucket(self) -> Self:
         """Refuse a bucket that does not start on a whole five minutes of UTC."""
         if self.bucket.utcoffset() != timedelta(0):
-            raise ValueError("bucket: give UTC, ending in Z")
+            raise ValueError("the bucket must be in UTC, ending in Z")
         if self.bucket.timestamp() % BUCKET_SECONDS:
-            raise ValueError("bucket: not the start of a five-minute bucket of UTC")
+            raise ValueError("the bucket must start on a whole five minutes of UTC")
         return self
 
 
@@ -126,7 +126,7 @@ class DirectoryAccount(Message):
     """An account (a namespace) with its periods, oldest first.
 
     `uid` and `since` are the namespace's: a namespace that was deleted and made again is a new account.
-    `until` is when the operator noticed its deletion. All three are absent in messages of older operators.
+    `until` is the time at which the operator noticed its deletion. Older operators send none of the three.
     """
 
     account: Account
@@ -148,7 +148,7 @@ class DirectoryDomain(Message):
 
 
 class Directory(Message):
-    """A full snapshot of accounts and domains; a later one replaces an earlier one (by `writtenAt`)."""
+    """A full snapshot of accounts and domains. The snapshot with the latest `writtenAt` is in force."""
 
     version: Literal[1]
     writtenAt: AwareDatetime
@@ -198,8 +198,8 @@ def known_zones() -> frozenset[str]:
 def zone_named(name: str) -> ZoneInfo | None:
     """Return the time zone that the IANA database calls `name`, or None.
 
-    Both programs cut days by the same data, those of the package tzdata in the version of the lock:
-    `ZoneInfo(name)` would ask the host's files first, and a bill must not depend on a base image.
+    Operator and statistics cut days by the same data: the package tzdata in the version of the lock.
+    `ZoneInfo(name)` would read the host's files first, and a bill must not depend on a base image.
     """
     return _load(name) if name in known_zones() else None
 

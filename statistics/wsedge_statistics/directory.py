@@ -34,7 +34,7 @@ class DirectoryView:
         return entry.account if entry else None
 
     def zone_name(self, account: str | None, now: datetime) -> str | None:
-        """Return the billing zone in force for an account now; before its first period, that period's."""
+        """Return the time zone of an account's terms in force; before its first period, that of the first."""
         entry = self.accounts.get(account) if account is not None else None
         if entry is None or not entry.periods:
             return None

@@ -8,15 +8,15 @@ StatisticsError
 │   ├── LedgerDamagedError      a rollup cannot be read
 │   ├── LedgerBusyError         the writer's queue is full; try again
 │   └── LedgerUnwritableError   the disk is full or broken; try again later
-├── QueryError                  a query parameter is wrong: which one, why, what is allowed
+├── QueryError                  a query parameter is wrong: its name, the reason, the allowed values
 ├── UnknownDomainError          the question names a domain that the account never had
 ├── TokenError
-│   ├── TokenRefusedError       no token, or a bad one
+│   ├── TokenRefusedError       the token is missing or invalid
 │   └── KeysUnavailableError    the cluster's public keys cannot be fetched now
-├── ForbiddenError              a good token that may not do this
+├── ForbiddenError              the token is valid, but gives no right to this
 ├── DirectoryAwaitedError       a report before the first Directory; try again later
-└── RowsRefusedError            a report with bad rows; nothing of it was stored
-    └── NoRoomError             rows beyond what one account may store
+└── RowsRefusedError            a report has wrong rows; nothing of it was stored
+    └── NoRoomError             rows exceed what one account may store
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class LedgerUnwritableError(LedgerError):
 
 
 class QueryError(StatisticsError):
-    """A query parameter is wrong. `allowed` names the right values."""
+    """A query parameter is wrong. `allowed` names the allowed values."""
 
     def __init__(self, parameter: str, reason: str, allowed: str) -> None:
         super().__init__(parameter, reason, allowed)
@@ -75,14 +75,14 @@ class QueryError(StatisticsError):
 
 
 class UnknownDomainError(StatisticsError):
-    """A domain that the account neither has nor had. A foreign domain gets the same text."""
+    """The account neither has nor had the domain. A domain of another account gets the same text."""
 
     def __init__(self, domain: str) -> None:
         super().__init__(domain)
         self.domain = domain
 
     def __str__(self) -> str:
-        return f"domain {self.domain!r} is neither configured nor was it ever counted here"
+        return f"domain {self.domain!r} is not configured and has no counts"
 
 
 class TokenError(StatisticsError):
@@ -98,7 +98,7 @@ class KeysUnavailableError(TokenError):
 
 
 class ForbiddenError(StatisticsError):
-    """The caller is identified and may not do this."""
+    """The caller is identified but lacks the right."""
 
 
 class DirectoryAwaitedError(StatisticsError):

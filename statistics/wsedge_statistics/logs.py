@@ -16,7 +16,7 @@ def configure(*, form: str, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    plain = structlog.dev.plain_traceback  # the default may print the variables of a fault's frames: tokens
+    plain = structlog.dev.plain_traceback  # the default may print variables of frames, with tokens
     render: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
         if human

@@ -44,24 +44,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings = read_settings(given)
         listener = listen(*settings.address)
     except SettingsError as error:
-        sys.exit(_say(error, 2))
+        sys.exit(_fail(error, 2))
     logs.configure(form=settings.log_format, level=settings.log_level)
     log.info("starting", **settings.model_dump(mode="json"))
     metrics = Metrics()
     try:
         ledger = SqliteLedger(settings.data, clock=utc_now, observer=metrics)
     except LedgerError as error:
-        sys.exit(_say(error, 1))
+        sys.exit(_fail(error, 1))
     try:
         serve(settings, ledger, metrics, listener)
-    except LedgerError as error:  # its Directory cannot be read: the file is damaged
-        sys.exit(_say(error, 1))
+    except LedgerError as error:  # the stored Directory cannot be read: the file is damaged
+        sys.exit(_fail(error, 1))
     finally:
         ledger.close()
         log.info("ended")
 
 
-def _say(error: Exception, code: int) -> int:
+def _fail(error: Exception, code: int) -> int:
+    """Write one line for a person; return the exit code."""
     sys.stderr.write(f"wsedge-statistics: {error}\n")
     return code
 
@@ -99,7 +100,7 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket
     server = Server(
         uvicorn.Config(
             build(services),
-            # h11 bounds what it keeps of a request's head (64 KiB); httptools takes headers without end
+            # h11 bounds a request's head to 64 KiB; httptools accepts headers without a limit
             http="h11",
             ws="none",
             log_config=None,
@@ -112,7 +113,8 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket
         ),
         services,
     )
-    # uvicorn raises the signal that ended it again for earlier handlers; this program has none
+    # uvicorn raises the signal that ended it again, for the handlers that it replaced. The default handler
+    # would end the process before the ledger is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     host, port = listener.getsockname()[:2]
@@ -121,7 +123,7 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server; it is not ready from the signal on that ends it."""
+    """uvicorn's server, which reports not ready from SIGTERM on."""
 
     def __init__(self, config: uvicorn.Config, services: Services) -> None:
         super().__init__(config)

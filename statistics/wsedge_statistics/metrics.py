@@ -1,4 +1,4 @@
-"""The statistics' own metrics. No label holds an account or a domain, so their number is bounded."""
+"""The statistics' own metrics. No label contains an account or a domain, so their number is bounded."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Metrics:
             ("backlog", "Writes that wait for a commit.", backlog),
             ("writable", "1 when the last commit succeeded.", writable),
         )
-        for name, text, ask in gauges:
-            Gauge(f"{prefix}_{name}", text, registry=self.registry).set_function(ask)
+        for name, text, read in gauges:
+            Gauge(f"{prefix}_{name}", text, registry=self.registry).set_function(read)
 
     def committed(self, *, jobs: int, seconds: float) -> None:
         """Count a commit; the ledger's writer calls it."""

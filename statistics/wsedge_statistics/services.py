@@ -23,13 +23,13 @@ _INDEX: Final = re.compile(r"\.\d+(?=\.|$)")
 
 
 class UnknownFields:
-    """Unknown fields that were logged: each once, and a bounded number, since a sender chooses the names."""
+    """The unknown fields that were logged. Their number is bounded, since a sender chooses the names."""
 
     def __init__(self) -> None:
         self._known: set[tuple[str, str]] = set()
 
-    def news(self, message: str, paths: Iterable[str]) -> list[str]:
-        """Return those of `paths`, without their indices, that were not passed before; and keep them."""
+    def first_seen(self, message: str, paths: Iterable[str]) -> list[str]:
+        """Return the paths that are new, without their indices, and remember them."""
         named = {(message, _INDEX.sub("[]", path)[:_LONGEST_NAME]) for path in paths} - self._known
         fresh = sorted(named)[: _MOST_KNOWN - len(self._known)]
         self._known.update(fresh)
@@ -40,7 +40,7 @@ class UnknownFields:
 class Services:
     """Ledger, clock and rules. `verifier` is None in laptop mode.
 
-    `directory`, and `tenures` that follow from all of them, are replaced with each new one.
+    Each new Directory replaces `directory` and `tenures`; the tenures follow from all Directories so far.
     """
 
     ledger: Ledger

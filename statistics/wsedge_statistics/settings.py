@@ -26,7 +26,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
 
-    data: Path = Field(description="folder of the ledger, on a local disk; made when missing")
+    data: Path = Field(description="folder of the ledger, on a local disk; created when missing")
     listen: str = Field("127.0.0.1:8080", description="HOST:PORT; port 0 is chosen by the kernel and logged")
     issuer: str | None = Field(
         None,
@@ -41,20 +41,20 @@ class Settings(BaseSettings):
     api_token_file: Path | None = Field(None, description="own token for --jwks-url, read for each request")
     operator_subject: Subjects = Field(
         (),
-        description="writes the Directory: system:serviceaccount:NAMESPACE:NAME (repeatable)",
+        description="subject that may write the Directory: system:serviceaccount:NAMESPACE:NAME (repeatable)",
     )
-    admin_subject: Subjects = Field((), description="reads every account (repeatable)")
+    admin_subject: Subjects = Field((), description="subject that may read every account (repeatable)")
     time_zone: str = Field("UTC", description="time zone of accounts that the Directory does not list")
     grace_seconds: int = Field(
-        60, ge=0, le=3600, description="seconds from a bucket's end until its reports count as complete"
+        60, ge=0, le=3600, description="seconds after a bucket's end until the bucket counts as complete"
     )
-    max_body_bytes: int = Field(8 << 20, ge=1024, description="largest request body as sent")
+    max_body_bytes: int = Field(8 << 20, ge=1024, description="largest request body, as sent")
     max_inflated_bytes: int = Field(16 << 20, ge=1024, description="largest request body after gunzip")
     account_bucket_rows: int = Field(
         50_000, ge=100, description="most rows of counts that one account may have in five minutes"
     )
     account_rows: int = Field(
-        20_000_000, ge=1000, description="most five-minute rows of counts that are kept of one account"
+        20_000_000, ge=1000, description="most five-minute rows of counts that are retained for one account"
     )
     log_format: Literal["auto", "json", "human"] = Field("auto", description="auto: human on a terminal")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level")
@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     @field_validator("operator_subject", "admin_subject", mode="before")
     @classmethod
     def split_commas(cls, value: Any) -> Any:
-        """Read a list from the environment."""
+        """Split a list that the environment gives as text."""
         return (
             tuple(part.strip() for part in value.split(",") if part.strip())
             if isinstance(value, str)
@@ -110,7 +110,7 @@ class Settings(BaseSettings):
 
     @property
     def grace(self) -> timedelta:
-        """The time from a bucket's end until its reports count as complete."""
+        """The time after a bucket's end until the bucket counts as complete."""
         return timedelta(seconds=self.grace_seconds)
 
 
@@ -126,7 +126,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line: one option per setting."""
     answer = argparse.ArgumentParser(
         prog="wsedge-statistics",
-        description="Keeps the relays' counts in a ledger and answers questions about them.",
+        description="Store the relays' counts in a ledger and answer questions about them.",
         epilog=f"Each option can be given in the environment as {ENV_PREFIX}NAME.",
     )
     for name, field in Settings.model_fields.items():
@@ -161,7 +161,7 @@ def _issuer_in(token_file: Path) -> str:
     try:
         return issuer_of(token_file.read_text().strip())
     except (OSError, TokenRefusedError) as error:
-        raise SettingsError(f"--api-token-file: {error}; or give --issuer") from None
+        raise SettingsError(f"--api-token-file: no issuer in the token ({error}); give --issuer") from None
 
 
 def _text(fault: Any) -> str:

@@ -116,7 +116,7 @@ class Agent:
         self._spawn(self._provisioner.run())
 
     async def stop(self) -> None:
-        """End all pods and listeners. Nothing is reported: the API server ends next."""
+        """End all pods and listeners, without reports: the API server ends next."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

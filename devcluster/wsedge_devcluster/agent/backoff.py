@@ -6,7 +6,7 @@ _FIRST, _MAX = 10.0, 300.0
 
 
 class BackOff:
-    """Distances between attempts, in seconds times `scale`."""
+    """Delays between attempts, in seconds times `scale`."""
 
     def __init__(self, scale: float, *, eager: bool) -> None:
         """`eager`: the first delay is 0, as for restarts of containers; image pulls wait from the first."""

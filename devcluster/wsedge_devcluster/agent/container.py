@@ -54,7 +54,7 @@ class _Plan:
 
 
 class ContainerRunner:
-    """Runs one container of a pod, again and again as its restart policy says."""
+    """Runs one container of a pod, and restarts it by the pod's restart policy."""
 
     def __init__(self, context: PodContext, name: str, role: Role, waiting: str) -> None:
         spec = context.container(name)
@@ -71,7 +71,7 @@ class ContainerRunner:
 
     @property
     def place(self) -> Place | None:
-        """Where the container's process runs, while it does."""
+        """Environment and folder of the container's process while it runs."""
         return self._place if isinstance(self.record.state, Running) else None
 
     async def run(self) -> int:
@@ -98,7 +98,7 @@ class ContainerRunner:
         await self._settle()
 
     def kill(self, number: signal.Signals) -> None:
-        """Send a signal at once: the whole cluster ends."""
+        """Send a signal at once, without preStop: the whole cluster ends."""
         if self._child is not None:
             self._child.send_to_all(number)
 

@@ -49,8 +49,8 @@ class PodContext:
     volumes: Volumes
     facts: PodFacts
     changed: Callable[[], None]  # a container's state has changed
-    # Counts changes of the pod's object that are more than a new status. Read it before the pod's object
-    # and pass it to pause(), so that a change in between ends the pause.
+    # Counts changes of the pod's object that are more than a new status. Read the version before the pod's
+    # object and pass it to pause(), so that a change in between ends the pause.
     version: int = 0
     _poked: asyncio.Event = field(default_factory=asyncio.Event)
 

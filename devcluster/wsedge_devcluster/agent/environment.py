@@ -1,4 +1,4 @@
-"""A container's environment, from its specification and the objects that it refers to."""
+"""A container's environment, from its specification and the objects that it refers to. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sources:
 
 
 def contents(item: Object) -> dict[str, bytes]:
-    """Return keys and values of a ConfigMap or a Secret."""
+    """Return the keys and values of a ConfigMap or a Secret, decoded."""
     if item.get("kind") == "Secret":
         return {key: base64.b64decode(value) for key, value in (item.get("data") or {}).items()}
     texts = {key: value.encode() for key, value in (item.get("data") or {}).items()}
@@ -32,7 +32,7 @@ def contents(item: Object) -> dict[str, bytes]:
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Replace `$(NAME)`; `$$` is a dollar sign; an unknown name stays as it is (Kubernetes' own rule)."""
+    """Replace `$(NAME)`; `$$` is a dollar sign; an unknown name stays (the API's rule for `env`)."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] == "$":
@@ -64,7 +64,7 @@ def container_environment(
 ) -> dict[str, str]:
     """Return service variables, then envFrom, then env, each expanded with those before it.
 
-    Raises ContainerError (CreateContainerConfigError) in a kubelet's words when something is missing.
+    Raises ContainerError (CreateContainerConfigError), with a kubelet's text, when something is missing.
     """
     variables = dict(services)
     for entry in container.get("envFrom", []):

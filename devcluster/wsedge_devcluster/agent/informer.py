@@ -1,4 +1,4 @@
-"""Keeps a copy of a list of objects current: list, watch, repeat."""
+"""A current copy of a list of objects: list, watch, repeat."""
 
 from __future__ import annotations
 

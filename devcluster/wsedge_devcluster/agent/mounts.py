@@ -1,18 +1,18 @@
-"""Puts real folders in the place of mount paths: a process of this machine has no mounts of its own."""
+"""Mount paths as real folders, since a process of this machine has no mounts of its own. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-# A mount path counts where a path can begin (start of the text, or after what separates paths in
-# arguments: = : , ; quotes brackets white space) and where its last component ends.
+# A mount path is replaced where a path can begin (at the start of the text, or after a separator of
+# arguments: = : , ; quotes brackets white space), and up to the end of its last component.
 _BEFORE = r"(?<![^\s=:,;\"'(\[{@])"
 _AFTER = r"(?=$|[/\s=:,;\"')\]}])"
 
 
 def replace_mount_paths(text: str, mounts: Mapping[str, str]) -> str:
-    """Return `text` with each mount path at a path's beginning replaced by its folder, the longest first."""
+    """Return `text` with each mount path at the beginning of a path replaced by its folder, longest first."""
     paths = sorted((path for path in mounts if path != "/"), key=len, reverse=True)
     if not paths:
         return text

@@ -1,4 +1,4 @@
-"""Objects of the Kubernetes API as they are on the wire."""
+"""Objects of the Kubernetes API, in the form of the wire."""
 
 from __future__ import annotations
 

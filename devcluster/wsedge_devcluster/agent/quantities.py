@@ -1,4 +1,4 @@
-"""Kubernetes quantities, as far as resourceFieldRef needs them."""
+"""Kubernetes quantities, as far as resourceFieldRef needs them. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 
 
 def parse_quantity(text: str) -> Decimal:
-    """Return the value of `100m`, `1.5`, `64Mi`, `2e3`; raises ValueError."""
+    """Return the value of a quantity such as `100m`, `1.5`, `64Mi`, `2e3`. Raises ValueError."""
     found = _FORM.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a quantity")

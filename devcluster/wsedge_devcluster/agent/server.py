@@ -15,10 +15,10 @@ from typing import Protocol
 from aiohttp import web
 
 from wsedge_devcluster.agent.actions import Place
-from wsedge_devcluster.agent.execute import execute
 from wsedge_devcluster.agent.logs import log_folder, parse_lines
-from wsedge_devcluster.agent.portforward import forward
 from wsedge_devcluster.agent.status import Record, Running
+from wsedge_devcluster.agent.streaming.execute import execute
+from wsedge_devcluster.agent.streaming.portforward import forward
 from wsedge_devcluster.machine.children import Children
 from wsedge_devcluster.machine.controlplane import Files
 
@@ -30,7 +30,7 @@ class Pods(Protocol):
         """Return the pod's uid, and the container's record."""
 
     def place(self, namespace: str, pod: str, container: str) -> Place | None:
-        """Return the place of the container's process while it runs."""
+        """Return environment and folder of the container's process while it runs."""
 
     def address(self, namespace: str, pod: str) -> str | None:
         """Return the pod's address."""
@@ -166,5 +166,5 @@ async def _only_api_server(
     certificate = transport.get_extra_info("peercert") if transport is not None else None
     names = dict(pair for part in (certificate or {}).get("subject", ()) for pair in part)
     if names.get("commonName") != _API_SERVER:
-        return web.Response(status=403, text="only the API server may ask")
+        return web.Response(status=403, text="Only the API server may use this port.")
     return await handler(request)

@@ -28,7 +28,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Terminated:
-    """The process has ended. `code` is 128 + the signal's number when a signal ended it."""
+    """The process has ended. `code` is 128 + the signal's number after a signal."""
 
     code: int
     started: dt.datetime
@@ -42,7 +42,7 @@ State = Waiting | Running | Terminated
 
 
 class Role(StrEnum):
-    """The role of a container: init containers end first, sidecars are init containers that keep running."""
+    """The role of a container: init containers end first, sidecars run beside the main containers."""
 
     INIT = "init"
     SIDECAR = "sidecar"
@@ -78,13 +78,13 @@ class PodFacts:
 def ended(
     code: int, started: dt.datetime, finished: dt.datetime, *, message: str, identity: str
 ) -> Terminated:
-    """Return a termination from an exit code as subprocess gives it (negative: signal)."""
+    """Return a termination from an exit code of subprocess, which is negative after a signal."""
     shown = code if code >= 0 else 128 - code
     return Terminated(shown, started, finished, "Completed" if shown == 0 else "Error", message, identity)
 
 
 def restarts(policy: str, role: Role, code: int) -> bool:
-    """Return whether a container that ended is started again (pod's restartPolicy; a sidecar always is)."""
+    """Return whether a container that has ended is restarted; a sidecar is, whatever the restartPolicy."""
     if role is Role.SIDECAR:
         return True
     if policy == "Never":
@@ -113,7 +113,7 @@ def phase(policy: str, records: Sequence[Record]) -> str:
 
 
 def pod_status(pod: Object, facts: PodFacts, now: dt.datetime) -> Object:
-    """Return the status to write; unchanged conditions keep their transition times."""
+    """Return the status to write; an unchanged condition retains its transition time."""
     spec, before = pod["spec"], pod.get("status", {})
     policy = spec.get("restartPolicy", "Always")
     records = facts.records
@@ -148,7 +148,7 @@ def _containers_ready(records: Sequence[Record]) -> bool:
 
 
 def _code(record: Record) -> int | None:
-    """Return the exit code of a container that has ended, also while it waits for its next start."""
+    """Return the exit code of a container that has ended, None for another state."""
     if isinstance(record.state, Terminated):
         return record.state.code
     return None

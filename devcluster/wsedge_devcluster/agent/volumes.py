@@ -34,7 +34,7 @@ class _Token:
 
 
 class Volumes:
-    """The volumes of one pod. `sync` updates them; `folder` returns the folder of one."""
+    """The volumes of one pod. `sync` updates them; `folder` returns the folder of a volume."""
 
     def __init__(self, api: Api, root: Path) -> None:
         self._api, self._root = api, root
@@ -46,7 +46,7 @@ class Volumes:
         return self._external.get(name, self._root / name)
 
     async def sync(self, pod: Object, now: dt.datetime) -> None:
-        """Set up each volume and rewrites what has changed. Raises VolumeError at the first that fails."""
+        """Set up each volume, rewrite changed files. Raises VolumeError for the first volume that fails."""
         for volume in pod["spec"].get("volumes", []):
             await self._sync_one(volume, pod, now)
 

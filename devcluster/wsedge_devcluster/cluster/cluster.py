@@ -121,7 +121,7 @@ class Cluster:
         return self._mark
 
     def start(self) -> None:
-        """Build what is missing, starts, returns when nodes are ready. Raises a DevclusterError."""
+        """Build missing programs, start, return when the nodes are ready. Raises a DevclusterError."""
         self._binaries = ensure_binaries(self._progress)
         if self._given is None:
             self.directory = Path(tempfile.mkdtemp(prefix="wsedge-devcluster-"))
@@ -179,7 +179,7 @@ class Cluster:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def wait(self) -> None:
-        """Wait until the supervisor ends, which it does not by itself; then raises StartError."""
+        """Wait for the end of the supervisor, which is always a failure, and raise StartError."""
         present(self._process).wait()
         raise self._ended()
 

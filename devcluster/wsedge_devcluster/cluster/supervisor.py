@@ -58,12 +58,12 @@ class Component:
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start the program and keeps it running."""
+        """Start the program and keep it running."""
         self._launch()
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self, number: signal.Signals) -> None:
-        """End the program and waits for its end."""
+        """End the program and wait for its end."""
         if self._keeper is not None:
             self._keeper.cancel()
             self._keeper = None
@@ -239,7 +239,7 @@ async def _run(spec: ClusterSpec) -> None:
 
 
 async def _serve(supervisor: Supervisor, commands: asyncio.StreamReader) -> None:
-    """Start, then carries out commands until stdin ends. An end of stdin while starting counts at once."""
+    """Start, then carry out commands until stdin ends. An end of stdin during the start ends it at once."""
     starting = asyncio.create_task(supervisor.start())
     next_line = asyncio.create_task(commands.readline())
     try:

@@ -128,7 +128,7 @@ def marked_processes(mark: str) -> list[int]:
 
 
 def kill_marked(mark: str) -> None:
-    """End every process that carries the mark, however it was started; repeats until none is left."""
+    """End every process that carries the mark, however it was started; repeat until none is left."""
     while pids := marked_processes(mark):
         for pid in pids:
             try:

@@ -71,7 +71,7 @@ WAITS: Final = (
 
 
 def main(*, once: bool) -> int:
-    """Run the quickstart until Ctrl-C or SIGTERM, or `once`; returns the exit status."""
+    """Run the quickstart until Ctrl-C or SIGTERM, or `once`; return the exit status."""
     signal.signal(signal.SIGTERM, _interrupt)
     # A shell without job control has its background ignore SIGINT, and Python leaves it so.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -145,7 +145,7 @@ def token(cluster: Cluster) -> str:
 
 
 def findings(cluster: Cluster) -> str:
-    """What a person would look at first when something does not start."""
+    """Return what helps to find out why something does not start: pods, their logs, recent Events."""
     questions = (
         ("get", "pods", "--all-namespaces", "-o", "wide"),
         ("get", "wsedge", "--all-namespaces", "-o", "wide"),
@@ -179,7 +179,7 @@ async def _with_clients(cluster: Cluster, places: Places, say: Say, *, once: boo
 
 
 async def _once(cluster: Cluster, audience: Audience, statistics: Statistics, say: Say) -> int:
-    """Chat, leave, and compare once the statistics have all of it or the deadline is over."""
+    """Chat, disconnect, and compare once the statistics have every byte, or at the deadline."""
     async with asyncio.timeout(30), audience:
         await audience.chat_until_everybody_saw(COMMENTS)
     say(f"{COMMENTS} comments reached all {VIEWERS} clients, and they left; waiting for the relays' reports")

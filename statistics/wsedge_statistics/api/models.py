@@ -25,7 +25,7 @@ Instant = Annotated[
 ]
 
 
-# An account, or a former one of that name by the beginning of its namespace's uid.
+# An account; `NAME@UID`, with the beginning of the namespace's uid, is a former account of that name.
 AccountName = Annotated[
     str,
     StringConstraints(
@@ -41,8 +41,9 @@ class AccountQuery(BaseModel):
 
     account: AccountName | None = Field(
         None,
-        description="an account (namespace); default: the token's own, for an administrator all accounts. "
-        "An administrator names a former account, whose namespace was deleted, NAME@UID, as /v1/domains does",
+        description="an account (namespace). Default: the token's own account; all accounts for an "
+        "administrator. An administrator reads a former account, whose namespace was deleted, as NAME@UID; "
+        "/v1/domains lists the names",
     )
 
 
@@ -51,13 +52,11 @@ class RangeQuery(AccountQuery):
 
     start: str | None = Field(
         None,
-        description="first instant, RFC 3339; rounded down to a slot. "
-        "Give both start and end, or neither: the last 24 hours",
+        description="start of the range, RFC 3339, rounded down to a slot. "
+        "Give both start and end, or neither for the last 24 hours",
         examples=["2026-11-22T10:00:00Z"],
     )
-    end: str | None = Field(
-        None, description="instant before which the range ends, RFC 3339; rounded up to a slot"
-    )
+    end: str | None = Field(None, description="end of the range (exclusive), RFC 3339, rounded up to a slot")
     granularity: Granularity | None = Field(
         None,
         description="length of a slot. A span of up to 3 days offers 5m and 1h, up to 31 days 1h and 1d, "
@@ -66,7 +65,7 @@ class RangeQuery(AccountQuery):
     domain: list[DomainName] = Field(
         [],
         max_length=500,
-        description="a domain; repeat it for the sum of several; default: all domains",
+        description="a domain; repeat the parameter for the sum of several. Default: all domains",
     )
     region: Label | None = Field(None, description="only clients of this region")
     isp: Label | None = Field(None, description="only clients of this ISP")
@@ -90,7 +89,7 @@ class Answer(BaseModel):
     granularity: Granularity = Field(description="the granularity in use")
     timeZone: str = Field(description="zone whose midnights cut 1d slots")
     completeUntil: Instant = Field(
-        description="every five minutes before this instant have ended, and relays had time to report"
+        description="all five-minute buckets before this instant have ended, and relays had time to report"
     )
 
 
@@ -102,14 +101,16 @@ class Edges(BaseModel):
 
 
 class Counts(BaseModel):
-    """Bytes and messages on the client's side, each direction apart, and connections."""
+    """Bytes and messages on the client's side, by direction, and connections."""
 
-    sentBytes: int = Field(description="to clients; with frame headers and handshakes, without TLS and TCP")
+    sentBytes: int = Field(description="to clients, with frame headers and handshakes, without TLS and TCP")
     receivedBytes: int = Field(description="from clients")
     sentMessages: int
     receivedMessages: int
     openedConnections: int
-    peakConnections: int = Field(description="the most that were open in any five minutes, added over relays")
+    peakConnections: int = Field(
+        description="the most that were open within any five minutes, summed over relays"
+    )
 
 
 class TrafficPoint(Counts, Edges):
@@ -167,7 +168,7 @@ class CodesPoint(Edges):
 
 
 class CodesAnswer(Answer):
-    """HTTP codes of handshakes over time; a slot without one has an empty list."""
+    """HTTP codes of handshakes over time; an idle slot has an empty list."""
 
     total: list[CodeShare]
     points: list[CodesPoint] | None = Field(None, description="a point per slot; absent with totals=only")
@@ -178,7 +179,7 @@ class Domain(BaseModel):
 
     domain: str
     account: str
-    configured: bool = Field(description="false: a former domain of which only counts are kept")
+    configured: bool = Field(description="false: a former domain, which has only counts")
     name: str | None = Field(None, description="name of its WebSocketDomain")
     enabled: bool | None = None
     heartbeatSeconds: int | None = None

@@ -25,9 +25,9 @@ _REPEATABLE: Final = {"domain"}
 
 
 def no_repeats(request: Request) -> None:
-    """Refuse a parameter that is given twice: one of the values would be ignored. Raises QueryError."""
+    """Refuse a parameter that is given twice: one value would be ignored. Raises QueryError."""
     names = [name for name, _ in request.query_params.multi_items() if name not in _REPEATABLE]
-    for name, times in Counter(names).items():  # a head of 64 KiB holds ten thousand names
+    for name, times in Counter(names).items():  # linear: a head of 64 KiB can have ten thousand names
         if times > 1:
             raise QueryError(name, "given more than once", "one value")
 
@@ -44,7 +44,7 @@ router = APIRouter(prefix="/v1", tags=["numbers"], dependencies=[Depends(no_repe
 async def traffic(
     request: Request, caller: CallerOf, query: Annotated[models.RangeQuery, Query()]
 ) -> models.TrafficAnswer:
-    """Counts per slot and in total, summed over all that the filters select."""
+    """Return counts per slot and in total, summed over everything that the filters select."""
     result = await _ask(request, caller, query, "traffic")
     points, total = answers.traffic(result.series, result.range)
     return models.TrafficAnswer(
@@ -65,7 +65,7 @@ async def traffic(
 async def bandwidth(
     request: Request, caller: CallerOf, query: Annotated[models.RangeQuery, Query()]
 ) -> models.BandwidthAnswer:
-    """Average, peak and the peak's time per slot, of five-minute values summed over the selection."""
+    """Return average, peak and the peak's time per slot, of five-minute values summed over the selection."""
     result = await _ask(request, caller, query, "bandwidth")
     pairs = _pairs(result.series, result.range.slots)
     (total,) = _pairs(result.series, [Slot(result.range.start, result.range.end)])
@@ -92,7 +92,7 @@ async def bandwidth(
 async def codes(
     request: Request, caller: CallerOf, query: Annotated[models.RangeQuery, Query()]
 ) -> models.CodesAnswer:
-    """Handshakes by the HTTP code of their answer, per slot and in total: 101 is an opened connection."""
+    """Return handshakes by the HTTP code of their answer, per slot and in total; 101 opens a connection."""
     result = await _ask(request, caller, query, "codes")
     per_slot = answers.codes(result.series, result.range.slots)
     (total,) = answers.codes(result.series, [Slot(result.range.start, result.range.end)])
@@ -113,7 +113,7 @@ async def codes(
 async def domains(
     request: Request, caller: CallerOf, query: Annotated[models.AccountQuery, Query()]
 ) -> models.DomainsAnswer:
-    """Configured domains with their settings, and former domains that still have counts."""
+    """Return configured domains with their settings, and former domains that still have counts."""
     account, listed = await asking.list_domains(services_of(request), caller, query.account)
     return models.DomainsAnswer(account=account, domains=[_domain(each) for each in listed])
 
@@ -122,7 +122,7 @@ async def domains(
 async def options(
     request: Request, caller: CallerOf, query: Annotated[models.AccountQuery, Query()]
 ) -> models.OptionsAnswer:
-    """Regions and ISPs that were counted, the granularity matrix, and how far back answers reach."""
+    """Return the counted regions and ISPs, the granularity matrix, and how far back answers reach."""
     offered = await asking.list_options(services_of(request), caller, query.account)
     return models.OptionsAnswer(
         account=offered.account,
@@ -208,5 +208,5 @@ def _shares(counts: list[answers.CodeCount]) -> list[models.CodeShare]:
 
 
 def _at(seconds: int | None) -> datetime | None:
-    # not fromtimestamp: a far end of a range may lie beyond what the C library's clock functions accept
+    # not fromtimestamp: the end of a range may lie beyond what the C library's clock functions accept
     return None if seconds is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)

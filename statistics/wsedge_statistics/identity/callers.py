@@ -1,7 +1,7 @@
-"""Callers and their rights. Pure: claims in, a verdict out.
+"""Callers and their rights, from the claims of a token. Pure.
 
 A ServiceAccount's namespace is the account. A relay's token is bound to its pod, so a report is accepted
-only from the pod that it names. Without an issuer (a laptop) every caller may do everything, on loopback.
+only from the pod that it names. Without an issuer (a laptop) every caller has all rights, on loopback only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SUBJECT_PREFIX: Final = "system:serviceaccount:"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The sender of a request. `trusted` is the caller of laptop mode, which may do everything."""
+    """The sender of a request. `trusted` is the caller of laptop mode, which has all rights."""
 
     subject: str
     namespace: str | None = None
@@ -32,14 +32,18 @@ LAPTOP: Final = Caller(subject="laptop", trusted=True)
 
 
 def caller_of(claims: Mapping[str, Any]) -> Caller:
-    """Read a verified ServiceAccount token's claims. Raises TokenRefusedError for a token of another kind."""
+    """Return the caller in a verified token's claims; raise TokenRefusedError unless a ServiceAccount."""
     subject = claims.get("sub")
     kubernetes = claims.get("kubernetes.io")
     if not isinstance(subject, str) or not isinstance(kubernetes, Mapping):
-        raise TokenRefusedError("not a ServiceAccount token: the claims sub and kubernetes.io are needed")
+        raise TokenRefusedError(
+            "The token is not a ServiceAccount's: it lacks the claim sub or kubernetes.io."
+        )
     namespace = kubernetes.get("namespace")
     if not isinstance(namespace, str) or not subject.startswith(f"{SUBJECT_PREFIX}{namespace}:"):
-        raise TokenRefusedError("not a ServiceAccount token: sub and kubernetes.io.namespace disagree")
+        raise TokenRefusedError(
+            "The token is not a ServiceAccount's: its claims sub and kubernetes.io.namespace differ."
+        )
     pod = kubernetes.get("pod")
     uid = pod.get("uid") if isinstance(pod, Mapping) else None
     return Caller(
@@ -59,7 +63,7 @@ def _instant(claim: Any) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The subjects with more rights than their own account's numbers."""
+    """The subjects that have more rights than to read their own account."""
 
     operators: frozenset[str] = frozenset()
     admins: frozenset[str] = frozenset()
@@ -69,28 +73,34 @@ class Policy:
         if caller.trusted or caller.subject in self.admins:
             return asked
         if asked is not None and asked != caller.namespace:
-            raise ForbiddenError(f"{caller.subject} reads account {caller.namespace!r} alone, not {asked!r}")
+            raise ForbiddenError(
+                f"{caller.subject} may read account {caller.namespace!r} only, not {asked!r}."
+            )
         return caller.namespace
 
     def key_to_read(self, caller: Caller, asked: str | None, tenures: Tenures) -> str | None:
         """Return the ledger's key of the account that the caller reads; None means all accounts.
 
-        Raises ForbiddenError. A namespace that was deleted and made again is a new account: it reads nothing
-        of its predecessor, and tokens of the predecessor read nothing any more.
+        Raises ForbiddenError. A namespace that was deleted and made again is a new account: its tokens read
+        nothing of its predecessor, and tokens of the predecessor read nothing any more.
         """
         account = self.account_to_read(caller, asked)
         if account is None:
             return None
         if caller.trusted or caller.subject in self.admins:
-            return tenures.named(account)
+            return tenures.key_named(account)
         epoch = tenures.of_token(account, caller.issued)
         if epoch is None:
-            return tenures.unnamed(account)
+            return tenures.unnamed_key(account)
         if epoch != tenures.current(account):
-            raise ForbiddenError(f"the token is of a namespace {account!r} that was deleted since")
+            raise ForbiddenError(
+                f"The token belongs to a namespace {account!r} that was deleted. Request a new token."
+            )
         return epoch.key
 
     def check_directory(self, caller: Caller) -> None:
-        """Refuse every caller but the operator to write the Directory. Raises ForbiddenError."""
+        """Refuse the Directory of any caller but the operator. Raises ForbiddenError."""
         if not caller.trusted and caller.subject not in self.operators:
-            raise ForbiddenError(f"{caller.subject} is not the operator; only it writes the Directory")
+            raise ForbiddenError(
+                f"{caller.subject} is not the operator. Only the operator may write the Directory."
+            )

@@ -1,4 +1,4 @@
-"""The cluster's public keys: fetched from the API server, kept while it is unavailable."""
+"""The cluster's public keys: fetched from the API server, and retained while it is unavailable."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from wsedge_statistics.errors import KeysUnavailableError, TokenRefusedError
 ACCEPT: Final = "application/jwk-set+json, application/json"
 ALGORITHMS: Final = ("RS256", "ES256")
 FETCH_TIMEOUT: Final = 5.0
-RETRY_SECONDS: Final = 2.0  # at most one fetch in this time, whatever key ids callers invent
-REFRESH_SECONDS: Final = 600.0  # so that a key that the cluster no longer publishes is forgotten
+RETRY_SECONDS: Final = 2.0  # between fetches: callers can invent key ids, and each unknown id needs a fetch
+REFRESH_SECONDS: Final = 600.0  # bounds how long a key stays valid that the cluster no longer publishes
 MAX_DOCUMENT: Final = 1 << 20
 
 log = structlog.get_logger()
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Treats a redirect as a failure."""
+    """Refuses redirects: a redirect would send the program's token to another server."""
 
     def redirect_request(self, *_: Any) -> None:
-        """Follow nothing."""
+        """Return None, which makes urllib raise the answer as HTTPError."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyServer:
-    """The URL of the keys, the CA of its server, and the own token, which is read again for each request."""
+    """The server of the keys. The file of the program's own token is read at each fetch: it is renewed."""
 
     url: str
     ca_file: Path | None = None
     token_file: Path | None = None
 
     def fetch(self) -> bytes:
-        """Get the JWKS document. Blocks; raises OSError (urllib's errors are such) or ssl.SSLError."""
+        """Return the JWKS document. Blocks. Raises OSError, ValueError or http.client.HTTPException."""
         request = urllib.request.Request(self.url, headers={"Accept": ACCEPT})  # noqa: S310  settings allow https only
         if self.token_file is not None:
             request.add_header("Authorization", f"Bearer {self._token(self.token_file)}")
@@ -54,7 +54,7 @@ class KeyServer:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),  # the API server is never behind a proxy for outgoing traffic
             urllib.request.HTTPSHandler(context=context),
-            _NoRedirect(),  # a redirect would send the token to another server
+            _NoRedirect(),
         )
         with opener.open(request, timeout=FETCH_TIMEOUT) as answer:
             return bytes(answer.read(MAX_DOCUMENT))
@@ -63,13 +63,13 @@ class KeyServer:
     def _token(file: Path) -> str:
         token = file.read_text().strip()
         if not token.isascii() or not token.isprintable():
-            # http.client refuses most of these as well, but its message contains the token
-            raise ValueError(f"{file} does not hold a token")
+            # http.client rejects most of these as well, but its message contains the token
+            raise ValueError(f"{file} does not contain a token")
         return token
 
 
 def parse_keys(document: bytes) -> dict[str, PyJWK]:
-    """Read the usable signing keys of a JWKS document by key id. Raises ValueError for any other document."""
+    """Return the usable signing keys of a JWKS document (RFC 7517) by key id. Raises ValueError."""
     parsed = json.loads(document)
     entries = parsed.get("keys") if isinstance(parsed, Mapping) else None
     if not isinstance(entries, list):
@@ -116,8 +116,12 @@ class KeySet:
             return self._keys[key_id]
         except KeyError:
             if self._failing:
-                raise KeysUnavailableError("the API server's keys cannot be fetched now") from None
-            raise TokenRefusedError("signed by a key that the cluster does not publish") from None
+                raise KeysUnavailableError(
+                    "The API server's keys cannot be fetched now. Try again later."
+                ) from None
+            raise TokenRefusedError(
+                "The token is signed by a key that the cluster does not publish."
+            ) from None
 
     def _stale(self) -> bool:
         return self._fetched_at is None or self._monotonic() - self._fetched_at > REFRESH_SECONDS
@@ -131,9 +135,9 @@ class KeySet:
             keys = parse_keys(await asyncio.to_thread(self._fetch))
         except (OSError, ValueError, http.client.HTTPException) as error:
             self._failing = True
-            # Callers that waited for this attempt must not each begin another.
+            # Counted from the end of the attempt: callers that waited for it must not each begin another.
             self._tried_at = self._monotonic()
-            log.warning("fetch of keys failed", error=str(error), kept=len(self._keys))
+            log.warning("fetch of keys failed", error=str(error), retained=len(self._keys))
             return
         if keys.keys() != self._keys.keys():
             log.info("keys fetched", ids=sorted(keys))

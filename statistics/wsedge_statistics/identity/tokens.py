@@ -12,7 +12,7 @@ from wsedge_statistics.contract import TOKEN_AUDIENCE
 from wsedge_statistics.errors import TokenRefusedError
 from wsedge_statistics.identity.jwks import ALGORITHMS
 
-LEEWAY_SECONDS: Final = 10  # clocks of nodes differ a little
+LEEWAY_SECONDS: Final = 10  # clocks of nodes differ by seconds
 MAX_TOKEN: Final = 16384
 
 
@@ -44,23 +44,23 @@ class Verifier:
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
         except jwt.PyJWTError as error:
-            raise TokenRefusedError(str(error)) from None
+            raise TokenRefusedError(f"The token is not valid: {error}.") from None
         return claims
 
 
 def key_id_of(token: str) -> str:
     """Return the key id that a token names; nothing is verified yet. Raises TokenRefusedError."""
     if len(token) > MAX_TOKEN:
-        raise TokenRefusedError(f"longer than {MAX_TOKEN} characters")
+        raise TokenRefusedError(f"The token is longer than {MAX_TOKEN} characters.")
     try:
         header = jwt.get_unverified_header(token)
     except jwt.PyJWTError:
-        raise TokenRefusedError("not a JSON Web Token") from None
+        raise TokenRefusedError("The token is not a JSON Web Token.") from None
     if header.get("alg") not in ALGORITHMS:
-        raise TokenRefusedError(f"algorithm is not one of {', '.join(ALGORITHMS)}")
+        raise TokenRefusedError(f"The token's algorithm is not one of {', '.join(ALGORITHMS)}.")
     key_id = header.get("kid")
     if not isinstance(key_id, str) or not key_id:
-        raise TokenRefusedError("names no key (kid)")
+        raise TokenRefusedError("The token names no key (kid).")
     return key_id
 
 
@@ -71,5 +71,5 @@ def issuer_of(token: str) -> str:
     except jwt.InvalidTokenError as error:
         raise TokenRefusedError(str(error)) from None
     if not isinstance(issuer, str) or not issuer:
-        raise TokenRefusedError("names no issuer (iss)")
+        raise TokenRefusedError("the claim iss is missing")
     return issuer

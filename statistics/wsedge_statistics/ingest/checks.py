@@ -1,4 +1,4 @@
-"""Checks of a usage report: its source, its accounts and domains, its time. Pure.
+"""Checks of a usage report: its source, its accounts and domains, its times. Pure.
 
 A relay's token is bound to its pod, so a report is accepted only from the pod that it names, and only rows of
 domains that the token's account holds, or held when the counts were made.
@@ -19,15 +19,15 @@ FUTURE_TOLERANCE: Final = timedelta(minutes=10)
 
 
 def check_source(caller: Caller, report: UsageReport) -> None:
-    """Refuse a report of another pod than the one that its token is bound to. Raises ForbiddenError."""
+    """Refuse a report whose source is not the pod that the token is bound to. Raises ForbiddenError."""
     if caller.trusted:
         return
     if caller.pod_uid is None:
-        raise ForbiddenError("the token is not bound to a pod; a relay reports with its projected token")
+        raise ForbiddenError("The token is not bound to a pod. A relay must report with its projected token.")
     if caller.pod_uid != report.source.uid:
-        raise ForbiddenError("source.uid is not the pod that the token is bound to")
+        raise ForbiddenError("The report's source.uid is not the uid of the pod that the token is bound to.")
     if report.source.pod.partition("/")[0] != caller.namespace:
-        raise ForbiddenError(f"source.pod is not in the token's namespace {caller.namespace!r}")
+        raise ForbiddenError(f"The report's source.pod is not in the token's namespace {caller.namespace!r}.")
 
 
 def check_rows(
@@ -35,13 +35,13 @@ def check_rows(
 ) -> Mapping[str, str]:
     """Return by account the key that its rows are stored under.
 
-    Raises RowsRefusedError for foreign rows (a relay keeps them and repeats them: the next Directory may list
+    Raises RowsRefusedError for foreign rows (a relay retains and repeats them: the next Directory may list
     their domain), and for buckets in the future or past the retention. Raises DirectoryAwaitedError before
-    the first Directory. On a laptop every caller may report everything.
+    the first Directory. On a laptop a caller may report rows of every account.
     """
     if not caller.trusted:
         if report.rows and not tenures.began:
-            raise DirectoryAwaitedError("the operator has not sent a Directory yet")
+            raise DirectoryAwaitedError("The operator has not sent a Directory yet. Try again later.")
         if foreign := list(_foreign_rows(caller, report, tenures)):
             raise RowsRefusedError(foreign, forbidden=True)
     faults = list(_rows_out_of_time(report, now, retention))
@@ -59,11 +59,11 @@ def _foreign_rows(caller: Caller, report: UsageReport, tenures: Tenures) -> Iter
         if row.account != caller.namespace:
             yield RowFault(index, "account", f"not the account of the token's namespace {caller.namespace!r}")
         elif epoch is None or not tenures.holds(epoch.key, row.domain, row.bucket):
-            # The same text for a domain of another account and for one of no account: it discloses nothing.
+            # The same text for a domain of another account as for an unknown domain: it discloses nothing.
             yield RowFault(
                 index,
                 "domain",
-                f"{row.domain!r} is not, and was not then, this account's",
+                f"this account does not hold {row.domain!r}, and did not at the time of the bucket",
             )
 
 
@@ -71,7 +71,7 @@ def _rows_out_of_time(report: UsageReport, now: datetime, retention: timedelta) 
     for index, row in enumerate(report.rows):
         if row.bucket > now + FUTURE_TOLERANCE:
             minutes = FUTURE_TOLERANCE // timedelta(minutes=1)
-            yield RowFault(index, "bucket", f"more than {minutes} minutes in the future of this clock")
+            yield RowFault(index, "bucket", f"more than {minutes} minutes ahead of the server's clock")
         elif row.bucket < now - retention:
             yield RowFault(
                 index, "bucket", f"older than the {retention.days} days for which reports are accepted"

@@ -20,11 +20,11 @@ from wsedge_statistics.web.identity import CallerOf
 from wsedge_statistics.web.responses import problems
 from wsedge_statistics.web.services import services_of
 
-RETENTION: Final = REACH[Granularity.FIVE_MINUTES]  # counts are merged where five-minute rows are kept
+RETENTION: Final = REACH[Granularity.FIVE_MINUTES]  # counts merge into five-minute rows, while these exist
 COMMIT_SECONDS: Final = 30.0
-# The contract's bounds refuse a message only after every part of it was validated, and each fault takes
-# half a kilobyte: 16 MB of "{},{}," took 8 GB and a minute. A report of 5000 rows with 64 codes each has
-# 10,002 objects and 380,000 commas.
+# pydantic applies the contract's bounds only after it has validated every part, and each fault needs half a
+# kilobyte: 16 MB of "{},{}," needed 8 GB and a minute. A report of 5000 rows with 64 codes each has 10,002
+# objects and 380,000 commas.
 MOST_OBJECTS: Final = 12_000
 MOST_COMMAS: Final = 400_000
 MOST_FAULTS: Final = 10_000  # to be listed one by one; relays send 500 rows at a time
@@ -51,9 +51,9 @@ def _describes(name: str) -> dict[str, Any]:
 async def usage(request: Request, caller: CallerOf) -> Response:
     """Store a relay's report, whole or not at all; the answer leaves after the commit.
 
-    Counts are cumulative per source and bucket and merge by max(), so a report may be sent again.
+    Counts are cumulative per source and bucket and merge by max(), so a report may be repeated.
     The body may be compressed (Content-Encoding: gzip). 503 carries Retry-After. 403 and 429 name the rows
-    that are refused now and may be accepted later; the other rows can be sent again at once without them.
+    that are refused now and may be accepted later; the other rows may be sent again at once without them.
     """
     services = services_of(request)
     report = _parsed(_bounded(await _body(request, services)), UsageReport, services)
@@ -78,14 +78,14 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     summary="Replace the Directory",
 )
 async def put_directory(request: Request, caller: CallerOf) -> Response:
-    """Replace the Directory by a full snapshot. A snapshot written before the stored one changes nothing."""
+    """Replace the Directory by a full snapshot. A snapshot older than the stored snapshot changes nothing."""
     services = services_of(request)
     services.policy.check_directory(caller)
     directory = _parsed(await _body(request, services), Directory, services)
     tenures = await _committed(services.ledger.put_directory(directory))
     if tenures is not None:
         view = DirectoryView.of(directory)
-        # futures complete in the order of their commits, so the last one is the stored Directory
+        # Futures complete in the order of their commits, so the last assignment is the stored Directory.
         services.directory, services.tenures = view, tenures
         for name in sorted(view.unknown_zones()):
             log.warning("unknown time zone replaced by the default", zone=name)
@@ -111,19 +111,21 @@ def _parsed(text: bytes, model: type[Message], services: Services) -> Message:
         raise RowsRefusedError(_faults(error)) from None
     if unknown:
         services.metrics.unknown_fields.labels(model.__name__).inc()
-        if fields := services.unknown_fields.news(model.__name__, unknown):
+        if fields := services.unknown_fields.first_seen(model.__name__, unknown):
             log.warning("unknown fields ignored", message=model.__name__, fields=fields)
     return message
 
 
 def _faults(error: ValidationError) -> list[RowFault]:
     if error.error_count() > MOST_FAULTS:
-        return [RowFault(None, "body", f"{error.error_count()} faults: the body is another kind of document")]
+        return [
+            RowFault(None, "body", f"has {error.error_count()} faults: it is not a message of this endpoint")
+        ]
     return [_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
 
 
 def _fault(fault: Any) -> RowFault:
-    """Return a validation error as a row's fault: ("rows", 3, "bucket") is row 3, field bucket."""
+    """Return a validation error as a fault: the place ("rows", 3, "bucket") is row 3, field bucket."""
     place = tuple(fault["loc"])
     reason = str(fault["msg"]).removeprefix("Value error, ")
     if len(place) >= 2 and place[0] == "rows" and isinstance(place[1], int):
@@ -140,4 +142,6 @@ async def _committed(done: Any) -> Any:
         async with asyncio.timeout(COMMIT_SECONDS):
             return await asyncio.wrap_future(done)
     except TimeoutError:
-        raise LedgerBusyError(f"no commit within {COMMIT_SECONDS:g} s") from None
+        raise LedgerBusyError(
+            f"The ledger has not committed within {COMMIT_SECONDS:g} s. Send the same message again."
+        ) from None

@@ -23,7 +23,7 @@ class SeenKey:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The most rows of counts that an account may have: in one bucket, and in all buckets that are kept."""
+    """The most rows of counts that an account may have: in one bucket, and in all stored buckets."""
 
     of_bucket: int
     of_account: int
@@ -35,21 +35,21 @@ class Ledger(Protocol):
     def commit(
         self, report: UsageReport, keys: Mapping[str, str] | None = None, room: Room | None = None
     ) -> Future[tuple[int, ...]]:
-        """Merge a report by max(); the future is done once it is on disk.
+        """Merge a report by max(); the future is done once the report is on disk.
 
-        `keys` has by account the key that its rows are stored under. The future has the indices of the rows
-        for which their account has no `room`; when there are any, nothing was stored.
+        `keys` has by account the key under which its rows are stored. The future has the indices of the rows
+        for which their account has no `room`; if there is any, nothing was stored.
         Raises LedgerBusyError at once; the future raises LedgerUnwritableError.
         """
 
     def put_directory(self, directory: Directory) -> Future[Tenures | None]:
-        """Store a Directory unless a newer one is stored; the future has the tenures if it was stored."""
+        """Store a Directory unless a newer Directory is stored; the future has the tenures, or None."""
 
     def tenures(self) -> Tenures:
         """Return the lives of accounts, and the domains that each holds or held."""
 
     def directory(self) -> Directory | None:
-        """Return the stored Directory; None also when this program cannot read it."""
+        """Return the stored Directory; None if there is none, or if this program cannot parse it."""
 
     def read(self, selection: Selection) -> Series:
         """Return the five-minute sums over a selection. Any thread may call it."""
@@ -64,7 +64,7 @@ class Ledger(Protocol):
         """Return the number of writes that wait for the next commit."""
 
     def alive(self) -> bool:
-        """Return false when the writer has ended; only a restart of the program starts it again."""
+        """Return false once the writer has ended; only a restart of the program starts it again."""
 
     def writable(self) -> bool:
         """Return false after a failed commit, until a commit or a probe succeeds."""

@@ -1,7 +1,7 @@
 """Rollups: the rows of the hour and day tiers, computed from the tier below. Pure.
 
-A packed row keeps every five-minute value of its hour or day, so nothing is lost by age: a peak is taken
-after the sum over any choice of domains, and a day can be cut in any time zone, a year later as today.
+A packed row retains every five-minute value of its hour or day. So answers stay exact with age: a peak is
+taken after the sum over any choice of domains, and a day can be cut in any time zone.
 Rollups are computed anew from the tier below, never incremented.
 """
 
@@ -18,8 +18,8 @@ from wsedge_statistics.numbers.series import BUCKET, Key, Series, add_series
 def roll(parts: Iterable[tuple[Key, Series]], *, start: int, end: int) -> dict[Key, Series]:
     """Sum parts by key, and by the domain's total, within [start, end).
 
-    Values of different sources and keys add. Peak connections add as well: they were open in the same five
-    minutes, if not at the same time.
+    Values of different sources and keys add. Peak connections add as well: they were open within the same
+    five minutes, though not necessarily at the same instant.
     """
     rolled: dict[Key, Series] = {}
     for key, series in parts:
@@ -57,9 +57,10 @@ def unpack(packed: bytes, start: int) -> Series:
     """Undo `pack`. Raises LedgerDamagedError."""
     try:
         document: Mapping[str, tuple[list[int], list[int]]] = json.loads(zlib.decompress(packed))
-    except (zlib.error, ValueError) as error:
-        raise LedgerDamagedError(f"a rollup that begins at {start}: {error}") from error
-    return {
-        measure: {start + slot * BUCKET: value for slot, value in zip(slots, values, strict=True)}
-        for measure, (slots, values) in document.items()
-    }
+        return {
+            measure: {start + slot * BUCKET: value for slot, value in zip(slots, values, strict=True)}
+            for measure, (slots, values) in document.items()
+        }
+    # The last two are of JSON in another form. Any other error would end the ledger's writer.
+    except (zlib.error, ValueError, AttributeError, TypeError) as error:
+        raise LedgerDamagedError(f"the rollup that begins at {start} is damaged: {error}") from error

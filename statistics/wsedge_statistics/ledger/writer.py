@@ -1,4 +1,4 @@
-"""The writer of a ledger: a queue, commits in groups, and a future for each write. Knows no store.
+"""The writer of a ledger, for any store: a queue, commits in groups, and a future for each write.
 
 One thread writes. It collects every write that waits, runs all of them in one transaction of the store, and
 completes their futures after the commit: an fsync costs the same for one report as for 256.
@@ -10,8 +10,8 @@ completes their futures after the commit: an fsync costs the same for one report
                    ◀─────────────────────────              │ probe every 3 s
                    commit or probe succeeded   ◀───────────┘
 
-A failed commit stores nothing of its group. Until a commit or a probe succeeds, upkeep waits and the program
-is not ready; writes are still tried, since a disk that was full may have room again.
+A failed commit stores nothing of its group. Until a commit or a probe succeeds, upkeep is suspended and the
+program is not ready; writes are still tried, since a disk that was full may have space again.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ import structlog
 
 from wsedge_statistics.errors import LedgerBusyError, LedgerUnwritableError
 
-GROUP_LIMIT: Final = 256  # writes in one commit: bounds how long the first of them waits
+GROUP_LIMIT: Final = 256  # writes in one commit: bounds how long the first write of a group waits
 QUEUE_LIMIT: Final = 1024
-PROBE_SECONDS: Final = 3.0  # how often a ledger that could not be written is tried again
+PROBE_SECONDS: Final = 3.0  # between probes of a ledger that cannot be written
 
 _T = TypeVar("_T")
 Transaction = TypeVar("Transaction")
@@ -62,7 +62,7 @@ class Store(Protocol[_Opened_co]):
         """Write and delete about as much as a large report needs."""
 
     def upkeep(self) -> float:
-        """Do one due step of rollups or retention; return the seconds until the next step."""
+        """Carry out one step of rollups or retention; return the seconds until the next step."""
 
     def close(self) -> None:
         """Close the connection; called once, at the thread's end."""
@@ -101,7 +101,7 @@ class Writer(Generic[Transaction]):
         try:
             self._queue.put_nowait(Write(work, done))
         except queue.Full:
-            raise LedgerBusyError("too many reports wait for a commit") from None
+            raise LedgerBusyError("Too many reports wait for a commit. Try again later.") from None
         return done
 
     def backlog(self) -> int:
@@ -144,7 +144,7 @@ class Writer(Generic[Transaction]):
             self._store.close()
 
     def _next_group(self) -> tuple[list[Write[Transaction]], bool]:
-        """Wait for a write; return all that wait (up to GROUP_LIMIT), and whether close() was called."""
+        """Wait for a write; return all queued writes (up to GROUP_LIMIT), and whether close() was called."""
         wake = self._next_upkeep if self._writable else self._next_probe
         pause = max(0.0, wake - time.monotonic())
         try:
@@ -210,7 +210,7 @@ class Writer(Generic[Transaction]):
 
     def _succeeded(self) -> None:
         before, self._writable = self._writable, True
-        if not before:  # logged after the change: a test that reads the line sends a report at once
+        if not before:  # logged after the change, so that whoever reads the line finds the ledger writable
             log.info("ledger can be written again")
 
 

@@ -1,6 +1,6 @@
 """Answers from five-minute sums: counts, bandwidth and HTTP codes per slot. Pure.
 
-A peak is the largest five-minute value of a slot, after the sum over everything that was selected.
+A peak is the largest five-minute value of a slot, after the sum over the selection.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The granularity matrix: which lengths of slots a span offers, and how far back each reaches. Pure.
 
 Rule of the product: a span of up to 3 days offers 5 minutes and 1 hour, up to 31 days 1 hour and 1 day,
-more 1 day; at most 93 days (3 months). Five-minute answers reach 93 days back, hourly 186, daily 366.
+up to 93 days (3 months) 1 day. Five-minute answers reach 93 days back, hourly 186, daily 366.
 """
 
 from __future__ import annotations

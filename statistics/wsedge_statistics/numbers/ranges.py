@@ -65,12 +65,12 @@ def span_of(start: datetime, end: datetime, zone: tzinfo) -> timedelta:
 def settle_range(
     *, start: str | None, end: str | None, granularity: Granularity | None, zone: tzinfo, now: datetime
 ) -> Range:
-    """Return the whole slots that a question's parameters ask for; without times, the last 24 hours.
+    """Return the whole slots of a question's parameters; without start and end, of the last 24 hours.
 
     The range is widened to whole slots: `start` down, `end` up. 5m and 1h slots are cut in UTC, 1d slots at
     the midnights of `zone`. Without a granularity the finest that is offered is used. Raises QueryError.
     """
-    first, last = _asked_times(start, end, now)
+    first, last = _times(start, end, now)
     if last <= first:
         raise QueryError("end", "not later than start", f"an instant after {instant_text(first)}")
     if last > now + LONGEST_SPAN:
@@ -78,14 +78,14 @@ def settle_range(
     try:
         span = span_of(first, last, zone)
     except OverflowError:
-        raise QueryError("start", "out of the calendar", _INSTANT) from None
+        raise QueryError("start", "outside of the calendar", _INSTANT) from None
     if span > LONGEST_SPAN:
         raise QueryError("end", "the span is longer than 93 days", "a span of at most 93 days (3 months)")
     choices = offered(span, now - first)
     if not choices:
         earliest = instant_text(now - REACH[Granularity.DAY])
         raise QueryError(
-            "start", "older than all counts that are kept", f"instants from {earliest} on (366 days back)"
+            "start", "older than all stored counts", f"instants from {earliest} on (366 days back)"
         )
     chosen = granularity or choices[0]
     if chosen not in choices:
@@ -94,7 +94,7 @@ def settle_range(
     return Range(chosen, cut(first, last, chosen, zone))
 
 
-def _asked_times(start: str | None, end: str | None, now: datetime) -> tuple[datetime, datetime]:
+def _times(start: str | None, end: str | None, now: datetime) -> tuple[datetime, datetime]:
     if start is None and end is None:
         last = datetime.fromtimestamp(-(-int(now.timestamp()) // BUCKET) * BUCKET, tz=UTC)
         return last - DEFAULT_SPAN, last
@@ -146,7 +146,7 @@ def day_start(day: date, zone: tzinfo) -> datetime:
 def complete_until(now: datetime, grace: timedelta) -> datetime:
     """Return the start of the first bucket that may still grow: all before it ended at least `grace` ago.
 
-    Relays report at each bucket's end, and `grace` is the time that a report needs. The clock alone decides:
-    a relay that was cut off from the statistics reports later, and its counts are added to their buckets.
+    Relays report at each bucket's end, and `grace` is the time that a report needs. Only the clock decides:
+    a relay that lost its connection to the statistics reports later, and its buckets still grow.
     """
     return bucket_of(now - grace)

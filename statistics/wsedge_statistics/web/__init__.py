@@ -3,8 +3,8 @@
     problems    errors as RFC 9457 problem details
     responses   their description in the OpenAPI document
     body        request bodies, bounded
-    identity    the caller that a bearer token names
-    services    the services of the application that a request came to
+    identity    the caller that a bearer token identifies
+    services    the services of a request's application
     upkeep      /healthz, /readyz and /metrics
 
 Never imports a route of `api` or `ingest`.

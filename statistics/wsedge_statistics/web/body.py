@@ -1,4 +1,4 @@
-"""Reading a request's JSON body: bounded as sent and as inflated, and in time."""
+"""A request's JSON body, bounded in its size as sent, its inflated size, and its time."""
 
 from __future__ import annotations
 
@@ -22,39 +22,44 @@ async def read_json(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise ProblemError(
-            415, "media-type", "Content-Type must be application/json", headers={"Accept": "application/json"}
+            415,
+            "media-type",
+            "Content-Type must be application/json.",
+            headers={"Accept": "application/json"},
         )
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", "gzip"):
         raise ProblemError(
             415,
             "content-coding",
-            "Content-Encoding must be gzip or absent",
+            "Content-Encoding must be gzip or absent.",
             headers={"Accept-Encoding": "gzip"},
         )
     try:
         async with asyncio.timeout(seconds):
             sent = await _read(request, max_sent)
     except ClientDisconnect:
-        raise ProblemError(400, "body-cut-off", "the client closed before the end of the body") from None
+        raise ProblemError(
+            400, "body-cut-off", "The client closed the connection before the end of the body."
+        ) from None
     except TimeoutError:
         raise ProblemError(
             408,
             "slow-body",
-            f"the body did not arrive within {seconds:g} s",
+            f"The body did not arrive within {seconds:g} s.",
             headers={"Connection": "close"},
         ) from None
     return inflate(sent, max_inflated) if coding == "gzip" else sent
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    """Read up to `limit` bytes.
+    """Return a body of at most `limit` bytes. Raises ProblemError.
 
-    A body of up to twice the limit is read and discarded: a client that is still sending would otherwise see
-    a reset connection instead of the answer with the reason.
+    A larger body is read and discarded up to twice the limit: a client that is still sending would otherwise
+    receive a reset instead of the answer with the reason.
     """
     announced = request.headers.get("content-length", "")
-    too_large = ProblemError(413, "too-large", f"the body is larger than {limit} bytes")
+    too_large = ProblemError(413, "too-large", f"The body is larger than {limit} bytes.")
     cut_off = ProblemError(413, "too-large", too_large.detail, headers={"Connection": "close"})
     if announced.isdigit() and int(announced) > 2 * limit:
         raise cut_off
@@ -76,11 +81,11 @@ def inflate(sent: bytes, limit: int) -> bytes:
     try:
         inflated = inflater.decompress(sent, limit + 1)
     except zlib.error:
-        raise ProblemError(400, "bad-gzip", "the body is not valid gzip") from None
+        raise ProblemError(400, "bad-gzip", "The body is not valid gzip.") from None
     if len(inflated) > limit:
-        raise ProblemError(413, "too-large", f"the body inflates to more than {limit} bytes")
+        raise ProblemError(413, "too-large", f"The body inflates to more than {limit} bytes.")
     if not inflater.eof:
-        raise ProblemError(400, "bad-gzip", "the gzip body ends too early")
+        raise ProblemError(400, "bad-gzip", "The gzip body ends too early.")
     if inflater.unused_data:
-        raise ProblemError(400, "bad-gzip", "the gzip body has bytes after its end")
+        raise ProblemError(400, "bad-gzip", "The gzip body has bytes after its end.")
     return inflated

@@ -28,7 +28,9 @@ async def identify(
     if verifier is None:
         return LAPTOP
     if credentials is None:
-        raise TokenRefusedError("the request has no bearer token")
+        raise TokenRefusedError(
+            f"The request has no bearer token. Send a ServiceAccount token of the audience {TOKEN_AUDIENCE}."
+        )
     caller = caller_of(await verifier.claims(credentials.credentials))
     request.state.subject = caller.subject
     return caller

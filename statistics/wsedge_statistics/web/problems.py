@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: the reason, the parameter or row, and the allowed values."""
+"""Errors as problem documents (RFC 9457): the reason, the parameter or row, and the allowed values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Fault(BaseModel):
     row: int | None = Field(None, description="index of the report's row, from 0")
     field: str | None = Field(None, description="field of the row or message")
     parameter: str | None = Field(None, description="query parameter")
-    reason: str = Field(description="why it is refused")
+    reason: str = Field(description="why the request is refused")
     allowed: str | None = Field(None, description="values that are allowed")
 
 
@@ -121,10 +121,12 @@ def problem_of(error: Exception) -> ProblemError:
         case LedgerBusyError():
             return ProblemError(503, "busy", str(error), headers={"Retry-After": "2"})
         case LedgerUnwritableError():
-            # the cause names files: it is in the log, not in the answer
-            detail = "The ledger is not available now. Nothing of this request was stored."
+            # The cause names files of the server: it is logged and not answered.
+            detail = (
+                "The ledger is not available now, and nothing of this request was stored. Try again later."
+            )
             return ProblemError(503, "ledger-unavailable", detail, headers={"Retry-After": "10"})
-    return ProblemError(500, "internal", "The program failed; its log has the cause.")
+    return ProblemError(500, "internal", "The program has a defect; its log has the cause.")
 
 
 def challenge(reason: str) -> dict[str, str]:
@@ -151,10 +153,10 @@ def _of_validation(error: RequestValidationError, parameters: list[str]) -> Prob
 
 def _of_http(error: HTTPException, path: str) -> ProblemError:
     texts = {
-        404: ("not-found", f"{path} does not exist; /openapi.json lists the paths"),
+        404: ("not-found", f"{path} does not exist. /openapi.json lists the paths."),
         405: (
             "method-not-allowed",
-            f"{path} does not support this method; the Allow header lists the methods",
+            f"{path} does not support this method. The Allow header lists the methods.",
         ),
     }
     kind, detail = texts.get(error.status_code, ("http", str(error.detail)))
@@ -174,7 +176,7 @@ async def _handle(request: Request, error: Exception) -> Response:
 
 
 def _report(request: Request, problem: ProblemError, reason: str) -> None:
-    """Log and count a refused message: its counts wait until the cause is removed."""
+    """Log and count a refused message: the sender retains its counts until the cause is removed."""
     if request.url.path == USAGE_PATH:
         metrics = services_of(request).metrics
         metrics.refused.labels(problem.kind).inc()

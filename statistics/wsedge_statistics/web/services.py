@@ -1,4 +1,4 @@
-"""The services of the application that a request came to."""
+"""The services of a request's application."""
 
 from __future__ import annotations
 

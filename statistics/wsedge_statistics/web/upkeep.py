@@ -1,4 +1,4 @@
-"""Health and metrics, for the kubelet and Prometheus. They need no token: they hold no account's numbers."""
+"""Liveness, readiness and metrics. They need no token, since they contain no account's numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ router = APIRouter(tags=["upkeep"])
 
 @router.get("/healthz", responses=problems(503), summary="Liveness")
 async def healthz(request: Request) -> dict[str, str]:
-    """200 unless the ledger's writer has ended; then only a restart helps."""
+    """Return 200 unless the ledger's writer has ended, which only a restart repairs."""
     if not services_of(request).ledger.alive():
         raise ProblemError(503, "writer-ended", "The ledger's writer has ended. Restart the program.")
     return {"status": "ok"}
@@ -22,7 +22,7 @@ async def healthz(request: Request) -> dict[str, str]:
 
 @router.get("/readyz", responses=problems(503), summary="Readiness for reports")
 async def readyz(request: Request) -> dict[str, str]:
-    """200 while the ledger can be written and the process is not shutting down."""
+    """Return 200 while the ledger can be written and the process is not shutting down."""
     services = services_of(request)
     if services.draining:
         raise ProblemError(503, "ending", "The process is shutting down.")
@@ -33,5 +33,5 @@ async def readyz(request: Request) -> dict[str, str]:
 
 @router.get("/metrics", response_class=Response, summary="Metrics in Prometheus' text format")
 async def metrics(request: Request) -> Response:
-    """Names begin with wsedge_statistics_; no label holds an account or a domain."""
+    """Return all metrics. Names begin with wsedge_statistics_; no label contains an account or a domain."""
     return Response(services_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)

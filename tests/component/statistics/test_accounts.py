@@ -35,7 +35,7 @@ def sent_bytes(program: Statistics, token: str, **asked: Any) -> int:
 
 def test_a_stranger_fills_nothing(cluster: Cluster) -> None:
     """A pod of a namespace without plan and domain is refused whatever it makes up, and that is counted."""
-    cluster.tell()
+    cluster.put_directory()
     stranger = cluster.signer.relay_token("stranger")
     for batch in range(6):
         rows = [
@@ -57,19 +57,19 @@ def test_a_report_before_the_first_directory_is_kept_by_the_relay(cluster: Clust
     token, document = cluster.signer.relay_token(), report(row(BUCKET, sentBytes=5))
     answer = cluster.program.post(document, token=token)
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-    cluster.tell()
+    cluster.put_directory()
     assert cluster.program.post(document, token=token).status == 204
 
 
 def test_a_new_domain_is_named_and_taken_once_the_directory_has_it(cluster: Cluster) -> None:
     """403 names the row, so that a relay sends the others at once and this one again until it is taken."""
-    cluster.tell()
+    cluster.put_directory()
     document = report(row(BUCKET, sentBytes=1), row(BUCKET, domain="new.example", sentBytes=2))
     token = cluster.signer.relay_token()
     answer = cluster.program.post(document, token=token)
     assert answer.status == 403
     assert [(error["row"], error["field"]) for error in answer.json["errors"]] == [(1, "domain")]
-    cluster.tell(
+    cluster.put_directory(
         domains={"chat.example.com": "team-a", "new.example": "team-a"}, written_at="2026-01-02T00:00:00Z"
     )
     assert cluster.program.post(document, token=token).status == 204
@@ -79,8 +79,8 @@ def test_a_domain_that_was_deleted_or_moved_is_reported_late(cluster: Cluster, t
     """Both owners' relays deliver what they counted in their time, also after a restart of the program."""
     now = datetime.now(UTC)
     both = {"gone.example": "team-a", "moved.example": "team-a"}
-    cluster.tell(domains=both, written_at=text(now - timedelta(hours=1)))
-    cluster.tell(domains={"moved.example": "team-b"}, written_at=text(now))
+    cluster.put_directory(domains=both, written_at=text(now - timedelta(hours=1)))
+    cluster.put_directory(domains={"moved.example": "team-b"}, written_at=text(now))
     late = report(*(row(BUCKET, domain=domain, sentBytes=1) for domain in both))
     cluster.program.stop()
     subjects = ("--operator-subject", OPERATOR, "--admin-subject", ADMIN)
@@ -96,17 +96,19 @@ def test_a_namespace_made_again_reads_nothing_of_its_predecessor(cluster: Cluste
     """Neither traffic nor domains; late rows of old relays are the predecessor's; administrators see both."""
     program, signer = cluster.program, cluster.signer
     now = int(time.time())
-    cluster.tell(lives={"team-a": {"uid": OLD, "since": text(BUCKET - timedelta(days=9))}})
+    cluster.put_directory(lives={"team-a": {"uid": OLD, "since": text(BUCKET - timedelta(days=9))}})
     old = signer.relay_token(iat=now - 3000)
     assert program.post(report(row(BUCKET, sentBytes=7)), token=old).status == 204
     gone = {"uid": OLD, "until": text(datetime.fromtimestamp(now - 100, UTC))}
-    cluster.tell(lives={"team-a": gone}, domains={}, written_at=gone["until"])
+    cluster.put_directory(lives={"team-a": gone}, domains={}, written_at=gone["until"])
     reader = signer.token("default", "team-a")
     assert sent_bytes(program, reader) == 0
     assert program.get("/v1/domains").json["domains"] == []
     assert program.get("/v1/options").json["regions"] == []
     again = {"uid": NEW, "since": text(datetime.fromtimestamp(now - 50, UTC))}
-    cluster.tell(lives={"team-a": again}, domains={"new.example": "team-a"}, written_at=again["since"])
+    cluster.put_directory(
+        lives={"team-a": again}, domains={"new.example": "team-a"}, written_at=again["since"]
+    )
     new = signer.relay_token()
     assert program.post(report(row(BUCKET, domain="new.example", sentBytes=1)), token=new).status == 204
     assert program.post(report(row(BUCKET, sentBytes=8)), token=new).status == 403  # the predecessor's domain
@@ -135,7 +137,7 @@ def test_an_account_has_room_for_so_many_rows(tmp_path: Path) -> None:
         few = ("--operator-subject", OPERATOR, "--account-bucket-rows", "100")
         with statistics(tmp_path / "data", *keys.arguments, *few) as program:
             cluster = Cluster(program, keys, signer, signer)
-            cluster.tell()
+            cluster.put_directory()
             token = signer.relay_token()
             full = report(*(row(BUCKET, region=f"r{number}", sentBytes=1) for number in range(100)))
             assert program.post(full, token=token).status == 204

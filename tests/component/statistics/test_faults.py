@@ -168,7 +168,7 @@ WRONG_STARTS = {
     "keys without an issuer": (["--jwks-url", "https://x"], "jwks-url needs issuer"),
     "an own token that is none": (
         ["--jwks-url", "https://x", "--api-token-file", "/dev/null"],
-        "--api-token-file: Not enough segments; or give --issuer",
+        "--api-token-file: no issuer in the token (Not enough segments); give --issuer",
     ),
     "keys by http": (
         ["--issuer", "https://x", "--jwks-url", "http://x"],

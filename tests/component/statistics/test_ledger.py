@@ -83,7 +83,7 @@ def test_any_order_repetition_and_rollup_gives_the_largest_counts(
     model = NaiveLedger()
     with tempfile.TemporaryDirectory() as folder, closing(open_writer(Path(folder) / "l")) as connection:
         for report, step in told:
-            model.commit(report)
+            model.add(report)
             writes.merge_report(connection, report)
             roll(connection, step)
         for selection in [WHOLE, *asked]:

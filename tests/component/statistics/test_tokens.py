@@ -61,7 +61,7 @@ BAD_TOKENS: dict[str, Any] = {
 
 def test_bad_tokens_are_refused(cluster: Cluster) -> None:
     """401 with the reason and the challenge of RFC 6750, for reports and for questions."""
-    began, before = time.monotonic(), cluster.keys.asked
+    began, before = time.monotonic(), cluster.keys.requests
     for name, make in BAD_TOKENS.items():
         token = make(cluster.signer)
         cluster.program.token = token
@@ -74,7 +74,7 @@ def test_bad_tokens_are_refused(cluster: Cluster) -> None:
             assert answer.json["detail"], name
             assert token not in answer.text.decode(), name
     # Unknown key ids do not make it ask without end.
-    assert cluster.keys.asked - before <= 1 + (time.monotonic() - began) / RETRY_SECONDS
+    assert cluster.keys.requests - before <= 1 + (time.monotonic() - began) / RETRY_SECONDS
 
 
 def test_without_a_token_nothing_is_told_but_health(cluster: Cluster) -> None:
@@ -91,7 +91,7 @@ def test_without_a_token_nothing_is_told_but_health(cluster: Cluster) -> None:
 def test_a_relay_reports_with_its_pods_token(cluster: Cluster, algorithm: str) -> None:
     """RSA and elliptic keys of the cluster are both verified; an account's reader reads the numbers."""
     signer = cluster.signer if algorithm == "RS256" else cluster.elliptic
-    cluster.tell()
+    cluster.put_directory()
     assert (
         cluster.program.post(report(row(recent_bucket(1), sentBytes=9)), token=signer.relay_token()).status
         == 204
@@ -110,7 +110,7 @@ FOREIGN: dict[str, tuple[Any, dict[str, Any], str]] = {
 
 def test_foreign_reports_are_refused(cluster: Cluster) -> None:
     """403 with the reason; nothing is stored."""
-    cluster.tell()
+    cluster.put_directory()
     for name, (make, source, text) in FOREIGN.items():
         answer = cluster.program.post(
             report(row(recent_bucket(1), sentBytes=1), **source), token=make(cluster.signer)
@@ -123,7 +123,7 @@ def test_foreign_reports_are_refused(cluster: Cluster) -> None:
 
 def test_a_row_of_anothers_domain_is_named_and_nothing_is_stored(cluster: Cluster) -> None:
     """A report is taken whole or not at all."""
-    cluster.tell(domains={"chat.example.com": "team-a", "b.example": "team-b"})
+    cluster.put_directory(domains={"chat.example.com": "team-a", "b.example": "team-b"})
     rows = [row(recent_bucket(1), sentBytes=1), row(recent_bucket(1), domain="b.example")]
     answer = cluster.program.post(report(*rows), token=cluster.signer.relay_token())
     assert answer.status == 403
@@ -142,7 +142,7 @@ def test_only_the_operator_writes_the_directory(cluster: Cluster) -> None:
 def test_readers_read_their_own_account(cluster: Cluster) -> None:
     """Another account is 403, its domain as unknown as one that does not exist; administrators read all."""
     program, signer = cluster.program, cluster.signer
-    cluster.tell(domains={"team-a.example": "team-a", "team-b.example": "team-b"})
+    cluster.put_directory(domains={"team-a.example": "team-a", "team-b.example": "team-b"})
     for account, sent in (("team-a", 1), ("team-b", 2)):
         counted = row(recent_bucket(1), account=account, domain=f"{account}.example", sentBytes=sent)
         assert (
@@ -163,7 +163,7 @@ def test_readers_read_their_own_account(cluster: Cluster) -> None:
 def test_keys_are_kept_while_the_api_server_is_away(cluster: Cluster) -> None:
     """Known keys go on; an unknown one cannot be judged (503); a rotated one is found once it is back."""
     program, rotated = cluster.program, Signer("rotated")
-    cluster.tell()
+    cluster.put_directory()
     document = report(row(recent_bucket(1)))
     assert program.post(document, token=cluster.signer.relay_token()).status == 204
     cluster.keys.stop()
@@ -213,7 +213,7 @@ def test_a_key_server_of_another_ca_is_not_believed(tmp_path: Path) -> None:
         arguments = [str(stranger.ca_file) if part == str(keys.ca_file) else part for part in keys.arguments]
         with statistics(tmp_path / "data", *arguments) as program:
             assert program.post(report(), token=signer.relay_token()).status == 503
-        assert keys.asked == 0
+        assert keys.requests == 0
 
 
 def test_no_token_is_ever_logged(cluster: Cluster) -> None:

@@ -76,14 +76,16 @@ class Signer:
 
 
 class KeyServer:
-    """The API server's /openid/v1/jwks: asks for the caller's own token, can be taken away."""
+    """The API server's /openid/v1/jwks, which requires the program's token and can be stopped."""
 
     def __init__(self, folder: Path, *signers: Signer) -> None:
         self.signers = list(signers)
-        self.asked = 0
+        self.requests = 0
         self._folder = folder
         self._server: ThreadingHTTPServer | None = None
-        self._holder = reserve_port("127.0.0.1")  # nobody else's while the server is away
+        self._holder = reserve_port(
+            "127.0.0.1"
+        )  # so that no other process gets the port while the server is stopped
         self.port = self._holder.getsockname()[1]
         certificate, key = _certificate()
         self.ca_file, self.token_file = folder / "ca.crt", folder / "token"
@@ -102,9 +104,9 @@ class KeyServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.asked += 1
+                outer.requests += 1
                 allowed = self.headers["Authorization"] == f"Bearer {outer.token_file.read_text().strip()}"
-                # a real API server refuses clients that do not take its media type
+                # a real API server refuses clients that do not accept its media type
                 accepted = "application/jwk-set+json" in self.headers["Accept"]
                 body = json.dumps({"keys": [signer.published for signer in outer.signers]}).encode()
                 self.send_response((200 if accepted else 406) if allowed else 401)
@@ -133,7 +135,7 @@ class KeyServer:
             self._server = None
 
     def close(self) -> None:
-        """Stop for good."""
+        """Stop, and release the port."""
         self.stop()
         self._holder.close()
 

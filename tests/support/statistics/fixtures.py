@@ -1,4 +1,4 @@
-"""What the fixtures hand to tests."""
+"""The cluster that fixtures give to tests."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Cluster:
     signer: Signer
     elliptic: Signer
 
-    def tell(self, **fields: Any) -> None:
-        """Put a Directory as the operator does."""
+    def put_directory(self, **fields: Any) -> None:
+        """Put a Directory with the operator's token."""
         token = self.signer.token("wsedge-operator", "wsedge-system")
         answer = self.program.put_directory(directory(**fields), token=token)
         assert answer.status == 204, answer.text

@@ -1,6 +1,8 @@
-"""A naive ledger: keeps the largest value of every single count in a dictionary and adds when asked."""
+"""A naive ledger: a dictionary of the largest value of every single count, summed at each read."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from wsedge_statistics.contract import UsageReport
 from wsedge_statistics.numbers.series import CODE_PREFIX, Key, Selection, Series, add
@@ -19,9 +21,11 @@ class NaiveLedger:
     def __init__(self) -> None:
         self.largest: dict[tuple[str, str, Key, int, str], int] = {}
 
-    def commit(self, report: UsageReport) -> None:
+    def add(self, report: UsageReport, keys: Mapping[str, str] | None = None) -> None:
+        """Merge a report; `keys` has by account the key under which its rows are stored."""
         for row in report.rows:
-            key = Key(row.domain, row.account, row.region, row.isp, row.area)
+            account = (keys or {}).get(row.account, row.account)
+            key = Key(row.domain, account, row.region, row.isp, row.area)
             counts = {measure: getattr(row, field) for measure, field in FIELDS.items()}
             counts |= {f"{CODE_PREFIX}{code}": count for code, count in row.codes.items()}
             for measure, value in counts.items():

@@ -1,4 +1,4 @@
-"""The real program as a process, and a client that speaks to it."""
+"""The real program as a process, and a client of it."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Statistics:
 
 @contextmanager
 def statistics(data: Path, *arguments: str, **options: Any) -> Iterator[Statistics]:
-    """A running process that has said where it listens; killed at the end if it is still there."""
+    """A running process whose port is known; killed at the end if it still runs."""
     running = Statistics(data, *arguments, **options)
     try:
         yield running.listening()
@@ -131,7 +131,7 @@ def statistics(data: Path, *arguments: str, **options: Any) -> Iterator[Statisti
 
 
 def until_true(ask: Any, *, deadline: float = DEADLINE) -> Any:
-    """Ask again until the answer is true; fails at the deadline."""
+    """Call `ask` until the answer is true, and return it; fail at the deadline."""
     until = time.monotonic() + deadline
     while True:
         answer = ask()

@@ -2,62 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
-
 import pytest
 
-from support.statistics.build import directory_message, instant, row, seconds, usage
-from support.statistics.model import NaiveLedger
+from support.statistics.application import BUCKET, MemoryLedger, services_over, two_accounts
+from support.statistics.build import directory_message, row, seconds, usage
 from wsedge_statistics.asking import Question, ask, list_domains, list_options
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import ForbiddenError, QueryError, UnknownDomainError
 from wsedge_statistics.identity.callers import Caller, Policy
-from wsedge_statistics.ledger import Room, SeenKey
-from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.services import Services
-from wsedge_statistics.tenure import Tenures, follow
 
-NOW = instant("2026-06-15T12:02:00Z")
-BUCKET = instant("2026-06-15T12:00:00Z")
 READER = Caller("system:serviceaccount:team-a:default", "team-a")
 ADMIN = Caller("system:serviceaccount:ops:admin", "ops")
 
 
-class MemoryLedger(NaiveLedger):
-    """A naive ledger that lists what it has counted."""
-
-    def seen(self, account: str | None) -> list[SeenKey]:
-        places = [(key, bucket) for (_, _, key, bucket, _) in self.largest]
-        return [
-            SeenKey(key, min(b for k, b in places if k == key), max(b for k, b in places if k == key))
-            for key in dict.fromkeys(key for key, _ in places)
-            if account in (None, key.account)
-        ]
-
-
 @pytest.fixture
 def services() -> Services:
-    """Two accounts, of which team-a also has counts of a domain that the Directory lists no longer."""
-    directory = directory_message(domains={"chat.example.com": "team-a", "b.example": "team-b"})
-    ledger: Any = MemoryLedger()
+    """Two accounts; team-a also has counts of a domain that the Directory lists no longer."""
+    ledger = MemoryLedger()
     for fields in ({"sentBytes": 7}, {"domain": "former.example", "sentBytes": 5, "region": "beijing"}):
-        ledger.commit(usage(row(BUCKET, **fields)))
-    ledger.commit(usage(row(BUCKET, domain="b.example", account="team-b", sentBytes=1)))
-    return Services(
-        ledger=ledger,
-        clock=lambda: NOW,
-        metrics=Metrics(),
-        policy=Policy(admins=frozenset({ADMIN.subject})),
-        verifier=None,
-        directory=DirectoryView.of(directory),
-        tenures=follow(Tenures(), directory, kept=timedelta(days=93)),
-        room=Room(1, 1),
-        default_zone="UTC",
-        grace=timedelta(seconds=60),
-        max_body=1,
-        max_inflated=1,
-    )
+        ledger.add(usage(row(BUCKET, **fields)))
+    ledger.add(usage(row(BUCKET, domain="b.example", account="team-b", sentBytes=1)))
+    return services_over(ledger, two_accounts(), policy=Policy(admins=frozenset({ADMIN.subject})))
 
 
 async def test_a_question_is_settled_and_answered(services: Services) -> None:
@@ -94,16 +60,36 @@ REFUSED: dict[str, tuple[Question, type[Exception]]] = {
 async def test_wrong_questions_are_refused(
     services: Services, question: Question, error: type[Exception]
 ) -> None:
-    """Each by the error of its kind, before the ledger is read."""
+    """Each raises the error of its kind."""
     with pytest.raises(error):
         await ask(services, READER, question, kind="traffic")
 
 
 async def test_a_configured_domain_needs_no_counts(services: Services) -> None:
-    """A domain of the Directory that nothing was counted for is answered by empty sums."""
+    """A domain of the Directory without counts is answered by empty sums."""
     services.directory = DirectoryView.of(directory_message(domains={"new.example": "team-a"}))
     result = await ask(services, READER, Question(domains=frozenset({"new.example"})), kind="traffic")
     assert result.series == {}
+
+
+async def test_the_zone_of_the_question_wins(services: Services) -> None:
+    """A zone of the question is used instead of the billing zone."""
+    assert (
+        await ask(services, READER, Question(zone="Europe/Berlin"), kind="traffic")
+    ).zone == "Europe/Berlin"
+
+
+async def test_an_unknown_billing_zone_is_replaced_by_the_default(services: Services) -> None:
+    """A Directory may name a zone that is newer than this program's database."""
+    services.directory = DirectoryView.of(directory_message(zone="Mars/Olympus"))
+    assert (await list_options(services, READER, None)).zone == "UTC"
+
+
+async def test_an_unknown_default_zone_is_a_defect(services: Services) -> None:
+    """The settings refuse it at the start."""
+    services.default_zone = "Mars/Olympus"
+    with pytest.raises(LookupError, match="Mars/Olympus"):
+        await list_options(services, ADMIN, None)
 
 
 async def test_domains_are_listed_whether_configured_or_only_counted(services: Services) -> None:
@@ -117,7 +103,7 @@ async def test_domains_are_listed_whether_configured_or_only_counted(services: S
 
 
 async def test_options_are_the_regions_and_isps_that_were_counted(services: Services) -> None:
-    """With the account's own time zone; the default zone where no account is asked for."""
+    """The time zone is the account's; for all accounts it is the default."""
     options = await list_options(services, READER, None)
     assert (options.regions, options.isps, options.zone) == (
         ("beijing", "shanghai"),

@@ -1,4 +1,4 @@
-"""The messages that the statistics take in."""
+"""The messages that the statistics accept."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from support.statistics.build import instant, row, usage
 from wsedge_statistics.contract import bucket_of
 
 BUCKETS = {
-    "off the grid": ("2026-06-01T10:01:00Z", "not the start of a five-minute bucket"),
-    "in another zone": ("2026-06-01T18:00:00+08:00", "give UTC"),
+    "off the grid": ("2026-06-01T10:01:00Z", "must start on a whole five minutes"),
+    "in another zone": ("2026-06-01T18:00:00+08:00", "must be in UTC"),
     "without a zone": ("2026-06-01T10:00:00", "timezone"),
 }
 
 
 @pytest.mark.parametrize(("bucket", "text"), BUCKETS.values(), ids=BUCKETS.keys())
 def test_a_bucket_is_five_minutes_of_utc(bucket: str, text: str) -> None:
-    """Everything else is refused with the rule."""
+    """Any other bucket is refused with the rule."""
     with pytest.raises(ValidationError, match=text):
         usage(row(instant("2026-06-01T10:00:00Z")) | {"bucket": bucket})
 

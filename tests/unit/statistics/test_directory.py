@@ -8,8 +8,8 @@ from wsedge_statistics.directory import DirectoryView
 NOW = instant("2026-06-15T12:02:00Z")
 
 
-def test_the_billing_zone_is_the_one_in_force() -> None:
-    """Of several periods the one that has begun last counts; before the first, the first."""
+def test_the_billing_zone_is_that_of_the_period_in_force() -> None:
+    """The last period that has begun counts; before the first period, the first."""
     document = directory_message().model_dump(mode="json")
     later = {"terms": document["accounts"][0]["periods"][0]["terms"] | {"timeZone": "Europe/Berlin"}}
     document["accounts"][0]["periods"] += [later | {"start": "2026-07-01T00:00:00Z"}]
@@ -23,12 +23,12 @@ def test_the_billing_zone_is_the_one_in_force() -> None:
     assert view.zone_name(None, NOW) is None
 
 
-def test_zones_that_this_machine_does_not_have_are_told() -> None:
-    """A Directory may name a zone that is newer than the zone data here."""
+def test_zones_that_the_database_does_not_have_are_listed() -> None:
+    """A Directory may name a zone that is newer than this program's database."""
     assert DirectoryView.of(directory_message(zone="Mars/Olympus")).unknown_zones() == {"Mars/Olympus"}
     assert DirectoryView.of(directory_message(zone="../etc/passwd")).unknown_zones() == {"../etc/passwd"}
 
 
-def test_no_directory_knows_nobody() -> None:
-    """Before the first Directory no domain has an owner."""
+def test_without_a_directory_no_domain_has_an_owner() -> None:
+    """None is an empty Directory."""
     assert DirectoryView.of(None).owner("chat.example.com") is None

@@ -1,4 +1,4 @@
-"""Lives of accounts, and who held which domain when."""
+"""Lives of accounts, and the domains that each held."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OLD, NEW = "11111111-aaaa-4000-8000-000000000001", "22222222-bbbb-4000-8000-0000
 MADE_AGAIN = "2026-06-15T10:00:00Z"
 
 
-def told(*directories: dict[str, Any]) -> Tenures:
+def tenures_after(*directories: dict[str, Any]) -> Tenures:
     tenures = Tenures()
     for fields in directories:
         tenures = follow(tenures, directory_message(**fields), kept=KEPT)
@@ -39,8 +39,8 @@ def caller(issued: str) -> Caller:
 
 
 def test_a_namespace_made_again_is_another_account() -> None:
-    """Its counts get a key of their own; tokens tell by their time which life they are of."""
-    tenures = told(FIRST, AGAIN)
+    """Its counts get a key of their own; the time of issue decides to which life a token belongs."""
+    tenures = tenures_after(FIRST, AGAIN)
     assert tenures.current("team-a") == Epoch("team-a", "team-a@22222222", NEW, instant(MADE_AGAIN))
     before = tenures.of_token("team-a", instant("2026-06-15T09:00:00Z"))
     assert before is not None
@@ -50,9 +50,9 @@ def test_a_namespace_made_again_is_another_account() -> None:
     assert after.key == "team-a@22222222"
 
 
-def test_reports_are_booked_to_the_life_of_their_token() -> None:
-    """The last rows of a deleted namespace's relays are its own, and not the new namespace's."""
-    tenures = told(FIRST, AGAIN)
+def test_reports_count_for_the_life_of_their_token() -> None:
+    """The last rows of a deleted namespace's relays count for it, not for the new namespace."""
+    tenures = tenures_after(FIRST, AGAIN)
     report = usage(row(instant(MADE_AGAIN)))
     now = instant("2026-06-15T10:02:00Z")
     for issued, key in {"2026-06-15T09:00:00Z": "team-a", MADE_AGAIN: "team-a@22222222"}.items():
@@ -61,64 +61,103 @@ def test_reports_are_booked_to_the_life_of_their_token() -> None:
 
 
 def test_a_life_reads_its_own_counts_alone() -> None:
-    """The new namespace reads nothing of the old one, whose tokens read nothing any more."""
-    policy, tenures = Policy(), told(FIRST, AGAIN)
+    """The new namespace reads nothing of the old namespace, and tokens of the old one are refused."""
+    policy, tenures = Policy(), tenures_after(FIRST, AGAIN)
     assert policy.key_to_read(caller(MADE_AGAIN), None, tenures) == "team-a@22222222"
     with pytest.raises(ForbiddenError, match="deleted"):
         policy.key_to_read(caller("2026-06-15T09:00:00Z"), "team-a", tenures)
 
 
-def test_a_namespace_that_is_gone_is_read_by_no_successor() -> None:
+def test_a_deleted_namespace_is_read_by_no_successor() -> None:
     """A token from after the deletion reads nothing, also before a Directory names the new namespace."""
-    policy, tenures = Policy(), told(FIRST, GONE)
+    policy, tenures = Policy(), tenures_after(FIRST, GONE)
     key = policy.key_to_read(caller(MADE_AGAIN), None, tenures)
     assert key == "team-a@"
-    assert tenures.shown("team-a@") == "team-a"
+    assert tenures.display_name("team-a@") == "team-a"
 
 
-def test_when_a_namespace_went_is_said_once() -> None:
-    """An operator that is started anew finds it gone later than the one before did."""
+def test_the_first_notice_of_a_deletion_counts() -> None:
+    """An operator that was restarted notices the same deletion later."""
     later = {"lives": {"team-a": {"uid": OLD, "until": "2026-06-15T10:30:00Z"}}, "domains": {}}
-    tenures = told(FIRST, GONE, {**later, "written_at": "2026-06-15T10:30:00Z"})
+    tenures = tenures_after(FIRST, GONE, {**later, "written_at": "2026-06-15T10:30:00Z"})
     assert tenures.of_token("team-a", instant(MADE_AGAIN)) is None
 
 
 def test_administrators_name_former_lives() -> None:
-    """The plain name is the account of now; NAME@UID one that was deleted."""
-    tenures = told(FIRST, AGAIN)
+    """The plain name is the current account; NAME@UID is a deleted account."""
+    tenures = tenures_after(FIRST, AGAIN)
     admin = Policy(admins=frozenset({"admin"}))
     names = {"team-a": "team-a@22222222", "team-a@11111111": "team-a", "team-a@22222222": "team-a@22222222"}
     for name, key in names.items():
         assert admin.key_to_read(Caller("admin"), name, tenures) == key
-    assert [tenures.shown(key) for key in ("team-a", "team-a@22222222")] == ["team-a@11111111", "team-a"]
+    assert [tenures.display_name(key) for key in ("team-a", "team-a@22222222")] == [
+        "team-a@11111111",
+        "team-a",
+    ]
+
+
+def test_names_of_lives_without_a_uid_are_keys() -> None:
+    """A former life that no operator sent a uid for is NAME@former; an unknown name is its own key."""
+    lives = (Epoch("team-a", "team-a"), Epoch("team-a", "team-a@22222222", NEW))
+    tenures = Tenures(True, {"team-a": lives})
+    assert tenures.display_name("team-a") == "team-a@former"
+    assert tenures.key_named("team-a@former") == "team-a"
+    assert tenures.key_named("team-a@99999999") == "team-a@99999999"
+    assert tenures.display_name("team-a@99999999") == "team-a@99999999"
+    assert tenures.key_named("team-b") == "team-b"
+
+
+def test_a_token_older_than_every_life_belongs_to_the_first() -> None:
+    """A ledger whose first life has a beginning, as after a loss of its oldest Directory."""
+    first = Epoch("team-a", "team-a", OLD, instant("2026-01-01T00:00:00Z"))
+    tenures = Tenures(True, {"team-a": (first,)})
+    assert tenures.of_token("team-a", instant("2025-01-01T00:00:00Z")) == first
+    assert tenures.of_token("team-a", None) == first
+
+
+def test_equal_beginnings_of_uids_give_longer_keys() -> None:
+    """Two lives whose uids have the same first eight letters have different keys."""
+    twin = f"{NEW[:8]}-cccc-4000-8000-000000000003"
+    later = {
+        "lives": {"team-a": {"uid": twin, "since": "2026-06-16T10:00:00Z"}},
+        "written_at": "2026-06-16T10:00:00Z",
+    }
+    tenures = tenures_after(FIRST, AGAIN, later)
+    assert [life.key for life in tenures.epochs["team-a"]] == ["team-a", "team-a@22222222", f"team-a@{twin}"]
+
+
+def test_a_rolled_back_operator_does_not_end_a_deletion() -> None:
+    """Without a uid in the Directory the life's end stays."""
+    tenures = tenures_after(FIRST, GONE, {"written_at": "2026-06-15T10:30:00Z"})
+    assert tenures.current("team-a").until == instant("2026-06-15T09:59:00Z")
 
 
 SAME = {
-    "an operator that tells no uid": {"written_at": "2026-06-15T10:01:00Z"},
+    "an operator that sends no uid": {"written_at": "2026-06-15T10:01:00Z"},
     "the same uid again": {**FIRST, "written_at": "2026-06-15T10:01:00Z"},
 }
 
 
 @pytest.mark.parametrize("later", SAME.values(), ids=SAME.keys())
 def test_no_new_life_without_a_new_uid(later: dict[str, Any]) -> None:
-    """After a rollback of the operator, or when nothing happened, the account stays the one that it was."""
-    assert told(FIRST, later).current("team-a") == told(FIRST).current("team-a")
+    """After a rollback of the operator, or without a change, the account stays the same."""
+    assert tenures_after(FIRST, later).current("team-a") == tenures_after(FIRST).current("team-a")
 
 
-def test_the_first_uid_is_that_of_what_was_counted_before() -> None:
-    """An upgrade makes nobody a new account."""
-    assert told({}, AGAIN).current("team-a") == Epoch("team-a", "team-a", NEW)
+def test_the_first_uid_belongs_to_the_earlier_counts() -> None:
+    """An upgrade of the operator makes no new account."""
+    assert tenures_after({}, AGAIN).current("team-a") == Epoch("team-a", "team-a", NEW)
 
 
-def test_an_old_uid_does_not_come_back() -> None:
-    """A Directory with a uid of before (a restored operator) changes nothing."""
-    assert told(FIRST, AGAIN, FIRST).current("team-a").uid == NEW
+def test_the_uid_of_a_former_life_changes_nothing() -> None:
+    """A restored operator may send an old Directory."""
+    assert tenures_after(FIRST, AGAIN, FIRST).current("team-a").uid == NEW
 
 
-def test_former_domains_are_forgotten_in_time_and_bounded() -> None:
-    """They are kept as long as reports are taken, and of one account only so many."""
+def test_former_domains_are_dropped_after_the_retention_and_bounded() -> None:
+    """They are retained as long as reports are accepted, and up to MOST_FORMER per account."""
     domains = {f"d{number}.example": "team-a" for number in range(MOST_FORMER + 2)}
     first = {"domains": domains, "written_at": "2026-01-01T00:00:00Z"}
     gone = {"domains": {}, "written_at": "2026-01-02T00:00:00Z"}
-    assert len(told(first, gone).held) == MOST_FORMER
-    assert not told(first, gone, {"domains": {}, "written_at": "2026-04-06T00:00:00Z"}).held
+    assert len(tenures_after(first, gone).held) == MOST_FORMER
+    assert not tenures_after(first, gone, {"domains": {}, "written_at": "2026-04-06T00:00:00Z"}).held

@@ -1,4 +1,4 @@
-"""Messages between this version and the last release, and from versions to come."""
+"""Messages between this version, the last release and later versions."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from wsedge_relay.metering.report import encode
 from wsedge_relay.metering.usage import UsageCount, UsageKey
 from wsedge_statistics import contract as statistics
 from wsedge_statistics.contract import read
-from wsedge_statistics.services import UnknownFields
 
 
 def configured() -> bytes:
-    """The configuration of a domain of which only what must be is set, as the operator writes it."""
+    """The operator's configuration of a domain that sets required fields only."""
     live = live_domain()
     config = relay_config(live, WebSocketDomain.model_validate(live).spec, RESOLVED)
     text: str = config_map(live, config, draining_since=None)["data"]["relay.json"]
@@ -35,7 +34,7 @@ def configured() -> bytes:
 
 
 def listed() -> bytes:
-    """The Directory of an account and a domain, as the operator sends it to those that refuse lives."""
+    """The operator's Directory without the lives, which the last release rejects."""
     terms = Terms(BillingCycle.DAILY, MeteringMethod.TRAFFIC, "UTC")
     life = Life("team-a", "u1", NOW, "wsedge-system")
     record = {"data": record_data(Account(periods=(Period(terms, NOW),)), life)}
@@ -65,10 +64,10 @@ _EACH = pytest.mark.parametrize(("text", "last", "ours"), MESSAGES.values(), ids
 
 
 @_EACH
-def test_the_last_release_takes_what_this_one_writes(
+def test_the_last_release_accepts_messages_of_this_version(
     text: bytes, last: type[BaseModel], ours: type[BaseModel]
 ) -> None:
-    """Its models refuse a field that they do not have: new ones stay off the wire where nobody asked."""
+    """Its models reject unknown fields: new fields stay off the wire unless they are set."""
     taken = last.model_validate_json(text)
     assert taken.model_dump(mode="json", exclude_unset=True) == ours.model_validate_json(text).model_dump(
         mode="json", exclude_unset=True
@@ -76,10 +75,10 @@ def test_the_last_release_takes_what_this_one_writes(
 
 
 @_EACH
-def test_what_the_last_release_writes_is_taken(
+def test_messages_of_the_last_release_are_accepted(
     text: bytes, last: type[BaseModel], ours: type[BaseModel]
 ) -> None:
-    """With all that it fills in by itself, nulls included; nothing of it is unknown here."""
+    """With every default that it writes, nulls included; no field is unknown."""
     written = last.model_validate_json(text).model_dump_json().encode()
     message, unknown = read(ours, written)
     assert unknown == ()
@@ -87,10 +86,10 @@ def test_what_the_last_release_writes_is_taken(
 
 
 @_EACH
-def test_a_message_of_a_version_to_come_is_taken(
+def test_a_message_of_a_later_version_is_accepted(
     text: bytes, last: type[BaseModel], ours: type[BaseModel]
 ) -> None:
-    """Fields that are not known, at the top and deep inside, change nothing of the rest and are named."""
+    """Unknown fields, at any depth, are named and change nothing of the rest."""
     document = json.loads(text)
     known = ours.model_validate_json(text)
     paths = _with_news(document)
@@ -110,8 +109,8 @@ def _with_news(part: Any, path: str = "") -> list[str]:
     return [*inner, f"{path}fromTheFuture"]
 
 
-def test_what_is_wrong_is_refused_whatever_else_is_unknown() -> None:
-    """A negative count stays one beside a field of a newer version, and only the count is the fault."""
+def test_a_fault_beside_unknown_fields_is_refused() -> None:
+    """A negative count is the only fault beside a field of a later version."""
     document = json.loads(counted())
     document["rows"][0] |= {"sentBytes": -1, "connectionSeconds": 5}
     with pytest.raises(ValidationError) as caught:
@@ -119,19 +118,9 @@ def test_what_is_wrong_is_refused_whatever_else_is_unknown() -> None:
     assert [fault["loc"] for fault in caught.value.errors()] == [("rows", 0, "sentBytes")]
 
 
-def test_a_flood_of_unknown_fields_is_told_in_a_line() -> None:
-    """Naming each of them would take half a kilobyte for each."""
+def test_a_flood_of_unknown_fields_is_one_path() -> None:
+    """A path for each would need half a kilobyte per field."""
     document = json.loads(counted()) | {f"x{number}": 1 for number in range(1001)}
     message, unknown = read(statistics.UsageReport, json.dumps(document).encode())
     assert len(message.rows) == 1
     assert unknown == ("more than 1000 fields",)
-
-
-def test_an_unknown_field_is_logged_once() -> None:
-    """Whatever row it is in and however often it comes; the names that are kept are bounded."""
-    known = UnknownFields()
-    assert known.news("UsageReport", ["rows.0.a", "rows.17.a", "b"]) == ["b", "rows[].a"]
-    assert known.news("UsageReport", ["rows.5.a", "c"]) == ["c"]
-    assert known.news("Directory", ["b"]) == ["b"]
-    assert len(known.news("UsageReport", (f"x{number}" for number in range(500)))) == 96
-    assert known.news("UsageReport", ["one-more"]) == []

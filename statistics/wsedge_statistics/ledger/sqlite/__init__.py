@@ -6,5 +6,5 @@
     schema   tables, and how connections are opened
     place    the folder of a ledger: local disks only, one process at a time
 
-Never imports a route.
+Never imports `asking` or a route.
 """

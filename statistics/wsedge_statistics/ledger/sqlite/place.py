@@ -1,4 +1,4 @@
-"""The folder of a ledger: one process at a time, and never on a network disk."""
+"""The folder of a ledger: on a local disk, for one process at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NETWORK: Final = {
 
 
 def network_filesystem(kind: int) -> str | None:
-    """Return the name of the network file system with a statfs type, None for a local file system."""
+    """Return the name of the network file system with a statfs type; None for a local file system."""
     return _NETWORK.get(kind & 0xFFFFFFFF)
 
 
@@ -38,7 +38,7 @@ def filesystem_type(folder: Path) -> int:
 
 
 class Place:
-    """A ledger's folder, held by an exclusive lock that the kernel releases when the process ends."""
+    """A ledger's folder under an exclusive lock, which the kernel releases when the process ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,8 +1,8 @@
 """Reads from the SQLite ledger, as functions on a connection within a transaction.
 
 A day is read from the day tier when its rollup is current, else hour by hour from the hour tier, and an
-hour whose rollup is not current from the five-minute tier. So an answer never waits for a rollup and
-never differs by it.
+hour whose rollup is not current from the five-minute tier. So an answer never waits for a rollup, and a
+rollup never changes an answer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DIRTY: Final = {
     DAY: "SELECT day, domain FROM dirty_days WHERE day > ? AND day < ?",
     HOUR: "SELECT hour, domain FROM dirty_hours WHERE hour > ? AND hour < ?",
 }
-# Lists of starts and domains make these seek in the primary key instead of walking past other domains.
+# Lists of starts and domains let SQLite seek in the primary key instead of scanning rows of other domains.
 _USAGE: Final = (
     "SELECT * FROM usage WHERE bucket IN (SELECT value FROM json_each(?)) "
     "AND domain IN (SELECT value FROM json_each(?))"
@@ -62,9 +62,10 @@ def _choice(start: int, end: int, step: int, domains: Iterable[str]) -> tuple[st
 def hour_parts(connection: sqlite3.Connection, hour: int, domain: str) -> Iterator[tuple[Key, Series]]:
     """Yield the five-minute tier of one hour of a domain: one part per source, bucket and key."""
     choice = _choice(hour, hour + HOUR, BUCKET, [domain])
-    for bucket, *names, _source, sent, received, to, back, opened, peak in connection.execute(_USAGE, choice):
+    for bucket, *columns in connection.execute(_USAGE, choice):
+        names, counts = columns[:5], columns[6:]  # between them is the source
         series: Series = {}
-        for measure, value in zip(MEASURES, (sent, received, to, back, opened, peak), strict=True):
+        for measure, value in zip(MEASURES, counts, strict=True):
             add(series, measure, bucket, value)
         yield Key(*names), series
     for bucket, *names, _source, code, count in connection.execute(_CODES, choice):
@@ -74,16 +75,16 @@ def hour_parts(connection: sqlite3.Connection, hour: int, domain: str) -> Iterat
 
 
 def hour_sums(connection: sqlite3.Connection, hour: int, domain: str) -> dict[Key, Series]:
-    """Return the sums of one hour of a domain, from the five-minute tier and never less than its last rollup.
+    """Return the sums of one hour of a domain, from the five-minute tier; at least its last rollup.
 
-    Without faults they are never less. But a clock that was months ahead prunes rows of an hour for which
-    reports still arrive after the clock was corrected.
+    The rollup matters after a fault only: a clock that was months ahead has pruned rows of an hour for which
+    reports still arrive once the clock is corrected.
     """
     sums = roll(hour_parts(connection, hour, domain), start=hour, end=hour + HOUR)
     for _, *names, packed in connection.execute(_HOURS, _choice(hour, hour + HOUR, HOUR, [domain])):
         key = Key(*names)
         if key.region:
-            with suppress(LedgerDamagedError):  # then the sums of the rows replace it
+            with suppress(LedgerDamagedError):  # the sums of the rows replace a damaged rollup
                 sums[key] = largest(sums.get(key, {}), unpack(packed, hour))
     return roll(sums.items(), start=hour, end=hour + HOUR)
 

@@ -46,8 +46,8 @@ CREATE TABLE directory (one INTEGER PRIMARY KEY CHECK (one = 1),
 CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL);
 """
 
-# Tables beside those of version 1. An older program opens a ledger with them as well and ignores them: it can
-# continue with the ledger after a rollback, and the triggers keep `fill` right during its writes.
+# Tables added since version 1. An older program ignores them, so that it can continue with the ledger after a
+# rollback of the release; the triggers update `fill` for its writes too.
 ADDITIONS: Final = """
 CREATE TABLE IF NOT EXISTS epochs (account TEXT NOT NULL, number INTEGER NOT NULL, key TEXT NOT NULL,
   uid TEXT, since TEXT, until TEXT, PRIMARY KEY (account, number)) WITHOUT ROWID;
@@ -71,7 +71,7 @@ END;
 
 
 def open_writer(database: Path) -> sqlite3.Connection:
-    """Open the one connection that writes and checkpoints; creates the tables of a new ledger.
+    """Open the one connection that writes and checkpoints; create the tables of a new ledger.
 
     Only this connection may checkpoint: SQLite 3.7.0 to 3.51.2 can lose a commit when two connections
     write and checkpoint at the same time (the WAL-reset bug).
@@ -84,7 +84,7 @@ def open_writer(database: Path) -> sqlite3.Connection:
     if version > VERSION:
         connection.close()
         raise LedgerVersionError(
-            f"{database} has schema {version}, this program supports {VERSION}: use the newer program"
+            f"{database} has schema {version}, this program supports {VERSION}: use a newer program"
         )
     if version == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -15,36 +14,30 @@ import structlog
 from pydantic import ValidationError
 
 from wsedge_statistics.contract import Directory, UsageReport
-from wsedge_statistics.errors import LedgerDamagedError, LedgerPlaceError, LedgerUnwritableError
+from wsedge_statistics.errors import LedgerPlaceError, LedgerUnwritableError
 from wsedge_statistics.ledger.protocol import Room, SeenKey
 from wsedge_statistics.ledger.sqlite import reads, writes
 from wsedge_statistics.ledger.sqlite.place import Place
 from wsedge_statistics.ledger.sqlite.schema import open_reader, open_writer
+from wsedge_statistics.ledger.upkeep import Upkeep
 from wsedge_statistics.ledger.writer import QUEUE_LIMIT, Observer, Writer
-from wsedge_statistics.numbers.series import DAY, HOUR, Selection, Series
+from wsedge_statistics.numbers.series import Selection, Series
 from wsedge_statistics.tenure import Tenures
 
-ROLLUP_SECONDS: Final = 30.0
-# Rollups in one transaction: a chunk takes about 0.1 s on one core, and reports wait for it.
-HOUR_CHUNK: Final = 100
-DAY_CHUNK: Final = 25
-PRUNE_SECONDS: Final = 3600.0
-PROBE_BYTES: Final = 1 << 20  # room for a large report: a disk with less is as good as full
+PROBE_BYTES: Final = 1 << 20  # the size of a large report: a disk with less space is as good as full
 
 log = structlog.get_logger()
 
 
 class SqliteStore:
-    """The one connection that writes. See `wsedge_statistics.ledger.writer.Store`."""
+    """The one connection that writes: the `Store` of the writer, and the `Tiers` of the upkeep."""
 
     def __init__(self, database: Path, *, clock: Callable[[], datetime]) -> None:
         self._connection = open_writer(database)
-        self._clock = clock
-        self._pruned = 0
-        self._next_prune = 0.0
+        self._upkeep = Upkeep(self, clock=clock)
         try:
             with transaction(self._connection):
-                writes.begin_tenures(self._connection, _kept(self._connection), clock())
+                writes.begin_tenures(self._connection, _stored_directory(self._connection), clock())
         except sqlite3.Error as error:
             self._connection.close()
             raise LedgerUnwritableError(f"the ledger cannot be read: {error}") from error
@@ -67,40 +60,23 @@ class SqliteStore:
             connection.execute("DELETE FROM probe")
 
     def upkeep(self) -> float:
-        """Recompute a chunk of rollups, or delete a step of what is past its retention.
+        """Carry out one step of rollups or retention; return the seconds until the next step."""
+        return self._upkeep.step()
 
-        Returns the seconds until the next step: 0 while more is left, which waits only for reports.
-        """
-        try:
-            if self._roll():
-                return 0.0
-        except LedgerDamagedError as error:
-            log.error("rollup cannot be read", error=str(error))
-            return ROLLUP_SECONDS
-        return 0.0 if self._prune() else ROLLUP_SECONDS
+    def roll_hours(self, *, limit: int) -> int:
+        """See Tiers."""
+        with self.transaction() as connection:
+            return writes.roll_hours(connection, limit=limit)
 
-    def _roll(self) -> int:
-        """Recompute a chunk of rollups; return how many there were."""
-        ended_days = int(self._clock().timestamp()) - DAY - HOUR
+    def roll_days(self, *, before: int, limit: int) -> int:
+        """See Tiers."""
         with self.transaction() as connection:
-            done = writes.roll_hours(connection, limit=HOUR_CHUNK)
-        with self.transaction() as connection:
-            return done + writes.roll_days(connection, before=ended_days, limit=DAY_CHUNK)
+            return writes.roll_days(connection, before=before, limit=limit)
 
-    def _prune(self) -> int:
-        """Delete one step, once an hour until nothing is left; return the number of rows."""
-        if time.monotonic() < self._next_prune:
-            return 0
+    def prune(self, now: datetime) -> int:
+        """See Tiers."""
         with self.transaction() as connection:
-            rows = writes.prune(connection, self._clock())
-        self._pruned += rows
-        if rows:
-            return rows
-        if self._pruned:
-            log.info("ledger pruned", rows=self._pruned)
-        self._pruned = 0
-        self._next_prune = time.monotonic() + PRUNE_SECONDS
-        return 0
+            return writes.prune(connection, now)
 
     def close(self) -> None:
         """Close the connection."""
@@ -153,7 +129,7 @@ class SqliteLedger:
         except sqlite3.Error as error:
             raise LedgerUnwritableError(f"the ledger cannot be opened: {error}") from error
         try:
-            connection.execute("BEGIN")  # all of an answer reads one state of the ledger
+            connection.execute("BEGIN")  # so that all reads of an answer see one state of the ledger
             yield connection
         except sqlite3.Error as error:
             raise LedgerUnwritableError(f"the ledger cannot be read: {error}") from error
@@ -173,7 +149,7 @@ class SqliteLedger:
     def directory(self) -> Directory | None:
         """See Ledger."""
         with self._reading() as connection:
-            return _kept(connection)
+            return _stored_directory(connection)
 
     def tenures(self) -> Tenures:
         """See Ledger."""
@@ -204,10 +180,10 @@ class SqliteLedger:
         self._place.release()
 
 
-def _kept(connection: sqlite3.Connection) -> Directory | None:
+def _stored_directory(connection: sqlite3.Connection) -> Directory | None:
     try:
         return reads.directory(connection)
-    except ValidationError as error:  # written by another version of this program
+    except ValidationError as error:  # another version of this program wrote it
         log.warning("directory cannot be read", faults=error.error_count())
         return None
 

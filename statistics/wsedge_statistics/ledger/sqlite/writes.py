@@ -47,7 +47,7 @@ _REPLACE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """The retention of a tier: `deletions` delete `step` seconds of it at a time."""
+    """The retention of a tier: each round of `deletions` deletes `step` seconds of it."""
 
     kept: timedelta
     oldest: str
@@ -92,10 +92,10 @@ def merge_report(
     keys: Mapping[str, str] | None = None,
     room: Room | None = None,
 ) -> tuple[int, ...]:
-    """Merge a report: every count becomes the larger of what is kept and what is reported.
+    """Merge a report: every count becomes the larger of the stored and the reported count.
 
-    `keys` has by account the key that its rows are stored under. Returns the indices of the rows for which
-    their account has no `room` (None: no limit); when there are any, nothing was merged.
+    `keys` has by account the key under which its rows are stored. Return the indices of the rows for which
+    their account has no `room` (None: no limit); if there is any, nothing was merged.
     """
     if not report.rows:
         return ()
@@ -128,7 +128,7 @@ def _without_room(
 ) -> tuple[int, ...]:
     """Return the indices of the rows that would exceed their account's room, in a bucket or in all.
 
-    A report of a row that is stored already adds no row. Stored rows are counted only near the limit.
+    A row that is stored already needs no room. Only near the limit is each row looked up, since that is slow.
     """
     places = [
         (account, int(row.bucket.timestamp())) for row, account in zip(report.rows, accounts, strict=True)
@@ -185,9 +185,9 @@ def _source_id(connection: sqlite3.Connection, report: UsageReport) -> int:
 
 
 def put_directory(connection: sqlite3.Connection, directory: Directory, now: datetime) -> Tenures | None:
-    """Store a Directory unless a later one (by writtenAt) is stored; return the tenures if it was stored.
+    """Store a Directory unless a later Directory (by writtenAt) is stored; return the tenures, or None.
 
-    A stored Directory of the future was written by a clock that was ahead; it does not hold off those of a
+    A stored writtenAt in the future is of a clock that was ahead; it does not block the Directories of the
     corrected clock.
     """
     row = connection.execute("SELECT written_at FROM directory").fetchone()
@@ -205,7 +205,7 @@ def put_directory(connection: sqlite3.Connection, directory: Directory, now: dat
 
 
 def _keep_tenures(connection: sqlite3.Connection, before: Tenures, after: Tenures) -> None:
-    """Write what differs: Directories come often, and mostly say what they said before."""
+    """Write the differences only: Directories arrive often, and most are equal to the last."""
     changed = [lives for name, lives in after.epochs.items() if lives != before.epochs.get(name)]
     connection.executemany(
         "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?)",
@@ -230,9 +230,9 @@ def _text(instant: datetime | None) -> str | None:
 
 
 def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, now: datetime) -> None:
-    """Store the tenures of a ledger that an older program wrote: it stored none.
+    """Store the tenures of a ledger that an older program wrote without tenures.
 
-    Domains that an account counted for and holds no longer may still be reported late.
+    Relays may still report late for domains that an account has counts of and holds no longer.
     """
     (known,) = connection.execute("SELECT count(*) FROM epochs").fetchone()
     if known or directory is None:
@@ -256,7 +256,7 @@ def roll_hours(connection: sqlite3.Connection, *, limit: int) -> int:
 def roll_days(connection: sqlite3.Connection, *, before: int, limit: int) -> int:
     """Recompute up to `limit` dirty days that began before `before` from the hour tier; return how many.
 
-    A day with a dirty hour waits. Until its rollup a day is read from its hours, so this can be late.
+    A day with a dirty hour is left for later: until its rollup a day is read from its hours.
     """
     dirty = connection.execute(
         "SELECT day, domain FROM dirty_days AS d WHERE day < ? "
@@ -284,8 +284,8 @@ def prune(connection: sqlite3.Connection, now: datetime) -> int:
     """Delete the oldest step of each tier that is past its retention; return the number of rows.
 
     A day is deleted from a tier only a day after the last report for it could be accepted, and never while
-    its rollup is outstanding, so no rollup is ever recomputed from half of its rows. One step at a time,
-    so that reports do not wait for the deletion of a whole day.
+    its rollup is outstanding, so no rollup is recomputed from a part of its rows. One step at a time, so that
+    reports do not wait for the deletion of a whole day.
     """
     deleted = 0
     for tier in _TIERS:

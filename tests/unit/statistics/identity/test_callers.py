@@ -1,7 +1,8 @@
-"""Which caller may write the Directory and read which account."""
+"""The caller in a token's claims, and its rights."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from support.statistics.build import UID
 from wsedge_statistics.errors import ForbiddenError, TokenRefusedError
 from wsedge_statistics.identity.callers import LAPTOP, Caller, Policy, caller_of
+from wsedge_statistics.tenure import Tenures
 
 RELAY = Caller("system:serviceaccount:team-a:chat-relay", "team-a", UID)
 READER = Caller("system:serviceaccount:team-a:default", "team-a")
@@ -24,12 +26,12 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_bound_tokens_claims_name_pod_and_namespace() -> None:
-    """A projected token's claims become a caller."""
+    """The claims of a relay's projected token give its account and its pod."""
     assert caller_of(claims()) == RELAY
 
 
 def test_an_unbound_token_has_no_pod() -> None:
-    """Kubectl create token makes a token without a pod."""
+    """`kubectl create token` creates a token without a pod."""
     assert caller_of(claims(**{"kubernetes.io": {"namespace": "team-a"}})).pod_uid is None
 
 
@@ -47,6 +49,37 @@ def test_other_kinds_of_tokens_are_refused(bad: dict[str, Any]) -> None:
     """Only ServiceAccount tokens name an account."""
     with pytest.raises(TokenRefusedError):
         caller_of(bad)
+
+
+ISSUED = {
+    "a number of seconds": (1_700_000_000, datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)),
+    "a fraction of a second": (0.5, datetime(1970, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)),
+    "no claim": (None, None),
+    "a text": ("1700000000", None),
+    "a boolean": (True, None),
+    "an instant beyond the calendar": (1e18, None),
+    "no number": (float("nan"), None),
+    "infinity": (float("inf"), None),
+}
+
+
+@pytest.mark.parametrize(("claim", "issued"), ISSUED.values(), ids=ISSUED.keys())
+def test_the_time_of_issue_is_a_numeric_date(claim: object, issued: datetime | None) -> None:
+    """Any other value of `iat` counts as absent (RFC 7519 §2)."""
+    assert caller_of(claims(iat=claim)).issued == issued
+
+
+PODS = {
+    "no object": "chat-1",
+    "an empty uid": {"name": "chat-1", "uid": ""},
+    "a uid that is no text": {"name": "chat-1", "uid": 7},
+}
+
+
+@pytest.mark.parametrize("pod", PODS.values(), ids=PODS.keys())
+def test_a_malformed_pod_counts_as_none(pod: object) -> None:
+    """Such a token is not bound to a pod, so it reports nothing."""
+    assert caller_of(claims(**{"kubernetes.io": {"namespace": "team-a", "pod": pod}})).pod_uid is None
 
 
 READS = {
@@ -69,8 +102,8 @@ READS = {
 
 
 @pytest.mark.parametrize(("caller", "asked", "expected"), READS.values(), ids=READS.keys())
-def test_who_reads_what(caller: Caller, asked: str | None, expected: Any) -> None:
-    """A token of a namespace reads that account, administrators all."""
+def test_rights_to_read(caller: Caller, asked: str | None, expected: Any) -> None:
+    """A token of a namespace reads that account; an administrator reads all accounts."""
     if expected is ForbiddenError:
         with pytest.raises(ForbiddenError):
             POLICY.account_to_read(caller, asked)
@@ -78,8 +111,24 @@ def test_who_reads_what(caller: Caller, asked: str | None, expected: Any) -> Non
         assert POLICY.account_to_read(caller, asked) == expected
 
 
+def test_an_administrator_of_all_accounts_has_no_key() -> None:
+    """None is the sum over all accounts."""
+    assert POLICY.key_to_read(Caller("system:serviceaccount:ops:admin", "ops"), None, Tenures()) is None
+    assert POLICY.key_to_read(LAPTOP, "team-b", Tenures()) == "team-b"
+
+
+def test_a_token_without_a_time_of_issue_belongs_to_the_first_life() -> None:
+    """The first life's key is the account's name."""
+    assert POLICY.key_to_read(READER, None, Tenures()) == "team-a"
+
+
+def test_on_a_laptop_every_caller_writes_the_directory() -> None:
+    """Without an issuer there is no operator to identify."""
+    POLICY.check_directory(LAPTOP)
+
+
 def test_only_the_operator_writes_the_directory() -> None:
-    """Neither relays nor administrators do."""
+    """A relay and an administrator are refused."""
     POLICY.check_directory(Caller("system:serviceaccount:wsedge-system:operator", "wsedge-system"))
     for caller in (RELAY, Caller("system:serviceaccount:ops:admin", "ops")):
         with pytest.raises(ForbiddenError, match="not the operator"):

@@ -49,6 +49,16 @@ class MemoryStore:
         self.closed = True
 
 
+class FullDuringUpkeep(MemoryStore):
+    """A store whose first upkeep finds the disk full."""
+
+    def upkeep(self) -> float:
+        if not self.upkept.is_set():
+            self.upkept.set()
+            raise LedgerUnwritableError("the disk is full", code="FULL")
+        return 60.0
+
+
 class Observed:
     def __init__(self) -> None:
         self.groups: list[int] = []
@@ -86,7 +96,7 @@ def word(text: str) -> Any:
 
 
 def hold(writer: Writer[list[str]], store: MemoryStore) -> Any:
-    """Have the thread stand in the transaction of a first write."""
+    """Block the thread in the transaction of a first write."""
     store.gate.clear()
     first = writer.submit(word("first"))
     assert store.began.wait(SECONDS)
@@ -108,7 +118,7 @@ def test_writes_that_wait_share_a_commit(
 
 
 def test_a_group_is_bounded(writer: Writer[list[str]], store: MemoryStore, observed: Observed) -> None:
-    """However many wait, the first of them waits for GROUP_LIMIT at most."""
+    """However many writes are queued, a commit has GROUP_LIMIT of them at most."""
     hold(writer, store)
     waiting = [writer.submit(word("w")) for _ in range(GROUP_LIMIT + 1)]
     store.gate.set()
@@ -117,7 +127,7 @@ def test_a_group_is_bounded(writer: Writer[list[str]], store: MemoryStore, obser
 
 
 def test_a_full_queue_refuses_at_once(store: MemoryStore, observed: Observed) -> None:
-    """The caller hears it before it waits."""
+    """submit() raises at once; the queued writes are stored."""
     running = Writer(store, observed, queue_limit=1)
     hold(running, store)
     running.submit(word("second"))
@@ -141,7 +151,7 @@ def test_a_cancelled_write_is_left_out(writer: Writer[list[str]], store: MemoryS
 def test_a_failed_commit_stores_nothing_of_its_group_until_one_succeeds(
     writer: Writer[list[str]], store: MemoryStore, observed: Observed
 ) -> None:
-    """Its futures raise, the ledger is not writable, and the next good commit makes it so."""
+    """Its futures raise, and the ledger is not writable until the next successful commit."""
     store.full = True
     with pytest.raises(LedgerUnwritableError, match="full"):
         writer.submit(word("lost")).result(SECONDS)
@@ -152,10 +162,10 @@ def test_a_failed_commit_stores_nothing_of_its_group_until_one_succeeds(
     assert store.committed == [["kept"]]
 
 
-def test_a_probe_finds_that_there_is_room_again(
+def test_a_probe_finds_that_there_is_space_again(
     writer: Writer[list[str]], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any write, a ledger that could not be written is tried again."""
+    """A ledger that could not be written recovers without any write."""
     monkeypatch.setattr(module, "PROBE_SECONDS", 0.01)
     store.full = True
     with pytest.raises(LedgerUnwritableError):
@@ -171,12 +181,12 @@ def test_a_probe_finds_that_there_is_room_again(
 
 
 def test_upkeep_runs_without_writes(writer: Writer[list[str]], store: MemoryStore) -> None:
-    """At once after the start, then when the store says."""
+    """Upkeep runs at once after the start."""
     assert store.upkept.wait(SECONDS)
 
 
-def test_close_commits_what_waits(writer: Writer[list[str]], store: MemoryStore) -> None:
-    """Then the store is closed, and a later write is refused."""
+def test_close_commits_queued_writes(writer: Writer[list[str]], store: MemoryStore) -> None:
+    """After them the store is closed, and a later write is refused."""
     hold(writer, store)
     waiting = writer.submit(word("second"))
     store.gate.set()
@@ -187,9 +197,48 @@ def test_close_commits_what_waits(writer: Writer[list[str]], store: MemoryStore)
         writer.submit(word("third"))
 
 
+def test_a_failing_probe_is_repeated(
+    writer: Writer[list[str]], store: MemoryStore, observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each failed probe is counted, and the writer lives on."""
+    monkeypatch.setattr(module, "PROBE_SECONDS", 0.0)
+    store.full = True
+    with pytest.raises(LedgerUnwritableError):
+        writer.submit(word("lost")).result(SECONDS)
+    assert store.probed.wait(SECONDS)
+    store.probed.clear()
+    assert store.probed.wait(SECONDS)
+    assert observed.failures >= 2
+    assert (writer.writable(), writer.alive()) == (False, True)
+
+
+def test_a_full_disk_during_upkeep_makes_the_ledger_unwritable(observed: Observed) -> None:
+    """Upkeep is suspended until a commit or a probe succeeds."""
+    full = FullDuringUpkeep()
+    running = Writer(full, observed)
+    assert observed.failed_once.wait(SECONDS)
+    assert running.submit(word("kept")).result(SECONDS) == 1
+    running.close()
+    assert (full.committed, observed.failures) == ([["kept"]], 1)
+
+
+def test_writes_after_close_was_called_fail_at_once(store: MemoryStore, observed: Observed) -> None:
+    """A write that is queued behind the end of the thread has a future that raises."""
+    running = Writer(store, observed)
+    hold(running, store)
+    running._queue.put(None)
+    late = running.submit(word("late"))
+    store.gate.set()
+    with pytest.raises(LedgerUnwritableError, match="the ledger is closed"):
+        late.result(SECONDS)
+    running.close()
+    running.close()
+    assert store.committed == [["first"]]
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_of_the_program_ends_the_writer(writer: Writer[list[str]], store: MemoryStore) -> None:
-    """What is no failure of the store is not tried again: only a restart helps, and every caller hears it."""
+    """An error that is not the store's is not retried: the futures raise, and only a restart helps."""
 
     def broken(words: list[str]) -> None:
         raise KeyError("a fault of this program")

@@ -25,7 +25,7 @@ MATRIX = {
 
 
 @pytest.mark.parametrize(("span", "offered"), MATRIX.values(), ids=MATRIX.keys())
-def test_a_span_offers_what_the_product_says(span: timedelta, offered: tuple[Granularity, ...]) -> None:
+def test_a_span_offers_its_row_of_the_matrix(span: timedelta, offered: tuple[Granularity, ...]) -> None:
     """The granularities of a recent span are those of the product's matrix."""
     assert granularity.offered(span, timedelta(days=1)) == offered
 
@@ -36,11 +36,13 @@ REACH = {
     "hours reach back exactly 186 days": (1, 186, (HOUR,)),
     "older short spans are answered by days": (1, 187, (DAY,)),
     "days reach back exactly 366 days": (40, 366, (DAY,)),
-    "nothing is kept longer": (40, 367, ()),
+    "beyond 366 days nothing is offered": (40, 367, ()),
 }
 
 
 @pytest.mark.parametrize(("span", "age", "offered"), REACH.values(), ids=REACH.keys())
-def test_old_ranges_offer_what_is_kept(span: int, age: int, offered: tuple[Granularity, ...]) -> None:
+def test_old_ranges_offer_the_tiers_that_reach_them(
+    span: int, age: int, offered: tuple[Granularity, ...]
+) -> None:
     """Each granularity reaches back as far as its tier."""
     assert granularity.offered(timedelta(days=span), timedelta(days=age)) == offered

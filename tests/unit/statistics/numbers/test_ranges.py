@@ -65,8 +65,8 @@ def test_an_aligned_range_is_not_widened() -> None:
     assert settled.slots == (Slot(seconds("2026-06-10T10:05:00Z"), seconds("2026-06-10T10:10:00Z")),)
 
 
-def test_offsets_are_understood() -> None:
-    """An instant may be written in any zone."""
+def test_an_instant_may_have_any_offset() -> None:
+    """An offset other than UTC is converted."""
     assert ranges.parse_instant("start", "2026-06-10T18:05:00+08:00") == instant("2026-06-10T10:05:00Z")
 
 
@@ -134,7 +134,7 @@ REFUSED = {
         "granularity",
         "93 days back",
     ),
-    "older than what is kept": ("2025-06-01T00:00:00Z", "2025-07-05T00:00:00Z", None, "start", "older"),
+    "older than all stored counts": ("2025-06-01T00:00:00Z", "2025-07-05T00:00:00Z", None, "start", "older"),
 }
 
 
@@ -158,7 +158,7 @@ def test_the_calendars_first_day_does_not_overflow() -> None:
 
 
 def test_a_range_may_lie_in_the_future() -> None:
-    """The rest of a month can be asked for; it is zero, and completeUntil says that it is to come."""
+    """The rest of a month is part of the answer, with zeros; completeUntil shows that it is yet to come."""
     month = settle("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z", DAY)
     assert len(month.slots) == 30
 
@@ -236,6 +236,6 @@ COMPLETE = {
 
 
 @pytest.mark.parametrize(("now", "expected"), COMPLETE.values(), ids=COMPLETE.keys())
-def test_complete_until_waits_for_the_last_flush(now: str, expected: str) -> None:
-    """A bucket is complete a grace after its end."""
+def test_complete_until_waits_for_the_last_reports(now: str, expected: str) -> None:
+    """A bucket counts as complete `grace` after its end."""
     assert ranges.complete_until(instant(now), timedelta(seconds=60)) == instant(expected)

@@ -9,15 +9,15 @@ B = Key("a.example", "team-a", "beijing", "unicom", "CN")
 
 
 def test_zeros_leave_no_trace_in_a_series() -> None:
-    """Only what was counted is kept."""
+    """A zero adds no entry."""
     series: dict[str, dict[int, int]] = {}
     for value in (0, 2, 3):
         add(series, "sent", 300, value)
     assert series == {"sent": {300: 5}}
 
 
-def test_values_outside_the_time_asked_for_are_left_out() -> None:
-    """add_series takes the half-open range."""
+def test_values_outside_of_the_range_are_left_out() -> None:
+    """The range is half-open."""
     total: dict[str, dict[int, int]] = {}
     add_series(total, {"sent": {0: 1, 300: 2, 600: 4}}, start=300, end=600)
     assert total == {"sent": {300: 2}}

@@ -1,4 +1,4 @@
-"""Reading a body: what is bounded, and in what time."""
+"""A request's body: bounds of size and time."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ async def test_a_body_of_just_the_limit_is_read() -> None:
     assert await read_json(request(chunks(b"1234", b"5678")), max_sent=8, max_inflated=8) == b"12345678"
 
 
-async def test_a_body_that_does_not_arrive_is_given_up() -> None:
-    """408, and the connection is closed."""
+async def test_a_body_that_does_not_arrive_is_408() -> None:
+    """The connection closes."""
     never = asyncio.Event()
 
     async def receive() -> Any:
@@ -51,8 +51,8 @@ async def test_a_body_that_does_not_arrive_is_given_up() -> None:
     assert await status_of(request(receive), seconds=0.01) == (408, {"Connection": "close"})
 
 
-async def test_a_client_that_goes_away_is_no_error_of_ours() -> None:
-    """A relay that is killed while it sends leaves a refused message, not a traceback."""
+async def test_a_client_that_closes_within_its_body_is_400() -> None:
+    """A relay that is killed while it sends causes a refused message, not a traceback."""
 
     async def receive() -> Any:
         return {"type": "http.disconnect"}
@@ -61,19 +61,19 @@ async def test_a_client_that_goes_away_is_no_error_of_ours() -> None:
 
 
 async def test_a_body_a_little_too_large_is_read_to_its_end() -> None:
-    """The client gets to see the 413, on a connection that goes on."""
+    """The client receives the 413, and the connection stays open."""
     assert await status_of(request(chunks(b"12345678", b"9"))) == (413, {})
 
 
 async def test_a_body_far_too_large_is_cut_off() -> None:
-    """Neither an announced nor a sent body costs more than twice the limit."""
+    """At most twice the limit is read, whether the size is announced or not."""
     endless = chunks(*[b"12345678"] * 99)
     assert await status_of(request(endless)) == (413, {"Connection": "close"})
     assert await status_of(request(endless, content_length="17")) == (413, {"Connection": "close"})
 
 
 def test_inflating_stops_at_the_limit() -> None:
-    """Just the limit is allowed, a byte more is 413."""
+    """The limit itself is allowed, a byte more is 413."""
     assert inflate(gzip.compress(b"12345678"), 8) == b"12345678"
     with pytest.raises(ProblemError, match="inflates to more than 8"):
         inflate(gzip.compress(b"123456789"), 8)

@@ -16,7 +16,7 @@ _SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING = 1, 2, 3, 6
 _FIN = 0x01
 _HEADER = 8  # bytes before a frame's content
 _LARGEST_DATA = 32 * 1024  # bytes in a data frame that we send
-# Section 2.6.10.1: names and values with their lengths, then loose text.
+# Section 2.6.10.1: names and values with their lengths, then text without.
 _WORDS = (
     "options,head,post,put,delete,trace,accept,accept-charset,accept-encoding,accept-language,accept-ranges,"
     "age,allow,authorization,cache-control,connection,content-base,content-encoding,content-language,"
@@ -49,7 +49,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Bytes on a stream; `last` when no more follow."""
+    """Bytes on a stream; `last` when the client has ended the stream."""
 
     stream: int
     data: bytes
@@ -65,7 +65,7 @@ class WasReset:
 
 @dataclass(frozen=True, slots=True)
 class Pinged:
-    """The client sent a ping, to be sent back."""
+    """The client has sent a ping; the answer is the same frame."""
 
     frame: bytes
 

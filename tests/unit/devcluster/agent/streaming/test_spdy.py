@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from wsedge_devcluster.agent.spdy import DICTIONARY, Opened, Pinged, Received, Session, WasReset
+from wsedge_devcluster.agent.streaming.spdy import DICTIONARY, Opened, Pinged, Received, Session, WasReset
 
 # Of the dictionary in github.com/moby/spdystream, which is that of the specification.
 DICTIONARY_LENGTH, DICTIONARY_ADLER = 1423, 0xE3C6A7C2

@@ -1,6 +1,6 @@
 """`kubectl port-forward`: TCP connections to a pod's ports, as SPDY streams within one WebSocket.
 
-Each connection is a pair of streams with one request id: first `error`, which only we write to, then `data`.
+Each connection is a pair of streams with one request id: first `error`, for errors of this side, then `data`.
 Source: k8s.io/client-go/tools/portforward, tunneling_dialer.go.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from aiohttp import WSMsgType, web
 
-from wsedge_devcluster.agent.spdy import Opened, Pinged, Received, Session, WasReset
+from wsedge_devcluster.agent.streaming.spdy import Opened, Pinged, Received, Session, WasReset
 
 PROTOCOL = "SPDY/3.1+portforward.k8s.io"
 _PIECE = 32 * 1024
@@ -22,7 +22,7 @@ async def forward(request: web.Request, address: str) -> web.StreamResponse:
     """Carry the connections of one `kubectl port-forward` to the pod at `address`, until it closes."""
     socket = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=0)
     if not socket.can_prepare(request).protocol:
-        return web.Response(status=400, text=f"this node forwards ports by {PROTOCOL} alone")
+        return web.Response(status=400, text=f"This node forwards ports by {PROTOCOL} only.")
     await socket.prepare(request)
     forwarding = _Forwarding(socket, address)
     try:
@@ -40,7 +40,7 @@ class _Forwarding:
     def __init__(self, socket: web.WebSocketResponse, address: str) -> None:
         self._socket, self._address = socket, address
         self._session = Session()
-        self._errors: dict[str, int] = {}  # streams for complaints, by request id
+        self._errors: dict[str, int] = {}  # error streams, by request id
         self._writers: dict[int, asyncio.StreamWriter] = {}  # connections to the pod, by data stream
         self._copying: set[asyncio.Task[None]] = set()
 
@@ -94,19 +94,19 @@ class _Forwarding:
             self._drop(stream)
 
     async def _copy(self, reader: asyncio.StreamReader, stream: int, request: str) -> None:
-        complaint = ""
+        problem = ""
         try:
             while piece := await reader.read(_PIECE):
                 await self._send(self._session.send(stream, piece))
         except OSError as error:
-            complaint = f"connection to {self._address} broke: {error}"
-        await self._close(stream, request, complaint)
+            problem = f"connection to {self._address} failed: {error}"
+        await self._close(stream, request, problem)
 
-    async def _close(self, stream: int, request: str, complaint: str) -> None:
-        """Tell the client that a connection has ended, with an error or without."""
+    async def _close(self, stream: int, request: str, problem: str) -> None:
+        """Close the streams of a connection at the client; an empty `problem` is success."""
         frames = self._session.send(stream, b"", last=True)
         if (errors := self._errors.pop(request, None)) is not None:
-            frames += self._session.send(errors, complaint.encode(), last=True)
+            frames += self._session.send(errors, problem.encode(), last=True)
         await self._send(frames)
 
     async def _send(self, frames: bytes) -> None:

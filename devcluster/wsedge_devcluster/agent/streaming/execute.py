@@ -1,6 +1,6 @@
-"""`kubectl exec`: one command in a container's place, its streams as channels of a WebSocket.
+"""`kubectl exec`: one command beside a container's process, its streams as channels of a WebSocket.
 
-Each message begins with the number of its channel; v5 adds channel 255, which closes another one.
+Each message begins with the number of its channel; v5 adds channel 255, which closes another channel.
 Source: k8s.io/apimachinery/pkg/util/remotecommand, k8s.io/client-go/tools/remotecommand/websocket.go.
 """
 
@@ -29,10 +29,10 @@ _PIECE = 32 * 1024
 async def execute(request: web.Request, place: Place, children: Children) -> web.StreamResponse:
     """Run the request's command until it or its client ends."""
     if request.query.get("tty") == "1":
-        return web.Response(status=400, text="this node has no terminals: leave out --tty")
+        return web.Response(status=400, text="This node has no terminals: leave out --tty.")
     socket = web.WebSocketResponse(protocols=_PROTOCOLS, max_msg_size=0)
     if not socket.can_prepare(request).protocol:
-        return web.Response(status=400, text=f"this node executes commands by {_PROTOCOLS[0]} alone")
+        return web.Response(status=400, text=f"This node executes commands by {_PROTOCOLS[0]} only.")
     await socket.prepare(request)
     command = request.query.getall("command", [])
     try:
@@ -70,7 +70,7 @@ def _start(command: Sequence[str], place: Place, children: Children) -> Child:
 
 
 async def _feed(socket: web.WebSocketResponse, child: Child, *, wanted: bool) -> None:
-    """Pass the client's input on; return when the client has left."""
+    """Pass the client's input on; return when the client has closed the WebSocket."""
     transport, flow = await asyncio.get_running_loop().connect_write_pipe(_Flow, present(child.stdin))
     try:
         if not wanted:
@@ -113,7 +113,7 @@ async def _output(socket: web.WebSocketResponse, child: Child) -> None:
     ]
     try:
         await child.wait()
-        child.send_to_all(signal.SIGKILL)  # or a child of it holds the pipes open
+        child.send_to_all(signal.SIGKILL)  # a child of the command may have the pipes open
         await asyncio.gather(*copying)
     finally:
         for task in copying:

@@ -1,4 +1,4 @@
-"""The cluster's keys: when they are asked for, and what happens when they cannot be had."""
+"""The cluster's keys: when they are fetched, and what happens when they cannot be fetched."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ FIRST, SECOND = Signer("first"), Signer("second", algorithm="ES256")
 
 
 class Publisher:
-    """What the API server would answer, and the time."""
+    """An API server in memory, and a clock."""
 
     def __init__(self, *signers: Signer) -> None:
         self.signers = list(signers)
-        self.away = False
-        self.asked = 0
+        self.down = False
+        self.fetches = 0
         self.now = 0.0
         self.keys = KeySet(self.fetch, monotonic=lambda: self.now)
 
     def fetch(self) -> bytes:
-        self.asked += 1
-        if self.away:
-            raise ConnectionRefusedError("away")
+        self.fetches += 1
+        if self.down:
+            raise ConnectionRefusedError("down")
         return json.dumps({"keys": [signer.published for signer in self.signers]}).encode()
 
 
-async def test_keys_are_fetched_once_and_kept() -> None:
-    """The first token leads to a fetch, the next ones do not."""
+async def test_keys_are_fetched_once_and_retained() -> None:
+    """The first token leads to a fetch, later tokens do not."""
     publisher = Publisher(FIRST, SECOND)
     for _ in range(3):
         assert (await publisher.keys.key("first")).key_id == "first"
         assert (await publisher.keys.key("second")).algorithm_name == "ES256"
-    assert publisher.asked == 1
+    assert publisher.fetches == 1
 
 
-async def test_an_unknown_id_asks_again_but_not_without_end() -> None:
-    """A rotated key is found; made-up ids cost one fetch per RETRY_SECONDS."""
+async def test_an_unknown_id_leads_to_one_fetch_per_retry_seconds() -> None:
+    """A rotated key is found; invented ids cost one fetch per RETRY_SECONDS."""
     publisher = Publisher(FIRST)
     await publisher.keys.key("first")
     publisher.signers.append(SECOND)
     for _ in range(20):
         with pytest.raises(TokenRefusedError, match="does not publish"):
             await publisher.keys.key("second")
-    assert publisher.asked == 1
+    assert publisher.fetches == 1
     publisher.now += RETRY_SECONDS
     assert (await publisher.keys.key("second")).key_id == "second"
-    assert publisher.asked == 2
+    assert publisher.fetches == 2
 
 
-async def test_known_keys_are_kept_while_the_server_is_away() -> None:
-    """However long it is away, known keys verify; unknown ones cannot be judged."""
+async def test_known_keys_are_retained_while_the_server_is_down() -> None:
+    """However long the outage, known keys verify; an unknown key is neither accepted nor rejected."""
     publisher = Publisher(FIRST)
     await publisher.keys.key("first")
-    publisher.away = True
+    publisher.down = True
     publisher.now += 100 * REFRESH_SECONDS
     assert (await publisher.keys.key("first")).key_id == "first"
     with pytest.raises(KeysUnavailableError):
@@ -77,19 +77,19 @@ async def test_a_key_that_is_published_no_longer_is_forgotten() -> None:
         await publisher.keys.key("first")
 
 
-async def test_before_the_first_fetch_nothing_can_be_judged() -> None:
-    """A start without the API server refuses nobody for good."""
+async def test_before_the_first_fetch_tokens_are_neither_accepted_nor_rejected() -> None:
+    """A start without the API server recovers by itself."""
     publisher = Publisher(FIRST)
-    publisher.away = True
+    publisher.down = True
     with pytest.raises(KeysUnavailableError):
         await publisher.keys.key("first")
-    publisher.away = False
+    publisher.down = False
     publisher.now += RETRY_SECONDS
     await publisher.keys.key("first")
 
 
 class Blackhole(Publisher):
-    """An API server that takes the connection and says nothing until the timeout."""
+    """An API server that accepts the connection and does not answer before the timeout."""
 
     def __init__(self, *signers: Signer) -> None:
         super().__init__(*signers)
@@ -100,12 +100,12 @@ class Blackhole(Publisher):
         if self.silent:
             self.over.wait(30)
             self.now += RETRY_SECONDS + 3
-            self.away = True
+            self.down = True
         return super().fetch()
 
 
 async def test_known_keys_do_not_wait_for_a_silent_server() -> None:
-    """One request tries it; the others are served at once with the keys that are known."""
+    """One request fetches; the others are served at once with the known keys."""
     publisher = Blackhole(FIRST)
     await publisher.keys.key("first")
     publisher.now += REFRESH_SECONDS + 1
@@ -118,11 +118,11 @@ async def test_known_keys_do_not_wait_for_a_silent_server() -> None:
         assert not trying.done()
         publisher.over.set()
         assert (await trying).key_id == "first"
-    assert publisher.asked == 2
+    assert publisher.fetches == 2
 
 
-async def test_a_silent_server_is_tried_once_for_all_who_wait() -> None:
-    """Requests that waited for a try that failed are told so, and do not each wait for one of their own."""
+async def test_a_silent_server_is_tried_once_for_all_waiting_requests() -> None:
+    """Requests that waited for a failed fetch fail with it; they do not each start another."""
     publisher = Blackhole(FIRST)
     publisher.silent = True
     waiting = [asyncio.create_task(publisher.keys.key("first")) for _ in range(5)]
@@ -131,14 +131,14 @@ async def test_a_silent_server_is_tried_once_for_all_who_wait() -> None:
     async with asyncio.timeout(20):
         answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(answer) for answer in answers] == [KeysUnavailableError] * 5
-    assert publisher.asked == 1
+    assert publisher.fetches == 1
 
 
-def test_an_own_token_that_cannot_be_sent_is_not_told(tmp_path: Path) -> None:
-    """The error of a token file with two lines names the file, not what is in it."""
+def test_an_own_token_that_cannot_be_sent_is_not_disclosed(tmp_path: Path) -> None:
+    """The error of a token file with two lines names the file, not its content."""
     file = tmp_path / "token"
     file.write_text("secret-one\nsecret-two\n")
-    with pytest.raises(ValueError, match="does not hold a token") as refused:
+    with pytest.raises(ValueError, match="does not contain a token") as refused:
         KeyServer("https://127.0.0.1:1/", token_file=file).fetch()
     assert "secret" not in str(refused.value)
 
@@ -155,13 +155,13 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("entry", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_unusable_keys_are_passed_over(entry: object) -> None:
-    """One strange entry does not spoil the others."""
+def test_unusable_keys_are_skipped(entry: object) -> None:
+    """An unusable entry does not affect the others."""
     assert list(parse_keys(json.dumps({"keys": [entry, SECOND.published]}).encode())) == ["second"]
 
 
 @pytest.mark.parametrize("document", [b"", b"[]", b'{"keys": {}}', b"{", b"\xff"])
 def test_a_document_that_is_no_key_set_is_an_error(document: bytes) -> None:
-    """The old keys are kept then."""
+    """The caller retains its keys."""
     with pytest.raises(ValueError, match=r"."):
         parse_keys(document)
