@@ -1,4 +1,4 @@
-"""One cluster for all cluster tests of a session; tests keep apart by namespaces."""
+"""One cluster for all cluster tests of a session; each test has its own namespace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsedge_devcluster.cluster.cluster import Cluster
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A running devcluster: two nodes, back-offs a tenth of a kubelet's. Says what takes long."""
+    """Run a devcluster with two nodes and a tenth of a kubelet's back-offs; report slow steps."""
     reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
     capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
 
@@ -23,7 +23,7 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 
     def tell(text: str) -> None:
         if text.startswith("starting"):
-            return  # seconds; a build on a bare machine takes minutes
+            return  # seconds; the first build takes minutes
         with capture.global_and_fixture_disabled():
             reporter.write_line(f"devcluster: {text}")
 
@@ -33,7 +33,7 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """A namespace of the test's own; its deletion is asked for at the end and not waited for."""
+    """Create a namespace for one test; request its deletion at the end without waiting for it."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     cluster.kubectl("create", "namespace", name)
     yield name
@@ -42,7 +42,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def installed(cluster: Cluster) -> Cluster:
-    """The cluster with our chart as release wsedge, in a namespace that enforces `restricted`."""
+    """Install the chart as release wsedge in a namespace that enforces `restricted`; return the cluster."""
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
     name = {"name": SYSTEM, "labels": restricted}
     document = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": name})

@@ -1,4 +1,4 @@
-"""Two tenants, one of them hostile: records out of reach, no foreign rows, a namespace made again."""
+"""Two tenants, one hostile: no access to records, no rows for the other, a namespace created again."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def reader(place: Place) -> str:
 
 
 def report(place: Place, pod: dict[str, Any], host: str, sent: int) -> tuple[int, Any]:
-    """What a tenant can do with a pod of its own: report as that pod, whatever it likes."""
+    """Send a usage report with the token of a tenant's own pod, with any content; return status and answer."""
     metadata = pod["metadata"]
     token = place.kubectl(
         "create",
@@ -62,7 +62,7 @@ def report(place: Place, pod: dict[str, Any], host: str, sent: int) -> tuple[int
 
 
 def test_the_record_is_out_of_the_tenants_reach(place: Place) -> None:
-    """With the role `edit` a tenant changes nothing of its history: what it can reach is a copy."""
+    """The role `edit` of the account's namespace reads and writes only the copy of its record."""
     place.kubectl("create", "serviceaccount", "tenant")
     subject = f"{place.namespace}:tenant"
     place.kubectl("create", "rolebinding", "tenant", "--clusterrole=edit", f"--serviceaccount={subject}")
@@ -96,7 +96,7 @@ def test_the_record_is_out_of_the_tenants_reach(place: Place) -> None:
 
 
 def test_a_namespace_made_again_is_a_new_account(place: Place, namespace: str) -> None:
-    """Its plan begins anew, its tokens read nothing of before; a pod reports its account's domains alone."""
+    """Its plan starts anew, its tokens read no old counts, and a pod reports only its account's domains."""
     host, stranger = f"{namespace}.example.com", f"{namespace}.elsewhere.example"
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
@@ -115,7 +115,7 @@ def test_a_namespace_made_again_is_a_new_account(place: Place, namespace: str) -
     place.await_reason("bp/plan", "Ready", "Effective")
     live = place.get("bp/plan")
     assert live is not None
-    # A change of the account before would have waited for the next day.
+    # a change of the old account would wait for the next day
     assert live["status"]["current"]["meteringMethod"] == "DailyPeakBandwidth"
     assert knows_nothing(place)
     after = record_of(place)

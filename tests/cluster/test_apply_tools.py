@@ -1,4 +1,4 @@
-"""What other tools do with our manifests: server-side apply, kubectl apply again, kustomize, strict YAML."""
+"""Our manifests with other tools: server-side apply, a repeated kubectl apply, kustomize, strict YAML."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EVERYTHING: dict[str, Any] = {
 
 
 class Strict(yaml.SafeLoader):
-    """YAML as kustomize reads it: a key that comes twice is an error."""
+    """A YAML loader that refuses duplicate keys, as kustomize does."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key) for key, _ in node.value]
@@ -49,7 +49,7 @@ def render(cluster: Cluster, values: dict[str, Any], *options: str) -> str:
 
 
 def test_each_key_is_rendered_once(cluster: Cluster) -> None:
-    """Labels that overlap with the chart's go before them, and a strict reader takes every template."""
+    """Labels of the values replace the chart's own, and a strict loader accepts every template."""
     text = render(cluster, EVERYTHING)
     objects = [each for each in yaml.load_all(text, Strict) if each]
     for each in objects:
@@ -69,7 +69,7 @@ def test_each_key_is_rendered_once(cluster: Cluster) -> None:
 @pytest.mark.parametrize("label", ["name", "instance", "component", "managed-by"])
 @pytest.mark.parametrize("where", ["commonLabels", "operator.podLabels", "statistics.podLabels"])
 def test_a_label_that_selects_cannot_be_replaced(cluster: Cluster, where: str, label: str) -> None:
-    """With another name its pods would be found by nobody; the refusal has the value's path."""
+    """The operator would not find its pods under another label; the refusal has the value's path."""
     escaped = f"app\\.kubernetes\\.io/{label}"
     with pytest.raises(CommandFailed, match=f"at '/{where.replace('.', '/')}/app.kubernetes.io~1{label}'"):
         cluster.helm("template", "wsedge", CHART, "--set", f"{where}.{escaped}=mine")
@@ -85,10 +85,10 @@ def server_side(cluster: Cluster, namespace: str, text: str, manager: str) -> st
 
 @pytest.fixture
 def rendered(cluster: Cluster, namespace: str) -> Iterator[str]:
-    """The whole chart but for the CRDs, in the test's namespace; taken away at the end."""
+    """Apply the chart without the CRDs into the test's namespace; delete it at the end."""
     ensure_crds(cluster)
     values: dict[str, Any] = {**EVERYTHING, "crds": {"install": False}, "fullnameOverride": namespace}
-    # Nothing of it shall run: a second operator would fight with the release of other tests.
+    # no pod of it may run: a second operator would serve the namespaces of other tests
     values["operator"] = {**values["operator"], "replicas": 0}
     text = render(cluster, values, "--namespace", namespace)
     yield text
@@ -96,7 +96,7 @@ def rendered(cluster: Cluster, namespace: str) -> Iterator[str]:
 
 
 def test_two_managers_agree_on_the_chart(cluster: Cluster, namespace: str, rendered: str) -> None:
-    """What one server-side manager applied, another applies too, without conflict, and nothing changes."""
+    """A second server-side manager applies the same chart without a conflict, and nothing changes."""
     server_side(cluster, namespace, rendered, "a")
     versions = ("get", "deploy,sts,svc,netpol,sa,role,rolebinding", "--namespace", namespace, "--output")
     generation = "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.generation}{'\\n'}{end}"
@@ -122,7 +122,7 @@ WHOLE = domain(
 
 
 def test_two_managers_agree_on_a_domain_and_a_plan(cluster: Cluster, namespace: str) -> None:
-    """No default lands in a list that is one value, so a second manager of the same YAML has no conflict."""
+    """The CRD sets no default in an atomic list, so a second manager of the same YAML has no conflict."""
     ensure_crds(cluster)
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [plan(), WHOLE]})
     server_side(cluster, namespace, text, "a")
@@ -134,11 +134,11 @@ def test_two_managers_agree_on_a_domain_and_a_plan(cluster: Cluster, namespace: 
 
 
 def test_an_unchanged_apply_says_so(cluster: Cluster, namespace: str) -> None:
-    """A second `kubectl apply` of a domain and of the quickstart's objects changes nothing and says it."""
+    """A second `kubectl apply` of a domain and of the quickstart's objects reports `unchanged`."""
     ensure_crds(cluster)
     files = sorted((ROOT / "examples" / "quickstart").glob("*.yaml"))
     text = "\n---\n".join(file.read_text() for file in files).replace("quickstart", namespace)
-    # The domain is the cluster's; that of the quickstart may be another test's.
+    # a domain name has one owner in the cluster, which may be another test's quickstart
     text = text.replace("chat.example.com", f"{namespace}.example.com")
     apply(cluster, namespace, text)
     assert {line.split()[-1] for line in apply(cluster, namespace, text).splitlines()} == {"unchanged"}
@@ -150,7 +150,7 @@ def test_an_unchanged_apply_says_so(cluster: Cluster, namespace: str) -> None:
 
 
 def test_no_atomic_list_has_a_default(cluster: Cluster) -> None:
-    """Of all kinds, at all depths."""
+    """Atomic lists have no defaults in any CRD at any depth."""
 
     def look(schema: dict[str, Any], path: str, *, atomic: bool) -> None:
         assert not (atomic and "default" in schema), path
@@ -186,7 +186,7 @@ OBJECTS = [
 
 
 def test_kustomize_renames_what_a_domain_names(cluster: Cluster, tmp_path: Path) -> None:
-    """A prefix reaches every name of an object in a domain that is in the kustomization, and no other."""
+    """A prefix changes each name of an object in the same kustomization, and no other name."""
     (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(OBJECTS))
     (tmp_path / "wsedge.yaml").write_text((ROOT / "kustomize" / "wsedge.yaml").read_text())
     kustomization = {
@@ -206,7 +206,7 @@ def test_kustomize_renames_what_a_domain_names(cluster: Cluster, tmp_path: Path)
 
 
 def test_kustomize_knows_every_name_of_an_object_in_a_domain() -> None:
-    """Each field of the CRD that names an object of the namespace is in the configuration."""
+    """The configuration has each field of the CRD that names an object of the namespace."""
 
     def names(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
         for name, child in schema.get("properties", {}).items():
@@ -225,7 +225,7 @@ def test_kustomize_knows_every_name_of_an_object_in_a_domain() -> None:
 
 @pytest.mark.parametrize(("user", "told"), [("1000720000", "1000720000"), ("null", "none")])
 def test_relays_run_as_whom_the_chart_says(cluster: Cluster, user: str, told: str) -> None:
-    """The user of the chart's pods is that of the relays; with none, the cluster picks it for all of them."""
+    """Relays run as the user of the chart's pods; without one, the cluster assigns it to all of them."""
     fields = ("runAsUser", "runAsGroup", "fsGroup")
     values = [part for field in fields for part in ("--set", f"podSecurityContext.{field}={user}")]
     text = cluster.helm("template", "wsedge", CHART, *values)

@@ -16,7 +16,7 @@ TABLE = {name: invalid.changes for name, invalid in INVALID_PLANS.items()} | VAL
 
 @pytest.fixture(scope="module")
 def said(cluster: Cluster) -> dict[str, str]:
-    """The answer to each manifest of the tables."""
+    """Return the API server's answer to each manifest of the tables."""
     ensure_crds(cluster)
     return answers(cluster, "default", {name: changed(PLAN, changes) for name, changes in TABLE.items()})
 

@@ -1,4 +1,4 @@
-"""What the API server keeps of the time of a request, for the calendar to read."""
+"""The time of a request, as the calendar reads it from the metadata that the API server stores."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def plan(cluster: Cluster, namespace: str) -> str:
-    """A plan that was created in an earlier second than the present one; returns its namespace."""
+    """Create a plan in an earlier second than the present one; return its namespace."""
     ensure_crds(cluster)
     cluster.kubectl("apply", f"--namespace={namespace}", "--filename=-", input=json.dumps(PLAN))
     created = claim(cluster, namespace).created
     while datetime.now(UTC) < created + 2 * SECOND:
-        time.sleep(0.05)  # The time of the API server has whole seconds.
+        time.sleep(0.05)  # times of the API server have whole seconds
     return namespace
 
 
 def claim(cluster: Cluster, namespace: str) -> Claim:
-    """Return the plan as the calendar sees it."""
+    """Return the plan as the calendar reads it."""
     text = cluster.kubectl(
         "get", "billingplan/plan", f"--namespace={namespace}", "--output=json", "--show-managed-fields"
     )
@@ -37,7 +37,7 @@ def claim(cluster: Cluster, namespace: str) -> Claim:
 
 
 def test_creation(cluster: Cluster, plan: str) -> None:
-    """A plan that was never edited was last written when it was created."""
+    """A plan that was never edited has the time of its creation."""
     made = claim(cluster, plan)
     assert made.edited is not None
     assert made.created <= made.edited <= made.created + SECOND
@@ -53,7 +53,7 @@ def test_creation(cluster: Cluster, plan: str) -> None:
     ids=["a field is set", "a field is taken away"],
 )
 def test_edit(cluster: Cluster, plan: str, edit: tuple[str, ...]) -> None:
-    """An edit of the spec moves the time, whether it sets a field or takes one away."""
+    """An edit that sets or removes a field of the spec updates the time."""
     if "--type=json" in edit:
         document = json.dumps({**PLAN, "spec": {**PLAN["spec"], "timeZone": "UTC"}})
         cluster.kubectl("apply", f"--namespace={plan}", "--filename=-", input=document)
@@ -66,7 +66,7 @@ def test_edit(cluster: Cluster, plan: str, edit: tuple[str, ...]) -> None:
 
 
 def test_edit_by_server_side_apply(cluster: Cluster, plan: str) -> None:
-    """An edit by another manager's server-side apply moves the time too."""
+    """An edit by another manager's server-side apply updates the time too."""
     document = json.dumps({**PLAN, "spec": {**PLAN["spec"], "meteringMethod": "Traffic"}})
     cluster.kubectl(
         "apply", f"--namespace={plan}", "--server-side", "--field-manager=argocd", "--force-conflicts",
@@ -92,7 +92,7 @@ def test_edit_by_server_side_apply(cluster: Cluster, plan: str) -> None:
     ids=["a label", "the status"],
 )
 def test_touch(cluster: Cluster, plan: str, touch: tuple[str, ...]) -> None:
-    """What is no edit of the spec moves nothing."""
+    """A write outside of the spec does not change the time."""
     before = claim(cluster, plan)
     cluster.kubectl(*touch, f"--namespace={plan}")
     after = claim(cluster, plan)

@@ -1,4 +1,4 @@
-"""The Helm chart: what it renders, what it refuses, and what it leaves when it goes."""
+"""The Helm chart: rendered objects, refused values, and the objects that remain after an uninstall."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Rights = dict[tuple[str, str], set[str]]
 
 @pytest.fixture(scope="module")
 def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """Helm without a cluster: templates are rendered and values checked on this machine alone."""
+    """Run Helm without a cluster: templates are rendered and values are checked on this machine."""
     program = ensure_binaries(quiet)["helm"]
     home = tmp_path_factory.mktemp("helm")
     folders = {f"HELM_{name}_HOME": str(home / name) for name in ("CACHE", "CONFIG", "DATA")}
@@ -90,21 +90,21 @@ def test_a_strict_lint_has_nothing_to_say(helm: Helm) -> None:
 
 
 def test_no_role_has_a_wildcard(helm: Helm) -> None:
-    """Every rule lists its groups, resources and verbs."""
+    """Each rule lists its groups, resources and verbs."""
     roles = of_kind(render(helm), "ClusterRole", "Role")
     assert roles
     assert "*" not in walk(roles)
 
 
 def test_the_operator_is_granted_exactly_what_it_declares(helm: Helm) -> None:
-    """The rights in the chart are those that the operator's code names, in the cluster and at home."""
+    """The chart grants the rights that the operator's code declares, in the cluster and in its namespace."""
     roles = {each["metadata"]["name"]: rights(each) for each in of_kind(render(helm), "ClusterRole", "Role")}
     assert roles["wsedge-operator"] == as_rights({**VERBS, **CLUSTER_VERBS})
     assert roles["wsedge-operator-own"] == as_rights(OWN_VERBS)
 
 
 def test_with_a_list_of_namespaces_there_is_no_right_in_the_cluster(helm: Helm) -> None:
-    """A list in watchNamespaces gives the operator a Role in each of them, and nothing in the cluster."""
+    """WatchNamespaces gives the operator a Role in each listed namespace, and no cluster-wide right."""
     objects = render(
         helm,
         "watchNamespaces={team-a,team-b}",
@@ -144,7 +144,7 @@ IMAGES = {
 
 @pytest.mark.parametrize(("values", "programs", "relays"), IMAGES.values(), ids=IMAGES.keys())
 def test_images_are_named_by_tag_or_digest(helm: Helm, values: list[str], programs: str, relays: str) -> None:
-    """Operator and statistics run the one image; relays the same, or their own."""
+    """Operator and statistics run the same image; relays run it too, or their own."""
     objects = render(helm, *values)
     pods = [pod_of(objects, "Deployment"), pod_of(objects, "StatefulSet")]
     assert {pod["containers"][0]["image"] for pod in pods} == {programs}
@@ -152,7 +152,7 @@ def test_images_are_named_by_tag_or_digest(helm: Helm, values: list[str], progra
 
 
 def test_policies_where_the_cluster_serves_them(helm: Helm) -> None:
-    """Policies come with cluster rights, on 1.30 and newer; what cannot be had there fails the command."""
+    """Policies are rendered with cluster rights from 1.30 on; an impossible combination fails the command."""
     policy = "ValidatingAdmissionPolicy"
     rule = ["domainPolicy.rules[0].namespaces={team-a}", "domainPolicy.rules[0].domains={*.a.example.com}"]
     assert len(of_kind(render(helm), policy)) == 5
@@ -168,14 +168,14 @@ def test_policies_where_the_cluster_serves_them(helm: Helm) -> None:
 
 
 def test_a_standby_operator_brings_a_disruption_budget(helm: Helm) -> None:
-    """With one replica a budget would block a node's drain; with two it keeps one of them."""
+    """With one replica a budget would block a node's drain; with two it keeps one running."""
     assert not of_kind(render(helm), "PodDisruptionBudget")
     (budget,) = of_kind(render(helm, "operator.replicas=2"), "PodDisruptionBudget")
     assert budget["spec"]["maxUnavailable"] == 1
 
 
 def test_relays_are_guarded_as_the_values_say(helm: Helm) -> None:
-    """Denied networks and NetworkPolicies of relays become settings of the operator, when they are given."""
+    """Denied networks and NetworkPolicies of relays are settings of the operator, where values set them."""
     usual = environment(pod_of(render(helm), "Deployment"))
     assert not [name for name in usual if "DENIED" in name or ("POLICY" in name and "PULL" not in name)]
     peer = "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team"
@@ -203,7 +203,7 @@ def test_relays_are_guarded_as_the_values_say(helm: Helm) -> None:
 
 
 def test_a_network_policy_admits_relays_operator_and_named_readers(helm: Helm) -> None:
-    """Nothing else reaches the statistics when networkPolicy is on; none is made otherwise."""
+    """With networkPolicy.enabled no other pod reaches the statistics; without it there is no policy."""
     assert not of_kind(render(helm), "NetworkPolicy")
     reader = "networkPolicy.statisticsFrom[0].podSelector.matchLabels.app"
     policies = of_kind(render(helm, "networkPolicy.enabled=true", f"{reader}=grafana"), "NetworkPolicy")
@@ -218,7 +218,7 @@ def test_a_network_policy_admits_relays_operator_and_named_readers(helm: Helm) -
 
 
 def test_placement_pull_secrets_and_labels_reach_the_pods(helm: Helm) -> None:
-    """nodeSelector, tolerations, imagePullSecrets, common and pod labels land where they belong."""
+    """nodeSelector, tolerations, imagePullSecrets, common labels and pod labels are in each pod template."""
     objects = render(
         helm,
         "imagePullSecrets[0].name=registry",
@@ -245,7 +245,7 @@ def test_the_ledger_can_lie_on_a_claim_that_exists(helm: Helm) -> None:
 
 
 def test_two_releases_share_no_object(helm: Helm) -> None:
-    """A release of another name makes other objects throughout, but for the CRDs: one set per cluster."""
+    """Releases of two names have no object in common but the CRDs, of which a cluster has one set."""
 
     def names(release: str) -> set[tuple[str, str]]:
         text = helm("template", release, CHART, "--set", "crds.install=false")
@@ -265,7 +265,7 @@ SELECTOR = (
 
 
 def test_the_namespace_selector_reaches_the_operator(helm: Helm) -> None:
-    """In a form that it can read; with a list of namespaces, or half an expression, the chart refuses it."""
+    """The operator parses the selector; the chart refuses it beside a list of namespaces, or incomplete."""
     objects = render(helm)
     assert "WSEDGE_OPERATOR_NAMESPACE_SELECTOR" not in environment(pod_of(objects, "Deployment"))
     text = helm(
@@ -313,7 +313,7 @@ def test_a_bad_value_is_refused_with_its_path(helm: Helm, value: str, message: s
 
 
 def test_operator_and_statistics_run_under_the_restricted_standard(installed: Cluster) -> None:
-    """The namespace enforces `restricted`, refuses a plain pod, and runs both programs until ready."""
+    """The namespace enforces `restricted`, refuses an unrestricted pod, and both programs become ready."""
     plain = (
         "{apiVersion: v1, kind: Pod, metadata: {name: plain},"
         " spec: {containers: [{name: plain, image: 'ghcr.io/wsedge/wsedge:0.1.0'}]}}"
@@ -325,7 +325,7 @@ def test_operator_and_statistics_run_under_the_restricted_standard(installed: Cl
 
 
 def test_notes_say_what_to_type_next(installed: Cluster) -> None:
-    """The notes name the release's own objects."""
+    """The notes contain commands for the release's own objects."""
     notes = installed.helm("get", "notes", "wsedge", "--namespace", SYSTEM)
     assert "rollout status deployment/wsedge-operator" in notes
     assert "create token default --namespace NS --audience wsedge-statistics" in notes
@@ -346,7 +346,7 @@ CAN = {
 def test_the_built_in_roles_cover_our_kinds(
     installed: Cluster, namespace: str, role: str, verb: str, resource: str, answer: str
 ) -> None:
-    """view, edit and admin of a namespace mean plans and domains as well."""
+    """view, edit and admin of a namespace include plans and domains."""
     installed.kubectl(
         "create", "rolebinding", "ours", f"--clusterrole={role}", "--user=somebody", "--namespace", namespace
     )
@@ -354,7 +354,7 @@ def test_the_built_in_roles_cover_our_kinds(
     question = [verb, f"{kind}.wsedge.io", "--as=somebody", "--namespace", namespace]
     try:
         said = installed.kubectl("auth", "can-i", *question, f"--subresource={subresource}")
-    except CommandFailed as no:  # kubectl answers no by its exit status as well
+    except CommandFailed as no:  # kubectl reports "no" by its exit status as well
         said = no.stdout
     assert said.strip() == answer
 
@@ -368,7 +368,7 @@ LEFT_BEHIND = {
 
 
 def left_behind(cluster: Cluster) -> set[str]:
-    """What is left of a release in its namespace (but for records of accounts) and in the cluster."""
+    """Return a release's remaining objects, without records of accounts, in its namespace and the cluster."""
     cluster.kubectl("wait", "pods", "--all", "--for=delete", "--namespace", SYSTEM, "--timeout=120s")
     kinds = "all,lease,configmap,secret,serviceaccount,pvc,role,rolebinding,networkpolicy,poddisruptionbudget"
     at_home = cluster.kubectl("get", kinds, "--namespace", SYSTEM, "--output=name")
@@ -379,7 +379,7 @@ def left_behind(cluster: Cluster) -> set[str]:
 
 
 def under_another_name(cluster: Cluster) -> None:
-    """Helm refuses CRDs of another release until they are handed over, as docs/install.md says how."""
+    """Assert that Helm refuses CRDs of another release until docs/install.md's commands transfer them."""
     commands = (ROOT / "docs" / "install.md").read_text().partition("### Under another name")[2]
     annotate = " ".join(commands.partition("kubectl ")[2].split("helm install")[0].split()).replace("\\ ", "")
     install = ("install", "edge", CHART, "--namespace", SYSTEM, "--dry-run=server")
@@ -394,7 +394,7 @@ def under_another_name(cluster: Cluster) -> None:
 
 
 def test_uninstalling_keeps_the_crds_and_the_objects_in_them(installed: Cluster, namespace: str) -> None:
-    """After an uninstall plans are still there, and the next install takes the CRDs over again."""
+    """After an uninstall plans remain, and the next install adopts the CRDs."""
     plan = (
         "{apiVersion: wsedge.io/v1alpha1, kind: BillingPlan, metadata: {name: kept},"
         " spec: {billingCycle: Daily, meteringMethod: Traffic}}"
@@ -402,7 +402,7 @@ def test_uninstalling_keeps_the_crds_and_the_objects_in_them(installed: Cluster,
     installed.kubectl("apply", "--namespace", namespace, "--filename", "-", input=plan)
     installed.helm("uninstall", "wsedge", "--namespace", SYSTEM, "--wait")
     try:
-        # The operator has lost the right to give its Lease back; it went with the pod.
+        # the operator has lost the right to release its Lease, so the Lease is deleted with its pod
         installed.kubectl(
             "wait", "lease/wsedge-operator", "--for=delete", "--namespace", SYSTEM, "--timeout=120s"
         )
@@ -443,7 +443,7 @@ DOMAIN_AND_PLAN = """
 
 @pytest.fixture
 def narrow(installed: Cluster, namespace: str) -> Iterator[Cluster]:
-    """A second release that may serve one namespace, while the first one's operator is away."""
+    """Install a second release for one namespace, while the first release's operator is scaled to 0."""
     installed.kubectl("scale", "deployment/wsedge-operator", "--namespace", SYSTEM, "--replicas=0")
     try:
         values = [f"watchNamespaces={{{namespace}}}", "crds.install=false"]
@@ -461,7 +461,7 @@ def narrow(installed: Cluster, namespace: str) -> Iterator[Cluster]:
 
 
 def test_one_namespace_is_served_without_any_right_in_the_cluster(narrow: Cluster, namespace: str) -> None:
-    """With watchNamespaces the operator brings relays up there, and may not even read elsewhere."""
+    """With watchNamespaces the operator starts relays there, and may not read other namespaces."""
     narrow.kubectl("apply", "--namespace", namespace, "--filename", "-", input=DOMAIN_AND_PLAN)
     ready = ("wait", "--for=condition=Ready", "websocketdomain/narrow", "--timeout=120s")
     narrow.kubectl(*ready, "--namespace", namespace)

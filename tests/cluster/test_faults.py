@@ -1,7 +1,7 @@
 """Faults under traffic, in the system as the chart installs it.
 
-Each test breaks one part while clients talk, and shows what a person reads, that the rest keeps serving, that
-it heals by itself, and that the statistics end with exactly the bytes that the clients counted.
+Each test breaks one part while clients exchange messages. It asserts the user's message, that other parts
+serve, that the fault heals without help, and that the statistics have exactly the bytes that clients counted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.comparison.counts import REPORT_SECONDS, agree
 
 GOING_AWAY = 1001
-# docs/relay/metrics.md: a killed relay loses at most what passed in the last second. More, on a busy machine.
+# docs/relay/metrics.md: a killed relay loses at most the last second's bytes; more on a busy machine
 QUIET_SECONDS = 4.0
 
 MakeSite = Callable[..., Site]
@@ -60,7 +60,7 @@ def place(installed: Cluster) -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def neighbour(place: Place) -> Iterator[Site]:
-    """A domain that no test breaks."""
+    """Serve a domain that no test breaks."""
     site = Site(place)
     site.await_serving()
     yield site
@@ -69,7 +69,7 @@ def neighbour(place: Place) -> Iterator[Site]:
 
 @pytest.fixture
 def make_site(place: Place) -> Iterator[MakeSite]:
-    """Makes domains that are served, and removes them when the test is over."""
+    """Return a function that creates served domains, and delete them at the end."""
     made: list[Site] = []
 
     def make(**spec: Any) -> Site:
@@ -84,7 +84,7 @@ def make_site(place: Place) -> Iterator[MakeSite]:
 
 @pytest.fixture
 def system(installed: Cluster) -> Place:
-    """Where operator and statistics run."""
+    """Return the namespace of operator and statistics."""
     return Place(installed, SYSTEM)
 
 
@@ -97,9 +97,9 @@ def statistics_pod(system: Place) -> dict[str, Any]:
 
 
 def trusting(chain: bytes) -> ssl.SSLContext:
-    """Clients that take this certificate and no other."""
+    """Return a TLS context that trusts only this certificate."""
     context = ssl.create_default_context(cadata=chain.decode())
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # it is its own authority
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the certificate is its own authority
     return context
 
 
@@ -108,7 +108,7 @@ def pair(name: str, chain: bytes, key: bytes) -> dict[str, Any]:
 
 
 async def test_a_missing_tls_secret_delays_wss_alone(make_site: MakeSite, place: Place) -> None:
-    """The condition names field and Secret, ws goes on; once the Secret is there wss works; no restart."""
+    """The condition names field and Secret; ws continues, wss works once the Secret exists; no restart."""
     site = make_site()
     before = identities(site.pods())
     name = f"{site.name}-tls"
@@ -131,7 +131,7 @@ async def test_a_missing_tls_secret_delays_wss_alone(make_site: MakeSite, place:
 async def test_a_key_of_another_certificate_leaves_the_old_pair_in_use(
     make_site: MakeSite, place: Place
 ) -> None:
-    """The condition names the Secret; wss goes on with the last good pair; the right key alone mends it."""
+    """The condition names the Secret, wss uses the last valid pair, and the right key alone heals it."""
     site = make_site()
     name = f"{site.name}-tls"
     (old, old_key), (new, new_key) = certificate(site.host), certificate(site.host)
@@ -162,7 +162,7 @@ async def test_a_key_of_another_certificate_leaves_the_old_pair_in_use(
 async def test_an_origin_whose_name_does_not_resolve_is_told_to_clients(
     make_site: MakeSite, neighbour: Site
 ) -> None:
-    """Clients read why in a 502, which is counted; an edit heals it, and the relay is the same as before."""
+    """The client's 502 has the cause and is counted; an edit heals it without a restart of the relay."""
     site = make_site(origins=[{"host": "nowhere.invalid"}])
     before = identities(site.pods())
     async with Bystander(neighbour):
@@ -180,9 +180,9 @@ async def test_an_origin_whose_name_does_not_resolve_is_told_to_clients(
 
 
 async def test_an_origin_that_refuses_heals_when_it_comes_up(make_site: MakeSite, neighbour: Site) -> None:
-    """Clients read why in a 502, the log names the origin; once it listens they are let in, with no edit."""
+    """The client's 502 has the cause, the log names the origin; once it listens, clients connect unedited."""
     with socket.socket() as origin:
-        origin.bind(("127.0.0.1", 0))  # bound and not listening: refused, and nobody else gets the port
+        origin.bind(("127.0.0.1", 0))  # bound, not listening: refused, and no other process gets the port
         site = await aside(
             lambda: make_site(origins=[{"host": "127.0.0.1", "httpPort": origin.getsockname()[1]}])
         )
@@ -207,7 +207,7 @@ async def test_an_origin_that_refuses_heals_when_it_comes_up(make_site: MakeSite
 
 
 async def test_traffic_goes_on_without_the_statistics(make_site: MakeSite, system: Place) -> None:
-    """Without any statistics clients talk and newcomers come; later every byte is reported."""
+    """Without statistics clients continue and new ones connect; later every byte is reported."""
     site = make_site()
     (relay,) = site.pods()
     await site.crowd.enter(site.door(), number=2)
@@ -218,7 +218,7 @@ async def test_traffic_goes_on_without_the_statistics(make_site: MakeSite, syste
         await site.crowd.enter(site.door())
         assert site.place.condition(site.resource, "Ready")["reason"] == "Serving"
         said = next(line for line in site.log() if line["event"] == "usage report failed")
-        # Refused or, by the Service's listener on its way out, reset.
+        # refused, or reset while the Service's listener closes
         assert "/ingest/v1/usage: [Errno " in said["reason"]
     finally:
         system.kubectl("scale", f"statefulset/{STATISTICS}", "--replicas=1")
@@ -229,7 +229,7 @@ async def test_traffic_goes_on_without_the_statistics(make_site: MakeSite, syste
 
 
 async def test_killed_statistics_come_back_with_their_ledger(make_site: MakeSite, system: Place) -> None:
-    """SIGKILL while relays report: the same volume, what was counted before, and all that came after."""
+    """After SIGKILL under reports the ledger has the old counts on the same volume, and all new ones."""
     site = make_site()
     await site.crowd.enter(site.door(), number=2)
     counted = await site.agreement()
@@ -247,7 +247,7 @@ async def test_killed_statistics_come_back_with_their_ledger(make_site: MakeSite
 async def test_a_killed_operator_comes_back_and_applies_what_it_missed(
     make_site: MakeSite, system: Place
 ) -> None:
-    """SIGKILL, and an edit before it runs again: it restarts, the edit counts, nobody is dropped."""
+    """After SIGKILL the operator restarts and applies an edit made meanwhile; no client disconnects."""
     site = make_site()
     before, operator = identities(site.pods()), operator_pod(system)
     await site.crowd.enter(site.door(), number=2)
@@ -264,14 +264,14 @@ async def test_a_killed_operator_comes_back_and_applies_what_it_missed(
 async def test_a_killed_relay_loses_no_byte_of_before_its_last_second(
     make_site: MakeSite, neighbour: Site
 ) -> None:
-    """SIGKILL of a relay with unreported bytes: it restarts, clients return, the sum is exact."""
+    """After SIGKILL with unreported bytes the relay restarts, clients reconnect, and the sum is exact."""
     site = make_site()
     (relay,) = site.pods()
     clients = await site.crowd.enter(site.door(), number=2)
     async with Bystander(neighbour), await site.statistics() as statistics, asyncio.timeout(180):
         unreported = False
         while not unreported:
-            await site.agreement_of(statistics)  # all was reported a moment ago; the next report is 10 s away
+            await site.agreement_of(statistics)  # all was just reported; the next report is 10 s away
             await site.crowd.talk()
             await asyncio.sleep(QUIET_SECONDS)
             unreported = not agree(site.crowd.counts, await statistics.ask())
@@ -289,7 +289,7 @@ async def test_a_killed_relay_loses_no_byte_of_before_its_last_second(
 
 
 async def test_scaling_in_sends_the_clients_of_one_relay_away(make_site: MakeSite) -> None:
-    """A second relay takes newcomers; when it goes its clients get 1001 and the other's stay."""
+    """New clients connect to the second relay; its removal sends 1001 to them and to no other client."""
     site = make_site()
     await site.crowd.enter(site.door())
     site.scale(2)
@@ -310,7 +310,7 @@ async def test_scaling_in_sends_the_clients_of_one_relay_away(make_site: MakeSit
 
 
 async def test_switching_off_says_going_away_to_everybody(make_site: MakeSite) -> None:
-    """Clients get 1001 over the drain time, newcomers 503, then nobody listens; on again, they are let in."""
+    """Clients get 1001 over the drain time, new ones 503, then no port is open; on again, they connect."""
     site = make_site(lifecycle={"drainSeconds": 15})
     first, second = await site.crowd.enter(door := site.door(), number=2)
     site.patch(websocket={"enabled": False})
@@ -337,7 +337,7 @@ async def test_switching_off_says_going_away_to_everybody(make_site: MakeSite) -
 
 
 async def test_a_deleted_daily_plan_serves_until_the_day_is_over(installed: Cluster, place: Place) -> None:
-    """The condition says when it ends; until then clients stay and come; the same plan again undoes it."""
+    """The condition has the end; until then clients connect; the same plan applied again cancels the end."""
     zone, midnight = zone_at_noon(datetime.now(UTC))
     with account(installed, timeZone=zone) as own:
         room = place.get("service/room")
@@ -362,7 +362,7 @@ async def test_a_deleted_daily_plan_serves_until_the_day_is_over(installed: Clus
 
 
 def zone_at_noon(now: datetime) -> tuple[str, datetime]:
-    """A zone where it is past twelve at noon, so that no day ends during a test, and its next midnight."""
+    """Return a zone in which it is past noon, so that no day ends during a test, and its next midnight."""
     ahead = 12 - now.hour
     zone = f"Etc/GMT{-ahead:+d}"  # POSIX signs: Etc/GMT-3 is three hours ahead
     return zone, now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=12)
@@ -376,11 +376,11 @@ def is_alive(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
-# Last: for a while after an outage the control plane is slow to start a new pod.
+# last in this file: for a while after an outage the control plane is slow to start a new pod
 async def test_clients_do_not_notice_that_the_api_server_is_away(
     make_site: MakeSite, system: Place, neighbour: Site
 ) -> None:
-    """For a minute, past the operator's Lease: clients talk, come and are counted; then an edit counts."""
+    """In an outage longer than the operator's Lease clients connect and are counted; then an edit applies."""
     site = make_site()
     before, door, cluster = identities(site.pods()), site.door(), system.cluster
     operator = operator_pod(system)
@@ -388,7 +388,7 @@ async def test_clients_do_not_notice_that_the_api_server_is_away(
     await site.crowd.enter(door, number=2)
     async with Bystander(neighbour), await site.statistics() as statistics:
         cluster.stop_apiserver()
-        minute = asyncio.create_task(asyncio.sleep(60))  # the length of the outage is what is tested
+        minute = asyncio.create_task(asyncio.sleep(60))  # the outage's duration is under test
         try:
             await site.crowd.talk_until(lambda: not is_alive(process) and minute.done(), seconds=90)
             await site.crowd.enter(door)

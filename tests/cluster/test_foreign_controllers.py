@@ -1,4 +1,4 @@
-"""What others do to the relays' objects: people, autoscalers, admission webhooks, backups, quotas."""
+"""Writes of other clients to the relays' objects: people, autoscalers, webhooks, backups, quotas."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def notes(place: Place, reason: str) -> list[str]:
 
 
 def test_additions_of_others_to_a_relay_are_taken_out_and_told(place: Place) -> None:
-    """Nothing that could carry bytes past the meter stays; a restart and other annotations do.
+    """Changes that could hide bytes from the meter are reverted; a restart and other annotations stay.
 
-    The additions come under the operator's own field manager too: that is a name which anybody may write.
+    Some changes use the operator's own field manager, since any client may claim that name.
     """
     template = live(place, "deployment/chat-relay")["spec"]["template"]
     for manager in ("kubectl-edit", "wsedge"):
@@ -111,13 +111,13 @@ def test_additions_of_others_to_a_relay_are_taken_out_and_told(place: Place) -> 
 
 
 def test_what_admission_makes_of_the_relays_stays(place: Place, tmp_path: Path) -> None:
-    """A mirror of images and a sidecar, put in at each write, are left alone without a fight."""
+    """An image mirror and a sidecar that admission adds at each write stay, without repeated writes."""
 
     def mutation(request: dict[str, Any]) -> list[dict[str, Any]]:
         containers = request["object"]["spec"]["template"]["spec"]["containers"]
         image = containers[0]["image"].removeprefix("mirror.example.com/")
         mirrored = {"op": "replace", "path": f"{RELAY}/image", "value": f"mirror.example.com/{image}"}
-        # As the operator's own policy asks of whatever it writes.
+        # the operator's own admission policy requires this of each write
         restricted = containers[0]["securityContext"]
         sidecar = {"name": "proxy", "image": "mirror.example.com/proxy:1", "securityContext": restricted}
         added = {"op": "add", "path": f"{TEMPLATE}/containers/-", "value": sidecar}
@@ -131,10 +131,10 @@ def test_what_admission_makes_of_the_relays_stays(place: Place, tmp_path: Path) 
         place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
         observed = f"jsonpath={{.status.observedGeneration}}={generation + 1}"
         place.kubectl("wait", "wsd/chat", f"--for={observed}", "--timeout=120s")
-        # The operator has looked at it since, and has not fought.
+        # the operator has reconciled it since, without a write
         assert live(place, "deployment/chat-relay")["metadata"]["generation"] == admitted
         assert _images(place)[0].startswith("mirror.example.com/")
-        # With it in force, what a person adds is still taken out.
+        # a field that a person adds is still reverted beside it
         json_patch(place, "deployment/chat-relay", TAMPERED[:1])
         until("the argument is gone", lambda: "args" not in _relay(place))
         assert len(_images(place)) == 2
@@ -152,7 +152,7 @@ def _images(place: Place) -> list[str]:
 
 
 def test_relays_that_an_autoscaler_scales_are_left_so_and_it_is_told(place: Place) -> None:
-    """Through the subresource scale, as a HorizontalPodAutoscaler does; nothing, and an edit, are ours."""
+    """A scale by the subresource, as of a HorizontalPodAutoscaler, stays; 0 and an edit use the spec."""
     manager = "--field-manager=kube-controller-manager"
     scale = {"spec": {"replicas": 3}}
     place.kubectl(
@@ -185,7 +185,7 @@ def test_relays_that_an_autoscaler_scales_are_left_so_and_it_is_told(place: Plac
 
 
 def test_orphans_and_restored_objects_are_adopted(place: Place) -> None:
-    """Children without their owner, as a deletion with --cascade=orphan or a restore leaves them, serve."""
+    """Children without an owner serve after a deletion with --cascade=orphan or a restore."""
     made = live(place, "wsd/chat")
     before = {item["kind"]: item["metadata"]["uid"] for item in place.items(CHILDREN, SELECTOR)}
     pods = {pod["metadata"]["uid"] for pod in place.items("pod", SELECTOR)}
@@ -201,7 +201,7 @@ def test_orphans_and_restored_objects_are_adopted(place: Place) -> None:
 
 
 def test_a_rollout_that_is_stuck_says_why(place: Place) -> None:
-    """New pods are refused while the old ones serve: the reason is Kubernetes' own, and it heals."""
+    """While new pods are refused and old ones serve, the reason is Kubernetes' own; it then heals."""
     limits = {"limits": [{"type": "Pod", "min": {"memory": "1Gi"}}]}
     place.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "big"}, "spec": limits})
     place.kubectl("rollout", "restart", "deployment/chat-relay")
@@ -213,7 +213,7 @@ def test_a_rollout_that_is_stuck_says_why(place: Place) -> None:
 
 
 def test_a_webhook_that_is_down_is_told(place: Place, tmp_path: Path) -> None:
-    """Every write of a child fails with 500: after some attempts the status says so, and it heals."""
+    """Each write of a child fails with 500: after four attempts the status reports it; then it heals."""
     with webhook(place.cluster, place.namespace, tmp_path, lambda _: None, "/configmaps"):
         place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
         told = place.await_reason("wsd/chat", "Ready", "ApplyFailed")
@@ -226,9 +226,9 @@ def test_a_webhook_that_is_down_is_told(place: Place, tmp_path: Path) -> None:
 
 
 def test_a_namespace_that_is_deleted_causes_no_warning(place: Place) -> None:
-    """Writes into it are refused while it goes: that is no failure, and is not tried again."""
+    """The operator does not count or retry writes that a terminating namespace refuses."""
     place.kubectl("delete", "namespace", place.namespace, "--timeout=120s")
-    place.cluster.kubectl("create", "namespace", place.namespace)  # which the fixture deletes
+    place.cluster.kubectl("create", "namespace", place.namespace)  # the fixture deletes it
     text = place.cluster.kubectl(
         "logs", "--namespace=wsedge-system", "deployment/wsedge-operator", "--tail=-1"
     )

@@ -1,4 +1,4 @@
-"""Databases of places on a volume of the cluster."""
+"""Geo databases on a volume of the cluster."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def place(installed: Cluster) -> Iterator[Place]:
 
 @pytest.fixture
 async def site(place: Place) -> AsyncIterator[Site]:
-    """A domain whose relay mounts a volume on which the database is not yet."""
+    """Serve a domain whose relay mounts a volume that has no database yet."""
     await aside(place.apply, CLAIM)
     relay = {"replicas": 1, "geo": {"volumeClaimName": "places", "city": "maxmind/City.mmdb"}}
     async with site_of_a_local_room(place, relay=relay) as site:
@@ -37,14 +37,14 @@ async def site(place: Place) -> AsyncIterator[Site]:
 
 
 def put(folder: Path) -> None:
-    """Write the database as an updater does: beside its place, then there."""
+    """Write the database as an updater does: to a temporary name, then renamed."""
     folder.mkdir()
     (folder / "City.new").write_bytes(CITY)
     (folder / "City.new").replace(folder / "City.mmdb")
 
 
 async def test_a_database_counts_as_soon_as_it_is_on_the_volume(site: Site) -> None:
-    """The relays serve without it, and take it over while they run."""
+    """The relays serve without the database, and load it without a restart."""
     (pod,) = await aside(site.pods)
     assert metric(pod, "geo_files", 'file="city"') == 0
     claim = await aside(site.place.get, "pvc/places")

@@ -1,4 +1,4 @@
-"""An edit of heartbeatSeconds under open connections, as clients that see pings measure it."""
+"""An edit of heartbeatSeconds under open connections, measured by clients that record pings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def place(installed: Cluster) -> Iterator[Place]:
 
 @pytest.fixture
 async def site(place: Place) -> AsyncIterator[Site]:
-    """A domain with two relays, the longest heartbeat, and an origin that sends no ping of its own."""
+    """Serve a domain with two relays, the longest heartbeat, and an origin that sends no ping of its own."""
     websocket = {"enabled": True, "originProtocol": "HTTP", "heartbeatSeconds": 300}
     async with site_of_a_local_room(place, websocket=websocket, relay={"replicas": 2}) as site:
         yield site
@@ -38,7 +38,7 @@ async def edit(site: Site, seconds: int) -> None:
 
 
 async def interval(client: Client) -> float:
-    """The median time between pings, measured over those that come from now on."""
+    """Return the median time between pings, measured from now on."""
     before = len(client.pings)
     async with asyncio.timeout(60):
         while len(client.pings) < before + PINGS + 1:  # noqa: ASYNC110  the client's reader fills the list
@@ -48,14 +48,14 @@ async def interval(client: Client) -> float:
 
 
 async def test_an_edit_of_the_heartbeat_changes_the_pings_and_closes_nothing(site: Site) -> None:
-    """From 300 s to 1 s to 2 s: pings follow on both legs, connections and pods stay, bytes are counted."""
+    """From 300 s to 1 s to 2 s: both legs are pinged anew, connections and pods stay, bytes are counted."""
     clients = await site.crowd.enter(site.door(), number=4)
     pods = site.pods()
     before = identities(pods)
     assert all(metric(pod, "open_connections") > 0 for pod in pods)
     assert [client.pings for client in clients] == [[]] * 4
 
-    # An idle client that answers is pinged once an interval, give or take a look, a quarter of it.
+    # an idle client that answers gets one ping per interval, within a sweep, which is a quarter of it
     await edit(site, 1)
     fast = await asyncio.gather(*map(interval, clients))
     assert all(0.75 <= each < 1.5 for each in fast), fast

@@ -1,4 +1,4 @@
-"""What a tenant may do to the relays of another: nothing."""
+"""A tenant has no influence on another tenant's relays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def place(installed: Cluster, namespace: str) -> Place:
 
 
 def post(host: str, port: int, path: str, **headers: str) -> tuple[int, str]:
-    """Send a POST and return status and body of the answer."""
+    """Send a POST; return status and body of the answer."""
     connection = http.client.HTTPConnection(host, port, timeout=30)
     try:
         connection.request("POST", path, headers=headers)
@@ -39,7 +39,7 @@ def relay_of(place: Place, name: str) -> dict[str, Any]:
 
 
 def test_only_the_token_drains_a_relay(place: Place, namespace: str) -> None:
-    """Not a pod of anybody, nor a client of a domain whose origin is a relay's admin port."""
+    """Neither another pod nor a client of a domain whose origin is a relay's admin port can drain it."""
     place.apply(plan(), domain(host=f"{namespace}.example.com", relay={"replicas": 1}))
     place.await_reason("wsd/chat", "Ready", "Serving")
     pod = relay_of(place, "chat")
@@ -75,7 +75,7 @@ def test_only_the_token_drains_a_relay(place: Place, namespace: str) -> None:
 
 
 def test_the_policy_of_relays_is_one(place: Place) -> None:
-    """The API server takes it, field by field; who enforces it is the network's business."""
+    """The API server accepts each field of the policy; the network plugin enforces it."""
     owner = {"metadata": {"name": "chat", "namespace": place.namespace, "uid": "u"}}
     peers = Settings(relay_network_policy=True, relay_metrics_from=({"namespaceSelector": {}},)).admin_peers
     assert peers is not None

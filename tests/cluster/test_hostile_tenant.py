@@ -1,7 +1,7 @@
-"""Two tenants, one hostile: nothing of the other is read, stopped or served without being counted.
+"""Two tenants, one hostile: she reads, stops or uses nothing of the other without being metered.
 
-Mallory has what a platform team gives a tenant: the role `edit` of a namespace with a plan. Her neighbour's
-clients talk during each attempt, and at the end the statistics have exactly what they counted.
+Mallory has the rights of a tenant: the role `edit` of a namespace with a plan. Her neighbour's clients
+exchange messages during each attempt, and at the end the statistics have exactly the bytes that they counted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ADMIN_PORT = 9090
 INVENTED = 1000
 
 
-# Answers /config with a redirect into the neighbour's relay, and says each request that it gets.
+# answers /config with a redirect to the neighbour's relay, and logs each request
 LURE = """
 import http.server, os, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ http.server.ThreadingHTTPServer((os.environ["POD_IP"], 9090), Handler).serve_for
 
 
 class Mallory:
-    """A ServiceAccount with the role `edit` in a namespace of its own, and what it types."""
+    """A ServiceAccount with the role `edit` in its own namespace, and its kubectl."""
 
     def __init__(self, place: Place) -> None:
         self.place, self.name = place, place.namespace
@@ -72,7 +72,7 @@ class Mallory:
         self.types("apply", f"--namespace={self.name}", "--filename=-", text=json.dumps(document))
 
     def token(self, pod: Object) -> str:
-        """A token for the statistics that is bound to a pod of hers, as a relay's is."""
+        """Return a token for the statistics that is bound to one of her pods, as a relay's token is."""
         bound: tuple[str, ...] = ("--bound-object-kind=Pod", f"--bound-object-name={pod['metadata']['name']}")
         bound += (f"--bound-object-uid={pod['metadata']['uid']}",)
         audience = (f"--namespace={self.name}", "--audience=wsedge-statistics")
@@ -81,7 +81,7 @@ class Mallory:
 
 @pytest.fixture(scope="module")
 def neighbour(installed: Cluster) -> Iterator[Site]:
-    """A domain of the tenant who is attacked; at the end every byte of its clients is in the statistics."""
+    """Serve a domain of the attacked tenant; at the end every byte of its clients is in the statistics."""
     with account(installed) as place:
         open_room(place)
         site = Site(place)
@@ -91,14 +91,14 @@ def neighbour(installed: Cluster) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def mallory(installed: Cluster) -> Iterator[Mallory]:
-    """The hostile tenant, with a plan in force; by months, so that its boundary is seldom met."""
+    """Create the hostile tenant with a monthly plan in force, whose boundary rarely falls into a test."""
     with account(installed, billingCycle="Monthly") as place:
         yield Mallory(place)
 
 
 @pytest.fixture(scope="module")
 def lair(mallory: Mallory) -> Site:
-    """A domain of Mallory's, served as any other."""
+    """Serve an ordinary domain of Mallory's."""
     open_room(mallory.place)
     site = Site(mallory.place)
     site.await_serving()
@@ -106,7 +106,7 @@ def lair(mallory: Mallory) -> Site:
 
 
 def call(url: str, *, body: bytes | None = None, token: str = "", host: str = "") -> tuple[int, str]:
-    """A request's status and answer; redirects are followed, as a careless program would."""
+    """Return status and answer of a request; redirects are followed, as by a careless client."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     headers |= {"Host": host} if host else {}
     try:
@@ -123,7 +123,7 @@ def statistics_url(cluster: Cluster) -> str:
 
 
 async def objects_of_the_neighbour_are_not_reached(mallory: Mallory, neighbour: Site, lair: Site) -> None:
-    """Neither domain nor Secret nor relay of the neighbour is read, written or entered."""
+    """She cannot read, write or enter the neighbour's domain, Secret and relay."""
     there = f"--namespace={neighbour.place.namespace}"
     attempts = [
         ("get", "websocketdomains,secrets,configmaps", there),
@@ -138,7 +138,7 @@ async def objects_of_the_neighbour_are_not_reached(mallory: Mallory, neighbour: 
 
 
 async def the_neighbours_numbers_are_not_read(mallory: Mallory, neighbour: Site, lair: Site) -> None:
-    """Her token reads her account alone: the neighbour's domain looks to her like one that is not there."""
+    """Her token reads only her account; the neighbour's domain is answered as a missing one."""
     (pod,) = lair.pods()
     token = await aside(mallory.token, pod)
     base = statistics_url(neighbour.place.cluster)
@@ -153,7 +153,7 @@ async def the_neighbours_numbers_are_not_read(mallory: Mallory, neighbour: Site,
 async def forged_reports_change_nothing_of_the_neighbour(
     mallory: Mallory, neighbour: Site, lair: Site
 ) -> None:
-    """With a token of a pod of hers she reports neither for the neighbour nor for his domain."""
+    """With her pod's token she can report neither for the neighbour's account nor for his domain."""
     (pod,) = lair.pods()
     token = await aside(mallory.token, pod)
     url = f"{statistics_url(neighbour.place.cluster)}/ingest/v1/usage"
@@ -175,7 +175,7 @@ async def forged_reports_change_nothing_of_the_neighbour(
 
 
 async def a_name_of_the_neighbour_is_not_grabbed(mallory: Mallory, neighbour: Site, lair: Site) -> None:
-    """A claim on it is a conflict that names nobody; it changes nothing, whatever becomes of it."""
+    """Her claim on his name is a conflict that names no other tenant and changes nothing."""
     await aside(mallory.applies, domain("grab", host=neighbour.host))
     told = await aside(mallory.place.await_reason, "wsd/grab", "Accepted", "DomainConflict")
     assert neighbour.place.namespace not in told["message"]
@@ -186,7 +186,7 @@ async def a_name_of_the_neighbour_is_not_grabbed(mallory: Mallory, neighbour: Si
 
 
 async def origins_inside_are_not_dialled(mallory: Mallory, neighbour: Site, lair: Site) -> None:
-    """A domain of hers that leads to a cloud's metadata service answers its clients that this is denied."""
+    """Clients of her domain with a metadata service as its origin read that the address is denied."""
     site = await aside(lambda: Site(mallory.place, origins=[{"host": "169.254.169.254"}]))
     await aside(site.await_serving)
     with pytest.raises(Refused) as refused:
@@ -196,13 +196,13 @@ async def origins_inside_are_not_dialled(mallory: Mallory, neighbour: Site, lair
 
 
 async def her_bills_history_is_not_hers(mallory: Mallory, neighbour: Site, lair: Site) -> None:
-    """She cannot become a new customer, whose edit counts at once, by the record or a forged one."""
+    """Neither the record nor a forged one makes her a new customer, whose edit would apply at once."""
     place = mallory.place
     record = record_name(place)
     attempts = [
         ("delete", record),
         ("patch", record, "--patch={}"),
-        ("delete", f"configmap/{MARKER}"),  # without it a record at the old place would be read again
+        ("delete", f"configmap/{MARKER}"),  # without it the operator would import the old place again
     ]
     for attempt in attempts:
         with pytest.raises(CommandFailed, match="orbidden"):
@@ -237,7 +237,7 @@ async def her_bills_history_is_not_hers(mallory: Mallory, neighbour: Site, lair:
 async def the_ledger_is_not_filled_with_invented_domains(
     mallory: Mallory, neighbour: Site, lair: Site
 ) -> None:
-    """A report full of them is refused row by row, counted, and nothing of it is kept."""
+    """A report of invented domains is refused row by row, counted, and nothing of it is stored."""
     (pod,) = lair.pods()
     token = await aside(mallory.token, pod)
     base = statistics_url(neighbour.place.cluster)
@@ -263,7 +263,7 @@ async def the_ledger_is_not_filled_with_invented_domains(
 
 
 async def a_relay_is_no_origin(mallory: Mallory, neighbour: Site, lair: Site) -> None:
-    """Led to a relay's admin port by a domain that passes requests through, an order to drain is refused.
+    """A drain request that her domain forwards to a relay's admin port is refused.
 
     The neighbour's relay asks for its token; her own relay does not dial itself. Loopback as such is denied
     in clusters alone, where a pod has an address that is none: here all pods are on 127.0.0.0/8, and the
@@ -292,7 +292,7 @@ async def a_relay_is_no_origin(mallory: Mallory, neighbour: Site, lair: Site) ->
 
 
 async def the_neighbours_relay_is_not_drained(mallory: Mallory, neighbour: Site, lair: Site) -> None:
-    """Its admin port takes no order without its own token: not with none, and not with that of her relay."""
+    """His relay's admin port refuses drain requests with no token, and with her relay's."""
     (relay,) = neighbour.pods()
     secret = await aside(lambda: lair.place.get(f"secret/{lair.name}-relay"))
     assert secret is not None
@@ -304,10 +304,10 @@ async def the_neighbours_relay_is_not_drained(mallory: Mallory, neighbour: Site,
 
 
 async def a_pod_with_the_right_labels_is_not_asked(mallory: Mallory, neighbour: Site, lair: Site) -> None:
-    """A pod of hers that carries a relay's labels is asked nothing, so that its redirect leads nowhere."""
+    """The operator sends no request to a pod of hers with a relay's labels, so its redirect has no effect."""
     (relay,) = neighbour.pods()
     labels = dict(lair.pods()[0]["metadata"]["labels"])
-    del labels["pod-template-hash"]  # with it the ReplicaSet takes the pod for one too many
+    del labels["pod-template-hash"]  # with it the ReplicaSet would count the pod as one too many
     lure = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -327,7 +327,7 @@ async def a_pod_with_the_right_labels_is_not_asked(mallory: Mallory, neighbour: 
 
 
 async def her_relay_is_not_taught_to_serve_uncounted(mallory: Mallory, neighbour: Site, lair: Site) -> None:
-    """What she puts into its Deployment is taken out, and what passes there is counted."""
+    """The operator reverts her changes to her relay's Deployment, and bytes meanwhile are counted."""
     before = await aside(lambda: lair.place.get(f"deployment/{lair.name}-relay"))
     assert before is not None
     wanted = before["spec"]["template"]["spec"]
@@ -368,7 +368,7 @@ VISITORS = 2
 async def test_a_hostile_tenant_reaches_nothing_of_another(
     mallory: Mallory, neighbour: Site, lair: Site
 ) -> None:
-    """Attempt by attempt the neighbour's clients talk on; in the end the statistics have their every byte."""
+    """The neighbour's clients continue during each attempt; at the end the statistics have every byte."""
     before = identities(neighbour.pods())
     await neighbour.crowd.enter(neighbour.door(), number=VISITORS)
     for attempt in ATTEMPTS:

@@ -1,7 +1,7 @@
 """The image of the Dockerfile: built without Docker, and each command run in it as a cluster runs it.
 
-A cluster gives a uid and nothing that belongs to it: no entry in /etc/passwd, no HOME, no USER, and a root
-that cannot be written. OpenShift picks the uid by itself, with the group 0.
+A cluster sets a uid and nothing else: no entry in /etc/passwd, no HOME, no USER, and a read-only root file
+system. OpenShift assigns the uid, with the group 0.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from wsedge_devcluster.cluster.cluster import Cluster
 
 USERS = ["65532:65532", "1000720000:0"]
 COMMANDS = ["wsedge-operator", "wsedge-relay", "wsedge-statistics"]
-# /var/run is a link to it.
+# /var/run is a link to it
 SERVICE_ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"
 
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
-    """The image; skipped where none can be built, but for a machine of CI."""
+    """Build the image; skip the test where it cannot be built, except in CI."""
     if reason := missing():
         if os.environ.get("CI") == "true":
             pytest.fail(f"the image must be tested here: {reason}")
@@ -41,13 +41,13 @@ def image() -> Iterator[Image]:
 
 @pytest.fixture(params=USERS)
 def user(request: pytest.FixtureRequest) -> str:
-    """Who runs the command: the image's own user, and one that a cluster chose."""
+    """Return the user of the command: the image's own, or one that a cluster assigns."""
     return str(request.param)
 
 
 @pytest.fixture
 def folder(user: str) -> Iterator[Path]:
-    """A volume that belongs to the user, and whose way the user may go."""
+    """Create a volume that the user owns and reaches."""
     with tempfile.TemporaryDirectory() as made:
         path = Path(made)
         os.chown(path, *map(int, user.split(":")))
@@ -56,7 +56,7 @@ def folder(user: str) -> Iterator[Path]:
 
 
 def test_it_has_the_three_commands_and_nothing_for_a_laptop(image: Image) -> None:
-    """The devcluster, the Kubernetes client of the tests, and what installs packages are left out."""
+    """The image has no devcluster, no Kubernetes client of the tests and no installer of packages."""
     assert image.user == USERS[0]
     ours = {file.name for file in (image.root / "opt/wsedge/bin").glob("wsedge-*")}
     assert ours == set(COMMANDS)
@@ -68,7 +68,7 @@ def test_it_has_the_three_commands_and_nothing_for_a_laptop(image: Image) -> Non
 
 
 def test_its_packages_have_the_versions_of_the_lock(image: Image) -> None:
-    """What is installed, the time zones included, is what requirements.lock names."""
+    """The installed packages, time zones included, are those of requirements.lock."""
     lock = (Path(__file__).parents[2] / "requirements.lock").read_text()
     wanted = {
         name.replace("-", "_"): version
@@ -83,12 +83,12 @@ def test_its_packages_have_the_versions_of_the_lock(image: Image) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_says_its_version(image: Image, user: str, command: str) -> None:
-    """A command starts as anybody and names itself."""
+    """Each command starts as any user and prints its version."""
     assert image.run(user, command, "--version").startswith(f"{command} 0.1.0")
 
 
 def test_the_pump_is_the_compiled_one(image: Image, user: str, folder: Path) -> None:
-    """A relay in the image serves as anybody, with the compiled pump."""
+    """A relay in the image serves as any user, with the compiled pump."""
     config = {
         "version": 1,
         "generation": "1",
@@ -104,7 +104,7 @@ def test_the_pump_is_the_compiled_one(image: Image, user: str, folder: Path) -> 
 
 
 def test_the_statistics_keep_their_ledger(image: Image, user: str, folder: Path) -> None:
-    """The statistics make a ledger in their volume and answer, as anybody."""
+    """The statistics create a ledger in their volume and answer, as any user."""
     command = ("wsedge-statistics", "--data=/var/lib/wsedge", "--listen=127.0.0.1:0", "--log-format=json")
     with image.start(user, *command, mounts={folder: "/var/lib/wsedge"}, environment={}) as statistics:
         port = statistics.event("listening")["port"]
@@ -116,7 +116,7 @@ def test_the_statistics_keep_their_ledger(image: Image, user: str, folder: Path)
 def test_the_operator_reads_the_cluster_as_its_service_account(
     image: Image, installed: Cluster, user: str, folder: Path
 ) -> None:
-    """With what a kubelet puts into a pod, and nothing else, the operator reads all that it watches."""
+    """With only the files that a kubelet puts into a pod, the operator lists all that it watches."""
     token = installed.kubectl("create", "token", "wsedge-operator", "--namespace", SYSTEM).strip()
     (folder / "token").write_text(token)
     (folder / "ca.crt").write_bytes(installed.ca_file.read_bytes())
@@ -124,7 +124,7 @@ def test_the_operator_reads_the_cluster_as_its_service_account(
     environment = {
         "KUBERNETES_SERVICE_HOST": str(server.hostname),
         "KUBERNETES_SERVICE_PORT": str(server.port),
-        # Beside the one of the release, which leads.
+        # beside the release's own operator, which leads
         "WSEDGE_OPERATOR_LEASE_NAME": "wsedge-operator",
         "WSEDGE_OPERATOR_NAMESPACE": SYSTEM,
         "WSEDGE_OPERATOR_LISTEN": "127.0.0.1:0",

@@ -1,4 +1,4 @@
-"""A node is drained under open connections."""
+"""A drain of a node under open connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsedge_devcluster.errors import CommandFailed
 
 
 async def test_a_node_is_drained_without_loss(installed: Cluster) -> None:
-    """With the flag that docs/install.md names, its relay's clients get 1001, move, and every byte counts."""
+    """With the flag of docs/install.md the relay's clients get 1001, reconnect, and every byte is counted."""
     with account(installed) as place:
         open_room(place)
         site = Site(place, relay={"replicas": 2})

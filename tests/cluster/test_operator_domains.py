@@ -1,4 +1,4 @@
-"""What becomes of plans and domains in a cluster with the chart's rights."""
+"""Plans and domains in a cluster with the chart's rights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def place(installed: Cluster, namespace: str) -> Place:
 
 @pytest.fixture
 def host(namespace: str) -> str:
-    """A domain of the test's own: domains have one owner in the cluster."""
+    """Return a domain name of the test's own: a name has one owner in the cluster."""
     return f"{namespace}.example.com"
 
 
@@ -34,7 +34,7 @@ def kinds(place: Place) -> list[str]:
 
 
 def test_a_plan_and_a_domain_become_relays_that_serve(place: Place, host: str) -> None:
-    """All children appear, owned by the domain, and every condition says yes."""
+    """All children exist with an owner reference, and every condition is true."""
     place.apply(plan(), domain(host=host, relay={"replicas": 2}))
     place.await_reason("wsd/chat", "Ready", "Serving")
     live = place.get("wsd/chat")
@@ -64,7 +64,7 @@ def test_a_plan_and_a_domain_become_relays_that_serve(place: Place, host: str) -
 
 
 def test_an_idle_cluster_sees_no_write(place: Place, host: str) -> None:
-    """Once a domain is served, no object of its namespace changes any more, whatever is looked at again."""
+    """Once a domain is served, no object of its namespace changes, however often it is reconciled."""
     place.apply(plan(), domain(host=host, relay={"replicas": 2}))
     place.await_reason("wsd/chat", "Ready", "Serving")
     watched = f"{CHILDREN},billingplan,websocketdomain,pod,events.events.k8s.io"
@@ -86,7 +86,7 @@ def test_an_idle_cluster_sees_no_write(place: Place, host: str) -> None:
 
 
 def test_deleted_children_come_back(place: Place, host: str) -> None:
-    """Whoever deletes children gets them again, and the domain is served again."""
+    """Deleted children are created again, and the domain is served again."""
     place.apply(plan(), domain(host=host, relay={"replicas": 2}))
     place.await_reason("wsd/chat", "Ready", "Serving")
     before = {item["kind"]: item["metadata"]["uid"] for item in place.items(CHILDREN, SELECTOR)}
@@ -101,7 +101,7 @@ def test_deleted_children_come_back(place: Place, host: str) -> None:
 
 
 def test_a_changed_child_is_set_right(place: Place, host: str) -> None:
-    """A hand edit of a child's field that is ours is undone."""
+    """A manual edit of a field that the operator owns is reverted."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
     place.patch("service/chat-relay", {"spec": {"selector": {"wsedge.io/domain-name": "other"}}})
@@ -110,7 +110,7 @@ def test_a_changed_child_is_set_right(place: Place, host: str) -> None:
 
 
 def test_a_record_that_lost_its_label_is_not_lost(place: Place, host: str) -> None:
-    """The label is what is watched; without it the history still counts, and the label comes back."""
+    """The watch selects by label; a record without it still counts, and gets the label again."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
     before = record_of(place)
@@ -123,7 +123,7 @@ def test_a_record_that_lost_its_label_is_not_lost(place: Place, host: str) -> No
 
 
 def test_nothing_is_made_before_a_plan_is_in_force(place: Place, host: str) -> None:
-    """Without a plan a domain waits; with a plan for later it is ready, says when, and has no child."""
+    """Without a plan a domain waits; with a plan for later it is ready, has the date, and has no child."""
     place.apply(domain(host=host))
     assert place.await_reason("wsd/chat", "Ready", "NoPlan")["status"] == "False"
     assert place.condition("wsd/chat", "Stalled")["status"] == "False"
@@ -140,10 +140,10 @@ def test_nothing_is_made_before_a_plan_is_in_force(place: Place, host: str) -> N
 
 
 def test_the_oldest_plan_counts(place: Place) -> None:
-    """A second plan is refused by name of the first, and takes over when that is deleted."""
+    """A second plan is refused with the name of the first, and counts when that is deleted."""
     place.apply(plan("first"))
     place.await_reason("bp/first", "Ready", "Effective")
-    time.sleep(1.1)  # creation times have whole seconds; which of two is older must not be their names
+    time.sleep(1.1)  # creation times have whole seconds; the names must not decide which plan is older
     place.apply(plan("another", billingCycle="Monthly"))
     refused = place.await_reason("bp/another", "Accepted", "PlanConflict")
     assert '"first"' in refused["message"]
@@ -153,7 +153,7 @@ def test_the_oldest_plan_counts(place: Place) -> None:
 
 
 def test_an_unknown_time_zone_is_told_by_field(place: Place) -> None:
-    """What only the zone data can tell is a condition with the field's path; mending it is enough."""
+    """A zone that only the zone data can refuse is a condition with the field's path; an edit heals it."""
     place.apply(plan(timeZone="Mars/Olympus"))
     refused = place.await_reason("bp/plan", "Accepted", "InvalidTimeZone")
     assert refused["message"].startswith("spec.timeZone: 'Mars/Olympus'")
@@ -162,7 +162,7 @@ def test_an_unknown_time_zone_is_told_by_field(place: Place) -> None:
 
 
 def test_the_oldest_claim_on_a_domain_wins(place: Place, host: str) -> None:
-    """A second claim is refused by name of the first, has no child, and takes over when that goes."""
+    """A second claim is refused with the first's name, has no child, and succeeds when that is deleted."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
     place.apply(domain("copy", host=host))
@@ -174,7 +174,7 @@ def test_the_oldest_claim_on_a_domain_wins(place: Place, host: str) -> None:
 
 
 def test_a_name_blocks_nobody_until_it_is_served(place: Place, host: str) -> None:
-    """A claim without a plan yields to another tenant's, who then keeps the name while it is switched off."""
+    """An object without a plan loses the name to another tenant's, which keeps it while switched off."""
     squatter = Place(place.cluster, f"{place.namespace}-squatter")
     place.cluster.kubectl("create", "namespace", squatter.namespace)
     try:
@@ -217,7 +217,7 @@ def test_an_edit_reaches_the_relays_and_leaves_the_pods(place: Place, host: str)
 
 
 def test_kubectl_scale_sets_the_relays(place: Place, host: str) -> None:
-    """The scale subresource works, and a budget comes with the second relay and goes with it."""
+    """The scale subresource works; the second relay has a disruption budget, which its removal deletes."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
     assert "PodDisruptionBudget" not in kinds(place)
@@ -229,7 +229,7 @@ def test_kubectl_scale_sets_the_relays(place: Place, host: str) -> None:
 
 
 def test_switching_off_removes_and_on_brings_back(place: Place, host: str) -> None:
-    """Off: the relays drain, then all goes but the Service: its address and annotations are there when on."""
+    """Off: relays drain, then only the Service remains, whose address and annotations survive until on."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
     place.kubectl("annotate", "service/chat-relay", "team.example/owner=chat")
@@ -251,7 +251,7 @@ def test_switching_off_removes_and_on_brings_back(place: Place, host: str) -> No
 
 
 def test_deleting_a_domain_takes_its_children(place: Place, host: str) -> None:
-    """The garbage collector takes what has an owner that went; the account's record stays."""
+    """The garbage collector deletes children of a deleted domain; the account's record stays."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
     place.kubectl("delete", "wsd/chat", "--cascade=foreground")
@@ -260,7 +260,7 @@ def test_deleting_a_domain_takes_its_children(place: Place, host: str) -> None:
 
 
 def test_a_missing_secret_is_told_and_heals(place: Place, host: str) -> None:
-    """The condition names field and Secret; plain service goes on; the Secret alone brings wss."""
+    """The condition names field and Secret; ws continues; the Secret alone starts wss."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
     last_good = place.config("chat")
@@ -276,7 +276,7 @@ def test_a_missing_secret_is_told_and_heals(place: Place, host: str) -> None:
 
 
 def test_a_key_of_another_certificate_is_told_and_heals(place: Place, host: str) -> None:
-    """A pair that does not match never reaches the relays; the right one does, as a new generation."""
+    """A mismatched pair never reaches the relays; the right one does, as a new generation."""
     place.apply(tls_secret("chat-tls", host), plan(), domain(host=host, tls={"secretName": "chat-tls"}))
     place.await_reason("wsd/chat", "Ready", "Serving")
     last_good = place.config("chat")
@@ -293,7 +293,7 @@ def test_a_key_of_another_certificate_is_told_and_heals(place: Place, host: str)
 
 
 def test_an_expired_certificate_is_served_and_told(place: Place, host: str) -> None:
-    """Clients may choose to accept it; the condition says what is doubtful."""
+    """Clients may accept an expired certificate, so it is served, and the condition warns."""
     chain, key = certificate(host, begins=datetime(2020, 1, 1, tzinfo=UTC))
     expired = secret("chat-tls", {"tls.crt": chain, "tls.key": key}, "kubernetes.io/tls")
     place.apply(expired, plan(), domain(host=host, tls={"secretName": "chat-tls"}))
@@ -302,7 +302,7 @@ def test_an_expired_certificate_is_served_and_told(place: Place, host: str) -> N
 
 
 def test_a_service_is_an_origin_at_its_cluster_ip(place: Place, host: str) -> None:
-    """A Service that is missing, or has not that port, is told by field; then its address is used."""
+    """A missing Service or port is reported with the field; then the Service's address is used."""
     origins: list[dict[str, Any]] = [{"service": {"name": "room", "port": 80}}]
     place.apply(plan(), domain(host=host, origins=origins))
     told = place.await_reason("wsd/chat", "Ready", "ServiceNotFound")
@@ -325,7 +325,7 @@ def test_a_service_is_an_origin_at_its_cluster_ip(place: Place, host: str) -> No
 
 
 def test_a_refused_child_is_told_and_heals(place: Place, host: str) -> None:
-    """The API server refuses a write: the status says why, and it heals."""
+    """When the API server refuses a write, the status has the reason, and it heals."""
     place.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
     place.apply(plan(), domain(host=host))
     told = place.await_reason("wsd/chat", "Ready", "ApplyFailed")
@@ -335,7 +335,7 @@ def test_a_refused_child_is_told_and_heals(place: Place, host: str) -> None:
 
 
 def test_an_object_of_somebody_else_is_left_alone(place: Place, host: str) -> None:
-    """A child's name that is taken is told; nothing is mixed into that object, and it heals when it goes."""
+    """A child's name in use is reported; the foreign object stays unchanged, and its deletion heals."""
     place.kubectl("create", "service", "clusterip", "chat-relay", "--tcp=5000:5000")
     place.apply(plan(), domain(host=host))
     told = place.await_reason("wsd/chat", "Ready", "ApplyFailed")

@@ -1,7 +1,7 @@
-"""An operator process against a real API server: rights, leadership, kills, an API server that goes away.
+"""An operator process against a real API server: rights, leadership, kills, an outage of the API server.
 
-These tests have a cluster of their own, since they take its API server away and run operators beside each
-other. Each operator runs as a ServiceAccount with exactly the rights of `kube.kinds`, in namespaces alone.
+These tests have their own cluster, since they stop its API server and run operators beside each other. Each
+operator runs as a ServiceAccount with exactly the rights of `kube.kinds`, in namespaces only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CRDS = Path(__file__).parents[2] / "crds"
 
 @pytest.fixture(scope="module")
 def own_cluster() -> Iterator[Cluster]:
-    """A cluster with our CRDs and nothing else of ours."""
+    """Run a cluster with our CRDs and no release."""
     with Cluster(nodes=1, backoff_scale=0.1) as cluster:
         cluster.kubectl("apply", "--server-side", "--filename", str(CRDS))
         cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
@@ -42,7 +42,7 @@ def own_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def place(own_cluster: Cluster) -> Iterator[Place]:
-    """A namespace that the test's operators serve, and which holds their Lease too."""
+    """Create a namespace that the test's operators serve and that has their Lease."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     own_cluster.kubectl("create", "namespace", name)
     place = Place(own_cluster, name)
@@ -53,7 +53,7 @@ def place(own_cluster: Cluster) -> Iterator[Place]:
 
 
 def roles(account_namespace: str) -> list[dict[str, Any]]:
-    """All that an operator may do in a namespace, for the ServiceAccount `operator` of another."""
+    """Return a Role with an operator's rights, and its binding to a ServiceAccount of `account_namespace`."""
     rules = [
         {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
         for (group, resource), verbs in [*VERBS.items(), *OWN_VERBS.items()]
@@ -102,7 +102,7 @@ class Operator:
         return [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
 
     def await_event(self, event: str, seconds: float = 60.0) -> dict[str, Any]:
-        """Wait for a line of the log; return the last such."""
+        """Wait for a line of the log; return the last match."""
         until(
             f"{self.name} logs {event!r}: {self._log.read_text()[-3000:]}",
             lambda: any(line["event"] == event for line in self.log()),
@@ -121,7 +121,7 @@ class Operator:
 
 
 def _kubeconfig(place: Place, folder: Path, account: str) -> Path:
-    """A kubeconfig with the token of the operator's ServiceAccount, read from a file as in a pod."""
+    """Write a kubeconfig with the ServiceAccount's token in a file, as in a pod."""
     token = folder / f"{place.namespace}-token"
     token.write_text(place.kubectl("create", "token", account).strip())
     path = folder / f"{place.namespace}-kubeconfig"
@@ -139,7 +139,7 @@ def _kubeconfig(place: Place, folder: Path, account: str) -> Path:
 
 
 def test_a_set_of_namespaces_needs_no_cluster_rights(place: Place, tmp_path: Path) -> None:
-    """With Roles in its namespaces alone the operator does its work, and nothing was forbidden to it."""
+    """With Roles in its namespaces alone the operator works, and no request is forbidden."""
     with Operator(place, tmp_path, "one") as operator:
         operator.await_event("leading")
         place.apply(plan(), domain(host="a.example.com"))
@@ -151,7 +151,7 @@ def test_a_set_of_namespaces_needs_no_cluster_rights(place: Place, tmp_path: Pat
 
 
 def test_a_missing_namespace_holds_up_no_other(place: Place, tmp_path: Path) -> None:
-    """One of the set was deleted: the operator is ready, serves the others, and that one when it is back."""
+    """The operator is ready without one of the set, serves the others, and that one when it exists."""
     cluster, lost = place.cluster, f"{place.namespace}-lost"
     both = f"{place.namespace},{lost}"
     with Operator(place, tmp_path, "one", namespaces=both) as operator:
@@ -166,7 +166,7 @@ def test_a_missing_namespace_holds_up_no_other(place: Place, tmp_path: Path) -> 
         elsewhere = Place(cluster, lost)
         elsewhere.apply(*roles(place.namespace), plan(), domain(host="g.example.com"))
         elsewhere.await_reason("wsd/chat", "Ready", "Serving")
-        # Watched, not only listed.
+        # watched, not only listed
         elsewhere.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
         elsewhere.kubectl(
             "wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s"
@@ -180,7 +180,7 @@ def test_a_missing_namespace_holds_up_no_other(place: Place, tmp_path: Path) -> 
 
 
 def test_a_killed_operator_is_made_up_for_by_the_next(place: Place, tmp_path: Path) -> None:
-    """What happened while none ran is done by the next, which writes nothing that is done already."""
+    """The next operator does what an outage left undone, and repeats no write."""
     with Operator(place, tmp_path, "first", pod_name="same") as first:
         place.apply(plan(), domain(host="b.example.com"))
         place.await_reason("wsd/chat", "Ready", "Serving")
@@ -188,7 +188,7 @@ def test_a_killed_operator_is_made_up_for_by_the_next(place: Place, tmp_path: Pa
         first.process.wait()
     place.kubectl("delete", "service/chat-relay")
     place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
-    # As of a container that is started anew: the Lease is its own already.
+    # as after a restart of the container: the process owns the Lease already
     with Operator(place, tmp_path, "second", pod_name="same") as second:
         place.await_created("service/chat-relay")
         place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=120s")
@@ -198,7 +198,7 @@ def test_a_killed_operator_is_made_up_for_by_the_next(place: Place, tmp_path: Pa
 
 
 def test_records_of_the_last_release_are_moved_with_their_terms(place: Place, tmp_path: Path) -> None:
-    """A plan in force since long and a change to come go on; a forged record of later is not read."""
+    """Terms in force and a scheduled change continue; a record forged later is not read."""
     terms = {"billingCycle": "Monthly", "meteringMethod": "Month95Bandwidth", "timeZone": "UTC"}
     wanted = {**terms, "meteringMethod": "Traffic"}
     place.apply(plan(**wanted))
@@ -213,7 +213,7 @@ def test_records_of_the_last_release_are_moved_with_their_terms(place: Place, tm
         "waitingPlans": [],
     }
     copy = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "wsedge-account"}}
-    # Whatever its labels: that a tenant took one away makes nobody a new customer.
+    # whatever its labels: a tenant that removes one must not become a new customer
     place.apply({**copy, "data": {"account.json": json.dumps(old)}})
     with Operator(place, tmp_path, "first") as first:
         assert first.await_event("records moved")["number"] == 1
@@ -251,7 +251,7 @@ def _first_of_next_month() -> str:
 
 
 def test_a_standby_takes_over_when_the_leader_goes(place: Place, tmp_path: Path) -> None:
-    """Two operators: one leads, the other is ready and waits; SIGTERM hands over at once, SIGKILL in time."""
+    """Of two ready operators one leads; SIGTERM hands over at once, SIGKILL when the Lease expires."""
     soon = {"lease_seconds": "6"}
     with Operator(place, tmp_path, "first", **soon) as first:
         first.await_event("leading")
@@ -276,7 +276,7 @@ def _is_ready(operator: Operator) -> bool:
 
 
 def test_losing_the_lease_ends_the_process(place: Place, tmp_path: Path) -> None:
-    """A leader that finds somebody else's name in the Lease stops, with an exit code that says so."""
+    """A leader that reads another holder in the Lease stops with an exit code of its own."""
     with Operator(place, tmp_path, "first") as first:
         first.await_event("leading")
         place.patch("lease/wsedge-operator", {"spec": {"holderIdentity": "somebody"}})
@@ -289,7 +289,7 @@ LEASE = "wsedge-operator"  # and the name of the ServiceAccount beside it, as in
 
 @contextmanager
 def release(cluster: Cluster) -> Iterator[Place]:
-    """A namespace with all that an operator of the whole cluster has: its ServiceAccount may do its work."""
+    """Create a namespace with a ServiceAccount that has the rights of a cluster-wide operator."""
     place = Place(cluster, f"test-{uuid.uuid4().hex[:8]}")
     cluster.kubectl("create", "namespace", place.namespace)
     place.kubectl("create", "serviceaccount", LEASE)
@@ -317,9 +317,9 @@ def release(cluster: Cluster) -> Iterator[Place]:
 def test_a_second_release_serves_nothing_beside_the_first(
     own_cluster: Cluster, place: Place, tmp_path: Path
 ) -> None:
-    """It is not ready and says which release is in the way; it takes over when that is gone.
+    """It is not ready and names the release in its way; it serves when that is gone.
 
-    A Lease that a tenant has made to look like a release's keeps nobody.
+    A Lease that a tenant forges to resemble a release's has no effect.
     """
     renewed = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     forged = {"holderIdentity": "me", "leaseDurationSeconds": 600, "renewTime": renewed}
@@ -352,7 +352,7 @@ def test_a_second_release_serves_nothing_beside_the_first(
 
 
 def test_only_selected_namespaces_are_served(own_cluster: Cluster, place: Place, tmp_path: Path) -> None:
-    """By their labels of now: nothing new is made without them, and what serves is kept until it is off."""
+    """Without the labels nothing new is created, and a served domain stays until it is off."""
     whole = {"account": LEASE, "namespaces": "", "namespace_selector": "edge=on"}
     edge = ("label", "namespace", place.namespace)
     with release(own_cluster) as one, Operator(one, tmp_path, "first", **whole) as operator:
@@ -385,7 +385,7 @@ def test_only_selected_namespaces_are_served(own_cluster: Cluster, place: Place,
 
 
 def test_a_relay_that_cannot_start_is_told(place: Place, tmp_path: Path) -> None:
-    """The Ready condition gives Kubernetes' own reason and the pod's message; a good image mends it."""
+    """Ready has Kubernetes' own reason and the pod's message; a valid image heals it."""
     bad = "registry.example.com/nobody/nothing:1"
     with Operator(place, tmp_path, "one", relay_image=bad) as operator:
         place.apply(plan(), domain(host="d.example.com"))
@@ -397,7 +397,7 @@ def test_a_relay_that_cannot_start_is_told(place: Place, tmp_path: Path) -> None
 
 
 def test_a_damaged_record_changes_nothing(place: Place, tmp_path: Path) -> None:
-    """With an unreadable history the plan says so, the record is left alone, and relays serve on."""
+    """With an unreadable history the plan reports it, the record stays unchanged, and relays serve."""
     with Operator(place, tmp_path, "one"):
         place.apply(plan(), domain(host="e.example.com"))
         place.await_reason("wsd/chat", "Ready", "Serving")
@@ -415,9 +415,9 @@ def test_a_damaged_record_changes_nothing(place: Place, tmp_path: Path) -> None:
         place.await_reason("bp/plan", "Ready", "Effective")
 
 
-# Last: for a while after an outage the control plane is slow to start a new pod.
+# last in this file: for a while after an outage the control plane is slow to start a new pod
 def test_an_api_server_that_goes_away_breaks_nothing(place: Place, tmp_path: Path) -> None:
-    """Relays go on while the API server is away, and the operator works again once it is back."""
+    """Relays serve while the API server is down, and the operator reconciles again once it runs."""
     cluster = place.cluster
     with Operator(place, tmp_path, "one", lease_seconds="600") as operator:
         place.apply(plan(), domain(host="c.example.com"))

@@ -1,4 +1,4 @@
-"""The chart's admission policies, on a real API server: what the operator may write, who may claim a name."""
+"""The chart's admission policies on a real API server: writes of the operator, claims on names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Object = dict[str, Any]
 
 
 def owner(namespace: str) -> Object:
-    """A WebSocketDomain as a child's owner; nobody looks whether it exists."""
+    """Return a WebSocketDomain as an owner reference; no policy verifies that it exists."""
     return {
         "apiVersion": "wsedge.io/v1alpha1",
         "kind": "WebSocketDomain",
@@ -46,7 +46,7 @@ def relays(namespace: str) -> Object:
 
 
 def changed(child: Object, path: str, value: Any) -> Object:
-    """A copy of a manifest in which the place `a.b.0.c` has another value; None takes it out."""
+    """Return a copy of a manifest with another value at the path `a.b.0.c`; None removes it."""
     copy: Any = json.loads(json.dumps(child))
     place = copy
     *parents, last = path.split(".")
@@ -62,7 +62,7 @@ def changed(child: Object, path: str, value: Any) -> Object:
 
 
 def token_secret(namespace: str) -> Object:
-    """A Secret into which the token controller would write a token of the ServiceAccount it names."""
+    """Return a Secret into which the token controller would write a token of this ServiceAccount."""
     made = secret(owner(namespace), {})
     annotations = {"kubernetes.io/service-account.name": "default"}
     return {**made, "type": "kubernetes.io/service-account-token"} | {
@@ -134,13 +134,13 @@ def write(cluster: Cluster, document: Object, *more: str) -> str:
 
 @pytest.mark.parametrize(("made", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_the_operator_cannot_make(installed: Cluster, namespace: str, made: Any, message: str) -> None:
-    """With the operator's token nothing can be made that gives more than a relay has."""
+    """The operator's token cannot create an object that grants more than a relay has."""
     with pytest.raises(CommandFailed, match=message):
         write(installed, made(namespace), OPERATOR)
 
 
 def test_the_operator_can_make_its_children(installed: Cluster, namespace: str) -> None:
-    """Every child as the operator makes it is admitted, and may be changed and deleted again."""
+    """Every child as the operator builds it is admitted, and may be changed and deleted."""
     live = owner(namespace)
     children = [
         service_account(live),
@@ -154,7 +154,7 @@ def test_the_operator_can_make_its_children(installed: Cluster, namespace: str) 
 
 
 def test_expressions_fit_the_kinds(installed: Cluster) -> None:
-    """The API server's check of the expressions' types has nothing to say."""
+    """The API server's type check of the expressions has no warning."""
 
     def checked() -> list[Object]:
         items = json.loads(installed.kubectl("get", "validatingadmissionpolicies", "--output", "json"))[
@@ -169,7 +169,7 @@ def test_expressions_fit_the_kinds(installed: Cluster) -> None:
 
 
 def test_what_others_made_is_out_of_the_operators_reach(installed: Cluster, namespace: str) -> None:
-    """Secrets, Services and pods of somebody else are neither changed nor deleted by the operator's token."""
+    """The operator's token can neither change nor delete Secrets, Services and pods of other owners."""
     space = Namespace(installed, namespace)
     space.kubectl("create", "secret", "generic", "theirs", "--from-literal=k=v")
     space.kubectl("create", "service", "clusterip", "theirs", "--tcp=80")
@@ -196,7 +196,7 @@ def test_what_others_made_is_out_of_the_operators_reach(installed: Cluster, name
 
 
 def test_pods_of_relays_are_only_annotated(installed: Cluster, namespace: str) -> None:
-    """The operator's token annotates a relay's pod, and neither relabels it nor changes its image."""
+    """The operator's token annotates a relay's pod, and can change neither its labels nor its image."""
     space = Namespace(installed, namespace)
     ours = {
         "apiVersion": "v1",
@@ -208,7 +208,7 @@ def test_pods_of_relays_are_only_annotated(installed: Cluster, namespace: str) -
         },
         "spec": {"containers": [{"name": "main", "image": "ghcr.io/wsedge/examples:0.1.0"}]},
     }
-    write(installed, ours, f"--namespace={namespace}")  # not applied: that would make kubectl its owner
+    write(installed, ours, f"--namespace={namespace}")  # not by apply, which would make kubectl its manager
     patch_pod(space, "ours", metadata={"annotations": {"a": "b"}})
     attempts: list[Object] = [
         {"metadata": {"labels": {"a": "b"}}},
@@ -221,7 +221,7 @@ def test_pods_of_relays_are_only_annotated(installed: Cluster, namespace: str) -
 
 
 def patch_pod(space: Namespace, name: str, **change: Any) -> None:
-    """Applies a part of a pod as the operator, which may patch pods and not get one, as kubectl would."""
+    """Patch a pod as the operator, which may patch pods but not get them, as kubectl patch would."""
     change["metadata"] = {"name": name, **change.get("metadata", {})}
     document = json.dumps({"apiVersion": "v1", "kind": "Pod", **change})
     apply = ("apply", "--server-side", "--field-manager=wsedge", "--force-conflicts", "--filename=-")
@@ -239,7 +239,7 @@ def claim(domain: str, name: str = "chat") -> Object:
 
 @pytest.fixture
 def ruled(installed: Cluster, namespace: str) -> Iterator[Namespace]:
-    """The namespace may claim one name and those below another; every namespace of other tests may all."""
+    """Allow the namespace one name and the subdomains of another, and other tests' namespaces every name."""
     space = Namespace(installed, namespace)
     space.apply(claim("before.elsewhere.example", "before"))
     unruled = [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [namespace, "default"]}]
@@ -252,7 +252,7 @@ def ruled(installed: Cluster, namespace: str) -> Iterator[Namespace]:
         {"namespaceSelector": {"matchExpressions": unruled}, "domains": ["*"]},
     ]
     values = ["--set-json", f"domainPolicy.rules={json.dumps(rules)}"]
-    # Under a name of its own, so that the release of the other tests is left as it is.
+    # under its own name, so that the release of other tests stays unchanged
     template = [
         "template",
         "ruled",
@@ -270,7 +270,7 @@ def ruled(installed: Cluster, namespace: str) -> Iterator[Namespace]:
 
 
 def test_names_are_claimed_where_the_administrator_lets_them(ruled: Namespace) -> None:
-    """A namespace claims what its rules allow; a refusal says what that is, and names nobody else."""
+    """A namespace claims what its rules allow; a refusal lists that, and names no other namespace."""
 
     def refusal(domain: str, namespace: str) -> str:
         try:
@@ -289,6 +289,6 @@ def test_names_are_claimed_where_the_administrator_lets_them(ruled: Namespace) -
         assert not refusal(allowed, ruled.name)
     for refused in ("team-a.example.com", "x.chat.example.com", "ateam-a.example.com", "example.com"):
         assert "may not claim" in refusal(refused, ruled.name)
-    # What was claimed before the rules goes on, and can be edited.
+    # a claim from before the rules stays, and can be edited
     switched = '{"spec": {"websocket": {"heartbeatSeconds": 45}}}'
     ruled.kubectl("patch", "websocketdomain/before", "--type=merge", "--patch", switched)

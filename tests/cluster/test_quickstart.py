@@ -1,4 +1,4 @@
-"""The quickstart: typed by hand from the README, and as `make run` runs it."""
+"""The quickstart: the README's commands in a shell, and `make run`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VIEWERS = 3
 
 
 def commands(page: str, heading: str) -> list[str]:
-    r"""The indented commands under a heading of a Markdown page; a line that ends with \ goes on."""
+    r"""Return the indented commands under a heading of a Markdown page; a line that ends with \ continues."""
     text = (ROOT / page).read_text()
     section = re.split(r"^## ", text.partition(f"## {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
     lines = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
@@ -44,7 +44,7 @@ def commands(page: str, heading: str) -> list[str]:
 
 
 def type_by_hand(cluster: Cluster, *lines: str) -> str:
-    """Run lines in a shell in the checkout, as a person would; stops at the first that fails."""
+    """Run lines in a shell in the checkout; stop at the first that fails; return their output."""
     script = "\n".join(["set -euo pipefail", *lines]).replace(".venv/bin/", f"{PROGRAMS}/")
     result = subprocess.run(
         ["bash", "-c", script],
@@ -60,7 +60,7 @@ def type_by_hand(cluster: Cluster, *lines: str) -> str:
 
 @pytest.fixture(scope="module")
 def by_hand(installed: Cluster) -> Iterator[Cluster]:
-    """The cluster after the README's commands up to the point where the domain is ready."""
+    """Run the README's commands up to a ready domain; return the cluster."""
     lines = commands("README.md", "By hand")
     start = next(index for index, line in enumerate(lines) if line.startswith("helm install"))
     assert lines[start].startswith("helm install wsedge charts/wsedge --namespace wsedge-system")
@@ -71,7 +71,7 @@ def by_hand(installed: Cluster) -> Iterator[Cluster]:
 
 
 def audience_of(cluster: Cluster) -> Audience:
-    """Clients of the room, through the relay's Service."""
+    """Return clients of the room, through the relay's Service."""
     host, _, port = find_places(cluster).relay.rpartition(":")
     return Audience((host, int(port)), DOMAIN, viewers=VIEWERS)
 
@@ -88,11 +88,11 @@ async def test_by_hand_the_statistics_have_every_byte_of_the_clients(by_hand: Cl
 
 
 def test_by_hand_client_and_curl_work_as_the_readme_says(by_hand: Cluster) -> None:
-    """The README's client gets its comments back, and its curl gets the account's traffic."""
+    """The README's client receives its comments, and its curl the account's traffic."""
     lines = commands("README.md", "By hand")
     start = next(index for index, line in enumerate(lines) if line.startswith("RELAY="))
     end = next(index for index, line in enumerate(lines) if line.startswith("curl"))
-    # What the README says beside the client's command.
+    # as the README's comment beside the client's command says
     told = [line.replace('"$RELAY" ', f'"$RELAY:{reachable_port(80)}" ') for line in lines[start : end + 1]]
     said = type_by_hand(by_hand, *told)
     comments, _, answer = said.partition("{")
@@ -101,14 +101,14 @@ def test_by_hand_client_and_curl_work_as_the_readme_says(by_hand: Cluster) -> No
 
 
 async def test_the_heartbeat_can_be_changed_under_open_connections_as_the_docs_say(by_hand: Cluster) -> None:
-    """The patch of docs/quickstart.md closes no connection and replaces no pod; clients are pinged soon."""
+    """The patch of docs/quickstart.md closes no connection, replaces no pod, and takes effect in seconds."""
     relays = ("get", "pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=wsedge-relay", "-o", "name")
     pods = sorted(by_hand.kubectl(*relays).split())
     heading = "Change the heartbeat under open connections"
     async with audience_of(by_hand) as audience:
         await asyncio.to_thread(type_by_hand, by_hand, *commands("docs/quickstart.md", heading))
         silent = audience.counts
-        for _ in range(300):  # the new heartbeat is 5 s; the old one, 60 s, would let 30 s pass in silence
+        for _ in range(300):  # the new heartbeat is 5 s; the old one of 60 s sends nothing in 30 s
             await asyncio.sleep(0.1)
             if audience.counts.received >= silent.received + 2 * VIEWERS:  # a ping's header has two bytes
                 break
@@ -120,7 +120,7 @@ async def test_the_heartbeat_can_be_changed_under_open_connections_as_the_docs_s
 
 
 def test_every_command_of_the_docs_that_asks_is_answered(by_hand: Cluster) -> None:
-    """What docs/quickstart.md asks of kubectl and of the statistics is answered."""
+    """The queries of docs/quickstart.md to kubectl and to the statistics succeed."""
     readme = commands("README.md", "By hand")
     known = [line for line in readme if line.startswith(("TOKEN=", "STATISTICS="))]
     said = type_by_hand(
@@ -137,7 +137,7 @@ def test_every_command_of_the_docs_that_asks_is_answered(by_hand: Cluster) -> No
 
 
 def test_a_step_that_fails_is_named_and_the_cluster_is_shown(installed: Cluster) -> None:
-    """What went wrong, and what a person would look at first, stand in one error."""
+    """The error has the cause, the pods and the events."""
     with pytest.raises(QuickstartError, match=r"^helm install: [\s\S]*cannot reuse a name") as failed:
         install(installed, quiet)
     for part in ("$ kubectl get pods --all-namespaces", "wsedge-operator-", "$ kubectl get events"):
@@ -155,7 +155,7 @@ def start_quickstart(*arguments: str) -> subprocess.Popen[str]:
 
 
 def rest_of(process: subprocess.Popen[str], seconds: float = 120) -> str:
-    """What a process says until its end; one that does not end is killed."""
+    """Return a process' output until its end; kill it at the deadline."""
     try:
         return process.communicate(timeout=seconds)[0]
     except subprocess.TimeoutExpired:
@@ -164,7 +164,7 @@ def rest_of(process: subprocess.Popen[str], seconds: float = 120) -> str:
 
 
 def marks_of(process: subprocess.Popen[str]) -> set[str]:
-    """The marks of the devclusters that a process has started."""
+    """Return the marks of the devclusters that a process has started."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     prefix = f"{MARK}=".encode()
     return {
@@ -210,7 +210,7 @@ def test_sigterm_ends_the_live_view_and_everything_behind_it() -> None:
 
 
 def test_ctrl_c_during_the_start_leaves_nothing() -> None:
-    """Interrupted before the cluster is there, it ends with 130 as any command does, and no process stays."""
+    """Interrupted before the cluster runs, it ends with 130 as other commands do, and leaves no process."""
     process = start_quickstart()
     seen = read_until(process, "starting etcd")
     (mark,) = marks_of(process)

@@ -1,4 +1,4 @@
-"""Fewer relays: those go that carry the fewest connections."""
+"""A scale-in removes the relays with the fewest connections."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def place(installed: Cluster) -> Iterator[Place]:
 
 @pytest.fixture
 async def site(place: Place) -> AsyncIterator[Site]:
-    """A domain with three relays."""
+    """Serve a domain with three relays."""
     async with site_of_a_local_room(place, relay={"replicas": 3}) as site:
         yield site
 
 
 async def test_a_scale_in_keeps_the_relay_with_the_most_connections(site: Site) -> None:
-    """Costs are written with the scale-in alone; the connections of the relay that stays live on."""
+    """Deletion costs are written only at a scale-in; the connections of the remaining relay stay open."""
     pods = await aside(site.pods)
     names = [pod["metadata"]["name"] for pod in pods]
     busy: list[Any] = []

@@ -1,6 +1,6 @@
-"""From the last release to this one and back, under open connections and traffic.
+"""An upgrade from the last release and a rollback, under open connections and traffic.
 
-Programs and chart of the last release come from tests/releases; both run on the packages of this environment.
+Programs and chart of the last release are in tests/releases; both run on the packages of this environment.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ VISITORS = 4
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sources of the last release."""
+    """Return the sources of the last release."""
     return unpack(LAST_RELEASE, tmp_path_factory.mktemp("release"))
 
 
 @pytest.fixture(scope="module")
 def released(old: Path) -> Iterator[Cluster]:
-    """A cluster of its own with the last release installed: the CRDs are one set per cluster."""
+    """Run a cluster with the last release installed; its own, because a cluster has one set of CRDs."""
     with Cluster(nodes=1, backoff_scale=0.1, images={f"{IMAGE}:{LAST_RELEASE}": old}) as cluster:
         chart = str(old / "charts" / "wsedge")
         place = ("--namespace", SYSTEM, "--create-namespace", "--wait", "--timeout=120s")
@@ -42,8 +42,8 @@ def released(old: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def site(released: Cluster) -> Iterator[Site]:
-    """A domain in front of a room, served by the last release."""
-    # By months: a test of minutes seldom sees the boundary at which an edit takes effect.
+    """Serve a domain in front of a room with the last release."""
+    # monthly: a test of minutes rarely meets the boundary at which an edit takes effect
     with account(released, billingCycle="Monthly") as place:
         open_room(place)
         site = Site(place)
@@ -53,7 +53,7 @@ def site(released: Cluster) -> Iterator[Site]:
 
 @pytest.fixture
 def newcomer(released: Cluster) -> Iterator[Place]:
-    """A namespace that becomes an account only after the upgrade."""
+    """Create a namespace that becomes an account only after the upgrade."""
     place = Place(released, "newcomer")
     released.kubectl("create", "namespace", place.namespace)
     yield place
@@ -61,13 +61,13 @@ def newcomer(released: Cluster) -> Iterator[Place]:
 
 
 def images_of(site: Site) -> list[str]:
-    """The images of the domain's pods, those that are going included."""
+    """Return the images of the domain's pods, terminating ones included."""
     pods = site.place.items("pod", f"wsedge.io/domain-name={site.name}")
     return [pod["spec"]["containers"][0]["image"] for pod in pods]
 
 
 def await_rolled(site: Site, image: str) -> None:
-    """Wait until the domain is served by relays of an image, and by no others."""
+    """Wait until only relays of one image serve the domain."""
     relays = f"deployment/{site.name}-relay"
     path = f"--for=jsonpath={{.spec.template.spec.containers[0].image}}={image}"
     site.place.kubectl("wait", relays, path, "--timeout=120s")
@@ -76,14 +76,14 @@ def await_rolled(site: Site, image: str) -> None:
 
 
 def standing_terms(place: Place) -> tuple[Any, Any]:
-    """The terms in force for an account, and since when."""
+    """Return the terms in force for an account, and their start."""
     live = place.get("bp/plan")
     assert live is not None
     return live["status"]["current"], live["status"]["effectiveTime"]
 
 
 def ask_for(place: Place, method: str) -> None:
-    """Edit the plan, and wait until the operator that runs has put the change off to the boundary."""
+    """Edit the plan, and wait until the running operator has scheduled the change for the boundary."""
     place.patch("bp/plan", {"spec": {"meteringMethod": method}})
     pending = f"--for=jsonpath={{.status.pending.meteringMethod}}={method}"
     place.kubectl("wait", "bp/plan", pending, "--timeout=120s")
@@ -97,7 +97,7 @@ def begin(place: Place) -> tuple[Any, Any]:
 
 
 async def test_upgrade_and_rollback_lose_nothing(released: Cluster, site: Site, newcomer: Place) -> None:
-    """Relays drain one by one, clients come back at 1001, every byte is counted, and the terms stay."""
+    """Relays drain one by one, clients reconnect after 1001, every byte is counted, and the terms stay."""
     regulars = Regulars(site, VISITORS)
     await regulars.enter()
     await site.agreement()
@@ -120,7 +120,7 @@ async def test_upgrade_and_rollback_lose_nothing(released: Cluster, site: Site, 
     await regulars.while_it_lasts(aside(release("rollback", "wsedge", "1")))
     await regulars.while_it_lasts(aside(await_rolled, site, f"{IMAGE}:{LAST_RELEASE}"))
     assert regulars.check() >= upgraded + VISITORS
-    # Without a copy of its history at the old place, an account's edit of before would be in force by now.
+    # without a copy of its history at the old place, an account's earlier edit would be in force by now
     for place, terms in accounts.items():
         await aside(ask_for, place, "Month4thPeakBandwidth")
         assert standing_terms(place) == terms

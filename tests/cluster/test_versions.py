@@ -1,7 +1,7 @@
 """The operator with CustomResourceDefinitions of other versions, under open connections.
 
 The last release's operator cannot be changed any more; the pairs here are this operator with a definition of
-a version to come, with that of the last release, and with its own.
+a newer version, with that of the last release, and with its own.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def place(installed: Cluster) -> Iterator[Place]:
 
 @pytest.fixture
 async def site(place: Place) -> AsyncIterator[Site]:
-    """A domain with one relay, in front of a room of this process."""
+    """Serve a domain with one relay, in front of a room of this process."""
     async with site_of_a_local_room(place) as site:
         yield site
 
 
 @pytest.fixture
 def own(installed: Cluster) -> Iterator[dict[str, Definition]]:
-    """Give the definitions as the chart has installed them, which come back after the test."""
+    """Return the definitions as the chart has installed them, and restore them at the end."""
     found = json.loads(installed.kubectl("get", "crd", PLANS, DOMAINS, "--output=json"))["items"]
     definitions = {each["metadata"]["name"]: installable(each) for each in found}
     yield definitions
@@ -49,7 +49,7 @@ def own(installed: Cluster) -> Iterator[dict[str, Definition]]:
 
 
 def installable(definition: Definition) -> Definition:
-    """A definition as it was applied."""
+    """Return a definition as it was applied."""
     kept = {key: definition["metadata"].get(key, {}) for key in ("name", "labels", "annotations")}
     return {**{key: definition[key] for key in ("apiVersion", "kind", "spec")}, "metadata": kept}
 
@@ -68,7 +68,7 @@ def spec_of(definition: Definition) -> dict[str, Any]:
 
 
 def newer(own: dict[str, Definition]) -> dict[str, Definition]:
-    """Definitions of a version to come: fields with defaults, and values that this version does not know."""
+    """Return definitions of a newer version: fields with defaults, and values unknown to this version."""
     made = copy.deepcopy(own)
     plan, websocket = spec_of(made[PLANS]), spec_of(made[DOMAINS])["websocket"]["properties"]
     plan["currency"] = {"type": "string", "default": "EUR"}
@@ -79,7 +79,7 @@ def newer(own: dict[str, Definition]) -> dict[str, Definition]:
 
 
 def of_the_last_release(own: dict[str, Definition]) -> dict[str, Definition]:
-    """Its definitions under the labels by which Helm knows them."""
+    """Return its definitions with the labels that Helm checks."""
     folder = Path(last_release.__file__).parent / "crds"
     read = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))]
     return {
@@ -89,7 +89,7 @@ def of_the_last_release(own: dict[str, Definition]) -> dict[str, Definition]:
 
 
 def restart_operator(cluster: Cluster) -> None:
-    """Let an operator begin that has seen nothing yet."""
+    """Start an operator without a cache."""
     system = Place(cluster, SYSTEM)
     system.kubectl("rollout", "restart", OPERATOR)
     system.kubectl("rollout", "status", OPERATOR, "--timeout=120s")
@@ -98,7 +98,7 @@ def restart_operator(cluster: Cluster) -> None:
 async def test_no_definition_ends_a_connection(
     site: Site, place: Place, installed: Cluster, own: dict[str, Definition]
 ) -> None:
-    """Newer, unreadable, put back, older: pods, Service and connections stay, understood edits work."""
+    """Newer, unreadable, reverted, older: pods, Service and connections stay, and readable edits apply."""
     await site.crowd.enter(site.door(), number=2)
     relays, service = identities(await aside(site.pods)), f"service/{site.name}-relay"
     address = await aside(place.get, service)
@@ -121,7 +121,7 @@ async def test_no_definition_ends_a_connection(
         assert live is not None
         assert live["metadata"]["uid"] == address["metadata"]["uid"]
 
-    # The upgrade that took every relay away: a field with a default, then a new operator.
+    # a new field with a default and then a new operator once removed every relay
     await aside(install, installed, newer(own))
     await aside(until, "defaults", has(site.resource, "spec.websocket.heartbeatLegs", "Both"))
     await aside(until, "defaults", has("bp/plan", "spec.currency", "EUR"))
@@ -134,7 +134,7 @@ async def test_no_definition_ends_a_connection(
     await aside(site.await_serving)
     await goes_on()
 
-    # Values of the version to come, by somebody who thinks that it is installed.
+    # values of the newer version, as if it were installed
     await aside(lambda: site.patch(websocket={"originProtocol": "QUIC"}))
     terms = {"billingCycle": "Monthly", "meteringMethod": "Month99Bandwidth"}
     await aside(place.patch, "bp/plan", {"spec": terms})
@@ -148,13 +148,13 @@ async def test_no_definition_ends_a_connection(
     await aside(place.patch, "bp/plan", {"spec": {"billingCycle": "Daily", "meteringMethod": "Traffic"}})
     await aside(site.await_serving)
 
-    # Put back: the objects change without a write, and this operator notices.
+    # reverted: the objects change without a write, and this operator notices
     await aside(install, installed, own)
     await aside(place.await_reason, site.resource, "Accepted", "Accepted")
     await aside(place.await_reason, "bp/plan", "Accepted", "Accepted")
     await goes_on()
 
-    # Rolled back to the last release's definitions, and this operator again.
+    # rolled back to the last release's definitions, and this operator again
     await aside(install, installed, of_the_last_release(own))
     await aside(restart_operator, installed)
     await aside(lambda: site.patch(websocket={"heartbeatSeconds": 20}))

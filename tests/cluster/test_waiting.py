@@ -1,4 +1,4 @@
-"""`helm install --wait` of a chart with a plan and a domain: done when they are, and not before."""
+"""`helm install --wait` of a chart with a plan and a domain ends when both are ready, and not before."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def place(installed: Cluster, namespace: str) -> Place:
 
 @pytest.fixture
 def no_operator(installed: Cluster) -> Iterator[Place]:
-    """The operator's namespace, without an operator until the test brings one."""
+    """Scale the operator to 0 until the test starts one; return its namespace."""
     system = Place(installed, SYSTEM)
     system.kubectl("scale", OPERATOR, "--replicas=0")
     system.kubectl("wait", "pod", "--selector=app.kubernetes.io/name=wsedge-operator", "--for=delete")
@@ -34,7 +34,7 @@ def no_operator(installed: Cluster) -> Iterator[Place]:
 
 
 def chart(folder: Path, place: Place) -> Path:
-    """A chart of an application: its plan, and its domain, which refers to a Secret."""
+    """Write an application's chart: a plan, and a domain that refers to a Secret."""
     (folder / "templates").mkdir()
     (folder / "Chart.yaml").write_text("{apiVersion: v2, name: chat, version: 1.0.0}")
     host = f"{place.namespace}.example.com"
@@ -44,7 +44,7 @@ def chart(folder: Path, place: Place) -> Path:
 
 
 def test_helm_waits_for_a_plan_and_a_domain(place: Place, no_operator: Place, tmp_path: Path) -> None:
-    """Without an operator nothing counts as done; a Secret that comes later is waited for, not a failure."""
+    """Without an operator neither is ready; a Secret that appears later is waited for and no failure."""
     release = ("upgrade", "--install", "chat", str(chart(tmp_path, place)), "--namespace", place.namespace)
     with pytest.raises(CommandFailed) as caught:
         place.cluster.helm(*release, "--wait", "--timeout=6s")

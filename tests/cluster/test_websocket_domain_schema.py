@@ -17,7 +17,7 @@ TABLE = {name: invalid.changes for name, invalid in INVALID_DOMAINS.items()} | V
 
 @pytest.fixture(scope="module")
 def said(cluster: Cluster) -> dict[str, str]:
-    """The answer to each manifest of the tables."""
+    """Return the API server's answer to each manifest of the tables."""
     ensure_crds(cluster)
     return answers(cluster, "default", {name: changed(DOMAIN, changes) for name, changes in TABLE.items()})
 
@@ -26,7 +26,7 @@ def said(cluster: Cluster) -> dict[str, str]:
 def domain(cluster: Cluster, said: dict[str, str], namespace: str) -> str:
     """Store a domain that is switched off, so that no operator serves it; return its namespace."""
     del said  # the CRDs are established
-    # A name of its own: the oldest claim on a domain wins in the whole cluster.
+    # a name of its own, because the oldest object that claims a name owns it in the whole cluster
     manifest = changed(
         DOMAIN, {"spec.websocket": {"enabled": False}, "spec.domain": f"{namespace}.example.com"}
     )

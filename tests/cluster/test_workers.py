@@ -19,13 +19,13 @@ def place(installed: Cluster) -> Iterator[Place]:
 
 @pytest.fixture
 async def site(place: Place) -> AsyncIterator[Site]:
-    """A domain with one relay of two workers."""
+    """Serve a domain with one relay of two workers."""
     async with site_of_a_local_room(place, relay={"replicas": 1, "workers": 2}) as site:
         yield site
 
 
 async def test_two_workers_are_one_relay(site: Site) -> None:
-    """It becomes ready, carries, takes an edit under open connections, and every byte is counted once."""
+    """It becomes ready, serves, applies an edit under open connections, and counts every byte once."""
     (pod,) = await aside(site.pods)
     assert metric(pod, "workers") == 2
     await site.crowd.enter(site.door(), number=16)
