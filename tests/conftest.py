@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Settings of all tests."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
-# How long an example takes says how busy the machine is; speed is shown by benches.
+# No deadline per example, which would depend on the machine's load; benches measure speed.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-# A shell ignores Ctrl-C for what it starts in the background; so would each program that a test interrupts.
+# A shell lets background processes ignore SIGINT, and so would each program that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

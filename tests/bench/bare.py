@@ -1,9 +1,9 @@
-"""A proxy that looks at nothing: what Python and the kernel cost before a byte is checked or counted.
+"""A proxy that inspects nothing: the cost of Python and the kernel without checks and counts.
 
     python bare.py ORIGIN LISTEN        (two ports on 127.0.0.1)
 
-It dials at a client's first bytes, so that a request that comes in pieces, limits, ends of one direction and
-slow peers are not its business. Nobody should run it but the bench, whose least figure for Python it is.
+It dials at a client's first bytes, and handles neither split requests nor limits, ends of one direction or
+slow peers. Use it only in the bench, as the lower bound for a proxy in Python.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AREA = 65536
 
 @contextlib.contextmanager
 def bare(setting: Setting, python: str) -> Iterator[Proxy]:
-    """Run it; it speaks no TLS and has no configuration to change."""
+    """Run it; it has neither TLS nor a configuration to change."""
     folder, (port,) = folder_of(setting, NAME), free_ports(1)
     command = pinned(PROXY_CORE, python, __file__, str(setting.origin), str(port))
     with (folder / "log").open("w") as stderr, running(command, stderr=stderr) as process:
@@ -55,7 +55,7 @@ def main() -> None:
                 continue
             peer = peers.get(fd)
             if peer is None:
-                continue  # closed with its peer, in this same batch
+                continue  # closed with its peer in this batch
             try:
                 data = os.read(fd, AREA)
             except ConnectionResetError:
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def send(fd: int, data: bytes) -> None:
-    """Write all of it, and let everybody wait for that."""
+    """Send all of it, and block until it is sent."""
     while data:
         try:
             data = data[os.write(fd, data) :]

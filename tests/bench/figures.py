@@ -6,12 +6,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-Samples = dict[str, list[float]]  # of each proxy, by its name: one figure a round
+Samples = dict[str, list[float]]  # by proxy name: one figure per round
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of some figures, and their quartiles."""
+    """The median of figures, and their quartiles."""
 
     low: float
     median: float
@@ -20,7 +20,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table: figures, and what each is divided by, round by round, if a ratio tells more."""
+    """One column of a table: figures, and their divisor per round where a ratio says more."""
 
     title: str
     samples: Samples
@@ -37,7 +37,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table with its heading; `unit` stands above the names of the proxies, `note` below the table."""
+    """A table with its heading; `unit` is above the names of the proxies, `note` below the table."""
 
     key: str
     heading: str
@@ -55,29 +55,29 @@ class Section:
 
 
 def spread(figures: Sequence[float]) -> Spread:
-    """Return median and quartiles; of a single figure all three are that figure."""
+    """Return median and quartiles; for a single figure all three are that figure."""
     if len(figures) == 1:
         return Spread(figures[0], figures[0], figures[0])
     return Spread(*statistics.quantiles(figures, n=4, method="inclusive"))
 
 
 def paired(figures: Sequence[float], base: Sequence[float]) -> list[float]:
-    """Return the ratios of figures that were taken in the same round."""
+    """Return the ratios of figures of the same round."""
     return [one / other for one, other in zip(figures, base, strict=True)]
 
 
 def against(samples: Samples, base: str) -> Samples:
-    """Return what a column of these samples is divided by for ratios to one proxy."""
+    """Return the divisors of a column's samples, for ratios to one proxy."""
     return dict.fromkeys(samples, samples[base])
 
 
 def number(figure: float) -> str:
-    """Return a figure with as many digits as its spread is worth."""
+    """Return a figure with the digits that its spread justifies."""
     return f"{figure:,.0f}" if figure >= 100 or figure == int(figure) else f"{figure:.2f}"
 
 
 def cell(column: Column, name: str) -> str:
-    """Return a proxy's median, and its ratio with the quartiles, or the quartiles of the figures alone."""
+    """Return a proxy's median with its ratio and quartiles, or with the quartiles of the figures only."""
     if name not in column.samples:
         return ""
     text = number(column.spread(name).median)
@@ -89,6 +89,6 @@ def cell(column: Column, name: str) -> str:
 
 
 def markdown(titles: list[str], rows: list[list[str]]) -> str:
-    """Return a table whose columns but the first stand at the right."""
+    """Return a table whose columns are right-aligned except the first."""
     lines = [titles, ["---", *(["---:"] * (len(titles) - 1))], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,4 +1,4 @@
-"""What the relay is to reach, beside what a run measured. Pure."""
+"""Goals for the relay, beside a run's figures. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from figures import Column, Section, markdown, paired, spread
 
 PLAIN, COMPILED = "wsedge, plain", "wsedge, compiled"
 NGINX, TUNED = "nginx", "nginx, 64k buffers"
-NOISE = 0.03  # what counts as equal
+NOISE = 0.03  # counts as equal
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A column's figure of a proxy, divided by that of `base` (None: by nothing), is to be at most `most`."""
+    """A proxy's figure of a column, divided by that of `base` (None: undivided), must be at most `most`."""
 
     section: str
     column: str  # the beginning of its title; "": the last column
@@ -47,7 +47,7 @@ GOALS = (
 
 
 def table(sections: list[Section]) -> str:
-    """Return the goals that these sections tell something of, in Markdown; empty without any."""
+    """Return a Markdown table of the goals that these sections have figures for; empty without any."""
     found = {section.key: section for section in sections}
     rows = [row for goal in GOALS if goal.section in found for row in _row(goal, found[goal.section])]
     if not rows:

@@ -1,8 +1,8 @@
-"""Measures what a message over HTTP/2 costs a relay, beside one over wss and HTTP/1.1.
+"""Measures the cost of a message over HTTP/2 in a relay, compared with wss over HTTP/1.1.
 
-One relay on a core of its own serves both; load and origin run on another. Each kind gets its load in short
-slices, in turn, on connections that are open already. CPU is what the kernel says that the relay's threads
-ran (schedstat); the figures are medians over the rounds, the ratio is the median of the rounds' own.
+One relay on its own core serves both; load and origin run on another. Each kind gets its load in short
+slices, in turn, on open connections. CPU is the run time of the relay's threads (schedstat); the figures are
+medians over the rounds, the ratio is the median of the rounds' ratios.
 
     PYTHONPATH=tests python tests/bench/http2.py [--pump plain|compiled]
 """
@@ -29,14 +29,14 @@ from support.relay_process.process import RelayProcess
 DOMAIN = "chat.example.com"
 RELAY_CORE, LOAD_CORE = 0, 1
 ROUNDS, CONNECTIONS = 7, 8
-# Bytes of a message, messages under way on each connection, messages of a slice on each.
+# Bytes of a message, messages under way per connection, messages of a slice per connection.
 SHAPES = {
     "125 B, ping-pong": (125, 1, 300),
     "125 B, 16 under way": (125, 16, 300),
     "16 KiB, 4 under way": (16384, 4, 60),
 }
 
-# Sends messages of a size, so many, so many of them under way at once.
+# Sends messages: size, number, number under way at once.
 Exchange = Callable[[int, int, int], Awaitable[None]]
 
 
@@ -66,7 +66,7 @@ async def main(pump: str) -> None:
 
 
 def cpu(pid: int) -> int:
-    """Return the nanoseconds that all threads of a process ran."""
+    """Return the run time of a process's threads in nanoseconds."""
     stats = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(path.read_text().split()[0]) for path in stats)
 
@@ -87,7 +87,7 @@ async def serving(pump: str) -> AsyncIterator[tuple[RelayProcess, int]]:
 
 
 def keep_apart() -> None:
-    """Give the relay its core."""
+    """Pin the relay to its core."""
     os.sched_setaffinity(0, {RELAY_CORE})
 
 
@@ -110,7 +110,7 @@ def configuration(folder: Path, origin: int) -> Path:
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer a handshake, then send every frame back without its mask (which is zero)."""
+    """Answer a handshake, then send each frame back without its mask (which is zero)."""
     head = await reader.readuntil(b"\r\n\r\n")
     writer.write(accepted(head))
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -155,7 +155,7 @@ async def plain(host: tuple[str, int]) -> AsyncIterator[Exchange]:
 
 @contextlib.asynccontextmanager
 async def stream(host: tuple[str, int]) -> AsyncIterator[Exchange]:
-    """Open a tunnel over HTTP/2, on a connection of its own."""
+    """Open a tunnel over HTTP/2, on its own connection."""
     reader, writer = await asyncio.open_connection(*host, ssl=context("h2"), server_hostname=DOMAIN)
     client = Client(reader, writer)
     reading = asyncio.create_task(client.read())

@@ -1,4 +1,4 @@
-"""Drives `load.c`: the clients and the origins of the bench, in one process on a core of its own."""
+"""Drives `load.c`: the clients and the origins of the bench, in one process on its own core."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """What an open loop saw: messages sent, echoed, connections closed by the proxy, and times in µs.
+    """Results of an open loop: messages sent, echoed, connections closed by the proxy, and times in µs.
 
-    The times run from the moment a message was to be sent; `late` is how late the load itself was (p99).
+    The times start at the instant at which a message was due; `late` is the load's own delay (p99).
     """
 
     sent: int
@@ -42,7 +42,7 @@ class Latencies:
 
 
 class Load:
-    """The running load. Every question has one answer; a load that ends is a SystemExit."""
+    """The running load. Each command has one answer; an end of the load is a SystemExit."""
 
     def __init__(self, folder: Path) -> None:
         program = folder / "load"
@@ -66,7 +66,7 @@ class Load:
             print(*words, file=self._process.stdin, flush=True)
 
     def answer(self) -> str:
-        """Return the answer to the line that was sent."""
+        """Return the answer to the last line."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -74,18 +74,18 @@ class Load:
         return line.strip()
 
     def ask(self, *words: object) -> str:
-        """Send a line and return its answer."""
+        """Send a line; return its answer."""
         self.tell(*words)
         return self.answer()
 
     def cpu_seconds(self) -> float:
-        """Return what the load ran so far."""
+        """Return the load's run time in seconds."""
         return int(Path(f"/proc/{self._process.pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 @dataclass(slots=True)
 class Group:
-    """Open connections to one proxy. `cpu` and `waited`: the proxy's, in seconds, in the last question."""
+    """Open connections to one proxy. `cpu` and `waited`: the proxy's, in seconds, during the last command."""
 
     load: Load
     proxy: Proxy
@@ -95,7 +95,7 @@ class Group:
     waited: float = 0.0
 
     def ask(self, verb: str, *words: object) -> str:
-        """Ask for something of this group, and take the proxy's CPU until the answer."""
+        """Send a command for this group; measure the proxy's CPU until the answer."""
         ran, waited = self.proxy.cpu()
         answer = self.load.ask(verb, self.number, *words)
         now_ran, now_waited = self.proxy.cpu()
@@ -103,11 +103,11 @@ class Group:
         return answer
 
     def run(self, milliseconds: int, connections: int | None = None) -> int:
-        """Keep messages under way on the first connections (all); return the echoed ones."""
+        """Keep messages under way on the first connections (all); return the number of echoed ones."""
         return int(self.ask("run", connections or self.shape.connections, milliseconds))
 
     def rate(self, per_second: float, milliseconds: int) -> Latencies:
-        """Send messages at that rate, whether echoes come or not."""
+        """Send messages at that rate, with or without echoes."""
         return latencies(self.ask("rate", self.shape.connections, int(per_second), milliseconds))
 
 
@@ -119,7 +119,7 @@ def latencies(answer: str) -> Latencies:
 
 @contextlib.contextmanager
 def groups(load: Load, proxies: list[Proxy], shape: Shape) -> Iterator[list[Group]]:
-    """Open a shape's connections to every proxy, for the length of the block."""
+    """Open a shape's connections to each proxy, for the block."""
     some = []
     for proxy in proxies:
         port = proxy.tls_port if shape.tls else proxy.port

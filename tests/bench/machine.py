@@ -1,4 +1,4 @@
-"""The machine of a bench: what it is, and what others did on its two cores meanwhile."""
+"""The machine of a bench: its description, and the load of other processes on its two cores."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from proxy import LOAD_CORE, PROXY_CORE
 
-BUSY = 0.1  # share of a core taken by others from which on a machine counts as busy
+BUSY = 0.1  # share of a core used by other processes from which a machine counts as busy
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """What others took of the proxies' core and of the load's, and the hypervisor of both, as shares of 1."""
+    """Shares of 1 that other processes used of the proxies' and the load's core, the hypervisor of both."""
 
     proxies: float
     load: float
@@ -25,7 +25,7 @@ class Shares:
 
     @property
     def busy(self) -> bool:
-        """Tell whether figures would be of the others as well."""
+        """Return whether other processes would change the figures."""
         return max(self.proxies, self.load, self.stolen) > BUSY
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class _Core:
 
 
 class Meter:
-    """Measures from its making on what others take. `ours`: seconds that our programs ran on each core."""
+    """Measures other processes' run time from its creation. `ours`: seconds of our programs on each core."""
 
     def __init__(self, ours: Callable[[], dict[int, float]]) -> None:
         self._ours = ours
@@ -50,7 +50,7 @@ class Meter:
         self._cores, self._own = _cores(Path("/proc/stat").read_text()), ours()
 
     def shares(self) -> Shares:
-        """Return the shares since the beginning."""
+        """Return the shares since the creation."""
         cores, own = _cores(Path("/proc/stat").read_text()), self._ours()
         length = time.monotonic() - self._begun
 
@@ -63,7 +63,7 @@ class Meter:
 
 
 def _cores(stat: str) -> dict[int, _Core]:
-    """Read /proc/stat: seconds that each core was busy (interrupts too), and that it was stolen."""
+    """Read /proc/stat: each core's busy seconds (interrupts included), and its stolen seconds."""
     tick = os.sysconf("SC_CLK_TCK")
     cores = {}
     for line in stat.splitlines():
@@ -76,13 +76,13 @@ def _cores(stat: str) -> dict[int, _Core]:
 
 
 def describe_machine() -> str:
-    """Return processor and kernel in general words."""
+    """Return processor and kernel in general terms."""
     kernel = platform.release().split("-")[0]
     return f"{os.cpu_count()} cores of {_processor()}, Linux {kernel}"
 
 
 def describe_python(python: str) -> str:
-    """Return version and kind of build of a Python."""
+    """Return version and build of a Python."""
     code = (
         "import platform, sys, sysconfig; args = sysconfig.get_config_var('CONFIG_ARGS') or '';"
         "home = sys._base_executable.startswith('/usr/bin/');"
@@ -94,13 +94,13 @@ def describe_python(python: str) -> str:
 
 
 def version(*command: str) -> str:
-    """Return the first line with which a program tells its version."""
+    """Return the first line of a program's version output."""
     done = subprocess.run(command, capture_output=True, text=True)
     return (done.stdout + done.stderr).strip().splitlines()[0]
 
 
 def _processor() -> str:
-    """Return the processor's name as the kernel gives it."""
+    """Return the processor's name from the kernel."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(": ")[2]

@@ -1,9 +1,9 @@
-"""Starts the peers that the bench measures: nginx, HAProxy and Envoy.
+"""Starts the peers of the bench: nginx, HAProxy and Envoy.
 
-Each runs one worker on one core, in front of an origin of its own, with a port for ws and one for wss (TLS
-1.3, an ECDSA P-256 certificate). What a peer is told beyond "be a WebSocket proxy" is in the texts here.
-A configuration is changed as the peer's documentation says: nginx by SIGHUP (`nginx -s reload`), HAProxy by
-SIGUSR2 to its master, Envoy by a file of clusters moved into place (CDS).
+Each runs one worker on one core, in front of its own origin, with a port for ws and one for wss (TLS 1.3, an
+ECDSA P-256 certificate). The configurations below show every setting of a peer. A configuration is changed as
+the peer's documentation says: nginx by SIGHUP (`nginx -s reload`), HAProxy by SIGUSR2 to its master, Envoy by
+a file of clusters moved into place (CDS).
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ resources:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a peer keeps its files and listens, and what the texts of its configuration name."""
+    """The folder and ports of a peer, and the names in its configuration."""
 
     folder: Path
     port: int
@@ -142,8 +142,8 @@ class Place:
 
 @contextlib.contextmanager
 def nginx(setting: Setting, name: str, extra: str = "") -> Iterator[Proxy]:
-    """Run nginx with one worker and the configuration that its documentation gives for WebSocket."""
-    # Two for each, and room: with a sixteenth or less free it closes clients that have not asked yet.
+    """Run nginx with one worker and the configuration of its documentation for WebSocket."""
+    # Two per connection, and spare ones: with 1/16 or less free, nginx closes clients without a request.
     place = _place(setting, name, extra=extra, files=3 * setting.connections)
     command = ["nginx", "-p", str(place.folder), "-c", str(place.folder / "conf")]
     with _master(name, command, NGINX, place, signal.SIGHUP, tuned=bool(extra)) as proxy:
@@ -152,7 +152,7 @@ def nginx(setting: Setting, name: str, extra: str = "") -> Iterator[Proxy]:
 
 @contextlib.contextmanager
 def haproxy(setting: Setting, name: str, extra: str = "", options: str = "") -> Iterator[Proxy]:
-    """Run HAProxy with one thread in its HTTP mode, which WebSocket needs no more than, under a master."""
+    """Run HAProxy with one thread in HTTP mode, which suffices for WebSocket, under a master."""
     place = _place(setting, name, extra=extra, options=options)
     command = ["haproxy", "-W", "-f", str(place.folder / "conf")]
     with _master(name, command, HAPROXY, place, signal.SIGUSR2, tuned=bool(extra)) as proxy:
@@ -187,7 +187,7 @@ def _master(
 
 @contextlib.contextmanager
 def envoy(setting: Setting, name: str, program: str) -> Iterator[Proxy]:
-    """Run Envoy with one worker thread and upgrades of WebSocket allowed."""
+    """Run Envoy with one worker thread and WebSocket upgrades allowed."""
     place, (admin,) = _place(setting, name), free_ports(1)
     clusters, conf, log = (place.folder / file for file in ("clusters.yaml", "envoy.yaml", "log"))
     current: list[int] = []
@@ -219,7 +219,7 @@ def _envoy_listeners(place: Place) -> str:
 
 
 def _place(setting: Setting, name: str, **more: object) -> Place:
-    """Make the proxy's folder and find it two ports."""
+    """Create the proxy's folder and reserve two ports."""
     folder, (port, tls_port) = folder_of(setting, name), free_ports(2)
     names = ("origin", "certificate", "key", "connections")
     facts: dict[str, object] = {one: getattr(setting, one) for one in names}
@@ -231,7 +231,7 @@ Start = Callable[[Setting], contextlib.AbstractContextManager[Proxy]]
 
 
 def peers(envoy_program: str | None) -> dict[str, Start]:
-    """Return how to start each peer that is installed, by a short name, nginx first."""
+    """Return a start function for each installed peer by a short name, nginx first."""
     starts: dict[str, Start] = {
         "nginx": lambda setting: nginx(setting, "nginx"),
         "nginx-64k": lambda setting: nginx(setting, "nginx, 64k buffers", NGINX_TUNED),

@@ -1,4 +1,4 @@
-"""A running proxy: where it listens, what its processes cost, and how its configuration is changed."""
+"""A running proxy: its ports, the cost of its processes, and the change of its configuration."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE, LOAD_CORE = CORES[0], CORES[-1]
 HOST = "bench.example.com"
-TIMEOUT = 5  # to the origin, in seconds; what a changed configuration changes
+TIMEOUT = 5  # to the origin, in seconds; the change of configuration changes it
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What every proxy is started with; `connections` is the most that any of them must hold."""
+    """The settings of every proxy; `connections` is the maximum for all of them."""
 
     folder: Path
     origin: int
@@ -30,11 +30,11 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A running proxy: its name in the tables, ports for ws and wss, and the first of its processes.
+    """A running proxy: its name in the tables, ports for ws and wss, and its first process.
 
-    `change` puts a configuration with another timeout to the origin into force, in the way that the proxy's
-    documentation gives, and does not wait; `changed` tells whether that happened. `tuned`: not for every
-    table, such as a second form of a peer, with other settings than its defaults. `tls_port` None: no TLS.
+    `change` applies a configuration with another timeout to the origin, in the way of the proxy's
+    documentation, without waiting; `changed` returns whether it is in force. `tuned`: only for some tables,
+    such as a second form of a peer with other settings than its defaults. `tls_port` None: no TLS.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Proxy:
     tuned: bool = False
 
     def processes(self) -> list[int]:
-        """Return the process and all that come from it."""
+        """Return the process and its descendants."""
         found = [self.pid]
         for pid in found:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -55,7 +55,7 @@ class Proxy:
         return found
 
     def cpu(self) -> tuple[float, float]:
-        """Return what the proxy's threads ran so far, and what they waited for a core, in seconds."""
+        """Return run time and waiting time of the proxy's threads, in seconds."""
         ran = waited = 0
         for pid in self.processes():
             for stat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -76,13 +76,13 @@ class Proxy:
 
 
 def pinned(core: int, *command: str) -> list[str]:
-    """Return the command, to run on that core alone."""
+    """Return the command pinned to that core."""
     return ["taskset", "--cpu-list", str(core), *command]
 
 
 @contextlib.contextmanager
 def running(command: list[str], **options: object) -> Iterator[subprocess.Popen[str]]:
-    """Run a program for the length of the block."""
+    """Run a program for the block."""
     process = subprocess.Popen(command, text=True, **options)  # type: ignore[call-overload]
     try:
         yield process
@@ -96,14 +96,14 @@ def running(command: list[str], **options: object) -> Iterator[subprocess.Popen[
 
 
 def folder_of(setting: Setting, name: str) -> Path:
-    """Make a folder for a proxy."""
+    """Create a folder for a proxy."""
     folder = setting.folder / re.sub(r"\W+", "-", name)
     folder.mkdir()
     return folder
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that were free a moment ago."""
+    """Return ports that were free a moment before."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -112,7 +112,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_until_open(port: int, process: subprocess.Popen[str], folder: Path) -> None:
-    """Wait until something accepts on the port; without end of the process there is an end of it."""
+    """Wait until a process accepts on the port; raises when the proxy's process ends before."""
     while process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -122,7 +122,7 @@ def wait_until_open(port: int, process: subprocess.Popen[str], folder: Path) -> 
 
 
 def put(file: Path, text: str) -> None:
-    """Replace a file as a whole: a reader sees the old text or the new one."""
+    """Replace a file atomically: a reader reads the old text or the new one."""
     beside = file.with_suffix(".new")
     beside.write_text(text)
     beside.replace(file)

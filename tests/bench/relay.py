@@ -1,13 +1,12 @@
-"""Measures the relay beside other proxies in one run: CPU, memory, latency, and what a reload does.
+"""Measures the relay beside other proxies in one run: CPU, memory, latency, and the effect of a reload.
 
-All proxies run at the same time, pinned to one core; the load, clients and origins, runs on another. Every
-proxy gets its load in short slices, in turn, on connections that are already open, so that the handshakes
-stay outside and the machine's moods hit all alike. CPU is what the kernel says that the proxy's threads ran
-(schedstat). A figure is the median of the rounds, a ratio the median of the rounds' own ratios; quartiles
-stand beside it.
+All proxies run at the same time, pinned to one core; the load, clients and origins, runs on another. Each
+proxy gets its load in short slices, in turn, on open connections, so that handshakes are excluded and changes
+of the machine's speed affect all alike. CPU is the run time of the proxy's threads (schedstat). A figure is
+the median of the rounds, a ratio the median of the rounds' ratios, both with quartiles.
 
-Needs the peers (`make bench-peers`), a C compiler, and two cores. `--write FILE` puts the tables between
-the two marks of that file, unless others keep the machine busy.
+Needs the peers (`make bench-peers`), a C compiler, and two cores. `--write FILE` writes the tables between
+the two marks of that file, unless other processes keep the machine busy.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ LOOK_SECONDS = 2.0
 
 
 def options() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -83,7 +82,7 @@ def main() -> None:
         if shutil.which(tool) is None:
             raise SystemExit(f"bench: {tool} is missing: make bench-peers")
     pythons = arguments.python or [sys.executable]
-    # Two descriptors each, in the proxy as in the load.
+    # Two descriptors per connection, in the proxy and in the load.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 250
     arguments.idle, arguments.busy = min(arguments.idle, most), min(arguments.busy, most)
     if PROXY_CORE == LOAD_CORE:
@@ -106,7 +105,7 @@ def main() -> None:
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate and its key; one more file, `both.pem`, has the two for HAProxy."""
+    """Create a certificate and its key; `both.pem` has the two for HAProxy."""
     crt, key = folder / "tls.crt", folder / "tls.key"
     names = ("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}")
     subprocess.run([*KEY, *names, "-out", str(crt), "-keyout", str(key)], check=True, capture_output=True)
@@ -117,7 +116,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 def start(
     stack: contextlib.ExitStack, setting: Setting, load: Load, pythons: list[str], wanted: list[str] | None
 ) -> list[Proxy]:
-    """Start the peers and the relay in both forms on each Python, or those that are wanted, peers first."""
+    """Start the peers and the relay in both forms on each Python, or the selected ones, peers first."""
     starts = peers.peers(str(ENVOY) if ENVOY.exists() else shutil.which("envoy"))
     if wanted is None:
         for name in sorted({"nginx", "haproxy", "envoy"} - set(starts)):
@@ -134,7 +133,7 @@ def start(
     for number, python in enumerate(pythons if forms else ()):
         environment = copy_of_the_relay(setting.folder / f"relay-{number}", python, forms)
         for form in forms:
-            # The first Python's names are those of the goals.
+            # The goals name the forms of the first Python.
             name = f"wsedge, {form}" + (f" ({describe_python(python).split()[0]})" if number else "")
             one = relay(with_origin(), name, python=python, environment=environment, form=form)
             proxies.append(stack.enter_context(one))
@@ -144,7 +143,7 @@ def start(
 
 
 def watch(bench: Bench, *, refuse: bool) -> Meter:
-    """Look what others do on the cores, warn of it or refuse; return what goes on looking."""
+    """Measure other processes' use of the cores, warn or refuse; return the running measurement."""
 
     def ours() -> dict[int, float]:
         mine = time.process_time() + bench.load.cpu_seconds()
@@ -161,10 +160,10 @@ def watch(bench: Bench, *, refuse: bool) -> Meter:
 
 
 def measure(bench: Bench, arguments: argparse.Namespace, meter: Meter) -> tuple[list[Section], Shares]:
-    """Measure what was asked for, and what others took meanwhile.
+    """Measure the selected sections, and the use of the cores by other processes.
 
-    A reload comes last, as what it leaves behind would disturb the others. It is not looked at who ran during
-    it: the times of workers that end go with them, and would count as others'.
+    A reload comes last, because its effects would disturb the others. Its cores are not measured: the run
+    time of workers that end is lost, and would count as other processes'.
     """
 
     def messages(key: str) -> Callable[[], Section]:
@@ -188,7 +187,7 @@ def measure(bench: Bench, arguments: argparse.Namespace, meter: Meter) -> tuple[
 
 
 def page(bench: Bench, measured: list[Section], shares: Shares, pythons: list[str]) -> str:
-    """Return the tables under a line about the run."""
+    """Return the tables below a line about the run."""
     facts = [f"{time.strftime('%Y-%m-%d')}, {describe_machine()}"]
     if shutil.which("nginx"):
         facts.append(version("nginx", "-v").removeprefix("nginx version: "))

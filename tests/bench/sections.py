@@ -1,4 +1,4 @@
-"""What the bench measures, a function per table. Every proxy gets its load in short slices, in turn."""
+"""The sections of the bench, a function per table. Each proxy gets its load in short slices, in turn."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ BEGUN = time.monotonic()
 PING_PONG = SHAPES["ws"][0]
 FEW = 100
 RELOAD_CONNECTIONS, RELOAD_RATE = 1000, 10_000
-RELOAD_PATIENCE = 20  # seconds, for the new configuration, and for the end of what the old one left behind
+RELOAD_PATIENCE = 20  # seconds, for the new configuration and for the end of the old one's processes
 
 
 @dataclass(slots=True)
 class Bench:
-    """A run: the load, the proxies, and how much to measure.
+    """A run: the load, the proxies, and the amount to measure.
 
-    The first proxy is what the others are compared with. `milliseconds`: of a slice. `shares_waited`: the
-    share of each slice for which the proxy waited for its core.
+    The first proxy is the base of ratios. `milliseconds`: of a slice. `shares_waited`: the share of each
+    slice during which the proxy waited for its core.
     """
 
     load: Load
@@ -48,12 +48,12 @@ class Bench:
 
     @property
     def base(self) -> str:
-        """Return the name of the proxy that the others are compared with."""
+        """Return the name of the base of ratios."""
         return self.proxies[0].name
 
     @property
     def untuned(self) -> list[Proxy]:
-        """Return the proxies that every table has."""
+        """Return the proxies of every table."""
         return [proxy for proxy in self.proxies if not proxy.tuned]
 
     def fitting(self, shape: Shape) -> list[Proxy]:
@@ -61,10 +61,10 @@ class Bench:
         return [proxy for proxy in self.proxies if proxy.tls_port or not shape.tls]
 
     def in_turn(self, some: list[Group], rounds: int, ask: Callable[[Group], float]) -> Samples:
-        """Ask every group, round by round after a warm-up."""
+        """Run a command for each group, round by round after a warm-up."""
         samples: Samples = {group.proxy.name: [] for group in some}
         for number in range(rounds + 1):
-            # Forward and backward in turn, so that a drift of the machine's speed favours nobody.
+            # Forward and backward in turn, so that a drift of the machine's speed favours no proxy.
             for group in some if number % 2 else reversed(some):
                 figure = ask(group)
                 if number:
@@ -94,7 +94,7 @@ def messages(bench: Bench, key: str, titles: list[str]) -> Section:
 
 
 def handshakes(bench: Bench) -> Section:
-    """Measure the CPU per connection opened: accept, TLS, upgrade, dial, the origin's 101, the answer."""
+    """Measure the CPU per opened connection: accept, TLS, upgrade, dial, the origin's 101, the answer."""
     columns = []
     for scheme, tls in (("ws", False), ("wss", True)):
         for title, at_once in (("one at a time", 1), ("16 at once", 16)):
@@ -103,7 +103,7 @@ def handshakes(bench: Bench) -> Section:
             def opened(group: Group, at_once: int = at_once) -> float:
                 cost = int(group.ask("open", 100, at_once)) and group.cpu / 100 * 1e6
                 group.ask("shut")
-                group.run(20)  # once the proxy answers again, it has seen the ends
+                group.run(20)  # an answer of the proxy shows that it has processed the ends
                 return cost
 
             shape = Shape(title, 1, 125, 1, tls)
@@ -114,7 +114,7 @@ def handshakes(bench: Bench) -> Section:
 
 
 def idle(bench: Bench, connections: int) -> Section:
-    """Measure the growth of PSS per idle connection by opening that many at once."""
+    """Measure the growth of PSS per idle connection over that many connections."""
     say(f"{connections} idle connections")
     grown: Samples = {}
     for proxy in bench.proxies:
@@ -122,14 +122,14 @@ def idle(bench: Bench, connections: int) -> Section:
             group.run(50)
             before = proxy.pss_bytes()
             group.ask("open", connections, 16)
-            group.run(50)  # once the proxy answers again, it has taken all
+            group.run(50)  # an answer of the proxy shows that it has accepted all
             grown[proxy.name] = [(proxy.pss_bytes() - before) / connections]
     column = Column(f"{connections:,} connections", grown)
     return Section("idle", "Idle connections", "bytes of PSS per connection", [column])
 
 
 def many(bench: Bench, most: int) -> Section:
-    """Measure the CPU per message with more and more of the open connections busy, ratios to 100."""
+    """Measure the CPU per message with a growing part of the open connections busy, as ratios to 100."""
     steps = [step for step in (FEW, 1000, 5000, 10_000) if step * 1.2 < most] + [most]
     costs: dict[int, Samples] = {step: {} for step in steps}
     for proxy in bench.untuned:
@@ -147,7 +147,7 @@ def many(bench: Bench, most: int) -> Section:
 
 
 def latency(bench: Bench) -> Section:
-    """Measure the time to an echo at half of saturation: of each proxy's own, and of the first proxy's."""
+    """Measure the time to an echo at half of saturation: each proxy's own, and the first proxy's."""
     say("latency")
     with groups(bench.load, bench.untuned, PING_PONG) as some:
         costs = bench.in_turn(some, 3, bench.cost)
@@ -187,7 +187,7 @@ def _open_loop(
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """What one change of the configuration did to connections that echoed all the while."""
+    """The effect of one change of the configuration on connections that echo."""
 
     closed: int
     quiet_pause: float  # the longest latency without a change, ms
@@ -244,7 +244,7 @@ def _wait(done: Callable[[], bool], failure: str) -> None:
 
 
 def same_tls(some: list[Group]) -> str:
-    """Return what TLS agreed on; a SystemExit when it is not the same for all proxies."""
+    """Return the agreed TLS parameters; raises SystemExit if they differ between proxies."""
     facts = {group.proxy.name: group.load.ask("tls", group.number).rpartition(" tickets=") for group in some}
     agreed = {what for what, _, _ in facts.values()}
     if len(agreed) > 1:
@@ -254,5 +254,5 @@ def same_tls(some: list[Group]) -> str:
 
 
 def say(what: str) -> None:
-    """Tell a person who waits what is under way, and since when."""
+    """Print the present step with its time."""
     print(f"bench: {time.monotonic() - BEGUN:4.0f} s, {what}", file=sys.stderr)

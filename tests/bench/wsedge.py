@@ -1,4 +1,4 @@
-"""Starts the relay that the bench measures, in its two forms, from a copy of the sources."""
+"""Starts the relay of the bench, in its two forms, from a copy of the sources."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def copy_of_the_relay(folder: Path, python: str, forms: Collection[str]) -> dict[str, str]:
-    """Copy the relay's package, compile its pump there if asked for, return the environment to run it in.
+    """Copy the relay's package, compile its pump there if requested; return the environment to run it in.
 
-    A copy, so that an edit during a run does not change what is measured. A Python without the relay's
-    packages takes those of the Python that runs this, if both are of one version.
+    A copy, so that an edit during a run does not change the measured code. A Python without the relay's
+    packages uses those of the Python that runs this, if both are of one version.
     """
     ignore = shutil.ignore_patterns("*.so", "__pycache__")
     for part in ("proxy/wsedge_relay", "statistics/wsedge_statistics"):
@@ -40,7 +40,7 @@ def copy_of_the_relay(folder: Path, python: str, forms: Collection[str]) -> dict
 def relay(
     setting: Setting, name: str, *, python: str, environment: dict[str, str], form: str
 ) -> Iterator[Proxy]:
-    """Run wsedge-relay with one domain; its configuration changes by a new file."""
+    """Run wsedge-relay with one domain; a new file changes its configuration."""
     folder = folder_of(setting, name)
     config, log = folder / "relay.json", folder / "log"
 
@@ -86,7 +86,7 @@ def _document(setting: Setting, timeout: int) -> str:
 
 
 def _ports(log: Path, process: subprocess.Popen[str]) -> dict[str, int]:
-    """Return the relay's ports as its log names them."""
+    """Return the relay's ports from its log."""
     ports: dict[str, int] = {}
     with log.open() as lines:
         while process.poll() is None and not {"http", "https"} <= set(ports):

@@ -45,7 +45,7 @@ def reader(place: Place) -> str:
 
 
 def report(place: Place, pod: dict[str, Any], host: str, sent: int) -> tuple[int, Any]:
-    """Send a usage report with the token of a tenant's own pod, with any content; return status and answer."""
+    """Report with the token of a tenant's own pod, with any content; return status and answer."""
     metadata = pod["metadata"]
     token = place.kubectl(
         "create",
@@ -115,7 +115,7 @@ def test_a_namespace_made_again_is_a_new_account(place: Place, namespace: str) -
     place.await_reason("bp/plan", "Ready", "Effective")
     live = place.get("bp/plan")
     assert live is not None
-    # a change of the old account would wait for the next day
+    # A change of the old account would wait for the next day.
     assert live["status"]["current"]["meteringMethod"] == "DailyPeakBandwidth"
     assert knows_nothing(place)
     after = record_of(place)

@@ -88,7 +88,7 @@ def rendered(cluster: Cluster, namespace: str) -> Iterator[str]:
     """Apply the chart without the CRDs into the test's namespace; delete it at the end."""
     ensure_crds(cluster)
     values: dict[str, Any] = {**EVERYTHING, "crds": {"install": False}, "fullnameOverride": namespace}
-    # no pod of it may run: a second operator would serve the namespaces of other tests
+    # No pod of it may run: a second operator would serve the namespaces of other tests.
     values["operator"] = {**values["operator"], "replicas": 0}
     text = render(cluster, values, "--namespace", namespace)
     yield text
@@ -138,7 +138,7 @@ def test_an_unchanged_apply_says_so(cluster: Cluster, namespace: str) -> None:
     ensure_crds(cluster)
     files = sorted((ROOT / "examples" / "quickstart").glob("*.yaml"))
     text = "\n---\n".join(file.read_text() for file in files).replace("quickstart", namespace)
-    # a domain name has one owner in the cluster, which may be another test's quickstart
+    # A domain name has one owner in the cluster, which may be another test's quickstart.
     text = text.replace("chat.example.com", f"{namespace}.example.com")
     apply(cluster, namespace, text)
     assert {line.split()[-1] for line in apply(cluster, namespace, text).splitlines()} == {"unchanged"}

@@ -402,7 +402,7 @@ def test_uninstalling_keeps_the_crds_and_the_objects_in_them(installed: Cluster,
     installed.kubectl("apply", "--namespace", namespace, "--filename", "-", input=plan)
     installed.helm("uninstall", "wsedge", "--namespace", SYSTEM, "--wait")
     try:
-        # the operator has lost the right to release its Lease, so the Lease is deleted with its pod
+        # The operator has lost the right to release its Lease, so the Lease is deleted with its pod.
         installed.kubectl(
             "wait", "lease/wsedge-operator", "--for=delete", "--namespace", SYSTEM, "--timeout=120s"
         )

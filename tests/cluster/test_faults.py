@@ -45,7 +45,7 @@ from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.comparison.counts import REPORT_SECONDS, agree
 
 GOING_AWAY = 1001
-# docs/relay/metrics.md: a killed relay loses at most the last second's bytes; more on a busy machine
+# docs/relay/metrics.md: a killed relay loses at most the last second's bytes; more on a busy machine.
 QUIET_SECONDS = 4.0
 
 MakeSite = Callable[..., Site]
@@ -218,7 +218,7 @@ async def test_traffic_goes_on_without_the_statistics(make_site: MakeSite, syste
         await site.crowd.enter(site.door())
         assert site.place.condition(site.resource, "Ready")["reason"] == "Serving"
         said = next(line for line in site.log() if line["event"] == "usage report failed")
-        # refused, or reset while the Service's listener closes
+        # Refused, or reset while the Service's listener closes.
         assert "/ingest/v1/usage: [Errno " in said["reason"]
     finally:
         system.kubectl("scale", f"statefulset/{STATISTICS}", "--replicas=1")
@@ -376,7 +376,7 @@ def is_alive(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 
 
-# last in this file: for a while after an outage the control plane is slow to start a new pod
+# Last in this file: for a while after an outage the control plane is slow to start a new pod.
 async def test_clients_do_not_notice_that_the_api_server_is_away(
     make_site: MakeSite, system: Place, neighbour: Site
 ) -> None:

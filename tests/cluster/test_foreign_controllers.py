@@ -117,7 +117,7 @@ def test_what_admission_makes_of_the_relays_stays(place: Place, tmp_path: Path) 
         containers = request["object"]["spec"]["template"]["spec"]["containers"]
         image = containers[0]["image"].removeprefix("mirror.example.com/")
         mirrored = {"op": "replace", "path": f"{RELAY}/image", "value": f"mirror.example.com/{image}"}
-        # the operator's own admission policy requires this of each write
+        # The operator's own admission policy requires this of each write.
         restricted = containers[0]["securityContext"]
         sidecar = {"name": "proxy", "image": "mirror.example.com/proxy:1", "securityContext": restricted}
         added = {"op": "add", "path": f"{TEMPLATE}/containers/-", "value": sidecar}
@@ -131,10 +131,10 @@ def test_what_admission_makes_of_the_relays_stays(place: Place, tmp_path: Path) 
         place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
         observed = f"jsonpath={{.status.observedGeneration}}={generation + 1}"
         place.kubectl("wait", "wsd/chat", f"--for={observed}", "--timeout=120s")
-        # the operator has reconciled it since, without a write
+        # The operator has reconciled it since, without a write.
         assert live(place, "deployment/chat-relay")["metadata"]["generation"] == admitted
         assert _images(place)[0].startswith("mirror.example.com/")
-        # a field that a person adds is still reverted beside it
+        # A field that a person adds is still reverted beside it.
         json_patch(place, "deployment/chat-relay", TAMPERED[:1])
         until("the argument is gone", lambda: "args" not in _relay(place))
         assert len(_images(place)) == 2

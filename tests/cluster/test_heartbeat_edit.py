@@ -55,7 +55,7 @@ async def test_an_edit_of_the_heartbeat_changes_the_pings_and_closes_nothing(sit
     assert all(metric(pod, "open_connections") > 0 for pod in pods)
     assert [client.pings for client in clients] == [[]] * 4
 
-    # an idle client that answers gets one ping per interval, within a sweep, which is a quarter of it
+    # An idle client that answers gets one ping per interval, within a sweep, which is a quarter of it.
     await edit(site, 1)
     fast = await asyncio.gather(*map(interval, clients))
     assert all(0.75 <= each < 1.5 for each in fast), fast

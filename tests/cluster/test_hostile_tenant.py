@@ -31,7 +31,7 @@ ADMIN_PORT = 9090
 INVENTED = 1000
 
 
-# answers /config with a redirect to the neighbour's relay, and logs each request
+# Answers /config with a redirect to the neighbour's relay, and logs each request.
 LURE = """
 import http.server, os, sys
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -24,7 +24,7 @@ from wsedge_devcluster.cluster.cluster import Cluster
 
 USERS = ["65532:65532", "1000720000:0"]
 COMMANDS = ["wsedge-operator", "wsedge-relay", "wsedge-statistics"]
-# /var/run is a link to it
+# /var/run is a link to it.
 SERVICE_ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -124,7 +124,7 @@ def test_the_operator_reads_the_cluster_as_its_service_account(
     environment = {
         "KUBERNETES_SERVICE_HOST": str(server.hostname),
         "KUBERNETES_SERVICE_PORT": str(server.port),
-        # beside the release's own operator, which leads
+        # Beside the release's own operator, which leads.
         "WSEDGE_OPERATOR_LEASE_NAME": "wsedge-operator",
         "WSEDGE_OPERATOR_NAMESPACE": SYSTEM,
         "WSEDGE_OPERATOR_LISTEN": "127.0.0.1:0",

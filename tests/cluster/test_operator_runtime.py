@@ -166,7 +166,7 @@ def test_a_missing_namespace_holds_up_no_other(place: Place, tmp_path: Path) -> 
         elsewhere = Place(cluster, lost)
         elsewhere.apply(*roles(place.namespace), plan(), domain(host="g.example.com"))
         elsewhere.await_reason("wsd/chat", "Ready", "Serving")
-        # watched, not only listed
+        # Watched, not only listed.
         elsewhere.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
         elsewhere.kubectl(
             "wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s"
@@ -188,7 +188,7 @@ def test_a_killed_operator_is_made_up_for_by_the_next(place: Place, tmp_path: Pa
         first.process.wait()
     place.kubectl("delete", "service/chat-relay")
     place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
-    # as after a restart of the container: the process owns the Lease already
+    # As after a restart of the container: the process owns the Lease already.
     with Operator(place, tmp_path, "second", pod_name="same") as second:
         place.await_created("service/chat-relay")
         place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=120s")
@@ -213,7 +213,7 @@ def test_records_of_the_last_release_are_moved_with_their_terms(place: Place, tm
         "waitingPlans": [],
     }
     copy = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "wsedge-account"}}
-    # whatever its labels: a tenant that removes one must not become a new customer
+    # Whatever its labels: a tenant that removes one must not become a new customer.
     place.apply({**copy, "data": {"account.json": json.dumps(old)}})
     with Operator(place, tmp_path, "first") as first:
         assert first.await_event("records moved")["number"] == 1
@@ -415,7 +415,7 @@ def test_a_damaged_record_changes_nothing(place: Place, tmp_path: Path) -> None:
         place.await_reason("bp/plan", "Ready", "Effective")
 
 
-# last in this file: for a while after an outage the control plane is slow to start a new pod
+# Last in this file: for a while after an outage the control plane is slow to start a new pod.
 def test_an_api_server_that_goes_away_breaks_nothing(place: Place, tmp_path: Path) -> None:
     """Relays serve while the API server is down, and the operator reconciles again once it runs."""
     cluster = place.cluster

@@ -252,7 +252,7 @@ def ruled(installed: Cluster, namespace: str) -> Iterator[Namespace]:
         {"namespaceSelector": {"matchExpressions": unruled}, "domains": ["*"]},
     ]
     values = ["--set-json", f"domainPolicy.rules={json.dumps(rules)}"]
-    # under its own name, so that the release of other tests stays unchanged
+    # Under its own name, so that the release of other tests stays unchanged.
     template = [
         "template",
         "ruled",
@@ -289,6 +289,6 @@ def test_names_are_claimed_where_the_administrator_lets_them(ruled: Namespace) -
         assert not refusal(allowed, ruled.name)
     for refused in ("team-a.example.com", "x.chat.example.com", "ateam-a.example.com", "example.com"):
         assert "may not claim" in refusal(refused, ruled.name)
-    # a claim from before the rules stays, and can be edited
+    # A claim from before the rules stays, and can be edited.
     switched = '{"spec": {"websocket": {"heartbeatSeconds": 45}}}'
     ruled.kubectl("patch", "websocketdomain/before", "--type=merge", "--patch", switched)

@@ -92,7 +92,7 @@ def test_by_hand_client_and_curl_work_as_the_readme_says(by_hand: Cluster) -> No
     lines = commands("README.md", "By hand")
     start = next(index for index, line in enumerate(lines) if line.startswith("RELAY="))
     end = next(index for index, line in enumerate(lines) if line.startswith("curl"))
-    # as the README's comment beside the client's command says
+    # As the README's comment beside the client's command says.
     told = [line.replace('"$RELAY" ', f'"$RELAY:{reachable_port(80)}" ') for line in lines[start : end + 1]]
     said = type_by_hand(by_hand, *told)
     comments, _, answer = said.partition("{")

@@ -43,7 +43,7 @@ def released(old: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def site(released: Cluster) -> Iterator[Site]:
     """Serve a domain in front of a room with the last release."""
-    # monthly: a test of minutes rarely meets the boundary at which an edit takes effect
+    # Monthly: a test of minutes rarely meets the boundary at which an edit takes effect.
     with account(released, billingCycle="Monthly") as place:
         open_room(place)
         site = Site(place)
@@ -120,7 +120,7 @@ async def test_upgrade_and_rollback_lose_nothing(released: Cluster, site: Site, 
     await regulars.while_it_lasts(aside(release("rollback", "wsedge", "1")))
     await regulars.while_it_lasts(aside(await_rolled, site, f"{IMAGE}:{LAST_RELEASE}"))
     assert regulars.check() >= upgraded + VISITORS
-    # without a copy of its history at the old place, an account's earlier edit would be in force by now
+    # Without a copy of its history at the old place, an account's earlier edit would be in force by now.
     for place, terms in accounts.items():
         await aside(ask_for, place, "Month4thPeakBandwidth")
         assert standing_terms(place) == terms

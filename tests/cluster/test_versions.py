@@ -121,7 +121,7 @@ async def test_no_definition_ends_a_connection(
         assert live is not None
         assert live["metadata"]["uid"] == address["metadata"]["uid"]
 
-    # a new field with a default and then a new operator once removed every relay
+    # A new field with a default and then a new operator once removed every relay.
     await aside(install, installed, newer(own))
     await aside(until, "defaults", has(site.resource, "spec.websocket.heartbeatLegs", "Both"))
     await aside(until, "defaults", has("bp/plan", "spec.currency", "EUR"))
@@ -134,7 +134,7 @@ async def test_no_definition_ends_a_connection(
     await aside(site.await_serving)
     await goes_on()
 
-    # values of the newer version, as if it were installed
+    # Values of the newer version, as if it were installed.
     await aside(lambda: site.patch(websocket={"originProtocol": "QUIC"}))
     terms = {"billingCycle": "Monthly", "meteringMethod": "Month99Bandwidth"}
     await aside(place.patch, "bp/plan", {"spec": terms})
@@ -148,13 +148,13 @@ async def test_no_definition_ends_a_connection(
     await aside(place.patch, "bp/plan", {"spec": {"billingCycle": "Daily", "meteringMethod": "Traffic"}})
     await aside(site.await_serving)
 
-    # reverted: the objects change without a write, and this operator notices
+    # Reverted: the objects change without a write, and this operator notices.
     await aside(install, installed, own)
     await aside(place.await_reason, site.resource, "Accepted", "Accepted")
     await aside(place.await_reason, "bp/plan", "Accepted", "Accepted")
     await goes_on()
 
-    # rolled back to the last release's definitions, and this operator again
+    # Rolled back to the last release's definitions, and this operator again.
     await aside(install, installed, of_the_last_release(own))
     await aside(restart_operator, installed)
     await aside(lambda: site.patch(websocket={"heartbeatSeconds": 20}))

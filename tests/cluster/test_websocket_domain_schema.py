@@ -26,7 +26,7 @@ def said(cluster: Cluster) -> dict[str, str]:
 def domain(cluster: Cluster, said: dict[str, str], namespace: str) -> str:
     """Store a domain that is switched off, so that no operator serves it; return its namespace."""
     del said  # the CRDs are established
-    # a name of its own, because the oldest object that claims a name owns it in the whole cluster
+    # A name of its own, because the oldest object that claims a name owns it in the whole cluster.
     manifest = changed(
         DOMAIN, {"spec.websocket": {"enabled": False}, "spec.domain": f"{namespace}.example.com"}
     )

@@ -1,7 +1,7 @@
-"""What is kept of fuzzing: seeds with names in seeds/TARGET, the grown corpus in corpus/TARGET.tar.xz.
+"""The stored inputs: seeds with names in seeds/TARGET, the grown corpus in corpus/TARGET.tar.xz.
 
-Seeds are for people: each is named by what it shows. The grown corpus is for the fuzzer and the replay
-alone: an input of it reaches code that the others do not reach. Equal inputs make equal archives.
+Seeds are for readers: each name states what the seed shows. The grown corpus is for the fuzzer and the
+replay: each of its inputs reaches code that the others do not. Equal inputs make equal archives.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CORPUS: Final = Path(__file__).parent / "corpus"
 
 
 def inputs(target: str) -> dict[str, bytes]:
-    """Return every kept input of a target by its name: seeds first, then the grown corpus."""
+    """Return every stored input of a target by its name: seeds first, then the grown corpus."""
     seeds = {f"seeds/{target}/{file.name}": file.read_bytes() for file in sorted((SEEDS / target).iterdir())}
     with tarfile.open(archive_of(target)) as archive:
         grown = {}
@@ -30,7 +30,7 @@ def inputs(target: str) -> dict[str, bytes]:
 
 
 def unpack(target: str, folder: Path) -> None:
-    """Write every kept input of a target into `folder`, which is empty or absent, for libFuzzer."""
+    """Write every stored input of a target into `folder`, which is empty or absent, for libFuzzer."""
     folder.mkdir(parents=True, exist_ok=True)
     for data in inputs(target).values():
         (folder / _name(data)).write_bytes(data)
@@ -43,7 +43,7 @@ def pack(target: str, contents: Iterable[bytes]) -> None:
 
 
 def packed(contents: Iterable[bytes]) -> bytes:
-    """Return an archive of inputs; no date, owner or order of the machine is in it."""
+    """Return an archive of inputs, without dates, owners and the machine's order."""
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w:xz", format=tarfile.USTAR_FORMAT) as archive:
         for name, data in sorted((_name(data), data) for data in contents):
@@ -54,7 +54,7 @@ def packed(contents: Iterable[bytes]) -> bytes:
 
 
 def archive_of(target: str) -> Path:
-    """Return where the grown corpus of a target is."""
+    """Return the path of a target's grown corpus."""
     return CORPUS / f"{target}.tar.xz"
 
 

@@ -1,9 +1,9 @@
-"""Runs fuzz targets under atheris, each in a process of its own (see `make fuzz`).
+"""Runs fuzz targets under atheris, each in its own process (see `make fuzz`).
 
-An input that breaks a rule ends the run and lies in the checkout's folder .fuzz; `python tests/fuzz/run.py
-TARGET FILE` runs it again. A run begins with the seeds and the grown corpus, unpacked to .fuzz/TARGET.kept.
-New inputs that reach more code stay in .fuzz/TARGET, and the next run begins with them too. `--grow` merges
-the inputs that add coverage into the corpus and packs it again.
+An input that breaks a rule ends the run and is written to the checkout's folder .fuzz; the command
+`python tests/fuzz/run.py TARGET FILE` runs it again. A run begins with the seeds and the grown corpus,
+unpacked to .fuzz/TARGET.kept. New inputs that reach more code stay in .fuzz/TARGET, and the next run begins
+with them too. `--grow` merges the inputs that add coverage into the corpus and packs it again.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 DICTIONARY: Final = Path(__file__).parent / "http.dict"
 FOUND: Final = ROOT / ".fuzz"
-WITHIN: Final = "within"  # the process that becomes libFuzzer: the relay's code is first imported by it
-LONGEST: Final = 1024  # bytes of an input; longer ones say nothing new and run slower
-# Python's own path is enough: who fuzzes needs no installed relay.
+WITHIN: Final = "within"  # the process that becomes libFuzzer is the first that imports the relay's code
+LONGEST: Final = 1024  # bytes of an input; longer ones find nothing new and run slower
+# The sources suffice as a path: fuzzing needs no installed relay.
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "proxy", "statistics")]
 
 from fuzz import kept  # noqa: E402 - found by the path above
 
 
 def main() -> int:
-    """Run what the command line says; return 0 unless an input broke a rule."""
+    """Run the command line; return 0 unless an input broke a rule."""
     if sys.argv[1:2] == [WITHIN]:
         return fuzz(sys.argv[2], sys.argv[3:])
     from fuzz.targets import TARGETS
@@ -69,7 +69,7 @@ def run(target: str, file: Path | None, *, seconds: int) -> int:
 
 
 def grow(target: str) -> None:
-    """Add to the kept corpus what reaches more code than it does, and drop what reaches nothing new."""
+    """Add inputs that reach more code to the stored corpus, and remove those that reach nothing new."""
     merged = FOUND / f"{target}.merged"
     shutil.rmtree(merged, ignore_errors=True)
     merged.mkdir(parents=True)
@@ -80,7 +80,7 @@ def grow(target: str) -> None:
 
 
 def unpacked(target: str) -> Path:
-    """Return a folder with the seeds and the grown corpus of a target, and nothing else."""
+    """Return a folder with exactly the seeds and the grown corpus of a target."""
     folder = FOUND / f"{target}.kept"
     shutil.rmtree(folder, ignore_errors=True)
     kept.unpack(target, folder)
@@ -88,12 +88,12 @@ def unpacked(target: str) -> Path:
 
 
 def within(target: str, *arguments: str) -> int:
-    """Run libFuzzer in a process of its own; return its exit code."""
+    """Run libFuzzer in its own process; return its exit code."""
     return subprocess.run([sys.executable, __file__, WITHIN, target, *arguments], check=False).returncode
 
 
 def fuzz(target: str, arguments: list[str]) -> int:
-    """Become libFuzzer: with coverage of the relay's code, and every form of the pump that can be had."""
+    """Become libFuzzer, with coverage of the relay's code and every available form of the pump."""
     import atheris
     import structlog
 
@@ -102,7 +102,7 @@ def fuzz(target: str, arguments: list[str]) -> int:
         from fuzz.targets import TARGETS
     if target in ("stream", "life"):
         add_compiled()
-    # To merge, libFuzzer starts its own first argument anew, for each crash.
+    # For a merge, libFuzzer starts its first argument again after each crash.
     itself = FOUND / f"{target}.sh"
     itself.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, __file__, WITHIN, target])} "$@"\n')
     itself.chmod(0o755)
@@ -112,7 +112,7 @@ def fuzz(target: str, arguments: list[str]) -> int:
 
 
 def add_compiled() -> None:
-    """Drive the compiled form of the pump beside the plain one, which guides the fuzzer for both."""
+    """Drive the compiled form of the pump beside the plain one, whose coverage guides the fuzzer for both."""
     from fuzz.targets.pumping import FORMS
     from wsedge_relay.pump import compiled
     from wsedge_relay.pump.build import STAMP, build, digest

@@ -1,7 +1,7 @@
-"""What must hold for any bytes a stranger sends: one function per fuzz target, in TARGETS.
+"""Rules for any bytes that a peer sends: one function per fuzz target, in TARGETS.
 
-Each takes the bytes that a fuzzer made and raises AssertionError when a rule of the relay is broken. Nothing
-here needs a fuzzer: tests replay what is kept (tests/fuzz/kept.py) through the same functions.
+Each accepts a fuzzer's bytes and raises AssertionError if the relay breaks a rule. No module here needs a
+fuzzer: tests replay the stored inputs (tests/fuzz/kept.py) through the same functions.
 """
 
 from __future__ import annotations

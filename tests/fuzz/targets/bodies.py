@@ -1,4 +1,4 @@
-"""Bodies: where one ends is what requests are smuggled by, so another parser must find the same end."""
+"""Bodies: a wrong end lets an attacker smuggle requests, so another parser must find the same end."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _ENOUGH = 1 << 20
 
 
 class StricterError(Exception):
-    """h11 refuses what may come.
+    """h11 refuses valid input.
 
-    White space before a chunk's extension (RFC 9112 section 7.1.1), and trailers that say what belongs into a
-    head, which the relay drops with all the others.
+    White space before a chunk's extension (RFC 9112 section 7.1.1), and trailers with fields that belong into
+    a head, which the relay drops with all others.
     """
 
 
 def body(data: bytes) -> None:
-    """Read `data` as a message with a body: the first byte says which way, the second where it is cut."""
+    """Read `data` as a message with a body: the first byte selects the direction, the second the cuts."""
     flags, cut, stream = data[0] if data else 0, data[1] if len(data) > 1 else 0, data[2:]
     head = head_of(stream)
     rest = stream[len(head) :]
@@ -84,7 +84,7 @@ def _answered(stream: bytes, *, head_only: bool) -> tuple[bytes, bool, bytes]:
 
 
 def _read(other: h11.Connection, kind: type[h11.Event]) -> tuple[bytes, bool, bytes]:
-    """Return the payload that h11 finds, whether it finds an end, and what it finds behind that."""
+    """Return h11's payload, whether it finds an end, and the bytes after that."""
     payload = b""
     in_body = False
     try:
@@ -111,12 +111,12 @@ def _read(other: h11.Connection, kind: type[h11.Event]) -> tuple[bytes, bool, by
 
 
 def payload_is_framed(other: h11.Connection) -> bool:
-    """Tell whether a message's end is told by its framing, not by the end of the stream."""
+    """Return whether a message's end is in its framing, not at the end of the stream."""
     return type(other._reader).__name__ != "Http10Reader"
 
 
 def _written_anew(payload: bytes, cut: int) -> None:
-    """What is sent on in chunks is the same payload, and ends where it should."""
+    """Assert that the chunks that the relay sends have the same payload and a valid end."""
     writer = BodyWriter(Framing.CHUNKED)
     pieces = list(_parts(payload, cut))
     told = b"".join(writer.frame(piece, last=False) for piece in pieces) + writer.frame(b"", last=True)

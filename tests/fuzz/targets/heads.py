@@ -1,4 +1,4 @@
-"""Heads of requests and answers: read by the relay, written anew, read by h11, never two readings."""
+"""Heads of requests and answers: the relay and h11 read the same from the relay's output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PEER = "10.0.0.1"
 PROXIES = Networks(["10.0.0.0/8"])
 LOOP = (b"CDN-Loop", b"wsedge; id=0123456789abcdef")
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
-# Said by one side of a hop to the other, so that a proxy that passed them on would say them for another.
+# Fields of one hop: a proxy that forwarded them would send them for another hop.
 HOP = {b"connection", b"upgrade", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"content-length"}
 
 _OFFERS = (
@@ -30,7 +30,7 @@ _OFFERS = (
 
 
 def request(data: bytes) -> None:
-    """Read `data` as a request: the first byte says from whom it comes, the rest is what came."""
+    """Read `data` as a request: the first byte selects the kind of client, the rest are its bytes."""
     flags, stream = data[0] if data else 0, data[1:]
     head = head_of(stream)
     if not head:
@@ -55,7 +55,7 @@ def request(data: bytes) -> None:
 
 
 def answer(data: bytes) -> None:
-    """Read `data` as an origin's answer: the first byte says what it was asked, the rest is what came."""
+    """Read `data` as an origin's answer: the first byte selects the request, the rest is the answer."""
     flags, stream = data[0] if data else 0, data[1:]
     upgrade = _asked(flags)
     head = head_of(stream)
@@ -79,11 +79,11 @@ def answer(data: bytes) -> None:
 
 
 def head_of(stream: bytes) -> bytes:
-    """Return the head that `stream` begins with, b"" for none; it is the same however the stream is cut."""
+    """Return the head at the begin of `stream`, b"" for none; it is the same for all cuts of the stream."""
     try:
         end = http1.head_end(stream)
     except BadHeadError:
-        with suppress(BadHeadError):  # what no continuation can mend stays refused
+        with suppress(BadHeadError):  # an invalid beginning stays refused whatever follows
             assert http1.head_end(stream + b"\r\n\r\n") < 0
         return b""
     assert 0 <= end <= http1.MAX_HEAD_BYTES
@@ -102,7 +102,7 @@ def head_of(stream: bytes) -> bytes:
 def _alike_in_a_long_head(
     parse: Callable[[bytes], RequestHead | ResponseHead], head: bytes, headers: Headers
 ) -> None:
-    """A head longer than most is read line by line, which must come to the same."""
+    """Assert the same result for a head longer than most, which the relay reads line by line."""
     if len(headers.lines) > http1.MAX_HEADERS - 2:
         return
     padding = (b"X-Padding: " + b"x" * (http1.MAX_LINE_BYTES // 2) + b"\r\n") * 2
@@ -114,7 +114,7 @@ def _alike_in_a_long_head(
 
 
 def read_by_h11(head: bytes) -> tuple[bytes, bytes, list[Header]]:
-    """Return method, target and headers as another strict parser reads them; it must find no body."""
+    """Return method, target and headers by another strict parser, which must find no body."""
     other = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
     other.receive_data(head)
     try:
@@ -129,10 +129,10 @@ def read_by_h11(head: bytes) -> tuple[bytes, bytes, list[Header]]:
 
 
 def _forwarded(upgrade: Upgrade, *, trusted: bool, secure: bool) -> None:
-    """Check what an origin is asked on behalf of a client."""
+    """Check the request that the relay sends to an origin for a client."""
     asked = upgrade.request
     if len(asked.headers.lines) > http1.MAX_HEADERS - 8:
-        return  # with the relay's own lines they are more than it would read itself
+        return  # with the relay's own lines they exceed its own limit for reading
     way = way_of(asked.headers, PEER if trusted else "192.0.2.1", PROXIES)
     assert str(ip_address(way.client)) == way.client
     told = handshake.origin_request(upgrade, host="origin:81", way=way, secure=secure, loop=LOOP)
@@ -161,7 +161,7 @@ def _forwarded(upgrade: Upgrade, *, trusted: bool, secure: bool) -> None:
 
 
 def _switched(upgrade: Upgrade, said: ResponseHead, head: bytes) -> None:
-    """Check what a client is told of an origin's 101."""
+    """Check the answer to a client after an origin's 101."""
     try:
         accepted = handshake.check_answer(upgrade, said)
     except BadAnswerError:
@@ -202,7 +202,7 @@ def _asked(flags: int) -> Upgrade:
 
 
 def _refused(refused: HandshakeRefusedError) -> None:
-    """A refusal is an answer of its own: nothing of the request can begin another one in it."""
+    """Assert that a refusal is one answer, with nothing of the request that could begin another one."""
     assert 400 <= refused.status <= 599
     told = handshake.refusal(refused)
     end = http1.head_end(told)
@@ -213,7 +213,7 @@ def _refused(refused: HandshakeRefusedError) -> None:
 
 
 def _one_reading(head: bytes, lines: tuple[Header, ...], wanted: object) -> None:
-    """What was written is as many lines as were meant, and nothing of a value ends one."""
+    """Assert that the output has as many lines as intended, and that no value ends a line."""
     assert head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n") == len(lines) + 2
     assert head.endswith(b"\r\n\r\n")
     assert b"\0" not in head

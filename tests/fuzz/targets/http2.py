@@ -1,4 +1,4 @@
-"""A client of HTTP/2 and the far ends of its streams, which do anything: nothing is left, nothing grows."""
+"""An HTTP/2 client and the far ends of its streams, with any behaviour: nothing remains, nothing grows."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ from wsedge_relay.timeouts import Timeouts
 DOMAIN: Final = "chat.example.com"
 TIMEOUTS: Final = Timeouts(head_seconds=4, close_seconds=2, linger_seconds=1, session_idle_seconds=6)
 STALL_SECONDS: Final = 8.0
-# How long a session may outlive its streams: whatever it waits for, one after the other, and looks at late.
+# The time that a session may outlive its streams: the sum of its waits, each found at a late check.
 _LONGEST: Final = 2 * (TIMEOUTS.session_idle_seconds + STALL_SECONDS + TIMEOUTS.linger_seconds)
-# What the answers to one read may add to what is held already.
+# The growth of held bytes that the answers to one read may cause.
 _MOST_HELD: Final = served._OVERFULL_BYTES + 200_000
 _MOST_STEPS: Final = 48
 _MOST_SENT: Final = 700_000
@@ -104,7 +104,7 @@ ANSWERS: Final = (
 
 @dataclass(eq=False)
 class Far:
-    """The far end of a stream's socket, which a connection of HTTP/1.1 has in a relay."""
+    """The far end of a stream's socket, which an HTTP/1.1 connection has in a relay."""
 
     sock: socket.socket
     near: socket.socket
@@ -115,7 +115,7 @@ class Far:
 
 
 def http2(data: bytes) -> None:
-    """Let one client and its streams do what `data` says, then let all of it end."""
+    """Run the script in `data` with one client and its streams, then end all of it."""
     with ExitStack() as stack:
         _Life(Source(data), stack).play()
 
@@ -155,7 +155,7 @@ class _Life:
             self._send(made(SETTINGS, 0, 0))
 
     def play(self) -> None:
-        """Play the script, let every far end hang up, and wait until nothing is left."""
+        """Run the script, close every far end, and wait until nothing remains."""
         for _ in range(_MOST_STEPS):
             if not self._source.left or self._sent > _MOST_SENT:
                 break
@@ -198,7 +198,7 @@ class _Life:
         assert session is self._session
         self._ends += 1
 
-    # What happens.
+    # Events.
 
     def _step(self) -> None:
         source = self._source
@@ -286,7 +286,7 @@ class _Life:
         far.said += data[: far.sock.send(data)]
 
     def _send(self, data: bytes) -> None:
-        """Send as much as the session takes."""
+        """Send as much as the session accepts."""
         idle = 0
         while data and idle < 3:
             before = len(data)
@@ -301,7 +301,7 @@ class _Life:
         with suppress(OSError):
             self._client.recv(size)
 
-    # What must hold.
+    # Invariants.
 
     def _settle(self) -> None:
         for _ in range(200):
@@ -320,7 +320,7 @@ class _Life:
         return self._ends, self._near.taken, self._near.given, len(session._out), len(self._far), held
 
     def _check_bounds(self) -> None:
-        """Nothing is held without bound, and no flood is served."""
+        """Assert that held bytes are bounded, and that a flood is refused."""
         session = self._session
         assert len(session._out) <= _MOST_HELD, len(session._out)
         assert len(session._streams) <= MAX_STREAMS
@@ -350,7 +350,7 @@ class _Life:
         assert all(far.near.fileno() < 0 for far in self._far), "a stream's socket is open"
 
     def _check_said(self) -> None:
-        """Each stream got what its far end said, in its order, and no more than the client had room for."""
+        """Assert that each stream got its far end's bytes in order, within the client's window."""
         said, read = self._near.wrote, self._near.read
         assert said.first in (SETTINGS, None)
         assert said.kinds.keys() <= {DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE}

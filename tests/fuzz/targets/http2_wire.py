@@ -1,4 +1,4 @@
-"""Frames of HTTP/2 as the fuzz target makes and reads them, slow and obvious (RFC 9113 section 4)."""
+"""HTTP/2 frames of the fuzz target as a slow, obvious model (RFC 9113 section 4)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from wsedge_relay.protocol.http2_budget import PREFACE
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
 PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(6, 10)
 END_STREAM, END_HEADERS, PADDED = 0x1, 0x4, 0x8
-# As http2_budget says.
+# As in http2_budget.
 COSTS: Final = {HEADERS: 2, RST_STREAM: 10, SETTINGS: 10}
 _HEADER: Final = 9
 
 
 def check_order(number: int, kinds: list[tuple[int, int]]) -> None:
-    """HEADERS come before DATA, only the stream's end is told after END_STREAM, and nothing after a reset."""
+    """Assert: HEADERS precede DATA, only the stream's end follows END_STREAM, and nothing a reset."""
     has_headers = has_ended = is_reset = False
     for kind, flags in kinds:
         if kind == HEADERS:
@@ -32,14 +32,14 @@ def check_order(number: int, kinds: list[tuple[int, int]]) -> None:
 
 
 class Walk:
-    """The frames of one direction, slow and obvious. `skip` bytes come before the first."""
+    """The frames of one direction, slow and obvious. `skip` bytes precede the first."""
 
     def __init__(self, *, skip: int = 0) -> None:
         self._rest = b""
         self._skip = skip
         self.cost = 0
         self.longest = 0
-        self.window = 0  # the most that SETTINGS gave each stream
+        self.window = 0  # the largest window that SETTINGS gave each stream
         self.first: int | None = None
         self.kinds: dict[int, int] = {}
         self.given: dict[int, int] = {}  # by window updates
@@ -47,7 +47,7 @@ class Walk:
         self.order: dict[int, list[tuple[int, int]]] = {}
 
     def feed(self, more: bytes) -> list[tuple[int, int, int, bytes]]:
-        """Return the frames that are whole now: kind, flags, stream, payload. A frame costs once it began."""
+        """Return the complete frames: kind, flags, stream, payload. A frame costs from its first byte."""
         skipped = min(self._skip, len(more))
         self._skip -= skipped
         known = len(self._rest) >= _HEADER
@@ -89,7 +89,7 @@ class Walk:
 
 
 class Tap(socket.socket):
-    """A socket that remembers what was read from it and written to it."""
+    """A socket that records the bytes read and written."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
@@ -111,6 +111,6 @@ class Tap(socket.socket):
 
 
 def made(kind: int, flags: int, number: int, payload: bytes = b"") -> bytes:
-    """Return a frame, proper or not."""
+    """Return a frame, valid or not."""
     head = len(payload).to_bytes(3, "big") + bytes((kind, flags))
     return head + (number & 0xFFFFFFFF).to_bytes(4, "big") + payload

@@ -1,4 +1,4 @@
-"""The life of a tunnel on a test's clock: whatever peers do, it ends, and nothing of it is left."""
+"""The life of a tunnel on a test's clock: with any peers it ends, and nothing of it remains."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from wsedge_relay.tunnel.tunnel import GONE
 TIMEOUTS = Timeouts(close_seconds=2, linger_seconds=1)
 STALL_SECONDS = 8
 HEARTBEATS = (1, 4, 20)
-# A silent pair of peers: two heartbeats until it is noticed, a stall, and as often as a Close is waited for.
+# For silent peers: two heartbeats until detection, a stall, and each wait for a Close.
 _LONGEST = 2 * max(HEARTBEATS) + STALL_SECONDS + 14 * TIMEOUTS.close_seconds + TIMEOUTS.linger_seconds
 _STEP_SECONDS = 0.25
 _MOST_STEPS = 48
 
 
 def life(data: bytes) -> None:
-    """Let one tunnel live as `data` says, in every form of the pump."""
+    """Run one tunnel by the script in `data`, in every form of the pump."""
     for form in FORMS.values():
         with ExitStack() as stack:
             _Life(form, Source(data), stack).play()
 
 
 class _Life:
-    """One tunnel and what its peers do."""
+    """One tunnel and its peers' actions."""
 
     def __init__(self, form: type[Pump], source: Source, stack: ExitStack) -> None:
         flags = source.byte()
         self._source = source
-        self._answers = bool(flags & 1)  # whether far ends answer pings and Closes as they should
-        self._hang_up = bool(flags & 2)  # whether they hang up at the end of the script
+        self._answers = bool(flags & 1)  # whether far ends answer pings and Closes as RFC 6455 requires
+        self._hang_up = bool(flags & 2)  # whether they close at the end of the script
         self._deflate = bool(flags & 4)
         limits = {"messageBytes": (None, 1, 125, 1000)[flags >> 3 & 3], "stallSeconds": STALL_SECONDS}
         self._all = Virtual(
@@ -52,7 +52,7 @@ class _Life:
         self._sent = dict.fromkeys(SIDES, 0)
 
     def play(self) -> None:
-        """Play the script, then wait until the tunnel is gone, and look at what it left."""
+        """Run the script, wait until the tunnel has ended, and check that nothing remains."""
         for number in range(_MOST_STEPS):
             if not self._source.left:
                 break
@@ -125,7 +125,7 @@ class _Life:
             self._got[side] += self._far[side].recv(size)
 
     def _answer(self, side: str) -> None:
-        """Answer pings and a Close that came to a far end, as an endpoint does."""
+        """Answer pings and a Close at a far end, as an endpoint does."""
         got = bytes(self._got[side][self._answered[side] :])
         while len(got) >= 2:
             extra = {126: 2, 127: 8}.get(got[1] & 127, 0)
@@ -164,13 +164,13 @@ class _Life:
         assert sum(self._all.counters.endings.values()) == 1
         for side in (self._all.counters.client, self._all.counters.origin):
             assert side.dead + side.stalled <= 1, side
-            assert side.broken <= 1, side  # one that ended its stream may be found stalled as well
+            assert side.broken <= 1, side  # a leg whose stream has ended may count as stalled as well
             assert sum(side.close_codes.values()) <= 1
             assert sum(side.violations.values()) <= 1
             assert side.pongs <= side.pings
 
     def _check_told(self) -> None:
-        """What a far end was sent are proper frames; nothing follows a Close."""
+        """Assert that a far end received valid frames, and nothing after a Close."""
         for side in SIDES:
             self._receive(side, 1 << 22)
             closes = [seen.opcode == 8 for seen in self._parsed(side)]

@@ -1,4 +1,4 @@
-"""What a direction of a tunnel must pass on of a stream: the frame rules once more, slow and obvious."""
+"""The bytes that a direction of a tunnel must pass: the frame rules as a slow, obvious model."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ VIOLATION = "violation"
 class Reading:
     """A stream as the relay must read it.
 
-    `frames` pass, `part` is the begin of a data frame that passes too, `own` is how many pongs were answers
-    to the relay's own pings, `end` is CLOSED, VIOLATION or None. `messages` counts those that ended,
-    `texts` those that are text, `opcodes` is how often the metrics count which opcode.
+    `frames` pass, `part` is the beginning of a data frame that passes too, `own` is the number of pongs to
+    the relay's own pings, `end` is CLOSED, VIOLATION or None. `messages` counts complete messages, `texts`
+    those of text, `opcodes` the frames in the metrics by opcode.
     """
 
     frames: tuple[Seen, ...]
@@ -29,11 +29,11 @@ class Reading:
 
     @property
     def passed(self) -> bytes:
-        """Return all that passes."""
+        """Return all bytes that pass."""
         return b"".join(seen.raw for seen in self.frames) + self.part
 
     def boundaries(self) -> set[int]:
-        """Return the places within `passed` where a frame may be put in."""
+        """Return the positions within `passed` at which a frame may be inserted."""
         places, at = {0}, 0
         for seen in self.frames:
             at += len(seen.raw)
@@ -42,7 +42,7 @@ class Reading:
 
 
 def read(stream: bytes, *, masked: bool, deflate: bool, limit: int, tag: bytes) -> Reading:
-    """Read what came from one side."""
+    """Read one side's bytes."""
     frames: list[Seen] = []
     end: str | None = None
     own = taken = message = messages = 0
@@ -87,7 +87,7 @@ def read(stream: bytes, *, masked: bool, deflate: bool, limit: int, tag: bytes) 
 
 
 def _announced(part: bytes) -> int | None:
-    """Return the payload's size of the data frame that `part` begins, None when it is not known to be one."""
+    """Return the payload size of the data frame that begins with `part`, or None while it is unknown."""
     if len(part) < 2 or part[0] & 8:
         return None
     short = part[1] & 127

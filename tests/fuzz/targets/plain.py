@@ -1,4 +1,4 @@
-"""Plain requests with their bodies: read by the relay, written anew, read by h11, never two readings."""
+"""Plain requests with their bodies: the relay and h11 read the same from the relay's output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES = PassThrough.model_validate({"methods": ["GET", "HEAD", "POST", "OPTIONS"
 
 
 def plain(data: bytes) -> None:
-    """Read `data` as a request: the first byte says how it is cut, the rest is what came."""
+    """Read `data` as a request: the first byte selects the cuts, the rest are its bytes."""
     step, stream = (data[0] if data else 0) % 61 + 1, data[1:]
     head = head_of(stream)
     if not head:
@@ -38,12 +38,12 @@ def plain(data: bytes) -> None:
     message = (request.method, request.target, payload)
     assert _told(passed, payload, step) == (*message, b"")
     other = _read_by_h11(stream)
-    if other is not None and request.minor:  # it is not as strict, but where it reads, it reads the same
+    if other is not None and request.minor:  # h11 is not as strict, but where it accepts, it reads the same
         assert other == (*message, rest)
 
 
 def _body(passed: Passed, data: bytes, step: int) -> tuple[bytes, bytes] | None:
-    """Return payload and what is behind it, None for a body that is broken or not whole."""
+    """Return payload and the bytes after it, or None for a body that is invalid or incomplete."""
     reader = BodyReader(passed.framing, passed.length)
     payload = b""
     try:
@@ -56,7 +56,7 @@ def _body(passed: Passed, data: bytes, step: int) -> tuple[bytes, bytes] | None:
 
 
 def _told(passed: Passed, payload: bytes, step: int) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return what an origin reads, and what is behind it."""
+    """Return the origin's reading, and the bytes after it."""
     way = way_of(passed.request.headers, PEER, PROXIES)
     told = plain_request.origin_request(passed, host="origin:81", way=way, secure=False, loop=LOOP)
     writer = BodyWriter(passed.framing)
@@ -68,7 +68,7 @@ def _told(passed: Passed, payload: bytes, step: int) -> tuple[bytes, bytes, byte
 
 
 def _read_by_h11(data: bytes) -> tuple[bytes, bytes, bytes, bytes] | None:
-    """Return the first request and what is behind it as another parser reads them; None when it refuses."""
+    """Return the first request and the bytes after it by another parser, or None when it refuses."""
     other = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
     other.receive_data(data)
     body = b""

@@ -1,4 +1,4 @@
-"""PROXY headers: their length is known once and for all, and what they say can be said again."""
+"""PROXY headers: a length once known does not change, and writing the parsed header gives the same."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from wsedge_relay.protocol.proxy_protocol import LONGEST, Ends, header, length_o
 
 
 def proxy(data: bytes) -> None:
-    """Read `data` as what a load balancer sends first."""
+    """Read `data` as a load balancer's first bytes."""
     length = _length(data)
     for cut in range(min(len(data), 20)):
         part = _length(data[:cut])
-        # More bytes never change what was known: a length, or that it is no header.
+        # Further bytes never change the result: a length, or that it is no header.
         assert part in (0, length)
     if length <= 0 or length > len(data):
         return
@@ -35,7 +35,7 @@ def proxy(data: bytes) -> None:
 
 
 def _length(data: bytes) -> int:
-    """Return the length that is told; -1: it can be no header."""
+    """Return the header's length; -1: it can be no header."""
     try:
         return length_of(data)
     except ProxyHeaderError:

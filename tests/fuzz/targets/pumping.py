@@ -21,13 +21,13 @@ FIRSTS = (0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A, 0xC1, 0x41, 0x88, 0x82
 _MOST_STEPS = 64
 _MOST_BYTES = 400_000
 
-# The forms that a run drives. The plain one is always there; who has a compiled one adds it.
+# The forms of a run. The plain one is always present; a caller adds a compiled one.
 FORMS: dict[str, type[Pump]] = {"plain": pump.Pump}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that happens: what, to which side, with which bytes or number."""
+    """One event: its kind, its side, and its bytes or number."""
 
     what: str
     side: str
@@ -37,7 +37,7 @@ class Step:
 
 @dataclass
 class Script:
-    """What a fuzzer's bytes mean."""
+    """The meaning of a fuzzer's bytes."""
 
     deflate: bool
     limit: int
@@ -48,7 +48,7 @@ class Script:
 
 @dataclass
 class Outcome:
-    """What one form made of a script, by side: what came out at its far end, and what was counted."""
+    """One form's result of a script, by side: the bytes at the far end, and the counts."""
 
     sent: dict[str, bytearray] = field(default_factory=lambda: {side: bytearray() for side in SIDES})
     got: dict[str, bytearray] = field(default_factory=lambda: {side: bytearray() for side in SIDES})
@@ -61,7 +61,7 @@ class Outcome:
 
 
 def stream(data: bytes) -> None:
-    """Run the script that `data` is in every form and compare each with the model, and with each other."""
+    """Run the script in `data` in every form; compare each with the model, and with each other."""
     script = script_of(data)
     outcomes = {}
     for name, form in FORMS.items():
@@ -74,7 +74,7 @@ def stream(data: bytes) -> None:
 
 
 def script_of(data: bytes) -> Script:
-    """Read a script: flags, then steps of one byte, some with a size and bytes behind it."""
+    """Parse a script: flags, then steps of one byte, some followed by a size and bytes."""
     source = Source(data)
     flags = source.byte()
     rests = (b"", b"")
@@ -114,7 +114,7 @@ def _step(source: Source, *, number: int) -> Step:
 
 
 def made_frame(side: str, choice: int, low: int) -> bytes:
-    """Return a frame with a proper mask and length; what its first byte says need not be proper."""
+    """Return a frame with a valid mask and length; its first byte may be invalid."""
     first = FIRSTS[choice % len(FIRSTS)]
     size = SIZES[low % len(SIZES)]
     if first & 8:
@@ -128,7 +128,7 @@ def _key(side: str) -> bytes | None:
 
 
 class Source:
-    """Reads a fuzzer's bytes; behind their end come zeros."""
+    """Reads a fuzzer's bytes; zeros follow their end."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -136,7 +136,7 @@ class Source:
 
     @property
     def left(self) -> bool:
-        """Whether there are bytes."""
+        """Return whether bytes are left."""
         return self._at < len(self._data)
 
     def byte(self) -> int:
@@ -151,7 +151,7 @@ class Source:
 
 
 class _Run:
-    """One pump with one tunnel, and what happens to it."""
+    """One pump with one tunnel, and its events."""
 
     def __init__(self, form: type[Pump], script: Script, stack: ExitStack) -> None:
         self._script = script
@@ -175,7 +175,7 @@ class _Run:
             self._legs[side].opcodes = [0] * 16
 
     def play(self) -> Outcome:
-        """Play the script to its end, let all that is on its way arrive, and take the tunnel away."""
+        """Run the script to its end, deliver all pending bytes, and remove the tunnel."""
         client, origin = (self._legs[side] for side in SIDES)
         for side, rest in zip(SIDES, self._script.rests, strict=True):
             self._outcome.sent[side] += rest
@@ -258,7 +258,7 @@ class _Run:
             )
 
     def _settle(self) -> None:
-        """Turn and read until nothing comes any more."""
+        """Turn and read until no bytes arrive."""
         idle = 0
         while idle < 3:
             before = self._moved()
@@ -292,13 +292,13 @@ def _check(script: Script, outcome: Outcome) -> None:
 
 
 def _check_passed(script: Script, outcome: Outcome, side: str, reading: Reading) -> None:
-    """What came from `side` came out at the other, with what was put in at frame boundaries."""
+    """Assert that the bytes from `side` arrived at the other, with the relay's frames at frame boundaries."""
     other = _other(side)
     got = bytes(outcome.got[other])
     put = _without(got, outcome, side, deflate=script.deflate)
     assert put.places <= reading.boundaries(), "put into a frame"
     if outcome.disturbed or other in outcome.parted:
-        # The far end may have gone in the middle of what was put in.
+        # The far end may have closed in the middle of an inserted frame.
         cut = any(frame.startswith(put.rest) for frame in put.waiting)
         assert reading.passed.startswith(put.plain + put.rest) or (
             cut and reading.passed.startswith(put.plain)
@@ -315,9 +315,10 @@ def _check_passed(script: Script, outcome: Outcome, side: str, reading: Reading)
 
 @dataclass
 class Put:
-    """What came to a far end, told apart: what the other sent, and at which places the relay put frames in.
+    """The bytes at a far end, separated: those of the other peer, and the positions of the relay's frames.
 
-    `rest` is the begin of a frame, of whichever kind; `waiting` are frames put in that have not come whole.
+    `rest` is the beginning of a frame of either kind; `waiting` are inserted frames that have not arrived
+    whole.
     """
 
     waiting: list[bytes]

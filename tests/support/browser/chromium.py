@@ -1,7 +1,7 @@
-"""A headless Chromium of a test's own: started, driven by the DevTools protocol, and surely gone at the end.
+"""A headless Chromium of one test: started, driven by the DevTools protocol, and always ended.
 
-The browser gets a new profile, keeps to the loopback network, and is driven through a socket that it
-inherits: when the test's process dies, however, the browser loses that socket and ends by itself.
+The browser gets a new profile, uses only the loopback network, and is driven through a socket that it
+inherits, so that it ends by itself when the test's process dies.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ANSWER_SECONDS: Final = 60
 _END_SECONDS: Final = 30
 _LONGEST_MESSAGE: Final = 64 << 20
 
-# No first-run pages, no updates, no reports, no key rings: nothing that asks the network or the desktop.
+# No first-run pages, updates, reports or key rings: nothing that uses the network or the desktop.
 _FLAGS: Final = (
     "--headless=new",
     "--remote-debugging-pipe",
@@ -39,7 +39,7 @@ _FLAGS: Final = (
     "--disable-dev-shm-usage",
     "--disable-domain-reliability",
     "--disable-extensions",
-    # Pages may talk to loopback addresses without asking: that is all there is.
+    # Pages may connect to loopback addresses without a permission prompt: there are no others.
     "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets",
     "--disable-gpu",
     "--disable-sync",
@@ -55,7 +55,7 @@ _FLAGS: Final = (
 
 
 class ScriptError(Exception):
-    """What a script in the page threw, or the promise that it was refused."""
+    """A script in the page threw this, or its promise was rejected with it."""
 
 
 class Page:
@@ -68,20 +68,20 @@ class Page:
         self._session: str | None = None
 
     async def attach(self) -> None:
-        """Open the page that the other methods mean."""
+        """Open the page that the other methods use."""
         target = await self.command("Target.createTarget", url="about:blank")
         attached = await self.command("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = attached["sessionId"]
         await self.command("Page.enable")
 
     async def goto(self, url: str) -> None:
-        """Load a page, whatever its status; raises ScriptError when there is none to show."""
+        """Load a page with any HTTP status; raises ScriptError when no page loads."""
         answer = await self.command("Page.navigate", _until="Page.domContentEventFired", url=url)
         if error := answer.get("errorText"):
             raise ScriptError(f"{url}: {error}")
 
     async def evaluate(self, expression: str) -> Any:
-        """Return the value of JavaScript, of what a promise becomes if it is one; raises ScriptError.
+        """Return the value of JavaScript, or of its promise; raises ScriptError.
 
         Values pass as JSON. For statements write `(async () => { …; return value })()`.
         """
@@ -94,7 +94,7 @@ class Page:
         return answer["result"].get("value")
 
     async def command(self, method: str, *, _until: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """Send one DevTools command and return its result, once the event `_until` has come as well."""
+        """Send one DevTools command; return its result after the event `_until`, if one is given."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         if self._session is not None:
@@ -120,14 +120,14 @@ class Page:
 async def browser(
     *, hosts: Mapping[str, str] | None = None, certificates: Iterable[bytes] = ()
 ) -> AsyncIterator[Page]:
-    """Run Chromium with one empty page; skips the test where there is none, and fails it under CI=true.
+    """Run Chromium with one empty page; skip the test where there is none, and fail it under CI=true.
 
-    `hosts` maps names to loopback addresses, with a port on either side if that is to change:
+    `hosts` maps names to loopback addresses, with ports on both sides where they differ:
     `{"chat.example.com:443": "127.0.0.1:8443"}`; no other name resolves. `certificates` are PEM certificates
-    (leaves, as servers show them) that count as trusted.
+    (leaves, as servers present them) that are trusted.
     """
     program = _program()
-    # Not pytest's folder: the path of a socket in it, which Chromium makes, would be too long.
+    # Not pytest's folder: Chromium creates a socket in it, and the path would be too long.
     with tempfile.TemporaryDirectory(prefix="wsedge-chromium-") as folder:
         process, reader, writer = await _start(program, folder, hosts or {}, certificates)
         try:
@@ -136,7 +136,7 @@ async def browser(
                 await page.attach()
             yield page
         finally:
-            writer.close()  # as good as a command to end
+            writer.close()  # the end of the pipe ends the browser, as a command would
             await _end(process)
 
 
@@ -146,7 +146,7 @@ async def _start(
     ours, theirs = socket.socketpair()
     with theirs:
         process = await asyncio.create_subprocess_exec(
-            # The browser reads from descriptor 3 and writes to 4; one more, and its processes crash.
+            # The browser reads from descriptor 3 and writes to 4; with a further one its processes crash.
             *("sh", "-c", 'exec "$@" 3<&0 4>&1 < /dev/null > /dev/null', "sh"),
             *(program, *_FLAGS, *_own_flags(folder, hosts, certificates), "about:blank"),
             start_new_session=True,
@@ -159,7 +159,7 @@ async def _start(
 
 
 def fingerprint_of(certificate: bytes) -> bytes:
-    """Return how Chromium names a trusted PEM certificate: SHA-256 of its public key, in base64."""
+    """Return Chromium's name of a trusted PEM certificate: SHA-256 of its public key, in base64."""
     key = x509.load_pem_x509_certificate(certificate).public_key()
     digest = hashes.Hash(hashes.SHA256())
     digest.update(
@@ -192,7 +192,7 @@ def _own_flags(folder: str, hosts: Mapping[str, str], certificates: Iterable[byt
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Wait for the browser, then kill what it started and left; it gets no longer than some seconds."""
+    """Wait some seconds for the browser's end, then kill all its processes."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_END_SECONDS):
             await process.wait()
@@ -201,14 +201,14 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
     with suppress(ProcessLookupError):
         async with asyncio.timeout(_END_SECONDS):
-            while True:  # children of a child: nobody tells of their end
+            while True:  # children of a child, for which there is no SIGCHLD
                 _bury(process.pid)
                 os.killpg(process.pid, signal.SIGKILL)
                 await asyncio.sleep(0.01)
 
 
 def _bury(group: int) -> None:
-    """Wait for the dead of a group that this process adopted: tests of the devcluster let it do so."""
+    """Reap the group's processes that this process adopted: tests of the devcluster make it a subreaper."""
     with suppress(ChildProcessError):
         while os.waitpid(-group, os.WNOHANG)[0]:
             pass

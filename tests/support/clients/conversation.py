@@ -21,7 +21,7 @@ SUBPROTOCOLS: Final = ["chat.v2", "chat.v1"]
 
 
 def noise(length: int) -> bytes:
-    """Return bytes that do not deflate."""
+    """Return bytes that do not compress."""
     state, made = 1, bytearray()
     for _ in range(length):
         state = (state * 1103515245 + 12345) & 0x7FFFFFFF
@@ -54,7 +54,7 @@ class WebsocketsClient:
     """The client of the package `websockets`."""
 
     async def conversations(self, url: str) -> Transcript:
-        """Hold two conversations, the first ended by the client and the second by the server."""
+        """Run two conversations, the first closed by the client and the second by the server."""
         ended = {}
         for who in ("client", "server"):
             async with self._connect(url + PATH) as connection:
@@ -72,7 +72,7 @@ class WebsocketsClient:
         return ended
 
     async def patience(self, url: str) -> Transcript:
-        """Say nothing until the server does."""
+        """Send nothing until the server does."""
         async with self._connect(url + "/") as connection:
             await connection.send("wait")
             messages = [described(await connection.recv())]
@@ -108,7 +108,7 @@ class AiohttpClient:
     """The client of the package aiohttp."""
 
     async def conversations(self, url: str) -> Transcript:
-        """Hold two conversations, the first ended by the client and the second by the server."""
+        """Run two conversations, the first closed by the client and the second by the server."""
         ended = {}
         for who in ("client", "server"):
             async with self._session() as session, self._connect(session, url + PATH) as connection:
@@ -131,7 +131,7 @@ class AiohttpClient:
         return ended
 
     async def patience(self, url: str) -> Transcript:
-        """Say nothing until the server does."""
+        """Send nothing until the server does."""
         async with self._session() as session, self._connect(session, url + "/") as connection:
             await connection.send_str("wait")
             messages = [described((await connection.receive()).data)]
@@ -157,7 +157,7 @@ class AiohttpClient:
 
 
 class _Loopback(aiohttp.abc.AbstractResolver):
-    """Every name is this machine's."""
+    """A resolver that maps every name to this machine."""
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[aiohttp.abc.ResolveResult]:
         return [
@@ -169,7 +169,7 @@ class _Loopback(aiohttp.abc.AbstractResolver):
 
 
 class Heard:
-    """What an origin heard, one transcript for each connection that has ended."""
+    """The transcripts of an origin, one for each connection that has ended."""
 
     def __init__(self) -> None:
         self.transcripts: asyncio.Queue[Transcript] = asyncio.Queue()
@@ -177,7 +177,7 @@ class Heard:
         self.go_on = asyncio.Event()
 
     async def said(self) -> Transcript:
-        """Return the next one."""
+        """Return the next transcript."""
         return await self.transcripts.get()
 
     def ended(
@@ -188,7 +188,7 @@ class Heard:
         messages: list[Any],
         close: list[Any],
     ) -> None:
-        """Note a connection that has ended."""
+        """Record the transcript of a connection that has ended."""
         self.transcripts.put_nowait(
             {
                 "url": url,
@@ -200,7 +200,7 @@ class Heard:
         )
 
     async def held(self) -> None:
-        """Tell that a client is waiting, and wait until it may go on."""
+        """Report that a client waits, and wait until it may continue."""
         self.waiting.set()
         await self.go_on.wait()
 

@@ -1,4 +1,4 @@
-"""WebSocket clients by make: each holds the same conversations."""
+"""WebSocket clients of several makes, which run the same conversations."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Client(Protocol):
     """A client of some make."""
 
     async def conversations(self, url: str) -> Transcript:
-        """Hold two conversations, the first ended by the client and the second by the server."""
+        """Run two conversations, the first closed by the client and the second by the server."""
 
     async def patience(self, url: str) -> Transcript:
-        """Say nothing until the server does."""
+        """Send nothing until the server does."""
 
 
 class NodeClient:
@@ -72,7 +72,7 @@ class BrowserClient:
 
 
 async def play(program: Program, module: str, scenario: str, url: str) -> Any:
-    """Let the Node program play a scenario of one of its modules."""
+    """Run a scenario of one of the Node program's modules."""
     answer = await program.ask(json.dumps({"module": module, "scenario": scenario, "url": url}))
     assert "error" not in answer, f"{answer['error']}\n{program.complaints}"
     return answer

@@ -1,4 +1,4 @@
-"""A program that a test starts and talks to in lines of JSON."""
+"""A program that a test starts and drives by lines of JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST_LINE: Final = 1 << 20
 
 
 class Program:
-    """A running program; leaving the context ends it, and shows what it said on stderr if a test failed."""
+    """A running program; leaving the context ends it, and prints its stderr if a test failed."""
 
     def __init__(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> None:
         self._arguments = arguments
@@ -45,14 +45,14 @@ class Program:
         self._process.stdin.close()
 
     async def ask(self, line: str) -> Any:
-        """Write a line and return the next one that the program says."""
+        """Write a line; return the program's next line."""
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
         await self._process.stdin.drain()
         return await self.said()
 
     async def said(self) -> Any:
-        """Return the next line that the program says."""
+        """Return the program's next line."""
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(DEADLINE):
@@ -64,7 +64,7 @@ class Program:
 
     @property
     def complaints(self) -> str:
-        """Return the last lines of what it wrote to stderr."""
+        """Return the last lines of the program's stderr."""
         return "".join(self._complaints)
 
     async def _read_complaints(self) -> None:

@@ -1,4 +1,4 @@
-"""One relay before some origins, each of which has a name, with and without TLS."""
+"""One relay in front of several origins, each with a name, with and without TLS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCHEMES: Final[tuple[Scheme, ...]] = ("ws", "wss")
 
 
 def host(name: str) -> str:
-    """Return the host name of an origin, by which the relay knows it as well."""
+    """Return the host name of an origin, which is also its domain at the relay."""
     return f"{name}.example.com"
 
 
@@ -68,7 +68,7 @@ class Stage:
     hears: dict[str, Any] = field(default_factory=dict)
 
     async def url(self, name: str, scheme: Scheme, *, relayed: bool) -> str:
-        """Return where a client finds an origin: behind the relay, or itself."""
+        """Return the URL of an origin, through the relay or direct."""
         if relayed:
             port = await self.relay.port("http" if scheme == "ws" else "https")
         else:
@@ -86,7 +86,7 @@ class Stage:
         )
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Wait for what the metrics tell, with a deadline."""
+        """Wait until the metrics fulfil a condition, with a deadline."""
         async with asyncio.timeout(DEADLINE):
             while not await condition():  # noqa: ASYNC110  another process: no event of this loop tells
                 await asyncio.sleep(0.05)
@@ -123,7 +123,7 @@ async def node_origins(files: Files, *names: str) -> AsyncIterator[tuple[Program
 
 @asynccontextmanager
 async def node_clients(files: Files) -> AsyncIterator[Program]:
-    """Run a Node process that plays the scenarios of tests/clients."""
+    """Run a Node process that runs the scenarios of tests/clients."""
     trust = {"NODE_EXTRA_CA_CERTS": str(files.authority)}
     async with Program(need_node(), NODE_FOLDER / "clients.mjs", environment=trust) as program:
         yield program
@@ -131,8 +131,8 @@ async def node_clients(files: Files) -> AsyncIterator[Program]:
 
 @asynccontextmanager
 async def java_clients(files: Files) -> AsyncIterator[Program]:
-    """Run a Java process that holds the conversations."""
-    need("javac")  # without a compiler, java cannot start from a source
+    """Run a Java process that runs the conversations."""
+    need("javac")  # without a compiler, java cannot start from a source file
     options = ("-Dfile.encoding=UTF-8", f"-Djdk.net.hosts.file={files.hosts}", "-XX:TieredStopAtLevel=1")
     async with Program(need("java"), *options, NODE_FOLDER / "Conversation.java", files.authority) as program:
         yield program

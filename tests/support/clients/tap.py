@@ -1,4 +1,4 @@
-"""A tap in a TCP connection: passes every byte on and keeps a copy."""
+"""A tap in a TCP connection: forwards every byte and records a copy."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Tapped:
-    """One connection: what went to the server, and what came from it."""
+    """One connection: the bytes to the server, and the bytes from it."""
 
     to_server: bytearray = field(default_factory=bytearray)
     to_client: bytearray = field(default_factory=bytearray)
 
 
 class Tap:
-    """Where to connect to, and the connections so far in their order."""
+    """The tap's port, and its connections in their order."""
 
     def __init__(self) -> None:
         self.port = 0
         self.connections: list[Tapped] = []
 
     def total(self, direction: str) -> int:
-        """Return how many bytes went in a direction."""
+        """Return the number of bytes in a direction."""
         return sum(len(getattr(one, direction)) for one in self.connections)
 
 
 @asynccontextmanager
 async def tap(port: int) -> AsyncIterator[Tap]:
-    """Run a tap before a port of this machine."""
+    """Run a tap in front of a port of this machine."""
     one = Tap()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""What tests need beside PyPI: programs of `make test-tools`, and the npm packages of tests/clients."""
+"""Tools that are not on PyPI: programs of `make test-tools`, and the npm packages of tests/clients."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NODE_READY: Final = NODE_FOLDER / "node_modules" / "ready"
 
 
 def need(program: str) -> str:
-    """Return the path of a program of `make test-tools`; skip, or fail in CI, where there is none."""
+    """Return the path of a program of `make test-tools`; skip the test without it, or fail it in CI."""
     return shutil.which(program) or unavailable(f"there is no {program!r}: make test-tools installs it")
 
 
 def need_node() -> str:
-    """Return the path of Node, for which the packages of tests/clients are installed; else as `need`."""
+    """Return the path of Node if the packages of tests/clients are installed; else skip or fail as `need`."""
     node = need("node")
     if not _NODE_READY.exists():
         unavailable("the npm packages of tests/clients are not installed: make test does it")
@@ -27,7 +27,7 @@ def need_node() -> str:
 
 
 def unavailable(reason: str) -> NoReturn:
-    """Skip the test; fail it in CI (CI=true), where everything must be tested."""
+    """Skip the test; fail it in CI (CI=true), which must run all tests."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"this must be tested here: {reason}")
     pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""What client and origin tell of the same scenario, played with and without the relay."""
+"""Transcripts of client and origin in the same scenario, run with and without the relay."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from support.clients.makes import play
 from support.clients.program import Program
 from support.clients.stage import Scheme, Stage
 
-# What may differ: the hop's own headers (RFC 9110, section 7.6.1), the mark by which a relay finds a loop
-# (RFC 8586), who the client is, the handshake's key, the length 0 that Java tells of a body that it does not
-# send, and which of several like origins it was.
+# Headers that may differ: those of the hop (RFC 9110, section 7.6.1), the relay's mark against loops
+# (RFC 8586), the client's address, the handshake's key, the length 0 that Java sends without a body, and the
+# name of one of several equal origins.
 _HOP: Final = frozenset(
     (
         "cdn-loop",
@@ -33,9 +33,9 @@ _HOP: Final = frozenset(
 async def the_same(
     one: Stage, name: str, scheme: Scheme, play: Callable[[str], Awaitable[Any]], *, connections: int = 1
 ) -> tuple[Any, list[Any]]:
-    """Play a scenario directly, then through the relay, and assert that nobody saw a difference.
+    """Run a scenario directly, then through the relay, and assert equal transcripts.
 
-    Returns what the client saw and what the origin heard of each connection, without the hop's own headers.
+    Return the client's transcript and the origin's of each connection, without the hop's own headers.
     """
     transcripts = []
     for relayed in (False, True):
@@ -49,7 +49,7 @@ async def the_same(
 
 
 async def untouched(before: Stage, clients: Program, scenario: tuple[str, str], scheme: Scheme) -> None:
-    """Play a scenario of a module of tests/clients, and assert that a relay makes no difference to it."""
+    """Run a scenario of a module of tests/clients, and assert that the relay changes nothing."""
     module, name = scenario
     saw, heard = await the_same(before, module, scheme, lambda url: play(clients, module, name, url))
     assert saw
@@ -57,7 +57,7 @@ async def untouched(before: Stage, clients: Program, scenario: tuple[str, str], 
 
 
 def without_hop(transcript: Any) -> Any:
-    """Return a transcript without what each hop makes anew."""
+    """Return a transcript without the values that each hop creates."""
     if isinstance(transcript, list | tuple):
         return [without_hop(one) for one in transcript]
     if isinstance(transcript, dict):

@@ -14,7 +14,7 @@ T = TypeVar("T")
 EXAMPLES_IMAGE = "ghcr.io/wsedge/examples:0.1.0"
 POD_IP = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
 
-# Answers every GET with the pod's name; a request for /slow is answered in two parts around a line of input.
+# Answers each GET with the pod's name; a request for /slow gets two parts, with a line of input between.
 WEB = """
 import http.server, os
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -32,7 +32,7 @@ SLEEP = "import signal; print('up', flush=True); signal.pause()"
 
 
 def eventually(question: Callable[[], T], seconds: float = 90.0) -> T:
-    """Asks until the answer is true, and returns it; shows the last answer or error when time is over."""
+    """Poll until the condition is true; return its value. At the deadline raise the last answer or error."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -46,7 +46,7 @@ def eventually(question: Callable[[], T], seconds: float = 90.0) -> T:
 
 
 def python(name: str, code: str, **more: Any) -> dict[str, Any]:
-    """A container that runs Python code."""
+    """Return a container that runs Python code."""
     container = {"name": name, "image": EXAMPLES_IMAGE, "command": ["python", "-c", code], "env": [POD_IP]}
     return container | more
 
@@ -54,7 +54,7 @@ def python(name: str, code: str, **more: Any) -> dict[str, Any]:
 def pod(
     name: str, *containers: dict[str, Any], labels: dict[str, str] | None = None, **spec: Any
 ) -> dict[str, Any]:
-    """A pod; it ends fast unless its specification says otherwise."""
+    """Return a pod that terminates fast, unless its specification sets a grace period."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -64,12 +64,12 @@ def pod(
 
 
 def config_map(name: str, **data: str) -> dict[str, Any]:
-    """A ConfigMap."""
+    """Return a ConfigMap."""
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
 def service(name: str, labels: dict[str, str], port: int = 8080, target: int | str = 8000) -> dict[str, Any]:
-    """A Service with one port."""
+    """Return a Service with one port."""
     ports = [{"port": port, "targetPort": target}]
     return {
         "apiVersion": "v1",
@@ -99,16 +99,16 @@ class Namespace:
         self.kubectl("wait", what, f"--for={condition}", f"--timeout={seconds}s")
 
     def state(self, name: str, container: int = 0) -> dict[str, Any]:
-        """The status of one container."""
+        """Return the status of one container."""
         statuses = self.get("pod", name).get("status", {}).get("containerStatuses", [])
         return statuses[container] if statuses else {}
 
     def reason(self, name: str) -> str:
-        """Why the first container waits."""
+        """Return the reason for which the first container waits."""
         return str(self.state(name).get("state", {}).get("waiting", {}).get("reason", ""))
 
     def events(self, name: str, reason: str) -> list[str]:
-        """Messages of an object's Events with this reason."""
+        """Return the messages of an object's Events with this reason."""
         selector = f"involvedObject.name={name},reason={reason}"
         items = json.loads(self.kubectl("get", "events", "--field-selector", selector, "-o", "json"))["items"]
         return [item["message"] for item in items]

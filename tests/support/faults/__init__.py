@@ -1,1 +1,1 @@
-"""Helpers for tests that break one part of a running system while clients talk through it."""
+"""Accounts, sites and clients for tests that break one part of a running system under traffic."""

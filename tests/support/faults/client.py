@@ -1,4 +1,4 @@
-"""A WebSocket client that counts its bytes after TLS, as the relay does, and sees every ping."""
+"""A WebSocket client that counts its bytes after TLS, as the relay does, and records every ping."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _rooms = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where a domain is reached: its Service's address, the name to ask for, TLS or not."""
+    """The address of a domain: its Service's, the host name, and a TLS context for wss."""
 
     address: str
     port: int
@@ -37,10 +37,10 @@ class Refused(Exception):  # noqa: N818  an answer, not a fault
 
 
 class Client:
-    """One connection, alone in a room of its own: what it says comes back to it and to nobody else.
+    """One connection, alone in its room, which echoes the connection's texts to it only.
 
-    `pings` are the loop's times at which pings came (each is answered), `close_code` is that of the Close
-    frame that the relay sent, `ended` is set once the stream is over.
+    `pings` are the loop's times of received pings (each is answered), `close_code` is that of the relay's
+    Close frame, `ended` is set after the end of the stream.
     """
 
     def __init__(self) -> None:
@@ -83,9 +83,9 @@ class Client:
         self._reading = asyncio.create_task(self._read())
 
     async def say(self, text: str = "what a launch!") -> None:
-        """Send a text and wait until it came back, or until the other side has said goodbye (RFC 6455 5.5.1).
+        """Send a text and wait for its echo, or for the other side's Close (RFC 6455 section 5.5.1).
 
-        A text that crosses a Close is answered by nobody, and behind our own Close none may be sent.
+        A text that crosses a Close gets no echo, and no text may follow our own Close.
         """
         if not self.is_open:
             return
@@ -103,7 +103,7 @@ class Client:
             assert self.close_code is not None, "the connection ended without a Close"
 
     async def leave(self) -> None:
-        """Say goodbye by a closing handshake, and wait for the stream's end."""
+        """Close by a closing handshake, and wait for the stream's end."""
         if self.is_open:
             self._leaving = True
             self._frame(CLOSE, (1000).to_bytes(2, "big"))
@@ -112,7 +112,7 @@ class Client:
         await self.drop()
 
     async def drop(self) -> None:
-        """Break the connection off; nothing when it has ended."""
+        """Abort the connection; do nothing after its end."""
         self._writer.transport.abort()
         if self._reading is not None:
             await self._reading
@@ -127,7 +127,7 @@ class Client:
                 if not await self._more():
                     break
         except OSError:
-            pass  # how it ended is in close_code
+            pass  # close_code has the kind of end
         finally:
             self.ended.set()
             self._writer.close()
@@ -139,7 +139,7 @@ class Client:
         return data
 
     def _take(self) -> tuple[int, bytes] | None:
-        """Cut a whole frame of at most 125 bytes, which is all that a room sends here, off the buffer."""
+        """Remove a whole frame from the buffer, of at most 125 bytes, the maximum that a room sends here."""
         buffer = self._buffer
         if len(buffer) < 2 or len(buffer) < 2 + buffer[1]:
             return None
@@ -170,7 +170,7 @@ class Client:
 
 
 class Crowd:
-    """All clients that a test brings to a domain; the statistics have to arrive at their `counts`."""
+    """All clients of a domain in one test; the statistics must reach their `counts`."""
 
     def __init__(self) -> None:
         self.clients: list[Client] = []
@@ -189,11 +189,11 @@ class Crowd:
         return [each for each in self.clients if each.is_open]
 
     async def enter(self, door: Door, *, number: int = 1) -> list[Client]:
-        """Let so many clients come in and say something; raises Refused."""
+        """Connect this number of clients, each of which sends a text; raises Refused."""
         return [await self._enter(door) for _ in range(number)]
 
     async def refusal(self, door: Door) -> Refused:
-        """Let a client come and be refused; return the answer."""
+        """Connect a client that must be refused; return the answer."""
         try:
             await self._enter(door)
         except Refused as refused:
@@ -201,19 +201,19 @@ class Crowd:
         raise AssertionError("the client was let in")
 
     async def talk(self) -> None:
-        """Let everybody who is there say something, and hear it."""
+        """Let each open client send a text and receive its echo."""
         for client in self.open:
             await client.say()
 
     async def talk_until(self, done: Callable[[], bool], *, seconds: float = 120) -> None:
-        """Go on talking until `done`."""
+        """Repeat `talk` until `done`."""
         async with asyncio.timeout(seconds):
             while not done():
                 await self.talk()
                 await asyncio.sleep(0.05)
 
     async def leave(self) -> None:
-        """Let everybody leave."""
+        """Close all clients."""
         for client in self.clients:
             if client.opened:
                 await client.leave()

@@ -1,4 +1,4 @@
-"""An account with a plan and a room, the domains in front of it, and the clients that come."""
+"""An account with a plan and a room, domains in front of it, and their clients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @contextmanager
 def account(cluster: Cluster, **terms: Any) -> Iterator[Place]:
-    """A namespace with a plan in force."""
+    """Create a namespace with a plan in force."""
     place = Place(cluster, f"test-{uuid.uuid4().hex[:8]}")
     cluster.kubectl("create", "namespace", place.namespace)
     place.apply(plan(**terms))
@@ -52,16 +52,16 @@ def account(cluster: Cluster, **terms: Any) -> Iterator[Place]:
 
 
 def open_room(place: Place) -> None:
-    """Run the quickstart's room, which is the origin of `Site` unless told otherwise."""
+    """Run the quickstart's room, the default origin of `Site`."""
     place.apply(*({**each, "metadata": {**each["metadata"], "namespace": place.namespace}} for each in ROOM))
     place.kubectl("rollout", "status", "deployment/room", "--timeout=120s")
 
 
 class Site:
-    """A domain of an account, and the clients that a test brings to it."""
+    """A domain of an account, and its clients in one test."""
 
     def __init__(self, place: Place, **spec: Any) -> None:
-        """Apply the domain; `spec` changes one with a relay in front of the room."""
+        """Apply the domain; `spec` changes the default, one relay in front of the room."""
         self.place = place
         self.name = f"chat-{uuid.uuid4().hex[:6]}"
         self.host = f"{self.name}.example.com"
@@ -90,7 +90,7 @@ class Site:
         self.place.await_reason(self.resource, "Ready", "Serving")
 
     def door(self, tls: ssl.SSLContext | None = None) -> Door:
-        """Where clients come in, as the status says; without root at another port of the same address."""
+        """Return the address for clients from the status; without root it has another port."""
         live = self.place.get(self.resource)
         assert live is not None
         address = live["status"]["address"]
@@ -102,57 +102,57 @@ class Site:
         self.place.patch(self.resource, {"spec": spec})
 
     def scale(self, replicas: int) -> None:
-        """Ask for so many relays."""
+        """Set the number of relays."""
         self.place.kubectl("scale", self.resource, f"--replicas={replicas}")
 
     def await_relays(self, number: int) -> None:
-        """Wait until so many relays are there, all of them ready."""
+        """Wait until there are this many relays, all of them ready."""
         until(f"{number} relays", lambda: len(self.pods()) == number)
         self.await_serving()
 
     def log(self) -> list[dict[str, Any]]:
-        """What the relays logged."""
+        """Return the relays' log lines."""
         lines = self.place.kubectl("logs", f"--selector={self._selector}", "--tail=-1").splitlines()
         return [json.loads(line) for line in lines]
 
     def pods(self) -> list[dict[str, Any]]:
-        """The relays' pods that are to stay."""
+        """Return the relays' pods without a deletion timestamp."""
         found = self.place.items("pod", self._selector)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     def remove(self) -> None:
-        """Delete the domain without waiting.
+        """Delete the domain and its relays without waiting.
 
-        Its relays by name: a fresh cluster's garbage collector may take half a minute to learn our kinds.
+        Relays by name: a new cluster's garbage collector may need half a minute to discover our kinds.
         """
         relays = f"deployment/{self.name}-relay"
         self.place.kubectl("delete", self.resource, relays, "--wait=false", "--ignore-not-found")
 
     async def settle(self) -> Answer:
-        """Let the clients leave and the relays go, which report their last bytes at once; then compare."""
+        """Close the clients and delete the relays, which report their last bytes at once; then compare."""
         await self.crowd.leave()
         self.remove()
         return await self.agreement()
 
     async def agreement(self) -> Answer:
-        """Wait until the statistics have exactly what the clients have counted."""
+        """Wait until the statistics equal the clients' counts."""
         async with await self.statistics() as statistics:
             return await self.agreement_of(statistics)
 
     async def agreement_of(self, statistics: Statistics) -> Answer:
-        """The same with statistics that are asked already: a token takes an API server to make."""
-        # Counts as they are at each answer: relays ping clients now and then.
+        """Do the same with an existing client of the statistics, since a new token needs an API server."""
+        # The clients' counts at each answer, because relays ping clients at any time.
         answer = await statistics.wait_for(lambda one: agree(self.crowd.counts, one), seconds=REPORT_SECONDS)
         assert agree(self.crowd.counts, answer), (self.crowd.counts, answer)
         return answer
 
     async def codes(self) -> dict[int, int]:
-        """The handshakes of this domain by HTTP status, as the statistics have them."""
+        """Return this domain's handshakes by HTTP status from the statistics."""
         async with await self.statistics() as statistics:
             return await statistics.codes()
 
     async def statistics(self) -> Statistics:
-        """The statistics as somebody with a token of the account asks them for this domain."""
+        """Return a client of the statistics for this domain, with a token of the account."""
         return await aside(self._statistics)
 
     def _statistics(self) -> Statistics:
@@ -165,7 +165,7 @@ class Site:
 
 @asynccontextmanager
 async def site_of_a_local_room(place: Place, **spec: Any) -> AsyncIterator[Site]:
-    """A domain that is served, in front of a room in this process, which sends no ping of its own."""
+    """Serve a domain in front of a room in this process, which sends no ping of its own."""
     async with serve(Rooms().watch, "127.0.0.1", 0, ping_interval=None) as origin:
         port = next(iter(origin.sockets)).getsockname()[1]
         site = Site(place, origins=[{"host": "127.0.0.1", "httpPort": port}], **spec)
@@ -175,7 +175,7 @@ async def site_of_a_local_room(place: Place, **spec: Any) -> AsyncIterator[Site]
 
 
 class Bystander:
-    """A client of another domain that talks before, during and after a fault."""
+    """A client of another domain that exchanges texts before, during and after a fault."""
 
     def __init__(self, site: Site) -> None:
         self._door = site.door()
@@ -190,7 +190,7 @@ class Bystander:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Fail when the client was disturbed, unless the test has failed already."""
+        """Fail if the client lost its connection, unless the test has failed already."""
         self._talking.cancel()
         (outcome,) = await asyncio.gather(self._talking, return_exceptions=True)
         (client,) = self._crowd.clients
@@ -201,30 +201,30 @@ class Bystander:
 
 
 def identities(pods: list[dict[str, Any]]) -> dict[str, int]:
-    """How often each pod's container was restarted, by the pod's UID."""
+    """Return the restart count of each pod's container by the pod's uid."""
     return {pod["metadata"]["uid"]: pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods}
 
 
 def only_pod(place: Place, selector: str) -> dict[str, Any]:
-    """The one pod with these labels."""
+    """Return the only pod with these labels."""
     (pod,) = place.items("pod", selector)
     return pod
 
 
 def kill(cluster: Cluster, pod: dict[str, Any]) -> None:
-    """End the process of a pod's container by SIGKILL, as an out-of-memory killer does."""
+    """Kill the process of a pod's container by SIGKILL, as the kernel does when memory runs out."""
     os.kill(process_of(cluster, pod), signal.SIGKILL)
 
 
 def process_of(cluster: Cluster, pod: dict[str, Any]) -> int:
-    """The process of a pod's container."""
+    """Return the process of a pod's container."""
     wanted = f"HOSTNAME={pod['metadata']['name']}".encode()
     (pid,) = [pid for pid in marked_processes(cluster.mark) if wanted in environment_of(pid)]
     return pid
 
 
 def environment_of(pid: int) -> list[bytes]:
-    """The variables of a process; none when it has ended meanwhile, as other pods' probes do."""
+    """Return the variables of a process; none when it has ended meanwhile, as other pods' probes do."""
     try:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
@@ -232,7 +232,7 @@ def environment_of(pid: int) -> list[bytes]:
 
 
 def await_restarted(place: Place, pod: dict[str, Any]) -> None:
-    """Wait until the container of a pod runs again; somebody who looks reads that it was killed."""
+    """Wait until a pod's container runs again, with a status that shows the kill."""
     name = f"pod/{pod['metadata']['name']}"
     count = pod["status"]["containerStatuses"][0]["restartCount"] + 1
     restarted = f"--for=jsonpath={{.status.containerStatuses[0].restartCount}}={count}"
@@ -246,29 +246,29 @@ def await_restarted(place: Place, pod: dict[str, Any]) -> None:
 
 
 def metric(pod: dict[str, Any], name: str, label: str = "") -> float:
-    """The sum of a relay's metric over its labels, or over those with `label` (`side="origin"`)."""
+    """Return the sum of a relay's metric over its labels, or over those with `label` (`side="origin"`)."""
     samples = re.findall(rf"^wsedge_relay_{name}(?:{{(.*)}})? (\S+)$", ask(pod, "/metrics"), re.MULTILINE)
     return sum(float(value) for labels, value in samples if label in labels)
 
 
 def open_connections(pod: dict[str, Any]) -> int:
-    """The tunnels of a relay."""
+    """Return the number of a relay's tunnels."""
     return int(json.loads(ask(pod, "/config"))["openConnections"])
 
 
 def ask(pod: dict[str, Any], path: str) -> str:
-    """What a relay's admin port answers."""
+    """Return the answer of a relay's admin port."""
     with urllib.request.urlopen(f"http://{pod['status']['podIP']}:9090{path}", timeout=20) as answer:
         return str(answer.read().decode())
 
 
 async def aside(call: Callable[..., T], *arguments: Any) -> T:
-    """Run a blocking call while clients go on."""
+    """Run a blocking call while clients continue."""
     return await asyncio.to_thread(call, *arguments)
 
 
 async def meanwhile(crowd: Crowd, work: Awaitable[T]) -> T:
-    """Let the crowd talk while something else is awaited."""
+    """Let the crowd exchange texts while awaiting `work`."""
     task = asyncio.ensure_future(work)
     await crowd.talk_until(task.done)
     return await task

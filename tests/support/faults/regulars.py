@@ -1,4 +1,4 @@
-"""Clients that come back when a relay says 1001, and talk all the time."""
+"""Clients that reconnect when a relay closes with 1001, and exchange texts all the time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ T = TypeVar("T")
 
 
 class Regulars:
-    """The clients of a site through a rollout of its relays."""
+    """The clients of a site during a rollout of its relays."""
 
     def __init__(self, site: Site, number: int) -> None:
         self._door, self._number = site.door(), number
         self.crowd: Crowd = site.crowd
 
     async def enter(self) -> None:
-        """Let them all in."""
+        """Connect all of them."""
         await self.crowd.enter(self._door, number=self._number)
 
     async def while_it_lasts(self, work: Awaitable[T]) -> T:
-        """Talk until `work` is done; a client that was sent away is followed by a new one."""
+        """Exchange texts until `work` is done; replace each client that got 1001."""
         task = asyncio.ensure_future(work)
         async with asyncio.timeout(300):
             while not task.done():
@@ -36,16 +36,16 @@ class Regulars:
         return await task
 
     async def _come_back(self) -> None:
-        """Try once; a relay that drains refuses newcomers and sends them to another."""
+        """Try to connect once; a draining relay refuses, and the next try may reach another."""
         try:
             await self.crowd.enter(self._door)
         except Refused as refused:
             assert refused.status == 503  # noqa: PT017  the answer is what is tested
         except ConnectionError:
-            return  # the last relay of a kind has gone, and its successor is not ready yet
+            return  # the last old relay has ended, and its successor is not ready yet
 
     def check(self) -> int:
-        """No client was dropped: each that is not there has been told to go. Returns how many have."""
+        """Assert that each client without a connection got 1001; return their number."""
         gone = [client for client in self.crowd.clients if client.opened and not client.is_open]
         assert [client.close_code for client in gone] == [GOING_AWAY] * len(gone)
         return len(gone)

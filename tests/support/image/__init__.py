@@ -1,5 +1,5 @@
 """The Dockerfile's image without Docker: a base by debootstrap, built by buildah, run in a chroot.
 
-`building` makes the image and gives its root folder; `Image.start` runs a command of it as a cluster would:
-any uid, a root that cannot be written, and no more environment than the image's own and what is given.
+`building` builds the image and returns its root folder; `Image.start` runs a command of it as a cluster
+would: any uid, a read-only root, and only the image's environment and the given variables.
 """

@@ -1,4 +1,4 @@
-"""A Debian with Python, as the base that the Dockerfile's PYTHON argument names; kept in the cache folder."""
+"""A Debian with Python, as the base image of the Dockerfile's argument PYTHON; stored in the cache folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PACKAGES = (
 
 
 def missing() -> str:
-    """Why no image can be built here; empty when one can."""
+    """Return the reason why no image can be built here, or an empty string."""
     if os.geteuid() != 0:
         return "only root can build an image with debootstrap and run it in a chroot"
     tools = [
@@ -33,7 +33,7 @@ def missing() -> str:
 
 
 def tarball() -> Path:
-    """The base as an archive of its files; the first call takes minutes."""
+    """Return the base as an archive of its files; the first call takes minutes."""
     suite = _suite()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wsedge" / "image"
     kept = cache / f"{suite}-1.tar"
@@ -56,7 +56,7 @@ def tarball() -> Path:
 
 
 def _suite() -> str:
-    """The release of Debian that this machine is."""
+    """Return this machine's Debian release."""
     release = dict(
         line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
     )
@@ -64,7 +64,7 @@ def _suite() -> str:
 
 
 def _mirror(suite: str) -> str:
-    """Where this machine gets its packages from."""
+    """Return this machine's package mirror."""
     listed = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"],
         check=True, capture_output=True, text=True,

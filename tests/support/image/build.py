@@ -1,4 +1,4 @@
-"""Building the Dockerfile with buildah, without a daemon and without a registry."""
+"""A build of the Dockerfile by buildah, without a daemon and without a registry."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Builder:
-    """buildah with a storage of its own in `folder`."""
+    """buildah with its own storage in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # A layer is a mount where the file system can stack, else a copy.
+        # A layer is an overlay mount where the file system supports it, else a copy.
         self._driver = "overlay" if self._works("overlay") else "vfs"
 
     def _works(self, driver: str) -> bool:
@@ -42,7 +42,7 @@ class Builder:
 
 @contextmanager
 def building() -> Iterator[Image]:
-    """The image of the Dockerfile's last stage; all that was made for it is gone at the end."""
+    """Build the Dockerfile's last stage; delete all files at the end."""
     folder = Path(tempfile.mkdtemp(prefix="wsedge-image-"))
     buildah = Builder(folder)
     try:
@@ -66,7 +66,7 @@ def building() -> Iterator[Image]:
     finally:
         buildah("rm", "--all")
         buildah("rmi", "--all", "--force")
-        # What the driver keeps mounted for all its containers.
+        # The driver's mount for all its containers.
         subprocess.run(
             ["umount", "--recursive", "--quiet", str(folder / "storage" / "overlay")], capture_output=True
         )
@@ -74,7 +74,7 @@ def building() -> Iterator[Image]:
 
 
 def _pip(folder: Path) -> list[tuple[str, str]]:
-    """How pip is configured on this machine (an index, wheels, certificates), as mounts for the build."""
+    """Return pip's configuration of this machine (an index, wheels, certificates) as mounts for the build."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
     ).stdout

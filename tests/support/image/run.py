@@ -1,4 +1,4 @@
-"""A command in an image's root: a chroot in a mount namespace of its own, on the host's network."""
+"""A command in an image's root: a chroot in its own mount namespace, on the host's network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Image:
-    """The files of an image, the user that it names, and its environment."""
+    """The files of an image, its user and its environment."""
 
     root: Path
     user: str
@@ -41,12 +41,12 @@ class Image:
 
     @property
     def packages(self) -> Path:
-        """Where its Python packages lie."""
+        """Return the folder of its Python packages."""
         (found,) = self.root.glob("opt/wsedge/lib/python3.*/site-packages")
         return found
 
     def run(self, user: str, *command: str) -> str:
-        """What a command says on stdout and stderr; it must end well."""
+        """Run a command; return its stdout and stderr. It must succeed."""
         done = subprocess.run(
             self._enter(user, {}, {}, command), capture_output=True, text=True, timeout=_SECONDS
         )
@@ -57,7 +57,7 @@ class Image:
     def start(
         self, user: str, *command: str, mounts: Mapping[Path, str], environment: Mapping[str, str]
     ) -> Iterator[Running]:
-        """A command that serves; `mounts` says where in the image a folder of this machine is seen."""
+        """Start a server; `mounts` maps paths in the image to folders of this machine."""
         process = subprocess.Popen(
             self._enter(user, mounts, environment, command),
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -75,7 +75,7 @@ class Image:
     ) -> list[str]:
         for target in mounts.values():
             place = self.root / target.lstrip("/")
-            # A link in the image (/var/run) would lead out of it, to a folder of this machine.
+            # A link in the image (/var/run) would lead to a folder of this machine.
             assert place.resolve().is_relative_to(self.root), f"{target} is reached through a link"
             place.mkdir(parents=True, exist_ok=True)
         places = " ".join(f"{source}:{target}" for source, target in mounts.items())
@@ -91,7 +91,7 @@ class Running:
     process: subprocess.Popen[str]
 
     def event(self, name: str) -> dict[str, Any]:
-        """The next line of the log with this event."""
+        """Return the log's next line with this event."""
         assert self.process.stderr is not None
         said = []
         for line in self.process.stderr:
@@ -101,7 +101,7 @@ class Running:
         raise AssertionError(f"ended without {name!r}:\n{''.join(said)}")
 
     def ask(self, port: int, path: str) -> str:
-        """The body of a 200, awaited for as long as the program says 503."""
+        """Return the body of a 200; repeat the request while the answer is 503."""
         deadline = time.monotonic() + _SECONDS
         while True:
             try:

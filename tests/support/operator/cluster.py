@@ -1,4 +1,4 @@
-"""Plans and domains in a cluster, and waiting for what becomes of them."""
+"""Plans and domains in a cluster, and waits for their effects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEADLINE_SECONDS = 120.0
 
 
 def plan(name: str = "plan", **spec: Any) -> dict[str, Any]:
-    """A plan that is in force at once, unless `spec` says otherwise."""
+    """Return a plan that takes effect at once; `spec` changes it."""
     return {
         "apiVersion": "wsedge.io/v1alpha1",
         "kind": "BillingPlan",
@@ -25,7 +25,7 @@ def plan(name: str = "plan", **spec: Any) -> dict[str, Any]:
 
 
 def domain(name: str = "chat", *, host: str, enabled: bool = True, **spec: Any) -> dict[str, Any]:
-    """A domain with one relay and an origin that nobody listens at."""
+    """Return a domain with one relay and an origin on which nothing listens."""
     return {
         "apiVersion": "wsedge.io/v1alpha1",
         "kind": "WebSocketDomain",
@@ -58,17 +58,17 @@ class Place:
         self.kubectl("patch", resource, "--type=merge", "--patch", json.dumps(change))
 
     def get(self, resource: str) -> dict[str, Any] | None:
-        """One object (`kind/name`), or None."""
+        """Return one object (`kind/name`), or None."""
         text = self.kubectl("get", resource, "--ignore-not-found", "--output=json")
         return json.loads(text) if text.strip() else None
 
     def items(self, kinds: str, selector: str = "") -> list[dict[str, Any]]:
-        """Objects of some kinds, by label."""
+        """Return objects of some kinds, by label."""
         text = self.kubectl("get", kinds, f"--selector={selector}", "--output=json")
         return list(json.loads(text)["items"])
 
     def condition(self, resource: str, question: str) -> dict[str, Any]:
-        """A condition of an object; empty when there is none."""
+        """Return a condition of an object, or an empty dict."""
         live = self.get(resource) or {}
         found = (live.get("status") or {}).get("conditions") or ()
         return next((entry for entry in found if entry["type"] == question), {})
@@ -87,36 +87,36 @@ class Place:
         return self.condition(resource, question)
 
     def await_gone(self, *resources: str) -> None:
-        """Wait until objects are gone."""
+        """Wait until objects do not exist."""
         for resource in resources:
             self.kubectl("wait", resource, "--for=delete", f"--timeout={DEADLINE_SECONDS:.0f}s")
 
     def await_created(self, resource: str) -> None:
-        """Wait until an object is there."""
+        """Wait until an object exists."""
         self.kubectl("wait", resource, "--for=create", f"--timeout={DEADLINE_SECONDS:.0f}s")
 
     def config(self, name: str) -> dict[str, Any]:
-        """The RelayConfig of a domain, and since when it drains (or None)."""
+        """Return the RelayConfig of a domain, and the start of its drain (or None)."""
         live = self.get(f"configmap/{name}-relay")
         assert live is not None
         return dict(json.loads(live["data"]["relay.json"]))
 
 
 def record_name(place: Place) -> str:
-    """The name of the record of a namespace of now."""
+    """Return the name of the record of the present namespace."""
     live = json.loads(place.cluster.kubectl("get", "namespace", place.namespace, "--output=json"))
     return f"configmap/wsedge-account-{place.namespace}.{live['metadata']['uid']}"
 
 
 def record_of(place: Place, system: str = SYSTEM) -> dict[str, Any]:
-    """The record of a namespace of now, which lies in the operator's namespace."""
+    """Return the record of the present namespace, from the operator's namespace."""
     found = Place(place.cluster, system).get(record_name(place))
     assert found is not None
     return found
 
 
 def until(what: str, check: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
-    """Poll what no watch tells of (a file, a process) until it holds."""
+    """Poll a condition that has no watch (a file, a process) until it is true."""
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"

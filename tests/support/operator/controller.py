@@ -1,4 +1,4 @@
-"""A controller without a cluster, on a clock that stands still."""
+"""A controller without a cluster, on a fixed clock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wsedge_operator.runtime.writer import Writer
 
 
 class Clock:
-    """Time stands still."""
+    """A clock with a fixed time."""
 
     def now(self) -> datetime:
         return NOW
@@ -33,7 +33,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Made:
-    """An operator from the intake of objects to the writes, but for the Directory."""
+    """An operator from the intake of objects to the writes, without the Directory."""
 
     agenda: Agenda
     intake: Intake
@@ -52,7 +52,7 @@ class Made:
 
 
 class NoDirectory:
-    """There are no statistics to put one to."""
+    """A reconciler for a cluster without statistics, which need no Directory."""
 
     async def reconcile(self, key: Key, failures: int) -> None:
         return None

@@ -1,4 +1,4 @@
-"""Our kinds in a test's cluster, and what its API server says to manifests."""
+"""The CRDs in a test's cluster, and its API server's answers to manifests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.api.generation.crd import KINDS, definition
 
-# What Helm looks for before it takes over an object, so that a later test can install the chart.
+# Helm checks these before it adopts an object, so that a later test can install the chart.
 _OWNED = {
     "annotations": {"meta.helm.sh/release-name": "wsedge", "meta.helm.sh/release-namespace": "wsedge-system"},
     "labels": {"app.kubernetes.io/managed-by": "Helm"},
@@ -18,7 +18,7 @@ _OWNED = {
 
 
 def ensure_crds(cluster: Cluster) -> None:
-    """Bring both kinds into the cluster, unless the chart has done so, and wait until they are served."""
+    """Apply both CRDs, unless the chart has done so, and wait until they are established."""
     names = [f"customresourcedefinition/{kind.plural}.wsedge.io" for kind in KINDS]
     if len(cluster.kubectl("get", *names, "--ignore-not-found", "--output=name").split()) < len(names):
         items = [definition(kind) for kind in KINDS]
@@ -30,7 +30,7 @@ def ensure_crds(cluster: Cluster) -> None:
 
 
 def answer(cluster: Cluster, namespace: str, manifest: Manifest) -> str:
-    """Return what kubectl prints when it creates the manifest, taken (nothing is stored) or refused."""
+    """Return kubectl's output for a dry-run creation of the manifest, accepted or refused."""
     try:
         return cluster.kubectl(
             "create",
@@ -44,7 +44,7 @@ def answer(cluster: Cluster, namespace: str, manifest: Manifest) -> str:
 
 
 def answers(cluster: Cluster, namespace: str, manifests: dict[str, Manifest]) -> dict[str, str]:
-    """Return the answer to each manifest; two kubectl run at a time, each spends half its life starting."""
+    """Return the answer to each manifest, by two kubectl at a time: each spends half its time starting."""
     with ThreadPoolExecutor(2) as pool:
         given = pool.map(lambda manifest: answer(cluster, namespace, manifest), manifests.values())
         return dict(zip(manifests, given, strict=True))

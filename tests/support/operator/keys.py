@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 def certificate(
     host: str = "chat.example.com", *, begins: datetime | None = None, days: int = 30
 ) -> tuple[bytes, bytes]:
-    """A self-signed certificate for `host` and its key, both PEM."""
+    """Return a self-signed certificate for `host` and its key, both PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     start = begins or datetime.now(UTC) - timedelta(days=1)
@@ -37,12 +37,12 @@ def certificate(
 
 
 def secret(name: str, contents: dict[str, bytes], kind: str = "Opaque") -> dict[str, Any]:
-    """A Secret."""
+    """Return a Secret."""
     data = {key: base64.b64encode(value).decode() for key, value in contents.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "data": data}
 
 
 def tls_secret(name: str, host: str) -> dict[str, Any]:
-    """A Secret of type kubernetes.io/tls with a fresh pair for `host`."""
+    """Return a Secret of type kubernetes.io/tls with a new pair for `host`."""
     chain, key = certificate(host)
     return secret(name, {"tls.crt": chain, "tls.key": key}, "kubernetes.io/tls")

@@ -1,4 +1,4 @@
-"""What kstatus, the library by which Helm and Flux wait for objects, makes of ours."""
+"""The verdict of kstatus, the library by which Helm and Flux wait, on our objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOURCES = Path(__file__).parents[2] / "kstatus"
 
 
 def program() -> Path:
-    """The program of tests/kstatus, built once per state of its sources."""
+    """Build the program of tests/kstatus once per state of its sources; return its path."""
     folder = cache_folder() / "kstatus" / source_hash(SOURCES, platform_tag())
     target = folder / "kstatus"
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def program() -> Path:
 
 
 def verdicts(objects: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Current, InProgress, Failed or Terminating for each object."""
+    """Return Current, InProgress, Failed or Terminating for each object."""
     done = subprocess.run(
         [program()], input=json.dumps(objects), capture_output=True, text=True, timeout=60, check=True
     )

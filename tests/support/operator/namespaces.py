@@ -1,4 +1,4 @@
-"""An API server that has nothing but namespaces."""
+"""An API server with namespaces only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsedge_operator.kube.kinds import NAMESPACE
 
 
 class Namespaces:
-    """An API server with namespaces, and nothing in them."""
+    """An API server with empty namespaces."""
 
     async def get(self, kind: Any, namespace: str, name: str) -> Any:
         if kind is not NAMESPACE:

@@ -1,4 +1,4 @@
-"""Snapshots for decisions: a domain that is served well, and how to change one thing about it."""
+"""Snapshots for decisions: a served domain, and changes of one thing in it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESOLVED = Resolved((contract.Origin(host="10.0.0.7"),), {}, None)
 
 
 def live_domain(**spec: Any) -> dict[str, Any]:
-    """A WebSocketDomain as the API server stores it."""
+    """Return a WebSocketDomain as the API server stores it."""
     return {
         "apiVersion": "wsedge.io/v1alpha1",
         "kind": "WebSocketDomain",
@@ -56,7 +56,7 @@ def claim(name: str = "chat", day: int = 1, *, namespace: str = "team-a", **righ
 
 
 def snapshot(**changes: Any) -> DomainSnapshot:
-    """A domain that was just made, its plan in force."""
+    """Return a new domain whose plan is in force."""
     made = DomainSnapshot(
         live=live_domain(),
         account_state=IN_FORCE,
@@ -69,7 +69,7 @@ def snapshot(**changes: Any) -> DomainSnapshot:
 
 
 def pod(name: str = "pod-1", **status: Any) -> dict[str, Any]:
-    """A relay pod that runs."""
+    """Return a running relay pod."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -84,7 +84,7 @@ def pod(name: str = "pod-1", **status: Any) -> dict[str, Any]:
 
 
 def waiting(reason: str, message: str = "", restarts: int = 0) -> dict[str, Any]:
-    """The status of a pod whose container waits."""
+    """Return the status of a pod whose container waits."""
     status = {
         "name": "relay",
         "restartCount": restarts,
@@ -99,7 +99,7 @@ def report(live: Mapping[str, Any], generation: str, *, connections: int = 0, **
 
 
 def stored(manifest: Any, version: int = 1) -> dict[str, Any]:
-    """A manifest as the API server gives it back: with a uid, and defaults of its own."""
+    """Return a manifest as the API server stores it: with a uid and defaults."""
     metadata = {**manifest["metadata"], "uid": f"uid-{manifest['kind']}", "resourceVersion": str(version)}
     live = {
         **manifest,
@@ -119,7 +119,7 @@ def stored(manifest: Any, version: int = 1) -> dict[str, Any]:
 
 
 def applied(before: DomainSnapshot, outcome: Outcome) -> DomainSnapshot:
-    """The snapshot after `outcome` was carried out."""
+    """Return the snapshot after `outcome` was applied."""
     children = {**before.children, **{made["kind"]: stored(made) for made in outcome.apply}}
     gone = {ref.kind for ref in outcome.delete}
     live = dict(before.live)
@@ -130,7 +130,7 @@ def applied(before: DomainSnapshot, outcome: Outcome) -> DomainSnapshot:
 
 
 def served(*, pods: Sequence[dict[str, Any]] | None = None, **changes: Any) -> DomainSnapshot:
-    """A domain that is served: all its children are there, and each pod runs its generation."""
+    """Return a served domain: all children exist, and each pod runs the current generation."""
     fresh = snapshot(**changes)
     running = applied(fresh, decide(fresh, NOW))
     generation = running.children["ConfigMap"]["metadata"]["annotations"]["wsedge.io/generation"]
@@ -141,7 +141,7 @@ def served(*, pods: Sequence[dict[str, Any]] | None = None, **changes: Any) -> D
 
 
 def answer(outcome: Outcome, before: DomainSnapshot, question: str) -> tuple[str, str]:
-    """Status and reason of a condition after `outcome`."""
+    """Return status and reason of a condition after `outcome`."""
     live = applied(before, outcome).live
     found = {entry["type"]: entry for entry in live["status"]["conditions"]}
     return (found[question]["status"], found[question]["reason"]) if question in found else ("", "")
@@ -162,6 +162,6 @@ def service(name: str, *ports: int, **spec: Any) -> dict[str, Any]:
 
 
 def secret(name: str, **contents: bytes) -> dict[str, Any]:
-    """A Secret; `tls_crt=` stands for the key tls.crt."""
+    """Return a Secret; `tls_crt=` sets the key tls.crt."""
     data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in contents.items()}
     return {"metadata": {"name": name, "namespace": "team-a"}, "data": data}

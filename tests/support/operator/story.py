@@ -1,4 +1,4 @@
-"""A billing story: what a person does to the plans of a namespace, and when the operator looks."""
+"""A billing story: a user's edits of a namespace's plans, and the times at which the operator reconciles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def at(text: str) -> datetime:
 
 @dataclass
 class Story:
-    """The plans as the API server has them, and the account as it is recorded."""
+    """The plans as the API server stores them, and the account's record."""
 
     account: Account = field(default_factory=Account)
     claims: dict[str, Claim] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Story:
     def creates(
         self, when: datetime, terms: Terms | None, *, name: str = "plan", existing: BillingCycle | None = None
     ) -> None:
-        """A person applies a new plan."""
+        """Apply a new plan."""
         uid = f"{name}-{when.timestamp():.0f}"
         self.claims[name] = Claim(name, uid, when, terms, existing=existing, edited=when)
 
@@ -45,7 +45,7 @@ class Story:
         existing: BillingCycle | None = None,
         seen: bool = True,
     ) -> None:
-        """A person changes a plan; `seen` False: the API server keeps no time of it."""
+        """Edit a plan; with `seen` False the API server stores no time of the edit."""
         old = self.claims[name]
         edited = when if seen else old.edited
         self.claims[name] = replace(
@@ -53,11 +53,11 @@ class Story:
         )
 
     def deletes(self, *, name: str = "plan") -> None:
-        """A person deletes a plan; nothing remains of it."""
+        """Delete a plan; nothing of it remains."""
         del self.claims[name]
 
     def looks_at(self, now: datetime) -> Account:
-        """The operator looks, and records what it finds."""
+        """Reconcile, and record the result."""
         self.looks.append(settle(self.account, tuple(self.claims.values()), now))
         self.account = self.looks[-1].account
         return self.account

@@ -1,4 +1,4 @@
-"""A mutating admission webhook beside a test's cluster, called by its API server over TLS."""
+"""A mutating admission webhook beside a test's cluster, which its API server calls over TLS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from support.operator.keys import certificate
 from wsedge_devcluster.cluster.cluster import Cluster
 
-# What to do with an object: operations of a JSON patch. None: the webhook is broken, and answers 500.
+# The JSON patch for an object; with None the webhook fails with 500.
 Mutation = Callable[[dict[str, Any]], list[dict[str, Any]] | None]
 
 
@@ -50,7 +50,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def webhook(
     cluster: Cluster, namespace: str, folder: Path, mutation: Mutation, *resources: str
 ) -> Iterator[None]:
-    """Have `mutation` at each write of `resources` (`apps/deployments`) in a namespace, for the block."""
+    """Apply `mutation` at each write of `resources` (`apps/deployments`) in a namespace, for the block."""
     chain, key = certificate("localhost")
     (folder / "chain.pem").write_bytes(chain)
     (folder / "key.pem").write_bytes(key)

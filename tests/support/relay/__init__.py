@@ -1,1 +1,1 @@
-"""Helpers for tests of the relay's data path."""
+"""Configurations, frames, heads, certificates, and a relay in this process."""

@@ -18,7 +18,7 @@ from wsedge_relay.config.material import KeyPair
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority of its own."""
+    """A certificate authority."""
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
@@ -41,7 +41,7 @@ class Authority:
         return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
 
     def server_context(self, *names: str, ask_client: bool = False) -> ssl.SSLContext:
-        """Return a server's context with a certificate of this authority; `ask_client` demands one back."""
+        """Return a server's context with this authority's certificate; `ask_client` requires a client's."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.issue(*names).load_into(context)
         if ask_client:
@@ -50,14 +50,14 @@ class Authority:
         return context
 
     def client_context(self) -> ssl.SSLContext:
-        """Return a client's context that trusts this authority alone."""
+        """Return a client's context that trusts only this authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=self.pem)
         return context
 
 
 def authority(name: str = "Test CA") -> Authority:
-    """Return an authority, made once per run."""
+    """Return an authority, created once per run."""
     return _authority(name)
 
 

@@ -1,4 +1,4 @@
-"""The two forms of the pump, as parameters of tests; the compiled one is made from the sources at hand."""
+"""The pump's two forms as parameters of tests; the compiled one is built from the present sources."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from wsedge_relay.pump.build import STAMP, build, digest
 from wsedge_relay.pump.selector import Form, choose
 
 FORMS: Final = ("plain", "compiled")
-# Names a folder with a compiled form to be tested instead of one of the usual build (see test_sanitizers).
+# The folder of a compiled form to test instead of the usual build (see test_sanitizers).
 OTHER_BUILD: Final = "WSEDGE_TEST_COMPILED_PUMP"
 
 
 def form_of(request: pytest.FixtureRequest) -> Form:
-    """Return the form that is the fixture's parameter; skip the compiled one where nothing can compile it."""
+    """Return the pump's form of this parameter; skip the compiled one where it cannot be built."""
     if request.param == "compiled":
         _compile(request.config)
     return choose(request.param)
@@ -38,18 +38,18 @@ def _compile(config: pytest.Config) -> None:
     if not (target / STAMP).exists():
         build(target)
     if str(target) not in compiled.__path__:
-        # In front: what `make compiled` left in the package may come from older sources.
+        # First in the path: a result of `make compiled` in the package may be of older sources.
         compiled.__path__.insert(0, str(target))
 
 
 def need_compiler() -> None:
-    """Skip the test where nothing can compile the pump; fail it where it must be tested."""
+    """Skip the test where the pump cannot be compiled; fail it in CI."""
     if reason := _missing():
         cannot(reason)
 
 
 def cannot(reason: str) -> NoReturn:
-    """Skip the test for this reason, or fail it on a machine of CI."""
+    """Skip the test for this reason, or fail it in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"the compiled pump must be tested here: {reason}")
     pytest.skip(f"the compiled pump is not tested: {reason}")

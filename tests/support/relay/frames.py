@@ -1,4 +1,4 @@
-"""Frames as a test says them, and the frame rules once more, slow and obvious."""
+"""Frames from a test's parameters, and the frame rules as a slow, obvious model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def frame(
     key: bytes | None = None,
     length_bytes: int | None = None,
 ) -> bytes:
-    """Build a frame, proper or not; `length_bytes` (0, 2, 8) forces a form of the length."""
+    """Return a frame, valid or not; `length_bytes` (0, 2, 8) forces a form of the length."""
     size = len(payload)
     if length_bytes is None:
         length_bytes = 0 if size < 126 else 2 if size < 65536 else 8
@@ -38,7 +38,7 @@ def frame(
 
 @dataclass(frozen=True)
 class Seen:
-    """A frame that the model took out of a stream."""
+    """A frame that the model parsed."""
 
     opcode: int
     fin: bool
@@ -47,11 +47,11 @@ class Seen:
 
 
 class BrokenRuleError(Exception):
-    """The model met a frame that no rule allows."""
+    """The model read a frame that violates a rule."""
 
 
 def parse(stream: bytes, *, masked: bool, deflate: bool = False) -> Iterator[Seen]:
-    """Yield the whole frames of `stream` as RFC 6455 section 5 reads; raises BrokenRuleError."""
+    """Yield the whole frames of `stream` by RFC 6455 section 5; raises BrokenRuleError."""
     message_open = False
     while len(stream) >= 2:
         fin, rsv, opcode = stream[0] >> 7, stream[0] >> 4 & 7, stream[0] & 15
@@ -87,7 +87,7 @@ def parse(stream: bytes, *, masked: bool, deflate: bool = False) -> Iterator[See
 def random_frames(
     rng: random.Random, *, masked: bool, deflate: bool, count: int, sizes: list[int]
 ) -> list[bytes]:
-    """Return proper frames of every kind but Close: whole messages, fragments, pings and pongs between."""
+    """Return valid frames of all kinds but Close: whole messages, fragments, pings and pongs between them."""
     frames = []
     message_open = False
     for _ in range(count):

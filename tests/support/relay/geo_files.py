@@ -1,4 +1,4 @@
-"""Small databases of places, written as their makers write them."""
+"""Small geo databases, in the formats of their makers."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def mmdb(networks: Mapping[str, Mapping[str, Any]], *, kind: str = "GeoLite2-Cit
 
 
 def _encoded(value: object) -> bytes:
-    """Encode a value as the data section of the MaxMind DB format, version 2, says."""
+    """Encode a value in the data section's format of MaxMind DB, version 2."""
     if isinstance(value, str):
         raw = value.encode()
         return _control(2, len(raw)) + raw

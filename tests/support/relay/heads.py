@@ -1,4 +1,4 @@
-"""The opening handshake as clients and origins write it."""
+"""Opening handshakes as clients and origins send them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
 def upgrade(path: str = "/", *lines: str, host: str = DOMAIN) -> bytes:
-    """Return a proper handshake with these lines added."""
+    """Return a valid handshake with these lines added."""
     return _head(
         f"GET {path} HTTP/1.1",
         f"Host: {host}",
@@ -24,7 +24,7 @@ def upgrade(path: str = "/", *lines: str, host: str = DOMAIN) -> bytes:
 
 
 def switching(*lines: str, accept: bytes = ACCEPT) -> bytes:
-    """Return the proper answer to that handshake with these lines added."""
+    """Return the valid answer to that handshake with these lines added."""
     return _head(
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
@@ -35,7 +35,7 @@ def switching(*lines: str, accept: bytes = ACCEPT) -> bytes:
 
 
 def accepted(request: bytes, *, key: bytes | None = None) -> bytes:
-    """Return the proper answer to any handshake; a `key` that is not its own makes it a false one."""
+    """Return the valid answer to any handshake; with another `key` it is invalid."""
     (own,) = (line.split()[1] for line in request.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key"))
     return switching(accept=accept_of(key or own))
 

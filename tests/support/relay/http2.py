@@ -1,4 +1,4 @@
-"""A client that speaks HTTP/2, by the library `h2`, and says and shows what a test wants to see."""
+"""An HTTP/2 client by the library `h2`, which sends valid and invalid frames and records what it receives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Line = tuple[bytes, bytes]
 
 @dataclass
 class Seen:
-    """What came on one stream."""
+    """The received parts of one stream."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
     data: bytes = b""
@@ -35,12 +35,12 @@ class Seen:
 
     @property
     def status(self) -> int:
-        """Return the answer's status, 0 before one came."""
+        """Return the answer's status, or 0 before it."""
         return int(self.headers.get(b":status", b"0"))
 
 
 class _Protocol(h2.connection.H2Connection):
-    """The library's connection, which a GOAWAY does not end: open streams live on (RFC 9113 section 6.8)."""
+    """The library's connection, which survives a GOAWAY: open streams continue (RFC 9113 section 6.8)."""
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[h2.events.Event]]:
         event = h2.events.ConnectionTerminated()
@@ -50,10 +50,10 @@ class _Protocol(h2.connection.H2Connection):
 
 
 class Client:
-    """One connection. What comes is taken at once; `frugal` gives no window back for it."""
+    """One connection. It reads at once; a `frugal` one returns no window for it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A test may say what no client would.
+        # A test may send what no client would.
         config = H2Configuration(
             client_side=True,
             header_encoding=None,
@@ -72,7 +72,7 @@ class Client:
 
     @property
     def settings(self) -> h2.settings.Settings:
-        """Return what the relay said of itself."""
+        """Return the relay's settings."""
         return self.protocol.remote_settings
 
     async def begin(self) -> None:
@@ -82,11 +82,11 @@ class Client:
         await self.until(lambda: self.settings.enable_connect_protocol)
 
     def next_number(self) -> int:
-        """Return the number of the next stream."""
+        """Return the next stream's number."""
         return next(self._numbers)
 
     def flush(self, more: bytes = b"") -> None:
-        """Send what the library has to say, and `more`."""
+        """Send the library's pending bytes, and `more`."""
         self._writer.write(self.protocol.data_to_send() + more)
 
     def request(self, lines: Sequence[Line], *, end: bool = False) -> int:
@@ -124,7 +124,7 @@ class Client:
             left = left[size:]
             self.flush()
             await self._writer.drain()
-            async with self._news:  # the windows have shrunk, and it may be that nothing more comes
+            async with self._news:  # the windows have shrunk, and no further frame may follow
                 self._news.notify_all()
 
     async def say(self, number: int, payload: bytes, *, opcode: int = 1) -> None:
@@ -132,23 +132,23 @@ class Client:
         await self.send(number, frame(payload, opcode=opcode, key=b"mask"))
 
     async def hear(self, number: int, size: int) -> bytes:
-        """Return the first `size` bytes that came on a stream, once they have, and take them from it."""
+        """Wait for `size` bytes on a stream; remove and return them."""
         seen = self.streams[number]
         await self.until(lambda: len(seen.data) >= size or seen.ended)
         taken, seen.data = seen.data[:size], seen.data[size:]
         return taken
 
     def pause(self) -> None:
-        """Read nothing more."""
+        """Stop reading."""
         cast(asyncio.Transport, self._writer.transport).pause_reading()
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something that came, or was sent, makes a condition true."""
+        """Wait until a received or sent frame fulfils a condition."""
         async with self._news, asyncio.timeout(DEADLINE):
             await self._news.wait_for(condition)
 
     async def read(self) -> None:
-        """Take what comes, until the end of the stream."""
+        """Read until the end of the connection."""
         with suppress(OSError):
             while data := await self._reader.read(65536):
                 for event in self.protocol.receive_data(data):
@@ -179,7 +179,7 @@ class Client:
 
 
 def connect_lines(more: Sequence[Line] = (), **changed: bytes | None) -> list[Line]:
-    """Return the lines of a good extended CONNECT, with pseudo-header fields changed (None: left out)."""
+    """Return the lines of a valid extended CONNECT, with pseudo-header fields changed (None: omitted)."""
     pseudo: dict[str, bytes | None] = {
         "method": b"CONNECT",
         "protocol": b"websocket",
@@ -206,7 +206,7 @@ VERSION: Line = (b"sec-websocket-version", b"13")
 async def http2_client(
     relay: Running, *, frugal: bool = False, domain: str = DOMAIN, begin: bool = True, limit: int = 1 << 16
 ) -> AsyncIterator[Client]:
-    """Connect to a relay by HTTP/2; nothing is left of it."""
+    """Connect to a relay by HTTP/2; close the connection at the end."""
     address = relay.relay.addresses["https"]
     async with http2_connection(*address, domain=domain, limit=limit) as client:
         client.frugal = frugal
@@ -219,7 +219,7 @@ async def http2_client(
 async def http2_connection(
     host: str, port: int, *, domain: str = DOMAIN, limit: int = 1 << 16
 ) -> AsyncIterator[Client]:
-    """Connect by TLS to whatever speaks HTTP/2 there; the client has said nothing yet."""
+    """Connect by TLS to an HTTP/2 server; the client has sent nothing yet."""
     context = authority().client_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
     reader, writer = await asyncio.open_connection(
@@ -238,4 +238,4 @@ async def http2_connection(
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(2):
                 await writer.wait_closed()
-        writer.transport.abort()  # one that reads nothing does not see the end
+        writer.transport.abort()  # a client that does not read does not notice the end

@@ -15,7 +15,7 @@ CANCEL = 8
 
 
 def material() -> Material:
-    """Return the certificate that TLS names."""
+    """Return the certificate that the configuration names."""
     return Material({("tls.crt", "tls.key"): authority().issue(DOMAIN)})
 
 
@@ -26,6 +26,6 @@ def http2(*origin_ports: int, **fields: Any) -> Any:
 
 
 async def echoes(client: Client, stream: int, text: bytes = b"hello") -> None:
-    """Send a message and get it back."""
+    """Send a message and receive its echo."""
     await client.say(stream, text)
     assert await client.hear(stream, len(frame(text))) == frame(text)

@@ -18,7 +18,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def tell(request: web.Request) -> web.StreamResponse:
-    """Say what came."""
+    """Send what arrived."""
     body = await request.read()
     return web.json_response(
         {
@@ -32,7 +32,7 @@ async def tell(request: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def site(handler: Handler = tell, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Run a real HTTP server on which every path and method is `handler`'s; yields its port."""
+    """Run a real HTTP server whose every path and method is `handler`'s; yield its port."""
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{tail:.*}", handler)
     runner = web.AppRunner(app, shutdown_timeout=1)
@@ -49,7 +49,7 @@ async def site(handler: Handler = tell, *, tls: ssl.SSLContext | None = None) ->
 async def browser(
     relay: Running, *, tls: bool = False, **options: Any
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """Run a real client whose base is the relay; it keeps connections and cookies."""
+    """Run a real client with the relay as its base, with connections and cookies that persist."""
     host, port = relay.relay.addresses["https" if tls else "http"]
     jar = aiohttp.CookieJar(unsafe=True)
     headers = {"Host": DOMAIN, **options.pop("headers", {})}
@@ -59,7 +59,7 @@ async def browser(
 
 
 def raw(first: str, *lines: str, body: bytes = b"") -> bytes:
-    """Return a request as it is on the wire."""
+    """Return a request in its wire form."""
     return "\r\n".join([first, f"Host: {DOMAIN}", *lines, "", ""]).encode("latin-1") + body
 
 
@@ -73,7 +73,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], byt
 
 
 async def mirror(request: web.Request) -> web.StreamResponse:
-    """Send a body back while it comes."""
+    """Send a body back as it arrives."""
     response = web.StreamResponse()
     await response.prepare(request)
     async for data in request.content.iter_chunked(1 << 16):
@@ -82,7 +82,7 @@ async def mirror(request: web.Request) -> web.StreamResponse:
 
 
 async def reflected(client: aiohttp.ClientSession, size: int, **options: Any) -> int:
-    """Upload so many bytes to a mirror; return how many come back."""
+    """Upload this many bytes to a mirror; return the number of bytes that it sends back."""
 
     async def upload() -> AsyncIterator[bytes]:
         for _ in range(size >> 16):
@@ -96,6 +96,6 @@ async def reflected(client: aiohttp.ClientSession, size: int, **options: Any) ->
 
 
 async def name_of(client: aiohttp.ClientSession, path: str = "/") -> str:
-    """Return what the origin answers: its name."""
+    """Return the origin's name from its answer."""
     async with client.get(path) as got:
         return await got.text()

@@ -30,7 +30,7 @@ from wsedge_relay.tunnel.tunnel import Tunnel
 
 DOMAIN = "chat.example.com"
 ACCOUNT = "team-a"
-# Seconds that only end what hangs: a loaded machine may take most of them.
+# Seconds that only end a test that hangs: a loaded machine may need most of them.
 DEADLINE = 20.0
 USUAL = Timeouts(
     head_seconds=10,
@@ -39,12 +39,12 @@ USUAL = Timeouts(
     linger_seconds=2,
     failed_origin_seconds=5,
 )
-# For tests that see these times out; a loaded machine may exceed them.
+# For tests in which these timeouts expire; a loaded machine may exceed them.
 QUICK = replace(USUAL, head_seconds=1, close_seconds=0.3, linger_seconds=0.3)
 
 
 class PumpLoop(asyncio.SelectorEventLoop):
-    """A loop whose selector a test can hand to a relay. `form` is the pump's; None: the one that is there."""
+    """A loop whose selector a test can pass to a relay. `form`: the pump's; None: the installed one."""
 
     form: Form | None = None
 
@@ -72,7 +72,7 @@ def on_pump_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
 
 
 class Running:
-    """A relay that runs, and how to reach it."""
+    """A running relay, and its address."""
 
     def __init__(
         self,
@@ -103,13 +103,13 @@ class Running:
 
     @property
     def totals(self) -> DomainTotals:
-        """Return what was counted of the one domain so far."""
+        """Return the counts of the one domain."""
         self.relay.sweep()
         return self.usage.totals.get(DOMAIN, DomainTotals())
 
     @property
     def site(self) -> Site:
-        """Return the one domain as it is served."""
+        """Return the one domain's Site."""
         return self.relay.site(DOMAIN)
 
     @property
@@ -119,12 +119,12 @@ class Running:
 
     @property
     def plain_requests(self) -> Collection[PlainRequest]:
-        """Return the plain requests of the one domain that are under way."""
+        """Return the number of plain requests of the one domain that are under way."""
         return self.relay.plain.of(self.site)
 
     @property
     def idle(self) -> Collection[object]:
-        """Return the connections that wait for another plain request."""
+        """Return the number of connections that wait for another plain request."""
         return self.relay.plain.idle_of(self.site)
 
     @property
@@ -136,7 +136,7 @@ class Running:
 
     @property
     def connections_of_http2(self) -> int:
-        """Return how many are open, as the metrics have it."""
+        """Return the number of open HTTP/2 connections from the metrics."""
         (family,) = (one for one in self.relay.metric_families() if one.name == "http2_connections")
         ((_, value),) = family.rows
         assert isinstance(value, float | int)
@@ -150,7 +150,7 @@ class Running:
     def connect(
         self, path: str = "/", *, tls: ssl.SSLContext | None = None, domain: str = DOMAIN, **options: Any
     ) -> connect:
-        """Return a real client's connection to the relay, to be entered."""
+        """Return a real client's connection to the relay, to be used as a context."""
         host, port = self.relay.addresses["https" if tls else "http"]
         options.setdefault("open_timeout", DEADLINE)
         options.setdefault("ping_interval", None)
@@ -163,7 +163,7 @@ class Running:
         return await asyncio.open_connection(host, port, limit=limit)
 
     async def exchange(self, data: bytes) -> bytes:
-        """Send bytes to the relay and return all that it answers before it closes."""
+        """Send bytes to the relay; return its whole answer until it closes."""
         reader, writer = await self.raw()
         writer.write(data)
         async with asyncio.timeout(DEADLINE):
@@ -173,23 +173,23 @@ class Running:
         return answer
 
     async def until(self, condition: Callable[[], object], *, seconds: float = DEADLINE) -> None:
-        """Wait for something that no event tells of, looking every few milliseconds."""
+        """Poll a condition that has no event, every few milliseconds."""
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110  the relay has no event for every count
                 await asyncio.sleep(0.005)
 
     async def until_idle_after_opening(self) -> None:
-        """Wait until a first tunnel was opened, then until none is left."""
+        """Wait until a first tunnel was opened, then until all are closed."""
         await self.until(lambda: self.totals.opened_connections)
         await self.until_idle()
 
     async def until_idle(self) -> None:
-        """Wait until no tunnel and no handshake is left."""
+        """Wait until no tunnel and no handshake is open."""
         await self.until(lambda: not self.relay.open_connections and not self.relay.handshakes_under_way)
 
 
 def outside() -> str:
-    """Return an address of this machine that is not loopback; skips where it has none."""
+    """Return an address of this machine other than loopback; skip the test where it has none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # sends nothing
@@ -199,7 +199,7 @@ def outside() -> str:
 
 
 def nowhere(_: str) -> Place:
-    """Return no place: what a relay without databases knows."""
+    """Return no location, as a relay without databases does."""
     return NOWHERE
 
 
@@ -229,7 +229,7 @@ async def running(
     listen: str = "127.0.0.1",
     **fields: Any,
 ) -> AsyncIterator[Running]:
-    """Run a relay for one domain, whose origins listen on these loopback ports; leave nothing of it."""
+    """Run a relay for one domain with its origins on these loopback ports; close all of it at the end."""
     one = Running(timeouts=timeouts, place_of=place_of, denied=denied, in_pod=in_pod)
     one.domain = {
         "domain": DOMAIN,
@@ -261,7 +261,7 @@ async def origin(
     sock: socket.socket | None = None,
     **options: Any,
 ) -> AsyncIterator[int]:
-    """Run a real WebSocket server, on a reserved socket if one is given; yields its port."""
+    """Run a real WebSocket server, on a reserved socket if one is given; yield its port."""
     options.setdefault("ping_interval", None)
     place = (host, 0) if sock is None else (None, None)
     async with serve(handler, *place, sock=sock, close_timeout=1, **options) as server:
@@ -269,7 +269,7 @@ async def origin(
 
 
 def port_of(server: Server | asyncio.Server) -> int:
-    """Return the port a server listens on."""
+    """Return a server's port."""
     (sock,) = server.sockets
     return int(sock.getsockname()[1])
 
@@ -278,7 +278,7 @@ def port_of(server: Server | asyncio.Server) -> int:
 async def raw_origin(
     handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """Run a server that gets each connection's bytes as they are; yields its port."""
+    """Run a server that receives each connection's raw bytes; yield its port."""
 
     async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -294,7 +294,7 @@ async def raw_origin(
 
 
 async def forwarder(target: tuple[str, int]) -> asyncio.Server:
-    """Return a server that passes bytes on, as a Service's address or a load balancer does."""
+    """Return a server that forwards bytes, as a Service's address or a load balancer does."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -314,9 +314,9 @@ async def forwarder(target: tuple[str, int]) -> asyncio.Server:
 
 
 def reserved() -> socket.socket:
-    """Return a bound socket: connecting to it is refused, and nobody else gets its port until it is closed.
+    """Return a bound socket: it refuses connections, and no other process gets its port until it closes.
 
-    A server may listen on it later. A port that was merely free a moment ago may be another test's by now.
+    A server may listen on it later. A port that was free a moment before may belong to another test by then.
     """
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
@@ -325,6 +325,6 @@ def reserved() -> socket.socket:
 
 @contextmanager
 def refusing() -> Iterator[int]:
-    """Yield a port on which nothing listens, nor will."""
+    """Yield a port on which nothing listens."""
     with reserved() as sock:
         yield int(sock.getsockname()[1])

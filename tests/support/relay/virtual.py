@@ -33,7 +33,7 @@ CLIENT = "192.0.2.1"
 
 @dataclass(order=True)
 class Timer:
-    """A call at a time of a Clock; asyncio.TimerHandle as far as the relay uses one."""
+    """A call at a time of a Clock; the part of asyncio.TimerHandle that the relay uses."""
 
     when: float
     number: int
@@ -41,12 +41,12 @@ class Timer:
     cancelled: bool = field(default=False, compare=False)
 
     def cancel(self) -> None:
-        """Let it not be called."""
+        """Cancel the call."""
         self.cancelled = True
 
 
 class Clock:
-    """An event loop's clock and timers, as far as tunnels use a loop; time passes by `run`."""
+    """An event loop's clock and timers, the part that tunnels use; `run` advances time."""
 
     def __init__(self) -> None:
         self._now = 1000.0
@@ -54,7 +54,7 @@ class Clock:
         self._numbers = 0
 
     def time(self) -> float:
-        """Return seconds."""
+        """Return the time in seconds."""
         return self._now
 
     def call_at(self, when: float, call: Callable[..., object], *arguments: object) -> Timer:
@@ -73,7 +73,7 @@ class Clock:
         return self.call_at(self._now, call, *arguments)
 
     def run(self, seconds: float) -> None:
-        """Let time pass and call what is due, in order."""
+        """Advance time, and run the calls that are due, in order."""
         until = self._now + seconds
         while self._timers and self._timers[0].when <= until:
             timer = heapq.heappop(self._timers)
@@ -84,12 +84,12 @@ class Clock:
 
     @property
     def waiting(self) -> int:
-        """How many calls are to come."""
+        """Return the number of pending calls."""
         return sum(not timer.cancelled for timer in self._timers)
 
 
 class Loop(Clock):
-    """A clock, and the sockets that somebody waits for."""
+    """A clock, and the sockets with readers or writers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,25 +97,25 @@ class Loop(Clock):
         self.writers: dict[int, Callable[[], object]] = {}
 
     def add_reader(self, fd: int, call: Callable[[], object]) -> None:
-        """Call whenever it can be read."""
+        """Call back whenever the socket is readable."""
         assert fd >= 0, "a closed socket is waited for"
         self.readers[fd] = call
 
     def remove_reader(self, fd: int) -> bool:
-        """Do so no more."""
+        """Remove the reader."""
         return self.readers.pop(fd, None) is not None
 
     def add_writer(self, fd: int, call: Callable[[], object]) -> None:
-        """Call whenever it can be written."""
+        """Call back whenever the socket is writable."""
         assert fd >= 0, "a closed socket is waited for"
         self.writers[fd] = call
 
     def remove_writer(self, fd: int) -> bool:
-        """Do so no more."""
+        """Remove the writer."""
         return self.writers.pop(fd, None) is not None
 
     def serve(self) -> bool:
-        """Call who waits for what is ready, once; return whether anybody did."""
+        """Run the callbacks of ready sockets once; return whether there were any."""
         poll = select.poll()
         for fd in self.readers.keys() | self.writers.keys():
             wanted = select.POLLIN * (fd in self.readers) | select.POLLOUT * (fd in self.writers)
@@ -123,7 +123,7 @@ class Loop(Clock):
         found = poll.poll(0)
         for fd, what in found:
             assert not what & select.POLLNVAL, "a closed socket is waited for"
-            # As a selector of asyncio reads them: who hangs up wakes both.
+            # As asyncio's selectors do: a hang-up makes a socket readable and writable.
             for calls, bit in ((self.readers, select.POLLIN), (self.writers, select.POLLOUT)):
                 if what & ~(select.POLLIN | select.POLLOUT) | what & bit and (call := calls.get(fd)):
                     call()
@@ -136,11 +136,11 @@ class Pair:
 
     tunnel: Tunnel
     far: dict[str, socket.socket]
-    near: list[int]  # the descriptors that the tunnel got
+    near: list[int]  # the descriptors of the tunnel
 
 
 class Virtual:
-    """All that carries one domain's tunnels, without an event loop. `stack` closes what it opens."""
+    """One domain's tunnels without an event loop. `stack` closes what it opens."""
 
     def __init__(
         self,
@@ -176,17 +176,17 @@ class Virtual:
 
     @property
     def target(self) -> Target:
-        """The one origin."""
+        """Return the one origin."""
         return self.site.origins.targets[0]
 
     def take(self, **fields: Any) -> None:
-        """Serve by a configuration with these fields changed, as the server does."""
+        """Apply a configuration with these fields changed, as the server does."""
         self._fields.update(fields)
         if self.site.take(self._domain(), Material()):
             self.tunnels.respread(self.site)
 
     def open(self, *, deflate: bool = False, send_buffer: int = 0) -> Pair:
-        """Open a tunnel as a handshake does: with a place at the origin and among the clients."""
+        """Open a tunnel as a handshake does: with reservations at the origin and for the client."""
         far: dict[str, socket.socket] = {}
         near: dict[str, socket.socket] = {}
         for side in SIDES:
@@ -214,12 +214,12 @@ class Virtual:
         return Pair(tunnel, far, descriptors)
 
     def serve(self) -> None:
-        """Let the pump serve what is ready, and the tunnels act on it, once."""
+        """Let the pump serve ready sockets, and the tunnels act on the results, once."""
         assert self.pump.run(0) == []
         self.tunnels.handle(self.pump.take_events())
 
     def check_nothing_left(self, pair: Pair) -> None:
-        """Check that nothing is left of a tunnel that was the only one."""
+        """Assert that nothing remains of a tunnel that was the only one."""
         assert pair.tunnel.phase == GONE
         assert len(self.tunnels) == len(self.tunnels.of(self.site)) == 0
         assert not any(self.pump.legs)

@@ -1,4 +1,4 @@
-"""Builders for tests of the relay's shell: configurations, certificates, a kubelet's volume."""
+"""Builders for tests of relay processes: configurations, certificates, a kubelet's volume."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def certificate(name: str = "chat.example.com") -> tuple[bytes, bytes]:
 
 
 def fingerprint(*contents: bytes) -> str:
-    """Return the fingerprint that the contract wants of files with these contents."""
+    """Return the contract's fingerprint of files with these contents."""
     return hashlib.sha256(b"".join(contents)).hexdigest()
 
 
@@ -88,7 +88,7 @@ def publish(volume: Path, files: dict[str, bytes]) -> None:
     if old is not None:
         for file in (volume / old).iterdir():
             file.unlink()
-        # the folder's name stays taken, so that the next one is another
+        # The folder's name stays in use, so that the next one differs.
 
 
 def encoded(document: object) -> bytes:

@@ -1,4 +1,4 @@
-"""What a relay process holds, measured when nothing is under way: it must not grow with what it served."""
+"""Memory and descriptors of an idle relay process, which must not grow with the traffic before."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from support.relay_process.process import DEADLINE, RelayProcess
 
-# Between a plateau and the end: Python takes memory in arenas of 1 MiB, so that one may come or go; measured
+# Between a plateau and the end: Python allocates arenas of 1 MiB, so one may be added or freed; measured
 # are 0.3 MiB either way. Half a kilobyte for each of the last 6,667 clients of 10,000 was 3.5 MiB.
 GROWTH_BYTES = 3 << 19
 
 
 class Held(NamedTuple):
-    """Memory of a process's own (anonymous, in bytes) and its descriptors.
+    """A process's own memory (anonymous, in bytes) and its descriptors.
 
-    Not PSS: that grows by megabytes when other processes that have the same libraries mapped end.
+    Not PSS, which grows by megabytes when other processes with the same libraries end.
     """
 
     memory: int
@@ -25,7 +25,7 @@ class Held(NamedTuple):
 
 
 def held(pid: int) -> Held:
-    """Return what a process holds now."""
+    """Return memory and descriptors of a process."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     anonymous = [line.split()[1] for line in rollup.splitlines() if line.startswith(("Anonymous:", "Swap:"))]
     return Held(sum(map(int, anonymous)) * 1024, len(list(Path(f"/proc/{pid}/fd").iterdir())))
@@ -34,9 +34,9 @@ def held(pid: int) -> Held:
 async def settled(
     relay: RelayProcess, *, descriptors: int, quiet: Callable[[], object] = lambda: True
 ) -> Held:
-    """Return what the relay holds once it has so many descriptors again, and `quiet` says yes.
+    """Return memory and descriptors once the relay has this number of descriptors, and `quiet` is true.
 
-    `descriptors` counts none for a question at the admin port.
+    `descriptors` does not count one for a request to the admin port.
     """
     try:
         async with asyncio.timeout(DEADLINE):
@@ -50,6 +50,6 @@ async def settled(
 
 
 def check_flat(plateau: Held, end: Held) -> None:
-    """Compare what was held after a first part with the end."""
+    """Compare memory and descriptors after a first part with those at the end."""
     assert end.descriptors == plateau.descriptors
     assert end.memory - plateau.memory < GROWTH_BYTES, (plateau, end)

@@ -16,7 +16,7 @@ DEADLINE = 40.0
 
 
 class RelayProcess:
-    """A running relay; leaving the context kills it when it still runs."""
+    """A running relay; leaving the context kills it if it still runs."""
 
     def __init__(self, *arguments: str | Path, prepare: Callable[[], object] | None = None) -> None:
         self._arguments = arguments
@@ -47,7 +47,7 @@ class RelayProcess:
         await self._reading
 
     async def event(self, name: str, *, after: int = 0, **fields: object) -> dict[str, Any]:
-        """Wait for a log event with these fields, among those from place `after` on."""
+        """Wait for a log event with these fields, among those after index `after`."""
 
         def found() -> Any:
             for event in self.events[after:]:
@@ -80,7 +80,7 @@ class RelayProcess:
 
     @property
     def pid(self) -> int:
-        """The process's number."""
+        """Return the process's number."""
         return self._process.pid
 
     async def metrics(self) -> dict[str, float]:
@@ -129,7 +129,7 @@ async def request(port: int, content: bytes, *, host: str = "127.0.0.1") -> tupl
 
 
 async def eventually(condition: Callable[[], Any]) -> Any:
-    """Return the first true answer of `condition`, asked again and again until the deadline."""
+    """Poll `condition` until it is true or the deadline passes; return its value."""
     async with asyncio.timeout(DEADLINE):
         while True:
             answer = condition()

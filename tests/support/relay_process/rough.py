@@ -1,4 +1,4 @@
-"""Peers that are many, quick and rude: blocking clients for threads, an origin that does what a path says."""
+"""Many, fast or faulty peers: blocking clients for threads, an origin whose behaviour the path selects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Client:
         self._sending = threading.Lock()
 
     def send(self, data: bytes) -> None:
-        """Send all of it, whole frames when several threads send."""
+        """Send all of it; one thread's frame is not interleaved with another's."""
         with self._sending:
             self.sock.sendall(data)
             self.sent += len(data)
@@ -60,19 +60,19 @@ class Client:
             self.send(frame(payload, opcode=10, key=KEY))
 
     def rest(self) -> bytes:
-        """Read to the end of the stream, be it a reset."""
+        """Read to the end of the stream, or to a reset."""
         with contextlib.suppress(ConnectionError, EOFError):
             while True:
                 self._more()
         return self._held
 
     def reset(self) -> None:
-        """Vanish without a word."""
+        """Reset the connection."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.sock.close()
 
     def leave(self) -> None:
-        """Close as one should: Close, its answer, the end of the stream."""
+        """Close properly: send Close, read its answer and the end of the stream."""
         self.send(frame(b"\x03\xe8", opcode=8, key=KEY))
         while self.message()[0] != 8:
             pass
@@ -94,10 +94,10 @@ class Client:
 
 
 class Origin(asyncio.Protocol):
-    """One connection of an origin that does what the path says.
+    """One connection of an origin whose behaviour the path selects.
 
-    /echo sends messages back, /flood sends a megabyte as soon as it is open, /slow never answers, /refuse
-    answers 403, /wrong proves another key, /half answers half of a head and breaks off.
+    /echo sends messages back, /flood sends a megabyte after the handshake, /slow never answers, /refuse
+    answers 403, /wrong answers with another key, /half sends half of a head and closes.
     """
 
     def __init__(self, open_now: set[Origin]) -> None:
@@ -162,7 +162,7 @@ class Origins:
 
     def __init__(self) -> None:
         self.open_now: set[Origin] = set()
-        self._holder = reserve_port("127.0.0.1")  # nobody else's while the server is stopped
+        self._holder = reserve_port("127.0.0.1")  # no other process gets the port while the server is stopped
         self.port = int(self._holder.getsockname()[1])
         self._server: asyncio.Server
 
@@ -174,14 +174,14 @@ class Origins:
         )
 
     async def stop(self) -> None:
-        """Break every connection off and listen no more."""
+        """Abort every connection and stop listening."""
         self._server.close()
         for connection in list(self.open_now):
             connection.transport.abort()
         await self._server.wait_closed()
 
     async def close(self) -> None:
-        """Stop for good."""
+        """Close for good."""
         await self.stop()
         self._holder.close()
 
@@ -198,6 +198,6 @@ async def origins() -> AsyncIterator[Origins]:
 
 
 def in_batches(work: Sequence[Any], act: Callable[[Sequence[Any]], None], *, size: int = 50) -> None:
-    """Call `act` with so many items of `work` at a time."""
+    """Call `act` with batches of this size from `work`."""
     for at in range(0, len(work), size):
         act(work[at : at + size])

@@ -1,4 +1,4 @@
-"""A statistics service at the protocol's boundary: takes reports over real HTTP, misbehaves on demand."""
+"""A statistics service at the protocol's boundary: accepts reports over real HTTP, and fails on demand."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ COUNTS = (
 
 
 class Statistics:
-    """Merges what it takes by max(), as the ledger does.
+    """Merges accepted rows by max(), as the ledger does.
 
-    Each report uses up one of `answers`, and the last one stays: an HTTP status, (status, headers, body),
-    "close" (no answer), "lost" (taken, but no answer), "slow" (taken never, answered never).
+    Each report uses one of `answers`, and the last one repeats: an HTTP status, (status, headers, body),
+    "close" (no answer), "lost" (accepted without an answer), "slow" (neither accepted nor answered).
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Statistics:
         return codes
 
     async def until(self, condition: Any) -> None:
-        """Wait until `condition()` holds after some report."""
+        """Wait until `condition()` is true after a report."""
         async with asyncio.timeout(DEADLINE), self._changed:
             await self._changed.wait_for(condition)
 

@@ -1,4 +1,4 @@
-"""Traffic through a relay whose every byte on the client's side is counted."""
+"""Traffic through a relay with a count of every byte on the client's side."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PING = 0x89
 
 @asynccontextmanager
 async def echo_origin() -> AsyncIterator[int]:
-    """Run an origin that sends every message back; gives its port."""
+    """Run an origin that sends every message back; yield its port."""
 
     async def echo(connection: ServerConnection) -> None:
         async for message in connection:
@@ -47,7 +47,7 @@ class Client:
         return self
 
     async def echo(self, payload: bytes) -> None:
-        """Send a message of at most 125 bytes and read it back; a ping may come first."""
+        """Send a message of at most 125 bytes and read it back; a ping may precede it."""
         mask = b"\x01\x02\x03\x04"
         masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
         await self._write(bytes((0x82, 0x80 | len(payload))) + mask + masked)
@@ -58,14 +58,14 @@ class Client:
         self.messages += 1
 
     async def rest(self) -> bytes:
-        """Read until the relay ends the connection, answering nothing."""
+        """Read until the relay ends the connection, without an answer to any frame."""
         async with asyncio.timeout(DEADLINE):
             rest = await self._reader.read()
         self.received += len(rest)
         return rest
 
     async def answer_close(self) -> bytes:
-        """Read a Close frame, answer it, read to the end and return the frame."""
+        """Read a Close frame, answer it, read to the end; return the frame."""
         async with asyncio.timeout(DEADLINE):
             while (frame := await self._frame())[0] == PING:
                 pass
@@ -75,7 +75,7 @@ class Client:
         return frame
 
     def close(self) -> None:
-        """Break the connection off."""
+        """Abort the connection."""
         self._writer.transport.abort()
 
     async def _frame(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Earlier releases, as tests/releases keeps them."""
+"""Earlier releases, stored in tests/releases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ARCHIVES = Path(__file__).parents[2] / "releases"
 
 
 def unpack(version: str, folder: Path) -> Path:
-    """The sources of a release, unpacked into `folder`."""
+    """Unpack a release's sources into `folder`; return it."""
     with tarfile.open(_ARCHIVES / f"{version}.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     return folder
