@@ -190,7 +190,7 @@ def _parts(
         client=client,
         cache=cache,
         agenda=agenda,
-        admits=gatherer.admits,
+        note_admitted=gatherer.note_admitted,
         clock=clock,
         metrics=metrics,
         identity=identity,
@@ -240,7 +240,7 @@ async def _serve(
         await readings.filled()
         await election.acquire()
         parts.metrics.leading.set(1)
-        group.create_task(election.keep())
+        group.create_task(election.renew_until_lost())
         group.create_task(parts.intake.follow_namespaces())
         await parts.discovery.find()
         group.create_task(parts.discovery.follow())

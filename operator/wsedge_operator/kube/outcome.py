@@ -45,11 +45,16 @@ _WORD_LENGTH: Final = 128
 # Called with each object as the API server returned it after a write.
 Written = Callable[[Kind, str, Object], None]
 # Called with the parts of an Exact and the object after defaulting and admission.
-Admits = Callable[[Exact, Object], None]
+NoteAdmitted = Callable[[Exact, Object], None]
 
 
 async def perform(
-    client: Client, outcome: Outcome, written: Written, admits: Admits, now: datetime, identity: str
+    client: Client,
+    outcome: Outcome,
+    written: Written,
+    note_admitted: NoteAdmitted,
+    now: datetime,
+    identity: str,
 ) -> None:
     """Carry out `outcome` in this order: dry runs, restores, costs, applies, deletes, pokes, status, Events.
 
@@ -59,9 +64,9 @@ async def perform(
     since nothing depends on it.
     """
     for exact in outcome.dry_run:
-        await _dry_run(client, exact, admits)
+        await _dry_run(client, exact, note_admitted)
     for exact in outcome.restore:
-        await _restore(client, exact, written, admits)
+        await _restore(client, exact, written, note_admitted)
     for cost in outcome.costs:
         await _write_cost(client, cost, written)
     for manifest in outcome.apply:
@@ -82,23 +87,23 @@ async def perform(
             written(EVENT, "refused", {})
 
 
-async def _dry_run(client: Client, exact: Exact, admits: Admits) -> None:
+async def _dry_run(client: Client, exact: Exact, note_admitted: NoteAdmitted) -> None:
     """Report the parts as admission returns them, without a write.
 
     Every webhook of admissionregistration.k8s.io/v1 must support a dry run.
     """
     live = await _replace(client, exact, dry_run=True)
     if live is not None:
-        admits(exact, live)
+        note_admitted(exact, live)
 
 
-async def _restore(client: Client, exact: Exact, written: Written, admits: Admits) -> None:
+async def _restore(client: Client, exact: Exact, written: Written, note_admitted: NoteAdmitted) -> None:
     live = await _replace(client, exact, dry_run=False)
     if live is not None:
         log.info(
             "exact parts written", kind=exact.ref.kind, namespace=exact.ref.namespace, name=exact.ref.name
         )
-        admits(exact, live)
+        note_admitted(exact, live)
         written(BY_NAME[exact.ref.api_version, exact.ref.kind], "restore", live)
 
 

@@ -1,11 +1,11 @@
-"""The accounts' records: which life of a namespace an object is of, and where its record is.
+"""The accounts' records: to which life of a namespace an object belongs, and where that life's record is.
 
-    namespace made ──▶ life (its uid) ──▶ plan or domain ──▶ record `wsedge-account-NAMESPACE.UID`
-    namespace gone ──▶ the record stays, and is settled as one without plans: it ends at its boundary
-    namespace made again ──▶ another life, another record
+    namespace created ──▶ life (its uid) ──▶ plan or domain ──▶ record `wsedge-account-NAMESPACE.UID`
+    namespace deleted ──▶ the record stays, and is settled without plans: it ends at its boundary
+    namespace created again ──▶ another life, another record
 
-A namespace's uid is asked of the API server, never taken from a watch that may be late, whenever an object
-is seen in it that was not seen before: an object lives in one life of its namespace alone.
+Whenever the cache has a new object of a namespace, the namespace's uid is read from the API server. The watch
+of namespaces may be behind that of the object, and an object belongs to one life of its namespace alone.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from wsedge_operator.runtime.clock import Clock, WallClock
 
 log = structlog.get_logger()
 
-# Once it is there, records in the accounts' own namespaces are read no more: a tenant could write one. Where
-# only some namespaces are served, each has one.
+# The ConfigMap after whose creation records in the accounts' own namespaces are read no more, since a tenant
+# could write one. Where only some namespaces are served, there is one for each.
 MARKER: Final = "wsedge-accounts"
 Written = Callable[[Kind, str, Object], None]
 
@@ -44,7 +44,7 @@ Written = Callable[[Kind, str, Object], None]
 class Accounts:
     """Snapshots of accounts, by namespace.
 
-    `namespaces` are those that are served (empty: all), and of these those with labels of `selector`.
+    Served are `namespaces` (empty: all) whose labels `selector` matches.
     """
 
     client: Client
@@ -60,7 +60,7 @@ class Accounts:
     _moving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def current(self, namespace: str) -> AccountSnapshot | None:
-        """Return the account of a namespace as it is now, None when the namespace is not there."""
+        """Return the current account of a namespace; None when the namespace does not exist."""
         await self._move_records(namespace if self.namespaces else None)
         objects = [*self.cache.all(PLAN, namespace), *self.cache.all(DOMAIN, namespace)]
         live = await self._namespace(namespace, objects)
@@ -69,16 +69,16 @@ class Accounts:
         life = self._life(live)
         found = self._record(life.record_name)
         if found is None and objects:
-            # That there is no record decides that this is a new customer: a watch that is late, or a label
-            # that somebody took away, may not decide that.
+            # An account without a record is a new customer. A late watch or a removed label must not make it
+            # one, so the record is read from the API server.
             found = await self._fetch(CONFIG_MAP, life.records_in, life.record_name)
-        # Read again: an object of the life before this one is gone from the cache by now.
+        # Not `objects`: those of an earlier life have left the cache since.
         plans = tuple(self.cache.all(PLAN, namespace))
         copy = self.cache.get(CONFIG_MAP, namespace, record.COPY_NAME)
         return AccountSnapshot(life, plans, found, self.default_zone, copy, selected=self._matches(live))
 
     async def all_lives(self, namespace: str) -> list[AccountSnapshot]:
-        """Return the account of a namespace, and those before it that have not ended yet."""
+        """Return the current account of a namespace, and its former accounts that have not ended yet."""
         if not self.serves(namespace):
             return []
         await self._move_records(namespace if self.namespaces else None)
@@ -94,11 +94,11 @@ class Accounts:
         return [*([current] if current is not None else []), *former]
 
     def serves(self, namespace: str) -> bool:
-        """Tell whether a namespace is one of those that are served."""
+        """Return whether a namespace is among the served ones, whatever its labels."""
         return not self.namespaces or namespace in self.namespaces
 
     def selects(self, namespace: str) -> bool:
-        """Tell whether a namespace has the labels of a served one; one that is gone counts as such."""
+        """Return whether the selector matches a namespace's labels; True where these are not in the cache."""
         live = self.cache.get(NAMESPACE, "", namespace)
         return live is None or self._matches(live)
 
@@ -106,7 +106,7 @@ class Accounts:
         return self.selector.matches(live["metadata"].get("labels") or {})
 
     def recorded(self, now: datetime) -> list[RecordedAccount]:
-        """Return what the Directory tells of the served accounts: of each namespace, its last life."""
+        """Return the account of each served namespace's last life, for the Directory."""
         last: dict[str, tuple[record.Life, Object]] = {}
         for life, live in sorted(self._records(), key=lambda entry: str(entry[0].created or "")):
             if self.serves(life.namespace):
@@ -126,7 +126,7 @@ class Accounts:
         return found
 
     async def read_namespace(self, namespace: str) -> Object | None:
-        """Read a Namespace into the cache; None when there is none."""
+        """Read a Namespace from the API server into the cache; None when it does not exist."""
         live = await self._fetch(NAMESPACE, "", namespace)
         known = self.cache.get(NAMESPACE, "", namespace)
         if known is not None and (live is None or live["metadata"]["uid"] != known["metadata"]["uid"]):
@@ -135,19 +135,22 @@ class Accounts:
             self.cache.put(NAMESPACE, live)
         return live
 
-    async def read_again(self, snapshot: AccountSnapshot) -> None:
-        """Put the record as it is into the cache, after a write met a version that no watch had told."""
+    async def reload_record(self, snapshot: AccountSnapshot) -> None:
+        """Read the record into the cache, after a write conflicted with a version that is not there."""
         found = await self._fetch(CONFIG_MAP, snapshot.life.records_in, snapshot.life.record_name)
         if found is not None:
             self.cache.put(CONFIG_MAP, found)
 
-    async def keep_copy(self, before: AccountSnapshot, written: Written) -> None:
-        """Keep the copy in the account's namespace like its record; a copy that cannot be is only told."""
+    async def update_copy(self, before: AccountSnapshot, written: Written) -> None:
+        """Apply the copy of the record in the account's namespace, if it differs; a failure is only logged.
+
+        The copy is for the tenant to read; no decision depends on it.
+        """
         there = self.cache.get(NAMESPACE, "", before.life.namespace)
         if there is None or there["metadata"]["uid"] != before.life.uid:
             return
         if there["metadata"].get("deletionTimestamp"):
-            return  # Nothing can be made in it any more.
+            return  # The API server creates nothing in it any more.
         snapshot = AccountSnapshot(
             before.life,
             before.plans,
@@ -166,9 +169,9 @@ class Accounts:
     async def _move_records(self, scope: str | None) -> None:
         """Move the records of the last release to the operator's namespace, once.
 
-        A tenant that can write a ConfigMap in a namespace could write a record there. So the records found at
-        the first reading are believed, as in the last release, and none that is written later. Before they
-        are moved, no account is reconciled: it would seem to be a new customer.
+        A tenant that can write a ConfigMap in a namespace could write a record there. So the records at the
+        first start of this release are trusted, as in the last release, and later ones are not. Before they
+        are moved, no account is reconciled: without its record it would be a new customer.
         """
         async with self._moving:
             if scope in self._moved:
@@ -182,8 +185,8 @@ class Accounts:
                 log.info("records moved", number=len(moved))
             self._moved.add(scope)
 
-    def take_moved(self) -> list[EventNote]:
-        """Return an Event for each record that was moved since this was last asked."""
+    def pop_move_events(self) -> list[EventNote]:
+        """Return an Event for each record that was moved since the last call."""
         notes, self._notes = self._notes, []
         return notes
 
@@ -192,7 +195,7 @@ class Accounts:
         if live is None:
             return None
         life = self._life(live)
-        # Damaged or not, all of it: the operator then says what is wrong with it, as it did before.
+        # A damaged record is moved unchanged: the operator reports the damage in the plan's status.
         text = (old.get("data") or {}).get(record.KEY)
         kept = {} if text is None else {record.KEY: text}
         if not await self._create(
@@ -200,11 +203,11 @@ class Accounts:
         ):
             return None
         where = f"{life.records_in}/{life.record_name}"
-        message = f"the account's record is now ConfigMap {where}; this one is a copy and read no more"
+        message = f"the account's record is now ConfigMap {where}; this ConfigMap is a copy that is not read"
         return EventNote(old, "Normal", Reason.RECORD_MOVED, message, f"moved {life.uid}")
 
     async def _create(self, manifest: Mapping[str, Any]) -> bool:
-        """Create a ConfigMap; False when its name is taken, which is then as it was."""
+        """Create a ConfigMap; return False, without a change, when one of that name exists."""
         try:
             made = await self.client.create(CONFIG_MAP, manifest["metadata"]["namespace"], dict(manifest))
         except ConflictError:
@@ -213,7 +216,7 @@ class Accounts:
         return True
 
     async def _namespace(self, namespace: str, objects: Iterable[Object]) -> Object | None:
-        """Return the Namespace that the objects are in; objects of one before it leave the cache."""
+        """Return the Namespace of the objects; objects of its former lives leave the cache."""
         uids = frozenset(live["metadata"]["uid"] for live in objects)
         known = self.cache.get(NAMESPACE, "", namespace)
         uid, seen = self._seen.get(namespace, ("", frozenset()))
@@ -233,7 +236,11 @@ class Accounts:
         return live
 
     async def _drop_former(self, kind: Kind, live: Object) -> None:
-        """Forget objects that seem older than their namespace, unless they are there: clocks may differ."""
+        """Remove objects older than their namespace from the cache, unless the API server lists them.
+
+        Two API servers' clocks may differ, so an object of this life may have an earlier time than its
+        namespace.
+        """
         name, created = live["metadata"]["name"], live["metadata"]["creationTimestamp"]
         older = [
             found for found in self.cache.all(kind, name) if found["metadata"]["creationTimestamp"] < created
@@ -251,7 +258,7 @@ class Accounts:
         return record.Life(metadata["name"], metadata["uid"], created, self.cache.records_in)
 
     def _records(self) -> list[tuple[record.Life, Object]]:
-        """Return all records that are known, each with the life that it is of."""
+        """Return all records in the cache, each with the life to which it belongs."""
         found = []
         for live in self.cache.all(CONFIG_MAP, self.cache.records_in):
             if (identity := record.identity_of(live["metadata"]["name"])) is not None:
@@ -274,11 +281,11 @@ def _instant(text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text) if text else None
     except ValueError:
-        return None  # somebody edited it; it is only told
+        return None  # edited by hand; the time is only reported in the Directory
 
 
 def _marker(namespace: str, scope: str | None, now: datetime) -> dict[str, Any]:
-    note = "records in the accounts' own namespaces were moved here then, and are read no more"
+    note = "at that time records in the accounts' own namespaces were moved here; they are not read any more"
     metadata = {
         "name": MARKER if scope is None else f"{MARKER}.{scope}",
         "namespace": namespace,

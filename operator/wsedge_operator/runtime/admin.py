@@ -17,10 +17,10 @@ log = structlog.get_logger()
 async def serving(
     address: tuple[str, int], registry: CollectorRegistry, not_ready: Callable[[], str | None]
 ) -> AsyncIterator[int]:
-    """Serve while the block lasts; gives the port (port 0 is chosen by the kernel).
+    """Serve while the block lasts; yields the port, which the kernel chooses for port 0.
 
-    `/healthz` answers as long as the event loop turns. `/readyz` is 503 with the text of `not_ready()`
-    unless that is None. A standby with filled caches is ready: it can take over.
+    `/healthz` answers 200 as long as the event loop runs. `/readyz` answers 503 with the text of
+    `not_ready()` unless that is None. A standby with a filled cache is ready, since it can lead at any time.
     """
 
     async def healthz(_: web.Request) -> web.Response:

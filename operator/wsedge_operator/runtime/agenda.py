@@ -1,4 +1,4 @@
-"""Which keys are to be reconciled, and when: at once, at an instant, or after a delay that merges a burst."""
+"""Which keys to reconcile, and when: at once, at an instant, or after a delay that merges a burst."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ class Agenda:
             self._wakeups.set(key, self._clock.now() + delay)
 
     def schedule(self, key: Key, instant: datetime | None) -> None:
-        """Reconcile `key` at `instant`; None: at the next request only. A request that came before stands."""
+        """Reconcile `key` at `instant` (None: at the next request), unless a delayed request is pending."""
         if key not in self._delayed:
             self._wakeups.set(key, instant)
 
     def postpone(self, key: Key, instant: datetime) -> None:
-        """Reconcile `key`, which failed, at `instant`, even where a delayed request would be earlier."""
+        """Reconcile `key`, which failed, at `instant`; replaces a delayed request, which may be earlier."""
         self._wakeups.set(key, instant)
 
-    async def take(self) -> Key:
+    async def next_key(self) -> Key:
         """Return the next key to reconcile; no other worker gets it before `done`."""
-        key = await self._queue.take()
+        key = await self._queue.get()
         self._delayed.discard(key)
         return key
 
     def done(self, key: Key) -> None:
-        """Give a key back that was reconciled, or could not be."""
+        """Mark a key as reconciled or failed, so that a worker may get it again."""
         self._queue.done(key)
         self._measure()
 
     async def run(self) -> None:
-        """Move each key to the queue when its instant has come, for ever."""
+        """Move each key to the queue at its instant, for ever."""
         await self._wakeups.run(self._clock, self._queue.add)
 
     def _measure(self) -> None:

@@ -1,6 +1,6 @@
-"""What the cluster holds, as far as the operator watches it.
+"""The objects of the cluster that the operator watches.
 
-Newer versions win, whatever order they come in.
+Of two versions of an object the newer one stays, in whatever order lists and watches deliver them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class Cache:
-    """Objects by kind and by (namespace, name), slimmed to what decisions are made from."""
+    """Objects by kind and by (namespace, name), without the fields that no decision reads."""
 
     def __init__(self, records_in: str = "") -> None:
-        """Hold the records of accounts among the ConfigMaps of the namespace `records_in`."""
+        """Begin empty; the records of accounts are ConfigMaps of the namespace `records_in`."""
         self.records_in = records_in
         self._objects: dict[Kind, dict[Name, Object]] = defaultdict(dict)
         self._claims: dict[str, set[Name]] = defaultdict(set)
-        self._gone_meanwhile: set[tuple[Kind, str]] = set()
+        self._deleted_during_list: set[tuple[Kind, str]] = set()
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """Return an object, or None."""
@@ -41,7 +41,7 @@ class Cache:
         ]
 
     def has(self, kind: Kind, namespace: str) -> bool:
-        """Tell whether there is any object of a kind in a namespace."""
+        """Return whether there is any object of a kind in a namespace."""
         return any(where == namespace for where, _ in self._objects[kind])
 
     def count(self, kind: Kind) -> int:
@@ -53,10 +53,10 @@ class Cache:
         return [self._objects[DOMAIN][name] for name in self._claims.get(domain, ())]
 
     def put(self, kind: Kind, live: Object) -> bool:
-        """Take in an object; False when it, or a newer version of it, is known already.
+        """Add or replace an object; return False when this or a newer version of it is there already.
 
-        One of an equal version may have other contents: another CustomResourceDefinition gives stored objects
-        other defaults, and takes other fields out of them, without a write.
+        An object of an equal version may have other contents: a changed CustomResourceDefinition gives stored
+        objects other defaults and prunes other fields, without a write.
         """
         name, known, slimmed = name_of(live), self._objects[kind].get(name_of(live)), slim(kind, live)
         if known is not None and (_version(live) < _version(known) or slimmed == known):
@@ -69,8 +69,8 @@ class Cache:
         return True
 
     def remove(self, kind: Kind, live: Object) -> bool:
-        """Forget an object; False when it was not known, or another of its name has taken its place."""
-        self._gone_meanwhile.add((kind, live["metadata"]["uid"]))
+        """Remove an object; return False when it is not there, or an object of another uid has its name."""
+        self._deleted_during_list.add((kind, live["metadata"]["uid"]))
         known = self._objects[kind].get(name_of(live))
         if known is None or known["metadata"]["uid"] != live["metadata"]["uid"]:
             return False
@@ -85,45 +85,47 @@ class Cache:
                 del self._claims[domain]
 
     def begin_listing(self) -> None:
-        """Note what goes from now on: a list that began before would bring it back."""
-        self._gone_meanwhile = set()
+        """Record deletions from now on: a list that was read before a deletion still has the object."""
+        self._deleted_during_list = set()
 
-    def take_list(
+    def apply_list(
         self, kind: Kind, namespace: str | None, listed: Iterable[Object], version: str
     ) -> Iterator[tuple[bool, Object]]:
-        """Take in a whole list (of `namespace`; None: of all); give what differed: whether gone, object."""
+        """Apply a whole list (of `namespace`; None: of all); yield each change: whether deleted, object."""
         names = set()
         for live in listed:
             names.add(name_of(live))
-            if (kind, live["metadata"]["uid"]) not in self._gone_meanwhile and self.put(kind, live):
+            if (kind, live["metadata"]["uid"]) not in self._deleted_during_list and self.put(kind, live):
                 yield False, live
         for live in self.all(kind, namespace):
-            # What is newer than the list may well be missing in it.
+            # An object newer than the list is missing in it for that reason.
             if name_of(live) not in names and _version(live) <= int(version):
                 self.remove(kind, live)
                 yield True, live
 
 
 def name_of(live: Object) -> Name:
-    """Return namespace and name of an object; a Namespace itself is in none."""
+    """Return namespace and name of an object; the namespace of a Namespace is empty."""
     return live["metadata"].get("namespace", ""), live["metadata"]["name"]
 
 
 def _version(live: Object) -> int:
-    # Resource versions of one API server are ordered (Kubernetes 1.35, KEP-5504); they always were of etcd.
+    # Resource versions are comparable integers (guaranteed since Kubernetes 1.35, KEP-5504; before, they were
+    # etcd's revisions).
     return int(live["metadata"].get("resourceVersion") or 0)
 
 
 def slim(kind: Kind, live: Object) -> Object:
-    """Return an object without what no decision reads.
+    """Return an object without the parts that no decision reads.
 
-    Of managedFields a plan keeps all (the times of its edits), a Deployment who wrote it and who scaled it.
+    A plan keeps its managedFields (the times of edits), a Deployment the names of its managers and the fields
+    of the manager that scaled it.
     """
     kept, metadata = dict(live), dict(live["metadata"])
     if kind is NAMESPACE:
         kept.pop("status", None)
     if kind is SECRET:
-        # Contents are fetched by name where a domain refers to them; the cache shall not hoard secrets.
+        # Contents are read by name where a domain refers to them: a core dump has no other secrets.
         kept.pop("data", None)
     if kind is DEPLOYMENT and metadata.get("managedFields"):
         metadata["managedFields"] = [_slim_entry(entry) for entry in metadata["managedFields"]]
@@ -137,7 +139,7 @@ def slim(kind: Kind, live: Object) -> Object:
 
 
 def _slim_entry(entry: Object) -> Object:
-    """Return who wrote; the fields, which are most of it, only of who scaled."""
+    """Return the manager of an entry; its fields, which are most of the bytes, only of a scaling manager."""
     kept: Object = {key: entry[key] for key in ("manager", "operation", "subresource") if key in entry}
     if entry.get("subresource") == "scale" and "fieldsV1" in entry:
         kept["fieldsV1"] = entry["fieldsV1"]

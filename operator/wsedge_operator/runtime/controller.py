@@ -1,10 +1,10 @@
-"""Workers that take keys from the agenda and give each to the reconciler of its kind.
+"""Workers, which give each key of the agenda to the reconciler of its kind.
 
 agenda ──key──▶ reconciler ──instant──▶ agenda          reconciled: again at that instant, or by an event
 │ OperatorError, or a defect
 ├──────▶ agenda, after a pause      doubled with each failure in a row
 │ NamespaceGoneError
-└──────▶ dropped                    nothing can be written there; all of it is deleted
+└──────▶ dropped                    nothing can be written there, and the API server deletes all of it
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.clock import Clock
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.queue import Backoff
-from wsedge_operator.runtime.triggers import Key, is_occupied
+from wsedge_operator.runtime.triggers import Key, has_user_objects
 
 log = structlog.get_logger()
 
@@ -32,9 +32,10 @@ class Reconciler(Protocol):
     """Brings the objects of one kind of key to the desired state."""
 
     async def reconcile(self, key: Key, failures: int) -> datetime | None:
-        """Reconcile `key`, which failed `failures` times in a row; return when to do so again (None: never).
+        """Reconcile `key`; return the instant at which to reconcile it again, or None.
 
-        Raises OperatorError, after which the key is reconciled again; not after NamespaceGoneError.
+        `failures` is the number of failures in a row before this call. Raises OperatorError, after which the
+        key is retried, and NamespaceGoneError, after which it is not.
         """
         ...
 
@@ -52,7 +53,7 @@ class Controller:
         metrics: Metrics,
         workers: int,
     ) -> None:
-        """Start no worker yet: the cache of a standby fills meanwhile."""
+        """Start no worker: a standby only fills its cache, and `work` starts the workers of a leader."""
         self._reconcilers = reconcilers
         self._agenda = agenda
         self._cache = cache
@@ -64,11 +65,11 @@ class Controller:
 
     @property
     def failing(self) -> int:
-        """How many keys failed when they were reconciled last."""
+        """The number of keys whose last reconciliation failed."""
         return len(self._backoff)
 
     async def work(self) -> None:
-        """Reconcile what the agenda has, with several workers, for ever."""
+        """Reconcile the keys of the agenda, with several workers, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._agenda.run(), name="wake-ups")
             for number in range(self._workers):
@@ -76,7 +77,7 @@ class Controller:
 
     async def _worker(self) -> None:
         while True:
-            key = await self._agenda.take()
+            key = await self._agenda.next_key()
             try:
                 await self._reconcile_key(key)
             finally:
@@ -95,7 +96,7 @@ class Controller:
                 log.warning("reconcile failed", error=str(error))
                 result = "failed"
             except Exception:
-                # A defect of ours that one object brings out must not stop the work for all others.
+                # A defect that one object triggers must not stop the reconciliation of all others.
                 self._failed(key)
                 log.exception("reconcile failed")
                 result = "failed"
@@ -109,7 +110,7 @@ class Controller:
     def _succeeded(self, key: Key, again: datetime | None) -> None:
         self._backoff.succeeded(key)
         self._agenda.schedule(key, again)
-        if key.namespace in self._deleted_namespaces and not is_occupied(self._cache, key.namespace):
+        if key.namespace in self._deleted_namespaces and not has_user_objects(self._cache, key.namespace):
             self._deleted_namespaces.discard(key.namespace)
 
     def _drop(self, key: Key, error: NamespaceGoneError) -> None:

@@ -1,4 +1,4 @@
-"""When the Directory is put to the statistics."""
+"""PUT the Directory to the statistics when it is due."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from wsedge_statistics.contract import Directory
 
 log = structlog.get_logger()
 
-# Gives all claims on a domain at an instant.
+# Returns all claims on a domain at an instant.
 Claims = Callable[[str | None, datetime], Awaitable[tuple[DomainClaim, ...]]]
 
 
 @dataclass
 class DirectoryKeeper:
-    """Puts the Directory when it has changed, and every so often anyway: a store may be restored."""
+    """Sends the Directory when it has changed, and again after `every`: a restored ledger has an old one."""
 
     cache: Cache
     claims: Claims
@@ -37,10 +37,10 @@ class DirectoryKeeper:
     every: timedelta
     _put: tuple[str, Directory] | None = field(default=None, init=False)
 
-    async def keep(self, url: str | None, now: datetime) -> datetime | None:
-        """Put the Directory to the statistics at `url` if it is due; return when it is due next.
+    async def put_if_due(self, url: str | None, now: datetime) -> datetime | None:
+        """Send the Directory to the statistics at `url` if it is due; return the instant of the next time.
 
-        Raises UnreachableError when they did not take it.
+        Raises UnreachableError when the statistics did not accept it.
         """
         if not url:
             return None
@@ -60,16 +60,16 @@ class DirectoryKeeper:
         owned = [
             live
             for live in self.cache.all(DOMAIN)
-            if self._has_a_part(live) and await self._is_owner(live, now)
+            if self._is_reportable(live) and await self._is_owner(live, now)
         ]
         return directory(self.accounts.recorded(now), owned, now)
 
-    def _has_a_part(self, live: Object) -> bool:
-        """Tell whether relays may report a domain: one that was never served needs a selected namespace."""
+    def _is_reportable(self, live: Object) -> bool:
+        """Return whether relays may report a domain: it was served, or its namespace is selected."""
         return self.accounts.selects(live["metadata"]["namespace"]) or served_since(live) is not None
 
     async def _is_owner(self, live: Object, now: datetime) -> bool:
-        """Tell whether a WebSocketDomain owns its domain; one per domain goes in."""
+        """Return whether a WebSocketDomain owns its domain: the Directory has one owner per domain."""
         owner = owner_of(await self.claims(claimed_name(live), now))
         return owner is not None and owner.uid == live["metadata"]["uid"]
 

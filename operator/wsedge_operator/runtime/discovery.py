@@ -1,4 +1,4 @@
-"""Finds the Service of the statistics, whose address relays and the Directory need."""
+"""Resolve the address of the statistics, to which relays report and the Directory is sent."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PAUSE_SECONDS: Final = 30.0
 
 
 class StatisticsDiscovery:
-    """Keeps `Gatherer.statistics_url` at the address of the Service `namespace/name`; empty: of none."""
+    """Updates `Gatherer.statistics_url` to the address of the Service `namespace/name`; empty: no Service."""
 
     def __init__(
         self, *, client: Client, cache: Cache, gatherer: Gatherer, intake: Intake, service: str
     ) -> None:
-        """Look nothing up yet."""
+        """Resolve nothing yet."""
         self._client = client
         self._cache = cache
         self._gatherer = gatherer
@@ -34,7 +34,7 @@ class StatisticsDiscovery:
         self._service = service
 
     async def find(self) -> None:
-        """Resolve the address; where it has changed, all domains are reconciled."""
+        """Resolve the address; request all domains when it has changed."""
         if not self._service:
             return
         try:
@@ -47,7 +47,7 @@ class StatisticsDiscovery:
                 advice=advice(error),
             )
             url = ""
-        # A Service that is missing for a moment, in a reinstallation, is no reason to stop reporting to it.
+        # A reinstallation deletes the Service for a moment: relays then go on with its last address.
         url = url or self._gatherer.statistics_url or ""
         if url != self._gatherer.statistics_url:
             log.info("statistics found", service=self._service, url=url)

@@ -1,4 +1,4 @@
-"""Takes objects from lists and watches into the cache, and requests the keys that they concern."""
+"""Put objects of lists and watches into the cache, and request the keys that they concern."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMESPACE_SECONDS: Final = 10.0
 
 
 class Intake:
-    """Fills the cache. `namespaces` are those that are served; empty: all of the cluster."""
+    """Fills the cache. `namespaces` are the served namespaces; empty: the whole cluster."""
 
     def __init__(
         self,
@@ -34,25 +34,25 @@ class Intake:
         metrics: Metrics,
         namespaces: tuple[str, ...] = (),
     ) -> None:
-        """Read nothing yet."""
+        """List nothing yet."""
         self._client = client
         self._cache = cache
         self._accounts = accounts
         self._agenda = agenda
         self._metrics = metrics
         self._namespaces = namespaces
-        # The cache notes what is deleted during a list: one list at a time.
+        # The cache records the deletions during one list, so there is one list at a time.
         self._listing = asyncio.Lock()
 
-    def receive(self, kind: Kind, gone: bool, live: Object) -> None:
-        """Put an object into the cache, or remove it, as a watch reports it."""
+    def receive(self, kind: Kind, is_deleted: bool, live: Object) -> None:
+        """Put an object of a watch into the cache, or remove it when it is deleted."""
         before = self._cache.get(kind, *name_of(live))
-        changed = self._cache.remove(kind, live) if gone else self._cache.put(kind, live)
+        changed = self._cache.remove(kind, live) if is_deleted else self._cache.put(kind, live)
         if changed:
             self.request(kind, live)
             if before is not None:
-                # Also the keys that it concerned before: a watch that began anew may have missed that another
-                # object took its name.
+                # The keys of the former object too: a restarted watch may have missed its deletion, and this
+                # one only has the same name.
                 self.request(kind, before)
 
     def request(self, kind: Kind, live: Object) -> None:
@@ -62,11 +62,11 @@ class Intake:
         self._metrics.objects.labels(kind.kind).set(self._cache.count(kind))
 
     async def probe(self, namespace: str | None) -> None:
-        """Find out whether a namespace (None: the cluster) can be read; raises OperatorError."""
+        """Return when a namespace (None: the cluster) can be listed; raises OperatorError otherwise."""
         await self._client.probe(PLAN, namespace)
 
     async def list_all(self, namespace: str | None) -> None:
-        """List everything of a namespace (None: of the cluster) into the cache; raises OperatorError."""
+        """List all kinds of a namespace (None: of the cluster) into the cache; raises OperatorError."""
         async with self._listing:
             self._cache.begin_listing()
             for kind in WATCHED:
@@ -75,20 +75,20 @@ class Intake:
                 await self._list(NAMESPACE, None)
             else:
                 if self._cache.records_in not in self._namespaces:
-                    # The records lie in the operator's own namespace, which is then not watched.
+                    # The records are in the operator's own namespace, which is then not watched.
                     await self._list(CONFIG_MAP, self._cache.records_in)
                 await self._read_namespace(namespace)
 
     async def _list(self, kind: Kind, namespace: str | None) -> None:
         listed, version = await self._client.list(kind, namespace)
         before = {name_of(live): live for live in self._cache.all(kind, namespace)}
-        for _, live in self._cache.take_list(kind, namespace, listed, version):
+        for _, live in self._cache.apply_list(kind, namespace, listed, version):
             self.request(kind, live)
             if (known := before.get(name_of(live))) is not None:
                 self.request(kind, known)
 
     async def _read_namespace(self, namespace: str) -> None:
-        """Read a Namespace that is served: without rights for the cluster it cannot be watched."""
+        """Read a served Namespace: without rights for the cluster it cannot be watched."""
         before = self._cache.get(NAMESPACE, "", namespace)
         live = await self._accounts.read_namespace(namespace)
         if (before or {}).get("metadata", {}).get("uid") != (live or {}).get("metadata", {}).get("uid"):
@@ -96,7 +96,10 @@ class Intake:
             self._agenda.request(DIRECTORY)
 
     async def follow_namespaces(self) -> None:
-        """Notice, where Namespaces cannot be watched, that one was deleted and made again, for ever."""
+        """Read the served Namespaces every ten seconds, for ever, where they cannot be watched.
+
+        A namespace that is deleted and created again is another account.
+        """
         while self._namespaces:
             await asyncio.sleep(NAMESPACE_SECONDS)
             for namespace in self._namespaces:

@@ -1,12 +1,17 @@
-"""Who leads: one Lease, held by at most one operator at a time (coordination.k8s.io/v1).
+"""Leader election: one Lease, held by at most one operator at a time (coordination.k8s.io/v1).
 
-A Lease has run out when its record did not change for its duration on **our** monotonic clock; the times in
-it were written by another machine's clock and are only for people. The leader stops by itself when it could
-not renew for two thirds of the duration, so that it has ended before a standby may begin.
+    wait ──(no rival release; Lease free or expired)──▶ acquire ──(no older rival)──▶ lead ──renew──▶ lead
+      ▲                                                    │ an older rival             │ not renewed in time,
+      └──────────────────── release ───────────────────────┘                            ▼ or held by another
+                                                                                  LeaseLostError: exit
 
-The Lease belongs to the leader's pod: when that pod is deleted, the cluster removes the Lease. So an operator
-that cannot give it back (an uninstall takes its rights before the pod has ended) leaves none for the next one
-to wait for.
+A Lease has expired when its record did not change for its duration on the **candidate's** monotonic clock;
+the times in it are of another machine's clock and only for people. The leader exits when it could not renew
+for two thirds of the duration, so that it has stopped writing before a standby may acquire the Lease.
+
+The Lease has the leader's pod as its owner: when that pod is deleted, the garbage collector deletes the
+Lease. So an operator that cannot release it (an uninstall deletes its rights before the pod has ended) leaves
+no Lease for which the next operator would wait.
 """
 
 from __future__ import annotations
@@ -37,16 +42,17 @@ log = structlog.get_logger()
 _RENEW_PART: Final = 1 / 4
 _DEADLINE_PART: Final = 2 / 3
 RIVAL_ADVICE: Final = (
-    "Uninstall one of the two, or give each its own namespaces (chart value watchNamespaces); this one takes"
-    " over when the other is gone."
+    "Uninstall one of the two, or give each its own namespaces (chart value watchNamespaces); this release"
+    " starts to serve when the other one is uninstalled."
 )
 
 
 @dataclass
 class Election:
-    """The Lease `namespace/name`, seen by the candidate `identity`. Durations are in seconds.
+    """The candidate `identity` for the Lease `namespace/name`. Durations are in seconds.
 
-    While `rivals` finds another release that serves the same, the Lease is not taken; `waits_for` names it.
+    While `rivals` finds another release that serves the same namespaces, the Lease is not acquired, and
+    `blocked_by` is the rival's Lease.
     """
 
     client: Client
@@ -58,18 +64,18 @@ class Election:
     rivals: Rivals | None = None
     monotonic: Callable[[], float] = time.monotonic
     _held: Object | None = field(default=None, init=False)
-    waits_for: str | None = field(default=None, init=False)
+    blocked_by: str | None = field(default=None, init=False)
     _seen: tuple[Any, float] | None = field(default=None, init=False)
 
     async def acquire(self) -> None:
-        """Return when this candidate leads; that may take for ever."""
-        while not (await self._is_free() and await self._try() and await self._is_first()):  # noqa: ASYNC110  no event tells
-            # What is awaited happens in another process.
+        """Return when this candidate leads, without a deadline."""
+        while not (await self._is_free() and await self._try_acquire() and await self._is_first()):  # noqa: ASYNC110
+            # Another process or a person causes the change, and there is no event of it: a poll.
             await asyncio.sleep(self.seconds * _RENEW_PART)
         log.info("leading", lease=f"{self.namespace}/{self.name}", identity=self.identity)
 
-    async def keep(self) -> None:
-        """Renew until LeaseLostError: somebody else leads, or the API server could not be asked in time."""
+    async def renew_until_lost(self) -> None:
+        """Renew the Lease; raises LeaseLostError when it is another operator's, or not renewed in time."""
         renewed = self.monotonic()
         while True:
             await asyncio.sleep(self.seconds * _RENEW_PART)
@@ -91,7 +97,7 @@ class Election:
                 log.warning("lease not renewed", error=str(error))
 
     async def release(self) -> None:
-        """Give the Lease back, so that a standby need not wait for it to run out."""
+        """Release the Lease, so that a standby need not wait until it expires."""
         if self._held is None:
             return
         held, self._held = self._held, None
@@ -104,34 +110,37 @@ class Election:
             log.info("lease released", lease=f"{self.namespace}/{self.name}")
 
     async def _is_free(self) -> bool:
-        """Tell whether no other release serves the same."""
+        """Return whether no other release serves the same namespaces."""
         if self.rivals is None:
             return True
-        self._wait_for(await self.rivals.find())
-        return self.waits_for is None
+        self._note_rival(await self.rivals.find())
+        return self.blocked_by is None
 
     async def _is_first(self) -> bool:
-        """Tell whether the Lease just taken is older than that of a release which took its own meanwhile."""
+        """Return whether the acquired Lease is older than every rival's; release it otherwise.
+
+        Two releases that start at once both find no rival before they acquire.
+        """
         if self.rivals is None:
             return True
-        self._wait_for(await self.rivals.find(older_than=self._held))
-        if self.waits_for is not None:
+        self._note_rival(await self.rivals.find(older_than=self._held))
+        if self.blocked_by is not None:
             await self.release()
-        return self.waits_for is None
+        return self.blocked_by is None
 
-    def _wait_for(self, rival: str | None) -> None:
-        if rival is not None and rival != self.waits_for:
+    def _note_rival(self, rival: str | None) -> None:
+        if rival is not None and rival != self.blocked_by:
             log.error("another release serves the same namespaces", lease=rival, advice=RIVAL_ADVICE)
-        self.waits_for = rival
+        self.blocked_by = rival
 
     @property
     def problem(self) -> str | None:
-        """Why this release serves nothing; None while it may."""
-        if self.waits_for is None:
+        """The reason why this release serves nothing; None without one."""
+        if self.blocked_by is None:
             return None
-        return f"another release serves the same namespaces (Lease {self.waits_for}). {RIVAL_ADVICE}"
+        return f"another release serves the same namespaces (Lease {self.blocked_by}). {RIVAL_ADVICE}"
 
-    async def _try(self) -> bool:
+    async def _try_acquire(self) -> bool:
         try:
             live = await self.client.get(LEASE, self.namespace, self.name)
         except NotFoundError:
@@ -139,7 +148,7 @@ class Election:
         except (ApiError, UnreachableError) as error:
             log.warning("lease not readable", error=str(error))
             return False
-        if live is not None and not self._may_take(live):
+        if live is not None and not self._may_acquire(live):
             return False
         try:
             self._held = await self._write(live)
@@ -150,7 +159,7 @@ class Election:
             return False
         return True
 
-    def _may_take(self, live: Object) -> bool:
+    def _may_acquire(self, live: Object) -> bool:
         spec = live["spec"]
         holder = spec.get("holderIdentity")
         if not holder or holder == self.identity:
@@ -176,30 +185,30 @@ class Election:
                 "metadata": {
                     "name": self.name,
                     "namespace": self.namespace,
-                    "annotations": self._marks(),
-                    **self._owned(),
+                    "annotations": self._annotations(),
+                    **self._owner(),
                 },
                 "spec": {**spec, "leaseTransitions": 0},
             }
             return await self.client.create(LEASE, self.namespace, body)
         transitions = int(live["spec"].get("leaseTransitions") or 0) + 1
         metadata = {key: value for key, value in live["metadata"].items() if key != "ownerReferences"}
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), **self._marks()}
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), **self._annotations()}
         body = {
             **live,
-            "metadata": {**metadata, **self._owned()},
+            "metadata": {**metadata, **self._owner()},
             "spec": {**spec, "leaseTransitions": transitions},
         }
         return await self.client.replace(LEASE, self.namespace, body)
 
-    def _owned(self) -> Object:
-        """Return the owner of the Lease: this pod, or nobody outside of a cluster."""
+    def _owner(self) -> Object:
+        """Return the owner reference of the Lease to this pod; none outside of a cluster."""
         if not self.pod_uid:
             return {}
         pod = {"apiVersion": POD.api_version, "kind": POD.kind, "name": self.identity, "uid": self.pod_uid}
         return {"ownerReferences": [pod]}
 
-    def _marks(self) -> dict[str, str]:
+    def _annotations(self) -> dict[str, str]:
         return {} if self.rivals is None else {SERVES_ANNOTATION: serves_text(self.rivals.serves)}
 
     async def _renew(self) -> None:
@@ -209,10 +218,10 @@ class Election:
         try:
             self._held = await self.client.replace(LEASE, self.namespace, {**self._held, "spec": spec})
         except (ConflictError, NotFoundError):
-            # Somebody annotated it, or a write of ours arrived though its answer did not: look who holds it.
-            self._held = await self._taken_back()
+            # Another client annotated it, or an earlier renewal was stored and its answer was lost.
+            self._held = await self._reacquire()
 
-    async def _taken_back(self) -> Object:
+    async def _reacquire(self) -> Object:
         try:
             live = await self.client.get(LEASE, self.namespace, self.name)
         except NotFoundError:

@@ -1,4 +1,4 @@
-"""What the operator counts about itself, as Prometheus metrics `wsedge_operator_…`."""
+"""The operator's own metrics, `wsedge_operator_…`, for Prometheus."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Metrics:
         )
         self.writes = Counter(
             "wsedge_operator_writes",
-            "Writes to the API server, by kind and verb; an idle cluster sees none.",
+            "Writes to the API server, by kind and verb; none while nothing changes.",
             ["kind", "verb"],
             registry=self.registry,
         )
@@ -35,13 +35,13 @@ class Metrics:
         )
         self.missing = Gauge(
             "wsedge_operator_missing_namespace",
-            "1 for a namespace of the operator's set that is not there, or that it has no right in.",
+            "1 for a served namespace that does not exist, or in which the operator lacks a right.",
             ["namespace"],
             registry=self.registry,
         )
-        self.untold = Counter(
+        self.unreported = Counter(
             "wsedge_operator_untold_failures",
-            "Failures that could be written neither into a status nor as an Event; the log has them.",
+            "Failures that could be reported neither in a status nor in an Event; the log has them.",
             registry=self.registry,
         )
         self.queue = Gauge(

@@ -1,4 +1,4 @@
-"""The work queue: each key at one worker at a time; and pauses after failures and contested writes."""
+"""The work queue, which gives a key to one worker at a time; pauses after failures and contested writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ K = TypeVar("K", bound=Hashable)
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 60.0
 CONTEST_WINDOW: Final = timedelta(minutes=10)
-# The first repetitions may come from a watch that is late.
+# The first repetitions may be due to a late watch, by which the operator does not see its own write yet.
 REPEATS_BEFORE_REPORT: Final = 4
 
 
@@ -44,7 +44,7 @@ class WorkQueue(Generic[K]):
             self._waiting.append(key)
             self._filled.set()
 
-    async def take(self) -> K:
+    async def get(self) -> K:
         """Return the next key; no other worker gets it before `done`."""
         while not self._waiting:
             self._filled.clear()
@@ -55,7 +55,7 @@ class WorkQueue(Generic[K]):
         return key
 
     def done(self, key: K) -> None:
-        """Give `key` back."""
+        """End the work on `key`; queue it again if it was added meanwhile."""
         self._busy.discard(key)
         if key in self._again:
             self._again.discard(key)
@@ -64,7 +64,7 @@ class WorkQueue(Generic[K]):
 
 @dataclass
 class _Contest:
-    """What was written for a key, with the generation it was written for; and how often that did not last."""
+    """The recent writes for a key, each with the generation for which it was made; the repetitions."""
 
     written: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     repeats: int = 0
@@ -75,20 +75,20 @@ class _Contest:
 class Contests(Generic[K]):
     """Writes that another client reverts: the same write again, for the same generation of the same object.
 
-    Each repetition within the window rests longer than the one before, whatever wakes the key meanwhile: a
-    controller that answers each of our writes with one of its own would else keep both busy, and pods coming
-    and going, without end.
+    Each repetition within the window is suspended for longer than the one before, whatever requests the key
+    meanwhile. Otherwise a controller that reverts each write at once would cause writes, and the creation and
+    deletion of pods, without end.
     """
 
     def __init__(self, random_unit: Callable[[], float] = random.random) -> None:
-        """Take jitter from `random_unit`, which gives numbers from 0 up to 1."""
+        """Begin empty; `random_unit` returns numbers from 0 up to 1, for the jitter."""
         self._random_unit = random_unit
         self._contests: dict[K, _Contest] = {}
 
     def note(
         self, key: K, writes: frozenset[str], generation: int, now: datetime
     ) -> tuple[frozenset[str], float]:
-        """Note the writes of a reconciliation; return those made before, and the seconds that they rest."""
+        """Record the writes of a reconciliation; return the repeated ones, and their pause in seconds."""
         contest = self._contests.setdefault(key, _Contest())
         self._forget_old(contest, now)
         repeated = frozenset(
@@ -105,16 +105,18 @@ class Contests(Generic[K]):
         contest.last, contest.resumes = now, now + timedelta(seconds=pause)
         return repeated, pause
 
-    def rests_until(self, key: K, writes: frozenset[str], generation: int, now: datetime) -> datetime | None:
-        """Return until when these writes are not made again; None: they may be made now."""
+    def suspended_until(
+        self, key: K, writes: frozenset[str], generation: int, now: datetime
+    ) -> datetime | None:
+        """Return the instant before which these writes are not repeated; None: they may be made now."""
         contest = self._contests.get(key)
         if contest is None or not writes or contest.resumes is None or now >= contest.resumes:
             return None
         is_all_known = all(contest.written.get(write, (None,))[0] == generation for write in writes)
         return contest.resumes if is_all_known else None
 
-    def lasts_until(self, key: K, now: datetime) -> datetime | None:
-        """Return until when a contest is spoken of, unless it goes on; None: there is none to speak of."""
+    def reported_until(self, key: K, now: datetime) -> datetime | None:
+        """Return until when a contest is reported unless it goes on; None: there is none to report."""
         contest = self._contests.get(key)
         if contest is None or contest.last is None or contest.repeats < REPEATS_BEFORE_REPORT:
             return None
@@ -122,7 +124,7 @@ class Contests(Generic[K]):
         return end if now < end else None
 
     def forget(self, key: K) -> None:
-        """Forget a key that is gone."""
+        """Drop the writes of a key whose object is deleted."""
         self._contests.pop(key, None)
 
     @staticmethod
@@ -136,28 +138,29 @@ class Contests(Generic[K]):
 class Backoff(Generic[K]):
     """Pauses per key.
 
-    Doubled with each failure in a row up to a limit, with jitter, so that many do not march in step.
+    A pause doubles with each failure in a row up to a limit. Jitter spreads the retries of many keys that
+    failed together.
     """
 
     def __init__(self, random_unit: Callable[[], float] = random.random) -> None:
-        """Take jitter from `random_unit`, which gives numbers from 0 up to 1."""
+        """Begin empty; `random_unit` returns numbers from 0 up to 1, for the jitter."""
         self._random_unit = random_unit
         self._failures: dict[K, int] = {}
 
     def failed(self, key: K) -> float:
-        """Note a failure and return the seconds to wait before the next try."""
+        """Count a failure; return the seconds to wait before the retry."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 30))
         return pause * (0.5 + self._random_unit() / 2)
 
     def failures(self, key: K) -> int:
-        """Return how often `key` failed in a row."""
+        """Return the number of failures of `key` in a row."""
         return self._failures.get(key, 0)
 
     def __len__(self) -> int:
         return len(self._failures)
 
     def succeeded(self, key: K) -> None:
-        """Forget the failures of `key`."""
+        """Reset the failures of `key`."""
         self._failures.pop(key, None)

@@ -1,13 +1,13 @@
-"""Reads the namespaces that are served into the cache, and keeps reading each of them.
+"""List and watch the served namespaces into the cache, each on its own.
 
     unread ──list──▶ read ──probe, list again──▶ read
-                      │ 403, 404: there is no such namespace, or no right in it
+                      │ 403, 404: the namespace does not exist, or a right in it is missing
                       ▼
     read ◀──list── missing ──probe──▶ missing
 
-A namespace that is missing holds up no other: it is told (log, metric, /readyz while none is there) and read
-as soon as it is there. What the cache has of a namespace that was read before stays there meanwhile: a right
-that was taken away by mistake must withdraw nothing.
+A missing namespace delays no other: it is reported (log, metric, /readyz while all are missing) and listed as
+soon as it exists. Objects of a namespace that was read before stay in the cache meanwhile: a right that was
+revoked by mistake must not withdraw relays.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ from wsedge_operator.runtime.metrics import Metrics
 
 log = structlog.get_logger()
 
-# A namespace, or None for all of the cluster.
+# A namespace, or None for the whole cluster.
 Scope = str | None
 
 RETRY_SECONDS: Final = 2.0
 PROBE_SECONDS: Final = 15.0
-# A list soon after the first one, since a watch that had to begin anew does not tell what went meanwhile.
+# The second list is soon after the first: a watch that had to restart reports no deletion of the time
+# between.
 SECOND_LIST_SECONDS: Final = 30.0
-# A Role that was granted a moment ago may not be known to every API server yet.
+# A Role that was just created may not have reached the authorizer of every API server.
 GRACE_SECONDS: Final = 10.0
 _MISSING: Final = (ForbiddenError, NamespaceGoneError, NotFoundError)
 
 
 class Readings:
-    """What was read of each scope: None while it is unread, "" once it was, else why it cannot be."""
+    """The state of each scope: None while it is unread, "" after it was read, else why it cannot be read."""
 
     def __init__(self, scopes: tuple[Scope, ...], metrics: Metrics) -> None:
         """Begin with all of `scopes` unread."""
@@ -55,7 +56,7 @@ class Readings:
 
     @property
     def problem(self) -> str | None:
-        """Why the cluster has not been read; None when all that is there was read, and something is there."""
+        """Why the cache is not filled; None when every scope was read or is missing, and one was read."""
         if None not in self._states.values() and "" in self._states.values():
             return None
         missing = sorted(f"{scope or 'all namespaces'}: {why}" for scope, why in self._states.items() if why)
@@ -68,7 +69,7 @@ class Readings:
             await self._changed.wait()
 
     def note(self, scope: Scope, state: str) -> None:
-        """Note that a scope was read (""), or why it cannot be."""
+        """Record that a scope was read (""), or why it cannot be read."""
         before, self._states[scope] = self._states[scope], state
         if scope is not None:
             self._metrics.missing.labels(scope).set(1 if state else 0)
@@ -81,9 +82,10 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Keeps a scope read. `watching` is a block in which it is watched, and gives a task that fails with it.
+    """Lists and watches a scope, for ever.
 
-    `probe` and `list_all` raise OperatorError; `probe` is a cheap question with the same rights.
+    `watching` is a context in which the scope is watched; it yields a task that fails when the watches do.
+    `probe` is a cheap call that needs the same rights as `list_all`; both raise OperatorError.
     """
 
     readings: Readings
@@ -99,30 +101,30 @@ class Reader:
             await self._await_readable(scope)
             try:
                 async with self.watching(scope) as watches:
-                    await self._keep(scope, watches)
+                    await self._keep_read(scope, watches)
             except _MISSING as error:
-                self.readings.note(scope, _why(error))
+                self.readings.note(scope, _reason(error))
 
     async def _await_readable(self, scope: Scope) -> None:
-        """Return when the scope can be read: watches of one that is missing would end and not come back."""
+        """Return when the scope can be read: kopf ends the watches of a missing namespace for good."""
         since = self.monotonic()
         while True:
             try:
                 await self.probe(scope)
             except _MISSING as error:
                 if self.monotonic() - since >= GRACE_SECONDS:
-                    self.readings.note(scope, _why(error))
+                    self.readings.note(scope, _reason(error))
             except OperatorError as error:
                 log.warning("listing failed", served=scope or "*", error=str(error), advice=advice(error))
             else:
                 return
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _keep(self, scope: Scope, watches: asyncio.Task[None]) -> None:
-        """List, and list again every so often.
+    async def _keep_read(self, scope: Scope, watches: asyncio.Task[None]) -> None:
+        """List the scope, and again after `resync_seconds`.
 
-        Of a namespace alone the watches are begun anew with each list: one that was answered with 403 while
-        a Role was replaced has ended without a word.
+        In a namespace, return then, so that the watches restart: kopf ends a watch that got 403, while a Role
+        was replaced, without an error.
         """
         while not await self._succeeds(self.list_all, scope):
             await _pause(watches, RETRY_SECONDS)
@@ -136,7 +138,7 @@ class Reader:
                 due = self.monotonic() + self.resync_seconds
 
     async def _succeeds(self, question: Callable[[Scope], Awaitable[None]], scope: Scope) -> bool:
-        """Ask; False when the API server did not answer well. Raises one of _MISSING as it is."""
+        """Return whether a call succeeded; a failure is logged, except for _MISSING, which is raised."""
         try:
             await question(scope)
         except _MISSING:
@@ -148,11 +150,11 @@ class Reader:
 
 
 async def _pause(watches: asyncio.Task[None], seconds: float) -> None:
-    """Wait; raises what ended the watches when they end meanwhile."""
+    """Wait for `seconds`; raises the error of the watches if they end meanwhile."""
     await asyncio.wait({watches}, timeout=seconds)
     if watches.done():
         watches.result()
 
 
-def _why(error: OperatorError) -> str:
+def _reason(error: OperatorError) -> str:
     return f"{error}. {advice(error)}"

@@ -1,14 +1,15 @@
-"""Other releases that serve the same namespaces: beside them this one serves nothing.
+"""Find other releases that serve the same namespaces: beside such a rival this release serves nothing.
 
-Two operators over one namespace write against each other without end, and usage flips between two ledgers.
-Each holds a Lease in a namespace of its own, so no Lease keeps them apart. This one looks for the Leases of
-others before it takes its own:
+Two operators over one namespace revert each other's writes without end, and usage goes to two ledgers in
+turn. Each holds a Lease in a namespace of its own, so no Lease excludes the other. So an operator lists the
+Leases of other releases before it acquires its own:
 
-    found, and its holder may write what we write, and it is renewed ──▶ wait, not ready
-    otherwise ──▶ take the own Lease, look once more: of two that began at once the older Lease stays
+    a rival's Lease, renewed, whose holder may write the status of wsedge.io kinds ──▶ wait, not ready
+    otherwise ──▶ acquire the own Lease, list again: of two that started at once the older Lease stays
 
-Whoever may create a Lease could name it so. It counts only if the ServiceAccount beside it (of the same name,
-as in the chart) may write the status of our kinds, which no tenant may: the API server is asked that.
+A tenant may create a Lease of such a name. It counts only if the ServiceAccount in the Lease's namespace of
+the same name, as in the chart, may write the status of wsedge.io kinds, which no tenant may
+(SubjectAccessReview).
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ from wsedge_operator.kube.kinds import ACCESS_REVIEW, DOMAIN, FOREIGN_LEASE
 
 log = structlog.get_logger()
 
-# On a Lease: the namespaces that its holder serves, separated by commas; "*": all, as without it.
+# On a Lease: the namespaces that its holder serves, separated by commas; "*", or no annotation: all.
 SERVES_ANNOTATION: Final = "wsedge.io/serves"
-# Leases of a release from before there was the annotation are known by their name.
+# Leases of earlier releases have no annotation, and this in their name.
 _OLD_NAME: Final = "wsedge"
-# Longer than a leader's death goes unnoticed by its own standby, who comes first.
+# Longer than a standby of the rival needs to replace a dead leader (settings: lease_seconds, 15 s).
 _WINDOW_SECONDS: Final = 60.0
-# Beyond what clocks of two machines differ: a Lease that old was left behind.
+# More than the clocks of two machines differ: a Lease that was renewed before that has no holder.
 _OLD: Final = timedelta(minutes=10)
 
 
 @dataclass
 class Rivals:
-    """Looks for other releases. `serves` are the namespaces of this one; empty: all of the cluster."""
+    """Finds other releases. `serves` are the namespaces of this release; empty: the whole cluster."""
 
     client: Client
     namespace: str
@@ -51,25 +52,26 @@ class Rivals:
     _known: dict[str, Object] = field(default_factory=dict, init=False)
 
     async def find(self, *, older_than: Object | None = None) -> str | None:
-        """Return who serves the same, as `namespace/name` of a Lease; None: nobody who is known.
+        """Return a rival as `namespace/name` of its Lease; None when no rival is found.
 
-        With `older_than` only a Lease that is older than this one counts.
+        With `older_than` only a Lease that is older than that Lease counts.
         """
         if self.serves:
-            return None  # Roles in some namespaces do not let it look into others.
+            return None  # Roles in some namespaces do not allow a list of the others.
         try:
             leases, _ = await self.client.list(FOREIGN_LEASE, None)
-            # A Lease goes with its pod; the standby that comes after makes it anew.
+            # A Lease is deleted with its leader's pod, and the rival's standby creates it again a moment
+            # later.
             known = self._known | {_name(live): live for live in leases}
-            self._known = {name: live for name, live in known.items() if self._counts(live, None)}
+            self._known = {name: live for name, live in known.items() if self._is_rival_lease(live, None)}
             for name, live in self._known.items():
-                if self._counts(live, older_than) and await self._may_write(live):
+                if self._is_rival_lease(live, older_than) and await self._may_write(live):
                     return name
         except OperatorError as error:
-            log.warning("other releases not looked for", error=str(error), advice=advice(error))
+            log.warning("other releases not listed", error=str(error), advice=advice(error))
         return None
 
-    def _counts(self, live: Object, older_than: Object | None) -> bool:
+    def _is_rival_lease(self, live: Object, older_than: Object | None) -> bool:
         metadata = live["metadata"]
         is_own = (metadata["namespace"], metadata["name"]) == (self.namespace, self.lease)
         is_marked = SERVES_ANNOTATION in (metadata.get("annotations") or {})
@@ -79,7 +81,7 @@ class Rivals:
         return self._is_alive(live) and is_older
 
     def _is_alive(self, live: Object) -> bool:
-        """Tell whether a Lease was renewed within the window, as seen on our clock."""
+        """Return whether a Lease was renewed within the window, by this machine's monotonic clock."""
         spec = live.get("spec") or {}
         record = (spec.get("holderIdentity"), spec.get("renewTime"))
         known = self._seen.get(_name(live))
@@ -92,7 +94,7 @@ class Rivals:
         return self.monotonic() - known[1] < window
 
     async def _may_write(self, live: Object) -> bool:
-        """Ask whether the ServiceAccount beside a Lease may do what an operator does where it serves."""
+        """Return whether the ServiceAccount of a Lease may write the status of domains where it serves."""
         metadata = live["metadata"]
         serves = (metadata.get("annotations") or {}).get(SERVES_ANNOTATION, "*")
         attributes = {
@@ -115,7 +117,7 @@ class Rivals:
 
 
 def serves_text(namespaces: tuple[str, ...]) -> str:
-    """Return what a Lease says of the namespaces that its holder serves."""
+    """Return the value of SERVES_ANNOTATION for the namespaces that a holder serves."""
     return ",".join(namespaces) or "*"
 
 

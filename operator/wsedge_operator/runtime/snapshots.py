@@ -1,4 +1,4 @@
-"""Gathers what a decision needs: from the cache, and by name what the cache does not hold."""
+"""Gather the snapshot of a decision: from the cache, and by calls where the cache has not all of it."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ from wsedge_operator.runtime.triggers import Key
 
 log = structlog.get_logger()
 
-_STRANGER: Final = "it does not belong to the Deployment, or is on its node's network, and is not asked"
-# A Deployment has two in a rollout, seldom more; each pod may name another one that is not there.
+_NOT_ASKED: Final = "it does not belong to the Deployment, or is on its node's network, and is not asked"
+# A Deployment has two ReplicaSets in a rollout, seldom more; a tenant's pods may name many that do not exist.
 _MOST_REPLICA_SETS: Final = 8
 _CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DISRUPTION_BUDGET, NETWORK_POLICY, DEPLOYMENT)
 
 
 @dataclass
 class Gatherer:
-    """Makes snapshots.
+    """Gathers snapshots of WebSocketDomains.
 
-    `statistics_url`, `admin_peers` and `denied_networks` are as in DomainSnapshot; the first one follows the
-    Service of the statistics.
+    `statistics_url`, `admin_peers` and `denied_networks` are as in DomainSnapshot; StatisticsDiscovery
+    updates the first.
     """
 
     client: Client
@@ -83,7 +83,7 @@ class Gatherer:
     _replica_sets: dict[Key, tuple[str, Set[tuple[str, str]]]] = field(default_factory=dict)
 
     async def domain(self, key: Key, live: Object, now: datetime) -> DomainSnapshot:
-        """Return the snapshot of a WebSocketDomain, after asking its relays where they lag."""
+        """Return the snapshot of a WebSocketDomain, with fresh reports of relays that lag."""
         namespace, child = key.namespace, child_name(key.name)
         children = {
             kind.kind: found
@@ -97,11 +97,11 @@ class Gatherer:
             pod
             for pod in self.cache.all(POD, namespace)
             if (pod["metadata"].get("labels") or {}).get(DOMAIN_LABEL) == key.name
-            and replica_set_of(pod) is not None  # another is somebody's own, whatever its labels say
+            and replica_set_of(pod) is not None  # a tenant's own pod may have the same labels
         )
         if (account := await self.accounts.current(namespace)) is None:
             call = f"GET Namespace {namespace}"
-            raise NamespaceGoneError(call, 404, "NotFound", "the namespace of the domain is gone")
+            raise NamespaceGoneError(call, 404, "NotFound", "the namespace of the domain is deleted")
         account_state = account_decision.account_state(account, now, served="Deployment" in children)
         return DomainSnapshot(
             live=live,
@@ -123,12 +123,12 @@ class Gatherer:
             admitted=dict(self._admitted.get(key, {})),
         )
 
-    def admits(self, key: Key, exact: Exact, live: Object) -> None:
-        """Note what the API server makes of exact parts of a child of a WebSocketDomain."""
+    def note_admitted(self, key: Key, exact: Exact, live: Object) -> None:
+        """Record exact parts of a child of a WebSocketDomain as they are after admission."""
         self._admitted.setdefault(key, {})[exact.ref.kind] = Admitted(exact.digest, parts(live))
 
     async def claims(self, domain: str | None, now: datetime) -> tuple[DomainClaim, ...]:
-        """Return all claims on a domain; whether each could be served matters where there are several."""
+        """Return all claims on a domain; `can_be_served` is evaluated only where there are several."""
         found = self.cache.claims(domain) if domain is not None else []
         if len(found) < 2:
             return tuple(claim_of(live, can_be_served=True) for live in found)
@@ -142,7 +142,7 @@ class Gatherer:
         return claim_of(live, can_be_served=can_be_served(live, account_state, selected=account.selected))
 
     def forget(self, key: Key) -> None:
-        """Drop what is kept of a WebSocketDomain that is gone."""
+        """Drop all data about a WebSocketDomain that is deleted."""
         self._relays.pop(key, None)
         self._replica_sets.pop(key, None)
         self.failures.pop(key, None)
@@ -152,7 +152,7 @@ class Gatherer:
 
     def _child(self, kind: Kind, namespace: str, name: str, owner: Object) -> Object | None:
         found = self.cache.get(kind, namespace, name)
-        # One that is somebody else's is not ours to compare with or to delete; applying will tell.
+        # A foreign object of that name is neither compared nor deleted; applying then fails with a conflict.
         return found if found is not None and _is_child(found, owner) else None
 
     async def _references(self, live: Object) -> tuple[dict[str, Object], dict[str, Object]]:
@@ -166,7 +166,7 @@ class Gatherer:
         return _present(services), _present(secrets)
 
     async def _secret(self, namespace: str, name: str) -> Object | None:
-        """Return a Secret with its contents, which are fetched anew only when it has changed."""
+        """Return a Secret with its contents, which are read again only when it has changed."""
         known = self.cache.get(SECRET, namespace, name)
         if known is None:
             self._secrets.pop((namespace, name), None)
@@ -191,7 +191,7 @@ class Gatherer:
     ) -> dict[str, RelayReport]:
         known = {pod["metadata"]["uid"]: pod for pod in pods}
         before = {uid: report for uid, report in self._relays.get(key, {}).items() if uid in known}
-        # Without a number the API server would have put the default; it is whoever scales who decides then.
+        # A spec without a number, which the API server's default prevents, leaves it to whatever scales.
         replicas = part_at(live, "spec", "relay", "replicas")
         replicas = replicas if isinstance(replicas, int) else None
         if replicas is not None and scaled_from_outside(children.get("Deployment"), replicas) is not None:
@@ -202,22 +202,24 @@ class Gatherer:
             children.get("ConfigMap"),
             scaling_in=is_scale_in(children.get("Deployment"), replicas),
         )
-        own = await self._own(key, asked, children.get("Deployment"))
+        own = await self._own_pods(key, asked, children.get("Deployment"))
         uids = {pod["metadata"]["uid"] for pod in own}
-        strangers = {
-            pod["metadata"]["uid"]: RelayReport(restarts(pod), None, _STRANGER)
+        not_asked = {
+            pod["metadata"]["uid"]: RelayReport(restarts(pod), None, _NOT_ASKED)
             for pod in asked
             if pod["metadata"]["uid"] not in uids
         }
         fresh = await fetch_reports(self.session, own)
-        self._relays[key] = {**before, **strangers, **fresh}
+        self._relays[key] = {**before, **not_asked, **fresh}
         return self._relays[key]
 
-    async def _own(self, key: Key, asked: list[Manifest], deployment: Object | None) -> list[dict[str, Any]]:
-        """Return those of the pods that belong to the Deployment, by owner references and uids.
+    async def _own_pods(
+        self, key: Key, asked: list[Manifest], deployment: Object | None
+    ) -> list[dict[str, Any]]:
+        """Return the pods that belong to the Deployment, by owner references and uids.
 
-        Labels and owner references are what the pod's maker wrote; that the ReplicaSet is there, has this uid
-        and is of this Deployment is not.
+        A tenant may create a pod with any labels and owner references. It cannot forge that the ReplicaSet
+        exists, has this uid and belongs to this Deployment, so each ReplicaSet is read.
         """
         if deployment is None:
             return []
@@ -226,20 +228,20 @@ class Gatherer:
         owner = deployment["metadata"]["uid"]
         before, known = self._replica_sets.get(key, (owner, frozenset()))
         known = known & named if before == owner else frozenset()
-        known |= await self._of_deployment(key.namespace, named - known, deployment)
+        known |= await self._replica_sets_of(key.namespace, named - known, deployment)
         self._replica_sets[key] = owner, known
         return [dict(pod) for pod in addressed if replica_set_of(pod) in known]
 
-    async def _of_deployment(
+    async def _replica_sets_of(
         self, namespace: str, named: Set[tuple[str, str]], deployment: Object
     ) -> Set[tuple[str, str]]:
-        """Return those of the named ReplicaSets that are there and belong to the Deployment."""
+        """Return the named ReplicaSets that exist and belong to the Deployment."""
         live: dict[str, Object | None] = {}
         try:
             for name in sorted({name for name, _ in named})[:_MOST_REPLICA_SETS]:
                 live[name] = await self._fetch(REPLICA_SET, namespace, name)
-        except ForbiddenError as error:  # of a chart of before: relays are served, though not asked
-            log.error("relays cannot be asked", error=str(error))
+        except ForbiddenError as error:  # The Role of an older chart: relays run, and their state is unknown.
+            log.error("relays not queried", error=str(error))
         return {
             (name, uid)
             for name, uid in named

@@ -16,7 +16,7 @@ from wsedge_operator.runtime.cache import Cache, name_of
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is reconciled as one: an account, a domain, or the Directory of all."""
+    """The unit of reconciliation: an account, a domain, or the Directory."""
 
     kind: Literal["account", "domain", "directory"]
     namespace: str = ""
@@ -24,7 +24,7 @@ class Key:
 
     @property
     def log_context(self) -> dict[str, str]:
-        """What each log line of its reconciliation says."""
+        """The fields of each log event of its reconciliation."""
         named = {"namespace": self.namespace, "domain": self.name}
         return {field: value for field, value in named.items() if value}
 
@@ -33,7 +33,7 @@ DIRECTORY: Final = Key("directory")
 
 
 def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
-    """Return the keys that a change of `live` concerns; the cache has the change already."""
+    """Yield the keys that a change of `live` concerns; the cache has the change already."""
     namespace, name = name_of(live)
     if kind is PLAN:
         yield Key("account", namespace)
@@ -44,7 +44,7 @@ def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
         yield DIRECTORY
     elif kind is NAMESPACE:
         yield Key("account", name)
-        yield from _domains(cache, name)  # by its labels it is served or not
+        yield from _domains(cache, name)  # the selector may match its new labels, or not any more
         yield DIRECTORY
     elif kind is CONFIG_MAP and namespace == cache.records_in and (identity := identity_of(name)):
         yield Key("account", identity[0])
@@ -63,13 +63,13 @@ def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
             )
 
 
-def is_occupied(cache: Cache, namespace: str) -> bool:
+def has_user_objects(cache: Cache, namespace: str) -> bool:
     """Return whether a namespace has objects of a user: plans or domains."""
     return cache.has(DOMAIN, namespace) or cache.has(PLAN, namespace)
 
 
 def _domains(cache: Cache, namespace: str) -> Iterator[Key]:
-    """What concerns an account concerns its domains, and all who claim the same names: one may yield."""
+    """Yield the domains of an account and all other claims on the same names, whose owner may change."""
     for domain in cache.all(DOMAIN, namespace):
         yield Key("domain", *name_of(domain))
         yield from _rivals(cache, domain)
@@ -81,7 +81,7 @@ def _rivals(cache: Cache, domain: dict[str, Any]) -> Iterator[Key]:
 
 
 def _owner(live: dict[str, Any], namespace: str) -> Iterator[Key]:
-    """A child, or a relay pod, concerns the domain that its label names."""
+    """Yield the domain that the label of a child or a relay pod names."""
     name = (live["metadata"].get("labels") or {}).get(DOMAIN_LABEL)
     if name:
         yield Key("domain", namespace, name)

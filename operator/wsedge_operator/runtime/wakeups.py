@@ -13,15 +13,15 @@ from wsedge_operator.runtime.clock import Clock
 
 K = TypeVar("K", bound=Hashable)
 
-# Never asleep longer: timers do not count the time that a machine is suspended, and do not notice that its
-# clock is set.
+# The longest sleep: a timer does not count the time for which the machine is suspended, and does not notice a
+# change of its clock.
 LONGEST_SLEEP_SECONDS: Final = 60.0
-# NTP sets a clock back by less than this, which delays no key by more.
+# NTP may step a clock back by less than this; such a step delays each key by no more than that.
 _STEP: Final = timedelta(seconds=1)
 
 
 class WakeUps(Generic[K]):
-    """One instant per key at most."""
+    """At most one instant per key."""
 
     def __init__(self) -> None:
         self._at: dict[K, datetime] = {}
@@ -45,9 +45,10 @@ class WakeUps(Generic[K]):
         self._changed.set()
 
     def due(self, now: datetime) -> list[K]:
-        """Remove and return the keys whose instant has come; all keys when the clock was set back.
+        """Remove and return the keys whose instant has passed; all keys when the clock was set back.
 
-        A pause of a second would become as long as the step. A key that is woken too early is scheduled anew.
+        Otherwise a pause of a second would become as long as the step. A key that is reconciled too early is
+        scheduled again.
         """
         was_set_back = self._latest is not None and now < self._latest - _STEP
         self._latest = now
@@ -65,7 +66,7 @@ class WakeUps(Generic[K]):
         return due
 
     def pause(self, now: datetime) -> float:
-        """Return how many seconds to sleep before the next `due`."""
+        """Return the seconds to sleep before the next `due`."""
         while self._heap and self._is_stale():
             heapq.heappop(self._heap)
         if not self._heap:
@@ -77,7 +78,7 @@ class WakeUps(Generic[K]):
         return self._at.get(key) != instant
 
     async def run(self, clock: Clock, wake: Callable[[K], None]) -> None:
-        """Call `wake` for each key when its instant has come, for ever."""
+        """Call `wake` for each key at its instant, for ever."""
         while True:
             self._changed.clear()
             for key in self.due(clock.now()):

@@ -1,4 +1,4 @@
-"""Carries out the outcomes of decisions, and requests what else each write concerns."""
+"""Carry out the outcomes of decisions, and request the other keys that each write concerns."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from wsedge_operator.runtime.triggers import Key, keys_of
 
 log = structlog.get_logger()
 
-# A refusal is reported at once; any other failure may pass by itself, and is reported at the fourth in a row.
+# A refusal is reported at once; any other failure may be transient, and is reported at the fourth in a row.
 FAILURES_BEFORE_REPORT: Final = 4
 _FAILURE_LENGTH: Final = 1000
 
-# Called with the key that a write was made for, the exact parts, and the object as the API server admits it.
-Admits = Callable[[Key, Exact, Object], None]
+# Called with the key that a write was made for, the exact parts, and the object after admission.
+NoteAdmitted = Callable[[Key, Exact, Object], None]
 
 
 class Writer:
     """Writes to the API server for all reconcilers.
 
-    An object that was written goes into the cache at once, so that the next decision does not wait for the
-    watch to deliver it.
+    Each written object is put into the cache at once, so that the next decision does not wait until the watch
+    delivers it.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class Writer:
         client: Client,
         cache: Cache,
         agenda: Agenda,
-        admits: Admits,
+        note_admitted: NoteAdmitted,
         clock: Clock,
         metrics: Metrics,
         identity: str,
     ) -> None:
-        """Write as the operator process `identity`, which Events name."""
+        """Write as the operator process `identity`, which is an Event's reportingInstance."""
         self._client = client
         self._cache = cache
         self._agenda = agenda
-        self._admits = admits
+        self._note_admitted = note_admitted
         self._clock = clock
         self._metrics = metrics
         self._identity = identity
@@ -69,10 +69,10 @@ class Writer:
         def written(kind: Kind, verb: str, live: dict[str, Any]) -> None:
             self.written(kind, verb, live, by=key)
 
-        def admits(exact: Exact, live: Object) -> None:
-            self._admits(key, exact, live)
+        def note_admitted(exact: Exact, live: Object) -> None:
+            self._note_admitted(key, exact, live)
 
-        await perform(self._client, outcome, written, admits, self._clock.now(), self._identity)
+        await perform(self._client, outcome, written, note_admitted, self._clock.now(), self._identity)
 
     def written(self, kind: Kind, verb: str, live: Object, *, by: Key | None = None) -> None:
         """Count a write, and request the keys that it concerns, except `by`."""
@@ -83,19 +83,19 @@ class Writer:
                     self._agenda.request(other)
 
     async def report_failure(self, regarding: Object, text: str) -> None:
-        """Write an Event about a failed write, once while the Event exists; else log and count it."""
+        """Write an Event about a failed write, once while it exists; log and count if that fails too."""
         note = EventNote(regarding, "Warning", Reason.APPLY_FAILED, text, f"failed {text}")
         try:
             await write_event(self._client, note, self.written, self._clock.now(), self._identity)
         except (ApiError, UnreachableError) as error:
-            self._metrics.untold.inc()
+            self._metrics.unreported.inc()
             log.error("failure not reported", failure=text, error=str(error))
 
 
 def is_to_be_reported(
     error: ApiError | UnreachableError, failures: int, *, conflicts_are_refusals: bool
 ) -> bool:
-    """Return whether a failure is a refusal, or has lasted: `failures` in a row came before it."""
+    """Return whether a failure is a refusal, or the fourth in a row; `failures` were before it."""
     if isinstance(error, NamespaceGoneError):
         return False
     is_refusal = isinstance(error, InvalidError | ForbiddenError) or (
@@ -105,5 +105,5 @@ def is_to_be_reported(
 
 
 def failure_text(error: ApiError | UnreachableError) -> str:
-    """Return a failure as a status or an Event has it; the answer of a webhook may be of any length."""
+    """Return the text of a failure for a status or an Event, cut: a webhook's answer may be of any length."""
     return str(error)[:_FAILURE_LENGTH]

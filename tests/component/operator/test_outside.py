@@ -98,13 +98,13 @@ async def test_the_directory_reaches_the_statistics(session: aiohttp.ClientSessi
     keeper = keeper_of(cache, session, 10 * MINUTES)
     with statistics(tmp_path) as program:
         url = f"http://127.0.0.1:{program.port}"
-        assert await keeper.keep(url, NOW) == NOW + 10 * MINUTES
+        assert await keeper.put_if_due(url, NOW) == NOW + 10 * MINUTES
         listed = await asyncio.to_thread(lambda: program.get("/v1/domains", account="team-a").json)
         assert [entry["domain"] for entry in listed["domains"]] == ["chat.example.com", "quic.example.com"]
-        assert await keeper.keep(url, NOW + MINUTES) == NOW + 10 * MINUTES
+        assert await keeper.put_if_due(url, NOW + MINUTES) == NOW + 10 * MINUTES
         cache.put(DOMAIN, domain("room", "room.example.com", version=2))
-        assert await keeper.keep(url, NOW + 2 * MINUTES) == NOW + 12 * MINUTES
-        assert await keeper.keep(url, NOW + 12 * MINUTES) == NOW + 22 * MINUTES
+        assert await keeper.put_if_due(url, NOW + 2 * MINUTES) == NOW + 12 * MINUTES
+        assert await keeper.put_if_due(url, NOW + 12 * MINUTES) == NOW + 22 * MINUTES
         listed = await asyncio.to_thread(lambda: program.get("/v1/domains", account="team-a").json)
         assert [entry["domain"] for entry in listed["domains"]] == [
             "chat.example.com",
@@ -112,7 +112,7 @@ async def test_the_directory_reaches_the_statistics(session: aiohttp.ClientSessi
             "room.example.com",
         ]
     with refusing() as nobody, pytest.raises(UnreachableError, match=r"PUT http://127\.0\.0\.1"):
-        await keeper.keep(f"http://127.0.0.1:{nobody}", NOW + 30 * MINUTES)
+        await keeper.put_if_due(f"http://127.0.0.1:{nobody}", NOW + 30 * MINUTES)
 
 
 async def test_what_serves_stays_in_the_directory_when_its_namespace_is_unselected(
@@ -128,7 +128,7 @@ async def test_what_serves_stays_in_the_directory_when_its_namespace_is_unselect
     cache.put(DOMAIN, domain("new", "new.example.com"))
     keeper = keeper_of(cache, session, 10 * MINUTES, selector="edge=on")
     with statistics(tmp_path) as program:
-        await keeper.keep(f"http://127.0.0.1:{program.port}", NOW)
+        await keeper.put_if_due(f"http://127.0.0.1:{program.port}", NOW)
         listed = await asyncio.to_thread(lambda: program.get("/v1/domains", account="team-a").json)
         assert [entry["domain"] for entry in listed["domains"]] == ["chat.example.com"]
 
@@ -153,7 +153,7 @@ async def test_statistics_of_the_last_release_get_a_directory_too(session: aioht
         cache = Cache("wsedge-system")
         cache.put(CONFIG_MAP, record())
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        await keeper_of(cache, session, MINUTES).keep(url, NOW)
+        await keeper_of(cache, session, MINUTES).put_if_due(url, NOW)
     finally:
         await runner.cleanup()
     told, plain = taken
@@ -164,8 +164,8 @@ async def test_statistics_of_the_last_release_get_a_directory_too(session: aioht
 async def test_without_statistics_there_is_nothing_to_put(session: aiohttp.ClientSession) -> None:
     """Neither when none are wanted nor while they are not found."""
     keeper = keeper_of(Cache(), session, MINUTES)
-    assert await keeper.keep(None, NOW) is None
-    assert await keeper.keep("", NOW) is None
+    assert await keeper.put_if_due(None, NOW) is None
+    assert await keeper.put_if_due("", NOW) is None
 
 
 async def test_relays_say_what_they_run(session: aiohttp.ClientSession, tmp_path: Path) -> None:

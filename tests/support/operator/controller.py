@@ -66,7 +66,7 @@ def made(cache: Cache, client: Any = None, gatherer: Any = None) -> Made:
         client=client,
         cache=cache,
         agenda=agenda,
-        admits=lambda key, exact, live: gatherer.admits(key, exact, live),
+        note_admitted=lambda key, exact, live: gatherer.note_admitted(key, exact, live),
         clock=clock,
         metrics=metrics,
         identity="operator-1",

@@ -45,22 +45,22 @@ class AccountReconciler:
                 await self._writer.perform(key, outcome)
             except (ApiError, UnreachableError) as error:
                 if isinstance(error, ConflictError):
-                    await self._accounts.read_again(snapshot)
-                # A conflict over a record is no refusal: the cache was late.
+                    await self._accounts.reload_record(snapshot)
+                # A conflict over a record is no refusal: the cache was behind the API server.
                 if is_to_be_reported(error, failures, conflicts_are_refusals=False):
                     for plan in self._cache.all(PLAN, key.namespace):
                         await self._writer.report_failure(plan, failure_text(error))
                 raise
-            await self._accounts.keep_copy(snapshot, self._writer.written)
+            await self._accounts.update_copy(snapshot, self._writer.written)
             again = earliest(again, outcome.reconcile_at)
         return again
 
     async def _report_moved(self, key: Key) -> None:
         """Write an Event for each record that was moved, and request its account.
 
-        The records are of any namespace, also of those in which nothing else is left to request them.
+        A namespace may have no other object whose event would request its account.
         """
-        for note in self._accounts.take_moved():
+        for note in self._accounts.pop_move_events():
             self._agenda.request(Key("account", note.regarding["metadata"]["namespace"]))
             try:
                 await self._writer.perform(key, Outcome(notes=(note,)))

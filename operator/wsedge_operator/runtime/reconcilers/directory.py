@@ -11,14 +11,14 @@ from wsedge_operator.runtime.triggers import Key
 
 
 class DirectoryReconciler:
-    """Puts the Directory to the statistics, at the address that the gatherer gives the relays too."""
+    """Sends the Directory to the statistics, at the address to which relays report."""
 
     def __init__(self, *, keeper: DirectoryKeeper, gatherer: Gatherer, clock: Clock) -> None:
-        """Put through `keeper`."""
+        """Send through `keeper`."""
         self._keeper = keeper
         self._gatherer = gatherer
         self._clock = clock
 
     async def reconcile(self, key: Key, failures: int) -> datetime | None:  # noqa: ARG002  there is one key
-        """Put the Directory if it is due; return when it is due next. Raises UnreachableError."""
-        return await self._keeper.keep(self._gatherer.statistics_url, self._clock.now())
+        """Send the Directory if it is due; return when it is due next. Raises UnreachableError."""
+        return await self._keeper.put_if_due(self._gatherer.statistics_url, self._clock.now())

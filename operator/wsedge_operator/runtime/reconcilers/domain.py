@@ -25,14 +25,14 @@ log = structlog.get_logger()
 
 
 class DomainReconciler:
-    """Brings the children of a WebSocketDomain to what the decision asks for.
+    """Brings the children of a WebSocketDomain to the state that the decision asks for.
 
-    Two things spoil that, and both are in the next snapshot, so that the status says them: a write that fails
-    (`Gatherer.failures`), and writes that another controller reverts each time (`Gatherer.contested`).
+    The next snapshot has the failure of a write (`Gatherer.failures`) and writes that another controller
+    reverts each time (`Gatherer.contested`), so that the status reports both.
     """
 
     def __init__(self, *, gatherer: Gatherer, cache: Cache, writer: Writer, clock: Clock) -> None:
-        """Gather snapshots by `gatherer`, write through `writer`."""
+        """Get snapshots from `gatherer`, write through `writer`."""
         self._gatherer = gatherer
         self._cache = cache
         self._writer = writer
@@ -42,7 +42,7 @@ class DomainReconciler:
         self._unreported: set[Key] = set()
 
     async def reconcile(self, key: Key, failures: int) -> datetime | None:
-        """Decide about the WebSocketDomain of `key` and carry that out; return when to do so again."""
+        """Decide about the WebSocketDomain of `key` and carry the outcome out; return when to do so again."""
         live = self._cache.get(DOMAIN, key.namespace, key.name)
         if live is None:
             self._gatherer.forget(key)
@@ -58,7 +58,7 @@ class DomainReconciler:
     async def _reconcile(self, key: Key, live: Object, failures: int) -> datetime | None:
         snapshot = await self._gatherer.domain(key, live, self._clock.now())
         outcome = decide(snapshot, self._clock.now())
-        outcome, rests_until = self._without_contested(key, live, outcome)
+        outcome, suspended_until = self._without_contested(key, live, outcome)
         try:
             await self._writer.perform(key, outcome)
         except (ApiError, UnreachableError) as error:
@@ -69,28 +69,28 @@ class DomainReconciler:
         had_failed = self._gatherer.failures.pop(key, None) is not None
         contested_until = self._note_writes(key, live, outcome)
         if had_failed or (contested_until is None and _writes(outcome)):
-            # The writes have changed what this decision was made from: decide again at once.
+            # The writes have changed the snapshot of this decision, so decide again at once.
             return self._clock.now()
-        return earliest(outcome.reconcile_at, rests_until, contested_until)
+        return earliest(outcome.reconcile_at, suspended_until, contested_until)
 
     def _without_contested(self, key: Key, live: Object, outcome: Outcome) -> tuple[Outcome, datetime | None]:
-        """Return the outcome without writes that rest, and until when they do."""
+        """Return the outcome without suspended writes, and until when they are suspended."""
         writes, now = _writes(outcome), self._clock.now()
-        until = self._contests.rests_until(key, writes, _generation(live), now)
+        until = self._contests.suspended_until(key, writes, _generation(live), now)
         if until is None:
             return outcome, None
         notes = tuple(note for note in outcome.notes if note.reason != Reason.CHANGED_FROM_OUTSIDE)
         return replace(outcome, dry_run=(), restore=(), costs=(), apply=(), delete=(), notes=notes), until
 
     def _note_writes(self, key: Key, live: Object, outcome: Outcome) -> datetime | None:
-        """Note the writes of an outcome; return when to repeat those that another client reverts."""
+        """Record the writes of an outcome; return when to repeat those that another client reverts."""
         now = self._clock.now()
         repeated, pause = self._contests.note(key, _writes(outcome), _generation(live), now)
-        until = self._contests.lasts_until(key, now)
+        until = self._contests.reported_until(key, now)
         if until is None:
             self._gatherer.contested.pop(key, None)
         elif repeated:
-            log.warning("writes do not last", writes=sorted(repeated), pause=pause)
+            log.warning("writes were reverted", writes=sorted(repeated), pause=pause)
             kinds = ", ".join(sorted({write.split()[1] for write in repeated}))
             self._gatherer.contested[key] = (
                 f"{kinds}: another controller or an admission webhook reverts each write of the operator; the"
@@ -99,7 +99,7 @@ class DomainReconciler:
         return now + timedelta(seconds=pause) if repeated else until
 
     async def _report_failure(self, key: Key, live: Object, text: str) -> None:
-        """Write into the status why a write failed; an Event where the status cannot be written either."""
+        """Report the failure of a write in the status, or in an Event where that cannot be written either."""
         if self._gatherer.failures.get(key) == text and key not in self._unreported:
             return
         self._gatherer.failures[key] = text
@@ -117,7 +117,7 @@ class DomainReconciler:
 
 
 def _writes(outcome: Outcome) -> frozenset[str]:
-    """Return each write of an outcome as a text that differs from those of all other writes."""
+    """Return the identity of each write of an outcome, as a text."""
     applied = (
         f"apply {made['kind']} {made['metadata']['annotations'][DESIRED_ANNOTATION]}"
         for made in outcome.apply

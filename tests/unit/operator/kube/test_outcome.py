@@ -175,8 +175,8 @@ async def test_a_status_that_cannot_be_written_is_made_up_for_by_an_event() -> N
     with capture_logs() as logs:
         controller = await failing(client, FAILURES_BEFORE_REPORT)
     assert "failure not reported" in {line["event"] for line in logs}
-    untold = controller.metrics.registry.get_sample_value("wsedge_operator_untold_failures_total")
-    assert untold >= 1
+    unreported = controller.metrics.registry.get_sample_value("wsedge_operator_untold_failures_total")
+    assert unreported >= 1
 
 
 async def test_a_namespace_that_goes_is_no_failure() -> None:

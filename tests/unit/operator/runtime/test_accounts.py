@@ -189,7 +189,7 @@ async def test_records_of_the_last_release_are_moved_once() -> None:
     assert current is not None
     assert current.config_map is not None
     assert from_record(current.config_map["data"], current.life) == OLD
-    (note,) = kept.take_moved()
+    (note,) = kept.pop_move_events()
     assert (note.regarding["metadata"]["name"], note.reason) == (COPY_NAME, "RecordMoved")
     assert ("ConfigMap", OWN, MARKER) in server.objects
 
@@ -200,7 +200,7 @@ async def test_records_of_the_last_release_are_moved_once() -> None:
         fresh = await again.current("team-b")
         assert fresh is not None
         assert fresh.config_map is None
-        assert again.take_moved() == []
+        assert again.pop_move_events() == []
 
 
 async def test_in_a_set_of_namespaces_each_is_moved_by_itself() -> None:
@@ -217,7 +217,7 @@ async def test_a_record_that_is_there_is_not_overwritten_by_a_copy() -> None:
     server = ApiServer(namespace("u1"), copy({KEY: "{"}), recorded("u1"))
     kept = accounts(server)
     await kept.current("team-a")
-    assert kept.take_moved() == []
+    assert kept.pop_move_events() == []
     assert server.objects["ConfigMap", OWN, "wsedge-account-team-a.u1"] == recorded("u1")
     assert ("ConfigMap", OWN, MARKER) in server.objects
 
@@ -235,14 +235,14 @@ async def test_the_copy_follows_the_record() -> None:
         writes.append(verb)
         kept.cache.put(CONFIG_MAP, made)
 
-    await kept.keep_copy(current, written)
+    await kept.update_copy(current, written)
     assert server.objects["ConfigMap", "team-a", COPY_NAME]["data"] == to_data(OLD)
-    await kept.keep_copy(current, written)
+    await kept.update_copy(current, written)
     assert writes == ["apply"]
     full = accounts(ApiServer(namespace("u1"), forbidden="team-a"), live, (PLAN, plan("uid-plan")))
     snapshot = await full.current("team-a")
     assert snapshot is not None
-    await full.keep_copy(snapshot, written)
+    await full.update_copy(snapshot, written)
     assert writes == ["apply"]
 
 

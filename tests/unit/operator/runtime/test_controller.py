@@ -70,7 +70,7 @@ class Gatherer:
         self._cache = cache
         self._snapshot = served(**parts)
 
-    def admits(self, key: Any, exact: Any, live: Any) -> None:
+    def note_admitted(self, key: Any, exact: Any, live: Any) -> None:
         self.admitted[exact.ref.kind] = Admitted(exact.digest, exact_parts(live))
 
     async def domain(self, key: Any, live: Any, now: datetime) -> Any:

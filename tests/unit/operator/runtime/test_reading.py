@@ -155,4 +155,4 @@ async def test_without_the_right_to_look_nothing_is_held_up() -> None:
 
     with capture_logs() as logs:
         assert await rivals(cast(Any, SimpleNamespace(list=refused))).find() is None
-    assert [line["event"] for line in logs] == ["other releases not looked for"]
+    assert [line["event"] for line in logs] == ["other releases not listed"]

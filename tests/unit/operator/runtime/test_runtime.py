@@ -38,7 +38,7 @@ async def test_a_key_waits_once() -> None:
     queue: WorkQueue[str] = WorkQueue()
     for key in ("a", "b", "a"):
         queue.add(key)
-    assert [await queue.take(), await queue.take()] == ["a", "b"]
+    assert [await queue.get(), await queue.get()] == ["a", "b"]
     assert len(queue) == 0
 
 
@@ -46,12 +46,12 @@ async def test_a_key_that_is_worked_on_comes_again_after() -> None:
     """Nobody else gets it meanwhile, and what happened meanwhile is looked at."""
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a")
-    await queue.take()
+    await queue.get()
     queue.add("a")
     queue.add("a")
     assert len(queue) == 0
     queue.done("a")
-    assert await queue.take() == "a"
+    assert await queue.get() == "a"
     queue.done("a")
     assert len(queue) == 0
 
@@ -59,7 +59,7 @@ async def test_a_key_that_is_worked_on_comes_again_after() -> None:
 async def test_taking_waits_for_a_key() -> None:
     """A worker sleeps until something is asked for."""
     queue: WorkQueue[str] = WorkQueue()
-    taker = asyncio.create_task(queue.take())
+    taker = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
     assert not taker.done()
     queue.add("a")
@@ -95,14 +95,14 @@ def test_writes_that_somebody_undoes_rest_longer_each_time() -> None:
         now += timedelta(seconds=61)
     assert pauses == [0, 0.5, 1, 2, 4, 8, 16, 32, 60]
     last = now - timedelta(seconds=61)
-    assert contests.lasts_until("a", now) == last + CONTEST_WINDOW
-    assert contests.rests_until("a", write, 1, last + timedelta(seconds=59)) is not None
-    assert contests.rests_until("a", write, 1, last + timedelta(seconds=60)) is None
-    assert contests.rests_until("a", write, 2, last) is None
-    assert contests.rests_until("a", write | {"apply Service y"}, 1, last) is None
+    assert contests.reported_until("a", now) == last + CONTEST_WINDOW
+    assert contests.suspended_until("a", write, 1, last + timedelta(seconds=59)) is not None
+    assert contests.suspended_until("a", write, 1, last + timedelta(seconds=60)) is None
+    assert contests.suspended_until("a", write, 2, last) is None
+    assert contests.suspended_until("a", write | {"apply Service y"}, 1, last) is None
     assert contests.note("a", write, 2, now) == (frozenset(), 0.0)
     late = last + CONTEST_WINDOW
-    assert contests.lasts_until("a", late) is None
+    assert contests.reported_until("a", late) is None
     assert contests.note("a", write, 1, late + CONTEST_WINDOW) == (frozenset(), 0.0)
 
 
@@ -220,8 +220,8 @@ def test_an_equal_version_with_other_contents_is_taken() -> None:
     assert not cache.put(DOMAIN, domain("a", "a.example"))
     cache.begin_listing()
     listed = [domain("a", "a.example", legs="Client")]
-    assert list(cache.take_list(DOMAIN, None, listed, "9")) == [(False, listed[0])]
-    assert list(cache.take_list(DOMAIN, None, listed, "9")) == []
+    assert list(cache.apply_list(DOMAIN, None, listed, "9")) == [(False, listed[0])]
+    assert list(cache.apply_list(DOMAIN, None, listed, "9")) == []
     # A Secret's contents and a domain's managed fields are not kept, so they are no difference either.
     assert cache.put(SECRET, live("s", data={"password": "x"}))
     assert not cache.put(SECRET, live("s", data={"password": "y"}))
@@ -276,7 +276,7 @@ def test_a_list_mends_a_gap() -> None:
     for name, version in (("gone", 3), ("stays", 3), ("newer", 30)):
         cache.put(POD, live(name, version))
     cache.begin_listing()
-    differed = list(cache.take_list(POD, None, [live("stays", 3), live("new", 4)], "20"))
+    differed = list(cache.apply_list(POD, None, [live("stays", 3), live("new", 4)], "20"))
     assert [(gone, obj["metadata"]["name"]) for gone, obj in differed] == [(False, "new"), (True, "gone")]
     assert cache.count(POD) == 3
 
@@ -287,7 +287,7 @@ def test_a_list_does_not_bring_back_what_went_meanwhile() -> None:
     cache.put(POD, live("a", 3))
     cache.begin_listing()
     cache.remove(POD, live("a", 3))
-    assert list(cache.take_list(POD, None, [live("a", 3)], "3")) == []
+    assert list(cache.apply_list(POD, None, [live("a", 3)], "3")) == []
     assert cache.count(POD) == 0
 
 
@@ -296,7 +296,7 @@ def test_a_list_of_a_namespace_leaves_others_alone() -> None:
     cache = Cache()
     cache.put(POD, live("a", 3))
     cache.begin_listing()
-    assert list(cache.take_list(POD, "team-b", [], "9")) == []
+    assert list(cache.apply_list(POD, "team-b", [], "9")) == []
 
 
 def test_the_cache_keeps_no_secret() -> None:
