@@ -1,6 +1,7 @@
 """The record of an account as text."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,15 @@ from hypothesis import strategies as st
 from support.operator.story import MONTH_95, PEAK_DAILY, TRAFFIC_DAILY, Story, at
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.billing.activation import Account, Pending, Period, Terms
-from wsedge_operator.billing.record import KEY, from_data, to_data
+from wsedge_operator.billing.record import (
+    KEY,
+    Life,
+    from_data,
+    from_record,
+    identity_of,
+    record_data,
+    to_data,
+)
 from wsedge_operator.errors import AccountError
 from wsedge_statistics.contract import known_zones
 
@@ -172,3 +181,32 @@ def test_what_version_0_1_0_took_for_a_zone_stays_readable(name: str) -> None:
     """An account that was billed in a zone that is none goes on in UTC, which it meant in that image."""
     found = from_data(damaged(periods=[{**OPEN, "terms": {**TERMS, "timeZone": name}}]))
     assert [period.terms.zone for period in found.periods] == ["UTC"]
+
+
+LIFE = Life("team-a", "5b1f-77aa", None, "wsedge-system")
+NAMES: dict[str, tuple[str, tuple[str, str] | None]] = {
+    "the name of a record": (LIFE.record_name, ("team-a", "5b1f-77aa")),
+    "the longest names": (f"wsedge-account-{'a' * 63}.{'b' * 64}", ("a" * 63, "b" * 64)),
+    "the copy in the account's namespace": ("wsedge-account", None),
+    "a name without a uid": ("wsedge-account-team-a", None),
+    "a name with two dots": ("wsedge-account-team-a.5b1f.x", None),
+    "another object": ("kube-root-ca.crt", None),
+}
+
+
+@pytest.mark.parametrize(("name", "identity"), NAMES.values(), ids=NAMES.keys())
+def test_the_name_of_a_record_has_the_namespace_and_its_uid(
+    name: str, identity: tuple[str, str] | None
+) -> None:
+    """The operator finds all records by their names, also of namespaces that are deleted."""
+    assert identity_of(name) == identity
+
+
+def test_a_record_is_of_one_life() -> None:
+    """The record of another namespace, or of an older one of the same name, is refused."""
+    data = record_data(FULL, LIFE)
+    assert from_record(data, LIFE) == FULL
+    assert from_record(to_data(FULL), LIFE) == FULL  # as version 0.1 wrote it
+    for other, field in ((replace(LIFE, namespace="team-b"), "namespace"), (replace(LIFE, uid="x"), "uid")):
+        with pytest.raises(AccountError, match=f"{other.record_name}: {field}: .* is of another namespace"):
+            from_record(data, other)

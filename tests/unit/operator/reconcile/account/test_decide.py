@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from wsedge_operator.billing.record import Life, from_data
-from wsedge_operator.reconcile.account.decide import AccountSnapshot, account_state, decide
+from wsedge_operator.reconcile.account.decide import AccountSnapshot, account_state, copy_manifest, decide
 from wsedge_operator.reconcile.outcome import Outcome
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -331,3 +331,32 @@ def test_an_account_in_force_goes_on_where_it_is_no_longer_selected() -> None:
     without = unselected(AccountSnapshot(LIFE, (), before.config_map, "UTC"))
     ending = account_state(without, NOON + HOUR, served=True)
     assert (ending.reason, ending.changes_at) == ("Ending", MIDNIGHT)
+
+
+def copied(**data: Any) -> dict[str, Any]:
+    """The copy of a record as it is stored in the account's namespace."""
+    labels = {"app.kubernetes.io/managed-by": "wsedge"}
+    return {"kind": "ConfigMap", "metadata": {"name": "wsedge-account", "labels": labels}, "data": data}
+
+
+def test_the_copy_of_a_record_is_written_until_it_is_equal() -> None:
+    """It has the record's JSON alone, and a note that it is a copy."""
+    before = settled(account(plan()))
+    assert before.config_map is not None
+    text = before.config_map["data"]["account.json"]
+    made = copy_manifest(before)
+    assert made is not None
+    assert made["metadata"]["namespace"] == "team-a"
+    assert made["metadata"]["name"] == "wsedge-account"
+    assert LIFE.record_name in made["metadata"]["annotations"]["wsedge.io/note"]
+    assert made["data"] == {"account.json": text}
+    equal = copied(**{"account.json": text})
+    assert copy_manifest(replace(before, copy=equal)) is None
+    assert copy_manifest(replace(before, copy=copied(**{"account.json": "{}"}))) == made
+    assert copy_manifest(replace(before, copy={**equal, "metadata": {"name": "wsedge-account"}})) == made
+
+
+@pytest.mark.parametrize("record", [None, {"data": None}, {"data": {"namespace": "team-a"}}])
+def test_without_a_record_there_is_no_copy(record: dict[str, Any] | None) -> None:
+    """A copy of nothing would be taken for a damaged record after a rollback."""
+    assert copy_manifest(account(plan(), record=record)) is None

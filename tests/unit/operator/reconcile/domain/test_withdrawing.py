@@ -1,0 +1,143 @@
+"""A domain that must not be served: the drain of its relays, and the order of deletions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from support.operator.snapshots import NOW, live_domain, pod, report, served, snapshot
+from wsedge_operator.reconcile.conditions import ConditionAnswer
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft, RelayReport
+from wsedge_operator.reconcile.domain.withdrawing import is_draining, withdraw
+
+READY = ConditionAnswer("Ready", True, "Disabled", "switched off")
+SECOND = timedelta(seconds=1)
+
+
+def off(connections: int = 3, since: str = "2026-11-22T12:00:00Z") -> DomainSnapshot:
+    """A domain that was switched off, whose relays run that configuration since `since`."""
+    good = served()
+    live = {**live_domain(websocket={"enabled": False, "originProtocol": "HTTP"})}
+    first = replace(good, live=live)
+    (config_map,) = withdraw(first, READY, NOW).apply
+    stored = {**good.children["ConfigMap"], **config_map}
+    stored["metadata"] = {**config_map["metadata"]}
+    stored["metadata"]["annotations"] = {
+        **config_map["metadata"]["annotations"],
+        "wsedge.io/draining-since": since,
+    }
+    generation = config_map["metadata"]["annotations"]["wsedge.io/generation"]
+    relays = {
+        each["metadata"]["uid"]: report(each, generation, connections=connections) for each in good.pods
+    }
+    return replace(first, children={**good.children, "ConfigMap": stored}, relays=relays)
+
+
+def changed(before: DomainSnapshot, kind: str, **fields: Any) -> DomainSnapshot:
+    return replace(before, children={**before.children, kind: {**before.children[kind], **fields}})
+
+
+def deleted(draft: OutcomeDraft) -> set[str]:
+    return {ref.kind for ref in draft.delete}
+
+
+FIRST = {"PodDisruptionBudget", "Deployment"}
+
+
+def test_relays_drain_until_their_last_connection_closes() -> None:
+    """While a relay has one, nothing is deleted and the relays are queried every second."""
+    draft = withdraw(off(connections=1), READY, NOW)
+    assert (deleted(draft), draft.reconcile_at) == (set(), NOW + SECOND)
+    assert [answer.reason for answer in draft.answers] == ["Current", "Draining"]
+    assert draft.answers[1].message == "open connections are being closed: switched off"
+    assert deleted(withdraw(off(connections=0), READY, NOW)) == FIRST
+
+
+def test_a_relay_that_does_not_answer_may_have_connections() -> None:
+    """It is waited for until drainSeconds and the margin have passed."""
+    before = off(connections=0)
+    for silent in (None, RelayReport(0, None, "TimeoutError")):
+        relays = {uid: last for uid, last in before.relays.items() if uid != "uid-pod-1"}
+        if silent is not None:
+            relays["uid-pod-1"] = silent
+        waits = replace(before, relays=relays)
+        assert deleted(withdraw(waits, READY, NOW + 44 * SECOND)) == set()
+        assert deleted(withdraw(waits, READY, NOW + 45 * SECOND)) == FIRST
+
+
+def test_a_relay_that_runs_the_last_generation_has_connections_to_come() -> None:
+    """It still accepts clients, so that none open now proves nothing."""
+    before = off(connections=0)
+    relays = {**before.relays, "uid-pod-1": report(pod("pod-1"), "older")}
+    draft = withdraw(replace(before, relays=relays), READY, NOW)
+    assert deleted(draft) == set()
+    assert [poke.pod for poke in draft.pokes] == ["pod-1"]
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-11-22", "2026-11-22T12:00:00+00:00"])
+def test_a_start_of_the_drain_that_cannot_be_read_is_now(text: str) -> None:
+    """Another client wrote the annotation: the drain starts anew, and the annotation is written again."""
+    before = off(since=text)
+    assert not is_draining(before)
+    later = NOW + timedelta(hours=1)
+    draft = withdraw(before, READY, later)
+    (config_map,) = draft.apply
+    assert config_map["metadata"]["annotations"]["wsedge.io/draining-since"] == "2026-11-22T13:00:00Z"
+    assert deleted(draft) == set()
+
+
+def test_a_domain_drains_from_the_annotation_on() -> None:
+    """Without a ConfigMap, or without the annotation, its relays serve."""
+    assert is_draining(off())
+    assert not is_draining(served())
+    assert not is_draining(snapshot())
+
+
+NO_DRAIN: dict[str, DomainSnapshot] = {
+    "a configuration that is not JSON": changed(off(), "ConfigMap", data={"relay.json": "{"}),
+    "a ConfigMap without the configuration": changed(off(), "ConfigMap", data={"x": "y"}),
+    "a ConfigMap without data": changed(off(), "ConfigMap", data=None),
+    "relays that do not run": replace(off(), pods=(pod("pod-1", podIP=None),)),
+}
+
+
+@pytest.mark.parametrize("before", NO_DRAIN.values(), ids=NO_DRAIN.keys())
+def test_relays_that_cannot_drain_are_deleted_at_once(before: DomainSnapshot) -> None:
+    """No valid configuration can be switched off; the pods drain on SIGTERM."""
+    draft = withdraw(before, READY, NOW)
+    assert (draft.apply, deleted(draft)) == ([], FIRST)
+
+
+def test_children_that_relays_use_are_deleted_after_the_last_pod() -> None:
+    """Relays report their last usage with the ServiceAccount's token until they end."""
+    before = off(connections=0)
+    left = {kind: live for kind, live in before.children.items() if kind not in FIRST}
+    ending = replace(before, children=left)
+    draft = withdraw(ending, READY, NOW)
+    assert deleted(draft) == set()
+    assert draft.answers[1].reason == "Removing"
+    assert draft.answers[1].message == "2 relay pods are being removed: switched off"
+    last = withdraw(replace(ending, pods=()), READY, NOW)
+    assert deleted(last) == {"ConfigMap", "Secret", "ServiceAccount"}
+    end = withdraw(replace(ending, pods=(), children={"Service": left["Service"]}), READY, NOW)
+    assert (deleted(end), end.answers[1]) == (set(), READY)
+
+
+def test_a_deletion_that_runs_is_not_repeated() -> None:
+    """A finalizer may delay it; the status says Removing until the object is gone."""
+    before = off(connections=0)
+    going = {**before.children["Deployment"]["metadata"], "deletionTimestamp": "2026-11-22T12:00:00Z"}
+    draft = withdraw(changed(before, "Deployment", metadata=going), READY, NOW)
+    assert deleted(draft) == {"PodDisruptionBudget"}
+    assert draft.answers[1].reason == "Removing"
+
+
+def test_a_deletion_that_failed_is_reported() -> None:
+    """Ready is false with the API server's answer, also when nothing is left to delete."""
+    before = replace(off(connections=0), failure="403 Forbidden")
+    assert withdraw(before, READY, NOW).answers[1] == ConditionAnswer(
+        "Ready", False, "ApplyFailed", "403 Forbidden"
+    )
