@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wsedge_relay.contract import Listen, RelayConfig
 from wsedge_relay.errors import SettingsError
 from wsedge_relay.settings import Settings, read_settings
 
@@ -82,3 +83,23 @@ def test_every_setting_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> N
     text = capsys.readouterr().out
     for name in Settings.model_fields:
         assert f"--{name.replace('_', '-')}" in text
+
+
+def test_the_host_overrides_the_listen_address() -> None:
+    """The ports stay those of the configuration."""
+    config = RelayConfig.model_validate({"version": 1, "generation": "g", "listen": {"http": 81}})
+    own = read_settings(["--config", "x"])
+    other = read_settings(["--config", "x", "--host", "::"])
+    assert own is not None
+    assert other is not None
+    assert own.listen_of(config) == config.listen
+    assert other.listen_of(config) == Listen(host="::", http=81)
+
+
+def test_a_given_uid_marks_a_pod() -> None:
+    """An operator passes its pod's UID; the random UID of a relay on a machine does not count."""
+    own = read_settings(["--config", "x"])
+    in_pod = read_settings(["--config", "x", "--pod-uid", "7d1f"])
+    assert own is not None
+    assert in_pod is not None
+    assert (own.is_in_pod, in_pod.is_in_pod) == (False, True)

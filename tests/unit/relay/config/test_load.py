@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from support.relay_process import certificate, config, domain, fingerprint, write
-from wsedge_relay.config.load import load
+from wsedge_relay.config.load import MAX_FILE_BYTES, load
 from wsedge_relay.contract import RelayConfig
 from wsedge_relay.errors import ConfigRefusedError
 
@@ -211,3 +211,20 @@ def test_the_schema_is_json() -> None:
     """`--schema` prints what an editor can use."""
     schema = RelayConfig.model_json_schema()
     assert json.loads(json.dumps(schema))["properties"]["domains"]["type"] == "array"
+
+
+def test_a_file_name_with_a_nul_is_refused(tmp_path: Path) -> None:
+    """No system call accepts it, so the refusal is permanent."""
+    tls = {**FILES, "certificateFile": "tls\0.crt"}
+    refused = refusal(tmp_path, config(domain(tls=tls)))
+    assert "domains.0.tls.certificateFile: no file name: " in str(refused)
+    assert not refused.transient
+
+
+def test_a_huge_file_is_refused(tmp_path: Path) -> None:
+    """The limit bounds memory: a wrong mount may be a disk image."""
+    path = tmp_path / "relay.json"
+    with path.open("wb") as stream:
+        stream.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(ConfigRefusedError, match="is larger than 16 MiB"):
+        load(path, tmp_path)

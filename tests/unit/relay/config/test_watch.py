@@ -16,9 +16,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from support.relay_process import certificate, config, domain, encoded, fingerprint, publish, write
-from wsedge_relay.config.follow import follow
+from wsedge_relay.config.follow import follow, log_applied
 from wsedge_relay.config.load import LoadedConfig, load
 from wsedge_relay.config.watch import ConfigWatch
+from wsedge_relay.contract import RelayState
 from wsedge_relay.errors import ConfigRefusedError
 
 
@@ -306,3 +307,82 @@ class TestCertificates:
         (tmp_path / "tls.crt").write_bytes(pair[0])
         (tmp_path / "tls.key").write_bytes(pair[1])
         assert applied(watch) == "g2"
+
+
+def test_the_state_shows_the_refused_generation(tmp_path: Path) -> None:
+    """`GET /config` answers with the generation in force, and the refused one with the reason."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    state = RelayState(generation=watch.in_force.config.generation, draining=False, openConnections=2)
+    assert watch.told(state) == state
+    write(path, config(domain(heartbeatSeconds=0), generation="g2"))
+    reason = refused(watch)
+    shown = watch.told(state)
+    assert (shown.generation, shown.refusedGeneration, shown.refusedReason) == (
+        state.generation,
+        "g2",
+        reason,
+    )
+    assert shown.openConnections == 2
+
+
+def test_a_file_that_changes_during_the_load_is_read_at_the_next_poll(tmp_path: Path) -> None:
+    """The loaded content may be a mixture of two versions. A FIFO holds the load up until the change."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    chain, key = certificate()
+    os.mkfifo(tmp_path / "tls.crt")
+    (tmp_path / "tls.key").write_bytes(key)
+    files = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
+    write(path, config(domain(tls=files), generation="g2"))
+
+    def change() -> None:
+        with (tmp_path / "tls.crt").open("wb") as stream:  # blocks until the load opens the file too
+            write(path, config(generation="g3"))
+            stream.write(chain)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    assert watch.poll() is None
+    changing.join()
+    assert applied(watch) == "g3"
+
+
+async def test_a_refused_configuration_is_logged_once(tmp_path: Path) -> None:
+    """`follow` goes on, and applies the next valid configuration."""
+    path = write(tmp_path / "relay.json", config())
+    watch = watching(tmp_path)
+    generations: list[str] = []
+    applied_once = asyncio.Event()
+
+    async def apply(loaded: LoadedConfig) -> None:
+        generations.append(loaded.config.generation)
+        applied_once.set()
+
+    force = asyncio.Event()
+    write(path, config(version=2, generation="g2"))
+    with capture_logs() as logs:
+        following = asyncio.create_task(follow(watch, force, apply))
+        async with asyncio.timeout(60):
+            while not watch.refusals:
+                force.set()
+                await asyncio.sleep(0)
+            write(path, config(generation="g3"))
+            while not applied_once.is_set():
+                force.set()
+                await asyncio.sleep(0)
+        following.cancel()
+        await asyncio.wait([following])
+    assert generations == ["g3"]
+    assert [line["event"] for line in logs] == ["configuration refused", "configuration applied"]
+    assert (logs[0]["generation"], logs[0]["in_force"]) == ("g2", "team-a/chat@1")
+
+
+def test_unknown_fields_are_logged_when_a_configuration_is_applied(tmp_path: Path) -> None:
+    """The event names the fields, and the command that lists the known ones."""
+    loaded = load(write(tmp_path / "relay.json", config(later=1)), tmp_path)
+    with capture_logs() as logs:
+        log_applied(loaded)
+    assert [line["event"] for line in logs] == ["configuration applied", "unknown fields ignored"]
+    assert logs[1]["fields"] == ["later"]
+    assert "--schema" in logs[1]["reason"]

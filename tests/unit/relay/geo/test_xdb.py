@@ -88,3 +88,34 @@ def test_a_damaged_record_is_an_error_of_its_own() -> None:
     damaged = data.replace("广东省".encode(), b"\xff" * 9)
     with pytest.raises(GeoFileError, match="damaged"):
         Xdb(damaged)
+
+
+GAPS = xdb({"1.0.0.100-1.0.0.199": "中国|广东省|深圳市|电信|CN", "1.0.1.50-1.0.1.99": "日本|0|0|0|JP"})
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        ("1.0.0.99", None),
+        ("1.0.0.100", "CN"),
+        ("1.0.0.199", "CN"),
+        ("1.0.0.200", None),
+        ("1.0.1.49", None),
+        ("1.0.1.50", "JP"),
+        ("1.0.1.99", "JP"),
+        ("1.0.1.100", None),
+        ("1.0.255.255", None),
+    ],
+)
+def test_an_address_between_two_ranges_has_no_record(address: str, code: str | None) -> None:
+    """The last table entry ends behind the file's last index entry, which the search must not read."""
+    found = Xdb(GAPS).find(int(ipaddress.IPv4Address(address)))
+    assert (found.code if found is not None else None) == code
+
+
+def test_a_record_beyond_the_end_of_the_file_is_damaged() -> None:
+    """A length of the index may point behind the last byte."""
+    data = bytearray(xdb(FOUR))
+    data[-6:-4] = b"\xff\xff"
+    with pytest.raises(GeoFileError, match="damaged"):
+        Xdb(bytes(data))

@@ -310,3 +310,23 @@ def test_any_history_merges_to_exactly_what_was_counted(steps: list[tuple[str, U
     assert sum(row.sent_bytes for row in ledger.values()) == added
     assert sum(row.opened_connections for row in ledger.values()) == opened
     assert sum(times for row in ledger.values() for _, times in row.codes) == codes
+
+
+def test_an_acknowledged_row_is_forgotten_at_the_end_of_its_bucket() -> None:
+    """The ledger has its last state, so a roll keeps nothing of it."""
+    usage = counting()
+    usage.add(KEY, sent_bytes=1)
+    usage.acknowledge(usage.unacknowledged())
+    assert usage.roll(usage.bucket_end)
+    assert (usage.closed_rows(), usage.unacknowledged()) == (0, [])
+
+
+def test_a_journalled_row_that_was_forgotten_is_ignored() -> None:
+    """The write of a row may end after the row was moved to the spool."""
+    usage = counting()
+    usage.add(KEY, sent_bytes=1)
+    rows = usage.unjournalled()
+    assert usage.roll(usage.bucket_end)
+    usage.forget(rows)
+    usage.journalled(rows)
+    assert (usage.closed_rows(), usage.unjournalled()) == (0, [])

@@ -47,3 +47,13 @@ def test_origins_are_called_by_host_and_unusual_port(fields: Any, secure: bool, 
 def test_origin_protocols(protocol: str, secure: bool, expected: bool) -> None:
     """HTTP and HTTPS are what they say; Follow does as the client does."""
     assert addressing.speaks_tls(domain(originProtocol=protocol), client_secure=secure) is expected
+
+
+@pytest.mark.parametrize(
+    ("protocol", "secure", "expected"),
+    [("HTTP", True, "o:80"), ("HTTPS", False, "o:443"), ("Follow", False, "o:80"), ("Follow", True, "o:443")],
+)
+def test_an_address_has_the_port_that_is_dialled(protocol: str, secure: bool, expected: str) -> None:
+    """The protocol towards the origin selects the port, for Follow the client's protocol."""
+    one = domain(originProtocol=protocol)
+    assert addressing.address(one, one.origins[0], client_secure=secure) == expected

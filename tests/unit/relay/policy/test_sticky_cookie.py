@@ -89,3 +89,12 @@ def test_what_is_cached_for_all_does_not_carry_it() -> None:
     private = Headers(((b"Cache-Control", b"private"),))
     assert sticky().lines(ORIGINS[0], named=None, secure=False, answer=public) == []
     assert sticky().lines(ORIGINS[0], named=None, secure=False, answer=private) != []
+
+
+def test_other_headers_stay_in_their_order() -> None:
+    """Only the cookie's pair is removed."""
+    cookie = given_by(sticky())
+    headers = Headers(((b"Host", b"a"), (b"Cookie", b"x=1; " + cookie), (b"Origin", b"https://a")))
+    assert sticky().without(headers) == Headers(
+        ((b"Host", b"a"), (b"Cookie", b"x=1"), (b"Origin", b"https://a"))
+    )

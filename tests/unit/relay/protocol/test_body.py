@@ -207,3 +207,13 @@ def test_trailers_are_bounded() -> None:
         reader.feed(b"X: " + b"y" * 1000 + b"\r\n")
     with pytest.raises(BadBodyError, match="too long"):
         reader.feed(b"X: " + b"y" * 1000 + b"\r\n")
+
+
+def test_a_body_with_a_length_in_two_pieces() -> None:
+    """The body is complete at its last byte; further bytes are the next request's."""
+    reader = BodyReader(Framing.LENGTH, 5)
+    assert (reader.feed(b"abc"), reader.done) == (b"abc", False)
+    assert (reader.feed(b"deGET"), reader.done) == (b"de", True)
+    assert reader.feed(b" /") == b""
+    assert (reader.rest, reader.payload_bytes) == (b"GET /", 5)
+    reader.end()

@@ -240,3 +240,123 @@ def test_a_refusal_to_head_has_no_body() -> None:
     whole = handshake.refusal(refused)
     assert whole.endswith(b"\r\nContent-Length: 10\r\nConnection: close\r\nAllow: GET\r\n\r\nOnly GET.\n")
     assert handshake.refusal(refused, head_only=True) == whole.removesuffix(b"Only GET.\n")
+
+
+UPGRADE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    f"Sec-WebSocket-Key: {KEY.decode()}",
+)
+REFUSED: dict[str, tuple[str, tuple[str, ...], tuple[int, str], tuple[tuple[bytes, bytes], ...]]] = {
+    "HTTP/1.0, which has no upgrade": ("GET / HTTP/1.0", UPGRADE, (505, "head"), ()),
+    "another method than GET": ("POST / HTTP/1.1", UPGRADE, (405, "method"), ((b"Allow", b"GET"),)),
+    "a body with a length": ("GET / HTTP/1.1", ("Content-Length: 3", *UPGRADE), (400, "body"), ()),
+    "a body in chunks": ("GET / HTTP/1.1", ("Transfer-Encoding: chunked", *UPGRADE), (400, "body"), ()),
+    "no Upgrade": (
+        "GET / HTTP/1.1",
+        UPGRADE[:1] + UPGRADE[2:],
+        (426, "upgrade"),
+        ((b"Upgrade", b"websocket"),),
+    ),
+    "no Connection": ("GET / HTTP/1.1", UPGRADE[1:], (426, "upgrade"), ((b"Upgrade", b"websocket"),)),
+    "another version": (
+        "GET / HTTP/1.1",
+        (*UPGRADE[:2], "Sec-WebSocket-Version: 8", UPGRADE[3]),
+        (426, "version"),
+        ((b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")),
+    ),
+    "no key": ("GET / HTTP/1.1", UPGRADE[:3], (400, "key"), ()),
+    "a key of 15 bytes": (
+        "GET / HTTP/1.1",
+        (*UPGRADE[:3], "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j"),
+        (400, "key"),
+        (),
+    ),
+    "a subprotocol twice": (
+        "GET / HTTP/1.1",
+        (*UPGRADE, "Sec-WebSocket-Protocol: chat, chat"),
+        (400, "protocol"),
+        (),
+    ),
+    "a subprotocol that is no token": (
+        "GET / HTTP/1.1",
+        (*UPGRADE, "Sec-WebSocket-Protocol: a/b"),
+        (400, "protocol"),
+        (),
+    ),
+    "an extension that is no token": (
+        "GET / HTTP/1.1",
+        (*UPGRADE, "Sec-WebSocket-Extensions: a b"),
+        (400, "extension"),
+        (),
+    ),
+    "an extension parameter without a value": (
+        "GET / HTTP/1.1",
+        (*UPGRADE, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits="),
+        (400, "extension"),
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_malformed_handshake_is_refused_with_its_status(case: str) -> None:
+    """A 405 lists the allowed methods, a 426 the required protocol (RFC 9110 sections 15.5.6 and 15.5.22)."""
+    first, lines, (status, reason), headers = REFUSED[case]
+    request = parse_request("\r\n".join([first, "Host: a", *lines, "", ""]).encode())
+    with pytest.raises(HandshakeRefusedError) as refused:
+        handshake.check_upgrade(request)
+    assert (refused.value.status, refused.value.reason) == (status, reason)
+    assert refused.value.headers == headers
+
+
+ONCE = ("Host: a", "Connection: x", "Content-Length: 0", "Transfer-Encoding: chunked", *UPGRADE[1:])
+
+
+@pytest.mark.parametrize("line", ONCE)
+def test_a_repeated_header_of_the_handshake_is_refused(line: str) -> None:
+    """Two parsers could use different lines; other headers may be repeated."""
+    first = "GET / HTTP/1.1"
+    host = () if line == "Host: a" else ("Host: a",)
+    request = parse_request("\r\n".join([first, *host, line, line, "", ""]).encode())
+    with pytest.raises(HandshakeRefusedError, match="is given 2 times") as refused:
+        handshake.host_of(request)
+    assert refused.value.status == 400
+    twice = parse_request(b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a\r\nCookie: b\r\n\r\n")
+    assert handshake.host_of(twice) == "a"
+
+
+BROKEN_101: dict[str, tuple[str, tuple[str, ...]]] = {
+    "HTTP/1.0": ("HTTP/1.0 101 x", ("Upgrade: websocket", "Connection: upgrade")),
+    "without Upgrade": ("HTTP/1.1 101 x", ("Connection: upgrade",)),
+    "with another Upgrade": ("HTTP/1.1 101 x", ("Upgrade: h2c", "Connection: upgrade")),
+    "without Connection": ("HTTP/1.1 101 x", ("Upgrade: websocket",)),
+    "without Sec-WebSocket-Accept": ("HTTP/1.1 101 x", ("Upgrade: websocket", "Connection: upgrade")),
+    "with the Accept of another key": (
+        "HTTP/1.1 101 x",
+        ("Upgrade: websocket", "Connection: upgrade", "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_101)
+def test_a_101_that_proves_no_upgrade_is_an_error_of_the_origin(case: str) -> None:
+    """RFC 6455 section 4.1 makes the client fail the connection; the relay does that for it."""
+    first, lines = BROKEN_101[case]
+    head = parse_response("\r\n".join([first, *lines, "", ""]).encode())
+    with pytest.raises(BadAnswerError):
+        handshake.check_answer(upgrade(), head)
+
+
+def test_an_offered_subprotocol_is_accepted() -> None:
+    """Of several offers the origin selects one."""
+    one = upgrade("Sec-WebSocket-Protocol: chat, superchat")
+    assert one.protocols == (b"chat", b"superchat")
+    assert not handshake.check_answer(one, answer("Sec-WebSocket-Protocol: superchat")).deflate
+
+
+def test_a_426_keeps_upgrade_in_connection() -> None:
+    """RFC 9110 section 7.8: a sender of Upgrade lists it in Connection."""
+    refused = HandshakeRefusedError(426, "upgrade", "x", headers=[(b"Upgrade", b"websocket")])
+    assert b"\r\nConnection: close, upgrade\r\n" in handshake.refusal(refused)

@@ -157,3 +157,71 @@ def test_headers_are_found_whatever_their_case(lines: list[Header]) -> None:
                 headers.one(name)
     assert list(headers.items()) == [(line[0].lower(), line) for line in lines]
     assert headers.repeated == (len({name.lower() for name, _ in lines}) < len(lines))
+
+
+LONG = b"X-Long: " + b"x" * (http1.MAX_LINE_BYTES - 8)
+RESPONSES: dict[str, tuple[list[bytes], str]] = {
+    "no status line": ([b"HTTP/1.1 OK"], "no HTTP/1.1 status line"),
+    "a folded line": ([b"HTTP/1.1 200 OK", b"A: b", b" c"], "a header line is folded"),
+    "a line without a colon": ([b"HTTP/1.1 200 OK", b"A"], "not NAME: VALUE"),
+    "a control byte": ([b"HTTP/1.1 200 OK", b"A: \x01"], "the value of A has control bytes"),
+    "a line of more than 8192 bytes": ([b"HTTP/1.1 200 OK", LONG + b"y"], "a line is longer than 8192 bytes"),
+    "more than 100 headers": ([b"HTTP/1.1 200 OK"] + [b"A: b"] * 101, "more than 100 headers"),
+}
+
+
+@pytest.mark.parametrize("case", RESPONSES)
+def test_a_malformed_response_is_rejected_with_the_reason(case: str) -> None:
+    """The reason is in the log event of the origin's failure."""
+    lines, reason = RESPONSES[case]
+    with pytest.raises(BadHeadError, match=reason):
+        http1.parse_response(b"\r\n".join([*lines, b"", b""]))
+
+
+def test_a_long_response_is_parsed_line_by_line() -> None:
+    """A head of more than 8192 bytes has the same result as a short one."""
+    head = http1.parse_response(b"\r\n".join([b"HTTP/1.0 404 Not Found", b"A: b ", LONG, LONG, b"", b""]))
+    assert (head.status, head.reason, head.minor) == (404, b"Not Found", 0)
+    assert [name for name, _ in head.headers.lines] == [b"A", b"X-Long", b"X-Long"]
+    assert head.headers.all(b"a") == [b"b"]
+
+
+def test_white_space_behind_a_value_is_removed() -> None:
+    """RFC 9112 section 5.1: optional white space is no part of the value."""
+    request = http1.parse_request(b"GET / HTTP/1.1\r\nA: b\t \r\nC: \r\n\r\n")
+    assert request.headers.lines == ((b"A", b"b"), (b"C", b""))
+
+
+def test_headers_are_equal_by_their_lines() -> None:
+    """Names as they were sent count; equal headers have equal hashes."""
+    one, same, other = Headers([(b"A", b"b")]), Headers([(b"A", b"b")]), Headers([(b"a", b"b")])
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+    assert one != ((b"A", b"b"),)
+
+
+REQUESTS: dict[str, tuple[bytes, int, str]] = {
+    "two parts": (b"GET /", 400, "not METHOD TARGET VERSION"),
+    "a method that is no token": (b"G@T / HTTP/1.1", 400, "the method is no token"),
+    "HTTP/2.0": (b"GET / HTTP/2.0", 505, "the version is not HTTP/1.1"),
+    "no version": (b"GET / HTTPS", 400, "the version is not HTTP/1.1"),
+    "absolute-form": (b"GET http://a/ HTTP/1.1", 400, "no path and query"),
+    "asterisk-form": (b"OPTIONS * HTTP/1.1", 400, "no path and query"),
+    "a fragment": (b"GET /#a HTTP/1.1", 400, "no path and query"),
+    "a byte above ASCII": (b"GET /\xe9 HTTP/1.1", 400, "no path and query"),
+}
+
+
+@pytest.mark.parametrize("case", REQUESTS)
+def test_a_malformed_request_line_is_rejected_with_its_status(case: str) -> None:
+    """505 for another version of HTTP (RFC 9110 section 15.6.6), else 400."""
+    line, status, reason = REQUESTS[case]
+    with pytest.raises(BadHeadError, match=reason) as refused:
+        http1.parse_request(line + b"\r\nHost: a\r\n\r\n")
+    assert (refused.value.status, refused.value.reason) == (status, "head")
+
+
+def test_http_1_0_is_parsed() -> None:
+    """`minor` is the second digit of the version."""
+    assert http1.parse_request(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n").minor == 0

@@ -69,3 +69,22 @@ def test_data_that_was_sent_may_be_answered() -> None:
     budget.earn()
     assert budget.spend(2, 0.0)
     assert not budget.spend(1, 0.0)
+
+
+def test_a_frame_of_more_than_16_kib_is_found_by_its_header() -> None:
+    """The payload need not be present: the session ends before the library buffers 16 MiB."""
+    tally = FrameTally()
+    assert tally.cost_of(PREFACE + b"\x00\x40\x00" + bytes(6)) == 0
+    assert not tally.is_overlong
+    other = FrameTally()
+    assert other.cost_of(PREFACE + b"\x00\x40\x01" + bytes(6)) == 0
+    assert other.is_overlong
+
+
+def test_a_padded_frame_waits_for_the_length_of_its_padding() -> None:
+    """The frame's first byte decides whether the frame has data (RFC 9113 section 6.1)."""
+    frame = DataFrame(1, b"", pad_length=3, flags=["PADDED"]).serialize()
+    tally = FrameTally()
+    assert tally.cost_of(PREFACE + frame[:9]) == 0
+    assert tally.cost_of(frame[9:]) == 1
+    assert tally.cost_of(PingFrame(0, b"12345678").serialize()) == 1

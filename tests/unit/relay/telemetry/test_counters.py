@@ -89,3 +89,23 @@ def test_every_histogram_has_one_row_per_label_and_domain() -> None:
     ]
     assert made["handshake_seconds"] == [(("a.example",), counters.handshake_seconds)]
     assert made["origin_connect_seconds"] == [(("a.example",), counters.connect_seconds)]
+
+
+def test_plain_requests_are_counted_by_status_and_time() -> None:
+    """A status of a passed request and the seconds until its answer began."""
+    counters = DomainCounters()
+    for status, seconds in ((200, 0.02), (200, 0.04), (502, 5.0)):
+        counters.request(status, seconds)
+    made = {family.name: family for family in families({"a.example": counters})}
+    assert made["passed_requests"].rows == [(("a.example", "200"), 2), (("a.example", "502"), 1)]
+    assert counters.request_seconds.sum == pytest.approx(5.06)
+    assert sum(counters.request_seconds.counts) == 3
+
+
+def test_unfinished_answers_are_counted_by_reason() -> None:
+    """Rows are in the order of the reasons."""
+    counters = DomainCounters()
+    for reason in ("stalled", "client", "stalled"):
+        counters.cut(reason)
+    made = {family.name: family for family in families({"a.example": counters})}
+    assert made["cut_answers"].rows == [(("a.example", "client"), 1), (("a.example", "stalled"), 2)]
