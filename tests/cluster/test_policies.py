@@ -84,7 +84,7 @@ REFUSED = {
         lambda _: service_account(owner("kube-system")),
         "the operator writes nothing in this namespace",
     ),
-    "a Secret that becomes another's token": (token_secret, "Secrets of type Opaque alone"),
+    "a Secret that becomes another's token": (token_secret, "only Secrets of type Opaque"),
     "a Service that takes an address over": (
         lambda ns: changed(service(owner(ns), tls=False), "spec.externalIPs", ["192.0.2.1"]),
         "Services of type ClusterIP",
@@ -95,7 +95,7 @@ REFUSED = {
     ),
     "a pod on its node's network": (
         lambda ns: changed(relays(ns), f"{POD}.hostNetwork", True),
-        "relays share nothing of their node",
+        "relays share no namespace of their node",
     ),
     "a pod with another's identity": (
         lambda ns: changed(relays(ns), f"{POD}.serviceAccountName", "default"),
@@ -107,11 +107,11 @@ REFUSED = {
     ),
     "a pod that reads its node's disk": (
         lambda ns: changed(relays(ns), f"{POD}.volumes.4", {"name": "root", "hostPath": {"path": "/"}}),
-        "relays mount their own ConfigMap and Secret",
+        "relays mount only their own ConfigMap and Secret",
     ),
     "a pod that reads another Secret": (
         lambda ns: changed(relays(ns), f"{POD}.volumes.4", {"name": "x", "secret": {"secretName": "x"}}),
-        "relays mount their own ConfigMap and Secret",
+        "relays mount only their own ConfigMap and Secret",
     ),
     "a privileged pod": (
         lambda ns: changed(relays(ns), f"{POD}.containers.0.securityContext", {"privileged": True}),
@@ -123,7 +123,7 @@ REFUSED = {
     ),
     "a pod that takes a Secret into its environment": (
         lambda ns: changed(relays(ns), f"{POD}.containers.0.envFrom", [{"secretRef": {"name": "somebodys"}}]),
-        "into their environment",
+        "no environment variable from a Secret",
     ),
 }
 
@@ -191,7 +191,7 @@ def test_what_others_made_is_out_of_the_operators_reach(installed: Cluster, name
     for attempt in attempts:
         with pytest.raises(CommandFailed, match="denied request: the operator"):
             space.kubectl(*attempt, OPERATOR)
-    with pytest.raises(CommandFailed, match="annotations of relay pods alone"):
+    with pytest.raises(CommandFailed, match="only annotations of relay pods"):
         patch_pod(space, "theirs", metadata={"annotations": {"a": "b"}})
 
 
@@ -216,7 +216,7 @@ def test_pods_of_relays_are_only_annotated(installed: Cluster, namespace: str) -
         {"spec": {"containers": [{"name": "main", "image": "ghcr.io/wsedge/wsedge:0.1.0"}]}},
     ]
     for attempt in attempts:
-        with pytest.raises(CommandFailed, match="annotations of relay pods alone"):
+        with pytest.raises(CommandFailed, match="only annotations of relay pods"):
             patch_pod(space, "ours", **attempt)
 
 

@@ -18,7 +18,7 @@ app.kubernetes.io/name: wsedge-{{ .component }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end -}}
 
-{{/* Labels of every object: those that others find it by, then the user's, then the rest; each key once. Call with (dict "root" $ "component" "operator"), and "more" for an object that needs labels of its own. */}}
+{{/* Labels of every object: the labels that selectors need, then the user's, then the others; each key once. Call with (dict "root" $ "component" "operator"), and "more" for an object with labels of its own. */}}
 {{- define "wsedge.labels" -}}
 {{- $chart := printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- $fixed := dict "app.kubernetes.io/component" .component "app.kubernetes.io/managed-by" .root.Release.Service }}
@@ -26,7 +26,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- merge (include "wsedge.selector" . | fromYaml) $fixed (.more | default dict) (.root.Values.commonLabels | default dict) $rest | toYaml }}
 {{- end -}}
 
-{{/* Labels of pods: the above without the chart's version, so that an upgrade which changes nothing restarts nothing. */}}
+{{/* Labels of pods: without the chart's version, so that an upgrade that changes no image and no setting restarts no pod. */}}
 {{- define "wsedge.podLabels" -}}
 {{- $fixed := dict "app.kubernetes.io/component" .component }}
 {{- $rest := dict "app.kubernetes.io/part-of" "wsedge" }}
@@ -54,14 +54,14 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- join "," $parts -}}
 {{- end -}}
 
-{{/* The image of operator and statistics: by digest when there is one. */}}
+{{/* The image of operator and statistics: by digest if it is set, else by tag. */}}
 {{- define "wsedge.image" -}}
 {{- with .Values.image -}}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The image of relays: its own, or the one above. */}}
+{{/* The image of relays: relay.image, else image. */}}
 {{- define "wsedge.relayImage" -}}
 {{- $own := .Values.relay.image -}}
 {{- if or $own.repository $own.tag $own.digest -}}
@@ -72,7 +72,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end -}}
 {{- end -}}
 
-{{/* Where pods may run. Call with a component's values. */}}
+{{/* Scheduling of pods. Call with a component's values. */}}
 {{- define "wsedge.placement" -}}
 {{- with .priorityClassName }}
 priorityClassName: {{ . }}
@@ -91,7 +91,7 @@ topologySpreadConstraints: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* Whether the operator is kept to its objects by admission policies. They lie in the cluster, and so does the right to make them. */}}
+{{/* "true" when admission policies restrict the operator. They are cluster-scoped, so an installation without cluster rights cannot create them. */}}
 {{- define "wsedge.operatorPolicy" -}}
 {{- $served := semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version -}}
 {{- $wanted := .Values.admission.operator -}}
@@ -101,8 +101,8 @@ topologySpreadConstraints: {{- toYaml . | nindent 2 }}
 {{- or (eq $wanted "Enabled") (and (eq $wanted "Auto") $served .Values.rbac.create (not .Values.watchNamespaces)) -}}
 {{- end -}}
 
-{{/* What the operator may do in the namespaces that it serves: VERBS of wsedge_operator.kube.kinds, and a test compares them.
-No wildcard; create and patch together are what a server-side apply needs. */}}
+{{/* The operator's rights in the namespaces that it serves: VERBS of wsedge_operator.kube.kinds, and a test compares them.
+No wildcard; a server-side apply needs both create and patch. */}}
 {{- define "wsedge.operatorRules" -}}
 - apiGroups: [wsedge.io]
   resources: [billingplans, websocketdomains]
@@ -110,7 +110,7 @@ No wildcard; create and patch together are what a server-side apply needs. */}}
 - apiGroups: [wsedge.io]
   resources: [billingplans/status, websocketdomains/status]
   verbs: [patch]
-# A child's owner reference blocks the owner's deletion, which some clusters check as this right.
+# A child's owner reference has blockOwnerDeletion, for which some clusters check this right.
 - apiGroups: [wsedge.io]
   resources: [websocketdomains/finalizers]
   verbs: [update]
@@ -120,7 +120,7 @@ No wildcard; create and patch together are what a server-side apply needs. */}}
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
-# Whose a pod is, before it is asked anything.
+# A pod's ReplicaSet names its Deployment; only pods of a domain's own Deployment are called.
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get]
@@ -134,7 +134,7 @@ No wildcard; create and patch together are what a server-side apply needs. */}}
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, patch]
-# Which life of a namespace this is: one that was deleted and made again is a new account.
+# A namespace that was deleted and created again has another uid, and is another account.
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get, list, watch]

@@ -58,7 +58,11 @@ BILLING_PLAN: Final = Kind(
         # Instants as text, not of type `date`: kubectl prints a date as an age, and a future one as
         # <invalid>; a bill is compared with dates.
         Column("Since", ".status.effectiveTime", "The instant at which the current terms came into force."),
-        Column("Next-Change", ".status.pending.effectiveTime", "The instant at which the next terms do."),
+        Column(
+            "Next-Change",
+            ".status.pending.effectiveTime",
+            "The instant at which the next terms come into force.",
+        ),
         AGE,
     ),
 )
