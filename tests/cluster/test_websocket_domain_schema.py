@@ -50,7 +50,7 @@ def test_invalid_domain(said: dict[str, str], sentence: str, invalid: Invalid) -
 def test_the_domain_cannot_be_changed(cluster: Cluster, domain: str) -> None:
     """spec.domain is immutable; the refusal names the alternative."""
     patch = json.dumps({"spec": {"domain": "other.example.com"}})
-    with pytest.raises(CommandFailed, match="domain cannot be changed: make another WebSocketDomain"):
+    with pytest.raises(CommandFailed, match="domain cannot be changed: create another WebSocketDomain"):
         cluster.kubectl("patch", "wsd/chat", f"--namespace={domain}", "--type=merge", "--patch", patch)
 
 

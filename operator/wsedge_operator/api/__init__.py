@@ -3,7 +3,7 @@
     billing_plan       BillingPlan
     websocket_domain   WebSocketDomain
     spec/              parts of a WebSocketDomain's spec, one module per field
-    meta               what both kinds share: metadata, conditions, instants, rules
+    meta               parts of both kinds: metadata, conditions, instants, rules
     reading            stored objects of any version as models
     generation/        CustomResourceDefinitions and pages of docs/, from the models
 

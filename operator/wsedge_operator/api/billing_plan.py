@@ -140,8 +140,8 @@ class PendingStatus(Lenient):
     billingCycle: Annotated[BillingCycle, Field(description="The next billing cycle.")]
     meteringMethod: Annotated[MeteringMethod, Field(description="The next metering method.")]
     timeZone: Annotated[str, Field(description="The next time zone.")]
-    requestTime: Annotated[Instant, Field(description="When these terms were asked for.")]
-    effectiveTime: Annotated[Instant, Field(description="When they come into force.")]
+    requestTime: Annotated[Instant, Field(description="The instant at which a plan asked for these terms.")]
+    effectiveTime: Annotated[Instant, Field(description="The instant at which these terms come into force.")]
 
 
 class BillingPlanStatus(Lenient):

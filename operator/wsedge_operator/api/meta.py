@@ -1,4 +1,4 @@
-"""What both kinds share: object metadata, conditions, instants, and rules whose refusal gives the reason.
+"""Parts of both kinds: object metadata, conditions, instants, and rules whose refusal gives the reason.
 
 A rule has two forms beside each other. The CRD has it as CEL, by which the API server refuses a bad manifest
 before it is stored; the models have it in Python, for manifests in files. Patterns become CEL instead of

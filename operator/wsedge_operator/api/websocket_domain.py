@@ -209,7 +209,7 @@ class Relay(SpecPart):
 
 
 class WebSocketDomainSpec(SpecPart):
-    """The domain, its switch, its origins and its relays, as the user asks for them."""
+    """The desired state: a domain, its switch, its origins and its relays."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
@@ -234,7 +234,7 @@ class WebSocketDomainSpec(SpecPart):
             "several objects in the cluster name it, one of them owns it: the object that was served first, "
             "else the oldest that can be served.",
         ),
-        Rule("self == oldSelf", "domain cannot be changed: make another WebSocketDomain for the new name"),
+        Rule("self == oldSelf", "domain cannot be changed: create another WebSocketDomain for the new name"),
     ]
     websocket: Annotated[
         WebSocket, Field(description="The switch, the heartbeat and the protocol towards the origins.")

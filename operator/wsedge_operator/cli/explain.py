@@ -211,7 +211,7 @@ def _refusals(document: Object) -> Iterator[str]:
 
 
 def _completed(document: Object, namespace: str, now: datetime) -> Object:
-    """Return the object with the fields that the API server would set; it is created `now` unless it says."""
+    """Return the object with the fields that the API server would set; without a time it is created `now`."""
     item = copy.deepcopy(document)
     meta = item["metadata"]
     meta.setdefault("namespace", namespace)

@@ -34,8 +34,8 @@ from wsedge_operator.runtime.clock import Clock, WallClock
 
 log = structlog.get_logger()
 
-# The ConfigMap after whose creation records in the accounts' own namespaces are read no more, since a tenant
-# could write one. Where only some namespaces are served, there is one for each.
+# A ConfigMap. Once it exists, records in the accounts' own namespaces are not read, since a tenant could
+# write one. Where only some namespaces are served, each of them has such a ConfigMap.
 MARKER: Final = "wsedge-accounts"
 Written = Callable[[Kind, str, Object], None]
 

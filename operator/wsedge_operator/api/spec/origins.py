@@ -24,7 +24,7 @@ HostName = Annotated[
 HostHeader = Annotated[
     str,
     Field(min_length=1, max_length=261),
-    Matches(r"[A-Za-z0-9._:\[\]-]+", "give a host name, with a port if need be, without scheme or path"),
+    Matches(r"[A-Za-z0-9._:\[\]-]+", "give a host name, optionally with a port, without scheme or path"),
 ]
 ServerName = Annotated[
     str,
@@ -52,7 +52,7 @@ HealthPath = Annotated[
     Field(min_length=1, max_length=1024),
     Matches(
         r"/[!-\"$-~]*",
-        "give a path that begins with a slash, with a query if need be, without spaces, scheme or host",
+        "give a path that begins with a slash, optionally with a query, without spaces, scheme or host",
     ),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -102,7 +102,10 @@ class Origin(SpecPart):
     ] = 100
     backup: Annotated[
         bool,
-        Field(description="Whether relays dial it only when every other origin has failed. Default false."),
+        Field(
+            description="Whether relays dial it only after all origins that are no backup have failed. "
+            "Default false."
+        ),
     ] = False
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from wsedge_operator.api.meta import Matches, SpecPart
 from wsedge_relay.contract import Method
 
 _PATH_MESSAGE: Final = (
-    "give a path that begins with a slash, without a query, or a prefix of one that ends in *, "
+    "give a path that begins with a slash, without a query, or a prefix that ends in *, "
     "for example /ws or /socket.io/*"
 )
 

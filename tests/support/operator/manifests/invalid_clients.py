@@ -6,7 +6,7 @@ from typing import Final
 
 from support.operator.manifests.manifest import Invalid
 
-_PATH_TEXT: Final = "give a path that begins with a slash, without a query, or a prefix of one that ends in *"
+_PATH_TEXT: Final = "give a path that begins with a slash, without a query, or a prefix that ends in *"
 _SECRET_TEXT: Final = "give the name of a Secret in this namespace"
 _WEB_ORIGIN_TEXT: Final = "give an origin as browsers send it, in lower case and without a path"
 _NETWORK_TEXT: Final = "give a network as address/bits, for example 10.0.0.0/8 or 2001:db8::/32"

@@ -16,12 +16,12 @@ _SECRET_TEXT: Final = "give the name of a Secret in this namespace"
 INVALID_ORIGINS: Final[dict[str, Invalid]] = {
     "a check's path begins with a slash": Invalid(
         {"spec.originHealthCheck": {"path": "healthz"}},
-        "give a path that begins with a slash, with a query if need be",
+        "give a path that begins with a slash, optionally with a query",
         field="path",
     ),
     "a check's path has no line break": Invalid(
         {"spec.originHealthCheck": {"path": "/a\r\nX: y"}},
-        "give a path that begins with a slash, with a query if need be",
+        "give a path that begins with a slash, optionally with a query",
         field="path",
     ),
     "checks are at least a second apart": Invalid(
@@ -109,7 +109,7 @@ INVALID_ORIGINS: Final[dict[str, Invalid]] = {
     "one origin at least has a weight": Invalid({"spec.origins.0.weight": 0}, _PRIMARY_TEXT, field="spec"),
     "a host header has no path": Invalid(
         {"spec.originRequest": {"host": "a.example.com/ws"}},
-        "give a host name, with a port if need be, without scheme or path",
+        "give a host name, optionally with a port, without scheme or path",
         field="originRequest.host",
     ),
     "a dial has at least a second": Invalid(
