@@ -29,9 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = sys.argv[1:] if arguments is None else arguments
         if given[:1] == ["drain"]:
-            from wsedge_relay.process import ask_drain
+            from wsedge_relay.process import drain_command
 
-            return ask_drain.main(given[1:])
+            return drain_command.main(given[1:])
         settings = read_settings(given)
         if settings is None:
             print(json.dumps(RelayConfig.model_json_schema(), indent=2))  # noqa: T201  data goes to stdout

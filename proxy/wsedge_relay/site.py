@@ -19,7 +19,7 @@ from wsedge_relay.timeouts import Timeouts
 
 
 class Site:
-    """One domain. `take` replaces its configuration, for open tunnels too, which refer to the site."""
+    """One domain. `apply` replaces its configuration, for open tunnels too, which refer to the site."""
 
     __slots__ = (
         "allowed_origins",
@@ -57,16 +57,16 @@ class Site:
         self.counters = counters
         self.limiter = limiter or Limiter()
         self.origins = Origins(domain, material, timeouts=timeouts, counters=counters, reach=reach)
-        self._put(domain)
+        self._set_rules(domain)
 
-    def take(self, domain: Domain, material: Material) -> bool:
+    def apply(self, domain: Domain, material: Material) -> bool:
         """Put another configuration in force; return whether the heartbeat changed.
 
         Raises ssl.SSLError, with nothing changed, when the material cannot be used.
         """
         before = self.domain
-        self.origins.take(domain, material)
-        self._put(domain)
+        self.origins.apply(domain, material)
+        self._set_rules(domain)
         return domain.heartbeatSeconds != before.heartbeatSeconds
 
     def key_of(self, place: Place) -> UsageKey:
@@ -85,7 +85,7 @@ class Site:
             raise HandshakeRefusedError(403, "allowedPaths", "This domain does not allow this path.")
         return path
 
-    def _put(self, domain: Domain) -> None:
+    def _set_rules(self, domain: Domain) -> None:
         self.domain = domain
         self.key = UsageKey(domain.domain, domain.account)
         self.keys = {}

@@ -20,7 +20,7 @@ from wsedge_relay.site import Site
 from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.heads import read_head
 from wsedge_relay.transport.readiness import Readiness
-from wsedge_relay.transport.tls import Front, domain_of, speaks_http2
+from wsedge_relay.transport.tls import ListenerTls, domain_of, speaks_http2
 from wsedge_relay.transport.wire import Wire
 from wsedge_relay.tunnel.tunnels import Tunnels
 
@@ -34,25 +34,25 @@ class Sites(Protocol):
     def admit(self, site: Site) -> None:
         """Raise HandshakeRefusedError (503) while the site accepts no new connections."""
 
-    def announces(self, peer: str) -> bool:
+    def expects_proxy_header(self, peer: str) -> bool:
         """Return whether connections from this address begin with a PROXY header."""
 
     @property
     def header_bytes(self) -> int:
         """The most bytes that a request's head may have before its domain is determined."""
 
-    def refused_unattributed(self, reason: str) -> None:
+    def count_unattributed_refusal(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""
 
-    def shows_the_same(self, domain: str, other: str) -> bool:
+    def share_certificate(self, domain: str, other: str) -> bool:
         """Return whether two domains share a certificate."""
 
-    def carry(self, sock: socket.socket, outer: Outer) -> None:
+    def serve_http2(self, sock: socket.socket, facts: Http2Facts) -> None:
         """Serve an HTTP/2 connection; the relay owns its socket from now on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outer:
+class Http2Facts:
     """The facts of an HTTP/2 connection. Each of its streams is served as a connection of its own.
 
     `domain` is the domain whose certificate the client received; `client`, `announced` and `source` are as
@@ -68,7 +68,7 @@ class Outer:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class SharedParts:
     """The parts of a relay that all its connections share."""
 
     sites: Sites
@@ -83,20 +83,21 @@ class Serving:
 class Arrival:
     """A newly connected client: reads the heads of its requests from `wire` and determines its address.
 
-    `address` is the peer's, `front` is given on a TLS listener, `outer` for a stream of HTTP/2. `client` is
-    the address that limits and usage count: the peer's until `place`, then the one that trusted proxies name.
-    `began`, the loop's time, is when the connection was accepted, later when its next request began.
+    `address` is the peer's IP address; `tls` is given on a TLS listener, `http2` for a stream of HTTP/2.
+    `client` is the address that limits and usage count: until `determine_client` the peer's, then the address
+    that trusted proxies name. `began` is the loop's time at which the connection was accepted or, on a
+    connection that stays open, at which its present request began.
     """
 
     __slots__ = (
         "_address",
         "_announced",
-        "_front",
-        "_serving",
+        "_shared",
         "_source",
+        "_tls",
         "began",
         "client",
-        "outer",
+        "http2",
         "way",
         "wire",
     )
@@ -104,39 +105,45 @@ class Arrival:
     way: Way
 
     def __init__(
-        self, wire: Wire, *, address: str, front: Front | None, serving: Serving, outer: Outer | None = None
+        self,
+        wire: Wire,
+        *,
+        address: str,
+        tls: ListenerTls | None,
+        shared: SharedParts,
+        http2: Http2Facts | None = None,
     ) -> None:
         self.wire = wire
-        self.outer = outer
+        self.http2 = http2
         self.client = address
-        self.began = serving.ready.loop.time()
+        self.began = shared.ready.loop.time()
         self._address = address
-        self._front = front
-        self._serving = serving
-        self._announced = outer is not None and outer.announced  # by a PROXY header
-        self._source = outer.source if outer is not None else None  # that it named
+        self._tls = tls
+        self._shared = shared
+        self._announced = http2 is not None and http2.announced  # by a PROXY header
+        self._source = http2.source if http2 is not None else None  # that it named
 
     @property
     def secure(self) -> bool:
         """Whether the client connected by TLS."""
-        return self.outer is not None or self.wire.secure
+        return self.http2 is not None or self.wire.secure
 
     @property
     def protocol(self) -> str:
         """The client's HTTP version, by its ALPN name (RFC 7301 section 6)."""
-        return "http/1.1" if self.outer is None else "h2"
+        return "http/1.1" if self.http2 is None else "h2"
 
-    async def greet(self) -> bool:
+    async def establish(self) -> bool:
         """Read the PROXY header and make the TLS handshake; return whether an HTTP/2 session took over."""
         wire = self.wire
-        wire.limit(self._serving.timeouts.head_seconds)
+        wire.limit(self._shared.timeouts.head_seconds)
         try:
-            if self._serving.sites.announces(self.client):
-                self._source = source_of(await wire.take(length_of, longest=LONGEST))
+            if self._shared.sites.expects_proxy_header(self.client):
+                self._source = source_of(await wire.read_header(length_of, longest=LONGEST))
                 self._announced = True
-            if self._front is None:
+            if self._tls is None:
                 return False
-            await wire.start_tls(self._front.context)
+            await wire.start_tls(self._tls.context)
         except TimeoutError as error:
             raise PeerGoneError("no request arrived") from error
         sock = wire.sock
@@ -144,17 +151,17 @@ class Arrival:
         if domain is None or not speaks_http2(sock):
             return False
         peer, here = sock.getpeername(), sock.getsockname()
-        outer = Outer(domain, self.client, self._announced, self._source, peer[:2], here[:2])
-        self._serving.sites.carry(wire.give(), outer)
+        facts = Http2Facts(domain, self.client, self._announced, self._source, peer[:2], here[:2])
+        self._shared.sites.serve_http2(wire.release(), facts)
         return True
 
-    async def head(self) -> tuple[bytes, bytes]:
+    async def first_head(self) -> tuple[bytes, bytes]:
         """Return the request head and the bytes that were read behind it."""
         wire = self.wire
-        if self.outer is not None:
-            wire.limit(self._serving.timeouts.head_seconds)
+        if self.http2 is not None:
+            wire.limit(self._shared.timeouts.head_seconds)
         try:
-            return await read_head(wire.read, most=self._serving.sites.header_bytes)
+            return await read_head(wire.read, most=self._shared.sites.header_bytes)
         except TimeoutError as error:
             if not wire.received:
                 raise PeerGoneError("no request arrived") from error
@@ -164,40 +171,40 @@ class Arrival:
         """Return the head of the next request on this connection; the last request was for `site`."""
         self.client = self._address
         if not rest:
-            task = asyncio.current_task(self._serving.ready.loop)  # a task since the first plain request
-            self.wire.limit(self._serving.timeouts.keep_alive_seconds)
+            task = asyncio.current_task(self._shared.ready.loop)  # a task since the first plain request
+            self.wire.limit(self._shared.timeouts.keep_alive_seconds)
             try:
-                with self._serving.plain.idle(site, task):
+                with self._shared.plain.idle(site, task):
                     rest = await self.wire.read()
             except TimeoutError as error:
                 raise PeerGoneError("no further request arrived") from error
             if not rest:
                 raise PeerGoneError("the client had no further request")
-        self.began = self._serving.ready.loop.time()
-        self.wire.limit(self._serving.timeouts.head_seconds)
+        self.began = self._shared.ready.loop.time()
+        self.wire.limit(self._shared.timeouts.head_seconds)
         try:
-            return await read_head(self.wire.read, rest, most=self._serving.sites.header_bytes)
+            return await read_head(self.wire.read, rest, most=self._shared.sites.header_bytes)
         except TimeoutError as error:
             raise HandshakeRefusedError(408, "timeout", "The request did not arrive in time.") from error
 
     def site_of(self, request: RequestHead) -> Site:
         """Return the site of a request's Host; raises HandshakeRefusedError (400, 421)."""
         name = handshake.host_of(request)
-        shown = self.outer.domain if self.outer is not None else domain_of(self.wire.sock)
-        reused = self.outer is not None and self._serving.sites.shows_the_same(self.outer.domain, name)
+        shown = self.http2.domain if self.http2 is not None else domain_of(self.wire.sock)
+        reused = self.http2 is not None and self._shared.sites.share_certificate(self.http2.domain, name)
         if shown not in (None, name) and not reused:
             raise HandshakeRefusedError(421, "domain", "This connection was opened for another domain.")
-        return self._serving.sites.site(name)
+        return self._shared.sites.site(name)
 
-    def place(self, site: Site, request: RequestHead) -> None:
+    def determine_client(self, site: Site, request: RequestHead) -> None:
         """Determine the client's address of a request for `site`; raises HandshakeRefusedError (403)."""
         self.way = way_of(request.headers, self._peer(site), site.proxies)
         self.client = self.way.client
 
     def ends(self) -> Ends:
         """Return the client's address and port, and the relay's, for a PROXY header."""
-        if self.outer is not None:
-            peer, here = self.outer.peer, self.outer.here
+        if self.http2 is not None:
+            peer, here = self.http2.peer, self.http2.here
         else:
             peer, here = self.wire.sock.getpeername(), self.wire.sock.getsockname()
         ports = {client_address(peer): peer[1]}  # X-Forwarded-For and Forwarded give no usable port

@@ -23,7 +23,7 @@ A session has these states. The names in brackets are the flags that a transitio
         the relay closes.
 
 Two flags are independent of the state: `_is_writing` (the socket is full, and epoll waits for it) and
-`_is_held` (too much output is queued, and the client is not read).
+`_is_paused` (too much output is queued, and the client is not read).
 """
 
 from __future__ import annotations
@@ -119,15 +119,15 @@ class Session:
         self._tally = FrameTally()
         now = loop.time()
         self._budget = Budget(now)
-        self._moved = self._used = (
+        self._sent_at = self._stream_at = (
             now  # the last write, or the last time nothing was queued; the last time a stream was open
         )
         self._is_open = True
-        self._is_greeted = self._is_going = self._is_ending = self._is_writing = self._is_held = False
-        self._late = math.inf  # the loop's time from which on new streams are refused
+        self._is_greeted = self._is_going = self._is_ending = self._is_writing = self._is_paused = False
+        self._refuse_from = math.inf  # the loop's time from which on new streams are refused
         self._dropped = 0
         self._protocol = _protocol()
-        self._timer = loop.call_later(self._tick, self._look)
+        self._timer = loop.call_later(self._tick, self._check_limits)
 
     def start(self) -> None:
         """Begin to read, and send the relay's SETTINGS."""
@@ -147,7 +147,7 @@ class Session:
         # By hand: the library sends nothing after a GOAWAY. This one forbids nothing yet (RFC 9113 section
         # 6.8), because the client may have opened streams before it arrives: these are answered by 503, as
         # in HTTP/1.1. Later streams get REFUSED_STREAM; a client could otherwise delay a drain for ever.
-        self._late = self._loop.time() + self._timeouts.linger_seconds
+        self._refuse_from = self._loop.time() + self._timeouts.linger_seconds
         self._flush(GoAwayFrame(0, last_stream_id=_LAST_STREAM).serialize())
         if not self._streams:
             self._end(ErrorCodes.NO_ERROR)
@@ -174,35 +174,35 @@ class Session:
             return 0
         try:
             return min(self._protocol.local_flow_control_window(number), MAX_FRAME_BYTES)
-        except H2Error:  # see `_say`
+        except H2Error:  # see `_send_frame`
             return 0
 
     def send_headers(self, number: int, lines: list[Header]) -> None:
         """Send the answer's header."""
-        self._say(number, partial(self._protocol.send_headers, number, lines))
+        self._send_frame(number, partial(self._protocol.send_headers, number, lines))
 
     def send_data(self, number: int, data: bytes) -> None:
         """Send DATA, of at most `room` bytes."""
         self._budget.earn()
-        self._say(number, partial(self._protocol.send_data, number, data))
+        self._send_frame(number, partial(self._protocol.send_data, number, data))
 
     def end(self, number: int) -> None:
         """Send END_STREAM."""
-        self._say(number, partial(self._protocol.end_stream, number))
+        self._send_frame(number, partial(self._protocol.end_stream, number))
 
     def reset(self, number: int, code: ErrorCodes) -> None:
         """Send RST_STREAM."""
-        self._say(number, partial(self._protocol.reset_stream, number, code))
+        self._send_frame(number, partial(self._protocol.reset_stream, number, code))
 
-    def took(self, number: int, count: int) -> None:
+    def grow_window(self, number: int, count: int) -> None:
         """Let the client send `count` more bytes (WINDOW_UPDATE)."""
-        self._say(number, partial(self._protocol.acknowledge_received_data, count, number))
+        self._send_frame(number, partial(self._protocol.acknowledge_received_data, count, number))
 
-    def _say(self, number: int, say: Callable[[], None]) -> None:
+    def _send_frame(self, number: int, send: Callable[[], None]) -> None:
         if self._is_ending:
             return
         try:
-            say()
+            send()
         except H2Error:
             # One read had frames for a stream and, behind them, its end or that of the connection: the
             # library has parsed the end before the frames in front of it are served.
@@ -211,10 +211,10 @@ class Session:
             return
         self._flush()
 
-    def forget(self, stream: Stream) -> None:
+    def remove_stream(self, stream: Stream) -> None:
         """Remove a stream that has ended."""
         self._streams.pop(stream.number, None)
-        self._used = self._loop.time()
+        self._stream_at = self._loop.time()
         if self._is_going and not self._streams and not self._is_ending:
             self._end(ErrorCodes.NO_ERROR)
 
@@ -223,7 +223,7 @@ class Session:
     def _readable(self) -> None:
         try:
             for _ in range(_READS_AT_ONCE):
-                if not self._is_open or self._is_held or not self._read():
+                if not self._is_open or self._is_paused or not self._read():
                     return
         except BaseException:  # a program fault must not repeat at each turn of the loop
             self.abort()
@@ -263,9 +263,9 @@ class Session:
             events = self._protocol.receive_data(data)
         except H2Error as error:
             # The library quotes names and values of headers, which may be secrets.
-            told = re.split("['\"]", str(error), maxsplit=1)[0]
+            text = re.split("['\"]", str(error), maxsplit=1)[0]
             log.info(
-                "client broke HTTP/2 rule", domain=self.domain, error=f"{type(error).__name__}: {told[:200]}"
+                "client broke HTTP/2 rule", domain=self.domain, error=f"{type(error).__name__}: {text[:200]}"
             )
             self._end(None)
             return
@@ -285,7 +285,7 @@ class Session:
             if stream := self._streams.get(event.stream_id):
                 stream.receive(bytes(event.data), charged=charged)
             else:
-                self.took(event.stream_id, charged)
+                self.grow_window(event.stream_id, charged)
         elif isinstance(event, h2.events.RequestReceived):
             self._open(event.stream_id, list(event.headers))
         elif isinstance(event, h2.events.StreamEnded):
@@ -313,7 +313,7 @@ class Session:
             self._end(None)
 
     def _open(self, number: int, lines: list[tuple[bytes, bytes]]) -> None:
-        if self._loop.time() >= self._late:
+        if self._loop.time() >= self._refuse_from:
             self.reset(number, ErrorCodes.REFUSED_STREAM)
             return
         key = base64.b64encode(os.urandom(16))
@@ -345,14 +345,14 @@ class Session:
     def _flush(self, more: bytes = b"") -> None:
         """Send the library's output, and `more` behind it."""
         if not self._out:
-            self._moved = self._loop.time()
+            self._sent_at = self._loop.time()
         self._out += self._protocol.data_to_send()
         self._out += more
         if not self._is_writing and self._is_open:
             self._write()
         # Here, not in `_write`: input may cause output without end while the client reads nothing.
-        if self._is_open and not self._is_held and len(self._out) > _OVERFULL_BYTES:
-            self._is_held = True
+        if self._is_open and not self._is_paused and len(self._out) > _OVERFULL_BYTES:
+            self._is_paused = True
             self._loop.remove_reader(self._sock.fileno())
 
     def _write(self) -> None:
@@ -371,7 +371,7 @@ class Session:
             self.abort()
             return
         if len(self._out) < before:
-            self._moved = self._loop.time()
+            self._sent_at = self._loop.time()
 
     def _writable(self) -> None:
         was_full = len(self._out) >= _FULL_BYTES
@@ -381,11 +381,11 @@ class Session:
         if not self._out:
             self._is_writing = False
             self._loop.remove_writer(self._sock.fileno())
-        if self._is_held and len(self._out) < _FULL_BYTES:
-            self._is_held = False
+        if self._is_paused and len(self._out) < _FULL_BYTES:
+            self._is_paused = False
             self._loop.add_reader(self._sock.fileno(), self._readable)
         if self._is_ending:
-            self._shut_when_told()
+            self._shut_when_sent()
         elif was_full and len(self._out) < _FULL_BYTES:
             self._resume()
 
@@ -401,9 +401,9 @@ class Session:
         self._flush()
         self._is_ending = True
         self._close_streams()
-        self._shut_when_told()
+        self._shut_when_sent()
 
-    def _shut_when_told(self) -> None:
+    def _shut_when_sent(self) -> None:
         if self._is_open and not self._out:
             shut_sending(self._sock)
             self._timer.cancel()
@@ -411,26 +411,26 @@ class Session:
             # the client could lose output that it has not read yet.
             self._timer = self._loop.call_later(self._timeouts.linger_seconds, self.abort)
 
-    def _look(self) -> None:
+    def _check_limits(self) -> None:
         """Apply the time limits of the session and of its streams."""
         now = self._loop.time()
         timeouts = self._timeouts
         stall_seconds = self._stall_seconds()
         # A client that reads nothing must not delay a drain once its tunnels are closed.
         last_seconds = min(stall_seconds, timeouts.close_seconds)
-        left = {stream for stream in self._streams.values() if self._is_going and stream.is_left}
+        left = {stream for stream in self._streams.values() if self._is_going and stream.is_abandoned}
         is_last = self._is_ending or (self._is_going and len(left) == len(self._streams))
-        self._timer = self._loop.call_later(self._tick, self._look)
-        if self._out and now - self._moved >= (last_seconds if is_last else stall_seconds):
+        self._timer = self._loop.call_later(self._tick, self._check_limits)
+        if self._out and now - self._sent_at >= (last_seconds if is_last else stall_seconds):
             log.info("client stopped reading", domain=self.domain)
             self.abort()
-        elif not self._is_greeted and now - self._used >= timeouts.head_seconds:
+        elif not self._is_greeted and now - self._stream_at >= timeouts.head_seconds:
             self._end(ErrorCodes.SETTINGS_TIMEOUT)
-        elif not self._streams and now - self._used >= timeouts.session_idle_seconds:
+        elif not self._streams and now - self._stream_at >= timeouts.session_idle_seconds:
             self._end(ErrorCodes.NO_ERROR)
         for stream in list(self._streams.values()):
             if stream.is_stalled(now, last_seconds if stream in left else stall_seconds):
-                stream.break_off(ErrorCodes.CANCEL)
+                stream.reset(ErrorCodes.CANCEL)
 
 
 def _protocol() -> _Protocol:

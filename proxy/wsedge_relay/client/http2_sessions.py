@@ -12,8 +12,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self._all: set[Session] = set()
-        self._nobody_left = asyncio.Event()
-        self._nobody_left.set()
+        self._none_left = asyncio.Event()
+        self._none_left.set()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -21,13 +21,13 @@ class Sessions:
     def add(self, session: Session) -> None:
         """Add a session that begins."""
         self._all.add(session)
-        self._nobody_left.clear()
+        self._none_left.clear()
 
     def remove(self, session: Session) -> None:
         """Remove a session that ended."""
         self._all.discard(session)
         if not self._all:
-            self._nobody_left.set()
+            self._none_left.set()
 
     def go_away(self, domain: str | None = None) -> None:
         """Send GOAWAY on the sessions of one domain, or on all; each closes once its streams have ended."""
@@ -42,4 +42,4 @@ class Sessions:
 
     async def wait_until_none(self) -> None:
         """Return once no session is left."""
-        await self._nobody_left.wait()
+        await self._none_left.wait()

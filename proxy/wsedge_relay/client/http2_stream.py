@@ -25,7 +25,7 @@ _HEAD_BYTES: Final = http1.MAX_HEAD_BYTES + 1024
 _HEADERS: Final = http1.MAX_HEADERS + 8
 
 
-class Carrier(Protocol):
+class StreamSession(Protocol):
     """The part of a session that a stream calls. `number` is the stream's."""
 
     def room(self, number: int) -> int:
@@ -43,10 +43,10 @@ class Carrier(Protocol):
     def reset(self, number: int, code: ErrorCodes) -> None:
         """Send RST_STREAM."""
 
-    def took(self, number: int, count: int) -> None:
+    def grow_window(self, number: int, count: int) -> None:
         """Let the client send `count` more bytes (WINDOW_UPDATE)."""
 
-    def forget(self, stream: Stream) -> None:
+    def remove_stream(self, stream: Stream) -> None:
         """Remove a stream that has ended."""
 
 
@@ -59,17 +59,17 @@ class Stream:
 
     __slots__ = (
         "_answer",
-        "_carrier",
         "_ended",
+        "_head_left",
         "_inward",
         "_is_open",
         "_linger",
         "_linger_seconds",
         "_loop",
         "_outward",
-        "_own",
         "_paused",
         "_peer_ended",
+        "_session",
         "_sock",
         "_stalled",
         "_tunnel",
@@ -78,7 +78,7 @@ class Stream:
 
     def __init__(
         self,
-        carrier: Carrier,
+        session: StreamSession,
         number: int,
         sock: socket.socket,
         asked: Asked,
@@ -88,13 +88,13 @@ class Stream:
     ) -> None:
         sock.setblocking(False)
         self.number = number
-        self._carrier = carrier
+        self._session = session
         self._sock = sock
         self._loop = loop
         self._linger_seconds = linger_seconds
         self._tunnel = asked.tunnel
         self._inward = bytearray(asked.head)  # bytes that the socket has not accepted yet
-        self._own = len(asked.head)  # the bytes at its start that the relay wrote, which use no window
+        self._head_left = len(asked.head)  # the bytes at its start that the relay wrote, which use no window
         self._outward = b""  # bytes that the client's windows had no room for
         self._answer: bytearray | None = bytearray()  # the head as far as it is read; None once it was sent
         self._is_open = True
@@ -102,18 +102,18 @@ class Stream:
         self._linger: asyncio.TimerHandle | None = None
         self._stalled: float | None = None
         loop.add_reader(sock.fileno(), self._readable)
-        self._fill()
+        self._write_input()
 
     def receive(self, data: bytes, *, charged: int) -> None:
         """Pass DATA of the client on; `charged` is the number of bytes by which its windows shrank."""
-        if not self._is_open or self._ended_inward():
-            self._carrier.took(self.number, charged)
+        if not self._is_open or self._ignores_input():
+            self._session.grow_window(self.number, charged)
             return
         if charged > len(data):  # padding
-            self._carrier.took(self.number, charged - len(data))
+            self._session.grow_window(self.number, charged - len(data))
         self._inward += data
         if len(self._inward) == len(data):
-            self._fill()
+            self._write_input()
 
     def receive_end(self) -> None:
         """Pass the client's END_STREAM on."""
@@ -126,7 +126,7 @@ class Stream:
     def receive_trailers(self) -> None:
         """Reset a tunnel, which allows DATA only (RFC 9113 section 8.5); ignore trailers of a request."""
         if self._tunnel:
-            self.break_off(ErrorCodes.PROTOCOL_ERROR)
+            self.reset(ErrorCodes.PROTOCOL_ERROR)
 
     def resume(self) -> None:
         """Send again, if the stream waits for room."""
@@ -147,14 +147,14 @@ class Stream:
         return now - self._stalled >= seconds
 
     @property
-    def is_left(self) -> bool:
+    def is_abandoned(self) -> bool:
         """Whether the other end of the socket is closed, by the tunnel or the connection that had it."""
         return self._is_open and _is_hung_up(self._sock)
 
-    def break_off(self, code: ErrorCodes) -> None:
+    def reset(self, code: ErrorCodes) -> None:
         """Reset the stream and close the socket."""
         if self._is_open:
-            self._carrier.reset(self.number, code)
+            self._session.reset(self.number, code)
             self.close()
 
     def close(self) -> None:
@@ -167,15 +167,15 @@ class Stream:
         self._loop.remove_reader(self._sock.fileno())
         self._loop.remove_writer(self._sock.fileno())
         self._sock.close()
-        if left := len(self._inward) - self._own:
-            self._carrier.took(self.number, left)
+        if left := len(self._inward) - self._head_left:
+            self._session.grow_window(self.number, left)
         self._inward.clear()
-        self._carrier.forget(self)
+        self._session.remove_stream(self)
 
-    def _ended_inward(self) -> bool:
+    def _ignores_input(self) -> bool:
         return self._ended and not self._tunnel
 
-    def _fill(self) -> None:
+    def _write_input(self) -> None:
         """Write as much of the client's input as the socket accepts."""
         taken = 0
         try:
@@ -184,27 +184,27 @@ class Stream:
                 del self._inward[:sent]
                 taken += sent
         except BlockingIOError:
-            self._loop.add_writer(self._sock.fileno(), self._refill)
+            self._loop.add_writer(self._sock.fileno(), self._socket_writable)
         except OSError:  # the other end is closed; the next read of the socket acts on that
             taken += len(self._inward)
             self._inward.clear()
-        own = min(self._own, taken)
-        self._own -= own
+        own = min(self._head_left, taken)
+        self._head_left -= own
         if taken > own:
-            self._carrier.took(self.number, taken - own)
+            self._session.grow_window(self.number, taken - own)
         if self._peer_ended and self._tunnel and not self._inward:
             self._shut()
 
-    def _refill(self) -> None:
+    def _socket_writable(self) -> None:
         self._loop.remove_writer(self._sock.fileno())
-        self._fill()
+        self._write_input()
 
     def _shut(self) -> None:
         with suppress(OSError):  # the other end is closed already
             self._sock.shutdown(socket.SHUT_WR)
 
     def _readable(self) -> None:
-        room = _READ_BYTES if self._answer is not None else self._carrier.room(self.number)
+        room = _READ_BYTES if self._answer is not None else self._session.room(self.number)
         if room <= 0:
             waiting = self._peek()
             if waiting:
@@ -219,17 +219,17 @@ class Stream:
         except OSError:
             data = b""
         if self._answer is not None:
-            self._begin(data)
+            self._read_head(data)
         elif data:
-            self._carrier.send_data(self.number, data)
+            self._session.send_data(self.number, data)
         else:
             self._finish()
 
-    def _begin(self, data: bytes) -> None:
+    def _read_head(self, data: bytes) -> None:
         """Add to the answer's head, and send it once it is complete."""
         answer = self._answer
         if answer is None or not data:
-            self.break_off(ErrorCodes.CANCEL)  # the connection closed without an answer
+            self.reset(ErrorCodes.CANCEL)  # the connection closed without an answer
             return
         answer += data
         try:
@@ -238,25 +238,25 @@ class Stream:
                 return
             head = http1.parse_response(bytes(answer[:end]), most_headers=_HEADERS)
         except BadHeadError:
-            self.break_off(ErrorCodes.INTERNAL_ERROR)
+            self.reset(ErrorCodes.INTERNAL_ERROR)
             return
         self._answer = None
         self._outward = bytes(answer[end:])
         lines = http2_translation.answer_lines(head, tunnel=self._tunnel)
         self._tunnel = self._tunnel and head.status == 101
-        self._carrier.send_headers(self.number, lines)
+        self._session.send_headers(self.number, lines)
         if self._is_open and self._outward:
             self._send()
 
     def _send(self) -> None:
         """Send the bytes that wait for room."""
         while self._outward and self._is_open:
-            room = self._carrier.room(self.number)
+            room = self._session.room(self.number)
             if room <= 0:
                 self._pause()
                 return
             part, self._outward = self._outward[:room], self._outward[room:]
-            self._carrier.send_data(self.number, part)
+            self._session.send_data(self.number, part)
 
     def _pause(self) -> None:
         self._paused = True
@@ -275,15 +275,15 @@ class Stream:
         """Pass the socket's end on: as END_STREAM, or as a reset when a tunnel ended without a Close."""
         self._loop.remove_reader(self._sock.fileno())
         if self._tunnel and not self._peer_ended and _is_hung_up(self._sock):
-            self.break_off(ErrorCodes.CANCEL)  # RFC 8441 section 5: as a TCP reset
+            self.reset(ErrorCodes.CANCEL)  # RFC 8441 section 5: as a TCP reset
             return
         self._ended = True
-        self._carrier.end(self.number)
+        self._session.end(self.number)
         if self._peer_ended:
             self.close()
         elif self._is_open:
             # RFC 9113 section 8.1: a whole answer may be followed by a reset without an error.
-            self._linger = self._loop.call_later(self._linger_seconds, self.break_off, ErrorCodes.NO_ERROR)
+            self._linger = self._loop.call_later(self._linger_seconds, self.reset, ErrorCodes.NO_ERROR)
             if not self._tunnel:
                 self._shut()
 

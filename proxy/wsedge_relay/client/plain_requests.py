@@ -81,7 +81,7 @@ class PlainRequests:
     @contextmanager
     def under_way(self, site: Site, plain: PlainRequest) -> Iterator[None]:
         """Count a request among those under way while the block runs."""
-        yield from _listed(self._under_way, site, plain)
+        yield from _registered(self._under_way, site, plain)
 
     @contextmanager
     def idle(self, site: Site, task: asyncio.Task[object] | None) -> Iterator[None]:
@@ -89,7 +89,7 @@ class PlainRequests:
         if task is None:
             yield
         else:
-            yield from _listed(self._idle, site, task)
+            yield from _registered(self._idle, site, task)
 
     def close_idle(self, site: Site) -> None:
         """Close the idle connections of a domain."""
@@ -105,7 +105,7 @@ class PlainRequests:
             plain.cut()
 
 
-def _listed(register: dict[Site, set[T]], site: Site, one: T) -> Iterator[None]:
+def _registered(register: dict[Site, set[T]], site: Site, one: T) -> Iterator[None]:
     of_site = register.setdefault(site, set())
     of_site.add(one)
     try:
@@ -151,7 +151,7 @@ class PlainRequest:
         self._site = site
         self._rules = rules
         self._way = way
-        self._asking = client
+        self._asking_client = client
         self._register = register
         self._stays = stays
         self._key = key
@@ -162,14 +162,14 @@ class PlainRequest:
         self._stall_seconds = site.domain.limits.stallSeconds
         self._ready = ready
         self._loop = ready.loop
-        self._early = bytearray()  # bytes of the client behind its body
-        self._silent = not rest  # no byte of the body has arrived
+        self._ahead = bytearray()  # bytes of the client behind its body
+        self._body_unseen = not rest  # no byte of the body has arrived
         self._body = BodyReader(passed.framing, passed.length)
         self._outgoing = BodyWriter(passed.framing)
         self._first = self._feed(rest)
         self._uploading = not self._body.done
         self._began = self._last_move = ready.loop.time()
-        self._taker: asyncio.Future[Duplex] | None = None  # the origin that gets the rest of the body
+        self._body_origin: asyncio.Future[Duplex] | None = None  # the origin that gets the rest of the body
         self._target: Target | None = None  # the origin that has the request
         self._stopped_by: RelayError | None = None
 
@@ -181,12 +181,12 @@ class PlainRequest:
     @property
     def rest(self) -> bytes:
         """The bytes that the client sent behind this request."""
-        return self._body.rest + bytes(self._early)
+        return self._body.rest + bytes(self._ahead)
 
     @property
     def unread(self) -> int:
         """The length of `rest`."""
-        return len(self._body.rest) + len(self._early)
+        return len(self._body.rest) + len(self._ahead)
 
     async def run(self) -> bool:
         """Carry the request; return whether the connection may be used again.
@@ -206,10 +206,10 @@ class PlainRequest:
     async def _run(self, cancelled_before: int) -> bool:
         uploading: asyncio.Task[None] | None = None
         if self._uploading:
-            self._taker = self._loop.create_future()
-            uploading = self._loop.create_task(self._upload(self._taker))
+            self._body_origin = self._loop.create_future()
+            uploading = self._loop.create_task(self._upload(self._body_origin))
         else:
-            self._listen()
+            self._watch_client()
         try:
             return await self._carry()
         except asyncio.CancelledError:
@@ -218,12 +218,12 @@ class PlainRequest:
                 raise
             if isinstance(self._stopped_by, OriginError) and self._target is not None:
                 self._site.origins.failed(self._target, self._stopped_by, self._loop.time())
-            raise self._shown(self._stopped_by) from None
+            raise self._error_for(self._stopped_by) from None
         finally:
             if uploading is not None:
                 uploading.cancel()
                 await asyncio.wait([uploading])
-            self._client.listen(None)
+            self._client.on_readable(None)
 
     def cut(self) -> None:
         """Stop the request, because the relay shuts down or the domain is disabled."""
@@ -236,7 +236,7 @@ class PlainRequest:
             self._stopped_by = error
             self.task.cancel()
 
-    def _shown(self, error: RelayError) -> RelayError:
+    def _error_for(self, error: RelayError) -> RelayError:
         """Return the error that `run` raises for an error that stopped the request."""
         if not self.status:
             return OriginsFailedError([error]) if isinstance(error, OriginError) else error
@@ -244,37 +244,37 @@ class PlainRequest:
             return AnswerCutError("going away" if error.reason == "draining" else "body", str(error))
         return AnswerCutError("origin" if isinstance(error, OriginError) else "client", str(error))
 
-    def _listen(self) -> None:
+    def _watch_client(self) -> None:
         """Read the client ahead, up to a bound: it may pipeline requests without end."""
         if self.unread < TLS_RECORD_BYTES:
-            self._client.listen(self._hear)
+            self._client.on_readable(self._read_ahead)
 
-    def _hear(self) -> None:
+    def _read_ahead(self) -> None:
         """Read the client's bytes behind its request, or stop the request when the client disconnects."""
         try:
-            data = self._client.take()
+            data = self._client.read_now()
         except OSError as error:
-            self._client.listen(None)
+            self._client.on_readable(None)
             self._stop(PeerGoneError(str(error)))
             return
         if data:
-            self._early += data
+            self._ahead += data
         if data == b"" or self.unread >= TLS_RECORD_BYTES:
-            self._client.listen(None)
+            self._client.on_readable(None)
         if data == b"" and not self.unread:  # a client that pipelined and shut its side waits for answers
             self._stop(PeerGoneError("the client disconnected before its answer ended"))
 
-    async def _upload(self, taker: asyncio.Future[Duplex]) -> None:
+    async def _upload(self, body_origin: asyncio.Future[Duplex]) -> None:
         """Send the rest of the body to the origin, then listen for the client's end."""
         try:
-            await self._send_rest(await taker)
+            await self._send_rest(await body_origin)
         except OSError as error:
             self._stop(PeerGoneError(str(error)))
         except RelayError as error:
             self._stop(error)
         else:
             self._uploading = False
-            self._listen()
+            self._watch_client()
 
     async def _send_rest(self, origin: Duplex) -> None:
         while not self._body.done:
@@ -293,11 +293,11 @@ class PlainRequest:
             except OSError:
                 return  # the origin may have answered before it stopped reading; if not, its stream ends too
             self._last_move = self._loop.time()
-            self._moved()
+            self._count_bytes()
             if self._paces is not None and not self._body.done:
-                await self._slow(self._paces[0], len(data), self._site.counters.client)
+                await self._throttle(self._paces[0], len(data), self._site.counters.client)
 
-    async def _slow(self, pace: Pace, size: int, side: LegCounters) -> None:
+    async def _throttle(self, pace: Pace, size: int, side: LegCounters) -> None:
         """Wait until a side, of which `size` bytes were read, may be read again."""
         pace.room(self._loop.time())
         seconds = pace.spend(size)
@@ -316,7 +316,7 @@ class PlainRequest:
 
     async def _carry(self) -> bool:
         return await self._site.origins.first(
-            self._asking, self._attempt, ready=self._ready, may_repeat=self._may_repeat
+            self._asking_client, self._attempt, ready=self._ready, may_repeat=self._may_repeat
         )
 
     def _may_repeat(self, failure: OriginError) -> bool:
@@ -325,7 +325,7 @@ class PlainRequest:
 
     async def _attempt(self, asked: Exchange, _: float) -> bool:
         try:
-            keep = await self._ask(Duplex(asked.wire, self._ready), asked.target, asked.host)
+            keep = await self._exchange_with(Duplex(asked.wire, self._ready), asked.target, asked.host)
         except OriginError as failure:
             if self.status:
                 self._site.origins.failed(asked.target, failure, self._loop.time())
@@ -334,7 +334,7 @@ class PlainRequest:
         asked.close()
         return keep
 
-    async def _ask(self, origin: Duplex, target: Target, host: str) -> bool:
+    async def _exchange_with(self, origin: Duplex, target: Target, host: str) -> bool:
         self._target = target
         asked = plain_request.origin_request(
             self._passed, host=host, way=self._way, secure=self._secure, loop=self._site.origins.loop.header
@@ -347,10 +347,10 @@ class PlainRequest:
         except OSError as error:
             raise OriginError("closed", str(error)) from error
         self._last_move = self._loop.time()
-        if self._taker is not None:
-            if self._passed.expects and self._silent:
+        if self._body_origin is not None:
+            if self._passed.expects and self._body_unseen:
                 await self._to_client(plain_request.CONTINUE)
-            self._taker.set_result(origin)
+            self._body_origin.set_result(origin)
         head, rest = await final_answer(origin.wire, partial(self._read_answer, origin), self._interim)
         answer = plain_request.check_answer(self._passed, head)
         self._site.origins.worked(target)
@@ -406,14 +406,14 @@ class PlainRequest:
                     payload = b""
                 await self._to_client(outward.frame(payload, last=body.done))
                 if self._paces is not None and not body.done:
-                    await self._slow(self._paces[1], len(data), self._site.counters.origin)
+                    await self._throttle(self._paces[1], len(data), self._site.counters.origin)
             if ends_by_close:
                 self._wire.reset_at_close(False)
         except BadBodyError as error:
             raise BadAnswerError(error.text) from error
         return keep
 
-    def _moved(self) -> None:
+    def _count_bytes(self) -> None:
         self._meter.tell(self._key, unread=self.unread)
 
     def _cookie(self, target: Target, answer: PassedAnswer) -> list[http1.Header]:
@@ -421,7 +421,7 @@ class PlainRequest:
             return []
         return self._site.sticky.lines(
             target.name,
-            named=self._asking.kept,
+            named=self._asking_client.sticky,
             secure=was_secure(self._passed.request.headers, self._way, secure=self._secure),
             answer=answer.head.headers,
         )
@@ -438,10 +438,10 @@ class PlainRequest:
         try:
             await self._client.write(data, self._stall_seconds)
         except TimeoutError as error:
-            raise self._client_gone("stalled", "it accepts no bytes") from error
+            raise self._client_error("stalled", "it accepts no bytes") from error
         except OSError as error:
-            raise self._client_gone("client", str(error)) from error
-        self._moved()
+            raise self._client_error("client", str(error)) from error
+        self._count_bytes()
 
-    def _client_gone(self, reason: str, detail: str) -> RelayError:
+    def _client_error(self, reason: str, detail: str) -> RelayError:
         return AnswerCutError(reason, detail) if self.status else PeerGoneError(detail)

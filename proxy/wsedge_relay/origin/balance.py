@@ -90,7 +90,9 @@ class Balancer:
         self._policy = LoadBalancing.ROUND_ROBIN
         self.targets: tuple[Target, ...] = ()
 
-    def take(self, origins: Iterable[Origin], policy: LoadBalancing = LoadBalancing.ROUND_ROBIN) -> None:
+    def set_origins(
+        self, origins: Iterable[Origin], policy: LoadBalancing = LoadBalancing.ROUND_ROBIN
+    ) -> None:
         """Choose among these from now on. An origin at the same host and ports keeps its counts and health.
 
         An origin that is named twice has the sum of both weights, and is a backup only if both are.
@@ -110,15 +112,15 @@ class Balancer:
         self.targets = tuple(targets)
         self._policy = policy
 
-    def order(self, now: float, client: str, *, kept: str | None = None) -> list[Target]:
+    def order(self, now: float, client: str, *, sticky: str | None = None) -> list[Target]:
         """Return the origins to try for one connection of `client`, best first; each at most once.
 
-        `kept` is the name of the origin that has the client's session: it is first while it is usable.
+        `sticky` is the name of the origin that has the client's session: it is first while it is usable.
         """
         if len(self.targets) == 1 and not self.targets[0].failures:
             return list(self.targets)
         usable = [target for target in self.targets if target.healthy] or self.targets
-        home = [target for target in usable if target.name == kept and target.until <= now]
+        home = [target for target in usable if target.name == sticky and target.until <= now]
         ready: list[Target] = []
         ejected: list[Target] = []
         for backup in (False, True):

@@ -19,7 +19,7 @@ _MAX_INTERIM: Final = 8
 
 @dataclass(slots=True)
 class Exchange:
-    """A connection to an origin, counted among its open ones until `close` or `leave`.
+    """A connection to an origin, counted among its open ones until `close` or `hand_over`.
 
     `host` is the Host header for a request on it.
     """
@@ -29,7 +29,7 @@ class Exchange:
     host: str
     counted: bool = True
 
-    def leave(self) -> Target:
+    def hand_over(self) -> Target:
         """Return the target; the caller must decrement its count of open connections from now on."""
         self.counted = False
         return self.target

@@ -66,7 +66,7 @@ class HealthChecks:
             elif origins in before:
                 for target in origins.targets:
                     target.unchecked()
-        self._wind(now)
+        self._set_timer(now)
 
     def close(self) -> list[asyncio.Task[None]]:
         """Stop; return the checks under way, which are being cancelled."""
@@ -82,7 +82,7 @@ class HealthChecks:
         self._planned += 1
         heapq.heappush(self._plan, (due, self._planned, origins, target))
 
-    def _wind(self, now: float) -> None:
+    def _set_timer(self, now: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -98,7 +98,7 @@ class HealthChecks:
                 check = self._loop.create_task(self._check(origins, target))
                 self._checks.add(check)
                 check.add_done_callback(self._checked)
-        self._wind(now)
+        self._set_timer(now)
 
     def _wanted(self, origins: Origins, target: Target) -> bool:
         return origins in self._watched and target in origins.targets
@@ -116,7 +116,7 @@ class HealthChecks:
             now = self._loop.time()
             if rules is not None and self._wanted(origins, target) and target.due <= now:
                 self._add(origins, target, now + rules.intervalSeconds * self._random.uniform(0.9, 1.1))
-                self._wind(now)
+                self._set_timer(now)
 
     async def _check_once(self, origins: Origins, target: Target) -> None:
         rules = origins.domain.originHealthCheck
@@ -142,7 +142,7 @@ class HealthChecks:
         else:
             target.bad += 1
         if target.checked(rules, good=failure is None):
-            _tell(origins, target, failure)
+            _log_change(origins, target, failure)
 
 
 async def check(
@@ -167,13 +167,13 @@ async def check(
                 upgrade = _upgrade(random) if rules.path is None else None
                 asked = _request(rules, host, upgrade, loop=origins.loop.header)
                 head, _ = await ask(wire, asked, seconds=seconds)
-                _judge(head, upgrade)
+                _check_answer(head, upgrade)
             except BaseException:
                 wire.close()
                 raise
     except TimeoutError as error:
         raise OriginError("timeout", f"no answer within {seconds} s") from error
-    await _part(wire, upgraded=head.status == 101, timeouts=timeouts, random=random)
+    await _close(wire, upgraded=head.status == 101, timeouts=timeouts, random=random)
 
 
 def families(watched: Mapping[str, Origins], now: float) -> Iterator[Family]:
@@ -249,7 +249,7 @@ def _request(rules: OriginHealthCheck, host: str, upgrade: Upgrade | None, *, lo
     return build_head(f"GET {rules.path or '/'} HTTP/1.1".encode(), headers)
 
 
-def _judge(head: ResponseHead, upgrade: Upgrade | None) -> None:
+def _check_answer(head: ResponseHead, upgrade: Upgrade | None) -> None:
     """Raise BadAnswerError unless an answer shows a healthy origin."""
     if upgrade is None:
         if not 200 <= head.status < 400:
@@ -260,7 +260,7 @@ def _judge(head: ResponseHead, upgrade: Upgrade | None) -> None:
         raise BadAnswerError(f"status {head.status}")
 
 
-async def _part(wire: Wire, *, upgraded: bool, timeouts: Timeouts, random: random.Random) -> None:
+async def _close(wire: Wire, *, upgraded: bool, timeouts: Timeouts, random: random.Random) -> None:
     try:
         if upgraded:
             wire.limit(timeouts.head_seconds)
@@ -272,7 +272,7 @@ async def _part(wire: Wire, *, upgraded: bool, timeouts: Timeouts, random: rando
         wire.close()
 
 
-def _tell(origins: Origins, target: Target, failure: OriginError | None) -> None:
+def _log_change(origins: Origins, target: Target, failure: OriginError | None) -> None:
     where = {"domain": origins.domain.domain, "namespace": origins.domain.account, "origin": target.name}
     if failure is None:
         log.info("origin healthy", **where)

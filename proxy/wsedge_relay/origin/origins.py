@@ -45,13 +45,13 @@ class AskingClient(NamedTuple):
     """The client on whose behalf origins are asked.
 
     `address` is the client's; `secure` says whether it connected by TLS; `ends` returns its address and port
-    and the relay's, for a PROXY header; `kept` is the name of the origin that has its session.
+    and the relay's, for a PROXY header; `sticky` is the name of the origin that has its session.
     """
 
     address: str
     secure: bool
     ends: Callable[[], Ends]
-    kept: str | None = None
+    sticky: str | None = None
 
 
 class Origins:
@@ -78,9 +78,9 @@ class Origins:
         self._domain = domain
         self.loop: Loop
         self._context: ssl.SSLContext | None = None
-        self.take(domain, material)
+        self.apply(domain, material)
 
-    def take(self, domain: Domain, material: Material) -> None:
+    def apply(self, domain: Domain, material: Material) -> None:
         """Use another configuration from now on.
 
         Raises ssl.SSLError, with nothing changed, when the material cannot be used.
@@ -90,7 +90,7 @@ class Origins:
             self._resolver.forget()
         self._domain = domain
         self.loop = Loop(domain)
-        self._balancer.take(domain.origins, domain.originRequest.loadBalancing)
+        self._balancer.set_origins(domain.origins, domain.originRequest.loadBalancing)
 
     @property
     def domain(self) -> Domain:
@@ -139,7 +139,7 @@ class Origins:
         """
         failures: list[OriginError] = []
         now = ready.loop.time()
-        order = self._balancer.order(now, client.address, kept=client.kept)
+        order = self._balancer.order(now, client.address, sticky=client.sticky)
         until = now + seconds if seconds is not None else None
         for target in order:
             left = until - ready.loop.time() if until is not None else float("inf")

@@ -39,18 +39,18 @@ class Reach:
         self._ports: frozenset[int] = frozenset()
         self._networks: tuple[str, ...] | None = None
         self._known: dict[tuple[str, int], str | None] = {}
-        self._judge_anew()
+        self._reset()
 
-    def take(self, networks: Sequence[str] | None) -> None:
+    def deny(self, networks: Sequence[str] | None) -> None:
         """Deny these networks from now on; None: the default ones."""
         self._networks = tuple(networks) if networks is not None else None
-        self._judge_anew()
+        self._reset()
 
-    def listen(self, host: str, ports: Collection[int]) -> None:
+    def set_own(self, host: str, ports: Collection[int]) -> None:
         """Store the relay's own addresses: an IP address, which may be the wildcard, and all its ports."""
         self._host = ipaddress.ip_address(host.partition("%")[0])
         self._ports = frozenset(ports)
-        self._judge_anew()
+        self._reset()
 
     def refusal(self, address: str, port: int) -> str | None:
         """Return the reason why an address is not dialled, for the log; None: it may be dialled."""
@@ -60,7 +60,7 @@ class Reach:
         except KeyError:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            verdict = self._known[key] = self._judge(address, port)
+            verdict = self._known[key] = self._verdict(address, port)
             return verdict
 
     @property
@@ -77,7 +77,7 @@ class Reach:
             return None
         return f"{peer} is an address of this relay"
 
-    def _judge_anew(self) -> None:
+    def _reset(self) -> None:
         self._known.clear()
         networks = DENIED_NETWORKS if self._networks is None else self._networks
         if self._networks is None and self._may_dial_loopback:
@@ -93,7 +93,7 @@ class Reach:
         """Whether all ports of the relay's own address are denied: yes, unless nothing is denied."""
         return self._networks != ()
 
-    def _judge(self, address: str, port: int) -> str | None:
+    def _verdict(self, address: str, port: int) -> str | None:
         for reading in _readings(ipaddress.ip_address(address.partition("%")[0])):
             if self._is_listener(reading, port):
                 return f"{address} port {port} is a listener of this relay"

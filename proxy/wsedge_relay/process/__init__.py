@@ -8,7 +8,7 @@
     orders           orders and answers between supervisor and worker
     assignment       the settings and the configuration that a worker gets from its supervisor
     shared_limits    limits of the pod, in memory that its workers share
-    ask_drain        the command `wsedge-relay drain`
+    drain_command        the command `wsedge-relay drain`
 
 Imported by `main` alone.
 """

@@ -29,18 +29,18 @@ class Caller:
         self._orders = 0
         self._answers: dict[int, asyncio.Future[Any]] = {}
 
-    def tell(self, word: str, details: Any = None) -> int:
+    def send(self, word: str, details: Any = None) -> int:
         """Send an order without waiting for its answer; return its number."""
         self._orders += 1
         _write(self._writer, [self._orders, word, details])
         return self._orders
 
-    async def ask(self, word: str, details: Any = None, *, seconds: float) -> Any:
+    async def call(self, word: str, details: Any = None, *, seconds: float) -> Any:
         """Send an order and return its result; raises WorkerSilentError when none arrives in time.
 
         The order is not revoked then: a busy worker carries it out later.
         """
-        return await self.result_of(self.tell(word, details), seconds=seconds)
+        return await self.result_of(self.send(word, details), seconds=seconds)
 
     async def result_of(self, order: int, *, seconds: float) -> Any:
         """Return the result of an order that was sent just now; raises WorkerSilentError."""
@@ -69,7 +69,7 @@ class Caller:
         self._writer.transport.abort()
 
 
-async def answer(sock: socket.socket, orders: Mapping[str, Order], *, done: int) -> None:
+async def carry_out(sock: socket.socket, orders: Mapping[str, Order], *, done: int) -> None:
     """Answer the order number `done`, then carry out further orders until the supervisor has ended."""
     reader, writer = await asyncio.open_unix_connection(sock=sock)
     try:

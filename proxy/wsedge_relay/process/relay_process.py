@@ -75,7 +75,7 @@ class RelayProcess:
         self._draining: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._look_at_places = asyncio.Event()
+        self._check_geo_now = asyncio.Event()
 
     async def start(self, listen: Listen, *, shared: bool = False) -> None:
         """Accept connections at the addresses of `listen` and begin to count; raises CannotListenError.
@@ -132,9 +132,9 @@ class RelayProcess:
         for domain in loaded.config.domains:
             self._usage.know(domain.domain)
 
-    def look_at_places(self) -> None:
+    def check_geo_databases(self) -> None:
         """Check the geo databases for changes now."""
-        self._look_at_places.set()
+        self._check_geo_now.set()
 
     def stop(self) -> None:
         """Drain, report and end; another call changes nothing."""
@@ -145,7 +145,7 @@ class RelayProcess:
         self._hurry.set()
         self._stop.set()
 
-    def begin_drain(self, seconds: float | None) -> asyncio.Task[None]:
+    def start_drain(self, seconds: float | None) -> asyncio.Task[None]:
         """Refuse new connections and close open ones over `seconds` (None: each domain's own time).
 
         Returns the task of the drain. While one runs, another call returns it: its `seconds` do not count.
@@ -170,8 +170,8 @@ class RelayProcess:
         cancelled at the end.
         """
         stopping = asyncio.create_task(self._stop.wait(), name="wait for a signal")
-        placing = asyncio.create_task(self._watch_places(), name="watch the databases of places")
-        tasks = [placing, *others, *self._reporter.tasks]
+        watching_geo = asyncio.create_task(self._watch_geo(), name="watch the databases of places")
+        tasks = [watching_geo, *others, *self._reporter.tasks]
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         broken = [task for task in tasks if task.done()]
         for task in broken:
@@ -179,7 +179,7 @@ class RelayProcess:
             # its configuration.
             _log.error("program fault", task=task.get_name(), exc_info=task.exception())
         self._stop.set()
-        for task in (placing, *others):
+        for task in (watching_geo, *others):
             task.cancel()
         await self._drain_all()
         await self._relay.close()
@@ -196,7 +196,7 @@ class RelayProcess:
     async def _drain_all(self) -> None:
         """Drain within each domain's own time; `hurry` closes the remaining connections at once."""
         begun = self._draining is not None
-        drain = own = self.begin_drain(None)
+        drain = own = self.start_drain(None)
         if begun:  # perhaps over an hour, while a pod is killed long before
             own = asyncio.create_task(self._relay.drain(), name="hurry the drain")
         hurry = asyncio.create_task(self._hurry.wait())
@@ -216,9 +216,9 @@ class RelayProcess:
             took_seconds=round(time.monotonic() - began, 2),
         )
 
-    async def _watch_places(self) -> None:
+    async def _watch_geo(self) -> None:
         while True:
-            await told_or_after(GEO_LOOK_SECONDS, self._look_at_places)
+            await told_or_after(GEO_LOOK_SECONDS, self._check_geo_now)
             self._geo.take(await asyncio.to_thread(self._geo.look))
 
     def _families(self) -> Iterator[Family | Distribution]:

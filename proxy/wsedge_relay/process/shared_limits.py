@@ -30,7 +30,7 @@ log = structlog.get_logger("wsedge_relay")
 DOMAINS: Final = 4096
 CLIENTS: Final = 1 << 16
 _KEY: Final = 16  # bytes of a digest
-_NOBODY: Final = bytes(_KEY)
+_EMPTY_KEY: Final = bytes(_KEY)
 _PACE: Final = struct.Struct("=dd")  # tokens, and the time at which they were counted; zeros: never
 _COUNT: Final = 4
 # A client's row is in one of two groups, by its digest, so that a look-up has a constant cost.
@@ -91,7 +91,7 @@ class LimitTable:
         first = int.from_bytes(digest[:4], "big") % DOMAINS
         for row in chain(range(first, DOMAINS), range(first)):
             key = self._memory[row * _KEY : (row + 1) * _KEY]
-            if key == _NOBODY:
+            if key == _EMPTY_KEY:
                 self._memory[row * _KEY : (row + 1) * _KEY] = digest
                 return row
             if key == digest:
@@ -149,7 +149,7 @@ class PodLimiter(Limiter):
     which the table has no room are counted by each worker alone.
     """
 
-    __slots__ = ("_domain", "_rows", "_shares_clients", "_table", "_told")
+    __slots__ = ("_domain", "_rows", "_shares_clients", "_table", "_warned")
 
     def __init__(self, table: LimitTable, domain: int) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class PodLimiter(Limiter):
         self._domain = domain
         self._rows: dict[str, int] = {}  # rows of clients, while they have places in this process
         self._shares_clients = False
-        self._told = False
+        self._warned = False
 
     def take(self, limits: Limits) -> None:
         """Apply these limits from now on."""
@@ -203,8 +203,8 @@ class PodLimiter(Limiter):
         if row is not None:
             self._rows[key] = row
             self._table.add(row, places)
-        elif not self._told:
-            self._told = True
+        elif not self._warned:
+            self._warned = True
             log.warning("limits per client not shared", reason="the table of clients is full")
 
     def leave(self, client: str) -> str:

@@ -46,7 +46,7 @@ class SingleProcess:
         self._listen = settings.listen_of(loaded.config)
         self._process = process
         self._watch = ConfigWatch(settings.config, settings.certificates, loaded)
-        self._look = asyncio.Event()
+        self._check_now = asyncio.Event()
         self._admin_routes = AdminRoutes(self, self._watch, settings, [process.collector])
 
     async def start(self) -> None:
@@ -58,7 +58,7 @@ class SingleProcess:
     async def serve(self) -> int:
         """Serve until a signal, then drain and report; return the exit code."""
         watching = asyncio.create_task(
-            follow(self._watch, self._look, self._take), name="watch the configuration"
+            follow(self._watch, self._check_now, self._apply), name="watch the configuration"
         )
         code = await self._process.serve(watching)
         await self._admin_routes.close()
@@ -86,16 +86,16 @@ class SingleProcess:
 
     def drain(self, seconds: float | None) -> None:
         """Begin to drain; the process does not end."""
-        self._process.begin_drain(seconds)
+        self._process.start_drain(seconds)
 
     def resume(self) -> bool:
         """End the drain and accept connections again."""
         return self._process.resume()
 
-    async def _take(self, loaded: LoadedConfig) -> None:
+    async def _apply(self, loaded: LoadedConfig) -> None:
         self._process.apply(loaded)
 
     def _on_reload(self) -> None:
         self._watch.force()
-        self._look.set()
-        self._process.look_at_places()
+        self._check_now.set()
+        self._process.check_geo_databases()

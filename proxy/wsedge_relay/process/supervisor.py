@@ -23,7 +23,7 @@ from wsedge_relay.errors import CannotListenError, WorkerSilentError
 from wsedge_relay.metering.spool import adopt, folder_of, lock_folder
 from wsedge_relay.process.assignment import Assignment, loaded_to_json
 from wsedge_relay.process.shared_limits import LimitTable, make_table
-from wsedge_relay.process.worker_process import SILENT_SECONDS, Word, WorkerProcess
+from wsedge_relay.process.worker_process import SILENT_SECONDS, NamedOrder, WorkerProcess
 from wsedge_relay.server.admin_routes import AdminRoutes
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
@@ -69,12 +69,12 @@ class Supervisor:
             WorkerProcess(number, limits=self._table_file, clock=self._clock)
             for number in range(1, settings.workers + 1)
         ]
-        self._carried: list[Metrics] = []  # counts of workers that have ended
+        self._ended_metrics: list[Metrics] = []  # counts of workers that have ended
         self.restarts = 0
         self._complete = False  # every worker has accepted connections once
-        self._ordered: dict[str, Any] = {}
+        self._orders_in_force: dict[str, Any] = {}
         self._stop = asyncio.Event()
-        self._look = asyncio.Event()
+        self._check_now = asyncio.Event()
         self._admin_routes = AdminRoutes(self, self._watch, settings)
 
     async def start(self) -> None:
@@ -100,17 +100,19 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
-        keeping = [asyncio.create_task(self._keep(worker), name="keep a worker") for worker in self._workers]
+        running = [
+            asyncio.create_task(self._keep_running(worker), name="keep a worker") for worker in self._workers
+        ]
         following = asyncio.create_task(self._begin_and_follow(), name="watch the configuration")
         stopping = asyncio.create_task(self._stop.wait(), name="wait for a signal")
-        await asyncio.wait([stopping, following, *keeping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([stopping, following, *running], return_when=asyncio.FIRST_COMPLETED)
         broken = following.done()
         if broken:
             _log.error("program fault", task=following.get_name(), exc_info=following.exception())
         following.cancel()
         self._order("stop")
         self._stop.set()
-        codes = await asyncio.gather(*keeping)
+        codes = await asyncio.gather(*running)
         stopping.cancel()
         await self._admin_routes.close()
         for sock in self._reserved:
@@ -118,15 +120,15 @@ class Supervisor:
         _log.info("ended", workers=len(codes))
         return 1 if broken else max(codes)
 
-    async def _keep(self, worker: WorkerProcess) -> int:
+    async def _keep_running(self, worker: WorkerProcess) -> int:
         """Restart a worker until the relay stops or its first start fails; return the exit code."""
         restart = 0
         while True:
             began = self._clock()
-            code = await self._live(worker)
+            code = await self._run_worker(worker)
             self._table.clear(worker.number - 1)
             ended, worker.metrics = worker.metrics, []
-            self._carried = aggregate([self._carried, risen(ended)])
+            self._ended_metrics = aggregate([self._ended_metrics, risen(ended)])
             if self._stop.is_set():
                 return code if code >= 0 else 1
             if not worker.started.is_set():
@@ -134,19 +136,19 @@ class Supervisor:
             restart = 1 if self._clock() - began > _STEADY_SECONDS else restart + 1
             pause = pause_before(restart)
             _log.error("worker ended", worker=worker.number, code=code, restart_seconds=pause)
-            await self._paused(pause)
+            await self._wait_or_stop(pause)
             if self._stop.is_set():
                 return 0
             self.restarts += 1
 
-    async def _paused(self, seconds: float) -> None:
+    async def _wait_or_stop(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
 
-    async def _live(self, worker: WorkerProcess) -> int:
+    async def _run_worker(self, worker: WorkerProcess) -> int:
         try:
-            return await worker.live(lambda: self._assignment(worker.number), self._standing_orders)
+            return await worker.run(lambda: self._assignment(worker.number), self._standing_orders)
         except OSError as error:
             _log.error("worker start failed", worker=worker.number, reason=str(error))
             return 1
@@ -157,24 +159,24 @@ class Supervisor:
             settings = settings.model_copy(update={"spool_dir": folder_of(settings.spool_dir, number)})
         return Assignment(number, settings, self._listen, self._loaded, self._settings.is_in_pod)
 
-    def _standing_orders(self) -> list[Word]:
+    def _standing_orders(self) -> list[NamedOrder]:
         """Return the orders that stay in force, which a restarted worker gets too."""
-        return list(self._ordered.items())
+        return list(self._orders_in_force.items())
 
     def _order(self, word: str, details: Any = None) -> None:
         """Send an order to all workers, and to those that are restarted later."""
-        self._ordered.setdefault(word, details)
+        self._orders_in_force.setdefault(word, details)
         for worker in self._workers:
-            worker.tell(word, details)
+            worker.send(word, details)
 
     async def _begin_and_follow(self) -> None:
         for worker in self._workers:
             await worker.started.wait()
         self._complete = True
         self._admin_routes.announce(self._addresses)
-        await follow(self._watch, self._look, self._take)
+        await follow(self._watch, self._check_now, self._apply)
 
-    async def _take(self, loaded: LoadedConfig) -> None:
+    async def _apply(self, loaded: LoadedConfig) -> None:
         """Apply another configuration in all workers; a slow worker applies it later, in its turn.
 
         Raises OSError when a worker lacks a resource to apply it.
@@ -183,10 +185,10 @@ class Supervisor:
         document = loaded_to_json(loaded)
         for worker in self._workers:
             if not worker.is_up:
-                worker.tell("apply", document)  # it starts with an older one, and reads this order next
+                worker.send("apply", document)  # it starts with an older one, and reads this order next
         done = await asyncio.gather(
             *(
-                worker.ask("apply", document, seconds=_APPLY_SECONDS)
+                worker.call("apply", document, seconds=_APPLY_SECONDS)
                 for worker in self._workers
                 if worker.is_up
             ),
@@ -202,7 +204,7 @@ class Supervisor:
 
     @property
     def _is_leaving(self) -> bool:
-        return bool(self._ordered)
+        return bool(self._orders_in_force)
 
     @property
     def unhealthy(self) -> str | None:
@@ -239,14 +241,14 @@ class Supervisor:
 
     async def refresh(self) -> None:
         """Ask all workers for their state."""
-        await asyncio.gather(*(worker.look() for worker in self._workers))
+        await asyncio.gather(*(worker.read_status() for worker in self._workers))
 
     async def exposition(self, own: CollectorRegistry) -> bytes:
         """Return the metrics of this process, of the workers, and of workers that have ended."""
         await asyncio.gather(*(worker.read_metrics() for worker in self._workers))
         # No await from here on: a worker that ends is counted among the running or the ended, never in both.
         of_workers = (worker.metrics for worker in self._workers)
-        return exposition.exposition_of(aggregate([exposition.read(own), self._carried, *of_workers]))
+        return exposition.exposition_of(aggregate([exposition.read(own), self._ended_metrics, *of_workers]))
 
     def drain(self, seconds: float | None) -> None:
         """Begin to drain; the processes do not end."""
@@ -256,10 +258,10 @@ class Supervisor:
         """End the drain of all workers; return False when the relay is stopping."""
         if self._stop.is_set():
             return False
-        self._ordered.pop("drain", None)
+        self._orders_in_force.pop("drain", None)
         for worker in self._workers:
             worker.ready = False  # until it has said so itself: a client that comes on our word would get 503
-            worker.tell("resume")
+            worker.send("resume")
         return True
 
     def _on_signal(self) -> None:
@@ -270,6 +272,6 @@ class Supervisor:
 
     def _on_reload(self) -> None:
         self._watch.force()
-        self._look.set()
+        self._check_now.set()
         for worker in self._workers:
-            worker.tell("places")
+            worker.send("geo")

@@ -24,7 +24,7 @@ from wsedge_relay.logs import configure
 from wsedge_relay.metering.spool import Spool
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.process.assignment import Assignment, loaded_from_json
-from wsedge_relay.process.orders import Order, answer, first_order
+from wsedge_relay.process.orders import Order, carry_out, first_order
 from wsedge_relay.process.relay_process import RelayProcess, raise_file_limit
 from wsedge_relay.process.shared_limits import LimitTable, PodLimits
 from wsedge_relay.pump.selector import PumpSelector, choose
@@ -97,7 +97,7 @@ async def _run(
     )
     await relay.start(assignment.listen, shared=True)
     channel.setblocking(False)
-    orders = asyncio.create_task(answer(channel, _orders(relay), done=first), name="carry out orders")
+    orders = asyncio.create_task(carry_out(channel, _orders(relay), done=first), name="carry out orders")
     orders.add_done_callback(lambda _: relay.hurry())  # the supervisor has ended
     code = await relay.serve()
     if orders.done() and (fault := orders.exception()) is not None:
@@ -125,7 +125,7 @@ def _orders(relay: RelayProcess) -> dict[str, Order]:
         return to_json(exposition.read(registry))
 
     async def drain(seconds: float | None) -> None:
-        relay.begin_drain(seconds)
+        relay.start_drain(seconds)
 
     async def resume(_: Any) -> None:
         relay.resume()
@@ -136,8 +136,8 @@ def _orders(relay: RelayProcess) -> dict[str, Order]:
     async def hurry(_: Any) -> None:
         relay.hurry()
 
-    async def places(_: Any) -> None:
-        relay.look_at_places()
+    async def geo(_: Any) -> None:
+        relay.check_geo_databases()
 
     return {
         "apply": apply,
@@ -147,7 +147,7 @@ def _orders(relay: RelayProcess) -> dict[str, Order]:
         "resume": resume,
         "stop": stop,
         "hurry": hurry,
-        "places": places,
+        "geo": geo,
     }
 
 

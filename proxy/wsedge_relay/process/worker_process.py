@@ -18,7 +18,7 @@ from wsedge_relay.process.orders import Caller
 from wsedge_relay.telemetry.merging import Metrics, from_json
 
 START_SECONDS: Final = 50.0  # less than the startup probe of a pod allows
-LOOK_SECONDS: Final = 1.0
+STATUS_SECONDS: Final = 1.0
 # A worker that does not answer for so long counts as hanging, and is killed before the liveness probe (every
 # 10 s, three failures) would restart the whole pod because of one worker.
 SILENT_SECONDS: Final = 5.0
@@ -26,7 +26,7 @@ HUNG_SECONDS: Final = 20.0
 _CALL_SECONDS: Final = 1.0
 _METRICS_SECONDS: Final = 4.0
 _END_SECONDS: Final = 5.0
-Word = tuple[str, Any]
+NamedOrder = tuple[str, Any]
 """An order and its details."""
 _log = structlog.get_logger(__name__)
 
@@ -52,7 +52,9 @@ class WorkerProcess:
         """Seconds since the last answer of a worker that is up; 0 while it is not up."""
         return self._clock() - self._answered if self.is_up else 0.0
 
-    async def live(self, assignment: Callable[[], Assignment], then: Callable[[], Sequence[Word]]) -> int:
+    async def run(
+        self, assignment: Callable[[], Assignment], then: Callable[[], Sequence[NamedOrder]]
+    ) -> int:
         """Start a process and wait for its end; return its exit code, a signal's number as a negative one.
 
         `assignment` and `then` are called once the process runs: it gets its assignment, then the orders.
@@ -75,13 +77,13 @@ class WorkerProcess:
         self.process = process.pid
         ours.setblocking(False)
         caller = Caller(*await asyncio.open_unix_connection(sock=ours))
-        first = caller.tell("start", assignment().to_json())
+        first = caller.send("start", assignment().to_json())
         for word, details in then():
-            caller.tell(word, details)
+            caller.send(word, details)
         self._caller = caller
         tasks = [
             asyncio.create_task(caller.read()),
-            asyncio.create_task(self._look_after(process, caller, first)),
+            asyncio.create_task(self._supervise(process, caller, first)),
         ]
         try:
             return await process.wait()
@@ -97,17 +99,17 @@ class WorkerProcess:
             await asyncio.gather(*tasks, return_exceptions=True)
             caller.close()
 
-    def tell(self, word: str, details: Any = None) -> None:
+    def send(self, word: str, details: Any = None) -> None:
         """Send an order, if the process runs; a later process does not get it."""
         if self._caller is not None:
-            self._caller.tell(word, details)
+            self._caller.send(word, details)
 
-    async def ask(self, word: str, details: Any = None, *, seconds: float) -> Any:
+    async def call(self, word: str, details: Any = None, *, seconds: float) -> Any:
         """Send an order and return its result; raises WorkerSilentError."""
         caller = self._caller
         if caller is None:
             raise WorkerSilentError("it does not run", has_ended=True)
-        result = await caller.ask(word, details, seconds=seconds)
+        result = await caller.call(word, details, seconds=seconds)
         if self._caller is not caller:
             raise WorkerSilentError(
                 "it has ended", has_ended=True
@@ -115,19 +117,19 @@ class WorkerProcess:
         self._answered = self._clock()
         return result
 
-    async def look(self) -> None:
+    async def read_status(self) -> None:
         """Ask for the worker's status; a worker that does not answer keeps its last one."""
         with contextlib.suppress(WorkerSilentError):
-            status = await self.ask("status", seconds=_CALL_SECONDS)
+            status = await self.call("status", seconds=_CALL_SECONDS)
             self.ready = status["ready"]
             self.state = RelayState.model_validate(status["state"])
 
     async def read_metrics(self) -> None:
         """Ask for the worker's metrics; a worker that does not answer keeps its last ones."""
         with contextlib.suppress(WorkerSilentError):
-            self.metrics = from_json(await self.ask("metrics", seconds=_METRICS_SECONDS))
+            self.metrics = from_json(await self.call("metrics", seconds=_METRICS_SECONDS))
 
-    async def _look_after(self, process: asyncio.subprocess.Process, caller: Caller, first: int) -> None:
+    async def _supervise(self, process: asyncio.subprocess.Process, caller: Caller, first: int) -> None:
         """Wait until the worker serves, ask for its status periodically, and kill it when it hangs."""
         try:
             await caller.result_of(first, seconds=START_SECONDS)
@@ -138,12 +140,12 @@ class WorkerProcess:
             process.kill()
             return
         self._answered = self._clock()
-        await self.look()
+        await self.read_status()
         self.is_up = True  # only now: a worker that is up and not ready makes the whole relay unready
         self.started.set()
         _log.info("worker started", worker=self.number, process=process.pid)
         while self.silence < HUNG_SECONDS:
-            await asyncio.sleep(LOOK_SECONDS)
-            await self.look()
+            await asyncio.sleep(STATUS_SECONDS)
+            await self.read_status()
         _log.error("worker hangs", worker=self.number, silent_seconds=round(self.silence, 1))
         process.kill()

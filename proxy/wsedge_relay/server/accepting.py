@@ -63,7 +63,7 @@ class Listeners:
     def close(self) -> None:
         """Stop listening."""
         for sock in self._listening.values():
-            self._ready.drop(sock.fileno())
+            self._ready.remove(sock.fileno())
             sock.close()
         self._listening.clear()
 
@@ -71,7 +71,7 @@ class Listeners:
         self._ready.watch(sock.fileno(), Acceptor(self._accept, name, sock))
 
     def _accept(self, name: str, listening: socket.socket) -> None:
-        most = _most_descriptors()
+        limit = _descriptor_limit()
         for _ in range(_ACCEPTS_AT_ONCE):
             try:
                 sock, address = listening.accept()
@@ -84,18 +84,18 @@ class Listeners:
                 continue  # this connection broke before it was accepted
             descriptor = sock.fileno()  # the relay may close the socket in the next line
             self._accepted(name, sock, client_address(address))
-            if not leaves_room(descriptor, under_way=self._under_way(), most=most):
+            if not leaves_room(descriptor, under_way=self._under_way(), limit=limit):
                 self._pause(name, listening, "few descriptors are left")
                 return
 
     def _pause(self, name: str, listening: socket.socket, reason: str) -> None:
         """Take a listener out of epoll until there is room: its backlog would wake the loop without end."""
         log.error("accepting paused", listener=name, reason=reason)
-        self._ready.drop(listening.fileno())
+        self._ready.remove(listening.fileno())
         self._make_room()
-        self._rest(name, listening)
+        self._schedule_resume(name, listening)
 
-    def _rest(self, name: str, listening: socket.socket) -> None:
+    def _schedule_resume(self, name: str, listening: socket.socket) -> None:
         self.pauses += 1
         self._ready.loop.call_later(_PAUSE_SECONDS, self._resume, name, listening)
 
@@ -105,11 +105,11 @@ class Listeners:
         try:
             probe = os.dup(listening.fileno())
         except OSError:
-            self._rest(name, listening)
+            self._schedule_resume(name, listening)
             return
         os.close(probe)
         if not leaves_room(probe, under_way=self._under_way()):
-            self._rest(name, listening)
+            self._schedule_resume(name, listening)
             return
         log.info("accepting resumed", listener=name)
         self._watch(name, listening)
@@ -134,15 +134,15 @@ class Acceptor:
         self._accept(self._name, self._listening)
 
 
-def leaves_room(descriptor: int, *, under_way: int, most: float | None = None) -> bool:
+def leaves_room(descriptor: int, *, under_way: int, limit: float | None = None) -> bool:
     """Return whether more connections may be accepted after one with this descriptor.
 
     The kernel assigns the lowest free number, so the number is about the count in use; `under_way` handshakes
-    need another descriptor each. `most` is the limit of this process (default: the kernel's present answer).
+    need another descriptor each. `limit` is the limit of this process (default: the kernel's present answer).
     """
-    return descriptor + under_way < (_most_descriptors() if most is None else most) - _RESERVED
+    return descriptor + under_way < (_descriptor_limit() if limit is None else limit) - _RESERVED
 
 
-def _most_descriptors() -> float:
+def _descriptor_limit() -> float:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return math.inf if limit == resource.RLIM_INFINITY else limit

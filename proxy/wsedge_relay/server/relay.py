@@ -32,7 +32,7 @@ from typing import Final
 
 import structlog
 
-from wsedge_relay.client.arrival import Arrival, Outer, Serving
+from wsedge_relay.client.arrival import Arrival, Http2Facts, SharedParts
 from wsedge_relay.client.connection import Connection
 from wsedge_relay.client.http2_session import Session
 from wsedge_relay.client.http2_sessions import Sessions
@@ -58,7 +58,7 @@ from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.families import Distribution, Family, distributions, families
 from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.readiness import Fiber, wait_for_all
-from wsedge_relay.transport.tls import Front, domain_contexts
+from wsedge_relay.transport.tls import ListenerTls, domain_contexts
 from wsedge_relay.transport.wire import EXHAUSTED, Wire
 from wsedge_relay.tunnel.drain import spread
 from wsedge_relay.tunnel.tunnel import Tunnel
@@ -108,12 +108,14 @@ class Relay:
             loop=self._loop, pump=selector.pump, usage=usage, timeouts=self._timeouts, random=self._random
         )
         self.plain = PlainRequests()
-        selector.notify = self._notified
+        selector.notify = self._schedule_events
         self._ready = selector.readiness(self._loop)
         self._health = HealthChecks(ready=self._ready, timeouts=self._timeouts, random=self._random)
-        self._serving = Serving(self, self.tunnels, self.plain, usage, place_of, self._timeouts, self._ready)
-        self._front = Front()
-        self._announcing = Networks()
+        self._shared = SharedParts(
+            self, self.tunnels, self.plain, usage, place_of, self._timeouts, self._ready
+        )
+        self._tls = ListenerTls()
+        self._proxy_header_senders = Networks()
         self._header_bytes = MAX_HEAD_BYTES
         self._sites: dict[str, Site] = {}
         self._listeners = Listeners(
@@ -195,7 +197,7 @@ class Relay:
             raise
         hosts = [host for host, _ in self.addresses.values()]
         if hosts:
-            self._reach.listen(hosts[0], [listen.admin, *(port for _, port in self.addresses.values())])
+            self._reach.set_own(hosts[0], [listen.admin, *(port for _, port in self.addresses.values())])
 
     def apply(self, config: RelayConfig, material: Material) -> None:
         """Put `config` in force; `config.listen` is ignored.
@@ -219,22 +221,22 @@ class Relay:
         }
         for domain in config.domains:
             if domain.domain in self._sites:
-                self._change(self._sites[domain.domain], domain, material)
+                self._apply_to_site(self._sites[domain.domain], domain, material)
         for name in self._sites.keys() - {domain.domain for domain in config.domains}:
             self._drain_site(self._sites.pop(name))
         self._sites.update(made)
-        self._reach.take(config.deniedNetworks)
+        self._reach.deny(config.deniedNetworks)
         self._health.watch(site.origins for site in self._sites.values())
         self._header_bytes = max(
             (domain.limits.headerBytes for domain in config.domains), default=MAX_HEAD_BYTES
         )
-        self._announcing = Networks(
+        self._proxy_header_senders = Networks(
             network
             for domain in config.domains
             if domain.clients.proxyProtocol
             for network in domain.clients.trustedProxies
         )
-        self._front.serve(contexts)
+        self._tls.set_domains(contexts)
 
     def site(self, name: str) -> Site:
         """Return the site that serves a domain; raises HandshakeRefusedError (421)."""
@@ -253,35 +255,35 @@ class Relay:
             return
         raise HandshakeRefusedError(503, reason, text, retry_after=self._timeouts.retry_after_seconds)
 
-    def announces(self, peer: str) -> bool:
+    def expects_proxy_header(self, peer: str) -> bool:
         """Return whether connections from this address begin with a PROXY header.
 
         The domain is not known yet, so the peer's address decides: a trusted proxy of any domain with
         `proxyProtocol` sends a PROXY header on each connection, and no other peer does.
         """
-        return peer in self._announcing
+        return peer in self._proxy_header_senders
 
     @property
     def header_bytes(self) -> int:
         """The most bytes of a request's head before its domain is determined: the largest of all domains."""
         return self._header_bytes
 
-    def refused_unattributed(self, reason: str) -> None:
+    def count_unattributed_refusal(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""
         self._unattributed[reason] = self._unattributed.get(reason, 0) + 1
 
-    def shows_the_same(self, domain: str, other: str) -> bool:
+    def share_certificate(self, domain: str, other: str) -> bool:
         """Return whether two domains share a certificate."""
-        return self._front.shows_the_same(domain, other)
+        return self._tls.share_certificate(domain, other)
 
-    def carry(self, sock: socket.socket, outer: Outer) -> None:
+    def serve_http2(self, sock: socket.socket, facts: Http2Facts) -> None:
         """Serve an HTTP/2 connection; the relay owns its socket from now on."""
         session = Session(
             sock,
-            domain=outer.domain,
-            open_stream=partial(self._serve_stream, outer),
+            domain=facts.domain,
+            open_stream=partial(self._serve_stream, facts),
             ended=self._sessions.remove,
-            stall_seconds=partial(self._stall_seconds, outer.domain),
+            stall_seconds=partial(self._stall_seconds, facts.domain),
             timeouts=self._timeouts,
             loop=self._loop,
         )
@@ -340,10 +342,10 @@ class Relay:
         await asyncio.gather(*tasks, return_exceptions=True)
         self.tunnels.abort_all()
 
-    def _change(self, site: Site, domain: Domain, material: Material) -> None:
+    def _apply_to_site(self, site: Site, domain: Domain, material: Material) -> None:
         age, rate = site.domain.lifecycle.maxConnectionAgeSeconds, site.domain.limits.bytesPerSecond
-        if site.take(domain, material):
-            self.tunnels.respread(site)
+        if site.apply(domain, material):
+            self.tunnels.reschedule_heartbeats(site)
         if domain.lifecycle.maxConnectionAgeSeconds != age:
             self.tunnels.limit_ages(site)
         if domain.limits.bytesPerSecond != rate:
@@ -378,21 +380,21 @@ class Relay:
     async def _drain(self, site: Site, seconds: float, until: float) -> None:
         try:
             self.plain.close_idle(site)
-            await spread(list(self.tunnels.of(site)), seconds, self._part)
+            await spread(list(self.tunnels.of(site)), seconds, self._close_drained)
             await self.plain.drain(site, max(0.0, until - self._loop.time()))
         finally:
             last = self._last_drain.get(site)
             if last is not None and last.task is asyncio.current_task():
                 del self._last_drain[site]
 
-    def _part(self, tunnel: Tunnel) -> None:
+    def _close_drained(self, tunnel: Tunnel) -> None:
         self.tunnels.close(tunnel, GOING_AWAY, "going away")
 
-    def _notified(self, events: list[Event]) -> None:
+    def _schedule_events(self, events: list[Event]) -> None:
         self._loop.call_soon(self.tunnels.handle, events)
 
     def _accepted(self, listener: str, sock: socket.socket, address: str) -> None:
-        self._serve(sock, address, front=self._front if listener == "https" else None)
+        self._serve(sock, address, tls=self._tls if listener == "https" else None)
 
     def _make_room(self) -> None:
         """Close idle connections, because descriptors run out."""
@@ -404,39 +406,39 @@ class Relay:
         sock: socket.socket,
         client: str,
         *,
-        front: Front | None = None,
-        outer: Outer | None = None,
+        tls: ListenerTls | None = None,
+        http2: Http2Facts | None = None,
         refused: HandshakeRefusedError | None = None,
     ) -> None:
         wire = Wire(sock, self._ready)
-        arrival = Arrival(wire, address=client, front=front, serving=self._serving, outer=outer)
-        connection = Connection(arrival, serving=self._serving, refused=refused)
-        handshake = Fiber(connection.serve(), self._ready, self._served)
+        arrival = Arrival(wire, address=client, tls=tls, shared=self._shared, http2=http2)
+        connection = Connection(arrival, shared=self._shared, refused=refused)
+        handshake = Fiber(connection.serve(), self._ready, self._handshake_ended)
         self._handshakes.add(handshake)
         handshake.step()
 
-    def _serve_stream(self, outer: Outer, asked: Asked) -> socket.socket:
+    def _serve_stream(self, facts: Http2Facts, asked: Asked) -> socket.socket:
         """Serve one end of a pair of sockets for a stream of HTTP/2, and return the other end."""
         try:
             near, far = socket.socketpair()
         except OSError as error:
             if error.errno not in EXHAUSTED:
                 raise
-            raise self._no_room(outer.domain) from error
+            raise self._no_room(facts.domain) from error
         if not leaves_room(far.fileno(), under_way=len(self._handshakes)):
             near.close()
             far.close()
-            raise self._no_room(outer.domain)
+            raise self._no_room(facts.domain)
         for sock in (near, far):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_BUFFER)
-        self._serve(far, outer.client, outer=outer, refused=asked.refused)
+        self._serve(far, facts.client, http2=facts, refused=asked.refused)
         return near
 
     def _no_room(self, domain: str) -> HandshakeRefusedError:
         self._counters(domain).handshake(503, "descriptors")
         return no_room(self._timeouts.retry_after_seconds)
 
-    def _served(self, handshake: Fiber, fault: BaseException | None) -> None:
+    def _handshake_ended(self, handshake: Fiber, fault: BaseException | None) -> None:
         self._handshakes.discard(handshake)
         if fault is not None and not isinstance(fault, asyncio.CancelledError):
             log.error("handshake fault", exc_info=fault)

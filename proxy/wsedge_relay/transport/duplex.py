@@ -31,7 +31,7 @@ class Duplex:
     The wire itself must not be used meanwhile.
     """
 
-    __slots__ = ("_fd", "_heard", "_ready", "_waits", "until", "wire")
+    __slots__ = ("_callback", "_fd", "_ready", "_waits", "until", "wire")
 
     def __init__(self, wire: Wire, ready: Readiness) -> None:
         self.wire = wire
@@ -39,18 +39,18 @@ class Duplex:
         self._ready = ready
         self._fd = wire.sock.fileno()
         self._waits: list[_Wait] = []
-        self._heard: Callable[[], object] | None = None
+        self._callback: Callable[[], object] | None = None
 
-    def listen(self, heard: Callable[[], object] | None) -> None:
-        """Call `heard` each time that bytes may be readable by `take`; None: stop calling.
+    def on_readable(self, callback: Callable[[], object] | None) -> None:
+        """Call `callback` each time that bytes may be readable by `read_now`; None: stop calling.
 
         No coroutine may `read` meanwhile.
         """
-        if heard is not self._heard:
-            self._heard = heard
+        if callback is not self._callback:
+            self._callback = callback
             self._watch()
 
-    def take(self) -> bytes | None:
+    def read_now(self) -> bytes | None:
         """Return the readable bytes: empty at the end, None when there are none; raises OSError."""
         try:
             data: bytes = self.wire.sock.recv(TLS_RECORD_BYTES)
@@ -87,8 +87,8 @@ class Duplex:
 
     def wake(self, error: BaseException | None, /) -> None:
         """Let waiting coroutines try again; those whose time is up get `error`."""
-        if error is None and self._heard is not None:
-            self._heard()
+        if error is None and self._callback is not None:
+            self._callback()
         now = self._ready.loop.time()
         for wait in self._waits:
             if wait.waking.done():
@@ -112,7 +112,7 @@ class Duplex:
 
     def _watch(self) -> None:
         """Register the events that coroutines wait for."""
-        events = IN if self._heard is not None else 0
+        events = IN if self._callback is not None else 0
         self.until = NEVER
         for wait in self._waits:
             events |= wait.events

@@ -12,7 +12,7 @@ from wsedge_relay.transport.wire import Wire
 
 
 class Hangup:
-    """`with Hangup(wire, ready, said=rest) as early:` ends its block by PeerGoneError at a disconnect.
+    """`with Hangup(wire, ready, rest=rest) as early:` ends its block by PeerGoneError at a disconnect.
 
     Bytes that the peer sends meanwhile are kept in `early`, up to a read or two. Further bytes stay in the
     socket, and a disconnect behind them is detected at the next read, as without this. A peer that sent bytes
@@ -26,8 +26,8 @@ class Hangup:
         "_fd",
         "_fiber",
         "_gone",
+        "_has_rest",
         "_ready",
-        "_said",
         "_task",
         "_watching",
         "_wire",
@@ -35,11 +35,11 @@ class Hangup:
 
     until = NEVER
 
-    def __init__(self, wire: Wire, ready: Readiness, *, said: bytes) -> None:
+    def __init__(self, wire: Wire, ready: Readiness, *, rest: bytes) -> None:
         self._wire = wire
         self._ready = ready
         self._early = bytearray()
-        self._said = bool(said)
+        self._has_rest = bool(rest)
         self._gone = self._watching = False
         self._before = 0
         self._task: asyncio.Task[object] | None = None
@@ -77,12 +77,12 @@ class Hangup:
             self._end()
             return
         if data:
-            self._said = True
+            self._has_rest = True
             self._wire.received += len(data)
             self._early += data
             if len(self._early) >= TLS_RECORD_BYTES:
                 self._stop()
-        elif self._said:
+        elif self._has_rest:
             self._stop()
         else:
             self._end()

@@ -79,14 +79,14 @@ class Readiness:
         """Remove the waiter of `fd`; the descriptor may stay in epoll."""
         self._waiters.pop(fd, None)
 
-    def leave(self, fd: int) -> int:
+    def hand_over(self, fd: int) -> int:
         """Hand `fd` over to another owner; return the events for which it is in epoll."""
         self._waiters.pop(fd, None)
         return self.masks.pop(fd, 0)
 
-    def drop(self, fd: int) -> None:
+    def remove(self, fd: int) -> None:
         """Remove `fd` from epoll: it is closed next, or must not be reported."""
-        if self.leave(fd):
+        if self.hand_over(fd):
             self._epoll.unregister(fd)
 
     def serve(self, fds: Iterable[int]) -> None:
@@ -96,7 +96,7 @@ class Readiness:
             if waiter is not None:
                 waiter.wake(None)
             else:
-                self.drop(fd)
+                self.remove(fd)
 
     @types.coroutine
     def in_task(self) -> Generator[None, None, None]:

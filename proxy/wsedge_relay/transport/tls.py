@@ -23,10 +23,10 @@ class DomainContext(ssl.SSLContext):
     certificate: bytes
 
 
-class Front:
+class ListenerTls:
     """The TLS side of a listener: one context whose SNI callback picks the domain's.
 
-    `serve` replaces the certificates for new handshakes; open connections keep theirs.
+    `set_domains` replaces the certificates for new handshakes; open connections keep theirs.
     """
 
     def __init__(self) -> None:
@@ -36,11 +36,11 @@ class Front:
         self.context.sni_callback = self._choose
         self._domains: Mapping[str, DomainContext] = {}
 
-    def serve(self, domains: Mapping[str, DomainContext]) -> None:
+    def set_domains(self, domains: Mapping[str, DomainContext]) -> None:
         """Answer handshakes for these domains (lower-case names) from now on."""
         self._domains = dict(domains)
 
-    def shows_the_same(self, domain: str, other: str) -> bool:
+    def share_certificate(self, domain: str, other: str) -> bool:
         """Return whether two domains share a certificate.
 
         Browsers then send requests for one on an HTTP/2 connection to the other (RFC 9113 section 9.1.1), and

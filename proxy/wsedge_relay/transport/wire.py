@@ -69,7 +69,7 @@ class Wire:
             )
         except BaseException:
             # It took the descriptor before it failed: the peer disconnected at this moment.
-            self._ready.leave(self._fd)
+            self._ready.hand_over(self._fd)
             raise
         self.sock = tls
         await self._repeat(tls.do_handshake)
@@ -96,7 +96,7 @@ class Wire:
                 self.received += len(data)
                 return data
 
-    async def take(self, length_of: Callable[[bytes], int], *, longest: int) -> bytes:
+    async def read_header(self, length_of: Callable[[bytes], int], *, longest: int) -> bytes:
         """Return a header from before TLS, of at most `longest` bytes; leave the bytes behind it unread.
 
         `length_of` gets the bytes so far and returns the header's length; 0: not known yet, and all of them
@@ -144,19 +144,19 @@ class Wire:
         """Set whether a close of the socket resets the connection; by default it does not."""
         sockets.reset_at_close(self.sock, reset=reset)
 
-    def leave(self) -> int:
+    def hand_over(self) -> int:
         """Hand the socket over; return the events for which it is in epoll."""
-        return self._ready.leave(self._fd)
+        return self._ready.hand_over(self._fd)
 
-    def give(self) -> socket.socket:
+    def release(self) -> socket.socket:
         """Hand the socket over, removed from epoll."""
-        self._ready.drop(self._fd)
+        self._ready.remove(self._fd)
         return self.sock
 
     def close(self) -> None:
         """Close the socket at once, unless it is closed."""
         if self.sock.fileno() >= 0:  # a closed socket's number may belong to another already
-            self._ready.leave(self._fd)
+            self._ready.hand_over(self._fd)
             self.sock.close()
 
     async def _repeat(self, operation: Callable[[], T]) -> T:

@@ -17,7 +17,7 @@ def due(count: int, *, elapsed: float, seconds: float) -> int:
     return min(count, int(elapsed / seconds * count) + 1)
 
 
-def remaining(max_age: float, *, lived: float, chance: float) -> float:
+def seconds_left(max_age: float, *, lived: float, chance: float) -> float:
     """Return the seconds after which a tunnel of age `lived` is to be closed.
 
     Its own maximum age is within a tenth of `max_age`, chosen by `chance` (0 to 1). A tunnel that is older

@@ -15,13 +15,13 @@ import enum
 from collections.abc import Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
-LOOKS: Final = 4
-PING_AFTER: Final = LOOKS - 1  # the check that saw the last byte may be a quarter later than the byte
+CHECKS: Final = 4
+PING_AFTER: Final = CHECKS - 1  # the check that saw the last byte may be a quarter later than the byte
 TICK_SECONDS: Final = 0.25  # the shortest interval, 1 s, in four looks
 _FEW: Final = 64  # so few abandoned places are not worth a sweep
 
 
-T = TypeVar("T", bound="Turning")
+T = TypeVar("T", bound="WheelEntry")
 
 
 class Beat(enum.Enum):
@@ -32,7 +32,7 @@ class Beat(enum.Enum):
     DEAD = 2
 
 
-class Listened(Protocol):
+class CheckedLeg(Protocol):
     """The fields of a leg that a check needs."""
 
     received: int
@@ -47,13 +47,13 @@ class Listened(Protocol):
         """Whether the relay itself has paused reading this leg."""
 
 
-class Turning(Protocol):
+class WheelEntry(Protocol):
     """The field of an entry that the wheel needs: the tick at which it is due, 0 for never."""
 
     due: int
 
 
-def look(leg: Listened) -> Beat:
+def check_leg(leg: CheckedLeg) -> Beat:
     """Check a leg, a quarter of an interval after its last check.
 
     A leg that the relay does not read, or that the ping could not reach yet, is not blamed for its silence; a
@@ -68,12 +68,12 @@ def look(leg: Listened) -> Beat:
     leg.quiet += 1
     if leg.quiet == PING_AFTER:
         return Beat.PING
-    return Beat.DEAD if leg.quiet >= PING_AFTER + LOOKS else Beat.NOTHING
+    return Beat.DEAD if leg.quiet >= PING_AFTER + CHECKS else Beat.NOTHING
 
 
-def ticks_per_look(heartbeat_seconds: int) -> int:
+def ticks_per_check(heartbeat_seconds: int) -> int:
     """Return the number of ticks between two checks."""
-    return max(1, round(heartbeat_seconds / LOOKS / TICK_SECONDS))
+    return max(1, round(heartbeat_seconds / CHECKS / TICK_SECONDS))
 
 
 class Wheel(Generic[T]):

@@ -100,7 +100,7 @@ class Tunnel:
         self.access: AccessFacts | None = None
         self.counted: Counts = _NOTHING  # the counts that the usage and the metrics have already
 
-    def end_by(self, by: str, reason: str, code: int) -> None:
+    def set_ending(self, by: str, reason: str, code: int) -> None:
         """Store the reason of the tunnel's end; the first reason counts, later ones are its consequences."""
         if self.ending is None:
             self.ending = Ending(by, reason, code)

@@ -1,7 +1,7 @@
 """Open tunnels: their life from the 101 to the last FIN, on top of the pump.
 
 A tunnel ends in phases (closing, finishing, gone), which are drawn in `tunnel.py`. The transitions are in
-`_settle` and `_expired`.
+`_settle` and `_deadline_passed`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from wsedge_relay.site import Site
 from wsedge_relay.telemetry.access_log import AccessFacts, ended_line
 from wsedge_relay.telemetry.counters import Ending, LegCounters
 from wsedge_relay.timeouts import Timeouts
-from wsedge_relay.tunnel.drain import remaining
-from wsedge_relay.tunnel.heartbeat import PING_AFTER, TICK_SECONDS, Beat, Wheel, look, ticks_per_look
+from wsedge_relay.tunnel.drain import seconds_left
+from wsedge_relay.tunnel.heartbeat import PING_AFTER, TICK_SECONDS, Beat, Wheel, check_leg, ticks_per_check
 from wsedge_relay.tunnel.tunnel import (
     CLOSING,
     FINISHING,
@@ -46,7 +46,7 @@ log = structlog.get_logger("wsedge_relay")
 _PING_UNITS: Final = 10_000  # pings are numbered by a clock in tenths of a millisecond
 _PING_MASK: Final = 0xFFFFFFFF
 _NO_CLOSE: Final = 1006  # no Close frame came (RFC 6455 section 7.1.5)
-_CUT: Final = Ending("relay", "abort", _NO_CLOSE)
+_ABORTED: Final = Ending("relay", "abort", _NO_CLOSE)
 
 # Frames are sampled on so many tunnels at most, once a sweep: it costs the same however many there are.
 _SAMPLES: Final = 64
@@ -76,8 +76,8 @@ class Tunnels:
         self._stalls: dict[Leg, tuple[int, float]] = {}
         self._by_site: dict[Site, set[Tunnel]] = {}  # of those that have some
         self._count = 0
-        self._nobody_left = asyncio.Event()
-        self._nobody_left.set()
+        self._none_left = asyncio.Event()
+        self._none_left.set()
         self._numbers = 0
 
     def __len__(self) -> int:
@@ -125,9 +125,9 @@ class Tunnels:
         tunnel.origin.opcodes = site.counters.origin.opcodes
         self._count += 1
         self._by_site.setdefault(site, set()).add(tunnel)
-        self._nobody_left.clear()
+        self._none_left.clear()
         self._usage.opened(key)
-        self._spread(tunnel)
+        self._schedule_heartbeat(tunnel)
         self._start_ticking()
         try:
             self._pump.add(tunnel.client, tunnel.origin, client_rest=client_rest, origin_rest=origin_rest)
@@ -145,9 +145,9 @@ class Tunnels:
             tunnel: Tunnel = leg.tunnel
             if tunnel.phase == GONE:
                 continue
-            counters = self._side(leg)
+            counters = self._counters_of(leg)
             if kind == pump.PONGED:
-                self._ponged(leg, counters, argument)
+                self._handle_pong(leg, counters, argument)
                 continue
             if kind == pump.THROTTLED:
                 counters.throttled += 1
@@ -155,23 +155,25 @@ class Tunnels:
                 continue
             if kind == pump.CLOSED:
                 counters.closed_with(argument)
-                tunnel.end_by(side_of(leg), "close", argument)
+                tunnel.set_ending(side_of(leg), "close", argument)
             elif kind == pump.VIOLATION:
                 rule = frames.VIOLATIONS[argument]
                 code = frames.MESSAGE_TOO_BIG if argument == frames.TOO_LONG else frames.PROTOCOL_ERROR
                 counters.violated(rule)
-                tunnel.end_by(side_of(leg), "violation", code)
+                tunnel.set_ending(side_of(leg), "violation", code)
                 self._log(tunnel, "frame_rule_broken", side=side_of(leg), rule=rule)
-                self.part(leg, code, rule)
-                self.part(leg.peer, frames.GOING_AWAY if leg is tunnel.client else frames.INTERNAL_ERROR)
+                self.send_close(leg, code, rule)
+                self.send_close(
+                    leg.peer, frames.GOING_AWAY if leg is tunnel.client else frames.INTERNAL_ERROR
+                )
             elif kind in (pump.END, pump.ERROR) and not leg.dropping and tunnel.phase != FINISHING:
                 if not leg.told:
                     counters.broken += 1
-                tunnel.end_by(side_of(leg), "broken", _NO_CLOSE)
-                self.part(leg.peer, frames.GOING_AWAY)
+                tunnel.set_ending(side_of(leg), "broken", _NO_CLOSE)
+                self.send_close(leg.peer, frames.GOING_AWAY)
             self._settle(tunnel)
 
-    def part(self, leg: Leg, code: int, reason: str = "") -> None:
+    def send_close(self, leg: Leg, code: int, reason: str = "") -> None:
         """Send a Close to one leg at the next frame boundary; if none can follow, end its stream instead."""
         mask = None if leg.mask else self._random.randbytes(4)
         if not self._pump.inject(leg, frames.close(code, reason, mask), last=True) and not (
@@ -182,9 +184,9 @@ class Tunnels:
     def close(self, tunnel: Tunnel, code: int, reason: str = "") -> None:
         """Close both legs of an open tunnel at their next frame boundaries (a drain, its age)."""
         if tunnel.phase == OPEN:
-            tunnel.end_by("relay", reason, code)
-            self.part(tunnel.client, code, reason)
-            self.part(tunnel.origin, code, reason)
+            tunnel.set_ending("relay", reason, code)
+            self.send_close(tunnel.client, code, reason)
+            self.send_close(tunnel.origin, code, reason)
             self._settle(tunnel)
 
     def abort(self, tunnel: Tunnel) -> None:
@@ -204,12 +206,12 @@ class Tunnels:
 
     async def wait_until_none(self) -> None:
         """Return once no tunnel is left."""
-        await self._nobody_left.wait()
+        await self._none_left.wait()
 
-    def respread(self, site: Site) -> None:
+    def reschedule_heartbeats(self, site: Site) -> None:
         """Apply a changed heartbeat interval to the open tunnels of `site`."""
         for tunnel in self.of(site):
-            self._spread(tunnel)
+            self._schedule_heartbeat(tunnel)
 
     def limit_ages(self, site: Site) -> None:
         """Apply a changed maximum age to the open tunnels of `site`."""
@@ -233,10 +235,10 @@ class Tunnels:
             tunnel.deadline = None
         age = tunnel.site.domain.lifecycle.maxConnectionAgeSeconds
         if age is not None:
-            left = remaining(age, lived=self._loop.time() - tunnel.began, chance=self._chance.random())
-            tunnel.deadline = self._loop.call_later(left, self._aged, tunnel)
+            left = seconds_left(age, lived=self._loop.time() - tunnel.began, chance=self._chance.random())
+            tunnel.deadline = self._loop.call_later(left, self._close_aged, tunnel)
 
-    def _aged(self, tunnel: Tunnel) -> None:
+    def _close_aged(self, tunnel: Tunnel) -> None:
         tunnel.deadline = None
         self.close(tunnel, frames.GOING_AWAY, "maximum age")
 
@@ -266,41 +268,41 @@ class Tunnels:
             changed = random.sample(changed, _SAMPLES)
         for tunnel in changed:
             for leg in (tunnel.client, tunnel.origin):
-                self._pump.sample(leg, self._side(leg).frame_bytes)
+                self._pump.sample(leg, self._counters_of(leg).frame_bytes)
 
     def tick(self, ticks: int, now: float) -> None:
         """Check the legs that are due and those that are stalled; `now` is the loop's clock."""
         # One check for each, however many ticks were missed: a leg must have time to answer between two.
         for tunnel in list(self._wheel.turn(ticks)):
             if tunnel.phase == OPEN:
-                self._look(tunnel.client, now)
+                self._check_leg(tunnel.client, now)
                 if tunnel.phase != GONE:  # that check may have ended the tunnel
-                    self._look(tunnel.origin, now)
+                    self._check_leg(tunnel.origin, now)
             if tunnel.phase == OPEN:
-                self._wheel.add(tunnel, ticks=ticks_per_look(tunnel.site.domain.heartbeatSeconds))
-        self._look_for_stalls(now)
+                self._wheel.add(tunnel, ticks=ticks_per_check(tunnel.site.domain.heartbeatSeconds))
+        self._check_stalls(now)
 
-    def _look(self, leg: Leg, now: float) -> None:
-        beat = look(leg)
+    def _check_leg(self, leg: Leg, now: float) -> None:
+        beat = check_leg(leg)
         if beat is Beat.PING:
             number = round(now * _PING_UNITS) & _PING_MASK or 1
             payload = self._pump.tag + number.to_bytes(4, "big")
             mask = None if leg.mask else self._random.randbytes(4)
             if self._pump.inject(leg, frames.control(frames.PING, payload, mask)):
                 leg.pinged = number
-                self._side(leg).pings += 1
+                self._counters_of(leg).pings += 1
         elif beat is Beat.DEAD:
-            self._side(leg).dead += 1
-            self._lose(leg, "dead_leg")
+            self._counters_of(leg).dead += 1
+            self._give_up_leg(leg, "dead_leg")
 
-    def _ponged(self, leg: Leg, counters: LegCounters, number: int) -> None:
+    def _handle_pong(self, leg: Leg, counters: LegCounters, number: int) -> None:
         if number and number == leg.pinged:  # a made-up pong proves nothing; 0: no ping is unanswered
             leg.pinged = 0
             units = (round(self._loop.time() * _PING_UNITS) - number) & _PING_MASK
             counters.pongs += 1
             counters.rtt.observe(units / _PING_UNITS)
 
-    def _look_for_stalls(self, now: float) -> None:
+    def _check_stalls(self, now: float) -> None:
         backed = self._pump.backed
         for leg in [leg for leg in self._stalls if leg not in backed]:
             del self._stalls[leg]
@@ -310,16 +312,16 @@ class Tunnels:
                 self._stalls[leg] = (leg.peer.passed, now)
             elif now - since >= leg.tunnel.site.domain.limits.stallSeconds:
                 del self._stalls[leg]
-                self._side(leg).stalled += 1
-                self._lose(leg, "stalled_leg")
+                self._counters_of(leg).stalled += 1
+                self._give_up_leg(leg, "stalled_leg")
 
-    def _lose(self, leg: Leg, event: str) -> None:
+    def _give_up_leg(self, leg: Leg, event: str) -> None:
         """Give up a leg that does not answer, and send Close to the other."""
-        leg.tunnel.end_by(side_of(leg), event, _NO_CLOSE)
+        leg.tunnel.set_ending(side_of(leg), event, _NO_CLOSE)
         self._log(leg.tunnel, event, side=side_of(leg))
         reset(leg)  # at its close: the peer will not read the backlog
         self._pump.abandon(leg)
-        self.part(leg.peer, frames.GOING_AWAY)
+        self.send_close(leg.peer, frames.GOING_AWAY)
         self._settle(leg.tunnel)
 
     def _settle(self, tunnel: Tunnel) -> None:
@@ -330,29 +332,29 @@ class Tunnels:
                 tunnel.phase = FINISHING
                 self._pump.finish(client)
                 self._pump.finish(origin)
-                self._arm(tunnel, self._timeouts.linger_seconds)
+                self._set_deadline(tunnel, self._timeouts.linger_seconds)
             elif tunnel.phase == OPEN:
                 tunnel.phase = CLOSING
-                self._arm(tunnel, self._timeouts.close_seconds)
+                self._set_deadline(tunnel, self._timeouts.close_seconds)
         if tunnel.phase == FINISHING and has_ended(client) and has_ended(origin):
             self._remove(tunnel)
 
-    def _arm(self, tunnel: Tunnel, seconds: float) -> None:
+    def _set_deadline(self, tunnel: Tunnel, seconds: float) -> None:
         if tunnel.deadline is not None:
             tunnel.deadline.cancel()
         tunnel.progress = tunnel.client.passed + tunnel.origin.passed
-        tunnel.deadline = self._loop.call_later(seconds, self._expired, tunnel)
+        tunnel.deadline = self._loop.call_later(seconds, self._deadline_passed, tunnel)
 
-    def _expired(self, tunnel: Tunnel) -> None:
+    def _deadline_passed(self, tunnel: Tunnel) -> None:
         passed = tunnel.client.passed + tunnel.origin.passed
         if passed != tunnel.progress and tunnel.patience:
             tunnel.patience -= 1  # slow, but bytes still pass, such as the end of a long message
-            self._arm(tunnel, self._timeouts.close_seconds)
+            self._set_deadline(tunnel, self._timeouts.close_seconds)
         elif tunnel.phase == CLOSING:
             tunnel.phase = FINISHING
             self._pump.finish(tunnel.client)
             self._pump.finish(tunnel.origin)
-            self._arm(tunnel, self._timeouts.linger_seconds)
+            self._set_deadline(tunnel, self._timeouts.linger_seconds)
             self._settle(tunnel)
         else:
             self._remove(tunnel)
@@ -385,7 +387,7 @@ class Tunnels:
         tunnel.site.limiter.leave(tunnel.address)
         tunnel.target.open -= 1
         self._count -= 1
-        ending = tunnel.ending or _CUT
+        ending = tunnel.ending or _ABORTED
         tunnel.site.counters.ended(ending)
         if tunnel.access is not None:
             facts = ended_line(tunnel.access, counts=new[:4], ending=ending, now=self._loop.time())
@@ -397,19 +399,19 @@ class Tunnels:
                 **facts,
             )
         if not self._count:
-            self._nobody_left.set()
+            self._none_left.set()
         self._log(tunnel, "tunnel_closed", sent_bytes=new[0], received_bytes=new[1])
         # Break the reference cycle, or each closed tunnel would wait for the garbage collector.
         del client.peer, origin.peer, tunnel.client, tunnel.origin
 
-    def _spread(self, tunnel: Tunnel) -> None:
+    def _schedule_heartbeat(self, tunnel: Tunnel) -> None:
         """Place the tunnel's first pings at random between one and three quarters of the interval."""
-        period = ticks_per_look(tunnel.site.domain.heartbeatSeconds)
+        period = ticks_per_check(tunnel.site.domain.heartbeatSeconds)
         # A random tick alone would ping all tunnels that were opened together in the same quarter.
-        looks, ticks = divmod(int(self._chance.random() * (PING_AFTER - 1) * period), period)
+        checks, ticks = divmod(int(self._chance.random() * (PING_AFTER - 1) * period), period)
         for leg in (tunnel.client, tunnel.origin):
             if leg.quiet <= PING_AFTER:  # else a ping is unanswered, and its deadline stays
-                leg.quiet = looks
+                leg.quiet = checks
         self._wheel.add(tunnel, ticks=1 + ticks)
 
     def _start_ticking(self) -> None:
@@ -427,7 +429,7 @@ class Tunnels:
         else:
             self._ticker = None
 
-    def _side(self, leg: Leg) -> LegCounters:
+    def _counters_of(self, leg: Leg) -> LegCounters:
         tunnel: Tunnel = leg.tunnel
         counters = tunnel.site.counters
         return counters.client if leg.mask else counters.origin

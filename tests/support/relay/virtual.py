@@ -182,8 +182,8 @@ class Virtual:
     def take(self, **fields: Any) -> None:
         """Apply a configuration with these fields changed, as the server does."""
         self._fields.update(fields)
-        if self.site.take(self._domain(), Material()):
-            self.tunnels.respread(self.site)
+        if self.site.apply(self._domain(), Material()):
+            self.tunnels.reschedule_heartbeats(self.site)
 
     def open(self, *, deflate: bool = False, send_buffer: int = 0) -> Pair:
         """Open a tunnel as a handshake does: with reservations at the origin and for the client."""

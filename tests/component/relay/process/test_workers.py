@@ -291,14 +291,14 @@ async def test_a_configuration_that_a_worker_cannot_take_now_is_refused_and_not_
     said = await _orders(cast(Any, Broken()))["apply"](loaded_to_json(loaded))
     assert said == os.strerror(errno.EMFILE)
 
-    async def ask(*_: object, **__: object) -> object:
+    async def call(*_: object, **__: object) -> object:
         return said
 
     supervisor = Supervisor(Settings(config=tmp_path / "relay.json", workers=2), loaded)
     for worker in supervisor._workers:
-        worker.is_up, worker.ask = True, ask  # type: ignore[method-assign]
+        worker.is_up, worker.call = True, call  # type: ignore[method-assign]
     with pytest.raises(OSError, match="Too many open files"):
-        await supervisor._take(loaded)
+        await supervisor._apply(loaded)
     os.close(supervisor._table_file)
 
 
@@ -451,7 +451,7 @@ async def test_a_worker_that_hangs_for_long_is_killed() -> None:
         LoadedConfig(RelayConfig.model_validate(config()), Material()),
         in_pod=False,
     )
-    living = asyncio.create_task(worker.live(lambda: told, list))
+    living = asyncio.create_task(worker.run(lambda: told, list))
     async with asyncio.timeout(DEADLINE):
         await worker.started.wait()
         assert worker.process is not None

@@ -28,7 +28,7 @@ def origins(*weights: int, backups: int = 0) -> list[Origin]:
 def balancer(some: list[Origin], policy: LoadBalancing = ROUND) -> Balancer:
     """Return a balancer that ejects for ten seconds, for a minute at most."""
     one = Balancer(forget_seconds=10, most_seconds=60)
-    one.take(some, policy)
+    one.set_origins(some, policy)
     return one
 
 
@@ -111,12 +111,12 @@ def test_an_origins_loss_moves_its_own_clients_alone() -> None:
     one = balancer(origins(1, 1, 1, 1), HASH)
     clients = [str(IPv4Address(0x0A000000 + number)) for number in range(2000)]
     before = {client: first(one, client=client) for client in clients}
-    one.take(origins(1, 1, 1), HASH)
+    one.set_origins(origins(1, 1, 1), HASH)
     after = {client: first(one, client=client) for client in clients}
     moved = [client for client in clients if before[client] != after[client]]
     assert moved == [client for client in clients if before[client] == "o3"]
     assert min(Counter(after[client] for client in moved).values()) > len(moved) / 5
-    one.take(origins(1, 1, 1, 1), HASH)
+    one.set_origins(origins(1, 1, 1, 1), HASH)
     assert {client: first(one, client=client) for client in clients} == before
 
 
@@ -201,7 +201,7 @@ def test_a_change_of_weight_keeps_what_is_known() -> None:
     one = balancer(origins(1, 1))
     before = one.targets[0]
     before.open, before.healthy = 7, False
-    one.take(origins(5, 1, backups=1))
+    one.set_origins(origins(5, 1, backups=1))
     assert one.targets[0] is before
     assert (before.origin.weight, one.targets[1].origin.backup) == (5, True)
 
@@ -238,7 +238,7 @@ def test_a_session_goes_to_its_origin(policy: LoadBalancing) -> None:
     """It is first, a backup too, each other once behind it, and takes nobody's turn."""
     one, other = (balancer(origins(5, 1, 1, backups=1), policy) for _ in range(2))
     for kept in ("o0", "o1", "o2"):
-        order = hosts(one.order(0.0, CLIENT, kept=f"{kept}:80/443"))
+        order = hosts(one.order(0.0, CLIENT, sticky=f"{kept}:80/443"))
         assert order[0] == kept
         assert sorted(order) == ["o0", "o1", "o2"]
     assert [first(one) for _ in range(6)] == [first(other) for _ in range(6)]
@@ -249,12 +249,12 @@ def test_a_session_leaves_an_origin_that_is_not_well() -> None:
     one = balancer(origins(1, 1))
     (home, other) = one.targets
     one.failed(home, 0.0)
-    assert hosts(one.order(1.0, CLIENT, kept=home.name)) == ["o1", "o0"]
+    assert hosts(one.order(1.0, CLIENT, sticky=home.name)) == ["o1", "o0"]
     one.worked(home)
-    assert hosts(one.order(1.0, CLIENT, kept=home.name))[0] == "o0"
+    assert hosts(one.order(1.0, CLIENT, sticky=home.name))[0] == "o0"
     home.healthy = False
-    assert hosts(one.order(1.0, CLIENT, kept=home.name)) == ["o1"]
-    assert hosts(one.order(1.0, CLIENT, kept="gone:80/443")) == ["o1"]
+    assert hosts(one.order(1.0, CLIENT, sticky=home.name)) == ["o1"]
+    assert hosts(one.order(1.0, CLIENT, sticky="gone:80/443")) == ["o1"]
     assert other.open == 0
 
 
@@ -263,5 +263,5 @@ def test_a_session_tries_its_origin_once_its_time_is_over() -> None:
     one = balancer(origins(1, 1))
     home = one.targets[0]
     one.failed(home, 0.0)
-    assert hosts(one.order(11.0, CLIENT, kept=home.name))[0] == "o0"
-    assert hosts(one.order(11.0, CLIENT, kept=home.name))[0] == "o1"
+    assert hosts(one.order(11.0, CLIENT, sticky=home.name))[0] == "o0"
+    assert hosts(one.order(11.0, CLIENT, sticky=home.name))[0] == "o1"

@@ -12,8 +12,8 @@ POD = "10.1.2.3"
 def in_pod(networks: list[str] | None = None, host: str = POD) -> Reach:
     """Return what a relay in a pod may dial."""
     reach = Reach(in_pod=True)
-    reach.take(networks)
-    reach.listen(host, [8080, 9090])
+    reach.deny(networks)
+    reach.set_own(host, [8080, 9090])
     return reach
 
 
@@ -73,7 +73,7 @@ def test_networks_of_the_configuration_replace_the_usual_ones() -> None:
     assert reach.refusal("198.51.100.9", 80)
     assert reach.refusal("127.0.0.1", 80) is None
     assert reach.refusal(POD, 80)
-    reach.take(None)
+    reach.deny(None)
     assert reach.refusal("127.0.0.1", 80)
     assert reach.refusal("192.168.3.4", 80) is None
 
@@ -90,8 +90,8 @@ def test_an_empty_list_denies_the_listeners_alone() -> None:
 def test_loopback_is_open_to_who_is_on_it() -> None:
     """A relay that a person runs beside its origins, and one that itself listens on loopback, may dial it."""
     alone = Reach()
-    alone.take(None)
-    alone.listen("0.0.0.0", [8080, 9090])
+    alone.deny(None)
+    alone.set_own("0.0.0.0", [8080, 9090])
     assert alone.refusal("127.0.0.1", 9000) is None
     assert alone.refusal("127.0.0.2", 9090)  # its own admin port, which listens on all addresses
     assert alone.refusal("169.254.169.254", 80)
@@ -108,7 +108,7 @@ def test_a_connection_to_the_own_machine_is_seen_by_its_ends() -> None:
     assert reach.refusal_of_own("10.1.2.3", "10.1.2.3")
     assert reach.refusal_of_own("10.1.2.3", "10.1.2.4") is None
     assert reach.refusal_of_own("127.0.0.1", "127.0.0.1") is None
-    reach.take([])
+    reach.deny([])
     assert reach.refusal_of_own("10.1.2.3", "10.1.2.3") is None
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.tunnel.drain import due, remaining, spread
+from wsedge_relay.tunnel.drain import due, seconds_left, spread
 
 
 @given(st.integers(0, 1000), st.floats(0, 3600), st.lists(st.floats(0, 4000), max_size=20))
@@ -35,7 +35,7 @@ async def test_every_item_is_closed_once_in_order(seconds: float) -> None:
 @given(st.integers(1, 604800), st.floats(0, 604800), st.floats(0, 1))
 def test_an_age_is_within_a_tenth_of_the_maximum(max_age: int, lived: float, chance: float) -> None:
     """A tunnel ends between 0.9 and 1.1 of it; one that is past its age ends within a tenth from now."""
-    left = remaining(max_age, lived=lived, chance=chance)
+    left = seconds_left(max_age, lived=lived, chance=chance)
     assert left >= 0
     if lived < 0.9 * max_age:
         assert 0.899 * max_age <= lived + left <= 1.101 * max_age

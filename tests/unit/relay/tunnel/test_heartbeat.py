@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.tunnel.heartbeat import TICK_SECONDS, Beat, Wheel, look, ticks_per_look
+from wsedge_relay.tunnel.heartbeat import TICK_SECONDS, Beat, Wheel, check_leg, ticks_per_check
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Entry:
 def test_a_silent_leg_is_pinged_once_then_dead() -> None:
     """Three looks without a byte bring a ping, four more the end: within two intervals of its last byte."""
     leg = Leg()
-    beats = [look(leg) for _ in range(7)]
+    beats = [check_leg(leg) for _ in range(7)]
     assert beats == [*[Beat.NOTHING] * 2, Beat.PING, *[Beat.NOTHING] * 3, Beat.DEAD]
 
 
@@ -44,7 +44,7 @@ def test_an_idle_leg_that_answers_is_pinged_once_an_interval() -> None:
     leg = Leg()
     beats = []
     for _ in range(12):
-        beats.append(look(leg))
+        beats.append(check_leg(leg))
         leg.received += 10 * (beats[-1] is Beat.PING)
     assert [number for number, beat in enumerate(beats) if beat is Beat.PING] == [2, 6, 10]
 
@@ -53,16 +53,16 @@ def test_any_byte_is_a_sign_of_life() -> None:
     """A pong, or data, starts the count anew."""
     leg = Leg()
     for _ in range(6):
-        look(leg)
+        check_leg(leg)
     leg.received += 1
-    assert [look(leg) for _ in range(4)] == [*[Beat.NOTHING] * 3, Beat.PING]
+    assert [check_leg(leg) for _ in range(4)] == [*[Beat.NOTHING] * 3, Beat.PING]
 
 
 @pytest.mark.parametrize("state", [{"stopped": True}, {"out": b"x"}, {"inject": b"x"}])
 def test_a_leg_is_not_blamed_for_what_the_relay_holds(state: dict[str, object]) -> None:
     """Silence does not count while the leg is not read, or the ping is not on its way."""
     leg = Leg(**state)  # type: ignore[arg-type]
-    assert {look(leg) for _ in range(20)} == {Beat.NOTHING}
+    assert {check_leg(leg) for _ in range(20)} == {Beat.NOTHING}
 
 
 def test_a_leg_that_stands_still_inside_a_frame_is_dead_all_the_same() -> None:
@@ -70,7 +70,7 @@ def test_a_leg_that_stands_still_inside_a_frame_is_dead_all_the_same() -> None:
     leg = Leg(need=100)
     beats = []
     for _ in range(7):
-        beats.append(look(leg))
+        beats.append(check_leg(leg))
         if beats[-1] is Beat.PING:
             leg.inject = b"ping"
     assert beats == [*[Beat.NOTHING] * 2, Beat.PING, *[Beat.NOTHING] * 3, Beat.DEAD]
@@ -79,7 +79,7 @@ def test_a_leg_that_stands_still_inside_a_frame_is_dead_all_the_same() -> None:
 @pytest.mark.parametrize(("seconds", "ticks"), [(1, 1), (2, 2), (60, 60), (300, 300)])
 def test_an_interval_has_four_looks(seconds: int, ticks: int) -> None:
     """The looks of an interval lie a quarter of it apart."""
-    assert ticks_per_look(seconds) == ticks
+    assert ticks_per_check(seconds) == ticks
     assert ticks * TICK_SECONDS * 4 == seconds
 
 

@@ -16,7 +16,7 @@ from support.relay.frames import frame
 from support.relay.virtual import TAG, Virtual
 from wsedge_relay.contract import AFTER_DRAIN_SECONDS
 from wsedge_relay.pump.selector import Form
-from wsedge_relay.tunnel.heartbeat import LOOKS, PING_AFTER
+from wsedge_relay.tunnel.heartbeat import CHECKS, PING_AFTER
 from wsedge_relay.tunnel.tunnel import GONE, OPEN
 
 KEY = b"\x01\x02\x03\x04"
@@ -94,7 +94,7 @@ def test_a_dead_leg_whose_other_leg_cannot_be_told_ends_no_heartbeat(form: Form,
     virtual = Virtual(form.pump, stack, heartbeatSeconds=1)
     pair, other = virtual.open(), virtual.open()
     pair.tunnel.origin.quiet = 0
-    pair.tunnel.client.quiet = PING_AFTER + LOOKS - 1
+    pair.tunnel.client.quiet = PING_AFTER + CHECKS - 1
     pair.tunnel.origin.tls = cast(ssl.SSLSocket, Cut(pair.tunnel.origin.fd))
     virtual.clock.run(1)
     assert (pair.tunnel.phase, other.tunnel.phase) == (GONE, OPEN)
