@@ -2,21 +2,21 @@
 
 RelayError
 ├── SettingsError        the command line or environment is wrong
-├── ConfigRefusedError   a configuration that may not come into force
+├── ConfigRefusedError   a configuration is not valid
 ├── CannotListenError    an address to listen on is not available
 ├── SpoolUnavailableError  the spool folder cannot be used
-├── GeoFileError         a geo database has another form, or is damaged
+├── GeoFileError         a geo database has an unknown form, or is damaged
 ├── PostFailedError      a report got no HTTP answer
-├── HandshakeRefusedError  an HTTP answer to the client instead of a tunnel
+├── HandshakeRefusedError  the client gets an HTTP answer instead of a tunnel
 │   └── OriginsFailedError  no origin could be used
-├── OriginError          one attempt at one origin
+├── OriginError          one attempt at one origin failed
 │   ├── BadAnswerError   the origin's answer is malformed
-│   └── NoDescriptorError  this process has no descriptor left: not the origin's fault
-├── ProxyHeaderError     a load balancer's connection without a valid PROXY header
-├── TokenUnreadableError  the admin token exists and cannot be used
+│   └── NoDescriptorError  this process has no descriptor left, which is no fault of the origin
+├── ProxyHeaderError     a load balancer's connection has no valid PROXY header
+├── TokenUnreadableError  the file of the admin token cannot be used
 ├── WorkerSilentError    a worker process did not answer
 ├── PeerGoneError        a client disconnected before its answer
-└── AnswerCutError       an answer has begun and cannot be finished
+└── AnswerCutError       an answer to the client began and cannot be completed
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-# Up to the last @ of an authority, and of what stands for one in a wrong URL.
+# Up to the last @ of an authority. A URL that is not valid may have several @ there.
 _USERINFO: Final = re.compile(r"(?<=://)[^/?#]*@")
 
 
@@ -46,11 +46,12 @@ class SettingsError(RelayError):
 
 
 class ConfigRefusedError(RelayError):
-    """A configuration that may not come into force.
+    """A configuration is not valid, or a file that it names cannot be used.
 
-    `file` is the file that was asked for, each of `problems` is "field.path: rule", `generation` is what the
-    refused configuration calls itself, when it got as far as saying so, `files` are those that it names.
-    `transient`: it was refused for want of a resource, and may be taken without any file being changed.
+    `file` is the configuration file; each of `problems` is "field.path: rule". `generation` is the field of
+    that name in the refused configuration, None when it could not be parsed; `files` are the files that the
+    configuration names. `transient` says that a resource of the system was missing, so that the same files
+    may be accepted later.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class ConfigRefusedError(RelayError):
 
 
 class CannotListenError(RelayError):
-    """An address to listen on is not available, for the system's reason."""
+    """An address to listen on is not available; `reason` is the system's error."""
 
     def __init__(self, reason: OSError) -> None:
         super().__init__(reason)
@@ -101,12 +102,12 @@ class GeoFileError(RelayError):
 
 
 def without_userinfo(text: str) -> str:
-    """Return a text that may be a URL without the user and password that it may have (RFC 3986 3.2.1)."""
+    """Return `text` without the userinfo of a URL in it (RFC 3986 section 3.2.1)."""
     return _USERINFO.sub("", text)
 
 
 class PostFailedError(RelayError):
-    """A POST that got no HTTP answer: name, connection, TLS, time or the answer's form."""
+    """A POST got no valid HTTP answer: its name, connection, TLS, deadline or answer's form failed."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(url, reason)
@@ -120,8 +121,9 @@ class PostFailedError(RelayError):
 class HandshakeRefusedError(RelayError):
     """The client gets an HTTP status instead of a tunnel.
 
-    `reason` is one word for metrics (bounded), `text` is the body for the client, `headers` are added.
-    `retry_after` is the seconds of a Retry-After header (RFC 9110 section 10.2.3).
+    `reason` is a label of metrics, one of a bounded set of words. `text` is the answer's body, a sentence for
+    people; `headers` are added to the answer. `retry_after` is the seconds of a Retry-After header (RFC 9110
+    section 10.2.3).
     """
 
     def __init__(
@@ -145,17 +147,17 @@ class HandshakeRefusedError(RelayError):
 
 
 def no_room(retry_after: int) -> HandshakeRefusedError:
-    """Return the refusal of a client for which no descriptor is left."""
-    text = "This relay has no room for another connection at present."
+    """Return the refusal of a client when no descriptor is left for its connection."""
+    text = "This relay has no room for another connection at present. Try again later."
     return HandshakeRefusedError(503, "descriptors", text, retry_after=retry_after)
 
 
 class OriginError(RelayError):
     """One origin could not be used.
 
-    `reason` is one of refused, unresolvable, denied, timeout, tls, closed, answer, descriptors. `answered`
-    says that the origin began to answer, so that no other may be asked, `connected` that it took the request
-    and is there.
+    `reason` is one of refused, unresolvable, denied, timeout, tls, closed, answer, descriptors. `connected`
+    says that the origin accepted the connection and may have read the request; `answered` that it began to
+    answer, so that no other origin gets the request.
     """
 
     def __init__(self, reason: str, detail: str, *, answered: bool = False, connected: bool = False) -> None:
@@ -170,7 +172,7 @@ class OriginError(RelayError):
 
 
 class BadAnswerError(OriginError):
-    """The origin's answer is malformed HTTP/1.1, or no valid answer to an upgrade."""
+    """The origin's answer is not valid HTTP/1.1, or not a valid answer to an upgrade."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("answer", detail, answered=True)
@@ -184,17 +186,17 @@ class NoDescriptorError(OriginError):
 
 
 class OriginsFailedError(HandshakeRefusedError):
-    """No origin could be used, for these failures: 504 when all ran out of time, else 502."""
+    """No origin could be used: 504 when each of `failures` is a timeout, else 502."""
 
     def __init__(self, failures: Iterable[OriginError]) -> None:
         reasons = sorted({failure.reason for failure in failures})
         late = reasons == ["timeout"]
-        said = ", ".join(_SAID[reason] for reason in reasons) or "no origin takes connections"
-        super().__init__(504 if late else 502, "origin", f"The origin cannot be used: {said}.")
+        causes = ", ".join(_CAUSES[reason] for reason in reasons) or "every origin has the weight 0"
+        super().__init__(504 if late else 502, "origin", f"The origin cannot be used: {causes}.")
 
 
 class ProxyHeaderError(RelayError):
-    """A connection that must begin with a PROXY header does not; the text gives the reason."""
+    """A connection does not begin with the PROXY header that it must have; the text gives the reason."""
 
 
 class TokenUnreadableError(RelayError):
@@ -210,14 +212,15 @@ class WorkerSilentError(RelayError):
 
 
 class PeerGoneError(RelayError):
-    """The client closed its connection, or the connection broke, before the answer."""
+    """The client closed its connection, or the connection broke, before the answer ended."""
 
 
 class AnswerCutError(RelayError):
     """An answer that has begun cannot be finished.
 
-    `reason` is one of client (it disconnected), stalled (it accepts no bytes), body (of its request: bad
-    or too long), origin (it failed), going away (the relay shuts down, or the domain is disabled).
+    `reason` is one of client (the client disconnected), stalled (the client accepts no bytes), body (the
+    request's body is malformed or too long), origin (the origin failed), going away (the relay shuts down, or
+    the domain is disabled).
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -229,7 +232,7 @@ class AnswerCutError(RelayError):
         return f"{self.reason}: {self.detail}"
 
 
-_SAID = {
+_CAUSES = {
     "refused": "it refused the connection",
     "unresolvable": "its name does not resolve",
     "timeout": "it did not answer in time",

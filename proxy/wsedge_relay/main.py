@@ -1,6 +1,7 @@
-"""wsedge-relay: reads settings and configuration, and runs as one process or as a supervisor of workers.
+"""`wsedge-relay`: read settings and a configuration, then run as one process or as a supervisor of workers.
 
-Exit codes: 0 after a drain, 1 after a fault of the program, 2 for wrong settings or a wrong configuration.
+Exit codes: 0 after a drain, 1 after a program fault, 2 for wrong settings, a wrong configuration, or an
+address or spool folder that is not available.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(settings: Settings, loaded: LoadedConfig, form: Form) -> int:
     if settings.workers > 1:
-        from wsedge_relay.process.supervisor import supervise  # a single process saves the memory of it
+        from wsedge_relay.process.supervisor import supervise  # imported here: one process saves its memory
 
         return asyncio.run(supervise(settings, loaded))
     selector = PumpSelector(form=form)

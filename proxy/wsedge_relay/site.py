@@ -1,4 +1,4 @@
-"""A served domain in this process: the rules in force, its limits, its origins. It holds no connection."""
+"""A domain that this process serves: the rules in force, its limits, its origins. It owns no connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsedge_relay.timeouts import Timeouts
 
 
 class Site:
-    """One domain. `apply` replaces its configuration, for open tunnels too, which refer to the site."""
+    """One domain. Open tunnels refer to its site, so `apply` changes the rules for them too."""
 
     __slots__ = (
         "allowed_origins",
@@ -60,7 +60,7 @@ class Site:
         self._set_rules(domain)
 
     def apply(self, domain: Domain, material: Material) -> bool:
-        """Put another configuration in force; return whether the heartbeat changed.
+        """Put another configuration in force; return whether the heartbeat interval changed.
 
         Raises ssl.SSLError, with nothing changed, when the material cannot be used.
         """
@@ -70,17 +70,23 @@ class Site:
         return domain.heartbeatSeconds != before.heartbeatSeconds
 
     def key_of(self, place: Place) -> UsageKey:
-        """Return the usage key of clients from `place`: one object for all of them, to save memory."""
+        """Return the usage key of clients from `place`: one object for all these clients, to save memory."""
         key = self.keys.get(place)
         if key is None:
             key = self.keys[place] = UsageKey(self.key.domain, self.key.account, *place)
         return key
 
     def check_path(self, target: bytes) -> bytes:
-        """Return the path of a request's target; raises HandshakeRefusedError (400, 403)."""
+        """Return the path of a request's target; raises HandshakeRefusedError (400, 403).
+
+        While rules for paths exist, a path with dot segments or encoded separators gets 400: an origin may
+        decode it to a path that the rules do not allow.
+        """
         path = path_of(target)
         if (self.allowed_paths or self.passed_paths) and not is_plain(path):
-            raise HandshakeRefusedError(400, "path", "The path has dot segments or encoded separators.")
+            raise HandshakeRefusedError(
+                400, "path", "The path must not have dot segments or encoded separators."
+            )
         if not self.allowed_paths.allow(path):
             raise HandshakeRefusedError(403, "allowedPaths", "This domain does not allow this path.")
         return path

@@ -1,11 +1,11 @@
-"""One accepted connection, from its first byte to a tunnel, a refusal or its last plain request.
+"""An accepted connection, from its first byte to a tunnel, a refusal or its last plain request.
 
-    arrival          TLS, PROXY header, request head: the client's identity
-    connection       a request in, a tunnel or an answer out
+    arrival          TLS, PROXY header, request heads; the client's address
+    connection       checks each request and answers it, or opens a tunnel
     plain_requests   requests that are no upgrade
     http2_session    one HTTP/2 connection: each extended CONNECT becomes a tunnel (RFC 8441)
-    http2_sessions   all of them, by domain
+    http2_sessions   all HTTP/2 connections, by domain
     http2_stream     one stream of HTTP/2, bridged to a socket
 
-Never imports the server.
+Never imports the package `server`.
 """

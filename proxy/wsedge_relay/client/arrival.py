@@ -1,4 +1,4 @@
-"""The input of a client before its answer, and the client's address: PROXY header, TLS, request heads."""
+"""A client's input up to its requests: PROXY header, TLS handshake, request heads; and its address."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wsedge_relay.tunnel.tunnels import Tunnels
 
 
 class Sites(Protocol):
-    """The part of the relay that a connection calls."""
+    """The methods of the relay that a connection calls."""
 
     def site(self, name: str) -> Site:
         """Return the site that serves a domain; raises HandshakeRefusedError (421)."""
@@ -39,7 +39,7 @@ class Sites(Protocol):
 
     @property
     def header_bytes(self) -> int:
-        """The most bytes that a request's head may have before its domain is determined."""
+        """The maximum bytes of a request's head before its domain is determined."""
 
     def count_unattributed_refusal(self, reason: str) -> None:
         """Count a refusal that belongs to no served domain."""
@@ -53,10 +53,11 @@ class Sites(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Http2Facts:
-    """The facts of an HTTP/2 connection. Each of its streams is served as a connection of its own.
+    """Facts of an HTTP/2 connection, for its streams: each is served as a connection of its own.
 
-    `domain` is the domain whose certificate the client received; `client`, `announced` and `source` are as
-    in Arrival; `peer` and `here` are the address and port of both ends.
+    `domain` is the domain whose certificate the client received, `client` the peer's IP address. `announced`
+    says that the connection began with a PROXY header, `source` is the client that the header names, if any.
+    `peer` and `here` are the IP addresses and ports of the connection's two ends.
     """
 
     domain: str
@@ -81,7 +82,7 @@ class SharedParts:
 
 
 class Arrival:
-    """A newly connected client: reads the heads of its requests from `wire` and determines its address.
+    """The input of one client: read the heads of its requests from `wire` and determine its address.
 
     `address` is the peer's IP address; `tls` is given on a TLS listener, `http2` for a stream of HTTP/2.
     `client` is the address that limits and usage count: until `determine_client` the peer's, then the address
@@ -121,7 +122,7 @@ class Arrival:
         self._tls = tls
         self._shared = shared
         self._announced = http2 is not None and http2.announced  # by a PROXY header
-        self._source = http2.source if http2 is not None else None  # that it named
+        self._source = http2.source if http2 is not None else None  # the client in that header
 
     @property
     def secure(self) -> bool:
@@ -134,7 +135,10 @@ class Arrival:
         return "http/1.1" if self.http2 is None else "h2"
 
     async def establish(self) -> bool:
-        """Read the PROXY header and make the TLS handshake; return whether an HTTP/2 session took over."""
+        """Read the PROXY header, make the TLS handshake; return whether the socket now has an HTTP/2 session.
+
+        Raises ProxyHeaderError, PeerGoneError when nothing arrives in time, OSError.
+        """
         wire = self.wire
         wire.limit(self._shared.timeouts.head_seconds)
         try:
@@ -156,7 +160,10 @@ class Arrival:
         return True
 
     async def first_head(self) -> tuple[bytes, bytes]:
-        """Return the request head and the bytes that were read behind it."""
+        """Return the first request head and the bytes that were read behind it.
+
+        Raises BadHeadError, PeerGoneError, HandshakeRefusedError (408).
+        """
         wire = self.wire
         if self.http2 is not None:
             wire.limit(self._shared.timeouts.head_seconds)
@@ -168,10 +175,13 @@ class Arrival:
             raise HandshakeRefusedError(408, "timeout", "The request did not arrive in time.") from error
 
     async def next_head(self, site: Site, rest: bytes) -> tuple[bytes, bytes]:
-        """Return the head of the next request on this connection; the last request was for `site`."""
+        """Return the head of the next request and the bytes behind it; the last request was for `site`.
+
+        `rest` was read behind the last request. Raises as `first_head` does.
+        """
         self.client = self._address
         if not rest:
-            task = asyncio.current_task(self._shared.ready.loop)  # a task since the first plain request
+            task = asyncio.current_task(self._shared.ready.loop)  # plain requests run in a task
             self.wire.limit(self._shared.timeouts.keep_alive_seconds)
             try:
                 with self._shared.plain.idle(site, task):
@@ -179,7 +189,7 @@ class Arrival:
             except TimeoutError as error:
                 raise PeerGoneError("no further request arrived") from error
             if not rest:
-                raise PeerGoneError("the client had no further request")
+                raise PeerGoneError("the client closed the connection between requests")
         self.began = self._shared.ready.loop.time()
         self.wire.limit(self._shared.timeouts.head_seconds)
         try:
@@ -188,7 +198,11 @@ class Arrival:
             raise HandshakeRefusedError(408, "timeout", "The request did not arrive in time.") from error
 
     def site_of(self, request: RequestHead) -> Site:
-        """Return the site of a request's Host; raises HandshakeRefusedError (400, 421)."""
+        """Return the site of a request's Host; raises HandshakeRefusedError (400, 421).
+
+        A Host other than the domain of the TLS handshake gets 421 (RFC 9110 section 7.4), except on HTTP/2
+        when both domains share a certificate.
+        """
         name = handshake.host_of(request)
         shown = self.http2.domain if self.http2 is not None else domain_of(self.wire.sock)
         reused = self.http2 is not None and self._shared.sites.share_certificate(self.http2.domain, name)
@@ -197,23 +211,23 @@ class Arrival:
         return self._shared.sites.site(name)
 
     def determine_client(self, site: Site, request: RequestHead) -> None:
-        """Determine the client's address of a request for `site`; raises HandshakeRefusedError (403)."""
+        """Set `client` and `way` by the headers of a request; raises HandshakeRefusedError (403)."""
         self.way = way_of(request.headers, self._peer(site), site.proxies)
         self.client = self.way.client
 
     def ends(self) -> Ends:
-        """Return the client's address and port, and the relay's, for a PROXY header."""
+        """Return the client's address and port, and the relay's, for a PROXY header to an origin."""
         if self.http2 is not None:
             peer, here = self.http2.peer, self.http2.here
         else:
             peer, here = self.wire.sock.getpeername(), self.wire.sock.getsockname()
-        ports = {client_address(peer): peer[1]}  # X-Forwarded-For and Forwarded give no usable port
+        ports = {client_address(peer): peer[1]}  # ports in X-Forwarded-For and Forwarded are not reliable
         if self._source is not None:
             ports[self._source.address] = self._source.port
         return Ends(self.client, ports.get(self.client, 0), client_address(here), here[1])
 
     def _peer(self, site: Site) -> str:
-        """Return the address that sent the request, before X-Forwarded-For and the like; raises a 403."""
+        """Return the address in the PROXY header, else the peer's; raises HandshakeRefusedError (403)."""
         if self._announced and self.client in site.proxies:
             return self._source.address if self._source is not None else self.client
         if site.domain.clients.proxyProtocol:
@@ -223,6 +237,6 @@ class Arrival:
 
 
 def client_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
-    """Return a peer's IP address as text; an IPv4 client of a dual-stack socket in IPv4 form."""
+    """Return a peer's IP address as text, without a zone; IPv4-mapped addresses in IPv4 form."""
     text = address[0]
     return text if ":" not in text else address_of(text.partition("%")[0])

@@ -1,4 +1,4 @@
-"""One accepted connection, from its first byte to a tunnel, a refusal, or its last plain request."""
+"""Serves an accepted connection: checks each request, then answers it or opens a tunnel."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from wsedge_relay.errors import (
 from wsedge_relay.metering.meter import Meter
 from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.origin import address as addressing
-from wsedge_relay.origin.exchange import Answered, read_body
-from wsedge_relay.origin.origins import AskingClient
+from wsedge_relay.origin.exchange import OriginAnswer, read_body
+from wsedge_relay.origin.origins import RequestingClient
 from wsedge_relay.protocol import handshake, http1, plain_request
 from wsedge_relay.protocol.forwarded import was_secure
 from wsedge_relay.protocol.handshake import Accepted, Upgrade
@@ -43,9 +43,9 @@ log = structlog.get_logger("wsedge_relay")
 
 
 class Connection:
-    """Serves one client's requests, up to its handshake.
+    """Serve one client's requests, up to its handshake.
 
-    `refused` is a refusal that was decided before: every request is answered by it.
+    `refused` is a refusal that was decided before, for a stream of HTTP/2: it answers the request.
     """
 
     __slots__ = (
@@ -69,13 +69,13 @@ class Connection:
     ) -> None:
         self._arrival = arrival
         self._wire = arrival.wire
-        self._sticky_origin: str | None = None  # the name of the origin that has the client's session
+        self._sticky_origin: str | None = None  # the name of the origin in the client's sticky cookie
         self._last_site: Site | None = None  # the site of the last request
         self._meter = Meter(arrival.wire, shared.usage)
         self._rates: ReadRates | None = None  # set by the first plain request
         self._decided = refused
         self._limited_site: Site | None = (
-            None  # the site at whose limiter a place is taken, until a tunnel has it
+            None  # its limiter counts this connection, until a tunnel owns the place
         )
         self._shared = shared
         self._sites = shared.sites
@@ -84,19 +84,19 @@ class Connection:
         self._head_at = arrival.began  # the loop's time at which the request's head was complete
 
     async def serve(self) -> None:
-        """Serve until the client has its tunnel or its answer; never raises but when cancelled."""
+        """Serve until the client has a tunnel or its last answer; raises nothing but a cancellation."""
         rest: bytes | None = b""
         try:
             while rest is not None:
                 rest = await self._serve_request(rest)
         except (OSError, PeerGoneError) as error:
-            # Port scans, health checks of a load balancer, clients that lost patience: too many for the log.
+            # At level debug: port scans, a load balancer's health checks and impatient clients are many.
             log.debug("client disconnected", client=self._arrival.client, error=str(error))
             self._wire.close()
         except ProxyHeaderError as error:
             # No answer: a load balancer that sends no PROXY header may not speak HTTP either.
             self._sites.count_unattributed_refusal("proxyProtocol")
-            log.warning("rejected PROXY header", client=self._arrival.client, error=str(error))
+            log.warning("PROXY header rejected", client=self._arrival.client, error=str(error))
             self._wire.close()
         except BaseException:
             self._wire.close()
@@ -105,7 +105,7 @@ class Connection:
             self._leave_limiter()
 
     async def _serve_request(self, rest: bytes) -> bytes | None:
-        """Serve the request that begins with `rest`; return the bytes behind it, None after the last one."""
+        """Serve the request that begins with `rest`; return the bytes behind it, None at the end."""
         site: Site | None = None
         head_only = False
         try:
@@ -126,7 +126,7 @@ class Connection:
             path = site.check_path(request.target)
             site.origins.loop.check(request.headers)
             request = self._read_sticky_cookie(site, request)
-            # A stream of HTTP/2 carries tunnels only: plain requests would need its own framing of bodies.
+            # Streams of HTTP/2 carry tunnels only: their bodies have another framing than HTTP/1.1's.
             rules = site.domain.passThrough if self._arrival.http2 is None else None
             if rules is not None and not plain_request.is_upgrade(request) and site.passed_paths.allow(path):
                 passed = plain_request.check_request(request, rules)
@@ -134,7 +134,7 @@ class Connection:
                 return await self._pass_through(site, rules, passed, rest)
             upgrade = handshake.check_upgrade(request)
             self._admit(site, request)
-            answered, early = await self._ask_origins(site, upgrade, rest)
+            answered, early = await self._request_answer(site, upgrade, rest)
         except BadHeadError as error:
             refused = HandshakeRefusedError(
                 error.status, error.reason, f"{error.text[:1].upper()}{error.text[1:]}."
@@ -147,13 +147,13 @@ class Connection:
         return None
 
     def _admit(self, site: Site, request: RequestHead) -> None:
-        """Take a place at the limiter for a well-formed request; raises HandshakeRefusedError."""
+        """Check a well-formed request: drain, allowed origins, limits; raises HandshakeRefusedError."""
         self._sites.admit(site)
         _check_origin(site, request)
         self._enter_limiter(site)
 
     def _read_sticky_cookie(self, site: Site, request: RequestHead) -> RequestHead:
-        """Store the origin that the sticky cookie names; return the request without that cookie."""
+        """Store the origin that the sticky cookie names; return the request without this cookie."""
         self._sticky_origin = None
         if site.sticky is None:
             return request
@@ -161,7 +161,7 @@ class Connection:
         return request._replace(headers=site.sticky.without(request.headers))
 
     def _enter_limiter(self, site: Site) -> None:
-        """Take a place among the site's clients; raises HandshakeRefusedError when there is none."""
+        """Count the connection at the site's limiter; raises HandshakeRefusedError at a limit."""
         retry = self._timeouts.retry_after_seconds
         site.limiter.enter(site.domain.limits, self._arrival.client, self._loop.time(), retry_after=retry)
         self._limited_site = site
@@ -171,8 +171,8 @@ class Connection:
             self._limited_site.limiter.leave(self._arrival.client)
             self._limited_site = None
 
-    async def _ask_origins(self, site: Site, upgrade: Upgrade, rest: bytes) -> tuple[Answered, bytes]:
-        """Return an origin's answer, and the client's bytes meanwhile; `rest` arrived before."""
+    async def _request_answer(self, site: Site, upgrade: Upgrade, rest: bytes) -> tuple[OriginAnswer, bytes]:
+        """Return an origin's answer, and the bytes that the client sent meanwhile; `rest` arrived before."""
         secure = self._arrival.secure
 
         def request(host: str) -> bytes:
@@ -182,19 +182,21 @@ class Connection:
 
         try:
             with Hangup(self._wire, self._shared.ready, rest=rest) as early:
-                answered = await site.origins.ask(request, self._asking_client(), ready=self._shared.ready)
+                answered = await site.origins.request_answer(
+                    request, self._requesting_client(), ready=self._shared.ready
+                )
         except (OSError, PeerGoneError):
             self._count_disconnect(site)
             raise
         return answered, bytes(early)
 
-    def _asking_client(self) -> AskingClient:
-        return AskingClient(
+    def _requesting_client(self) -> RequestingClient:
+        return RequestingClient(
             self._arrival.client, self._arrival.secure, self._arrival.ends, self._sticky_origin
         )
 
-    async def _answer(self, site: Site, upgrade: Upgrade, answered: Answered, rest: bytes) -> None:
-        """Give the client a tunnel, or pass the origin's other answer on."""
+    async def _answer(self, site: Site, upgrade: Upgrade, answered: OriginAnswer, rest: bytes) -> None:
+        """Open a tunnel after a valid 101, or pass another answer of the origin to the client."""
         try:
             if answered.head.status == 101:
                 accepted = handshake.check_answer(upgrade, answered.head)
@@ -217,7 +219,7 @@ class Connection:
             await self._pass_answer(site, answered.head, body)
 
     async def _open_tunnel(
-        self, site: Site, upgrade: Upgrade, accepted: Accepted, answered: Answered, rest: bytes
+        self, site: Site, upgrade: Upgrade, accepted: Accepted, answered: OriginAnswer, rest: bytes
     ) -> None:
         self._wire.limit(self._timeouts.head_seconds)
         more = self._cookie(site, upgrade.request, answered)
@@ -225,9 +227,9 @@ class Connection:
             await self._wire.write(handshake.client_answer(accepted, more=more))
         except OSError as error:
             self._count_disconnect(site)
-            raise PeerGoneError(f"the client does not accept its answer: {error}") from error
+            raise PeerGoneError(f"the client did not accept its answer: {error}") from error
         key = self._count_answer(site, 101, "", unread=len(rest))
-        self._limited_site = None  # the place is the tunnel's now
+        self._limited_site = None  # the tunnel owns the place now
         tunnel = self._shared.tunnels.open(
             site,
             key,
@@ -246,8 +248,8 @@ class Connection:
         except HandshakeRefusedError:  # a drain began during the handshake and did not find this tunnel
             self._shared.tunnels.close(tunnel, GOING_AWAY, "going away")
 
-    def _cookie(self, site: Site, request: RequestHead, answered: Answered) -> list[Header]:
-        """Return the Set-Cookie that binds the client to the origin that answered, if one is needed."""
+    def _cookie(self, site: Site, request: RequestHead, answered: OriginAnswer) -> list[Header]:
+        """Return the Set-Cookie headers that bind the client to the origin that answered: none or one."""
         if site.sticky is None:
             return []
         secure = was_secure(request.headers, self._arrival.way, secure=self._arrival.secure)
@@ -258,7 +260,7 @@ class Connection:
     async def _pass_through(
         self, site: Site, rules: PassThrough, passed: Passed, rest: bytes
     ) -> bytes | None:
-        """Pass a plain request through; return the bytes behind it, None when it was the last."""
+        """Pass a plain request to an origin; return the bytes behind it, None when the connection ends."""
         key = self._usage_key(site)
         if self._rates is None:
             self._rates = ReadRates()
@@ -269,7 +271,7 @@ class Connection:
             site=site,
             rules=rules,
             way=self._arrival.way,
-            client=self._asking_client(),
+            client=self._requesting_client(),
             stays=lambda: self._may_stay(site),
             key=key,
             usage=self._shared.usage,
@@ -281,7 +283,7 @@ class Connection:
         )
         keep, reason = False, ""
         try:
-            # A drain may have begun since the answer said that the connection stays.
+            # A drain may have begun since the answer announced that the connection stays open.
             keep = await plain.run() and self._may_stay(site)
         except AnswerCutError as cut:
             reason = cut.reason
@@ -307,7 +309,7 @@ class Connection:
         return None
 
     def _may_stay(self, site: Site) -> bool:
-        """Return whether a connection may be kept for another request."""
+        """Return whether a connection may stay open for another request: not during a drain."""
         try:
             self._sites.admit(site)
         except HandshakeRefusedError:
@@ -325,7 +327,7 @@ class Connection:
             )
             log.info("request", domain=site.key.domain, namespace=site.key.account, **facts)
 
-    async def _refuse_origin_answer(self, site: Site, answered: Answered, failure: OriginError) -> None:
+    async def _refuse_origin_answer(self, site: Site, answered: OriginAnswer, failure: OriginError) -> None:
         failure.connected = True
         site.origins.failed(answered.target, failure, self._loop.time())
         answered.exchange.close()
@@ -349,7 +351,7 @@ class Connection:
         )
 
     async def _send_last_answer(self, site: Site | None, status: int, reason: str, answer: bytes) -> None:
-        """Send the last answer of this connection, and count it even if the client does not receive it."""
+        """Send the last answer of this connection, and count it even when the client does not receive it."""
         self._wire.limit(self._timeouts.head_seconds)
         try:
             await self._wire.write(answer)
@@ -365,9 +367,9 @@ class Connection:
             self._meter.tell(self._usage_key(site))
 
     def _tunnel_facts(
-        self, site: Site, accepted: Accepted, answered: Answered, *, unread: int
+        self, site: Site, accepted: Accepted, answered: OriginAnswer, *, unread: int
     ) -> AccessFacts | None:
-        """Return what the access log will want to know of a tunnel, if it gets a line."""
+        """Return the facts of a tunnel for the access log, None when the tunnel is not in the sample."""
         if not _is_logged(site):
             return None
         return replace(
@@ -395,8 +397,8 @@ class Connection:
         )
 
     def _count_disconnect(self, site: Site) -> None:
-        """Count a client that disconnected before its answer; the bytes until then are usage all the same."""
-        site.counters.handshake(499, "gone")  # nginx's code for it
+        """Count a client that disconnected before its answer as 499; the bytes so far are usage too."""
+        site.counters.handshake(499, "gone")  # nginx's code for a closed request
         self._meter.tell(self._usage_key(site))
 
     def _usage_key(self, site: Site) -> UsageKey:
@@ -419,4 +421,6 @@ def _is_logged(site: Site) -> bool:
 
 def _check_origin(site: Site, request: RequestHead) -> None:
     if not site.allowed_origins.allow(request.headers.one(b"origin")):
-        raise HandshakeRefusedError(403, "allowedOrigins", "Pages of this origin may not connect here.")
+        raise HandshakeRefusedError(
+            403, "allowedOrigins", "Web pages of this origin may not connect to this domain."
+        )

@@ -1,29 +1,31 @@
-"""Connections of HTTP/2: each extended CONNECT on one becomes a WebSocket tunnel (RFC 8441).
+"""HTTP/2 connections: each extended CONNECT becomes a WebSocket tunnel (RFC 8441).
 
-The library `h2` knows the protocol and does no I/O; this is the I/O around it, and the limits on what a
-client may do. A stream is one end of a pair of sockets (see http2_stream.py); the relay serves the other end
-as an HTTP/1.1 connection, so that handshakes, limits, tunnels and counts are the same for both.
+The library `h2` implements the protocol without I/O. This module adds the I/O, and limits against clients
+that use too many resources. A stream is bridged to one end of a pair of sockets (http2_stream.py); the relay
+serves the other end as an HTTP/1.1 connection, so handshakes, limits, tunnels and counts are the same for
+both.
 
-A session has these states. The names in brackets are the flags that a transition sets.
+A session has these states. The names in brackets are the flags that the transition sets.
 
     new ──(1)──▶ greeted ──(2)──▶ going away ──(3)──▶ ending ──(4)──▶ closed
-     │              │                                   ▲              ▲
-     └─────(5)──────┴───────────────────────────────────┘              │
+     │              │                  │                ▲              ▲
+     └─────(5)──────┴──────────────────┴────────────────┘              │
      every state ──────────────────────────(6)─────────────────────────┘
 
     (1) The client's SETTINGS arrived [`_is_greeted`].
     (2) `go_away` sent a GOAWAY that forbids no stream yet [`_is_going`]; also from new. For `linger_seconds`
-        new streams are still opened, so that each gets its 503; later ones get REFUSED_STREAM.
-    (3) The last stream ended. The final GOAWAY is queued and streams are closed [`_is_ending`].
+        new streams are still opened, so that each gets its 503; later streams get REFUSED_STREAM.
+    (3) The last stream ended, or none was open. The final GOAWAY is queued [`_is_ending`].
     (4) All output was sent and the sending side is shut. Input is read and dropped until the client ends its
-        stream, sends too much, or `linger_seconds` pass [not `_is_open`].
-    (5) As (3), for another reason: a rule of HTTP/2 was broken, the budget of empty frames is spent, the
-        client sent GOAWAY, no SETTINGS within `head_seconds`, or no stream for `session_idle_seconds`.
-    (6) `abort`: the socket failed, the client ended its stream or accepted no byte for `stall_seconds`, or
-        the relay closes.
+        side, sends over 1 MiB, or `linger_seconds` pass [not `_is_open`].
+    (5) As (3), and open streams are closed: the client broke a rule of HTTP/2, spent the budget of empty
+        frames or sent GOAWAY; or no SETTINGS arrived within `head_seconds`, or no stream was open for
+        `session_idle_seconds`.
+    (6) `abort`: the socket failed, the client ended its side or accepted no byte for `stall_seconds` (at the
+        end of a session for `close_seconds`, if that is shorter), or the relay closes.
 
-Two flags are independent of the state: `_is_writing` (the socket is full, and epoll waits for it) and
-`_is_paused` (too much output is queued, and the client is not read).
+Two flags are independent of the state: `_is_writing` (the socket was full, and the loop reports when it
+is writable) and `_is_paused` (too much output is queued, so the client is not read).
 """
 
 from __future__ import annotations
@@ -60,19 +62,19 @@ from wsedge_relay.transport.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_s
 log = structlog.get_logger("wsedge_relay")
 
 MAX_STREAMS: Final = 100
-# The most bytes held for an origin that does not read: of one stream, and of all streams of a connection.
+# The most bytes that are buffered for an origin that does not read: of a stream, and of all of a connection.
 STREAM_WINDOW: Final = 65536
 _CONNECTION_WINDOW: Final = MAX_STREAMS * STREAM_WINDOW
 _DEFAULT_WINDOW: Final = 65535  # RFC 9113 section 6.9.2
-# A request head that is longer than HTTP/1.1 allows is answered by 431; a longer one than this ends the
-# connection.
+# A request head over HTTP/1.1's limit is answered by 431; a head over this limit is an error of the library,
+# which ends the connection.
 _HEADER_LIST_BYTES: Final = 65536
 # The size of the encoder's dynamic table, however much the client allows (RFC 7541 section 4.2): the encoder
 # searches all of it for each header.
 _HEADER_TABLE_BYTES: Final = 4096
 _READS_AT_ONCE: Final = 4
 _WRITE_BYTES: Final = 65536
-# Queued output from which on no stream is read any more; from the second bound on the client is not read.
+# Above the first bound of queued output no stream is read, above the second the client is not read either.
 _FULL_BYTES: Final = 65536
 _OVERFULL_BYTES: Final = 4 * _FULL_BYTES
 _LINGER_BYTES: Final = 1 << 20
@@ -82,18 +84,18 @@ Opener = Callable[[Asked], socket.socket]
 
 
 class _Protocol(h2.connection.H2Connection):
-    """The library's connection, which remembers fewer closed streams."""
+    """The library's connection, which stores fewer closed streams (its default: 65,536)."""
 
     MAX_CLOSED_STREAMS = 1024
     DEFAULT_MAX_HEADER_LIST_SIZE = _HEADER_LIST_BYTES
 
 
 class Session:
-    """Serves one connection whose TLS handshake chose "h2", until either side closes it.
+    """Serve a connection whose TLS handshake chose "h2", until either side closes it.
 
-    `domain` is the domain that the TLS handshake named; `open_stream` returns the near end of a pair of
+    `domain` is the domain that the TLS handshake named. `open_stream` returns the session's end of a pair of
     sockets for a request, or raises HandshakeRefusedError. `ended` is called once, when the socket is closed.
-    `stall_seconds` returns how long the client may leave queued output unread.
+    `stall_seconds` returns the seconds that queued output may stay unread.
     """
 
     def __init__(
@@ -130,7 +132,7 @@ class Session:
         self._timer = loop.call_later(self._tick, self._check_limits)
 
     def start(self) -> None:
-        """Begin to read, and send the relay's SETTINGS."""
+        """Start to read, and send the relay's SETTINGS."""
         self._loop.add_reader(self._sock.fileno(), self._readable)
         self._flush()
 
@@ -144,9 +146,10 @@ class Session:
         if self._is_going or not self._is_open:
             return
         self._is_going = True
-        # By hand: the library sends nothing after a GOAWAY. This one forbids nothing yet (RFC 9113 section
-        # 6.8), because the client may have opened streams before it arrives: these are answered by 503, as
-        # in HTTP/1.1. Later streams get REFUSED_STREAM; a client could otherwise delay a drain for ever.
+        # Built here, because the library sends nothing after its own GOAWAY. This GOAWAY forbids no stream
+        # yet (RFC 9113 section 6.8): the client may have opened streams before it arrives, which are answered
+        # by 503 as in HTTP/1.1. Later streams get REFUSED_STREAM; a client could otherwise delay a drain for
+        # ever.
         self._refuse_from = self._loop.time() + self._timeouts.linger_seconds
         self._flush(GoAwayFrame(0, last_stream_id=_LAST_STREAM).serialize())
         if not self._streams:
@@ -174,7 +177,7 @@ class Session:
             return 0
         try:
             return min(self._protocol.local_flow_control_window(number), MAX_FRAME_BYTES)
-        except H2Error:  # see `_send_frame`
+        except H2Error:  # as in `_send_frame`
             return 0
 
     def send_headers(self, number: int, lines: list[Header]) -> None:
@@ -182,7 +185,7 @@ class Session:
         self._send_frame(number, partial(self._protocol.send_headers, number, lines))
 
     def send_data(self, number: int, data: bytes) -> None:
-        """Send DATA, of at most `room` bytes."""
+        """Send DATA, at most `room` bytes."""
         self._budget.earn()
         self._send_frame(number, partial(self._protocol.send_data, number, data))
 
@@ -204,8 +207,8 @@ class Session:
         try:
             send()
         except H2Error:
-            # One read had frames for a stream and, behind them, its end or that of the connection: the
-            # library has parsed the end before the frames in front of it are served.
+            # One read had frames of a stream and, behind them, the end of the stream or of the connection.
+            # The library has parsed that end before this session serves the frames in front of it.
             if stream := self._streams.get(number):
                 stream.close()
             return
@@ -225,7 +228,7 @@ class Session:
             for _ in range(_READS_AT_ONCE):
                 if not self._is_open or self._is_paused or not self._read():
                     return
-        except BaseException:  # a program fault must not repeat at each turn of the loop
+        except BaseException:  # else a program fault would repeat at each turn of the loop
             self.abort()
             raise
 
@@ -262,14 +265,14 @@ class Session:
         try:
             events = self._protocol.receive_data(data)
         except H2Error as error:
-            # The library quotes names and values of headers, which may be secrets.
+            # The library's text quotes names and values of headers, which may be secrets.
             text = re.split("['\"]", str(error), maxsplit=1)[0]
             log.info(
                 "client broke HTTP/2 rule", domain=self.domain, error=f"{type(error).__name__}: {text[:200]}"
             )
             self._end(None)
             return
-        # A stream that is opened and reset in one read is not opened at all (CVE-2023-44487).
+        # A stream that is opened and reset in one read is not opened at all (CVE-2023-44487, rapid reset).
         reset = {event.stream_id for event in events if isinstance(event, h2.events.StreamReset)}
         for event in events:
             if isinstance(event, h2.events.RequestReceived) and event.stream_id in reset:
@@ -350,7 +353,7 @@ class Session:
         self._out += more
         if not self._is_writing and self._is_open:
             self._write()
-        # Here, not in `_write`: input may cause output without end while the client reads nothing.
+        # Here and not in `_write`: a client that reads nothing may still cause output, for example by PING.
         if self._is_open and not self._is_paused and len(self._out) > _OVERFULL_BYTES:
             self._is_paused = True
             self._loop.remove_reader(self._sock.fileno())
@@ -392,7 +395,7 @@ class Session:
     # The end of the session.
 
     def _end(self, code: ErrorCodes | None) -> None:
-        """Send GOAWAY with `code` (None: send none), close the streams, close once all output is sent."""
+        """Send GOAWAY with `code` (None: no GOAWAY), close the streams; close the socket after all output."""
         if self._is_ending:
             return
         if code is not None:
@@ -407,8 +410,8 @@ class Session:
         if self._is_open and not self._out:
             shut_sending(self._sock)
             self._timer.cancel()
-            # Further input is read and dropped: a close with unread input would reset the connection, and
-            # the client could lose output that it has not read yet.
+            # Further input is read and dropped: a close with unread input resets the connection, and the
+            # client could lose output that it has not read yet.
             self._timer = self._loop.call_later(self._timeouts.linger_seconds, self.abort)
 
     def _check_limits(self) -> None:
@@ -416,10 +419,10 @@ class Session:
         now = self._loop.time()
         timeouts = self._timeouts
         stall_seconds = self._stall_seconds()
-        # A client that reads nothing must not delay a drain once its tunnels are closed.
+        # After its tunnels are closed, a client that reads nothing must not delay a drain.
         last_seconds = min(stall_seconds, timeouts.close_seconds)
-        left = {stream for stream in self._streams.values() if self._is_going and stream.is_abandoned}
-        is_last = self._is_ending or (self._is_going and len(left) == len(self._streams))
+        abandoned = {stream for stream in self._streams.values() if self._is_going and stream.is_abandoned}
+        is_last = self._is_ending or (self._is_going and len(abandoned) == len(self._streams))
         self._timer = self._loop.call_later(self._tick, self._check_limits)
         if self._out and now - self._sent_at >= (last_seconds if is_last else stall_seconds):
             log.info("client stopped reading", domain=self.domain)
@@ -429,7 +432,7 @@ class Session:
         elif not self._streams and now - self._stream_at >= timeouts.session_idle_seconds:
             self._end(ErrorCodes.NO_ERROR)
         for stream in list(self._streams.values()):
-            if stream.is_stalled(now, last_seconds if stream in left else stall_seconds):
+            if stream.is_stalled(now, last_seconds if stream in abandoned else stall_seconds):
                 stream.reset(ErrorCodes.CANCEL)
 
 

@@ -19,18 +19,18 @@ class Sessions:
         return len(self._all)
 
     def add(self, session: Session) -> None:
-        """Add a session that begins."""
+        """Add a session."""
         self._all.add(session)
         self._none_left.clear()
 
     def remove(self, session: Session) -> None:
-        """Remove a session that ended."""
+        """Remove a session whose socket is closed."""
         self._all.discard(session)
         if not self._all:
             self._none_left.set()
 
     def go_away(self, domain: str | None = None) -> None:
-        """Send GOAWAY on the sessions of one domain, or on all; each closes once its streams have ended."""
+        """Send GOAWAY on the sessions of `domain` (None: on all); each closes after its last stream."""
         for session in list(self._all):
             if domain is None or session.domain == domain:
                 session.go_away()

@@ -1,8 +1,8 @@
-"""One stream of an HTTP/2 connection, bridged to a socket whose other end is served as HTTP/1.1.
+"""One stream of an HTTP/2 connection, bridged to a socket; the relay serves the other end as HTTP/1.1.
 
-DATA of the client is written to that socket, and bytes from the socket become DATA to the client. Neither
-side is read before the other has accepted the bytes before: the windows of HTTP/2 and the socket's buffer
-are the back-pressure.
+DATA of the client is written to the socket, and bytes from the socket become DATA to the client. A side is
+not read before the other has accepted the earlier bytes: HTTP/2 windows and the socket's buffer are the
+back-pressure.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from wsedge_relay.protocol.http1 import BadHeadError, Header
 from wsedge_relay.protocol.http2_translation import Asked
 
 _READ_BYTES: Final = 16384
-# The limits of an origin's answer, and room for the headers that the relay adds: framing, a cookie.
+# The limits of an origin's answer, plus room for headers that the relay adds (framing, a cookie).
 _HEAD_BYTES: Final = http1.MAX_HEAD_BYTES + 1024
 _HEADERS: Final = http1.MAX_HEADERS + 8
 
 
 class StreamSession(Protocol):
-    """The part of a session that a stream calls. `number` is the stream's."""
+    """The methods of a session that a stream calls. `number` is the stream's."""
 
     def room(self, number: int) -> int:
         """Return the number of bytes of DATA that may be sent now."""
@@ -35,7 +35,7 @@ class StreamSession(Protocol):
         """Send the answer's header."""
 
     def send_data(self, number: int, data: bytes) -> None:
-        """Send DATA, of at most `room` bytes."""
+        """Send DATA, at most `room` bytes."""
 
     def end(self, number: int) -> None:
         """Send END_STREAM."""
@@ -51,10 +51,10 @@ class StreamSession(Protocol):
 
 
 class Stream:
-    """Bridges one stream to `sock`, which it owns and closes.
+    """Bridge one stream to `sock`, which the stream owns and closes.
 
     The bridge ends when both sides have ended, when either side is reset, or `linger_seconds` after the
-    answer's end if the client does not end its side.
+    answer's end when the client does not end its side.
     """
 
     __slots__ = (
@@ -94,9 +94,11 @@ class Stream:
         self._linger_seconds = linger_seconds
         self._tunnel = asked.tunnel
         self._inward = bytearray(asked.head)  # bytes that the socket has not accepted yet
-        self._head_left = len(asked.head)  # the bytes at its start that the relay wrote, which use no window
-        self._outward = b""  # bytes that the client's windows had no room for
-        self._answer: bytearray | None = bytearray()  # the head as far as it is read; None once it was sent
+        self._head_left = len(
+            asked.head
+        )  # bytes at the start of `_inward` that the relay itself wrote, which use no window
+        self._outward = b""  # bytes for which the client's windows had no room
+        self._answer: bytearray | None = bytearray()  # the head as far as it is read; None after it was sent
         self._is_open = True
         self._paused = self._peer_ended = self._ended = False
         self._linger: asyncio.TimerHandle | None = None
@@ -105,7 +107,7 @@ class Stream:
         self._write_input()
 
     def receive(self, data: bytes, *, charged: int) -> None:
-        """Pass DATA of the client on; `charged` is the number of bytes by which its windows shrank."""
+        """Pass DATA of the client to the socket; `charged` is the bytes by which the windows shrank."""
         if not self._is_open or self._ignores_input():
             self._session.grow_window(self.number, charged)
             return
@@ -116,7 +118,7 @@ class Stream:
             self._write_input()
 
     def receive_end(self) -> None:
-        """Pass the client's END_STREAM on."""
+        """Pass the client's END_STREAM to the socket."""
         self._peer_ended = True
         if self._ended:
             self.close()
@@ -148,7 +150,7 @@ class Stream:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether the other end of the socket is closed, by the tunnel or the connection that had it."""
+        """Whether the other end of the socket is closed, by its tunnel or its connection."""
         return self._is_open and _is_hung_up(self._sock)
 
     def reset(self, code: ErrorCodes) -> None:
@@ -158,7 +160,7 @@ class Stream:
             self.close()
 
     def close(self) -> None:
-        """Close the socket; to the connection at its other end the client has disconnected."""
+        """Close the socket; at its other end this is a disconnect of the client."""
         if not self._is_open:
             return
         self._is_open = False
@@ -185,7 +187,7 @@ class Stream:
                 taken += sent
         except BlockingIOError:
             self._loop.add_writer(self._sock.fileno(), self._socket_writable)
-        except OSError:  # the other end is closed; the next read of the socket acts on that
+        except OSError:  # the other end is closed; the next read of the socket handles that
             taken += len(self._inward)
             self._inward.clear()
         own = min(self._head_left, taken)
@@ -209,7 +211,7 @@ class Stream:
             waiting = self._peek()
             if waiting:
                 self._pause()
-            elif waiting is not None:  # END_STREAM needs no room, and the windows may never grow
+            elif waiting is not None:  # END_STREAM needs no room, and the window may never grow
                 self._finish()
             return
         try:
@@ -226,7 +228,7 @@ class Stream:
             self._finish()
 
     def _read_head(self, data: bytes) -> None:
-        """Add to the answer's head, and send it once it is complete."""
+        """Add `data` to the answer's head; send the head once it is complete."""
         answer = self._answer
         if answer is None or not data:
             self.reset(ErrorCodes.CANCEL)  # the connection closed without an answer
@@ -272,17 +274,17 @@ class Stream:
             return b""
 
     def _finish(self) -> None:
-        """Pass the socket's end on: as END_STREAM, or as a reset when a tunnel ended without a Close."""
+        """Pass the socket's end to the client: END_STREAM, or RST_STREAM when a tunnel was cut."""
         self._loop.remove_reader(self._sock.fileno())
         if self._tunnel and not self._peer_ended and _is_hung_up(self._sock):
-            self.reset(ErrorCodes.CANCEL)  # RFC 8441 section 5: as a TCP reset
+            self.reset(ErrorCodes.CANCEL)  # RFC 8441 section 5: the counterpart of a TCP reset
             return
         self._ended = True
         self._session.end(self.number)
         if self._peer_ended:
             self.close()
         elif self._is_open:
-            # RFC 9113 section 8.1: a whole answer may be followed by a reset without an error.
+            # RFC 9113 section 8.1: after a complete answer the server may reset the stream with NO_ERROR.
             self._linger = self._loop.call_later(self._linger_seconds, self.reset, ErrorCodes.NO_ERROR)
             if not self._tunnel:
                 self._shut()

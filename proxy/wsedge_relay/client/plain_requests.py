@@ -1,7 +1,7 @@
-"""One request that is no upgrade, from its checked head to the end of its answer.
+"""Plain requests: requests that are no upgrade, from the checked head to the end of the answer.
 
-Bodies pass in both directions at once, a read at a time: a side that accepts no bytes stops the reading of
-the other. Each part of an answer is passed on at once, so that server-sent events are not delayed.
+Bodies pass in both directions at once, one read at a time: the relay does not read a side while the other
+accepts no bytes. Each part of an answer is sent at once, so that server-sent events are not delayed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wsedge_relay.metering.meter import Meter
 from wsedge_relay.metering.usage import Usage, UsageKey
 from wsedge_relay.origin.balance import Target
 from wsedge_relay.origin.exchange import Exchange, final_answer
-from wsedge_relay.origin.origins import AskingClient
+from wsedge_relay.origin.origins import RequestingClient
 from wsedge_relay.protocol import http1, plain_request
 from wsedge_relay.protocol.body import BadBodyError, BodyReader, BodyWriter, Framing
 from wsedge_relay.protocol.forwarded import Way, was_secure
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 class ReadRates:
-    """The read rates of a client and of its origins, over all plain requests of one connection."""
+    """The read rates of a client and of its origins, kept over all plain requests of one connection."""
 
     __slots__ = ("_paces", "_rate")
 
@@ -85,7 +85,7 @@ class PlainRequests:
 
     @contextmanager
     def idle(self, site: Site, task: asyncio.Task[object] | None) -> Iterator[None]:
-        """Count a connection among the idle ones while the block runs; None is not counted."""
+        """Count a connection's task among the idle ones while the block runs; do nothing for None."""
         if task is None:
             yield
         else:
@@ -117,10 +117,11 @@ def _registered(register: dict[Site, set[T]], site: Site, one: T) -> Iterator[No
 
 
 class PlainRequest:
-    """A request under way. `run` carries it; `cut` ends it.
+    """A request under way. `run` passes it to an origin and the answer to the client; `cut` ends it.
 
-    `rest` has the bytes that were read behind the head, later those that were read behind the body. `stays`
-    returns whether the connection may be kept for another request. Bytes are counted as they pass, for `key`.
+    `rest` has the bytes that were read behind the head; afterwards the property `rest` has those behind the
+    body. `stays` returns whether the connection may stay open for another request. Bytes are counted for
+    `key` as they pass.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class PlainRequest:
         site: Site,
         rules: PassThrough,
         way: Way,
-        client: AskingClient,
+        client: RequestingClient,
         stays: Callable[[], bool],
         key: UsageKey,
         usage: Usage,
@@ -151,7 +152,7 @@ class PlainRequest:
         self._site = site
         self._rules = rules
         self._way = way
-        self._asking_client = client
+        self._requesting_client = client
         self._register = register
         self._stays = stays
         self._key = key
@@ -162,8 +163,8 @@ class PlainRequest:
         self._stall_seconds = site.domain.limits.stallSeconds
         self._ready = ready
         self._loop = ready.loop
-        self._ahead = bytearray()  # bytes of the client behind its body
-        self._body_unseen = not rest  # no byte of the body has arrived
+        self._ahead = bytearray()  # bytes that were read behind the body
+        self._body_unseen = not rest  # no byte of the body has arrived yet
         self._body = BodyReader(passed.framing, passed.length)
         self._outgoing = BodyWriter(passed.framing)
         self._first = self._feed(rest)
@@ -189,16 +190,16 @@ class PlainRequest:
         return len(self._body.rest) + len(self._ahead)
 
     async def run(self) -> bool:
-        """Carry the request; return whether the connection may be used again.
+        """Carry out the request; return whether the connection may be used again.
 
-        Before the answer begins it raises HandshakeRefusedError, or PeerGoneError when the client
-        disconnected; afterwards AnswerCutError.
+        Raises HandshakeRefusedError, or PeerGoneError when the client disconnected, before the answer began;
+        AnswerCutError afterwards.
         """
         await self._ready.in_task()
         self._client = Duplex(self._wire, self._ready)
         self.task = asyncio.current_task(self._loop)
         if self.task is None:
-            raise RuntimeError("a request is carried by a task")
+            raise RuntimeError("a plain request must run in a task")
         before = self.task.cancelling()
         with self._register.under_way(self._site, self):
             return await self._run(before)
@@ -213,7 +214,7 @@ class PlainRequest:
         try:
             return await self._carry()
         except asyncio.CancelledError:
-            # As asyncio.timeout does: a cancellation by other code is not hidden.
+            # As in asyncio.timeout: a cancellation by other code is raised again.
             if self._stopped_by is None or self.task is None or self.task.uncancel() > cancelled_before:
                 raise
             if isinstance(self._stopped_by, OriginError) and self._target is not None:
@@ -226,7 +227,7 @@ class PlainRequest:
             self._client.on_readable(None)
 
     def cut(self) -> None:
-        """Stop the request, because the relay shuts down or the domain is disabled."""
+        """End the request: the relay shuts down, or the domain is disabled."""
         text = "This relay is shutting down."
         after = self._timeouts.retry_after_seconds
         self._stop(HandshakeRefusedError(503, "draining", text, retry_after=after))
@@ -237,7 +238,7 @@ class PlainRequest:
             self.task.cancel()
 
     def _error_for(self, error: RelayError) -> RelayError:
-        """Return the error that `run` raises for an error that stopped the request."""
+        """Return the error that `run` raises for `error`, which stopped the request."""
         if not self.status:
             return OriginsFailedError([error]) if isinstance(error, OriginError) else error
         if isinstance(error, HandshakeRefusedError):
@@ -245,7 +246,7 @@ class PlainRequest:
         return AnswerCutError("origin" if isinstance(error, OriginError) else "client", str(error))
 
     def _watch_client(self) -> None:
-        """Read the client ahead, up to a bound: it may pipeline requests without end."""
+        """Read further bytes of the client, up to a bound: a client may pipeline requests without end."""
         if self.unread < TLS_RECORD_BYTES:
             self._client.on_readable(self._read_ahead)
 
@@ -261,11 +262,13 @@ class PlainRequest:
             self._ahead += data
         if data == b"" or self.unread >= TLS_RECORD_BYTES:
             self._client.on_readable(None)
-        if data == b"" and not self.unread:  # a client that pipelined and shut its side waits for answers
+        if (
+            data == b"" and not self.unread
+        ):  # a client that pipelined requests and shut its side still waits for answers
             self._stop(PeerGoneError("the client disconnected before its answer ended"))
 
     async def _upload(self, body_origin: asyncio.Future[Duplex]) -> None:
-        """Send the rest of the body to the origin, then listen for the client's end."""
+        """Send the rest of the body to the origin, then watch for the client's disconnect."""
         try:
             await self._send_rest(await body_origin)
         except OSError as error:
@@ -291,14 +294,14 @@ class PlainRequest:
             except TimeoutError as error:
                 raise OriginError("timeout", "it does not read the request's body", connected=True) from error
             except OSError:
-                return  # the origin may have answered before it stopped reading; if not, its stream ends too
+                return  # the origin may have answered already; else reading its answer fails
             self._last_move = self._loop.time()
             self._count_bytes()
             if self._paces is not None and not self._body.done:
                 await self._throttle(self._paces[0], len(data), self._site.counters.client)
 
     async def _throttle(self, pace: Pace, size: int, side: LegCounters) -> None:
-        """Wait until a side, of which `size` bytes were read, may be read again."""
+        """Wait until a side may be read again, after `size` bytes of it were read."""
         pace.room(self._loop.time())
         seconds = pace.spend(size)
         if seconds:
@@ -315,12 +318,15 @@ class PlainRequest:
         return payload
 
     async def _carry(self) -> bool:
-        return await self._site.origins.first(
-            self._asking_client, self._attempt, ready=self._ready, may_repeat=self._may_repeat
+        return await self._site.origins.first_success(
+            self._requesting_client, self._attempt, ready=self._ready, may_repeat=self._may_repeat
         )
 
     def _may_repeat(self, failure: OriginError) -> bool:
-        """Return whether another origin may get the request although the failed one may have acted on it."""
+        """Return whether another origin may get the request, which the failed origin may have acted on.
+
+        RFC 9110 section 9.2.2: only an idempotent request may be repeated after the connection closed.
+        """
         return self._passed.repeatable and failure.reason == "closed"
 
     async def _attempt(self, asked: Exchange, _: float) -> bool:
@@ -358,7 +364,7 @@ class PlainRequest:
         return await self._download(origin, answer, rest, self._cookie(target, answer))
 
     async def _interim(self, head: ResponseHead) -> None:
-        """Pass a 1xx answer on, except 100, which the relay sends itself."""
+        """Pass a 1xx answer to the client, except 100, which the relay sends itself, and not to HTTP/1.0."""
         if head.status != 100 and self._passed.request.minor:
             await self._to_client(plain_request.interim_answer(head))
 
@@ -371,7 +377,7 @@ class PlainRequest:
                 return await origin.read(seconds if self._uploading else max(0.0, until - self._loop.time()))
             except TimeoutError as error:
                 if self._uploading or self._last_move + seconds > until:
-                    continue  # the request's body has limits of its own; the answer's begins at its end
+                    continue  # the body has own limits; the answer's limit begins at the body's end
                 text = f"no answer within {seconds} s"
                 answered = origin.wire.received > 0
                 raise OriginError("timeout", text, answered=answered, connected=True) from error
@@ -394,7 +400,8 @@ class PlainRequest:
             self._usage.code(self._key, self.status)
             self._site.counters.request(self.status, self._loop.time() - self._began)
             if ends_by_close:
-                # Until the answer is complete: a close would make a cut answer look like a complete one.
+                # Until the answer is complete: after a plain close the client would accept a cut answer as
+                # complete.
                 self._wire.reset_at_close(True)
             await self._to_client(head + outward.frame(payload, last=body.done))
             while not body.done:
@@ -421,7 +428,7 @@ class PlainRequest:
             return []
         return self._site.sticky.lines(
             target.name,
-            named=self._asking_client.sticky,
+            named=self._requesting_client.sticky,
             secure=was_secure(self._passed.request.headers, self._way, secure=self._secure),
             answer=answer.head.headers,
         )

@@ -1,4 +1,4 @@
-"""Addresses of origins: port, Host header, protocol. `balance` chooses an origin, `dial` connects to it."""
+"""The port, Host header and protocol of an origin. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DEFAULT_PORTS: Final = {False: 80, True: 443}
 
 
 def speaks_tls(domain: Domain, *, client_secure: bool) -> bool:
-    """Return whether the relay uses TLS towards origins of `domain` (Follow: as the client does)."""
+    """Return whether the relay uses TLS to origins of `domain`; with Follow, as the client does."""
     if domain.originProtocol is OriginProtocol.FOLLOW:
         return client_secure
     return domain.originProtocol is OriginProtocol.HTTPS
@@ -22,12 +22,15 @@ def port_of(origin: Origin, *, secure: bool) -> int:
 
 
 def address(domain: Domain, origin: Origin, *, client_secure: bool) -> str:
-    """Return host and port of an origin as they are dialled."""
+    """Return an origin as "host:port", for the access log."""
     return f"{origin.host}:{port_of(origin, secure=speaks_tls(domain, client_secure=client_secure))}"
 
 
 def host_header(domain: Domain, origin: Origin, *, secure: bool) -> str:
-    """Return the Host header: `originRequest.host`, or the origin's host and any port but the default."""
+    """Return the Host header: `originRequest.host`, else the origin's host and its port unless default.
+
+    RFC 9110 section 7.2; an IPv6 address is in brackets.
+    """
     if domain.originRequest.host is not None:
         return domain.originRequest.host
     host = f"[{origin.host}]" if ":" in origin.host else origin.host

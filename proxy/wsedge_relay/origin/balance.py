@@ -1,13 +1,16 @@
 """The choice of an origin for each connection, by policy, recent failures and health checks.
 
-Pure; `now` is any clock's seconds. Three policies, all of which respect weights: smooth weighted round robin,
-which spreads a weight of 3 over the round instead of giving three connections in a row (nginx's scheme); the
-fewest open connections for its weight; and weighted rendezvous hashing of the client's address, by which the
-loss of an origin moves that origin's clients alone, and every relay makes the same choice.
+Pure; `now` is any clock's seconds. There are three policies, and all respect weights:
 
-An origin that cannot be reached, or gives bad answers in a row, is ejected: it is tried last, or every client
-would wait for its timeout. After a time one connection tries it; each further failure doubles that time. An
-unhealthy origin is not tried at all, unless all are unhealthy: then the checks themselves are in doubt.
+    round robin         smooth and weighted, as in nginx: a weight of 3 is spread over the round
+    least connections   the fewest open connections in proportion to the weight
+    client hash         weighted rendezvous hashing of the client's address: when an origin fails, only its
+                        own clients move, and every relay makes the same choice
+
+An origin that refuses connections, or gives bad answers in a row, is ejected: it is tried last, because every
+client would otherwise wait for its timeout. After a time one connection tests it; each further failure
+doubles this time. An unhealthy origin is not tried at all, unless all are unhealthy: then the checks
+themselves may be wrong.
 """
 
 from __future__ import annotations
@@ -19,28 +22,28 @@ from hashlib import blake2b
 from wsedge_relay.contract import LoadBalancing, Origin, OriginHealthCheck
 
 _MAX_DOUBLINGS = 16
-_MISSES = 5  # fewer bad answers in a row may be the fault of the requests
+_MISSES = 5  # bad answers in a row; fewer may be the fault of the requests
 
 
 class Target:
-    """One origin in use, with its counts and its health. Changes of weight and role keep them."""
+    """One origin, its counts and its health, which changes of its weight and role do not reset."""
 
     __slots__ = (
-        "bad",  # health checks, as `good`
-        "credit",
-        "due",  # when the next health check is made; 0.0: none is planned
+        "bad",  # number of bad health checks
+        "credit",  # of smooth weighted round robin
+        "due",  # time of the next health check; 0.0: none is planned
         "ejections",
         "failures",  # in a row
-        "good",
+        "good",  # number of good health checks
         "healthy",
-        "latency",  # seconds the last good health check took; negative before the first
+        "latency",  # seconds of the last good health check; negative before the first
         "misses",  # bad or late answers in a row
         "name",
         "open",  # handshakes under way and open tunnels
         "origin",
-        "streak",  # health checks in a row that speak against `healthy`
-        "trying",  # one connection is testing an origin that failed
-        "until",  # the end of its ejection
+        "streak",  # health checks in a row whose result contradicts `healthy`
+        "trying",  # one connection tests this origin after its ejection
+        "until",  # time at which the ejection ends
     )
 
     def __init__(self, origin: Origin) -> None:
@@ -54,7 +57,7 @@ class Target:
         self.trying = False
 
     def ejected(self, now: float) -> bool:
-        """Return whether it is ejected: tried last because it failed."""
+        """Return whether the origin is ejected, that is tried last."""
         return self.until > now
 
     def checked(self, rules: OriginHealthCheck, *, good: bool) -> bool:
@@ -70,7 +73,7 @@ class Target:
         return True
 
     def unchecked(self) -> None:
-        """Reset the health: the domain has no health checks any more."""
+        """Reset the health, because the domain has no health checks any more."""
         self.healthy = True
         self.streak = 0
         self.due = 0.0
@@ -78,10 +81,10 @@ class Target:
 
 
 class Balancer:
-    """The order in which origins are tried, connection by connection.
+    """The order in which origins are tried, for each connection.
 
-    An origin that failed is ejected for `forget_seconds`, doubled with each failed try, to `most_seconds` at
-    the longest.
+    An origin that failed is ejected for `forget_seconds`; each failed test doubles this, up to
+    `most_seconds`.
     """
 
     def __init__(self, *, forget_seconds: float, most_seconds: float) -> None:
@@ -93,9 +96,10 @@ class Balancer:
     def set_origins(
         self, origins: Iterable[Origin], policy: LoadBalancing = LoadBalancing.ROUND_ROBIN
     ) -> None:
-        """Choose among these from now on. An origin at the same host and ports keeps its counts and health.
+        """Choose among `origins` from now on; origins at the same host and ports keep counts and health.
 
-        An origin that is named twice has the sum of both weights, and is a backup only if both are.
+        Two entries with the same host and ports are one origin: it has the sum of the weights, and is a
+        backup only if both entries are. An origin with weight 0 is not used.
         """
         wanted: dict[str, Origin] = {}
         for origin in origins:
@@ -115,7 +119,7 @@ class Balancer:
     def order(self, now: float, client: str, *, sticky: str | None = None) -> list[Target]:
         """Return the origins to try for one connection of `client`, best first; each at most once.
 
-        `sticky` is the name of the origin that has the client's session: it is first while it is usable.
+        `sticky` is the name of the origin in the client's sticky cookie: it is first while it is usable.
         """
         if len(self.targets) == 1 and not self.targets[0].failures:
             return list(self.targets)
@@ -135,13 +139,15 @@ class Balancer:
             ready.insert(0, home[0])
         if ready and ready[0].failures:
             ready[0].trying = True
-            ready[0].until = now + self._forget_seconds  # other connections do not wait for this test
+            ready[0].until = (
+                now + self._forget_seconds
+            )  # other connections do not wait for the result of this test
         return ready + ejected
 
     def failed(self, target: Target, now: float, *, connected: bool = False) -> None:
-        """Count a failure of `target`; `connected`: it got the request and did not answer it properly."""
+        """Count a failure of `target`; `connected` says that it accepted the connection and then failed."""
         if target.until > now and not target.trying:
-            return  # one outage fails many connections, and counts as one failure
+            return  # an outage breaks many connections and counts as one failure
         if connected and not target.trying:
             target.misses += 1
             if target.misses < _MISSES:
@@ -162,10 +168,10 @@ class Balancer:
     def _ranked(self, up: Sequence[Target], client: str, *, turn: bool) -> list[Target]:
         if self._policy is LoadBalancing.CLIENT_HASH:
             key = client.encode()
-            return sorted(up, key=lambda target: _draw(key, target), reverse=True)
+            return sorted(up, key=lambda target: _score(key, target), reverse=True)
         if self._policy is LoadBalancing.LEAST_CONNECTIONS:
-            return _least(up, turn=turn)
-        return _next(up, turn=turn)
+            return _least_connections(up, turn=turn)
+        return _round_robin(up, turn=turn)
 
 
 def name_of(origin: Origin) -> str:
@@ -180,8 +186,8 @@ def _both(one: Origin, other: Origin) -> Origin:
     )
 
 
-def _next(up: Sequence[Target], *, turn: bool) -> list[Target]:
-    """Smooth weighted round robin; `turn` False returns the order without a turn."""
+def _round_robin(up: Sequence[Target], *, turn: bool) -> list[Target]:
+    """Return the order of smooth weighted round robin; without `turn`, credits do not change."""
     order = sorted(up, key=lambda target: target.credit, reverse=True)
     if not turn or not up:
         return order
@@ -193,8 +199,11 @@ def _next(up: Sequence[Target], *, turn: bool) -> list[Target]:
     return [first, *(target for target in order if target is not first)]
 
 
-def _least(up: Sequence[Target], *, turn: bool) -> list[Target]:
-    """Fewest connections for its weight, counting the new one; origins with equal load take turns."""
+def _least_connections(up: Sequence[Target], *, turn: bool) -> list[Target]:
+    """Return the order of least connections for the weight; origins with equal load alternate.
+
+    The new connection is included, so that weights matter between idle origins.
+    """
 
     def load(target: Target) -> float:
         return (target.open + 1) / target.origin.weight
@@ -202,11 +211,11 @@ def _least(up: Sequence[Target], *, turn: bool) -> list[Target]:
     lowest = min(map(load, up), default=0.0)
     level = [target for target in up if load(target) == lowest]
     rest = sorted((target for target in up if load(target) > lowest), key=load)
-    return _next(level, turn=turn) + rest
+    return _round_robin(level, turn=turn) + rest
 
 
-def _draw(client: bytes, target: Target) -> float:
-    """Weighted rendezvous hashing: of all origins the one with the highest draw gets the client."""
+def _score(client: bytes, target: Target) -> float:
+    """Return the score of `target` in weighted rendezvous hashing; the highest score gets the client."""
     digest = blake2b(client + b"\n" + target.name.encode(), digest_size=8).digest()
     # 52 bits, so that neither end of the open interval (0, 1) is met by rounding.
     fraction = ((int.from_bytes(digest, "big") >> 12) + 0.5) / 2**52

@@ -1,9 +1,9 @@
-"""A connection to an origin: name resolution, the race of its addresses, PROXY header, TLS.
+"""Dial an origin: resolve its name, race its addresses, send a PROXY header, speak TLS.
 
-A name is resolved again when its answer is a second old, so that new connections see new addresses. Of
-several addresses the first to connect wins (RFC 8305, sections 4 and 5): families take turns, and the next
-address is tried when one failed or did not answer within 250 ms, so that broken IPv6, or an address that
-drops packets, delays the client by that time instead of the whole timeout.
+An answer of the name service is used for a second, so that new connections use new addresses. Of several
+addresses the first connection wins (RFC 8305 sections 4 and 5): address families alternate, and the next
+address is tried when one failed or did not answer within 250 ms. So broken IPv6, or an address that drops
+packets, delays the client by 250 ms instead of the whole timeout.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ async def dial(
 ) -> Wire:
     """Connect to `origin`, send `preface`, then speak TLS when `context` is given; raises OriginError.
 
-    Addresses that `reach` denies are not dialled. The whole, name resolution included, takes at most
+    Addresses that `reach` denies are not dialled. All steps together take at most
     `originRequest.connectTimeoutSeconds`.
     """
     seconds = domain.originRequest.connectTimeoutSeconds
@@ -81,7 +81,7 @@ async def dial(
 
 
 def in_turn(addresses: Sequence[Address]) -> list[Address]:
-    """Return addresses in the order of the attempts: families in turn, beginning with the first one's."""
+    """Return addresses in the order of the attempts: families alternate, the first address's is first."""
     first = [address for address in addresses if address[0] == addresses[0][0]]
     others = [address for address in addresses if address[0] != addresses[0][0]]
     mixed = chain.from_iterable(zip_longest(first, others))
@@ -98,7 +98,7 @@ def _allowed(addresses: Sequence[Address], reach: Reach) -> list[Address]:
 
 
 def _check_own(wire: Wire, reach: Reach) -> None:
-    """Raise OriginError when a connection leads to this machine itself; no byte was sent on it yet."""
+    """Raise OriginError for a connection to this relay's own address, on which no byte was sent yet."""
     local, peer = wire.sock.getsockname()[0], wire.sock.getpeername()[0]
     refusal = reach.refusal_of_own(local, peer)
     if refusal is not None:
@@ -136,7 +136,7 @@ async def _connect(addresses: Sequence[Address], ready: Readiness) -> Wire:
                 error = ended.exception()
                 if error is None:
                     done.discard(ended)
-                    tries |= done  # others that succeeded at the same moment are closed below
+                    tries |= done  # other attempts that succeeded at the same moment are closed below
                     return ended.result()
                 failure = error
         raise failure

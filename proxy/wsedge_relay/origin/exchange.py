@@ -1,4 +1,4 @@
-"""One request to one origin: the connection, the final answer, and a short body behind it."""
+"""One request on one connection to an origin: the final answer, and a short body behind it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _MAX_INTERIM: Final = 8
 
 @dataclass(slots=True)
 class Exchange:
-    """A connection to an origin, counted among its open ones until `close` or `hand_over`.
+    """A connection to an origin; `target.open` includes it until `close` or the owner after `hand_over`.
 
-    `host` is the Host header for a request on it.
+    `host` is the Host header of requests on the connection.
     """
 
     wire: Wire
@@ -30,20 +30,20 @@ class Exchange:
     counted: bool = True
 
     def hand_over(self) -> Target:
-        """Return the target; the caller must decrement its count of open connections from now on."""
+        """Return the target; the caller must decrement `target.open` at the end of the connection."""
         self.counted = False
         return self.target
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; decrement `target.open` unless it was handed over."""
         self.wire.close()
         if self.counted:
             self.target.open -= 1
             self.counted = False
 
 
-class Answered(NamedTuple):
-    """An origin that answered: the connection, the head of the answer, the bytes behind it."""
+class OriginAnswer(NamedTuple):
+    """An origin's answer: the connection, the head, and the bytes that were read behind it."""
 
     exchange: Exchange
     head: ResponseHead
@@ -60,8 +60,8 @@ class Answered(NamedTuple):
         return self.exchange.target
 
 
-async def ask(wire: Wire, request: bytes, *, seconds: float) -> tuple[ResponseHead, bytes]:
-    """Send a request and return the head of its final answer and the bytes behind; raises OriginError."""
+async def send_request(wire: Wire, request: bytes, *, seconds: float) -> tuple[ResponseHead, bytes]:
+    """Send a request; return the head of the final answer and the bytes behind it. Raises OriginError."""
     wire.limit(seconds)
     try:
         await wire.write(request)
@@ -83,7 +83,7 @@ async def final_answer(
     """Return the head of the final answer on `wire`, and the bytes behind it.
 
     `read` returns the next bytes, b"" at the end of the stream; `interim` gets each 1xx answer except 101
-    (RFC 9110 section 15.2), up to a bound. Raises OriginError, and the errors of these two.
+    (RFC 9110 section 15.2), at most eight. Raises OriginError, and the errors of `read` and `interim`.
     """
     rest = b""
     for _ in range(_MAX_INTERIM):
@@ -101,8 +101,11 @@ async def final_answer(
     raise BadAnswerError("too many interim answers")
 
 
-async def read_body(answered: Answered, *, limit: int) -> bytes:
-    """Return the body behind a head that is no 101; raises OriginError when broken or over `limit` bytes."""
+async def read_body(answered: OriginAnswer, *, limit: int) -> bytes:
+    """Return the body of an answer other than 101, at most `limit` bytes.
+
+    Raises OriginError when the body is malformed, cut or too long; TimeoutError at the wire's limit.
+    """
     head, wire = answered.head, answered.wire
     try:
         framing, length = of_answer(head.headers, status=head.status, head_only=False, minor=head.minor)

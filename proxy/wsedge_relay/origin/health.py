@@ -1,8 +1,8 @@
 """Active health checks of origins, as `originHealthCheck` configures them.
 
-One timer for the whole relay starts them, each at a random time of its interval, so that neither an origin
-nor the relay gets a burst. A check connects as a client's connection does: by the same protocol, TLS and
-PROXY header. It ends in order, with a Close where a WebSocket was opened.
+One timer for the whole relay starts the checks, each at a random time of its interval, so that neither an
+origin nor the relay gets a burst. A check connects as a client's connection does: same protocol, TLS and
+PROXY header. A check that opened a WebSocket ends it with a Close, so that the origin logs no error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import structlog
 from wsedge_relay.contract import OriginHealthCheck
 from wsedge_relay.errors import BadAnswerError, NoDescriptorError, OriginError
 from wsedge_relay.origin.balance import Target
-from wsedge_relay.origin.exchange import ask
+from wsedge_relay.origin.exchange import send_request
 from wsedge_relay.origin.origins import Origins
 from wsedge_relay.protocol import handshake
 from wsedge_relay.protocol.handshake import Upgrade
@@ -38,7 +38,7 @@ _NORMAL: Final = 1000
 
 
 class HealthChecks:
-    """Checks the origins of the domains of the last call of `watch`."""
+    """Check the origins that the last call of `watch` named."""
 
     def __init__(self, *, ready: Readiness, timeouts: Timeouts, random: random.Random) -> None:
         self._ready = ready
@@ -53,7 +53,7 @@ class HealthChecks:
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     def watch(self, watched: Iterable[Origins]) -> None:
-        """Check the origins of these domains, by their present configuration, and of no others."""
+        """Check these domains' origins by the configuration in force, and no others from now on."""
         now = self._loop.time()
         before, self._watched = self._watched, set()
         for origins in watched:
@@ -69,7 +69,7 @@ class HealthChecks:
         self._set_timer(now)
 
     def close(self) -> list[asyncio.Task[None]]:
-        """Stop; return the checks under way, which are being cancelled."""
+        """Cancel all checks; return the tasks of the checks under way."""
         self._watched.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -106,12 +106,12 @@ class HealthChecks:
     def _checked(self, check: asyncio.Task[None]) -> None:
         self._checks.discard(check)
         if not check.cancelled() and check.exception() is not None:
-            log.error("health check fault", exc_info=check.exception())
+            log.error("health check crashed", exc_info=check.exception())
 
     async def _check(self, origins: Origins, target: Target) -> None:
         try:
             await self._check_once(origins, target)
-        finally:  # after a fault too: an origin without further checks would keep its last state for ever
+        finally:  # after a crash too: without further checks an origin would keep its last health for ever
             rules = origins.domain.originHealthCheck
             now = self._loop.time()
             if rules is not None and self._wanted(origins, target) and target.due <= now:
@@ -130,7 +130,7 @@ class HealthChecks:
                     origins, target, rules, timeouts=self._timeouts, random=self._random, ready=self._ready
                 )
             except NoDescriptorError:
-                return  # the relay lacks a descriptor: no verdict on the origin
+                return  # the relay lacks a descriptor, which says nothing about the origin
             except OriginError as error:
                 failure = error
         rules = origins.domain.originHealthCheck
@@ -165,8 +165,8 @@ async def check(
             wire, host = await origins.dial(target, secure=secure, ends=_no_client, ready=ready)
             try:
                 upgrade = _upgrade(random) if rules.path is None else None
-                asked = _request(rules, host, upgrade, loop=origins.loop.header)
-                head, _ = await ask(wire, asked, seconds=seconds)
+                request = _request(rules, host, upgrade, loop=origins.loop.header)
+                head, _ = await send_request(wire, request, seconds=seconds)
                 _check_answer(head, upgrade)
             except BaseException:
                 wire.close()
@@ -177,7 +177,7 @@ async def check(
 
 
 def families(watched: Mapping[str, Origins], now: float) -> Iterator[Family]:
-    """Return the state of each origin as metrics; `now` is the loop's clock."""
+    """Yield the health, ejection and counts of each origin as metrics; `now` is the loop's time."""
     rows = [((name, target.name), target) for name, origins in watched.items() for target in origins.targets]
     labels = ("domain", "origin")
     yield Family(
@@ -227,7 +227,7 @@ def families(watched: Mapping[str, Origins], now: float) -> Iterator[Family]:
 
 
 def _no_client() -> None:
-    """Return None: the PROXY header of a check names no client (LOCAL, UNKNOWN)."""
+    """Return None: the PROXY header of a check is LOCAL (version 2) or UNKNOWN (version 1)."""
 
 
 def _upgrade(random: random.Random) -> Upgrade:
@@ -250,13 +250,13 @@ def _request(rules: OriginHealthCheck, host: str, upgrade: Upgrade | None, *, lo
 
 
 def _check_answer(head: ResponseHead, upgrade: Upgrade | None) -> None:
-    """Raise BadAnswerError unless an answer shows a healthy origin."""
+    """Raise BadAnswerError unless the answer is 2xx or 3xx; to an upgrade, unless it is 101 or 4xx."""
     if upgrade is None:
         if not 200 <= head.status < 400:
             raise BadAnswerError(f"status {head.status}")
     elif head.status == 101:
         handshake.check_answer(upgrade, head)
-    elif not 400 <= head.status < 500:  # a healthy origin may refuse a check, which has no user's cookie
+    elif not 400 <= head.status < 500:  # a healthy origin may refuse a check, which has no user's session
         raise BadAnswerError(f"status {head.status}")
 
 
@@ -266,7 +266,7 @@ async def _close(wire: Wire, *, upgraded: bool, timeouts: Timeouts, random: rand
             wire.limit(timeouts.head_seconds)
             await wire.write(frames.close(_NORMAL, "", random.randbytes(4)))
         await wire.finish(timeouts.linger_seconds)
-    except OSError:  # TimeoutError is one. The origin has answered; the verdict stands.
+    except OSError:  # or TimeoutError: the origin has answered, so the result of the check stays
         pass
     finally:
         wire.close()
@@ -275,6 +275,6 @@ async def _close(wire: Wire, *, upgraded: bool, timeouts: Timeouts, random: rand
 def _log_change(origins: Origins, target: Target, failure: OriginError | None) -> None:
     where = {"domain": origins.domain.domain, "namespace": origins.domain.account, "origin": target.name}
     if failure is None:
-        log.info("origin healthy", **where)
+        log.info("origin became healthy", **where)
     else:
-        log.warning("origin unhealthy", **where, reason=failure.reason, detail=failure.detail)
+        log.warning("origin became unhealthy", **where, reason=failure.reason, detail=failure.detail)

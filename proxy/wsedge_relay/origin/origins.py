@@ -1,4 +1,4 @@
-"""The origins of one domain: choose, resolve, dial, ask, and count failures."""
+"""The origins of one domain: choose one, dial it, send a request, count failures, try the next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsedge_relay.errors import (
 from wsedge_relay.origin import address as addressing
 from wsedge_relay.origin.balance import Balancer, Target
 from wsedge_relay.origin.dial import dial
-from wsedge_relay.origin.exchange import Answered, Exchange, ask
+from wsedge_relay.origin.exchange import Exchange, OriginAnswer, send_request
 from wsedge_relay.origin.reach import Reach
 from wsedge_relay.origin.resolver import Resolver
 from wsedge_relay.policy.loops import Loop
@@ -35,17 +35,17 @@ log = structlog.get_logger("wsedge_relay")
 
 T = TypeVar("T")
 Attempt = Callable[[Exchange, float], Awaitable[T]]
-"""Uses one connected origin, within so many seconds.
+"""Use one connected origin, within so many seconds, and return a result.
 
-It closes the exchange or hands it on; when it raises, the caller closes the exchange.
+The attempt closes the exchange or hands it over; when it raises, the caller closes the exchange.
 """
 
 
-class AskingClient(NamedTuple):
-    """The client on whose behalf origins are asked.
+class RequestingClient(NamedTuple):
+    """The client on whose behalf the relay sends a request to an origin.
 
-    `address` is the client's; `secure` says whether it connected by TLS; `ends` returns its address and port
-    and the relay's, for a PROXY header; `sticky` is the name of the origin that has its session.
+    `address` is the client's IP address; `secure` says whether it connected by TLS; `ends` returns the two
+    ends of its connection, for a PROXY header; `sticky` is the name of the origin in its sticky cookie.
     """
 
     address: str
@@ -55,7 +55,7 @@ class AskingClient(NamedTuple):
 
 
 class Origins:
-    """The origins of a domain with their failures and addresses, which a new configuration keeps."""
+    """The origins of a domain. Their failures and resolved addresses survive a new configuration."""
 
     __slots__ = ("_balancer", "_context", "_counters", "_domain", "_reach", "_resolver", "_timeouts", "loop")
 
@@ -102,9 +102,9 @@ class Origins:
         """The origins in use."""
         return self._balancer.targets
 
-    async def ask(
-        self, request: Callable[[str], bytes], client: AskingClient, *, ready: Readiness
-    ) -> Answered:
+    async def request_answer(
+        self, request: Callable[[str], bytes], client: RequestingClient, *, ready: Readiness
+    ) -> OriginAnswer:
         """Return the answer of the first origin that answers; raises OriginsFailedError when none does.
 
         `request` returns the bytes to send to an origin, given its Host header. The whole takes at most
@@ -112,17 +112,17 @@ class Origins:
         origin has half of the remaining time, so that there is time to try another after a silent one.
         """
 
-        async def attempt(exchange: Exchange, seconds: float) -> Answered:
-            head, rest = await ask(exchange.wire, request(exchange.host), seconds=seconds)
-            if head.status != 101:  # a 101 is still to be checked, against its request
+        async def attempt(exchange: Exchange, seconds: float) -> OriginAnswer:
+            head, rest = await send_request(exchange.wire, request(exchange.host), seconds=seconds)
+            if head.status != 101:  # the caller still has to check a 101 against its request
                 self.worked(exchange.target)
-            return Answered(exchange, head, rest)
+            return OriginAnswer(exchange, head, rest)
 
-        return await self.first(client, attempt, ready=ready, seconds=self._timeouts.answer_seconds)
+        return await self.first_success(client, attempt, ready=ready, seconds=self._timeouts.answer_seconds)
 
-    async def first(
+    async def first_success(
         self,
-        client: AskingClient,
+        client: RequestingClient,
         attempt: Attempt[T],
         *,
         ready: Readiness,
@@ -132,10 +132,10 @@ class Origins:
         """Return the result of `attempt` with the first origin that does not fail.
 
         An OriginError of the dial or of `attempt` is counted against the origin, and the next origin is
-        tried, unless the failed one began to answer (its answer counts, even a broken one),
-        or it was connected and `may_repeat` denies a repetition. Raises OriginsFailedError with all failures,
-        HandshakeRefusedError (503) without a free descriptor, and any other error of `attempt`. Without
-        `seconds` an attempt has no limit but its own.
+        tried. It is not tried when the failed origin began to answer (the request was processed), or when it
+        was connected and `may_repeat` returns False. Raises OriginsFailedError with all failures,
+        HandshakeRefusedError (503) without a free descriptor, and any other error of `attempt`. `seconds`
+        limits all attempts together; None: the attempts have limits of their own.
         """
         failures: list[OriginError] = []
         now = ready.loop.time()
@@ -148,7 +148,7 @@ class Origins:
             exchange: Exchange | None = None
             target.open += 1
             try:
-                # Here and not in a method: each coroutine more is passed through at each wake-up.
+                # Here and not in a method: each wake-up passes through every coroutine on the stack.
                 began = ready.loop.time()
                 wire, host = await self.dial(target, secure=client.secure, ends=client.ends, ready=ready)
                 self._counters.connect_seconds.observe(ready.loop.time() - began)
@@ -173,7 +173,8 @@ class Origins:
     ) -> tuple[Wire, str]:
         """Connect to an origin; return the wire and the Host header for it. Raises OriginError.
 
-        `secure` says whether the client uses TLS, which decides under Follow. The caller closes the wire.
+        `secure` says whether the client uses TLS, which with Follow the origin gets too. The caller closes
+        the wire.
         """
         domain = self._domain
         tls = addressing.speaks_tls(domain, client_secure=secure)
@@ -192,12 +193,12 @@ class Origins:
         return wire, addressing.host_header(domain, target.origin, secure=tls)
 
     def worked(self, target: Target) -> None:
-        """Reset the failures of an origin, which answered."""
+        """Reset the failures of an origin that answered."""
         self._balancer.worked(target)
 
     def failed(self, target: Target, failure: OriginError, now: float) -> None:
         """Count and log a failure of an origin, which may eject it."""
-        # A bad or late answer may be the fault of the client's request: one client must not eject an origin.
+        # A bad or late answer may be caused by the client's request, and one client must not eject an origin.
         self._balancer.failed(target, now, connected=failure.connected)
         self._counters.origin_failed(failure.reason)
         log.warning(
@@ -211,7 +212,7 @@ class Origins:
 
 
 def _give_up(exchange: Exchange | None, target: Target) -> None:
-    """Close an exchange, or take back the count of one that did not come about."""
+    """Close the exchange; without one, undo the count of the connection that failed."""
     if exchange is not None:
         exchange.close()
     else:

@@ -1,8 +1,8 @@
-"""The addresses that origins may have, and those that are never dialled. Pure.
+"""Which addresses of origins may be dialled. Pure.
 
-The author of an origin's name does not run the relay: a user of a namespace may name the metadata service of
-a node, a loopback port of a sidecar, or the relay itself. Each address is judged after its resolution and at
-each dial, because a name may resolve to another address at any time.
+The user who names an origin is not the operator of the relay: a user of a namespace could name the metadata
+service of a node, a loopback port of a sidecar, or the relay itself. Each address is checked after resolution
+and at each dial, because a name may resolve to another address at any time.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from wsedge_relay.protocol.forwarded import Networks
 # NAT64 (RFC 6052 section 2.1, RFC 8215): the last 32 bits are the IPv4 address that is reached.
 _NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 _LOOPBACK: Final = Networks(LOOPBACK_NETWORKS)
-_MOST_KNOWN: Final = 4096  # verdicts; a name may resolve to ever new addresses
+_MOST_KNOWN: Final = 4096  # cached results; a name may resolve to ever new addresses
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Reach:
-    """Judges the addresses of origins.
+    """Check the addresses of origins against denied networks and the relay's own addresses.
 
-    `in_pod` says that an operator runs the relay for other users. Such a relay must not dial loopback unless
-    the configuration allows it, because only sidecars of the pod listen there. A relay that a person runs on
-    a machine often has its origins on loopback; and a client of a relay that itself listens on loopback is on
-    this machine already.
+    `in_pod` says that the relay runs in a pod for users of a cluster. Such a relay must not dial loopback
+    unless the configuration allows it: only containers of the pod listen there. A relay on a person's machine
+    often has its origins on loopback, and clients of a relay that listens on loopback are on this machine
+    already, so both may.
     """
 
     __slots__ = ("_denied", "_host", "_in_pod", "_known", "_networks", "_ports")
@@ -42,12 +42,12 @@ class Reach:
         self._reset()
 
     def deny(self, networks: Sequence[str] | None) -> None:
-        """Deny these networks from now on; None: the default ones."""
+        """Deny these networks from now on; None: the default networks of the contract."""
         self._networks = tuple(networks) if networks is not None else None
         self._reset()
 
     def set_own(self, host: str, ports: Collection[int]) -> None:
-        """Store the relay's own addresses: an IP address, which may be the wildcard, and all its ports."""
+        """Deny the relay's own address: its listeners' IP address, which may be the wildcard, and ports."""
         self._host = ipaddress.ip_address(host.partition("%")[0])
         self._ports = frozenset(ports)
         self._reset()
@@ -60,8 +60,8 @@ class Reach:
         except KeyError:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            verdict = self._known[key] = self._verdict(address, port)
-            return verdict
+            found = self._known[key] = self._check(address, port)
+            return found
 
     @property
     def is_wildcard(self) -> bool:
@@ -71,7 +71,7 @@ class Reach:
     def refusal_of_own(self, local: str, peer: str) -> str | None:
         """Return the reason why a connection from `local` to `peer` is not used; None: it may be used.
 
-        For a destination on the same machine the kernel chooses that same address as the source.
+        To an address of this machine the kernel chooses the same address as the source.
         """
         if local != peer or not self._denies_own or peer in _LOOPBACK:
             return None
@@ -90,10 +90,10 @@ class Reach:
 
     @property
     def _denies_own(self) -> bool:
-        """Whether all ports of the relay's own address are denied: yes, unless nothing is denied."""
+        """Whether all ports of the relay's own address are denied: not with an empty list of networks."""
         return self._networks != ()
 
-    def _verdict(self, address: str, port: int) -> str | None:
+    def _check(self, address: str, port: int) -> str | None:
         for reading in _readings(ipaddress.ip_address(address.partition("%")[0])):
             if self._is_listener(reading, port):
                 return f"{address} port {port} is a listener of this relay"
@@ -120,6 +120,6 @@ def _readings(address: _Address) -> Iterator[_Address]:
         if carried is not None:
             yield carried
     number = int(address)
-    # RFC 4291 section 2.5.5.1: the IPv4-compatible form, but for :: and ::1, which are no such addresses.
+    # RFC 4291 section 2.5.5.1: IPv4-compatible addresses, which :: and ::1 are not.
     if 1 < number < 1 << 32 or any(address in prefix for prefix in _NAT64):
         yield ipaddress.IPv4Address(number & 0xFFFFFFFF)

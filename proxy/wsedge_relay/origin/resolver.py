@@ -1,8 +1,8 @@
-"""Resolution of origins' names: one query at a time for each name, and a short cache.
+"""Resolve the names of origins: one query at a time for each name, and a short cache.
 
-A burst of clients queries the name service once, and a slow name occupies one of the few resolver threads
-instead of all. While the name service is down, a name's last addresses stay valid for some minutes; when the
-name service denies that a name exists, its addresses are dropped at once.
+A burst of clients causes one query, and a slow name occupies one of the few resolver threads instead of all.
+While the name service fails, the last addresses of a name are used for five minutes; when the name service
+answers that the name does not exist, its addresses are dropped at once.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, Final
 from wsedge_relay.errors import OriginError
 
 _STALE_SECONDS: Final = 300.0
-_STALE_WAIT_SECONDS: Final = 1.0  # for a new answer while there is an old one
-_GONE: Final = frozenset((socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)))
+_STALE_WAIT_SECONDS: Final = 1.0  # for a new answer while an old one may be used
+_NO_SUCH_NAME: Final = frozenset((socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)))
 
 Address = tuple[int, tuple[Any, ...]]
 
@@ -47,7 +47,7 @@ class Resolver:
         return known.addresses if known is not None and now - known.at < self._fresh_seconds else None
 
     async def find(self, host: str, port: int, loop: asyncio.AbstractEventLoop) -> list[Address]:
-        """Return the addresses of `host`, at least one; raises OriginError. Needs a task."""
+        """Return the addresses of `host`, at least one; raises OriginError. Must run in a task."""
         known = self._known.get((host, port))
         age = loop.time() - known.at if known is not None else 0.0
         if known is None or age > _STALE_SECONDS:
@@ -71,7 +71,7 @@ class Resolver:
             self._lookups[host, port] = lookup
             lookup.add_done_callback(lambda ended: self._ended(host, port, ended))
         try:
-            # A caller that runs out of time must not cancel the query for the other callers.
+            # Shielded: a caller whose time is up must not cancel the query of the other callers.
             return await asyncio.shield(lookup)
         except (OSError, UnicodeError) as error:
             raise OriginError("unresolvable", f"{host}: {error}") from error
@@ -82,8 +82,8 @@ class Resolver:
             if not found:
                 raise socket.gaierror(socket.EAI_NONAME, "no address")
         except socket.gaierror as error:
-            if error.errno in _GONE:
-                self._known.pop((host, port), None)  # the name does not exist any more
+            if error.errno in _NO_SUCH_NAME:
+                self._known.pop((host, port), None)
             raise
         addresses = list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
         self._known[host, port] = _Known(addresses, loop.time())
@@ -92,4 +92,4 @@ class Resolver:
     def _ended(self, host: str, port: int, lookup: asyncio.Task[list[Address]]) -> None:
         del self._lookups[host, port]
         if not lookup.cancelled():
-            lookup.exception()  # retrieved, or asyncio would log it when no caller is left
+            lookup.exception()  # retrieved here: asyncio logs an exception that no caller retrieves

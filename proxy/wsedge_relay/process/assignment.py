@@ -1,6 +1,6 @@
 """The settings and the configuration that a supervisor sends to a worker.
 
-Not a contract: both ends are one installation of this package, and the message stays within the pod.
+Not a contract: both ends run the same installation of this package, and the message stays in the pod.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from wsedge_relay.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A worker's number (from 1 on), its settings, its addresses, and its first configuration.
+    """A worker's number (from 1), its settings, its addresses, and its first configuration.
 
-    `in_pod` is the supervisor's `Settings.is_in_pod`, which a worker, whose settings are all given, lacks.
+    `in_pod` is the supervisor's `Settings.is_in_pod`, which a worker cannot derive: all its settings are
+    given.
     """
 
     number: int
@@ -30,7 +31,7 @@ class Assignment:
     in_pod: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Return the assignment as a JSON document. It holds private keys."""
+        """Return the assignment as a JSON document, which includes private keys."""
         return {
             "number": self.number,
             "settings": self.settings.model_dump(mode="json"),

@@ -1,7 +1,8 @@
-"""`wsedge-relay drain`: requests a drain of the relay in the same pod, with the token of its secrets folder.
+"""`wsedge-relay drain`: request a drain of the relay in the same pod, with the token in its secrets folder.
 
-The relay's own settings come from the environment, so that `kubectl exec POD -- wsedge-relay drain` needs no
-argument. Exit codes: 0 when the relay drains, 1 when it refused or did not answer, 2 for wrong settings.
+The environment of the pod has the relay's settings, so `kubectl exec POD -- wsedge-relay drain` needs no
+argument. Exit codes: 0 when the relay drains, 1 when it rejected the request or did not answer, 2 for
+wrong settings.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compare
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Ask the relay and return the exit code."""
+    """Send POST /drain, print the answer, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="wsedge-relay drain",
         description="Drain the relay of this pod: it refuses new connections and closes open ones.",
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         settings = read_settings([] if options.config is None else ["--config", str(options.config)])
         if settings is None:
             raise SettingsError(["no settings"])
-        answer = _ask(settings, options.seconds)
+        answer = _request_drain(settings, options.seconds)
     except (SettingsError, ConfigRefusedError, TokenUnreadableError) as error:
         print(f"wsedge-relay drain: {error}", file=sys.stderr)  # noqa: T201  for a person at a prompt
         return 2
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if answer.status == 202 else 1
 
 
-def _ask(settings: Settings, seconds: float | None) -> PostAnswer:
+def _request_drain(settings: Settings, seconds: float | None) -> PostAnswer:
     try:
         content = settings.config.read_bytes()
     except OSError as error:
@@ -56,11 +57,13 @@ def _ask(settings: Settings, seconds: float | None) -> PostAnswer:
     config, _ = parse(settings.config, content)
     listen = settings.listen_of(config)
     if not listen.admin:
-        raise SettingsError(["listen.admin is 0: the kernel chose the port, which only the relay's log has"])
+        raise SettingsError(
+            ["listen.admin is 0, so the kernel chose the port: see `listening` in the relay's log"]
+        )
     host = _WILDCARDS.get(listen.host, listen.host)
-    place = f"[{host}]" if ":" in host else host
+    authority = f"[{host}]" if ":" in host else host
     query = "" if seconds is None else f"?seconds={seconds:g}"
     token = read_token(settings.certificates)
     headers = {"Authorization": f"Bearer {token.decode()}"} if token is not None else {}
-    url = f"http://{place}:{listen.admin}/drain{query}"
+    url = f"http://{authority}:{listen.admin}/drain{query}"
     return asyncio.run(post(url, b"", headers=headers, seconds=_SECONDS))

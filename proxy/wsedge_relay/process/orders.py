@@ -1,7 +1,7 @@
 """Orders and answers between the supervisor and a worker, over a pair of sockets.
 
-A message is its length (4 bytes, big-endian) and a JSON document: an order is [number, word, details], its
-answer [number, result]. The worker answers one order at a time, in their order.
+A message is its length (4 bytes, big-endian) and a JSON document: an order is [number, name,
+details], its answer [number, result]. The worker carries out one order after another.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from wsedge_relay.errors import WorkerSilentError
 
 _LENGTH: Final = struct.Struct(">I")
 Order = Callable[[Any], Awaitable[Any]]
-"""Carries out one order: gets its details and returns the result, both as JSON documents."""
+"""Carry out one order: from its details to its result, both JSON documents."""
 
 
 class Caller:
-    """The supervisor's end. `read` must run while an order waits for its answer."""
+    """The supervisor's end of the sockets. `read` must run while an order waits for its answer."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -29,21 +29,21 @@ class Caller:
         self._orders = 0
         self._answers: dict[int, asyncio.Future[Any]] = {}
 
-    def send(self, word: str, details: Any = None) -> int:
+    def send(self, name: str, details: Any = None) -> int:
         """Send an order without waiting for its answer; return its number."""
         self._orders += 1
-        _write(self._writer, [self._orders, word, details])
+        _write(self._writer, [self._orders, name, details])
         return self._orders
 
-    async def call(self, word: str, details: Any = None, *, seconds: float) -> Any:
-        """Send an order and return its result; raises WorkerSilentError when none arrives in time.
+    async def call(self, name: str, details: Any = None, *, seconds: float) -> Any:
+        """Send an order and return its result; raises WorkerSilentError when no answer arrives in time.
 
-        The order is not revoked then: a busy worker carries it out later.
+        The order stays valid then: a busy worker carries it out later.
         """
-        return await self.result_of(self.send(word, details), seconds=seconds)
+        return await self.result_of(self.send(name, details), seconds=seconds)
 
     async def result_of(self, order: int, *, seconds: float) -> Any:
-        """Return the result of an order that was sent just now; raises WorkerSilentError."""
+        """Return the result of an order; raises WorkerSilentError. To be called right after `send`."""
         result = self._answers[order] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(seconds):
@@ -54,7 +54,7 @@ class Caller:
             del self._answers[order]
 
     async def read(self) -> None:
-        """Read answers until the worker has ended; pending orders then raise WorkerSilentError."""
+        """Read answers until the worker ends; orders without an answer then raise WorkerSilentError."""
         while (message := await _read(self._reader)) is not None:
             number, result = message
             answer = self._answers.get(number)
@@ -62,7 +62,7 @@ class Caller:
                 answer.set_result(result)
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(WorkerSilentError("it has ended", has_ended=True))
+                answer.set_exception(WorkerSilentError("the worker has ended", has_ended=True))
 
     def close(self) -> None:
         """Close the socket."""
@@ -70,13 +70,13 @@ class Caller:
 
 
 async def carry_out(sock: socket.socket, orders: Mapping[str, Order], *, done: int) -> None:
-    """Answer the order number `done`, then carry out further orders until the supervisor has ended."""
+    """Answer order number `done`, then carry out further orders until the supervisor ends."""
     reader, writer = await asyncio.open_unix_connection(sock=sock)
     try:
         _write(writer, [done, None])
         while (message := await _read(reader)) is not None:
-            number, word, details = message
-            _write(writer, [number, await orders[word](details)])
+            number, name, details = message
+            _write(writer, [number, await orders[name](details)])
             await writer.drain()
     except ConnectionError:
         pass  # the supervisor has ended
@@ -85,7 +85,7 @@ async def carry_out(sock: socket.socket, orders: Mapping[str, Order], *, done: i
 
 
 def first_order(sock: socket.socket) -> tuple[int, Any]:
-    """Return number and details of the first order, before the loop exists; blocks, raises OSError."""
+    """Return number and details of the first order, blocking: no event loop runs yet; raises OSError."""
     (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size))
     number, _, details = json.loads(_exactly(sock, length))
     return number, details
@@ -111,7 +111,7 @@ def _write(writer: asyncio.StreamWriter, document: Any) -> None:
 
 
 async def _read(reader: asyncio.StreamReader) -> Any:
-    """Return the next message, None at the end."""
+    """Return the next message, None at the end of the connection."""
     try:
         (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
         return json.loads(await reader.readexactly(length))

@@ -1,4 +1,4 @@
-"""One process of a relay, alone or as one of several workers: data path, metering, drain and end."""
+"""One process of a relay, alone or a worker among several: data path, metering, drain and end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 class RelayProcess:
     """A data path and its metering. Order of calls: `start`, then `serve`; `apply` at any time.
 
-    `limiter_of` makes the limiter of a domain, `in_pod` is as in Reach.
+    `limiter_of` makes the limiter of a domain; `in_pod` is as in Reach.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class RelayProcess:
         self._check_geo_now = asyncio.Event()
 
     async def start(self, listen: Listen, *, shared: bool = False) -> None:
-        """Accept connections at the addresses of `listen` and begin to count; raises CannotListenError.
+        """Accept connections at the addresses of `listen` and start to count; raises CannotListenError.
 
-        `shared`: other processes accept connections there too, and this one has a supervisor.
+        With `shared` this process is a worker: other processes accept connections there too.
         """
         self._geo.take(await asyncio.to_thread(self._geo.look))
         self.apply(self._loaded)
@@ -90,8 +90,8 @@ class RelayProcess:
             raise CannotListenError(error) from error
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            # A terminal or a service manager signals all processes, and the supervisor orders `stop` as well:
-            # to a worker a second stop must not mean "hurry", or it would not drain.
+            # A terminal or a service manager signals all processes, and the supervisor also sends the order
+            # `stop`. So a second stop must not mean "hurry" to a worker: it would not drain.
             loop.add_signal_handler(number, self.stop if shared else self._on_signal)
         self._reporter.start()
         self._started = True
@@ -103,7 +103,7 @@ class RelayProcess:
 
     @property
     def stopping(self) -> bool:
-        """Whether the process was told to stop."""
+        """Whether the process drains in order to end."""
         return self._stop.is_set()
 
     @property
@@ -118,7 +118,7 @@ class RelayProcess:
 
     @property
     def state(self) -> RelayState:
-        """The generation in force, drain and open connections, without rejected configurations."""
+        """The generation in force, drain and open connections; not the rejected configuration."""
         return RelayState(
             generation=self._loaded.config.generation,
             draining=self._draining is not None,
@@ -137,25 +137,25 @@ class RelayProcess:
         self._check_geo_now.set()
 
     def stop(self) -> None:
-        """Drain, report and end; another call changes nothing."""
+        """Drain, report the usage and end; a second call has no effect."""
         self._stop.set()
 
     def hurry(self) -> None:
-        """End, and close at once the connections that are still open."""
+        """End, and close open connections at once."""
         self._hurry.set()
         self._stop.set()
 
     def start_drain(self, seconds: float | None) -> asyncio.Task[None]:
         """Refuse new connections and close open ones over `seconds` (None: each domain's own time).
 
-        Returns the task of the drain. While one runs, another call returns it: its `seconds` do not count.
+        Return the task of the drain. During a drain another call returns its task and ignores `seconds`.
         """
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain(seconds), name="drain")
         return self._draining
 
     def resume(self) -> bool:
-        """End the drain and accept new connections; return False without a drain, or when stopping."""
+        """End the drain and accept new connections; return False without a drain or while stopping."""
         if self.stopping or self._draining is None:
             return False
         self._draining.cancel()
@@ -166,26 +166,26 @@ class RelayProcess:
     async def serve(self, *others: asyncio.Task[None]) -> int:
         """Serve until `stop`, then drain and report; return the exit code.
 
-        None of `others` may end before; one that does is a program fault, which ends the process. They are
-        cancelled at the end.
+        `others` are cancelled at the end. A task of `others` that ends before has crashed, and the process
+        ends.
         """
         stopping = asyncio.create_task(self._stop.wait(), name="wait for a signal")
-        watching_geo = asyncio.create_task(self._watch_geo(), name="watch the databases of places")
+        watching_geo = asyncio.create_task(self._watch_geo(), name="watch the geo databases")
         tasks = [watching_geo, *others, *self._reporter.tasks]
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         broken = [task for task in tasks if task.done()]
         for task in broken:
-            # A drain, a report and a restart are better than a relay that does not count or does not apply
-            # its configuration.
-            _log.error("program fault", task=task.get_name(), exc_info=task.exception())
+            # A restart, after a drain and a report, is better than a relay that does not count or does not
+            # apply its configuration.
+            _log.error("task crashed", task=task.get_name(), exc_info=task.exception())
         self._stop.set()
         for task in (watching_geo, *others):
             task.cancel()
         await self._drain_all()
         await self._relay.close()
         seconds = self._settings.final_report_seconds
-        taken = await self._reporter.finish(min(1.0, seconds) if self._hurry.is_set() else seconds)
-        _log.info("ended", all_usage_reported=taken)
+        reported = await self._reporter.finish(min(1.0, seconds) if self._hurry.is_set() else seconds)
+        _log.info("ended", all_usage_reported=reported)
         return 1 if broken else 0
 
     def _on_signal(self) -> None:
@@ -194,10 +194,10 @@ class RelayProcess:
         self.stop()
 
     async def _drain_all(self) -> None:
-        """Drain within each domain's own time; `hurry` closes the remaining connections at once."""
+        """Drain within each domain's drainSeconds; `hurry` closes the remaining connections at once."""
         begun = self._draining is not None
         drain = own = self.start_drain(None)
-        if begun:  # perhaps over an hour, while a pod is killed long before
+        if begun:  # the requested drain may last an hour, and the kubelet kills the pod long before
             own = asyncio.create_task(self._relay.drain(), name="hurry the drain")
         hurry = asyncio.create_task(self._hurry.wait())
         await asyncio.wait([own, hurry], return_when=asyncio.FIRST_COMPLETED)
@@ -231,7 +231,7 @@ class RelayProcess:
 
 
 def raise_file_limit() -> int:
-    """Raise the soft limit of open files to the hard one; return it."""
+    """Raise the soft limit of open files to the hard limit; return the soft limit then in force."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with suppress(ValueError, OSError):  # some kernels refuse an unlimited number

@@ -1,13 +1,13 @@
-"""Limits of a pod that its worker processes enforce together, in memory that they share.
+"""Limits of a pod that its worker processes enforce together, in shared memory.
 
-The memory is an anonymous file (memfd) that the supervisor makes and its workers inherit. Each worker counts
-in a column of its own, which no other process writes while the worker runs; the sum of the columns is the
-pod's count. So the places of a worker that was killed are freed by clearing its column. A worker holds a lock
-from the check of a limit until its own count is written, hence limits are exact; the kernel frees the lock of
-a process that dies. Freeing a place needs no lock.
+The memory is an anonymous file (memfd) that the supervisor creates and the workers inherit. Each worker
+counts in its own column, which no other process writes while the worker runs; the sum of the columns is the
+pod's count. When a worker was killed, the supervisor clears its column and so frees its places. A worker
+locks the table from the check of a limit until its own count is written, so limits are exact; the kernel
+releases the lock of a process that dies. To free a place needs no lock.
 
-A domain keeps its row for ever. A client has a row while it has connections: a row whose columns are all zero
-is free, so no removal is needed that a crash could leave half done.
+A domain owns its row for ever. A client owns a row while it has connections: a row whose columns are all zero
+is free, so there is no removal that a crash could leave half done.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ DOMAINS: Final = 4096
 CLIENTS: Final = 1 << 16
 _KEY: Final = 16  # bytes of a digest
 _EMPTY_KEY: Final = bytes(_KEY)
-_PACE: Final = struct.Struct("=dd")  # tokens, and the time at which they were counted; zeros: never
+_PACE: Final = struct.Struct("=dd")  # tokens, and the time at which they were counted (0: never)
 _COUNT: Final = 4
-# A client's row is in one of two groups, by its digest, so that a look-up has a constant cost.
+# A client's digest chooses two groups of rows; its row is in one of these, so a search has a constant cost.
 _GROUP: Final = 8
 _GROUPS: Final = CLIENTS // _GROUP
 _PACES_AT: Final = DOMAINS * _KEY
@@ -43,16 +43,16 @@ _COLUMN: Final = (DOMAINS + CLIENTS) * _COUNT
 
 
 def make_table(workers: int) -> int:
-    """Return the descriptor of memory for the counts of so many workers."""
+    """Create the shared memory for `workers` columns; return its descriptor. Raises OSError."""
     file = os.memfd_create("wsedge-limits")
     os.ftruncate(file, _COLUMNS_AT + workers * _COLUMN)
     return file
 
 
 class LimitTable:
-    """The counts of a pod, opened by worker `own` (from 0 on), or by the supervisor (None).
+    """The counts of a pod. `own` is the column of this worker (from 0), None in the supervisor.
 
-    `with table:` is the lock between processes.
+    `with table:` locks the table against the other processes.
     """
 
     def __init__(self, file: int, *, own: int | None = None) -> None:
@@ -64,14 +64,15 @@ class LimitTable:
         self._own = self._columns[own] if own is not None else None
 
     def __enter__(self) -> None:
-        # A record lock: flock() would not do, for all workers inherited one open file.
+        # A record lock, which belongs to a process. flock() belongs to the open file, which all workers
+        # inherited.
         fcntl.lockf(self._file, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
         fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def clear(self, worker: int) -> None:
-        """Free every place of a worker that has ended."""
+        """Free all places of a worker that has ended."""
         with self:
             self._columns[worker][:] = memoryview(bytes(_COLUMN)).cast("I")
 
@@ -86,7 +87,7 @@ class LimitTable:
         self._own[row] += number
 
     def domain(self, name: str) -> int | None:
-        """Return the row of a domain, None when all rows are taken; needs the lock."""
+        """Return the row of a domain, None when all rows are in use; needs the lock."""
         digest = _digest(name)
         first = int.from_bytes(digest[:4], "big") % DOMAINS
         for row in chain(range(first, DOMAINS), range(first)):
@@ -99,9 +100,9 @@ class LimitTable:
         return None
 
     def client(self, domain: int, key: str) -> int | None:
-        """Return the row of a client of a domain, a free row for a client without one; needs the lock.
+        """Return the row of a client of a domain, or a free row for it; needs the lock.
 
-        None: both groups where it may be are full. A free row stays free until a count is added to it.
+        None: both groups of the client are full. A free row stays free until a count is added to it.
         """
         digest = _digest(f"{domain}/{key}")
         groups = [int.from_bytes(digest[at : at + 4], "big") % _GROUPS for at in (0, 4)]
@@ -119,10 +120,13 @@ class LimitTable:
         return free[0]
 
     def spend(self, domain: int, rate: int, now: float) -> bool:
-        """Take a token from a domain's bucket, if it has one; needs the lock. `now`: the system's clock."""
+        """Take a token from a domain's bucket; return False when it is empty. Needs the lock.
+
+        `now` is the system-wide monotonic time, so that all workers use one clock.
+        """
         at = _PACES_AT + domain * _PACE.size
         tokens, filled = _PACE.unpack_from(self._memory, at)
-        now = max(now, filled)  # another worker may have read the clock later and taken the lock earlier
+        now = max(now, filled)  # another worker may have read the clock later and locked earlier
         tokens = refilled(tokens if filled else -1.0, rate, now - filled)
         _PACE.pack_into(self._memory, at, tokens - 1 if tokens >= 1 else tokens, now)
         return bool(tokens >= 1)
@@ -143,10 +147,10 @@ def _digest(text: str) -> bytes:
 
 
 class PodLimiter(Limiter):
-    """A domain's limiter that counts together with those of the other workers.
+    """The limiter of a domain, which counts together with the limiters of the other workers.
 
-    Clients are in the table only while `connectionsPerClient` is set, because they may be many. Clients for
-    which the table has no room are counted by each worker alone.
+    Clients are in the table only while `connectionsPerClient` is set, because they may be many. A client for
+    which the table has no free row is counted by each worker alone.
     """
 
     __slots__ = ("_domain", "_rows", "_shares_clients", "_table", "_warned")
@@ -155,7 +159,7 @@ class PodLimiter(Limiter):
         super().__init__()
         self._table = table
         self._domain = domain
-        self._rows: dict[str, int] = {}  # rows of clients, while they have places in this process
+        self._rows: dict[str, int] = {}  # of clients that have places in this process
         self._shares_clients = False
         self._warned = False
 
@@ -183,7 +187,7 @@ class PodLimiter(Limiter):
         row = self._rows.get(key)
         if row is None:
             row = self._table.client(self._domain, key)
-            own = super()._of(key)  # the count of a client without a row
+            own = super()._of(key)  # all of the count, for a client without a row
             return own if row is None else own + self._table.total(row)
         return self._table.total(row)
 
@@ -220,13 +224,13 @@ class PodLimiter(Limiter):
 
 
 class PodLimits:
-    """Makes the limiters of one worker."""
+    """Create the limiters of one worker."""
 
     def __init__(self, table: LimitTable) -> None:
         self._table = table
 
     def limiter(self, domain: str) -> Limiter:
-        """Return a limiter for a domain; when the table is full, one that counts this worker only."""
+        """Return a limiter for a domain; it counts this worker alone when the table is full."""
         with self._table:
             row = self._table.domain(domain)
         if row is not None:

@@ -23,7 +23,10 @@ from wsedge_relay.telemetry import exposition
 
 
 async def run_single(settings: Settings, loaded: LoadedConfig, selector: PumpSelector) -> int:
-    """Serve by one process until a signal; return the exit code. Raises CannotListenError."""
+    """Serve with one process until a signal; return the exit code.
+
+    Raises CannotListenError and SpoolUnavailableError.
+    """
     usage = Usage(now=time.time())
     spool = None
     if settings.spool_dir is not None:
@@ -36,9 +39,9 @@ async def run_single(settings: Settings, loaded: LoadedConfig, selector: PumpSel
 
 
 class SingleProcess:
-    """A relay of one process: the process itself, its configuration file, its signals, its admin port."""
+    """A relay of one process: its data path, configuration file, signals and admin port."""
 
-    unhealthy: Final = None  # a process that hangs does not answer a probe at all
+    unhealthy: Final = None  # a process that hangs does not answer the probe at all
     workers: Final = 1
     restarts: Final = 0
 
@@ -50,7 +53,7 @@ class SingleProcess:
         self._admin_routes = AdminRoutes(self, self._watch, settings, [process.collector])
 
     async def start(self) -> None:
-        """Listen, put the configuration in force, begin to count; raises CannotListenError."""
+        """Put the configuration in force, listen, start to count; raises CannotListenError."""
         await self._process.start(await self._admin_routes.start(self._listen))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_reload)
         self._admin_routes.announce(self._process.addresses)
@@ -66,10 +69,10 @@ class SingleProcess:
 
     @property
     def unready(self) -> str | None:
-        """The reason why no new connections are accepted; None: they are."""
+        """The reason why no new connections are accepted, a sentence; None while they are accepted."""
         if self._process.ready:
             return None
-        return "draining" if self._process.is_leaving else "starting"
+        return "The relay is draining." if self._process.is_leaving else "The relay is starting."
 
     @property
     def state(self) -> RelayState:
@@ -80,12 +83,12 @@ class SingleProcess:
         """Do nothing: the state of one process is always up to date."""
 
     async def exposition(self, own: CollectorRegistry) -> bytes:
-        """Return the metrics, with the counts up to now."""
+        """Return the metrics, including the counts of open tunnels up to now."""
         self._process.sweep()
         return exposition.exposition(own)
 
     def drain(self, seconds: float | None) -> None:
-        """Begin to drain; the process does not end."""
+        """Start to drain; the process does not end."""
         self._process.start_drain(seconds)
 
     def resume(self) -> bool:

@@ -1,8 +1,8 @@
-"""The supervisor of a relay with several worker processes: starts, restarts and represents them.
+"""The supervisor of a relay with several worker processes: starts and restarts them.
 
-It carries no connection. It binds the ports, follows the configuration and sends it to all workers, so that
-they have the same one, and it serves the admin port. The kernel spreads connections over the workers
-(SO_REUSEPORT); a worker that has ended gets none.
+The supervisor carries no connection. It binds the ports, follows the configuration, sends it to all workers,
+so that all run the same generation, and serves the admin port for all. The kernel spreads connections over
+the workers (SO_REUSEPORT); a worker that has ended gets no connection.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from wsedge_relay.transport.listening import reserved
 _APPLY_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
-_STEADY_SECONDS: Final = 60.0  # after that time a fault does not count as one at the start
+_STEADY_SECONDS: Final = 60.0  # a worker that ran longer restarts without a longer pause
 _log = structlog.get_logger(__name__)
 
 
@@ -48,7 +48,7 @@ async def supervise(settings: Settings, loaded: LoadedConfig) -> int:
     Raises CannotListenError and SpoolUnavailableError.
     """
     if settings.spool_dir is not None:
-        lock_folder(settings.spool_dir)  # until this process ends
+        lock_folder(settings.spool_dir)  # locked until this process ends
         adopt(settings.spool_dir, workers=settings.workers)
     supervisor = Supervisor(settings, loaded)
     await supervisor.start()
@@ -69,7 +69,7 @@ class Supervisor:
             WorkerProcess(number, limits=self._table_file, clock=self._clock)
             for number in range(1, settings.workers + 1)
         ]
-        self._ended_metrics: list[Metrics] = []  # counts of workers that have ended
+        self._ended_metrics: list[Metrics] = []  # the counts of workers that have ended
         self.restarts = 0
         self._complete = False  # every worker has accepted connections once
         self._orders_in_force: dict[str, Any] = {}
@@ -101,14 +101,14 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_signal)
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
         running = [
-            asyncio.create_task(self._keep_running(worker), name="keep a worker") for worker in self._workers
+            asyncio.create_task(self._keep_running(worker), name="run a worker") for worker in self._workers
         ]
         following = asyncio.create_task(self._begin_and_follow(), name="watch the configuration")
         stopping = asyncio.create_task(self._stop.wait(), name="wait for a signal")
         await asyncio.wait([stopping, following, *running], return_when=asyncio.FIRST_COMPLETED)
         broken = following.done()
         if broken:
-            _log.error("program fault", task=following.get_name(), exc_info=following.exception())
+            _log.error("task crashed", task=following.get_name(), exc_info=following.exception())
         following.cancel()
         self._order("stop")
         self._stop.set()
@@ -121,7 +121,10 @@ class Supervisor:
         return 1 if broken else max(codes)
 
     async def _keep_running(self, worker: WorkerProcess) -> int:
-        """Restart a worker until the relay stops or its first start fails; return the exit code."""
+        """Run a worker, again after each end, until the relay stops; return the exit code.
+
+        A worker whose first start fails is not started again.
+        """
         restart = 0
         while True:
             began = self._clock()
@@ -160,14 +163,14 @@ class Supervisor:
         return Assignment(number, settings, self._listen, self._loaded, self._settings.is_in_pod)
 
     def _standing_orders(self) -> list[NamedOrder]:
-        """Return the orders that stay in force, which a restarted worker gets too."""
+        """Return the orders that stay in force, for a worker that restarts."""
         return list(self._orders_in_force.items())
 
-    def _order(self, word: str, details: Any = None) -> None:
-        """Send an order to all workers, and to those that are restarted later."""
-        self._orders_in_force.setdefault(word, details)
+    def _order(self, name: str, details: Any = None) -> None:
+        """Send an order to all workers, and to workers that restart later."""
+        self._orders_in_force.setdefault(name, details)
         for worker in self._workers:
-            worker.send(word, details)
+            worker.send(name, details)
 
     async def _begin_and_follow(self) -> None:
         for worker in self._workers:
@@ -177,15 +180,17 @@ class Supervisor:
         await follow(self._watch, self._check_now, self._apply)
 
     async def _apply(self, loaded: LoadedConfig) -> None:
-        """Apply another configuration in all workers; a slow worker applies it later, in its turn.
+        """Apply another configuration in all workers; a slow worker may apply it later.
 
-        Raises OSError when a worker lacks a resource to apply it.
+        Raises OSError when a worker lacks a resource for it; `follow` then tries again.
         """
         self._loaded = loaded
         document = loaded_to_json(loaded)
         for worker in self._workers:
             if not worker.is_up:
-                worker.send("apply", document)  # it starts with an older one, and reads this order next
+                worker.send(
+                    "apply", document
+                )  # it starts with an older configuration, and reads this order next
         done = await asyncio.gather(
             *(
                 worker.call("apply", document, seconds=_APPLY_SECONDS)
@@ -208,23 +213,24 @@ class Supervisor:
 
     @property
     def unhealthy(self) -> str | None:
-        """The worker that hangs, as the reason why the relay needs a restart; None: all answer."""
+        """The reason why the relay needs a restart, a worker that hangs; None while all workers answer."""
         for worker in self._workers:
             if worker.silence >= SILENT_SECONDS:
-                return f"worker {worker.number} has not answered for {worker.silence:.0f} s"
+                return f"Worker {worker.number} has not answered for {worker.silence:.0f} s."
         return None
 
     @property
     def unready(self) -> str | None:
-        """The reason why the relay is not ready; None: it is.
+        """The reason why the relay is not ready, a sentence; None while it is ready.
 
-        A worker that restarts has no listener, so that the other workers get all new connections.
+        A worker that restarts has no listener, and the other workers get all new connections, so it does not
+        count.
         """
         if self._is_leaving:
-            return "draining"
+            return "The relay is draining."
         up = [worker for worker in self._workers if worker.is_up]
         if not self._complete or not up or not all(worker.ready for worker in up):
-            return "starting"
+            return "The relay is starting."
         return self.unhealthy
 
     @property
@@ -240,27 +246,29 @@ class Supervisor:
         return sum(worker.is_up for worker in self._workers)
 
     async def refresh(self) -> None:
-        """Ask all workers for their state."""
+        """Read the status of all workers."""
         await asyncio.gather(*(worker.read_status() for worker in self._workers))
 
     async def exposition(self, own: CollectorRegistry) -> bytes:
         """Return the metrics of this process, of the workers, and of workers that have ended."""
         await asyncio.gather(*(worker.read_metrics() for worker in self._workers))
-        # No await from here on: a worker that ends is counted among the running or the ended, never in both.
+        # No await from here on: the counts of a worker that ends would be missing or be added twice.
         of_workers = (worker.metrics for worker in self._workers)
         return exposition.exposition_of(aggregate([exposition.read(own), self._ended_metrics, *of_workers]))
 
     def drain(self, seconds: float | None) -> None:
-        """Begin to drain; the processes do not end."""
+        """Start to drain; the processes do not end."""
         self._order("drain", seconds)
 
     def resume(self) -> bool:
-        """End the drain of all workers; return False when the relay is stopping."""
+        """End the drain of all workers; return False while the relay stops."""
         if self._stop.is_set():
             return False
         self._orders_in_force.pop("drain", None)
         for worker in self._workers:
-            worker.ready = False  # until it has said so itself: a client that comes on our word would get 503
+            worker.ready = (
+                False  # until its next status: a client that trusts /readyz before that would get 503
+            )
             worker.send("resume")
         return True
 

@@ -1,7 +1,7 @@
 """One worker process of a relay: `python -m wsedge_relay.process.worker`, started by the supervisor.
 
-It has a data path and metering like a relay of one process, on ports that it shares with the other workers.
-Its orders arrive on its channel; it ends with its supervisor.
+A worker has a data path and metering like a relay of one process, on ports that it shares with the other
+workers. Its orders arrive on its channel, and it ends when its supervisor ends.
 """
 
 from __future__ import annotations
@@ -38,14 +38,17 @@ _log = structlog.get_logger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker and return its exit code."""
     parser = argparse.ArgumentParser(prog="wsedge-relay worker", description=__doc__.partition("\n")[0])
-    parser.add_argument("--number", type=int, required=True, help="the worker's number; for ps")
+    parser.add_argument("--number", type=int, required=True, help="the worker's number, shown by ps")
     parser.add_argument(
         "--channel", type=int, required=True, help="descriptor of the socket to the supervisor"
     )
-    parser.add_argument("--limits", type=int, required=True, help="descriptor of the memory of limits")
+    parser.add_argument("--limits", type=int, required=True, help="descriptor of the shared limits")
     options = parser.parse_args(arguments)
     _end_with(os.getppid())
-    for ignored in (signal.SIGINT, signal.SIGHUP):  # a terminal signals all processes; orders take effect
+    for ignored in (
+        signal.SIGINT,
+        signal.SIGHUP,
+    ):  # a terminal signals all processes; only the supervisor's orders count
         signal.signal(ignored, signal.SIG_IGN)
     channel = socket.socket(fileno=options.channel)
     try:
@@ -101,7 +104,7 @@ async def _run(
     orders.add_done_callback(lambda _: relay.hurry())  # the supervisor has ended
     code = await relay.serve()
     if orders.done() and (fault := orders.exception()) is not None:
-        _log.error("program fault", task=orders.get_name(), exc_info=fault)
+        _log.error("task crashed", task=orders.get_name(), exc_info=fault)
         return 1
     orders.cancel()
     return code
@@ -113,7 +116,7 @@ def _orders(relay: RelayProcess) -> dict[str, Order]:
     async def apply(document: Any) -> str | None:
         try:
             relay.apply(loaded_from_json(document))
-        except OSError as error:  # the supervisor retries; a worker that ended could not
+        except OSError as error:  # reported, so that the supervisor retries; to raise it would end the worker
             return error.strerror or str(error)
         return None
 

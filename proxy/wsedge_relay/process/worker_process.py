@@ -1,4 +1,4 @@
-"""The supervisor's handle of a worker process: starts it, sends it orders, and kills it when it hangs."""
+"""A worker process as its supervisor sees it: start it, send it orders, kill it when it hangs."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from wsedge_relay.process.assignment import Assignment
 from wsedge_relay.process.orders import Caller
 from wsedge_relay.telemetry.merging import Metrics, from_json
 
-START_SECONDS: Final = 50.0  # less than the startup probe of a pod allows
+START_SECONDS: Final = 50.0  # less than the startup probe of the pod allows
 STATUS_SECONDS: Final = 1.0
-# A worker that does not answer for so long counts as hanging, and is killed before the liveness probe (every
-# 10 s, three failures) would restart the whole pod because of one worker.
+# After SILENT_SECONDS without an answer the relay is unhealthy; after HUNG_SECONDS the worker is killed,
+# before the liveness probe (every 10 s, three failures) restarts the whole pod because of one worker.
 SILENT_SECONDS: Final = 5.0
 HUNG_SECONDS: Final = 20.0
 _CALL_SECONDS: Final = 1.0
 _METRICS_SECONDS: Final = 4.0
 _END_SECONDS: Final = 5.0
 NamedOrder = tuple[str, Any]
-"""An order and its details."""
+"""The name of an order, and its details."""
 _log = structlog.get_logger(__name__)
 
 
 class WorkerProcess:
-    """One worker over all its restarts. `limits` is the descriptor of shared limits, `clock` the loop's."""
+    """A worker over all its restarts. `limits` is the shared limits' descriptor, `clock` the loop's time."""
 
     def __init__(self, number: int, *, limits: int, clock: Callable[[], float]) -> None:
         self.number = number
         self.started = asyncio.Event()  # set by the first successful start
-        self.is_up = False  # the process runs and has answered
+        self.is_up = False  # the process runs and has accepted its assignment
         self.process: int | None = None
         self.ready = False
         self.state: RelayState | None = None
@@ -55,10 +55,10 @@ class WorkerProcess:
     async def run(
         self, assignment: Callable[[], Assignment], then: Callable[[], Sequence[NamedOrder]]
     ) -> int:
-        """Start a process and wait for its end; return its exit code, a signal's number as a negative one.
+        """Start a process and wait for its end; return its exit code, or minus the number of a signal.
 
-        `assignment` and `then` are called once the process runs: it gets its assignment, then the orders.
-        Raises OSError when no process can be started.
+        `assignment` and `then` are called after the start: the process gets the assignment, then the orders
+        of `then`. Raises OSError when the process cannot be started.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -78,8 +78,8 @@ class WorkerProcess:
         ours.setblocking(False)
         caller = Caller(*await asyncio.open_unix_connection(sock=ours))
         first = caller.send("start", assignment().to_json())
-        for word, details in then():
-            caller.send(word, details)
+        for name, details in then():
+            caller.send(name, details)
         self._caller = caller
         tasks = [
             asyncio.create_task(caller.read()),
@@ -99,53 +99,55 @@ class WorkerProcess:
             await asyncio.gather(*tasks, return_exceptions=True)
             caller.close()
 
-    def send(self, word: str, details: Any = None) -> None:
-        """Send an order, if the process runs; a later process does not get it."""
+    def send(self, name: str, details: Any = None) -> None:
+        """Send an order when the process runs; a later process does not get the order."""
         if self._caller is not None:
-            self._caller.send(word, details)
+            self._caller.send(name, details)
 
-    async def call(self, word: str, details: Any = None, *, seconds: float) -> Any:
+    async def call(self, name: str, details: Any = None, *, seconds: float) -> Any:
         """Send an order and return its result; raises WorkerSilentError."""
         caller = self._caller
         if caller is None:
-            raise WorkerSilentError("it does not run", has_ended=True)
-        result = await caller.call(word, details, seconds=seconds)
+            raise WorkerSilentError("the worker does not run", has_ended=True)
+        result = await caller.call(name, details, seconds=seconds)
         if self._caller is not caller:
             raise WorkerSilentError(
-                "it has ended", has_ended=True
-            )  # an answer of an ended process must not be stored for the next one
+                "the worker has ended", has_ended=True
+            )  # else an answer of an ended process would count for the next process
         self._answered = self._clock()
         return result
 
     async def read_status(self) -> None:
-        """Ask for the worker's status; a worker that does not answer keeps its last one."""
+        """Read the worker's status; without an answer the last status stays."""
         with contextlib.suppress(WorkerSilentError):
             status = await self.call("status", seconds=_CALL_SECONDS)
             self.ready = status["ready"]
             self.state = RelayState.model_validate(status["state"])
 
     async def read_metrics(self) -> None:
-        """Ask for the worker's metrics; a worker that does not answer keeps its last ones."""
+        """Read the worker's metrics; without an answer the last metrics stay."""
         with contextlib.suppress(WorkerSilentError):
             self.metrics = from_json(await self.call("metrics", seconds=_METRICS_SECONDS))
 
     async def _supervise(self, process: asyncio.subprocess.Process, caller: Caller, first: int) -> None:
-        """Wait until the worker serves, ask for its status periodically, and kill it when it hangs."""
+        """Wait until the worker serves, read its status each second, and kill it when it hangs."""
         try:
             await caller.result_of(first, seconds=START_SECONDS)
         except WorkerSilentError as error:
-            if error.has_ended:  # it closed its channel, and its exit code will show the reason
+            if error.has_ended:  # it closed its channel, and its exit code shows the reason
                 await asyncio.sleep(_END_SECONDS)
             _log.error("worker did not start", worker=self.number, reason=str(error))
             process.kill()
             return
         self._answered = self._clock()
         await self.read_status()
-        self.is_up = True  # only now: a worker that is up and not ready makes the whole relay unready
+        self.is_up = (
+            True  # after the first status: a worker that is up and not ready makes the whole relay unready
+        )
         self.started.set()
         _log.info("worker started", worker=self.number, process=process.pid)
         while self.silence < HUNG_SECONDS:
             await asyncio.sleep(STATUS_SECONDS)
             await self.read_status()
-        _log.error("worker hangs", worker=self.number, silent_seconds=round(self.silence, 1))
+        _log.error("worker stopped answering", worker=self.number, silent_seconds=round(self.silence, 1))
         process.kill()

@@ -3,8 +3,8 @@
     relay          apply a configuration, drain, close; the domains in force
     accepting      listeners, and the pause while descriptors run out
     admin          a small, strict HTTP server
-    permission     the token that an order on the admin port needs
+    permission     the token for orders on the admin port
     admin_routes   /healthz, /readyz, /metrics, /config and /drain
 
-Never imports the supervisor or a worker.
+Never imports the packages `process` and `main`.
 """

@@ -29,9 +29,9 @@ _PAUSE_SECONDS: Final = 0.1
 class Listeners:
     """The listening sockets of a relay, by name ("http", "https").
 
-    `accepted` gets the listener's name, each accepted socket and the peer's address. `make_room` is called
-    when descriptors run out and accepting pauses; `under_way` returns the number of accepted connections that
-    still need a descriptor for their origin. `pauses` counts the pauses.
+    `accepted` is called with the listener's name, each accepted socket and the peer's address. `make_room` is
+    called when descriptors run out and accepting pauses; `under_way` returns the number of accepted
+    connections that still need a descriptor for their origin. `pauses` counts the pauses.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Listeners:
         return {name: sock.getsockname()[:2] for name, sock in self._listening.items()}
 
     async def open(self, name: str, host: str, port: int, *, shared: bool) -> None:
-        """Listen at an address; raises OSError. `shared`: other processes listen there too."""
+        """Listen at an address; raises OSError. With `shared` other processes listen there too."""
         sock = self._listening[name] = await bound(host, port, shared=shared)
         sock.listen(_BACKLOG)
         self._watch(name, sock)
@@ -82,14 +82,14 @@ class Listeners:
                     self._pause(name, listening, str(error))
                     return
                 continue  # this connection broke before it was accepted
-            descriptor = sock.fileno()  # the relay may close the socket in the next line
+            descriptor = sock.fileno()  # `accepted` may close the socket
             self._accepted(name, sock, client_address(address))
             if not leaves_room(descriptor, under_way=self._under_way(), limit=limit):
                 self._pause(name, listening, "few descriptors are left")
                 return
 
     def _pause(self, name: str, listening: socket.socket, reason: str) -> None:
-        """Take a listener out of epoll until there is room: its backlog would wake the loop without end."""
+        """Remove a listener from epoll until descriptors are free: its backlog would keep the loop busy."""
         log.error("accepting paused", listener=name, reason=reason)
         self._ready.remove(listening.fileno())
         self._make_room()
@@ -116,7 +116,7 @@ class Listeners:
 
 
 class Acceptor:
-    """Wakes `accept` when a listener has new connections."""
+    """The waiter of a listener: calls `accept` when new connections arrive."""
 
     __slots__ = ("_accept", "_listening", "_name")
 
@@ -130,15 +130,16 @@ class Acceptor:
         self._listening = listening
 
     def wake(self, _: BaseException | None, /) -> None:
-        """Accept the connections that wait."""
+        """Accept connections of the backlog."""
         self._accept(self._name, self._listening)
 
 
 def leaves_room(descriptor: int, *, under_way: int, limit: float | None = None) -> bool:
     """Return whether more connections may be accepted after one with this descriptor.
 
-    The kernel assigns the lowest free number, so the number is about the count in use; `under_way` handshakes
-    need another descriptor each. `limit` is the limit of this process (default: the kernel's present answer).
+    The kernel assigns the lowest free number, so a new descriptor's number is about the count in use. Each of
+    `under_way` handshakes needs another descriptor. `limit` is this process's soft limit of open files
+    (default: read from the kernel).
     """
     return descriptor + under_way < (_descriptor_limit() if limit is None else limit) - _RESERVED
 

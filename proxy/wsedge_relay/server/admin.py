@@ -1,7 +1,7 @@
 """The admin port: health, readiness, metrics, the configuration in force, and POST /drain.
 
 A strict, small HTTP/1.1 server: one request per connection, bounded in size, time and number. It serves
-probes, a metrics scraper and the operator, on an address that clients should not reach.
+probes, a metrics scraper and the operator; clients should not reach its address.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: the query's fields, the IP address of the peer, and the lines of the head."""
+    """One request: the query's fields, the peer's IP address, and the header lines of the head."""
 
     query: Mapping[str, str]
     peer: str
     lines: tuple[str, ...] = ()
 
     def header(self, name: str) -> str | None:
-        """Return the value of the only line called `name` (lower case); None without one, and on two."""
+        """Return the value of the header `name` (lower case); None when it is absent or occurs twice."""
         pairs = (line.partition(":") for line in self.lines)
         values = [value.strip(" \t") for key, _, value in pairs if key.lower() == name]
         return values[0] if len(values) == 1 else None
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
-"""Answers one request."""
+"""Return the answer of one request."""
 
 
 class Admin:
-    """Serves `routes`, by method and path, such as ("GET", "/healthz"); GET answers HEAD too."""
+    """Serve `routes`, handlers by method and path such as ("GET", "/healthz"). GET handlers answer HEAD."""
 
     def __init__(self, routes: Mapping[tuple[str, str], Handler]) -> None:
         self._routes = dict(routes)
@@ -68,7 +68,7 @@ class Admin:
             self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD_BYTES)
         except OSError as error:
             raise CannotListenError(error) from error
-        except UnicodeError as error:  # no name at all, such as one with an empty label
+        except UnicodeError as error:  # `host` is not a valid name, for example one with an empty label
             raise CannotListenError(OSError(f"{host}: {error}")) from error
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -96,7 +96,7 @@ class Admin:
                 writer.close()
                 await writer.wait_closed()
         except (OSError, TimeoutError):
-            pass  # the caller disconnected or was too slow: an answer would not reach it
+            pass  # the caller disconnected or is too slow: no answer can reach it
         finally:
             self._calls.discard(call)
             writer.transport.abort()
@@ -111,13 +111,13 @@ class Admin:
         first, *lines = head[:-4].split(b"\r\n")
         line = _REQUEST_LINE.fullmatch(first)
         if line is None:
-            return Reply(400, b"Not an HTTP/1.1 request.\n"), False
+            return Reply(400, b"This is not an HTTP/1.1 request.\n"), False
         method, target = line[1].decode(), line[2].decode()
         path, _, query = target.partition("?")
         try:
             fields = dict(parse_qsl(query, max_num_fields=16))
         except ValueError:
-            return Reply(400, b"Too many fields in the query.\n"), False
+            return Reply(400, b"The query has too many fields.\n"), False
         call = Call(fields, peer, tuple(text.decode("latin-1") for text in lines))
         return await self._route(method, path, call), method == "HEAD"
 
@@ -133,7 +133,7 @@ class Admin:
 
 
 def drain_seconds(query: Mapping[str, str]) -> float | None:
-    """Return the seconds of a request to drain, None when it has none; raises ValueError."""
+    """Return the field `seconds` of a query, None when it is absent; raises ValueError (0 to 3600)."""
     if "seconds" not in query:
         return None
     try:
@@ -141,7 +141,7 @@ def drain_seconds(query: Mapping[str, str]) -> float | None:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= MAX_DRAIN_SECONDS:
-        raise ValueError(f"seconds: must be a number from 0 to {MAX_DRAIN_SECONDS:g}")
+        raise ValueError(f"The field seconds must be a number from 0 to {MAX_DRAIN_SECONDS:g}.")
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""The routes of the admin port. They are the same for a relay of one process and for a supervisor."""
+"""The routes of the admin port, the same for a relay of one process and for a supervisor."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Served(Protocol):
 
     @property
     def unhealthy(self) -> str | None:
-        """The reason why the relay needs a restart; None: it needs none."""
+        """The reason why the relay needs a restart, a sentence; None while it needs none."""
 
     @property
     def unready(self) -> str | None:
-        """The reason why the relay accepts no new connections; None: it accepts them."""
+        """The reason why the relay accepts no new connections, a sentence; None while it accepts them."""
 
     @property
     def state(self) -> RelayState:
-        """The generation in force, drain and open connections, without rejected configurations."""
+        """The generation in force, drain and open connections; not the rejected configuration."""
 
     @property
     def workers(self) -> int:
@@ -48,23 +48,23 @@ class Served(Protocol):
         """Bring `state` up to date."""
 
     async def exposition(self, own: CollectorRegistry) -> bytes:
-        """Return the metrics as text: those of `own` and of other processes."""
+        """Return the metrics in Prometheus' text format: those of `own` and of all worker processes."""
 
     def drain(self, seconds: float | None) -> None:
-        """Begin to drain over `seconds` (None: each domain's own time). The process does not exit."""
+        """Start to drain over `seconds` (None: each domain's drainSeconds). The process does not exit."""
 
     def resume(self) -> bool:
-        """End a drain by request and accept connections again; return False when the relay is stopping."""
+        """End a drain that `drain` started and accept connections; return False while the relay stops."""
 
 
 class AdminRoutes:
     """The admin port of a relay: /healthz, /readyz, /metrics, /config and POST /drain.
 
-    `watch` has the configuration in force, `collectors` are for the metrics of this process.
+    `watch` has the configuration in force; `collectors` add metrics of this process.
 
-    A drain by request does not end the process; a signal does. When no signal arrives within
-    `drain_stay_seconds` after the drain, the relay serves again: a forgotten pod would otherwise stay alive,
-    count as a replica and accept no client, for ever.
+    POST /drain does not end the process; a signal does. When no signal arrives within `drain_stay_seconds`
+    after the drain, the relay accepts connections again: a pod that the operator forgot would otherwise stay
+    alive, count as a replica and refuse every client.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class AdminRoutes:
         self._address = ("", 0)
 
     async def start(self, listen: Listen) -> Listen:
-        """Listen, and return `listen` with the actual admin port; raises CannotListenError."""
+        """Listen, and return `listen` with the admin port that the kernel chose; raises CannotListenError."""
         self._address = (listen.host, await self._admin.start(listen.host, listen.admin))
         return listen.model_copy(update={"admin": self._address[1]})
 
@@ -132,10 +132,10 @@ class AdminRoutes:
         return json_reply(200, self._watch.told(self._relay.state).model_dump(mode="json"))
 
     async def _drain(self, call: Call) -> Reply:
-        """Begin to drain. The process ends at SIGTERM only, or the kubelet would restart it before."""
+        """Start to drain. The process ends at SIGTERM only: the kubelet restarts a container that exits."""
         refused = permission.refusal(call, self._settings.certificates)
         if refused is not None:
-            _log.warning("rejected drain", peer=call.peer, status=refused.status)
+            _log.warning("drain rejected", peer=call.peer, status=refused.status)
             return refused
         try:
             seconds = drain_seconds(call.query)
@@ -144,10 +144,10 @@ class AdminRoutes:
         self._relay.drain(seconds)
         _log.info("drain requested", peer=call.peer, seconds=seconds)
         self._resume_after(seconds)
-        return text_reply(202, "draining")
+        return text_reply(202, "The relay is draining.")
 
     def _resume_after(self, seconds: float | None) -> None:
-        """Schedule the end of the drain; of two requests the later end counts."""
+        """Schedule the end of the drain; after two requests the later of both ends applies."""
         if seconds is None:
             domains = self._watch.in_force.config.domains
             seconds = max((domain.lifecycle.drainSeconds for domain in domains), default=0)
@@ -162,7 +162,9 @@ class AdminRoutes:
         self._resuming = None
         if self._relay.resume():
             self._resumed += 1
-            _log.warning("drain abandoned", reason="no signal stopped the relay: it serves again")
+            _log.warning(
+                "drain abandoned", reason="no signal stopped the relay, so it accepts connections again"
+            )
 
 
 def _ok_unless(reason: str | None) -> Reply:

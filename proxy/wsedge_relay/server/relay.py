@@ -1,4 +1,4 @@
-"""The relay: listeners, served domains, open tunnels, and the configuration that may change under them.
+"""The relay: its listeners, the domains in force, their connections, and drains.
 
 The relay and each of its sites drain:
 
@@ -10,14 +10,14 @@ The relay and each of its sites drain:
                  │                 │  └────────┘            │
                  └───────(4)───────┴────────────────────────┘
 
-    (1) The configuration disables or no longer has the domain, or the relay drains. `admit` refuses new
-        connections with 503. HTTP/2 sessions get GOAWAY, idle connections are closed, and tunnels are closed
-        with 1001, spread evenly until T; then plain requests have until T to end, and are cut.
+    (1) The configuration disables or removes the domain, or the relay drains; also from drained. `admit`
+        refuses new connections with 503. HTTP/2 sessions get GOAWAY, idle connections are closed, and tunnels
+        are closed with 1001, spread evenly until T. Plain requests may end until T, and are then cut.
     (2) Another drain ends before T: its task replaces the present one.
     (3) The task has closed every connection that it found. Handshakes that were under way at (1) may still
-        become tunnels; `Connection` closes these itself.
+        become tunnels; `Connection` closes these at once.
     (4) The domain is enabled again, or `resume` ends the drain of the relay. Connections that are still open
-        stay.
+        stay. (A domain that was removed and is added again has a new site.)
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ class Drain:
 
 
 class Relay:
-    """Carries WebSocket connections between clients and origins.
+    """Carry WebSocket connections between clients and origins.
 
-    Runs on a loop made of `selector` (`asyncio.SelectorEventLoop(selector)`), whose pump it owns. `usage`
-    gets the billed counts, by the place that `place_of` returns for a client's address; `counters`, by
-    domain, hold the other counts of the metrics. `limiter_of` makes the limiter of a domain, `in_pod` is as
-    in Reach. Order of calls: `apply`, `start`, then `apply` and `sweep` repeatedly, `drain`, `close`.
+    The relay runs on the loop `asyncio.SelectorEventLoop(selector)` and owns the selector's pump. `usage`
+    gets the billed counts, by the place that `place_of` returns for a client's address; `counters` has the
+    other counts of the metrics, by domain. `limiter_of` makes the limiter of a domain; `in_pod` is as in
+    Reach. Order of calls: `apply`, `start`, then `apply` and `sweep` repeatedly, `drain`, `close`.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Relay:
         self._handshakes: set[Fiber] = set()
         self._sessions = Sessions()
         self._drains: dict[asyncio.Task[None], Site] = {}
-        self._last_drain: dict[Site, Drain] = {}  # of those that drain
+        self._last_drain: dict[Site, Drain] = {}  # of sites that drain at present
         self._draining = False
         self.counters: dict[str, DomainCounters] = {}
         self._unattributed: dict[str, int] = {}
@@ -141,12 +141,12 @@ class Relay:
 
     @property
     def pauses(self) -> int:
-        """The number of pauses in reading a leg because the socket of the other was full."""
+        """The number of times that a leg was not read because the other leg's socket was full."""
         return self._pump.pauses
 
     @property
     def accept_pauses(self) -> int:
-        """The number of pauses in accepting because descriptors ran out."""
+        """The number of times that accepting paused because few descriptors were left."""
         return self._listeners.pauses
 
     @property
@@ -160,7 +160,7 @@ class Relay:
         return self._listeners.addresses
 
     def metric_families(self) -> Iterator[Family | Distribution]:
-        """Return `counters`, and the counts of the process, as metrics."""
+        """Yield the counts of all domains and of the process as metrics."""
         yield from families(self.counters)
         yield from distributions(self.counters)
         yield from health.families(
@@ -168,25 +168,35 @@ class Relay:
         )
         yield Family(
             "unattributed_refusals",
-            "Requests refused before they named a served domain, by reason.",
+            "Requests refused that belong to no served domain, by reason.",
             ("reason",),
             [((reason,), times) for reason, times in sorted(self._unattributed.items())],
         )
         yield Family(
             "http2_connections",
-            "Connections of HTTP/2 open now.",
+            "Open HTTP/2 connections.",
             (),
             [((), len(self._sessions))],
             gauge=True,
         )
-        yield Family("pauses", "Reads held back because the other leg took no byte.", (), [((), self.pauses)])
-        yield Family("accept_failures", "Pauses for want of descriptors.", (), [((), self.accept_pauses)])
+        yield Family(
+            "pauses",
+            "Pauses in reading a leg because the socket of the other leg was full.",
+            (),
+            [((), self.pauses)],
+        )
+        yield Family(
+            "accept_failures",
+            "Pauses in accepting because few descriptors were left.",
+            (),
+            [((), self.accept_pauses)],
+        )
 
     async def start(self, listen: Listen, *, shared: bool = False) -> None:
         """Accept connections at the addresses of `listen`; raises OSError when an address is not available.
 
-        A host name stands for its first address; "::" accepts IPv4 too. `shared`: other processes listen
-        there too, and each gets a part of the connections.
+        Of a host name the first address is used; "::" accepts IPv4 too. With `shared` other processes listen
+        at the same addresses, and the kernel spreads connections over all.
         """
         try:
             for listener, port in (("http", listen.http), ("https", listen.https)):
@@ -202,9 +212,9 @@ class Relay:
     def apply(self, config: RelayConfig, material: Material) -> None:
         """Put `config` in force; `config.listen` is ignored.
 
-        Domains that were removed or disabled drain; other open connections stay, and a changed heartbeat,
-        age or rate applies to them at once. Raises ssl.SSLError when a certificate in `material` cannot be
-        used, which `config.load` has checked before.
+        Domains that were removed or disabled drain. Other open connections stay, and a changed heartbeat, age
+        or rate applies to them at once. Raises ssl.SSLError when a certificate in `material` cannot be used;
+        `config.load` has checked all certificates before.
         """
         contexts = domain_contexts(config.domains, material)
         made = {
@@ -242,7 +252,7 @@ class Relay:
         """Return the site that serves a domain; raises HandshakeRefusedError (421)."""
         site = self._sites.get(name)
         if site is None:
-            raise HandshakeRefusedError(421, "domain", "This domain is not served here.")
+            raise HandshakeRefusedError(421, "domain", "This relay does not serve this domain.")
         return site
 
     def admit(self, site: Site) -> None:
@@ -265,7 +275,7 @@ class Relay:
 
     @property
     def header_bytes(self) -> int:
-        """The most bytes of a request's head before its domain is determined: the largest of all domains."""
+        """The maximum bytes of a head before its domain is determined: the largest limit of all domains."""
         return self._header_bytes
 
     def count_unattributed_refusal(self, reason: str) -> None:
@@ -289,7 +299,7 @@ class Relay:
         )
         self._sessions.add(session)
         session.start()
-        if self._draining:  # the delay gives the client's first request its 503
+        if self._draining:  # after a delay, in which the client's first request gets its 503
             self._loop.call_later(self._timeouts.linger_seconds, session.go_away)
 
     def _stall_seconds(self, domain: str) -> float:
@@ -301,20 +311,20 @@ class Relay:
         self.tunnels.sweep()
 
     async def drain(self, seconds: float | None = None) -> None:
-        """Refuse new connections, close open tunnels with 1001 over `seconds`, return when none is left.
+        """Refuse new connections, close tunnels with 1001 over `seconds`, return when no connection is left.
 
-        None stands for each domain's own drainSeconds. Another call can only shorten the drain of a domain.
+        None stands for each domain's drainSeconds. A later call can only shorten the drain of a domain.
         """
         self._draining = True
         self._sessions.go_away()
-        # Sites that the configuration no longer has are included, or their drains could not be shortened.
+        # Removed sites that still drain are included: their drains must be shortened too.
         for site in dict.fromkeys((*self._sites.values(), *self._drains.values())):
             most = site.domain.lifecycle.drainSeconds if seconds is None else seconds
             drain = self._last_drain.get(site)
             if drain is None or drain.until > self._loop.time() + most:
                 self._drain_site(site, most)
-        # Handshakes under way may still become tunnels, which then close at once. Later handshakes are
-        # refused and not waited for: new ones may arrive for ever.
+        # Handshakes under way may still become tunnels, which then close at once. Handshakes that begin later
+        # are refused; waiting for them too might never end.
         drains = list(self._drains)
         await wait_for_all(list(self._handshakes))
         if drains:
@@ -323,7 +333,7 @@ class Relay:
         await self._sessions.wait_until_none()
 
     def resume(self) -> None:
-        """Accept new connections again after a drain; connections that are still open stay."""
+        """End the drain and accept new connections; connections that are still open stay."""
         self._draining = False
         for site in self._sites.values():
             if site.domain.enabled:
@@ -397,7 +407,7 @@ class Relay:
         self._serve(sock, address, tls=self._tls if listener == "https" else None)
 
     def _make_room(self) -> None:
-        """Close idle connections, because descriptors run out."""
+        """Close idle connections: few descriptors are left."""
         for site in self._sites.values():
             self.plain.close_idle(site)
 
@@ -418,7 +428,10 @@ class Relay:
         handshake.step()
 
     def _serve_stream(self, facts: Http2Facts, asked: Asked) -> socket.socket:
-        """Serve one end of a pair of sockets for a stream of HTTP/2, and return the other end."""
+        """Serve one end of a pair of sockets for an HTTP/2 stream; return the other end.
+
+        Raises HandshakeRefusedError (503) when few descriptors are left.
+        """
         try:
             near, far = socket.socketpair()
         except OSError as error:
@@ -441,7 +454,7 @@ class Relay:
     def _handshake_ended(self, handshake: Fiber, fault: BaseException | None) -> None:
         self._handshakes.discard(handshake)
         if fault is not None and not isinstance(fault, asyncio.CancelledError):
-            log.error("handshake fault", exc_info=fault)
+            log.error("handshake crashed", exc_info=fault)
 
 
 def _random() -> random.Random:

@@ -1,7 +1,7 @@
 """A connected socket, plain or TLS, that one coroutine reads while another writes.
 
-A `Wire` serves handshakes, where reading and writing take turns; bodies go both ways at once, and TLS may
-want to read in order to write.
+A `Wire` serves handshakes, in which reads and writes alternate. Bodies pass in both directions at once, and
+TLS may have to read in order to write.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class _Wait:
 
 
 class Duplex:
-    """Both directions of a wire, which goes on counting bytes; for tasks of asyncio.
+    """Both directions of a wire, for tasks of asyncio; the wire still counts the bytes.
 
-    The wire itself must not be used meanwhile.
+    The wire's own methods must not be called meanwhile.
     """
 
     __slots__ = ("_callback", "_fd", "_ready", "_waits", "until", "wire")
@@ -42,16 +42,16 @@ class Duplex:
         self._callback: Callable[[], object] | None = None
 
     def on_readable(self, callback: Callable[[], object] | None) -> None:
-        """Call `callback` each time that bytes may be readable by `read_now`; None: stop calling.
+        """Call `callback` each time that `read_now` may find bytes; None ends the calls.
 
-        No coroutine may `read` meanwhile.
+        No coroutine may call `read` meanwhile.
         """
         if callback is not self._callback:
             self._callback = callback
             self._watch()
 
     def read_now(self) -> bytes | None:
-        """Return the readable bytes: empty at the end, None when there are none; raises OSError."""
+        """Return the readable bytes without waiting; empty at the end, None without any; raises OSError."""
         try:
             data: bytes = self.wire.sock.recv(TLS_RECORD_BYTES)
         except WOULD_BLOCK:
@@ -62,7 +62,7 @@ class Duplex:
     async def read(self, seconds: float | None) -> bytes:
         """Return the next bytes, empty at the end of the connection; raises TimeoutError, OSError.
 
-        Waits for `seconds`; None: without limit.
+        `seconds` limits the wait; None: no limit.
         """
         while True:
             try:
@@ -86,7 +86,7 @@ class Duplex:
                 left = memoryview(left)[sent:]
 
     def wake(self, error: BaseException | None, /) -> None:
-        """Let waiting coroutines try again; those whose time is up get `error`."""
+        """Let waiting coroutines try again; a coroutine whose time is up gets TimeoutError."""
         if error is None and self._callback is not None:
             self._callback()
         now = self._ready.loop.time()

@@ -1,4 +1,4 @@
-"""Detection of a client that disconnects while the relay waits for an origin on its behalf."""
+"""Detect a client's disconnect while the relay waits for an origin on its behalf."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from wsedge_relay.transport.wire import Wire
 class Hangup:
     """`with Hangup(wire, ready, rest=rest) as early:` ends its block by PeerGoneError at a disconnect.
 
-    Bytes that the peer sends meanwhile are kept in `early`, up to a read or two. Further bytes stay in the
-    socket, and a disconnect behind them is detected at the next read, as without this. A peer that sent bytes
-    behind its request and then shut its side may still wait for the answer (RFC 9293 section 3.6), so that
-    then only a broken connection counts as a disconnect.
+    `rest` was read behind the request. Bytes that the peer sends during the block are stored in `early`, up
+    to one or two reads. Further bytes stay in the socket, and a disconnect behind them is detected only at
+    the next read after the block. A peer that sent bytes behind its request and then shut its side may still
+    wait for the answer (RFC 9293 section 3.6); for such a peer only a broken connection is a disconnect.
     """
 
     __slots__ = (
@@ -62,7 +62,7 @@ class Hangup:
         self._stop()
         if not self._gone:
             return
-        # As asyncio.timeout does: a cancellation by other code is not hidden.
+        # As in asyncio.timeout: a cancellation by other code is raised again.
         others = self._task.uncancel() > self._before if self._task is not None else False
         if not others and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise PeerGoneError("the client disconnected before its answer") from error

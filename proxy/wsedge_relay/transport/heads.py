@@ -1,4 +1,4 @@
-"""Reads one HTTP/1.1 head, of a client or of an origin."""
+"""Read one HTTP/1.1 head, of a client's request or an origin's answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def read_head(
         more = await read()
         if not more:
             raise PeerGoneError("the connection ended in a head")
-        # In place from here on: a peer that sends byte by byte must not cause a copy of the whole each time.
+        # From here on in place: a peer that sends byte by byte must not cause a copy of all bytes per read.
         data = data if isinstance(data, bytearray) else bytearray(data)
         data += more
     return bytes(data[:end]), bytes(data[end:])

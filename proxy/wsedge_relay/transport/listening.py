@@ -9,13 +9,13 @@ import socket
 async def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Return a socket bound to an address, which does not listen yet; raises OSError.
 
-    A host name stands for its first address; "::" accepts IPv4 too. With `shared` any number of this user's
-    processes may listen there at once, and the kernel spreads connections over them (SO_REUSEPORT).
+    Of a host name the first address is used; "::" accepts IPv4 too. With `shared` several processes of this
+    user may listen at the address, and the kernel spreads connections over them (SO_REUSEPORT).
     """
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except UnicodeError as error:  # not a valid name, such as one with an empty label
+    except UnicodeError as error:  # `host` is not a valid name, for example one with an empty label
         raise socket.gaierror(socket.EAI_NONAME, f"{host}: {error}") from error
     family, _, _, _, address = found[0]
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -35,12 +35,12 @@ async def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 async def reserved(host: str, port: int) -> socket.socket:
-    """Return a socket that keeps an address for processes that will share it.
+    """Return a socket that reserves an address for processes that will share it.
 
-    Raises OSError when the address is in use. The socket never listens, so it gets no connection. The kernel
-    chooses port 0.
+    Raises OSError when the address is in use. The socket never listens, so the kernel gives it no connection.
+    For port 0 the kernel chooses a port.
     """
-    # Alone first: two relays of one user would otherwise silently share one port.
+    # First without SO_REUSEPORT: two relays of one user would otherwise share a port unnoticed.
     alone = await bound(host, port)
     try:
         host, port = alone.getsockname()[:2]

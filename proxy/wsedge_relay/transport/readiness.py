@@ -1,9 +1,9 @@
-"""Waits for sockets on the loop's own epoll, and coroutines that run without an asyncio task.
+"""Wait for sockets on the loop's own epoll, and run coroutines without an asyncio task.
 
 A handshake waits three or four times. With asyncio's own means each wait needs a reader, two system calls, a
 future and two turns of the loop, and each time limit a timer: most of the cost of a handshake. Here a socket
-stays in epoll from its first wait on, until it is closed or the pump has it; limits are checked together;
-and a coroutine is stepped by the code that wakes it (`Fiber`).
+stays in epoll from its first wait until it is closed or the pump owns it; time limits are checked together;
+and the code that wakes a coroutine steps it (`Fiber`).
 
     step() ──▶ running ──(1)──▶ waiting ──(2)──▶ running
                  ├──(3)──▶ task ──(4)──▶ ended
@@ -30,8 +30,8 @@ IN: Final = select.EPOLLIN
 OUT: Final = select.EPOLLOUT
 NEVER: Final = math.inf
 
-# How late the end of a time limit may be noticed. Limits that end one after another are checked together, the
-# later the more there are, so that checks take a hundredth of the time, however many sockets wait.
+# The delay with which the end of a time limit may be noticed. It grows with the number of sockets that wait:
+# limits that end within it are checked together, so that the checks need about a hundredth of the time.
 _LATE_SECONDS: Final = 0.02
 _LATE_SECONDS_EACH: Final = 1e-5
 
@@ -48,9 +48,10 @@ class Waiter(Protocol):
 class Readiness:
     """The waiters by descriptor, on the epoll of the loop's selector.
 
-    Descriptors are watched level-triggered, and a wake-up is a hint: the waiter tries its system call, and
-    waits again if that was too early. A descriptor without a waiter is removed from epoll at its next event,
-    not before, because most get a waiter again. `masks` has the events for which each is in epoll.
+    Descriptors are watched level-triggered, and a wake-up is a hint: the waiter repeats its system call, and
+    waits again when that would block. A descriptor without a waiter is removed from epoll at its next event
+    only, because most descriptors soon have a waiter again. `masks` has the events for which each descriptor
+    is in epoll.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, epoll: select.epoll) -> None:
@@ -63,7 +64,7 @@ class Readiness:
         self._next = NEVER
 
     def watch(self, fd: int, waiter: Waiter, events: int = IN) -> None:
-        """Wake `waiter` each time that `fd` may be ready, until `unwatch`; raises OSError (epoll is full)."""
+        """Wake `waiter` each time that `fd` may be ready, until `unwatch`; raises OSError: epoll is full."""
         mask = self.masks.get(fd)
         if mask is None:
             self._epoll.register(fd, events)
@@ -85,7 +86,7 @@ class Readiness:
         return self.masks.pop(fd, 0)
 
     def remove(self, fd: int) -> None:
-        """Remove `fd` from epoll: it is closed next, or must not be reported."""
+        """Remove `fd` from epoll, because it is about to be closed or must not be reported."""
         if self.hand_over(fd):
             self._epoll.unregister(fd)
 
@@ -100,7 +101,7 @@ class Readiness:
 
     @types.coroutine
     def in_task(self) -> Generator[None, None, None]:
-        """Continue the running coroutine in a task of asyncio, as all of asyncio's own waits require."""
+        """Continue the running coroutine in a task of asyncio, which all of asyncio's own waits need."""
         if self.current is not None:
             yield
 
@@ -124,10 +125,10 @@ class Readiness:
 
 
 class Fiber:
-    """A coroutine that starts at once and is stepped by the wire it waits for, without a task.
+    """A coroutine without a task: the wire for which it waits steps it.
 
-    It may wait for wires only; before any other wait it must await `Readiness.in_task`, and is an asyncio
-    task from then on. `ended` is called at its end, with the exception that ended it.
+    It may wait for wires only. Before any other wait it must await `Readiness.in_task`, and is an asyncio
+    task from then on. `ended` is called at its end, with the exception that ended it or None.
     """
 
     __slots__ = ("_coroutine", "_ended", "_ready", "_waiting", "task")

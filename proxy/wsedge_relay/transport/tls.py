@@ -1,4 +1,4 @@
-"""TLS on both sides: 1.2 and later, HTTP's version by ALPN, certificates that change without a restart."""
+"""TLS contexts for clients and origins: TLS 1.2 and later, ALPN, certificates that change at run time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HTTP2 = "h2"
 class DomainContext(ssl.SSLContext):
     """The TLS context of one served domain; `domain` is its name, which must match the request's Host.
 
-    `certificate` is the PEM chain that clients get.
+    `certificate` is the PEM chain that clients receive.
     """
 
     domain: str
@@ -24,20 +24,20 @@ class DomainContext(ssl.SSLContext):
 
 
 class ListenerTls:
-    """The TLS side of a listener: one context whose SNI callback picks the domain's.
+    """TLS of a listener: one context, whose SNI callback chooses the context of the domain.
 
     `set_domains` replaces the certificates for new handshakes; open connections keep theirs.
     """
 
     def __init__(self) -> None:
         self.context = _hardened(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-        # Each ticket costs a write. A WebSocket client resumes one connection, not two at once.
+        # Each ticket costs a write, and a WebSocket client resumes one connection at a time.
         self.context.num_tickets = 1
         self.context.sni_callback = self._choose
         self._domains: Mapping[str, DomainContext] = {}
 
     def set_domains(self, domains: Mapping[str, DomainContext]) -> None:
-        """Answer handshakes for these domains (lower-case names) from now on."""
+        """Accept TLS handshakes for these domains (lower-case names) from now on."""
         self._domains = dict(domains)
 
     def share_certificate(self, domain: str, other: str) -> bool:
@@ -53,7 +53,7 @@ class ListenerTls:
         chosen = None
         if name is not None:
             chosen = self._domains.get(name.lower().removesuffix("."))
-        elif len(self._domains) == 1:  # without SNI the domain is certain only if there is just one
+        elif len(self._domains) == 1:  # without SNI the domain is known only if there is a single one
             (chosen,) = self._domains.values()
         if chosen is None:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
@@ -62,7 +62,7 @@ class ListenerTls:
 
 
 def domain_context(domain: str, pair: KeyPair, *, http2: bool = False) -> DomainContext:
-    """Return the context that presents `pair` to clients of `domain`, and offers HTTP/2 with `http2`."""
+    """Return the context that presents `pair` to clients of `domain`; with `http2` it offers HTTP/2."""
     context = DomainContext(ssl.PROTOCOL_TLS_SERVER)
     _hardened(context)
     if http2:
@@ -113,7 +113,7 @@ def speaks_http2(sock: Any) -> bool:
 
 def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Renegotiation could make a read wait for a write, for which the pump has no state; TLS 1.3 dropped it.
+    # After a renegotiation a read could wait for a write, a state that the pump lacks. TLS 1.3 has none.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(_ALPN)
     return context

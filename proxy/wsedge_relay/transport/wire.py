@@ -1,4 +1,4 @@
-"""A connected socket during its handshakes: plain or TLS, never blocking, read and written by coroutines.
+"""A connected socket during its handshakes: plain or TLS, non-blocking, for coroutines.
 
 asyncio's own transports keep bytes that they read ahead, and a TLS session inside them cannot be handed to
 the pump; a `Wire` hands its socket over unchanged.
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Wire:
-    """One socket and the bytes counted on it: after TLS, before any frame walk.
+    """One socket, and the bytes that were read and written on it (after TLS decryption).
 
     Every wait raises TimeoutError at `until`, a time of the loop; see `limit`. The methods may be awaited by
     a fiber and by a task.
@@ -39,7 +39,7 @@ class Wire:
     wake: Callable[[BaseException | None], None]
 
     def __init__(self, sock: socket.socket, ready: Readiness) -> None:
-        if sock.gettimeout() != 0.0:  # asking costs no system call
+        if sock.gettimeout() != 0.0:  # `gettimeout` needs no system call, `setblocking` does
             sock.setblocking(False)
         self.sock = sock
         self.received = 0
@@ -54,7 +54,7 @@ class Wire:
         return isinstance(self.sock, ssl.SSLSocket)
 
     def limit(self, seconds: float | None) -> None:
-        """End all waits within so many seconds from now; None: without limit, the default."""
+        """Let waits raise TimeoutError `seconds` from now; None, the default: no limit."""
         self.until = NEVER if seconds is None else self._ready.loop.time() + seconds
 
     async def start_tls(self, context: ssl.SSLContext, *, server_name: str | None = None) -> None:
@@ -68,7 +68,7 @@ class Wire:
                 do_handshake_on_connect=False,
             )
         except BaseException:
-            # It took the descriptor before it failed: the peer disconnected at this moment.
+            # wrap_socket owned the descriptor when it failed: the peer disconnected at this moment.
             self._ready.hand_over(self._fd)
             raise
         self.sock = tls
@@ -79,7 +79,7 @@ class Wire:
         connect = self.sock.connect_ex
         code = connect(address)
         if code in _CONNECTING:
-            # On one machine the socket is connected already, which a second call reports.
+            # To a peer on this machine the socket is connected already, as the second call reports.
             while (code := connect(address)) in _CONNECTING:
                 await self._wait(OUT)
         if code and code != errno.EISCONN:
@@ -97,10 +97,11 @@ class Wire:
                 return data
 
     async def read_header(self, length_of: Callable[[bytes], int], *, longest: int) -> bytes:
-        """Return a header from before TLS, of at most `longest` bytes; leave the bytes behind it unread.
+        """Return a header in front of TLS, of at most `longest` bytes; leave the bytes behind it unread.
 
-        `length_of` gets the bytes so far and returns the header's length; 0: not known yet, and all of them
-        belong to the header. These bytes are not counted. Raises OSError, and the errors of `length_of`.
+        `length_of` gets the bytes so far and returns the header's length, or 0 when more bytes are needed and
+        all bytes so far belong to the header. The header is not counted in `received`. Raises OSError, and
+        the errors of `length_of`.
         """
         taken = b""
         while True:
@@ -128,9 +129,9 @@ class Wire:
                 left = memoryview(left)[sent:]
 
     async def finish(self, seconds: float) -> None:
-        """Shut the sending side, read and drop further bytes for so many seconds, and close.
+        """Shut the sending side, read and drop further bytes for at most `seconds`, and close.
 
-        A close at once would answer unread bytes by a reset, at which the peer may drop the answer.
+        A close with unread bytes resets the connection, and the peer could lose the answer.
         """
         shut_sending(self.sock)
         self.limit(seconds)
@@ -145,17 +146,17 @@ class Wire:
         sockets.reset_at_close(self.sock, reset=reset)
 
     def hand_over(self) -> int:
-        """Hand the socket over; return the events for which it is in epoll."""
+        """Hand the socket over to another owner; return the events for which it is in epoll."""
         return self._ready.hand_over(self._fd)
 
     def release(self) -> socket.socket:
-        """Hand the socket over, removed from epoll."""
+        """Remove the socket from epoll and hand it over to another owner."""
         self._ready.remove(self._fd)
         return self.sock
 
     def close(self) -> None:
-        """Close the socket at once, unless it is closed."""
-        if self.sock.fileno() >= 0:  # a closed socket's number may belong to another already
+        """Close the socket at once; do nothing when it is closed already."""
+        if self.sock.fileno() >= 0:  # the number of a closed socket may belong to another socket already
             self._ready.hand_over(self._fd)
             self.sock.close()
 

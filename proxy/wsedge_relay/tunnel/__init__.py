@@ -1,9 +1,9 @@
 """Open tunnels, from the 101 to the last FIN.
 
-    tunnels     the life of all open tunnels of a process, on top of the pump
+    tunnels     all open tunnels of a process: opens, counts and closes them, on top of the pump
     tunnel      one tunnel: two legs, and the state that they share
-    heartbeat   which leg is silent, and the time of its next check. Pure
-    drain       closes spread over time. Pure
+    heartbeat   the checks of silent legs, and the times of these checks. Pure
+    drain       closes that are spread over time
 
-Never imports a client's request or the server.
+Never imports the packages `client` and `server`.
 """

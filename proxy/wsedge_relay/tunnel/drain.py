@@ -1,4 +1,4 @@
-"""Closes spread over time: if all tunnels closed at once, all their clients would reconnect at once."""
+"""Spread closes over time: clients of tunnels that closed at once would also reconnect at once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ _JITTER: Final = 0.1
 
 
 def due(count: int, *, elapsed: float, seconds: float) -> int:
-    """Return how many of `count` are to be closed by now; the first at once, the last before the end."""
+    """Return the number of `count` items that are due `elapsed` seconds after the start.
+
+    The first is due at once, the last before `seconds` have passed.
+    """
     if elapsed >= seconds:
         return count
     return min(count, int(elapsed / seconds * count) + 1)
 
 
 def seconds_left(max_age: float, *, lived: float, chance: float) -> float:
-    """Return the seconds after which a tunnel of age `lived` is to be closed.
+    """Return the seconds from now until the close of a tunnel whose age is `lived` seconds.
 
-    Its own maximum age is within a tenth of `max_age`, chosen by `chance` (0 to 1). A tunnel that is older
-    already, because the limit is new, is closed within a tenth of `max_age` from now.
+    `chance` (0 to 1) chooses the tunnel's own maximum age, within a tenth of `max_age`, so that tunnels that
+    were opened together are not closed together. A tunnel that is older already, because the limit is new, is
+    closed within a tenth of `max_age` from now.
     """
     jitter = _JITTER * max_age
     left = max_age - jitter + 2 * jitter * chance - lived

@@ -10,16 +10,16 @@ A tunnel passes through these phases, in one direction. `tunnels.py` makes every
          └───────────────┴───────────┴───────(5)────────┘
 
     (1) A leg sent Close, broke a frame rule, ended its stream, failed, answered no ping or stalled; or the
-        relay sent Close to both legs (drain, maximum age). The other leg is sent a Close. The deadline is
+        relay sent Close to both legs (drain, maximum age). The other leg gets a Close. The deadline is
         `close_seconds`.
-    (2) As (1), and both legs are settled at once: nothing is left to send to them or to read from them.
-    (3) Both legs are settled, or the deadline passed. The pump sends what it holds, then shuts both sending
-        sides. The deadline is `linger_seconds`.
+    (2) As (1), and both legs are settled already: nothing is left to send to them or to read from them.
+    (3) Both legs are settled, or the deadline passed. The pump sends the bytes that it holds, then shuts both
+        sending sides. The deadline is `linger_seconds`.
     (4) Both directions of both sockets have ended, or the deadline passed. The sockets are closed, the last
-        bytes are counted, the places at the limiter and at the origin are free again.
-    (5) As (4), without a delay: `Tunnels.abort`, or the pump could not take the tunnel.
+        bytes are counted, and the tunnel's places at the limiter and at the origin are freed.
+    (5) As (4), at once: `Tunnels.abort`, or epoll refused the sockets when the tunnel was opened.
 
-While bytes still pass, a deadline is put off by `close_seconds`, `_PATIENCE` times in all.
+While bytes still pass, a deadline is extended by `close_seconds`, at most `_PATIENCE` times in all.
 The flags of one leg are drawn in `pump/leg.py`.
 """
 
@@ -44,14 +44,14 @@ CLOSING: Final = 1
 FINISHING: Final = 2
 GONE: Final = 3
 
-# So often the deadline of a closing tunnel is put off while bytes pass: the tunnel must end (within 32 s) and
-# its last usage be reported before the kubelet kills the pod.
+# The most extensions of a closing tunnel's deadline while bytes pass. The tunnel must end, and its last usage
+# must be reported, before the kubelet kills the pod AFTER_DRAIN_SECONDS after its drain.
 _PATIENCE: Final = (
     int((AFTER_DRAIN_SECONDS - ReportTimes().call - Timeouts().linger_seconds) // Timeouts().close_seconds)
     - 1
 )
 
-# Bytes, messages and texts among these, each to the client, then from it.
+# Bytes, messages and the text messages among these; of each first the count to the client, then from it.
 Counts = tuple[int, int, int, int, int, int]
 _NOTHING: Final[Counts] = (0, 0, 0, 0, 0, 0)
 
@@ -59,8 +59,9 @@ _NOTHING: Final[Counts] = (0, 0, 0, 0, 0, 0)
 class Tunnel:
     """Two legs and the state that they share.
 
-    `address` is the client's, `began` the loop's time at its opening, `due` belongs to the heartbeat's wheel,
-    `deadline` to the age of an open tunnel, then to the next step of a closing one.
+    `address` is the client's IP address, `began` the loop's time at the opening; `due` belongs to the
+    heartbeat's wheel. `deadline` is the timer of an open tunnel's maximum age, then that of its phase;
+    `progress` is the count of bytes at the start of the phase's timer, `patience` the extensions left.
     """
 
     __slots__ = (
@@ -98,15 +99,15 @@ class Tunnel:
         self.deadline: asyncio.TimerHandle | None = None
         self.ending: Ending | None = None
         self.access: AccessFacts | None = None
-        self.counted: Counts = _NOTHING  # the counts that the usage and the metrics have already
+        self.counted: Counts = _NOTHING  # the counts that the usage and the metrics already include
 
     def set_ending(self, by: str, reason: str, code: int) -> None:
-        """Store the reason of the tunnel's end; the first reason counts, later ones are its consequences."""
+        """Store the cause of the tunnel's end, unless one is stored: later ones are its consequences."""
         if self.ending is None:
             self.ending = Ending(by, reason, code)
 
     def counts(self) -> Counts:
-        """Return bytes, messages and texts among these, each to the client, then from it."""
+        """Return the present counts of both legs."""
         client, origin = self.client, self.origin
         return (
             origin.passed,
@@ -118,7 +119,10 @@ class Tunnel:
         )
 
     def count(self, new: Counts) -> tuple[int, int, int, int]:
-        """Add the difference of `new` to the last counts to the metrics; return its bytes and messages."""
+        """Add the growth since the last call, up to the counts `new`, to the metrics.
+
+        Return its bytes to the client, bytes from it, messages to it and messages from it.
+        """
         old, self.counted = self.counted, new
         sent, received, sent_messages, received_messages, sent_texts, received_texts = (
             count - before for count, before in zip(new, old, strict=True)
@@ -132,7 +136,7 @@ class Tunnel:
 
 
 def side_of(leg: Leg) -> str:
-    """Return the name of a leg's side."""
+    """Return the side of a leg, "client" or "origin", as metrics and logs name it."""
     return "client" if leg.mask else "origin"
 
 
@@ -147,6 +151,6 @@ def has_ended(leg: Leg) -> bool:
 
 
 def reset(leg: Leg) -> None:
-    """Reset the connection of a leg when its socket is closed."""
+    """Let the close of a leg's socket reset its connection."""
     if not leg.dead:
         leg.reset_at_close()

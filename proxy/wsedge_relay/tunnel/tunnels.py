@@ -1,4 +1,4 @@
-"""Open tunnels: their life from the 101 to the last FIN, on top of the pump.
+"""All open tunnels of a process, from the 101 to the last FIN, on top of the pump.
 
 A tunnel ends in phases (closing, finishing, gone), which are drawn in `tunnel.py`. The transitions are in
 `_settle` and `_deadline_passed`.
@@ -43,17 +43,17 @@ from wsedge_relay.tunnel.tunnel import (
 
 log = structlog.get_logger("wsedge_relay")
 
-_PING_UNITS: Final = 10_000  # pings are numbered by a clock in tenths of a millisecond
+_PING_UNITS: Final = 10_000  # the number of a ping is its time, in tenths of a millisecond
 _PING_MASK: Final = 0xFFFFFFFF
-_NO_CLOSE: Final = 1006  # no Close frame came (RFC 6455 section 7.1.5)
+_NO_CLOSE: Final = 1006  # no Close frame arrived (RFC 6455 section 7.1.5)
 _ABORTED: Final = Ending("relay", "abort", _NO_CLOSE)
 
-# Frames are sampled on so many tunnels at most, once a sweep: it costs the same however many there are.
+# The most tunnels on which a sweep samples frame sizes, so that its cost does not grow with the tunnels.
 _SAMPLES: Final = 64
 
 
 class Tunnels:
-    """All open tunnels of a relay. `random` makes masks, which no peer may be able to predict."""
+    """All open tunnels of a relay. `random` makes masks, which a peer must not be able to predict."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Tunnels:
         self._ticker: asyncio.TimerHandle | None = None
         self._ticked = 0.0
         self._stalls: dict[Leg, tuple[int, float]] = {}
-        self._by_site: dict[Site, set[Tunnel]] = {}  # of those that have some
+        self._by_site: dict[Site, set[Tunnel]] = {}  # of sites that have tunnels
         self._count = 0
         self._none_left = asyncio.Event()
         self._none_left.set()
@@ -102,13 +102,15 @@ class Tunnels:
         access: AccessFacts | None = None,
         watched: tuple[int, int] = (0, 0),
     ) -> Tunnel:
-        """Hand two sockets whose handshakes are done to the pump; the rests were read behind the heads.
+        """Open a tunnel between two sockets after their handshakes; raises OSError when epoll is full.
+
+        `client_rest` and `origin_rest` are the bytes that were read behind the heads.
 
         `watched` are the events for which the client's and the origin's socket are in epoll already. The
-        tunnel owns the sockets from now on: plain sockets are detached from their Python objects.
+        tunnel owns the sockets from now on; plain sockets are detached from their Python objects.
 
-        The open connections of `target` include this one already, and so do the places that the site's
-        limiter has for the client at `address`: the end of the tunnel frees both.
+        The count of open connections of `target` and the limiter's places of the client at `address` include
+        this tunnel already; its end frees both.
         """
         self._numbers += 1
         tunnel = Tunnel(self._numbers, site, key, self._loop.time(), address)
@@ -161,7 +163,7 @@ class Tunnels:
                 code = frames.MESSAGE_TOO_BIG if argument == frames.TOO_LONG else frames.PROTOCOL_ERROR
                 counters.violated(rule)
                 tunnel.set_ending(side_of(leg), "violation", code)
-                self._log(tunnel, "frame_rule_broken", side=side_of(leg), rule=rule)
+                self._log(tunnel, "peer broke frame rule", side=side_of(leg), rule=rule)
                 self.send_close(leg, code, rule)
                 self.send_close(
                     leg.peer, frames.GOING_AWAY if leg is tunnel.client else frames.INTERNAL_ERROR
@@ -174,7 +176,7 @@ class Tunnels:
             self._settle(tunnel)
 
     def send_close(self, leg: Leg, code: int, reason: str = "") -> None:
-        """Send a Close to one leg at the next frame boundary; if none can follow, end its stream instead."""
+        """Send Close to a leg at its next frame boundary, or end its stream where no frame may follow."""
         mask = None if leg.mask else self._random.randbytes(4)
         if not self._pump.inject(leg, frames.close(code, reason, mask), last=True) and not (
             leg.told or leg.parting
@@ -220,7 +222,7 @@ class Tunnels:
                 self._limit_age(tunnel)
 
     def limit_rates(self, site: Site) -> None:
-        """Apply a changed number of bytes per second to the open tunnels of `site`."""
+        """Apply changed bytesPerSecond to the open tunnels of `site`."""
         for tunnel in self.of(site):
             self._limit_rate(tunnel)
 
@@ -247,7 +249,7 @@ class Tunnels:
         sums: dict[UsageKey, list[int]] = {}
         changed = []
         for tunnel in chain.from_iterable(self._by_site.values()):
-            # Most tunnels are idle. Bytes of the origin count once the client's socket has accepted them.
+            # Most tunnels are idle. Bytes from the origin count once the client's socket has accepted them.
             if tunnel.client.received == tunnel.counted[1] and tunnel.origin.passed == tunnel.counted[0]:
                 continue
             counts = tunnel.counts()
@@ -272,7 +274,7 @@ class Tunnels:
 
     def tick(self, ticks: int, now: float) -> None:
         """Check the legs that are due and those that are stalled; `now` is the loop's clock."""
-        # One check for each, however many ticks were missed: a leg must have time to answer between two.
+        # One check per leg, however many ticks were missed: between two checks a leg needs time to answer.
         for tunnel in list(self._wheel.turn(ticks)):
             if tunnel.phase == OPEN:
                 self._check_leg(tunnel.client, now)
@@ -296,7 +298,7 @@ class Tunnels:
             self._give_up_leg(leg, "dead_leg")
 
     def _handle_pong(self, leg: Leg, counters: LegCounters, number: int) -> None:
-        if number and number == leg.pinged:  # a made-up pong proves nothing; 0: no ping is unanswered
+        if number and number == leg.pinged:  # else it answers no ping of ours; 0: no ping is unanswered
             leg.pinged = 0
             units = (round(self._loop.time() * _PING_UNITS) - number) & _PING_MASK
             counters.pongs += 1
@@ -315,17 +317,17 @@ class Tunnels:
                 self._counters_of(leg).stalled += 1
                 self._give_up_leg(leg, "stalled_leg")
 
-    def _give_up_leg(self, leg: Leg, event: str) -> None:
-        """Give up a leg that does not answer, and send Close to the other."""
-        leg.tunnel.set_ending(side_of(leg), event, _NO_CLOSE)
-        self._log(leg.tunnel, event, side=side_of(leg))
-        reset(leg)  # at its close: the peer will not read the backlog
+    def _give_up_leg(self, leg: Leg, reason: str) -> None:
+        """Close a leg that does not answer (`reason`: dead_leg, stalled_leg), and send Close to the other."""
+        leg.tunnel.set_ending(side_of(leg), reason, _NO_CLOSE)
+        self._log(leg.tunnel, "leg closed", side=side_of(leg), reason=reason)
+        reset(leg)  # a FIN would wait behind a backlog that the peer does not read
         self._pump.abandon(leg)
         self.send_close(leg.peer, frames.GOING_AWAY)
         self._settle(leg.tunnel)
 
     def _settle(self, tunnel: Tunnel) -> None:
-        """Make the tunnel's next transition, if its legs allow it."""
+        """Make the next transition of the tunnel, if its legs are ready for it."""
         client, origin = tunnel.client, tunnel.origin
         if tunnel.phase in (OPEN, CLOSING):
             if is_settled(client) and is_settled(origin):
@@ -348,7 +350,9 @@ class Tunnels:
     def _deadline_passed(self, tunnel: Tunnel) -> None:
         passed = tunnel.client.passed + tunnel.origin.passed
         if passed != tunnel.progress and tunnel.patience:
-            tunnel.patience -= 1  # slow, but bytes still pass, such as the end of a long message
+            tunnel.patience -= (
+                1  # bytes still pass, for example the end of a long message on a slow connection
+            )
             self._set_deadline(tunnel, self._timeouts.close_seconds)
         elif tunnel.phase == CLOSING:
             tunnel.phase = FINISHING
@@ -400,17 +404,17 @@ class Tunnels:
             )
         if not self._count:
             self._none_left.set()
-        self._log(tunnel, "tunnel_closed", sent_bytes=new[0], received_bytes=new[1])
-        # Break the reference cycle, or each closed tunnel would wait for the garbage collector.
+        self._log(tunnel, "tunnel closed", sent_bytes=new[0], received_bytes=new[1])
+        # Break the reference cycle: the garbage collector would free closed tunnels much later.
         del client.peer, origin.peer, tunnel.client, tunnel.origin
 
     def _schedule_heartbeat(self, tunnel: Tunnel) -> None:
-        """Place the tunnel's first pings at random between one and three quarters of the interval."""
+        """Schedule the first pings at random between one and three quarters of the interval."""
         period = ticks_per_check(tunnel.site.domain.heartbeatSeconds)
-        # A random tick alone would ping all tunnels that were opened together in the same quarter.
+        # With a random tick alone, tunnels that were opened together would be pinged in the same quarter.
         checks, ticks = divmod(int(self._chance.random() * (PING_AFTER - 1) * period), period)
         for leg in (tunnel.client, tunnel.origin):
-            if leg.quiet <= PING_AFTER:  # else a ping is unanswered, and its deadline stays
+            if leg.quiet <= PING_AFTER:  # else a ping is unanswered, and its deadline must not move
                 leg.quiet = checks
         self._wheel.add(tunnel, ticks=1 + ticks)
 

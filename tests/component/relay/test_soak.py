@@ -197,7 +197,7 @@ async def test_an_hours_work_leaves_nothing(tmp_path: Path) -> None:
             check_flat(plateau, end)
             metrics = await relay.metrics()
             check_counts(metrics, soak.counts)
-            assert not [event for event in relay.events if event.get("event") == "handshake fault"]
+            assert not [event for event in relay.events if event.get("event") == "handshake crashed"]
 
 
 def check_counts(metrics: dict[str, float], counts: Counts) -> None:

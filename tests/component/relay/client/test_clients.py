@@ -25,7 +25,7 @@ async def test_only_named_pages_may_connect() -> None:
         with pytest.raises(InvalidStatus) as refused:
             await relay.connect(origin="https://evil.example.com")
         assert refused.value.response.status_code == 403
-        assert refused.value.response.body == b"Pages of this origin may not connect here.\n"
+        assert refused.value.response.body == b"Web pages of this origin may not connect to this domain.\n"
         assert relay.counters.refusals() == {"allowedOrigins": 1}
         assert relay.totals.codes == {101: 3, 403: 1}
 

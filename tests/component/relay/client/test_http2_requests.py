@@ -46,7 +46,7 @@ REFUSED: dict[str, tuple[list[Line], int, bytes]] = {
     "a page that may not connect": (
         connect_lines([(b"origin", b"https://evil.example.com")]),
         403,
-        b"Pages of this origin may not connect here.\n",
+        b"Web pages of this origin may not connect to this domain.\n",
     ),
     "a method": (get_lines(method=b"DELETE"), 405, b"Only GET opens a WebSocket.\n"),
     "a path of two words": (

@@ -126,7 +126,7 @@ async def test_checks_go_on_after_one_that_could_not_be_made(monkeypatch: pytest
             async with running(port, originHealthCheck=QUICK_CHECKS) as relay:
                 await relay.until(lambda: target(relay).good > 0)
                 assert target(relay).bad == 0
-    assert [line["event"] for line in logs] == ["health check fault"]
+    assert [line["event"] for line in logs] == ["health check crashed"]
 
 
 @on_pump_loop
@@ -175,7 +175,7 @@ async def test_unhealthy_origins_get_nothing_until_they_are_well() -> None:
         assert all(b"(health check)" in request for request in seen)
     turns = [(line["event"], line["origin"]) for line in logs if line["event"].startswith("origin ")]
     name = f"127.0.0.1:{sick}/{sick}"
-    assert turns == [("origin unhealthy", name), ("origin healthy", name)]
+    assert turns == [("origin became unhealthy", name), ("origin became healthy", name)]
 
 
 @on_pump_loop

@@ -224,7 +224,7 @@ class TestEnd:
                 assert await relay.admin("/readyz") == (200, "ok\n")
                 relay.signal(signal.SIGTERM)
                 await relay.event("drain started", open_connections=2)
-                assert await relay.admin("/readyz") == (503, "draining\n")
+                assert await relay.admin("/readyz") == (503, "The relay is draining.\n")
                 assert (await relay.admin("/healthz"))[0] == 200
                 assert (await relay.state())["draining"] is True
                 relay.signal(signal.SIGTERM)
@@ -239,10 +239,13 @@ class TestEnd:
             async with RelayProcess("--config", path) as relay:
                 client = await Client().open(await relay.port("http"))
                 assert (await relay.admin("/drain?seconds=soon", method="POST"))[0] == 400
-                assert await relay.admin("/drain?seconds=0", method="POST") == (202, "draining\n")
+                assert await relay.admin("/drain?seconds=0", method="POST") == (
+                    202,
+                    "The relay is draining.\n",
+                )
                 await client.answer_close()
                 await relay.event("drain finished", open_connections=0)
-                assert await relay.admin("/readyz") == (503, "draining\n")
+                assert await relay.admin("/readyz") == (503, "The relay is draining.\n")
                 relay.signal(signal.SIGINT)
                 assert await relay.ended() == 0
 
@@ -256,7 +259,10 @@ class TestEnd:
             async with RelayProcess("--config", path, "--drain-stay-seconds", "0.2", *workers) as relay:
                 port = await relay.port("http")
                 client = await Client().open(port)
-                assert await relay.admin("/drain?seconds=0", method="POST") == (202, "draining\n")
+                assert await relay.admin("/drain?seconds=0", method="POST") == (
+                    202,
+                    "The relay is draining.\n",
+                )
                 await client.answer_close()
                 await relay.event("drain abandoned")
                 async with asyncio.timeout(DEADLINE):
@@ -265,7 +271,10 @@ class TestEnd:
                 later = await Client().open(port)
                 assert (await relay.state())["draining"] is False
                 assert (await relay.metrics())["wsedge_relay_drains_abandoned_total"] == 1
-                assert await relay.admin("/drain?seconds=0", method="POST") == (202, "draining\n")
+                assert await relay.admin("/drain?seconds=0", method="POST") == (
+                    202,
+                    "The relay is draining.\n",
+                )
                 await later.answer_close()
                 relay.signal(signal.SIGTERM)
                 assert await relay.ended() == 0
@@ -291,8 +300,8 @@ class TestEnd:
             (tmp_path / "admin-token").write_text("secret-3")
             assert (await drain("Authorization: Bearer secret-1"))[0] == 401
             assert await relay.admin("/readyz") == (200, "ok\n")
-            assert await drain("authorization: bearer secret-3") == (202, "draining\n")
-            assert await relay.admin("/readyz") == (503, "draining\n")
+            assert await drain("authorization: bearer secret-3") == (202, "The relay is draining.\n")
+            assert await relay.admin("/readyz") == (503, "The relay is draining.\n")
             told = json.dumps(relay.events)
             assert "secret-" not in told
 
@@ -328,7 +337,7 @@ class TestEnd:
                 output, _ = await command.communicate()
                 assert (command.returncode, said in output.decode()) == (code, True), output
             ready = await request(9090, b"GET /readyz HTTP/1.1\r\n\r\n", host=host)
-            assert ready == (503, "draining\n")
+            assert ready == (503, "The relay is draining.\n")
 
     async def test_a_signal_hurries_a_drain_by_request(self, tmp_path: Path) -> None:
         """From SIGTERM on nothing has more than drainSeconds: a pod would be killed in a longer drain."""
@@ -337,7 +346,10 @@ class TestEnd:
             async with RelayProcess("--config", path) as relay:
                 port = await relay.port("http")
                 clients = [await Client().open(port) for _ in range(3)]
-                assert await relay.admin("/drain?seconds=3600", method="POST") == (202, "draining\n")
+                assert await relay.admin("/drain?seconds=3600", method="POST") == (
+                    202,
+                    "The relay is draining.\n",
+                )
                 await relay.event("drain started", open_connections=3)
                 relay.signal(signal.SIGTERM)
                 for client in clients:

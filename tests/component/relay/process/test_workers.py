@@ -333,8 +333,11 @@ async def test_a_drain_by_request_reaches_all_and_stays(tmp_path: Path) -> None:
             port = await relay.port("http")
             clients = await crowd.enter(port, 8)
             assert (await relay.admin("/drain?seconds=soon", method="POST"))[0] == 400
-            assert await relay.admin("/drain?seconds=3600", method="POST") == (202, "draining\n")
-            assert await relay.admin("/readyz") == (503, "draining\n")
+            assert await relay.admin("/drain?seconds=3600", method="POST") == (
+                202,
+                "The relay is draining.\n",
+            )
+            assert await relay.admin("/readyz") == (503, "The relay is draining.\n")
             for worker in (1, 2):
                 await relay.event("drain started", worker=worker, seconds=3600.0)
             assert {(await knock(port))[:13] for _ in range(8)} == {b"HTTP/1.1 503 "}
@@ -352,7 +355,10 @@ async def test_a_signal_hurries_a_drain_by_request_in_each_worker(tmp_path: Path
         path = write(tmp_path / "relay.json", config(to_origin(origin)))
         async with RelayProcess("--config", path, *TWO) as relay:
             clients = await crowd.enter(await relay.port("http"), 8)
-            assert await relay.admin("/drain?seconds=3600", method="POST") == (202, "draining\n")
+            assert await relay.admin("/drain?seconds=3600", method="POST") == (
+                202,
+                "The relay is draining.\n",
+            )
             for worker in (1, 2):
                 await relay.event("drain started", worker=worker, seconds=3600.0)
             relay.signal(signal.SIGTERM)
@@ -428,7 +434,7 @@ async def test_a_worker_that_hangs_is_told_of(tmp_path: Path) -> None:
             os.kill(second, signal.SIGSTOP)
             try:
                 status, text = await answers(relay, "/healthz", 503)
-                assert (status, text[:28]) == (503, "worker 2 has not answered fo")
+                assert (status, text[:28]) == (503, "Worker 2 has not answered fo")
                 assert (await relay.admin("/readyz"))[0] == 503
                 assert (await relay.state())["openConnections"] == 8
             finally:

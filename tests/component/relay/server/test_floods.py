@@ -162,7 +162,7 @@ async def test_ten_thousand_refused_upgrades_leave_nothing(tmp_path: Path) -> No
         for name in (DOMAIN, NOBODY, OFF):
             assert metrics[f'wsedge_relay_received_bytes_total{{domain="{name}"}}'] == refused.sent[name]
             assert metrics[f'wsedge_relay_sent_bytes_total{{domain="{name}"}}'] == refused.received[name]
-        assert not [event for event in relay.events if event.get("event") == "handshake fault"]
+        assert not [event for event in relay.events if event.get("event") == "handshake crashed"]
         await asyncio.to_thread(holder.leave)
         await settled(relay, descriptors=at.descriptors - 2, quiet=lambda: not origin.open_now)
 
@@ -279,7 +279,7 @@ async def test_ten_thousand_clients_that_vanish_leave_nothing(tmp_path: Path) ->
         assert metrics[f'wsedge_relay_open_connections{{domain="{DOMAIN}"}}'] == 0
         (of_origin,) = (name for name in metrics if name.startswith(f'{AT_ORIGIN}{{domain="{DOMAIN}"'))
         assert metrics[of_origin] == 0
-        assert not [event for event in relay.events if event.get("event") == "handshake fault"]
+        assert not [event for event in relay.events if event.get("event") == "handshake crashed"]
         # The one place of a client's was taken by none of them.
         full = await asyncio.to_thread(Client, at.http)
         await asyncio.to_thread(full.send, upgrade("/echo", host=FULL))
