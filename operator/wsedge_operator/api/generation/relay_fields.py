@@ -23,7 +23,7 @@ from wsedge_relay.contract import RelayConfig
 PAGE: Final = Path("docs/relay/configuration.md")
 _ORIGINS: Final = "[which origin gets a connection](origins.md#which-origin-gets-a-connection)"
 _PLAIN: Final = "[plain requests](behaviour.md#plain-requests-socketio-signalr-sockjs)"
-_ADMISSION: Final = "[who may come in](limits.md#who-may-come-in)"
+_ADMISSION: Final = "[which clients are admitted](limits.md#which-clients-are-admitted)"
 _PROXIES: Final = "[behind a load balancer](behaviour.md#behind-a-load-balancer)"
 # The section of docs/relay/ that describes the behaviour of a part.
 SEE: Final[Mapping[str, str]] = {
