@@ -52,7 +52,7 @@ def table(sections: list[Section]) -> str:
     rows = [row for goal in GOALS if goal.section in found for row in _row(goal, found[goal.section])]
     if not rows:
         return ""
-    titles = ["goal", "of", "at most", "measured (quartiles)", ""]
+    titles = ["goal", "proxy", "at most", "measured (quartiles)", "result"]
     return "### Goals\n\n" + markdown(titles, rows)
 
 

@@ -59,7 +59,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def tell(self, *words: object) -> None:
+    def send(self, *words: object) -> None:
         """Send a line."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -73,9 +73,9 @@ class Load:
             raise SystemExit("bench: the load ended")
         return line.strip()
 
-    def ask(self, *words: object) -> str:
+    def call(self, *words: object) -> str:
         """Send a line; return its answer."""
-        self.tell(*words)
+        self.send(*words)
         return self.answer()
 
     def cpu_seconds(self) -> float:
@@ -94,21 +94,21 @@ class Group:
     cpu: float = 0.0
     waited: float = 0.0
 
-    def ask(self, verb: str, *words: object) -> str:
+    def call(self, verb: str, *words: object) -> str:
         """Send a command for this group; measure the proxy's CPU until the answer."""
         ran, waited = self.proxy.cpu()
-        answer = self.load.ask(verb, self.number, *words)
+        answer = self.load.call(verb, self.number, *words)
         now_ran, now_waited = self.proxy.cpu()
         self.cpu, self.waited = now_ran - ran, now_waited - waited
         return answer
 
     def run(self, milliseconds: int, connections: int | None = None) -> int:
         """Keep messages under way on the first connections (all); return the number of echoed ones."""
-        return int(self.ask("run", connections or self.shape.connections, milliseconds))
+        return int(self.call("run", connections or self.shape.connections, milliseconds))
 
     def rate(self, per_second: float, milliseconds: int) -> Latencies:
         """Send messages at that rate, with or without echoes."""
-        return latencies(self.ask("rate", self.shape.connections, int(per_second), milliseconds))
+        return latencies(self.call("rate", self.shape.connections, int(per_second), milliseconds))
 
 
 def latencies(answer: str) -> Latencies:
@@ -124,7 +124,7 @@ def groups(load: Load, proxies: list[Proxy], shape: Shape) -> Iterator[list[Grou
     for proxy in proxies:
         port = proxy.tls_port if shape.tls else proxy.port
         words = (port, shape.connections, shape.size, shape.inflight, int(shape.tls))
-        some.append(Group(load, proxy, shape, int(load.ask("connect", *words))))
+        some.append(Group(load, proxy, shape, int(load.call("connect", *words))))
     yield some
     for group in some:
-        load.ask("end", group.number)
+        load.call("end", group.number)

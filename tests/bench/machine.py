@@ -30,8 +30,8 @@ class Shares:
 
     def __str__(self) -> str:
         return (
-            f"others took {self.proxies:.0%} of the proxies' core and {self.load:.0%} of the load's, "
-            f"the hypervisor {self.stolen:.0%}"
+            f"other programs used {self.proxies:.0%} of the proxies' core and {self.load:.0%} of the load's "
+            f"core, the hypervisor {self.stolen:.0%} of both"
         )
 
 

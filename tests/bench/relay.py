@@ -126,7 +126,7 @@ def start(
         raise SystemExit(f"bench: no {', '.join(unknown)}; there are {', '.join((*starts, *FORMS, BARE))}")
 
     def with_origin() -> Setting:
-        return replace(setting, origin=int(load.ask("listen")))
+        return replace(setting, origin=int(load.call("listen")))
 
     proxies = [stack.enter_context(starts[name](with_origin())) for name in wanted if name in starts]
     forms = [name for name in wanted if name in FORMS]

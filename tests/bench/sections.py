@@ -101,8 +101,8 @@ def handshakes(bench: Bench) -> Section:
             say(f"handshakes: {scheme}, {title}")
 
             def opened(group: Group, at_once: int = at_once) -> float:
-                cost = int(group.ask("open", 100, at_once)) and group.cpu / 100 * 1e6
-                group.ask("shut")
+                cost = int(group.call("open", 100, at_once)) and group.cpu / 100 * 1e6
+                group.call("shut")
                 group.run(20)  # an answer of the proxy shows that it has processed the ends
                 return cost
 
@@ -121,7 +121,7 @@ def idle(bench: Bench, connections: int) -> Section:
         with groups(bench.load, [proxy], Shape("idle", 20, 125, 1)) as (group,):
             group.run(50)
             before = proxy.pss_bytes()
-            group.ask("open", connections, 16)
+            group.call("open", connections, 16)
             group.run(50)  # an answer of the proxy shows that it has accepted all
             grown[proxy.name] = [(proxy.pss_bytes() - before) / connections]
     column = Column(f"{connections:,} connections", grown)
@@ -158,7 +158,7 @@ def latency(bench: Bench) -> Section:
     rate = f"at {half[bench.base]:,.0f}/s"
     p99 = {name: [one.p99 for one in of] for name, of in same.items()}
     columns = [
-        Column("messages/s at half of its own", {name: [value] for name, value in half.items()}),
+        Column("messages/s at half of its own saturation", {name: [value] for name, value in half.items()}),
         Column("median", {name: [one.median for one in of] for name, of in own.items()}),
         Column("p99", {name: [one.p99 for one in of] for name, of in own.items()}),
         Column(f"median {rate}", {name: [one.median for one in of] for name, of in same.items()}),
@@ -225,7 +225,7 @@ def _reload(bench: Bench, proxy: Proxy, timeout: int) -> Reload:
         group.rate(RELOAD_RATE, bench.milliseconds)
         quiet = group.rate(RELOAD_RATE, milliseconds)
         quiet_cpu, pss, before = group.cpu, proxy.pss_bytes(), proxy.cpu()[0]
-        bench.load.tell("rate", group.number, RELOAD_CONNECTIONS, RELOAD_RATE, milliseconds)
+        bench.load.send("rate", group.number, RELOAD_CONNECTIONS, RELOAD_RATE, milliseconds)
         time.sleep(bench.milliseconds / 1e3)
         proxy.change(timeout)
         loud = latencies(bench.load.answer())
@@ -245,12 +245,12 @@ def _wait(done: Callable[[], bool], failure: str) -> None:
 
 def same_tls(some: list[Group]) -> str:
     """Return the agreed TLS parameters; raises SystemExit if they differ between proxies."""
-    facts = {group.proxy.name: group.load.ask("tls", group.number).rpartition(" tickets=") for group in some}
+    facts = {group.proxy.name: group.load.call("tls", group.number).rpartition(" tickets=") for group in some}
     agreed = {what for what, _, _ in facts.values()}
     if len(agreed) > 1:
         raise SystemExit(f"bench: TLS differs: {facts}")
     tickets = ", ".join(f"{name}: {float(count):.0f}" for name, (_, _, count) in facts.items())
-    return f"{agreed.pop()} for all; session tickets sent to a client that asks for nothing: {tickets}."
+    return f"{agreed.pop()} for all; session tickets that the proxy sends unasked: {tickets}."
 
 
 def say(what: str) -> None:
