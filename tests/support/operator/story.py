@@ -27,7 +27,7 @@ class Story:
 
     account: Account = field(default_factory=Account)
     claims: dict[str, Claim] = field(default_factory=dict)
-    looks: list[Settlement] = field(default_factory=list)
+    settlements: list[Settlement] = field(default_factory=list)
 
     def creates(
         self, when: datetime, terms: Terms | None, *, name: str = "plan", existing: BillingCycle | None = None
@@ -56,8 +56,8 @@ class Story:
         """Delete a plan; nothing of it remains."""
         del self.claims[name]
 
-    def looks_at(self, now: datetime) -> Account:
+    def settled_at(self, now: datetime) -> Account:
         """Reconcile, and record the result."""
-        self.looks.append(settle(self.account, tuple(self.claims.values()), now))
-        self.account = self.looks[-1].account
+        self.settlements.append(settle(self.account, tuple(self.claims.values()), now))
+        self.account = self.settlements[-1].account
         return self.account

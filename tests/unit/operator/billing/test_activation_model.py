@@ -1,5 +1,6 @@
-"""The calendar against the most obvious model: go through time minute by minute, and at each boundary of the
-cycle in force take over what the plan says.
+"""`settle` against a slow, obvious model.
+
+The model visits each minute; at each boundary of the cycle in force the last request comes into force.
 """
 
 from __future__ import annotations
@@ -29,125 +30,128 @@ ZONES = ("UTC", "Asia/Shanghai", "America/Sao_Paulo", "America/Havana", "Asia/Be
 CYCLES = tuple(BillingCycle)
 
 terms = st.builds(Terms, st.sampled_from(CYCLES), st.just(MeteringMethod.TRAFFIC), st.sampled_from(ZONES))
-# What the plan says from a minute on; None: there is no plan.
-tellings = st.lists(
+# The terms that a plan requests from a minute on; None: there is no plan.
+request_lists = st.lists(
     st.tuples(st.integers(0, SPAN), st.none() | terms), max_size=6, unique_by=lambda item: item[0]
 ).map(sorted)
 
 
 @dataclass
-class Minutes:
-    """The obvious model."""
+class MinuteModel:
+    """The model: an account that is settled every minute."""
 
     existing: BillingCycle | None
     periods: list[Period] = field(default_factory=list)
-    wish: Terms | None = None
+    requested: Terms | None = None
     waits: bool = False  # for the first boundary of a cycle elsewhere
 
-    def passes(self, before: datetime, now: datetime) -> None:
-        """Time goes on to `now`: if a boundary lies there, the wish is granted."""
+    def advance(self, before: datetime, now: datetime) -> None:
+        """Advance to `now`: at a boundary the last request comes into force."""
         current = self.current
-        if current is not None and turned(before, now, current.terms.cycle, current.terms.zone):
-            if self.wish != current.terms:
+        if current is not None and is_boundary(before, now, current.terms.cycle, current.terms.zone):
+            if self.requested != current.terms:
                 self.periods[-1] = Period(current.terms, current.start, now)
                 self._begin(now)
         elif (
-            self.waits and self.wish and self.existing and turned(before, now, self.existing, self.wish.zone)
+            self.waits
+            and self.requested
+            and self.existing
+            and is_boundary(before, now, self.existing, self.requested.zone)
         ):
             self._begin(now)
 
-    def says(self, wish: Terms | None, now: datetime) -> None:
-        """The plan says something else from `now` on."""
-        self.wish = wish
-        self.waits = wish is not None and self.existing is not None and not self.periods
+    def request(self, wanted: Terms | None, now: datetime) -> None:
+        """The plan requests something else from `now` on."""
+        self.requested = wanted
+        self.waits = wanted is not None and self.existing is not None and not self.periods
         if self.current is None and not self.waits:
             self._begin(now)
 
     @property
     def current(self) -> Period | None:
-        """The period in force."""
+        """The period in force, or None."""
         return self.periods[-1] if self.periods and self.periods[-1].end is None else None
 
     def _begin(self, now: datetime) -> None:
         self.waits = False
-        if self.wish is not None:
-            self.periods.append(Period(self.wish, now))
+        if self.requested is not None:
+            self.periods.append(Period(self.requested, now))
 
 
-def turned(before: datetime, now: datetime, cycle: BillingCycle, zone: str) -> bool:
-    """Whether the clocks of the zone show a new day, or month, that they did not show a minute before."""
+def is_boundary(before: datetime, now: datetime, cycle: BillingCycle, zone: str) -> bool:
+    """Return whether a new local day or month began since a minute ago."""
     old, new = (moment.astimezone(zone_of(zone)).date() for moment in (before, now))
     return new > old and (cycle is BillingCycle.DAILY or new.month != old.month)
 
 
 def model_periods(
-    begin: datetime, telling: list[tuple[int, Terms | None]], existing: BillingCycle | None
+    begin: datetime, requests: list[tuple[int, Terms | None]], existing: BillingCycle | None
 ) -> list[Period]:
-    """Return the periods that the obvious model makes of a telling."""
-    model, said = Minutes(existing), dict(telling)
+    """Return the periods of the model for `requests`."""
+    model, by_minute = MinuteModel(existing), dict(requests)
     for minute in range(2 * SPAN):
         now = begin + minute * MINUTE
-        model.passes(now - MINUTE, now)
-        if minute in said:
-            model.says(said[minute], now)
+        model.advance(now - MINUTE, now)
+        if minute in by_minute:
+            model.request(by_minute[minute], now)
     return model.periods
 
 
-def tell(story: Story, now: datetime, wish: Terms | None, existing: BillingCycle | None) -> None:
-    """Do to the plan what the telling says."""
-    if wish is None:
+def apply_request(story: Story, now: datetime, wanted: Terms | None, existing: BillingCycle | None) -> None:
+    """Apply a request to the plan."""
+    if wanted is None:
         if story.claims:
             story.deletes()
     elif story.claims:
-        story.edits(now, wish, existing=existing)
+        story.edits(now, wanted, existing=existing)
     else:
-        story.creates(now, wish, existing=existing)
+        story.creates(now, wanted, existing=existing)
 
 
 @given(
     begin=st.sampled_from(BEGINNINGS),
-    telling=tellings,
+    requests=request_lists,
     existing=st.none() | st.sampled_from(CYCLES),
     data=st.data(),
 )
 def test_same_as_minute_by_minute(
     begin: datetime,
-    telling: list[tuple[int, Terms | None]],
+    requests: list[tuple[int, Terms | None]],
     existing: BillingCycle | None,
     data: st.DataObject,
 ) -> None:
-    """However late and often the operator looks after a request, it finds the obvious model's periods.
+    """The periods are the model's, however late and often an account is settled after a request.
 
-    Only a deletion must be seen in its minute, for it leaves no trace.
+    Only a deletion is settled in its minute, since it leaves no trace on an object.
     """
     story = Story()
-    nexts = [minute for minute, _ in telling[1:]] + [2 * SPAN]
-    for (minute, wish), following in zip(telling, nexts, strict=False):
-        tell(story, begin + minute * MINUTE, wish, existing)
-        looks = data.draw(st.lists(st.integers(minute, following - 1), min_size=1, max_size=3).map(sorted))
-        if wish is None:
-            looks = [minute, *looks]
-        for look in looks:
-            story.looks_at(begin + look * MINUTE)
-    story.looks_at(begin + (2 * SPAN - 1) * MINUTE)
-    assert list(story.account.periods) == model_periods(begin, telling, existing)
+    nexts = [minute for minute, _ in requests[1:]] + [2 * SPAN]
+    for (minute, wanted), following in zip(requests, nexts, strict=False):
+        apply_request(story, begin + minute * MINUTE, wanted, existing)
+        instants = data.draw(st.lists(st.integers(minute, following - 1), min_size=1, max_size=3).map(sorted))
+        if wanted is None:
+            instants = [minute, *instants]
+        for instant in instants:
+            story.settled_at(begin + instant * MINUTE)
+    story.settled_at(begin + (2 * SPAN - 1) * MINUTE)
+    assert list(story.account.periods) == model_periods(begin, requests, existing)
 
 
 @given(
     begin=st.sampled_from(BEGINNINGS),
-    telling=tellings,
+    requests=request_lists,
     steps=st.lists(st.integers(-SPAN, SPAN), max_size=12),
 )
 def test_history_is_never_rewritten(
-    begin: datetime, telling: list[tuple[int, Terms | None]], steps: list[int]
+    begin: datetime, requests: list[tuple[int, Terms | None]], steps: list[int]
 ) -> None:
-    """Whatever the clock does, a period once in force keeps its beginning and terms, an ended one its end."""
+    """Whatever the clock does, a period keeps its start and terms, and an ended one its end."""
     story = Story()
-    for index in range(max(len(telling), len(steps))):
-        if index < len(telling):
-            tell(story, begin + telling[index][0] * MINUTE, telling[index][1], None)
+    for index in range(max(len(requests), len(steps))):
+        if index < len(requests):
+            apply_request(story, begin + requests[index][0] * MINUTE, requests[index][1], None)
         before = story.account.periods
-        after = story.looks_at(begin + (steps[index] if index < len(steps) else SPAN) * MINUTE).periods
+        after = story.settled_at(begin + (steps[index] if index < len(steps) else SPAN) * MINUTE).periods
         assert [(p.terms, p.start) for p in after[: len(before)]] == [(p.terms, p.start) for p in before]
         assert all(new.end == old.end for old, new in zip(before, after, strict=False) if old.end)
         assert all(early.end and early.end <= late.start for early, late in itertools.pairwise(after))

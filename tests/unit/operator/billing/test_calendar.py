@@ -1,4 +1,4 @@
-"""Natural days and months in zones whose midnights are ordinary, missing, or there twice."""
+"""Natural days and months in zones whose midnights are ordinary, skipped, or repeated."""
 
 import os
 import subprocess
@@ -74,7 +74,7 @@ BOUNDARIES = {
 
 @pytest.mark.parametrize(("zone", "cycle", "instant", "expected"), BOUNDARIES.values(), ids=BOUNDARIES.keys())
 def test_boundary(zone: str, cycle: BillingCycle, instant: str, expected: str) -> None:
-    """The next boundary is where the sentence says."""
+    """The next boundary is at the instant that the row states."""
     assert next_boundary(at(instant), cycle, zone_of(zone)) == at(expected)
 
 
@@ -104,7 +104,7 @@ def test_boundary(zone: str, cycle: BillingCycle, instant: str, expected: str) -
     ],
 )
 def test_unknown_zone(name: str) -> None:
-    """A name that the database does not have is refused, whatever it would open as a file."""
+    """A name that is not in the database is refused, also if it is the path of a file."""
     with pytest.raises(UnknownZoneError, match="is no time zone of the IANA database"):
         zone_of(name)
 
@@ -113,12 +113,12 @@ def test_unknown_zone(name: str) -> None:
     "name", ["UTC", "Asia/Shanghai", "America/Argentina/Buenos_Aires", "Etc/GMT-14", "PRC"]
 )
 def test_zones_and_links_are_known(name: str) -> None:
-    """A zone is known by each of its names, the deprecated links too."""
+    """A zone has each of its names, also deprecated links."""
     assert zone_of(name).key == name
 
 
 def test_no_zone_comes_from_the_host(tmp_path: Path) -> None:
-    """A zone that a file of the host redefines is that of the package, in the version of the lock."""
+    """Zones come from the locked tzdata package, not from the files of the host."""
     (tmp_path / "Asia").mkdir()
     with resources.files("tzdata.zoneinfo").joinpath("UTC").open("rb") as utc:
         (tmp_path / "Asia" / "Shanghai").write_bytes(utc.read())
@@ -142,7 +142,7 @@ def test_no_zone_comes_from_the_host(tmp_path: Path) -> None:
     cycle=st.sampled_from(BillingCycle),
 )
 def test_boundaries_in_every_zone(zone: str, instant: datetime, cycle: BillingCycle) -> None:
-    """In every zone the boundary is later, begins a day, and every instant before it is of an earlier day."""
+    """The boundary is later than the instant and begins a day; the second before is of the old day."""
     where = zone_of(zone)
     moment = instant.replace(microsecond=0)
     boundary = next_boundary(moment, cycle, where)
@@ -157,7 +157,7 @@ def test_boundaries_in_every_zone(zone: str, instant: datetime, cycle: BillingCy
     day=st.dates(AGES[0].date(), AGES[1].date()),
 )
 def test_first_instants_in_every_zone(zone: str, day: date) -> None:
-    """A day's first instant shows it (or a later day, if the zone leaves it out), the second before not."""
+    """The first instant of a day shows its date, or a later one if the zone skips the day."""
     where = zone_of(zone)
     first = day_start(day, where)
     assert first.astimezone(where).date() >= day

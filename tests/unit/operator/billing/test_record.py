@@ -1,4 +1,4 @@
-"""The record of an account as text."""
+"""The record of an account: writing, reading, and refusing an invalid one."""
 
 import json
 from dataclasses import replace
@@ -39,18 +39,18 @@ FULL = Account(
 
 
 def test_empty_round_trip() -> None:
-    """An account without history comes back."""
+    """An account without history is read as it was written."""
     assert from_data(to_data(Account())) == Account()
 
 
 def test_full_round_trip() -> None:
-    """A full account comes back, as equal bytes each time."""
+    """An account with all fields is read as it was written, from equal bytes."""
     assert from_data(to_data(FULL)) == FULL
     assert to_data(from_data(to_data(FULL))) == to_data(FULL)
 
 
 def test_pending_end_round_trip() -> None:
-    """An end to come is told from no change to come."""
+    """A pending end differs from no pending change."""
     ending = Account(
         periods=(Period(MONTH_95, START),), pending=Pending(None, MIDDLE, END), requested_at=MIDDLE
     )
@@ -59,7 +59,7 @@ def test_pending_end_round_trip() -> None:
 
 @given(st.lists(st.sampled_from([MONTH_95, PEAK_DAILY, TRAFFIC_DAILY, None]), max_size=8))
 def test_every_settled_account_round_trips(wishes: list[Any]) -> None:
-    """Whatever was settled can be written and read."""
+    """Every account that `settle` returns can be written and read."""
     story, now = Story(), datetime(2026, 11, 22, 4, 0, 0, tzinfo=UTC)
     for index, wish in enumerate(wishes):
         when = now + index * timedelta(days=17)
@@ -69,12 +69,12 @@ def test_every_settled_account_round_trips(wishes: list[Any]) -> None:
             story.edits(when, wish)
         else:
             story.creates(when, wish)
-        account = story.looks_at(when)
+        account = story.settled_at(when)
         assert from_data(to_data(account)) == account
 
 
 def test_eleven_years_of_daily_changes_fit_into_a_config_map() -> None:
-    """All periods are kept; with the longest words they stay below the 1 MiB that Kubernetes stores."""
+    """With the longest values all periods need less than the 1 MiB of a ConfigMap."""
     method = max(MeteringMethod, key=len)
     terms = Terms(BillingCycle.MONTHLY, method, max(known_zones(), key=len))
     days = [START + index * timedelta(days=1) for index in range(11 * 365 + 1)]
@@ -82,8 +82,8 @@ def test_eleven_years_of_daily_changes_fit_into_a_config_map() -> None:
     assert len(to_data(account)[KEY].encode()) < 1 << 20
 
 
-def test_a_person_can_read_it() -> None:
-    """The record uses the words of the API and times as Kubernetes writes them."""
+def test_a_person_can_read_a_record() -> None:
+    """It has the words of the API and times in Kubernetes' form."""
     record = json.loads(to_data(FULL)[KEY])
     assert record["version"] == 1
     assert record["periods"][1] == {
@@ -99,7 +99,7 @@ def test_a_person_can_read_it() -> None:
 
 
 def damaged(**changes: Any) -> dict[str, str]:
-    """The full record with fields replaced."""
+    """Return the data of the full record with fields replaced."""
     return {KEY: json.dumps(json.loads(to_data(FULL)[KEY]) | changes)}
 
 
@@ -108,10 +108,10 @@ OPEN = {"terms": TERMS, "start": "2026-11-01T00:00:00Z"}
 DAMAGES = {
     "the key is missing": ({}, "account.json: missing; restore it"),
     "the ConfigMap is empty": (None, "account.json: missing; restore it"),
-    "it is no JSON": ({KEY: "{"}, "Invalid JSON"),
+    "it is not JSON": ({KEY: "{"}, "Invalid JSON"),
     "it is from a newer version": (damaged(version=2), "version: Input should be 1"),
-    "it has a field that nobody knows": (damaged(extra=1), "extra: Extra inputs"),
-    "a time is none": (damaged(periods=[{**OPEN, "start": "yesterday"}]), "periods.0.start"),
+    "it has an unknown field": (damaged(extra=1), "extra: Extra inputs"),
+    "a time is not a time": (damaged(periods=[{**OPEN, "start": "yesterday"}]), "periods.0.start"),
     "a time has no zone": (damaged(periods=[{**OPEN, "start": "2026-11-01T00:00:00"}]), "periods.0.start"),
     "a zone is unknown": (
         damaged(periods=[{**OPEN, "terms": {**TERMS, "timeZone": "Mars/Olympus"}}]),
@@ -133,7 +133,7 @@ DAMAGES = {
         damaged(periods=[{**OPEN, "end": "2026-11-09T00:00:00Z"}, {**OPEN, "start": "2026-11-08T00:00:00Z"}]),
         "begins before the previous period ends",
     ),
-    "a change comes before it was asked for": (
+    "a change takes effect before its request": (
         damaged(
             pending={
                 "terms": TERMS,
@@ -143,7 +143,7 @@ DAMAGES = {
         ),
         "pending: Value error, a pending change is effective after its request",
     ),
-    "a change comes before what is in force": (
+    "a change takes effect before the period in force": (
         damaged(
             pending={
                 "terms": TERMS,
@@ -153,7 +153,7 @@ DAMAGES = {
         ),
         "pending: effective before the start of the period in force",
     ),
-    "an end of nothing": (
+    "an end without a period in force": (
         damaged(
             periods=[],
             pending={
@@ -169,7 +169,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize(("data", "why"), DAMAGES.values(), ids=DAMAGES.keys())
 def test_damage(data: dict[str, str] | None, why: str) -> None:
-    """A damaged record is refused whole, and the refusal names the place."""
+    """One invalid field makes the record invalid, and the error names the field."""
     with pytest.raises(AccountError) as caught:
         from_data(data)
     assert str(caught.value).startswith("wsedge-account: account.json")
@@ -177,8 +177,8 @@ def test_damage(data: dict[str, str] | None, why: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["localtime", "Factory"])
-def test_what_version_0_1_0_took_for_a_zone_stays_readable(name: str) -> None:
-    """An account that was billed in a zone that is none goes on in UTC, which it meant in that image."""
+def test_two_names_that_version_0_1_0_accepted_are_utc(name: str) -> None:
+    """That image resolved both to UTC, so accounts that it billed remain the same."""
     found = from_data(damaged(periods=[{**OPEN, "terms": {**TERMS, "timeZone": name}}]))
     assert [period.terms.zone for period in found.periods] == ["UTC"]
 

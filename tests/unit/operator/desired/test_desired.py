@@ -1,4 +1,4 @@
-"""The children of a WebSocketDomain, and when a live one is left alone."""
+"""The children of a WebSocketDomain, and when a live one needs no write."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pod(**parts: Any) -> dict[str, Any]:
 
 
 def test_relay_pods_pass_the_restricted_standard() -> None:
-    """What the Pod Security Standard `restricted` asks for, and no token of the API server."""
+    """Relay pods meet the Pod Security Standard `restricted` and have no token for the API server."""
     made = pod()["spec"]
     assert made["automountServiceAccountToken"] is False
     assert made["securityContext"]["runAsNonRoot"] is True
@@ -41,8 +41,8 @@ def test_relay_pods_pass_the_restricted_standard() -> None:
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_no_volume_of_relays_holds_a_node() -> None:
-    """The autoscaler is told of each emptyDir that it may go with its pod."""
+def test_no_volume_keeps_a_node_from_removal() -> None:
+    """An annotation names each emptyDir, so that the cluster autoscaler may remove the node."""
     made = pod()
     told = made["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"]
     assert told.split(",") == [each["name"] for each in made["spec"]["volumes"] if "emptyDir" in each]
@@ -52,9 +52,9 @@ TEMPLATE_STAYS = {
     "the heartbeat": {"websocket": {"enabled": True, "originProtocol": "HTTPS", "heartbeatSeconds": 3}},
     "the origins": {"origins": [{"host": "other"}]},
     "a certificate": {"tls": {"secretName": "x"}, "originTLS": {"caSecretName": "y"}},
-    "how many may come in": {"limits": {"connections": 5, "handshakesPerSecond": 2}},
-    "who may come in": {"clients": {"allowedOrigins": ["https://app.example.com"]}},
-    "what may be asked for": {"passThrough": {}, "originRequest": {"stickyCookie": {}}},
+    "limits": {"limits": {"connections": 5, "handshakesPerSecond": 2}},
+    "clients": {"clients": {"allowedOrigins": ["https://app.example.com"]}},
+    "plain requests and a cookie": {"passThrough": {}, "originRequest": {"stickyCookie": {}}},
     "the drain time": {"lifecycle": {"drainSeconds": 50}},
     "the access log": {"accessLog": {"samplePercent": 5}},
     "the maximum age": {"lifecycle": {"maxConnectionAgeSeconds": 3600}},
@@ -63,20 +63,20 @@ TEMPLATE_STAYS = {
 
 
 @pytest.mark.parametrize("parts", TEMPLATE_STAYS.values(), ids=TEMPLATE_STAYS.keys())
-def test_what_relays_serve_is_not_in_their_template(parts: dict[str, Any]) -> None:
-    """An edit of it replaces no pod."""
+def test_the_pod_template_does_not_depend_on_the_configuration(parts: dict[str, Any]) -> None:
+    """An edit of what relays serve replaces no pod."""
     assert pod(**parts) == pod()
 
 
-def test_resources_are_those_that_are_asked_for() -> None:
-    """None by default; else as they are written."""
+def test_resources_are_those_of_the_spec() -> None:
+    """Without spec.relay.resources the container has none."""
     assert "resources" not in pod()["spec"]["containers"][0]
     resources = {"requests": {"cpu": "0.5"}, "limits": {"memory": "64Mi"}}
     assert pod(relay={"resources": resources})["spec"]["containers"][0]["resources"] == resources
 
 
-def test_workers_are_a_variable_with_room_for_what_each_spools() -> None:
-    """One is what a relay has by itself: the pods of before are left alone."""
+def test_worker_processes_are_a_variable_and_enlarge_the_spool() -> None:
+    """The default of one adds no variable, so that an upgrade replaces no pod."""
     made = pod(relay={"workers": 4})["spec"]
     assert {"name": "WSEDGE_RELAY_WORKERS", "value": "4"} in made["containers"][0]["env"]
     assert {"name": "spool", "emptyDir": {"sizeLimit": "256Mi"}} in made["volumes"]
@@ -84,15 +84,15 @@ def test_workers_are_a_variable_with_room_for_what_each_spools() -> None:
     assert "WORKERS" not in str(pod())
 
 
-def test_a_relay_takes_every_number_of_workers_that_can_be_stored() -> None:
-    """The bounds of the field are those of the setting."""
+def test_a_relay_accepts_every_number_of_workers_of_the_crd() -> None:
+    """The field and the relay's setting have the same bounds."""
     field, setting = Relay.model_fields["workers"], Settings.model_fields["workers"]
     assert field.default == setting.default
     assert [repr(bound) for bound in field.metadata] == [repr(bound) for bound in setting.metadata]
 
 
-def test_databases_of_places_are_mounted_and_named() -> None:
-    """The volume read-only, and each file by its variable; without the field there is nothing of it."""
+def test_geo_databases_are_mounted_and_named() -> None:
+    """The volume is read-only and each file has a variable; without the field there is neither."""
     geo = {"volumeClaimName": "places", "city": "maxmind/City.mmdb", "ip2region": "v4.xdb"}
     made = pod(relay={"geo": geo})["spec"]
     (volume,) = [volume for volume in made["volumes"] if volume["name"] == "geo"]
@@ -110,18 +110,18 @@ def test_databases_of_places_are_mounted_and_named() -> None:
 
 @pytest.mark.parametrize(("drain", "grace"), [(0, 105), (60, 105), (61, 345), (3600, 3645)])
 def test_the_grace_period_covers_the_drain(drain: int, grace: int) -> None:
-    """A drain always fits, with a margin."""
+    """The grace period is longer than the drain time by a margin."""
     assert grace_seconds(drain) == grace
 
 
 def test_a_rollout_never_has_fewer_relays() -> None:
-    """A new pod is ready before an old one goes."""
+    """A new pod is ready before an old pod is deleted."""
     strategy = deployment(live_domain(), spec(), IMAGE)["spec"]["strategy"]["rollingUpdate"]
     assert strategy == {"maxUnavailable": 0, "maxSurge": 1}
 
 
 def test_the_generation_names_object_edit_and_content() -> None:
-    """`namespace/name@generation.hash`: equal content gives the same name, any other another."""
+    """`namespace/name@generation.hash`: equal content has an equal name, other content another."""
     first = relay_config(live_domain(), spec(), RESOLVED)
     assert first.generation == relay_config(live_domain(), spec(), RESOLVED).generation
     name, _, digest = first.generation.partition(".")
@@ -131,22 +131,22 @@ def test_the_generation_names_object_edit_and_content() -> None:
     assert relay_config(live_domain(), spec(), moved).generation != first.generation
 
 
-def test_a_drain_takes_the_time_that_the_spec_says_now() -> None:
-    """The edit that switches a domain off may shorten its drain as well."""
+def test_a_drain_has_the_drain_time_of_the_spec() -> None:
+    """The edit that switches a domain off may also shorten its drain."""
     last = relay_config(live_domain(), spec(), RESOLVED)
     end = draining_config(live_domain(lifecycle={"drainSeconds": 6}), last)
     assert end.domains[0].lifecycle.drainSeconds == 6
 
 
-def test_how_origins_are_chosen_and_spoken_to_reaches_the_relays() -> None:
-    """As it is asked for."""
+def test_origin_request_and_origin_tls_reach_the_relays() -> None:
+    """Each field of the spec is in the configuration."""
     asked = {"host": "in", "connectTimeoutSeconds": 9, "loadBalancing": "ClientHash", "proxyProtocol": "V1"}
     config = relay_config(live_domain(), spec(originRequest=asked), RESOLVED)
     assert config.domains[0].originRequest == contract.OriginRequest.model_validate(asked)
 
 
 def test_a_sticky_cookie_has_a_key_that_clients_cannot_know() -> None:
-    """It is made of the object's uid: the same for all its relays, another for an object made anew."""
+    """The key is made from the object's uid: equal for all its relays, another for a new object."""
     wanted = spec(originRequest={"stickyCookie": {"name": "home", "maxAgeSeconds": 60}})
 
     def cookie(uid: str) -> contract.StickyCookie:
@@ -161,8 +161,8 @@ def test_a_sticky_cookie_has_a_key_that_clients_cannot_know() -> None:
     assert cookie("a").key != cookie("b").key
 
 
-def test_what_is_passed_through_reaches_the_relays_as_asked() -> None:
-    """None by default; an empty one is the defaults, which the relay's own equal."""
+def test_pass_through_reaches_the_relays() -> None:
+    """Absent by default; an empty map has the CRD's defaults, which are the relay's as well."""
     assert relay_config(live_domain(), spec(), RESOLVED).domains[0].passThrough is None
     made = relay_config(live_domain(), spec(passThrough={}), RESOLVED).domains[0].passThrough
     assert made == contract.PassThrough()
@@ -171,8 +171,8 @@ def test_what_is_passed_through_reaches_the_relays_as_asked() -> None:
     assert made == contract.PassThrough.model_validate(asked)
 
 
-def test_health_checks_reach_the_relays_as_asked() -> None:
-    """None by default; an empty one is the defaults, which the relay's own equal."""
+def test_health_checks_reach_the_relays() -> None:
+    """Absent by default; an empty map has the CRD's defaults, which are the relay's as well."""
     assert relay_config(live_domain(), spec(), RESOLVED).domains[0].originHealthCheck is None
     asked = relay_config(live_domain(), spec(originHealthCheck={}), RESOLVED).domains[0].originHealthCheck
     assert asked == contract.OriginHealthCheck()
@@ -184,8 +184,8 @@ def test_health_checks_reach_the_relays_as_asked() -> None:
     assert asked == contract.OriginHealthCheck(path="/up", unhealthyAfter=1)
 
 
-def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
-    """Field by field."""
+def test_clients_and_limits_reach_the_relays() -> None:
+    """Each field of the spec is in the configuration."""
     pages = ("https://app.example.com",)
     made = relay_config(
         live_domain(),
@@ -223,12 +223,12 @@ def test_relays_get_the_clients_and_limits_of_the_spec() -> None:
 
 
 def test_listeners_never_change() -> None:
-    """A relay would need a restart for another listener, so there is one for wss from the start."""
+    """Another listener would need a restart, so the one for wss exists from the start."""
     assert relay_config(live_domain(), spec(), RESOLVED).listen.https == HTTPS_PORT
 
 
 def test_a_drain_changes_nothing_but_the_switch() -> None:
-    """It is made from the last configuration, whatever the spec says by now."""
+    """It is made from the last configuration, whatever the spec has now."""
     last = relay_config(live_domain(), spec(), RESOLVED)
     end = draining_config(live_domain(), last)
     assert [domain.enabled for domain in end.domains] == [False]
@@ -237,7 +237,7 @@ def test_a_drain_changes_nothing_but_the_switch() -> None:
 
 
 def live() -> tuple[dict[str, Any], dict[str, Any]]:
-    """A Service as it is desired, and as the API server shows it."""
+    """Return a desired Service, and the same Service as the API server returns it."""
     desired = with_digest(service(live_domain(), tls=True))
     shown = copy.deepcopy(desired)
     shown["metadata"] |= {"uid": "u", "resourceVersion": "3"}
@@ -246,7 +246,7 @@ def live() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_defaults_of_the_api_server_are_no_difference() -> None:
-    """Nor are fields that others own."""
+    """Defaults and fields of other managers are no difference."""
     desired, shown = live()
     shown["metadata"]["annotations"]["somebody"] = "else"
     shown["metadata"]["ownerReferences"].append({"uid": "other"})
@@ -256,32 +256,32 @@ def test_defaults_of_the_api_server_are_no_difference() -> None:
 
 DIFFERENT = {
     "a changed value": lambda shown: shown["spec"]["ports"][0].update(port=81),
-    "a value that is gone": lambda shown: shown["spec"].pop("selector"),
-    "a list entry that is gone": lambda shown: shown["spec"]["ports"].pop(),
-    "a label that is gone": lambda shown: shown["metadata"]["labels"].popitem(),
-    "an owner that is gone": lambda shown: shown["metadata"].update(ownerReferences=[]),
-    "a list that is none": lambda shown: shown["spec"].update(ports=None),
-    "a part that is none": lambda shown: shown.update(spec="text"),
+    "a removed value": lambda shown: shown["spec"].pop("selector"),
+    "a removed list entry": lambda shown: shown["spec"]["ports"].pop(),
+    "a removed label": lambda shown: shown["metadata"]["labels"].popitem(),
+    "a removed owner": lambda shown: shown["metadata"].update(ownerReferences=[]),
+    "null in place of a list": lambda shown: shown["spec"].update(ports=None),
+    "text in place of a map": lambda shown: shown.update(spec="text"),
 }
 
 
 @pytest.mark.parametrize("change", DIFFERENT.values(), ids=DIFFERENT.keys())
-def test_what_differs_is_applied_again(change: Any) -> None:
-    """Whatever somebody changed of what we want is set right."""
+def test_a_changed_value_is_a_difference(change: Any) -> None:
+    """A value of ours that another client changed or removed is applied again."""
     desired, shown = live()
     change(shown)
     assert not is_applied(desired, shown)
 
 
-def test_what_is_no_longer_wanted_is_a_difference() -> None:
-    """A field that we applied and want no more shows in the hash alone."""
+def test_a_field_that_is_no_longer_desired_is_a_difference() -> None:
+    """The live object has every desired value; only the digest differs."""
     _, shown = live()
     assert not is_applied(with_digest(service(live_domain(), tls=False)), shown)
     assert not is_applied(with_digest(service(live_domain(), tls=False)), None)
 
 
-def test_amounts_are_compared_by_value() -> None:
-    """The API server writes 0.5 as 500m; that is no reason to write it again and again."""
+def test_quantities_are_compared_by_value() -> None:
+    """The API server stores 0.5 as 500m; comparing text would apply it at each reconciliation."""
     made = deployment(live_domain(), spec(relay={"resources": {"limits": {"cpu": "0.5"}}}), IMAGE)
     desired = with_digest(made)
     shown = copy.deepcopy(desired)
@@ -296,13 +296,13 @@ def test_amounts_are_compared_by_value() -> None:
     ("asked", "kept"),
     [("0.0000000001", "1n"), ("16Ei", "9223372036854775807"), ("1.1Gi", "1181116006400m"), ("1E3", "1e3")],
 )
-def test_amounts_that_the_api_server_rounds_are_no_difference(asked: str, kept: str) -> None:
-    """It keeps billionths, rounded up, and with a suffix like Ei at most 2^63-1."""
+def test_quantities_that_the_api_server_rounds_are_no_difference(asked: str, kept: str) -> None:
+    """It rounds up to billionths, and caps binary suffixes like Ei at 2^63-1."""
     assert is_applied({"limits": {"memory": asked}}, {"limits": {"memory": kept}})
 
 
 def test_an_empty_map_that_the_api_server_drops_is_no_difference() -> None:
-    """`requests: {}`, as many a template writes it, is not stored."""
+    """The API server does not store `requests: {}`, which many templates have."""
     made = deployment(live_domain(), spec(relay={"resources": {"requests": {}}}), IMAGE)
     desired = with_digest(made)
     shown = copy.deepcopy(desired)
@@ -313,14 +313,14 @@ def test_an_empty_map_that_the_api_server_drops_is_no_difference() -> None:
 
 
 def test_plain_lists_are_compared_item_by_item() -> None:
-    """Without names, order and number count."""
+    """In a list without names, order and length count."""
     assert is_applied({"a": ["x", "y"]}, {"a": ["x", "y"]})
     assert not is_applied({"a": ["x", "y"]}, {"a": ["y", "x"]})
     assert not is_applied({"a": ["x"]}, {"a": ["x", "y"]})
 
 
-def test_a_cluster_may_pick_the_user_of_relays() -> None:
-    """Without a user in the operator's settings the pod names none, and is still not root."""
+def test_the_cluster_may_assign_the_user_of_relays() -> None:
+    """Without a user in the operator's settings the pod has none, and still runs as non-root."""
     image = RelayImage("relay:1", user=None)
     made = deployment(live_domain(), spec(), image)["spec"]["template"]["spec"]["securityContext"]
     assert made == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}

@@ -1,4 +1,4 @@
-"""What of a child may hold nothing but what is wanted, and what is done about anything else."""
+"""The exact parts of children: what another client may add to them, and what is removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVICTABLE = {"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": "sp
 
 
 def with_child(kind: str, change: Callable[[Live], object], **changes: Any) -> DomainSnapshot:
-    """A domain that is served, with one child as somebody else has changed it."""
+    """Return a served domain with one child that another client changed."""
     before = served(**changes)
     child = copy.deepcopy(dict(before.children[kind]))
     change(child)
@@ -114,24 +114,22 @@ ADDED: dict[str, tuple[Callable[[Live], object], str]] = {
 }
 
 
-def learned(before: DomainSnapshot, admitted: Any) -> DomainSnapshot:
-    """The snapshot after the API server was asked, and gave `admitted` for the Deployment."""
+def dry_run(before: DomainSnapshot, admitted: Any) -> DomainSnapshot:
+    """Return the snapshot after a dry run that answered `admitted` for the Deployment."""
     (asked,) = decide(before, NOW).dry_run
     return replace(before, admitted={"Deployment": Admitted(asked.digest, parts(admitted))})
 
 
 @pytest.mark.parametrize(("change", "path"), ADDED.values(), ids=ADDED.keys())
-def test_what_others_put_into_a_relay_is_taken_out_and_told(
-    change: Callable[[Live], object], path: str
-) -> None:
-    """First the API server is asked what it makes of the wanted parts; what it does not add is not ours."""
+def test_an_addition_to_a_relay_is_removed_with_an_event(change: Callable[[Live], object], path: str) -> None:
+    """First a dry run; a field that the answer does not have was added by another client."""
     before = with_child("Deployment", change)
     outcome = decide(before, NOW)
     assert [exact.ref.kind for exact in outcome.dry_run] == ["Deployment"]
     assert not outcome.restore
     assert not outcome.apply
     good = served().children["Deployment"]
-    outcome = decide(learned(before, good), NOW)
+    outcome = decide(dry_run(before, good), NOW)
     (restored,) = outcome.restore
     assert not outcome.dry_run
     assert not outcome.apply
@@ -142,15 +140,15 @@ def test_what_others_put_into_a_relay_is_taken_out_and_told(
 
 
 @pytest.mark.parametrize(("change", "path"), ADDED.values(), ids=ADDED.keys())
-def test_what_admission_adds_stays(change: Callable[[Live], object], path: str) -> None:
-    """The API server adds the very same to what is wanted: a sidecar, a mirror, a newer default."""
+def test_an_addition_of_admission_is_retained(change: Callable[[Live], object], path: str) -> None:
+    """The dry run has the same addition: a sidecar, an image mirror, a new default."""
     before = with_child("Deployment", change)
-    outcome = decide(learned(before, before.children["Deployment"]), NOW)
+    outcome = decide(dry_run(before, before.children["Deployment"]), NOW)
     assert (outcome.dry_run, outcome.restore, outcome.apply, outcome.notes) == ((), (), (), ())
 
 
-def test_an_answer_about_an_older_manifest_does_not_count() -> None:
-    """After an edit the API server is asked anew."""
+def test_the_answer_for_an_older_manifest_is_ignored() -> None:
+    """After an edit there is another dry run."""
     before = with_child("Deployment", lambda live: relay(live).update(args=["--x"]))
     old = Admitted("older", parts(before.children["Deployment"]))
     assert decide(replace(before, admitted={"Deployment": old}), NOW).dry_run != ()
@@ -195,14 +193,14 @@ HARMLESS: dict[str, tuple[str, Callable[[Live], object]]] = {
 
 
 @pytest.mark.parametrize(("kind", "change"), HARMLESS.values(), ids=HARMLESS.keys())
-def test_what_harms_nobody_stays(kind: str, change: Callable[[Live], object]) -> None:
-    """Nobody is asked, and nothing is written."""
+def test_a_harmless_addition_is_retained(kind: str, change: Callable[[Live], object]) -> None:
+    """There is neither a dry run nor a write."""
     outcome = decide(with_child(kind, change), NOW)
     assert (outcome.dry_run, outcome.restore, outcome.apply) == ((), (), ())
 
 
-def test_a_restart_and_anothers_number_survive_a_restoration() -> None:
-    """What is free in the exact parts is written back as it is."""
+def test_a_restoration_retains_a_restart_and_the_number_of_relays() -> None:
+    """Other clients may write these values of the exact parts."""
 
     def change(live: Live) -> None:
         relay(live)["args"] = ["--x"]
@@ -217,7 +215,7 @@ def test_a_restart_and_anothers_number_survive_a_restoration() -> None:
 
 
 def _settled(before: DomainSnapshot) -> Outcome:
-    """The outcome once the Deployment carries the digest of what is wanted now."""
+    """Return the outcome once the Deployment has the digest of the manifest desired now."""
     outcome = decide(before, NOW)
     (applied,) = outcome.apply
     live = copy.deepcopy(dict(before.children["Deployment"]))
@@ -225,8 +223,8 @@ def _settled(before: DomainSnapshot) -> Outcome:
     return decide(replace(before, children={**before.children, "Deployment": live}), NOW)
 
 
-def test_a_service_leads_to_the_relays_alone() -> None:
-    """A selector or a port of others is replaced; what they say about our ports stays."""
+def test_a_service_selects_only_relays() -> None:
+    """Added selectors and ports are removed; further fields of a desired port are retained."""
     good = served().children["Service"]
 
     def change(live: Live) -> None:
@@ -260,8 +258,8 @@ def _scaled(replicas: int, manager: str = "kube-controller-manager", sub: str = 
     return change
 
 
-def test_a_number_that_an_autoscaler_writes_is_left_and_told() -> None:
-    """The Deployment is applied once without a number; readiness counts by the autoscaler's."""
+def test_the_number_of_an_autoscaler_is_respected_and_reported() -> None:
+    """The Deployment is applied once without a number; Ready counts the autoscaler's."""
     before = with_child("Deployment", _scaled(5))
     outcome = decide(before, NOW)
     (applied,) = outcome.apply
@@ -281,14 +279,14 @@ NOT_LEFT = {
 
 
 @pytest.mark.parametrize("change", NOT_LEFT.values(), ids=NOT_LEFT.keys())
-def test_a_number_that_nobody_may_choose_is_set_right(change: Any) -> None:
-    """It is spec.relay.replicas again."""
+def test_a_number_that_is_not_respected_is_written_back(change: Any) -> None:
+    """spec.relay.replicas is applied."""
     (applied,) = decide(with_child("Deployment", change), NOW).apply
     assert applied["spec"]["replicas"] == 2
 
 
 def test_an_edit_of_the_number_counts_over_an_autoscaler() -> None:
-    """What was asked for when the autoscaler was left alone is no longer what is asked for."""
+    """spec.relay.replicas differs from the annotation: it was edited after the autoscaler's write."""
 
     def change(live: Live) -> None:
         _scaled(5)(live)
@@ -299,8 +297,8 @@ def test_an_edit_of_the_number_counts_over_an_autoscaler() -> None:
     assert "wsedge.io/asked-replicas" not in applied["metadata"]["annotations"]
 
 
-def test_writes_that_do_not_last_are_told() -> None:
-    """The relays may serve, but nobody can say with what."""
+def test_writes_that_do_not_last_make_a_domain_not_ready() -> None:
+    """Relays may serve, but with fields that another client writes."""
     before = replace(served(), contested="Deployment: changed back each time")
     outcome = decide(before, NOW)
     assert answer(outcome, before, "Ready") == ("False", "WritesDoNotLast")
@@ -330,13 +328,13 @@ OWNERS = {
 
 
 @pytest.mark.parametrize(("child", "whose"), OWNERS.values(), ids=OWNERS.keys())
-def test_a_child_of_nobody_is_adopted(child: Live, whose: Ownership) -> None:
-    """A restore drops owner references, or keeps those of an object that is gone."""
+def test_an_orphan_is_adopted_and_a_foreign_object_is_not(child: Live, whose: Ownership) -> None:
+    """A restore drops owner references, or retains those of an object that no longer exists."""
     assert ownership(child, "chat", "uid-chat") is whose
 
 
 def test_a_budget_of_another_selector_is_replaced() -> None:
-    """With more labels asked for it protects no relay."""
+    """With an added label in its selector it protects no relay."""
     before = served(live=live_domain(relay={"replicas": 2}))
     good = before.children["PodDisruptionBudget"]
     live = copy.deepcopy(dict(good))

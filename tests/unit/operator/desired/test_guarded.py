@@ -1,4 +1,4 @@
-"""What an administrator sets around relays: who reaches their admin port, where they dial."""
+"""The administrator's settings for relays: peers of their admin port, networks that they do not dial."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def made(outcome: Outcome, kind: str) -> Any:
     return found
 
 
-def test_a_policy_closes_the_admin_port_alone() -> None:
-    """Clients come from everywhere; the policy is there before the pods, and goes after them."""
+def test_a_policy_closes_only_the_admin_port() -> None:
+    """The policy is applied before the pods and deleted after them; client ports are open to all."""
     outcome = decide(snapshot(admin_peers=PEERS), NOW)
     kinds = [manifest["kind"] for manifest in outcome.apply]
     assert kinds.index("NetworkPolicy") < kinds.index("Deployment")
@@ -40,14 +40,14 @@ def test_a_policy_closes_the_admin_port_alone() -> None:
     assert sorted(ref.kind for ref in gone.delete) == ["NetworkPolicy", "Secret"]
 
 
-def test_a_policy_that_is_not_wanted_goes() -> None:
-    """Without a new pod or configuration."""
+def test_a_policy_that_is_no_longer_set_is_deleted() -> None:
+    """No pod and no configuration changes."""
     outcome = decide(replace(served(admin_peers=PEERS), admin_peers=None), NOW)
     assert ([ref.kind for ref in outcome.delete], outcome.apply) == (["NetworkPolicy"], ())
 
 
-def test_denied_networks_are_left_out_unless_they_are_set() -> None:
-    """Relays of the first release refuse a configuration with a field that they do not know."""
+def test_denied_networks_are_absent_unless_set() -> None:
+    """Relays of the first release refuse a configuration with an unknown field."""
 
     def told(outcome: Outcome) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(made(outcome, "ConfigMap")["data"]["relay.json"])
@@ -70,10 +70,10 @@ def test_denied_networks_are_left_out_unless_they_are_set() -> None:
         ("169.254.169.254", (), False),
     ],
 )
-def test_an_origin_that_is_denied_for_sure_is_told(
+def test_an_origin_in_a_denied_network_is_a_warning(
     host: str, networks: tuple[str, ...] | None, denied: bool
 ) -> None:
-    """By its field, and it stops no other origin and no other change."""
+    """The condition names its field; other origins and other changes are applied."""
     live = live_domain(origins=[{"host": "10.0.0.8"}, {"host": host}])
     before = served(live=live, denied_networks=networks)
     outcome = decide(before, NOW)
@@ -84,8 +84,8 @@ def test_an_origin_that_is_denied_for_sure_is_told(
         assert message(outcome, before, "ConfigurationCurrent").startswith("spec.origins[1].host: ")
 
 
-def test_settings_name_networks_between_commas() -> None:
-    """With a word for the usual ones, a word for none, and a line for what is neither."""
+def test_the_setting_of_denied_networks() -> None:
+    """Networks between commas, a word for the default list, a word for none; else an error."""
     assert Settings().denied_origin_networks is None
     assert Settings(denied_origin_networks="none").denied_origin_networks == ()
     read = Settings(denied_origin_networks="default, 10.0.0.0/8").denied_origin_networks
@@ -96,8 +96,8 @@ def test_settings_name_networks_between_commas() -> None:
         assert "WSEDGE_OPERATOR_DENIED_ORIGIN_NETWORKS" in next(iter(problems(refused.value)))
 
 
-def test_settings_name_who_reaches_the_admin_port() -> None:
-    """The operator, by its namespace and label, and whoever is added; nobody unless it is wanted."""
+def test_the_setting_of_admin_peers() -> None:
+    """The operator's own pods and the added peers; without the setting there is no policy."""
     assert Settings(relay_metrics_from=PEERS).admin_peers is None
     peers = Settings(relay_network_policy=True, relay_metrics_from=PEERS, namespace="ops").admin_peers
     assert peers is not None

@@ -1,4 +1,4 @@
-"""Label selectors over namespaces, as Kubernetes reads them, and who is served by them."""
+"""The selector of namespaces: its syntax, and what it means for domains."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOT_SELECTED = "NamespaceNotSelected"
 REFUSED = ("False", NOT_SELECTED)
 
 MATCHES: dict[str, tuple[str, dict[str, str], bool]] = {
-    "nothing asked matches everything": ("", {}, True),
+    "an empty selector matches everything": ("", {}, True),
     "a value": ("edge=on", {"edge": "on"}, True),
     "another value": ("edge=on", {"edge": "off"}, False),
     "no such key": ("edge=on", {}, False),
@@ -53,15 +53,15 @@ MATCHES: dict[str, tuple[str, dict[str, str], bool]] = {
 
 @pytest.mark.parametrize(("text", "labels", "expected"), MATCHES.values(), ids=MATCHES.keys())
 def test_a_selector_matches_as_in_kubernetes(text: str, labels: dict[str, str], expected: bool) -> None:
-    """Equality, sets, presence and absence."""
+    """Equality, sets, and the presence or absence of a key."""
     assert parse_selector(text).matches(labels) is expected
 
 
 @pytest.mark.parametrize(
     "wrong", ["=on", "a b", "edge in on", "edge in (a,b", "a=b,", "-x", "a=b c", "a in (b)(c)", "x=/"]
 )
-def test_what_is_no_selector_is_refused_with_the_part_at_fault(wrong: str) -> None:
-    """At the start, by the name of the setting."""
+def test_an_invalid_selector_is_refused_with_its_invalid_part(wrong: str) -> None:
+    """The operator refuses it at its start, with the name of the setting."""
     with pytest.raises(ValidationError) as refused:
         Settings(namespace_selector=wrong)
     (line,) = problems(refused.value)
@@ -70,7 +70,7 @@ def test_what_is_no_selector_is_refused_with_the_part_at_fault(wrong: str) -> No
 
 
 def test_a_selector_and_a_list_of_namespaces_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a list there is nothing to select from: whoever sets both means something else."""
+    """A list leaves nothing to select, so both settings together are a mistake."""
     monkeypatch.setenv("WSEDGE_OPERATOR_NAMESPACES", "team-a,team-b")
     assert Settings(namespace_selector="").selected_labels == EVERYTHING
     with pytest.raises(ValidationError, match="leave out one of the two"):
@@ -79,8 +79,8 @@ def test_a_selector_and_a_list_of_namespaces_exclude_each_other(monkeypatch: pyt
     assert Settings(namespace_selector="edge=on").selected_labels.matches({"edge": "on"})
 
 
-def test_nothing_is_made_in_a_namespace_that_is_not_selected() -> None:
-    """The domain says so, tells of no labels and nobody else, and is waited for as for what may come."""
+def test_no_child_is_created_in_a_namespace_that_is_not_selected() -> None:
+    """The message names no label and no other tenant; the domain is stalled after five minutes."""
     before = snapshot(selected=False)
     outcome = decide(before, NOW)
     assert (outcome.apply, outcome.delete) == ((), ())
@@ -94,8 +94,8 @@ def test_nothing_is_made_in_a_namespace_that_is_not_selected() -> None:
     assert len(decide(selected, NOW).apply) == 6
 
 
-def test_what_serves_is_kept_as_it_is() -> None:
-    """No child is applied, changed or deleted, an edit waits; a second look writes nothing."""
+def test_a_served_domain_is_kept_when_its_namespace_is_deselected() -> None:
+    """No child changes, an edit waits, and the second outcome is empty."""
     for spec in ({}, {"websocket": {"enabled": True, "heartbeatSeconds": 9, "originProtocol": "HTTP"}}):
         running = served()
         live = {**live_domain(**spec), "status": running.live["status"]}
@@ -111,7 +111,7 @@ def test_what_serves_is_kept_as_it_is() -> None:
 
 
 def test_an_unreadable_domain_there_is_kept_as_well() -> None:
-    """What cannot be read is no reason to withdraw, nor is a label."""
+    """Neither an unreadable spec nor a label withdraws a served domain."""
     running = served()
     live = {**live_domain(origins="none"), "status": running.live["status"]}
     before = replace(running, live=live, selected=False)
@@ -121,7 +121,7 @@ def test_an_unreadable_domain_there_is_kept_as_well() -> None:
 
 
 def withdrawing(**changes: Any) -> DomainSnapshot:
-    """A served domain whose namespace is not selected any more, and one thing beside it."""
+    """Return a served domain in a namespace that was deselected, with `changes`."""
     running = served(pods=[])
     return replace(running, selected=False, **changes)
 
@@ -134,8 +134,8 @@ OFF = {"websocket": {"enabled": False, "originProtocol": "HTTP"}}
     [withdrawing(live=live_domain(**OFF)), withdrawing(account_state=NO_PLAN)],
     ids=["the switch", "the plan's end"],
 )
-def test_a_decision_that_was_understood_withdraws_there_too(before: DomainSnapshot) -> None:
-    """The relays go, and none come again in its place."""
+def test_a_deselected_domain_can_be_switched_off(before: DomainSnapshot) -> None:
+    """Its relays are deleted, and none are created again."""
     outcome = decide(before, NOW)
     assert {ref.kind for ref in outcome.delete} == {"PodDisruptionBudget", "Deployment"}
     rest = applied(before, outcome)
@@ -145,8 +145,8 @@ def test_a_decision_that_was_understood_withdraws_there_too(before: DomainSnapsh
     assert decide(on_again, NOW).apply == ()
 
 
-def test_relays_that_drain_already_are_not_kept_half_way() -> None:
-    """A domain that is switched on in the middle of its drain: relays that refuse everybody serve nobody."""
+def test_a_drain_is_not_interrupted_by_switching_on() -> None:
+    """Relays that drain refuse new connections, so keeping them would serve nobody."""
     running = served()
     off = replace(running, live={**live_domain(**OFF), "status": running.live["status"]})
     draining = applied(off, decide(off, NOW))
@@ -157,8 +157,8 @@ def test_relays_that_drain_already_are_not_kept_half_way() -> None:
     assert "Deployment" in {ref.kind for ref in late.delete}
 
 
-def test_a_claim_there_blocks_nobody_unless_it_was_served() -> None:
-    """It cannot be served; but a name that clients use stays with its object."""
+def test_a_claim_there_yields_unless_it_was_served() -> None:
+    """It cannot be served now; a name that clients use remains its object's."""
     assert can_be_served(live_domain(), IN_FORCE)
     assert not can_be_served(live_domain(), IN_FORCE, selected=False)
     running = served()

@@ -1,4 +1,4 @@
-"""When an object that waits counts as failed."""
+"""The condition Stalled: when an object that waits has failed."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def stalled(before: DomainSnapshot, minutes: float) -> tuple[str, str]:
     ],
     ids=["a plan", "a Secret", "the statistics", "a write"],
 )
-def test_what_may_come_is_waited_for_five_minutes(changes: dict[str, Any], reason: str) -> None:
-    """The look at which it turns is asked for; nothing is written in between, nor after."""
+def test_an_object_is_stalled_after_five_minutes(changes: dict[str, Any], reason: str) -> None:
+    """The next reconciliation is at that time; there is no write in between, nor after."""
     before = after(after(snapshot(**changes), 0), 0)
     assert stalled(before, 0) == ("False", reason)
     assert "2026-11-22T12:05:00Z" in message(decide(before, NOW), before, "Stalled")
@@ -53,8 +53,8 @@ def test_what_may_come_is_waited_for_five_minutes(changes: dict[str, Any], reaso
     assert decide(given_up, NOW + 60 * MINUTE).status == ()
 
 
-def test_another_spec_or_another_cause_has_a_time_of_its_own() -> None:
-    """Whoever mends one thing and then waits for another has not failed yet."""
+def test_another_spec_or_another_reason_starts_the_time_anew() -> None:
+    """An object with one fault corrected waits five minutes for the next."""
     before = after(after(snapshot(live=live_domain(tls={"secretName": "x"})), 0), 5)
     assert stalled(before, 5) == ("True", "SecretNotFound")
     again = edited(before, 8, tls={"secretName": "y"})
@@ -65,8 +65,8 @@ def test_another_spec_or_another_cause_has_a_time_of_its_own() -> None:
     assert stalled(other, 6) == ("False", "ServiceNotFound")
 
 
-def test_what_comes_ends_the_wait() -> None:
-    """The condition goes, and the relays start."""
+def test_a_corrected_cause_removes_the_condition() -> None:
+    """The condition Stalled is removed, and the relays start."""
     before = after(snapshot(account_state=NO_PLAN), 0)
     there = snapshot(live=before.live)
     outcome = decide(there, NOW + MINUTE)
@@ -75,6 +75,6 @@ def test_what_comes_ends_the_wait() -> None:
 
 
 def test_a_clock_that_is_set_back_only_prolongs_the_wait() -> None:
-    """It never fails early."""
+    """An object is never stalled early."""
     before = after(snapshot(account_state=NO_PLAN), 0)
     assert decide(before, NOW - 60 * MINUTE) == Outcome(reconcile_at=NOW + 5 * MINUTE)

@@ -1,4 +1,4 @@
-"""What is decided for an account and its plans, sentence by sentence."""
+"""The decision about an account and its plans."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def account(*plans: dict[str, Any], record: dict[str, Any] | None = None) -> Acc
 
 
 def after(before: AccountSnapshot, outcome: Outcome) -> AccountSnapshot:
-    """The account once `outcome` was carried out."""
+    """Return the account after `outcome` was carried out."""
     record = before.config_map
     for made in outcome.apply:
         record = {**made, "metadata": {**made["metadata"], "uid": "uid-record", "resourceVersion": "5"}}
@@ -57,7 +57,7 @@ def settled(before: AccountSnapshot, now: datetime = NOON) -> AccountSnapshot:
 
 
 def edited(before: AccountSnapshot, at: datetime, **spec: Any) -> AccountSnapshot:
-    """The account after an edit of its first plan."""
+    """Return the account after an edit of its first plan."""
     (live, *others) = before.plans
     metadata = dict(live["metadata"])
     metadata["generation"] += 1
@@ -83,7 +83,7 @@ def told(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 def test_a_new_plan_is_in_force_and_recorded() -> None:
-    """The record is made, never written over another; all conditions are true; one Event."""
+    """The record is created, not overwritten; all conditions are true; there is one Event."""
     outcome = decide(account(plan()), NOON)
     (record,) = outcome.apply
     assert record["metadata"]["name"] == LIFE.record_name
@@ -101,18 +101,18 @@ def test_a_new_plan_is_in_force_and_recorded() -> None:
     assert outcome.reconcile_at is None
 
 
-def test_a_settled_account_is_left_alone() -> None:
-    """A second look does nothing, at whatever time."""
+def test_a_settled_account_needs_no_write() -> None:
+    """The second reconciliation has an empty outcome, whenever it runs."""
     assert decide(settled(account(plan())), NOON + 100 * HOUR) == Outcome()
 
 
-def test_an_account_without_plan_and_record_is_none() -> None:
+def test_an_account_without_plan_and_record_needs_no_write() -> None:
     """A namespace that never had a plan gets no ConfigMap."""
     assert decide(account(), NOON) == Outcome()
 
 
-def test_a_plan_for_later_is_ready_and_says_when() -> None:
-    """A customer from elsewhere waits for the boundary: not effective, ready, with the instant."""
+def test_a_scheduled_plan_is_ready_and_has_its_date() -> None:
+    """With existingCycle a plan is not effective before the boundary, and its status has the time."""
     before = account(plan(existingCycle="Daily"))
     outcome = decide(before, NOON)
     assert answers(outcome) == {
@@ -133,8 +133,8 @@ def test_a_plan_for_later_is_ready_and_says_when() -> None:
     assert told(later) == [("BillingPlan", "Effective")]
 
 
-def test_an_edit_waits_and_is_told_at_both_ends() -> None:
-    """Old terms stay until the boundary; then Changed."""
+def test_an_edit_is_an_event_when_scheduled_and_when_in_force() -> None:
+    """The old terms remain until the boundary; then the reason is Changed."""
     before = settled(account(plan()))
     asked = edited(before, NOON + HOUR, billingCycle="Monthly")
     outcome = decide(asked, NOON + HOUR)
@@ -149,8 +149,8 @@ def test_an_edit_waits_and_is_told_at_both_ends() -> None:
     assert told(changed) == [("BillingPlan", "Changed")]
 
 
-def test_taking_an_edit_back_is_told() -> None:
-    """Going back to the terms in force cancels the change."""
+def test_a_reverted_edit_is_an_event() -> None:
+    """A request for the terms in force cancels the change."""
     asked = settled(edited(settled(account(plan())), NOON + HOUR, billingCycle="Monthly"), NOON + HOUR)
     outcome = decide(edited(asked, NOON + 2 * HOUR, billingCycle="Daily"), NOON + 2 * HOUR)
     assert told(outcome) == [("BillingPlan", "Cancelled")]
@@ -159,7 +159,7 @@ def test_taking_an_edit_back_is_told() -> None:
 
 
 def test_a_deleted_plan_ends_at_the_boundary() -> None:
-    """The account goes on until then; the record carries the Events, for the plan is gone."""
+    """The account is in force until then; Events are about the record, since the plan is deleted."""
     before = settled(account(plan()))
     gone = AccountSnapshot(LIFE, (), before.config_map, "UTC")
     outcome = decide(gone, NOON + HOUR)
@@ -173,8 +173,8 @@ def test_a_deleted_plan_ends_at_the_boundary() -> None:
     assert account_state(after(ending, end), MIDNIGHT, served=True).reason == "PlanEnded"
 
 
-def test_the_standing_does_not_wait_for_the_record() -> None:
-    """A domain is served from the boundary on, whether or not the record was written by then."""
+def test_the_state_does_not_wait_for_the_record() -> None:
+    """A domain is served from the boundary on, also before the record is written."""
     before = settled(account(plan(existingCycle="Daily")))
     assert not account_state(before, MIDNIGHT - HOUR, served=False).effective
     assert account_state(before, MIDNIGHT - HOUR, served=False).is_scheduled
@@ -182,7 +182,7 @@ def test_the_standing_does_not_wait_for_the_record() -> None:
 
 
 def test_a_second_plan_is_refused_by_name_of_the_first() -> None:
-    """All its conditions say PlanConflict; the first one says that there is another."""
+    """All its conditions have PlanConflict; the first plan's message counts the others."""
     outcome = decide(account(plan(), plan("late", NOON + HOUR)), NOON + HOUR)
     assert answers(outcome, "late") == {
         **dict.fromkeys(("Accepted", "Effective", "Ready"), ("False", "PlanConflict")),
@@ -195,7 +195,7 @@ def test_a_second_plan_is_refused_by_name_of_the_first() -> None:
 
 
 def test_an_unknown_zone_is_refused_by_field() -> None:
-    """Nothing is recorded for a plan that cannot be followed."""
+    """An invalid plan is not recorded."""
     outcome = decide(account(plan(timeZone="Mars/Olympus")), NOON)
     assert outcome.apply == ()
     assert answers(outcome)["Accepted"] == ("False", "InvalidTimeZone")
@@ -212,8 +212,8 @@ UNREADABLE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("spec", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_a_plan_that_cannot_be_read_keeps_its_terms_in_force(spec: dict[str, Any]) -> None:
-    """Nothing is recorded, for nobody understood a request; the plan tells which field it is."""
+def test_a_plan_with_an_unknown_value_keeps_its_terms_in_force(spec: dict[str, Any]) -> None:
+    """An unreadable edit is no request: nothing is recorded, and the condition names the field."""
     before = settled(account(plan()))
     unread = edited(before, NOON + HOUR, **spec)
     outcome = decide(unread, NOON + HOUR)
@@ -227,8 +227,8 @@ def test_a_plan_that_cannot_be_read_keeps_its_terms_in_force(spec: dict[str, Any
     assert account_state(unread, NOON + 48 * HOUR, served=False).effective
 
 
-def test_a_plan_with_fields_of_a_version_to_come_counts() -> None:
-    """They are ignored and told, by condition and by an event; the rest is followed."""
+def test_a_plan_with_unknown_fields_counts() -> None:
+    """Unknown fields are ignored; a condition and an Event name them."""
     outcome = decide(account(plan(currency="EUR")), NOON)
     assert [made["kind"] for made in outcome.apply] == ["ConfigMap"]
     assert answers(outcome)["Accepted"] == ("True", "UnknownFields")
@@ -237,14 +237,14 @@ def test_a_plan_with_fields_of_a_version_to_come_counts() -> None:
     assert ("BillingPlan", "UnknownFields") in told(outcome)
 
 
-def test_a_status_of_another_version_hinders_nobody() -> None:
-    """Only the spec is a request; what another operator wrote is replaced."""
+def test_a_status_of_another_version_is_replaced() -> None:
+    """Only the spec is parsed."""
     live = {**plan(), "status": {"observedGeneration": -1, "pending": {"billingCycle": "Weekly"}}}
     assert answers(decide(account(live), NOON))["Ready"] == ("True", "Effective")
 
 
 def test_a_damaged_record_is_never_written() -> None:
-    """No history is guessed: the plan says what is wrong, and domains stay as they are."""
+    """The condition has the fault, and the account's domains remain served or not served."""
     good = settled(account(plan()))
     assert good.config_map is not None
     damaged = {**good.config_map, "data": {"account.json": "{"}}
@@ -263,8 +263,8 @@ def test_a_damaged_record_is_never_written() -> None:
     assert [account_state(before, NOON, served=served).effective for served in (True, False)] == [True, False]
 
 
-def test_a_record_that_lost_its_label_gets_it_back() -> None:
-    """Without the label the record would not be watched."""
+def test_a_record_without_its_labels_is_applied_again() -> None:
+    """The watch selects records by label."""
     good = settled(account(plan()))
     assert good.config_map is not None
     bare = {**good.config_map, "metadata": {**good.config_map["metadata"], "labels": {}}}
@@ -279,8 +279,8 @@ def test_records_are_byte_stable() -> None:
     assert json.dumps(first) == json.dumps(second)
 
 
-def test_what_never_began_is_cancelled_in_other_words() -> None:
-    """A plan for later that is deleted leaves nothing in force."""
+def test_the_event_of_a_cancelled_first_plan() -> None:
+    """A scheduled plan that is deleted leaves no terms in force."""
     before = settled(account(plan(existingCycle="Daily")))
     outcome = decide(AccountSnapshot(LIFE, (), before.config_map, "UTC"), NOON + HOUR)
     assert [(note.reason, note.message) for note in outcome.notes] == [
@@ -288,8 +288,8 @@ def test_what_never_began_is_cancelled_in_other_words() -> None:
     ]
 
 
-def test_a_plan_that_cannot_be_read_ends_at_its_deletion_too() -> None:
-    """It does not count any more while a finalizer holds it."""
+def test_an_unreadable_plan_ends_at_its_deletion() -> None:
+    """It does not count once it has a deletionTimestamp, even if a finalizer retains it."""
     before = settled(account(plan()))
     (live,) = before.plans
     going = {
@@ -306,8 +306,8 @@ def unselected(before: AccountSnapshot) -> AccountSnapshot:
 
 
 @pytest.mark.parametrize("plans", [(plan(),), (plan(), plan("second"))], ids=["a plan", "two plans"])
-def test_in_a_namespace_that_is_not_selected_no_account_begins(plans: tuple[dict[str, Any], ...]) -> None:
-    """No record is made, nothing is in force; the plan says so, and begins once it is selected."""
+def test_no_account_begins_in_a_namespace_that_is_not_selected(plans: tuple[dict[str, Any], ...]) -> None:
+    """No record is made and no terms are in force until the namespace is selected."""
     outcome = decide(unselected(account(*plans)), NOON)
     assert outcome.apply == ()
     told_by_plan = answers(outcome)
@@ -318,8 +318,8 @@ def test_in_a_namespace_that_is_not_selected_no_account_begins(plans: tuple[dict
     assert answers(decide(account(*plans), NOON))["Ready"] == ("True", "Effective")
 
 
-def test_an_account_in_force_goes_on_where_it_is_no_longer_selected() -> None:
-    """Its terms stay, an edit does not count, and the deletion of the plan ends it at the boundary."""
+def test_an_account_in_force_remains_when_its_namespace_is_deselected() -> None:
+    """Its terms remain, an edit has no effect, and the plan's deletion ends it at the boundary."""
     before = settled(account(plan(timeZone="UTC")))
     outcome = decide(
         unselected(edited(before, NOON + MINUTE, meteringMethod="DailyPeakBandwidth")), NOON + HOUR
@@ -334,7 +334,7 @@ def test_an_account_in_force_goes_on_where_it_is_no_longer_selected() -> None:
 
 
 def copied(**data: Any) -> dict[str, Any]:
-    """The copy of a record as it is stored in the account's namespace."""
+    """Return the copy of a record as it is stored in the account's namespace."""
     labels = {"app.kubernetes.io/managed-by": "wsedge"}
     return {"kind": "ConfigMap", "metadata": {"name": "wsedge-account", "labels": labels}, "data": data}
 
@@ -358,5 +358,5 @@ def test_the_copy_of_a_record_is_written_until_it_is_equal() -> None:
 
 @pytest.mark.parametrize("record", [None, {"data": None}, {"data": {"namespace": "team-a"}}])
 def test_without_a_record_there_is_no_copy(record: dict[str, Any] | None) -> None:
-    """A copy of nothing would be taken for a damaged record after a rollback."""
+    """After a rollback, version 0.1 would read an empty copy as a damaged record."""
     assert copy_manifest(account(plan(), record=record)) is None

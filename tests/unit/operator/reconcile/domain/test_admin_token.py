@@ -1,4 +1,4 @@
-"""The token by which relays take orders, and relays that were told to drain."""
+"""The token for the admin port of relays, and relays that were ordered to drain."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def token_of(secret: Any) -> str:
 
 
 def test_a_domain_gets_a_token_with_its_first_relays() -> None:
-    """Before the configuration and the pods, and without a trace in either."""
+    """The Secret is before the configuration and the pods, and neither of them depends on the token."""
     outcome = decide(snapshot(), NOW)
     assert kinds(outcome)[0] == "Secret"
     assert token_of(made(outcome, "Secret")) == TOKEN
@@ -50,14 +50,14 @@ def test_a_domain_gets_a_token_with_its_first_relays() -> None:
     assert made(other, "ConfigMap") == made(outcome, "ConfigMap")
 
 
-def test_a_token_stays() -> None:
-    """A new one at each look is not looked at while there is one; an idle domain sees no write."""
+def test_a_valid_token_is_retained() -> None:
+    """The new token of a snapshot is ignored while the Secret has one: no write."""
     outcome = decide(replace(served(), new_token="u" * 43), NOW)
     assert (outcome.apply, outcome.delete) == ((), ())
 
 
-def test_relays_of_before_get_a_token_and_stay() -> None:
-    """An upgrade adds the Secret alone: no configuration, no pod template."""
+def test_relays_of_an_older_release_get_a_token() -> None:
+    """The upgrade adds the Secret: no configuration and no pod template changes."""
     before = served()
     children = {kind: child for kind, child in before.children.items() if kind != "Secret"}
     outcome = decide(replace(before, children=children, new_token="u" * 43), NOW)
@@ -66,16 +66,16 @@ def test_relays_of_before_get_a_token_and_stay() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "c2hvcnQ=", "not base64!", base64.b64encode(b"\xff" * 40).decode()])
-def test_a_token_that_is_none_is_replaced(value: str) -> None:
-    """One that is empty, short enough to be guessed, or not to be read."""
+def test_an_invalid_token_is_replaced(value: str) -> None:
+    """An empty token, a short one that can be guessed, or bytes that are no text."""
     before = served()
     secret = {**before.children["Secret"], "data": {"admin-token": value}}
     before = replace(before, children={**before.children, "Secret": secret}, new_token="u" * 43)
     assert token_of(made(decide(before, NOW), "Secret")) == "u" * 43
 
 
-def drained(**changes: Any) -> Any:
-    """A served domain, one of whose relays was told to drain."""
+def ordered_to_drain(**changes: Any) -> Any:
+    """Return a served domain with one relay that was ordered to drain."""
     before = served()
     unready = {
         "containerStatuses": [{"name": "relay", "restartCount": 0, "ready": False, "state": {"running": {}}}]
@@ -95,9 +95,9 @@ def drained(**changes: Any) -> Any:
     )
 
 
-def test_a_relay_that_was_told_to_drain_is_named() -> None:
-    """Not as one that starts: nobody would look for what keeps it."""
-    before = drained()
+def test_a_relay_that_was_ordered_to_drain_is_named() -> None:
+    """Its reason is not RelaysStarting, which would hide the cause."""
+    before = ordered_to_drain()
     outcome = decide(before, NOW)
     assert answer(outcome, before, "Ready") == ("False", "RelaysDraining")
     assert "POST /drain" in message(outcome, before, "Ready")
@@ -108,15 +108,15 @@ def test_a_relay_that_was_told_to_drain_is_named() -> None:
     assert decide(again, NOW + timedelta(seconds=1)).status == ()
 
 
-def test_a_relay_that_is_not_ready_is_asked() -> None:
-    """Though it runs the configuration; those that are ready are left in peace."""
-    before = drained()
+def test_a_relay_that_is_not_ready_is_queried() -> None:
+    """Also if it runs the current configuration; ready relays are not queried."""
+    before = ordered_to_drain()
     asked = pods_to_query(before.pods, before.relays, before.children["ConfigMap"])
     assert [is_unready(one) for one in asked] == [True]
 
 
-def test_a_domain_that_goes_takes_its_token_along() -> None:
-    """The Secret is among what is deleted last."""
+def test_the_token_is_deleted_with_the_last_children() -> None:
+    """A withdrawn domain has no Secret."""
     before = served()
     off = live_domain(websocket={"enabled": False, "originProtocol": "HTTP"})
     left = {kind: before.children[kind] for kind in ("ConfigMap", "Secret", "ServiceAccount")}

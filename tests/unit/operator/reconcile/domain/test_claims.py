@@ -1,4 +1,4 @@
-"""Who owns a name: the rule, and a cluster's life with it beside a simple model."""
+"""The owner of a domain name: the rule, and a sequence of events beside a simple model."""
 
 from __future__ import annotations
 
@@ -24,17 +24,20 @@ SERVED: dict[str, Any] = {"served_since": NOW}
 IDLE: dict[str, Any] = {"can_be_served": False}
 
 OWNERS: dict[str, tuple[list[DomainClaim], str]] = {
-    "the only one": ([claim("a", 1, **IDLE)], "a"),
+    "a single claim": ([claim("a", 1, **IDLE)], "a"),
     "of two that can be served the older one": ([claim("a", 2), claim("b", 1)], "b"),
     "of two that cannot be served the older one": ([claim("a", 2, **IDLE), claim("b", 1, **IDLE)], "b"),
-    "one that can be served before an older one that cannot": ([claim("a", 1, **IDLE), claim("b", 2)], "b"),
-    "the third, when the first two cannot be": (
+    "a claim that can be served before an older one that cannot": (
+        [claim("a", 1, **IDLE), claim("b", 2)],
+        "b",
+    ),
+    "the third claim, if the first two cannot be served": (
         [claim("a", 1, **IDLE), claim("b", 2, **IDLE), claim("c", 3), claim("d", 4)],
         "c",
     ),
-    "one that has been served before all": ([claim("a", 1), claim("b", 2, **SERVED)], "b"),
-    "one that has been served and is off": ([claim("a", 1), claim("b", 2, **SERVED, **IDLE)], "b"),
-    "of two that have been served the one that was first": (
+    "a claim that has been served before all others": ([claim("a", 1), claim("b", 2, **SERVED)], "b"),
+    "a claim that has been served and is off now": ([claim("a", 1), claim("b", 2, **SERVED, **IDLE)], "b"),
+    "of two that have been served the first": (
         [claim("a", 1, served_since=NOW + timedelta(seconds=1)), claim("b", 2, served_since=NOW)],
         "b",
     ),
@@ -43,16 +46,16 @@ OWNERS: dict[str, tuple[list[DomainClaim], str]] = {
 
 
 @pytest.mark.parametrize(("claims", "owner"), OWNERS.values(), ids=OWNERS.keys())
-def test_who_owns(claims: list[DomainClaim], owner: str) -> None:
-    """In whatever order they are listed."""
+def test_the_owner_of_a_name(claims: list[DomainClaim], owner: str) -> None:
+    """The order in which claims are listed does not matter."""
     for listed in (claims, claims[::-1]):
         found = owner_of(listed)
         assert found is not None
         assert found.name == owner
 
 
-def test_without_a_claim_nobody_owns() -> None:
-    """None."""
+def test_a_name_without_a_claim_has_no_owner() -> None:
+    """The result is None."""
     assert owner_of([]) is None
 
 
@@ -62,8 +65,8 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_a_running_name_never_changes_hands(steps: list[tuple[str, int]]) -> None:
-    """The holder holds until it is deleted; without one the oldest that can be served becomes it."""
+def test_a_served_name_never_changes_its_owner(steps: list[tuple[str, int]]) -> None:
+    """The owner owns the name until its deletion; then the oldest claim that can be served does."""
     claims: dict[int, DomainClaim] = {}
     holder: int | None = None
     for second, (step, number) in enumerate(steps):
@@ -97,14 +100,14 @@ UNSERVABLE: dict[str, tuple[dict[str, Any], Any]] = {
 
 
 @pytest.mark.parametrize(("live", "account_state"), UNSERVABLE.values(), ids=UNSERVABLE.keys())
-def test_what_cannot_be_served(live: dict[str, Any], account_state: Any) -> None:
-    """It yields while it was never served."""
+def test_a_claim_that_cannot_be_served(live: dict[str, Any], account_state: Any) -> None:
+    """Its claim has the last rank while it was never served."""
     assert not can_be_served(live, account_state)
     assert can_be_served(live_domain(), IN_FORCE)
 
 
-def test_what_is_being_deleted_yields_unless_it_was_served() -> None:
-    """A finalizer keeps no name from others, but relays that still drain do."""
+def test_a_claim_that_is_being_deleted_yields_unless_it_was_served() -> None:
+    """A finalizer must not block a name, but relays that still drain do."""
     live = live_domain()
     live["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
     assert not can_be_served(live, IN_FORCE)
@@ -116,8 +119,8 @@ def test_what_is_being_deleted_yields_unless_it_was_served() -> None:
     assert owner.name == "chat"
 
 
-def test_what_tells_nothing_is_no_evidence() -> None:
-    """A status of another version cannot break the reading."""
+def test_a_status_without_the_condition_is_no_proof() -> None:
+    """A status of another version is read without an error."""
     statuses: tuple[Any, ...] = (
         None,
         [],
@@ -129,8 +132,8 @@ def test_what_tells_nothing_is_no_evidence() -> None:
         assert served_since({**live_domain(), "status": status}) is None
 
 
-def test_a_name_that_cannot_be_read_is_no_name() -> None:
-    """Neither a list nor an object without a spec claims anything."""
+def test_a_spec_without_a_valid_name_has_no_claim() -> None:
+    """Neither a list nor an object without a spec claims a name."""
     assert claimed_name(live_domain()) == "chat.example.com"
     specs: tuple[Any, ...] = (None, [], {}, {"domain": ["chat.example.com"]})
     for spec in specs:

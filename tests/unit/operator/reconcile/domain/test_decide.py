@@ -1,4 +1,4 @@
-"""What is decided for a WebSocketDomain, sentence by sentence."""
+"""The decision about a WebSocketDomain."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def kinds(outcome: Outcome) -> list[str]:
 
 
 def test_a_new_domain_gets_all_children_in_order() -> None:
-    """What is named comes before what names it; the pods come last."""
+    """A child comes before the children that name it; the Deployment comes last."""
     outcome = decide(snapshot(), NOW)
     assert kinds(outcome) == [
         "Secret",
@@ -67,19 +67,19 @@ def test_a_new_domain_gets_all_children_in_order() -> None:
     assert made.statistics.url == URL
 
 
-def test_a_served_domain_is_left_alone() -> None:
-    """Nothing is applied, deleted, poked, written or told for a domain that is as it should be."""
+def test_a_served_domain_needs_no_write() -> None:
+    """The outcome is empty: no write, no poke, no Event."""
     assert decide(served(), NOW) == Outcome()
 
 
 def test_decisions_are_byte_stable() -> None:
-    """The same snapshot gives the same bytes, at whatever time."""
+    """The same snapshot gives the same bytes, whenever it is decided."""
     first, second = decide(snapshot(), NOW), decide(snapshot(), NOW + timedelta(days=1))
     assert json.dumps(first.apply) == json.dumps(second.apply)
 
 
 def test_a_domain_that_is_being_deleted_is_left_to_the_garbage_collector() -> None:
-    """No child is made anew while the domain waits for its children to go."""
+    """No child is created again while the garbage collector deletes them."""
     live = live_domain()
     live["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
     assert decide(snapshot(live=live), NOW) == Outcome()
@@ -122,8 +122,8 @@ UNSERVED: dict[str, tuple[dict[str, Any], tuple[str, str], bool]] = {
 
 
 @pytest.mark.parametrize(("changes", "ready", "stalled"), UNSERVED.values(), ids=UNSERVED.keys())
-def test_not_served(changes: dict[str, Any], ready: tuple[str, str], stalled: bool) -> None:
-    """A domain that is not to be served has no child, and Ready says whether that is well."""
+def test_a_domain_that_is_not_served(changes: dict[str, Any], ready: tuple[str, str], stalled: bool) -> None:
+    """It has no child, and Ready is true if that is as requested."""
     before = snapshot(**changes)
     outcome = decide(before, NOW)
     assert outcome.apply == ()
@@ -132,16 +132,16 @@ def test_not_served(changes: dict[str, Any], ready: tuple[str, str], stalled: bo
     assert (answer(outcome, before, "Stalled")[0] == "True") is stalled
 
 
-def test_a_scheduled_domain_is_looked_at_when_its_plan_begins() -> None:
-    """The wake-up is the plan's first instant, and the status gives it."""
+def test_a_scheduled_domain_is_reconciled_when_its_plan_begins() -> None:
+    """The next reconciliation is at the start of the plan, which is in the message."""
     before = snapshot(account_state=SCHEDULED)
     outcome = decide(before, NOW)
     assert outcome.reconcile_at == LATER
     assert "2026-12-01T00:00:00Z" in message(outcome, before, "Ready")
 
 
-def test_the_owner_of_a_domain_is_not_disturbed_by_claims() -> None:
-    """The oldest claim stays accepted, whoever else claims."""
+def test_a_newer_claim_does_not_change_the_owner() -> None:
+    """The outcome of the owner is empty."""
     assert decide(replace(served(), claims=(claim("chat", 1), claim("newer", 2))), NOW) == Outcome()
 
 
@@ -158,8 +158,8 @@ def unread(good: DomainSnapshot, spec: dict[str, Any]) -> DomainSnapshot:
 
 
 @pytest.mark.parametrize("spec", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_what_cannot_be_read_keeps_all_that_serves(spec: dict[str, Any]) -> None:
-    """Nobody decided to switch it off: no child is touched, and the status tells which field it is."""
+def test_an_unreadable_spec_changes_no_child(spec: dict[str, Any]) -> None:
+    """Relays continue, and the condition names the invalid field."""
     before = unread(served(), spec)
     outcome = decide(before, NOW)
     assert (outcome.apply, outcome.delete, outcome.pokes, outcome.costs) == ((), (), (), ())
@@ -175,8 +175,8 @@ def test_what_cannot_be_read_keeps_all_that_serves(spec: dict[str, Any]) -> None
     assert decide(after, NOW) == Outcome()
 
 
-def test_a_flood_of_problems_is_cut() -> None:
-    """A condition's message is bounded by the API server: ten are named, the rest counted."""
+def test_a_long_list_of_faults_is_cut() -> None:
+    """The API server bounds a message: it has ten faults and the number of others."""
     before = snapshot(live=live_domain(origins=[{"host": "-" * 300, "weight": "x"}] * 64))
     text = message(decide(before, NOW), before, "Ready")
     assert "spec.origins[0].host" in text
@@ -184,8 +184,8 @@ def test_a_flood_of_problems_is_cut() -> None:
     assert len(text) < 5000
 
 
-def test_what_is_understood_of_an_unreadable_object_is_done() -> None:
-    """Switched off, or without a plan in force, it is drained; deleted, it goes."""
+def test_an_unreadable_domain_can_be_switched_off_and_deleted() -> None:
+    """The switch, the end of the plan and the deletion are readable without the whole spec."""
     off = unread(served(), {"websocket": {"enabled": False, "originProtocol": "QUIC"}})
     assert [domain.enabled for domain in config(decide(off, NOW)).domains] == [False]
     quic = {"websocket": {"enabled": True, "originProtocol": "QUIC"}, "lifecycle": {"drainSeconds": "long"}}
@@ -197,8 +197,8 @@ def test_what_is_understood_of_an_unreadable_object_is_done() -> None:
     assert decide(going, NOW) == Outcome()
 
 
-def test_a_domain_that_can_be_read_again_goes_on() -> None:
-    """When it has been put right, it is served as if nothing had been."""
+def test_a_corrected_spec_is_served() -> None:
+    """No child changes when the spec is as before the invalid edit."""
     good = served()
     before = applied(unread(good, quic := {"limits": "none"}), decide(unread(good, quic), NOW))
     after = replace(before, live={**live_domain(), "status": before.live["status"]})
@@ -208,8 +208,8 @@ def test_a_domain_that_can_be_read_again_goes_on() -> None:
     assert answer(outcome, after, "Stalled") == ("", "")
 
 
-def test_fields_of_a_version_to_come_are_ignored_and_told() -> None:
-    """The domain is served by the rest; condition and event name the fields."""
+def test_unknown_fields_are_ignored_and_reported() -> None:
+    """The domain is served; a condition and an Event name the fields."""
     before = snapshot(live=live_domain(exposure={"type": "Gateway"}, relay={"pod": {"labels": {}}}))
     outcome = decide(before, NOW)
     assert "Deployment" in kinds(outcome)
@@ -220,8 +220,8 @@ def test_fields_of_a_version_to_come_are_ignored_and_told() -> None:
     assert answer(outcome, before, "Stalled") == ("", "")
 
 
-def test_a_flood_of_unknown_fields_is_cut() -> None:
-    """Ten are named, the rest counted."""
+def test_a_long_list_of_unknown_fields_is_cut() -> None:
+    """The message has ten fields and the number of others."""
     before = snapshot(live=live_domain(**{f"x{number:02}": 1 for number in range(15)}))
     text = message(decide(before, NOW), before, "Accepted")
     assert text.endswith("spec.x08, spec.x09 and 5 more")
@@ -232,8 +232,8 @@ def test_a_flood_of_unknown_fields_is_cut() -> None:
     [{"observedGeneration": -1}, {"conditions": [], "observedGeneration": "7", "address": {"httpPort": "x"}}],
     ids=["that of a new object", "one of another version"],
 )
-def test_a_status_of_another_version_hinders_nobody(status: dict[str, Any]) -> None:
-    """The spec is what is asked for; the status is written anew."""
+def test_a_status_of_another_version_is_replaced(status: dict[str, Any]) -> None:
+    """Only the spec is parsed."""
     before = snapshot(live={**live_domain(), "status": status})
     outcome = decide(before, NOW)
     assert "Deployment" in kinds(outcome)
@@ -241,7 +241,7 @@ def test_a_status_of_another_version_hinders_nobody(status: dict[str, Any]) -> N
 
 
 def test_another_tenant_is_not_named() -> None:
-    """Whose a name is concerns its namespace alone: neither status nor event of another one tells."""
+    """Neither the status nor an Event has the name of an owner in another namespace."""
     others = (claim("secret-name", 1, namespace="team-secret"), claim("chat", 2))
     before = snapshot(claims=others)
     outcome = decide(before, NOW)
@@ -251,8 +251,8 @@ def test_another_tenant_is_not_named() -> None:
     assert '"older"' in message(decide(same, NOW), same, "Ready")
 
 
-def test_the_first_service_is_noted_for_ever() -> None:
-    """From then on the name is kept, also while it is off or cannot be resolved."""
+def test_a_served_domain_has_the_condition_name_kept() -> None:
+    """It remains while the domain is off, unreadable, without a plan or without a Secret."""
     good = served()
     assert served_since(good.live) == NOW
     later = NOW + timedelta(days=1)
@@ -268,8 +268,8 @@ def test_the_first_service_is_noted_for_ever() -> None:
         assert answer(decide(before, later), before, "NameKept") == ("True", "HasBeenServed")
 
 
-def test_what_was_never_served_has_no_such_note() -> None:
-    """Neither switched off, nor without a plan, nor with a Secret that is missing."""
+def test_a_domain_that_was_never_served_has_no_condition_name_kept() -> None:
+    """It is off, unreadable, without a plan or without a Secret."""
     for changes in (
         {"live": live_domain(websocket={"enabled": False})},
         {"account_state": NO_PLAN},
@@ -280,8 +280,8 @@ def test_what_was_never_served_has_no_such_note() -> None:
         assert answer(decide(before, NOW), before, "NameKept") == ("", "")
 
 
-def test_what_the_last_release_served_counts_as_served() -> None:
-    """It noted no time: configuration or address shows it, and the object's creation stands for it."""
+def test_a_domain_that_the_last_release_served_counts_as_served() -> None:
+    """Its status has a configuration or an address; the time is that of its creation."""
     for part in ({"configuration": "team-a/chat@7.0"}, {"address": {"service": "chat-relay"}}):
         before = snapshot(live={**live_domain(), "status": part}, statistics_url="")
         after = applied(before, decide(before, NOW))
@@ -364,8 +364,8 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("changes", "reason", "text"), PROBLEMS.values(), ids=PROBLEMS.keys())
-def test_what_cannot_be_resolved_is_told_by_field(changes: dict[str, Any], reason: str, text: str) -> None:
-    """A new domain waits with nothing made; the condition names field, thing and rule."""
+def test_a_fault_of_a_reference_is_named_by_field(changes: dict[str, Any], reason: str, text: str) -> None:
+    """A new domain gets no children; the message has the field, the object and the fault."""
     before = snapshot(**changes)
     outcome = decide(before, NOW)
     assert outcome.apply == ()
@@ -377,8 +377,8 @@ def test_what_cannot_be_resolved_is_told_by_field(changes: dict[str, Any], reaso
 
 
 @pytest.mark.parametrize(("changes", "reason", "text"), PROBLEMS.values(), ids=PROBLEMS.keys())
-def test_the_last_good_configuration_stays(changes: dict[str, Any], reason: str, text: str) -> None:
-    """A served domain keeps configuration, key material and pods, and says what is wrong."""
+def test_the_last_good_configuration_remains(changes: dict[str, Any], reason: str, text: str) -> None:
+    """A served domain keeps its configuration, key material and pods."""
     good = served()
     live = {**changes.get("live", good.live), "status": good.live["status"]}
     before = replace(good, **{**changes, "live": live})
@@ -390,8 +390,8 @@ def test_the_last_good_configuration_stays(changes: dict[str, Any], reason: str,
     assert answer(outcome, before, "Ready") == ("False", reason)
 
 
-def test_all_problems_are_told_at_once() -> None:
-    """A person mends all fields in one edit."""
+def test_all_faults_are_in_one_message() -> None:
+    """A person can correct all fields in one edit."""
     live = live_domain(
         tls={"secretName": "x"},
         originTLS={"caSecretName": "ca"},
@@ -403,7 +403,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_a_service_is_reached_at_its_cluster_ip() -> None:
-    """The port of the Service stands for both ports unless they are given."""
+    """service.port is both ports, unless httpPort or httpsPort is set."""
     origins = [{"service": {"name": "room", "port": 8000}, "httpsPort": 8443, "weight": 3}]
     services = {"room": service("room", 8000, 8443)}
     (origin,) = (
@@ -413,7 +413,7 @@ def test_a_service_is_reached_at_its_cluster_ip() -> None:
 
 
 def test_a_service_of_an_external_name_is_that_name() -> None:
-    """An ExternalName Service needs no address of the cluster."""
+    """An ExternalName Service needs no cluster IP."""
     services = {"room": service("room", type="ExternalName", externalName="room.example.net")}
     live = live_domain(origins=[{"service": {"name": "room", "port": 80}}])
     (origin,) = config(decide(snapshot(live=live, services=services), NOW)).domains[0].origins
@@ -428,7 +428,7 @@ def tls_snapshot(host: str = "chat.example.com", **options: Any) -> DomainSnapsh
 
 
 def test_key_material_goes_into_one_secret_before_the_configuration() -> None:
-    """The child Secret is applied first, the Service gets its port 443, the pods are not concerned."""
+    """The Secret is applied first, the Service gets port 443, the pod template does not change."""
     outcome = decide(tls_snapshot(), NOW)
     assert kinds(outcome)[:2] == ["Secret", "ConfigMap"]
     assert sorted(outcome.apply[0]["data"]) == ["admin-token", "tls.crt", "tls.key"]
@@ -440,15 +440,15 @@ def test_key_material_goes_into_one_secret_before_the_configuration() -> None:
 
 
 def test_a_rotated_certificate_is_a_new_generation_and_no_new_pod() -> None:
-    """Another fingerprint, another generation, the same pod template."""
+    """The fingerprint and the generation differ; the Deployment is equal."""
     first, second = decide(tls_snapshot(), NOW), decide(tls_snapshot(), NOW)
     assert config(first).generation != config(second).generation
     assert first.apply[-1] == second.apply[-1]
     assert first.apply[-1]["kind"] == "Deployment"
 
 
-def test_key_material_goes_with_the_last_reference() -> None:
-    """Without spec.tls the child Secret has the relays' token alone, and its pods stay."""
+def test_key_material_is_removed_with_the_last_reference() -> None:
+    """Without spec.tls the Secret has only the relays' token; no pod changes."""
     before = served()
     child = before.children["Secret"]
     child = {**child, "data": {**child["data"], "tls.key": "eA=="}}
@@ -458,8 +458,8 @@ def test_key_material_goes_with_the_last_reference() -> None:
     assert outcome.delete == ()
 
 
-def test_what_goes_already_is_not_deleted_again() -> None:
-    """A Secret or a budget that somebody's finalizer holds is left to that."""
+def test_a_child_that_is_being_deleted_is_not_deleted_again() -> None:
+    """A finalizer of another client may delay the deletion."""
     before = served()
     going = {
         kind: stored(
@@ -480,8 +480,8 @@ def test_what_goes_already_is_not_deleted_again() -> None:
     assert outcome.delete == ()
 
 
-def test_a_certificate_is_looked_at_when_it_runs_out() -> None:
-    """The operator wakes up at the end of the certificate to say so."""
+def test_a_domain_is_reconciled_when_its_certificate_expires() -> None:
+    """The condition becomes CertificateExpired then."""
     assert decide(tls_snapshot(days=3), NOW).reconcile_at == NOW + timedelta(days=2)
 
 
@@ -493,8 +493,10 @@ def test_a_certificate_is_looked_at_when_it_runs_out() -> None:
         ("*.example.com", NOW, "Current"),
     ],
 )
-def test_a_doubtful_certificate_is_served_and_told(host: str, at: datetime, reason: str) -> None:
-    """Expired, or for another name: the relays get it all the same, the condition says so."""
+def test_a_certificate_that_clients_may_refuse_is_served_with_a_warning(
+    host: str, at: datetime, reason: str
+) -> None:
+    """It has expired or names another domain: Ready is true, and the condition has the reason."""
     before = tls_snapshot(host)
     before = applied(before, decide(before, at))
     alive = pod()
@@ -505,7 +507,7 @@ def test_a_doubtful_certificate_is_served_and_told(host: str, at: datetime, reas
 
 
 def edited(**changes: Any) -> DomainSnapshot:
-    """A served domain whose heartbeat was edited just now."""
+    """Return a served domain whose heartbeat was edited just now."""
     good = served(**changes)
     live = live_domain(websocket={"enabled": True, "heartbeatSeconds": 5, "originProtocol": "HTTP"})
     live["metadata"]["generation"] = 8
@@ -513,8 +515,8 @@ def edited(**changes: Any) -> DomainSnapshot:
     return replace(good, live=live)
 
 
-def test_an_edit_changes_the_configuration_alone_and_pokes_the_pods() -> None:
-    """One ConfigMap is applied, each pod that runs something else is poked once, and asked again soon."""
+def test_an_edit_changes_only_the_configuration_and_pokes_the_pods() -> None:
+    """One ConfigMap is applied; pods that lag are poked once in ten seconds and queried again."""
     before = edited()
     outcome = decide(before, NOW)
     assert kinds(outcome) == ["ConfigMap"]
@@ -532,8 +534,8 @@ def test_an_edit_changes_the_configuration_alone_and_pokes_the_pods() -> None:
     assert len(decide(after, NOW + timedelta(seconds=10)).pokes) == 2
 
 
-def test_a_relay_that_refuses_is_told_with_its_reason() -> None:
-    """The status carries what the relay says about the configuration."""
+def test_a_relay_that_refuses_a_configuration_is_reported() -> None:
+    """The condition has the relay's reason."""
     before = edited()
     before = applied(before, decide(before, NOW))
     generation = before.children["ConfigMap"]["metadata"]["annotations"]["wsedge.io/generation"]
@@ -544,8 +546,8 @@ def test_a_relay_that_refuses_is_told_with_its_reason() -> None:
     assert message(outcome, before, "Ready").endswith("domains.0: no")
 
 
-def test_a_relay_that_does_not_answer_is_asked_less_and_less() -> None:
-    """Behind a network policy it would keep the operator busy for ever; the status says which and why."""
+def test_the_delay_before_the_next_query_grows() -> None:
+    """A relay behind a network policy never answers; the condition has its name and the error."""
     before = edited()
     silent = pod("pod-1")
     silent["status"]["containerStatuses"][0]["ready"] = True
@@ -582,7 +584,7 @@ TROUBLE: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("status", "reason"), TROUBLE.values(), ids=TROUBLE.keys())
 def test_why_a_relay_does_not_run(status: dict[str, Any], reason: str) -> None:
-    """Ready's reason is Kubernetes' own word for what keeps the pod."""
+    """The reason of Ready is the word of Kubernetes for the pod's problem."""
     before = served()
     program = {**before.children["Deployment"], "status": {"observedGeneration": 1, "availableReplicas": 0}}
     before = replace(
@@ -591,8 +593,8 @@ def test_why_a_relay_does_not_run(status: dict[str, Any], reason: str) -> None:
     assert answer(decide(before, NOW), before, "Ready") == ("False", reason)
 
 
-def test_a_deployment_that_can_make_no_pod_is_told() -> None:
-    """A quota or an admission rule that refuses pods is in the Deployment's ReplicaFailure."""
+def test_a_deployment_that_cannot_create_pods_is_reported() -> None:
+    """Its condition ReplicaFailure has the cause: a quota or an admission policy."""
     before = served()
     failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"}
     program = {**before.children["Deployment"], "status": {"conditions": [failure]}}
@@ -600,14 +602,14 @@ def test_a_deployment_that_can_make_no_pod_is_told() -> None:
     assert answer(decide(before, NOW), before, "Ready") == ("False", "FailedCreate")
 
 
-def test_a_write_that_was_refused_is_told() -> None:
-    """The API server's words are in the condition."""
+def test_a_refused_write_is_reported() -> None:
+    """The message is the API server's answer."""
     before = snapshot(failure="PATCH …: 403 Forbidden: exceeded quota")
     assert answer(decide(before, NOW), before, "Ready") == ("False", "ApplyFailed")
 
 
 def switched_off(connections: int, at: datetime = NOW) -> tuple[DomainSnapshot, Outcome]:
-    """A domain that was served and switched off at NOW; its relays run that, with open connections."""
+    """Return a domain that is switched off at NOW and drains, and its outcome at `at`."""
     good = served()
     live = live_domain(websocket={"enabled": False, "originProtocol": "HTTP"})
     live["metadata"]["generation"] = 8
@@ -622,7 +624,7 @@ def switched_off(connections: int, at: datetime = NOW) -> tuple[DomainSnapshot, 
 
 
 def test_switching_off_drains_first() -> None:
-    """The relays are told, poked, and asked again; nothing is deleted while connections are open."""
+    """Relays are poked and queried; no child is deleted while connections are open."""
     good = served()
     live = {**live_domain(websocket={"enabled": False}), "status": good.live["status"]}
     before = replace(good, live=live)
@@ -641,8 +643,10 @@ def test_switching_off_drains_first() -> None:
 @pytest.mark.parametrize(
     ("connections", "after_seconds"), [(0, 1), (3, 30 + 15)], ids=["all closed", "deadline passed"]
 )
-def test_drained_relays_go_first_then_the_rest(connections: int, after_seconds: int) -> None:
-    """Budget and Deployment; once the pods are gone, what they used. The Service keeps its address."""
+def test_the_deployment_is_deleted_first_then_the_other_children(
+    connections: int, after_seconds: int
+) -> None:
+    """The other children follow once no pod is left, except for the Service."""
     before, outcome = switched_off(connections, NOW + timedelta(seconds=after_seconds))
     assert {ref.kind for ref in outcome.delete} == {"PodDisruptionBudget", "Deployment"}
     gone = replace(applied(before, outcome), pods=())
@@ -654,14 +658,14 @@ def test_drained_relays_go_first_then_the_rest(connections: int, after_seconds: 
     assert "configuration" not in applied(end, decide(end, NOW)).live["status"]
 
 
-def test_what_the_pods_use_stays_until_they_are_gone() -> None:
-    """Pods that are going still report their last counts with their token."""
+def test_children_of_pods_that_end_are_retained() -> None:
+    """Pods that end still report their last usage with their token."""
     before, outcome = switched_off(0)
     assert decide(applied(before, outcome), NOW).delete == ()
 
 
 def test_a_plan_that_ends_drains_too() -> None:
-    """The end of the plan is a switch-off."""
+    """The end of the plan switches the domain off."""
     before = replace(served(), account_state=NO_PLAN)
     outcome = decide(before, NOW)
     assert kinds(outcome) == ["ConfigMap"]
@@ -670,7 +674,7 @@ def test_a_plan_that_ends_drains_too() -> None:
 
 
 def test_switching_on_again_ends_the_drain() -> None:
-    """The configuration loses its drain, the pods stay."""
+    """The ConfigMap has no draining-since annotation, and no pod changes."""
     before, _ = switched_off(3)
     live = {**live_domain(), "status": before.live["status"]}
     outcome = decide(replace(before, live=live), NOW)
@@ -679,8 +683,8 @@ def test_switching_on_again_ends_the_drain() -> None:
     assert "wsedge.io/draining-since" not in outcome.apply[0]["metadata"]["annotations"]
 
 
-def test_relays_that_never_ran_are_not_waited_for() -> None:
-    """Crash-looping pods have no connection to close."""
+def test_relays_that_do_not_run_need_no_drain() -> None:
+    """A pod that crashes has no connection."""
     good = served(pods=[pod("pod-1", **waiting("CrashLoopBackOff"))])
     live = {**live_domain(websocket={"enabled": False}), "status": good.live["status"]}
     outcome = decide(replace(good, live=live), NOW)
@@ -688,20 +692,20 @@ def test_relays_that_never_ran_are_not_waited_for() -> None:
 
 
 def test_one_relay_needs_no_budget() -> None:
-    """With a single relay a budget would keep nodes from being drained."""
+    """With a single relay the budget would protect nothing."""
     assert "PodDisruptionBudget" not in kinds(decide(snapshot(live=live_domain(relay={"replicas": 1})), NOW))
 
 
-def test_each_turn_of_ready_is_told_once() -> None:
-    """An Event per change of Ready's reason; Warning when it does not pass by itself."""
+def test_each_change_of_ready_is_one_event() -> None:
+    """Its type is Warning if the reason does not end without an edit."""
     before = snapshot(account_state=NO_PLAN)
     first = decide(before, NOW)
     assert [(note.type, note.reason) for note in first.notes] == [("Warning", "NoPlan")]
     assert decide(applied(before, first), NOW).notes == ()
 
 
-def test_only_relays_that_lag_are_asked() -> None:
-    """Current pods are left in peace; a restarted container, or another generation, is asked."""
+def test_only_relays_that_lag_are_queried() -> None:
+    """A relay lags if its container restarted, it runs another generation, or it did not answer."""
     good = served()
     config_map = good.children["ConfigMap"]
     assert pods_to_query(good.pods, good.relays, config_map) == []
@@ -714,14 +718,14 @@ def test_only_relays_that_lag_are_asked() -> None:
     assert pods_to_query(good.pods, good.relays, None) == []
 
 
-def test_all_relays_are_asked_while_they_drain() -> None:
-    """The number of open connections is only known by asking."""
+def test_all_relays_are_queried_while_they_drain() -> None:
+    """Their answers have the number of open connections."""
     before, _ = switched_off(3)
     assert len(pods_to_query(before.pods, before.relays, before.children["ConfigMap"])) == 2
 
 
-def test_a_later_end_of_the_plan_is_looked_at() -> None:
-    """A served domain wakes up at the instant at which its plan changes."""
+def test_a_served_domain_is_reconciled_when_its_plan_ends() -> None:
+    """The next reconciliation is at the time of the change."""
     ending = replace(IN_FORCE, reason="Ending", changes_at=datetime(2026, 12, 1, tzinfo=UTC))
     assert decide(replace(served(), account_state=ending), NOW).reconcile_at == datetime(
         2026, 12, 1, tzinfo=UTC

@@ -1,4 +1,4 @@
-"""Which relays are to go first when there shall be fewer."""
+"""Which relays are deleted first at a scale-in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsedge_operator.reconcile.outcome import Cost
 
 
 def three(**connections: int) -> DomainSnapshot:
-    """A domain of three relays, each with so many connections."""
+    """Return a domain of three relays with these numbers of open connections."""
     pods = [pod(name) for name in connections]
     before = served(live=live_domain(relay={"replicas": 3}), pods=pods)
     generation = next(iter(before.relays.values())).state.generation  # type: ignore[union-attr]
@@ -30,14 +30,14 @@ def scaled(before: DomainSnapshot, replicas: int) -> DomainSnapshot:
 
 
 def test_open_connections_are_the_cost_of_each_pod_before_a_scale_in() -> None:
-    """They are told together with the smaller number, and before it (Outcome's order)."""
+    """The costs and the smaller number are in one outcome, whose order writes costs first."""
     outcome = decide(scaled(three(a=5, b=0, c=70), 2), NOW)
     assert outcome.costs == (Cost("team-a", "a", 5), Cost("team-a", "b", 0), Cost("team-a", "c", 70))
     assert [made["kind"] for made in outcome.apply] == ["Deployment"]
 
 
-def test_no_cost_is_told_at_any_other_time() -> None:
-    """Not while nothing changes, not before a scale-out, not for another edit."""
+def test_no_cost_is_written_at_any_other_time() -> None:
+    """Not without an edit, not before a scale-out, not with an edit of another field."""
     before = three(a=5, b=0, c=70)
     assert decide(before, NOW).costs == ()
     assert decide(scaled(before, 4), NOW).costs == ()
@@ -47,8 +47,8 @@ def test_no_cost_is_told_at_any_other_time() -> None:
     assert decide(edited, NOW).costs == ()
 
 
-def test_a_cost_that_is_written_already_is_not_written_again() -> None:
-    """And a pod that did not answer or is about to end keeps what it has."""
+def test_an_equal_cost_is_not_written_again() -> None:
+    """A pod that did not answer or is being deleted keeps its annotation."""
     before = three(a=5, b=0, c=70)
     told: dict[str, Any] = {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "5"}}
     a, b, c = before.pods
@@ -61,8 +61,8 @@ def test_a_cost_that_is_written_already_is_not_written_again() -> None:
     assert decide(scaled(replace(before, pods=pods, relays=relays), 1), NOW).costs == ()
 
 
-def test_all_relays_are_asked_before_a_scale_in() -> None:
-    """Connections counted long ago say little; at other times nobody is asked who is current."""
+def test_all_relays_are_queried_before_a_scale_in() -> None:
+    """The last answers may be old; at other times current relays are not queried."""
     before = three(a=5, b=0, c=70)
     config_map = before.children["ConfigMap"]
     assert pods_to_query(before.pods, before.relays, config_map) == []
@@ -70,7 +70,7 @@ def test_all_relays_are_asked_before_a_scale_in() -> None:
 
 
 def test_what_a_scale_in_is() -> None:
-    """Fewer than there are; a number that somebody else keeps is none of ours."""
+    """The number is less than the live one; a number that another client decides is none."""
     live = {"spec": {"replicas": 3}}
     assert is_scale_in(live, 2)
     assert not is_scale_in(live, 3)
