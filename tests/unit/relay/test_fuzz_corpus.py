@@ -1,4 +1,4 @@
-"""The kept corpus of the fuzz targets, replayed without a fuzzer; `make fuzz` goes on from it."""
+"""The stored corpus of the fuzz targets, replayed without a fuzzer; `make fuzz` begins with it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def form(request: pytest.FixtureRequest) -> Form:
 
 
 def replay(target: str) -> None:
-    """Run every kept input of a target."""
+    """Run every stored input of a target."""
     inputs = kept.inputs(target)
     assert len(set(inputs.values())) >= COUNTS[target], "a part of the kept corpus is missing"
     for name, data in inputs.items():
@@ -46,7 +46,7 @@ def replay(target: str) -> None:
 
 @pytest.mark.parametrize("target", [name for name in TARGETS if name not in OF_THE_PUMP])
 def test_whatever_was_found_keeps_every_rule(target: str) -> None:
-    """Each input that once reached new code is read in one way alone, and passed on in none other."""
+    """Each input that once reached new code has one interpretation, and is forwarded with the same one."""
     replay(target)
 
 
@@ -54,14 +54,14 @@ def test_whatever_was_found_keeps_every_rule(target: str) -> None:
 def test_whatever_peers_did_passes_by_the_rules(
     target: str, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In each form of the pump, and in both alike."""
+    """The rules hold in each form of the pump, and both forms have the same result."""
     monkeypatch.setitem(pumping.FORMS, form.name, form.pump)
     replay(target)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_seeds_are_few_and_have_names(target: str) -> None:
-    """A seed's name says what it shows, in words; a corpus that grew is in the archive."""
+    """A seed's name describes its content; inputs that the fuzzer found are in the archive."""
     names = [file.name for file in (kept.SEEDS / target).iterdir()]
     assert 10 <= len(names) <= 20
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in names)
@@ -69,7 +69,7 @@ def test_seeds_are_few_and_have_names(target: str) -> None:
 
 
 def test_equal_inputs_make_equal_archives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Packing is deterministic; what is packed is what is read, and no seed is packed."""
+    """Packing is deterministic, keeps every input, and skips seeds."""
     inputs = kept.inputs("proxy")
     assert kept.packed(inputs.values()) == kept.packed(reversed(inputs.values()))
     monkeypatch.setattr(kept, "CORPUS", tmp_path)

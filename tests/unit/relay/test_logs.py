@@ -1,4 +1,4 @@
-"""Logs: one line per event, JSON for machines, words for people."""
+"""Logs: one line per event, as JSON or as readable text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from wsedge_relay.logs import configure
 
 @pytest.fixture(autouse=True)
 def _restored() -> object:
-    """Leave the process's logging as it was."""
+    """Restore the logging of the process."""
     yield
     structlog.reset_defaults()
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that reports itself as a terminal."""
 
     def isatty(self) -> bool:
         """Return True."""
@@ -42,7 +42,7 @@ def test_a_container_gets_json() -> None:
 
 @pytest.mark.parametrize("form", ["auto", "human"])
 def test_a_person_gets_words(form: str) -> None:
-    """On a terminal, or when asked for."""
+    """Readable text is the format of terminals, and of `--log-format human`."""
     stream = Terminal()
     configure(form, "info", stream=stream)  # type: ignore[arg-type]
     structlog.get_logger().info("listening", port=80)
@@ -51,7 +51,7 @@ def test_a_person_gets_words(form: str) -> None:
 
 
 def test_a_workers_lines_have_its_number() -> None:
-    """Several processes write one log."""
+    """Several processes write to one log."""
     stream = io.StringIO()
     configure("json", "info", stream=stream, worker=3)
     structlog.get_logger().info("drain started")

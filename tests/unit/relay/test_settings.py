@@ -1,4 +1,4 @@
-"""Settings: arguments, variables, and words for what is wrong."""
+"""Settings: arguments, variables, and messages for errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsedge_relay.settings import Settings, read_settings
 
 
 def test_the_configuration_file_is_all_that_is_needed() -> None:
-    """Certificates are beside it, the rest has a default."""
+    """Certificates are in the same folder, and all other settings have defaults."""
     settings = read_settings(["--config", "etc/relay.json"])
     assert settings is not None
     assert settings.config == Path("etc/relay.json")
@@ -40,7 +40,7 @@ def test_an_argument_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_schema_asks_for_no_configuration() -> None:
-    """--schema alone is enough."""
+    """--schema needs no other argument."""
     assert read_settings(["--schema"]) is None
 
 

@@ -1,4 +1,4 @@
-"""Loading a configuration: all of it is good, or the message says what is not."""
+"""Loading a configuration: the whole is valid, or the error names each problem."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILES = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
 
 
 def refusal(folder: Path, document: object) -> ConfigRefusedError:
-    """Return what load() says to a document."""
+    """Return the refusal of a document."""
     path = folder / "relay.json"
     if isinstance(document, bytes):
         path.write_bytes(document)
@@ -38,7 +38,7 @@ def test_the_smallest_configuration_loads(tmp_path: Path) -> None:
 
 
 def test_an_unknown_field_is_ignored_and_named(tmp_path: Path) -> None:
-    """It is of a newer operator, or misspelt: the rest of the configuration counts."""
+    """An unknown field belongs to a newer operator, or is misspelt; the other fields apply."""
     document = config(domain(heartbeat=5), later={"a": 1})
     loaded = load(write(tmp_path / "relay.json", document), tmp_path)
     assert loaded.config == load(write(tmp_path / "known.json", config(domain())), tmp_path).config
@@ -96,13 +96,13 @@ BAD: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_configuration_names_the_field_and_the_rule(tmp_path: Path, case: str) -> None:
-    """The message is one that a person can act on."""
+    """The message names the field, the rule and the value."""
     document, message = BAD[case]
     assert any(problem.startswith(message) for problem in refusal(tmp_path, document).problems)
 
 
 def test_a_cookies_key_is_not_told(tmp_path: Path) -> None:
-    """It is a secret, right or wrong; the log and the admin port have the refusal's text."""
+    """Even an invalid key is a secret, and the log and the admin port show the refusal."""
     (problem,) = refusal(
         tmp_path, config(domain(originRequest={"stickyCookie": {"key": "hunter2"}}))
     ).problems
@@ -111,13 +111,13 @@ def test_a_cookies_key_is_not_told(tmp_path: Path) -> None:
 
 
 def test_a_user_and_password_of_a_wrong_address_are_not_told(tmp_path: Path) -> None:
-    """The rest of the address is."""
+    """The refusal shows the URL without them."""
     (problem,) = refusal(tmp_path, config(statistics={"url": "ftp://user:hunter2@stats:8080"})).problems
     assert problem.endswith('(it is "ftp://stats:8080")')
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
-    """Nobody mends a file one message at a time; the generation is named if it can be read."""
+    """The refusal has all problems, and the generation if it can be parsed."""
     refused = refusal(tmp_path, config(domain(heartbeatSeconds=0, enabled="perhaps")))
     assert len(refused.problems) == 2
     assert refused.generation == "team-a/chat@1"
@@ -130,7 +130,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 class TestCertificates:
-    """Certificates count as a part of the configuration."""
+    """Certificates are part of the configuration."""
 
     def load(self, folder: Path, certificate: bytes, key: bytes, **tls: str) -> Any:
         """Return the configuration with these files as a domain's certificate."""
@@ -139,13 +139,13 @@ class TestCertificates:
         return load(write(folder / "relay.json", config(domain(tls={**FILES, **tls}))), folder)
 
     def test_a_certificate_with_its_key_is_taken(self, tmp_path: Path) -> None:
-        """The bytes that were checked are handed on."""
+        """The result has the checked bytes."""
         loaded = self.load(tmp_path, CERTIFICATE, KEY, fingerprint=fingerprint(CERTIFICATE, KEY))
         pair = loaded.material.key_pair(loaded.config.domains[0].tls)
         assert (pair.certificate, pair.key) == (CERTIFICATE, KEY)
 
     def test_a_key_is_never_shown(self, tmp_path: Path) -> None:
-        """Neither a log line nor a traceback can leak it."""
+        """Neither a log line nor a traceback shows the key."""
         loaded = self.load(tmp_path, CERTIFICATE, KEY)
         assert "PRIVATE" not in repr(loaded)
 
@@ -157,7 +157,7 @@ class TestCertificates:
             self.load(tmp_path, CERTIFICATE, certificate()[1])
 
     def test_what_is_no_pem_is_refused(self, tmp_path: Path) -> None:
-        """The message says what the files should be."""
+        """The message names the required format."""
         with pytest.raises(ConfigRefusedError, match=r"are not a PEM certificate and its unencrypted key"):
             self.load(tmp_path, b"hello", KEY)
 
@@ -173,14 +173,14 @@ class TestCertificates:
             self.load(tmp_path, CERTIFICATE, encrypted)
 
     def test_other_content_than_the_generation_names_is_refused(self, tmp_path: Path) -> None:
-        """A generation in force speaks for its certificates too."""
+        """A generation in force proves that its certificates are in force."""
         with pytest.raises(ConfigRefusedError, match=r"tls\.fingerprint: .* has other content") as caught:
             self.load(tmp_path, CERTIFICATE, KEY, fingerprint="0" * 64)
         assert caught.value.generation == "team-a/chat@1"
         assert caught.value.files == (tmp_path / "tls.crt", tmp_path / "tls.key")
 
     def test_a_missing_file_is_told_with_its_field(self, tmp_path: Path) -> None:
-        """Each field that names a missing file has its line."""
+        """Each field that names a missing file has its own problem."""
         authority = {"authority": {"file": "ca.crt"}, "clientCertificate": FILES}
         problems = refusal(tmp_path, config(domain(tls=FILES, originTLS=authority))).problems
         assert problems == (
@@ -192,13 +192,13 @@ class TestCertificates:
 
     @pytest.mark.parametrize("content", [b"", b"no certificate", b"\xff\xff"])
     def test_an_authority_that_is_none_is_refused(self, tmp_path: Path, content: bytes) -> None:
-        """Whom to trust is certificates in PEM."""
+        """Authorities must be PEM certificates."""
         (tmp_path / "ca.crt").write_bytes(content)
         document = config(domain(originTLS={"authority": {"file": "ca.crt"}}))
         assert "holds no PEM certificates" in str(refusal(tmp_path, document))
 
     def test_an_authority_is_taken(self, tmp_path: Path) -> None:
-        """Its text is handed on."""
+        """The result has the text of the authorities."""
         (tmp_path / "ca.crt").write_bytes(CERTIFICATE)
         document = config(domain(originTLS={"authority": {"file": "ca.crt"}}))
         loaded = load(write(tmp_path / "relay.json", document), tmp_path)
@@ -208,7 +208,7 @@ class TestCertificates:
 
 
 def test_the_schema_is_json() -> None:
-    """`--schema` prints what an editor can use."""
+    """`--schema` prints a JSON Schema for editors."""
     schema = RelayConfig.model_json_schema()
     assert json.loads(json.dumps(schema))["properties"]["domains"]["type"] == "array"
 

@@ -1,4 +1,4 @@
-"""Watching a configuration: every way that files change is seen, half-written ones are not believed."""
+"""Watching a configuration: every kind of change is detected, half-written files are ignored."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from wsedge_relay.errors import ConfigRefusedError
 
 
 def watching(folder: Path, secrets: Path | None = None) -> ConfigWatch:
-    """Return a watch of relay.json as it is now, whose clock is an hour ahead: no file looks young."""
+    """Return a watch of the present relay.json. Its clock is an hour ahead, so that no file is young."""
     path = folder / "relay.json"
     secrets = secrets or folder
     return ConfigWatch(path, secrets, load(path, secrets), now=lambda: time.time() + 3600)
 
 
 def applied(watch: ConfigWatch) -> str | None:
-    """Look once, take what is new into force and return its generation."""
+    """Poll once, accept a new configuration and return its generation."""
     outcome = watch.poll()
     if not isinstance(outcome, LoadedConfig):
         return None
@@ -40,7 +40,7 @@ def applied(watch: ConfigWatch) -> str | None:
 
 
 def refused(watch: ConfigWatch) -> str | None:
-    """Look twice, for a refusal is believed at the second look, and return what it says."""
+    """Poll twice, as a refusal requires, and return its text."""
     assert watch.poll() is None
     outcome = watch.poll()
     if not isinstance(outcome, ConfigRefusedError):
@@ -50,14 +50,14 @@ def refused(watch: ConfigWatch) -> str | None:
 
 
 def test_nothing_new_is_nothing(tmp_path: Path) -> None:
-    """Unchanged files are not even read."""
+    """Unchanged files are not read."""
     write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     assert [watch.poll(), watch.poll()] == [None, None]
 
 
 def test_a_renamed_file_is_seen(tmp_path: Path) -> None:
-    """An editor that writes a new file over the old one."""
+    """An editor may replace a file by a rename."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     write(path, config(generation="g2"))
@@ -66,7 +66,7 @@ def test_a_renamed_file_is_seen(tmp_path: Path) -> None:
 
 
 def test_an_edit_in_place_is_seen(tmp_path: Path) -> None:
-    """`>` and `sed -i` alike."""
+    """`>` and `sed -i` are both detected."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     watch.poll()
@@ -75,7 +75,7 @@ def test_an_edit_in_place_is_seen(tmp_path: Path) -> None:
 
 
 def test_an_edit_within_the_clock_tick_is_seen(tmp_path: Path) -> None:
-    """Same inode, size and times: a young file is read again until it is old."""
+    """Inode, size and time may be equal, so a young file is read at each poll."""
     path = write(tmp_path / "relay.json", config(generation="g1"))
     watch = ConfigWatch(path, tmp_path, load(path, tmp_path))
     watch.poll()
@@ -86,7 +86,7 @@ def test_an_edit_within_the_clock_tick_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_kubelets_swap_is_seen(tmp_path: Path) -> None:
-    """The file is a link behind a link; `..data` is swapped."""
+    """The file is a link to a link, of which the kubelet replaces `..data`."""
     volume = tmp_path / "volume"
     publish(volume, {"relay.json": encoded(config())})
     watch = watching(volume)
@@ -95,7 +95,7 @@ def test_a_kubelets_swap_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_bad_file_is_refused_once_and_the_last_good_one_stays(tmp_path: Path) -> None:
-    """The refusal is told at the second look, then there is silence."""
+    """The refusal is reported at the second poll, and not again."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     write(path, config(domain(heartbeatSeconds=0), generation="g2"))
@@ -107,7 +107,7 @@ def test_a_bad_file_is_refused_once_and_the_last_good_one_stays(tmp_path: Path) 
 
 
 def test_the_same_wrong_under_another_name_is_another_refusal(tmp_path: Path) -> None:
-    """Who wrote the newer generation asks for what became of that one."""
+    """The author of the newer generation waits for its result."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     for generation in ("g2", "g3"):
@@ -125,7 +125,7 @@ def test_the_same_wrong_under_another_name_is_another_refusal(tmp_path: Path) ->
 def test_what_cannot_be_read_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """A want of descriptors passes, and leaves no file changed by which it would be noticed."""
+    """A lack of descriptors ends without a change of a file, so the watch must retry."""
     for file, content in zip(("tls.crt", "tls.key"), certificate(), strict=True):
         (tmp_path / file).write_bytes(content)
     path = write(tmp_path / "relay.json", config())
@@ -153,7 +153,7 @@ def test_what_cannot_be_read_is_tried_again(
 
 
 async def test_what_cannot_be_put_in_force_now_is_tried_again(tmp_path: Path) -> None:
-    """The last good one stays, the refusal is told once, and the relay does not end for it."""
+    """The last configuration stays in force, the refusal is logged once, and the relay goes on."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     tries: list[str] = []
@@ -186,7 +186,7 @@ async def test_what_cannot_be_put_in_force_now_is_tried_again(tmp_path: Path) ->
 
 
 async def test_names_that_are_not_found_hold_no_configuration_up(tmp_path: Path) -> None:
-    """The threads of the loop may all wait for a name service that is out."""
+    """The loop's threads may all be blocked by a name server that does not answer."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     in_force, found = asyncio.Event(), threading.Event()
@@ -211,7 +211,7 @@ async def test_names_that_are_not_found_hold_no_configuration_up(tmp_path: Path)
 
 
 def test_a_mended_file_clears_the_refusal(tmp_path: Path) -> None:
-    """What comes into force, or the old content again, leaves nothing refused."""
+    """A new configuration in force, or the old content again, removes the refusal."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     for good in (config(), config(generation="g2")):
@@ -224,7 +224,7 @@ def test_a_mended_file_clears_the_refusal(tmp_path: Path) -> None:
 
 
 def test_a_half_written_file_is_not_believed(tmp_path: Path) -> None:
-    """An edit in place that is seen between two writes is no refusal."""
+    """A file that is read between two writes of an edit is not refused."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     text = json.dumps(config(generation="g2"))
@@ -236,7 +236,7 @@ def test_a_half_written_file_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_a_removed_file_is_a_refusal(tmp_path: Path) -> None:
-    """The relay goes on with what it has and says why."""
+    """The last configuration stays in force, and the refusal has the reason."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     path.unlink()
@@ -244,7 +244,7 @@ def test_a_removed_file_is_a_refusal(tmp_path: Path) -> None:
 
 
 def test_other_listen_addresses_need_a_restart(tmp_path: Path) -> None:
-    """They are refused with words, and the old addresses again are fine, whatever the generation's name."""
+    """Other addresses are refused; the old addresses are accepted again under any generation."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     listen = {"host": "127.0.0.1", "http": 8081, "admin": 0}
@@ -255,7 +255,7 @@ def test_other_listen_addresses_need_a_restart(tmp_path: Path) -> None:
 
 
 def test_force_speaks_again(tmp_path: Path) -> None:
-    """After SIGHUP a person hears of a refusal anew."""
+    """After SIGHUP a refusal is reported again."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     write(path, "bad")
@@ -268,7 +268,7 @@ class TestCertificates:
     """A rotated certificate is a new configuration, whichever volume changes first."""
 
     def test_a_rotation_without_a_new_generation_is_seen(self, tmp_path: Path) -> None:
-        """Outside of a cluster nobody names fingerprints."""
+        """Outside of a cluster, configurations have no fingerprints."""
         files = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
         first, second = certificate(), certificate()
         secrets = tmp_path / "secrets"
@@ -280,7 +280,7 @@ class TestCertificates:
         assert watch.in_force.material.key_pairs["tls.crt", "tls.key"].certificate == second[0]
 
     def test_a_generation_waits_for_its_certificates(self, tmp_path: Path) -> None:
-        """The ConfigMap arrives before the Secret: refused, then taken when the files are there."""
+        """The ConfigMap may arrive before the Secret: it is refused, then accepted when the files arrive."""
         first, second = certificate(), certificate()
         secrets = tmp_path / "secrets"
 
@@ -297,7 +297,7 @@ class TestCertificates:
         assert applied(watch) == "g2"
 
     def test_files_that_appear_later_are_seen(self, tmp_path: Path) -> None:
-        """A configuration that names files which are not there yet is taken once they are."""
+        """A configuration that names missing files is accepted when they appear."""
         write(tmp_path / "relay.json", config())
         watch = watching(tmp_path)
         files = {"certificateFile": "tls.crt", "keyFile": "tls.key"}

@@ -18,7 +18,7 @@ CHECK = TypeAdapter(Label)
 
 @given(st.text(max_size=200))
 def test_any_name_makes_a_label(name: str) -> None:
-    """What a database says can never make a report that the statistics refuse."""
+    """No name in a database makes a label that the statistics reject."""
     CHECK.validate_python(label(name))
     CHECK.validate_python(network(name))
 
@@ -37,7 +37,7 @@ CITY_FIELDS = st.sampled_from(["country", "registered_country", "subdivisions"])
 
 @given(st.builds(XdbPlace, TEXTS, TEXTS, TEXTS, TEXTS))
 def test_any_record_of_an_xdb_file_makes_labels(found: XdbPlace) -> None:
-    """Its country codes too: rows with another would be refused for good, and their bytes not be billed."""
+    """Country codes too: the ledger rejects rows with invalid labels permanently."""
     for made in of_xdb(found):
         CHECK.validate_python(made)
 
@@ -47,7 +47,7 @@ def test_any_record_of_an_xdb_file_makes_labels(found: XdbPlace) -> None:
     st.dictionaries(st.sampled_from(["isp", "organization"]), VALUES),
 )
 def test_any_record_of_a_maxmind_file_makes_labels(city: dict[str, Any], isp: dict[str, Any]) -> None:
-    """Whatever types its values have."""
+    """The values may have any type."""
     for made in of_city(city).filled(of_isp(isp)):
         CHECK.validate_python(made)
 
@@ -66,7 +66,7 @@ LABELS = {
 
 @pytest.mark.parametrize(("name", "made"), LABELS.items())
 def test_names_become_labels(name: str, made: str) -> None:
-    """Lower case, dashes, no accents; other scripts keep their identity."""
+    """Lower case, dashes, no accents; names in other scripts stay distinct."""
     assert label(name) == made
 
 
@@ -84,7 +84,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize(("name", "made"), NETWORKS.items())
 def test_networks_have_one_label_in_every_database(name: str, made: str) -> None:
-    """The large ones of China by their usual names, the others as they are called."""
+    """The large networks of China have fixed labels, others the label of their name."""
     assert network(name) == made
 
 
@@ -104,7 +104,7 @@ XDB = {
 
 @pytest.mark.parametrize(("found", "place"), XDB.values(), ids=XDB.keys())
 def test_records_of_ip2region_become_places(found: XdbPlace, place: Place) -> None:
-    """Both orders give the same labels."""
+    """Both orders of fields give the same labels."""
     assert of_xdb(found) == place
 
 
@@ -137,17 +137,17 @@ CITY: dict[str, tuple[dict[str, Any], Place]] = {
 
 @pytest.mark.parametrize(("record", "place"), CITY.values(), ids=CITY.keys())
 def test_records_of_city_databases_become_places(record: dict[str, Any], place: Place) -> None:
-    """Provinces of China get the labels that ip2region's get."""
+    """Provinces of China get the same labels as from ip2region."""
     assert of_city(record) == place
 
 
 def test_records_of_isp_and_asn_databases_become_networks() -> None:
-    """The network's name, else the organization's that announces it."""
+    """The label is that of the network, else of the organization that announces it."""
     assert of_isp({"isp": "China Telecom", "organization": "x"}).isp == "telecom"
     assert of_isp({"autonomous_system_organization": "Hetzner Online GmbH"}).isp == "hetzner-online-gmbh"
     assert of_isp({}) == NOWHERE
 
 
 def test_gaps_are_filled_from_the_next_database() -> None:
-    """What is known stays."""
+    """Known parts are kept."""
     assert Place("gd", "unknown", "CN").filled(Place("x", "telecom", "US")) == Place("gd", "telecom", "CN")

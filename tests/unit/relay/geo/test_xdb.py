@@ -1,4 +1,4 @@
-"""ip2region's files: both versions, both orders of fields, and files that are none."""
+"""ip2region's files: both versions, both orders of fields, and files of other formats."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ FOUND = {
 def test_addresses_are_found(
     ranges: dict[str, str], address: str, place: XdbPlace | None, inclusive: bool, version: int
 ) -> None:
-    """In files of both versions and with both ways to end a table entry."""
+    """In files of both versions, with both conventions for the end of a table entry."""
     file = Xdb(xdb(ranges, version=version, inclusive=inclusive))
     assert file.find(int(ipaddress.IPv4Address(address))) == place
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_every_address_is_found_as_by_going_through_all_ranges(address: int) -> None:
-    """The slow and obvious way gives the same."""
+    """A search through all ranges has the same result."""
     expected = None
     for text, record in NEW.items():
         first, last = (int(ipaddress.IPv4Address(end)) for end in text.split("-"))
@@ -77,13 +77,13 @@ BAD = {
 
 @pytest.mark.parametrize(("data", "says"), BAD.values(), ids=BAD.keys())
 def test_what_is_no_file_of_the_kind_is_refused(data: bytes, says: str) -> None:
-    """With the reason."""
+    """The error has the reason."""
     with pytest.raises(GeoFileError, match=says):
         Xdb(data)
 
 
 def test_a_damaged_record_is_an_error_of_its_own() -> None:
-    """Text that is no UTF-8 is never a label."""
+    """Text that is not UTF-8 never becomes a label."""
     data = xdb(FOUR)
     damaged = data.replace("广东省".encode(), b"\xff" * 9)
     with pytest.raises(GeoFileError, match="damaged"):

@@ -1,4 +1,4 @@
-"""Bytes of one connection's requests, each counted once."""
+"""The bytes of one connection's requests, each counted once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def counted(usage: Usage) -> dict[str, tuple[int, int]]:
 
 
 def test_what_was_told_is_not_told_again() -> None:
-    """However often it is asked."""
+    """A second call without new bytes counts nothing."""
     wire, usage = Wire(), Usage(now=0.0)
     meter = Meter(wire, usage)
     for sent, received in ((10, 5), (10, 5), (30, 5)):
@@ -33,7 +33,7 @@ def test_what_was_told_is_not_told_again() -> None:
 
 
 def test_what_was_read_ahead_belongs_to_the_next_request() -> None:
-    """Two requests that came together are counted each for its own key."""
+    """Two requests that arrived together are each counted for their own key."""
     wire, usage = Wire(received=100), Usage(now=0.0)
     meter = Meter(wire, usage)
     wire.sent = 7

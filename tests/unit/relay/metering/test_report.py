@@ -1,4 +1,4 @@
-"""Reports: the wire form, what answers mean, when to try again."""
+"""Reports: the format, the meaning of answers, the time of a retry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def row(bucket: int = 1_700_000_100, epoch: str = "0123abcd", **counts: Any) -> 
 
 
 def test_a_report_is_what_the_contract_takes() -> None:
-    """The encoded report validates as UsageReport and carries every count."""
+    """The encoded report validates as UsageReport and has every count."""
     sent = row(
         sent_bytes=1,
         received_bytes=2,
@@ -41,7 +41,7 @@ def test_a_report_is_what_the_contract_takes() -> None:
 
 
 def test_a_report_has_one_epoch_and_a_bounded_size() -> None:
-    """Rows are cut by epoch, then by number, in order."""
+    """Rows are split by epoch, then by number, in order."""
     rows = [row(epoch="aaaaaaaa"), row(epoch="bbbbbbbb"), row(epoch="aaaaaaaa"), row(epoch="aaaaaaaa")]
     cut = list(batches(rows, 2))
     assert [[one.epoch[0] for one in batch] for batch in cut] == [["a", "a"], ["a"], ["b"]]
@@ -89,19 +89,19 @@ JUDGEMENTS = {
 
 @pytest.mark.parametrize("case", JUDGEMENTS)
 def test_judgement(case: str) -> None:
-    """What an answer means for a report of three rows."""
+    """The verdict of an answer to a report of three rows."""
     status, body, fate, rows = JUDGEMENTS[case]
     verdict = judge(status, {}, body, sent=3, now=NOW)
     assert (verdict.fate, verdict.rows) == (fate, rows)
 
 
 def test_a_single_row_cannot_be_cut() -> None:
-    """413 for one row is left to a person."""
+    """A 413 for one row needs a person, so retries are slow."""
     assert judge(413, {}, b"", sent=1, now=NOW).fate is Fate.SLOWLY
 
 
 def test_the_reason_is_the_problems_detail() -> None:
-    """A log line tells what the service said."""
+    """The log shows the service's explanation."""
     assert judge(401, {}, problem(detail="the token has expired"), sent=1, now=NOW).reason == (
         "401 the token has expired"
     )
@@ -110,7 +110,7 @@ def test_the_reason_is_the_problems_detail() -> None:
 
 
 def test_a_row_ahead_of_the_services_clock_is_not_lost() -> None:
-    """What is refused because our clock is fast is taken later; the Date header tells it apart."""
+    """Rows that are rejected because the relay's clock is ahead are sent later; Date shows the difference."""
     body = problem(errors=[{"row": 0}])
     told = judge(422, {"date": "Tue, 14 Nov 2023 22:13:20 GMT"}, body, sent=1, now=NOW)
     assert told.comes_in_time(row(bucket=int(NOW) + 400))
@@ -134,13 +134,13 @@ RETRY_AFTER = {
 
 @pytest.mark.parametrize("case", RETRY_AFTER)
 def test_retry_after(case: str) -> None:
-    """Retry-After is heeded in both forms, within bounds (RFC 9110 §10.2.3)."""
+    """Retry-After is respected in both forms, within limits (RFC 9110 section 10.2.3)."""
     value, seconds = RETRY_AFTER[case]
     assert judge(503, {"retry-after": value}, b"", sent=1, now=NOW).retry_after == seconds
 
 
 def test_retries_slow_down_and_spread() -> None:
-    """Each failure doubles the wait up to the slow interval; chance halves it at most."""
+    """Each failure doubles the delay up to the slow interval; chance reduces it to half at most."""
     times = ReportTimes(first_retry=1.0, slow=60.0)
     assert [times.retry_delay(failures, 1.0) for failures in (1, 2, 3, 7, 1000)] == [1, 2, 4, 60, 60]
     assert times.retry_delay(1, 0.0) == 0.5

@@ -1,4 +1,4 @@
-"""The spool: what a killed process leaves is read whole, whatever happened to the file."""
+"""The spool: the rows of a killed process are read, even from a damaged file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def opened(folder: Path, *, uid: str = "uid-1", epoch: str = "aaaaaaaa") -> Spoo
 
 
 def killed(spool: Spool) -> None:
-    """Let go of a spool as the kernel does for a killed process: without a word."""
+    """Close the descriptors of a spool as the kernel does for a killed process."""
     os.close(spool._lock)
     if spool._stream is not None:
         os.close(spool._stream)
@@ -53,7 +53,7 @@ def left_behind(folder: Path, *states: UsageCount) -> Path:
 
 
 def test_the_next_run_finds_what_a_killed_one_wrote(tmp_path: Path) -> None:
-    """Rows come back as they were, states merged, under the former run's name."""
+    """Rows are unchanged, states are merged, and the source is the earlier run."""
     left_behind(tmp_path, row(1), row(9), row(4, bucket=600))
     spool = opened(tmp_path, uid="uid-2", epoch="bbbbbbbb")
     (file,) = spool.backlog_files()
@@ -66,7 +66,7 @@ def test_the_next_run_finds_what_a_killed_one_wrote(tmp_path: Path) -> None:
 
 
 def test_a_run_that_ends_in_order_leaves_only_what_is_not_reported(tmp_path: Path) -> None:
-    """close() keeps exactly the rows it is given."""
+    """close() stores exactly the given rows."""
     spool = opened(tmp_path)
     spool.append([row(1), row(1, bucket=600)])
     spool.close([row(1, bucket=600)])
@@ -78,7 +78,7 @@ def test_a_run_that_ends_in_order_leaves_only_what_is_not_reported(tmp_path: Pat
 
 
 def test_nothing_left_is_no_file(tmp_path: Path) -> None:
-    """A relay whose usage was all taken leaves a lock file only."""
+    """A relay whose usage was all acknowledged leaves only the lock file."""
     spool = opened(tmp_path)
     spool.append([row(1)])
     spool.close([])
@@ -86,7 +86,7 @@ def test_nothing_left_is_no_file(tmp_path: Path) -> None:
 
 
 def test_the_part_that_a_service_holds_off_is_kept(tmp_path: Path) -> None:
-    """settle() rewrites a backlog file to what is left of it, and its owner stays."""
+    """settle() reduces a backlog file to the given rows, with the same source."""
     left_behind(tmp_path, row(1), row(2, bucket=600))
     spool = opened(tmp_path, uid="uid-2", epoch="bbbbbbbb")
     (file,) = spool.backlog_files()
@@ -100,7 +100,7 @@ def test_the_part_that_a_service_holds_off_is_kept(tmp_path: Path) -> None:
 
 
 def test_parked_rows_are_a_backlog(tmp_path: Path) -> None:
-    """Rows set aside to bound memory can be read back in the same run, oldest file first."""
+    """Rows that were moved out of memory can be read in the same run, oldest file first."""
     spool = opened(tmp_path)
     spool.park([row(1)])
     spool.park([row(2, bucket=600)])
@@ -110,7 +110,7 @@ def test_parked_rows_are_a_backlog(tmp_path: Path) -> None:
 
 
 def test_two_relays_cannot_share_a_folder(tmp_path: Path) -> None:
-    """The second one is told so; after the first has ended it may."""
+    """The second relay gets an error; after the end of the first it can use the folder."""
     first = opened(tmp_path)
     with pytest.raises(SpoolUnavailableError, match="another relay process uses it"):
         opened(tmp_path)
@@ -119,14 +119,14 @@ def test_two_relays_cannot_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    """The error tells the folder and the reason."""
+    """The error names the folder and the reason."""
     (tmp_path / "file").write_text("")
     with pytest.raises(SpoolUnavailableError, match=r"file/spool.*Not a directory"):
         opened(tmp_path / "file" / "spool")
 
 
 def test_a_journal_shrinks_to_what_is_needed(tmp_path: Path) -> None:
-    """Superseded states are dropped once they fill a megabyte."""
+    """Superseded states are dropped when they exceed a megabyte."""
     spool = opened(tmp_path)
     many = [row(number) for number in range(9000)]
     spool.append(many)
@@ -142,7 +142,7 @@ def test_a_journal_shrinks_to_what_is_needed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", range(1, 120, 7))
 def test_a_torn_tail_is_what_a_kill_leaves(tmp_path: Path, cut: int) -> None:
-    """A file that ends inside a line loses that line alone, and is not called damaged."""
+    """A file that ends inside a line loses only that line, and does not count as damaged."""
     file = left_behind(tmp_path, row(1), row(2, bucket=600))
     file.write_bytes(file.read_bytes()[:-cut])
     spool = opened(tmp_path, epoch="bbbbbbbb")
@@ -154,7 +154,7 @@ def test_a_torn_tail_is_what_a_kill_leaves(tmp_path: Path, cut: int) -> None:
 
 
 def test_a_damaged_line_is_set_aside_and_the_rest_saved(tmp_path: Path) -> None:
-    """The damaged file is kept for a person; its sound rows are reported."""
+    """The damaged file is kept for a person; its intact rows are reported."""
     file = left_behind(tmp_path, row(1), row(2, bucket=600), row(3, bucket=900))
     content = bytearray(file.read_bytes())
     content[content.index(b"[600,")] ^= 1
@@ -171,7 +171,7 @@ def test_a_damaged_line_is_set_aside_and_the_rest_saved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"\x00" * 4096 + b"\n", b"\xff\xfe\n", b"00000000 {}\n" * 9])
 def test_a_file_of_nonsense_is_never_fatal(tmp_path: Path, content: bytes) -> None:
-    """Without a header nobody knows whose rows they are: the file is set aside."""
+    """Without a header the source of the rows is unknown, so the file is kept as damaged."""
     file = tmp_path / "1-aaaaaaaa.journal"
     file.write_bytes(content)
     spool = opened(tmp_path)
@@ -182,7 +182,7 @@ def test_a_file_of_nonsense_is_never_fatal(tmp_path: Path, content: bytes) -> No
 
 
 def test_an_empty_file_is_removed(tmp_path: Path) -> None:
-    """A run that was killed before its first line leaves nothing to look at."""
+    """A run that was killed before its first line leaves an empty file."""
     file = tmp_path / "1-aaaaaaaa.journal"
     file.touch()
     spool = opened(tmp_path)
@@ -192,7 +192,7 @@ def test_an_empty_file_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_failed_append_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
-    """On a full disk half a row is taken back, and writing goes on once there is room."""
+    """On a full disk a partial row is removed, and later appends work when there is room."""
     spool = opened(tmp_path)
     spool.append([row(1)])
     (file,) = tmp_path.glob("*.journal")
@@ -217,20 +217,20 @@ NOT_ROWS: list[Any] = [None, 1, "x", [], [[], [], []], [["e"] * 6, [0] * 6, []],
     [*NOT_ROWS, [["e"] * 6, [-1] * 7, []], [["e"] * 6, [10**12] * 7, []], [["e"] * 6, [0] * 7, [["101", 1]]]],
 )
 def test_a_sound_line_that_is_no_row_is_damage(document: object) -> None:
-    """A right checksum over something else is not believed."""
+    """A correct checksum does not make other content a row."""
     content = encode_line({"version": 1, "pod": "p", "uid": "u"}) + encode_line(document)
     assert decode(content) == ("p", "u", [], "1 lines, the first is line 2")
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_decoded(content: bytes) -> None:
-    """Hostile content gives rows or damage, never an exception."""
+    """Any content gives rows or damage, never an exception."""
     decode(content)
     decode(encode_line({"version": 1, "pod": "p", "uid": "u"}) + content + b"\n")
 
 
 class TestAdoption:
-    """A relay is started with another number of workers than before."""
+    """A relay starts with another number of workers than before."""
 
     FILES: ClassVar = {
         "one process after three": (1, "0.journal 1.journal 2.journal 3.corrupt 3.journal"),
@@ -247,7 +247,7 @@ class TestAdoption:
 
     @pytest.mark.parametrize("case", FILES)
     def test_no_file_is_left_where_nobody_looks(self, tmp_path: Path, case: str) -> None:
-        """Those of the root and of folders without a worker go to the first one; the others stay."""
+        """Files of the root and of folders without a worker move to the first worker; others stay."""
         workers, wanted = self.FILES[case]
         (tmp_path / "0.journal").write_text("root")
         for number in (1, 2, 3):
@@ -263,7 +263,7 @@ class TestAdoption:
         assert set(tmp_path.glob("worker-*")) == kept
 
     def test_a_folder_in_use_is_left_alone(self, tmp_path: Path) -> None:
-        """A worker of the relay before that is about to end; the next start finds it."""
+        """A worker of the previous relay may still run; the next start moves its files."""
         folder = folder_of(tmp_path, 2)
         lock = lock_folder(folder)
         (folder / "2.journal").write_text("x")
@@ -274,7 +274,7 @@ class TestAdoption:
         assert not folder.exists()
 
     def test_a_folder_that_cannot_be_written_is_told(self, tmp_path: Path) -> None:
-        """By its name."""
+        """The error has the folder's name."""
         (tmp_path / "worker-1").write_text("a file where a folder shall be")
         with pytest.raises(SpoolUnavailableError, match=str(tmp_path)):
             adopt(tmp_path, workers=2)

@@ -1,4 +1,4 @@
-"""Usage: five-minute buckets whose counts only rise, whatever the wall clock does."""
+"""Usage: five-minute buckets whose counts only rise, even if the wall clock steps."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def counting(now: float = NOON) -> Usage:
 
 
 def only(rows: list[UsageCount]) -> UsageCount:
-    """Return the one row there is."""
+    """Return the only row."""
     (row,) = rows
     return row
 
 
 def test_counts_add_up_within_a_bucket() -> None:
-    """Counts of one key are cumulative, each kind and direction apart."""
+    """Counts of one key are cumulative, separately for each kind and direction."""
     usage = counting()
     usage.opened(KEY)
     usage.code(KEY, 101)
@@ -40,7 +40,7 @@ def test_counts_add_up_within_a_bucket() -> None:
 
 
 def test_each_key_has_its_row() -> None:
-    """Regions of one domain are counted apart."""
+    """Regions of one domain are counted separately."""
     usage = counting()
     usage.add(KEY, sent_bytes=1)
     usage.add(OTHER, sent_bytes=2)
@@ -48,20 +48,20 @@ def test_each_key_has_its_row() -> None:
 
 
 def test_a_falling_count_is_a_defect() -> None:
-    """A negative amount is refused, for the ledger's max() would hide it."""
+    """A negative number is an error, because the ledger's max() would hide it."""
     with pytest.raises(ValueError, match="only rise"):
         counting().add(KEY, sent_bytes=-1)
 
 
 def test_an_idle_sweep_changes_nothing() -> None:
-    """Adding nothing makes no row to report."""
+    """Adding zeros makes no row to report."""
     usage = counting()
     usage.add(KEY)
     assert usage.unacknowledged() == []
 
 
 def test_a_new_bucket_starts_from_zero() -> None:
-    """What is added after a roll lies in the new bucket alone."""
+    """Counts after a roll are in the new bucket only."""
     usage = counting()
     usage.add(KEY, sent_bytes=5)
     assert usage.roll(NOON + 300)
@@ -70,14 +70,14 @@ def test_a_new_bucket_starts_from_zero() -> None:
 
 
 def test_no_roll_within_a_bucket() -> None:
-    """The same bucket goes on until its very end."""
+    """A bucket lasts until its end."""
     usage = counting()
     assert not usage.roll(NOON + 299.999)
     assert usage.bucket_end == NOON + 300
 
 
 def test_a_peak_starts_with_the_connections_that_are_open() -> None:
-    """A connection that sends nothing for hours has its place in every bucket's peak."""
+    """A connection that is idle for hours counts in every bucket's peak."""
     usage = counting()
     usage.opened(KEY)
     usage.opened(KEY)
@@ -90,7 +90,7 @@ def test_a_peak_starts_with_the_connections_that_are_open() -> None:
 
 
 def test_a_peak_holds_after_closes() -> None:
-    """The peak of a bucket is the most that were open at once in it."""
+    """The peak of a bucket is the largest number of open connections in it."""
     usage = counting()
     for _ in range(3):
         usage.opened(KEY)
@@ -102,7 +102,7 @@ def test_a_peak_holds_after_closes() -> None:
 
 
 def test_totals_serve_the_metrics() -> None:
-    """Totals by domain go on over buckets and add up the regions."""
+    """Totals by domain continue over buckets and include all regions."""
     usage = counting()
     usage.opened(KEY)
     usage.code(KEY, 101)
@@ -116,7 +116,7 @@ def test_totals_serve_the_metrics() -> None:
 
 
 def test_a_known_domain_is_shown_as_zero() -> None:
-    """A scrape sees a domain before its first connection."""
+    """A scrape shows a domain before its first connection."""
     usage = counting()
     usage.know("chat.example.com")
     assert usage.totals["chat.example.com"].opened_connections == 0
@@ -124,10 +124,10 @@ def test_a_known_domain_is_shown_as_zero() -> None:
 
 
 class TestCodes:
-    """HTTP codes are bounded, and their sum is right."""
+    """The number of different HTTP codes is limited, and their sum is correct."""
 
     def test_a_row_never_holds_more_codes_than_the_contract_allows(self) -> None:
-        """An origin that answers every code there is fills no more than 64 places."""
+        """An origin that answers with every code fills at most 64 entries."""
         usage = counting()
         for status in range(100, 600):
             usage.code(KEY, status)
@@ -137,17 +137,17 @@ class TestCodes:
 
     @pytest.mark.parametrize("status", [0, 99, 600, 999])
     def test_what_is_no_status_counts_as_500(self, status: int) -> None:
-        """A code outside of HTTP's range is a server's fault."""
+        """A number outside of HTTP's range is an error of the server."""
         usage = counting()
         usage.code(KEY, status)
         assert only(usage.unacknowledged()).codes == ((500, 1),)
 
 
 class TestClock:
-    """A wall clock that steps never reduces or loses counts."""
+    """A step of the wall clock never reduces or loses counts."""
 
     def test_a_small_step_back_stays_in_the_bucket(self) -> None:
-        """Within one bucket's length the counts go on where they are."""
+        """After a step of at most one bucket the present bucket continues."""
         usage = counting(NOON + 301)
         usage.add(KEY, sent_bytes=5)
         assert not usage.roll(NOON + 10)
@@ -156,7 +156,7 @@ class TestClock:
         assert (row.bucket, row.sent_bytes, row.epoch) == (NOON + 300, 10, "e0")
 
     def test_a_large_step_back_begins_another_epoch(self) -> None:
-        """A bucket that was left is counted anew only under a new epoch, so the ledger adds both."""
+        """An ended bucket is counted again only under a new epoch, so the ledger adds both."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)
         usage.roll(NOON + 900)
@@ -166,7 +166,7 @@ class TestClock:
         assert rows == [("e0", NOON, 5), ("e1", NOON, 3)]
 
     def test_a_step_forward_skips_buckets(self) -> None:
-        """A suspended machine has no rows for the time it slept."""
+        """A machine has no rows for the time of its suspension."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)
         usage.roll(NOON + 86_400)
@@ -175,17 +175,17 @@ class TestClock:
 
 
 class TestAcknowledgement:
-    """Only what the ledger has in its present state is not sent again."""
+    """Only rows whose present state the ledger has are not sent again."""
 
     def test_an_acknowledged_row_is_not_sent_again(self) -> None:
-        """Nothing changed, nothing to send."""
+        """An unchanged row is not sent."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)
         usage.acknowledge(usage.unacknowledged())
         assert usage.unacknowledged() == []
 
     def test_a_change_while_a_report_is_on_its_way_is_sent_next(self) -> None:
-        """An acknowledgement speaks for the state that was sent, not for the present one."""
+        """An acknowledgement applies to the sent state, not to the present one."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)
         sent = usage.unacknowledged()
@@ -194,7 +194,7 @@ class TestAcknowledgement:
         assert only(usage.unacknowledged()).sent_bytes == 6
 
     def test_an_ended_bucket_is_kept_until_acknowledged(self) -> None:
-        """Memory is freed by the ledger's word alone."""
+        """Memory is freed only by the ledger's acknowledgement."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)
         usage.roll(NOON + 300)
@@ -203,7 +203,7 @@ class TestAcknowledgement:
         assert usage.closed_rows() == 0
 
     def test_a_late_acknowledgement_of_a_forgotten_row_is_harmless(self) -> None:
-        """A row that was set aside meanwhile is nobody's any more."""
+        """A late acknowledgement of a forgotten row has no effect."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)
         usage.roll(NOON + 300)
@@ -213,7 +213,7 @@ class TestAcknowledgement:
         assert usage.unacknowledged() == []
 
     def test_the_bucket_in_force_is_never_forgotten(self) -> None:
-        """Its counts still rise, so they cannot be given away."""
+        """Counts of the present bucket still rise, so they stay in memory."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)
         usage.forget(usage.unacknowledged())
@@ -224,7 +224,7 @@ class TestJournal:
     """The journal gets each state once, unless the ledger has it already."""
 
     def test_a_written_state_is_not_written_again(self) -> None:
-        """Only a change is news."""
+        """A row is written again only after a change."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)
         rows = usage.unjournalled()
@@ -234,13 +234,13 @@ class TestJournal:
         assert only(usage.unjournalled()).sent_bytes == 6
 
     def test_a_failed_write_is_tried_again(self) -> None:
-        """Rows are unwritten until they are said to be written."""
+        """Rows are returned until they are marked as written."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)
         assert usage.unjournalled() == usage.unjournalled() != []
 
     def test_what_the_ledger_has_needs_no_journal(self) -> None:
-        """An acknowledged state is safe elsewhere."""
+        """The ledger has an acknowledged state."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)
         usage.acknowledge(usage.unacknowledged())
@@ -313,7 +313,7 @@ def test_any_history_merges_to_exactly_what_was_counted(steps: list[tuple[str, U
 
 
 def test_an_acknowledged_row_is_forgotten_at_the_end_of_its_bucket() -> None:
-    """The ledger has its last state, so a roll keeps nothing of it."""
+    """The ledger has the row's last state, so a roll drops the row."""
     usage = counting()
     usage.add(KEY, sent_bytes=1)
     usage.acknowledge(usage.unacknowledged())

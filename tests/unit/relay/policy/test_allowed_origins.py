@@ -1,4 +1,4 @@
-"""Which pages may connect, by the Origin header."""
+"""The web pages that may connect, by the Origin header."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ CASES = {
 
 @pytest.mark.parametrize(("value", "allowed"), CASES.values(), ids=CASES.keys())
 def test_origins(value: bytes | None, allowed: bool) -> None:
-    """Scheme, host and port count, each as a whole."""
+    """Scheme, host and port are compared, each as a whole."""
     assert ALLOWED.allow(value) is allowed
 
 
 def test_all_are_allowed_when_none_is_named() -> None:
-    """Even what is no origin: nobody asked to look."""
+    """Even a malformed origin is admitted, because no rule requires a check."""
     assert AllowedOrigins().allow(b"anything at all")
 
 
 def test_pages_without_an_origin_are_allowed_by_name() -> None:
-    """`null` is an entry like any other, and does not mean all."""
+    """`null` is an entry for pages without an origin, and does not allow all pages."""
     allowed = AllowedOrigins(["null"])
     assert allowed.allow(b"null")
     assert not allowed.allow(b"https://app.example.com")
@@ -60,7 +60,7 @@ def test_pages_without_an_origin_are_allowed_by_name() -> None:
     "entry", ["*", "https://a/", "a.example.com", "https://A.example.com", "https://a*.b"]
 )
 def test_what_no_browser_sends_is_no_entry(entry: str) -> None:
-    """It would silently match nothing."""
+    """A malformed entry would never match, so it is an error."""
     with pytest.raises(ValidationError):
         Clients(allowedOrigins=(entry,))
     with pytest.raises(ValueError, match="not an origin"):

@@ -1,4 +1,4 @@
-"""How many clients are taken, and how fast."""
+"""The number and rate of admitted clients."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def refused(limiter: Limiter, limits: Limits, client: str, now: float = 0.0) -> 
 
 
 def test_without_limits_everybody_comes_in() -> None:
-    """None is no limit."""
+    """A limit of None admits every client."""
     limiter = Limiter()
     assert [refused(limiter, Limits(), A) for _ in range(1000)] == [None] * 1000
     assert limiter.taken == 1000
 
 
 def test_connections_are_counted_in_all() -> None:
-    """One more than the limit waits for a place that is given back."""
+    """A client above the limit is refused until a place is freed."""
     limiter, limits = Limiter(), Limits(connections=2)
     assert [refused(limiter, limits, client) for client in (A, B)] == [None, None]
     assert refused(limiter, limits, B) == (503, "connections", b"5")
@@ -41,7 +41,7 @@ def test_connections_are_counted_in_all() -> None:
 
 
 def test_connections_are_counted_by_client() -> None:
-    """One client's limit is not another's."""
+    """Clients have separate limits."""
     limiter, limits = Limiter(), Limits(connectionsPerClient=1)
     assert refused(limiter, limits, A) is None
     assert refused(limiter, limits, A) == (429, "connectionsPerClient", b"5")
@@ -54,7 +54,7 @@ def test_connections_are_counted_by_client() -> None:
     ("other", "same"), [("2001:db8::ffff", True), ("2001:db8:0:0:1::", True), ("2001:db8:0:1::1", False)]
 )
 def test_an_ipv6_client_is_its_network(other: str, same: bool) -> None:
-    """Who has an address has the /64 around it, and cannot get round a limit by changing it."""
+    """A client usually has the whole /64, and must not avoid a limit by another address in it."""
     limiter, limits = Limiter(), Limits(connectionsPerClient=1)
     assert refused(limiter, limits, "2001:db8::1") is None
     assert (refused(limiter, limits, other) is not None) is same
@@ -63,7 +63,7 @@ def test_an_ipv6_client_is_its_network(other: str, same: bool) -> None:
 
 
 def test_a_pace_allows_a_burst_and_then_its_rate() -> None:
-    """A second's handshakes at once, then one each time that one is due."""
+    """One second's handshakes are admitted at once, then one whenever the rate allows."""
     limiter, limits = Limiter(), Limits(handshakesPerSecond=4)
     burst = [refused(limiter, limits, A, 100.0) for _ in range(5)]
     assert burst == [None] * 4 + [(503, "handshakesPerSecond", b"1")]
@@ -74,7 +74,7 @@ def test_a_pace_allows_a_burst_and_then_its_rate() -> None:
 
 
 def test_who_is_refused_costs_no_pace_and_no_place() -> None:
-    """A flood that is refused for one reason does not refuse others for another."""
+    """A flood that is refused by one limit does not use up another limit."""
     limiter, limits = Limiter(), Limits(connectionsPerClient=1, handshakesPerSecond=2)
     assert refused(limiter, limits, A) is None
     assert {refused(limiter, limits, A) for _ in range(9)} == {(429, "connectionsPerClient", b"5")}
@@ -83,7 +83,7 @@ def test_who_is_refused_costs_no_pace_and_no_place() -> None:
 
 
 def test_a_limit_that_is_lowered_waits_for_places() -> None:
-    """Nobody is thrown out; newcomers wait until there are fewer."""
+    """No connection is closed; new clients are refused until enough places are free."""
     limiter = Limiter()
     for _ in range(3):
         limiter.enter(Limits(), A, 0.0, retry_after=5)
@@ -96,7 +96,7 @@ def test_a_limit_that_is_lowered_waits_for_places() -> None:
 
 @given(st.lists(st.floats(0, 3, allow_nan=False), max_size=60), st.integers(1, 5))
 def test_no_span_takes_more_than_its_rate_and_a_burst(times: list[float], rate: int) -> None:
-    """In any span of seconds: at most rate * seconds + rate."""
+    """In any span of seconds at most rate * seconds + rate handshakes are admitted."""
     limiter, limits = Limiter(), Limits(handshakesPerSecond=rate)
     taken = [now for now in sorted(times) if refused(limiter, limits, A, now) is None]
     for index, first in enumerate(taken):

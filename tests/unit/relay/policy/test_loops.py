@@ -1,4 +1,4 @@
-"""Requests that come round."""
+"""Detection of requests that return to their relay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def loop(**changes: Any) -> Loop:
 
 
 def test_a_request_with_the_own_mark_is_refused() -> None:
-    """Wherever in the list, whatever other CDNs said, on whichever line."""
+    """At any place of the list, on any line, between entries of other CDNs."""
     one = loop()
     name, value = one.header
     assert name == b"CDN-Loop"
@@ -39,7 +39,7 @@ def test_a_request_with_the_own_mark_is_refused() -> None:
 
 
 def test_a_chain_of_relays_is_no_loop() -> None:
-    """Relays before relays, of another domain or with other origins, and other CDNs are let through."""
+    """Relays of another domain or with other origins, and other CDNs, are accepted in front of a relay."""
     one = loop()
     for other in (
         loop(domain="www.example.com"),
@@ -53,12 +53,12 @@ def test_a_chain_of_relays_is_no_loop() -> None:
 
 
 def test_pods_that_serve_alike_have_one_mark() -> None:
-    """Or each of a domain's pods would let a loop pass once."""
+    """Otherwise a loop would pass once through each pod of a domain."""
     assert loop().header == loop(heartbeatSeconds=5).header
 
 
 def test_too_long_a_way_is_refused() -> None:
-    """A ring of very many domains is a loop, too, of which each sees a part."""
+    """A ring of many domains is a loop too, although each of them has a mark of its own."""
     one = loop()
     others = [loop(domain=f"d{number}.example.com").header for number in range(MOST_HOPS)]
     one.check(Headers(others[:-1]))

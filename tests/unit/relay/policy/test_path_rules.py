@@ -1,4 +1,4 @@
-"""Which paths may be asked for, and which are in doubt."""
+"""Allowed paths, and ambiguous paths."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ RULES = PathRules(["/ws", "/socket.io/*", "/v*"])
 
 @pytest.mark.parametrize("path", [b"/ws", b"/socket.io/", b"/socket.io/x/y", b"/v", b"/v2/x"])
 def test_allowed(path: bytes) -> None:
-    """An exact path, or one that begins as a prefix says."""
+    """An exact path, or a path with an allowed prefix."""
     assert RULES.allow(path)
 
 
 @pytest.mark.parametrize("path", [b"/", b"/ws/", b"/WS", b"/%77s", b"/socket.io", b"//ws", b"/socket.ioo/"])
 def test_not_allowed(path: bytes) -> None:
-    """Nothing is decoded, folded or completed."""
+    """Paths are compared without decoding, change of case or completion."""
     assert not RULES.allow(path)
 
 
 def test_without_rules_all_are_allowed() -> None:
-    """And it is no rule set at all, so that no path is in doubt."""
+    """An empty set of rules is false, so that callers do not check for ambiguous paths."""
     assert PathRules().allow(b"/x")
     assert not PathRules()
     assert PathRules(["/*"])
 
 
 def test_a_path_ends_where_the_query_begins() -> None:
-    """At the first question mark."""
+    """The path ends at the first question mark."""
     assert path_of(b"/a?b?c=/../") == b"/a"
     assert path_of(b"/a") == b"/a"
 
@@ -70,18 +70,18 @@ DOUBTFUL = [
 
 @pytest.mark.parametrize("path", PLAIN)
 def test_plain(path: bytes) -> None:
-    """Dots within a name, parameters and other encodings are in no doubt."""
+    """Dots within a name, parameters and other encodings are unambiguous."""
     assert is_plain(path)
 
 
 @pytest.mark.parametrize("path", DOUBTFUL)
 def test_in_doubt(path: bytes) -> None:
-    """Somebody could read another path."""
+    """An origin could read these as another path."""
     assert not is_plain(path)
 
 
 def decoded(path: bytes) -> bytes:
-    """Read a path as the most willing origin would: decoded, parameters dropped, dot segments followed."""
+    """Normalize a path as the most lenient origin would: decode it, drop parameters, resolve dot segments."""
     out: list[bytes] = []
     plain = bytearray()
     at = 0
@@ -105,7 +105,7 @@ def decoded(path: bytes) -> bytes:
     st.lists(st.sampled_from([b".", b"..", b"/", b"%2e", b"%2F", b";", b"%3b", b"a", b"\\", b"%5C", b"%"]))
 )
 def test_no_plain_path_leaves_its_prefix(pieces: list[bytes]) -> None:
-    """However willing an origin is to decode and to normalise, it stays where the rule put it."""
+    """Even for an origin that decodes and normalizes, the path stays below the allowed prefix."""
     path = b"/in/" + b"".join(pieces)
     if is_plain(path):
         assert decoded(path).startswith(b"/in/")

@@ -1,4 +1,4 @@
-"""The cookie that names an origin."""
+"""The cookie that binds a client to an origin."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sent(*lines: bytes) -> Headers:
 
 
 def test_every_relay_reads_what_another_gave() -> None:
-    """The value hangs on the configuration alone, not on the other origins or their order."""
+    """The value depends on the key and the origin only, not on other origins or their order."""
     for origin in ORIGINS:
         cookie = given_by(sticky(), origin)
         assert sticky(origins=ORIGINS[::-1]).chosen(sent(cookie)) == origin
@@ -34,7 +34,7 @@ def test_every_relay_reads_what_another_gave() -> None:
 
 
 def test_the_key_makes_the_value() -> None:
-    """Another key, or without one another domain, gives other values, and none shows an address."""
+    """Another key, or another domain without a key, gives other values; no value shows an address."""
     made = [
         given_by(one)
         for one in (sticky(), sticky(salt="team-b/chat"), sticky(key="k" * 16), sticky(key="l" * 16))
@@ -45,7 +45,7 @@ def test_the_key_makes_the_value() -> None:
 
 
 def test_the_cookie_is_found_among_others() -> None:
-    """In any line, at any place; a longer name or an unknown value is not it."""
+    """At any place of any line; a longer name or an unknown value is ignored."""
     cookie = given_by(sticky())
     assert sticky().chosen(sent(b"a=1; " + cookie + b"; b=2")) == ORIGINS[0]
     assert sticky().chosen(sent(b"a=1", cookie)) == ORIGINS[0]
@@ -55,7 +55,7 @@ def test_the_cookie_is_found_among_others() -> None:
 
 
 def test_origins_do_not_see_it() -> None:
-    """It goes, and other cookies stay as they are written."""
+    """The cookie is removed, and other cookies are unchanged."""
     cookie = given_by(sticky())
     odd = b'a="1;2" ;;b'
     assert sticky().without(sent(odd)) == sent(odd)
@@ -66,7 +66,7 @@ def test_origins_do_not_see_it() -> None:
 
 
 def test_it_is_given_when_it_is_new() -> None:
-    """A client that has it gets it again only when it has an age."""
+    """A client that sent the cookie gets it again only if the cookie has a Max-Age."""
     assert sticky().lines(ORIGINS[0], named=ORIGINS[0], secure=False, answer=NOTHING) == []
     assert sticky().lines(ORIGINS[0], named=ORIGINS[1], secure=False, answer=NOTHING) != []
     ((_, value),) = sticky(maxAgeSeconds=60).lines(ORIGINS[0], named=ORIGINS[0], secure=False, answer=NOTHING)
@@ -75,7 +75,7 @@ def test_it_is_given_when_it_is_new() -> None:
 
 
 def test_its_scope_is_what_browsers_take() -> None:
-    """Over TLS for pages of other sites too; they refuse SameSite=None without Secure."""
+    """Over TLS also for pages of other sites; browsers reject SameSite=None without Secure."""
     ((_, plain),) = sticky(name="home").lines(ORIGINS[0], named=None, secure=False, answer=NOTHING)
     ((_, secure),) = sticky(name="home").lines(ORIGINS[0], named=None, secure=True, answer=NOTHING)
     assert plain.startswith(b"home=")
@@ -84,7 +84,7 @@ def test_its_scope_is_what_browsers_take() -> None:
 
 
 def test_what_is_cached_for_all_does_not_carry_it() -> None:
-    """A private answer does."""
+    """A public answer gets no cookie; a private answer gets it."""
     public = Headers(((b"Cache-Control", b"max-age=1, Public"),))
     private = Headers(((b"Cache-Control", b"private"),))
     assert sticky().lines(ORIGINS[0], named=None, secure=False, answer=public) == []

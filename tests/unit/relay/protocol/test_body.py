@@ -1,4 +1,4 @@
-"""Bodies: where they end, however they are cut, against a slow and obvious reader of a whole body."""
+"""Ends of bodies at any split of the bytes, compared with a slow and obvious reader of a whole body."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CHUNKED = (b"Transfer-Encoding", b"chunked")
 
 
 def test_a_request_without_framing_has_no_body() -> None:
-    """Unlike an answer, whose body then goes on to the stream's end."""
+    """The body of an answer without framing ends with the stream (RFC 9112 section 6.3)."""
     assert body.of_request(headers()) == (Framing.NONE, 0)
     assert body.of_answer(headers(), status=200, head_only=False, minor=1) == (Framing.CLOSE, 0)
 
 
 def test_lengths_and_chunks() -> None:
-    """Names and codings ignore case."""
+    """Names and codings are compared without case."""
     assert body.of_request(headers(LENGTH_5)) == (Framing.LENGTH, 5)
     assert body.of_request(headers((b"transfer-encoding", b"Chunked"))) == (Framing.CHUNKED, 0)
 
@@ -52,7 +52,7 @@ BAD_FRAMING = {
 
 @pytest.mark.parametrize("lines", BAD_FRAMING.values(), ids=BAD_FRAMING.keys())
 def test_framing_that_is_in_doubt_is_refused(lines: list[tuple[bytes, bytes]]) -> None:
-    """In requests and in answers."""
+    """Each form is rejected in requests and in answers."""
     with pytest.raises(BadBodyError):
         body.of_request(headers(*lines))
     with pytest.raises(BadBodyError):
@@ -60,7 +60,7 @@ def test_framing_that_is_in_doubt_is_refused(lines: list[tuple[bytes, bytes]]) -
 
 
 def test_http_1_0_has_no_chunks() -> None:
-    """Its parsers would not see them (RFC 9112 section 6.1)."""
+    """Parsers of HTTP/1.0 ignore Transfer-Encoding (RFC 9112 section 6.1)."""
     with pytest.raises(BadBodyError):
         body.of_request(headers(CHUNKED), minor=0)
     assert body.of_request(headers(LENGTH_5), minor=0) == (Framing.LENGTH, 5)
@@ -68,7 +68,7 @@ def test_http_1_0_has_no_chunks() -> None:
 
 @pytest.mark.parametrize(("status", "head_only"), [(204, False), (304, False), (200, True), (199, False)])
 def test_answers_without_a_body(status: int, head_only: bool) -> None:
-    """What their length says is what a body would have had."""
+    """Their Content-Length is that of the omitted body."""
     assert body.of_answer(headers(LENGTH_5), status=status, head_only=head_only, minor=1) == (Framing.NONE, 5)
     assert body.of_answer(headers(CHUNKED), status=status, head_only=head_only, minor=1) == (Framing.NONE, -1)
 
@@ -96,7 +96,7 @@ def slow(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 def fed(reader: BodyReader, pieces: list[bytes]) -> tuple[bytes, bytes] | None:
-    """Return payload and rest of what a reader makes of these pieces; None when it refuses, or wants more."""
+    """Feed pieces to a reader and return payload and rest; None when it rejects them or needs more."""
     try:
         payload = b"".join(map(reader.feed, pieces))
     except BadBodyError:
@@ -115,7 +115,7 @@ EXTENSIONS = st.sampled_from([b"", b";a", b" ; a = b", b';a="b;\\"c"', b";a;b=c"
 
 @st.composite
 def chunked(draw: st.DrawFn) -> bytes:
-    """A well-formed chunked body with something behind it."""
+    """A well-formed chunked body with other bytes behind it."""
     made = b""
     for chunk in draw(st.lists(st.binary(min_size=1, max_size=40), max_size=5)):
         size = draw(st.sampled_from([b"%x", b"%X", b"%04x"])) % len(chunk)
@@ -137,7 +137,7 @@ def test_any_split_of_a_chunked_body_is_the_same_body(data: bytes, at: list[int]
 def test_any_broken_body_is_refused_as_the_slow_reader_does(
     data: bytes, at: list[int], where: int, byte: int
 ) -> None:
-    """With one byte of it replaced, both say the same, whatever that is."""
+    """With one byte replaced, both readers have the same result."""
     broken = bytearray(data)
     broken[where % len(data)] = byte
     assert fed(BodyReader(Framing.CHUNKED), cut(bytes(broken), at)) == slow(bytes(broken))
@@ -145,20 +145,20 @@ def test_any_broken_body_is_refused_as_the_slow_reader_does(
 
 @given(data=st.binary(max_size=60), at=CUTS)
 def test_noise_is_refused_as_the_slow_reader_does(data: bytes, at: list[int]) -> None:
-    """A body of random bytes is one for both or for neither."""
+    """Both readers accept random bytes, or both reject them."""
     assert fed(BodyReader(Framing.CHUNKED), cut(data, at)) == slow(data)
 
 
 @given(data=st.binary(max_size=60), length=st.integers(0, 60), at=CUTS)
 def test_any_split_of_a_body_with_a_length(data: bytes, length: int, at: list[int]) -> None:
-    """The first bytes are the payload, the others the rest."""
+    """The first `length` bytes are the payload, the others the rest."""
     expected = (data[:length], data[length:]) if len(data) >= length else None
     assert fed(BodyReader(Framing.LENGTH, length), cut(data, at) or [b""]) == expected
 
 
 @given(pieces=st.lists(st.binary(max_size=40), max_size=6))
 def test_what_is_written_is_read(pieces: list[bytes]) -> None:
-    """Whatever the pieces, empty ones too: an empty chunk would be the end."""
+    """Pieces may be empty: the writer must not write an empty chunk, which ends the body."""
     writer = BodyWriter(Framing.CHUNKED)
     written = b"".join(writer.frame(piece, last=False) for piece in pieces) + writer.frame(b"", last=True)
     assert slow(written) == (b"".join(pieces), b"")
@@ -166,7 +166,7 @@ def test_what_is_written_is_read(pieces: list[bytes]) -> None:
 
 
 def test_a_body_until_the_end_of_the_stream() -> None:
-    """It is whole when the stream ends; others are not."""
+    """The end of the stream completes such a body; for other bodies it is an error."""
     reader = BodyReader(Framing.CLOSE)
     assert reader.feed(b"all") == b"all"
     assert not reader.done
@@ -178,7 +178,7 @@ def test_a_body_until_the_end_of_the_stream() -> None:
 
 
 def test_a_line_without_end_is_not_waited_for() -> None:
-    """It is refused once it is longer than any that is taken."""
+    """A line above the limit is rejected before its end."""
     reader = BodyReader(Framing.CHUNKED)
     reader.feed(b"1;" + b"x" * 8000)
     with pytest.raises(BadBodyError, match="does not end"):
@@ -186,7 +186,7 @@ def test_a_line_without_end_is_not_waited_for() -> None:
 
 
 def test_overhead_is_bounded_by_what_it_carries() -> None:
-    """Long extensions of small chunks are refused; as many bytes of them beside much data are taken."""
+    """Long extensions of small chunks are rejected; beside much data the same bytes are accepted."""
     line = b";" + b"x" * 500 + b"\r\n"
     reader = BodyReader(Framing.CHUNKED)
     for _ in range(32):
@@ -200,7 +200,7 @@ def test_overhead_is_bounded_by_what_it_carries() -> None:
 
 
 def test_trailers_are_bounded() -> None:
-    """They would be a second head, of any size."""
+    """Trailers without a limit would be a second head of any size."""
     reader = BodyReader(Framing.CHUNKED)
     reader.feed(b"0\r\n")
     for _ in range(16):

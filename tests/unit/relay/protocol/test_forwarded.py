@@ -1,4 +1,4 @@
-"""Where a client is when proxies stand before the relay."""
+"""The client's address behind proxies."""
 
 from __future__ import annotations
 
@@ -61,26 +61,26 @@ CASES = {
 
 @pytest.mark.parametrize(("lines", "client"), CASES.values(), ids=CASES.keys())
 def test_the_client_is_the_right_most_who_is_no_proxy(lines: list[tuple[str, str]], client: str) -> None:
-    """What stands left of it may be made up, and what cannot be read ends the search."""
+    """Addresses to the left of it may be forged; a malformed address ends the search."""
     assert way_of(headers(*lines), PROXY, PROXIES).client == client
 
 
 @pytest.mark.parametrize("proxies", [PROXIES, Networks()])
 def test_others_are_not_believed(proxies: Networks) -> None:
-    """Whoever is no trusted proxy is itself the client."""
+    """A peer that is no trusted proxy is the client."""
     said = headers(("X-Forwarded-For", CLIENT), ("Forwarded", f"for={CLIENT}"))
     assert way_of(said, LIAR, proxies) == Way(LIAR, LIAR)
 
 
 @pytest.mark.parametrize("network", ["10.0.0.1/32", "10.9.9.9/8", "::ffff:10.0.0.0/104", "0.0.0.0/0"])
 def test_a_network_holds_its_addresses_however_it_is_written(network: str) -> None:
-    """With bits beyond its length, or as IPv4 within IPv6."""
+    """With host bits, or as IPv4-mapped IPv6."""
     assert PROXY in Networks([network])
     assert "2001:db8::1" not in Networks([network])
 
 
 def test_the_search_is_bounded() -> None:
-    """A client can write more proxies' addresses than are looked at."""
+    """A client can write more addresses of proxies than the relay checks."""
     said = headers(("X-Forwarded-For", ", ".join([CLIENT, *["10.0.0.2"] * MOST_HOPS])))
     assert way_of(said, PROXY, PROXIES).client == "10.0.0.2"
 
@@ -106,7 +106,7 @@ TOLD = {
 def test_the_origin_is_told_the_whole_way(
     lines: list[tuple[str, str]], peer: str, x_for: str, forwarded: str
 ) -> None:
-    """Both headers, whichever came, with this hop at the right."""
+    """The origin gets both headers with this hop appended, even if the proxy sent only one."""
     said = headers(*lines)
     told = dict(forwarding_headers(said, way_of(said, peer, PROXIES), host=b"a.example", secure=True))
     assert told[b"X-Forwarded-For"].decode() == x_for
@@ -121,7 +121,7 @@ EXTRAS = [
 
 
 def test_a_trusted_proxy_says_how_it_was_asked() -> None:
-    """Its scheme, host and other X-Forwarded-… stay; anyone else's are said anew or dropped."""
+    """Its X-Forwarded-… headers are kept; those of other peers are replaced or dropped."""
     said = headers(*EXTRAS)
     told = dict(forwarding_headers(said, way_of(said, PROXY, PROXIES), host=b"a.example", secure=False))
     assert told[b"X-Forwarded-Proto"] == b"https"
@@ -135,7 +135,7 @@ def test_a_trusted_proxy_says_how_it_was_asked() -> None:
 
 @pytest.mark.parametrize("line", [("X-Forwarded-Proto", "https, http"), ("X-Forwarded-Host", "a/b")])
 def test_what_is_no_single_proper_value_is_said_anew(line: tuple[str, str]) -> None:
-    """Even from a trusted proxy: it may only pass on what a client wrote."""
+    """Even from a trusted proxy, which may only forward the client's header."""
     told = dict(forwarding_headers(headers(line), Way(PROXY, PROXY, True), host=b"a.example", secure=True))
     assert told[b"X-Forwarded-Proto"] == b"https"
     assert told[b"X-Forwarded-Host"] == b"a.example"
@@ -149,7 +149,7 @@ def test_what_is_no_single_proper_value_is_said_anew(line: tuple[str, str]) -> N
     )
 )
 def test_no_header_makes_a_client_of_nonsense(lines: list[tuple[str, str]]) -> None:
-    """Whatever is said, the client is an address, and the origin's headers keep to their form."""
+    """With any headers the client is a valid address, and the origin's headers are well-formed."""
     said = headers(*lines)
     way = way_of(said, PROXY, PROXIES)
     assert str(ip_address(way.client)) == way.client
@@ -159,6 +159,6 @@ def test_no_header_makes_a_client_of_nonsense(lines: list[tuple[str, str]]) -> N
 
 @pytest.mark.parametrize("network", ["10.0.0.1", "10.0.0.0/33", "1::2::3/64", "fe80::1%eth0/64", "a/8"])
 def test_what_is_no_network_is_refused(network: str) -> None:
-    """It would silently trust nobody."""
+    """A malformed network would never match, so it is an error."""
     with pytest.raises(ValidationError):
         Clients(trustedProxies=(network,))

@@ -1,4 +1,4 @@
-"""The opening handshake between two others: what passes and what is said anew."""
+"""The opening handshake through an intermediary: headers that pass, headers that are replaced, refusals."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_hosts(value: str, host: str | None) -> None:
 
 
 def test_the_origin_gets_the_request_with_its_hop_made_anew() -> None:
-    """What belongs to the client's hop, or claims to know where it comes from, is gone."""
+    """Hop-by-hop headers and the client's forwarding headers are removed."""
     request = asked(
         upgrade(
             "Cookie: a=b",
@@ -113,14 +113,14 @@ def test_the_origin_gets_the_request_with_its_hop_made_anew() -> None:
 
 
 def test_an_ipv6_client_is_quoted_in_forwarded() -> None:
-    """RFC 7239 section 6 wants brackets and quotes."""
+    """RFC 7239 section 6 requires brackets and quotes."""
     headers = asked(upgrade(), client="2001:db8::1", secure=True).headers
     assert headers.one(b"forwarded") == b'for="[2001:db8::1]";host="Chat.Example.com:8080";proto=https'
     assert headers.one(b"x-forwarded-for") == b"2001:db8::1"
 
 
 def test_connection_cannot_strip_what_the_handshake_needs() -> None:
-    """Headers that Connection names are of the hop; the handshake's own are not to be had that way."""
+    """Headers that Connection lists are removed, except those that the handshake needs."""
     request = http1.parse_request(
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, cookie, x-hop, sec-websocket-protocol\r\n"
         b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + KEY + b"\r\n"
@@ -133,7 +133,7 @@ def test_connection_cannot_strip_what_the_handshake_needs() -> None:
 
 
 def test_only_extensions_that_the_walk_knows_are_offered_on() -> None:
-    """permessage-deflate passes as it was written; what else could change a frame's meaning does not."""
+    """permessage-deflate is forwarded as it was sent; other extensions could change the meaning of frames."""
     one = upgrade(
         "Sec-WebSocket-Extensions: x-mux, permessage-deflate; client_max_window_bits, permessage-deflate"
     )
@@ -194,7 +194,7 @@ EXTENSIONS: dict[str, tuple[str, str, bool | None]] = {
 
 @pytest.mark.parametrize("case", EXTENSIONS)
 def test_extensions_answer_an_offer(case: str) -> None:
-    """A 101 may agree to what was offered and to nothing else (RFC 7692 section 7.1)."""
+    """A 101 may accept an offer, and nothing that was not offered (RFC 7692 section 7.1)."""
     offered, answered, deflate = EXTENSIONS[case]
     one = upgrade(*[f"Sec-WebSocket-Extensions: {offered}"] * bool(offered))
     head = answer(*[f"Sec-WebSocket-Extensions: {answered}"] * bool(answered))
@@ -216,13 +216,13 @@ def test_extensions_answer_an_offer(case: str) -> None:
     ],
 )
 def test_a_101_with_a_line_too_many_is_no_101(line: str) -> None:
-    """Repeated headers, bodies and subprotocols that nobody offered are refused."""
+    """Repeated headers, bodies and subprotocols that were not offered are errors of the origin."""
     with pytest.raises(BadAnswerError):
         handshake.check_answer(upgrade(), answer(line))
 
 
 def test_the_client_gets_the_origins_101() -> None:
-    """Accept, subprotocol and cookies pass; the hop's headers are made anew."""
+    """Accept, subprotocol and cookies are forwarded; hop-by-hop headers are replaced."""
     one = upgrade("Sec-WebSocket-Protocol: chat")
     accepted = handshake.check_answer(
         one, answer("Sec-WebSocket-Protocol: chat", "Set-Cookie: a=b", "Keep-Alive: 5")
@@ -235,7 +235,7 @@ def test_the_client_gets_the_origins_101() -> None:
 
 
 def test_a_refusal_to_head_has_no_body() -> None:
-    """HEAD is answered by the head alone (RFC 9110 section 9.3.2)."""
+    """The answer to HEAD is the head alone (RFC 9110 section 9.3.2)."""
     refused = HandshakeRefusedError(405, "method", "Only GET.", headers=[(b"Allow", b"GET")])
     whole = handshake.refusal(refused)
     assert whole.endswith(b"\r\nContent-Length: 10\r\nConnection: close\r\nAllow: GET\r\n\r\nOnly GET.\n")

@@ -1,4 +1,4 @@
-"""HTTP/1.1 heads: where they end, and what is refused."""
+"""HTTP/1.1 heads: their ends, and rejected forms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEAD = b"GET /chat?x=1 HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\n\r\n"
 
 @given(st.lists(st.integers(0, len(HEAD) - 1)))
 def test_a_head_ends_at_the_same_place_however_it_is_cut(cuts: list[int]) -> None:
-    """Looking after every piece finds the end once it is there, and not before."""
+    """A search after every piece finds the end when it is complete, and not before."""
     data, seen = b"", 0
     for cut in [*sorted(cuts), len(HEAD)]:
         seen, data = len(data), HEAD[:cut]
@@ -25,20 +25,20 @@ def test_a_head_ends_at_the_same_place_however_it_is_cut(cuts: list[int]) -> Non
 
 
 def test_what_follows_a_head_is_not_looked_at() -> None:
-    """Frames behind a head may hold any bytes."""
+    """Frames behind a head may contain any bytes."""
     assert http1.head_end(HEAD + b"\x81\x01\n\r\n\r\n") == len(HEAD)
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\r\nA: b\n\r\n", b"\n"])
 def test_a_bare_lf_is_refused_at_once(data: bytes) -> None:
-    """A line that ends in LF alone needs no end of the head to be refused, at any cut."""
+    """A line that ends in LF alone is rejected before the end of the head, at any split."""
     for seen in range(len(data)):
         with pytest.raises(BadHeadError, match="LF"):
             http1.head_end(data, seen=min(seen, data.index(b"\n")))
 
 
 def test_a_head_has_a_size() -> None:
-    """A head that does not end within its limit is refused with 431."""
+    """A head above the limit is refused with 431."""
     with pytest.raises(BadHeadError) as refused:
         http1.head_end(b"x" * (http1.MAX_HEAD_BYTES + 1))
     assert (refused.value.status, refused.value.reason) == (431, "headerBytes")
@@ -48,7 +48,7 @@ def test_a_head_has_a_size() -> None:
     ("most", "longest"), [(1024, None), (http1.MAX_HEAD_BYTES, 8192), (40_000, 20_000), (65_536, 32_768)]
 )
 def test_a_line_has_half_of_a_large_head(most: int, longest: int | None) -> None:
-    """And 8192 bytes of a small one, if it has as many."""
+    """In a small head a line may have 8192 bytes, or all bytes of the head."""
 
     def head(size: int) -> bytes:
         return b"GET / HTTP/1.1\r\nA: " + b"x" * (size - 3) + b"\r\n\r\n"
@@ -64,7 +64,7 @@ def test_a_line_has_half_of_a_large_head(most: int, longest: int | None) -> None
 
 
 def test_a_request_is_parsed() -> None:
-    """Method, target and headers, with white space around values gone."""
+    """Method, target and headers, without white space around values."""
     request = http1.parse_request(b"GET /a?b HTTP/1.1\r\nHost:a\r\nX-Y: \t z z \t\r\n\r\n")
     assert (request.method, request.target) == (b"GET", b"/a?b")
     assert request.headers.lines == ((b"Host", b"a"), (b"X-Y", b"z z"))
@@ -83,7 +83,7 @@ def test_a_request_is_parsed() -> None:
     ],
 )
 def test_status_lines(line: bytes, expected: tuple[int, bytes, int] | None) -> None:
-    """A status line is read as RFC 9112 section 4 says, or refused."""
+    """A status line follows RFC 9112 section 4, or is rejected."""
     if expected is None:
         with pytest.raises(BadHeadError):
             http1.parse_response(line + b"\r\n\r\n")
@@ -93,7 +93,7 @@ def test_status_lines(line: bytes, expected: tuple[int, bytes, int] | None) -> N
 
 
 def test_lists_run_over_lines() -> None:
-    """A list header may come in several lines and with empty members."""
+    """A list may have several lines and empty members."""
     headers = Headers(((b"A", b"x, ,y"), (b"a", b" z,")))
     assert headers.members(b"a") == [b"x", b"y", b"z"]
     with pytest.raises(BadHeadError, match="2 times"):
@@ -102,14 +102,14 @@ def test_lists_run_over_lines() -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_parsed_or_refused(noise: bytes) -> None:
-    """Noise never raises anything but BadHeadError."""
+    """Random bytes raise no other exception than BadHeadError."""
     for parse in (http1.parse_request, http1.parse_response):
         with suppress(BadHeadError):
             parse(noise + b"\r\n\r\n")
 
 
 def test_a_built_head_reads_back() -> None:
-    """What is written is what is read; an unusual status has no phrase."""
+    """A built head parses to the same headers; an unregistered status has no phrase."""
     head = http1.build_head(http1.status_line(404), [(b"A", b"b")])
     assert http1.parse_response(head).headers.lines == ((b"A", b"b"),)
     assert http1.status_line(599) == b"HTTP/1.1 599 "
@@ -130,7 +130,7 @@ def test_a_built_head_reads_back() -> None:
     ),
 )
 def test_a_short_head_is_read_as_a_long_one(first: bytes, lines: list[bytes]) -> None:
-    """A head that fits in one line's length is matched as a whole, a longer one line by line."""
+    """The match of a whole short head and the parser of a long head have the same result."""
     long = b"X-Long: " + b"x" * (http1.MAX_LINE_BYTES - 8)
 
     def read(*more: bytes) -> tuple[bytes, bytes, tuple[Header, ...]] | str:
@@ -145,7 +145,7 @@ def test_a_short_head_is_read_as_a_long_one(first: bytes, lines: list[bytes]) ->
 
 @given(st.lists(st.tuples(st.sampled_from([b"A", b"a", b"B", b"c"]), st.sampled_from([b"x", b"y, z", b""]))))
 def test_headers_are_found_whatever_their_case(lines: list[Header]) -> None:
-    """In order, repeated or not."""
+    """Names are compared without case; lines are returned in order."""
     headers = Headers(lines)
     for name in (b"a", b"b", b"c", b"d"):
         values = [value for key, value in lines if key.lower() == name]

@@ -1,4 +1,4 @@
-"""What frames of HTTP/2 cost, and how much of that a client may."""
+"""Costs of HTTP/2 frames, and a client's budget for them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COSTS: list[tuple[Frame, int]] = [
 
 @given(st.lists(st.sampled_from(COSTS), max_size=30), st.lists(st.integers(0, 20000), max_size=10))
 def test_frames_cost_the_same_at_any_split(frames: list[tuple[Frame, int]], cuts: list[int]) -> None:
-    """However the bytes of the preface and the frames are cut."""
+    """The preface and the frames may be split anywhere."""
     stream = PREFACE + b"".join(frame.serialize() for frame, _ in frames)
     tally = FrameTally()
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
@@ -48,7 +48,7 @@ def test_frames_cost_the_same_at_any_split(frames: list[tuple[Frame, int]], cuts
 
 
 def test_a_budget_allows_a_burst_and_then_a_pace() -> None:
-    """2000 at once, then 100 each second."""
+    """The budget is 2000 at once, then 100 each second."""
     budget = Budget(0.0)
     assert budget.spend(2000, 0.0)
     assert not budget.spend(1, 0.0)
@@ -57,13 +57,13 @@ def test_a_budget_allows_a_burst_and_then_a_pace() -> None:
 
 
 def test_a_budget_is_never_more_than_the_burst() -> None:
-    """Who was quiet for long may not do more at once."""
+    """A long pause does not raise the budget above the burst."""
     budget = Budget(0.0)
     assert not budget.spend(2001, 1000.0)
 
 
 def test_data_that_was_sent_may_be_answered() -> None:
-    """By two window updates for each frame of it."""
+    """Each DATA frame pays for two window updates."""
     budget = Budget(0.0)
     assert budget.spend(2000, 0.0)
     budget.earn()

@@ -1,4 +1,4 @@
-"""Requests of HTTP/2 in the words of HTTP/1.1, and answers back."""
+"""Translation of HTTP/2 requests to HTTP/1.1, and of answers back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def translate(lines: list[Line]) -> Asked:
 
 
 def test_an_extended_connect_is_a_handshake() -> None:
-    """The whole head, with a key of the relay's own."""
+    """The head is a whole handshake with the relay's own key."""
     asked = translate(connect_lines([(b"origin", b"https://a"), (b"cookie", b"a=1; b=2")], path=b"/room?x=1"))
     assert asked == Asked(
         b"GET /room?x=1 HTTP/1.1\r\n"
@@ -38,7 +38,7 @@ def test_an_extended_connect_is_a_handshake() -> None:
 
 
 def test_a_request_is_a_request() -> None:
-    """Of its own method, without an upgrade."""
+    """The method is unchanged, and there is no upgrade."""
     asked = translate(get_lines([(b"accept", b"*/*")], method=b"HEAD"))
     assert asked.head == b"HEAD / HTTP/1.1\r\nHost: chat.example.com\r\naccept: */*\r\n\r\n"
     assert not asked.tunnel
@@ -46,7 +46,7 @@ def test_a_request_is_a_request() -> None:
 
 
 def test_what_http_2_has_no_use_for_is_dropped() -> None:
-    """A key of the client's, a second host, and what belongs to a hop of HTTP/1.1."""
+    """The client's key, a second host and hop-by-hop headers of HTTP/1.1 are dropped."""
     lines = [
         (b"sec-websocket-key", b"AAAAAAAAAAAAAAAAAAAAAA=="),
         (b"host", b"chat.example.com"),
@@ -58,7 +58,7 @@ def test_what_http_2_has_no_use_for_is_dropped() -> None:
 
 
 def test_a_request_may_name_its_host_by_a_header() -> None:
-    """RFC 9113 section 8.3.1, for what was HTTP/1.1 once; not so an extended CONNECT."""
+    """RFC 9113 section 8.3.1 allows Host instead of :authority, except for an extended CONNECT."""
     assert b"Host: other" in translate(get_lines([(b"host", b"other")], authority=None)).head
     assert translate(connect_lines([(b"host", b"other")], authority=None)).refused is not None
 
@@ -101,7 +101,7 @@ REFUSED: dict[str, tuple[list[Line], int, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_http_1_1_cannot_say_is_refused(case: str) -> None:
-    """With its status, and a head that names the connection's domain alone."""
+    """The refusal has its status, and the head names the connection's domain only."""
     lines, status, text = REFUSED[case]
     asked = translate(lines)
     assert asked.refused is not None
@@ -115,7 +115,7 @@ NAMES = st.one_of(st.sampled_from([b":method", b":path", b":authority", b"x", b"
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=6), st.booleans())
 def test_no_header_becomes_two(lines: list[Line], good: bool) -> None:
-    """Whatever the lines: the head has the lines that are said, or it is refused; nothing is smuggled."""
+    """With any lines the head has exactly these lines, or the request is refused: no smuggling."""
     asked = translate([*(connect_lines() if good else []), *lines])
     if asked.refused is not None:
         return
@@ -146,7 +146,7 @@ ANSWERS: dict[str, tuple[int, bool, bytes]] = {
 
 @pytest.mark.parametrize("case", ANSWERS)
 def test_answers_have_the_words_of_http_2(case: str) -> None:
-    """The status, names in lower case, nothing of the hop and no proof of a key."""
+    """The status is translated, names are in lower case; hop-by-hop headers and the Accept are dropped."""
     status, tunnel, expected = ANSWERS[case]
     headers = Headers(
         (
@@ -169,7 +169,7 @@ def test_answers_have_the_words_of_http_2(case: str) -> None:
 
 
 def test_a_refusal_has_its_text() -> None:
-    """For a stream that could not be served at all."""
+    """The refusal of a stream that got no HTTP/1.1 answer."""
     refused = HandshakeRefusedError(503, "descriptors", "No room.", headers=[(b"Retry-After", b"5")])
     lines, body = refusal_lines(refused)
     assert lines == [

@@ -1,4 +1,4 @@
-"""Plain requests: what may pass, and what is said anew."""
+"""Plain requests: forwarded parts, replaced parts, refusals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def checked(first: str = "GET /a?b HTTP/1.1", *lines: str, rules: PassThrough = 
 
 
 def asked(first: str, *lines: str) -> RequestHead:
-    """Return what an origin is asked, parsed again."""
+    """Return the origin's request, parsed."""
     passed = checked(first, *lines)
     way = way_of(passed.request.headers, PEER, Networks())
     return parse_request(
@@ -35,7 +35,7 @@ def asked(first: str, *lines: str) -> RequestHead:
 
 
 def test_upgrades_are_told_from_wishes() -> None:
-    """Whoever names websocket is held to the rules of a handshake; h2c alone is a wish."""
+    """A request for websocket must be a valid handshake; a request for h2c may be ignored."""
     assert plain_request.is_upgrade(request("GET / HTTP/1.1", "Upgrade: WebSocket"))
     assert plain_request.is_upgrade(request("GET / HTTP/1.1", "Upgrade: h2c, websocket/13"))
     assert not plain_request.is_upgrade(request("GET / HTTP/1.1", "Upgrade: h2c"))
@@ -58,14 +58,14 @@ REFUSED = {
 
 @pytest.mark.parametrize(("lines", "status", "reason"), REFUSED.values(), ids=REFUSED.keys())
 def test_refused(lines: tuple[str, ...], status: int, reason: str) -> None:
-    """With a status of its own, and a reason to count it by."""
+    """Each refusal has its status, and its reason for the metrics."""
     with pytest.raises(HandshakeRefusedError) as refused:
         checked(*lines)
     assert (refused.value.status, refused.value.reason) == (status, reason)
 
 
 def test_a_refused_method_names_those_that_pass() -> None:
-    """In Allow, as a 405 must (RFC 9110 section 15.5.6)."""
+    """A 405 lists the allowed methods in Allow (RFC 9110 section 15.5.6)."""
     with pytest.raises(HandshakeRefusedError) as refused:
         checked("PUT / HTTP/1.1", rules=PassThrough())
     assert refused.value.headers == ((b"Allow", b"GET, HEAD, POST, OPTIONS, DELETE"),)
@@ -83,7 +83,7 @@ REPEATABLE = {
 
 @pytest.mark.parametrize(("lines", "repeatable"), REPEATABLE.values(), ids=REPEATABLE.keys())
 def test_what_may_be_asked_twice(lines: tuple[str, ...], repeatable: bool) -> None:
-    """Only what does the same twice, and has no body that may be gone (RFC 9110 section 9.2.2)."""
+    """Idempotent requests (RFC 9110 section 9.2.2) without a body, which would be lost."""
     assert checked(*lines).repeatable is repeatable
 
 
@@ -96,12 +96,12 @@ KEEPS = {
 
 @pytest.mark.parametrize(("lines", "keeps"), KEEPS.values(), ids=KEEPS.keys())
 def test_whose_connections_are_kept(lines: tuple[str, ...], keeps: bool) -> None:
-    """HTTP/1.1's, unless the client wants its end."""
+    """Connections of HTTP/1.1 are kept, unless the client sends Connection: close."""
     assert checked(*lines).keeps is keeps
 
 
 def test_an_expectation_is_the_relays_to_meet() -> None:
-    """HTTP/1.0 has none."""
+    """The relay handles Expect itself; HTTP/1.0 has no Expect."""
     expect = "Expect: 100-Continue"
     assert checked("POST / HTTP/1.1", "Content-Length: 1", expect).expects
     assert not checked("POST / HTTP/1.0", "Content-Length: 1", expect).expects
@@ -109,7 +109,7 @@ def test_an_expectation_is_the_relays_to_meet() -> None:
 
 
 def test_an_origin_is_asked_once_on_a_connection() -> None:
-    """Target, own headers and length pass; hop-by-hop, upgrade wishes and made-up ways do not."""
+    """Target, end-to-end headers and length pass; hop-by-hop and forged forwarding headers do not."""
     got = asked(
         "POST /a?b HTTP/1.1",
         "Content-Length: 5",
@@ -144,7 +144,7 @@ def test_an_origin_is_asked_once_on_a_connection() -> None:
 
 
 def test_chunks_stay_chunks_and_nothing_stays_nothing() -> None:
-    """An empty POST says that it is empty when its client did."""
+    """An empty POST keeps the client's Content-Length: 0."""
     assert (
         asked("POST / HTTP/1.1", "Transfer-Encoding: Chunked").headers.one(b"transfer-encoding") == b"chunked"
     )
@@ -154,7 +154,7 @@ def test_chunks_stay_chunks_and_nothing_stays_nothing() -> None:
 
 
 def answer(*lines: str, to: str = "GET / HTTP/1.1", keep: bool = True) -> list[bytes]:
-    """Return the lines by which a client is answered when an origin says these."""
+    """Return the header lines for the client of an origin's answer with these lines."""
     passed = checked(to)
     made = plain_request.check_answer(passed, parse_response("\r\n".join([*lines, "", ""]).encode()))
     head = plain_request.client_answer(made, keep=keep, more=[(b"X-More", b"1")])
@@ -162,7 +162,7 @@ def answer(*lines: str, to: str = "GET / HTTP/1.1", keep: bool = True) -> list[b
 
 
 def test_an_answer_is_framed_for_its_client() -> None:
-    """A length stays; other bodies get chunks, or for HTTP/1.0 the end of the connection."""
+    """A length is kept; other bodies are sent in chunks, or to HTTP/1.0 up to the end of the connection."""
     assert answer("HTTP/1.1 200 Fine", "Content-Length: 5", "Connection: x", "X: 1", "Y: 2") == [
         b"HTTP/1.1 200 Fine",
         b"Y: 2",
@@ -177,7 +177,7 @@ def test_an_answer_is_framed_for_its_client() -> None:
 
 
 def test_an_answer_without_a_body_says_what_it_would_have() -> None:
-    """To HEAD and with 304; a 204 has no length (RFC 9110 section 8.6)."""
+    """An answer to HEAD and a 304 keep the length; a 204 has none (RFC 9110 section 8.6)."""
     head = "HEAD / HTTP/1.1"
     assert b"Content-Length: 5" in answer("HTTP/1.1 200", "Content-Length: 5", to=head)
     assert b"Content-Length: 5" in answer("HTTP/1.1 304", "Content-Length: 5")
@@ -194,25 +194,25 @@ def test_an_answer_without_a_body_says_what_it_would_have() -> None:
     ],
 )
 def test_a_bad_answer_is_none(lines: tuple[str, ...]) -> None:
-    """A tunnel that nobody asked for, and bodies whose end is in doubt."""
+    """A 101 to a plain request, and bodies with an ambiguous end, are errors of the origin."""
     with pytest.raises(BadAnswerError):
         answer(*lines)
 
 
 def test_an_interim_answer_passes_without_its_hop() -> None:
-    """As a final one's head does."""
+    """Hop-by-hop headers are removed, as from a final answer."""
     head = parse_response(b"HTTP/1.1 103 Hints\r\nLink: a\r\nConnection: x\r\nX: 1\r\n\r\n")
     assert plain_request.interim_answer(head) == b"HTTP/1.1 103 Hints\r\nLink: a\r\n\r\n"
 
 
 def test_a_framing_is_known_by_the_request() -> None:
-    """NONE without one."""
+    """A request without framing has framing NONE."""
     assert checked().framing is Framing.NONE
     assert checked("HEAD / HTTP/1.1").head_only
 
 
 def test_who_came_by_tls() -> None:
-    """To the relay, or to the proxy that is trusted and says so."""
+    """The client used TLS to the relay, or to a trusted proxy by its header."""
     said = request("GET / HTTP/1.1", "X-Forwarded-Proto: HTTPS").headers
     trusted, stranger = way_of(said, PEER, Networks(["192.0.2.0/24"])), way_of(said, PEER, Networks())
     assert was_secure(said, trusted, secure=False)

@@ -1,4 +1,4 @@
-"""The PROXY protocol's header, byte for byte as its text shows it."""
+"""The PROXY protocol's header, byte for byte as in the specification."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ HEADERS = {
 
 @pytest.mark.parametrize("case", HEADERS)
 def test_header(case: str) -> None:
-    """What an origin reads before all else."""
+    """The header is the first bytes that an origin receives."""
     version, ends, expected = HEADERS[case]
     assert header(version, ends) == expected

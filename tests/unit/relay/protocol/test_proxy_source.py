@@ -1,4 +1,4 @@
-"""PROXY headers as load balancers send them, and as nobody should."""
+"""PROXY headers of load balancers, and malformed ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ V6 = bytes.fromhex("20010db8000000000000000000000007" + "20010db8000000000000000
 
 
 def binary(body: bytes = V4, *, command: int = 0x21, family: int = 0x11, length: int | None = None) -> bytes:
-    """Return a version 2 header, proper or not."""
+    """Return a version 2 header, valid or not."""
     return SIGNATURE + struct.pack("!BBH", command, family, len(body) if length is None else length) + body
 
 
@@ -74,27 +74,27 @@ BAD = {
 
 
 def read(data: bytes) -> SourceAddress | None:
-    """Read a whole header."""
+    """Parse a whole header."""
     assert length_of(data) == len(data)
     return source_of(data)
 
 
 @pytest.mark.parametrize(("data", "source"), GOOD.values(), ids=GOOD.keys())
 def test_headers_name_their_source(data: bytes, source: SourceAddress | None) -> None:
-    """Its address in the usual form and its port; None for the proxy's own connections."""
+    """The address in its usual form and the port; None for the proxy's own connections."""
     assert read(data) == source
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD.keys())
 def test_what_is_no_header_is_refused(data: bytes) -> None:
-    """Each with what is wrong."""
+    """The error names the problem."""
     with pytest.raises(ProxyHeaderError, match=r"^it"):
         read(data)
 
 
 @pytest.mark.parametrize("data", [data for data, _ in GOOD.values()], ids=GOOD.keys())
 def test_a_header_ends_where_it_says(data: bytes) -> None:
-    """However much is there of it or behind it, its length is told once it is known, and never wrongly."""
+    """The length is returned as soon as it is known, whatever bytes follow, and is always correct."""
     lengths = [length_of(data[:end]) for end in range(1, len(data))]
     assert set(lengths) <= {0, len(data)}
     assert length_of(data + b"GET / HTTP/1.1\r\n") == len(data)
@@ -102,14 +102,14 @@ def test_a_header_ends_where_it_says(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"PROXX", b"\r\n\r\nG", b"G", b"PA", b"\x16"])
 def test_what_can_be_no_header_is_refused_at_once(data: bytes) -> None:
-    """Nobody waits for the rest of something else."""
+    """Bytes that can begin no header are rejected without waiting for more."""
     with pytest.raises(ProxyHeaderError):
         length_of(data)
 
 
 @given(st.ip_addresses(), st.integers(0, 65535), st.sampled_from(ProxyProtocol))
 def test_what_relays_write_relays_read(address: object, port: int, version: ProxyProtocol) -> None:
-    """A relay may stand behind another."""
+    """A relay may be the origin of another relay."""
     source = read(header(version, Ends(str(address), port, "10.0.0.1", 443)))
     assert source is not None
     mapped = getattr(address, "ipv4_mapped", None)
@@ -119,7 +119,7 @@ def test_what_relays_write_relays_read(address: object, port: int, version: Prox
 
 @given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda rest: SIGNATURE + rest))
 def test_no_bytes_break_the_reader(data: bytes) -> None:
-    """They are a header, more of one is needed, or they are refused."""
+    """Random bytes are a header, need more bytes, or are rejected."""
     try:
         length = length_of(data)
         assert 0 <= length <= LONGEST

@@ -1,4 +1,4 @@
-"""The frame walk: every rule that can be told from a header."""
+"""The parser of frame headers: every rule that a header alone can break."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def walk(*, masked: bool = False, deflate: bool = False) -> Walk:
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_broken_rules_are_told_apart(case: str) -> None:
-    """Each rule that a header can break has its own answer."""
+    """Each rule has its own violation."""
     data, masked, violation = BROKEN[case]
     assert walk(masked=masked).header(data, 0, len(data)) == violation
     assert frames.VIOLATIONS[violation]
@@ -58,13 +58,13 @@ def test_broken_rules_are_told_apart(case: str) -> None:
 
 @pytest.mark.parametrize("case", PROPER)
 def test_proper_frames_have_their_length(case: str) -> None:
-    """The walk says how long a proper frame is, wherever it lies in the buffer."""
+    """The parser returns the length of a valid frame at any place of the buffer."""
     data = PROPER[case]
     assert walk().header(b"\x00" * 5 + data, 5, len(data)) == len(data)
 
 
 def test_half_a_header_asks_for_more() -> None:
-    """A header that is cut anywhere before its length is complete changes nothing."""
+    """An incomplete header does not change the state."""
     data = frame(b"x" * 70000, opcode=2)
     one = walk()
     assert [one.header(data, 0, left) for left in range(10)] == [0] * 10
@@ -72,7 +72,7 @@ def test_half_a_header_asks_for_more() -> None:
 
 
 def test_a_message_in_fragments_takes_control_frames_between() -> None:
-    """Text, ping, continuation, final continuation, text: all are in order and make two messages."""
+    """Text, ping, continuation, final continuation, text: all are valid and make two messages."""
     one = walk()
     for data in (
         frame(b"a", fin=False),
@@ -93,7 +93,7 @@ def test_a_new_message_may_not_begin_inside_another() -> None:
 
 
 def test_compression_marks_the_first_frame_alone() -> None:
-    """With permessage-deflate RSV1 is right on the first frame of a message and wrong on a continuation."""
+    """With permessage-deflate RSV1 is valid on a message's first frame and invalid on a continuation."""
     one = walk(deflate=True)
     assert one.header(frame(b"a", rsv=4, fin=False), 0, 3) == 3
     assert one.header(frame(b"b", opcode=0, rsv=4), 0, 3) == frames.BAD_RSV
@@ -104,7 +104,7 @@ def test_compression_marks_the_first_frame_alone() -> None:
 def test_the_walk_agrees_with_a_slow_reading_of_the_rfc(
     data: st.DataObject, masked: bool, deflate: bool
 ) -> None:
-    """On any bytes the walk and the model take the same frames and stop at the same rule."""
+    """On any bytes the parser and the model accept the same frames and stop at the same violation."""
     headers = st.builds(
         lambda first, mark, size, extra: bytes([first, (0x80 if mark else 0) | size]) + extra,
         st.integers(0, 255),
@@ -133,7 +133,7 @@ def test_the_walk_agrees_with_a_slow_reading_of_the_rfc(
 
 @given(st.binary(max_size=125), st.binary(min_size=4, max_size=4))
 def test_control_frames_read_back(payload: bytes, key: bytes) -> None:
-    """A control frame that was built, masked or not, has its payload."""
+    """The payload of a built control frame, masked or not, is unchanged."""
     for mask in (None, key):
         built = frames.control(frames.PING, payload, mask)
         assert built == frame(payload, opcode=9, key=mask)
@@ -141,13 +141,13 @@ def test_control_frames_read_back(payload: bytes, key: bytes) -> None:
 
 
 def test_close_frames_carry_a_code() -> None:
-    """The code of a Close is read through its mask, and 1005 stands for none."""
+    """The code of a masked Close is returned; 1005 stands for no code."""
     assert frames.close_code(frames.close(1001, "going away", KEY)) == 1001
     assert frames.close_code(frame(b"", opcode=8)) == 1005
 
 
 def test_control_frames_are_short() -> None:
-    """More than 125 bytes of payload are refused when building too."""
+    """A payload of more than 125 bytes is an error of the caller."""
     with pytest.raises(ValueError, match="125"):
         frames.control(frames.PING, b"x" * 126, None)
 
@@ -159,7 +159,7 @@ def test_control_frames_are_short() -> None:
     st.booleans(),
 )
 def test_messages_are_counted_by_type(messages: list[tuple[int, int, bool, int]], masked: bool) -> None:
-    """Whole or in fragments, with pings between, compressed or not."""
+    """Messages are whole or in fragments, with pings between them, compressed or not."""
     one = walk(masked=masked, deflate=True)
     key = KEY if masked else None
     for opcode, fragments, compressed, size in messages:

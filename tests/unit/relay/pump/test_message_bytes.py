@@ -1,4 +1,4 @@
-"""The limit of a message's length: the same cut wherever the bytes are cut, no cost where it cannot bite."""
+"""The limit of a message's length: independent of the split of bytes, free for short messages."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ KEY = b"\xaa\xbb\xcc\xdd"
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("limit", [0, 65535, 65536, 1 << 30])
 def test_a_limit_that_no_step_can_break_leaves_the_steps_alone(masked: bool, limit: int) -> None:
-    """Whole messages of up to 65535 bytes cost as much as without a limit."""
+    """Whole messages of up to 65535 bytes stay on the fast path."""
     assert Walk(masked=masked, deflate=False, limit=limit).steps is Walk(masked=masked, deflate=False).steps
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("limit", [1, 124, 125, 126, 65534])
 def test_a_small_limit_leaves_short_frames_their_step(masked: bool, limit: int) -> None:
-    """Frames within 125 bytes and the limit are stepped over; longer ones get a closer look."""
+    """Frames within 125 bytes and the limit stay on the fast path; longer frames are parsed."""
     free = Walk(masked=masked, deflate=False)
     bound = Walk(masked=masked, deflate=False, limit=limit)
     mark = 0x80 if masked else 0
@@ -89,7 +89,7 @@ class Legs:
 
 
 def allowed(stream: list[bytes], limit: int) -> Iterator[bytes]:
-    """Yield the frames before the first that makes its message too long: slow and obvious."""
+    """Yield the frames before the first frame that makes its message too long: slow and obvious."""
     size = 0
     for raw in stream:
         (seen,) = parse(raw, masked=True) if raw[0] & 15 else parse_continuation(raw)
@@ -101,7 +101,7 @@ def allowed(stream: list[bytes], limit: int) -> Iterator[bytes]:
 
 
 def parse_continuation(raw: bytes) -> Iterator[Seen]:
-    """Parse a continuation on its own: as a first frame, then called what it is."""
+    """Parse a continuation alone: as a first frame, then with its own opcode."""
     for seen in parse(bytes([raw[0] | 2]) + raw[1:], masked=True):
         yield type(seen)(0, seen.fin, seen.payload, raw)
 
@@ -117,7 +117,7 @@ def form(request: pytest.FixtureRequest) -> Form:
 def test_any_cut_of_the_bytes_is_cut_off_at_the_same_frame(
     form: Form, seed: int, limit: int, slowly: bool
 ) -> None:
-    """All before the frame that breaks the limit passes, nothing of it, and the limit is what is said."""
+    """All frames before the one that breaks the limit are forwarded, and the violation names the limit."""
     rng = random.Random(seed)
     sizes = [0, 1, limit // 2, limit - 1, limit, limit + 1]
     sent = random_frames(rng, masked=True, deflate=False, count=12, sizes=sizes)

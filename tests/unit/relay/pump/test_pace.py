@@ -1,4 +1,4 @@
-"""The pace of a connection's side: a second's worth at once, the rate over time, debts waited for."""
+"""The pace of one side: a second's bytes at once, the rate over time, a wait for debts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsedge_relay.pump.pace import Pace
 
 
 def test_a_second_may_come_at_once_and_no_more() -> None:
-    """However long nothing came."""
+    """A pause of any length does not raise the burst above one second's bytes."""
     pace = Pace(1000)
     assert pace.room(500.0) == 1000
     assert pace.spend(1000) == pytest.approx(0.25)
@@ -19,14 +19,14 @@ def test_a_second_may_come_at_once_and_no_more() -> None:
 
 
 def test_what_is_left_may_be_spent_without_a_pause() -> None:
-    """A pause begins when nothing is left."""
+    """The wait begins when the bucket is empty."""
     pace = Pace(1000)
     assert (pace.room(1.0), pace.spend(999)) == (1000, 0.0)
     assert (pace.room(1.0), pace.spend(1)) == (1, 0.25)
 
 
 def test_a_debt_is_waited_for() -> None:
-    """A TLS record that was read whole is paid for before the next read."""
+    """After a TLS record that exceeded the room, the wait covers the debt."""
     pace = Pace(1000)
     pace.room(1.0)
     assert pace.spend(3000) == pytest.approx(2.25)
@@ -35,7 +35,7 @@ def test_a_debt_is_waited_for() -> None:
 
 
 def test_a_clock_that_stands_still_gives_nothing() -> None:
-    """Nor does a rate so low that a quarter of a second is no byte ask for less than one."""
+    """A stopped clock refills nothing; at a very low rate the wait is for one byte at least."""
     pace = Pace(1)
     pace.room(1.0)
     assert pace.spend(1) == 1.0
@@ -44,7 +44,7 @@ def test_a_clock_that_stands_still_gives_nothing() -> None:
 
 @given(rate=st.integers(1024, 1 << 30), wants=st.lists(st.integers(1, 65536), max_size=200))
 def test_no_more_passes_than_the_rate_and_one_second(rate: int, wants: list[int]) -> None:
-    """A sender that always has something: at each moment at most rate x (time + 1) bytes were read."""
+    """For a sender without pauses, at most rate x (time + 1) bytes are read at any time."""
     pace, now, passed = Pace(rate), 100.0, 0
     for want in wants:
         size = min(want, pace.room(now))

@@ -1,4 +1,4 @@
-"""The pump over socket pairs: every byte once, in order, whatever the cuts and however small the buffers."""
+"""The pump over socket pairs: every byte once, in order, at any split and with small buffers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Bench:
 
 
 def received(sock: socket.socket, size: int = 1 << 20) -> bytes:
-    """Return what is there to read, b'' for nothing or the end."""
+    """Return the bytes that can be read now, b'' for none or the end."""
     try:
         return sock.recv(size)
     except BlockingIOError:
@@ -74,7 +74,7 @@ def received(sock: socket.socket, size: int = 1 << 20) -> bytes:
 
 
 def fill(one: Bench) -> bytes:
-    """Send from the client until nothing goes any more; return what was sent."""
+    """Send from the client until no socket accepts bytes; return the bytes sent."""
     data = frame(b"x" * 60000, opcode=2, key=KEY) * 20
     at = 0
     for _ in range(200):
@@ -101,7 +101,7 @@ def bench(form: Form) -> Iterator[Bench]:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_every_byte_arrives_once_and_in_order(form: Form, seed: int) -> None:
-    """Random frames, random cuts, random reads: both ends get what the other sent, counted exactly."""
+    """Random frames, splits and reads: both ends receive the other's bytes, and all are counted."""
     rng = random.Random(seed)
     big, deflate, swallow = seed % 2 == 1, seed % 3 == 0, seed % 4 < 2
     sizes = LARGE if big else SMALL
@@ -166,12 +166,12 @@ def test_every_byte_arrives_once_and_in_order(form: Form, seed: int) -> None:
 
 
 def frame_is_final(data: bytes) -> bool:
-    """Tell whether a frame ends a message."""
+    """Return whether a frame ends a message."""
     return data[0] & 0x88 == 0x80
 
 
 def test_proper_frames_before_a_violation_arrive(bench: Bench) -> None:
-    """What came before a broken rule is passed on, what comes with it and after it is not."""
+    """Frames before a violation are forwarded; the frame that breaks a rule and all after it are not."""
     good = frame(b"abc", opcode=2, key=KEY)
     bench.client.send(good + frame(b"unmasked") + good)
     bench.turn()
@@ -182,7 +182,7 @@ def test_proper_frames_before_a_violation_arrive(bench: Bench) -> None:
 
 
 def test_a_close_is_the_last_frame(bench: Bench) -> None:
-    """Nothing follows a Close; its code is reported, and the other leg counts as told."""
+    """No bytes follow a Close; its code is reported, and the other leg's Close counts as sent."""
     close = frames.close(1000, "bye", KEY)
     bench.client.send(close + frame(b"late", key=KEY))
     bench.turn()
@@ -192,7 +192,7 @@ def test_a_close_is_the_last_frame(bench: Bench) -> None:
 
 
 def test_injected_frames_wait_for_the_end_of_a_frame(bench: Bench) -> None:
-    """A ping in the middle of a passing frame is sent right behind it."""
+    """A ping that is injected during a frame is sent right behind that frame."""
     long = frame(b"x" * 1000)
     ping = frame(b"", opcode=9)
     bench.origin.send(long[:500])
@@ -206,7 +206,7 @@ def test_injected_frames_wait_for_the_end_of_a_frame(bench: Bench) -> None:
 
 
 def test_a_close_that_waits_mutes_what_comes_behind_it(bench: Bench) -> None:
-    """An injected Close ends the direction, while answers of the muted leg are still understood."""
+    """An injected Close ends the direction; frames of the muted leg are still parsed."""
     long = frame(b"x" * 100)
     close = frames.close(1001, "", None)
     bench.origin.send(long[:50])
@@ -229,7 +229,7 @@ def test_no_boundary_comes_after_an_end_in_a_frame(bench: Bench) -> None:
 
 
 def test_a_full_peer_stops_the_reading_of_the_other(form: Form) -> None:
-    """No more than one buffer's rest is held for a peer that takes nothing, and all arrives once it reads."""
+    """The backlog never exceeds one buffer, and all bytes arrive once the peer reads."""
     one = Bench(form, send_buffer=4096)
     data = fill(one)
     assert 0 < len(one.origin_leg.out) <= 65536
@@ -244,7 +244,7 @@ def test_a_full_peer_stops_the_reading_of_the_other(form: Form) -> None:
 
 
 def test_an_end_is_told_after_the_backlog(form: Form) -> None:
-    """The end of a stream is reported once the other leg has all that came before it."""
+    """The end of a stream is reported when the other leg's backlog is empty."""
     one = Bench(form, send_buffer=4096)
     data = fill(one)
     one.client.shutdown(socket.SHUT_WR)
@@ -260,7 +260,7 @@ def test_an_end_is_told_after_the_backlog(form: Form) -> None:
 
 
 def test_what_a_peer_sent_before_it_died_is_read(bench: Bench) -> None:
-    """A send that fails does not lose the Close that the dead peer had sent."""
+    """A failed send does not lose the Close that the peer had sent before."""
     close = frames.close(1011, "crash", None)
     bench.origin.send(close)
     bench.origin.close()
@@ -272,7 +272,7 @@ def test_what_a_peer_sent_before_it_died_is_read(bench: Bench) -> None:
 
 
 def test_an_end_is_told_once(bench: Bench) -> None:
-    """Neither a failed send to the other leg nor its death tells the end of a stream anew."""
+    """Neither a failed send to the other leg nor its error reports the end of a stream again."""
     bench.origin.close()
     bench.turn()
     bench.client.close()
@@ -284,7 +284,7 @@ def test_an_end_is_told_once(bench: Bench) -> None:
 
 
 def test_an_end_is_told_once_however_often_there_is_a_backlog(form: Form) -> None:
-    """What is put in and held behind the end of a stream does not tell it anew."""
+    """Frames that are injected and backlogged after the end of a stream do not report it again."""
     one = Bench(form, send_buffer=4096)
     one.origin.shutdown(socket.SHUT_WR)
     one.turn()
@@ -297,7 +297,7 @@ def test_an_end_is_told_once_however_often_there_is_a_backlog(form: Form) -> Non
 
 
 def test_an_abandoned_leg_is_sent_nothing(bench: Bench) -> None:
-    """What comes for a leg that was given up is read and dropped, on the fast path too."""
+    """Bytes for an abandoned leg are read and dropped, on the fast path too."""
     bench.pump.abandon(bench.client_leg)
     bench.origin.send(frame(b"x" * 100) * 3)
     bench.turn()
@@ -305,7 +305,7 @@ def test_an_abandoned_leg_is_sent_nothing(bench: Bench) -> None:
 
 
 def test_a_hang_up_does_not_spin(bench: Bench) -> None:
-    """A leg that ended, and waits for the other, is out of epoll: no event comes for it."""
+    """A leg that ended and waits for the other is not in epoll, so it causes no events."""
     bench.origin.close()
     bench.turn(2)
     assert bench.kinds() == [(pump.END, "origin", 0)]
@@ -313,7 +313,7 @@ def test_a_hang_up_does_not_spin(bench: Bench) -> None:
 
 
 def test_finishing_sends_what_is_held_then_shuts(form: Form) -> None:
-    """The sending side is shut behind the backlog, and the event says when."""
+    """The sending side is shut after the backlog, and SHUT is reported."""
     one = Bench(form, send_buffer=4096)
     data = fill(one)
     one.pump.finish(one.client_leg)
@@ -331,7 +331,7 @@ def test_finishing_sends_what_is_held_then_shuts(form: Form) -> None:
 
 
 def test_removed_legs_are_forgotten(bench: Bench) -> None:
-    """After `remove` the pump knows neither leg, and epoll neither descriptor."""
+    """After `remove` the pump has neither leg, and epoll has neither descriptor."""
     bench.pump.remove(bench.client_leg)
     bench.client.send(frame(b"x", key=KEY))
     bench.origin.send(frame(b"x"))
@@ -339,13 +339,13 @@ def test_removed_legs_are_forgotten(bench: Bench) -> None:
 
 
 def test_a_tag_has_four_bytes(form: Form) -> None:
-    """Another size would be taken for another's pongs."""
+    """A shorter tag could match pongs of the peer."""
     with select.epoll() as epoll, pytest.raises(ValueError, match="4"):
         form.pump(epoll, b"long tag")
 
 
 def test_the_selector_serves_both_asyncio_and_the_pump(form: Form) -> None:
-    """Foreign descriptors come back as asyncio knows them, the pump's events go to `notify`."""
+    """Descriptors of asyncio are returned with their keys, and the pump's events go to `notify`."""
     selector = PumpSelector(TAG, form=form)
     heard: list[pump.Event] = []
     selector.notify = heard.extend
@@ -390,7 +390,7 @@ PROPER = st.builds(
 def test_any_stream_cut_anywhere_passes_as_the_rfc_reads_it(
     form: Form, parts: list[bytes], cuts: list[int], deflate: bool
 ) -> None:
-    """Whole frames pass up to the first broken rule or Close; of an unfinished frame no more than came."""
+    """Whole frames are forwarded up to a violation or Close, and the received part of an unfinished frame."""
     stream = b"".join(parts)
     whole, end = b"", None
     try:
@@ -418,23 +418,23 @@ def test_any_stream_cut_anywhere_passes_as_the_rfc_reads_it(
 
 
 class Room:
-    """A pace that allows so many bytes, then asks for a pause."""
+    """A pace that allows some bytes, then requires a pause."""
 
     def __init__(self, size: int) -> None:
         self.left = size
 
     def room(self, _now: float) -> int:
-        """Return what is left."""
+        """Return the bytes left."""
         return self.left
 
     def spend(self, size: int) -> float:
-        """Ask for a pause once nothing is left."""
+        """Require a pause when no bytes are left."""
         self.left -= size
         return 0.0 if self.left else 0.0301
 
 
 def test_a_leg_that_spent_its_pace_is_not_read_until_it_is_resumed(bench: Bench) -> None:
-    """What it may send passes, the rest waits in its socket; then all arrives in order."""
+    """The allowed bytes pass, the rest waits in the socket; then all bytes arrive in order."""
     data = b"".join(frame(bytes([65 + number]) * 50, opcode=1, key=KEY) for number in range(20))
     bench.pump.pace(bench.client_leg, Room(333))
     bench.client.send(data)
@@ -452,7 +452,7 @@ def test_a_leg_that_spent_its_pace_is_not_read_until_it_is_resumed(bench: Bench)
 
 
 def test_a_pace_that_is_lifted_lets_a_leg_be_read_at_once(bench: Bench) -> None:
-    """No pause outlives it."""
+    """Removing the pace ends the pause."""
     bench.pump.pace(bench.client_leg, Room(10))
     bench.client.send(frame(b"x" * 100, key=KEY))
     bench.turn(2)
@@ -464,7 +464,7 @@ def test_a_pace_that_is_lifted_lets_a_leg_be_read_at_once(bench: Bench) -> None:
 
 
 def test_what_a_parting_leg_sends_is_not_held_back(bench: Bench) -> None:
-    """Behind its Close it is only dropped, so that its end is seen at once."""
+    """Bytes after its Close are dropped without a pace, so that its end is detected at once."""
     bench.pump.pace(bench.client_leg, Room(len(frame(b"", opcode=8, key=KEY))))
     bench.client.send(frame(b"", opcode=8, key=KEY))
     bench.turn()

@@ -1,4 +1,4 @@
-"""The facts of an access line."""
+"""The content of access log lines."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ ACCESS = AccessFacts(
 
 @given(st.floats(0, 1, exclude_max=True))
 def test_none_is_none_and_all_is_all(chance: float) -> None:
-    """0 percent logs no connection, 100 percent every one."""
+    """0 percent logs no connection, 100 percent logs all."""
     assert not is_sampled(0, chance)
     assert is_sampled(100, chance)
 
 
 def test_a_share_is_a_share() -> None:
-    """Of a hundred equal chances, as many as percent are logged."""
+    """Of a hundred equal chances, `percent` are logged."""
     assert sum(is_sampled(5, number / 100) for number in range(100)) == 5
 
 
 def test_a_tunnel_has_all_its_bytes_and_its_end() -> None:
-    """Those of the handshake and those that passed, each direction apart."""
+    """The bytes of the handshake and of the tunnel are added, separately by direction."""
     line = ended_line(ACCESS, counts=(1000, 50, 3, 2), ending=Ending("origin", "close", 1000), now=101.23456)
     assert line == {
         "client": "192.0.2.7",
@@ -61,21 +61,21 @@ def test_a_tunnel_has_all_its_bytes_and_its_end() -> None:
 
 
 def test_a_refusal_has_its_reason_and_no_end() -> None:
-    """There was no tunnel that somebody could close."""
+    """A refused connection has no tunnel, so it has no `ended_by`."""
     line = refused_line(ACCESS, code=403, reason="allowedOrigins", now=100.5)
     assert (line["code"], line["reason"], line["duration_seconds"]) == (403, "allowedOrigins", 0.5)
     assert "ended_by" not in line
 
 
 def test_a_token_that_poses_as_a_subprotocol_is_not_shown() -> None:
-    """No real name has more than 40 characters."""
+    """No registered name has more than 40 characters."""
     assert shown_subprotocol(None) is None
     assert shown_subprotocol(b"graphql-transport-ws") == "graphql-transport-ws"
     assert shown_subprotocol(b"base64url.bearer.authorization.k8s.io." + b"x" * 40) == "(78 characters)"
 
 
 def test_a_passed_request_has_its_method_and_no_messages() -> None:
-    """It is one request of a connection, and no tunnel."""
+    """A plain request has no messages and no subprotocol."""
     line = passed_line(ACCESS, method="POST", code=200, reason="", now=101.0)
     assert line == {
         "client": "192.0.2.7",

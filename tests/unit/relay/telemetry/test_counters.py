@@ -9,7 +9,7 @@ from wsedge_relay.telemetry.families import distributions, families
 
 
 def test_close_codes_are_bounded() -> None:
-    """A code that no rule names is counted as 0, however many different ones a peer sends."""
+    """A code that no specification defines is counted as 0, so a peer cannot create label values."""
     counters = DomainCounters()
     for code in (1000, 1000, *range(4000, 4999)):
         counters.client.closed_with(code)
@@ -17,14 +17,14 @@ def test_close_codes_are_bounded() -> None:
 
 
 def test_statuses_that_are_none_are_counted_as_500() -> None:
-    """An origin cannot make up a status beyond those of HTTP."""
+    """An origin cannot create label values beyond the statuses of HTTP."""
     counters = DomainCounters()
     counters.handshake(999, "origin answer")
     assert counters.handshakes == {(500, "origin answer"): 1}
 
 
 def test_families_have_one_value_per_label_and_domain() -> None:
-    """Every family's rows carry as many values as it has labels; counts come out as they went in."""
+    """Rows have one value per label, and the counts are those that were counted."""
     counters = DomainCounters()
     counters.handshake(101, "")
     counters.handshake(403, "origin answer")
@@ -62,7 +62,7 @@ def test_a_time_is_in_the_bucket_that_it_does_not_pass(seconds: float, bucket: i
 
 
 def test_endings_are_counted_by_who_and_why() -> None:
-    """Codes are bounded as those of Close frames are."""
+    """Codes are limited to the known codes of Close frames."""
     counters = DomainCounters()
     for code in (1000, 1000, 4711):
         counters.ended(Ending("client", "close", code))

@@ -1,4 +1,4 @@
-"""What several workers say is what one relay would say."""
+"""The merged metrics of several workers equal those of one relay."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def values(families: Sequence[Metrics]) -> dict[object, float]:
 @settings(deadline=None)
 @given(WORKERS)
 def test_amounts_are_summed(workers: list[list[Metrics]]) -> None:
-    """Each sample is the sum over those that have it, and none is lost or made up."""
+    """Each sample is the sum over the workers that have it; no sample is lost or added."""
     summed: dict[object, float] = {}
     for each in workers:
         for at, value in values(each).items():
@@ -77,7 +77,7 @@ def test_amounts_are_summed(workers: list[list[Metrics]]) -> None:
 def test_what_rose_never_falls_when_a_worker_ends(
     ended: list[list[Metrics]], left: list[list[Metrics]]
 ) -> None:
-    """Counters and histograms of those that ended are carried on; a gauge of theirs is gone."""
+    """Counters and histograms of ended workers are retained; their gauges are dropped."""
     before = aggregate([*ended, *left])
     carried: list[Metrics] = []
     for other in ended:  # one after the other
@@ -92,7 +92,7 @@ def test_what_rose_never_falls_when_a_worker_ends(
 @settings(deadline=None)
 @given(WORKERS)
 def test_metrics_come_back_from_json(workers: list[list[Metrics]]) -> None:
-    """To the last digit."""
+    """All values are exactly equal."""
     for each in workers:
         assert from_json(json.loads(json.dumps(to_json(each)))) == each
 
@@ -109,13 +109,13 @@ def test_metrics_come_back_from_json(workers: list[list[Metrics]]) -> None:
     ],
 )
 def test_a_gauge_has_its_own_rule(name: str, each: tuple[float, ...], result: float) -> None:
-    """A state of many is that of the worst, or of the last; only amounts are summed."""
+    """States are merged by minimum or maximum; only amounts are summed."""
     (made,) = aggregate([[family(name, "gauge", ("a", value))] for value in each])
     assert list(made.samples.values()) == [result]
 
 
 async def test_every_gauge_of_a_worker_has_a_rule() -> None:
-    """A new one cannot be summed by oversight, nor can a rule outlive its gauge."""
+    """A new gauge needs a rule, and a removed gauge must not leave one."""
     selector = PumpSelector()
     usage = Usage(now=0.0)
     relay = Relay(usage, selector)
@@ -132,7 +132,7 @@ async def test_every_gauge_of_a_worker_has_a_rule() -> None:
 
 
 def test_what_is_exposed_is_what_was_read() -> None:
-    """The text of metrics from elsewhere is that of a registry that has them."""
+    """The text of metrics from another process equals that of their registry."""
     usage = Usage(now=0.0)
     usage.know('a"b')
     registry = exposition.registry(RelayCollector(usage=usage, tally=ReportTally(), counters=list))
@@ -147,7 +147,7 @@ def test_what_is_exposed_is_what_was_read() -> None:
 
 
 def state(generation: str, connections: int = 0, *, draining: bool = False) -> RelayState:
-    """Return what a worker says of itself."""
+    """Return the state of a worker."""
     return RelayState(generation=generation, draining=draining, openConnections=connections)
 
 
@@ -164,6 +164,6 @@ STATES = {
 def test_a_generation_is_in_force_once_all_run_it(
     states: list[RelayState], generation: str, connections: int, draining: bool
 ) -> None:
-    """Connections are summed; a drain of one is one."""
+    """Connections are summed; a relay drains if one of its workers drains."""
     made = combined(states, "new")
     assert (made.generation, made.openConnections, made.draining) == (generation, connections, draining)
