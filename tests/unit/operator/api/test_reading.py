@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
-from support.operator.manifests.manifest import DOMAIN, PLAN, changed
+from support.operator.manifests.billing_plans import VALID_PLANS
+from support.operator.manifests.domains import VALID_DOMAINS
+from support.operator.manifests.manifest import DOMAIN, PLAN, Manifest, changed
 from wsedge_operator.api.billing_plan import BillingCycle, BillingPlan, BillingPlanStatus
 from wsedge_operator.api.reading import part_at, read, refused, unknown_fields
 from wsedge_operator.api.websocket_domain import WebSocketDomain
@@ -64,3 +67,39 @@ def test_a_manifest_is_refused_for_both() -> None:
 def test_the_value_at_a_path(live: Any, path: tuple[str, ...], value: Any) -> None:
     """Unchecked JSON may have anything at any step; then there is no value."""
     assert part_at(live, *path) == value
+
+
+VALID: dict[str, tuple[type[BillingPlan] | type[WebSocketDomain], Manifest]] = {
+    **{f"plan: {name}": (BillingPlan, changed(PLAN, changes)) for name, changes in VALID_PLANS.items()},
+    **{
+        f"domain: {name}": (WebSocketDomain, changed(DOMAIN, changes))
+        for name, changes in VALID_DOMAINS.items()
+    },
+}
+
+
+@pytest.mark.parametrize(("model", "manifest"), VALID.values(), ids=VALID.keys())
+def test_a_valid_manifest_with_fields_of_a_newer_version_is_read(
+    model: type[BillingPlan] | type[WebSocketDomain], manifest: Manifest
+) -> None:
+    """An unknown field of any object in the spec is ignored and named."""
+    newer = copy.deepcopy(manifest)
+    paths = with_unknown_fields(newer["spec"], "spec")
+    # `explain` reports for a file what the API server would refuse; a stored object is read all the same.
+    assert all(f"{path}: unknown field" in refused(model, newer) for path in paths)
+    assert read(model, newer) == read(model, manifest)
+    assert sorted(unknown_fields(model, newer)) == sorted(paths)
+    assert unknown_fields(model, manifest) == ()
+
+
+def with_unknown_fields(part: Any, path: str) -> list[str]:
+    """Add an unknown field to each object of a spec, except to maps of amounts; return the paths."""
+    if isinstance(part, list):
+        return [
+            new for index, item in enumerate(part) for new in with_unknown_fields(item, f"{path}[{index}]")
+        ]
+    if not isinstance(part, dict) or (path.endswith((".requests", ".limits")) and "resources" in path):
+        return []
+    inner = [new for key, value in list(part.items()) for new in with_unknown_fields(value, f"{path}.{key}")]
+    part["ofANewerVersion"] = {"any": ["thing"]}
+    return [*inner, f"{path}.ofANewerVersion"]
