@@ -19,7 +19,7 @@ NOON = "2026-11-22T12:00:00+08:00"
 
 
 @pytest.fixture
-def told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Explain:
+def explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Explain:
     """Write the manifests to a file, explain it, and return the exit code, stdout and stderr."""
 
     def explain(*manifests: Manifest) -> tuple[int, str, str]:
@@ -31,9 +31,9 @@ def told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Explain:
     return explain
 
 
-def test_new_customer(told: Explain) -> None:
-    """A new customer's plan is in force at once, and its domain gets its children."""
-    code, out, _ = told(PLAN, DOMAIN)
+def test_new_customer(explained: Explain) -> None:
+    """A first plan is in force at once, and its domain gets its children."""
+    code, out, _ = explained(PLAN, DOMAIN)
     assert code == 0
     assert "BillingPlan default/plan\n    Accepted=True" in out
     assert "Effective=True (Effective): in force since 2026-11-22T04:00:00Z: Month95Bandwidth" in out
@@ -41,9 +41,9 @@ def test_new_customer(told: Explain) -> None:
     assert out.count("At 2026") == 1
 
 
-def test_scheduled_customer(told: Explain) -> None:
-    """A customer from elsewhere waits; what happens at the boundary is told too."""
-    _, out, _ = told(changed(PLAN, {"spec.existingCycle": "Daily"}), DOMAIN)
+def test_scheduled_customer(explained: Explain) -> None:
+    """A plan with existingCycle waits; the output also has what happens at the boundary."""
+    _, out, _ = explained(changed(PLAN, {"spec.existingCycle": "Daily"}), DOMAIN)
     now, later = out.split("At 2026-11-22T16:00:00Z:")
     assert "Effective=False (Scheduled): the BillingPlan takes effect at 2026-11-22T16:00:00Z" in now
     assert "Ready=True (Scheduled)" in now
@@ -52,7 +52,7 @@ def test_scheduled_customer(told: Explain) -> None:
     assert "applies: Secret, ConfigMap" in later
 
 
-def test_with_the_record(told: Explain) -> None:
+def test_with_the_record(explained: Explain) -> None:
     """With the account's record in the files a change waits for the boundary in force."""
     account = Account(periods=(Period(MONTH_95, at("2026-11-01 00:00+08:00")),))
     record = {
@@ -61,25 +61,25 @@ def test_with_the_record(told: Explain) -> None:
         "metadata": {"name": "wsedge-account"},
         "data": to_data(account),
     }
-    _, out, _ = told(record, changed(PLAN, {"spec.meteringMethod": "Traffic"}))
+    _, out, _ = explained(record, changed(PLAN, {"spec.meteringMethod": "Traffic"}))
     assert "At 2026-11-30T16:00:00Z:" in out
     assert "in force since 2026-11-30T16:00:00Z: Traffic" in out
 
 
-def test_no_plan(told: Explain) -> None:
-    """A domain without a plan says what is missing."""
-    _, out, _ = told(DOMAIN)
+def test_no_plan(explained: Explain) -> None:
+    """The output names what a domain without a plan lacks."""
+    _, out, _ = explained(DOMAIN)
     assert "PlanEffective=False (NoPlan): this namespace has no BillingPlan in force; apply one" in out
 
 
-def test_unknown_zone(told: Explain) -> None:
-    """A zone that does not exist is a condition, as in the cluster."""
-    _, out, _ = told(changed(PLAN, {"spec.timeZone": "Mars/Olympus"}))
+def test_unknown_zone(explained: Explain) -> None:
+    """An unknown zone is a condition, as in the cluster."""
+    _, out, _ = explained(changed(PLAN, {"spec.timeZone": "Mars/Olympus"}))
     assert "Accepted=False (InvalidTimeZone): spec.timeZone: 'Mars/Olympus' is no time zone" in out
 
 
-def test_references(told: Explain) -> None:
-    """Services and Secrets are looked for in the files; a Service of a file has some address."""
+def test_references(explained: Explain) -> None:
+    """Services and Secrets are read from the files; a Service without an address gets one."""
     wanting = changed(
         DOMAIN,
         {"spec.origins.0": {"service": {"name": "room", "port": 9000}}, "spec.tls": {"secretName": "t"}},
@@ -96,33 +96,33 @@ def test_references(told: Explain) -> None:
         "metadata": {"name": "t"},
         "stringData": {"tls.crt": "no", "tls.key": "PEM"},
     }
-    _, without, _ = told(PLAN, wanting)
+    _, without, _ = explained(PLAN, wanting)
     assert 'spec.origins[0].service.name: Service "room" not found' in without
-    _, out, _ = told(PLAN, wanting, service, secret)
+    _, out, _ = explained(PLAN, wanting, service, secret)
     assert "spec.origins" not in out
     assert "spec.tls.secretName" in out
 
 
-def test_two_claims_in_the_files(told: Explain) -> None:
+def test_two_claims_in_the_files(explained: Explain) -> None:
     """Of two domains of one name the older is served."""
     older = changed(DOMAIN, {"metadata.name": "first", "metadata.creationTimestamp": "2026-01-01T00:00:00Z"})
     items = {"apiVersion": "v1", "kind": "List", "items": [PLAN, older, DOMAIN]}
-    _, out, _ = told(items)
+    _, out, _ = explained(items)
     assert "Accepted=False (DomainConflict): spec.domain: chat.example.com belongs to" in out
 
 
-def test_refusals(told: Explain) -> None:
-    """What the API server would refuse is refused, field by field, with exit code 1."""
+def test_refusals(explained: Explain) -> None:
+    """A manifest that the API server would refuse is refused by field, with exit code 1."""
     bad = changed(DOMAIN, {"spec.origins.0.host": "10.0.0.7:80", "spec.websocket.heartbeatSeconds": "60"})
-    code, out, err = told(bad, PLAN)
+    code, out, err = explained(bad, PLAN)
     assert (code, out) == (1, "")
     assert "WebSocketDomain chat: spec.origins[0].host: give a name or an address without scheme" in err
     assert "WebSocketDomain chat: spec.websocket.heartbeatSeconds: Input should be a valid integer" in err
 
 
-def test_another_version(told: Explain) -> None:
-    """An object of our kind but of another version is refused."""
-    code, _, err = told({**PLAN, "apiVersion": "wsedge.io/v2"})
+def test_another_version(explained: Explain) -> None:
+    """An object of a kind of ours in another version is refused."""
+    code, _, err = explained({**PLAN, "apiVersion": "wsedge.io/v2"})
     assert (code, "apiVersion: write wsedge.io/v1alpha1" in err) == (1, True)
 
 
@@ -140,7 +140,7 @@ def test_another_version(told: Explain) -> None:
 def test_unreadable(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | bytes | None, code: int, says: str
 ) -> None:
-    """A file that holds no manifests is named with the reason."""
+    """A file without manifests is named with the reason."""
     path = tmp_path / "file.yaml"
     if text is not None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -151,7 +151,7 @@ def test_unreadable(
 
 
 def test_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """`-` reads stdin; times without quotes stay times of Kubernetes."""
+    """`-` reads stdin; times without quotes are read as times."""
     path = tmp_path / "stdin"
     path.write_text(
         "apiVersion: wsedge.io/v1alpha1\nkind: BillingPlan\n"
@@ -167,7 +167,7 @@ def test_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
 
 def test_an_instant_needs_an_offset(capsys: pytest.CaptureFixture[str]) -> None:
-    """An instant without an offset would be a guess."""
+    """An instant without an offset is refused, since its zone would be a guess."""
     with pytest.raises(SystemExit):
         main(["x", "--at=2026-11-22T12:00:00"])
     assert "give an offset" in capsys.readouterr().err
@@ -176,7 +176,7 @@ def test_an_instant_needs_an_offset(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_malformed_setting_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It names its variable, and no file is looked at."""
+    """The line names the variable, and no file is read."""
     monkeypatch.setenv("WSEDGE_OPERATOR_LEASE_SECONDS", "soon")
     assert main(["x.yaml"]) == 2
     (line,) = capsys.readouterr().err.splitlines()

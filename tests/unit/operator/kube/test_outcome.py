@@ -1,4 +1,4 @@
-"""How a failure is told: by its right cause, in a status, else by an Event, else in the log and a metric."""
+"""How a failed call is reported: in the status, else by an Event, else in the log and a metric."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ CAUSES = {
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), CAUSES.values(), ids=CAUSES.keys())
-def test_an_answer_is_called_by_its_name(status: int, body: dict[str, Any], kind: type[ApiError]) -> None:
-    """What is done about it, and what a person reads, depends on it."""
+def test_the_error_class_of_an_answer(status: int, body: dict[str, Any], kind: type[ApiError]) -> None:
+    """The retry and the text for people depend on it."""
     assert type(api_error("GET /", status, body)) is kind
 
 
 def test_advice_fits_the_cause() -> None:
-    """A refused token sends nobody to the CustomResourceDefinitions."""
+    """The advice for a refused token does not mention CustomResourceDefinitions."""
     said = {advice(api_error("GET /", status, {})): status for status in (401, 403, 404, 500)} | {
         advice(UnreachableError("GET /", "no route")): 0
     }
@@ -65,7 +65,7 @@ SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z
 
 
 @pytest.mark.parametrize("name", ["a" * 253, "a" * 235 + "." + "b" * 17, "a" * 230 + "------" + "b", "chat"])
-def test_an_event_of_a_long_name_has_a_name(name: str) -> None:
+def test_the_name_of_an_event_about_an_object_with_a_long_name(name: str) -> None:
     """At most 253 characters, and a DNS subdomain wherever it is cut."""
     made = event_name(name, "0123456789abcdef")
     assert len(made) <= 253
@@ -75,7 +75,7 @@ def test_an_event_of_a_long_name_has_a_name(name: str) -> None:
 
 
 async def test_an_event_fits_the_bounds_of_the_api_server() -> None:
-    """Bytes of a note, characters of the words beside it."""
+    """The note is bounded in bytes, the other texts in characters."""
     events: list[Any] = []
 
     async def create(kind: Any, namespace: str, body: Any) -> Any:
@@ -90,7 +90,7 @@ async def test_an_event_fits_the_bounds_of_the_api_server() -> None:
 
 
 class Broken:
-    """An API server in which each write fails with `errors` of its kind; Events and statuses are kept."""
+    """An API server that fails each write with the `errors` of its kind, and stores Events and statuses."""
 
     def __init__(self, **errors: ApiError) -> None:
         self.errors = errors
@@ -117,7 +117,7 @@ class Broken:
 
 
 class Gatherer:
-    """Gives a domain whose Deployment is missing."""
+    """Returns the snapshot of a domain whose Deployment is missing."""
 
     def __init__(self) -> None:
         self.failures: dict[Any, str] = {}
@@ -134,7 +134,7 @@ DOWN = ApiError("PATCH", 500, "InternalError", "failed calling webhook")
 
 
 async def failing(client: Broken, times: int) -> Any:
-    """Look so often at a domain, and return the controller."""
+    """Reconcile a domain that often, and return the controller."""
     controller = made(Cache(), client, Gatherer())
     controller.receive(DOMAIN, False, live_domain())
     work = asyncio.create_task(controller.work())
@@ -154,8 +154,8 @@ def reasons(client: Broken) -> list[str]:
     return [entry["reason"] for status in client.statuses for entry in status["conditions"]]
 
 
-async def test_a_failure_that_lasts_is_told_in_the_status() -> None:
-    """One that passes is not: a status that goes to and fro tells nothing."""
+async def test_a_failure_that_lasts_is_in_the_status() -> None:
+    """A single failure is not: it would change the status to and fro."""
     once = Broken(child=DOWN)
     await failing(once, FAILURES_BEFORE_REPORT - 2)
     assert once.writes == FAILURES_BEFORE_REPORT - 1
@@ -165,8 +165,8 @@ async def test_a_failure_that_lasts_is_told_in_the_status() -> None:
     assert "ApplyFailed" in reasons(lasting)
 
 
-async def test_a_status_that_cannot_be_written_is_made_up_for_by_an_event() -> None:
-    """And that, where it is refused too, by the log and a metric."""
+async def test_a_failed_status_is_an_event() -> None:
+    """If the Event fails too, the log and a metric have it."""
     client = Broken(child=DOWN, status=DOWN)
     await failing(client, FAILURES_BEFORE_REPORT)
     assert {event["reason"] for event in client.events} == {"ApplyFailed"}
@@ -179,8 +179,8 @@ async def test_a_status_that_cannot_be_written_is_made_up_for_by_an_event() -> N
     assert unreported >= 1
 
 
-async def test_a_namespace_that_goes_is_no_failure() -> None:
-    """It is said once, nothing is tried again, and nobody is warned."""
+async def test_a_namespace_that_is_being_deleted_is_no_failure() -> None:
+    """It is logged once, without a warning and without a failed key."""
     gone = api_error("PATCH", 403, TERMINATING)
     client = Broken(child=gone, status=gone, event=gone)
     with capture_logs() as logs:
@@ -190,8 +190,8 @@ async def test_a_namespace_that_goes_is_no_failure() -> None:
     assert controller.failing == 0
 
 
-async def test_an_event_that_is_refused_fails_nothing() -> None:
-    """What was decided is carried out; the log has the Event."""
+async def test_a_refused_event_is_no_failure() -> None:
+    """The outcome is carried out, and the log has the Event."""
     client = Broken(event=DOWN)
     note = EventNote(live_domain(), "Normal", "Serving", "it serves", "t")
     written: list[str] = []

@@ -50,7 +50,7 @@ def copy(data: dict[str, str]) -> dict[str, Any]:
 
 
 class ApiServer:
-    """Objects by kind, namespace and name; counts what is asked for, and can forbid writes in a namespace."""
+    """Objects by kind, namespace and name; it counts requests and can refuse writes in a namespace."""
 
     def __init__(self, *objects: dict[str, Any], forbidden: str = "") -> None:
         self.objects = {self._place(live): live for live in objects}
@@ -104,8 +104,8 @@ def recorded(uid: str, created: str = "2026-11-01T00:00:00Z", account: Account =
     return {**made, "metadata": {**made["metadata"], "uid": f"of-{uid}", "resourceVersion": "6"}}
 
 
-def test_a_records_name_says_whose_it_is() -> None:
-    """Namespace and uid are told apart by the dot, which no namespace has; the longest name fits."""
+def test_the_name_of_a_record() -> None:
+    """Namespace and uid are separated by a dot, which no namespace has; the longest name is valid."""
     life = Life("a" * 63, "8f9c0f6e-3d0c-4d0a-9a68-0c8f6a4f8d11", None, OWN)
     assert identity_of(life.record_name) == (life.namespace, life.uid)
     assert len(life.record_name) <= 253
@@ -113,8 +113,8 @@ def test_a_records_name_says_whose_it_is() -> None:
         assert identity_of(other) is None
 
 
-def test_the_record_of_another_namespace_is_damage() -> None:
-    """A record that was restored under a wrong name is not believed."""
+def test_the_record_of_another_namespace_is_refused() -> None:
+    """A record that was restored under a wrong name must not bill this namespace."""
     life = Life("team-a", "u1", None, OWN)
     assert from_record({**to_data(OLD), "namespace": "team-a", "uid": "u1"}, life) == OLD
     for wrong in ({"uid": "u2"}, {"namespace": "team-b"}):
@@ -122,8 +122,8 @@ def test_the_record_of_another_namespace_is_damage() -> None:
             from_record({**to_data(OLD), "namespace": "team-a", "uid": "u1", **wrong}, life)
 
 
-async def test_a_namespace_made_again_is_a_new_account() -> None:
-    """Its plan finds no record, though the watch still tells of the namespace before; that one's ends."""
+async def test_a_namespace_that_is_created_again_is_a_new_account() -> None:
+    """Its plan has no record yet; the account of the deleted namespace ends."""
     server = ApiServer(namespace("u2", "2026-11-10T00:00:00Z"))
     kept = accounts(
         server,
@@ -143,8 +143,8 @@ async def test_a_namespace_made_again_is_a_new_account() -> None:
     assert ending.terms is None
 
 
-async def test_a_plan_of_the_namespace_before_counts_for_nothing() -> None:
-    """A watch that is late still shows it; that it is older than its namespace gives it away."""
+async def test_a_plan_of_the_deleted_namespace_is_ignored() -> None:
+    """A late watch may still have it: it is older than its namespace."""
     server = ApiServer(namespace("u2", "2026-11-10T00:00:00Z"))
     kept = accounts(server, (NAMESPACE, namespace("u1")), (PLAN, plan("uid-plan", "2026-11-02T00:00:00Z")))
     current = await kept.current("team-a")
@@ -152,8 +152,8 @@ async def test_a_plan_of_the_namespace_before_counts_for_nothing() -> None:
     assert (current.life.uid, current.plans) == ("u2", ())
 
 
-async def test_a_plan_that_is_there_counts_whatever_the_clocks_say() -> None:
-    """With API servers whose clocks differ a plan may seem older than its namespace."""
+async def test_an_existing_plan_counts_with_differing_clocks() -> None:
+    """With clocks of several API servers a plan may seem older than its namespace."""
     early = plan("uid-plan", "2026-11-09T23:59:59Z")
     server = ApiServer(namespace("u2", "2026-11-10T00:00:00Z"), early)
     current = await accounts(server, (PLAN, early)).current("team-a")
@@ -161,8 +161,8 @@ async def test_a_plan_that_is_there_counts_whatever_the_clocks_say() -> None:
     assert [live["metadata"]["uid"] for live in current.plans] == ["uid-plan"]
 
 
-async def test_the_namespace_is_asked_for_once_per_object() -> None:
-    """An idle cluster asks for nothing; a new object asks again."""
+async def test_the_namespace_is_read_once_per_object() -> None:
+    """An idle cluster has no requests; a new object causes another read."""
     server = ApiServer(namespace("u1"), recorded("u1"))
     kept = accounts(server, (CONFIG_MAP, recorded("u1")), (PLAN, plan("uid-plan")))
     for _ in range(3):
@@ -173,8 +173,8 @@ async def test_the_namespace_is_asked_for_once_per_object() -> None:
     assert server.asked.count(("Namespace", "team-a")) == 2
 
 
-async def test_a_record_without_its_label_is_asked_for_by_name() -> None:
-    """That there is none decides that this is a new customer; a watch by label may not decide that."""
+async def test_a_record_without_its_label_is_read_by_name() -> None:
+    """The watch by label misses it, and without a record the account would begin anew."""
     server = ApiServer(namespace("u1"), recorded("u1"))
     current = await accounts(server, (PLAN, plan("uid-plan"))).current("team-a")
     assert current is not None
@@ -182,7 +182,7 @@ async def test_a_record_without_its_label_is_asked_for_by_name() -> None:
 
 
 async def test_records_of_the_last_release_are_moved_once() -> None:
-    """With their history, damaged or not; told by an Event; what a tenant writes there later is not read."""
+    """A damaged record is moved too; an Event reports it; later edits of the old one are ignored."""
     server = ApiServer(namespace("u1"), copy(to_data(OLD)))
     kept = accounts(server, (PLAN, plan("uid-plan")))
     current = await kept.current("team-a")
@@ -204,7 +204,7 @@ async def test_records_of_the_last_release_are_moved_once() -> None:
 
 
 async def test_in_a_set_of_namespaces_each_is_moved_by_itself() -> None:
-    """One that cannot be read yet has its record moved when it can be, and is no new customer."""
+    """A namespace that cannot be read yet is no new account: its record is moved later."""
     server = ApiServer(namespace("u1"), copy(to_data(OLD)))
     kept = accounts(server, namespaces=("team-a", "team-b"))
     assert len(await kept.all_lives("team-a")) == 1
@@ -212,8 +212,8 @@ async def test_in_a_set_of_namespaces_each_is_moved_by_itself() -> None:
     assert ("ConfigMap", OWN, f"{MARKER}.team-b") not in server.objects
 
 
-async def test_a_record_that_is_there_is_not_overwritten_by_a_copy() -> None:
-    """A move that was cut short goes on where it was, and what is recorded by now stands."""
+async def test_an_existing_record_is_not_overwritten_by_a_move() -> None:
+    """A move that was interrupted continues, and changes since then remain."""
     server = ApiServer(namespace("u1"), copy({KEY: "{"}), recorded("u1"))
     kept = accounts(server)
     await kept.current("team-a")
@@ -223,7 +223,7 @@ async def test_a_record_that_is_there_is_not_overwritten_by_a_copy() -> None:
 
 
 async def test_the_copy_follows_the_record() -> None:
-    """As the last release wrote it; one that a tenant changed or deleted comes back; a quota is no end."""
+    """It is in the last release's form, and written once; a refused write of it is no failure."""
     server = ApiServer(namespace("u1"))
     live = (CONFIG_MAP, recorded("u1"))
     kept = accounts(server, live, (PLAN, plan("uid-plan")))
@@ -246,8 +246,8 @@ async def test_the_copy_follows_the_record() -> None:
     assert writes == ["apply"]
 
 
-async def test_what_the_directory_tells_of_lives() -> None:
-    """The life of now, with or without a record of its own; of a namespace that is gone since when."""
+async def test_the_lives_in_the_directory() -> None:
+    """The current life, with or without a record, and the end of a namespace that is deleted."""
     gone = accounts(ApiServer(), (CONFIG_MAP, recorded("u1")))
     (told,) = gone.recorded(NOW)
     assert (told.life.uid, told.gone) == ("u1", NOW)
@@ -259,15 +259,15 @@ async def test_what_the_directory_tells_of_lives() -> None:
     assert told.life.created == datetime(2026, 11, 10, tzinfo=UTC)
 
 
-async def test_namespaces_that_are_not_served_are_left_alone() -> None:
-    """A set of namespaces has its accounts; records of others stay as they are."""
+async def test_records_of_namespaces_that_are_not_served_remain() -> None:
+    """An operator of some namespaces has only their accounts."""
     kept = accounts(ApiServer(), (CONFIG_MAP, recorded("u1")), namespaces=("team-b",))
     assert await kept.all_lives("team-a") == []
     assert kept.recorded(NOW) == []
 
 
-async def test_a_namespace_is_served_by_its_labels_of_now() -> None:
-    """Those that the API server tells with a new object, then those of the watch; gone, it keeps its say."""
+async def test_the_current_labels_of_a_namespace_decide() -> None:
+    """They are read with a new object, then watched; a deleted namespace keeps its last ones."""
     server = ApiServer(namespace("u1", labels={"edge": "on"}))
     kept = accounts(server, (PLAN, plan("uid-plan")), selector=parse_selector("edge=on"))
     current = await kept.current("team-a")

@@ -1,4 +1,4 @@
-"""What the controller makes of events and of writes, with an API server of plain objects."""
+"""The controller: events in, writes out, with an API server of plain objects."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ApiServer:
 
 
 class Gatherer:
-    """Gives the snapshot of a domain that is served, with the children that the cache has."""
+    """Returns the snapshot of a served domain with the children in the cache."""
 
     def __init__(self, cache: Cache, **parts: Any) -> None:
         self.failures: dict[Any, str] = {}
@@ -101,7 +101,7 @@ async def working(admitted: Any) -> AsyncIterator[ApiServer]:
 
 
 def _with_another_image(live: Any) -> Any:
-    """What a cluster's admission webhook makes of each Deployment: the image comes from its mirror."""
+    """Change a Deployment as an admission webhook does whose registry is a mirror."""
     live["spec"]["template"]["spec"]["containers"] = [
         {**container, "image": f"mirror/{container['image']}"}
         for container in live["spec"]["template"]["spec"]["containers"]
@@ -109,22 +109,22 @@ def _with_another_image(live: Any) -> Any:
     return live
 
 
-async def test_what_admission_makes_of_a_write_is_not_fought() -> None:
-    """The API server is asked once what it makes of the Deployment, and that is how it stays."""
+async def test_a_change_by_admission_is_retained() -> None:
+    """One dry run shows that admission changes each Deployment, so no write reverts it."""
     async with working(_with_another_image) as client:
         await turns()
     assert [write for write in client.writes if "Deployment" in write] == ["Deployment"]
 
 
 async def test_a_write_that_does_not_last_is_repeated_with_pauses() -> None:
-    """Whoever changes back what is written cannot keep operator and API server busy without end."""
+    """A client that reverts each write must not load the operator and the API server."""
     cache = Cache()
     client, gatherer = ApiServer(cache, lambda live: live), Gatherer(cache)
     controller = made(cache, client, gatherer)
     version = 100
 
     def change_back() -> None:
-        """What a controller does that wants an argument in the Deployment."""
+        """Add an argument to the Deployment, as another controller does."""
         nonlocal version
         live = json.loads(json.dumps(cache.get(DEPLOYMENT, "team-a", "chat-relay")))
         container = live["spec"]["template"]["spec"]["containers"][0]
@@ -147,14 +147,14 @@ async def test_a_write_that_does_not_last_is_repeated_with_pauses() -> None:
 
 
 async def test_a_write_that_lasts_is_made_once() -> None:
-    """The look after it finds it so."""
+    """The next reconciliation has no write."""
     async with working(lambda live: live) as client:
         await turns()
     assert client.writes.count("Deployment") == 1
 
 
-async def test_a_rival_hears_of_a_domain_that_was_replaced_unseen() -> None:
-    """An object of the same name and another domain has freed the domain of the one before."""
+async def test_a_replaced_object_triggers_other_claims_of_its_old_name() -> None:
+    """An object of the same name with another domain frees its old domain."""
     cache = Cache()
     controller = made(cache)
     first, rival, second = (live_domain(domain=host) for host in ("a.example", "a.example", "b.example"))

@@ -1,4 +1,4 @@
-"""Which namespaces could be read, and which other release is in the way."""
+"""When the cache is filled, and when another release blocks the start."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from wsedge_operator.runtime.rivals import Rivals, serves_text
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
-async def test_what_is_missing_holds_up_nothing_that_is_there() -> None:
-    """Filled when each namespace was read or is known to be missing, and one was read."""
+async def test_a_missing_namespace_does_not_delay_the_others() -> None:
+    """The cache is filled when each namespace was read or is missing, and at least one was read."""
     metrics = Metrics()
     readings = Readings(("a", "b"), metrics)
     waiting = asyncio.create_task(readings.filled())
@@ -37,8 +37,8 @@ async def test_what_is_missing_holds_up_nothing_that_is_there() -> None:
     assert [line["event"] for line in logs] == ["namespace readable again"]
 
 
-def test_a_set_of_which_nothing_is_there_is_not_ready() -> None:
-    """Nobody would be served."""
+def test_without_any_of_its_namespaces_the_operator_is_not_ready() -> None:
+    """It would serve nobody."""
     readings = Readings(("a",), Metrics())
     readings.note("a", "403")
     assert readings.problem is not None
@@ -92,8 +92,8 @@ def rivals(api: Api, clock: list[float] | None = None, **parts: Any) -> Rivals:
     return Rivals(cast(Any, api), "mine", "wsedge-operator", **given)
 
 
-async def test_a_release_that_may_write_is_in_the_way() -> None:
-    """The own Lease is not; nor a stranger's, an old one, or one whose ServiceAccount has no right."""
+async def test_another_release_that_may_write_blocks_the_start() -> None:
+    """Its own Lease, an old Lease, or one of a ServiceAccount without the right does not."""
     other = account("other")
     assert await rivals(Api(lease("mine"), writers=(account("mine"),))).find() is None
     assert await rivals(Api(lease("other"), writers=(other,))).find() == "other/wsedge-operator"
@@ -107,8 +107,8 @@ async def test_a_release_that_may_write_is_in_the_way() -> None:
     assert await rivals(left).find() is None
 
 
-async def test_a_release_that_is_silent_is_waited_for_a_while() -> None:
-    """Its own standby comes first; a minute without a renewal, and it is gone."""
+async def test_a_lease_that_is_not_renewed_blocks_for_a_minute() -> None:
+    """A standby of that release may become the leader within that time."""
     clock, api = [0.0], Api(lease("other"), writers=(account("other"),))
     looking = rivals(api, clock)
     assert await looking.find() is not None
@@ -124,15 +124,15 @@ async def test_a_release_that_is_silent_is_waited_for_a_while() -> None:
     assert await looking.find() is None
 
 
-async def test_of_two_that_began_at_once_the_older_lease_stays() -> None:
-    """Each looks again once it has its own."""
+async def test_of_two_releases_the_older_lease_wins() -> None:
+    """Each checks again once it has its own Lease."""
     api = Api(lease("other", day=2), writers=(account("other"),))
     assert await rivals(api).find(older_than=lease("mine", day=1)) is None
     assert await rivals(api).find(older_than=lease("mine", day=3)) == "other/wsedge-operator"
 
 
-async def test_a_right_is_asked_for_where_the_other_serves() -> None:
-    """An operator of some namespaces has Roles there alone."""
+async def test_a_right_is_checked_in_the_namespaces_of_the_other_release() -> None:
+    """An operator of some namespaces has Roles only there."""
     api = Api(lease("other", serves="team-a,team-b"), writers=(account("other"),))
     assert await rivals(api).find() == "other/wsedge-operator"
     assert api.asked[0]["resourceAttributes"]["namespace"] == "team-a"
@@ -140,15 +140,15 @@ async def test_a_right_is_asked_for_where_the_other_serves() -> None:
     assert serves_text(()) == "*"
 
 
-async def test_an_operator_of_some_namespaces_looks_for_nobody() -> None:
-    """It has no right to."""
+async def test_an_operator_of_some_namespaces_checks_no_other_release() -> None:
+    """It has no right to list Leases of the cluster."""
     api = Api(lease("other"), writers=(account("other"),))
     assert await rivals(api, serves=("team-a",)).find() is None
     assert api.asked == []
 
 
-async def test_without_the_right_to_look_nothing_is_held_up() -> None:
-    """It is said, and the operator goes on as it did before there was this."""
+async def test_without_the_right_to_check_the_operator_starts() -> None:
+    """The missing right is logged, and the start is as in older releases."""
 
     async def refused(*_: Any) -> Any:
         raise ForbiddenError("GET", 403, "Forbidden", "no")

@@ -1,4 +1,4 @@
-"""Queue, back-off, wake-ups, cache and routes."""
+"""Queue, back-off, wake-ups, cache and triggers."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def domain(name: str, host: str, **spec: Any) -> dict[str, Any]:
     return live(name, spec={"domain": host, **spec})
 
 
-async def test_a_key_waits_once() -> None:
-    """However often it is asked for, one look is enough."""
+async def test_a_key_is_in_the_queue_once() -> None:
+    """Several requests for a key are one reconciliation."""
     queue: WorkQueue[str] = WorkQueue()
     for key in ("a", "b", "a"):
         queue.add(key)
@@ -42,8 +42,8 @@ async def test_a_key_waits_once() -> None:
     assert len(queue) == 0
 
 
-async def test_a_key_that_is_worked_on_comes_again_after() -> None:
-    """Nobody else gets it meanwhile, and what happened meanwhile is looked at."""
+async def test_a_key_that_is_requested_during_its_reconciliation_follows() -> None:
+    """No other worker gets the key meanwhile, and it is reconciled once more afterwards."""
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a")
     await queue.get()
@@ -56,8 +56,8 @@ async def test_a_key_that_is_worked_on_comes_again_after() -> None:
     assert len(queue) == 0
 
 
-async def test_taking_waits_for_a_key() -> None:
-    """A worker sleeps until something is asked for."""
+async def test_a_worker_waits_for_a_key() -> None:
+    """It continues with the first request."""
     queue: WorkQueue[str] = WorkQueue()
     taker = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
@@ -67,7 +67,7 @@ async def test_taking_waits_for_a_key() -> None:
 
 
 def test_pauses_double_per_key_up_to_a_limit() -> None:
-    """A broken object waits longer and longer; another one does not; success forgets."""
+    """Failures of one key do not delay another; a success ends the back-off."""
     backoff: Backoff[str] = Backoff(lambda: 1.0)
     assert [backoff.failed("a") for _ in range(4)] == [0.5, 1, 2, 4]
     assert backoff.failed("b") == 0.5
@@ -79,13 +79,13 @@ def test_pauses_double_per_key_up_to_a_limit() -> None:
 
 
 def test_jitter_is_at_most_half() -> None:
-    """Many that fail together do not come back together."""
+    """Keys that fail together are not retried together."""
     backoff: Backoff[str] = Backoff(lambda: 0.0)
     assert backoff.failed("a") == 0.25
 
 
-def test_writes_that_somebody_undoes_rest_longer_each_time() -> None:
-    """However slow the other is, within ten minutes; an edit in between makes them new ones."""
+def test_the_pause_of_reverted_writes_grows() -> None:
+    """Writes within ten minutes count, until the object is edited."""
     contests: Contests[str] = Contests(lambda: 1.0)
     write = frozenset({"restore Deployment x"})
     now, pauses = NOON, []
@@ -106,8 +106,8 @@ def test_writes_that_somebody_undoes_rest_longer_each_time() -> None:
     assert contests.note("a", write, 1, late + CONTEST_WINDOW) == (frozenset(), 0.0)
 
 
-def test_the_latest_wish_of_a_key_counts() -> None:
-    """An instant replaces the one before, earlier or later; None takes it away."""
+def test_the_latest_time_of_a_key_counts() -> None:
+    """It replaces the time before, earlier or later; None removes it."""
     wakeups: WakeUps[str] = WakeUps()
     wakeups.set("a", NOON + 5 * SECOND)
     wakeups.set("a", NOON + 9 * SECOND)
@@ -120,8 +120,8 @@ def test_the_latest_wish_of_a_key_counts() -> None:
     assert len(wakeups) == 0
 
 
-def test_a_clock_that_is_set_back_delays_nobody() -> None:
-    """A pause of a second does not become an hour: all are looked at, and say anew when."""
+def test_a_clock_that_is_set_back_delays_no_key() -> None:
+    """All keys are reconciled and request their times anew."""
     wakeups: WakeUps[str] = WakeUps()
     assert wakeups.due(NOON) == []
     wakeups.set("a", NOON + SECOND)
@@ -131,7 +131,7 @@ def test_a_clock_that_is_set_back_delays_nobody() -> None:
 
 
 def test_sleep_is_bounded() -> None:
-    """Never longer than a minute, so that a suspended machine or a clock that is set is noticed."""
+    """At most a minute, so that a suspended machine or a changed clock is noticed."""
     wakeups: WakeUps[str] = WakeUps()
     assert wakeups.pause(NOON) == LONGEST_SLEEP_SECONDS
     wakeups.set("a", NOON + timedelta(days=9))
@@ -144,7 +144,7 @@ def test_sleep_is_bounded() -> None:
 
 
 class Clock:
-    """A clock that is set by hand; waiting lets everything else go on."""
+    """A clock that a test sets; waiting lets other tasks run."""
 
     def __init__(self) -> None:
         self.time = NOON
@@ -169,8 +169,8 @@ class Clock:
             await asyncio.sleep(0)
 
 
-async def test_a_date_is_met_on_the_wall_clock() -> None:
-    """Days of suspension, or a clock that is set, are made up for at the next turn."""
+async def test_a_time_is_of_the_wall_clock() -> None:
+    """After a suspension or a changed clock a due key is reconciled at the next wake-up."""
     wakeups: WakeUps[str] = WakeUps()
     woken: list[str] = []
     clock = Clock()
@@ -187,8 +187,8 @@ async def test_a_date_is_met_on_the_wall_clock() -> None:
         await running
 
 
-async def test_an_earlier_wish_interrupts_the_sleep() -> None:
-    """A wish for now is met now."""
+async def test_an_earlier_time_interrupts_the_sleep() -> None:
+    """A request for now is met at once."""
     wakeups: WakeUps[str] = WakeUps()
     woken: list[str] = []
     clock = Clock()
@@ -204,7 +204,7 @@ async def test_an_earlier_wish_interrupts_the_sleep() -> None:
 
 
 def test_newer_versions_win_in_any_order() -> None:
-    """An old event that comes late changes nothing; the same one again changes nothing."""
+    """An older event that arrives late, or the same event again, changes nothing."""
     cache = Cache()
     assert cache.put(POD, live("a", 9))
     assert not cache.put(POD, live("a", 9))
@@ -212,8 +212,8 @@ def test_newer_versions_win_in_any_order() -> None:
     assert cache.put(POD, live("a", 10))
 
 
-def test_an_equal_version_with_other_contents_is_taken() -> None:
-    """Another CustomResourceDefinition gives objects other defaults, and prunes fields, without a write."""
+def test_an_equal_version_with_other_contents_is_stored() -> None:
+    """Another CustomResourceDefinition adds defaults and prunes fields without a write."""
     cache = Cache()
     assert cache.put(DOMAIN, domain("a", "a.example", legs="Both"))
     assert cache.put(DOMAIN, domain("a", "a.example"))
@@ -241,8 +241,8 @@ MALFORMED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("parts", MALFORMED.values(), ids=MALFORMED.keys())
-def test_a_malformed_object_hinders_nobody(parts: dict[str, Any]) -> None:
-    """It is looked at itself; what concerns others still finds them; it can be replaced and removed."""
+def test_a_malformed_object_affects_no_other(parts: dict[str, Any]) -> None:
+    """It is reconciled itself, other keys are found, and it can be replaced and removed."""
     cache = Cache()
     cache.put(DOMAIN, domain("good", "a.example", tls={"secretName": "tls"}))
     bad = live("bad", **parts)
@@ -261,7 +261,7 @@ def test_a_malformed_object_hinders_nobody(parts: dict[str, Any]) -> None:
 
 
 def test_a_late_deletion_spares_the_successor() -> None:
-    """An object of the same name and another uid stays."""
+    """An object of the same name with another uid remains in the cache."""
     cache = Cache()
     cache.put(POD, live("a", 9, uid="new"))
     assert not cache.remove(POD, live("a", 8, uid="old"))
@@ -270,8 +270,8 @@ def test_a_late_deletion_spares_the_successor() -> None:
     assert not cache.remove(POD, live("a", 9, uid="new"))
 
 
-def test_a_list_mends_a_gap() -> None:
-    """What went unseen is forgotten, what came unseen is taken in, what is newer than the list stays."""
+def test_a_list_corrects_the_cache_after_a_gap() -> None:
+    """Missed deletions and new objects are applied; objects newer than the list remain."""
     cache = Cache()
     for name, version in (("gone", 3), ("stays", 3), ("newer", 30)):
         cache.put(POD, live(name, version))
@@ -281,8 +281,8 @@ def test_a_list_mends_a_gap() -> None:
     assert cache.count(POD) == 3
 
 
-def test_a_list_does_not_bring_back_what_went_meanwhile() -> None:
-    """A deletion that was seen while the list was under way counts."""
+def test_a_list_does_not_restore_an_object_deleted_meanwhile() -> None:
+    """A deletion event during the list counts."""
     cache = Cache()
     cache.put(POD, live("a", 3))
     cache.begin_listing()
@@ -291,16 +291,16 @@ def test_a_list_does_not_bring_back_what_went_meanwhile() -> None:
     assert cache.count(POD) == 0
 
 
-def test_a_list_of_a_namespace_leaves_others_alone() -> None:
-    """In a set of namespaces each is listed by itself."""
+def test_a_list_of_a_namespace_changes_no_other() -> None:
+    """An operator of some namespaces lists each of them."""
     cache = Cache()
     cache.put(POD, live("a", 3))
     cache.begin_listing()
     assert list(cache.apply_list(POD, "team-b", [], "9")) == []
 
 
-def test_the_cache_keeps_no_secret() -> None:
-    """No contents of Secrets, no managed fields, no copy of kubectl; but the times of a plan's edits."""
+def test_the_cache_has_no_secret() -> None:
+    """Without Secrets' contents and kubectl's copy; of managedFields it has the times of edits."""
     cache = Cache()
     cache.put(SECRET, live("s", data={"password": "x"}, metadata={"managedFields": [1]}))
     kept = cache.get(SECRET, "team-a", "s")
@@ -318,8 +318,8 @@ def test_the_cache_keeps_no_secret() -> None:
     assert pod["metadata"]["annotations"] == {"a": "b"}
 
 
-def test_a_deployment_keeps_who_wrote_it_and_who_scaled_it() -> None:
-    """The fields themselves are most of managedFields, and are kept of the subresource scale alone."""
+def test_a_deployment_keeps_its_field_managers() -> None:
+    """Fields are most of managedFields, and only those of the subresource scale are kept."""
     cache = Cache()
     fields: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
     scaled = {"manager": "hpa", "operation": "Update", "subresource": "scale", "fieldsV1": fields}
@@ -334,7 +334,7 @@ def test_a_deployment_keeps_who_wrote_it_and_who_scaled_it() -> None:
 
 
 def test_claims_follow_the_domains() -> None:
-    """Who claims a domain is known without a search, also after an edit and a deletion."""
+    """The claims on a domain are indexed, also after an edit and a deletion."""
     cache = Cache()
     cache.put(DOMAIN, domain("a", "x.example.com"))
     cache.put(DOMAIN, domain("b", "x.example.com"))
@@ -388,8 +388,8 @@ ROUTES = {
 
 
 @pytest.mark.parametrize("kind", [PLAN, CONFIG_MAP], ids=["a plan", "a record"])
-def test_what_concerns_an_account_concerns_who_claims_its_names(kind: Any) -> None:
-    """When its plan takes effect, a claim in another namespace may have to yield."""
+def test_a_change_of_an_account_triggers_claims_on_its_names(kind: Any) -> None:
+    """When its plan takes effect, a claim in another namespace may lose the name."""
     cache = Cache("wsedge-system")
     cache.put(DOMAIN, domain("chat", "chat.example.com"))
     elsewhere = domain("squat", "chat.example.com")
@@ -402,8 +402,8 @@ def test_what_concerns_an_account_concerns_who_claims_its_names(kind: Any) -> No
 
 
 @pytest.mark.parametrize(("kind", "changed", "concerned"), ROUTES.values(), ids=ROUTES.keys())
-def test_who_is_concerned(kind: Any, changed: dict[str, Any], concerned: set[Key]) -> None:
-    """A change wakes exactly those whose decision may differ by it."""
+def test_the_keys_that_a_change_triggers(kind: Any, changed: dict[str, Any], concerned: set[Key]) -> None:
+    """Exactly the keys whose decision may differ."""
     cache = Cache("wsedge-system")
     cache.put(DOMAIN, domain("chat", "chat.example.com", tls={"secretName": "tls"}, origins=[{"host": "a"}]))
     room = {"origins": [{"service": {"name": "web"}}], "originTLS": {"caSecretName": "ca"}}

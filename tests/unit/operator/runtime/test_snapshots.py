@@ -1,4 +1,4 @@
-"""What is gathered for a decision beside the object itself."""
+"""The claims in the snapshot of a domain."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ async def owner(gatherer: Gatherer) -> str:
     return found.namespace
 
 
-async def test_claims_know_whose_plan_is_in_force() -> None:
-    """An older claim without a plan, or switched off, yields; with a plan it owns."""
+async def test_a_claim_depends_on_the_plan_of_its_account() -> None:
+    """An older claim that is off or without a plan yields; with a plan it owns the name."""
     off = {"websocket": {"enabled": False}}
     assert await owner(gatherer(domain("a", 1), domain("b", 2), plans=("b",))) == "b"
     assert await owner(gatherer(domain("a", 1, **off), domain("b", 2), plans=("a", "b"))) == "b"
@@ -58,8 +58,8 @@ async def test_claims_know_whose_plan_is_in_force() -> None:
     assert await owner(gatherer(domain("a", 1), domain("b", 2))) == "a"
 
 
-async def test_claims_know_who_has_been_served() -> None:
-    """Whoever was served keeps the name, without a plan and whatever it says by now."""
+async def test_a_claim_that_has_been_served_owns_its_name() -> None:
+    """Also without a plan and with an edited spec."""
     kept = {
         "conditions": [{"type": "NameKept", "status": "True", "lastTransitionTime": "2026-11-20T00:00:00Z"}]
     }
@@ -67,8 +67,8 @@ async def test_claims_know_who_has_been_served() -> None:
         assert await owner(gatherer(domain("a", 1), domain("b", 2, kept, **spec), plans=("a",))) == "b"
 
 
-async def test_a_single_claim_owns_whatever_it_is() -> None:
-    """Nothing has to be found out, and a name that cannot be read has no claim."""
+async def test_a_single_claim_owns_its_name() -> None:
+    """No other account is read; an invalid name has no claim."""
     alone = gatherer(domain("a", 1, websocket="of another version"))
     assert await owner(alone) == "a"
     assert await alone.claims(None, NOW) == ()
