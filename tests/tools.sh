@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs, by apt-get and as root, what some tests need beside PyPI and npm. Does nothing where all of it is there.
-#   tests/tools.sh [PYTHON]      PYTHON is the interpreter whose C headers are wanted (default: python3)
+# Installs tools of tests that are not on PyPI or npm, by apt-get and as root. Does nothing if all are installed.
+#   tests/tools.sh [PYTHON]      PYTHON is the interpreter whose C headers are needed (default: python3)
 set -euo pipefail
 
 missing=()
@@ -16,7 +16,7 @@ needs openssl openssl
 needs buildah buildah # the image without Docker, on a base made by debootstrap
 needs debootstrap debootstrap
 test -e /usr/include/openssl/ssl.h || missing+=(libssl-dev) # the load of tests/bench
-# without it Debian's Python makes no virtual environments
+# without it Debian's Python cannot create virtual environments
 "${1:-python3}" -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
 headers=$("${1:-python3}" -c 'import sysconfig; print(sysconfig.get_path("include"))')
 test -e "$headers/Python.h" || missing+=(python3-dev)

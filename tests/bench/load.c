@@ -1,22 +1,22 @@
-// load: both ends of a WebSocket benchmark in one loop, cheap enough not to be what is measured.
+// load: both ends of a WebSocket benchmark in one loop, cheap enough not to limit the measurement.
 //
-// Answers each line of its standard input by a line; times are in the unit that the name says:
+// Answers each line of its standard input with a line; the unit of a time is in its name:
 //   listen                              a new origin on a port of 127.0.0.1 chosen by the kernel, which echoes every
 //                                       data frame; the port
 //   connect PORT N SIZE INFLIGHT TLS    a group of N connections to 127.0.0.1:PORT (TLS: 1 or 0) for messages of SIZE
 //                                       bytes; the group's number
 //   run GROUP K MILLISECONDS            keeps INFLIGHT messages under way on the first K connections for that long, then
-//                                       waits for what is still under way; the echoed messages
+//                                       waits for the last echoes; the number of echoed messages
 //   rate GROUP K PERSECOND MILLISECONDS sends that many messages in a second at random times (a Poisson process, the
-//                                       same in each run) on random ones of the first K connections, whether echoes come
-//                                       or not; sent, echoed, connections closed by the proxy, then microseconds from
-//                                       the time a message was to be sent to its echo: median, 99th percentile, longest;
-//                                       last how late the load sent it: 99th percentile
+//                                       same in each run) on random ones of the first K connections, with or without
+//                                       echoes; sent, echoed, connections closed by the proxy, then microseconds from
+//                                       the time a message was due to its echo: median, 99th percentile, maximum; last
+//                                       the load's own delay: 99th percentile
 //   open GROUP M ATONCE                 opens M more connections, ATONCE handshakes under way, and leaves them idle; M
-//   shut GROUP                          closes those; their number
+//   shut GROUP                          closes those connections; their number
 //   end GROUP                           closes the whole group; the number of its connections
-//   tls GROUP                           what TLS agreed on: version, cipher, group, certificate, resumed, tickets
-// End of input ends it.
+//   tls GROUP                           the agreed TLS parameters: version, cipher, group, certificate, resumed, tickets
+// The end of input ends the program.
 //
 // One thread, epoll; TCP, or TLS 1.3 with AES-128-GCM and X25519, whose certificate is not checked and whose sessions
 // are never resumed. Client frames carry the mask key 0, so that a payload is the same on both legs.
@@ -49,11 +49,11 @@ typedef struct Group Group;
 // One watched descriptor: an end of a connection, a listener, or standard input.
 typedef struct {
   int fd, kind, open;
-  uint8_t *in;      // what is kept of a handshake or of a frame
-  size_t have;      // its bytes; of an open client: bytes of the echo that is under way
-  uint8_t *out;     // what the socket could not take yet
+  uint8_t *in;      // the received part of a handshake or of a frame
+  size_t have;      // its size; of an open client: received bytes of the present echo
+  uint8_t *out;     // bytes that the socket did not accept yet
   size_t left;
-  int first, last;  // messages sent and not echoed yet, of an open loop: -1 is none
+  int first, last;  // messages without an echo, of an open loop; -1: none
   SSL *tls;
   Group *group;
 } End;
@@ -70,12 +70,12 @@ static SSL_CTX *context;
 static int ep, commanded;
 static uint8_t buffer[BUFFER];
 
-// What is under way: a closed loop (no times), or an open one.
+// The present run: a closed loop (no times), or an open one.
 static struct {
   Group *group;
   double until;
   long done, open;
-  double *due;   // when each message was to be sent; its latency once echoed
+  double *due;   // when each message is due; its latency after the echo
   int *next;     // the message after it on its connection
 } load;
 
@@ -112,7 +112,7 @@ static void drop(End *end) {
 
 // ---- bytes, through TLS or not
 
-// Bytes taken, 0 when none can be now. A connection that broke takes all: its end is read.
+// Returns the number of accepted bytes, 0 when the socket is full. A broken connection accepts all: its end is read.
 static size_t put(End *end, const uint8_t *data, size_t size) {
   ssize_t n = end->tls ? SSL_write(end->tls, data, size) : send(end->fd, data, size, MSG_NOSIGNAL);
   if (n > 0) return n;
@@ -136,7 +136,7 @@ static void say_rest(End *end) {
   if (!end->left) watch(end, EPOLL_CTL_MOD, EPOLLIN);
 }
 
-// Bytes read; -1: nothing is there yet; 0: the end.
+// Returns the number of bytes read; -1: none yet; 0: the end.
 static ssize_t hear(End *end, uint8_t *data, size_t size) {
   if (!end->tls) {
     ssize_t n = recv(end->fd, data, size, 0);
@@ -163,7 +163,7 @@ static void accept_of(const char *key, char *out) {
   EVP_EncodeBlock((uint8_t *)out, digest, sizeof digest);
 }
 
-// Length of the frame at p, header included, 0 when its header is not whole; `head` is the header's length.
+// Returns the length of the frame at p with its header, 0 when the header is not whole; `head` is the header's length.
 static size_t frame(const uint8_t *p, size_t have, size_t *head) {
   if (have < 2) return 0;
   size_t n = p[1] & 127, h = 2;
@@ -179,7 +179,7 @@ static size_t frame(const uint8_t *p, size_t have, size_t *head) {
   return *head + n;
 }
 
-// Answers the upgrade; returns where the frames begin, 0 when it is not whole, -1 when it is none.
+// Answers the upgrade; returns the position of the first frame, 0 when the request is not whole, -1 when it is invalid.
 static ssize_t upgrade(End *end, uint8_t *in, size_t have) {
   char *stop = memmem(in, have, "\r\n\r\n", 4), answer[256], accept[32];
   if (!stop) return 0;
@@ -196,7 +196,7 @@ static ssize_t upgrade(End *end, uint8_t *in, size_t have) {
   return stop + 4 - (char *)in;
 }
 
-// Writes the whole frames back, unmasked; returns the bytes taken, -1 for the end.
+// Sends the whole frames back, unmasked; returns the number of consumed bytes, -1 for the end.
 static ssize_t echo(End *end, uint8_t *in, size_t have) {
   static uint8_t out[BUFFER];
   size_t at = 0, size = 0, head, n;
@@ -229,7 +229,7 @@ static void serve(End *end) {
   if (got && !end->open) at = upgrade(end, buffer, have);
   if (got && at >= 0 && end->open) at += more = echo(end, buffer + at, have - at);
   if (!got || at < 0 || more < 0) return drop(end);
-  // What is left of a frame is kept per connection; a quiet connection keeps nothing.
+  // The rest of a frame is stored per connection; an idle connection stores nothing.
   end->have = have - at;
   end->in = realloc(end->in, end->have + 1);
   memcpy(end->in, buffer + at, end->have);
@@ -270,7 +270,7 @@ static void dial(Group *group) {
   struct sockaddr_in a = {
       .sin_family = AF_INET, .sin_port = htons(group->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-  // The kernel answers for a loopback listener, so that this does not wait for the proxy.
+  // The kernel completes a connection to a loopback listener, so this does not wait for the proxy.
   if (connect(fd, (struct sockaddr *)&a, sizeof a)) fail("connect");
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -304,7 +304,7 @@ static void open_further(End *end) {
   end->group->opening--;
 }
 
-// Takes `whole` echoes of a message: of a closed loop by sending as many more.
+// Counts `whole` echoes of a message; a closed loop sends as many more.
 static void echoed(End *end, long whole) {
   Group *group = end->group;
   if (load.group != group) fail("an echo of nothing");
@@ -445,7 +445,7 @@ static void rate(Group *group, int busy, double per_second, double length) {
     }
     turn(FEW, 0);
   }
-  for (int i = 0; i < busy; i++) {  // what never came back counts with the time it was waited for
+  for (int i = 0; i < busy; i++) {  // a message without an echo counts with the time of the wait
     End *one = group->ends[i];
     for (int m = one->first; m >= 0; m = load.next[m]) load.due[m] = now - load.due[m];
     one->first = -1;

@@ -1,4 +1,4 @@
-// java Conversation.java CA.pem: reads lines "SCENARIO URL" and answers each with what the client saw, as JSON.
+// java Conversation.java CA.pem: reads lines "SCENARIO URL" and answers each with the client's transcript as JSON.
 // The same conversations as in conversation.mjs, by the WebSocket of java.net.http.
 
 import java.io.*;
@@ -57,7 +57,7 @@ public class Conversation implements WebSocket.Listener {
         return conversation.transcript(socket, messages);
     }
 
-    /** Sends the messages, the large text in three fragments, and returns how many they are. */
+    /** Sends the messages, the large text in three fragments, and returns their number. */
     private static int sendAll(WebSocket socket) throws Exception {
         socket.sendText("hello", true).get();
         socket.sendText("", true).get();

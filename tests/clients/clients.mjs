@@ -1,8 +1,8 @@
-// Reads lines {"module", "scenario", "url"}; answers each with what that scenario's client saw.
+// Reads lines {"module", "scenario", "url"}; answers each with the transcript of that scenario's client.
 import dns from "node:dns";
 import { createInterface } from "node:readline";
 
-// Every name is this machine's, as by a line in /etc/hosts.
+// Every name resolves to this machine, as by a line in /etc/hosts.
 const lookup = dns.lookup;
 dns.lookup = (_, options, done) => lookup("127.0.0.1", options, done);
 

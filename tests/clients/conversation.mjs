@@ -1,5 +1,5 @@
-// What a client says and hears; runs in Node and in a page, for it uses nothing but the browser's WebSocket.
-// Conversation.java and conversation.py say the same.
+// The transcript of a client; runs in Node and in a page, since it uses only the browser's WebSocket.
+// Conversation.java and conversation.py have the same conversations.
 
 export const SUBPROTOCOLS = ["chat.v2", "chat.v1"];
 
@@ -12,7 +12,7 @@ const MESSAGES = [
   noise(100_000),
 ];
 
-// Bytes that do not deflate.
+// Bytes that do not compress.
 function noise(length) {
   let state = 1;
   return Uint8Array.from({ length }, () => {
@@ -40,7 +40,7 @@ function crc32(bytes) {
   return (rest ^ 0xffffffff) >>> 0;
 }
 
-// Two conversations; `connect(url, subprotocols)` gives a WebSocket. The first is ended by the client, the second by the server.
+// Two conversations; `connect(url, subprotocols)` returns a WebSocket. The first is closed by the client, the second by the server.
 export async function conversations(connect, url) {
   const ended = { client: undefined, server: undefined };
   for (const who of Object.keys(ended)) {
@@ -55,7 +55,7 @@ export async function conversations(connect, url) {
   return ended;
 }
 
-// A client that says nothing until the server does.
+// A client that sends nothing until the server does.
 export async function patience(connect, url) {
   const socket = open(connect, url);
   socket.send("wait");

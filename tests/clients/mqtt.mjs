@@ -9,7 +9,7 @@ export function serve(server, heard) {
   const sockets = new WebSocketServer({ server, handleProtocols: () => "mqtt" });
   sockets.on("connection", (socket, request) => {
     const events = [];
-    // Not the close code: after MQTT's own farewell both ends drop the connection, and who is first is chance.
+    // Without the close code: after MQTT's DISCONNECT both ends close the connection, and either may be first.
     socket.on("close", () => heard({ url: request.url, subprotocol: socket.protocol, events }));
     const client = broker.handle(createWebSocketStream(socket), request);
     client.heard = (...event) => events.push(event);

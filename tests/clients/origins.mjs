@@ -1,5 +1,5 @@
-// node origins.mjs MODULE[:INSTANCE]...: an HTTP and an HTTPS server each. The first line of the output says where they
-// listen; each other one is what one of them heard of a connection that has ended.
+// node origins.mjs MODULE[:INSTANCE]...: an HTTP and an HTTPS server each. The first line of the output has their
+// ports; each other one is the transcript of a connection that has ended.
 import { readFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
 import { createServer as createHttps } from "node:https";

@@ -1,4 +1,4 @@
-// SignalR: the client @microsoft/signalr. Its server needs .NET, so here is a hub of our own, which speaks the
+// SignalR: the client @microsoft/signalr. Its server needs .NET, so this is a hub of our own, which implements the
 // published protocols: HubProtocol.md (JSON records ended by 0x1E) and TransportProtocols.md of ASP.NET Core.
 import { HttpTransportType, HubConnectionBuilder, LogLevel } from "@microsoft/signalr";
 import { randomUUID } from "node:crypto";
@@ -8,7 +8,7 @@ const END = "\x1e";
 const TRANSPORTS = ["WebSockets", "ServerSentEvents", "LongPolling"];
 const TYPE = { invocation: 1, item: 2, completion: 3, streamInvocation: 4, cancel: 5, ping: 6, close: 7 };
 
-// One client's connection, whatever carries it. `transport` has send(text).
+// One client's connection over any transport. `transport` has send(text).
 class Connection {
   #rest = "";
   #pinged;
@@ -133,8 +133,8 @@ export function serve(server, heard, name) {
   });
 }
 
-// The server's side of long polling: each GET is answered once there is something to say. The first is answered
-// at once and empty, which tells the client that the connection is there; 204 ends it.
+// The server's side of long polling: each GET is answered once there is a message. The first answer is empty
+// and at once, which confirms the connection to the client; 204 ends it.
 class Polls {
   #waiting = [];
   #answer;
@@ -200,7 +200,7 @@ async function talk(url, options) {
       error() {},
     });
   });
-  // Long polling needs no pings, its client sends none.
+  // Long polling needs no pings, and its client sends none.
   if (options.transport !== HttpTransportType.LongPolling) heard.push(["pinged", await connection.invoke("Pinged")]);
   if (options.leave) await connection.send("Leave");
   else await connection.stop();

@@ -3,7 +3,7 @@ import { Server } from "socket.io";
 import { io } from "socket.io-client";
 import { described } from "./conversation.mjs";
 
-// `name` tells origins apart: each answers 400 to a session that is another's.
+// `name` identifies an origin: each answers 400 to a session of another one.
 export function serve(server, heard, name) {
   const sockets = new Server(server, { perMessageDeflate: true });
   sockets.engine.on("connection_error", ({ code, message }) => heard({ refused: [code, message] }));
@@ -24,7 +24,7 @@ export function serve(server, heard, name) {
 }
 
 async function talk(url, { transports, upgraded, leave }) {
-  // withCredentials: Node's client keeps cookies as a browser does.
+  // withCredentials: Node's client stores cookies as a browser does.
   const options = { transports, reconnection: false, forceNew: true, withCredentials: true };
   const socket = io(url.replace(/^ws/, "http"), options);
   const heard = [];
@@ -57,7 +57,7 @@ export const scenarios = {
   left: (url) => talk(url, { transports: ["websocket"], leave: true }),
   polling: (url) => talk(url, { transports: ["polling"] }),
   upgrade: (url) => talk(url, { transports: both, upgraded: true }),
-  // Four new clients, one after the other: which origins they got.
+  // The origins of four new clients, one after the other.
   async four(url) {
     const froms = [];
     while (froms.length < 4) froms.push((await talk(url, { transports: both, upgraded: true })).from);

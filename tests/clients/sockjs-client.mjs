@@ -1,4 +1,4 @@
-// What a SockJS client says and hears, in Node and in a page.
+// The transcript of a SockJS client, in Node and in a page.
 import { described } from "./conversation.mjs";
 
 const MESSAGES = ["☃", "", "large ".repeat(20_000)];

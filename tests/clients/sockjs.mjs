@@ -1,4 +1,4 @@
-// SockJS: the packages sockjs and sockjs-client; `/` is a page in which the client runs as well.
+// SockJS: the packages sockjs and sockjs-client; `/` is a page in which the client runs too.
 import { readFileSync } from "node:fs";
 import SockJS from "sockjs-client";
 import sockjs from "sockjs";
@@ -21,7 +21,7 @@ export function serve(server, heard, name) {
     const [type, text] = PAGE[url] ?? ["text/plain", ""];
     response.writeHead(text ? 200 : 404, { "Content-Type": type }).end(text);
   });
-  // A session lives on for so many milliseconds between two polls, and behind the last one.
+  // Milliseconds for which a session survives without a poll.
   const service = sockjs.createServer({ log: () => {}, disconnect_delay: 2500 });
   service.on("connection", (connection) => {
     const events = [];

@@ -61,7 +61,7 @@ def report(place: Place, pod: dict[str, Any], host: str, sent: int) -> tuple[int
     return ask(place, USAGE_PATH, token, {"version": 1, "source": source, "rows": [row]})
 
 
-def test_the_record_is_out_of_the_tenants_reach(place: Place) -> None:
+def test_a_tenant_cannot_change_the_record(place: Place) -> None:
     """The role `edit` of the account's namespace reads and writes only the copy of its record."""
     place.kubectl("create", "serviceaccount", "tenant")
     subject = f"{place.namespace}:tenant"
@@ -95,7 +95,7 @@ def test_the_record_is_out_of_the_tenants_reach(place: Place) -> None:
     assert place.condition("bp/plan", "Effective")["reason"] == "Effective"
 
 
-def test_a_namespace_made_again_is_a_new_account(place: Place, namespace: str) -> None:
+def test_a_namespace_created_again_is_a_new_account(place: Place, namespace: str) -> None:
     """Its plan starts anew, its tokens read no old counts, and a pod reports only its account's domains."""
     host, stranger = f"{namespace}.example.com", f"{namespace}.elsewhere.example"
     place.apply(plan(), domain(host=host))

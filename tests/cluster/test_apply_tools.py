@@ -133,7 +133,7 @@ def test_two_managers_agree_on_a_domain_and_a_plan(cluster: Cluster, namespace: 
     assert cluster.kubectl(*generation) == "1"
 
 
-def test_an_unchanged_apply_says_so(cluster: Cluster, namespace: str) -> None:
+def test_an_unchanged_apply_reports_unchanged(cluster: Cluster, namespace: str) -> None:
     """A second `kubectl apply` of a domain and of the quickstart's objects reports `unchanged`."""
     ensure_crds(cluster)
     files = sorted((ROOT / "examples" / "quickstart").glob("*.yaml"))
@@ -185,7 +185,7 @@ OBJECTS = [
 ]
 
 
-def test_kustomize_renames_what_a_domain_names(cluster: Cluster, tmp_path: Path) -> None:
+def test_kustomize_renames_the_objects_that_a_domain_names(cluster: Cluster, tmp_path: Path) -> None:
     """A prefix changes each name of an object in the same kustomization, and no other name."""
     (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(OBJECTS))
     (tmp_path / "wsedge.yaml").write_text((ROOT / "kustomize" / "wsedge.yaml").read_text())
@@ -224,7 +224,7 @@ def test_kustomize_knows_every_name_of_an_object_in_a_domain() -> None:
 
 
 @pytest.mark.parametrize(("user", "told"), [("1000720000", "1000720000"), ("null", "none")])
-def test_relays_run_as_whom_the_chart_says(cluster: Cluster, user: str, told: str) -> None:
+def test_relays_run_as_the_user_of_the_chart(cluster: Cluster, user: str, told: str) -> None:
     """Relays run as the user of the chart's pods; without one, the cluster assigns it to all of them."""
     fields = ("runAsUser", "runAsGroup", "fsGroup")
     values = [part for field in fields for part in ("--set", f"podSecurityContext.{field}={user}")]

@@ -84,7 +84,7 @@ def walk(value: Any) -> Iterator[Any]:
         yield from walk(each)
 
 
-def test_a_strict_lint_has_nothing_to_say(helm: Helm) -> None:
+def test_a_strict_lint_passes(helm: Helm) -> None:
     """`helm lint --strict` passes."""
     assert "0 chart(s) failed" in helm("lint", "--strict", CHART)
 
@@ -236,7 +236,7 @@ def test_placement_pull_secrets_and_labels_reach_the_pods(helm: Helm) -> None:
     assert deployment["spec"]["template"]["metadata"]["labels"]["mesh"] == "off"
 
 
-def test_the_ledger_can_lie_on_a_claim_that_exists(helm: Helm) -> None:
+def test_the_ledger_can_use_an_existing_claim(helm: Helm) -> None:
     """ExistingClaim replaces the StatefulSet's own claim."""
     (statistics,) = of_kind(render(helm, "statistics.persistence.existingClaim=mine"), "StatefulSet")
     assert "volumeClaimTemplates" not in statistics["spec"]
@@ -324,7 +324,7 @@ def test_operator_and_statistics_run_under_the_restricted_standard(installed: Cl
     assert installed.kubectl("get", "deploy,sts", "--namespace", SYSTEM, "--output", ready) == "1 1"
 
 
-def test_notes_say_what_to_type_next(installed: Cluster) -> None:
+def test_notes_have_the_next_commands(installed: Cluster) -> None:
     """The notes contain commands for the release's own objects."""
     notes = installed.helm("get", "notes", "wsedge", "--namespace", SYSTEM)
     assert "rollout status deployment/wsedge-operator" in notes

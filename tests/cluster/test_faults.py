@@ -159,7 +159,7 @@ async def test_a_key_of_another_certificate_leaves_the_old_pair_in_use(
     await site.settle()
 
 
-async def test_an_origin_whose_name_does_not_resolve_is_told_to_clients(
+async def test_clients_read_that_an_origins_name_does_not_resolve(
     make_site: MakeSite, neighbour: Site
 ) -> None:
     """The client's 502 has the cause and is counted; an edit heals it without a restart of the relay."""
@@ -228,7 +228,7 @@ async def test_traffic_goes_on_without_the_statistics(make_site: MakeSite, syste
     await site.agreement()
 
 
-async def test_killed_statistics_come_back_with_their_ledger(make_site: MakeSite, system: Place) -> None:
+async def test_killed_statistics_restart_with_their_ledger(make_site: MakeSite, system: Place) -> None:
     """After SIGKILL under reports the ledger has the old counts on the same volume, and all new ones."""
     site = make_site()
     await site.crowd.enter(site.door(), number=2)
@@ -244,7 +244,7 @@ async def test_killed_statistics_come_back_with_their_ledger(make_site: MakeSite
     await site.settle()
 
 
-async def test_a_killed_operator_comes_back_and_applies_what_it_missed(
+async def test_a_killed_operator_restarts_and_applies_missed_edits(
     make_site: MakeSite, system: Place
 ) -> None:
     """After SIGKILL the operator restarts and applies an edit made meanwhile; no client disconnects."""
@@ -288,7 +288,7 @@ async def test_a_killed_relay_loses_no_byte_of_before_its_last_second(
     assert answer.opened == 4
 
 
-async def test_scaling_in_sends_the_clients_of_one_relay_away(make_site: MakeSite) -> None:
+async def test_a_scale_in_closes_the_connections_of_one_relay(make_site: MakeSite) -> None:
     """New clients connect to the second relay; its removal sends 1001 to them and to no other client."""
     site = make_site()
     await site.crowd.enter(site.door())
@@ -309,7 +309,7 @@ async def test_scaling_in_sends_the_clients_of_one_relay_away(make_site: MakeSit
     await site.settle()
 
 
-async def test_switching_off_says_going_away_to_everybody(make_site: MakeSite) -> None:
+async def test_switching_off_closes_every_connection_with_going_away(make_site: MakeSite) -> None:
     """Clients get 1001 over the drain time, new ones 503, then no port is open; on again, they connect."""
     site = make_site(lifecycle={"drainSeconds": 15})
     first, second = await site.crowd.enter(door := site.door(), number=2)
@@ -377,7 +377,7 @@ def is_alive(process: int) -> bool:
 
 
 # Last in this file: for a while after an outage the control plane is slow to start a new pod.
-async def test_clients_do_not_notice_that_the_api_server_is_away(
+async def test_clients_do_not_notice_an_outage_of_the_api_server(
     make_site: MakeSite, system: Place, neighbour: Site
 ) -> None:
     """In an outage longer than the operator's Lease clients connect and are counted; then an edit applies."""

@@ -60,7 +60,7 @@ def notes(place: Place, reason: str) -> list[str]:
     return [event["note"] for event in place.items("events.events.k8s.io") if event["reason"] == reason]
 
 
-def test_additions_of_others_to_a_relay_are_taken_out_and_told(place: Place) -> None:
+def test_changes_of_other_clients_to_a_relay_are_reverted_and_reported(place: Place) -> None:
     """Changes that could hide bytes from the meter are reverted; a restart and other annotations stay.
 
     Some changes use the operator's own field manager, since any client may claim that name.
@@ -110,7 +110,7 @@ def test_additions_of_others_to_a_relay_are_taken_out_and_told(place: Place) -> 
     assert len(notes(place, "ChangedFromOutside")) == len({*notes(place, "ChangedFromOutside")})
 
 
-def test_what_admission_makes_of_the_relays_stays(place: Place, tmp_path: Path) -> None:
+def test_changes_of_admission_to_the_relays_stay(place: Place, tmp_path: Path) -> None:
     """An image mirror and a sidecar that admission adds at each write stay, without repeated writes."""
 
     def mutation(request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ def _images(place: Place) -> list[str]:
     return [container["image"] for container in template["spec"]["containers"]]
 
 
-def test_relays_that_an_autoscaler_scales_are_left_so_and_it_is_told(place: Place) -> None:
+def test_the_number_that_an_autoscaler_sets_stays_and_is_reported(place: Place) -> None:
     """A scale by the subresource, as of a HorizontalPodAutoscaler, stays; 0 and an edit use the spec."""
     manager = "--field-manager=kube-controller-manager"
     scale = {"spec": {"replicas": 3}}
@@ -200,7 +200,7 @@ def test_orphans_and_restored_objects_are_adopted(place: Place) -> None:
     assert {pod["metadata"]["uid"] for pod in place.items("pod", SELECTOR)} == pods
 
 
-def test_a_rollout_that_is_stuck_says_why(place: Place) -> None:
+def test_a_rollout_without_progress_has_the_reason_in_the_status(place: Place) -> None:
     """While new pods are refused and old ones serve, the reason is Kubernetes' own; it then heals."""
     limits = {"limits": [{"type": "Pod", "min": {"memory": "1Gi"}}]}
     place.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "big"}, "spec": limits})
@@ -212,7 +212,7 @@ def test_a_rollout_that_is_stuck_says_why(place: Place) -> None:
     place.await_reason("wsd/chat", "Ready", "Serving")
 
 
-def test_a_webhook_that_is_down_is_told(place: Place, tmp_path: Path) -> None:
+def test_a_webhook_that_is_down_is_reported(place: Place, tmp_path: Path) -> None:
     """Each write of a child fails with 500: after four attempts the status reports it; then it heals."""
     with webhook(place.cluster, place.namespace, tmp_path, lambda _: None, "/configmaps"):
         place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})

@@ -43,7 +43,7 @@ def put(folder: Path) -> None:
     (folder / "City.new").replace(folder / "City.mmdb")
 
 
-async def test_a_database_counts_as_soon_as_it_is_on_the_volume(site: Site) -> None:
+async def test_a_database_is_loaded_as_soon_as_it_is_on_the_volume(site: Site) -> None:
     """The relays serve without the database, and load it without a restart."""
     (pod,) = await aside(site.pods)
     assert metric(pod, "geo_files", 'file="city"') == 0

@@ -82,7 +82,7 @@ def test_its_packages_have_the_versions_of_the_lock(image: Image) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_says_its_version(image: Image, user: str, command: str) -> None:
+def test_each_command_prints_its_version(image: Image, user: str, command: str) -> None:
     """Each command starts as any user and prints its version."""
     assert image.run(user, command, "--version").startswith(f"{command} 0.1.0")
 

@@ -85,7 +85,7 @@ def test_an_idle_cluster_sees_no_write(place: Place, host: str) -> None:
         assert versions() == before
 
 
-def test_deleted_children_come_back(place: Place, host: str) -> None:
+def test_deleted_children_are_created_again(place: Place, host: str) -> None:
     """Deleted children are created again, and the domain is served again."""
     place.apply(plan(), domain(host=host, relay={"replicas": 2}))
     place.await_reason("wsd/chat", "Ready", "Serving")
@@ -100,7 +100,7 @@ def test_deleted_children_come_back(place: Place, host: str) -> None:
     place.await_reason("wsd/chat", "Ready", "Serving")
 
 
-def test_a_changed_child_is_set_right(place: Place, host: str) -> None:
+def test_a_change_of_a_child_is_reverted(place: Place, host: str) -> None:
     """A manual edit of a field that the operator owns is reverted."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
@@ -109,7 +109,7 @@ def test_a_changed_child_is_set_right(place: Place, host: str) -> None:
     place.kubectl("wait", "service/chat-relay", f"--for={selector}", "--timeout=120s")
 
 
-def test_a_record_that_lost_its_label_is_not_lost(place: Place, host: str) -> None:
+def test_a_record_without_its_label_still_counts(place: Place, host: str) -> None:
     """The watch selects by label; a record without it still counts, and gets the label again."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
@@ -122,7 +122,7 @@ def test_a_record_that_lost_its_label_is_not_lost(place: Place, host: str) -> No
     assert place.condition("wsd/chat", "Ready")["reason"] == "Serving"
 
 
-def test_nothing_is_made_before_a_plan_is_in_force(place: Place, host: str) -> None:
+def test_no_child_exists_before_a_plan_is_in_force(place: Place, host: str) -> None:
     """Without a plan a domain waits; with a plan for later it is ready, has the date, and has no child."""
     place.apply(domain(host=host))
     assert place.await_reason("wsd/chat", "Ready", "NoPlan")["status"] == "False"
@@ -152,7 +152,7 @@ def test_the_oldest_plan_counts(place: Place) -> None:
     assert place.condition("bp/another", "Accepted")["status"] == "True"
 
 
-def test_an_unknown_time_zone_is_told_by_field(place: Place) -> None:
+def test_an_unknown_time_zone_is_reported_by_field(place: Place) -> None:
     """A zone that only the zone data can refuse is a condition with the field's path; an edit heals it."""
     place.apply(plan(timeZone="Mars/Olympus"))
     refused = place.await_reason("bp/plan", "Accepted", "InvalidTimeZone")
@@ -173,7 +173,7 @@ def test_the_oldest_claim_on_a_domain_wins(place: Place, host: str) -> None:
     place.await_reason("wsd/copy", "Ready", "Serving")
 
 
-def test_a_name_blocks_nobody_until_it_is_served(place: Place, host: str) -> None:
+def test_a_claim_blocks_no_other_until_it_is_served(place: Place, host: str) -> None:
     """An object without a plan loses the name to another tenant's, which keeps it while switched off."""
     squatter = Place(place.cluster, f"{place.namespace}-squatter")
     place.cluster.kubectl("create", "namespace", squatter.namespace)
@@ -250,7 +250,7 @@ def test_switching_off_removes_and_on_brings_back(place: Place, host: str) -> No
     assert after["metadata"]["annotations"]["team.example/owner"] == "chat"
 
 
-def test_deleting_a_domain_takes_its_children(place: Place, host: str) -> None:
+def test_deleting_a_domain_deletes_its_children(place: Place, host: str) -> None:
     """The garbage collector deletes children of a deleted domain; the account's record stays."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
@@ -259,7 +259,7 @@ def test_deleting_a_domain_takes_its_children(place: Place, host: str) -> None:
     assert record_of(place)["data"]
 
 
-def test_a_missing_secret_is_told_and_heals(place: Place, host: str) -> None:
+def test_a_missing_secret_is_reported_and_heals(place: Place, host: str) -> None:
     """The condition names field and Secret; ws continues; the Secret alone starts wss."""
     place.apply(plan(), domain(host=host))
     place.await_reason("wsd/chat", "Ready", "Serving")
@@ -275,7 +275,7 @@ def test_a_missing_secret_is_told_and_heals(place: Place, host: str) -> None:
     assert place.condition("wsd/chat", "ConfigurationCurrent")["status"] == "True"
 
 
-def test_a_key_of_another_certificate_is_told_and_heals(place: Place, host: str) -> None:
+def test_a_key_of_another_certificate_is_reported_and_heals(place: Place, host: str) -> None:
     """A mismatched pair never reaches the relays; the right one does, as a new generation."""
     place.apply(tls_secret("chat-tls", host), plan(), domain(host=host, tls={"secretName": "chat-tls"}))
     place.await_reason("wsd/chat", "Ready", "Serving")
@@ -292,7 +292,7 @@ def test_a_key_of_another_certificate_is_told_and_heals(place: Place, host: str)
     assert rotated["domains"][0]["tls"]["fingerprint"] != last_good["domains"][0]["tls"]["fingerprint"]
 
 
-def test_an_expired_certificate_is_served_and_told(place: Place, host: str) -> None:
+def test_an_expired_certificate_is_served_and_reported(place: Place, host: str) -> None:
     """Clients may accept an expired certificate, so it is served, and the condition warns."""
     chain, key = certificate(host, begins=datetime(2020, 1, 1, tzinfo=UTC))
     expired = secret("chat-tls", {"tls.crt": chain, "tls.key": key}, "kubernetes.io/tls")
@@ -324,7 +324,7 @@ def test_a_service_is_an_origin_at_its_cluster_ip(place: Place, host: str) -> No
     assert place.config("chat")["domains"][0]["origins"][0]["host"] == service["spec"]["clusterIP"]
 
 
-def test_a_refused_child_is_told_and_heals(place: Place, host: str) -> None:
+def test_a_refused_child_is_reported_and_heals(place: Place, host: str) -> None:
     """When the API server refuses a write, the status has the reason, and it heals."""
     place.kubectl("create", "quota", "none", "--hard=count/deployments.apps=0")
     place.apply(plan(), domain(host=host))
@@ -334,7 +334,7 @@ def test_a_refused_child_is_told_and_heals(place: Place, host: str) -> None:
     place.await_reason("wsd/chat", "Ready", "Serving")
 
 
-def test_an_object_of_somebody_else_is_left_alone(place: Place, host: str) -> None:
+def test_an_object_of_another_owner_stays_unchanged(place: Place, host: str) -> None:
     """A child's name in use is reported; the foreign object stays unchanged, and its deletion heals."""
     place.kubectl("create", "service", "clusterip", "chat-relay", "--tcp=5000:5000")
     place.apply(plan(), domain(host=host))

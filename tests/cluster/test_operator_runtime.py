@@ -150,7 +150,7 @@ def test_a_set_of_namespaces_needs_no_cluster_rights(place: Place, tmp_path: Pat
         assert not [line for line in operator.log() if "orbidden" in json.dumps(line)]
 
 
-def test_a_missing_namespace_holds_up_no_other(place: Place, tmp_path: Path) -> None:
+def test_a_missing_namespace_does_not_affect_the_others(place: Place, tmp_path: Path) -> None:
     """The operator is ready without one of the set, serves the others, and that one when it exists."""
     cluster, lost = place.cluster, f"{place.namespace}-lost"
     both = f"{place.namespace},{lost}"
@@ -179,7 +179,7 @@ def test_a_missing_namespace_holds_up_no_other(place: Place, tmp_path: Path) -> 
         place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s")
 
 
-def test_a_killed_operator_is_made_up_for_by_the_next(place: Place, tmp_path: Path) -> None:
+def test_the_next_operator_does_what_a_killed_one_missed(place: Place, tmp_path: Path) -> None:
     """The next operator does what an outage left undone, and repeats no write."""
     with Operator(place, tmp_path, "first", pod_name="same") as first:
         place.apply(plan(), domain(host="b.example.com"))
@@ -250,7 +250,7 @@ def _first_of_next_month() -> str:
     return f"{year}-{month:02}-01T00:00:00Z"
 
 
-def test_a_standby_takes_over_when_the_leader_goes(place: Place, tmp_path: Path) -> None:
+def test_a_standby_leads_when_the_leader_ends(place: Place, tmp_path: Path) -> None:
     """Of two ready operators one leads; SIGTERM hands over at once, SIGKILL when the Lease expires."""
     soon = {"lease_seconds": "6"}
     with Operator(place, tmp_path, "first", **soon) as first:
@@ -384,7 +384,7 @@ def test_only_selected_namespaces_are_served(own_cluster: Cluster, place: Place,
         place.await_gone("deployment/chat-relay")
 
 
-def test_a_relay_that_cannot_start_is_told(place: Place, tmp_path: Path) -> None:
+def test_a_relay_that_cannot_start_is_reported(place: Place, tmp_path: Path) -> None:
     """Ready has Kubernetes' own reason and the pod's message; a valid image heals it."""
     bad = "registry.example.com/nobody/nothing:1"
     with Operator(place, tmp_path, "one", relay_image=bad) as operator:
@@ -416,7 +416,7 @@ def test_a_damaged_record_changes_nothing(place: Place, tmp_path: Path) -> None:
 
 
 # Last in this file: for a while after an outage the control plane is slow to start a new pod.
-def test_an_api_server_that_goes_away_breaks_nothing(place: Place, tmp_path: Path) -> None:
+def test_an_outage_of_the_api_server_breaks_nothing(place: Place, tmp_path: Path) -> None:
     """Relays serve while the API server is down, and the operator reconciles again once it runs."""
     cluster = place.cluster
     with Operator(place, tmp_path, "one", lease_seconds="600") as operator:

@@ -153,7 +153,7 @@ def test_the_operator_can_make_its_children(installed: Cluster, namespace: str) 
         write(installed, child, OPERATOR, "--dry-run=server")
 
 
-def test_expressions_fit_the_kinds(installed: Cluster) -> None:
+def test_expressions_pass_the_type_check(installed: Cluster) -> None:
     """The API server's type check of the expressions has no warning."""
 
     def checked() -> list[Object]:
@@ -168,7 +168,7 @@ def test_expressions_fit_the_kinds(installed: Cluster) -> None:
     assert [each["status"]["typeChecking"] for each in policies] == [{}] * 5
 
 
-def test_what_others_made_is_out_of_the_operators_reach(installed: Cluster, namespace: str) -> None:
+def test_the_operator_cannot_change_objects_of_other_owners(installed: Cluster, namespace: str) -> None:
     """The operator's token can neither change nor delete Secrets, Services and pods of other owners."""
     space = Namespace(installed, namespace)
     space.kubectl("create", "secret", "generic", "theirs", "--from-literal=k=v")
@@ -269,7 +269,7 @@ def ruled(installed: Cluster, namespace: str) -> Iterator[Namespace]:
         installed.kubectl("delete", "--filename=-", input=policy)
 
 
-def test_names_are_claimed_where_the_administrator_lets_them(ruled: Namespace) -> None:
+def test_a_namespace_claims_only_names_that_rules_allow(ruled: Namespace) -> None:
     """A namespace claims what its rules allow; a refusal lists that, and names no other namespace."""
 
     def refusal(domain: str, namespace: str) -> str:

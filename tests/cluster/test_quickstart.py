@@ -119,7 +119,7 @@ async def test_the_heartbeat_can_be_changed_under_open_connections_as_the_docs_s
     assert sorted(by_hand.kubectl(*relays).split()) == pods
 
 
-def test_every_command_of_the_docs_that_asks_is_answered(by_hand: Cluster) -> None:
+def test_every_query_of_the_docs_succeeds(by_hand: Cluster) -> None:
     """The queries of docs/quickstart.md to kubectl and to the statistics succeed."""
     readme = commands("README.md", "By hand")
     known = [line for line in readme if line.startswith(("TOKEN=", "STATISTICS="))]
@@ -136,7 +136,7 @@ def test_every_command_of_the_docs_that_asks_is_answered(by_hand: Cluster) -> No
         assert part in said
 
 
-def test_a_step_that_fails_is_named_and_the_cluster_is_shown(installed: Cluster) -> None:
+def test_a_failed_step_is_reported_with_the_state_of_the_cluster(installed: Cluster) -> None:
     """The error has the cause, the pods and the events."""
     with pytest.raises(QuickstartError, match=r"^helm install: [\s\S]*cannot reuse a name") as failed:
         install(installed, quiet)
@@ -175,7 +175,7 @@ def marks_of(process: subprocess.Popen[str]) -> set[str]:
     }
 
 
-def test_once_compares_the_numbers_and_ends_with_nothing_left() -> None:
+def test_once_compares_the_numbers_and_leaves_nothing() -> None:
     """`make run ONCE=1` prints a table in which every row is equal, and ends with 0."""
     process = start_quickstart("--once")
     output = rest_of(process, 400)

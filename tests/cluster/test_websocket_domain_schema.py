@@ -92,6 +92,6 @@ def test_explain_a_domain(cluster: Cluster, said: dict[str, str]) -> None:
     """`kubectl explain` shows a field's unit, bounds and default."""
     del said
     text = " ".join(cluster.kubectl("explain", "wsd.spec.websocket.heartbeatSeconds").split())
-    assert "Seconds of silence that client and origin never see" in text
+    assert "The longest silence in seconds on either side of a connection" in text
     assert "1 to 300" in text
     assert "Default 60" in text

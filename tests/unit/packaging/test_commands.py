@@ -14,7 +14,7 @@ COMMANDS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scri
 
 
 @pytest.mark.parametrize(("command", "entry"), COMMANDS.items())
-def test_each_command_says_its_version(
+def test_each_command_prints_its_version(
     command: str, entry: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """--version prints the command and the distribution's version, and needs nothing else."""
