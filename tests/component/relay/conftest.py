@@ -1,4 +1,4 @@
-"""What several files of these tests ask for by name."""
+"""Fixtures that several modules of these tests use."""
 
 from __future__ import annotations
 

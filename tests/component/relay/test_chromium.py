@@ -58,17 +58,17 @@ async def echo_until_bye(connection: ServerConnection) -> None:
 
 
 async def talk(page: Page, url: str) -> Any:
-    """Hold the conversation above and return what came of it."""
+    """Run the conversation above and return its results."""
     return trimmed(await page.evaluate(TALK.replace("URL", f"'{url}'")))
 
 
 def trimmed(answer: Any) -> Any:
-    """Return what came of a conversation, without the extension's parameters."""
+    """Return the results of a conversation, without the extension's parameters."""
     return {**answer, "extensions": answer["extensions"].partition(";")[0]}
 
 
 def hosts(relay: Running) -> dict[str, str]:
-    """Return the relay's ports as the usual ones of its domain."""
+    """Return Chromium's rules that map the domain's default ports to the relay's."""
     usual = {"http": 80, "https": 443}
     return {
         f"{DOMAIN}:{usual[listener]}": f"{host}:{port}"
@@ -78,7 +78,7 @@ def hosts(relay: Running) -> dict[str, str]:
 
 @on_pump_loop
 async def test_chromium_talks_over_http_1_1() -> None:
-    """Text, binary, a subprotocol, compression and the close code pass, by ws and by wss."""
+    """Text, binary, a subprotocol, compression and the close code pass, over ws and wss."""
     pair = authority().issue(DOMAIN)
     material = Material({("tls.crt", "tls.key"): pair})
     async with (
@@ -94,7 +94,7 @@ async def test_chromium_talks_over_http_1_1() -> None:
 
 @on_pump_loop
 async def test_chromium_talks_over_http_2() -> None:
-    """A page that came over HTTP/2 opens its WebSockets on the same connection, with all that they can do."""
+    """A page that was loaded over HTTP/2 opens its WebSockets on the same connection, with all features."""
     pair = authority().issue(DOMAIN)
     material = Material({("tls.crt", "tls.key"): pair})
     async with (
@@ -119,7 +119,7 @@ async def test_chromium_talks_over_http_2() -> None:
 
 @on_pump_loop
 async def test_chromium_uses_one_connection_for_two_domains_of_one_certificate() -> None:
-    """It asks for the one on the other's connection of HTTP/2, and would not come back after a refusal."""
+    """It sends requests for one on the other's HTTP/2 connection, and would not retry after a refusal."""
     pair = authority().issue(DOMAIN, "live.example.com")
     material = Material({("tls.crt", "tls.key"): pair})
     async with (
@@ -137,7 +137,7 @@ async def test_chromium_uses_one_connection_for_two_domains_of_one_certificate()
 
 @on_pump_loop
 async def test_the_browser_is_gone_after_a_test() -> None:
-    """Nothing that was started for a test lives on, nor does a browser whose test was cancelled."""
+    """No process of a test is left, nor a browser whose test was cancelled."""
     for cancelled in (False, True):
         try:
             async with browser() as page:
@@ -152,7 +152,7 @@ async def test_the_browser_is_gone_after_a_test() -> None:
 
 
 def browsers_of(parent: int | None) -> set[int]:
-    """Return the process ids of browsers that this process started, None: of any process."""
+    """Return the process ids of browsers that `parent` started; None: of any process."""
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -1,4 +1,4 @@
-"""An hour's work of a busy relay in a minute: everything at once, again and again, and nothing piles up.
+"""An hour's work of a busy relay in a minute: everything at once, repeatedly, without growth.
 
 20 rounds of 180 connections are one a second for an hour; WSEDGE_TEST_SOAK_ROUNDS=120 goes on for minutes.
 """
@@ -27,7 +27,7 @@ CLIENTS = 16
 
 
 class Counts:
-    """What well-behaved clients sent and received, from any thread."""
+    """The bytes that well-behaved clients sent and received, from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,7 +35,7 @@ class Counts:
         self.codes: dict[int, int] = {}
 
     def add(self, client: Client, code: int) -> None:
-        """Count a client that has left."""
+        """Count a client that has disconnected."""
         with self._lock:
             self.sent += client.sent
             self.received += client.received
@@ -71,7 +71,7 @@ def chat(port: int, counts: Counts, seed: int) -> None:
 
 
 def read_slowly(port: int, counts: Counts, seed: int) -> None:
-    """Ask for more than the sockets hold, read it after a while."""
+    """Request more than the sockets hold, and read it later."""
     client = enter(port, "/flood")
     big = frame(b"z" * 500_000, opcode=2, key=KEY)
 
@@ -89,7 +89,7 @@ def read_slowly(port: int, counts: Counts, seed: int) -> None:
 
 
 def be_refused(port: int, counts: Counts, seed: int) -> None:
-    """Ask for what is not given."""
+    """Send requests that the relay refuses."""
     for path, code in (("/refuse", 403), ("/wrong", 502)):
         client = Client(port)
         client.send(upgrade(path))
@@ -99,7 +99,7 @@ def be_refused(port: int, counts: Counts, seed: int) -> None:
 
 
 def vanish(port: int, counts: Counts, seed: int) -> None:
-    """Go without a word, in the middle of something."""
+    """Disconnect in the middle of an exchange."""
     for part in (
         upgrade("/echo", host=ROUGH)[:50],
         upgrade("/slow", host=ROUGH),
@@ -114,7 +114,7 @@ def vanish(port: int, counts: Counts, seed: int) -> None:
 
 
 def wait_for_the_end(port: int, counts: Counts, waiting: threading.Barrier) -> None:
-    """Stay until the relay closes the connection, and answer it."""
+    """Wait until the relay closes the connection, and answer the Close."""
     client = enter(port)
     client.send(frame(b"hello", key=KEY))
     assert client.message() == (1, b"hello")
@@ -128,7 +128,7 @@ def wait_for_the_end(port: int, counts: Counts, waiting: threading.Barrier) -> N
 
 
 class Soak:
-    """One relay, its origin, and rounds of everything."""
+    """One relay, its origin, and rounds of all kinds of clients."""
 
     def __init__(self, folder: Path, origin: Any, relay: RelayProcess, pool: ThreadPoolExecutor) -> None:
         self._folder = folder
@@ -139,7 +139,7 @@ class Soak:
         self.descriptors = 0
 
     async def round(self, number: int) -> None:
-        """Let all kinds of clients come at once, change the configuration meanwhile, restart the origin."""
+        """Run all kinds of clients at once, change the configuration meanwhile, restart the origin."""
         port = await self._relay.port("http")
         work = [(act, number * 100 + seed) for act, times in MIX for seed in range(times)]
         random.Random(number).shuffle(work)
@@ -174,13 +174,13 @@ def documents(folder: Path, port: int, *, generation: str = "first", **fields: A
 
 
 async def rounds(soak: Soak, numbers: Sequence[int]) -> None:
-    """Play some rounds."""
+    """Run some rounds."""
     for number in numbers:
         await soak.round(number)
 
 
 async def test_an_hours_work_leaves_nothing(tmp_path: Path) -> None:
-    """Every message comes back, every byte is counted once, memory and descriptors are flat at the end."""
+    """Every message is echoed, every byte is counted once, memory and descriptors do not grow."""
     async with origins() as origin:
         path = documents(tmp_path, origin.port)
         async with RelayProcess("--config", path) as relay:
@@ -201,7 +201,7 @@ async def test_an_hours_work_leaves_nothing(tmp_path: Path) -> None:
 
 
 def check_counts(metrics: dict[str, float], counts: Counts) -> None:
-    """Compare what the relay counted of the well-behaved clients with what they counted themselves."""
+    """Compare the relay's counts of the well-behaved clients with their own."""
 
     def counted(name: str, label: str = "") -> float:
         return metrics[f'wsedge_relay_{name}{{{label}domain="{DOMAIN}"}}']

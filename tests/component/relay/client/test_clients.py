@@ -1,4 +1,4 @@
-"""Who is let in, and where clients come from, by what real peers see."""
+"""Admission of clients and their addresses, observed by real peers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = "https://app.example.com"
 
 @on_pump_loop
 async def test_only_named_pages_may_connect() -> None:
-    """Another page gets 403, counted by its reason; a client that is no browser comes in."""
+    """Another page gets 403, counted by its reason; a request without an Origin header is admitted."""
     allowed = {"allowedOrigins": [PAGE, "https://*.example.org"]}
     async with origin() as port, running(port, clients=allowed) as relay:
         for page in (PAGE, "https://a.example.org", None):
@@ -32,7 +32,7 @@ async def test_only_named_pages_may_connect() -> None:
 
 @on_pump_loop
 async def test_a_change_of_the_pages_counts_for_new_connections() -> None:
-    """The next handshake meets it; open connections live on."""
+    """The next handshake gets 403; open connections stay open."""
     async with origin() as port, running(port) as relay, relay.connect(origin=PAGE) as client:
         relay.apply(clients={"allowedOrigins": ["https://other.example.com"]})
         with pytest.raises(InvalidStatus):
@@ -43,7 +43,7 @@ async def test_a_change_of_the_pages_counts_for_new_connections() -> None:
 
 @asynccontextmanager
 async def telling_origin() -> AsyncIterator[int]:
-    """Run an origin that sends each client what it was told of its way."""
+    """Run an origin that sends each client the forwarding headers of its request."""
 
     async def tell(connection: ServerConnection) -> None:
         assert connection.request is not None
@@ -57,7 +57,7 @@ async def telling_origin() -> AsyncIterator[int]:
 
 @on_pump_loop
 async def test_what_a_trusted_proxy_says_of_a_client_counts() -> None:
-    """Its clients have limits of their own, and the origin is told of each."""
+    """Each client behind the proxy has its own limit, and the origin gets its address."""
     limits = {"connectionsPerClient": 1}
     clients = {"trustedProxies": ["127.0.0.0/8"]}
     one, other = ({"X-Forwarded-For": f"203.0.113.9, {address}"} for address in ("192.0.2.1", "192.0.2.2"))
@@ -75,7 +75,7 @@ async def test_what_a_trusted_proxy_says_of_a_client_counts() -> None:
 
 @on_pump_loop
 async def test_what_anyone_else_says_of_a_client_counts_for_nothing() -> None:
-    """The address that the connection comes from is the client's, until a change of the configuration."""
+    """The client's address is that of the connection, until the configuration trusts the proxy."""
     said = {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.1", "X-Real-IP": "192.0.2.1"}
     async with telling_origin() as port, running(port, clients={"trustedProxies": ["10.0.0.0/8"]}) as relay:
         async with relay.connect(additional_headers=said) as client:

@@ -1,4 +1,4 @@
-"""Connections of HTTP/2: drains, idle ends, floods and broken rules."""
+"""HTTP/2 connections: drains, idle timeouts, floods and broken rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENHANCE_YOUR_CALM = 11
 
 @on_pump_loop
 async def test_a_new_configuration_closes_no_stream() -> None:
-    """It counts for the next stream of the same connection."""
+    """It applies to the next stream of the same connection."""
     async with (
         origin() as first_port,
         origin(refuse_all) as second_port,
@@ -39,13 +39,13 @@ async def test_a_new_configuration_closes_no_stream() -> None:
 
 
 async def refuse_all(connection: ServerConnection) -> None:
-    """Close at once, with 4000."""
+    """Close each connection at once, with 4000."""
     await connection.close(4000)
 
 
 @on_pump_loop
 async def test_a_drain_says_goaway_and_ends_with_the_last_stream() -> None:
-    """Open tunnels get 1001, a stream that comes all the same gets 503, then the connection closes."""
+    """Open tunnels get 1001, a later stream gets 503, then the connection closes."""
     async with origin() as port, http2(port, lifecycle={"drainSeconds": 1}) as relay:
         async with http2_client(relay) as client:
             streams = [await client.open() for _ in range(3)]
@@ -67,7 +67,7 @@ async def test_a_drain_says_goaway_and_ends_with_the_last_stream() -> None:
 
 @on_pump_loop
 async def test_an_idle_connection_goes_at_a_drain() -> None:
-    """It has no stream to wait for."""
+    """A connection without streams closes at once."""
     async with http2(1) as relay, http2_client(relay) as client:
         await relay.relay.drain()
         await client.until(lambda: client.closed)
@@ -75,7 +75,7 @@ async def test_an_idle_connection_goes_at_a_drain() -> None:
 
 @on_pump_loop
 async def test_a_window_that_stays_closed_holds_up_no_drain() -> None:
-    """Its tunnel once closed, what is left has the time of a Close, however long stallSeconds is."""
+    """After its tunnel is closed, unsent output has the time of a Close, whatever stallSeconds is."""
 
     async def flood(connection: ServerConnection) -> None:
         while True:
@@ -98,7 +98,7 @@ async def test_a_window_that_stays_closed_holds_up_no_drain() -> None:
 
 @on_pump_loop
 async def test_a_header_within_a_tunnel_is_an_error_of_its_stream() -> None:
-    """RFC 9113 section 8.5: DATA alone passes; other streams are none the worse."""
+    """RFC 9113 section 8.5: only DATA is allowed; other streams continue."""
     async with origin() as port, http2(port) as relay, http2_client(relay) as client:
         other, stream = await client.open(), await client.open()
         client.protocol.send_headers(stream, [(b"x-trailer", b"1")], end_stream=True)
@@ -110,7 +110,7 @@ async def test_a_header_within_a_tunnel_is_an_error_of_its_stream() -> None:
 
 @on_pump_loop
 async def test_no_header_is_logged_when_a_rule_is_broken() -> None:
-    """What is wrong with a value may be said, the value not: it may be a secret."""
+    """The log has the kind of the fault but not the header's value, which may be a secret."""
     with structlog.testing.capture_logs() as logged:
         async with http2(1) as relay, http2_client(relay) as client:
             client.request([*connect_lines(), (b"authorization", b"Bearer sesame ")])
@@ -121,7 +121,7 @@ async def test_no_header_is_logged_when_a_rule_is_broken() -> None:
 
 @on_pump_loop
 async def test_a_newcomer_in_a_drain_gets_503() -> None:
-    """A connection of HTTP/2 that is made meanwhile has the time for one answer."""
+    """A new HTTP/2 connection during a drain has the time for one answer."""
     async with origin() as port, http2(port, lifecycle={"drainSeconds": 2}) as relay:
         async with http2_client(relay) as first:
             await first.open()
@@ -135,7 +135,7 @@ async def test_a_newcomer_in_a_drain_gets_503() -> None:
 
 @on_pump_loop
 async def test_newcomers_hold_up_no_drain() -> None:
-    """A client that opens streams without end, whatever it is told, is refused them after a while."""
+    """A client that opens streams without end gets REFUSED_STREAM after a while."""
     async with (
         origin() as port,
         http2(port, timeouts=QUICK, lifecycle={"drainSeconds": 0}) as relay,
@@ -159,7 +159,7 @@ async def test_newcomers_hold_up_no_drain() -> None:
 
 @on_pump_loop
 async def test_a_domain_that_is_switched_off_drains_its_connections() -> None:
-    """GOAWAY, 1001, and no connection is left."""
+    """Clients get GOAWAY and 1001, and no connection is left."""
     async with (
         origin() as port,
         http2(port, lifecycle={"drainSeconds": 0}, timeouts=QUICK) as relay,
@@ -173,7 +173,7 @@ async def test_a_domain_that_is_switched_off_drains_its_connections() -> None:
 
 @on_pump_loop
 async def test_an_idle_connection_is_closed_after_a_while() -> None:
-    """With GOAWAY, so that the client knows that nothing was lost."""
+    """It gets GOAWAY, which tells the client that no stream was lost."""
     timeouts = dataclasses.replace(USUAL, session_idle_seconds=0.2)
     async with http2(1, timeouts=timeouts) as relay, http2_client(relay) as client:
         await client.until(lambda: client.closed)
@@ -183,7 +183,7 @@ async def test_an_idle_connection_is_closed_after_a_while() -> None:
 
 @on_pump_loop
 async def test_a_client_that_says_nothing_is_closed() -> None:
-    """Its preface has the time of a request's head."""
+    """The connection preface must arrive within the time of a request's head."""
     timeouts = QUICK
     async with http2(1, timeouts=timeouts) as relay, http2_client(relay, begin=False) as client:
         await client.until(lambda: client.closed)
@@ -204,7 +204,7 @@ FLOODS: dict[str, bytes] = {
 @pytest.mark.parametrize("case", FLOODS)
 @on_pump_loop
 async def test_a_flood_is_sent_away(case: str) -> None:
-    """Frames that carry nothing are counted, and too many are ENHANCE_YOUR_CALM; others are served on."""
+    """Too many frames without payload get ENHANCE_YOUR_CALM; other clients are served."""
     async with origin() as port, http2(port) as relay:
         async with http2_client(relay) as client, http2_client(relay) as other:
             stream = await other.open()
@@ -217,7 +217,7 @@ async def test_a_flood_is_sent_away(case: str) -> None:
 
 @on_pump_loop
 async def test_a_rapid_reset_is_sent_away() -> None:
-    """Streams that are opened and reset at once (CVE-2023-44487) reach no origin, and soon come no more."""
+    """Streams that are opened and reset at once (CVE-2023-44487) reach no origin and spend the budget."""
     dialled: list[ServerConnection] = []
 
     async def note(connection: ServerConnection) -> None:
@@ -253,7 +253,7 @@ BROKEN: dict[str, tuple[bytes, int]] = {
 @pytest.mark.parametrize("case", BROKEN)
 @on_pump_loop
 async def test_a_broken_rule_ends_the_connection(case: str) -> None:
-    """By a GOAWAY that says why."""
+    """The client gets GOAWAY with the error code."""
     said, code = BROKEN[case]
     async with http2(1) as relay:
         async with http2_client(relay) as client:
@@ -265,7 +265,7 @@ async def test_a_broken_rule_ends_the_connection(case: str) -> None:
 
 @on_pump_loop
 async def test_a_header_list_without_bound_ends_the_connection() -> None:
-    """A kilobyte on the wire that would be a megabyte in memory (CVE-2016-6581)."""
+    """A kilobyte on the wire would need a megabyte of memory (CVE-2016-6581)."""
     async with http2(1) as relay, http2_client(relay) as client:
         client.request([*connect_lines(), *[(b"x", b"y" * 4000)] * 100])
         await client.until(lambda: client.closed)
@@ -274,7 +274,7 @@ async def test_a_header_list_without_bound_ends_the_connection() -> None:
 
 @on_pump_loop
 async def test_too_many_streams_end_the_connection() -> None:
-    """The relay said how many it takes."""
+    """The relay's SETTINGS announced the maximum."""
     async with origin() as port, http2(port) as relay, http2_client(relay) as client:
         client.protocol.remote_settings[h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS] = 1000
         client.protocol.remote_settings.acknowledge()
@@ -287,7 +287,7 @@ async def test_too_many_streams_end_the_connection() -> None:
 
 @on_pump_loop
 async def test_another_preface_is_no_connection() -> None:
-    """Who chose h2 and speaks HTTP/1.1 gets nothing but the end."""
+    """A client that chose h2 and sends HTTP/1.1 gets no answer; the connection is closed."""
     async with http2(1) as relay, http2_client(relay, begin=False) as client:
         client.flush(b"GET / HTTP/1.1\r\nHost: chat.example.com\r\n\r\n")
         await client.until(lambda: client.closed)
@@ -295,7 +295,7 @@ async def test_another_preface_is_no_connection() -> None:
 
 @on_pump_loop
 async def test_a_client_that_leaves_ends_its_tunnels() -> None:
-    """By its GOAWAY or by closing the connection: the origin is told that it went."""
+    """After a GOAWAY or a disconnect of the client the origin gets 1001."""
     async with origin() as port, http2(port) as relay:
         for says_so in (True, False):
             async with http2_client(relay) as client:

@@ -1,4 +1,4 @@
-"""Requests over HTTP/2 that become no tunnel: what each is answered, and by which limit."""
+"""HTTP/2 requests without a tunnel: the answer of each, and the limit that causes it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ REFUSED: dict[str, tuple[list[Line], int, bytes]] = {
 @pytest.mark.parametrize("case", REFUSED)
 @on_pump_loop
 async def test_what_is_no_tunnel_is_answered(case: str) -> None:
-    """Each with its status and a short text, and the connection goes on."""
+    """Each request gets its status and a short text, and the connection stays open."""
     lines, status, text = REFUSED[case]
     async with (
         origin() as port,
@@ -82,7 +82,7 @@ async def test_what_is_no_tunnel_is_answered(case: str) -> None:
 
 @on_pump_loop
 async def test_a_request_that_comes_round_is_refused() -> None:
-    """Over HTTP/2 as over HTTP/1.1: the mark of the relay is on each request to an origin."""
+    """Loops are detected as over HTTP/1.1: each request to an origin carries the relay's mark."""
     async with http2(1) as relay, await forwarder(relay.relay.addresses["https"]) as server:
         port = server.sockets[0].getsockname()[1]
         relay.apply(
@@ -101,7 +101,7 @@ async def test_a_request_that_comes_round_is_refused() -> None:
 
 @on_pump_loop
 async def test_refusals_are_counted_with_their_reason() -> None:
-    """As over HTTP/1.1."""
+    """The reasons are those of HTTP/1.1."""
     async with http2(1) as relay, http2_client(relay) as client:
         await client.answer(connect_lines(protocol=b"connect-udp"))
         await client.answer(get_lines(), end=True)
@@ -111,7 +111,7 @@ async def test_refusals_are_counted_with_their_reason() -> None:
 
 @on_pump_loop
 async def test_limits_hold_for_streams() -> None:
-    """One connection of TCP is not one of the limit: each tunnel is."""
+    """Limits count tunnels, not TCP connections."""
     async with (
         origin() as port,
         http2(port, limits={"connectionsPerClient": 1}) as relay,
@@ -124,7 +124,7 @@ async def test_limits_hold_for_streams() -> None:
 
 @on_pump_loop
 async def test_an_answer_as_long_as_may_be_passes() -> None:
-    """One that HTTP/1.1 takes from an origin is none too long with what the relay adds to it."""
+    """The longest head that the relay accepts from an origin passes, with the headers that the relay adds."""
     lines = b"".join(b"X-%d: %b\r\n" % (number, b"x" * 150) for number in range(100))
     head = b"HTTP/1.1 403 x\r\n" + lines + b"\r\n"
     head = head.replace(b": x", b": " + b"x" * (16384 - len(head)) + b"x", 1)
@@ -140,7 +140,7 @@ async def test_an_answer_as_long_as_may_be_passes() -> None:
 
 @on_pump_loop
 async def test_a_domains_own_limit_of_heads_counts_for_streams() -> None:
-    """A head is as long as HTTP/1.1 says it: 431 over the limit; a change counts for the next stream."""
+    """A head that is over the limit in HTTP/1.1 form gets 431; a change applies to the next stream."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -149,7 +149,7 @@ async def test_a_domains_own_limit_of_heads_counts_for_streams() -> None:
     own = len(http2_translation.translate(connect_lines(), domain=DOMAIN, key=KEY).head)
 
     def as_long_as(size: int) -> list[Line]:
-        """Return a request whose head has so many bytes in the words of HTTP/1.1."""
+        """Return a request whose head has this length in HTTP/1.1 form."""
         whole, rest = divmod(size - own - 100, 8000)
         return connect_lines([*[(b"x", b"x" * 7995)] * whole, (b"y", b"y" * (rest + 95))])
 
@@ -173,7 +173,7 @@ async def test_a_domains_own_limit_of_heads_counts_for_streams() -> None:
 
 @on_pump_loop
 async def test_an_origins_refusal_passes_with_its_body() -> None:
-    """Status, headers and body, without those of the hop."""
+    """Status, headers and body arrive, without hop-by-hop headers."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -190,7 +190,7 @@ async def test_an_origins_refusal_passes_with_its_body() -> None:
 
 @on_pump_loop
 async def test_a_domain_of_another_certificate_is_misdirected() -> None:
-    """Also when it is served here: 421, after which a client asks on a connection of its own."""
+    """Even a served domain gets 421; the client must open another connection."""
     pairs = {
         ("tls.crt", "tls.key"): authority().issue(DOMAIN),
         ("live.crt", "live.key"): authority().issue("live.example.com"),
@@ -207,7 +207,7 @@ async def test_a_domain_of_another_certificate_is_misdirected() -> None:
 
 @on_pump_loop
 async def test_http_1_1_is_served_on_the_same_port() -> None:
-    """Who offers no HTTP/2 by ALPN gets none; nor does anybody where the domain has it not."""
+    """A client without h2 in ALPN gets HTTP/1.1, and so does every client of a domain without HTTP/2."""
     async with origin() as port, http2(port) as relay:
         context = authority().client_context()
         async with relay.connect(tls=context) as plain, http2_client(relay) as client:

@@ -1,4 +1,4 @@
-"""One connection of HTTP/2 without a relay around it: what it holds for a client that takes nothing."""
+"""One HTTP/2 session without a relay: its buffers for a client that reads nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SWITCHING = b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\
 
 
 class Pair:
-    """A session and its client, by a pair of sockets whose buffers are small."""
+    """A session and its client, over a pair of sockets with small buffers."""
 
     def __init__(self, stack: ExitStack, open_stream: Callable[[Asked], socket.socket]) -> None:
         self.loop = asyncio.get_running_loop()
@@ -50,7 +50,7 @@ class Pair:
         await self.loop.sock_sendall(self.sock, self.protocol.data_to_send())
 
     async def until(self, kind: type[h2.events.Event]) -> None:
-        """Read until something came, and give no window back for it."""
+        """Read until `wanted` arrived, without enlarging the window."""
         async with asyncio.timeout(10):
             while data := await self.loop.sock_recv(self.sock, 1 << 16):
                 if any(isinstance(event, kind) for event in self.protocol.receive_data(data)):
@@ -74,7 +74,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 async def test_answers_to_a_client_that_takes_nothing_have_a_bound(stack: ExitStack) -> None:
-    """Data on a stream that was reset is answered by resets: from 256 KiB of them on it is not read."""
+    """Data on a reset stream is answered by resets; with 256 KiB of them unread the client is not read."""
 
     def refuse(_: Asked) -> socket.socket:
         raise HandshakeRefusedError(503, "descriptors", "No room.")
@@ -95,7 +95,7 @@ async def test_answers_to_a_client_that_takes_nothing_have_a_bound(stack: ExitSt
 
 
 async def test_the_end_of_a_stream_needs_no_window(stack: ExitStack) -> None:
-    """One whose last byte used up the window is told to have ended, and none of it is kept."""
+    """A stream whose last byte used up the window still gets END_STREAM, and no buffer is left."""
     far, near = pair(stack)
     one = Pair(stack, lambda _: near)
     await one.ask()

@@ -22,7 +22,7 @@ CLOSE = b"\x03\xe8"  # 1000
 @by_each_form
 @on_pump_loop
 async def test_a_message_passes_and_the_close_ends_the_stream() -> None:
-    """An echo, then the closing handshake: END_STREAM is what the end of a TCP stream is."""
+    """After an echo and the closing handshake the stream gets END_STREAM, the counterpart of a TCP FIN."""
     async with origin() as port, http2(port) as relay, http2_client(relay) as client:
         stream = await client.open()
         await echoes(client, stream)
@@ -40,7 +40,7 @@ async def test_a_message_passes_and_the_close_ends_the_stream() -> None:
 
 @on_pump_loop
 async def test_the_relay_offers_what_it_does() -> None:
-    """Extended CONNECT, and how many streams and bytes it takes."""
+    """SETTINGS announce extended CONNECT and the maximum of streams and bytes."""
     async with http2(1) as relay, http2_client(relay) as client:
         assert client.settings.enable_connect_protocol == 1
         assert client.settings.max_concurrent_streams == 100
@@ -50,7 +50,7 @@ async def test_the_relay_offers_what_it_does() -> None:
 
 @on_pump_loop
 async def test_usage_counts_as_over_http_1_1() -> None:
-    """A request and messages cost the same on both: frames and heads, not what HTTP/2 makes of them."""
+    """A request and messages count the same: frames and heads, not the framing of HTTP/2."""
     counted = []
     agent = [(b"user-agent", b"test")]
     async with origin() as port:
@@ -77,7 +77,7 @@ async def test_usage_counts_as_over_http_1_1() -> None:
 @by_each_form
 @on_pump_loop
 async def test_two_tunnels_share_a_connection() -> None:
-    """Each has its own messages and its own end."""
+    """Each tunnel has its own messages and its own end."""
     async with origin() as port, http2(port) as relay, http2_client(relay) as client:
         first, second = await client.open(), await client.open()
         for stream, text in ((first, b"one"), (second, b"two"), (first, b"three")):
@@ -92,7 +92,7 @@ async def test_two_tunnels_share_a_connection() -> None:
 
 @on_pump_loop
 async def test_the_origin_gets_a_handshake_of_http_1_1() -> None:
-    """With a key of the relay's own, cookie crumbs joined, and what the client may say of itself."""
+    """It has the relay's own key, joined cookie crumbs, and the allowed headers of the client."""
     heads: list[ServerConnection] = []
 
     async def keep(connection: ServerConnection) -> None:
@@ -132,7 +132,7 @@ async def test_the_origin_gets_a_handshake_of_http_1_1() -> None:
 @by_each_form
 @on_pump_loop
 async def test_compressed_messages_pass() -> None:
-    """permessage-deflate is agreed on end to end, and its bit is let through."""
+    """permessage-deflate is negotiated end to end, and its bit passes."""
     offer = [(b"sec-websocket-extensions", b"permessage-deflate; server_no_context_takeover")]
     async with origin() as port, http2(port) as relay, http2_client(relay) as client:
         stream = await client.open(offer)
@@ -148,7 +148,7 @@ async def test_compressed_messages_pass() -> None:
 @by_each_form
 @on_pump_loop
 async def test_large_messages_pass_within_the_windows() -> None:
-    """Three megabytes each way on two streams at once, though a window has 64 KiB."""
+    """Three megabytes pass each way on two streams at once, with windows of 64 KiB."""
     async with (
         origin(compression=None, max_size=None) as port,
         http2(port) as relay,
@@ -166,7 +166,7 @@ async def test_large_messages_pass_within_the_windows() -> None:
 
 @on_pump_loop
 async def test_a_client_that_resets_before_the_answer_is_gone() -> None:
-    """The origin is asked no longer, and 499 is counted."""
+    """The request to the origin ends, and 499 is counted."""
     asked = asyncio.Event()
 
     async def keep_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -185,7 +185,7 @@ async def test_a_client_that_resets_before_the_answer_is_gone() -> None:
 @by_each_form
 @on_pump_loop
 async def test_a_reset_breaks_the_tunnel() -> None:
-    """The origin is told as when a TCP connection breaks."""
+    """The origin gets 1001, as when a TCP connection breaks."""
     codes: list[int | None] = []
 
     async def note(connection: ServerConnection) -> None:
@@ -204,7 +204,7 @@ async def test_a_reset_breaks_the_tunnel() -> None:
 
 @on_pump_loop
 async def test_a_broken_origin_is_told_by_a_close_frame() -> None:
-    """1011, as over HTTP/1.1, and then the stream ends."""
+    """The client gets 1011, as over HTTP/1.1, and then the stream ends."""
 
     async def drop(connection: ServerConnection) -> None:
         connection.transport.abort()
@@ -219,7 +219,7 @@ async def test_a_broken_origin_is_told_by_a_close_frame() -> None:
 @by_each_form
 @on_pump_loop
 async def test_an_aborted_tunnel_is_a_reset() -> None:
-    """Where no Close can be said, the stream is cancelled (RFC 8441 section 5)."""
+    """Where no Close can be sent, the stream is cancelled (RFC 8441 section 5)."""
     async with origin() as port, http2(port) as relay, http2_client(relay) as client:
         stream = await client.open()
         (tunnel,) = relay.tunnels
@@ -231,7 +231,7 @@ async def test_an_aborted_tunnel_is_a_reset() -> None:
 
 @on_pump_loop
 async def test_a_client_that_does_not_end_its_stream_loses_it() -> None:
-    """After the relay's END_STREAM it has a while, then a reset without an error frees the place."""
+    """Some time after the relay's END_STREAM a reset with NO_ERROR frees the stream."""
     async with origin() as port, http2(port) as relay, http2_client(relay) as client:
         stream = await client.open()
         await client.say(stream, CLOSE, opcode=8)
@@ -242,7 +242,7 @@ async def test_a_client_that_does_not_end_its_stream_loses_it() -> None:
 
 @on_pump_loop
 async def test_heartbeats_pass_inside_the_stream() -> None:
-    """The relay's ping is a frame of DATA, and its answer counts as one."""
+    """The relay's ping is a frame in DATA, and its pong is counted."""
     async with origin() as port, http2(port, heartbeatSeconds=1) as relay, http2_client(relay) as client:
         stream = await client.open()
         ping = await client.hear(stream, 10)
@@ -254,7 +254,7 @@ async def test_heartbeats_pass_inside_the_stream() -> None:
 @by_each_form
 @on_pump_loop
 async def test_a_stalled_stream_holds_up_no_other() -> None:
-    """An origin that does not read fills its stream's window, and no other stream notices."""
+    """An origin that does not read fills its own stream's window only."""
     release = asyncio.Event()
 
     async def serve(connection: ServerConnection) -> None:
@@ -283,7 +283,7 @@ async def test_a_stalled_stream_holds_up_no_other() -> None:
 @by_each_form
 @on_pump_loop
 async def test_a_client_that_gives_no_window_holds_up_no_other() -> None:
-    """What it does not take is held by the origin's kernel, but for a buffer; at last the stream is reset."""
+    """Its data stays in the origin's kernel, except for a buffer; at last the stream is reset."""
 
     async def flood(connection: ServerConnection) -> None:
         if connection.request is not None and connection.request.path == "/flood":
@@ -308,7 +308,7 @@ async def test_a_client_that_gives_no_window_holds_up_no_other() -> None:
 
 @on_pump_loop
 async def test_a_client_that_reads_nothing_is_closed() -> None:
-    """The whole connection, when nothing of what it is owed could be sent for a while."""
+    """The connection closes when no output could be sent for stallSeconds."""
 
     async def flood(connection: ServerConnection) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Bodies and answers of plain requests: streamed, in every framing, one behind another on a connection."""
+"""Bodies and answers of plain requests: streamed, in every framing, several on a connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 
 @on_pump_loop
 async def test_bodies_stream_both_ways_in_little_memory() -> None:
-    """64 MiB up, which come back at the same time, never gather in the relay."""
+    """The relay never buffers 64 MiB that are uploaded and echoed at the same time."""
     size = 64 << 20
     rules: dict[str, Any] = {"passThrough": {"maxBodyBytes": size}}
     async with site(mirror) as port, running(port, **rules) as relay, browser(relay) as client:
@@ -41,7 +41,7 @@ async def test_bodies_stream_both_ways_in_little_memory() -> None:
 
 @on_pump_loop
 async def test_bodies_stream_both_ways_over_tls() -> None:
-    """On both sides at once; the cookie is for pages of other sites then, and never without TLS."""
+    """TLS on both sides; the cookie is then SameSite=None, and never without TLS."""
     size = 8 << 20
     pairs = {("tls.crt", "tls.key"): authority().issue(DOMAIN)}
     fields: dict[str, Any] = {
@@ -65,7 +65,7 @@ async def test_bodies_stream_both_ways_over_tls() -> None:
 
 @on_pump_loop
 async def test_a_trusted_proxy_says_that_a_client_came_by_tls() -> None:
-    """Then the cookie is as it would be for TLS to the relay; what others say counts for nothing."""
+    """The cookie is then as for TLS to the relay; the header of another peer is ignored."""
     said = {"X-Forwarded-Proto": "https"}
     rules: dict[str, Any] = {"originRequest": {"stickyCookie": {}}, **PASS}
     async with site() as port, running(port, **rules) as relay:
@@ -77,7 +77,7 @@ async def test_a_trusted_proxy_says_that_a_client_came_by_tls() -> None:
 
 @on_pump_loop
 async def test_what_is_sent_arrives_before_the_rest_is() -> None:
-    """Each event comes by itself, each chunk of a request as well."""
+    """Each event of an answer, and each chunk of a request, arrives by itself."""
     go_on = asyncio.Event()
 
     async def talk(request: web.Request) -> web.StreamResponse:
@@ -125,7 +125,7 @@ ANSWERS = {
 
 
 def saying(said: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """An origin that answers every request with these bytes and closes."""
+    """Run an origin that answers every request with these bytes and closes."""
 
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -138,7 +138,7 @@ def saying(said: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter]
 @pytest.mark.parametrize(("said", "body", "status"), ANSWERS.values(), ids=ANSWERS.keys())
 @on_pump_loop
 async def test_every_framing_of_an_answer_passes(said: bytes, body: bytes, status: int) -> None:
-    """HTTP/1.1 clients can use the connection again; HTTP/1.0 clients get no chunks; HEAD gets no body."""
+    """HTTP/1.1 clients can reuse the connection; HTTP/1.0 clients get no chunks; HEAD gets no body."""
     async with raw_origin(saying(said)) as port, running(port, **PASS) as relay:
         async with browser(relay, connector=aiohttp.TCPConnector(limit=1)) as client:
             for _ in range(2):
@@ -171,7 +171,7 @@ BAD_ANSWERS = {
 @pytest.mark.parametrize("said", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 @on_pump_loop
 async def test_a_bad_answer_is_a_502(said: bytes) -> None:
-    """Nothing of it reaches the client."""
+    """The client gets no byte of the answer."""
     async with raw_origin(saying(said)) as port, running(port, **PASS) as relay:
         got = await relay.exchange(raw("GET / HTTP/1.1"))
         assert got.startswith(b"HTTP/1.1 502 ")
@@ -189,7 +189,7 @@ async def test_a_bad_answer_is_a_502(said: bytes) -> None:
 )
 @on_pump_loop
 async def test_an_answer_that_ends_early_ends_early_for_the_client_too(said: bytes) -> None:
-    """The client can tell: the connection ends without what the head promised."""
+    """The connection ends before the length that the head announced, so the client detects it."""
     async with raw_origin(saying(said)) as port, running(port, **PASS) as relay:
         got = await relay.exchange(raw("GET / HTTP/1.1"))
         assert b"hello" in got
@@ -200,7 +200,7 @@ async def test_an_answer_that_ends_early_ends_early_for_the_client_too(said: byt
 
 @on_pump_loop
 async def test_a_part_of_an_answer_without_framing_does_not_look_whole() -> None:
-    """To an HTTP/1.0 client the end of the stream is the answer's; so one that is cut ends by a reset."""
+    """To HTTP/1.0 clients the end of the stream is the answer's end, so a cut answer ends with a reset."""
     go_on = asyncio.Event()
 
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -222,7 +222,7 @@ async def test_a_part_of_an_answer_without_framing_does_not_look_whole() -> None
 
 @on_pump_loop
 async def test_hints_pass_before_the_answer() -> None:
-    """A 103 is for the client; HTTP/1.0 knows none."""
+    """A 103 passes to the client, except over HTTP/1.0."""
     said = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 x\r\n\r\n"
     async with raw_origin(saying(said)) as port, running(port, **PASS) as relay:
         got = await relay.exchange(raw("GET / HTTP/1.1", "Connection: close"))
@@ -232,7 +232,7 @@ async def test_hints_pass_before_the_answer() -> None:
 
 @on_pump_loop
 async def test_pipelined_requests_are_answered_in_order() -> None:
-    """Three at once, one of them with a body; then an upgrade becomes a tunnel on the same connection."""
+    """Three requests at once, one with a body; then an upgrade on the same connection opens a tunnel."""
     async with site() as port, running(port, **PASS) as relay:
         reader, writer = await relay.raw()
         two = raw("POST /2 HTTP/1.1", "Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\n\r\n")
@@ -248,7 +248,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
 
 @on_pump_loop
 async def test_what_is_pipelined_is_not_hoarded() -> None:
-    """Who sends requests faster than they are answered is read a bit ahead, however many there are."""
+    """The relay reads a bounded number of bytes ahead from a client that pipelines without end."""
     held: list[int] = []
 
     async def look(request: web.Request) -> web.StreamResponse:
@@ -269,7 +269,7 @@ async def test_what_is_pipelined_is_not_hoarded() -> None:
 
 @on_pump_loop
 async def test_an_upgrade_may_follow_a_plain_request() -> None:
-    """Bytes of all of them are counted, once."""
+    """The bytes of both are counted once."""
 
     async def either(request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade") != "websocket":
@@ -301,7 +301,7 @@ async def test_an_upgrade_may_follow_a_plain_request() -> None:
 
 @on_pump_loop
 async def test_h2c_is_a_wish_that_is_not_passed_on() -> None:
-    """The request is served as it is; the origin does not see the wish."""
+    """The request is served without its upgrade, which the origin does not get."""
     async with site() as port, running(port, **PASS) as relay:
         wish = ("Connection: Upgrade, HTTP2-Settings, close", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
         got = await relay.exchange(raw("GET / HTTP/1.1", *wish))
@@ -312,7 +312,7 @@ async def test_h2c_is_a_wish_that_is_not_passed_on() -> None:
 
 @on_pump_loop
 async def test_a_client_that_waits_is_told_to_go_on() -> None:
-    """Once an origin is there; other expectations are refused, and a refusal comes without the 100."""
+    """100 is sent once an origin is connected; other expectations are refused, and a refusal has no 100."""
     async with site() as port, running(port, passThrough={"maxBodyBytes": 10}) as relay:
         reader, writer = await relay.raw()
         writer.write(raw("POST / HTTP/1.1", "Content-Length: 5", "Expect: 100-continue"))

@@ -1,4 +1,4 @@
-"""The cookie that keeps a client at its origin."""
+"""The sticky cookie, which sends a client to the same origin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.relay.running import on_pump_loop, running
 
 @asynccontextmanager
 async def two_rooms() -> AsyncIterator[tuple[int, int]]:
-    """Run two origins that say which they are, by plain answers and by a tunnel's first message."""
+    """Run two origins that send their names, in plain answers and in a tunnel's first message."""
 
     def room(name: str) -> Handler:
         async def say(request: web.Request) -> web.StreamResponse:
@@ -39,7 +39,7 @@ STICKY: dict[str, Any] = {"originRequest": {"stickyCookie": {}}, **PASS}
 
 @on_pump_loop
 async def test_a_cookie_keeps_a_client_at_its_origin() -> None:
-    """Plain requests and tunnels, through any relay of the same configuration; others take turns."""
+    """Plain requests and tunnels go to one origin, through any relay; clients without a cookie alternate."""
     async with two_rooms() as ports, running(*ports, **STICKY) as relay:
         homes = set()
         for _ in range(2):
@@ -62,7 +62,7 @@ async def test_a_cookie_keeps_a_client_at_its_origin() -> None:
 
 @on_pump_loop
 async def test_a_tunnel_gets_the_cookie_as_well() -> None:
-    """A client that begins with the handshake polls the same origin afterwards."""
+    """A client that begins with a handshake then polls the same origin."""
     async with two_rooms() as ports, running(*ports, **STICKY) as relay, relay.connect() as tunnel:
         home = await tunnel.recv()
         assert tunnel.response is not None
@@ -73,7 +73,7 @@ async def test_a_tunnel_gets_the_cookie_as_well() -> None:
 
 @on_pump_loop
 async def test_an_origin_that_is_gone_gives_its_clients_away() -> None:
-    """The other answers, and its cookie is new; a cookie that means nothing is none."""
+    """Another origin answers with a new cookie; an unknown cookie is ignored."""
     async with two_rooms() as ports, running(*ports, **STICKY) as relay:
         async with browser(relay) as client:
             home = await name_of(client)
@@ -95,7 +95,7 @@ async def test_an_origin_that_is_gone_gives_its_clients_away() -> None:
 
 @on_pump_loop
 async def test_what_caches_share_carries_no_cookie() -> None:
-    """Or one client's origin would be everybody's."""
+    """A shared cache would give one client's cookie to all."""
     async with (
         two_rooms() as ports,
         running(*ports, **STICKY) as relay,

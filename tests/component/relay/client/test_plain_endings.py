@@ -1,4 +1,4 @@
-"""How plain requests end: in time, by a client or an origin that fails, by a drain."""
+"""The end of plain requests: in order, by a failing client or origin, by a drain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsedge_relay.timeouts import Timeouts
 
 @on_pump_loop
 async def test_a_connection_without_further_requests_ends() -> None:
-    """After its time, silently."""
+    """It closes after its idle time, without an answer."""
     timeouts = Timeouts(keep_alive_seconds=0.1)
     async with site() as port, running(port, timeouts=timeouts, **PASS) as relay:
         reader, writer = await relay.raw()
@@ -40,7 +40,7 @@ async def test_a_further_head_has_its_time_too() -> None:
 
 @on_pump_loop
 async def test_a_body_that_does_not_come_gets_408() -> None:
-    """Its pauses are bounded as those of a head are."""
+    """The pauses of a body are bounded as those of a head."""
     async with site() as port, running(port, limits={"stallSeconds": 1}, **PASS) as relay:
         got = await relay.exchange(raw("POST / HTTP/1.1", "Content-Length: 5", body=b"he"))
         assert got.startswith(b"HTTP/1.1 408 ")
@@ -49,7 +49,7 @@ async def test_a_body_that_does_not_come_gets_408() -> None:
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 x\r\n\r\ndata: 1\n\n"], ids=["before", "within"])
 @on_pump_loop
 async def test_a_client_that_hangs_up_ends_the_origins_request(said: bytes) -> None:
-    """Before the answer, and within it."""
+    """A disconnect before the answer, or within it, closes the connection to the origin."""
     began, ended = asyncio.Event(), asyncio.Event()
 
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ async def test_a_client_that_hangs_up_ends_the_origins_request(said: bytes) -> N
 
 @on_pump_loop
 async def test_a_slow_origin_gets_504() -> None:
-    """It has its own time, and no other origin is asked, for it may be at work on the request."""
+    """No other origin gets the request, because the slow origin may be processing it."""
     asked: list[int] = []
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -93,7 +93,7 @@ async def test_a_slow_origin_gets_504() -> None:
 
 @on_pump_loop
 async def test_a_pause_within_an_answer_is_bounded() -> None:
-    """The client sees the end of what came."""
+    """The client gets the bytes so far, and the connection ends."""
 
     async def halt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -107,7 +107,7 @@ async def test_a_pause_within_an_answer_is_bounded() -> None:
 
 @on_pump_loop
 async def test_a_client_that_takes_nothing_is_given_up() -> None:
-    """An answer without end does not wait for it for ever."""
+    """The connection of a client that accepts no bytes of an endless answer is closed."""
 
     async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -126,7 +126,7 @@ async def test_a_client_that_takes_nothing_is_given_up() -> None:
 
 @on_pump_loop
 async def test_an_origin_that_takes_no_body_is_given_up() -> None:
-    """Its failure is counted, and the client told."""
+    """Its failure is counted, and the client gets an answer."""
 
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -154,7 +154,7 @@ async def test_an_origin_that_takes_no_body_is_given_up() -> None:
 
 @on_pump_loop
 async def test_another_origin_is_asked_when_that_does_no_harm() -> None:
-    """One that is not there: always. One that closes without a byte: a GET again, a POST not."""
+    """After a failed dial: always. After a close without a byte: a GET is repeated, a POST is not."""
     closed: list[bytes] = []
 
     async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -175,7 +175,7 @@ async def test_another_origin_is_asked_when_that_does_no_harm() -> None:
 
 @on_pump_loop
 async def test_an_origin_may_answer_before_the_body_ends() -> None:
-    """The client has its answer, and its connection ends, for the rest of the body is nobody's."""
+    """The client gets the answer, and the connection ends, because the rest of the body is unread."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -189,7 +189,7 @@ async def test_an_origin_may_answer_before_the_body_ends() -> None:
 
 @on_pump_loop
 async def test_a_drain_keeps_no_connection_whose_answer_began_before_it() -> None:
-    """The answer said that the connection stays, but the client would have kept the drain waiting."""
+    """The answer announced keep-alive, but the connection closes, or the drain would wait for the client."""
     go_on = asyncio.Event()
 
     async def serve(request: web.Request) -> web.StreamResponse:
@@ -214,7 +214,7 @@ async def test_a_drain_keeps_no_connection_whose_answer_began_before_it() -> Non
 
 @on_pump_loop
 async def test_a_drain_ends_what_is_under_way_in_its_time() -> None:
-    """Idle connections at once, a poll with 503, a stream with its end; what ends by itself in time may."""
+    """Idle connections close at once, a poll gets 503, a stream is cut; others end in time."""
     go_on = asyncio.Event()
 
     async def serve(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Plain requests through a relay: which pass, how they are framed, limited and counted."""
+"""Plain requests through a relay: which pass, and how they are framed, limited and counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.relay.running import DEADLINE, on_pump_loop, raw_origin, running
 
 @on_pump_loop
 async def test_a_plain_request_gets_the_origins_answer() -> None:
-    """Method, path, query, body and headers arrive, and the answer with its own; the hop's are made anew."""
+    """Method, path, query, body and headers arrive, and the answer too; hop-by-hop headers are new."""
     async with site() as port, running(port, **PASS) as relay, browser(relay) as client:
         headers = {"X-Own": "1", "X-Forwarded-For": "192.0.2.9", "Connection": "x-hop", "X-Hop": "2"}
         async with client.post("/socket.io/?EIO=4&a=%26", data=b"hello", headers=headers) as got:
@@ -33,7 +33,7 @@ async def test_a_plain_request_gets_the_origins_answer() -> None:
 
 @on_pump_loop
 async def test_without_pass_through_a_plain_request_gets_426() -> None:
-    """As it was; and so do paths that are not to be passed."""
+    """So do requests for paths that are not passed."""
     async with site() as port, running(port) as relay, browser(relay) as client:
         assert (await client.get("/")).status == 426
         relay.apply(passThrough={"paths": ["/in", "/below/*"]})
@@ -44,7 +44,7 @@ async def test_without_pass_through_a_plain_request_gets_426() -> None:
 
 @on_pump_loop
 async def test_only_named_methods_pass() -> None:
-    """Another gets 405, which names those that do; CONNECT and TRACE never can."""
+    """Others get 405 with the allowed methods; CONNECT and TRACE never pass."""
     async with site() as port, running(port, **PASS) as relay:
         for method in ("PUT", "TRACE", "CONNECT", "get"):
             got = await relay.exchange(raw(f"{method} / HTTP/1.1"))
@@ -58,7 +58,7 @@ async def test_only_named_methods_pass() -> None:
 
 @on_pump_loop
 async def test_only_allowed_paths_may_be_asked_for() -> None:
-    """A rule is exact or a prefix; tunnels and plain requests alike, counted by its field's name."""
+    """Exact rules and prefixes apply to tunnels and plain requests, with counts by field name."""
     rules: dict[str, Any] = {"clients": {"allowedPaths": ["/ws", "/socket.io/*"]}, **PASS}
     async with site() as port, running(port, **rules) as relay, browser(relay) as client:
         for path, status in {
@@ -99,7 +99,7 @@ async def test_only_allowed_paths_may_be_asked_for() -> None:
 )
 @on_pump_loop
 async def test_a_path_that_could_be_another_is_refused(path: str) -> None:
-    """No spelling of a dot segment or of a separator gets past the rules."""
+    """No spelling of a dot segment or a separator evades the rules."""
     async with running(1, clients={"allowedPaths": ["/socket.io/*"]}, **PASS) as relay:
         assert (await relay.exchange(raw(f"GET {path} HTTP/1.1"))).startswith(b"HTTP/1.1 400 ")
         assert relay.counters.refusals() == {"path": 1}
@@ -131,7 +131,7 @@ SMUGGLED = {
 
 @on_pump_loop
 async def test_requests_whose_end_is_doubtful_reach_no_origin() -> None:
-    """Each gets 400 and the end of its connection."""
+    """Each gets 400, and the connection ends."""
     asked: list[bytes] = []
 
     async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -172,7 +172,7 @@ BROKEN_CHUNKS = {
 
 @on_pump_loop
 async def test_a_body_that_breaks_its_framing_gets_400() -> None:
-    """At whatever point it breaks; the origin sees a body that does not end."""
+    """At any point of the body; the origin gets a body without its end."""
     whole: list[bytes] = []
 
     async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -199,7 +199,7 @@ async def test_a_body_that_breaks_its_framing_gets_400() -> None:
 
 @on_pump_loop
 async def test_the_cost_of_chunk_extensions_is_bounded() -> None:
-    """A few may come; a body that has more of them than data may not."""
+    """A few extensions pass; a body with more extensions than data does not."""
     async with site() as port, running(port, **PASS) as relay:
         few = b'5;a=b; c = "d"\r\nhello\r\n0;last\r\nX-T: 1\r\n\r\n'
         data = raw("POST / HTTP/1.1", "Transfer-Encoding: chunked", "Connection: close", body=few)
@@ -211,7 +211,7 @@ async def test_the_cost_of_chunk_extensions_is_bounded() -> None:
 
 @on_pump_loop
 async def test_a_body_over_the_limit_gets_413() -> None:
-    """By its length before an origin is asked, by its chunks as soon as they go over it."""
+    """A length is checked before an origin is dialled, chunks as soon as they exceed the limit."""
     async with site() as port, running(port, passThrough={"maxBodyBytes": 1000}) as relay:
         long = raw("POST / HTTP/1.1", "Content-Length: 1001")
         assert (await relay.exchange(long)).startswith(b"HTTP/1.1 413 ")
@@ -229,7 +229,7 @@ async def test_a_body_over_the_limit_gets_413() -> None:
 
 @on_pump_loop
 async def test_requests_are_counted_to_the_byte() -> None:
-    """Heads and bodies of both directions, the answers' codes, and a line in the log for each."""
+    """Heads and bodies of both directions, the codes of answers, and a log line for each request."""
     with structlog.testing.capture_logs() as logged:
         async with site() as port, running(port, accessLog={"samplePercent": 100}, **PASS) as relay:
             reader, writer = await relay.raw()
@@ -265,7 +265,7 @@ async def test_requests_are_counted_to_the_byte() -> None:
 
 @on_pump_loop
 async def test_a_long_answer_is_counted_while_it_is_sent() -> None:
-    """As tunnels are: its bytes do not wait for its end."""
+    """As in tunnels, bytes are counted before the end."""
     go_on = asyncio.Event()
 
     async def drip(request: web.Request) -> web.StreamResponse:
@@ -290,7 +290,7 @@ async def test_a_long_answer_is_counted_while_it_is_sent() -> None:
 
 @on_pump_loop
 async def test_limits_hold_for_requests_under_way() -> None:
-    """A long poll has a place, an idle connection none; the pace counts requests."""
+    """A long poll counts in the limit, an idle connection does not; the rate counts requests."""
     waits, go_on = asyncio.Event(), asyncio.Event()
 
     async def wait(request: web.Request) -> web.StreamResponse:
@@ -316,7 +316,7 @@ async def test_limits_hold_for_requests_under_way() -> None:
 
 @on_pump_loop
 async def test_bodies_are_no_faster_than_the_limit() -> None:
-    """Each direction has a second's worth at once, over all requests of a connection, and waits for more."""
+    """Each direction may send the bytes of one second at once, over all requests of a connection."""
     rate = 1 << 20
     loop = asyncio.get_running_loop()
     rules: dict[str, Any] = {"limits": {"bytesPerSecond": rate}, "passThrough": {"maxBodyBytes": 4 * rate}}
@@ -330,7 +330,7 @@ async def test_bodies_are_no_faster_than_the_limit() -> None:
 
 @on_pump_loop
 async def test_pages_that_are_not_allowed_get_403() -> None:
-    """The rule for pages holds for plain requests too."""
+    """AllowedOrigins applies to plain requests too."""
     rules: dict[str, Any] = {"clients": {"allowedOrigins": ["https://app.example.com"]}, **PASS}
     async with site() as port, running(port, **rules) as relay, browser(relay) as client:
         for page, status in (("https://app.example.com", 200), ("https://evil.example.com", 403)):
@@ -339,7 +339,7 @@ async def test_pages_that_are_not_allowed_get_403() -> None:
 
 @on_pump_loop
 async def test_a_domain_that_is_switched_off_serves_no_plain_requests() -> None:
-    """Newcomers get 503, and connections of before do not stay."""
+    """New clients get 503, and open connections close."""
     async with site() as port, running(port, lifecycle={"drainSeconds": 0}, **PASS) as relay:
         reader, writer = await relay.raw()
         writer.write(raw("GET / HTTP/1.1"))

@@ -1,4 +1,4 @@
-"""Behind a load balancer that sends PROXY headers."""
+"""Clients behind a load balancer that sends PROXY headers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ANNOUNCED = {"trustedProxies": ["127.0.0.0/8"], "proxyProtocol": True}
 
 
 async def tell(connection: ServerConnection) -> None:
-    """Send a client the address that the origin was told of it."""
+    """Send a client the address that the origin received for it."""
     assert connection.request is not None
     await connection.send(connection.request.headers["X-Forwarded-For"])
     await connection.wait_closed()
 
 
 async def opened(relay: Running, *pieces: bytes) -> bytes:
-    """Send pieces one by one; return the first frame that comes behind the 101, then vanish."""
+    """Send pieces one by one; return the first frame behind the 101, then disconnect."""
     reader, writer = await relay.raw()
     for piece in pieces:
         writer.write(piece)
@@ -44,7 +44,7 @@ async def opened(relay: Running, *pieces: bytes) -> bytes:
 @pytest.mark.parametrize("header", [TEXT, BINARY], ids=["version 1", "version 2"])
 @on_pump_loop
 async def test_the_client_is_whom_the_header_names(header: bytes) -> None:
-    """Whether the header comes with the request, before it, or byte by byte; it is no usage."""
+    """The header arrives with the request, before it, or byte by byte; it is not usage."""
     async with origin(tell, compression=None) as port, running(port, clients=ANNOUNCED) as relay:
         assert await opened(relay, header + HEAD) == b"192.0.2.7"
         assert await opened(relay, header, HEAD) == b"192.0.2.7"
@@ -55,7 +55,7 @@ async def test_the_client_is_whom_the_header_names(header: bytes) -> None:
 
 @on_pump_loop
 async def test_a_header_precedes_tls() -> None:
-    """Nothing of the TLS handshake behind it is lost."""
+    """No byte of the TLS handshake behind it is lost."""
     pair = authority().issue(DOMAIN)
     material = Material({("tls.crt", "tls.key"): pair}, {})
     tls = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
@@ -76,7 +76,7 @@ async def test_a_header_precedes_tls() -> None:
 @pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"])
 @on_pump_loop
 async def test_a_header_that_names_nobody_is_the_load_balancers_own(header: bytes) -> None:
-    """A check of its own makes it the client."""
+    """For its health check the load balancer itself is the client."""
     async with origin(tell, compression=None) as port, running(port, clients=ANNOUNCED) as relay:
         assert await opened(relay, header + HEAD) == b"127.0.0.1"
 
@@ -84,7 +84,7 @@ async def test_a_header_that_names_nobody_is_the_load_balancers_own(header: byte
 @pytest.mark.parametrize("data", [HEAD, b"PROXY TCP4 nonsense\r\n" + HEAD, b"PROXY " + b"x" * 200])
 @on_pump_loop
 async def test_a_trusted_proxy_must_send_a_header(data: bytes) -> None:
-    """Without a proper one its connection is closed without an answer, and counted."""
+    """A connection without a valid header is closed without an answer, and counted."""
     async with origin(tell) as port, running(port, clients=ANNOUNCED) as relay:
         with suppress(ConnectionResetError):  # it may overtake the end, for bytes were left unread
             assert await relay.exchange(data) == b""
@@ -95,7 +95,7 @@ async def test_a_trusted_proxy_must_send_a_header(data: bytes) -> None:
 
 @on_pump_loop
 async def test_nobody_gets_past_the_load_balancer() -> None:
-    """From elsewhere a header is no header, and a request without one gets 403."""
+    """From other addresses a PROXY header is not read, and a request without one gets 403."""
     clients = {"trustedProxies": ["10.0.0.0/8"], "proxyProtocol": True}
     async with origin(tell) as port, running(port, clients=clients) as relay:
         assert (await relay.exchange(TEXT + HEAD)).startswith(b"HTTP/1.1 400 ")
@@ -107,7 +107,7 @@ async def test_nobody_gets_past_the_load_balancer() -> None:
 
 @on_pump_loop
 async def test_a_slow_header_has_the_time_of_a_head() -> None:
-    """Who begins one and stops is not waited for, and leaves nothing."""
+    """A connection whose header is not complete in time is closed, and leaves nothing."""
     async with origin(tell) as port, running(port, clients=ANNOUNCED, timeouts=QUICK) as relay:
         reader, writer = await relay.raw()
         writer.write(TEXT[:20])
@@ -119,7 +119,7 @@ async def test_a_slow_header_has_the_time_of_a_head() -> None:
 
 @on_pump_loop
 async def test_a_change_counts_for_new_connections() -> None:
-    """What was accepted lives on; the next has to begin with a header, or no longer has to."""
+    """Open connections stay; the next connection must begin with a header, or must not."""
     async with origin(tell, compression=None) as port, running(port) as relay:
         assert await opened(relay, HEAD) == b"127.0.0.1"
         async with relay.connect() as client:

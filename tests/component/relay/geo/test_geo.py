@@ -1,4 +1,4 @@
-"""Databases of places: read, replaced, damaged, and in the usage."""
+"""Geo databases: read, replaced, damaged, and in the usage."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ XDB = xdb({"127.0.0.0-127.255.255.255": "中国|上海市|上海市|0|CN"})
 
 
 def taken(geo: GeoDatabases) -> list[str]:
-    """Look once and return the names of the files that changed."""
+    """Check the files once and return the names of those that changed."""
     news = geo.look()
     geo.take(news)
     return sorted(news)
 
 
 def put(path: Path, data: bytes) -> Path:
-    """Write a file as a kubelet or an updater does: beside it, then in its place."""
+    """Replace a file as a kubelet or an updater does: write beside it, then rename."""
     beside = path.with_suffix(".new")
     beside.write_bytes(data)
     return beside.replace(path)
 
 
 def test_three_files_fill_each_others_gaps(tmp_path: Path) -> None:
-    """ip2region's word counts first; what no file knows is unknown."""
+    """ip2region has precedence; values that no file has are unknown."""
     geo = GeoDatabases(
         ip2region=put(tmp_path / "a.xdb", XDB),
         city=put(tmp_path / "b.mmdb", CITY),
@@ -65,7 +65,7 @@ def test_three_files_fill_each_others_gaps(tmp_path: Path) -> None:
 
 
 def test_a_new_file_counts_at_once_and_a_damaged_one_does_not(tmp_path: Path) -> None:
-    """The last good one stays, and the refusal is logged and counted once."""
+    """The last valid file stays, and the refusal is logged and counted once."""
     path = put(tmp_path / "city.mmdb", CITY)
     geo = GeoDatabases(ip2region=None, city=path, isp=None)
     assert taken(geo) == ["city"]
@@ -90,7 +90,7 @@ def test_a_new_file_counts_at_once_and_a_damaged_one_does_not(tmp_path: Path) ->
 def test_a_file_that_could_not_be_read_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A want of descriptors passes and changes no file; it is told once."""
+    """A lack of descriptors is temporary and changes no file; it is logged once."""
     path = put(tmp_path / "city.mmdb", CITY)
     geo = GeoDatabases(ip2region=None, city=path, isp=None)
 
@@ -106,7 +106,7 @@ def test_a_file_that_could_not_be_read_is_tried_again(
 
 
 def test_a_file_whose_description_is_damaged_is_refused(tmp_path: Path) -> None:
-    """Each byte of it, and of what it describes, may be another: that costs labels alone."""
+    """Any damaged byte of the metadata costs labels only."""
     addresses = ("127.0.0.1", "192.0.2.7", "2001:db8::1")
     begin = CITY.index(b"iso_code") - 8
     chance = random.Random(1)
@@ -133,7 +133,7 @@ def test_a_file_that_was_cut_costs_its_records_alone(tmp_path: Path) -> None:
 
 @on_pump_loop
 async def test_usage_is_by_the_place_of_the_client() -> None:
-    """Handshake, bytes and the open connection; a new database counts for the next connection."""
+    """Handshake, bytes and the open connection have the place; a new database applies to new connections."""
     place = Place("guangdong", "telecom", "CN")
     async with origin() as port, running(port, place_of=lambda _: place) as relay:
         async with relay.connect() as client:
@@ -148,7 +148,7 @@ async def test_usage_is_by_the_place_of_the_client() -> None:
 
 
 async def test_the_program_reports_by_place_as_soon_as_there_is_a_file(tmp_path: Path) -> None:
-    """A missing file does not keep it from starting; SIGHUP makes it look, and newcomers have a place."""
+    """A missing file does not stop the start; after SIGHUP new clients have a place."""
     city = tmp_path / "city.mmdb"
     async with echo_origin() as port, Statistics() as statistics:
         origins = [{"host": "127.0.0.1", "httpPort": port}]

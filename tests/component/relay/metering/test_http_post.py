@@ -1,4 +1,4 @@
-"""The small HTTP client, against servers that answer well, badly, slowly or not at all."""
+"""The small HTTP client, with servers that answer well, badly, slowly or not at all."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def answering(
 async def asked(
     port: int, *, scheme: str = "http", seconds: float = 20, **more: ssl.SSLContext
 ) -> PostAnswer:
-    """POST "hello"."""
+    """Send POST "hello" and return the answer."""
     url = f"{scheme}://localhost:{port}/base/path" if scheme == "https" else f"http://127.0.0.1:{port}/x"
     return await post(url, b"hello", headers={"X-Test": "yes"}, seconds=seconds, **more)
 
@@ -83,13 +83,13 @@ async def test_an_answer_is_understood(case: str) -> None:
 
 
 async def test_an_answer_counts_before_the_connection_ends() -> None:
-    """A server that keeps its connection open holds nothing up."""
+    """A server that leaves its connection open delays nothing."""
     async with answering(b"HTTP/1.1 204 x\r\nRetry-After: 5\r\n\r\n", stay=True) as port:
         assert (await asked(port)).headers == {"retry-after": "5"}
 
 
 async def test_a_huge_body_is_cut() -> None:
-    """Nobody fills the relay's memory with an error page."""
+    """An error page cannot fill the relay's memory."""
     body = b"x" * (MAX_BODY_BYTES * 4)
     async with answering(b"HTTP/1.1 500 x\r\n\r\n" + body, stay=True) as port:
         assert len((await asked(port)).body) >= MAX_BODY_BYTES
@@ -107,7 +107,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 async def test_a_broken_answer_is_an_error(case: str) -> None:
-    """The error says what was wrong."""
+    """The error has the reason."""
     content, message = BAD[case]
     async with answering(content) as port:
         with pytest.raises(PostFailedError, match=message):
@@ -115,7 +115,7 @@ async def test_a_broken_answer_is_an_error(case: str) -> None:
 
 
 async def test_a_server_that_does_not_answer_meets_the_deadline() -> None:
-    """One deadline over the whole call."""
+    """One deadline limits the whole call."""
     async with answering(b"HTTP/1.1 2", stay=True) as port:
         with pytest.raises(PostFailedError, match=r"no answer within 0\.2 s"):
             await asked(port, seconds=0.2)
@@ -128,7 +128,7 @@ async def test_a_refused_connection_is_an_error() -> None:
 
 
 async def test_a_user_and_password_are_in_no_error() -> None:
-    """Nor are they used; errors go to the log."""
+    """They are not used either; errors are logged."""
     with refusing() as port, pytest.raises(PostFailedError, match="Connect call failed") as failed:
         await post(f"http://user:pass@word@127.0.0.1:{port}/x@y", b"", headers={}, seconds=20)
     assert str(failed.value).startswith(f"http://127.0.0.1:{port}/x@y: ")
@@ -139,7 +139,7 @@ async def test_a_user_and_password_are_in_no_error() -> None:
 
 
 async def test_a_header_cannot_smuggle_another() -> None:
-    """A token file with a line break in the middle sends nothing."""
+    """With a line break within the token file nothing is sent."""
     listening = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     async with listening:
         port = listening.sockets[0].getsockname()[1]
@@ -148,7 +148,7 @@ async def test_a_header_cannot_smuggle_another() -> None:
 
 
 class TestTLS:
-    """https verifies whom it speaks to."""
+    """https verifies the server."""
 
     def contexts(self, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         """Return a server's context for localhost and a client's that trusts it."""
@@ -160,13 +160,13 @@ class TestTLS:
         return server, ssl.create_default_context(cadata=pem.decode())
 
     async def test_a_trusted_server_is_asked(self, tmp_path: Path) -> None:
-        """The answer comes through TLS."""
+        """The answer arrives over TLS."""
         server, client = self.contexts(tmp_path)
         async with answering(b"HTTP/1.1 204 x\r\n\r\n", tls=server) as port:
             assert (await asked(port, scheme="https", context=client)).status == 204
 
     async def test_an_unknown_authority_is_refused(self, tmp_path: Path) -> None:
-        """Without a context the system's authorities count."""
+        """Without a context the system's authorities are used."""
         server, _ = self.contexts(tmp_path)
         async with answering(b"HTTP/1.1 204 x\r\n\r\n", tls=server) as port:
             with pytest.raises(PostFailedError, match="certificate verify failed"):

@@ -1,4 +1,4 @@
-"""The reporter against a statistics service that takes, refuses, stalls and loses reports."""
+"""The reporter with a statistics service that accepts, rejects, stalls and loses reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAST = ReportTimes(flush=0.05, call=2.0, first_retry=0.02, slow=0.1)
 
 
 class Relay:
-    """A reporter with a wall clock that a test turns, and no tunnels to sweep."""
+    """A reporter with a wall clock that a test sets, and no tunnels to sweep."""
 
     def __init__(
         self, statistics: Statistics | None, *, spool: Path | None = None, uid: str = "uid-1", **more: Any
@@ -61,7 +61,7 @@ def left_in(folder: Path) -> list[str]:
 
 
 async def test_only_what_changed_is_sent() -> None:
-    """An idle relay is silent; a change sends the cumulative value of its row alone."""
+    """An idle relay sends nothing; a change sends only the cumulative value of its row."""
     async with Statistics() as statistics:
         relay = Relay(statistics)
         relay.usage.add(KEY, sent_bytes=5)
@@ -88,7 +88,7 @@ async def test_a_bucket_is_reported_when_it_ends() -> None:
 
 
 async def test_the_token_is_read_for_each_report(tmp_path: Path) -> None:
-    """A projected token rotates; without a readable one nothing is sent and nothing is lost."""
+    """A projected token rotates; without a readable token nothing is sent and nothing is lost."""
     token = tmp_path / "token"
     async with Statistics() as statistics:
         relay = Relay(statistics, token_file=token)
@@ -107,7 +107,7 @@ async def test_the_token_is_read_for_each_report(tmp_path: Path) -> None:
 
 
 async def test_outages_neither_lose_nor_double() -> None:
-    """Refused, unanswered, taken but unanswered, overloaded, then well: the exact sum."""
+    """Rejected, unanswered, committed but unanswered, overloaded, then accepted: the sum is exact."""
     async with Statistics() as statistics:
         statistics.answers.extend([401, "close", "lost", (503, {"Retry-After": "0"}, b""), "slow", 500, 204])
         statistics.answers.popleft()
@@ -127,7 +127,7 @@ async def test_outages_neither_lose_nor_double() -> None:
 
 
 async def test_what_needs_a_person_is_tried_slowly() -> None:
-    """After a 404 there is no report before the slow pace is over."""
+    """After a 404 the next report is sent at the slow pace."""
     async with Statistics() as statistics:
         statistics.answers.extendleft([404])
         relay = Relay(statistics, times=ReportTimes(flush=0.02, first_retry=0.01, slow=0.5))
@@ -139,7 +139,7 @@ async def test_what_needs_a_person_is_tried_slowly() -> None:
 
 
 async def test_retry_after_is_heeded() -> None:
-    """A service that cannot take more is left alone for as long as it asks."""
+    """An overloaded service gets no report before its Retry-After."""
     async with Statistics() as statistics:
         statistics.answers.extendleft([(503, {"Retry-After": "1"}, b"")])
         relay = Relay(statistics)
@@ -151,7 +151,7 @@ async def test_retry_after_is_heeded() -> None:
 
 
 async def test_rows_refused_for_good_are_dropped_loudly_and_alone() -> None:
-    """The named row is counted as refused; the others are taken at once."""
+    """The named row is counted as refused; the other rows are acknowledged at once."""
     async with Statistics() as statistics:
         statistics.answers.extendleft([refusing(422, 1)])
         relay = Relay(statistics)
@@ -164,7 +164,7 @@ async def test_rows_refused_for_good_are_dropped_loudly_and_alone() -> None:
 
 
 async def test_a_report_refused_without_a_row_is_kept() -> None:
-    """A 400 that names nothing drops nothing."""
+    """A 400 that names no row drops no row."""
     async with Statistics() as statistics:
         statistics.answers.extendleft([400])
         relay = Relay(statistics)
@@ -176,7 +176,7 @@ async def test_a_report_refused_without_a_row_is_kept() -> None:
 
 
 async def test_rows_of_another_account_wait_and_hold_nothing_up() -> None:
-    """403 on a row: the rest is taken, the row is tried again later."""
+    """403 on a row: the other rows are acknowledged, this row is sent again later."""
     async with Statistics() as statistics:
         statistics.answers.extendleft([204, refusing(403, 0)])
         relay = Relay(statistics, times=ReportTimes(slow=1.5))
@@ -193,7 +193,7 @@ async def test_rows_of_another_account_wait_and_hold_nothing_up() -> None:
 
 
 async def test_the_last_report_has_the_rows_that_were_held_off() -> None:
-    """What the service did not take a moment ago it may take now, and there is no later one to wait for."""
+    """The service may accept now the rows that it rejected before, and no later report exists."""
     async with Statistics() as statistics:
         relay = Relay(statistics, times=ReportTimes())
         relay.usage.add(KEY, sent_bytes=5)
@@ -206,7 +206,7 @@ async def test_the_last_report_has_the_rows_that_were_held_off() -> None:
 
 
 async def test_a_fast_clock_loses_nothing() -> None:
-    """Rows that are refused for lying in the future are held until the service's clock is there."""
+    """Rows that are rejected because they lie in the future wait until the service's clock reaches them."""
     async with Statistics() as statistics:
         relay = Relay(statistics, times=ReportTimes(slow=0.01))
         relay.now = 4_000_000_000.0
@@ -222,7 +222,7 @@ async def test_a_fast_clock_loses_nothing() -> None:
 
 
 async def test_many_rows_are_cut_into_reports() -> None:
-    """Also when the service takes fewer rows than we send."""
+    """Also when the service accepts fewer rows than the relay sends."""
     async with Statistics() as statistics:
         statistics.answers.extendleft([204, 413])
         relay = Relay(statistics)
@@ -235,7 +235,7 @@ async def test_many_rows_are_cut_into_reports() -> None:
 
 
 async def test_no_statistics_service_is_no_report() -> None:
-    """Without an address usage serves the metrics alone, and memory does not grow."""
+    """Without an address the usage is in the metrics only, and memory does not grow."""
     relay = Relay(None)
     relay.usage.add(KEY, sent_bytes=3)
     await relay.reporter.count()
@@ -246,7 +246,7 @@ async def test_no_statistics_service_is_no_report() -> None:
 
 
 async def test_the_last_report_has_a_deadline(tmp_path: Path) -> None:
-    """What cannot be reported in time is spooled, and the next run sends it under the old name."""
+    """Unreported usage is spooled, and the next run sends it under the old source."""
     async with Statistics() as statistics:
         statistics.answers[0] = "slow"
         relay = Relay(statistics, spool=tmp_path)
@@ -265,7 +265,7 @@ async def test_the_last_report_has_a_deadline(tmp_path: Path) -> None:
 
 
 async def test_a_long_outage_is_bounded_in_memory(tmp_path: Path) -> None:
-    """Ended buckets move to the spool, and are all reported in the end."""
+    """Ended buckets move to the spool, and all are reported in the end."""
     async with Statistics() as statistics:
         statistics.answers[0] = 503
         relay = Relay(statistics, spool=tmp_path, max_closed_rows=3)
@@ -281,7 +281,7 @@ async def test_a_long_outage_is_bounded_in_memory(tmp_path: Path) -> None:
 
 
 async def test_without_a_spool_the_oldest_rows_are_given_up_loudly() -> None:
-    """There is no room for all: what is lost is counted."""
+    """Memory is bounded, and lost rows are counted."""
     async with Statistics() as statistics:
         relay = Relay(statistics, max_closed_rows=3)
         for _ in range(5):
@@ -294,7 +294,7 @@ async def test_without_a_spool_the_oldest_rows_are_given_up_loudly() -> None:
 
 
 async def test_a_broken_disk_keeps_usage_in_memory(tmp_path: Path) -> None:
-    """The spool folder vanishes: logged and counted, and the report still has everything."""
+    """The spool folder vanishes: this is logged and counted, and the report has everything."""
     async with Statistics() as statistics:
         relay = Relay(statistics, spool=tmp_path / "spool")
         (tmp_path / "spool").rename(tmp_path / "gone")
@@ -308,7 +308,7 @@ async def test_a_broken_disk_keeps_usage_in_memory(tmp_path: Path) -> None:
 
 
 async def test_a_broken_disk_in_a_long_outage_gives_up_the_oldest_rows(tmp_path: Path) -> None:
-    """Memory holds twice its bound, then what is lost is counted: taken and dropped are all there was."""
+    """Above twice its bound memory drops rows: acknowledged and dropped rows are all rows."""
     async with Statistics() as statistics:
         relay = Relay(statistics, spool=tmp_path / "spool", max_closed_rows=2)
         (tmp_path / "spool").rename(tmp_path / "gone")
@@ -324,7 +324,7 @@ async def test_a_broken_disk_in_a_long_outage_gives_up_the_oldest_rows(tmp_path:
 
 
 async def test_a_spooled_row_that_is_held_off_stays_in_the_spool(tmp_path: Path) -> None:
-    """The rest of a former run's file is taken once; the row is tried again at the slow pace."""
+    """Other rows of the old file are acknowledged once; this row is sent again at the slow pace."""
     async with Statistics() as statistics:
         statistics.answers[0] = 503
         first = Relay(statistics, spool=tmp_path)
@@ -344,7 +344,7 @@ async def test_a_spooled_row_that_is_held_off_stays_in_the_spool(tmp_path: Path)
 
 
 async def test_a_spool_file_that_cannot_be_read_holds_nothing_else_up(tmp_path: Path) -> None:
-    """It is counted as a failure; what is counted now is reported."""
+    """It is counted as a failure; present usage is reported."""
     async with Statistics() as statistics:
         relay = Relay(statistics, spool=tmp_path)
         (tmp_path / "0-aaaaaaaa.journal").mkdir()
@@ -356,7 +356,7 @@ async def test_a_spool_file_that_cannot_be_read_holds_nothing_else_up(tmp_path: 
 
 
 async def test_the_journal_is_kept_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hours of one bucket's changes take no more room than its last state."""
+    """Hours of changes in one bucket need no more space than its last state."""
     monkeypatch.setattr(spool_module, "COMPACT_BYTES", 2000)
     async with Statistics() as statistics:
         statistics.answers[0] = 503
@@ -371,7 +371,7 @@ async def test_the_journal_is_kept_small(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def test_a_configuration_without_statistics_ends_the_reports() -> None:
-    """A target that vanishes while rows wait is no failure that shouts; the rows are let go."""
+    """Rows that wait are dropped without an error when the address is removed."""
     async with Statistics() as statistics:
         url: list[str | None] = [statistics.url]
         usage = Usage(now=NOON)

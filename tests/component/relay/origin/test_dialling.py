@@ -1,4 +1,4 @@
-"""Connections to origins: addresses that race, the PROXY header, silence, and clients that hang up."""
+"""Connections to origins: races of addresses, the PROXY header, silence, and disconnects of clients."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def at(port: int) -> dict[str, Any]:
 
 
 def resolve_to(*ports: int) -> None:
-    """Make every name lead to these loopback ports from now on, as the name service would."""
+    """Let every name resolve to these loopback ports from now on."""
 
     async def found(*_: Any, **__: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
@@ -54,14 +54,14 @@ def resolve_to(*ports: int) -> None:
 
 @contextmanager
 def black_hole() -> Iterator[int]:
-    """Yield a port that takes no more connections and refuses none: their packets are lost."""
+    """Yield a port that neither accepts nor refuses connections: packets to it are lost."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as last:
         last.connect(full.getsockname())
         yield full.getsockname()[1]
 
 
 async def says(relay: Running) -> str:
-    """Return what a fresh connection echoes."""
+    """Return the echo of a new connection."""
     async with relay.connect() as client:
         await client.send("x")
         return str(await client.recv())
@@ -69,7 +69,7 @@ async def says(relay: Running) -> str:
 
 @on_pump_loop
 async def test_an_address_that_swallows_packets_costs_a_moment() -> None:
-    """The next address is tried after 250 ms, and wins."""
+    """The next address is dialled after 250 ms, and wins."""
     loop = asyncio.get_running_loop()
     with black_hole() as lost:
         async with origin() as port, running(origins=NAMED) as relay:
@@ -82,7 +82,7 @@ async def test_an_address_that_swallows_packets_costs_a_moment() -> None:
 
 @on_pump_loop
 async def test_an_address_that_refuses_costs_nothing() -> None:
-    """The next address is tried at once."""
+    """The next address is dialled at once."""
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
         refused = [stack.enter_context(refusing()) for _ in range(60)]
@@ -95,7 +95,7 @@ async def test_an_address_that_refuses_costs_nothing() -> None:
 
 @on_pump_loop
 async def test_names_whose_addresses_all_fail_are_failures() -> None:
-    """All refuse: refused; one swallows packets: a timeout, after the time to connect; none: unresolvable."""
+    """All refuse: refused; one drops packets: timeout, at the connect timeout; none: unresolvable."""
     with black_hole() as lost, refusing() as one, refusing() as other:
         timeouts = replace(USUAL, name_seconds=0)
         quick = {"connectTimeoutSeconds": 1}
@@ -111,7 +111,7 @@ async def test_names_whose_addresses_all_fail_are_failures() -> None:
 
 @on_pump_loop
 async def test_new_connections_see_new_addresses() -> None:
-    """A name is looked up anew; open connections stay where they are."""
+    """The name is resolved again; open connections stay."""
     timeouts = replace(USUAL, name_seconds=0)
     async with origin() as old, origin() as new, running(origins=NAMED, timeouts=timeouts) as relay:
         resolve_to(old)
@@ -126,7 +126,7 @@ async def test_new_connections_see_new_addresses() -> None:
 
 
 def test_families_take_turns() -> None:
-    """That of the first address begins; what is over comes last."""
+    """The first address's family is first; surplus addresses of a family are last."""
     six = [(socket.AF_INET6, (f"::{number}", 80)) for number in range(3)]
     four = [(socket.AF_INET, ("127.0.0.1", 80))]
     assert in_turn([*six, *four]) == [six[0], four[0], six[1], six[2]]
@@ -136,7 +136,7 @@ def test_families_take_turns() -> None:
 
 @on_pump_loop
 async def test_a_proxy_header_tells_the_client() -> None:
-    """V1 before the request: the client's address and port, and the relay's; hot, for new connections."""
+    """Version 1 before the request has both addresses and ports; a change applies to new connections."""
     seen: list[bytes] = []
 
     async def note(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -160,7 +160,7 @@ async def test_a_proxy_header_tells_the_client() -> None:
 
 @on_pump_loop
 async def test_a_proxy_header_precedes_tls() -> None:
-    """V2, then the TLS handshake."""
+    """Version 2, then the TLS handshake."""
     seen: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def note(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -194,7 +194,7 @@ async def test_a_health_check_is_the_relays_own() -> None:
 
 @on_pump_loop
 async def test_a_silent_origin_is_passed_over() -> None:
-    """Who takes the request and says nothing in its time loses it to the next."""
+    """An origin that does not answer in its time is replaced by the next."""
 
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -215,7 +215,7 @@ BEGUN = {"and stops": True, "and hangs up": False}
 @pytest.mark.parametrize("case", BEGUN)
 @on_pump_loop
 async def test_an_origin_that_began_to_answer_is_the_last(case: str) -> None:
-    """With a byte of an answer there is no other try."""
+    """After one byte of an answer no other origin is tried."""
 
     async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -235,7 +235,7 @@ async def test_an_origin_that_began_to_answer_is_the_last(case: str) -> None:
 
 @on_pump_loop
 async def test_silent_origins_share_a_clients_patience() -> None:
-    """Many silent origins do not hold a client, or a drain, for longer than one."""
+    """Many silent origins do not delay a client, or a drain, for longer than one."""
 
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -254,7 +254,7 @@ async def test_silent_origins_share_a_clients_patience() -> None:
 @pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
 @on_pump_loop
 async def test_a_client_that_hangs_up_is_noticed_at_once(secure: bool) -> None:
-    """The origin's connection ends with the client's, long before the origin's time is over."""
+    """The connection to the origin closes with the client's, long before the origin's timeout."""
     asked, left = asyncio.Event(), asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -287,7 +287,7 @@ async def test_a_client_that_hangs_up_is_noticed_at_once(secure: bool) -> None:
 
 @on_pump_loop
 async def test_a_client_that_does_not_get_its_answer_is_counted() -> None:
-    """It said more than is looked at before, and hung up: what it said is usage, the origin is let go."""
+    """Its bytes, more than the relay reads ahead, are usage; the origin's connection closes."""
     asked, go = asyncio.Event(), asyncio.Event()
 
     async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -314,7 +314,7 @@ async def test_a_client_that_does_not_get_its_answer_is_counted() -> None:
 
 @on_pump_loop
 async def test_a_client_that_says_something_and_shuts_its_side_may_still_listen() -> None:
-    """It gets its answer."""
+    """The client gets its answer."""
     asked, go = asyncio.Event(), asyncio.Event()
 
     async def later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -336,7 +336,7 @@ async def test_a_client_that_says_something_and_shuts_its_side_may_still_listen(
 
 @on_pump_loop
 async def test_what_a_client_says_early_is_kept() -> None:
-    """Frames that come before the answer, in one piece or many, reach the origin."""
+    """Frames before the answer, in one piece or many, reach the origin."""
     go = asyncio.Event()
 
     async def later(path: str, _: Any) -> None:

@@ -1,4 +1,4 @@
-"""Active health checks: what origins see of them, and what they change."""
+"""Active health checks: the requests that origins get, and the effects of results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def at(port: int) -> dict[str, Any]:
 
 @asynccontextmanager
 async def answering(answers: dict[str, bytes]) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """Run a server that gives `answers["now"]` to every request; yields its port and the requests."""
+    """Run a server that answers every request with `answers["now"]`; yield its port and the requests."""
     seen: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,7 +45,7 @@ async def answering(answers: dict[str, bytes]) -> AsyncIterator[tuple[int, list[
 
 
 def target(relay: Any, place: int = 0) -> Target:
-    """Return what the relay knows of an origin."""
+    """Return the relay's state of an origin."""
     found: Target = relay.site.origins.targets[place]
     return found
 
@@ -86,7 +86,7 @@ JUDGEMENTS = {
 @pytest.mark.parametrize("case", JUDGEMENTS)
 @on_pump_loop
 async def test_judgement(case: str) -> None:
-    """What an answer says of an origin's health."""
+    """The result of a check, by its answer."""
     path, first_line, good = JUDGEMENTS[case]
     rules = {**QUICK_CHECKS, "path": path}
     async with (
@@ -99,7 +99,7 @@ async def test_judgement(case: str) -> None:
 
 @on_pump_loop
 async def test_an_http_check_is_a_get() -> None:
-    """With a path the origin sees a plain GET of it."""
+    """With a path the origin gets a plain GET of it."""
     async with (
         answering({"now": b"HTTP/1.1 200 x\r\n\r\n"}) as (port, seen),
         running(port, originHealthCheck={**QUICK_CHECKS, "path": "/up?a=1"}) as relay,
@@ -111,7 +111,7 @@ async def test_an_http_check_is_a_get() -> None:
 
 @on_pump_loop
 async def test_checks_go_on_after_one_that_could_not_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One without a descriptor says nothing of the origin, and a fault is logged; the next ones are made."""
+    """Without a descriptor there is no result, and a crash is logged; later checks are made."""
     wrong: list[Exception] = [NoDescriptorError("too many open files"), ZeroDivisionError()]
 
     async def check(*arguments: Any, **named: Any) -> None:
@@ -131,7 +131,7 @@ async def test_checks_go_on_after_one_that_could_not_be_made(monkeypatch: pytest
 
 @on_pump_loop
 async def test_silence_is_bad() -> None:
-    """An origin that takes connections and says nothing is unhealthy after its time."""
+    """An origin that accepts connections and does not answer is unhealthy after its time."""
 
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -143,7 +143,7 @@ async def test_silence_is_bad() -> None:
 
 @on_pump_loop
 async def test_a_check_speaks_tls_as_connections_do() -> None:
-    """HTTPS origins are checked by TLS, and a certificate that is not trusted is a failure."""
+    """HTTPS origins are checked over TLS, and an untrusted certificate is a failure."""
     server = authority().server_context("127.0.0.1")
     tls: dict[str, Any] = {"originProtocol": "HTTPS", "originHealthCheck": QUICK_CHECKS}
     async with origin(echo, ssl=server) as port:
@@ -155,7 +155,7 @@ async def test_a_check_speaks_tls_as_connections_do() -> None:
 
 @on_pump_loop
 async def test_unhealthy_origins_get_nothing_until_they_are_well() -> None:
-    """Connections go to the healthy one, without a failed try; each turn is told once."""
+    """Connections go to the healthy origin, without a failed dial; each change is logged once."""
     answers = {"now": b"HTTP/1.1 500 x\r\n\r\n"}
     async with answering(answers) as (sick, seen), origin(echo) as well:
         with capture_logs() as logs:
@@ -180,7 +180,7 @@ async def test_unhealthy_origins_get_nothing_until_they_are_well() -> None:
 
 @on_pump_loop
 async def test_all_unhealthy_are_still_tried() -> None:
-    """When no origin is well the checks prove nothing, and connections are made as without them."""
+    """When all origins are unhealthy the checks may be wrong, and connections ignore them."""
     async with origin(echo) as port:
         rules = {**QUICK_CHECKS, "path": "/"}  # which a WebSocket server does not answer well
         async with running(port, originHealthCheck=rules) as relay:
@@ -192,7 +192,7 @@ async def test_all_unhealthy_are_still_tried() -> None:
 
 @on_pump_loop
 async def test_checks_follow_the_configuration() -> None:
-    """They begin and end with the field, without a restart; without them nobody is unhealthy."""
+    """They start and stop with the field, without a restart; without checks no origin is unhealthy."""
     with refusing() as nobody:
         async with running(nobody) as relay:
             assert target(relay).due == 0
@@ -208,7 +208,7 @@ async def test_checks_follow_the_configuration() -> None:
 
 @on_pump_loop
 async def test_checks_end_with_the_domain() -> None:
-    """A domain that is switched off or gone is not checked any more."""
+    """A disabled or removed domain is not checked."""
     async with (
         answering({"now": b"HTTP/1.1 404 x\r\n\r\n"}) as (port, seen),
         running(port, originHealthCheck=QUICK_CHECKS) as relay,
@@ -228,7 +228,7 @@ async def test_checks_end_with_the_domain() -> None:
 
 @on_pump_loop
 async def test_checks_are_spread() -> None:
-    """Many origins are not checked in one burst: their times lie all over the interval."""
+    """The times of many origins' checks are spread over the interval."""
     origins = [at(port) for port in range(40001, 40065)]
     async with running(origins=origins, originHealthCheck=NEVER_BEFORE_THE_END) as relay:
         now = asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""Which origin gets a connection, and what becomes of those that fail."""
+"""The choice of an origin for each connection, and the ejection of failing origins."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def at(port: int, **fields: Any) -> dict[str, Any]:
 
 
 def naming(name: str) -> Any:
-    """Return a handler that says its name."""
+    """Return a handler that sends its name."""
 
     async def say(connection: ServerConnection) -> None:
         await connection.send(name)
@@ -44,7 +44,7 @@ async def ask(relay: Any) -> str:
 
 @on_pump_loop
 async def test_weights_share_connections_out() -> None:
-    """Weights 2 and 1 give two connections of three to the first, never three in a row."""
+    """With weights 2 and 1 the first origin gets two of three connections, never three in a row."""
     async with origin(naming("a")) as first, origin(naming("b")) as second:
         origins = [at(first, weight=200), at(second, weight=100)]
         async with running(origins=origins) as relay:
@@ -54,7 +54,7 @@ async def test_weights_share_connections_out() -> None:
 
 @on_pump_loop
 async def test_the_fewest_open_connections_get_the_next() -> None:
-    """With LeastConnections an origin whose connections ended gets the next ones, weights respected."""
+    """With LeastConnections an origin whose connections ended gets the next, by weight."""
     policy = {"loadBalancing": "LeastConnections"}
     async with origin(naming("a")) as first, origin(naming("b")) as second, AsyncExitStack() as held:
         origins = [at(first, weight=200), at(second, weight=100)]
@@ -75,7 +75,7 @@ async def test_the_fewest_open_connections_get_the_next() -> None:
 
 @on_pump_loop
 async def test_a_client_address_stays_with_its_origin() -> None:
-    """With ClientHash one address gets one origin, the next best while that fails, and a change is hot."""
+    """With ClientHash an address gets one origin, the next best while it fails; a change applies at once."""
     async with (
         origin(naming("a")) as first,
         origin(naming("b")) as second,
@@ -91,7 +91,7 @@ async def test_a_client_address_stays_with_its_origin() -> None:
 
 @on_pump_loop
 async def test_a_refused_origin_is_passed_over_for_the_next() -> None:
-    """Where nothing listens, the next origin is dialled in the same handshake, and first for a while."""
+    """The next origin is dialled in the same handshake, and first for a while."""
     with refusing() as nobody:
         async with origin(naming("b")) as second, running(origins=[at(nobody), at(second)]) as relay:
             assert [await ask(relay) for _ in range(3)] == ["b"] * 3
@@ -100,7 +100,7 @@ async def test_a_refused_origin_is_passed_over_for_the_next() -> None:
 
 @on_pump_loop
 async def test_an_ejected_origin_comes_back_when_it_works_again() -> None:
-    """It is asked last, its state and the number of ejections are told, and one connection brings it back."""
+    """It is dialled last, metrics show its ejections, and one good connection ends the ejection."""
     timeouts = replace(USUAL, failed_origin_seconds=2)
     with reserved() as sock:
         absent = at(sock.getsockname()[1])
@@ -123,7 +123,7 @@ async def test_an_ejected_origin_comes_back_when_it_works_again() -> None:
 
 @on_pump_loop
 async def test_backups_come_when_all_others_failed() -> None:
-    """A backup gets nothing while another origin works, and everything when none does."""
+    """A backup gets no connection while another origin works, and all when none does."""
     async with origin(naming("a")) as first, origin(naming("backup")) as second:
         async with running(origins=[at(second, backup=True), at(first)]) as relay:
             assert [await ask(relay) for _ in range(3)] == ["a"] * 3
@@ -134,7 +134,7 @@ async def test_backups_come_when_all_others_failed() -> None:
 
 @on_pump_loop
 async def test_an_origin_that_hangs_up_is_passed_over() -> None:
-    """An origin that closes without a byte may be replaced by another."""
+    """An origin that closes without a byte is replaced by the next."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -150,7 +150,7 @@ async def test_an_origin_that_hangs_up_is_passed_over() -> None:
 
 @on_pump_loop
 async def test_every_address_of_a_name_is_tried() -> None:
-    """A name that resolves to addresses of which one works is a working origin."""
+    """A name of whose addresses one works is a working origin."""
     async with (
         origin(naming("local")) as port,
         running(origins=[{"host": "localhost", "httpPort": port}]) as relay,
@@ -161,7 +161,7 @@ async def test_every_address_of_a_name_is_tried() -> None:
 @pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
 @on_pump_loop
 async def test_ipv6_origins_are_dialled() -> None:
-    """An IPv6 address is an origin as any other, in brackets where it is named."""
+    """An IPv6 address is an origin like any other, in brackets in its name."""
     async with (
         origin(naming("six"), host="::1") as port,
         running(origins=[{"host": "::1", "httpPort": port}]) as relay,
@@ -171,7 +171,7 @@ async def test_ipv6_origins_are_dialled() -> None:
 
 @on_pump_loop
 async def test_origins_that_all_fail_give_a_502_with_the_reason() -> None:
-    """A refused and an unresolvable origin are named by reason, not by address."""
+    """The answer has the reasons, but no address."""
     with refusing() as nobody:
         async with running(origins=[at(nobody), {"host": "no-such-host.invalid"}]) as relay:
             answer = await relay.exchange(upgrade())
@@ -186,7 +186,7 @@ async def test_origins_that_all_fail_give_a_502_with_the_reason() -> None:
 
 @on_pump_loop
 async def test_an_origin_that_never_answers_gives_a_504() -> None:
-    """No answer within the time is a gateway timeout."""
+    """No answer in time is a gateway timeout."""
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -198,7 +198,7 @@ async def test_an_origin_that_never_answers_gives_a_504() -> None:
 
 @on_pump_loop
 async def test_an_origins_own_answer_passes() -> None:
-    """A 403 reaches the client with its headers and body; what belongs to the hop does not."""
+    """A 403 reaches the client with headers and body, without hop-by-hop headers."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -248,7 +248,7 @@ BAD_ANSWERS = {
 @pytest.mark.parametrize("case", BAD_ANSWERS)
 @on_pump_loop
 async def test_bad_answers_of_an_origin_become_a_502(case: str) -> None:
-    """What an origin may not say does not reach the client."""
+    """No byte of an invalid answer reaches the client."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -260,7 +260,7 @@ async def test_bad_answers_of_an_origin_become_a_502(case: str) -> None:
 
 @on_pump_loop
 async def test_the_origin_sees_the_request_and_who_asked() -> None:
-    """Path, query, cookies and subprotocols pass, Host is the origin's, forged addresses do not pass."""
+    """Path, query, cookies and subprotocols pass; Host is the origin's; forged addresses do not pass."""
     seen: list[Any] = []
 
     async def note(connection: ServerConnection) -> None:
@@ -296,7 +296,7 @@ async def test_the_origin_sees_the_request_and_who_asked() -> None:
 
 @on_pump_loop
 async def test_a_domain_without_a_working_weight_says_so() -> None:
-    """Weight 0 takes an origin out of service; with none left the answer is 502."""
+    """An origin with weight 0 is not used; without any other the answer is 502."""
     async with origin() as port, running(origins=[at(port, weight=0)]) as relay:
         with pytest.raises(InvalidStatus) as refused:
             await ask(relay)

@@ -1,4 +1,4 @@
-"""Origins that are inside, and requests that come round: real sockets, refused before a byte is sent."""
+"""Denied origins, and requests in a loop: real sockets, refused before a byte is sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLAIN = f"GET /poll HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".enc
 
 
 class Listening:
-    """A server that counts who connects, and says nothing."""
+    """A server that counts connections, and sends nothing."""
 
     def __init__(self) -> None:
         self.connections = self.ended = 0
@@ -48,7 +48,7 @@ TELLS = "The origin cannot be used: its address is denied to origins."
 
 @on_pump_loop
 async def test_a_denied_origin_is_never_dialled() -> None:
-    """Tunnels, plain requests and health checks alike; by address, by name, by any form of an address."""
+    """In tunnels, plain requests and health checks; by address, by name, in any form of an address."""
     inside = Listening()
     async with raw_origin(inside.serve) as port:
         hosts = ["127.0.0.1", "localhost", "::ffff:127.0.0.1", "127.1", "2130706433", "0.0.0.0"]
@@ -70,7 +70,7 @@ async def test_a_denied_origin_is_never_dialled() -> None:
 
 @on_pump_loop
 async def test_a_relay_in_a_pod_denies_loopback_by_itself() -> None:
-    """Without a word in the configuration, as operators of before wrote it."""
+    """Also with configurations of older operators, which lack the field."""
     async with origin() as port, running(port, in_pod=True, listen=outside()) as relay:
         with pytest.raises(InvalidStatus) as refused:
             async with relay.connect():
@@ -85,7 +85,7 @@ async def test_a_relay_in_a_pod_denies_loopback_by_itself() -> None:
 
 @on_pump_loop
 async def test_a_relay_on_all_addresses_knows_its_own() -> None:
-    """By the ends of a connection, on which nothing was sent."""
+    """It compares the two ends of a connection before a byte is sent."""
     inside = Listening()
     server = await asyncio.start_server(inside.serve, outside(), 0)
     async with server:
@@ -106,7 +106,7 @@ async def test_a_relay_on_all_addresses_knows_its_own() -> None:
 
 @on_pump_loop
 async def test_allowed_addresses_of_a_name_are_dialled() -> None:
-    """A name with a denied address beside another is no reason to refuse the other."""
+    """A denied address of a name does not deny its other addresses."""
     async with origin() as port:
         origins = [{"host": "localhost", "httpPort": port}]
         async with running(origins=origins, denied=["::1/128"]) as relay, relay.connect() as client:
@@ -116,7 +116,7 @@ async def test_allowed_addresses_of_a_name_are_dialled() -> None:
 
 @on_pump_loop
 async def test_the_relays_own_listeners_are_denied_whatever_is_allowed() -> None:
-    """An origin that is this very relay gets no connection."""
+    """An origin that is the relay itself gets no connection."""
     async with running(1, denied=[]) as relay:
         _, port = relay.relay.addresses["http"]
         relay.apply(origins=[{"host": "127.0.0.1", "httpPort": port}])
@@ -126,7 +126,7 @@ async def test_the_relays_own_listeners_are_denied_whatever_is_allowed() -> None
 
 @on_pump_loop
 async def test_a_request_that_comes_round_is_refused() -> None:
-    """508 at its second coming: one request in, one more by itself, and not as many as there are sockets."""
+    """The second arrival gets 508: the request passes once, and does not use up all sockets."""
     nominated = upgrade().replace(b"Connection: Upgrade", b"Connection: Upgrade, CDN-Loop")
     async with (
         running(1, passThrough={}) as relay,
@@ -145,7 +145,7 @@ async def test_a_request_that_comes_round_is_refused() -> None:
 
 @on_pump_loop
 async def test_relays_behind_relays_are_no_loop() -> None:
-    """A relay may be the origin of another, and the origin is told of both."""
+    """A relay may be the origin of another, and the origin gets the ids of both."""
     seen: list[str] = []
 
     async def note(connection: Any) -> None:

@@ -1,4 +1,4 @@
-"""Limits, by what clients over them see."""
+"""Limits, as clients above them observe them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def refusal(relay: Running) -> tuple[int, str | None]:
 )
 @on_pump_loop
 async def test_one_connection_too_many_is_refused(field: str, status: int, after: str) -> None:
-    """It gets a status and a time to come back, the others go on, and a closed one makes room."""
+    """It gets a status and Retry-After, others stay, and a closed connection frees a place."""
     async with origin() as port, running(port, limits={field: 2}) as relay, AsyncExitStack() as stack:
         first = await stack.enter_async_context(relay.connect())
         second = await stack.enter_async_context(relay.connect())
@@ -52,7 +52,7 @@ async def test_one_connection_too_many_is_refused(field: str, status: int, after
 
 @on_pump_loop
 async def test_a_burst_of_handshakes_over_the_pace_is_refused() -> None:
-    """A second's worth passes; the next has to come back a second later."""
+    """The handshakes of one second pass; the next gets Retry-After of a second."""
     clock = asyncio.get_running_loop().time
     async with origin() as port, running(port, limits={"handshakesPerSecond": 2}) as relay:
         began = clock()
@@ -70,7 +70,7 @@ async def test_a_burst_of_handshakes_over_the_pace_is_refused() -> None:
 
 @on_pump_loop
 async def test_handshakes_under_way_have_places() -> None:
-    """Clients that come while origins are slow are not let in all at once."""
+    """Clients that connect while origins are slow count in the limit."""
     asked = asyncio.Event()
     go = asyncio.Event()
 
@@ -89,7 +89,7 @@ async def test_handshakes_under_way_have_places() -> None:
 
 @on_pump_loop
 async def test_every_end_of_a_handshake_gives_its_place_back() -> None:
-    """Failed origins, clients that vanish: after any number of them there is still room for one."""
+    """After any number of failed origins and disconnects a place is still free."""
     with refusing() as nobody:
         async with running(nobody, limits={"connections": 1}) as relay:
             for _ in range(5):
@@ -115,7 +115,7 @@ async def test_every_end_of_a_handshake_gives_its_place_back() -> None:
 
 @on_pump_loop
 async def test_a_changed_limit_counts_for_new_connections() -> None:
-    """Those that are open live on over a lowered limit; a raised one lets more in at once."""
+    """Open connections stay above a lowered limit; a raised limit applies at once."""
     async with origin() as port, running(port) as relay, relay.connect() as one, relay.connect():
         relay.apply(limits={"connections": 1})
         assert (await refusal(relay))[0] == 503
@@ -129,7 +129,7 @@ async def test_a_changed_limit_counts_for_new_connections() -> None:
 @pytest.mark.parametrize("compression", [None, "deflate"])
 @on_pump_loop
 async def test_a_message_that_is_too_long_ends_its_connection(compression: str | None) -> None:
-    """Its sender is closed with 1009, the origin with 1001; up to the limit all passes."""
+    """Its sender gets 1009, the origin 1001; a message up to the limit passes."""
     seen: list[bytes | str] = []
     ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
     data = random.Random(1).randbytes(4000)  # no compression makes new ones shorter
@@ -158,7 +158,7 @@ async def test_a_message_that_is_too_long_ends_its_connection(compression: str |
 
 @on_pump_loop
 async def test_a_message_of_an_origin_may_be_too_long_as_well() -> None:
-    """The origin is closed with 1009, the client with 1011."""
+    """The origin gets 1009, the client 1011."""
     ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     async def send_much(connection: ServerConnection) -> None:
@@ -180,7 +180,7 @@ async def test_a_message_of_an_origin_may_be_too_long_as_well() -> None:
 
 @on_pump_loop
 async def test_a_connection_keeps_the_message_limit_that_it_was_opened_with() -> None:
-    """A change counts for the next connection."""
+    """A change applies to the next connection."""
     async with origin(compression=None) as port, running(port) as relay, relay.connect() as client:
         relay.apply(limits={"messageBytes": 10})
         await client.send("x" * 100)
@@ -192,13 +192,13 @@ async def test_a_connection_keeps_the_message_limit_that_it_was_opened_with() ->
 
 
 def with_cookie(size: int, domain: str = DOMAIN) -> bytes:
-    """Return a handshake whose Cookie line has so many bytes."""
+    """Return a handshake whose Cookie line has this length."""
     return upgrade("/", f"Cookie: {'c' * (size - 8)}", host=domain)
 
 
 @on_pump_loop
 async def test_a_longer_head_than_its_domain_takes_is_refused() -> None:
-    """With 431; a change counts for the next one, in both directions."""
+    """It gets 431; a change applies to the next request, in both directions."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -218,7 +218,7 @@ async def test_a_longer_head_than_its_domain_takes_is_refused() -> None:
 
 @on_pump_loop
 async def test_heads_are_read_as_far_as_any_domain_takes_them() -> None:
-    """Whose a head is stands in it: a domain's own limit counts once it is known, and by its reason."""
+    """The head names the domain, so the domain's own limit applies, by its reason, after the head is read."""
     async with origin() as port, running(port, limits={"headerBytes": 2048}) as relay:
         other = {**relay.domain, "domain": "other.example.com", "limits": {"headerBytes": 4096}}
         relay.relay.apply(config([relay.domain, other]), Material())

@@ -1,4 +1,4 @@
-"""HTTP/2 before a relay of several processes: each connection is one worker's, with all of its streams."""
+"""HTTP/2 with several worker processes: a connection belongs to one worker, with all its streams."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def configuration(folder: Path, origin: int, statistics: str) -> Path:
 
 
 async def talk(client: Client, stream: int) -> None:
-    """Send a message, and get it back."""
+    """Send a message and receive its echo."""
     text = b"%d" % stream * 200
     await client.say(stream, text)
     assert await client.hear(stream, len(frame(text))) == frame(text)
 
 
 async def leave(client: Client, stream: int) -> None:
-    """Take the relay's Close, answer it and end the stream."""
+    """Read the relay's Close, answer it and end the stream."""
     assert await client.hear(stream, len(AWAY)) == AWAY
     await client.say(stream, b"\x03\xe9", opcode=8)
     client.protocol.end_stream(stream)
@@ -55,14 +55,14 @@ async def leave(client: Client, stream: int) -> None:
 
 
 async def counted(relay: RelayProcess) -> dict[str, float]:
-    """Return what /metrics has of the domain's usage."""
+    """Return the domain's usage in /metrics."""
     metrics = await relay.metrics()
     names = ("sent_bytes", "received_bytes", "sent_messages", "received_messages", "opened_connections")
     return {name: metrics[f"wsedge_relay_{name}_total{LABEL}"] for name in names}
 
 
 async def test_streams_of_many_connections_are_one_relays(tmp_path: Path) -> None:
-    """Each echoes; state, metrics and usage are sums over both workers; SIGTERM closes all with 1001."""
+    """All echo; state, metrics and usage are sums over both workers; SIGTERM closes all with 1001."""
     async with echo_origin() as origin, Statistics() as statistics, AsyncExitStack() as stack:
         path = configuration(tmp_path, origin, statistics.url)
         async with RelayProcess("--config", path, "--workers", "2") as relay:
@@ -103,7 +103,7 @@ async def test_streams_of_many_connections_are_one_relays(tmp_path: Path) -> Non
 
 
 def check_ledger(statistics: Statistics, total: dict[str, float]) -> None:
-    """The ledger has from two sources what the metrics had, and the Closes behind it."""
+    """Check that the ledger has the metrics' usage from two sources, and the Closes after it."""
     tunnels = CONNECTIONS * STREAMS
     closes = {"sentBytes": len(AWAY), "receivedBytes": len(frame(b"\x03\xe9", opcode=8, key=b"mask"))}
     for name in ("sentBytes", "receivedBytes", "sentMessages", "receivedMessages", "openedConnections"):

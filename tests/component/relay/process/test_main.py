@@ -1,4 +1,4 @@
-"""The program as a process: start, reload, drain, and every byte accounted for through kills and outages."""
+"""The program as a process: start, reload, drain, and exact counts over kills and outages."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def to_origin(port: int, **fields: object) -> dict[str, object]:
 
 
 class TestStart:
-    """What a person sees who starts the program."""
+    """The output for a person who starts the program."""
 
     def test_schema_is_printed_on_stdout(self) -> None:
-        """And nothing else is."""
+        """Stdout has nothing else."""
         done = run("--schema")
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout)["title"] == "RelayConfig"
@@ -89,7 +89,7 @@ class TestStart:
             assert f"spool folder {spool}: another relay process uses it" in done.stderr
 
     async def test_it_says_where_it_listens_and_with_what(self, tmp_path: Path) -> None:
-        """Ports of the kernel's choice are in the log, settings too, secrets are not."""
+        """The log has ports that the kernel chose and the settings, but no secrets."""
         token = tmp_path / "token"
         token.write_text("very-secret")
         path = write(tmp_path / "relay.json", config())
@@ -104,7 +104,7 @@ class TestStart:
             assert "very-secret" not in str(relay.events)
 
     async def test_a_field_that_it_does_not_know_is_named(self, tmp_path: Path) -> None:
-        """It starts without it, and a person who misspelt one finds it in the log, once."""
+        """The relay starts without it, and the log names the field once."""
         path = write(tmp_path / "relay.json", config(domain(heartbeat=5)))
         async with RelayProcess("--config", path) as relay:
             told = await relay.event("unknown fields ignored", level="warning")
@@ -127,10 +127,10 @@ class TestStart:
 
 
 class TestReload:
-    """A configuration comes into force while connections live on."""
+    """A configuration comes into force while connections stay open."""
 
     async def test_a_kubelets_swap_closes_no_connection(self, tmp_path: Path) -> None:
-        """The generation changes and a tunnel that was open goes on."""
+        """The generation changes and an open tunnel stays open."""
         async with echo_origin() as origin:
             volume = tmp_path / "volume"
             publish(volume, {"relay.json": encoded(config(to_origin(origin)))})
@@ -145,7 +145,7 @@ class TestReload:
                 client.close()
 
     async def test_a_bad_one_is_refused_and_the_last_good_one_serves(self, tmp_path: Path) -> None:
-        """GET /config tells what is in force, what was refused and why; mending it is enough."""
+        """GET /config has both generations and the reason; a corrected file is applied."""
         async with echo_origin() as origin:
             path = write(tmp_path / "relay.json", config(to_origin(origin)))
             async with RelayProcess("--config", path) as relay:
@@ -167,7 +167,7 @@ class TestReload:
                 assert (await relay.state())["refusedReason"] is None
 
     async def test_sighup_looks_at_once(self, tmp_path: Path) -> None:
-        """And says again what is wrong."""
+        """The relay also repeats the reason of a refusal."""
         path = write(tmp_path / "relay.json", config())
         async with RelayProcess("--config", path) as relay:
             await relay.port("admin")
@@ -178,7 +178,7 @@ class TestReload:
             await relay.event("configuration refused", after=seen)
 
     async def test_a_certificate_arrives_after_its_generation(self, tmp_path: Path) -> None:
-        """The relay names what it waits for, and takes the generation once it is there."""
+        """The relay names the missing file, and applies the generation once the file exists."""
         path = write(tmp_path / "relay.json", config())
         secrets = tmp_path / "secrets"
         async with RelayProcess("--config", path, "--secrets-dir", secrets) as relay:
@@ -196,7 +196,7 @@ class TestEnd:
     """SIGTERM: readiness falls, connections are closed in order, the last report is sent."""
 
     async def test_a_drain_closes_connections_and_reports_the_rest(self, tmp_path: Path) -> None:
-        """Every byte, the Close frames included, is in the ledger when the process has ended."""
+        """Every byte, Close frames included, is in the ledger when the process has ended."""
         async with echo_origin() as origin, Statistics() as statistics:
             document = config(to_origin(origin), statistics={"url": statistics.url})
             path = write(tmp_path / "relay.json", document)
@@ -214,7 +214,7 @@ class TestEnd:
             assert statistics.total("openedConnections") == 1
 
     async def test_readiness_falls_first_and_a_second_signal_hurries(self, tmp_path: Path) -> None:
-        """While a drain goes on the relay is alive and not ready; SIGTERM again ends it at once."""
+        """During a drain the relay is alive and not ready; a second SIGTERM ends it at once."""
         async with echo_origin() as origin:
             slowly = {"drainSeconds": 3600}
             path = write(tmp_path / "relay.json", config(to_origin(origin, lifecycle=slowly)))
@@ -233,7 +233,7 @@ class TestEnd:
                 assert await relay.ended() == 0
 
     async def test_a_drain_by_request_stays(self, tmp_path: Path) -> None:
-        """POST /drain refuses newcomers and ends connections; the process waits for its signal."""
+        """After POST /drain the relay refuses new clients, closes connections and waits for its signal."""
         async with echo_origin() as origin:
             path = write(tmp_path / "relay.json", config(to_origin(origin)))
             async with RelayProcess("--config", path) as relay:
@@ -253,7 +253,7 @@ class TestEnd:
     async def test_a_drain_that_nobody_ends_is_given_up(
         self, tmp_path: Path, workers: tuple[str, ...]
     ) -> None:
-        """After its time and a while the relay serves again, is ready, and says so."""
+        """After the drain and drainStaySeconds the relay accepts connections, is ready, and logs it."""
         async with echo_origin() as origin:
             path = write(tmp_path / "relay.json", config(to_origin(origin)))
             async with RelayProcess("--config", path, "--drain-stay-seconds", "0.2", *workers) as relay:
@@ -280,7 +280,7 @@ class TestEnd:
                 assert await relay.ended() == 0
 
     async def test_a_drain_needs_the_token_where_there_is_one(self, tmp_path: Path) -> None:
-        """From loopback too; it is read anew at each request, and the command sends it."""
+        """From loopback too; the token is read at each request, and the command sends it."""
         (tmp_path / "admin-token").write_text("secret-1\n")
         path = write(tmp_path / "relay.json", config(domain()))
         async with RelayProcess("--config", path) as relay:
@@ -306,7 +306,7 @@ class TestEnd:
             assert "secret-" not in told
 
     async def test_without_a_token_loopback_alone_may_drain(self, tmp_path: Path) -> None:
-        """As with relays of an operator that makes none; a page in a browser may not, wherever it runs."""
+        """As with operators that create no token; a web page may not, from any address."""
         address = outside()
         listen = {"host": "0.0.0.0", "http": 0, "admin": 0}
         path = write(tmp_path / "relay.json", config(domain(), listen=listen))
@@ -320,7 +320,7 @@ class TestEnd:
             assert (await request(port, ask + b"\r\n"))[0] == 202
 
     async def test_the_command_has_the_relay_beside_it_drain(self, tmp_path: Path) -> None:
-        """With the token that it may read, by the settings that it finds."""
+        """The command reads the token and the relay's settings from its environment."""
         (tmp_path / "admin-token").write_text("secret-1\n")
         own = os.getpid()  # an address that no other test has, for the port must be known beforehand
         host = f"127.86.{own >> 8 & 255}.{own & 255}"
@@ -340,7 +340,7 @@ class TestEnd:
             assert ready == (503, "The relay is draining.\n")
 
     async def test_a_signal_hurries_a_drain_by_request(self, tmp_path: Path) -> None:
-        """From SIGTERM on nothing has more than drainSeconds: a pod would be killed in a longer drain."""
+        """After SIGTERM connections have at most drainSeconds: the kubelet then kills the pod."""
         async with echo_origin() as origin:
             path = write(tmp_path / "relay.json", config(to_origin(origin)))
             async with RelayProcess("--config", path) as relay:
@@ -357,7 +357,7 @@ class TestEnd:
                 assert await relay.ended() == 0
 
     async def test_a_second_signal_hurries_domains_that_are_gone(self, tmp_path: Path) -> None:
-        """A domain that left the configuration drains still, and is closed at once with the others."""
+        """A removed domain that still drains is closed at once with the others."""
         async with echo_origin() as origin:
             slowly = {"drainSeconds": 3600}
             path = write(tmp_path / "relay.json", config(to_origin(origin, lifecycle=slowly)))
@@ -375,10 +375,10 @@ class TestEnd:
 
 
 class TestUsage:
-    """Counts survive what happens to relays and their surroundings."""
+    """Counts survive failures of the relay and its environment."""
 
     async def test_a_killed_relay_loses_nothing_that_was_swept(self, tmp_path: Path) -> None:
-        """Killed during an outage of the statistics; the next run reports it all, to the byte."""
+        """Killed during an outage of the statistics; the next run reports everything, to the byte."""
         async with echo_origin() as origin, Statistics() as statistics:
             spool = tmp_path / "spool"
             document = config(to_origin(origin), statistics={"url": statistics.url})
@@ -408,7 +408,7 @@ class TestUsage:
             assert [file.name for file in files_of(spool)] == ["lock"]
 
     async def test_a_relay_killed_at_work_loses_a_sweep_at_most(self, tmp_path: Path) -> None:
-        """What passed four seconds before the kill is in the ledger; the bound is one sweep (1 s)."""
+        """Bytes of four seconds before the kill are in the ledger; the bound is one sweep (1 s)."""
         async with echo_origin() as origin, Statistics() as statistics:
             document = config(to_origin(origin), statistics={"url": statistics.url})
             arguments = ("--config", write(tmp_path / "relay.json", document), "--spool-dir", tmp_path / "s")
@@ -430,7 +430,7 @@ class TestUsage:
                 await statistics.until(lambda: certain <= statistics.total("sentBytes") <= client.received)
 
     async def test_a_full_disk_stops_nothing(self, tmp_path: Path) -> None:
-        """No byte can be spooled: it is logged and counted, traffic and reports go on."""
+        """No byte can be spooled: this is logged and counted, and traffic and reports continue."""
 
         def no_room() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))
@@ -450,7 +450,7 @@ class TestUsage:
             assert statistics.total("sentBytes") == client.received
 
     async def test_a_damaged_spool_is_set_aside(self, tmp_path: Path) -> None:
-        """A file of nonsense neither stops a start nor is it lost for a person."""
+        """A damaged file does not stop the start, and is renamed, not deleted."""
         spool = tmp_path / "s"
         spool.mkdir()
         (spool / "1-aaaaaaaa.journal").write_bytes(b"\x00" * 100 + b"\n")
@@ -463,7 +463,7 @@ class TestUsage:
         assert (spool / "1-aaaaaaaa.corrupt").stat().st_size == 101
 
     async def test_metrics_are_the_usage(self, tmp_path: Path) -> None:
-        """A scrape shows the same integers, up to the byte, at once."""
+        """A scrape has the same integers as the usage, to the byte, at once."""
         async with echo_origin() as origin:
             path = write(tmp_path / "relay.json", config(to_origin(origin)))
             async with RelayProcess("--config", path) as relay:
@@ -486,7 +486,7 @@ class TestUsage:
 
 
 async def spooled(spool: Path, clients: list[Client]) -> None:
-    """Wait until the journals hold exactly what these clients received, each in a life of its own."""
+    """Wait until the journals have exactly the bytes that these clients received, one relay epoch each."""
 
     def is_spooled() -> bool:
         rows = [decode(file.read_bytes())[2] for file in files_of(spool) if file.suffix == ".journal"]

@@ -1,4 +1,4 @@
-"""A relay of several processes: one relay to all who deal with it, and one that outlives each of them."""
+"""A relay of several processes: it acts as one relay, and survives the end of any worker."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def to_origin(port: int, **fields: object) -> dict[str, object]:
 
 
 async def workers(relay: RelayProcess, number: int = 2) -> list[int]:
-    """Return the process ids of the workers, by their numbers."""
+    """Return the process ids of the workers, by number."""
     return [
         int((await relay.event("worker started", worker=worker))["process"])
         for worker in range(1, number + 1)
@@ -56,7 +56,7 @@ async def workers(relay: RelayProcess, number: int = 2) -> list[int]:
 
 
 def is_gone(process: int) -> bool:
-    """Tell whether a process is no more."""
+    """Return whether a process has ended."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -65,7 +65,7 @@ def is_gone(process: int) -> bool:
 
 
 def children(process: int) -> set[int]:
-    """Return the workers that a supervisor has started and that run.
+    """Return the running workers of a supervisor.
 
     Until it has its own program a child is none: stopped there it would stop its parent as well, by vfork.
     """
@@ -78,13 +78,13 @@ def children(process: int) -> set[int]:
 
 
 def private_mebibytes(process: int) -> float:
-    """Return the memory that a process has for itself."""
+    """Return the private memory of a process."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
 class Crowd:
-    """Connections to one port, closed at the end; the kernel chooses a worker for each by its port."""
+    """Connections to one port, closed at the end; the kernel chooses a worker for each by its source port."""
 
     def __init__(self) -> None:
         self.clients: list[Client] = []
@@ -97,7 +97,7 @@ class Crowd:
             client.close()
 
     async def enter(self, port: int, number: int) -> list[Client]:
-        """Open so many more, let each say something, and return them."""
+        """Open more connections, let each send a message, and return them."""
         new = []
         for _ in range(number):
             client = await Client().open(port)
@@ -108,12 +108,12 @@ class Crowd:
 
     @property
     def received(self) -> int:
-        """Bytes that all of them got."""
+        """Return the bytes that all clients received."""
         return sum(client.received for client in self.clients)
 
 
 async def survivors(clients: Sequence[Client]) -> list[Client]:
-    """Return the clients whose connection still echoes."""
+    """Return the clients whose connections still echo."""
     alive = []
     for client in clients:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -131,13 +131,13 @@ async def metric(relay: RelayProcess, name: str) -> float:
 
 
 def journalled(spool: Path) -> int:
-    """Return the bytes sent to clients that the journals of all workers hold."""
+    """Return the bytes sent to clients in the journals of all workers."""
     rows = [decode(file.read_bytes())[2] for file in spool.rglob("*.journal")]
     return sum(row.sent_bytes for journal in rows for row in journal)
 
 
 async def test_every_byte_is_counted_once_whoever_carried_it(tmp_path: Path) -> None:
-    """Connections spread; two sources report; metrics and state are the sum; SIGTERM drains both."""
+    """Connections spread, two sources report, metrics and state are sums, SIGTERM drains both."""
     async with echo_origin() as origin, Statistics() as statistics, Crowd() as crowd:
         path = write(tmp_path / "relay.json", config(to_origin(origin), statistics={"url": statistics.url}))
         async with RelayProcess("--config", path, *TWO) as relay:
@@ -168,7 +168,7 @@ async def test_every_byte_is_counted_once_whoever_carried_it(tmp_path: Path) -> 
 
 
 async def test_a_killed_worker_takes_its_own_connections_and_no_others(tmp_path: Path) -> None:
-    """The others live on, what was swept is reported by its successor, its places are given back."""
+    """Other connections stay, the successor reports the swept usage, and the places at limits are freed."""
     async with echo_origin() as origin, Statistics() as statistics, Crowd() as crowd:
         limited = to_origin(origin, limits={"connections": 16})
         path = write(tmp_path / "relay.json", config(limited, statistics={"url": statistics.url}))
@@ -207,7 +207,7 @@ async def test_a_killed_worker_takes_its_own_connections_and_no_others(tmp_path:
 
 
 async def test_a_configuration_reaches_all_and_a_bad_one_none(tmp_path: Path) -> None:
-    """No connection is closed, certificates come along, a refusal is told once, a new worker joins in."""
+    """No connection closes, certificates are sent too, a refusal is logged once, a new worker gets it too."""
     async with echo_origin() as origin, Crowd() as crowd:
         volume, secrets = tmp_path / "volume", tmp_path / "secrets"
         files = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
@@ -251,7 +251,7 @@ async def test_a_configuration_reaches_all_and_a_bad_one_none(tmp_path: Path) ->
 
 
 async def test_a_worker_that_starts_does_not_miss_a_configuration(tmp_path: Path) -> None:
-    """One that came after it was told how to begin is its configuration too."""
+    """A configuration that arrives after its assignment is applied too."""
     path = write(tmp_path / "relay.json", config(generation="g1"))
     async with RelayProcess("--config", path, *TWO) as relay:
         await relay.port("http")
@@ -274,14 +274,14 @@ async def test_a_worker_that_starts_does_not_miss_a_configuration(tmp_path: Path
 async def test_a_configuration_that_a_worker_cannot_take_now_is_refused_and_not_its_end(
     tmp_path: Path,
 ) -> None:
-    """A want of descriptors is told to the supervisor, which keeps the last one in force and tries again."""
+    """It reports that descriptors ran out; the last configuration stays, and is replaced later."""
     loaded = LoadedConfig(RelayConfig.model_validate(config()), Material())
 
     def apply(_: LoadedConfig) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     class Broken:
-        """A program that cannot take a configuration."""
+        """A relay process that cannot apply a configuration."""
 
         collector = GCCollector(registry=CollectorRegistry())
 
@@ -303,7 +303,7 @@ async def test_a_configuration_that_a_worker_cannot_take_now_is_refused_and_not_
 
 
 async def test_limits_hold_for_all_workers_together(tmp_path: Path) -> None:
-    """A client's connections and the pace are those of the relay, whichever worker is asked."""
+    """Limits of connections and rates apply to the relay, whichever worker gets the connection."""
     async with echo_origin() as origin, Crowd() as crowd:
         path = write(tmp_path / "relay.json", config(to_origin(origin, limits={"connectionsPerClient": 3})))
         async with RelayProcess("--config", path, *TWO) as relay:
@@ -325,7 +325,7 @@ async def test_limits_hold_for_all_workers_together(tmp_path: Path) -> None:
 
 
 async def test_a_drain_by_request_reaches_all_and_stays(tmp_path: Path) -> None:
-    """Readiness falls, newcomers are refused by each worker; a second signal hurries those with time."""
+    """The relay is not ready, each worker refuses new clients, and a second signal hurries the drain."""
     async with echo_origin() as origin, Crowd() as crowd:
         slowly = {"drainSeconds": 3600}
         path = write(tmp_path / "relay.json", config(to_origin(origin, lifecycle=slowly)))
@@ -350,7 +350,7 @@ async def test_a_drain_by_request_reaches_all_and_stays(tmp_path: Path) -> None:
 
 
 async def test_a_signal_hurries_a_drain_by_request_in_each_worker(tmp_path: Path) -> None:
-    """SIGTERM gives no more than drainSeconds, whatever the request gave."""
+    """After SIGTERM connections have at most drainSeconds, whatever the request allowed."""
     async with echo_origin() as origin, Crowd() as crowd:
         path = write(tmp_path / "relay.json", config(to_origin(origin)))
         async with RelayProcess("--config", path, *TWO) as relay:
@@ -368,7 +368,7 @@ async def test_a_signal_hurries_a_drain_by_request_in_each_worker(tmp_path: Path
 
 
 async def test_signals_to_all_processes_are_heeded_once(tmp_path: Path) -> None:
-    """A terminal or a service manager sends one to each: no worker ends by it or takes it for haste."""
+    """A terminal signals each process: no worker ends by it or takes it as the order to hurry."""
     async with echo_origin() as origin, Crowd() as crowd:
         slowly = {"drainSeconds": 3600}
         path = write(tmp_path / "relay.json", config(to_origin(origin, lifecycle=slowly)))
@@ -401,14 +401,14 @@ async def test_signals_to_all_processes_are_heeded_once(tmp_path: Path) -> None:
 
 @pytest.fixture
 def own_address() -> Iterator[str]:
-    """A loopback address on which nobody else listens, also while a test does not."""
+    """Return a loopback address that nothing else uses, also before the test listens."""
     ranges = claim()
     yield str(ranges.pair.services[1])
     ranges.release()
 
 
 async def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, own_address: str) -> None:
-    """Its workers end with it, so that the next relay finds ports and spool free."""
+    """Its workers end with it, so that the next relay can use ports and spool."""
     listen = {"host": own_address, "http": 0, "admin": 0}
     path = write(tmp_path / "relay.json", config(listen=listen))
     arguments = ("--config", path, "--spool-dir", tmp_path / "spool", *TWO)
@@ -424,7 +424,7 @@ async def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, own_address:
 
 
 async def test_a_worker_that_hangs_is_told_of(tmp_path: Path) -> None:
-    """Liveness and readiness name it, the state is the last that is known; when it goes on all is well."""
+    """Liveness and readiness name it, the last known state stays; after it resumes the relay is healthy."""
     async with echo_origin() as origin, Crowd() as crowd:
         path = write(tmp_path / "relay.json", config(to_origin(origin)))
         async with RelayProcess("--config", path, *TWO) as relay:
@@ -445,7 +445,7 @@ async def test_a_worker_that_hangs_is_told_of(tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_hangs_for_long_is_killed() -> None:
-    """After 20 seconds by the supervisor's clock, so that another can take its place."""
+    """The supervisor kills it after 20 seconds of its clock, so that another worker replaces it."""
     loop = asyncio.get_running_loop()
     ahead = 0.0
     limits = make_table(1)
@@ -471,11 +471,11 @@ async def test_a_worker_that_hangs_for_long_is_killed() -> None:
 
 
 class TestStart:
-    """What is wrong at the start is told in a line, by exit code 2, and nothing stays behind."""
+    """A fault at the start is one line and exit code 2, and no process is left."""
 
     @pytest.mark.parametrize("other", [(), TWO], ids=["one process", "several"])
     async def test_a_taken_port_is_told(self, tmp_path: Path, other: tuple[str, ...]) -> None:
-        """Another relay with workers, which lets others listen beside it, has its port alone all the same."""
+        """Another relay with workers, which share its port, still owns the port alone."""
         write(tmp_path / "one.json", config())
         async with RelayProcess("--config", tmp_path / "one.json", *other) as first:
             listen = {"host": "127.0.0.1", "http": await first.port("http"), "admin": 0}
@@ -487,7 +487,7 @@ class TestStart:
 
     @pytest.mark.parametrize("other", [(), TWO], ids=["one process", "several"])
     async def test_an_address_that_is_none_is_told(self, tmp_path: Path, other: tuple[str, ...]) -> None:
-        """A host that no name service could even be asked for."""
+        """A host that cannot be sent to a name service."""
         path = write(tmp_path / "relay.json", config())
         async with RelayProcess("--config", path, "--host", "a..b", *other) as relay:
             assert await relay.ended() == 2
@@ -495,7 +495,7 @@ class TestStart:
         assert line.startswith("wsedge-relay: cannot listen: a..b: ")
 
     async def test_a_spool_in_use_is_told(self, tmp_path: Path) -> None:
-        """The folder's, or that of a worker, which ends the others too."""
+        """A lock on the folder, or on the folder of one worker, ends the whole start."""
         path = write(tmp_path / "relay.json", config())
         spool = tmp_path / "spool"
         for folder in (spool, spool / "worker-2"):
@@ -509,7 +509,7 @@ class TestStart:
 
 
 async def test_another_number_of_workers_finds_what_was_spooled(tmp_path: Path) -> None:
-    """Killed with three, then one process alone, then two: each delivers what the others left."""
+    """Killed with three workers, then one process alone, then two: each reports the spools of the others."""
     async with echo_origin() as origin, Statistics() as statistics, Crowd() as crowd:
         path = write(tmp_path / "relay.json", config(to_origin(origin), statistics={"url": statistics.url}))
         spool = tmp_path / "spool"
@@ -534,7 +534,7 @@ async def test_another_number_of_workers_finds_what_was_spooled(tmp_path: Path) 
 
 
 async def knock(port: int) -> bytes:
-    """Ask for an upgrade and return the head and body of the answer; hang up."""
+    """Send an upgrade, return the head and body of the answer, and disconnect."""
     async with asyncio.timeout(DEADLINE):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(upgrade("/room"))
@@ -546,7 +546,7 @@ async def knock(port: int) -> bytes:
 
 
 async def is_admitted(port: int) -> bool:
-    """Tell whether a connection is taken just now."""
+    """Return whether the relay accepts a connection now."""
     return (await knock(port)).startswith(b"HTTP/1.1 101 ")
 
 
@@ -561,7 +561,7 @@ async def answers(relay: RelayProcess, target: str, wanted: int) -> tuple[int, s
 
 
 async def shown(port: int) -> bytes:
-    """Return the certificate that a new TLS connection is shown."""
+    """Return the certificate that a new TLS connection receives."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

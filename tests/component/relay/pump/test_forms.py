@@ -1,4 +1,4 @@
-"""The program says which form of the pump it runs, and runs the one that it is told."""
+"""The program logs the form of the pump that it runs, and runs the form that it is configured for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[4]
 
 
 async def test_plain_runs_when_told(tmp_path: Path) -> None:
-    """Whether a compiled one is there or not."""
+    """Whether a compiled form is installed or not."""
     path = write(tmp_path / "relay.json", config())
     async with RelayProcess("--config", path, "--pump", "plain") as relay:
         await relay.event("pump chosen", form="plain", reason="as told")
@@ -41,7 +41,7 @@ def package(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_an_installed_compiled_form_is_found(package: Path) -> None:
-    """Where `make compiled` and the wheel of the image put it, with the digest of its sources."""
+    """In the folder of `make compiled` and of the image's wheel, with the digest of its sources."""
     code = (
         "from wsedge_relay.pump.selector import choose; "
         "print(choose().name, choose('compiled').pump.__module__)"

@@ -21,7 +21,7 @@ TLS = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
 @pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
 @on_pump_loop
 async def test_a_side_that_sends_too_fast_is_read_later(secure: bool) -> None:
-    """Every byte arrives in order, no faster than the limit; the heartbeat blames nobody."""
+    """Every byte arrives in order, no faster than the limit; the heartbeat closes nothing."""
     data = random.Random(2).randbytes(3 * 65536)
     options: dict[str, Any] = {"limits": {"bytesPerSecond": 65536}, "heartbeatSeconds": 1}
     if secure:
@@ -45,7 +45,7 @@ async def test_a_side_that_sends_too_fast_is_read_later(secure: bool) -> None:
 
 @on_pump_loop
 async def test_a_changed_pace_counts_for_open_connections() -> None:
-    """Both ways: it is set under a connection, and lifted under one that waits."""
+    """A limit is set on an open connection, and lifted from one that waits."""
     data = b"x" * 65536
     async with (
         origin(compression=None) as port,

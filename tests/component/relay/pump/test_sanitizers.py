@@ -18,7 +18,7 @@ TESTS = ("pump/test_pump.py", "pump/test_message_bytes.py", "test_fuzz_corpus.py
 
 
 def sanitizer() -> Path:
-    """Return the compiler's AddressSanitizer, which must be in the process before all else."""
+    """Return the compiler's AddressSanitizer, which must be loaded before other libraries."""
     compiler = os.environ.get("CC", "gcc")
     try:
         told = subprocess.run(
@@ -34,7 +34,7 @@ def sanitizer() -> Path:
 
 @pytest.fixture
 def sanitized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Compile the pump with the sanitizers; return an environment in which tests run it."""
+    """Compile the pump with the sanitizers; return an environment that uses it."""
     need_compiler()
     library = sanitizer()
     with monkeypatch.context() as patch:
@@ -56,7 +56,7 @@ def sanitized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]
 
 
 def test_the_compiled_pump_keeps_to_its_memory(sanitized: dict[str, str]) -> None:
-    """Its tests and the kept corpus read and write no byte beside what is theirs, and overflow nothing."""
+    """Its tests and the fuzz corpus access no byte out of bounds, and overflow no integer."""
     tests = [str(ROOT / "tests" / "unit" / "relay" / name) for name in TESTS]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-k", "compiled", "-p", "no:cacheprovider", *tests],

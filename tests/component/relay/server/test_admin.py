@@ -60,7 +60,7 @@ CALLS = {
 
 @pytest.mark.parametrize("case", CALLS)
 async def test_call(port: int, case: str) -> None:
-    """What a request is answered with."""
+    """The answer of each request."""
     content, status, body = CALLS[case]
     answer = await request(port, content)
     # Bytes that were not read when the connection ended may cost the answer on its way.
@@ -68,7 +68,7 @@ async def test_call(port: int, case: str) -> None:
 
 
 async def test_a_caller_that_says_nothing_is_left(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection has a bounded time, and others are served meanwhile."""
+    """A silent connection closes in a bounded time, and others are served meanwhile."""
     monkeypatch.setattr(module, "CALL_SECONDS", 1.5)
     async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""What happens when descriptors run out, and when there are some again."""
+"""The behaviour when descriptors run out, and when some are free again."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LIMIT = 160
 
 
 def low() -> None:
-    """Run in the child before the program: few descriptors, and no right to more."""
+    """Lower the limit of descriptors, soft and hard, in the child before the program starts."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
 
 
 @on_pump_loop
 async def test_connections_that_are_only_kept_make_room() -> None:
-    """When descriptors run out, those between two plain requests are closed and newcomers are served."""
+    """When descriptors run out, idle connections close and new clients are served."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -55,7 +55,7 @@ async def test_connections_that_are_only_kept_make_room() -> None:
 
 
 async def test_a_full_relay_serves_those_it_has_and_then_those_who_wait(tmp_path: Path) -> None:
-    """It stops to accept in time, so that nothing else fails, and goes on as soon as others have left."""
+    """Accepting stops before other work fails, and resumes when connections have closed."""
     async with echo_origin() as port:
         origins = [{"host": "127.0.0.1", "httpPort": port}]
         path = write(tmp_path / "relay.json", config(domain(origins=origins)))
@@ -93,7 +93,7 @@ async def test_a_full_relay_serves_those_it_has_and_then_those_who_wait(tmp_path
 
 @on_pump_loop
 async def test_an_origin_is_not_blamed_for_want_of_descriptors() -> None:
-    """The last descriptor is a client's: it gets 503 with Retry-After, and the origin stays."""
+    """The client has the last descriptor: it gets 503 with Retry-After; the origin stays."""
     async with origin() as port, running(port) as relay:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         reader, writer = await relay.raw()

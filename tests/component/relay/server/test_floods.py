@@ -1,4 +1,4 @@
-"""Ten thousand clients that are refused, and as many that vanish: nothing of them stays in the relay."""
+"""Ten thousand refused clients, and as many that disconnect: the relay keeps nothing of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGES = "https://good.example"
 
 
 class Refusal(NamedTuple):
-    """A request, what it is answered, and where that is counted (domain None: unattributed)."""
+    """A request, its answer, and the domain that counts it (None: unattributed)."""
 
     request: bytes
     status: int
@@ -37,7 +37,7 @@ class Refusal(NamedTuple):
 
 
 def changed(old: str, new: str) -> bytes:
-    """Return a handshake with something replaced."""
+    """Return a handshake with a part replaced."""
     return upgrade("/echo").replace(old.encode(), new.encode())
 
 
@@ -69,7 +69,7 @@ REFUSALS = [
 
 
 class Relayed(NamedTuple):
-    """Where a relay is reached, and how many descriptors it has when nothing is under way."""
+    """The ports of a relay, and its number of descriptors without connections."""
 
     http: int
     https: int
@@ -97,21 +97,21 @@ def documents(folder: Path, port: int, nobody: int) -> Path:
 
 @asynccontextmanager
 async def relaying(folder: Path) -> AsyncIterator[tuple[Origins, RelayProcess]]:
-    """Run the origins and a relay before them."""
+    """Run the origins and a relay in front of them."""
     with refusing() as nobody:
         async with origins() as there, RelayProcess("--config", documents(folder, there.port, nobody)) as one:
             yield there, one
 
 
 async def reached(relay: RelayProcess) -> Relayed:
-    """Return where the relay is reached, once it has served a first connection."""
+    """Return the relay's ports, once it has served a first connection."""
     http, https = await relay.port("http"), await relay.port("https")
     await relay.metrics()
     return Relayed(http, https, authority().client_context(), held(relay.pid).descriptors)
 
 
 class Refused:
-    """Sends refusals and counts what comes back."""
+    """Send refused requests and count the answers."""
 
     def __init__(self, at: Relayed) -> None:
         self._at = at
@@ -135,7 +135,7 @@ class Refused:
 
 
 async def test_ten_thousand_refused_upgrades_leave_nothing(tmp_path: Path) -> None:
-    """Each has its status and is counted, by reason and to the byte; memory and descriptors stay flat."""
+    """Each is answered and counted, by reason and to the byte; memory and descriptors do not grow."""
     order = [REFUSALS[number % len(REFUSALS)] for number in range(COUNT)]
     random.Random(1).shuffle(order)
     async with relaying(tmp_path) as (origin, relay):
@@ -203,14 +203,14 @@ def client_hello(context: ssl.SSLContext) -> bytes:
 
 
 class Vanishing:
-    """Clients that come to a stage and vanish there."""
+    """Clients that disconnect at a given stage."""
 
     def __init__(self, at: Relayed) -> None:
         self._at = at
         self._hello = client_hello(at.tls)
 
     def vanish(self, stages: Sequence[str]) -> None:
-        """Bring a batch of clients to their stages, and let all of them go."""
+        """Bring a batch of clients to their stages, then disconnect all."""
         clients = [(stage, self._come(stage)) for stage in stages]
         for stage, client in clients:
             if stage in OPENED:
@@ -253,7 +253,7 @@ class Vanishing:
 
 
 async def test_ten_thousand_clients_that_vanish_leave_nothing(tmp_path: Path) -> None:
-    """At whatever stage, by a reset or an end: no descriptor, memory, connection or place is left."""
+    """At any stage, by a reset or an end: no descriptor, memory, connection or place is left."""
     order = [STAGES[number % len(STAGES)] for number in range(COUNT)]
     random.Random(2).shuffle(order)
     async with relaying(tmp_path) as (origin, relay):

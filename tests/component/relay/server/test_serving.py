@@ -1,4 +1,4 @@
-"""Who is let in, hostile heads, drains, and configurations that change."""
+"""Admission, hostile heads, drains, and changes of the configuration."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ HOSTILE = {
 
 @on_pump_loop
 async def test_hostile_heads_are_refused_before_any_origin_is_asked() -> None:
-    """Each bad head has its status, a reason in plain text, and ends the connection."""
+    """Each bad head gets its status and a reason in plain text, and the connection ends."""
     asked: list[bytes] = []
 
     async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,7 +123,7 @@ async def test_a_head_may_come_byte_by_byte() -> None:
 
 @on_pump_loop
 async def test_a_slow_head_gets_a_408_and_silence_gets_nothing() -> None:
-    """The head has a time; who sent nothing at all is just hung up on."""
+    """The head has a time limit; a connection without any byte is closed without an answer."""
     async with running(1, timeouts=QUICK) as relay:
         assert (await relay.exchange(b"GET / HT")).startswith(b"HTTP/1.1 408 ")
         assert await relay.exchange(b"") == b""
@@ -131,7 +131,7 @@ async def test_a_slow_head_gets_a_408_and_silence_gets_nothing() -> None:
 
 @on_pump_loop
 async def test_a_disabled_domain_is_refused_and_its_connections_closed() -> None:
-    """Switched off: open connections get 1001, newcomers 503 with Retry-After; on again: all is well."""
+    """Disabled: open connections get 1001, new clients 503 with Retry-After; enabled again: both work."""
     async with origin() as port, running(port, lifecycle={"drainSeconds": 0}) as relay:
         async with relay.connect() as client:
             relay.apply(enabled=False)
@@ -152,7 +152,7 @@ async def test_a_disabled_domain_is_refused_and_its_connections_closed() -> None
 
 @on_pump_loop
 async def test_a_handshake_that_a_switch_off_overtakes_is_closed() -> None:
-    """A tunnel that opens after its domain was switched off gets its 1001 at once."""
+    """A tunnel that opens after its domain was disabled gets 1001 at once."""
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -173,7 +173,7 @@ async def test_a_handshake_that_a_switch_off_overtakes_is_closed() -> None:
 
 @on_pump_loop
 async def test_newcomers_do_not_hold_up_a_drain() -> None:
-    """A drain ends although clients come back all the time."""
+    """A drain ends although clients reconnect all the time."""
     async with origin() as port, running(port, lifecycle={"drainSeconds": 0}) as relay:
         async with relay.connect():
             drain = asyncio.create_task(relay.relay.drain())
@@ -185,7 +185,7 @@ async def test_newcomers_do_not_hold_up_a_drain() -> None:
 
 @on_pump_loop
 async def test_a_domain_that_is_gone_drains_and_is_unknown() -> None:
-    """Open connections of a removed domain get 1001, newcomers 421."""
+    """Open connections of a removed domain get 1001, new clients 421."""
     async with origin() as port, running(port, lifecycle={"drainSeconds": 0}) as relay:
         async with relay.connect() as client:
             relay.relay.apply(config([]), Material())
@@ -199,7 +199,7 @@ async def test_a_domain_that_is_gone_drains_and_is_unknown() -> None:
 
 @on_pump_loop
 async def test_a_drain_spreads_the_closes_and_ends_when_all_are_gone() -> None:
-    """Connections are closed one after the other, newcomers are refused meanwhile, bytes are all counted."""
+    """Connections close one after another, new clients are refused meanwhile, and all bytes are counted."""
     async with origin() as port, running(port, lifecycle={"drainSeconds": 2}) as relay:
         clients = [await relay.connect() for _ in range(4)]
         loop = asyncio.get_running_loop()
@@ -220,7 +220,7 @@ async def test_a_drain_spreads_the_closes_and_ends_when_all_are_gone() -> None:
 
 @on_pump_loop
 async def test_a_hurried_drain_closes_all_at_once() -> None:
-    """A second drain with fewer seconds overtakes the first."""
+    """A second drain with fewer seconds replaces the first."""
     async with origin() as port, running(port, lifecycle={"drainSeconds": 3600}) as relay:
         clients = [await relay.connect() for _ in range(3)]
         slow = asyncio.create_task(relay.relay.drain())
@@ -234,7 +234,7 @@ async def test_a_hurried_drain_closes_all_at_once() -> None:
 
 @on_pump_loop
 async def test_a_drain_waits_for_frames_to_end() -> None:
-    """The 1001 comes behind the frame that is under way, not inside it."""
+    """The 1001 follows the frame that is under way."""
     rest = asyncio.Event()
     long = frame(b"x" * 1000)
 
@@ -260,7 +260,7 @@ async def test_a_drain_waits_for_frames_to_end() -> None:
 
 @on_pump_loop
 async def test_want_of_descriptors_does_not_spin() -> None:
-    """With no descriptor left the listener rests a moment, and serves again once there is one."""
+    """Without a descriptor the listener pauses, and accepts again once a descriptor is free."""
     async with origin() as port, running(port) as relay:
         host, at = relay.relay.addresses["http"]
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""One line per connection, at its end, for those who ask for it."""
+"""The access log: one line per connection, at its end, where it is configured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lines(logged: list[Any]) -> list[Any]:
 
 @on_pump_loop
 async def test_a_tunnel_has_one_line_at_its_end() -> None:
-    """Who, whereto, how long, how much, and who ended it; bytes as the usage has them; nothing secret."""
+    """Client, origin, duration, counts and the side that ended it; bytes as in the usage; no secrets."""
     with structlog.testing.capture_logs() as logged:
         async with (
             origin(subprotocols=["chat"]) as port,
@@ -60,7 +60,7 @@ async def test_a_tunnel_has_one_line_at_its_end() -> None:
 
 @on_pump_loop
 async def test_a_refusal_has_one_line() -> None:
-    """With the status and the reason, and nothing of the query."""
+    """It has the status and the reason, but not the query."""
     with structlog.testing.capture_logs() as logged:
         async with origin() as port, running(port, accessLog={"samplePercent": 100}) as relay:
             relay.apply(enabled=False)
@@ -74,7 +74,7 @@ async def test_a_refusal_has_one_line() -> None:
 
 @on_pump_loop
 async def test_nothing_is_logged_unless_asked_for() -> None:
-    """The default is none; a change counts for the next connection."""
+    """The default is no lines; a change applies to the next connection."""
     with structlog.testing.capture_logs() as logged:
         async with origin() as port, running(port) as relay:
             async with relay.connect():

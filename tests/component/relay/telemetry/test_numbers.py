@@ -1,4 +1,4 @@
-"""What the metrics say of connections that were opened, answered and ended."""
+"""Metrics of connections that were opened, answered and ended."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ ENDINGS: dict[str, tuple[Callable[[Running], Awaitable[None]], Ending]] = {
 
 
 async def dismiss(connection: ServerConnection) -> None:
-    """Close as soon as anything is said."""
+    """Close at the first message."""
     async for _ in connection:
         await connection.close(1008)
 
@@ -72,7 +72,7 @@ async def dismiss(connection: ServerConnection) -> None:
 async def test_an_end_is_put_down_to_who_ended(
     act: Callable[[Running], Awaitable[None]], ending: Ending
 ) -> None:
-    """One count per tunnel: what follows from the first step is not counted again."""
+    """One count per tunnel: consequences of the first step are not counted."""
     async with origin(dismiss) as port, running(port, lifecycle={"drainSeconds": 0}) as relay:
         await act(relay)
         await relay.until_idle_after_opening()
@@ -81,7 +81,7 @@ async def test_an_end_is_put_down_to_who_ended(
 
 @on_pump_loop
 async def test_times_of_handshakes_and_dials_are_counted() -> None:
-    """One time each per connection, the dial being part of the handshake; refusals count as handshakes."""
+    """One time of each per connection; the dial is part of the handshake; refusals count as handshakes."""
 
     async def answer_late(connection: ServerConnection) -> None:
         await connection.wait_closed()
@@ -108,7 +108,7 @@ async def ping(connection: ServerConnection) -> None:
 
 @on_pump_loop
 async def test_frames_are_counted_by_what_they_are() -> None:
-    """Every ping and pong of the peers' own, and each message by its type, in fragments or whole."""
+    """Every ping and pong of the peers, and each message by type, in fragments or whole."""
     async with origin(ping) as port, running(port) as relay:
         async with relay.connect() as client:
             await (await client.ping())
@@ -136,7 +136,7 @@ async def test_frames_are_counted_by_what_they_are() -> None:
 
 @on_pump_loop
 async def test_sizes_of_frames_are_sampled() -> None:
-    """After a sweep the next read of either side of a connection that carries something is measured."""
+    """After a sweep the next read of each side of a connection with traffic is measured."""
     async with origin(compression=None) as port, running(port) as relay:
         async with relay.connect(compression=None) as client:
             for size in (1, 300, 1, 70_000, 1):  # a sweep before the second and the fourth
@@ -150,7 +150,7 @@ async def test_sizes_of_frames_are_sampled() -> None:
 
 @on_pump_loop
 async def test_pongs_that_answer_the_relays_own_pings_are_not_counted_as_the_peers() -> None:
-    """They are the heartbeat's, which has its own counts."""
+    """They belong to the heartbeat, which has its own counts."""
     async with origin() as port, running(port, heartbeatSeconds=1) as relay, relay.connect():
         await relay.until(lambda: relay.counters.client.pongs and relay.counters.origin.pongs)
         assert not any(relay.counters.client.opcodes)

@@ -1,4 +1,4 @@
-"""Coroutines that wait for sockets without a task, and those that become one."""
+"""Coroutines that wait for sockets without a task, or become a task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wsedge_relay.transport.wire import Wire
 
 
 class Run:
-    """A fiber that was started, and how it ended."""
+    """A started fiber, and its end."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], ready: Readiness) -> None:
         self.has_ended = False
@@ -31,14 +31,14 @@ class Run:
         self.has_ended, self.fault = True, fault
 
     async def end(self) -> BaseException | None:
-        """Wait for its end; return the exception it ended by."""
+        """Wait for the fiber's end; return its exception."""
         if not self.has_ended:
             await asyncio.wait_for(self.fiber.wait(), DEADLINE)
         return self.fault
 
 
 def readiness() -> Readiness:
-    """Return the means to wait of the running loop."""
+    """Return the Readiness of the running loop."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, PumpLoop)
     return loop.pump_selector.readiness(loop)
@@ -61,7 +61,7 @@ async def reads(wire: Wire, got: list[bytes]) -> None:
 
 @on_pump_loop
 async def test_what_is_there_is_read_at_once() -> None:
-    """A fiber that need not wait has ended when its start returns."""
+    """A fiber that does not have to wait has ended when `step` returns."""
     got: list[bytes] = []
     with pair(readiness()) as (wire, far):
         far.send(b"x")
@@ -71,7 +71,7 @@ async def test_what_is_there_is_read_at_once() -> None:
 
 @on_pump_loop
 async def test_a_fiber_goes_on_when_its_socket_is_ready() -> None:
-    """It was no task."""
+    """Without a task."""
     got: list[bytes] = []
     with pair(readiness()) as (wire, far):
         run = Run(reads(wire, got), readiness())
@@ -84,7 +84,7 @@ async def test_a_fiber_goes_on_when_its_socket_is_ready() -> None:
 
 @on_pump_loop
 async def test_a_task_may_wait_for_a_wire() -> None:
-    """As what asyncio's own waits are among does."""
+    """A task that also uses asyncio's own waits."""
     got: list[bytes] = []
     with pair(readiness()) as (wire, far):
         reading = asyncio.create_task(reads(wire, got))
@@ -96,7 +96,7 @@ async def test_a_task_may_wait_for_a_wire() -> None:
 
 @on_pump_loop
 async def test_a_fiber_can_become_a_task() -> None:
-    """What it waits for then may be anything; wires it may wait for still."""
+    """As a task it may wait for anything, also for wires."""
     got: list[bytes] = []
     ready = readiness()
 
@@ -121,7 +121,7 @@ async def test_a_fiber_can_become_a_task() -> None:
 @pytest.mark.parametrize("in_task", [False, True])
 @on_pump_loop
 async def test_a_wait_ends_when_its_time_is_up(in_task: bool) -> None:
-    """The limit is the wire's, over all that is awaited on it."""
+    """The limit belongs to the wire, over all waits on it."""
     ready = readiness()
 
     async def waits(wire: Wire) -> None:
@@ -141,7 +141,7 @@ async def test_a_wait_ends_when_its_time_is_up(in_task: bool) -> None:
 @pytest.mark.parametrize("in_task", [False, True])
 @on_pump_loop
 async def test_a_cancelled_fiber_cleans_up(in_task: bool) -> None:
-    """The exception is raised where it waits."""
+    """The exception is raised at its wait."""
     ready = readiness()
     cleaned: list[bool] = []
 
@@ -164,7 +164,7 @@ async def test_a_cancelled_fiber_cleans_up(in_task: bool) -> None:
 @pytest.mark.parametrize("in_task", [False, True])
 @on_pump_loop
 async def test_a_fault_is_told_and_nobody_else_suffers(in_task: bool) -> None:
-    """The loop and the other fibers go on."""
+    """`ended` gets the exception; the loop and other fibers continue."""
     ready = readiness()
     got: list[bytes] = []
 
@@ -185,7 +185,7 @@ async def test_a_fault_is_told_and_nobody_else_suffers(in_task: bool) -> None:
 
 @on_pump_loop
 async def test_what_nobody_waits_for_leaves_the_epoll() -> None:
-    """Or it would be reported without end."""
+    """Otherwise epoll would report the descriptor without end."""
     ready = readiness()
     got: list[bytes] = []
     with pair(ready) as (wire, far):
@@ -204,7 +204,7 @@ async def test_what_nobody_waits_for_leaves_the_epoll() -> None:
 
 @on_pump_loop
 async def test_a_closed_wire_closes_nothing_of_its_successor() -> None:
-    """Its descriptor's number may be another's by then."""
+    """The number of its descriptor may belong to another socket by then."""
     ready = readiness()
     got: list[bytes] = []
     with pair(ready) as (first, _):
@@ -219,7 +219,7 @@ async def test_a_closed_wire_closes_nothing_of_its_successor() -> None:
 
 @on_pump_loop
 async def test_connections_come_about_or_say_why_not() -> None:
-    """Within the limit."""
+    """Within the limit, with the system's error."""
     ready = readiness()
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as last:
         wire = Wire(socket.socket(), ready)
@@ -241,7 +241,7 @@ async def test_connections_come_about_or_say_why_not() -> None:
 
 @on_pump_loop
 async def test_a_peer_that_is_gone_before_tls_leaves_no_trace() -> None:
-    """Its number is the next connection's, which must be waited for anew."""
+    """The next connection may get the same descriptor, which must be registered again."""
     ready = readiness()
     listening = socket.create_server(("127.0.0.1", 0))
     far = socket.create_connection(listening.getsockname())

@@ -1,4 +1,4 @@
-"""TLS towards clients and origins, with real clients and servers."""
+"""TLS to clients and origins, with real clients and servers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def material(front: KeyPair | None = None, client: KeyPair | None = None, *, ca:
 
 @on_pump_loop
 async def test_messages_pass_from_wss_to_http() -> None:
-    """A TLS client talks to a plain origin; bytes are counted after TLS."""
+    """A TLS client uses a plain origin; bytes are counted after TLS."""
     async with origin() as port, running(port, material=material(), tls=TLS) as relay:
         async with relay.connect(tls=authority().client_context(), max_size=None) as client:
             for message in ("hello", "x" * 300, b"z" * 1_000_000):
@@ -59,7 +59,7 @@ async def test_messages_pass_through_tls_on_both_sides() -> None:
 
 @on_pump_loop
 async def test_a_slow_tls_reader_loses_nothing() -> None:
-    """Back-pressure works where a write that would block must be repeated as it was (OpenSSL's rule)."""
+    """Back-pressure works although a write that would block must be repeated unchanged (OpenSSL's rule)."""
 
     async def flood(connection: ServerConnection) -> None:
         for number in range(20):
@@ -113,7 +113,7 @@ async def test_the_close_of_a_tls_client_passes() -> None:
 
 @on_pump_loop
 async def test_a_new_certificate_serves_new_connections_only() -> None:
-    """A swap changes what the next handshake shows and leaves the open connection alone."""
+    """The next handshake gets the new certificate; open connections stay."""
     async with origin() as port, running(port, material=material(), tls=TLS) as relay:
         context = authority().client_context()
         async with relay.connect(tls=context) as first:
@@ -150,7 +150,7 @@ async def test_old_tls_is_refused() -> None:
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @on_pump_loop
 async def test_both_versions_of_tls_that_are_in_use_are_spoken(version: ssl.TLSVersion) -> None:
-    """A client that knows only one of 1.2 and 1.3 has its tunnel by it."""
+    """A client that supports only TLS 1.2, or only 1.3, gets its tunnel."""
     async with origin() as port, running(port, material=material(), tls=TLS) as relay:
         context = authority().client_context()
         context.minimum_version = context.maximum_version = version
@@ -162,7 +162,7 @@ async def test_both_versions_of_tls_that_are_in_use_are_spoken(version: ssl.TLSV
 
 
 async def status_through(relay: Any) -> int:
-    """Return the status that a handshake gets, 101 for a tunnel that echoes."""
+    """Return the status of a handshake, 101 for a tunnel that echoes."""
     try:
         async with relay.connect() as client:
             await client.send("x")
@@ -195,7 +195,7 @@ ORIGIN_TLS: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
 @pytest.mark.parametrize("case", ORIGIN_TLS)
 @on_pump_loop
 async def test_origins_are_verified_as_configured(case: str) -> None:
-    """Name, authority and client certificate decide whether an HTTPS origin is used."""
+    """Name, authority and client certificate decide whether the relay uses an HTTPS origin."""
     fields, how, expected = ORIGIN_TLS[case]
     server = authority().server_context(
         *how.get("names", ["127.0.0.1"]), ask_client=how.get("ask_client", False)

@@ -1,4 +1,4 @@
-"""Connections that may become only so old."""
+"""The maximum age of connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEY = b"\x11\x22\x33\x44"
 
 
 async def closed_at(client: ClientConnection) -> float:
-    """Return the loop's time at which the relay closed a connection, which must be by 1001."""
+    """Return the loop's time at which the relay closed a connection with 1001."""
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
     assert closed.value.rcvd is not None
@@ -28,7 +28,7 @@ async def closed_at(client: ClientConnection) -> float:
 
 @on_pump_loop
 async def test_a_connection_is_closed_with_1001_at_its_age() -> None:
-    """Within a tenth of the maximum, and not all of one moment in one moment."""
+    """Within a tenth of the maximum, and connections of one moment not at one moment."""
     clock = asyncio.get_running_loop().time
     async with origin() as port, running(port, lifecycle={"maxConnectionAgeSeconds": 4}) as relay:
         async with AsyncExitStack() as stack:
@@ -45,7 +45,7 @@ async def test_a_connection_is_closed_with_1001_at_its_age() -> None:
 
 @on_pump_loop
 async def test_a_new_maximum_counts_for_open_connections() -> None:
-    """None becomes two seconds for a connection that is older; a longer one gives time again."""
+    """A new maximum of two seconds closes an older connection; a longer one extends its life."""
     async with origin() as port, running(port) as relay, relay.connect() as old:
         await old.send("open")
         await old.recv()
@@ -61,7 +61,7 @@ async def test_a_new_maximum_counts_for_open_connections() -> None:
 
 @on_pump_loop
 async def test_an_old_connection_is_not_cut_in_a_frame() -> None:
-    """The Close waits until the frame that is on its way has passed whole."""
+    """The Close follows the frame that is under way."""
     more = asyncio.Event()
 
     async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

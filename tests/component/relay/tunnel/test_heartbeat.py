@@ -14,7 +14,7 @@ from support.relay.running import DEADLINE, on_pump_loop, origin, raw_origin, ru
 
 @on_pump_loop
 async def test_silent_legs_are_pinged_and_their_pongs_stay_here() -> None:
-    """Both ends answer the relay's pings, neither sees the other's pongs, and the round trip is known."""
+    """Both ends answer the relay's pings, no pong reaches the other end, and round trips are measured."""
     heard: list[Any] = []
 
     async def listen(connection: ServerConnection) -> None:
@@ -34,7 +34,7 @@ async def test_silent_legs_are_pinged_and_their_pongs_stay_here() -> None:
 
 @on_pump_loop
 async def test_a_changed_interval_counts_for_open_connections() -> None:
-    """A hot swap closes nothing and the pings come at the new interval."""
+    """No connection closes, and pings follow the new interval."""
     async with origin() as port, running(port, heartbeatSeconds=300) as relay, relay.connect() as client:
         await client.send("before")
         assert await client.recv() == "before"
@@ -47,7 +47,7 @@ async def test_a_changed_interval_counts_for_open_connections() -> None:
 
 @on_pump_loop
 async def test_a_client_that_does_not_answer_is_dead() -> None:
-    """The origin of a mute client gets 1001 after a ping and one more interval."""
+    """The origin of a silent client gets 1001 after a ping and one more interval."""
     seen: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     async def note(connection: ServerConnection) -> None:
@@ -67,7 +67,7 @@ async def test_a_client_that_does_not_answer_is_dead() -> None:
 
 @on_pump_loop
 async def test_an_origin_that_does_not_answer_is_dead() -> None:
-    """The client of a mute origin gets 1001; pings towards the origin are masked."""
+    """The client of a silent origin gets 1001; pings to the origin are masked."""
     got: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,7 +91,7 @@ async def test_an_origin_that_does_not_answer_is_dead() -> None:
 
 @on_pump_loop
 async def test_a_talking_leg_is_not_pinged() -> None:
-    """Data within the interval is sign of life enough; only the silent side gets pings."""
+    """Data within the interval replaces a ping; only the silent side gets pings."""
     sent = frame(b"tick", opcode=9, key=b"abcd")
 
     async with origin() as port, running(port, heartbeatSeconds=2) as relay:

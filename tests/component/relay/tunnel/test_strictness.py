@@ -1,4 +1,4 @@
-"""A pair of endpoints behaves through the relay as without it; whoever breaks a rule is told which."""
+"""Endpoints behave through the relay as without it; a peer that breaks a rule gets the rule's name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENT = Timeouts(close_seconds=600, linger_seconds=600)
 
 
 class Origin:
-    """An origin's one connection: what came to it, and a way to say something."""
+    """An origin's one connection: the bytes that it received, and a method to send."""
 
     def __init__(self, *lines: str) -> None:
         self._lines = lines
@@ -53,7 +53,7 @@ async def enter(
 @pytest.mark.parametrize("first", ["client", "origin"])
 @on_pump_loop
 async def test_tcp_ends_on_both_legs_with_the_close_handshake(first: str) -> None:
-    """Neither end has to hang up first, nor to wait: both streams end behind the second Close."""
+    """Both streams end after the second Close, whichever end closes first."""
     origin = Origin()
     async with raw_origin(origin.serve) as port, running(port, timeouts=PATIENT) as relay:
         reader, writer = await enter(relay, origin)
@@ -86,7 +86,7 @@ PASSING = {
 
 @on_pump_loop
 async def test_what_a_close_says_is_between_the_endpoints() -> None:
-    """Codes that RFC 6455 section 7.4.1 keeps from the wire, and reasons, pass as they are."""
+    """Reasons pass unchanged, and so do codes that RFC 6455 section 7.4.1 forbids on the wire."""
     for payload in PASSING.values():
         origin = Origin()
         async with raw_origin(origin.serve) as port, running(port) as relay:
@@ -104,7 +104,7 @@ async def test_what_a_close_says_is_between_the_endpoints() -> None:
 
 @on_pump_loop
 async def test_fragments_and_control_frames_pass_byte_by_byte() -> None:
-    """However slowly they come, what arrives is the same bytes: no frame is joined, cut or moved."""
+    """Even byte by byte the same bytes arrive: no frame is joined, split or moved."""
     sent = b"".join(
         [
             frame(b"one", fin=False, rsv=4, key=KEY),
@@ -152,7 +152,7 @@ BROKEN = {
 
 @on_pump_loop
 async def test_each_broken_rule_of_an_origin_is_named() -> None:
-    """1002 with the rule for who broke it, 1011 for the client, and what came before is passed on."""
+    """The origin gets 1002 with the rule, the client 1011, and earlier frames pass."""
     for case, (frames, rule, deflate) in BROKEN.items():
         lines = (DEFLATE,) if deflate else ()
         origin = Origin(*lines)
@@ -172,7 +172,7 @@ async def test_each_broken_rule_of_an_origin_is_named() -> None:
 
 @on_pump_loop
 async def test_a_head_that_drips_has_the_same_time_as_any() -> None:
-    """A byte now and then does not keep a connection: 408 at the deadline."""
+    """Single bytes do not extend the time: 408 at the deadline."""
     async with running(1, timeouts=QUICK) as relay:
         reader, writer = await relay.raw()
 
@@ -190,7 +190,7 @@ async def test_a_head_that_drips_has_the_same_time_as_any() -> None:
 
 @on_pump_loop
 async def test_a_tls_handshake_has_a_time() -> None:
-    """Who connects by TLS and says nothing, or half of a first message, is hung up on."""
+    """A TLS client that sends nothing, or half of its first message, is disconnected."""
     tls = {"certificateFile": "tls.crt", "keyFile": "tls.key"}
     material = Material({("tls.crt", "tls.key"): authority().issue(DOMAIN)})
     async with running(1, material=material, tls=tls, timeouts=QUICK) as relay:
@@ -204,7 +204,7 @@ async def test_a_tls_handshake_has_a_time() -> None:
 
 @on_pump_loop
 async def test_an_origins_head_is_bounded_too() -> None:
-    """Too many headers, or too many bytes of them, are a bad answer."""
+    """Too many headers, or too many bytes, are an invalid answer."""
     for more in (["X-A: b"] * 101, ["X-A: " + "b" * 9000], ["X-A: " + "b" * 1000] * 20):
         origin = Origin(*more)
         async with raw_origin(origin.serve) as port, running(port) as relay:

@@ -44,7 +44,7 @@ SWITCHING = switching()
 @pytest.mark.parametrize("compression", [None, "deflate"])
 @on_pump_loop
 async def test_messages_come_back_as_they_were_sent(compression: str | None) -> None:
-    """Every kind of message makes the round, with and without permessage-deflate."""
+    """Every kind of message is echoed, with and without permessage-deflate."""
     async with origin() as port, running(port) as relay:
         async with relay.connect(compression=compression, max_size=None) as client:
             for message in MESSAGES.values():
@@ -75,7 +75,7 @@ async def test_pings_pass_both_ways() -> None:
 @pytest.mark.parametrize("code", [1000, 1001, 3000, 4321])
 @on_pump_loop
 async def test_close_codes_pass_from_the_client(code: int) -> None:
-    """The origin sees the code and reason that the client closed with, and both streams end."""
+    """The origin gets the client's code and reason, and both streams end."""
     seen: asyncio.Future[tuple[int | None, str | None]] = asyncio.get_running_loop().create_future()
 
     async def note(connection: ServerConnection) -> None:
@@ -93,7 +93,7 @@ async def test_close_codes_pass_from_the_client(code: int) -> None:
 @pytest.mark.parametrize("code", [1000, 1011, 4000])
 @on_pump_loop
 async def test_close_codes_pass_from_the_origin(code: int) -> None:
-    """The client sees the code and reason that the origin closed with."""
+    """The client gets the origin's code and reason."""
     async with origin(lambda connection: connection.close(code, "over")) as port, running(port) as relay:
         async with relay.connect() as client:
             with pytest.raises(ConnectionClosed) as closed:
@@ -105,7 +105,7 @@ async def test_close_codes_pass_from_the_origin(code: int) -> None:
 
 @on_pump_loop
 async def test_an_origin_that_vanishes_is_told_as_going_away() -> None:
-    """A stream that ends without a Close between frames becomes a 1001 for the other end."""
+    """After a stream that ends between frames without a Close, the other end gets 1001."""
 
     async def vanish(connection: ServerConnection) -> None:
         await connection.recv()
@@ -123,7 +123,7 @@ async def test_an_origin_that_vanishes_is_told_as_going_away() -> None:
 
 @on_pump_loop
 async def test_a_client_that_vanishes_is_told_as_going_away() -> None:
-    """The origin of a client that broke off gets a 1001."""
+    """The origin of a client that disconnected gets 1001."""
     seen: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     async def note(connection: ServerConnection) -> None:
@@ -219,7 +219,7 @@ async def test_a_slow_reader_holds_back_the_sender_and_loses_nothing() -> None:
 
 @on_pump_loop
 async def test_a_stalled_reader_is_given_up() -> None:
-    """A client that takes nothing for the stall's deadline is dropped and the origin gets 1001."""
+    """A client that accepts no bytes for stallSeconds is disconnected, and the origin gets 1001."""
     seen: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     async def flood(connection: ServerConnection) -> None:
@@ -268,7 +268,7 @@ async def test_bytes_are_counted_exactly_on_the_clients_side() -> None:
 
 @on_pump_loop
 async def test_refused_handshakes_are_counted_in_bytes_too() -> None:
-    """A refusal's request and answer are counted, and its code."""
+    """The bytes of a refused request and its answer are counted, and its code."""
     async with running(1) as relay:
         request = f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\n\r\n".encode()
         answer = await relay.exchange(request)
@@ -280,7 +280,7 @@ async def test_refused_handshakes_are_counted_in_bytes_too() -> None:
 
 @on_pump_loop
 async def test_a_peer_that_does_not_answer_a_close_is_not_waited_for() -> None:
-    """The tunnel ends a moment after the Close when the other end neither answers nor hangs up."""
+    """The tunnel ends soon after the Close when the other end neither answers nor disconnects."""
     told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     over = asyncio.Event()
 
@@ -330,7 +330,7 @@ async def test_an_origin_that_ends_inside_a_frame_leaves_no_false_close() -> Non
 
 
 def open_descriptors() -> int:
-    """Return how many descriptors this process has open."""
+    """Return the number of open descriptors of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -356,7 +356,7 @@ async def test_many_tunnels_share_one_loop_and_leave_nothing() -> None:
 
 @on_pump_loop
 async def test_sweeps_and_the_end_count_every_byte_once() -> None:
-    """Sweeping at any time changes nothing of the sums."""
+    """Sweeps at any time do not change the sums."""
     async with (
         origin(compression=None) as port,
         running(port) as relay,
