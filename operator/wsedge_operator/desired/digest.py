@@ -32,7 +32,7 @@ def with_digest(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_applied(desired: Mapping[str, Any], live: Mapping[str, Any] | None) -> bool:
-    """Return whether `live` has every value of `desired`, whose digest included (see `with_digest`)."""
+    """Return whether `live` has every value of `desired`, its digest included (see `with_digest`)."""
     return live is not None and _contains(live, desired)
 
 

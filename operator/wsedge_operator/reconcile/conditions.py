@@ -56,8 +56,8 @@ def conditions(
     written, changed = [], []
     for answer in answers:
         old = before.get(answer.type)
-        stays = old is not None and old["status"] == answer.status
-        turned_at = old["lastTransitionTime"] if old and stays else instant_text(now)
+        remains = old is not None and old["status"] == answer.status
+        turned_at = old["lastTransitionTime"] if old and remains else instant_text(now)
         written.append(
             {
                 "type": answer.type,
@@ -68,6 +68,6 @@ def conditions(
                 "message": answer.message,
             }
         )
-        if not stays or (old is not None and old["reason"] != answer.reason):
+        if not remains or (old is not None and old["reason"] != answer.reason):
             changed.append(answer)
     return written, changed

@@ -17,7 +17,7 @@ from wsedge_operator.reconcile.domain.pods import restarts
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_relay import contract
-from wsedge_relay.contract import RelayState
+from wsedge_relay.contract import RelayConfig, RelayState
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LATER = datetime(2026, 12, 1, 0, 0, tzinfo=UTC)
@@ -165,3 +165,29 @@ def secret(name: str, **contents: bytes) -> dict[str, Any]:
     """Return a Secret; `tls_crt=` sets the key tls.crt."""
     data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in contents.items()}
     return {"metadata": {"name": name, "namespace": "team-a"}, "data": data}
+
+
+def kinds(outcome: Outcome) -> list[str]:
+    """Return the kinds of the manifests that `outcome` applies, in order."""
+    return [made["kind"] for made in outcome.apply]
+
+
+def config(outcome: Outcome) -> RelayConfig:
+    """Return the RelayConfig in the ConfigMap that `outcome` applies."""
+    (text,) = [made["data"]["relay.json"] for made in outcome.apply if made["kind"] == "ConfigMap"]
+    return RelayConfig.model_validate_json(text)
+
+
+def switched_off(connections: int, at: datetime = NOW) -> tuple[DomainSnapshot, Outcome]:
+    """Return a domain that is switched off at NOW and drains, and its outcome at `at`."""
+    good = served()
+    live = live_domain(websocket={"enabled": False, "originProtocol": "HTTP"})
+    live["metadata"]["generation"] = 8
+    live["status"] = good.live["status"]
+    before = replace(good, live=live)
+    outcome = decide(before, NOW)
+    after = applied(before, outcome)
+    generation = config(outcome).generation
+    relays = {p["metadata"]["uid"]: report(p, generation, connections=connections) for p in after.pods}
+    after = replace(after, relays=relays)
+    return after, decide(after, at)

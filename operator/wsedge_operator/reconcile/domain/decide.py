@@ -11,11 +11,11 @@ switched on, and its account's plan is in force.
     served ◀──accepted, on, plan in force──────────────────────────────────────────────────────────────┘
 
     served      `serving`: children as the spec asks for. While a Secret or a Service of the spec cannot be
-                used, the last good configuration stays, and the condition names the field.
+                used, the last good configuration remains, and the condition names the field.
     kept        `keeping`: the spec is invalid, or the namespace is no longer selected. No child is changed: a
                 served domain is withdrawn only by a readable decision (switch, plan, name, deletion).
     draining    `withdrawing`: relays close their connections, then all children but the Service are deleted
-    withdrawn   the Service stays, since its address is in DNS records and load balancers
+    withdrawn   the Service remains, since its address is in DNS records and load balancers
 """
 
 from __future__ import annotations

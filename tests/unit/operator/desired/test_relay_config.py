@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from support.operator.snapshots import RESOLVED, live_domain
-from wsedge_operator.api.websocket_domain import WebSocketDomain
+from support.operator.snapshots import NOW, RESOLVED, live_domain, snapshot
+from wsedge_operator.api.websocket_domain import WebSocketDomain, WebSocketDomainSpec
+from wsedge_operator.desired.names import HTTPS_PORT
 from wsedge_operator.desired.relay_config import Resolved, config_map, draining_config, relay_config
+from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_relay import contract
 
 FILES = {
@@ -54,19 +58,6 @@ def test_without_key_material_no_file_is_named() -> None:
     assert (domain.tls, domain.originTLS.authority, domain.originTLS.clientCertificate) == (None, None, None)
 
 
-OPTIONAL: dict[str, tuple[str, dict[str, Any]]] = {
-    "passThrough": ("passThrough", {"passThrough": {}}),
-    "originHealthCheck": ("originHealthCheck", {"originHealthCheck": {"path": "/alive"}}),
-}
-
-
-@pytest.mark.parametrize(("field", "spec"), OPTIONAL.values(), ids=OPTIONAL.keys())
-def test_a_part_that_the_spec_lacks_is_absent(field: str, spec: dict[str, Any]) -> None:
-    """Relays of the last release refuse a field that they do not know."""
-    assert getattr(config().domains[0], field) is None
-    assert getattr(config(**spec).domains[0], field) is not None
-
-
 CHANGES: dict[str, Resolved] = {
     "another address of an origin": replace(RESOLVED, origins=(contract.Origin(host="10.0.0.8"),)),
     "another authority": replace(RESOLVED, secrets={"origin-ca.crt": b"x"}),
@@ -83,25 +74,6 @@ def test_a_change_outside_the_object_is_another_generation(resolved: Resolved) -
     assert first != second
 
 
-def test_the_sticky_cookies_key_is_the_objects_own() -> None:
-    """Two domains with one cookie name have different keys; a key does not change with other fields."""
-    cookie: dict[str, Any] = {"originRequest": {"stickyCookie": {"name": "room"}}}
-    first = config(**cookie).domains[0].originRequest.stickyCookie
-    second = config(**cookie, limits={"connections": 1}).domains[0].originRequest.stickyCookie
-    other = live_domain(**cookie)
-    other["metadata"]["uid"] = "uid-other"
-    third = (
-        relay_config(other, WebSocketDomain.model_validate(other).spec, RESOLVED)
-        .domains[0]
-        .originRequest.stickyCookie
-    )
-    assert first is not None
-    assert third is not None
-    assert first == second
-    assert first.key != third.key
-    assert config().domains[0].originRequest.stickyCookie is None
-
-
 DRAINS: dict[str, tuple[Any, int]] = {
     "the time of the spec": ({"drainSeconds": 6}, 6),
     "no time in the spec": ({}, 30),
@@ -112,8 +84,8 @@ DRAINS: dict[str, tuple[Any, int]] = {
 
 
 @pytest.mark.parametrize(("lifecycle", "seconds"), DRAINS.values(), ids=DRAINS.keys())
-def test_a_drain_takes_the_specs_time_if_that_is_valid(lifecycle: Any, seconds: int) -> None:
-    """Else the time of the last configuration; everything else of that stays, but the domain is off."""
+def test_a_drain_has_the_drain_time_of_the_spec_if_that_is_valid(lifecycle: Any, seconds: int) -> None:
+    """Else that of the last configuration, whose other fields are retained; the domain is off."""
     last = config()
     end = draining_config(live_domain(lifecycle=lifecycle), last)
     (before,), (after,) = last.domains, end.domains
@@ -124,7 +96,7 @@ def test_a_drain_takes_the_specs_time_if_that_is_valid(lifecycle: Any, seconds: 
     assert end.generation != last.generation
 
 
-def test_the_config_map_says_since_when_relays_drain() -> None:
+def test_the_config_map_has_the_start_of_a_drain() -> None:
     """Without a drain it has no such annotation."""
     made = config()
     quiet = config_map(live_domain(), made, draining_since=None)["metadata"]["annotations"]
@@ -132,3 +104,135 @@ def test_the_config_map_says_since_when_relays_drain() -> None:
     since = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
     draining = config_map(live_domain(), made, draining_since=since)["metadata"]["annotations"]
     assert draining == {**quiet, "wsedge.io/draining-since": "2026-11-22T12:00:00Z"}
+
+
+def spec(**parts: Any) -> WebSocketDomainSpec:
+    return WebSocketDomain.model_validate(live_domain(**parts)).spec
+
+
+def test_the_generation_names_object_edit_and_content() -> None:
+    """`namespace/name@generation.hash`: equal content has an equal name, other content another."""
+    first = relay_config(live_domain(), spec(), RESOLVED)
+    assert first.generation == relay_config(live_domain(), spec(), RESOLVED).generation
+    name, _, digest = first.generation.partition(".")
+    assert name == "team-a/chat@7"
+    assert len(digest) == 8
+    moved = Resolved((contract.Origin(host="10.0.0.8"),), {}, None)
+    assert relay_config(live_domain(), spec(), moved).generation != first.generation
+
+
+def test_origin_request_and_origin_tls_reach_the_relays() -> None:
+    """Each field of the spec is in the configuration."""
+    asked = {"host": "in", "connectTimeoutSeconds": 9, "loadBalancing": "ClientHash", "proxyProtocol": "V1"}
+    config = relay_config(live_domain(), spec(originRequest=asked), RESOLVED)
+    assert config.domains[0].originRequest == contract.OriginRequest.model_validate(asked)
+
+
+def test_a_sticky_cookie_has_a_key_that_clients_cannot_know() -> None:
+    """The key is made from the object's uid: equal for all its relays, another for a new object."""
+    wanted = spec(originRequest={"stickyCookie": {"name": "home", "maxAgeSeconds": 60}})
+
+    def cookie(uid: str) -> contract.StickyCookie:
+        owner = live_domain()
+        owner["metadata"]["uid"] = uid
+        made = relay_config(owner, wanted, RESOLVED).domains[0].originRequest.stickyCookie
+        assert made is not None
+        return made
+
+    assert (cookie("a").name, cookie("a").maxAgeSeconds) == ("home", 60)
+    assert cookie("a") == cookie("a")
+    assert cookie("a").key != cookie("b").key
+
+
+def test_pass_through_reaches_the_relays() -> None:
+    """Absent by default; an empty map has the CRD's defaults, which are the relay's as well."""
+    assert relay_config(live_domain(), spec(), RESOLVED).domains[0].passThrough is None
+    made = relay_config(live_domain(), spec(passThrough={}), RESOLVED).domains[0].passThrough
+    assert made == contract.PassThrough()
+    asked = {"paths": ["/socket.io/*"], "methods": ["PUT"], "maxBodyBytes": 0, "timeoutSeconds": 1}
+    made = relay_config(live_domain(), spec(passThrough=asked), RESOLVED).domains[0].passThrough
+    assert made == contract.PassThrough.model_validate(asked)
+
+
+def test_health_checks_reach_the_relays() -> None:
+    """Absent by default; an empty map has the CRD's defaults, which are the relay's as well."""
+    assert relay_config(live_domain(), spec(), RESOLVED).domains[0].originHealthCheck is None
+    asked = relay_config(live_domain(), spec(originHealthCheck={}), RESOLVED).domains[0].originHealthCheck
+    assert asked == contract.OriginHealthCheck()
+    asked = (
+        relay_config(live_domain(), spec(originHealthCheck={"path": "/up", "unhealthyAfter": 1}), RESOLVED)
+        .domains[0]
+        .originHealthCheck
+    )
+    assert asked == contract.OriginHealthCheck(path="/up", unhealthyAfter=1)
+
+
+def test_clients_and_limits_reach_the_relays() -> None:
+    """Each field of the spec is in the configuration."""
+    pages = ("https://app.example.com",)
+    made = relay_config(
+        live_domain(),
+        spec(
+            clients={
+                "allowedOrigins": pages,
+                "allowedPaths": ["/ws"],
+                "trustedProxies": ["10.0.0.0/8"],
+                "proxyProtocol": True,
+            },
+            limits={
+                "connections": 3,
+                "connectionsPerClient": 2,
+                "handshakesPerSecond": 4,
+                "messageBytes": 5,
+                "bytesPerSecond": 6000,
+                "stallSeconds": 7,
+                "headerBytes": 2048,
+            },
+        ),
+        RESOLVED,
+    ).domains[0]
+    assert made.clients == contract.Clients(
+        allowedOrigins=pages, allowedPaths=("/ws",), trustedProxies=("10.0.0.0/8",), proxyProtocol=True
+    )
+    assert made.limits == contract.Limits(
+        connections=3,
+        connectionsPerClient=2,
+        handshakesPerSecond=4,
+        messageBytes=5,
+        bytesPerSecond=6000,
+        stallSeconds=7,
+        headerBytes=2048,
+    )
+
+
+def test_listeners_never_change() -> None:
+    """Another listener would need a restart, so the one for wss exists from the start."""
+    assert relay_config(live_domain(), spec(), RESOLVED).listen.https == HTTPS_PORT
+
+
+def test_a_drain_changes_nothing_but_the_switch() -> None:
+    """It is made from the last configuration, whatever the spec has now."""
+    last = relay_config(live_domain(), spec(), RESOLVED)
+    end = draining_config(live_domain(), last)
+    assert [domain.enabled for domain in end.domains] == [False]
+    assert end.domains[0].model_copy(update={"enabled": True}) == last.domains[0]
+    assert end.generation != last.generation
+
+
+def made(outcome: Outcome, kind: str) -> Any:
+    (found,) = (manifest for manifest in outcome.apply if manifest["kind"] == kind)
+    return found
+
+
+def test_denied_networks_are_absent_unless_set() -> None:
+    """Relays of the first release refuse a configuration with an unknown field."""
+
+    def document(outcome: Outcome) -> dict[str, Any]:
+        config: dict[str, Any] = json.loads(made(outcome, "ConfigMap")["data"]["relay.json"])
+        return config
+
+    assert "deniedNetworks" not in document(decide(snapshot(), NOW))
+    assert document(decide(snapshot(denied_networks=("10.0.0.0/8",)), NOW))["deniedNetworks"] == [
+        "10.0.0.0/8"
+    ]
+    assert document(decide(snapshot(denied_networks=()), NOW))["deniedNetworks"] == []

@@ -1,4 +1,4 @@
-"""The Directory: which accounts and domains the statistics get."""
+"""The Directory: the accounts and domains in it, with valid and invalid records and specs."""
 
 from __future__ import annotations
 

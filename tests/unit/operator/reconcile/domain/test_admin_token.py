@@ -14,6 +14,7 @@ from support.operator.snapshots import (
     TOKEN,
     answer,
     applied,
+    kinds,
     live_domain,
     message,
     pod,
@@ -25,10 +26,6 @@ from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.domain.pods import is_unready
 from wsedge_operator.reconcile.domain.rollout import pods_to_query
 from wsedge_operator.reconcile.outcome import Outcome
-
-
-def kinds(outcome: Outcome) -> list[str]:
-    return [made["kind"] for made in outcome.apply]
 
 
 def made(outcome: Outcome, kind: str) -> Any:

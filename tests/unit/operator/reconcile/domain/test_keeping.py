@@ -1,4 +1,4 @@
-"""A domain whose children must not change: what its status says, and what its relays still get."""
+"""A domain whose children must not change: its status, and the pokes of its relays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_domain_without_children_has_no_relays() -> None:
 
 
 def test_relays_that_lag_are_still_poked() -> None:
-    """The ConfigMap that they lag behind is a valid decision of before."""
+    """The ConfigMap that they lag behind was a valid decision."""
     before = served()
     relays = {**before.relays, "uid-pod-1": report(pod("pod-1"), "older")}
     draft = keep(replace(before, relays=relays), WHY, NOW)

@@ -1,4 +1,4 @@
-"""What the status of relay pods says: whether they run, whose they are, and why they do not run."""
+"""The state of relay pods: whether they run, their owners, and why they do not run."""
 
 from __future__ import annotations
 

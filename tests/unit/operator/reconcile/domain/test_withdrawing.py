@@ -8,8 +8,23 @@ from typing import Any
 
 import pytest
 
-from support.operator.snapshots import NOW, live_domain, pod, report, served, snapshot
+from support.operator.snapshots import (
+    NO_PLAN,
+    NOW,
+    answer,
+    applied,
+    config,
+    kinds,
+    live_domain,
+    pod,
+    report,
+    served,
+    snapshot,
+    switched_off,
+    waiting,
+)
 from wsedge_operator.reconcile.conditions import ConditionAnswer
+from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft, RelayReport
 from wsedge_operator.reconcile.domain.withdrawing import is_draining, withdraw
 
@@ -68,8 +83,8 @@ def test_a_relay_that_does_not_answer_may_have_connections() -> None:
         assert deleted(withdraw(waits, READY, NOW + 45 * SECOND)) == FIRST
 
 
-def test_a_relay_that_runs_the_last_generation_has_connections_to_come() -> None:
-    """It still accepts clients, so that none open now proves nothing."""
+def test_a_relay_that_runs_an_older_generation_may_get_connections() -> None:
+    """It still accepts clients, so the drain goes on without an open connection."""
     before = off(connections=0)
     relays = {**before.relays, "uid-pod-1": report(pod("pod-1"), "older")}
     draft = withdraw(replace(before, relays=relays), READY, NOW)
@@ -141,3 +156,71 @@ def test_a_deletion_that_failed_is_reported() -> None:
     assert withdraw(before, READY, NOW).answers[1] == ConditionAnswer(
         "Ready", False, "ApplyFailed", "403 Forbidden"
     )
+
+
+def test_switching_off_drains_first() -> None:
+    """Relays are poked and queried; no child is deleted while connections are open."""
+    good = served()
+    live = {**live_domain(websocket={"enabled": False}), "status": good.live["status"]}
+    before = replace(good, live=live)
+    outcome = decide(before, NOW)
+    assert kinds(outcome) == ["ConfigMap"]
+    assert [domain.enabled for domain in config(outcome).domains] == [False]
+    assert outcome.apply[0]["metadata"]["annotations"]["wsedge.io/draining-since"] == "2026-11-22T12:00:00Z"
+    assert outcome.delete == ()
+    assert answer(outcome, before, "Ready") == ("False", "Draining")
+    _, waiting_on = switched_off(connections=3)
+    assert waiting_on.delete == ()
+    assert waiting_on.apply == ()
+    assert waiting_on.reconcile_at == NOW + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("connections", "after_seconds"), [(0, 1), (3, 30 + 15)], ids=["all closed", "deadline passed"]
+)
+def test_the_deployment_is_deleted_first_then_the_other_children(
+    connections: int, after_seconds: int
+) -> None:
+    """The other children follow once no pod is left, except for the Service."""
+    before, outcome = switched_off(connections, NOW + timedelta(seconds=after_seconds))
+    assert {ref.kind for ref in outcome.delete} == {"PodDisruptionBudget", "Deployment"}
+    gone = replace(applied(before, outcome), pods=())
+    last = decide(gone, NOW)
+    assert {ref.kind for ref in last.delete} == {"ConfigMap", "Secret", "ServiceAccount"}
+    end = applied(gone, last)
+    assert answer(decide(end, NOW), end, "Ready") == ("True", "Disabled")
+    assert end.children.keys() == {"Service"}
+    assert "configuration" not in applied(end, decide(end, NOW)).live["status"]
+
+
+def test_children_of_pods_that_end_are_retained() -> None:
+    """Pods that end still report their last usage with their token."""
+    before, outcome = switched_off(0)
+    assert decide(applied(before, outcome), NOW).delete == ()
+
+
+def test_a_plan_that_ends_drains_too() -> None:
+    """The end of the plan switches the domain off."""
+    before = replace(served(), account_state=NO_PLAN)
+    outcome = decide(before, NOW)
+    assert kinds(outcome) == ["ConfigMap"]
+    assert [domain.enabled for domain in config(outcome).domains] == [False]
+    assert answer(outcome, before, "Ready") == ("False", "Draining")
+
+
+def test_switching_on_again_ends_the_drain() -> None:
+    """The ConfigMap has no draining-since annotation, and no pod changes."""
+    before, _ = switched_off(3)
+    live = {**live_domain(), "status": before.live["status"]}
+    outcome = decide(replace(before, live=live), NOW)
+    assert kinds(outcome) == ["ConfigMap"]
+    assert [domain.enabled for domain in config(outcome).domains] == [True]
+    assert "wsedge.io/draining-since" not in outcome.apply[0]["metadata"]["annotations"]
+
+
+def test_relays_that_do_not_run_need_no_drain() -> None:
+    """A pod that crashes has no connection."""
+    good = served(pods=[pod("pod-1", **waiting("CrashLoopBackOff"))])
+    live = {**live_domain(websocket={"enabled": False}), "status": good.live["status"]}
+    outcome = decide(replace(good, live=live), NOW)
+    assert "Deployment" in {ref.kind for ref in outcome.delete}
