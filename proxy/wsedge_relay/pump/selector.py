@@ -45,21 +45,23 @@ def choose(wanted: Wanted = "auto") -> Form:
     `wanted` is "compiled" and there is no such form.
     """
     if wanted == "plain":
-        return Form(pump.Pump, "plain", "as told")
+        return Form(pump.Pump, "plain", "set by --pump")
     try:
         stamps = [Path(folder, STAMP) for folder in compiled.__path__]
         stamp = next((file.read_text() for file in stamps if file.exists()), None)
         if stamp is None:
-            reason = "none is compiled"
+            reason = "no compiled form is installed"
         elif stamp != digest():
-            reason = "the compiled one was made from other sources"
+            reason = "the compiled form was built from other sources"
         else:
             made: type[Pump] = importlib.import_module("wsedge_relay.pump.compiled.pump").Pump
-            return Form(made, "compiled", "as told" if wanted == "compiled" else "it is there")
+            return Form(
+                made, "compiled", "set by --pump" if wanted == "compiled" else "a compiled form is installed"
+            )
     except (ImportError, OSError) as error:
-        reason = f"the compiled one cannot be loaded: {error}"
+        reason = f"the compiled form cannot be loaded: {error}"
     if wanted == "compiled":
-        problem = f"--pump compiled: {reason}; make one: python -m wsedge_relay.pump.build"
+        problem = f"--pump compiled: {reason}; to compile it, run: python -m wsedge_relay.pump.build"
         raise SettingsError([problem])
     return Form(pump.Pump, "plain", reason)
 

@@ -22,7 +22,7 @@ async def test_plain_runs_when_told(tmp_path: Path) -> None:
     """Whether a compiled form is installed or not."""
     path = write(tmp_path / "relay.json", config())
     async with RelayProcess("--config", path, "--pump", "plain") as relay:
-        await relay.event("pump chosen", form="plain", reason="as told")
+        await relay.event("pump chosen", form="plain", reason="set by --pump")
         await relay.event("listening", listener="http")
         relay.signal(signal.SIGTERM)
         assert await relay.ended() == 0

@@ -35,7 +35,7 @@ def form(request: pytest.FixtureRequest) -> object:
 
 def test_without_one_the_plain_form_runs(folder: Path) -> None:
     """A new installation has no compiled form."""
-    assert choose("auto").reason == "none is compiled"
+    assert choose("auto").reason == "no compiled form is installed"
     assert choose("auto").pump is pump.Pump
 
 
@@ -43,12 +43,12 @@ def test_one_of_other_sources_is_not_taken(folder: Path) -> None:
     """A change of the sources applies at the next start, even if nobody compiles them again."""
     (folder / STAMP).write_text("0" * 64)
     assert choose("auto").name == "plain"
-    assert choose("auto").reason == "the compiled one was made from other sources"
+    assert choose("auto").reason == "the compiled form was built from other sources"
 
 
 def test_compiled_is_refused_where_there_is_none(folder: Path) -> None:
     """The message names the command that compiles the pump."""
-    with pytest.raises(SettingsError, match=r"--pump compiled: none is compiled; .*pump\.build"):
+    with pytest.raises(SettingsError, match=r"--pump compiled: no compiled form is installed; .*pump\.build"):
         choose("compiled")
 
 
@@ -56,4 +56,4 @@ def test_a_module_that_does_not_load_is_told(folder: Path, monkeypatch: pytest.M
     """The module was compiled for another Python, or is incomplete."""
     (folder / STAMP).write_text(digest())
     monkeypatch.delitem(__import__("sys").modules, "wsedge_relay.pump.compiled.pump", raising=False)
-    assert choose("auto").reason.startswith("the compiled one cannot be loaded: ")
+    assert choose("auto").reason.startswith("the compiled form cannot be loaded: ")
