@@ -1,4 +1,4 @@
-"""A connection of HTTP/2 on a test's clock."""
+"""An HTTP/2 connection, with a clock of the test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENT = replace(Timeouts(), session_idle_seconds=1e6)
 
 
 class Talk:
-    """A session and its client. `seen` are the headers of the answers that it got."""
+    """A session and its client. `seen` has the headers of the answers that the client received."""
 
     def __init__(self, open_stream: Callable[[Asked], socket.socket]) -> None:
         near, self.far = socket.socketpair()
@@ -50,12 +50,12 @@ class Talk:
         self.say()
 
     def say(self) -> None:
-        """Send what the client has to say, and let it be served."""
+        """Send the client's bytes, and let the session serve them."""
         self.far.send(self.client.data_to_send())
         self.loop.readers[self.near.fileno()]()
 
     def hear(self) -> None:
-        """Take what was answered."""
+        """Receive the answers."""
         for event in self.client.receive_data(self.far.recv(1 << 20)):
             if isinstance(event, h2.events.ResponseReceived):
                 self.seen.append(dict(event.headers))
@@ -80,7 +80,7 @@ def nobody(_: Asked) -> socket.socket:
 
 
 def test_a_stall_begins_when_something_waits(talk: Callable[..., Talk]) -> None:
-    """A client that was owed nothing for an hour has all of its time for what comes then."""
+    """A client that had nothing to read for an hour has the whole stall time for the next bytes."""
     one = talk(nobody)
     with suppress(BlockingIOError):
         while one.near.send(b"\0" * 4096):  # the kernel holds as much as it will, and the session nothing
@@ -97,7 +97,7 @@ def test_a_stall_begins_when_something_waits(talk: Callable[..., Talk]) -> None:
 
 
 def test_a_client_cannot_have_all_headers_kept(talk: Callable[..., Talk]) -> None:
-    """It may allow a table of any size; the relay takes the usual one, and goes on to be understood."""
+    """The client may allow a header table of any size; the relay uses the default size."""
     numbers = itertools.count()
 
     def refuse(_: Asked) -> socket.socket:

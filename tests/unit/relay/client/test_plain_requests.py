@@ -1,4 +1,4 @@
-"""How fast the sides of a plain request are read."""
+"""The rate at which the sides of a plain request are read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from wsedge_relay.client.plain_requests import ReadRates
 
 
 def test_the_paces_of_a_connection_stay_while_the_rate_does() -> None:
-    """All requests of a connection share them, each direction has its own, another rate has others."""
+    """All requests of a connection share two paces, one per direction; a new rate creates new paces."""
     rates = ReadRates()
     assert rates.at(None) is None
     paces = rates.at(1024)

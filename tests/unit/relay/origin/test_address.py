@@ -1,4 +1,4 @@
-"""What origins are called, and how they are spoken to."""
+"""Names, ports and protocols of origins."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def domain(**fields: Any) -> Domain:
     ],
 )
 def test_origins_are_called_by_host_and_unusual_port(fields: Any, secure: bool, expected: str) -> None:
-    """The Host header has the port only where the scheme does not say it."""
+    """The Host header has the port only if it is not the scheme's default port."""
     one = Origin.model_validate(fields)
     assert addressing.host_header(domain(), one, secure=secure) == expected
     named = domain(originRequest={"host": "inner"})
@@ -45,7 +45,7 @@ def test_origins_are_called_by_host_and_unusual_port(fields: Any, secure: bool, 
     ],
 )
 def test_origin_protocols(protocol: str, secure: bool, expected: bool) -> None:
-    """HTTP and HTTPS are what they say; Follow does as the client does."""
+    """HTTP and HTTPS are fixed; Follow uses the client's protocol."""
     assert addressing.speaks_tls(domain(originProtocol=protocol), client_secure=secure) is expected
 
 

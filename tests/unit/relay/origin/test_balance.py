@@ -1,4 +1,4 @@
-"""The choice of origins: policies, weights, what failed, what the health checks say."""
+"""The choice of origins by policies, weights, failures and health checks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def first(one: Balancer, now: float = 0.0, client: str = CLIENT) -> str:
 
 
 def test_an_origin_that_is_named_twice_is_one() -> None:
-    """Its weights add up, and metrics and cookies, which go by its name, mean one thing."""
+    """The weights are added; metrics and cookies use the name, so it must identify one origin."""
     one = Origin(host="o0", weight=1)
     entries = [one, Origin(host="o0", weight=2), *origins(3, 3)[1:], one, Origin(host="o1", backup=True)]
     two = balancer(entries)
@@ -63,7 +63,7 @@ def test_turns_are_spread_smoothly() -> None:
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=8))
 def test_a_round_gives_each_its_weight(weights: list[int]) -> None:
-    """Over one sum of weights every origin is first exactly as often as its weight says."""
+    """In as many connections as the sum of weights, each origin is first as often as its weight."""
     one = balancer(origins(*weights))
     firsts = Counter(first(one) for _ in range(sum(weights)))
     assert firsts == {f"o{place}": weight for place, weight in enumerate(weights)}
@@ -73,7 +73,7 @@ def test_a_round_gives_each_its_weight(weights: list[int]) -> None:
 def test_every_origin_with_weight_is_tried_once_and_backups_last(
     weights: list[int], backups: int, policy: LoadBalancing
 ) -> None:
-    """An order names each origin once; a backup comes behind all that are none."""
+    """An order has each origin once, and backups behind all others."""
     some = origins(*weights, backups=min(backups, len(weights)))
     order = balancer(some, policy).order(0, CLIENT)
     assert sorted(hosts(order)) == [one.host for one in some if one.weight]
@@ -82,7 +82,7 @@ def test_every_origin_with_weight_is_tried_once_and_backups_last(
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=8))
 def test_the_fewest_connections_fill_up_to_the_weights(weights: list[int]) -> None:
-    """Connections that stay open end up shared out as the weights say."""
+    """Connections that stay open are distributed in proportion to the weights."""
     one = balancer(origins(*weights), LEAST)
     for _ in range(sum(weights) * 3):
         one.order(0, CLIENT)[0].open += 1
@@ -90,7 +90,7 @@ def test_the_fewest_connections_fill_up_to_the_weights(weights: list[int]) -> No
 
 
 def test_the_fewest_connections_win_whoever_had_the_last_turn() -> None:
-    """An origin that lost its connections gets the next ones; those that are level take turns."""
+    """An origin that lost its connections gets the next ones; origins with equal load take turns."""
     one = balancer(origins(1, 1, 1), LEAST)
     for target, count in zip(one.targets, (5, 3, 3), strict=True):
         target.open = count
@@ -100,14 +100,14 @@ def test_the_fewest_connections_win_whoever_had_the_last_turn() -> None:
 
 
 def test_a_client_keeps_its_origin() -> None:
-    """By hash, the order is the client's own, and another relay's is the same."""
+    """With ClientHash the order depends on the client's address only, so every relay has the same order."""
     one, other = (balancer(origins(1, 2, 3, 4), HASH) for _ in range(2))
     assert len({tuple(hosts(one.order(0, CLIENT))) for _ in range(5)}) == 1
     assert hosts(one.order(0, CLIENT)) == hosts(other.order(0, CLIENT))
 
 
 def test_an_origins_loss_moves_its_own_clients_alone() -> None:
-    """By hash, clients of other origins stay; those of the lost one spread over all others and come back."""
+    """With ClientHash the lost origin's clients spread over all others and return; no other client moves."""
     one = balancer(origins(1, 1, 1, 1), HASH)
     clients = [str(IPv4Address(0x0A000000 + number)) for number in range(2000)]
     before = {client: first(one, client=client) for client in clients}
@@ -121,14 +121,14 @@ def test_an_origins_loss_moves_its_own_clients_alone() -> None:
 
 
 def test_weights_share_clients_out() -> None:
-    """By hash, three times the weight has three times the clients, within what chance allows."""
+    """With ClientHash three times the weight gets about three times the clients."""
     one = balancer(origins(1, 3), HASH)
     share = Counter(first(one, client=str(number)) for number in range(8000))
     assert share["o1"] / 8000 == pytest.approx(0.75, abs=0.03)
 
 
 def test_a_failed_origin_comes_last_for_a_while() -> None:
-    """After a failure even backups come first, until the time is over or it worked."""
+    """After a failure even backups come first, until the ejection ends or an attempt succeeds."""
     one = balancer(origins(1, 1, 1, backups=1))
     failed, second, _ = one.targets
     one.failed(failed, 0.0)
@@ -142,7 +142,7 @@ def test_a_failed_origin_comes_last_for_a_while() -> None:
 
 
 def test_one_connection_tries_an_ejected_origin() -> None:
-    """When the time is over one connection finds out, and the others do not wait for it."""
+    """When the ejection ends, one connection tests the origin, and others do not wait for the test."""
     one = balancer(origins(1, 1))
     failed, good = one.targets
     one.failed(failed, 0.0)
@@ -154,7 +154,7 @@ def test_one_connection_tries_an_ejected_origin() -> None:
 
 
 def test_ejections_double_up_to_the_most() -> None:
-    """Each failed try waits twice as long, a minute at the most; a success forgets it all."""
+    """Each failed test doubles the ejection, up to a minute; a success resets it."""
     one = balancer(origins(1))
     (target,) = one.targets
     now, waits = 0.0, []
@@ -171,7 +171,7 @@ def test_ejections_double_up_to_the_most() -> None:
 
 
 def test_one_outage_is_one_failure() -> None:
-    """A hundred connections that fail at the same time do not eject for an age."""
+    """A hundred connections that fail at the same time eject once, for the first duration."""
     one = balancer(origins(1))
     (target,) = one.targets
     for _ in range(100):
@@ -180,7 +180,7 @@ def test_one_outage_is_one_failure() -> None:
 
 
 def test_bad_answers_eject_only_in_a_row() -> None:
-    """A request that an origin answers badly is no reason; five in a row are, and one is when it is tried."""
+    """Five malformed answers in a row eject an origin; while it is tested, one does."""
     one = balancer(origins(1))
     (target,) = one.targets
     for _ in range(4):
@@ -197,7 +197,7 @@ def test_bad_answers_eject_only_in_a_row() -> None:
 
 
 def test_a_change_of_weight_keeps_what_is_known() -> None:
-    """Open connections, failures and health belong to the place, not to the weight."""
+    """Open connections, failures and health belong to the host and ports, not to the weight."""
     one = balancer(origins(1, 1))
     before = one.targets[0]
     before.open, before.healthy = 7, False
@@ -207,7 +207,7 @@ def test_a_change_of_weight_keeps_what_is_known() -> None:
 
 
 def test_unhealthy_origins_are_not_asked_while_another_is_healthy() -> None:
-    """Backups are asked before unhealthy origins; all are asked when none is healthy."""
+    """Backups are tried before unhealthy origins; all origins are tried when none is healthy."""
     one = balancer(origins(1, 1, 1, backups=1))
     one.targets[0].healthy = one.targets[1].healthy = False
     assert hosts(one.order(0, CLIENT)) == ["o2"]
@@ -216,7 +216,7 @@ def test_unhealthy_origins_are_not_asked_while_another_is_healthy() -> None:
 
 
 def test_health_turns_after_results_in_a_row() -> None:
-    """Three bad checks in a row make an origin unhealthy, two good ones healthy; others start anew."""
+    """Three failed checks in a row make an origin unhealthy, two successful ones healthy."""
     target = Target(Origin(host="o"))
     turns = [target.checked(RULES, good=good) for good in (False, False, True, False, False, False)]
     assert (turns, target.healthy) == ([False] * 5 + [True], False)
@@ -228,14 +228,14 @@ def test_health_turns_after_results_in_a_row() -> None:
 
 
 def test_names_tell_host_and_ports() -> None:
-    """A name in metrics is an origin's address."""
+    """The name of an origin in metrics is its host and ports."""
     assert name_of(Origin(host="o.example", httpPort=81)) == "o.example:81/443"
     assert name_of(Origin(host="::1")) == "[::1]:80/443"
 
 
 @pytest.mark.parametrize("policy", LoadBalancing)
 def test_a_session_goes_to_its_origin(policy: LoadBalancing) -> None:
-    """It is first, a backup too, each other once behind it, and takes nobody's turn."""
+    """The session's origin is first, even a backup; all others follow once, and no turn is used."""
     one, other = (balancer(origins(5, 1, 1, backups=1), policy) for _ in range(2))
     for kept in ("o0", "o1", "o2"):
         order = hosts(one.order(0.0, CLIENT, sticky=f"{kept}:80/443"))
@@ -245,7 +245,7 @@ def test_a_session_goes_to_its_origin(policy: LoadBalancing) -> None:
 
 
 def test_a_session_leaves_an_origin_that_is_not_well() -> None:
-    """Ejected, unhealthy or gone: the usual choice counts."""
+    """If the origin is ejected, unhealthy or removed, the policy chooses."""
     one = balancer(origins(1, 1))
     (home, other) = one.targets
     one.failed(home, 0.0)
@@ -259,7 +259,7 @@ def test_a_session_leaves_an_origin_that_is_not_well() -> None:
 
 
 def test_a_session_tries_its_origin_once_its_time_is_over() -> None:
-    """As others would: one connection at a time finds out whether it works again."""
+    """As for other connections, one connection at a time tests whether the origin works again."""
     one = balancer(origins(1, 1))
     home = one.targets[0]
     one.failed(home, 0.0)

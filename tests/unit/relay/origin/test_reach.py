@@ -1,4 +1,4 @@
-"""Which addresses origins may have."""
+"""The addresses that origins may have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ POD = "10.1.2.3"
 
 
 def in_pod(networks: list[str] | None = None, host: str = POD) -> Reach:
-    """Return what a relay in a pod may dial."""
+    """Return the rules of a relay in a pod."""
     reach = Reach(in_pod=True)
     reach.deny(networks)
     reach.set_own(host, [8080, 9090])
@@ -43,7 +43,7 @@ DENIED = {
 
 @pytest.mark.parametrize("address", DENIED.values(), ids=DENIED)
 def test_a_pod_dials_nothing_inside(address: str) -> None:
-    """What is not on the network is denied in every form that an address has."""
+    """Loopback, link-local and metadata addresses are denied in every notation."""
     assert in_pod().refusal(address, 80)
 
 
@@ -62,12 +62,12 @@ ALLOWED = {
 
 @pytest.mark.parametrize("address", ALLOWED.values(), ids=ALLOWED)
 def test_a_pod_dials_what_is_on_the_network(address: str) -> None:
-    """Private networks are where origins are; only what no origin is on is denied."""
+    """Private networks have origins, so they are allowed."""
     assert in_pod().refusal(address, 80) is None
 
 
 def test_networks_of_the_configuration_replace_the_usual_ones() -> None:
-    """An administrator's list is the whole list, and the relay's own address is denied beside it."""
+    """The configuration's list replaces the default list; the relay's own address is denied in addition."""
     reach = in_pod(["192.168.0.0/16", "::ffff:198.51.100.0/120"])
     assert reach.refusal("192.168.3.4", 80)
     assert reach.refusal("198.51.100.9", 80)
@@ -79,7 +79,7 @@ def test_networks_of_the_configuration_replace_the_usual_ones() -> None:
 
 
 def test_an_empty_list_denies_the_listeners_alone() -> None:
-    """What could only be a loop is denied whatever the configuration says."""
+    """A listener of the relay is always denied: a connection to it would be a loop."""
     reach = in_pod([])
     assert reach.refusal("169.254.169.254", 80) is None
     assert reach.refusal(POD, 80) is None
@@ -88,7 +88,7 @@ def test_an_empty_list_denies_the_listeners_alone() -> None:
 
 
 def test_loopback_is_open_to_who_is_on_it() -> None:
-    """A relay that a person runs beside its origins, and one that itself listens on loopback, may dial it."""
+    """A relay that a person runs beside its origins, or that listens on loopback, may dial loopback."""
     alone = Reach()
     alone.deny(None)
     alone.set_own("0.0.0.0", [8080, 9090])
@@ -102,7 +102,7 @@ def test_loopback_is_open_to_who_is_on_it() -> None:
 
 
 def test_a_connection_to_the_own_machine_is_seen_by_its_ends() -> None:
-    """A relay on all addresses knows none of them before it has connected."""
+    """A relay that listens on the wildcard learns its own address only from a connection."""
     reach = in_pod(host="::")
     assert reach.is_wildcard
     assert reach.refusal_of_own("10.1.2.3", "10.1.2.3")
@@ -113,7 +113,7 @@ def test_a_connection_to_the_own_machine_is_seen_by_its_ends() -> None:
 
 
 def test_verdicts_do_not_pile_up() -> None:
-    """A name that resolves to ever new addresses takes no more memory."""
+    """A name that always resolves to new addresses does not use more memory."""
     reach = in_pod()
     for number in range(10_000):
         reach.refusal(f"10.9.{number // 256}.{number % 256}", 80)

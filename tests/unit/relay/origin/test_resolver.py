@@ -1,4 +1,4 @@
-"""Name look-ups: shared, short-lived, and kept over an outage of the name service."""
+"""Name resolution: shared, cached for a second, and retained over an outage of the name server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GONE = socket.gaierror(socket.EAI_NONAME, "no such name")
 
 
 class NameService:
-    """What `Resolver` asks of a loop, answered as a test says; `now` is the loop's clock."""
+    """The part of a loop that `Resolver` uses, with answers of the test; `now` is the loop's clock."""
 
     def __init__(self, *answers: Any) -> None:
         self.loop = asyncio.get_running_loop()
@@ -47,7 +47,7 @@ async def find(resolver: Resolver, service: Any, host: str = "o") -> list[str]:
 
 
 async def test_a_burst_asks_once() -> None:
-    """Who comes while a name is looked up shares the answer; who comes in the same second too."""
+    """Connections during a resolution, and in the second after it, share the answer."""
     resolver, service = Resolver(fresh_seconds=1), NameService(["a", "b", "a"])
     service.open.clear()
     asking = [asyncio.create_task(find(resolver, service)) for _ in range(5)]
@@ -61,7 +61,7 @@ async def test_a_burst_asks_once() -> None:
 
 
 async def test_answers_are_not_kept_for_long() -> None:
-    """After a second the name is looked up anew; another name at once."""
+    """After a second the name is resolved again; another name is resolved at once."""
     resolver, service = Resolver(fresh_seconds=1), NameService(["a"], ["b"], ["c"])
     assert await find(resolver, service) == ["a"]
     assert await find(resolver, service, "other") == ["b"]
@@ -70,7 +70,7 @@ async def test_answers_are_not_kept_for_long() -> None:
 
 
 async def test_an_outage_keeps_the_last_answer_for_a_while() -> None:
-    """Five minutes; then the failure is told."""
+    """The last answer is used for five minutes; then the failure is reported."""
     resolver, service = Resolver(fresh_seconds=1), NameService(["a"], AGAIN, AGAIN)
     await find(resolver, service)
     service.now += 299
@@ -81,7 +81,7 @@ async def test_an_outage_keeps_the_last_answer_for_a_while() -> None:
 
 
 async def test_a_slow_name_service_does_not_hold_up() -> None:
-    """With an old answer at hand a new one is waited for a second, and used when it comes."""
+    """With an old answer the resolver waits for a new one for a second only, and uses it once it arrives."""
     resolver, service = Resolver(fresh_seconds=1), NameService(["a"], ["b"])
     await find(resolver, service)
     service.open.clear()
@@ -94,7 +94,7 @@ async def test_a_slow_name_service_does_not_hold_up() -> None:
 
 @pytest.mark.parametrize("gone", [GONE, []], ids=["no such name", "no address"])
 async def test_a_name_that_is_gone_is_gone(gone: Any) -> None:
-    """The name service's word counts at once."""
+    """The answer that a name does not exist applies at once."""
     resolver, service = Resolver(fresh_seconds=1), NameService(["a"], gone)
     await find(resolver, service)
     service.now += 2
@@ -104,7 +104,7 @@ async def test_a_name_that_is_gone_is_gone(gone: Any) -> None:
 
 
 async def test_a_name_that_was_gone_does_not_come_back_by_an_outage() -> None:
-    """What was known before it was gone is no answer any more."""
+    """Addresses from before the name was removed are not used again."""
     resolver, service = Resolver(fresh_seconds=1), NameService(["a"], GONE, AGAIN)
     await find(resolver, service)
     for _ in range(2):
@@ -114,7 +114,7 @@ async def test_a_name_that_was_gone_does_not_come_back_by_an_outage() -> None:
 
 
 async def test_other_origins_begin_anew() -> None:
-    """What was known is forgotten."""
+    """Cached answers are dropped."""
     resolver, service = Resolver(fresh_seconds=1), NameService(["a"], ["b"])
     await find(resolver, service)
     resolver.forget()

@@ -1,4 +1,4 @@
-"""A worker is told all that its supervisor was told."""
+"""A worker process gets all settings of its supervisor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MATERIAL = Material({("a.crt", "a.key"): KeyPair(b"\x00\xff", b"key")}, {"ca.crt
 
 
 def test_an_assignment_comes_back_from_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings, address, configuration and certificates; its own environment counts for nothing."""
+    """Settings, address, configuration and certificates are equal; the worker's environment has no effect."""
     settings = Settings(config=Path("relay.json"), spool_dir=Path("spool"), workers=3, report_seconds=0.5)
     told = Assignment(2, settings, Listen(http=80), LoadedConfig(CONFIG, MATERIAL), in_pod=True)
     monkeypatch.setenv("WSEDGE_RELAY_HOST", "192.0.2.1")
@@ -42,11 +42,11 @@ def test_an_assignment_comes_back_from_json(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_configuration_comes_back_from_json() -> None:
-    """Equal to what was checked, so that a worker loads nothing by itself."""
+    """The configuration equals the checked one, so that a worker loads no files."""
     loaded = LoadedConfig(CONFIG, MATERIAL)
     assert loaded_from_json(json.loads(json.dumps(loaded_to_json(loaded)))) == loaded
 
 
 def test_restarts_in_a_row_wait_longer_and_longer() -> None:
-    """A tenth of a second first, half a minute at most."""
+    """The delay begins at a tenth of a second and ends at half a minute."""
     assert [pause_before(number) for number in (1, 2, 3, 9, 10, 1000)] == [0.1, 0.2, 0.4, 25.6, 30.0, 30.0]

@@ -1,4 +1,4 @@
-"""Limits that several workers keep together are those that one process would keep."""
+"""Limits that several workers share equal the limits of one process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ A, B = "192.0.2.1", "2001:db8::1"
 
 @contextmanager
 def tables(workers: int) -> Iterator[list[LimitTable]]:
-    """Make the memory of so many workers, as each of them sees it, and the supervisor as the last."""
+    """Return the shared memory of `workers`, as each of them maps it, and last as the supervisor maps it."""
     file = make_table(workers)
     with ExitStack() as stack:
         stack.callback(os.close, file)
@@ -36,7 +36,7 @@ def tables(workers: int) -> Iterator[list[LimitTable]]:
 
 @contextmanager
 def limiters(workers: int, domain: str = "chat.example.com") -> Iterator[list[Limiter]]:
-    """Make the limiters of one domain."""
+    """Return the limiters of one domain."""
     with tables(workers) as made:
         yield [PodLimits(table).limiter(domain) for table in made[:-1]]
 
@@ -52,7 +52,7 @@ def refused(limiter: Limiter, limits: Limits, client: str, now: float = 0.0) -> 
 
 @st.composite
 def some_limits(draw: st.DrawFn) -> Limits:
-    """Return some of the limits, small enough to be reached."""
+    """A strategy: some of the limits, small enough to be reached."""
     some = st.none() | st.integers(1, 5)
     return Limits(connections=draw(some), connectionsPerClient=draw(some), handshakesPerSecond=draw(some))
 
@@ -69,7 +69,7 @@ STEPS = st.lists(
 @settings(deadline=None)
 @given(some_limits(), STEPS)
 def test_three_workers_decide_as_one_process(limits: Limits, steps: list[object]) -> None:
-    """Whoever is asked, whenever limits change: the same answers as from the limiter of one process."""
+    """Every worker gives the same answers as the limiter of one process, also after changes of limits."""
     with limiters(3) as workers:
         one, now = Limiter(), 1.0
         inside: list[Any] = []
@@ -95,7 +95,7 @@ def test_three_workers_decide_as_one_process(limits: Limits, steps: list[object]
 
 
 def test_places_of_a_dead_worker_are_given_back() -> None:
-    """Its column is cleared; those of the others stay."""
+    """The column of the dead worker is cleared; other columns are unchanged."""
     limits = Limits(connections=4, connectionsPerClient=2)
     with tables(2) as (first, second, supervisor):
         dead, alive = (PodLimits(table).limiter("d") for table in (first, second))
@@ -114,7 +114,7 @@ def test_places_of_a_dead_worker_are_given_back() -> None:
 
 
 def test_a_limit_of_clients_counts_those_who_are_there() -> None:
-    """Set later, it holds at once for what each worker has."""
+    """A limit that is set later applies at once to the open connections of all workers."""
     limits = Limits(connectionsPerClient=2)
     with limiters(2) as (first, second):
         for limiter in (first, second):
@@ -127,7 +127,7 @@ def test_a_limit_of_clients_counts_those_who_are_there() -> None:
 
 
 def test_domains_do_not_count_together() -> None:
-    """Each has a row of its own."""
+    """Each domain has a separate row."""
     limits = Limits(connections=1)
     with tables(2) as (first, second, _):
         assert refused(PodLimits(first).limiter("a"), limits, A) is None
@@ -136,7 +136,7 @@ def test_domains_do_not_count_together() -> None:
 
 
 def test_clients_without_room_are_counted_by_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table is full: such a client's limit holds in each worker; others are not concerned."""
+    """In a full table the limit of a further client applies per worker; other clients are not affected."""
     monkeypatch.setattr(shared_limits, "_GROUPS", 1)
     limits = Limits(connectionsPerClient=2)
     with limiters(2) as (first, second):
@@ -155,7 +155,7 @@ def test_clients_without_room_are_counted_by_each_worker(monkeypatch: pytest.Mon
 
 
 def test_domains_without_room_are_limited_by_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are more domains than rows."""
+    """In a full table the limits of a further domain apply per worker."""
     monkeypatch.setattr(shared_limits, "DOMAINS", 1)
     limits = Limits(connections=1)
     with tables(2) as (first, second, _):
@@ -166,7 +166,7 @@ def test_domains_without_room_are_limited_by_each_worker(monkeypatch: pytest.Mon
 
 
 def test_the_supervisor_has_no_column() -> None:
-    """It only looks, and clears."""
+    """The supervisor reads the table and clears columns."""
     with tables(1) as (_, supervisor), pytest.raises(ValueError, match="no column"):
         supervisor.add(0, 1)
 
@@ -199,7 +199,7 @@ print(most)
 
 
 def test_processes_at_the_same_moment_keep_a_limit_exactly() -> None:
-    """Three processes come and go as fast as they can, and there are never more than the limit."""
+    """Three processes enter and leave as fast as they can, and the number never exceeds the limit."""
     file = make_table(3)
     crowd = [
         subprocess.Popen(

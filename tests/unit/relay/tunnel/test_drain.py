@@ -20,13 +20,13 @@ def test_closes_are_spread_and_all_done_in_time(count: int, seconds: float, mome
 
 @pytest.mark.parametrize(("elapsed", "number"), [(0, 1), (2.4, 1), (2.5, 2), (9.9, 4)])
 def test_ten_seconds_for_four(elapsed: float, number: int) -> None:
-    """The first goes at once, then one every two and a half seconds."""
+    """The first tunnel is closed at once, then one every two and a half seconds."""
     assert due(4, elapsed=elapsed, seconds=10) == number
 
 
 @pytest.mark.parametrize("seconds", [0, 0.02])
 async def test_every_item_is_closed_once_in_order(seconds: float) -> None:
-    """Nothing is left, nothing comes twice."""
+    """No item is left, and none comes twice."""
     closed: list[int] = []
     await spread(range(50), seconds, closed.append)
     assert closed == list(range(50))
@@ -34,7 +34,7 @@ async def test_every_item_is_closed_once_in_order(seconds: float) -> None:
 
 @given(st.integers(1, 604800), st.floats(0, 604800), st.floats(0, 1))
 def test_an_age_is_within_a_tenth_of_the_maximum(max_age: int, lived: float, chance: float) -> None:
-    """A tunnel ends between 0.9 and 1.1 of it; one that is past its age ends within a tenth from now."""
+    """A tunnel ends between 0.9 and 1.1 of the age; one that exceeds it, within a tenth of it from now."""
     left = seconds_left(max_age, lived=lived, chance=chance)
     assert left >= 0
     if lived < 0.9 * max_age:

@@ -1,4 +1,4 @@
-"""Heartbeat: looks at legs, and the wheel that says when."""
+"""Heartbeat: checks of legs, and the wheel that schedules them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsedge_relay.tunnel.heartbeat import TICK_SECONDS, Beat, Wheel, check_leg, 
 
 @dataclass
 class Leg:
-    """A leg as the heartbeat sees one."""
+    """A leg, as far as the heartbeat needs it."""
 
     received: int = 0
     mark: int = 0
@@ -33,14 +33,14 @@ class Entry:
 
 
 def test_a_silent_leg_is_pinged_once_then_dead() -> None:
-    """Three looks without a byte bring a ping, four more the end: within two intervals of its last byte."""
+    """Three checks without a byte cause a ping, four more the end: within two intervals of the last byte."""
     leg = Leg()
     beats = [check_leg(leg) for _ in range(7)]
     assert beats == [*[Beat.NOTHING] * 2, Beat.PING, *[Beat.NOTHING] * 3, Beat.DEAD]
 
 
 def test_an_idle_leg_that_answers_is_pinged_once_an_interval() -> None:
-    """From ping to ping there are four looks, an interval, when each is answered."""
+    """When each ping is answered, there are four checks, an interval, from ping to ping."""
     leg = Leg()
     beats = []
     for _ in range(12):
@@ -50,7 +50,7 @@ def test_an_idle_leg_that_answers_is_pinged_once_an_interval() -> None:
 
 
 def test_any_byte_is_a_sign_of_life() -> None:
-    """A pong, or data, starts the count anew."""
+    """A pong, or data, resets the count."""
     leg = Leg()
     for _ in range(6):
         check_leg(leg)
@@ -60,13 +60,13 @@ def test_any_byte_is_a_sign_of_life() -> None:
 
 @pytest.mark.parametrize("state", [{"stopped": True}, {"out": b"x"}, {"inject": b"x"}])
 def test_a_leg_is_not_blamed_for_what_the_relay_holds(state: dict[str, object]) -> None:
-    """Silence does not count while the leg is not read, or the ping is not on its way."""
+    """Silence does not count while the relay does not read the leg or has not sent the ping."""
     leg = Leg(**state)  # type: ignore[arg-type]
     assert {check_leg(leg) for _ in range(20)} == {Beat.NOTHING}
 
 
 def test_a_leg_that_stands_still_inside_a_frame_is_dead_all_the_same() -> None:
-    """It could not answer within its own frame, so a ping that waits for the other's excuses nothing."""
+    """A leg cannot answer inside its own frame, so a ping that waits for the other leg does not excuse it."""
     leg = Leg(need=100)
     beats = []
     for _ in range(7):
@@ -78,14 +78,14 @@ def test_a_leg_that_stands_still_inside_a_frame_is_dead_all_the_same() -> None:
 
 @pytest.mark.parametrize(("seconds", "ticks"), [(1, 1), (2, 2), (60, 60), (300, 300)])
 def test_an_interval_has_four_looks(seconds: int, ticks: int) -> None:
-    """The looks of an interval lie a quarter of it apart."""
+    """Checks are a quarter of an interval apart."""
     assert ticks_per_check(seconds) == ticks
     assert ticks * TICK_SECONDS * 4 == seconds
 
 
 @given(st.lists(st.integers(1, 50), max_size=30), st.lists(st.integers(1, 20), max_size=20))
 def test_entries_come_up_at_their_tick(delays: list[int], turns: list[int]) -> None:
-    """However the wheel is turned, each entry comes up once, in order, and none before its time."""
+    """However the wheel is turned, each entry becomes due once, in order, and never early."""
     wheel: Wheel[Entry] = Wheel()
     for name, delay in enumerate(delays):
         wheel.add(Entry(name), ticks=delay)
@@ -97,7 +97,7 @@ def test_entries_come_up_at_their_tick(delays: list[int], turns: list[int]) -> N
 
 
 def test_a_moved_entry_comes_up_at_its_new_tick_alone() -> None:
-    """Adding an entry again moves it, even to the tick it was at."""
+    """Adding an entry again moves it, even back to its first tick."""
     wheel: Wheel[Entry] = Wheel()
     moved, same, removed = Entry(1), Entry(2), Entry(3)
     for entry in (moved, same, removed):
@@ -112,7 +112,7 @@ def test_a_moved_entry_comes_up_at_its_new_tick_alone() -> None:
 
 
 def test_entries_that_are_gone_leave_the_wheel_soon() -> None:
-    """Those that come and go within an interval are not kept until its end; those that stay come up once."""
+    """Entries that are removed within an interval are freed before its end; the others become due once."""
     wheel: Wheel[Entry] = Wheel()
     stays = [Entry(number) for number in range(100)]
     for entry in stays:
@@ -132,7 +132,7 @@ def test_entries_that_are_gone_leave_the_wheel_soon() -> None:
     st.lists(st.tuples(st.sampled_from(["add", "remove", "turn"]), st.integers(0, 200), st.integers(1, 9)))
 )
 def test_the_wheel_counts_its_places(steps: list[tuple[str, int, int]]) -> None:
-    """However entries are added, moved and removed, exactly those that are due come up."""
+    """However entries are added, moved and removed, exactly the due ones are returned."""
     wheel: Wheel[Entry] = Wheel()
     entries = [Entry(number) for number in range(201)]
     due: dict[int, int] = {}

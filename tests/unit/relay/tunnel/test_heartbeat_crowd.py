@@ -1,4 +1,4 @@
-"""Ten thousand idle connections on a test's clock, without sockets: how many pings each tick has."""
+"""Ten thousand idle connections without sockets, on a clock of the test: the number of pings per tick."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TICKS = round(INTERVAL / TICK_SECONDS)
 
 
 class NoSocket:
-    """What a tunnel asks of a socket before the pump has it."""
+    """The part of a socket that a tunnel uses before the pump has it."""
 
     def fileno(self) -> int:
         return -1
@@ -63,7 +63,7 @@ class Answers(Pump):
 
 
 class Crowd:
-    """That many tunnels, all of which came at one moment."""
+    """Tunnels that were all opened at the same time."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.virtual = Virtual(Answers, stack, heartbeatSeconds=INTERVAL)
@@ -86,13 +86,13 @@ class Crowd:
         )
 
     def hear(self) -> None:
-        """Let something come from every peer at one moment."""
+        """Receive bytes from every peer at the same time."""
         for tunnel in self.tunnels:
             tunnel.client.received += 1
             tunnel.origin.received += 1
 
     def pings(self, ticks: int) -> list[int]:
-        """Let time pass and return the pings of each tick."""
+        """Advance the clock and return the number of pings of each tick."""
         counts = []
         for _ in range(ticks):
             before = self._pings
@@ -122,7 +122,7 @@ def most(over: int) -> float:
 
 
 def check_even(counts: list[int], *, over: int) -> None:
-    """In each interval every leg is pinged once, and no tick has more than chance would give it."""
+    """Check that in each interval every leg is pinged once, and no tick has more pings than `most` allows."""
     for begin in range(0, len(counts) - TICKS + 1, TICKS):
         assert sum(counts[begin : begin + TICKS]) == 2 * TUNNELS
     assert max(counts) <= most(over), (max(counts), most(over))
@@ -130,7 +130,7 @@ def check_even(counts: list[int], *, over: int) -> None:
 
 
 def test_those_that_came_at_one_moment_are_pinged_over_half_of_the_interval(crowd: Crowd) -> None:
-    """The first pings come from one to three quarters of it on, and the later ones an interval apart."""
+    """The first pings are sent after one to three quarters of the interval, later ones an interval apart."""
     counts = crowd.pings(3 * TICKS)
     check_even(counts, over=TICKS // 2)
     assert sum(counts[: TICKS // 4]) == 0
@@ -138,14 +138,14 @@ def test_those_that_came_at_one_moment_are_pinged_over_half_of_the_interval(crow
 
 
 def test_those_that_heard_something_at_one_moment_are_pinged_over_a_quarter(crowd: Crowd) -> None:
-    """A message to all makes no burst of pings later: each tunnel is looked at in its own turn."""
+    """A message to all causes no burst of pings later, because each tunnel has its own time of checks."""
     crowd.pings(TICKS + 7)
     crowd.hear()
     check_even(crowd.pings(3 * TICKS), over=TICKS // 4)
 
 
 def test_those_whose_interval_changes_at_one_moment_are_spread_anew(crowd: Crowd) -> None:
-    """Over half of the new interval, though their turns in the old one were closer together."""
+    """The pings spread over half of the new interval, although they were closer together in the old one."""
     crowd.virtual.take(heartbeatSeconds=INTERVAL // 2)
     crowd.pings(TICKS)
     crowd.virtual.take(heartbeatSeconds=INTERVAL)

@@ -1,4 +1,4 @@
-"""Thousands of idle connections: pings come evenly, whatever happened to all of them at one moment."""
+"""Thousands of idle connections: pings are spread evenly, even after an event of all of them at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FACTOR = 2.4
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """Allow the descriptors, and close what a test opened."""
+    """Raise the limit of descriptors, and close all sockets at the end."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 4 * TUNNELS + 500:
         pytest.skip(f"this machine allows {hard} descriptors")
@@ -34,7 +34,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 class Peers:
-    """The far ends of all tunnels: they say nothing but pongs."""
+    """The far ends of all tunnels, which send only pongs."""
 
     def __init__(self, virtual: Virtual, stack: ExitStack) -> None:
         self._virtual = virtual
@@ -42,19 +42,19 @@ class Peers:
         self._ends: dict[int, tuple[Pair, str]] = {}
 
     def add(self, pair: Pair) -> None:
-        """Let the far ends of a tunnel answer."""
+        """Add the far ends of a tunnel."""
         for side, far in pair.far.items():
             self._ends[far.fileno()] = pair, side
             self._epoll.register(far, select.EPOLLIN)
 
     def clear(self) -> None:
-        """Hang up at every end."""
+        """Close every far end."""
         for pair, side in self._ends.values():
             pair.far[side].close()
         self._ends.clear()
 
     def answer(self) -> None:
-        """Answer every ping, and let the relay read that."""
+        """Answer every ping, and let the relay read the pongs."""
         for descriptor, _ in self._epoll.poll(0, 4 * TUNNELS):
             pair, side = self._ends[descriptor]
             with suppress(BlockingIOError):
@@ -72,7 +72,7 @@ def unmasked(ping: bytes) -> bytes:
 
 
 def pings(virtual: Virtual) -> int:
-    """Return how many were sent so far."""
+    """Return the number of pings sent so far."""
     return virtual.counters.client.pings + virtual.counters.origin.pings
 
 
@@ -88,7 +88,7 @@ def each_tick(virtual: Virtual, peers: Peers, seconds: float) -> list[int]:
 
 
 def check_even(counts: list[int], *, interval: int) -> None:
-    """Each leg is pinged once an interval, and none of its ticks has more than its share by much."""
+    """Check that each leg is pinged once an interval, and that no tick has many more pings than its share."""
     ticks = round(interval / TICK_SECONDS)
     last = counts[-ticks:]
     assert sum(last) == 2 * TUNNELS
@@ -97,7 +97,7 @@ def check_even(counts: list[int], *, interval: int) -> None:
 
 
 def test_idle_connections_are_pinged_evenly(stack: ExitStack) -> None:
-    """After all came at one moment, after all came back at one moment, and after the interval changed."""
+    """After all connected at once, after all reconnected at once, and after a change of the interval."""
     virtual = Virtual(Pump, stack, heartbeatSeconds=10)
     peers = Peers(virtual, stack)
     for _ in range(TUNNELS):

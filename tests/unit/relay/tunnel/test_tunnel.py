@@ -1,4 +1,4 @@
-"""Open tunnels on a clock of the test's own."""
+"""Open tunnels, with a clock of the test."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def form(request: pytest.FixtureRequest) -> Form:
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """Close what a test opened."""
+    """Close the sockets of a test."""
     with ExitStack() as stack:
         yield stack
 
 
 def test_a_pong_that_nobody_asked_for_proves_nothing(form: Form, stack: ExitStack) -> None:
-    """A peer that has seen the relay's tag may make up numbers, 0 as well: no round trip is counted."""
+    """A peer that has seen the relay's tag can forge numbers, also 0: no round trip is counted."""
     virtual = Virtual(form.pump, stack, heartbeatSeconds=60)
     pair = virtual.open()
     for number in (0, 1, 2**32 - 1):
@@ -48,7 +48,7 @@ def test_a_pong_that_nobody_asked_for_proves_nothing(form: Form, stack: ExitStac
 
 
 def test_a_leg_that_broke_off_is_counted_once(form: Form, stack: ExitStack) -> None:
-    """Also when the other is found to be gone as well while it is told."""
+    """Also when the other leg breaks too, while the relay sends it a Close."""
     virtual = Virtual(form.pump, stack)
     pair = virtual.open()
     pair.far["origin"].close()
@@ -62,7 +62,7 @@ def test_a_leg_that_broke_off_is_counted_once(form: Form, stack: ExitStack) -> N
 
 
 def test_two_peers_that_stand_still_inside_frames_are_dead(form: Form, stack: ExitStack) -> None:
-    """No ping can reach either, and still the tunnel ends within two intervals."""
+    """No ping can be sent to either leg, and still the tunnel ends within two intervals."""
     virtual = Virtual(form.pump, stack, heartbeatSeconds=20)
     pair = virtual.open()
     for side, far in pair.far.items():
@@ -74,7 +74,7 @@ def test_two_peers_that_stand_still_inside_frames_are_dead(form: Form, stack: Ex
 
 
 class Cut:
-    """A TLS socket whose connection has timed out, which nobody has been told yet."""
+    """A TLS socket whose connection has timed out; no call has reported the error yet."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -90,7 +90,7 @@ class Cut:
 
 
 def test_a_dead_leg_whose_other_leg_cannot_be_told_ends_no_heartbeat(form: Form, stack: ExitStack) -> None:
-    """The tunnel is gone at once, in the midst of the looks at it; others are looked at as before."""
+    """The tunnel ends during its own check, and the checks of other tunnels go on."""
     virtual = Virtual(form.pump, stack, heartbeatSeconds=1)
     pair, other = virtual.open(), virtual.open()
     pair.tunnel.origin.quiet = 0
@@ -105,7 +105,7 @@ def test_a_dead_leg_whose_other_leg_cannot_be_told_ends_no_heartbeat(form: Form,
 
 
 def test_a_relay_that_stood_still_blames_no_leg_for_it(form: Form, stack: ExitStack) -> None:
-    """Looks that are late are one look: who was not even pinged meanwhile, or could not be heard, lives."""
+    """Delayed checks count as one check, so a leg that was not pinged or not read meanwhile is not dead."""
     virtual = Virtual(form.pump, stack, heartbeatSeconds=1)
     pair = virtual.open()
     virtual.tunnels.tick(400, virtual.clock.time() + 100)
@@ -121,7 +121,7 @@ def test_a_relay_that_stood_still_blames_no_leg_for_it(form: Form, stack: ExitSt
 
 
 def test_who_goes_on_with_a_long_frame_holds_up_no_drain(form: Form, stack: ExitStack) -> None:
-    """It has time for the rest while something passes, but less than a pod has beside its last report."""
+    """The frame may be finished while bytes pass, within the time before a pod's last report."""
     virtual = Virtual(form.pump, stack)
     pair = virtual.open()
     pair.far["client"].send(b"\x82\xff" + (1 << 40).to_bytes(8, "big") + KEY)
