@@ -296,7 +296,7 @@ class Connection:
             self._leave_limiter()
             if plain.status or reason:
                 unread = plain.unread if keep else 0
-                self._meter.tell(key, unread=unread)
+                self._meter.count(key, unread=unread)
                 self._log_request(site, plain, reason, unread=unread)
         if keep:
             self._meter.begin()
@@ -305,7 +305,7 @@ class Connection:
             self._wire.close()
         else:
             await self._wire.finish(self._timeouts.linger_seconds)
-            self._meter.tell(key)
+            self._meter.count(key)
         return None
 
     def _may_stay(self, site: Site) -> bool:
@@ -364,7 +364,7 @@ class Connection:
             self._leave_limiter()
         await self._wire.finish(self._timeouts.linger_seconds)
         if site is not None:
-            self._meter.tell(self._usage_key(site))
+            self._meter.count(self._usage_key(site))
 
     def _tunnel_facts(
         self, site: Site, accepted: Accepted, answered: OriginAnswer, *, unread: int
@@ -399,7 +399,7 @@ class Connection:
     def _count_disconnect(self, site: Site) -> None:
         """Count a client that disconnected before its answer as 499; the bytes so far are usage too."""
         site.counters.handshake(499, "gone")  # nginx's code for a closed request
-        self._meter.tell(self._usage_key(site))
+        self._meter.count(self._usage_key(site))
 
     def _usage_key(self, site: Site) -> UsageKey:
         return site.key_of(self._shared.place_of(self._arrival.client))
@@ -410,7 +410,7 @@ class Connection:
         site.counters.http2_handshakes += self._arrival.http2 is not None
         key = self._usage_key(site)
         self._shared.usage.code(key, status)
-        self._meter.tell(key, unread=unread)
+        self._meter.count(key, unread=unread)
         return key
 
 

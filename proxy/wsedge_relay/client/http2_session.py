@@ -55,7 +55,7 @@ from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol import http2_translation
 from wsedge_relay.protocol.http1 import Header
 from wsedge_relay.protocol.http2_budget import MAX_FRAME_BYTES, Budget, FrameTally
-from wsedge_relay.protocol.http2_translation import Asked
+from wsedge_relay.protocol.http2_translation import TranslatedRequest
 from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES, WOULD_BLOCK, shut_sending
 
@@ -80,7 +80,7 @@ _OVERFULL_BYTES: Final = 4 * _FULL_BYTES
 _LINGER_BYTES: Final = 1 << 20
 _LAST_STREAM: Final = (1 << 31) - 1
 
-Opener = Callable[[Asked], socket.socket]
+Opener = Callable[[TranslatedRequest], socket.socket]
 
 
 class _Protocol(h2.connection.H2Connection):

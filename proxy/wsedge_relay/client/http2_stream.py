@@ -17,7 +17,7 @@ from h2.errors import ErrorCodes
 
 from wsedge_relay.protocol import http1, http2_translation
 from wsedge_relay.protocol.http1 import BadHeadError, Header
-from wsedge_relay.protocol.http2_translation import Asked
+from wsedge_relay.protocol.http2_translation import TranslatedRequest
 
 _READ_BYTES: Final = 16384
 # The limits of an origin's answer, plus room for headers that the relay adds (framing, a cookie).
@@ -81,7 +81,7 @@ class Stream:
         session: StreamSession,
         number: int,
         sock: socket.socket,
-        asked: Asked,
+        asked: TranslatedRequest,
         *,
         linger_seconds: float,
         loop: asyncio.AbstractEventLoop,

@@ -421,7 +421,7 @@ class PlainRequest:
         return keep
 
     def _count_bytes(self) -> None:
-        self._meter.tell(self._key, unread=self.unread)
+        self._meter.count(self._key, unread=self.unread)
 
     def _cookie(self, target: Target, answer: PassedAnswer) -> list[http1.Header]:
         if self._site.sticky is None:

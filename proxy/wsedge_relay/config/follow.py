@@ -29,7 +29,7 @@ async def follow(
     thread = ThreadPoolExecutor(1, thread_name_prefix="configuration")
     try:
         while True:
-            await told_or_after(POLL_SECONDS, force)
+            await set_or_after(POLL_SECONDS, force)
             outcome = await loop.run_in_executor(thread, watch.poll)
             if isinstance(outcome, LoadedConfig):
                 outcome = await _applied(outcome, watch, apply)
@@ -70,7 +70,7 @@ def log_applied(loaded: LoadedConfig) -> None:
         )
 
 
-async def told_or_after(seconds: float, event: asyncio.Event) -> None:
+async def set_or_after(seconds: float, event: asyncio.Event) -> None:
     """Wait until `event` is set, for at most `seconds`, and clear it."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):

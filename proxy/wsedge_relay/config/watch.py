@@ -73,7 +73,7 @@ class ConfigWatch:
         self.in_force = loaded
         self.refused = None
 
-    def told(self, state: RelayState) -> RelayState:
+    def with_refusal(self, state: RelayState) -> RelayState:
         """Return `state` with the refused configuration, if any."""
         if self.refused is None:
             return state

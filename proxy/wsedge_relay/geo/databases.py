@@ -25,7 +25,7 @@ from wsedge_relay.telemetry.families import Family
 
 log = structlog.get_logger("wsedge_relay")
 
-LOOK_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 5.0
 _CACHED: Final = 8192  # addresses: clients reconnect, and a search costs some 50 µs
 # Errors of MaxMind's reader for damaged databases, which it validates only in part.
 _DAMAGED: Final = (
@@ -46,7 +46,7 @@ Lookup = Callable[[Address], Place]
 class GeoDatabases:
     """Finds the place of an address in up to three files; later files fill the gaps of earlier ones.
 
-    `look` blocks on files and may run in another thread; `take` puts its result in force.
+    `poll` blocks on files and may run in another thread; `apply` puts its result in force.
     """
 
     def __init__(self, *, ip2region: Path | None, city: Path | None, isp: Path | None) -> None:
@@ -77,7 +77,7 @@ class GeoDatabases:
         yield Family("geo_files", "1 while the geo database is in force.", ("file",), rows, gauge=True)
         yield Family("geo_refusals", "Rejected geo databases.", (), [((), self.refusals)])
 
-    def look(self) -> dict[str, Lookup | GeoFileError]:
+    def poll(self) -> dict[str, Lookup | GeoFileError]:
         """Load the files that changed since the last call; return each loaded or rejected file, once."""
         news: dict[str, Lookup | GeoFileError] = {}
         for name, (path, reader) in self._files.items():
@@ -101,8 +101,8 @@ class GeoDatabases:
                 news[name] = error
         return news
 
-    def take(self, news: dict[str, Lookup | GeoFileError]) -> None:
-        """Put the result of `look` in force from the next connection on, and log each file."""
+    def apply(self, news: dict[str, Lookup | GeoFileError]) -> None:
+        """Put the result of `poll` in force from the next connection on, and log each file."""
         for name, outcome in news.items():
             path = str(self._files[name][0])
             if isinstance(outcome, GeoFileError):

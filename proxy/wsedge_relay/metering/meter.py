@@ -31,7 +31,7 @@ class Meter:
         """Begin the next request, at the bytes that are not counted yet."""
         self._began = self._counted
 
-    def tell(self, key: UsageKey, *, unread: int = 0) -> None:
+    def count(self, key: UsageKey, *, unread: int = 0) -> None:
         """Count the bytes since the last call; the last `unread` received bytes are of the next request."""
         sent, received = self._wire.sent, self._wire.received - unread
         before_sent, before_received = self._counted

@@ -133,7 +133,7 @@ class Usage:
         """The instant, in seconds since 1970 UTC, at which the present bucket ends."""
         return self.bucket + BUCKET_SECONDS
 
-    def know(self, domain: str) -> None:
+    def add_domain(self, domain: str) -> None:
         """Add a domain to the totals before its first count, so that metrics show zeros."""
         self._totals(domain)
 

@@ -11,11 +11,11 @@ from contextlib import suppress
 
 import structlog
 
-from wsedge_relay.config.follow import told_or_after
+from wsedge_relay.config.follow import set_or_after
 from wsedge_relay.config.load import LoadedConfig
 from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.errors import CannotListenError
-from wsedge_relay.geo.databases import LOOK_SECONDS as GEO_LOOK_SECONDS
+from wsedge_relay.geo.databases import POLL_SECONDS as GEO_POLL_SECONDS
 from wsedge_relay.geo.databases import GeoDatabases
 from wsedge_relay.metering.report import ReportTimes
 from wsedge_relay.metering.reporter import Reporter, ReportingPod
@@ -82,7 +82,7 @@ class RelayProcess:
 
         With `shared` this process is a worker: other processes accept connections there too.
         """
-        self._geo.take(await asyncio.to_thread(self._geo.look))
+        self._geo.apply(await asyncio.to_thread(self._geo.poll))
         self.apply(self._loaded)
         try:
             await self._relay.start(listen, shared=shared)
@@ -130,7 +130,7 @@ class RelayProcess:
         self._relay.apply(loaded.config, loaded.material)
         self._loaded = loaded
         for domain in loaded.config.domains:
-            self._usage.know(domain.domain)
+            self._usage.add_domain(domain.domain)
 
     def check_geo_databases(self) -> None:
         """Check the geo databases for changes now."""
@@ -218,8 +218,8 @@ class RelayProcess:
 
     async def _watch_geo(self) -> None:
         while True:
-            await told_or_after(GEO_LOOK_SECONDS, self._check_geo_now)
-            self._geo.take(await asyncio.to_thread(self._geo.look))
+            await set_or_after(GEO_POLL_SECONDS, self._check_geo_now)
+            self._geo.apply(await asyncio.to_thread(self._geo.poll))
 
     def _families(self) -> Iterator[Family | Distribution]:
         yield from self._relay.metric_families()

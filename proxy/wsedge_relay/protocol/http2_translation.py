@@ -24,7 +24,7 @@ _REPLACED: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TranslatedRequest:
     """The request of a stream.
 
     `head` is the request in HTTP/1.1, `tunnel` says that the request is an extended CONNECT. `refused` is the
@@ -36,16 +36,16 @@ class Asked:
     refused: HandshakeRefusedError | None = None
 
 
-def translate(lines: Sequence[Header], *, domain: str, key: bytes) -> Asked:
+def translate(lines: Sequence[Header], *, domain: str, key: bytes) -> TranslatedRequest:
     """Translate the header lines of a stream; a malformed request is returned with `refused`, not raised.
 
     `domain` is the connection's domain, `key` a fresh Sec-WebSocket-Key, which HTTP/1.1 origins require.
     """
     tunnel = any(name == b":protocol" for name, _ in lines)
     try:
-        return Asked(_head(lines, key), tunnel)
+        return TranslatedRequest(_head(lines, key), tunnel)
     except HandshakeRefusedError as refused:
-        return Asked(build_head(b"GET / HTTP/1.1", [(b"Host", domain.encode())]), tunnel, refused)
+        return TranslatedRequest(build_head(b"GET / HTTP/1.1", [(b"Host", domain.encode())]), tunnel, refused)
 
 
 def answer_lines(head: ResponseHead, *, tunnel: bool) -> list[Header]:

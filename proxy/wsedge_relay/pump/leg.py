@@ -8,7 +8,7 @@ Reading and sending have separate states, named by their flags. A flag of a stat
                      └──────(b)───────┴▶ dropping
                      every state ──(e)──▶ dead
 
-    sending      open ──(f)──▶ parting ──(g)──▶ told ──(h)──▶ finishing ──(i)──▶ shut [SHUT]
+    sending      open ──(f)──▶ parting ──(g)──▶ close_sent ──(h)──▶ finishing ──(i)──▶ shut [SHUT]
                    every state ──(j)──▶ deaf
 
     (a) The relay sent its own Close to the other leg. Frames are still parsed, but not forwarded.
@@ -60,6 +60,7 @@ class Leg(Walk):
     """
 
     __slots__ = (
+        "close_sent",  # a Close frame was sent to it
         "dead",  # neither read nor written any more
         "deaf",  # a write failed: no more bytes are sent to it
         "dropping",  # its bytes are read and dropped: it sent Close, or broke a rule
@@ -86,7 +87,6 @@ class Leg(Walk):
         "throttled",  # its reading is paused: it exceeded its pace
         "tls",  # the socket object of a TLS connection, else None
         "to",  # the other leg's descriptor, to which the loop of the plain pump writes itself; else -1
-        "told",  # a Close frame was sent to it
         "tunnel",
         "watched",  # the events for which it is registered in epoll; 0: not registered
     )
@@ -111,7 +111,7 @@ class Leg(Walk):
         self.opcodes = _UNSEEN
         self.eof = 0
         self.deaf = self.dead = False
-        self.told = self.parting = self.finishing = self.shut = False
+        self.close_sent = self.parting = self.finishing = self.shut = False
         self.watched = 0
         self.mark = self.quiet = self.pinged = 0
 

@@ -374,7 +374,7 @@ class Pump(Sender):
         """Forward all up to the end of a Close from `leg`, and nothing after it (RFC 6455 section 5.5.1)."""
         self._put(leg, start, end)
         if not leg.mute:
-            leg.peer.told = True
+            leg.peer.close_sent = True
         leg.dropping = leg.special = True
         self._interest(leg)
         self.events.append((CLOSED, leg, close_code(bytes(self._buf[at:end]))))

@@ -44,7 +44,7 @@ class Sender:
         Return False when that is not possible: a Close was sent, the leg cannot be written to, or the other
         leg ended inside a frame, so that no boundary will come.
         """
-        if leg.told or leg.parting or leg.deaf or leg.dead or not leg.peer.at_boundary:
+        if leg.close_sent or leg.parting or leg.deaf or leg.dead or not leg.peer.at_boundary:
             return False
         leg.inject += frame
         leg.parting = last
@@ -81,10 +81,10 @@ class Sender:
         """Send the injected frames of `leg`, whose other leg is at a frame boundary."""
         frames, leg.inject = leg.inject, b""
         peer = leg.peer
-        if not leg.told and not leg.deaf:
+        if not leg.close_sent and not leg.deaf:
             self._enqueue(leg, frames)
             if leg.parting:
-                leg.told = peer.mute = True
+                leg.close_sent = peer.mute = True
                 self._interest(peer)
         self._mark(peer)
 

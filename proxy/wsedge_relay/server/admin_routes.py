@@ -129,7 +129,7 @@ class AdminRoutes:
 
     async def _config(self, _call: Call) -> Reply:
         await self._relay.refresh()
-        return json_reply(200, self._watch.told(self._relay.state).model_dump(mode="json"))
+        return json_reply(200, self._watch.with_refusal(self._relay.state).model_dump(mode="json"))
 
     async def _drain(self, call: Call) -> Reply:
         """Start to drain. The process ends at SIGTERM only: the kubelet restarts a container that exits."""

@@ -48,7 +48,7 @@ from wsedge_relay.origin.reach import Reach
 from wsedge_relay.policy.limits import Limiter
 from wsedge_relay.protocol.forwarded import Networks
 from wsedge_relay.protocol.http1 import MAX_HEAD_BYTES
-from wsedge_relay.protocol.http2_translation import Asked
+from wsedge_relay.protocol.http2_translation import TranslatedRequest
 from wsedge_relay.pump.frames import GOING_AWAY
 from wsedge_relay.pump.pump import Event
 from wsedge_relay.pump.selector import PumpSelector
@@ -427,7 +427,7 @@ class Relay:
         self._handshakes.add(handshake)
         handshake.step()
 
-    def _serve_stream(self, facts: Http2Facts, asked: Asked) -> socket.socket:
+    def _serve_stream(self, facts: Http2Facts, asked: TranslatedRequest) -> socket.socket:
         """Serve one end of a pair of sockets for an HTTP/2 stream; return the other end.
 
         Raises HandshakeRefusedError (503) when few descriptors are left.

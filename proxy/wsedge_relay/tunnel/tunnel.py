@@ -142,7 +142,7 @@ def side_of(leg: Leg) -> str:
 
 def is_settled(leg: Leg) -> bool:
     """Return whether nothing is left to send to this leg or to read from it."""
-    return leg.dead or leg.eof > 0 or (leg.dropping and (leg.told or leg.finishing or leg.deaf))
+    return leg.dead or leg.eof > 0 or (leg.dropping and (leg.close_sent or leg.finishing or leg.deaf))
 
 
 def has_ended(leg: Leg) -> bool:

@@ -169,7 +169,7 @@ class Tunnels:
                     leg.peer, frames.GOING_AWAY if leg is tunnel.client else frames.INTERNAL_ERROR
                 )
             elif kind in (pump.END, pump.ERROR) and not leg.dropping and tunnel.phase != FINISHING:
-                if not leg.told:
+                if not leg.close_sent:
                     counters.broken += 1
                 tunnel.set_ending(side_of(leg), "broken", _NO_CLOSE)
                 self.send_close(leg.peer, frames.GOING_AWAY)
@@ -179,7 +179,7 @@ class Tunnels:
         """Send Close to a leg at its next frame boundary, or end its stream where no frame may follow."""
         mask = None if leg.mask else self._random.randbytes(4)
         if not self._pump.inject(leg, frames.close(code, reason, mask), last=True) and not (
-            leg.told or leg.parting
+            leg.close_sent or leg.parting
         ):
             self._pump.finish(leg)
 

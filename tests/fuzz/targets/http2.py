@@ -35,7 +35,7 @@ from wsedge_relay.client.http2_session import MAX_STREAMS, STREAM_WINDOW, Sessio
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol import http1
 from wsedge_relay.protocol.http2_budget import PREFACE
-from wsedge_relay.protocol.http2_translation import Asked
+from wsedge_relay.protocol.http2_translation import TranslatedRequest
 from wsedge_relay.timeouts import Timeouts
 
 DOMAIN: Final = "chat.example.com"
@@ -186,7 +186,7 @@ class _Life:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
         return pair
 
-    def _open(self, asked: Asked) -> socket.socket:
+    def _open(self, asked: TranslatedRequest) -> socket.socket:
         assert http1.head_end(asked.head, most=1 << 17) == len(asked.head), "two requests in one"
         if self._refusing:
             raise HandshakeRefusedError(503, "descriptors", "No room.", headers=[(b"Retry-After", b"5")])

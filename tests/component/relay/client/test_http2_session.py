@@ -16,7 +16,7 @@ from support.relay.http2 import connect_lines
 from support.relay.running import DOMAIN
 from wsedge_relay.client.http2_session import Session
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.protocol.http2_translation import Asked
+from wsedge_relay.protocol.http2_translation import TranslatedRequest
 from wsedge_relay.timeouts import Timeouts
 
 WINDOW = 65535  # RFC 9113 section 6.9.2
@@ -26,7 +26,7 @@ SWITCHING = b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\
 class Pair:
     """A session and its client, over a pair of sockets with small buffers."""
 
-    def __init__(self, stack: ExitStack, open_stream: Callable[[Asked], socket.socket]) -> None:
+    def __init__(self, stack: ExitStack, open_stream: Callable[[TranslatedRequest], socket.socket]) -> None:
         self.loop = asyncio.get_running_loop()
         self.sock, near = pair(stack)
         self.protocol = h2.connection.H2Connection(H2Configuration(client_side=True))
@@ -76,7 +76,7 @@ def stack() -> Iterator[ExitStack]:
 async def test_answers_to_a_client_that_takes_nothing_have_a_bound(stack: ExitStack) -> None:
     """Data on a reset stream is answered by resets; with 256 KiB of them unread the client is not read."""
 
-    def refuse(_: Asked) -> socket.socket:
+    def refuse(_: TranslatedRequest) -> socket.socket:
         raise HandshakeRefusedError(503, "descriptors", "No room.")
 
     one = Pair(stack, refuse)

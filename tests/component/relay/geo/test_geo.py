@@ -37,8 +37,8 @@ XDB = xdb({"127.0.0.0-127.255.255.255": "中国|上海市|上海市|0|CN"})
 
 def taken(geo: GeoDatabases) -> list[str]:
     """Check the files once and return the names of those that changed."""
-    news = geo.look()
-    geo.take(news)
+    news = geo.poll()
+    geo.apply(news)
     return sorted(news)
 
 
@@ -116,7 +116,7 @@ def test_a_file_whose_description_is_damaged_is_refused(tmp_path: Path) -> None:
             for value in {0, 0xFF, 0xE1, CITY[at] ^ 0x20, chance.randrange(256)}:
                 path = put(tmp_path / "city.mmdb", CITY[:at] + bytes([value]) + CITY[at + 1 :])
                 geo = GeoDatabases(ip2region=None, city=path, isp=None)
-                geo.take(geo.look())
+                geo.apply(geo.poll())
                 outcomes.add((geo.refusals, *(geo.place_of(address).area for address in addresses)))
     assert {(0, "CN", "DE", "FR"), (1, *["unknown"] * 3), (0, "unknown", "DE", "FR")} <= outcomes
 

@@ -18,7 +18,7 @@ from support.relay.http2 import connect_lines
 from support.relay.virtual import Loop
 from wsedge_relay.client.http2_session import Session
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.protocol.http2_translation import Asked
+from wsedge_relay.protocol.http2_translation import TranslatedRequest
 from wsedge_relay.timeouts import Timeouts
 
 STALL_SECONDS = 30.0
@@ -28,7 +28,7 @@ PATIENT = replace(Timeouts(), session_idle_seconds=1e6)
 class Talk:
     """A session and its client. `seen` has the headers of the answers that the client received."""
 
-    def __init__(self, open_stream: Callable[[Asked], socket.socket]) -> None:
+    def __init__(self, open_stream: Callable[[TranslatedRequest], socket.socket]) -> None:
         near, self.far = socket.socketpair()
         near.setblocking(False)
         self.near = near
@@ -62,10 +62,10 @@ class Talk:
 
 
 @pytest.fixture
-def talk() -> Iterator[Callable[[Callable[[Asked], socket.socket]], Talk]]:
+def talk() -> Iterator[Callable[[Callable[[TranslatedRequest], socket.socket]], Talk]]:
     talks: list[Talk] = []
 
-    def begin(open_stream: Callable[[Asked], socket.socket]) -> Talk:
+    def begin(open_stream: Callable[[TranslatedRequest], socket.socket]) -> Talk:
         talks.append(Talk(open_stream))
         return talks[-1]
 
@@ -75,7 +75,7 @@ def talk() -> Iterator[Callable[[Callable[[Asked], socket.socket]], Talk]]:
         one.far.close()
 
 
-def nobody(_: Asked) -> socket.socket:
+def nobody(_: TranslatedRequest) -> socket.socket:
     raise AssertionError("no stream is opened")
 
 
@@ -100,7 +100,7 @@ def test_a_client_cannot_have_all_headers_kept(talk: Callable[..., Talk]) -> Non
     """The client may allow a header table of any size; the relay uses the default size."""
     numbers = itertools.count()
 
-    def refuse(_: Asked) -> socket.socket:
+    def refuse(_: TranslatedRequest) -> socket.socket:
         headers = [(b"X-Number", b"%d" % next(numbers) + b"x" * 100)]
         raise HandshakeRefusedError(403, "test", "No.", headers=headers)
 

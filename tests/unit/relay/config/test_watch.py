@@ -314,10 +314,10 @@ def test_the_state_shows_the_refused_generation(tmp_path: Path) -> None:
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
     state = RelayState(generation=watch.in_force.config.generation, draining=False, openConnections=2)
-    assert watch.told(state) == state
+    assert watch.with_refusal(state) == state
     write(path, config(domain(heartbeatSeconds=0), generation="g2"))
     reason = refused(watch)
-    shown = watch.told(state)
+    shown = watch.with_refusal(state)
     assert (shown.generation, shown.refusedGeneration, shown.refusedReason) == (
         state.generation,
         "g2",

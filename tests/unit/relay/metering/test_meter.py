@@ -28,7 +28,7 @@ def test_what_was_told_is_not_told_again() -> None:
     meter = Meter(wire, usage)
     for sent, received in ((10, 5), (10, 5), (30, 5)):
         wire.sent, wire.received = sent, received
-        meter.tell(ONE)
+        meter.count(ONE)
     assert counted(usage) == {"one": (30, 5)}
 
 
@@ -37,10 +37,10 @@ def test_what_was_read_ahead_belongs_to_the_next_request() -> None:
     wire, usage = Wire(received=100), Usage(now=0.0)
     meter = Meter(wire, usage)
     wire.sent = 7
-    meter.tell(ONE, unread=40)
+    meter.count(ONE, unread=40)
     assert meter.passed(unread=40) == (7, 60)
     meter.begin()
     wire.sent, wire.received = 9, 110
-    meter.tell(OTHER)
+    meter.count(OTHER)
     assert meter.passed() == (2, 50)
     assert counted(usage) == {"one": (7, 60), "other": (2, 50)}

@@ -118,7 +118,7 @@ def test_totals_serve_the_metrics() -> None:
 def test_a_known_domain_is_shown_as_zero() -> None:
     """A scrape shows a domain before its first connection."""
     usage = counting()
-    usage.know("chat.example.com")
+    usage.add_domain("chat.example.com")
     assert usage.totals["chat.example.com"].opened_connections == 0
     assert usage.waiting() == 0
 

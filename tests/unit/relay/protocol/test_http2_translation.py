@@ -12,10 +12,10 @@ from support.relay.running import DOMAIN
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol import handshake, http1, http2_translation
 from wsedge_relay.protocol.http1 import BadHeadError, Headers, ResponseHead
-from wsedge_relay.protocol.http2_translation import Asked, answer_lines, refusal_lines
+from wsedge_relay.protocol.http2_translation import TranslatedRequest, answer_lines, refusal_lines
 
 
-def translate(lines: list[Line]) -> Asked:
+def translate(lines: list[Line]) -> TranslatedRequest:
     """Translate with the domain and key of all these tests."""
     return http2_translation.translate(lines, domain=DOMAIN, key=KEY)
 
@@ -23,7 +23,7 @@ def translate(lines: list[Line]) -> Asked:
 def test_an_extended_connect_is_a_handshake() -> None:
     """The head is a whole handshake with the relay's own key."""
     asked = translate(connect_lines([(b"origin", b"https://a"), (b"cookie", b"a=1; b=2")], path=b"/room?x=1"))
-    assert asked == Asked(
+    assert asked == TranslatedRequest(
         b"GET /room?x=1 HTTP/1.1\r\n"
         b"Host: chat.example.com\r\n"
         b"Connection: Upgrade\r\n"

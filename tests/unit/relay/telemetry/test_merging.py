@@ -134,7 +134,7 @@ async def test_every_gauge_of_a_worker_has_a_rule() -> None:
 def test_what_is_exposed_is_what_was_read() -> None:
     """The text of metrics from another process equals that of their registry."""
     usage = Usage(now=0.0)
-    usage.know('a"b')
+    usage.add_domain('a"b')
     registry = exposition.registry(RelayCollector(usage=usage, tally=ReportTally(), counters=list))
     own = "python_", "process_"
 
