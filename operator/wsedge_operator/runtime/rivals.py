@@ -7,9 +7,9 @@ Leases of other releases before it acquires its own:
     a rival's Lease, renewed, whose holder may write the status of wsedge.io kinds ──▶ wait, not ready
     otherwise ──▶ acquire the own Lease, list again: of two that started at once the older Lease stays
 
-A tenant may create a Lease of such a name. It counts only if the ServiceAccount in the Lease's namespace of
-the same name, as in the chart, may write the status of wsedge.io kinds, which no tenant may
-(SubjectAccessReview).
+A tenant may create a Lease of such a name. So a Lease counts only if the ServiceAccount of its name in its
+namespace (in the chart both have one name) may write the status of wsedge.io kinds, which no tenant may; a
+SubjectAccessReview answers that.
 """
 
 from __future__ import annotations
@@ -60,8 +60,7 @@ class Rivals:
             return None  # Roles in some namespaces do not allow a list of the others.
         try:
             leases, _ = await self.client.list(FOREIGN_LEASE, None)
-            # A Lease is deleted with its leader's pod, and the rival's standby creates it again a moment
-            # later.
+            # A Lease is deleted with its leader's pod, and the rival's standby creates it again soon after.
             known = self._known | {_name(live): live for live in leases}
             self._known = {name: live for name, live in known.items() if self._is_rival_lease(live, None)}
             for name, live in self._known.items():
