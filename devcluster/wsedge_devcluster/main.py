@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start a cluster and keep it until Ctrl-C or SIGTERM")
     up.add_argument(
-        "--dir", type=Path, help="folder of the cluster, kept at the end (default: a temporary one)"
+        "--dir", type=Path, help="folder of the cluster, which stays at the end (default: a temporary folder)"
     )
     up.add_argument("--nodes", type=int, help="nodes that run pods (default 2)")
     up.add_argument("--simulated-nodes", type=int, help="nodes that only mark pods ready (default 0)")
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sub = commands.add_parser(tool, help=f"run the built {tool}: wsedge-devcluster {tool} -- ARGUMENTS")
         sub.add_argument("arguments", nargs=argparse.REMAINDER)
     quickstart = commands.add_parser("quickstart", help="the product on this machine: what `make run` does")
-    quickstart.add_argument("--once", action="store_true", help="check the numbers once and end")
+    quickstart.add_argument("--once", action="store_true", help="compare the numbers once and end")
     options = parser.parse_args(arguments)
     try:
         return _run(options)
@@ -77,9 +77,9 @@ def _up(settings: DevclusterSettings) -> int:
         sync_seconds=settings.sync_seconds,
         progress=progress,
     )
-    # From before the start, so that a signal during it ends the cluster too.
+    # Before the start, so that a signal during the start ends the cluster too.
     signal.signal(signal.SIGTERM, _interrupt)
-    # A shell without job control has its background ignore SIGINT, and Python leaves it so.
+    # A shell without job control starts background commands with SIGINT ignored, and Python inherits that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         cluster.start()

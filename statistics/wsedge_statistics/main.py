@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import structlog
@@ -47,6 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_fail(error, 2))
     logs.configure(form=settings.log_format, level=settings.log_level)
     log.info("starting", **settings.model_dump(mode="json"))
+    with listener:
+        run(settings, listener)
+
+
+def run(settings: Settings, listener: socket.socket) -> None:
+    """Open the ledger, serve until SIGTERM, close the ledger."""
     metrics = Metrics()
     try:
         ledger = SqliteLedger(settings.data, clock=utc_now, observer=metrics)
@@ -69,14 +76,16 @@ def _fail(error: Exception, code: int) -> int:
 
 def listen(host: str, port: int) -> socket.socket:
     """Bind the socket to serve on. Raises SettingsError."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(512)
-    except OSError as error:
-        raise SettingsError(f"--listen: cannot listen on {host} port {port}: {error.strerror}") from None
+    with ExitStack() as failed:
+        try:
+            family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listener = failed.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(512)
+        except OSError as error:
+            raise SettingsError(f"--listen: cannot listen on {host} port {port}: {error.strerror}") from None
+        failed.pop_all()
     return listener
 
 

@@ -30,7 +30,7 @@ class Place:
 async def perform(
     action: Object, container: Object, context: PodContext, place: Place, seconds: float
 ) -> str | None:
-    """Carry out one action. Return None for success, else the reason in a kubelet's words."""
+    """Carry out one action. Return None for success, else the failure, with a kubelet's text."""
     try:
         async with asyncio.timeout(seconds):
             if "httpGet" in action:
@@ -50,7 +50,7 @@ async def perform(
 
 
 def port_number(port: int | str, container: Object) -> int:
-    """Return a port by number or by the name it has in the container; raises ContainerError."""
+    """Return a port given by its number or by its name in the container. Raises ContainerError."""
     if isinstance(port, int):
         return port
     for named in container.get("ports", []):
@@ -103,7 +103,7 @@ async def _execute(command: list[str], context: PodContext, place: Place) -> str
         lambda: asyncio.StreamReaderProtocol(reader), present(child.stdout)
     )
     try:
-        output = await reader.read(10 * 1024)  # a kubelet keeps as much of a probe's output
+        output = await reader.read(10 * 1024)  # a kubelet's limit for the output of a probe
         code = await child.wait()
     finally:
         child.send_to_all(signal.SIGKILL)

@@ -80,29 +80,29 @@ class ContainerRunner:
             plan = await self._until_planned()
             if not await self._start(plan):
                 continue
-            code = await self._attend(plan)
+            code = await self._probe_until_end(plan)
             policy = self._context.pod["spec"].get("restartPolicy", "Always")
             if not restarts(policy, self._role, code):
                 return code
-            await self._hold_back()
+            await self._crash_back_off()
             self.record.restarts += 1
 
     async def end(self, grace: float) -> None:
         """End the container: preStop, SIGTERM, and SIGKILL when the grace period (seconds) is over."""
         child = self._child
         if child is None or child.ended.done():
-            await self._settle()
+            await self._record_end()
             return
         self._event("Killing", f"Stopping container {self._name}")
         await self._terminate(child, grace)
-        await self._settle()
+        await self._record_end()
 
     def kill(self, number: signal.Signals) -> None:
         """Send a signal at once, without preStop: the whole cluster ends."""
         if self._child is not None:
             self._child.send_to_all(number)
 
-    async def gone(self) -> None:
+    async def wait_ended(self) -> None:
         """Wait for the end of the last process."""
         if self._child is not None:
             await self._child.wait()
@@ -110,7 +110,7 @@ class ContainerRunner:
     # -- before the start
 
     async def _until_planned(self) -> _Plan:
-        """Wait until image, configuration and program exist; meanwhile the state shows what is missing."""
+        """Wait until image, configuration and program exist; the state names the missing one meanwhile."""
         pulls = BackOff(self._scale, eager=False)
         while True:
             version = self._context.version
@@ -119,7 +119,7 @@ class ContainerRunner:
             try:
                 plan = await self._plan(spec)
             except ContainerError as error:
-                await self._complain(error, pulls, spec, version)
+                await self._report_and_back_off(error, pulls, spec, version)
                 continue
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
                 log.info("container waits for the API server", container=self._name, error=repr(error))
@@ -128,7 +128,9 @@ class ContainerRunner:
             self._event("Pulled", f'Container image "{spec["image"]}" already present on machine')
             return plan
 
-    async def _complain(self, error: ContainerError, pulls: BackOff, spec: Object, version: int) -> None:
+    async def _report_and_back_off(
+        self, error: ContainerError, pulls: BackOff, spec: Object, version: int
+    ) -> None:
         if error.reason != "ErrImagePull":
             self._wait(error.reason, error.message)
             self._warn("Failed", f"Error: {error.message}")
@@ -139,7 +141,7 @@ class ContainerRunner:
         self._wait("ErrImagePull", error.message)
         self._warn("Failed", f'Failed to pull image "{image}": {error.message}')
         self._warn("Failed", "Error: ErrImagePull")
-        # Shown for a while before the back-off, as a kubelet does until its next sync.
+        # A kubelet shows this state until its next sync, and only then the back-off.
         await self._context.pause(1.0 * self._scale, since=version)
         self._wait("ImagePullBackOff", f'Back-off pulling image "{image}": {error}')
         self._event("BackOff", f'Back-off pulling image "{image}"')
@@ -197,7 +199,7 @@ class ContainerRunner:
     # -- running
 
     async def _start(self, plan: _Plan) -> bool:
-        """Start the process; False when the kernel refuses, which counts as an end with 128."""
+        """Start the process; return False when the kernel refuses it."""
         metadata = self._context.pod["metadata"]
         folder = log_folder(
             self._context.tools.logs_folder,
@@ -231,28 +233,28 @@ class ContainerRunner:
         await self._writer.attach(present(child.stdout), present(child.stderr))
         return True
 
-    async def _attend(self, plan: _Plan) -> int:
+    async def _probe_until_end(self, plan: _Plan) -> int:
         """Probe until the process has ended."""
         child = present(self._child)
         spec = self._context.container(self._name)
         prober = Prober(spec, self._context, plan.place, self.record, self._restart)
-        probing = asyncio.create_task(self._hooked(spec, prober, plan.place))
-        probing.add_done_callback(self._report)
+        probing = asyncio.create_task(self._run_hook_and_probes(spec, prober, plan.place))
+        probing.add_done_callback(self._log_failed_probing)
         try:
             code = await child.wait()
         finally:
             probing.cancel()
             await asyncio.wait([probing])
-        await self._settle()
+        await self._record_end()
         return code
 
-    async def _hooked(self, spec: Object, prober: Prober, place: Place) -> None:
+    async def _run_hook_and_probes(self, spec: Object, prober: Prober, place: Place) -> None:
         """Run the postStart hook, then the probes."""
         hook = spec.get("lifecycle", {}).get("postStart")
         if hook is not None and self._child is not None:
-            complaint = await perform(hook, spec, self._context, place, seconds=300.0)
-            if complaint is not None:
-                self._warn("FailedPostStartHook", f"PostStartHook failed: {complaint}")
+            failure = await perform(hook, spec, self._context, place, seconds=300.0)
+            if failure is not None:
+                self._warn("FailedPostStartHook", f"PostStartHook failed: {failure}")
                 await self._terminate(self._child, self._grace())
                 return
         await prober.run()
@@ -261,13 +263,13 @@ class ContainerRunner:
         """End the process after a failed liveness or startup probe; the restart policy starts it again."""
         if self._child is None:
             return
-        what = f"Container {self._name} failed {probe.kind.lower()} probe, will be restarted"
-        self._event("Killing", what)
-        # Not within the prober's task, which is cancelled when the process has ended.
+        text = f"Container {self._name} failed {probe.kind.lower()} probe, will be restarted"
+        self._event("Killing", text)
+        # In a task of its own: the prober's task is cancelled when the process has ended.
         grace = self._grace() if probe.grace is None else probe.grace
         self._killer = asyncio.create_task(self._terminate(self._child, grace))
 
-    def _report(self, probing: asyncio.Task[None]) -> None:
+    def _log_failed_probing(self, probing: asyncio.Task[None]) -> None:
         """Log a failure of probing itself, which is a defect; the container continues."""
         if not probing.cancelled() and (error := probing.exception()) is not None:
             log.error("probing failed", container=self._name, exc_info=error)
@@ -283,9 +285,9 @@ class ContainerRunner:
         spec = self._context.container(self._name)
         hook = spec.get("lifecycle", {}).get("preStop")
         if hook is not None and self._place is not None and grace > 0:
-            complaint = await perform(hook, spec, self._context, self._place, seconds=grace)
-            if complaint is not None:
-                self._warn("FailedPreStopHook", f"PreStopHook failed: {complaint}")
+            failure = await perform(hook, spec, self._context, self._place, seconds=grace)
+            if failure is not None:
+                self._warn("FailedPreStopHook", f"PreStopHook failed: {failure}")
         child.send(signal.SIGTERM)
         try:
             async with asyncio.timeout(max(deadline - loop.time(), _LEAST_GRACE)):
@@ -294,7 +296,7 @@ class ContainerRunner:
             child.send_to_all(signal.SIGKILL)
             await child.wait()
 
-    async def _settle(self) -> None:
+    async def _record_end(self) -> None:
         """Record the end of the process, once: kill its remaining children, close its log."""
         async with self._ending:
             child, self._child = self._child, None
@@ -318,7 +320,7 @@ class ContainerRunner:
             return last_words(self._log)
         return ""
 
-    async def _hold_back(self) -> None:
+    async def _crash_back_off(self) -> None:
         """Wait out CrashLoopBackOff, from the second restart on. A change of the pod does not shorten it."""
         state = self.record.state
         if not isinstance(state, Terminated):

@@ -15,7 +15,8 @@ from wsedge_devcluster.agent.selectors import Endpoint
 log = structlog.get_logger()
 
 _CONNECT_SECONDS = 5.0
-# linux/in.h: bind an address without taking a port yet, so that ports are counted per destination.
+# linux/in.h: bind an address without a port yet. The kernel chooses the port at connect(), per destination,
+# so that one source address has 28,000 ports for each endpoint and not for all.
 _IP_BIND_ADDRESS_NO_PORT = 24
 
 
@@ -46,7 +47,7 @@ class Forwarder:
             self._server = None
 
     def close(self, *, connections: bool) -> None:
-        """Stop listening; open connections end too when asked."""
+        """Stop listening; with `connections`, end open connections too."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -68,7 +69,7 @@ class Forwarder:
         self._legs.discard(leg)
 
     async def _dial(self, client: _Leg) -> None:
-        """Connect the client to the next endpoint that answers; else ends its connection with a reset."""
+        """Connect the client to the next endpoint that accepts, or reset its connection."""
         for _ in range(len(self._endpoints)):
             if not self._endpoints:
                 break

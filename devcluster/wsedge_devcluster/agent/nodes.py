@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 SIMULATED = "devcluster.wsedge.io/simulated"
 _HEARTBEAT_SECONDS = 10.0  # the kubelet's own: a quarter of leaseDurationSeconds
-# After an outage the controller manager counts a node as lost until its Lease is renewed.
+# After an outage the controller manager counts a node as lost until its Lease is renewed: renew it fast.
 _HURRIED_SECONDS, _HURRIED_BEATS = 1.0, 20
 _LEASE_SECONDS = 40
 _NODES = "/api/v1/nodes"
@@ -81,7 +81,7 @@ def node_object(node: Node, kubelet_port: int, version: str) -> Object:
                 {"type": "InternalIP", "address": node.address},
                 {"type": "Hostname", "address": node.name},
             ],
-            # The API server passes WebSockets of exec and port-forward on, instead of speaking SPDY to us.
+            # The API server passes WebSockets of exec and port-forward on, instead of a SPDY connection.
             "declaredFeatures": ["ExtendWebSocketsToKubelet"],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_port}},
             "nodeInfo": {

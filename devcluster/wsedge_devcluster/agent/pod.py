@@ -37,7 +37,7 @@ class PodRunner:
         self.key = f"{metadata['namespace']}/{metadata['name']}"
         self._simulated, self._tools = simulated, tools
         folder = tools.pods_folder / metadata["uid"]
-        facts = PodFacts(address=tools.addresses.take(), host=node.address, started=utc_now())
+        facts = PodFacts(address=tools.addresses.allocate(), host=node.address, started=utc_now())
         volumes = Volumes(tools.api, folder / "volumes")
         self._seen = pod
         self.context = PodContext(tools, pod, folder, volumes, facts, self._changed)
@@ -48,7 +48,7 @@ class PodRunner:
         self._prepare_records()
         self._task = asyncio.create_task(self._run(), name=f"pod {self.key}")
 
-    # -- questions of other parts
+    # -- for other parts of the agent
 
     @property
     def uid(self) -> str:
@@ -116,7 +116,7 @@ class PodRunner:
                 runner.kill(number)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await asyncio.gather(*(runner.gone() for runner in runners))
+                    await asyncio.gather(*(runner.wait_ended() for runner in runners))
 
     # -- life
 
@@ -203,7 +203,7 @@ class PodRunner:
         self._changed()
 
     async def _first_sync(self) -> int:
-        """Set the volumes up, report what is missing, and retry. Return the pod's version that was read."""
+        """Set up the volumes; report a failure and retry. Return the version of the pod that was read."""
         pause = _MOUNT_RETRY
         while True:
             self._changed()
@@ -316,7 +316,7 @@ class PodRunner:
                 pause = _WRITE_RETRY
             except (ApiError, aiohttp.ClientError, TimeoutError) as error:
                 if isinstance(error, ApiError) and error.code in (404, 409):
-                    continue  # deleted, or another pod of this name by now
+                    continue  # deleted, or replaced by another pod of this name
                 log.info("write of status failed", pod=self.key, error=repr(error))
                 self._dirty.set()
                 await asyncio.sleep(pause)

@@ -11,7 +11,7 @@ from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.probes import Kind, Probe, Verdict
 from wsedge_devcluster.agent.status import Record
 
-# Ends the container because this probe failed.
+# Called with the failed probe, to end the container.
 Restart = Callable[[Probe], Awaitable[None]]
 
 
@@ -44,17 +44,15 @@ class Prober:
         verdict = Verdict(probe)
         await asyncio.sleep(probe.initial_delay)
         while True:
-            complaint = await perform(
-                probe.action, self._container, self._context, self._place, probe.timeout
-            )
-            if complaint is not None:
+            failure = await perform(probe.action, self._container, self._context, self._place, probe.timeout)
+            if failure is not None:
                 self._context.tools.events.warning(
                     self._context.pod,
                     "Unhealthy",
-                    f"{probe.kind} probe failed: {complaint}",
+                    f"{probe.kind} probe failed: {failure}",
                     field=f"spec.containers{{{self._container['name']}}}",
                 )
-            decided = verdict.observe(complaint is None)
+            decided = verdict.observe(failure is None)
             if decided and await self._act(probe, verdict.passed):
                 return
             await asyncio.sleep(probe.period)
@@ -69,6 +67,6 @@ class Prober:
         if passed:
             return probe.kind is Kind.STARTUP
         await self._restart(probe)
-        # The container ends now, and this task with it.
+        # The end of the container cancels this task.
         await asyncio.Event().wait()
         return True

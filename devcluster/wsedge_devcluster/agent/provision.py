@@ -19,8 +19,8 @@ log = structlog.get_logger()
 PROVISIONER = "devcluster.wsedge.io/local"
 _CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 _VOLUMES = "/api/v1/persistentvolumes"
-_ASKED = "volume.kubernetes.io/storage-provisioner"
-_MADE = "pv.kubernetes.io/provisioned-by"
+_WANTED_BY_CLAIM = "volume.kubernetes.io/storage-provisioner"
+_PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 _RETRY = 2.0
 
 
@@ -45,7 +45,7 @@ def persistent_volume(claim: Object, folder: Path) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": f"pvc-{metadata['uid']}", "annotations": {_MADE: PROVISIONER}},
+        "metadata": {"name": f"pvc-{metadata['uid']}", "annotations": {_PROVISIONED_BY: PROVISIONER}},
         "spec": {
             "capacity": {"storage": spec["resources"]["requests"]["storage"]},
             "accessModes": spec["accessModes"],
@@ -106,9 +106,9 @@ class Provisioner:
 
     async def _provision(self) -> None:
         for claim in self._claims:
-            asked = claim["metadata"].get("annotations", {}).get(_ASKED)
+            wanted = claim["metadata"].get("annotations", {}).get(_WANTED_BY_CLAIM)
             name = f"pvc-{claim['metadata']['uid']}"
-            if asked != PROVISIONER or claim["spec"].get("volumeName") or self._volumes.get(name):
+            if wanted != PROVISIONER or claim["spec"].get("volumeName") or self._volumes.get(name):
                 continue
             folder = self._folder / name
             folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ class Provisioner:
 
     async def _reclaim(self) -> None:
         for volume in self._volumes:
-            made = volume["metadata"].get("annotations", {}).get(_MADE) == PROVISIONER
+            made = volume["metadata"].get("annotations", {}).get(_PROVISIONED_BY) == PROVISIONER
             released = volume.get("status", {}).get("phase") == "Released"
             if not (made and released and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"):
                 continue

@@ -16,8 +16,8 @@ from wsedge_devcluster.machine.ranges import reachable_port
 
 log = structlog.get_logger()
 
-# Changes within this time are handled together: a rollout of hundreds of pods must not compute all endpoints
-# for each pod.
+# Changes within this time are applied together: a rollout of hundreds of pods must not compute all endpoints
+# once per pod.
 _GATHER_SECONDS = 0.01
 
 
@@ -43,7 +43,7 @@ def listeners(
         for port in service["spec"].get("ports", []):
             if port.get("protocol", "TCP") != "TCP":
                 continue
-            # The API server's own Service has no selector; its endpoints would be written by itself.
+            # The API server's own Service has no selector: the API server writes its endpoints.
             found = (apiserver,) if key == "default/kubernetes" else endpoints(service, port, pods)
             yield Listener(address, reachable_port(port["port"]), key, found)
             if number := port.get("nodePort"):
@@ -74,7 +74,7 @@ class ServiceProxy:
         self._dirty.set()
 
     async def run(self) -> None:
-        """Follow changes until cancelled; several at once are handled together."""
+        """Apply changes until cancelled; changes within _GATHER_SECONDS together."""
         while True:
             await self._dirty.wait()
             await asyncio.sleep(_GATHER_SECONDS)
@@ -106,9 +106,9 @@ class ServiceProxy:
             except OSError as error:
                 if place not in self._failed:
                     self._failed.add(place)
-                    self._complain(services[listener.service], place, error)
+                    self._report(services[listener.service], place, error)
 
-    def _complain(self, service: Object, place: tuple[str, int], error: OSError) -> None:
+    def _report(self, service: Object, place: tuple[str, int], error: OSError) -> None:
         host, port = place
         message = f"cannot listen on {host}:{port}: {error.strerror or error}"
         log.warning("service not served", service=key_of(service), error=message)

@@ -48,7 +48,7 @@ class Volumes:
     async def sync(self, pod: Object, now: dt.datetime) -> None:
         """Set up each volume, rewrite changed files. Raises VolumeError for the first volume that fails."""
         for volume in pod["spec"].get("volumes", []):
-            await self._sync_one(volume, pod, now)
+            await self._sync_volume(volume, pod, now)
 
     def mounts(self, container: Object) -> dict[str, str]:
         """Return a container's mount paths with their real folders."""
@@ -58,7 +58,7 @@ class Volumes:
             found[mount["mountPath"]] = str(folder / mount["subPath"] if "subPath" in mount else folder)
         return found
 
-    async def _sync_one(self, volume: Object, pod: Object, now: dt.datetime) -> None:
+    async def _sync_volume(self, volume: Object, pod: Object, now: dt.datetime) -> None:
         name = volume["name"]
         if "emptyDir" in volume or "ephemeral" in volume:
             self.folder(name).mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ class Volumes:
             answer = await self._api.create(path, body)
         except ApiError as error:
             raise VolumeError(volume, f"failed to fetch token: {error.message}") from error
-        # A kubelet renews after 80 % of the time asked for, and after a day at the latest.
+        # A kubelet renews after 80 % of the requested lifetime, and after a day at the latest.
         refresh = now + dt.timedelta(seconds=min(0.8 * seconds, 86400))
         self._tokens[key] = _Token(answer["status"]["token"], refresh)
         return self._tokens[key].text
@@ -157,12 +157,11 @@ class Volumes:
             raise VolumeError(volume, error.message) from error
         if "hostPath" not in persistent["spec"]:
             raise VolumeError(volume, f"PersistentVolume {bound} is no hostPath volume")
-        path = Path(persistent["spec"]["hostPath"]["path"])
-        return made(path)
+        return create_folder(Path(persistent["spec"]["hostPath"]["path"]))
 
 
-def made(folder: Path) -> Path:
-    """Return the folder; create it when it is missing."""
+def create_folder(folder: Path) -> Path:
+    """Create a folder unless it exists; return it."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -215,10 +214,10 @@ def write_atomically(folder: Path, files: Mapping[str, File]) -> bool:
         path.write_bytes(file.content)
         path.chmod(file.mode)
     new.mkdir(exist_ok=True)
-    turned = folder / "..data_tmp"
-    turned.unlink(missing_ok=True)
-    turned.symlink_to(new.name)
-    os.replace(turned, data)  # noqa: PTH105 (rename over a link, not over what it shows)
+    link = folder / "..data_tmp"
+    link.unlink(missing_ok=True)
+    link.symlink_to(new.name)
+    os.replace(link, data)  # noqa: PTH105 (renames over the link, not over its target)
     visible = {name.split("/")[0] for name in files}
     for name in visible:
         if not (folder / name).is_symlink():

@@ -50,7 +50,7 @@ def quiet(_text: str) -> None:
 class Cluster:
     """One cluster. Files of it: `kubeconfig` (administrator), `logs_dir`, `ca_file`.
 
-    `directory` None means a temporary folder that is removed at the end; a given folder is kept and can be
+    `directory` None means a temporary folder that is removed at the end; a given folder stays and can be
     started again. `backoff_scale` shortens the kubelet's 10 s to 300 s back-offs; `sync_seconds` is how long
     a changed ConfigMap may take to reach a pod that itself does not change (a kubelet: 60). `images` run
     our programs from other sources, by image name: a folder as a checkout of another version has it.

@@ -1,8 +1,8 @@
 """The process that owns a cluster: `python -m wsedge_devcluster.cluster.supervisor`.
 
-It reads a ClusterSpec as its first line of stdin, then commands, one a line; it writes events to stdout.
-The end of stdin, however its other end came to die, ends the cluster: every process, every port, and the
-folder unless it is to be kept.
+It reads a ClusterSpec from the first line of stdin, then one command per line; it writes events to stdout.
+The end of stdin, also by a SIGKILL of the starter, ends the cluster: every process, every port, and the
+folder unless it is to stay.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _RESTART_PAUSE = 1.0
 
 
 class Component:
-    """One program of the control plane, started again when it ends by itself."""
+    """One program of the control plane, restarted when it ends by itself."""
 
     def __init__(self, name: str, spec: ClusterSpec, children: Children, arguments: list[str]) -> None:
         self.name, self.log = name, spec.directory / "logs" / f"{name}.log"
@@ -72,7 +72,7 @@ class Component:
             await self._child.wait()
 
     def has_ended(self) -> int | None:
-        """Return the exit code when the program is not running."""
+        """Return the exit code of a program that has ended, None while it runs."""
         if self._child is not None and self._child.ended.done():
             return self._child.ended.result()
         return None
@@ -148,8 +148,8 @@ class Supervisor:
         elif command == START_APISERVER:
             component.start()
             await self._until_ready(present(self._api))
-            # In other clusters they exit when they lose their Lease, and restart. Here they have no Lease,
-            # and would keep their back-off from the outage for up to half a minute.
+            # In other clusters these exit when they lose their Lease, and restart. Here they have no Lease,
+            # and their back-off from the outage would last up to half a minute.
             for name in ("kube-controller-manager", "kube-scheduler"):
                 await self._components[name].stop(signal.SIGKILL)
                 self._components[name].start()
@@ -175,7 +175,7 @@ class Supervisor:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def _claim_ranges(self) -> Claim:
-        """Return free ranges; a folder that is started again needs the ranges of its Services."""
+        """Return free ranges; a folder of an earlier start needs the same ranges, which its Services use."""
         record = self._directory / "ranges"
         claimed = claim(int(record.read_text()) if record.exists() else None)
         record.write_text(str(claimed.pair.number))
@@ -193,18 +193,18 @@ class Supervisor:
         path = "/api/v1/namespaces/default/serviceaccounts/default"
         await self._until("kube-controller-manager", "made no default ServiceAccount", lambda: api.get(path))
 
-    async def _until(self, component: str, complaint: str, question: Callable[[], Awaitable[object]]) -> None:
-        """Repeat a request until it succeeds, and watch the components meanwhile."""
+    async def _until(self, component: str, failure: str, request: Callable[[], Awaitable[object]]) -> None:
+        """Repeat a request until it succeeds. Raises StartError at the deadline or when a component ends."""
         deadline = time.monotonic() + _START_DEADLINE
         while True:
             try:
-                await question()
+                await request()
                 return
             except (DevclusterError, aiohttp.ClientError, ssl.SSLError, TimeoutError):
                 if time.monotonic() > deadline:
                     log_file = self._components[component].log
                     raise StartError(
-                        component, f"{complaint} after {_START_DEADLINE:.0f} s", log_file
+                        component, f"{failure} after {_START_DEADLINE:.0f} s", log_file
                     ) from None
             for each in self._components.values():
                 if (code := each.has_ended()) is not None:
@@ -213,7 +213,7 @@ class Supervisor:
 
 
 def say(event: BaseModel) -> None:
-    """Write one event for the starter; the end of the starter is noticed at stdin, not here."""
+    """Write one event for the starter. A starter that has ended closes stdin, which ends the cluster."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(event.model_dump_json() + "\n")
         sys.stdout.flush()
@@ -263,7 +263,7 @@ async def _serve(supervisor: Supervisor, commands: asyncio.StreamReader) -> None
 
 def main() -> None:
     """Read the ClusterSpec and run until stdin ends or a signal arrives."""
-    # Unbuffered: the lines after the first belong to the event loop.
+    # Unbuffered: the event loop reads the lines after the first.
     first = bytearray()
     while not first.endswith(b"\n"):
         if not (byte := os.read(0, 1)):

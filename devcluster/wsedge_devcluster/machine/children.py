@@ -112,7 +112,7 @@ class Children:
 
 
 def marked_processes(mark: str) -> list[int]:
-    """Return the process ids of this user whose environment carries the mark, this process excepted."""
+    """Return the ids of this user's processes whose environment has the mark, without this process."""
     wanted = f"{MARK}={mark}".encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -128,7 +128,7 @@ def marked_processes(mark: str) -> list[int]:
 
 
 def kill_marked(mark: str) -> None:
-    """End every process that carries the mark, however it was started; repeat until none is left."""
+    """Kill every process that has the mark, whoever started it; repeat until none is left."""
     while pids := marked_processes(mark):
         for pid in pids:
             try:

@@ -84,7 +84,7 @@ class Addresses:
         self._next = 256  # .0.x belongs to nodes
         self._used: set[int] = set()
 
-    def take(self) -> str:
+    def allocate(self) -> str:
         """Return a free address; raises NoFreeRangeError when all 65,000 are in use."""
         for _ in range(self._network.num_addresses):
             offset = self._next

@@ -1,6 +1,6 @@
-"""The product on this machine: control plane, chart, examples/quickstart, real clients, their bytes counted.
+"""The product on this machine: control plane, chart, examples/quickstart, and clients that count their bytes.
 
-`make run` is this. The README has the same steps as commands.
+`make run` starts it. The README has the same steps as commands.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class QuickstartError(DevclusterError):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A condition to wait for: its name for people, and the kubectl command that returns once it holds."""
+    """A condition to wait for: its name for people, and the kubectl command that returns once it is true."""
 
     text: str
     command: tuple[str, ...]
@@ -73,7 +73,7 @@ WAITS: Final = (
 def main(*, once: bool) -> int:
     """Run the quickstart until Ctrl-C or SIGTERM, or `once`; return the exit status."""
     signal.signal(signal.SIGTERM, _interrupt)
-    # A shell without job control has its background ignore SIGINT, and Python leaves it so.
+    # A shell without job control starts background commands with SIGINT ignored, and Python inherits that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     progress = ProgressPrinter()
     with Cluster(progress=progress) as cluster:
@@ -126,12 +126,12 @@ def find_workloads(cluster: Cluster) -> tuple[Workload, ...]:
             ready=each["status"].get("readyReplicas", 0),
             wanted=each["spec"]["replicas"],
         )
-        for each in sorted(found, key=lambda one: (one["metadata"]["namespace"], one["metadata"]["name"]))
+        for each in sorted(found, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"]))
     )
 
 
 def token(cluster: Cluster) -> str:
-    """Return a token with which the quickstart's account reads its statistics."""
+    """Return a token that may read the statistics of the quickstart's account."""
     return cluster.kubectl(
         "create",
         "token",
@@ -183,7 +183,7 @@ async def _once(cluster: Cluster, audience: Audience, statistics: Statistics, sa
     async with asyncio.timeout(30), audience:
         await audience.chat_until_everybody_saw(COMMENTS)
     say(f"{COMMENTS} comments reached all {VIEWERS} clients, and they left; waiting for the relays' reports")
-    answer = await statistics.wait_for(lambda one: agree(audience.counts, one), seconds=REPORT_SECONDS)
+    answer = await statistics.wait_for(lambda answer: agree(audience.counts, answer), seconds=REPORT_SECONDS)
     sys.stdout.write("\n".join(["", *table(audience.counts, answer), ""]) + "\n")
     if agree(audience.counts, answer):
         say("the statistics have every byte that the clients counted")
@@ -205,11 +205,11 @@ async def _show(cluster: Cluster, places: Places, audience: Audience, statistics
     sys.stdout.write("\n".join(["", *hints(places), "", ""]))
     drawn = 0
     while True:
-        snapshot = await _look(cluster, audience, statistics)
+        snapshot = await _snapshot(cluster, audience, statistics)
         if on_terminal:
             size = shutil.get_terminal_size()
             lines = page(snapshot, width=size.columns)[: size.lines - 1]
-            # Back to the first line, each line cleared to its end, then all below: redraws without flicker.
+            # Move to the first line, clear each line to its end, then all below: redraws without flicker.
             back = f"\033[{drawn}F" if drawn else ""
             sys.stdout.write(back + "".join(f"{each}\033[K\n" for each in lines) + "\033[J")
             drawn = len(lines)
@@ -219,7 +219,7 @@ async def _show(cluster: Cluster, places: Places, audience: Audience, statistics
         await asyncio.sleep(_REFRESH_SECONDS if on_terminal else _LINE_SECONDS)
 
 
-async def _look(cluster: Cluster, audience: Audience, statistics: Statistics) -> Snapshot:
+async def _snapshot(cluster: Cluster, audience: Audience, statistics: Statistics) -> Snapshot:
     try:
         workloads = await asyncio.to_thread(find_workloads, cluster)
     except (CommandFailed, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Building: the cache, the lock, failures, and where Go comes from."""
+"""Builds: the cache, the lock, failures, and the choice of Go."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsedge_devcluster.binaries.cache import cache_folder, only_one
 from wsedge_devcluster.binaries.golang import find_go, version_of
 from wsedge_devcluster.errors import BuildError, StartError
 
-# Stands for Go: answers questions, "compiles" two packages, and writes or fails as its first line says.
+# Acts as Go: prints versions and packages, "compiles" two packages, and writes a binary or fails.
 GO = """#!/bin/sh
 fail=%s
 case "$1 $*" in
@@ -46,7 +46,7 @@ def put_go(tmp_path: Path, version: str = "1.26.1", *, fail: bool = False) -> Pa
 
 
 def test_built_once(cache: Path, tmp_path: Path) -> None:
-    """A first call builds and says what it does; a second finds the cache and says nothing."""
+    """The first call builds and reports progress; the second finds the cache and reports nothing."""
     put_go(tmp_path)
     said: list[str] = []
     binaries = build.ensure_binaries(said.append)
@@ -73,7 +73,7 @@ def test_failure_names_command_and_log(cache: Path, tmp_path: Path) -> None:
 
 
 def test_second_builder_waits(cache: Path, tmp_path: Path) -> None:
-    """While another process builds, a second one says that it waits, and then uses what was built."""
+    """While another process builds, the second reports that it waits, and then uses the first's programs."""
     put_go(tmp_path)
     lock = build.cached_folder().with_suffix(".lock")
     lock.parent.mkdir(parents=True)
@@ -88,15 +88,15 @@ def test_second_builder_waits(cache: Path, tmp_path: Path) -> None:
     assert (build.cached_folder() / "complete").exists()
 
 
-def test_a_free_lock_is_taken_silently(tmp_path: Path) -> None:
-    """Only who waits is told so."""
+def test_a_free_lock_is_acquired_without_a_report(tmp_path: Path) -> None:
+    """Only a wait is reported."""
     said: list[str] = []
     with only_one(tmp_path / "lock", said.append):
         assert said == []
 
 
 def test_given_binaries(tmp_path: Path, cache: Path) -> None:
-    """KUBEBUILDER_ASSETS wins over the cache; the programs that it has not are built."""
+    """KUBEBUILDER_ASSETS wins over the cache; the programs that it lacks are built."""
     put_go(tmp_path)
     assets = tmp_path / "assets"
     assets.mkdir()
@@ -108,7 +108,7 @@ def test_given_binaries(tmp_path: Path, cache: Path) -> None:
 
 
 def test_given_binaries_incomplete(tmp_path: Path) -> None:
-    """A KUBEBUILDER_ASSETS without etcd is an error that says so."""
+    """The error names the programs that the folder lacks."""
     with pytest.raises(StartError, match="lacks etcd, kube-apiserver, kubectl"):
         build.ensure_binaries(lambda _text: None, {"KUBEBUILDER_ASSETS": str(tmp_path)})
 
@@ -120,7 +120,7 @@ def test_go_from_path(cache: Path, tmp_path: Path) -> None:
 
 
 def test_go_from_cache_when_path_is_too_old(cache: Path, tmp_path: Path) -> None:
-    """A Go on the PATH that is too old is not used; one installed before is."""
+    """A Go on the PATH that is too old is not used; an installed Go in the cache is."""
     installed = cache_folder() / "go-1.26" / "go" / "bin" / "go"
     installed.parent.mkdir(parents=True)
     put_go(tmp_path, "1.26.8").rename(installed)

@@ -28,7 +28,7 @@ async def test_pause_ends_with_a_change() -> None:
 
 
 async def test_change_before_the_pause() -> None:
-    """A change between the look at the pod and the pause is not slept through."""
+    """A change between the read of the pod and the pause ends the pause at once."""
     pod = context()
     version = pod.version
     pod.poke()
@@ -42,7 +42,7 @@ async def test_pause_ends_by_itself() -> None:
 
 
 async def test_cancelled_as_the_pod_changes() -> None:
-    """A pause that is cancelled at the moment of a change ends as cancelled, not as over."""
+    """A pause that is cancelled at the moment of a change raises CancelledError."""
     pod = context()
     pausing = asyncio.create_task(pod.pause(600, since=pod.version))
     await asyncio.sleep(0)

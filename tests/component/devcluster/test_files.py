@@ -26,8 +26,8 @@ def shown(folder: Path) -> dict[str, str]:
     }
 
 
-def test_volume_shows_what_it_is_given(tmp_path: Path) -> None:
-    """Files appear, change and go; each name is a link, and all turn with one."""
+def test_a_volume_has_exactly_the_given_files(tmp_path: Path) -> None:
+    """Each name is a link; one replaced link changes all files at once."""
     assert write_atomically(tmp_path, {"a": File(b"1", 0o644), "b": File(b"2", 0o600)})
     assert shown(tmp_path) == {"a": "1", "b": "2"}
     assert (tmp_path / "a").readlink() == Path("..data/a")
@@ -38,7 +38,7 @@ def test_volume_shows_what_it_is_given(tmp_path: Path) -> None:
 
 
 def test_unchanged_volume_is_not_touched(tmp_path: Path) -> None:
-    """The same content once more writes nothing, so that watchers of the files sleep on."""
+    """The same content writes nothing, so that watchers of the files are not woken."""
     files = {"a": File(b"1", 0o644), "sub/b": File(b"2", 0o644)}
     assert write_atomically(tmp_path, files)
     before = (tmp_path / "..data").readlink()
@@ -47,13 +47,13 @@ def test_unchanged_volume_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_empty_volume(tmp_path: Path) -> None:
-    """An optional volume of nothing is an empty folder."""
+    """An optional volume without an object is an empty folder."""
     write_atomically(tmp_path / "new", {})
     assert shown(tmp_path / "new") == {}
 
 
 def test_items() -> None:
-    """`items` picks keys, renames them and sets modes; a missing key is an error unless optional."""
+    """`items` selects keys, renames them and sets modes; a missing key is an error unless optional."""
     items = [{"key": "a", "path": "x/y", "mode": 0o400}]
     assert select_items("v", {"a": b"1", "b": b"2"}, items, 0o644, optional=False) == {
         "x/y": File(b"1", 0o400)
@@ -74,7 +74,7 @@ async def test_child_end_is_seen(tmp_path: Path) -> None:
         child = children.start(waits, **quiet)  # type: ignore[arg-type]
         child.send(signal.SIGKILL)
         assert await asyncio.wait_for(child.wait(), 30) == -9
-        child.send(signal.SIGKILL)  # nothing: it has gone
+        child.send(signal.SIGKILL)  # no effect: the process has ended
         child.send_to_all(signal.SIGKILL)
     finally:
         children.close()
@@ -91,11 +91,11 @@ def test_marked_processes_are_found_and_ended() -> None:
 
 
 def test_ranges_are_claimed_once() -> None:
-    """A claimed pair of ranges is not given again until it is released."""
+    """A claimed pair of ranges is not claimed again until it is released."""
     low = [claim() for _ in range(20)]
     first, second = claim(), claim()
     for each in low:
-        each.release()  # others, who are given the lowest, do not come as far as these two
+        each.release()  # other processes claim the lowest pairs, not these two
     number = first.pair.number
     assert number != second.pair.number
     with pytest.raises(StartError, match="is taken"):

@@ -19,7 +19,7 @@ PORT = 8080
 
 @contextmanager
 def refusing() -> Iterator[Endpoint]:
-    with socket.socket() as bound:  # it never listens, and nobody else gets its port
+    with socket.socket() as bound:  # it never listens, and no other process gets its port
         bound.bind((HOST, 0))
         yield Endpoint(HOST, bound.getsockname()[1])
 
@@ -61,14 +61,14 @@ async def ask(forward: Forwarder, data: bytes) -> bytes:
 
 
 async def test_half_close_and_back_pressure() -> None:
-    """Eight megabytes pass in one direction, the end of input passes too, and they come back."""
+    """Eight megabytes and the end of input pass, and the same bytes return."""
     data = bytes(range(256)) * 32768
     async with server(reverse) as endpoint, forwarder(endpoint) as forward:
         assert await ask(forward, data) == data[::-1]
 
 
 async def test_next_endpoint_when_one_is_refused() -> None:
-    """An endpoint that refuses is passed over."""
+    """An endpoint that refuses is skipped."""
     with refusing() as nobody:
         async with server(reverse) as endpoint, forwarder(nobody, endpoint) as forward:
             assert [await ask(forward, b"ab") for _ in range(4)] == [b"ba"] * 4
@@ -83,7 +83,7 @@ async def test_reset_when_no_endpoint_answers() -> None:
 
 
 async def test_refused_without_endpoints() -> None:
-    """Without endpoints nobody listens; with new ones somebody does again."""
+    """Without endpoints there is no listener; with new endpoints there is."""
     async with server(reverse) as endpoint, forwarder(endpoint) as forward:
         await forward.serve(())
         with pytest.raises(ConnectionRefusedError):
@@ -93,7 +93,7 @@ async def test_refused_without_endpoints() -> None:
 
 
 async def test_open_connections_survive_a_change() -> None:
-    """A connection stays with its endpoint when the endpoints change, and when there are none."""
+    """A connection stays with its endpoint when the endpoints change, and when none is left."""
     async with server(reverse) as first, server(reverse) as second, forwarder(first) as forward:
         reader, writer = await asyncio.open_connection(forward.host, forward.port)
         writer.write(b"a")

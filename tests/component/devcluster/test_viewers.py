@@ -1,4 +1,4 @@
-"""The quickstart's clients, against a room whose TCP connections are counted from outside."""
+"""The quickstart's clients, with a forwarder that counts the same bytes."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ async def test_clients_count_exactly_the_bytes_on_their_connections() -> None:
     assert audience.seen == 30
 
 
-async def test_a_client_that_is_thrown_out_comes_back_and_its_bytes_stay_counted() -> None:
-    """Connections are counted one by one; the bytes of an ended one remain in the sum."""
+async def test_a_closed_client_reconnects_and_its_bytes_stay_counted() -> None:
+    """The bytes of a closed connection remain in the sum."""
     entered: asyncio.Queue[ServerConnection] = asyncio.Queue()
 
     async def watch(viewer: ServerConnection) -> None:
@@ -84,8 +84,8 @@ async def test_a_client_that_is_thrown_out_comes_back_and_its_bytes_stay_counted
             assert audience.counts.sent >= 2 * before.sent
 
 
-async def test_an_audience_that_is_not_let_in_says_why() -> None:
-    """A refused handshake is raised as the HTTP status that refused it, and nothing stays open."""
+async def test_a_refused_handshake_is_an_error_with_its_status() -> None:
+    """No connection stays open."""
     async with serve(
         Rooms().watch, "127.0.0.1", 0, process_request=lambda one, _: one.respond(503, "")
     ) as server:

@@ -14,7 +14,7 @@ from support.statistics.process import Statistics, statistics
 
 @pytest.fixture
 def laptop(tmp_path: Path) -> Iterator[Statistics]:
-    """The program without an issuer: nobody is asked for a token."""
+    """The program without an issuer: no token is required."""
     with statistics(tmp_path / "data") as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""Whose rows are taken: ownership of domains over time, namespaces made again, and room for each account."""
+"""Accepted rows: owners of domains over time, namespaces made again, and the limit of rows per account."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def sent_bytes(program: Statistics, token: str, **asked: Any) -> int:
     return int(program.get("/v1/traffic", **asked).json["total"]["sentBytes"])
 
 
-def test_a_stranger_fills_nothing(cluster: Cluster) -> None:
-    """A pod of a namespace without plan and domain is refused whatever it makes up, and that is counted."""
+def test_a_namespace_without_domains_stores_nothing(cluster: Cluster) -> None:
+    """Rows of invented domains are refused and counted."""
     cluster.put_directory()
     stranger = cluster.signer.relay_token("stranger")
     for batch in range(6):
@@ -52,8 +52,8 @@ def test_a_stranger_fills_nothing(cluster: Cluster) -> None:
     assert [domain["domain"] for domain in listed] == ["chat.example.com"]
 
 
-def test_a_report_before_the_first_directory_is_kept_by_the_relay(cluster: Cluster) -> None:
-    """503 with Retry-After until the operator has told who holds what; then the same report is taken."""
+def test_a_report_before_the_first_directory_is_503(cluster: Cluster) -> None:
+    """With Retry-After; after the Directory the same report is accepted."""
     token, document = cluster.signer.relay_token(), report(row(BUCKET, sentBytes=5))
     answer = cluster.program.post(document, token=token)
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
@@ -61,8 +61,8 @@ def test_a_report_before_the_first_directory_is_kept_by_the_relay(cluster: Clust
     assert cluster.program.post(document, token=token).status == 204
 
 
-def test_a_new_domain_is_named_and_taken_once_the_directory_has_it(cluster: Cluster) -> None:
-    """403 names the row, so that a relay sends the others at once and this one again until it is taken."""
+def test_a_new_domain_is_named_and_accepted_once_the_directory_lists_it(cluster: Cluster) -> None:
+    """403 names the row, so that a relay sends the other rows at once and repeats this row."""
     cluster.put_directory()
     document = report(row(BUCKET, sentBytes=1), row(BUCKET, domain="new.example", sentBytes=2))
     token = cluster.signer.relay_token()
@@ -76,7 +76,7 @@ def test_a_new_domain_is_named_and_taken_once_the_directory_has_it(cluster: Clus
 
 
 def test_a_domain_that_was_deleted_or_moved_is_reported_late(cluster: Cluster, tmp_path: Path) -> None:
-    """Both owners' relays deliver what they counted in their time, also after a restart of the program."""
+    """The relays of both owners report the counts of their time, also after a restart of the program."""
     now = datetime.now(UTC)
     both = {"gone.example": "team-a", "moved.example": "team-a"}
     cluster.put_directory(domains=both, written_at=text(now - timedelta(hours=1)))
@@ -93,7 +93,7 @@ def test_a_domain_that_was_deleted_or_moved_is_reported_late(cluster: Cluster, t
 
 
 def test_a_namespace_made_again_reads_nothing_of_its_predecessor(cluster: Cluster) -> None:
-    """Neither traffic nor domains; late rows of old relays are the predecessor's; administrators see both."""
+    """Late rows of old relays count for the predecessor; administrators read both accounts."""
     program, signer = cluster.program, cluster.signer
     now = int(time.time())
     cluster.put_directory(lives={"team-a": {"uid": OLD, "since": text(BUCKET - timedelta(days=9))}})
@@ -130,8 +130,8 @@ def test_a_namespace_made_again_reads_nothing_of_its_predecessor(cluster: Cluste
     }
 
 
-def test_an_account_has_room_for_so_many_rows(tmp_path: Path) -> None:
-    """Made-up regions of a domain of one's own are refused (429) beyond it; what is there still grows."""
+def test_rows_beyond_the_limit_of_an_account_are_refused(tmp_path: Path) -> None:
+    """Invented regions of an own domain are 429 beyond the limit; stored rows still grow."""
     signer = Signer("first")
     with key_server(tmp_path, signer) as keys:
         few = ("--operator-subject", OPERATOR, "--account-bucket-rows", "100")
@@ -152,8 +152,8 @@ def test_an_account_has_room_for_so_many_rows(tmp_path: Path) -> None:
             assert sent_bytes(program, signer.token("default", "team-a")) == 200
 
 
-def test_room_is_of_all_rows_that_are_kept(tmp_path: Path) -> None:
-    """Rows of every bucket and their codes count; pruned ones make room again."""
+def test_the_limit_counts_all_stored_rows(tmp_path: Path) -> None:
+    """Rows of every bucket and their codes count; pruned rows do not."""
     start = instant("2026-06-09T22:00:00Z")
     with closing(open_writer(tmp_path / "l")) as connection:
         room = Room(of_bucket=100, of_account=3)
@@ -169,8 +169,8 @@ def test_room_is_of_all_rows_that_are_kept(tmp_path: Path) -> None:
         assert writes.merge_report(connection, more, None, room) == (1,)
 
 
-def test_a_ledger_of_the_last_release_goes_on(tmp_path: Path) -> None:
-    """Its Directory and what its accounts counted for say who held what; a stranger's rows do not."""
+def test_a_ledger_of_the_last_release_is_continued(tmp_path: Path) -> None:
+    """Its Directory, and its counts of accounts in the Directory, give the holders of domains."""
     folder = tmp_path / "data"
     folder.mkdir()
     told = directory(domains={"chat.example.com": "team-a"})
@@ -193,7 +193,7 @@ def test_a_ledger_of_the_last_release_goes_on(tmp_path: Path) -> None:
 
 
 def test_an_older_program_can_still_write_the_ledger(tmp_path: Path) -> None:
-    """After a rollback its statements find the tables that they know, and every row it writes is counted."""
+    """After a rollback its statements find their tables, and every row that it writes is counted."""
     with closing(open_writer(tmp_path / "l")) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         key = "0, 'd.example', 'team-a', 'r', 'i', 'a', 1"

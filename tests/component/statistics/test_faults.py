@@ -1,4 +1,4 @@
-"""Kills, full disks, second processes, wrong starts: what is acknowledged is kept, and the rest is said."""
+"""Kills, full disks, second processes, wrong starts: acknowledged counts stay, failures are reported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIMITED = (
 
 
 class Sender(threading.Thread):
-    """A relay that reports ever larger counts of its own source, and knows what was acknowledged."""
+    """A relay that reports growing counts of its own source, with the last acknowledged count."""
 
     def __init__(self, program: Statistics, number: int) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class Sender(threading.Thread):
             connection.close()
 
 
-def test_a_kill_in_the_middle_of_ingest_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    """SIGKILL under load, three times; every count answered with 204 is there, and none is doubled."""
+def test_a_kill_during_ingest_loses_no_acknowledged_count(tmp_path: Path) -> None:
+    """SIGKILL under load, three times; every count answered with 204 is stored, and none is doubled."""
     for number in range(3):
         with statistics(tmp_path / "data") as program:
             senders = [Sender(program, 10 * number + n) for n in range(4)]
@@ -74,14 +74,14 @@ def test_a_kill_in_the_middle_of_ingest_loses_nothing_acknowledged(tmp_path: Pat
                     "JOIN codes c ON c.source = s.id WHERE s.uid = ?",
                     (sender.uid,),
                 ).fetchone()
-                # one more may be committed than was answered
+                # one report may be committed without its answer
                 assert sender.acknowledged <= sent == code <= sender.acknowledged + 1
             (total,) = db.execute("SELECT sum(sent) FROM usage").fetchone()
             assert program.get("/v1/traffic").json["total"]["sentBytes"] == total
 
 
 def test_the_directory_survives_a_kill(tmp_path: Path) -> None:
-    """A Directory that was taken is in force after a restart."""
+    """An acknowledged Directory is in force after a restart."""
     with statistics(tmp_path / "data") as program:
         program.put_directory(directory())
         program.stop(signal.SIGKILL)
@@ -89,8 +89,8 @@ def test_the_directory_survives_a_kill(tmp_path: Path) -> None:
         assert program.get("/v1/options", account="team-a").json["timeZone"] == "Asia/Shanghai"
 
 
-def test_sigterm_answers_what_has_begun_and_ends_with_0(tmp_path: Path) -> None:
-    """Reports under way are answered and on disk; the exit code is 0."""
+def test_sigterm_answers_requests_under_way_and_ends_with_0(tmp_path: Path) -> None:
+    """Their reports are on disk; the exit code is 0."""
     with statistics(tmp_path / "data") as program:
         senders = [Sender(program, n) for n in range(4)]
         until_true(lambda: min(s.acknowledged for s in senders) > 20)
@@ -108,8 +108,8 @@ def big_report(number: int) -> object:
     return report(*rows, uid=f"uid-{number}")
 
 
-def test_a_full_disk_is_503_and_heals(tmp_path: Path) -> None:
-    """Reports get 503 and are not stored; what was stored is still answered; space heals it."""
+def test_a_full_disk_is_503_until_there_is_space(tmp_path: Path) -> None:
+    """Reports get 503 and are not stored; questions are answered; the program recovers by itself."""
     acknowledged = 0
     with statistics(tmp_path / "data", prefix=(*LIMITED, str(400_000))) as program:
         for number in range(100):
@@ -132,7 +132,7 @@ def test_a_full_disk_is_503_and_heals(tmp_path: Path) -> None:
 
 
 def free_space(program: Statistics) -> None:
-    """Lift the limit that stands for a full disk."""
+    """Lift the limit of the file size, which acts as a full disk."""
     import resource
 
     resource.prlimit(
@@ -141,7 +141,7 @@ def free_space(program: Statistics) -> None:
 
 
 def test_a_second_process_on_one_folder_is_refused(tmp_path: Path) -> None:
-    """It ends with 1 and says why; the first is not disturbed."""
+    """It ends with 1 and the reason; the first process continues."""
     with statistics(tmp_path / "data") as first:
         second = Statistics(tmp_path / "data")
         assert second.wait() == 1
@@ -149,8 +149,8 @@ def test_a_second_process_on_one_folder_is_refused(tmp_path: Path) -> None:
         assert first.post(report(row(recent_bucket(1)))).status == 204
 
 
-def test_a_damaged_ledger_ends_the_start_with_a_plain_sentence(tmp_path: Path) -> None:
-    """What cannot even be read at the start is said in one line, without a traceback."""
+def test_a_damaged_ledger_ends_the_start_with_one_line(tmp_path: Path) -> None:
+    """The line has the cause; there is no traceback."""
     with statistics(tmp_path / "data"):
         pass
     with closing(sqlite3.connect(tmp_path / "data/ledger.sqlite3")) as db:
@@ -166,7 +166,7 @@ WRONG_STARTS = {
     "a public address without an issuer": (["--listen", "0.0.0.0:0"], "every caller could read"),
     "an issuer without keys": (["--issuer", "https://x"], "issuer needs jwks-url"),
     "keys without an issuer": (["--jwks-url", "https://x"], "jwks-url needs issuer"),
-    "an own token that is none": (
+    "an own token that is no token": (
         ["--jwks-url", "https://x", "--api-token-file", "/dev/null"],
         "--api-token-file: no issuer in the token (Not enough segments); give --issuer",
     ),
@@ -176,8 +176,8 @@ WRONG_STARTS = {
     ),
     "a zone that does not exist": (["--time-zone", "Mars"], "--time-zone: not an IANA time zone"),
     "no port": (["--listen", "127.0.0.1"], "give HOST:PORT"),
-    "a port that is none": (["--listen", "127.0.0.1:99999"], "give HOST:PORT"),
-    "an address that is not here": (
+    "a port beyond the last": (["--listen", "127.0.0.1:99999"], "give HOST:PORT"),
+    "an address of another machine": (
         ["--listen", "192.0.2.1:0", "--issuer", "i", "--jwks-url", "https://x"],
         "cannot listen",
     ),
@@ -185,8 +185,8 @@ WRONG_STARTS = {
 
 
 @pytest.mark.parametrize(("arguments", "text"), WRONG_STARTS.values(), ids=WRONG_STARTS.keys())
-def test_a_wrong_start_ends_with_a_plain_sentence(tmp_path: Path, arguments: list[str], text: str) -> None:
-    """Exit code 2 and one line that names the option, no traceback, and no ledger is made."""
+def test_a_wrong_start_ends_with_one_line(tmp_path: Path, arguments: list[str], text: str) -> None:
+    """Exit code 2 and one line that names the option; no traceback, and no ledger is created."""
     command = [sys.executable, "-m", "wsedge_statistics.main", "--data", str(tmp_path / "data"), *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
@@ -211,7 +211,7 @@ def test_settings_come_from_the_environment_too(tmp_path: Path, monkeypatch: pyt
 
 
 def test_openapi_is_printed_without_a_ledger() -> None:
-    """--openapi prints the description that is served, and nothing else."""
+    """--openapi prints the description, and nothing else."""
     command = [sys.executable, "-m", "wsedge_statistics.main", "--openapi"]
     printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "/v1/traffic" in json.loads(printed.stdout)["paths"]

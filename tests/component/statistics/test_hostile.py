@@ -1,4 +1,4 @@
-"""Bodies that no relay sends: each is refused with a reason, none breaks anything."""
+"""Bodies that no relay sends: each is refused with a reason, and the program continues."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def send(program: Statistics, body: bytes, headers: dict[str, str]) -> Any:
 
 
 def test_bodies_of_a_wrong_form(laptop: Statistics) -> None:
-    """Each form has its status: 415 for what is not understood, 413 for too much, 400 for broken gzip."""
+    """415 for an unsupported form, 413 for too many bytes, 400 for broken gzip, 422 for another document."""
     good = json.dumps(report(row(recent_bucket(1)))).encode()
     packed = gzip.compress(good)
     table: dict[str, tuple[bytes, dict[str, str], int]] = {
         "no content type": (good, {}, 415),
         "a form": (good, {"Content-Type": "application/x-www-form-urlencoded"}, 415),
-        "a coding that is not understood": (good, JSON | {"Content-Encoding": "br"}, 415),
+        "an unsupported coding": (good, JSON | {"Content-Encoding": "br"}, 415),
         "gzip twice": (gzip.compress(packed), JSON | {"Content-Encoding": "gzip, gzip"}, 415),
         "not gzip": (good, GZIP, 400),
         "gzip cut short": (packed[:-9], GZIP, 400),
@@ -56,13 +56,13 @@ def test_bodies_of_a_wrong_form(laptop: Statistics) -> None:
 FLOODS = {
     "rows that are empty": b'"rows":[' + b"{}," * 1_000_000 + b"{}]",
     "rows that are numbers": b'"rows":[' + b"0," * 1_000_000 + b"0]",
-    "fields that nobody knows": b",".join(b'"%x":0' % n for n in range(100_000)),
+    "unknown fields": b",".join(b'"%x":0' % n for n in range(100_000)),
 }
 SOURCE = b'{"version":1,"source":{"pod":"team-a/x","uid":"u","epoch":"9f3c0000"},'
 
 
-def test_a_flood_of_faults_is_refused_without_telling_each(laptop: Statistics) -> None:
-    """However many faults a body within the size has, the answer names few and memory is bounded."""
+def test_a_flood_of_faults_is_refused_in_bounded_memory(laptop: Statistics) -> None:
+    """However many faults a body within the size has, the answer has one."""
     peak = peak_memory(laptop)
     for name, members in FLOODS.items():
         answer = send(laptop, gzip.compress(SOURCE + members + b"}", 1), GZIP)
@@ -78,8 +78,8 @@ def peak_memory(program: Statistics) -> int:
     return int(line.split()[1]) << 10
 
 
-def test_the_largest_report_is_taken(laptop: Statistics) -> None:
-    """5000 rows with 64 codes each are no flood."""
+def test_the_largest_report_is_accepted(laptop: Statistics) -> None:
+    """5000 rows with 64 codes each are within every bound."""
     codes = {str(100 + n): 1 for n in range(64)}
     rows = [row(recent_bucket(1), domain=f"d{n}.example", codes=codes) for n in range(5000)]
     assert laptop.post(report(*rows), compressed=True).status == 204
@@ -95,7 +95,7 @@ BAD_ROWS: dict[str, tuple[dict[str, Any], str]] = {
     "a bucket without a zone": ({"bucket": "2026-06-01T10:00:00"}, "bucket"),
     "a bucket in another zone": ({"bucket": "2026-06-01T18:00:00+08:00"}, ""),
     "a bucket that is no instant": ({"bucket": "yesterday"}, "bucket"),
-    "a code that is none": ({"codes": {"999": 1}}, "codes"),
+    "a code beyond 599": ({"codes": {"999": 1}}, "codes"),
     "too many codes": ({"codes": {str(100 + n): 1 for n in range(65)}}, "codes"),
     "an empty domain": ({"domain": ""}, "domain"),
     "a domain in capitals": ({"domain": "Chat.Example.Com"}, "domain"),
@@ -123,7 +123,7 @@ def test_a_bad_row_is_named_and_nothing_is_stored(laptop: Statistics) -> None:
 
 
 def mutate(random_source: random.Random, body: bytes) -> bytes:
-    """A report with a few of its bytes, numbers or pieces changed."""
+    """Return a report with a few of its bytes or pieces changed."""
     changed = bytearray(body)
     for _ in range(random_source.randint(1, 6)):
         at = random_source.randrange(len(changed))
@@ -153,8 +153,8 @@ def mutate(random_source: random.Random, body: bytes) -> bytes:
     return bytes(changed) or b" "
 
 
-def test_hundreds_of_hostile_bodies_never_break_it(laptop: Statistics) -> None:
-    """Mutated reports are taken or refused with a reason; the process stays well and the ledger whole."""
+def test_mutated_reports_are_accepted_or_refused(laptop: Statistics) -> None:
+    """No answer is 500, and afterwards every question is answered."""
     source = random.Random(20261122)
     body = json.dumps(
         report(row(recent_bucket(1), sentBytes=5, codes={"101": 1}), row(recent_bucket(2)))
@@ -181,8 +181,8 @@ def test_hundreds_of_hostile_bodies_never_break_it(laptop: Statistics) -> None:
         assert laptop.get(path).status == 200, path
 
 
-def test_hostile_questions_never_break_it(laptop: Statistics) -> None:
-    """Strange parameters are 400 or 404, never 500."""
+def test_hostile_parameters_are_answered(laptop: Statistics) -> None:
+    """The answer is 200, 400 or 404, never 500."""
     source = random.Random(7)
     names = ["start", "end", "granularity", "domain", "region", "isp", "account", "timeZone", "x"]
     pieces = [
@@ -226,16 +226,16 @@ def test_the_largest_counts_do_not_overflow(laptop: Statistics) -> None:
     assert laptop.get("/v1/codes").json["total"][0]["count"] == 3 * largest
 
 
-def test_garbage_instead_of_http_is_answered_and_forgotten(laptop: Statistics) -> None:
-    """Bytes that are no HTTP close their connection; the next request is served."""
+def test_bytes_that_are_not_http_close_their_connection(laptop: Statistics) -> None:
+    """The next request is served."""
     with socket.create_connection(("127.0.0.1", laptop.port), 20) as raw:
         raw.sendall(b"\x16\x03\x01\x02\x00\x01\x00" + b"\xff" * 500 + b"\r\n\r\n")
         assert raw.recv(4096)[:12] in (b"HTTP/1.1 400", b"")
     assert laptop.get("/healthz").status == 200
 
 
-def test_a_head_without_end_is_cut_off(laptop: Statistics) -> None:
-    """What is kept of a request's head is bounded."""
+def test_an_endless_head_is_refused(laptop: Statistics) -> None:
+    """The size of a request's head is bounded."""
     with socket.create_connection(("127.0.0.1", laptop.port), 20) as raw:
         refused = b""
         try:

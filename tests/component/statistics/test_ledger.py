@@ -1,10 +1,10 @@
-"""The SQLite ledger on a real file: merging, rollups, retention, and what it refuses."""
+"""The SQLite ledger on a real file: merges, rollups, retention, refusals."""
 
 from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -18,13 +18,20 @@ from support.statistics.build import directory_message, instant, row, seconds, u
 from support.statistics.model import NaiveLedger, without_zeros
 from support.statistics.process import until_true
 from wsedge_statistics.contract import UsageReport
-from wsedge_statistics.errors import LedgerBusyError, LedgerDamagedError, LedgerPlaceError, LedgerVersionError
-from wsedge_statistics.ledger.sqlite import reads, writes
+from wsedge_statistics.errors import (
+    LedgerBusyError,
+    LedgerDamagedError,
+    LedgerPlaceError,
+    LedgerUnwritableError,
+    LedgerVersionError,
+)
+from wsedge_statistics.ledger import SeenKey
+from wsedge_statistics.ledger.sqlite import place, reads, writes
 from wsedge_statistics.ledger.sqlite.place import Place, filesystem_type, network_filesystem
 from wsedge_statistics.ledger.sqlite.schema import VERSION, open_reader, open_writer
-from wsedge_statistics.ledger.sqlite.store import SqliteLedger
+from wsedge_statistics.ledger.sqlite.store import SqliteLedger, SqliteStore
 from wsedge_statistics.metrics import Metrics
-from wsedge_statistics.numbers.series import DAY, Selection
+from wsedge_statistics.numbers.series import DAY, Key, Selection
 
 START = instant("2026-06-09T22:00:00Z")
 NOW = instant("2026-06-12T00:00:00Z")
@@ -103,7 +110,7 @@ def tables(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def prune(connection: sqlite3.Connection, now: datetime) -> int:
-    """Prune step by step until nothing is left to delete; returns the number of steps."""
+    """Prune step by step until nothing is left to delete; return the number of steps."""
     steps = 0
     while writes.prune(connection, now):
         steps += 1
@@ -111,7 +118,7 @@ def prune(connection: sqlite3.Connection, now: datetime) -> int:
 
 
 def test_pruning_goes_in_steps_of_a_bucket(connection: sqlite3.Connection) -> None:
-    """However much is past its retention, one step deletes five minutes of it."""
+    """However many rows are past their retention, one step deletes five minutes of them."""
     writes.merge_report(connection, usage(*(row(START + timedelta(minutes=5 * n)) for n in range(24))))
     roll(connection, "roll hours and days")
     assert prune(connection, START + timedelta(days=100)) == 24
@@ -136,7 +143,7 @@ def test_every_tier_gives_the_same_answer_until_it_ends(connection: sqlite3.Conn
 
 
 def test_nothing_is_pruned_before_its_rollup(connection: sqlite3.Connection) -> None:
-    """A process that was down for a year first rolls up, then prunes."""
+    """After a long outage the rollups come first."""
     writes.merge_report(connection, usage(row(START, sentBytes=7)))
     prune(connection, START + timedelta(days=150))
     assert tables(connection)["usage"] == 1
@@ -147,7 +154,7 @@ def test_nothing_is_pruned_before_its_rollup(connection: sqlite3.Connection) -> 
 
 
 def test_pruning_keeps_the_whole_oldest_day(connection: sqlite3.Connection) -> None:
-    """A late report for the oldest day that is taken is rolled up from all of that day's rows."""
+    """A late report for the oldest accepted day is rolled up from all rows of that day."""
     writes.merge_report(connection, usage(row(START, sentBytes=7)))
     roll(connection, "roll hours and days")
     prune(connection, START + timedelta(days=93, hours=1))
@@ -157,7 +164,7 @@ def test_pruning_keeps_the_whole_oldest_day(connection: sqlite3.Connection) -> N
 
 
 def test_a_day_with_a_dirty_hour_waits(connection: sqlite3.Connection) -> None:
-    """Days are rolled only from hours that are current, and only once they are over."""
+    """Days are rolled only from hours that are current, and only after their end."""
     writes.merge_report(connection, usage(row(START)))
     assert writes.roll_days(connection, before=WHOLE.end, limit=9) == 0
     writes.roll_hours(connection, limit=9)
@@ -166,7 +173,7 @@ def test_a_day_with_a_dirty_hour_waits(connection: sqlite3.Connection) -> None:
 
 
 def test_an_earlier_directory_changes_nothing(connection: sqlite3.Connection) -> None:
-    """The Directory with the latest writtenAt is kept, in whatever order and zone they come."""
+    """The Directory with the latest writtenAt stays stored, in any order of arrival and any zone."""
     late = directory_message(written_at="2026-06-01T12:00:00+08:00")
     early = directory_message(written_at="2026-06-01T03:00:00Z", domains={})
     assert writes.put_directory(connection, late, NOW)
@@ -176,8 +183,8 @@ def test_an_earlier_directory_changes_nothing(connection: sqlite3.Connection) ->
     assert writes.put_directory(connection, again, NOW)
 
 
-def test_a_directory_of_the_future_does_not_hold_off_others(connection: sqlite3.Connection) -> None:
-    """Once the operator's clock is set back, its Directory is taken again and at once."""
+def test_a_directory_of_the_future_does_not_block_others(connection: sqlite3.Connection) -> None:
+    """Once the operator's clock is corrected, its next Directory is stored."""
     ahead = directory_message(written_at="2027-06-01T00:00:00Z", domains={})
     right = directory_message(written_at="2026-06-11T23:59:00Z")
     assert writes.put_directory(connection, ahead, NOW)
@@ -186,7 +193,7 @@ def test_a_directory_of_the_future_does_not_hold_off_others(connection: sqlite3.
 
 
 def test_a_directory_of_another_version_is_no_directory(tmp_path: Path) -> None:
-    """A program that cannot read the one that is kept starts without, and takes the next."""
+    """A program that cannot parse the stored Directory starts without it, and stores the next."""
     with closing(open_writer(tmp_path / "ledger.sqlite3")) as opened:
         body = '{"version": 2, "clusters": []}'
         opened.execute("INSERT INTO directory VALUES (1, '2026-06-01T00:00:00+00:00', ?)", (body,))
@@ -198,8 +205,8 @@ def test_a_directory_of_another_version_is_no_directory(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_a_clock_that_was_ahead_makes_no_count_fall(connection: sqlite3.Connection) -> None:
-    """Rows pruned months too early are still counted when a report for their hour comes."""
+def test_a_clock_that_was_ahead_lowers_no_count(connection: sqlite3.Connection) -> None:
+    """Rows pruned months too early still count when a report for their hour arrives."""
     late = START + timedelta(minutes=55)
     writes.merge_report(connection, usage(row(START, sentBytes=7, codes={"101": 1}), row(late, sentBytes=2)))
     roll(connection, "roll hours")
@@ -216,8 +223,8 @@ def test_a_clock_that_was_ahead_makes_no_count_fall(connection: sqlite3.Connecti
             roll(connection, "roll hours and days")
 
 
-def test_a_damaged_rollup_is_replaced_while_its_rows_are_kept(connection: sqlite3.Connection) -> None:
-    """The next report for its hour has it computed anew."""
+def test_a_damaged_rollup_is_replaced_while_its_rows_exist(connection: sqlite3.Connection) -> None:
+    """The next report for its hour leads to a new rollup."""
     writes.merge_report(connection, usage(row(START, sentBytes=7)))
     writes.roll_hours(connection, limit=9)
     connection.execute("UPDATE hours SET packed = x'00'")
@@ -229,7 +236,7 @@ def test_a_damaged_rollup_is_replaced_while_its_rows_are_kept(connection: sqlite
 
 
 def test_a_damaged_rollup_stops_neither_reports_nor_other_hours(tmp_path: Path) -> None:
-    """It is told in the log; the writer goes on."""
+    """It is logged, and the writer continues."""
     with closing(open_writer(tmp_path / "ledger.sqlite3")) as opened:
         writes.merge_report(opened, usage(row(START)))
         writes.roll_hours(opened, limit=9)
@@ -257,7 +264,7 @@ def test_the_writer_is_as_safe_as_sqlite_can_be(connection: sqlite3.Connection) 
 
 
 def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
-    """A program that does not know the schema leaves the file alone."""
+    """An older program changes nothing of the file."""
     opened = open_writer(tmp_path / "ledger")
     opened.execute(f"PRAGMA user_version = {VERSION + 1}")
     opened.close()
@@ -266,7 +273,7 @@ def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
-    """Something else under that name is an error that names the file, and the lock is let go of."""
+    """The error names the file, and the lock is released."""
     (tmp_path / "ledger.sqlite3").write_bytes(b"something else entirely" * 99)
     for _ in range(2):
         with pytest.raises(LedgerPlaceError, match=r"ledger\.sqlite3"):
@@ -274,7 +281,7 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_belongs_to_one_ledger_at_a_time(tmp_path: Path) -> None:
-    """The second is refused until the first lets go."""
+    """The second is refused until the first releases the lock."""
     first = Place(tmp_path)
     with pytest.raises(LedgerPlaceError, match="in use"):
         Place(tmp_path)
@@ -282,7 +289,7 @@ def test_a_folder_belongs_to_one_ledger_at_a_time(tmp_path: Path) -> None:
     Place(tmp_path).release()
 
 
-def test_network_file_systems_are_known_by_their_type(tmp_path: Path) -> None:
+def test_network_file_systems_are_identified_by_their_type(tmp_path: Path) -> None:
     """NFS, SMB and the like are named; the disk under this test is a local one."""
     assert network_filesystem(0x6969) == "NFS"
     assert network_filesystem(0xFF534D42 - 2**32) == "CIFS"  # as a signed word
@@ -290,7 +297,7 @@ def test_network_file_systems_are_known_by_their_type(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    """A file where the folder should be is an error that says so."""
+    """The error names the file that is in the place of the folder."""
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerPlaceError, match="file"):
         Place(tmp_path / "file")
@@ -307,8 +314,8 @@ def fill(ledger: SqliteLedger) -> list[Future[tuple[int, ...]]]:
     return waiting
 
 
-def test_a_full_queue_is_said_at_once_and_close_commits_what_waits(tmp_path: Path) -> None:
-    """A report beyond the queue is refused before it waits; those within are committed by close()."""
+def test_a_full_queue_refuses_and_close_commits_the_queue(tmp_path: Path) -> None:
+    """A report beyond the queue is refused at once; close() commits the others."""
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics(), queue_limit=3)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # the writer waits for this lock
@@ -322,7 +329,7 @@ def test_a_full_queue_is_said_at_once_and_close_commits_what_waits(tmp_path: Pat
 
 
 def test_a_ledgers_files_are_its_size(tmp_path: Path) -> None:
-    """size() is what the file system says."""
+    """size() is the sum of the file sizes."""
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
     ledger.commit(usage(row(START))).result(30)
     assert ledger.size() == sum(file.stat().st_size for file in tmp_path.glob("ledger.*"))
@@ -331,7 +338,7 @@ def test_a_ledgers_files_are_its_size(tmp_path: Path) -> None:
 
 
 def test_a_running_ledger_rolls_up_and_prunes_by_itself(tmp_path: Path) -> None:
-    """Opened a hundred days later, it packs what it has, drops the five-minute rows, and answers the same."""
+    """Opened a hundred days later, it rolls up, deletes the five-minute rows, and answers the same."""
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
     ledger.commit(usage(row(START, sentBytes=7), row(START + timedelta(hours=5), sentBytes=5))).result(30)
     told = ledger.read(WHOLE)
@@ -342,3 +349,103 @@ def test_a_running_ledger_rolls_up_and_prunes_by_itself(tmp_path: Path) -> None:
         assert tables(reader)["days"] > 0
     assert ledger.read(WHOLE) == told
     ledger.close()
+
+
+def test_the_file_system_of_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    """The error is the kernel's."""
+    with pytest.raises(FileNotFoundError):
+        filesystem_type(tmp_path / "missing")
+
+
+def test_a_folder_on_a_network_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's WAL needs locks and shared memory of a local disk; no lock file is left."""
+    monkeypatch.setattr(place, "filesystem_type", lambda _: 0x6969)
+    with pytest.raises(LedgerPlaceError, match="is on NFS; a ledger needs a local disk"):
+        Place(tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_full_database_stores_nothing_until_there_is_space(tmp_path: Path) -> None:
+    """A commit and a probe fail with SQLite's own code; the same report is stored afterwards."""
+    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW)
+    report = usage(*(row(START, domain=f"d{number}.example", sentBytes=1) for number in range(500)))
+    with store.transaction() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    limit(store, pages)
+    works: tuple[Callable[[], None], ...] = (lambda: merge(store, report), store.probe)
+    for work in works:
+        with pytest.raises(LedgerUnwritableError, match="the ledger cannot be written") as failed:
+            work()
+        assert failed.value.code == "SQLITE_FULL"
+    limit(store, 2**30)
+    store.probe()
+    merge(store, report)
+    with store.transaction() as connection:
+        assert tables(connection)["usage"] == 500
+        assert connection.execute("SELECT count(*) FROM probe").fetchone() == (0,)
+    store.close()
+
+
+def limit(store: SqliteStore, pages: int) -> None:
+    """Bound the size of the database, as a full disk does."""
+    with store.transaction() as connection:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def merge(store: SqliteStore, report: UsageReport) -> None:
+    with store.transaction() as connection:
+        writes.merge_report(connection, report)
+
+
+def test_an_error_within_a_transaction_rolls_it_back(tmp_path: Path) -> None:
+    """An error that is not SQLite's is raised as it is."""
+    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW)
+
+    def fail() -> None:
+        with store.transaction() as connection:
+            writes.merge_report(connection, usage(row(START)))
+            raise KeyError("a defect")
+
+    with pytest.raises(KeyError, match="a defect"):
+        fail()
+    with store.transaction() as connection:
+        assert tables(connection)["usage"] == 0
+    store.close()
+
+
+def test_a_ledger_that_cannot_be_read_at_the_start_is_refused(tmp_path: Path) -> None:
+    """The error names the cause, and the folder is free again."""
+    with closing(open_writer(tmp_path / "ledger.sqlite3")) as opened:
+        opened.execute("DROP TABLE directory")
+    for _ in range(2):
+        with pytest.raises(LedgerUnwritableError, match="cannot be read: no such table: directory"):
+            SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+
+
+def test_a_read_that_fails_is_an_error_of_the_ledger(tmp_path: Path) -> None:
+    """A damaged or missing file is reported to the caller of the read, with the cause."""
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
+        other.execute("DROP TABLE seen")
+        other.commit()
+    with pytest.raises(LedgerUnwritableError, match="cannot be read: no such table: seen"):
+        ledger.seen(None)
+    (tmp_path / "ledger.sqlite3").rename(tmp_path / "moved")
+    with pytest.raises(LedgerUnwritableError, match="cannot be opened: unable to open"):
+        ledger.seen(None)
+    ledger.close()
+
+
+def test_keys_are_listed_by_account(tmp_path: Path) -> None:
+    """Each key has its first and last bucket."""
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    late = START + timedelta(minutes=5)
+    ledger.commit(usage(row(late), row(START), row(START, account="team-b", domain="b.example"))).result(30)
+    first, last = int(START.timestamp()), int(late.timestamp())
+    a = Key("chat.example.com", "team-a", "shanghai", "telecom", "CN")
+    b = Key("b.example", "team-b", "shanghai", "telecom", "CN")
+    assert ledger.seen(None) == [SeenKey(a, first, last), SeenKey(b, first, first)]
+    assert ledger.seen("team-b") == [SeenKey(b, first, first)]
+    assert (ledger.backlog(), ledger.alive(), ledger.directory()) == (0, True, None)
+    ledger.close()
+    assert not ledger.alive()

@@ -21,7 +21,7 @@ def span(buckets_ago: int = 3, length: int = 3) -> dict[str, str]:
 
 
 def test_a_report_is_answered_by_its_numbers(laptop: Statistics) -> None:
-    """What a relay counted is what the answer says, slot by slot, zeros included."""
+    """The answer has the relay's counts, slot by slot, with zeros for idle slots."""
     bucket = recent_bucket(2)
     counts = {"sentBytes": 1200, "receivedBytes": 450, "sentMessages": 30, "receivedMessages": 11}
     counts |= {"openedConnections": 4, "peakConnections": 3}
@@ -78,7 +78,7 @@ FILTERS: dict[str, tuple[dict[str, Any], int]] = {
     "a region": ({"region": "shanghai"}, 1 + 2 + 8),
     "an ISP": ({"isp": "telecom"}, 1 + 4 + 8),
     "region and ISP": ({"region": "shanghai", "isp": "telecom"}, 1 + 8),
-    "a region that nobody came from": ({"region": "nowhere"}, 0),
+    "a region without clients": ({"region": "nowhere"}, 0),
     "one domain": ({"domain": "a.example"}, 1 + 2 + 4),
     "several domains": ({"domain": ["a.example", "b.example"]}, 1 + 2 + 4 + 8),
     "a domain and a region": ({"domain": "a.example", "region": "beijing"}, 4),
@@ -86,7 +86,7 @@ FILTERS: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-def test_filters_choose_what_is_summed(laptop: Statistics) -> None:
+def test_filters_select_the_sum(laptop: Statistics) -> None:
     """Domain, region, ISP and account each narrow the sum."""
     bucket = recent_bucket(1)
     laptop.post(
@@ -116,7 +116,7 @@ def test_proportions_are_of_the_slot(laptop: Statistics) -> None:
 
 
 def test_days_are_cut_in_the_accounts_billing_zone(laptop: Statistics) -> None:
-    """1d slots begin at the midnights of the Directory's zone, or of the one asked for."""
+    """1d slots begin at the midnights of the Directory's zone, or of the parameter timeZone."""
     assert laptop.put_directory(directory()).status == 204
     end = recent_bucket(0)
     asked = {
@@ -143,7 +143,7 @@ def test_hours_and_days_have_the_same_sum_as_five_minutes(laptop: Statistics) ->
 
 
 def test_domains_are_listed_with_their_settings(laptop: Statistics) -> None:
-    """Configured domains, and those that only their past counts are known of."""
+    """Configured domains, and former domains with their last count."""
     laptop.put_directory(directory())
     laptop.post(report(row(recent_bucket(1), domain="gone.example")))
     gone, kept = sorted(laptop.get("/v1/domains").json["domains"], key=lambda domain: domain["configured"])
@@ -161,7 +161,7 @@ def test_domains_are_listed_with_their_settings(laptop: Statistics) -> None:
     assert laptop.get("/v1/traffic", domain="chat.example.com").json["total"]["sentBytes"] == 0
 
 
-def test_an_earlier_directory_is_taken_and_ignored(laptop: Statistics) -> None:
+def test_an_earlier_directory_is_acknowledged_and_ignored(laptop: Statistics) -> None:
     """204, and the later snapshot stays in force."""
     laptop.put_directory(directory(written_at="2026-06-01T00:00:00Z"))
     assert laptop.put_directory(directory(written_at="2026-05-01T00:00:00Z", domains={})).status == 204
@@ -170,7 +170,7 @@ def test_an_earlier_directory_is_taken_and_ignored(laptop: Statistics) -> None:
 
 @pytest.mark.parametrize("question", ["traffic", "bandwidth", "codes"])
 def test_totals_alone_are_a_brief_answer(laptop: Statistics, question: str) -> None:
-    """With totals=only an answer is the same but for the points, which it does not have."""
+    """With totals=only the answer has no points; the rest is the same."""
     laptop.post(report(row(recent_bucket(1), sentBytes=7, codes={"101": 1})))
     whole, brief = (laptop.get(f"/v1/{question}", **span(3), **t).json for t in ({}, {"totals": "only"}))
     assert len(whole.pop("points")) == 3
@@ -213,8 +213,8 @@ BAD_QUERIES: dict[str, tuple[str, dict[str, Any], int, str, str]] = {
 }
 
 
-def test_a_bad_question_is_answered_by_what_is_allowed(laptop: Statistics) -> None:
-    """Each problem document names the parameter, the reason and what is allowed."""
+def test_a_wrong_parameter_is_answered_with_the_allowed_values(laptop: Statistics) -> None:
+    """Each problem document has the parameter, the reason and the allowed values."""
     for name, (path, parameters, status, parameter, allowed) in BAD_QUERIES.items():
         answer = laptop.get(path, **parameters)
         assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json"), name
@@ -232,15 +232,15 @@ def test_a_bad_question_is_answered_by_what_is_allowed(laptop: Statistics) -> No
 def test_other_paths_and_methods_are_problems(
     laptop: Statistics, method: str, path: str, status: int
 ) -> None:
-    """404 and 405 are problem documents too; 405 says what is allowed."""
+    """404 and 405 are problem documents too; 405 has the header Allow."""
     answer = laptop.request(method, path)
     assert (answer.status, answer.json["status"]) == (status, status)
     assert answer.headers["content-type"] == "application/problem+json"
     assert status != 405 or answer.headers["allow"] == "GET"
 
 
-def test_the_description_is_of_what_is_served(laptop: Statistics) -> None:
-    """/openapi.json names every path, parameter and answer, and refers to nothing that it does not hold."""
+def test_the_description_is_complete(laptop: Statistics) -> None:
+    """/openapi.json has every path, parameter and answer, and every schema that it refers to."""
     document = laptop.get("/openapi.json").json
     assert set(document["paths"]) == {
         "/ingest/v1/usage",
@@ -269,7 +269,7 @@ def test_the_description_is_of_what_is_served(laptop: Statistics) -> None:
     }
 
 
-def test_metrics_count_what_came_in(laptop: Statistics) -> None:
+def test_metrics_count_reports(laptop: Statistics) -> None:
     """Reports, rows, refusals by reason, and the ledger's size."""
     laptop.post(report(row(recent_bucket(1)), row(recent_bucket(2))))
     laptop.post({"version": 2})

@@ -1,4 +1,4 @@
-"""Who may report and read, with real tokens and a real server of keys."""
+"""Rights to report and to read, with real tokens and a real server of keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsedge_statistics.identity.jwks import RETRY_SECONDS
 
 
 def hmac_with_the_public_key(signer: Signer) -> str:
-    """The classic confusion: HS256 whose secret is the published RSA key."""
+    """Return a token signed by HS256 whose secret is the published RSA key (algorithm confusion)."""
     header = {"alg": "HS256", "typ": "JWT", "kid": signer.key_id}
     claims = jwt.decode(signer.relay_token(), options={"verify_signature": False})
     parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
@@ -30,13 +30,13 @@ def hmac_with_the_public_key(signer: Signer) -> str:
 
 
 def unsigned(signer: Signer) -> str:
-    """A token that says it needs no signature."""
+    """Return a token with the algorithm `none`."""
     claims = jwt.decode(signer.relay_token(), options={"verify_signature": False})
     return jwt.encode(claims, "", "none", {"kid": signer.key_id})
 
 
 def tampered(signer: Signer) -> str:
-    """Another namespace's claims under a good signature."""
+    """Return another namespace's claims with a valid signature of other claims."""
     head, _, signature = signer.relay_token().split(".")
     _, claims, _ = signer.relay_token("team-b").split(".")
     return f"{head}.{claims}.{signature}"
@@ -73,12 +73,12 @@ def test_bad_tokens_are_refused(cluster: Cluster) -> None:
             assert answer.headers["www-authenticate"].startswith("Bearer realm="), name
             assert answer.json["detail"], name
             assert token not in answer.text.decode(), name
-    # Unknown key ids do not make it ask without end.
+    # Unknown key ids lead to one fetch per RETRY_SECONDS at most.
     assert cluster.keys.requests - before <= 1 + (time.monotonic() - began) / RETRY_SECONDS
 
 
-def test_without_a_token_nothing_is_told_but_health(cluster: Cluster) -> None:
-    """401 everywhere but for health, metrics and the description."""
+def test_without_a_token_no_number_is_answered(cluster: Cluster) -> None:
+    """401 except for liveness, readiness, metrics and the description."""
     program = cluster.program
     paths = ("/v1/traffic", "/v1/bandwidth", "/v1/codes", "/v1/domains", "/v1/options")
     assert {program.get(path).status for path in paths} == {401}
@@ -121,8 +121,8 @@ def test_foreign_reports_are_refused(cluster: Cluster) -> None:
     assert cluster.program.get("/v1/traffic").json["total"]["sentBytes"] == 0
 
 
-def test_a_row_of_anothers_domain_is_named_and_nothing_is_stored(cluster: Cluster) -> None:
-    """A report is taken whole or not at all."""
+def test_a_row_of_a_foreign_domain_is_named_and_nothing_is_stored(cluster: Cluster) -> None:
+    """A report is stored whole or not at all."""
     cluster.put_directory(domains={"chat.example.com": "team-a", "b.example": "team-b"})
     rows = [row(recent_bucket(1), sentBytes=1), row(recent_bucket(1), domain="b.example")]
     answer = cluster.program.post(report(*rows), token=cluster.signer.relay_token())
@@ -133,14 +133,14 @@ def test_a_row_of_anothers_domain_is_named_and_nothing_is_stored(cluster: Cluste
 
 
 def test_only_the_operator_writes_the_directory(cluster: Cluster) -> None:
-    """A relay, a reader and an administrator may not."""
+    """A relay, a reader and an administrator are refused."""
     signer = cluster.signer
     tokens = [signer.relay_token(), signer.token(), signer.token("admin", "ops")]
     assert {cluster.program.put_directory(directory(), token=token).status for token in tokens} == {403}
 
 
 def test_readers_read_their_own_account(cluster: Cluster) -> None:
-    """Another account is 403, its domain as unknown as one that does not exist; administrators read all."""
+    """Another account is 403, its domain gets the answer of an unknown domain; administrators read all."""
     program, signer = cluster.program, cluster.signer
     cluster.put_directory(domains={"team-a.example": "team-a", "team-b.example": "team-b"})
     for account, sent in (("team-a", 1), ("team-b", 2)):
@@ -160,8 +160,8 @@ def test_readers_read_their_own_account(cluster: Cluster) -> None:
     assert program.get("/v1/traffic", account="team-b").json["total"]["sentBytes"] == 2
 
 
-def test_keys_are_kept_while_the_api_server_is_away(cluster: Cluster) -> None:
-    """Known keys go on; an unknown one cannot be judged (503); a rotated one is found once it is back."""
+def test_keys_are_retained_while_the_api_server_is_down(cluster: Cluster) -> None:
+    """Known keys verify, an unknown key is 503; a rotated key is found once the server runs again."""
     program, rotated = cluster.program, Signer("rotated")
     cluster.put_directory()
     document = report(row(recent_bucket(1)))
@@ -180,8 +180,8 @@ def test_keys_are_kept_while_the_api_server_is_away(cluster: Cluster) -> None:
     assert program.post(document, token=cluster.signer.relay_token()).status == 401  # published no longer
 
 
-def test_a_start_without_the_api_server_heals(tmp_path: Path) -> None:
-    """Before the first keys every token is 503, never 401, and it works once the server is there."""
+def test_a_start_without_the_api_server_recovers(tmp_path: Path) -> None:
+    """Before the first keys every token is 503, never 401; once the server runs it is accepted."""
     signer = Signer("first")
     with key_server(tmp_path, signer) as keys:
         keys.stop()
@@ -192,8 +192,8 @@ def test_a_start_without_the_api_server_heals(tmp_path: Path) -> None:
             until_true(lambda: program.post(report(), token=signer.relay_token()).status == 204)
 
 
-def test_the_issuer_is_learnt_from_the_own_token(tmp_path: Path) -> None:
-    """Without --issuer the one that the program's own token names is expected, and no other."""
+def test_the_issuer_is_that_of_the_own_token(tmp_path: Path) -> None:
+    """Without --issuer, tokens must have the issuer of the program's own token."""
     signer = Signer("first")
     with key_server(tmp_path, signer) as keys:
         keys.token_file.write_text(signer.token("wsedge-statistics", "wsedge-system"))
@@ -204,8 +204,8 @@ def test_the_issuer_is_learnt_from_the_own_token(tmp_path: Path) -> None:
             assert program.post(report(), token=signer.relay_token(iss="https://elsewhere")).status == 401
 
 
-def test_a_key_server_of_another_ca_is_not_believed(tmp_path: Path) -> None:
-    """Keys come only from a server that the CA file vouches for."""
+def test_a_key_server_of_another_ca_is_refused(tmp_path: Path) -> None:
+    """Keys are accepted only from a server with a certificate of the CA file."""
     signer = Signer("first")
     other = tmp_path / "other"
     other.mkdir()
@@ -217,7 +217,7 @@ def test_a_key_server_of_another_ca_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_no_token_is_ever_logged(cluster: Cluster) -> None:
-    """Neither good nor refused tokens, nor the program's own."""
+    """Accepted tokens, refused tokens and the program's own token are secret."""
     good, bad = cluster.signer.relay_token(), Signer("unknown").relay_token()
     cluster.program.post(report(row(recent_bucket(1))), token=good)
     cluster.program.post(report(), token=bad)

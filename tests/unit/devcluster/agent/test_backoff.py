@@ -24,7 +24,7 @@ def test_scale() -> None:
 
 
 def test_long_run_starts_over() -> None:
-    """A container that ran for ten minutes starts over; one that ran a second less does not."""
+    """A container that ran for ten minutes starts over; a second less does not suffice."""
     backoff = BackOff(1.0, eager=True)
     for _ in range(4):
         backoff.next()

@@ -13,6 +13,7 @@ from wsedge_devcluster.agent.environment import (
     expand,
     field_value,
     references,
+    resource_value,
     service_variables,
 )
 from wsedge_devcluster.errors import ContainerError
@@ -96,7 +97,7 @@ def test_field(path: str, expected: str) -> None:
     ],
 )
 def test_value_from(source: dict[str, Any], expected: str) -> None:
-    """A value taken from elsewhere."""
+    """Each source of a value."""
     container = POD["spec"]["containers"][0]
     found = build(value_from(**source), resources=container["resources"])
     assert found == {"A": expected}
@@ -112,17 +113,33 @@ def test_value_from(source: dict[str, Any], expected: str) -> None:
             "couldn't find key z in ConfigMap team-a/config",
         ),
         ({"fieldRef": {"fieldPath": "spec.none"}}, "unsupported fieldPath: spec.none"),
+        ({"fileKeyRef": {"path": "x"}}, "unsupported valueFrom: fileKeyRef"),
     ],
 )
 def test_missing(source: dict[str, Any], message: str) -> None:
-    """What is missing is said in a kubelet's words."""
+    """The error has a kubelet's text."""
     with pytest.raises(ContainerError) as caught:
         build(value_from(**source))
     assert (caught.value.reason, caught.value.message) == ("CreateContainerConfigError", message)
 
 
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"configMapRef": {"name": "none"}}, 'configmap "none" not found'),
+        ({"secretRef": {"name": "none"}}, 'secret "none" not found'),
+        ({"fileRef": {"name": "none"}}, "unsupported envFrom in pod web-0"),
+    ],
+)
+def test_missing_env_from(entry: dict[str, Any], message: str) -> None:
+    """A missing object is an error, unless it is optional; so is an unknown source."""
+    with pytest.raises(ContainerError) as caught:
+        build(envFrom=[entry])
+    assert (caught.value.reason, caught.value.message) == ("CreateContainerConfigError", message)
+
+
 def test_optional() -> None:
-    """An optional reference to nothing leaves the variable out."""
+    """An optional reference to a missing object leaves the variable out."""
     assert build(value_from(secretKeyRef={"name": "none", "key": "k", "optional": True})) == {}
     assert build(envFrom=[{"configMapRef": {"name": "none", "optional": True}}]) == {}
 
@@ -138,12 +155,16 @@ def test_order() -> None:
 
 
 def test_references() -> None:
-    """All ConfigMaps and Secrets that the environment asks for are named."""
+    """All ConfigMaps and Secrets that the environment refers to are named."""
     container = {
         "envFrom": [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b"}}],
-        "env": [value_from(configMapKeyRef={"name": "c", "key": "k"}), {"name": "X", "value": "y"}],
+        "env": [
+            value_from(configMapKeyRef={"name": "c", "key": "k"}),
+            value_from(secretKeyRef={"name": "d", "key": "k"}),
+            {"name": "X", "value": "y"},
+        ],
     }
-    assert references(container) == ({"a", "c"}, {"b"})
+    assert references(container) == ({"a", "c"}, {"b", "d"})
 
 
 def test_contents() -> None:
@@ -153,7 +174,7 @@ def test_contents() -> None:
 
 
 def test_service_variables() -> None:
-    """A Service of the namespace brings its variables; headless ones and those of others do not."""
+    """A Service of the namespace adds variables; a headless Service and other namespaces do not."""
 
     def service(name: str, address: str, namespace: str = "team-a") -> dict[str, Any]:
         ports = [{"name": "http", "port": 80, "protocol": "TCP"}]
@@ -173,3 +194,50 @@ def test_service_variables() -> None:
         "MY_WEB_PORT_80_TCP_PORT": "80",
         "MY_WEB_PORT_80_TCP_ADDR": "127.64.0.9",
     }
+
+
+def test_service_variables_of_several_ports() -> None:
+    """The first port has variables of its own; a port without a name has no variable by name."""
+    ports = [{"port": 80}, {"name": "dns-tcp", "port": 53, "protocol": "UDP"}]
+    service = {
+        "metadata": {"name": "x", "namespace": "a"},
+        "spec": {"clusterIP": "127.64.0.9", "ports": ports},
+    }
+    assert service_variables([service], "a") == {
+        "X_SERVICE_HOST": "127.64.0.9",
+        "X_SERVICE_PORT": "80",
+        "X_PORT": "tcp://127.64.0.9:80",
+        "X_PORT_80_TCP": "tcp://127.64.0.9:80",
+        "X_PORT_80_TCP_PROTO": "tcp",
+        "X_PORT_80_TCP_PORT": "80",
+        "X_PORT_80_TCP_ADDR": "127.64.0.9",
+        "X_SERVICE_PORT_DNS_TCP": "53",
+        "X_PORT_53_UDP": "udp://127.64.0.9:53",
+        "X_PORT_53_UDP_PROTO": "udp",
+        "X_PORT_53_UDP_PORT": "53",
+        "X_PORT_53_UDP_ADDR": "127.64.0.9",
+    }
+
+
+def test_the_api_servers_service_adds_no_variables() -> None:
+    """Every pod has the API server's real address in KUBERNETES_SERVICE_HOST."""
+    service = {
+        "metadata": {"name": "kubernetes", "namespace": "default"},
+        "spec": {"clusterIP": "127.64.0.1", "ports": [{"port": 443}]},
+    }
+    assert service_variables([service], "default") == {}
+
+
+def test_a_resource_of_another_container() -> None:
+    """A resourceFieldRef may name a container; init containers count too, a missing request is 0."""
+    pod = {
+        **POD,
+        "spec": {
+            "initContainers": [{"name": "init", "resources": {"limits": {"memory": "64Mi"}}}],
+            "containers": POD["spec"]["containers"],
+        },
+    }
+    reference = {"containerName": "init", "resource": "limits.memory", "divisor": "1Mi"}
+    assert resource_value(reference, {"name": "main"}, pod) == "64"
+    assert resource_value({"resource": "requests.memory"}, {"name": "main"}, pod) == "0"
+    assert resource_value({"resource": "limits.hugepages"}, {"name": "main"}, pod) == "0"

@@ -1,4 +1,4 @@
-"""Real folders in the place of mount paths."""
+"""Mount paths as real folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOUNTS = {"/etc/app": "/real/app", "/etc/app/keys": "/real/keys", "/data/": "/re
         pytest.param("/etc/app", "/real/app", id="the path itself"),
         pytest.param("/etc/app/file.json", "/real/app/file.json", id="a file below it"),
         pytest.param(
-            "--config=/etc/app/file.json", "--config=/real/app/file.json", id="behind an equals sign"
+            "--config=/etc/app/file.json", "--config=/real/app/file.json", id="after an equals sign"
         ),
         pytest.param("/etc/app:/data", "/real/app:/real/data", id="two in a search path"),
         pytest.param("/etc/app/keys/tls.key", "/real/keys/tls.key", id="the longest mount wins"),
@@ -26,7 +26,7 @@ MOUNTS = {"/etc/app": "/real/app", "/etc/app/keys": "/real/keys", "/data/": "/re
         pytest.param("/etc/application", "/etc/application", id="a longer name is another path"),
         pytest.param("/etc/app-2", "/etc/app-2", id="a name with a hyphen is another path"),
         pytest.param("/srv/etc/app", "/srv/etc/app", id="in the middle of a path it is another path"),
-        pytest.param("https://host/data/x", "https://host/data/x", id="a URL's path is none of ours"),
+        pytest.param("https://host/data/x", "https://host/data/x", id="a URL's path is no mount path"),
         pytest.param("/usr/bin", "/usr/bin", id="a mount at the root replaces nothing"),
     ],
 )

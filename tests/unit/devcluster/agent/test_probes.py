@@ -38,13 +38,17 @@ def verdicts(kind: Kind, results: str, **spec: int) -> list[bool]:
         ),
         pytest.param(Kind.LIVENESS, "--", {}, [True, True], id="alive until the threshold"),
         pytest.param(
-            Kind.LIVENESS, "-", {"failureThreshold": 1}, [False], id="dead at the first, if so told"
+            Kind.LIVENESS,
+            "-",
+            {"failureThreshold": 1},
+            [False],
+            id="dead at the first failure",
         ),
         pytest.param(Kind.STARTUP, "-+", {}, [False, True], id="started at the first success"),
     ],
 )
 def test_verdict(kind: Kind, results: str, spec: dict[str, int], expected: list[bool]) -> None:
-    """A verdict turns after as many equal results in a row as its threshold says."""
+    """A verdict changes after as many equal results in a row as its threshold."""
     assert verdicts(kind, results, **spec) == expected
 
 

@@ -1,4 +1,4 @@
-"""Which pods a Service sends to."""
+"""The endpoints of a Service."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_choice(pods: list[Candidate], expected: list[str]) -> None:
 
 
 def test_publish_not_ready() -> None:
-    """PublishNotReadyAddresses takes every pod that has an address."""
+    """With publishNotReadyAddresses every pod that has an address is an endpoint."""
     pods = [candidate("1", ready=False), candidate("2", terminating=True)]
     assert found(*pods, publishNotReadyAddresses=True) == ["1", "2"]
 
@@ -63,11 +63,11 @@ def test_no_selector() -> None:
     [({"port": 80}, 80), ({"port": 80, "targetPort": 81}, 81), ({"port": 80, "targetPort": "http"}, 8080)],
 )
 def test_target_port(port: dict[str, Any], expected: int) -> None:
-    """The target port is the port itself, a number, or a name that the pod knows."""
+    """The target port is the port itself, a number, or the name of a port of the pod."""
     service = {"metadata": {"namespace": "a"}, "spec": {"selector": {"app": "web"}}}
     assert endpoints(service, port, [candidate("1")]) == (Endpoint("1", expected),)
 
 
 def test_unknown_port_name() -> None:
-    """A pod that does not know the port's name is no endpoint."""
+    """A pod without a port of that name is no endpoint."""
     assert found(candidate("1"), port={"port": 80, "targetPort": "none"}) == []

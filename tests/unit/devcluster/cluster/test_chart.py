@@ -12,7 +12,7 @@ from wsedge_devcluster.errors import MissingChartError
 
 
 class Recorded:
-    """A cluster that keeps Helm's arguments."""
+    """A cluster that returns Helm's arguments."""
 
     def helm(self, *arguments: str) -> str:
         return " ".join(arguments)

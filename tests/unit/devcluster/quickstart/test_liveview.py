@@ -29,15 +29,15 @@ def snapshot(answer: Answer | str = EQUAL) -> Snapshot:
     )
 
 
-def test_a_page_shows_what_runs_who_is_there_and_both_counts() -> None:
-    """A page names workloads, clients, comments, and what clients and statistics counted."""
+def test_a_page_shows_workloads_clients_and_both_counts() -> None:
+    """A page has workloads, clients, comments, and the counts of clients and statistics."""
     text = "\n".join(page(snapshot(), width=200))
     for part in ("quickstart/chat-relay  2/2", "5 clients", "哈哈哈哈", "56,789", "equal"):
         assert part in text
 
 
-def test_hints_say_where_things_are_and_what_to_type_next() -> None:
-    """Lines to copy: the kubeconfig, the tools, the logs, the addresses; none is cut."""
+def test_hints_are_lines_to_copy() -> None:
+    """The kubeconfig, the tools, the logs, the addresses; none is cut."""
     text = "\n".join(hints(PLACES))
     for part in ("KUBECONFIG=/somewhere/kubeconfig", "PATH=/cache/bin:$PATH", "/somewhere/logs"):
         assert part in text
@@ -45,14 +45,14 @@ def test_hints_say_where_things_are_and_what_to_type_next() -> None:
 
 
 def test_no_line_of_a_page_is_wider_than_the_terminal() -> None:
-    """Lines are cut to the terminal's columns, of which a wide character takes two."""
+    """Lines are cut to the terminal's columns; a wide character takes two columns."""
     lines = page(snapshot(), width=7)
     assert "  哈哈" in lines
     assert max(map(len, lines)) == 7
 
 
 def test_statistics_that_do_not_answer_are_shown_as_such() -> None:
-    """Without an answer the page and the line say why, and still show the clients' counts."""
+    """Without an answer the page and the line show the reason and the clients' counts."""
     for text in (
         "\n".join(page(snapshot("no answer: 503"), width=99)),
         line(snapshot("no answer: 503")),
@@ -62,11 +62,11 @@ def test_statistics_that_do_not_answer_are_shown_as_such() -> None:
 
 
 def test_one_line_has_both_counts() -> None:
-    """Where no page can be drawn, one line has what clients and statistics counted."""
+    """Without a terminal, one line has the counts of clients and statistics."""
     assert line(snapshot()).count("56,789") == 2
 
 
 def test_a_table_says_by_how_much_the_two_counts_differ() -> None:
-    """Each row says equal, or the statistics' difference with its sign."""
+    """Each row has `equal`, or the statistics' difference with its sign."""
     rows = table(COUNTS, Answer(sent=56780, received=1235, opened=5, switched=4))
     assert [row.rpartition("  ")[2] for row in rows[1:]] == ["-9", "+1", "equal", "-1"]

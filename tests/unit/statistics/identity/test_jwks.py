@@ -8,8 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from support.statistics.cluster import Signer
+from wsedge_devcluster.machine.ranges import reserve_port
 from wsedge_statistics.errors import KeysUnavailableError, TokenRefusedError
 from wsedge_statistics.identity.jwks import REFRESH_SECONDS, RETRY_SECONDS, KeyServer, KeySet, parse_keys
 
@@ -65,6 +67,23 @@ async def test_known_keys_are_retained_while_the_server_is_down() -> None:
     assert (await publisher.keys.key("first")).key_id == "first"
     with pytest.raises(KeysUnavailableError):
         await publisher.keys.key("second")
+
+
+async def test_an_unchanged_set_is_logged_once() -> None:
+    """A refresh with the same keys leaves no line."""
+    publisher = Publisher(FIRST)
+    with capture_logs() as logged:
+        await publisher.keys.key("first")
+        publisher.now += REFRESH_SECONDS + 1
+        await publisher.keys.key("first")
+    assert publisher.fetches == 2
+    assert [(line["event"], line["ids"]) for line in logged] == [("keys fetched", ["first"])]
+
+
+def test_a_public_key_server_gets_no_token() -> None:
+    """Without a token file the request has no Authorization header; a closed port is an OSError."""
+    with reserve_port("127.0.0.1") as holder, pytest.raises(OSError, match="refused"):
+        KeyServer(f"https://127.0.0.1:{holder.getsockname()[1]}/").fetch()
 
 
 async def test_a_key_that_is_published_no_longer_is_forgotten() -> None:

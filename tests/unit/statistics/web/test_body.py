@@ -72,6 +72,44 @@ async def test_a_body_far_too_large_is_cut_off() -> None:
     assert await status_of(request(endless, content_length="17")) == (413, {"Connection": "close"})
 
 
+async def test_only_json_in_a_known_coding_is_read() -> None:
+    """415 says what is accepted."""
+    forms = {
+        "form": ({"content-type": "text/plain"}, {"Accept": "application/json"}),
+        "br": ({"content-type": "application/json", "content-encoding": "br"}, {"Accept-Encoding": "gzip"}),
+    }
+    for headers, expected in forms.values():
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        received = Request({"type": "http", "headers": raw}, chunks(b"{}"))
+        assert await status_of(received) == (415, expected)
+
+
+async def test_a_compressed_body_is_inflated() -> None:
+    """Both bounds apply: the size as sent, and the inflated size."""
+    packed = gzip.compress(b"12345678")
+    received = request(chunks(packed), content_encoding="GZIP")
+    assert await read_json(received, max_sent=len(packed), max_inflated=8) == b"12345678"
+    assert await status_of(request(chunks(packed), content_encoding="gzip"), max_sent=len(packed) - 1) == (
+        413,
+        {},
+    )
+
+
+BROKEN = {
+    "not gzip": (b"hello", "The body is not valid gzip."),
+    "cut short": (gzip.compress(b"1234")[:-1], "The gzip body ends too early."),
+    "two members": (gzip.compress(b"1") * 2, "The gzip body has bytes after its end."),
+}
+
+
+@pytest.mark.parametrize(("sent", "text"), BROKEN.values(), ids=BROKEN.keys())
+def test_broken_gzip_is_400(sent: bytes, text: str) -> None:
+    """The problem says what is wrong with it."""
+    with pytest.raises(ProblemError) as refused:
+        inflate(sent, 100)
+    assert (refused.value.status, refused.value.kind, refused.value.detail) == (400, "bad-gzip", text)
+
+
 def test_inflating_stops_at_the_limit() -> None:
     """The limit itself is allowed, a byte more is 413."""
     assert inflate(gzip.compress(b"12345678"), 8) == b"12345678"

@@ -49,7 +49,7 @@ def test_streams_in_any_pieces() -> None:
     ]
 
 
-def test_what_is_sent() -> None:
+def test_frames_to_send() -> None:
     """Replies carry no headers; many bytes go in several frames, and only the last ends the stream."""
     session = Session()
     inflate = zlib.decompressobj(zdict=DICTIONARY)
@@ -61,9 +61,10 @@ def test_what_is_sent() -> None:
     frames = list(Session().receive(session.send(5, b"x" * 40_000, last=True)))
     assert frames == [Received(5, b"x" * 32_768, last=False), Received(5, b"x" * 7_232, last=True)]
     assert session.send(5, b"", last=True) == struct.pack("!II", 5, 1 << 24)
+    assert session.send(5, b"ab") == struct.pack("!II", 5, 2) + b"ab"
 
 
 def test_another_version_is_refused() -> None:
-    """A frame of another version is no frame."""
+    """The error names the version."""
     with pytest.raises(ValueError, match="SPDY version 2"):
         list(Session().receive(struct.pack("!II", 0x80020001, 0)))

@@ -1,0 +1,30 @@
+"""The statistics' own metrics."""
+
+from __future__ import annotations
+
+from wsedge_statistics.metrics import Metrics
+
+
+def test_gauges_read_the_ledger_at_each_scrape() -> None:
+    """The text has the ledger's present size, backlog and state."""
+    sizes = iter((10, 20))
+    metrics = Metrics()
+    metrics.watch(size=lambda: next(sizes), backlog=lambda: 3, writable=lambda: False)
+    lines = metrics.text().decode().splitlines()
+    assert "wsedge_statistics_ledger_bytes 10.0" in lines
+    assert "wsedge_statistics_ledger_backlog 3.0" in lines
+    assert "wsedge_statistics_ledger_writable 0.0" in lines
+    assert "wsedge_statistics_ledger_bytes 20.0" in metrics.text().decode().splitlines()
+
+
+def test_commits_and_failures_are_counted() -> None:
+    """The writer of the ledger reports both."""
+    metrics = Metrics()
+    metrics.committed(jobs=3, seconds=0.25)
+    metrics.committed(jobs=1, seconds=0.5)
+    metrics.failed()
+    lines = metrics.text().decode().splitlines()
+    assert "wsedge_statistics_commit_seconds_sum 0.75" in lines
+    assert 'wsedge_statistics_commit_writes_bucket{le="2.0"} 1.0' in lines
+    assert "wsedge_statistics_commit_writes_count 2.0" in lines
+    assert "wsedge_statistics_commit_failures_total 1.0" in lines

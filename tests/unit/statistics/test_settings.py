@@ -1,0 +1,117 @@
+"""Settings: command line, then environment, then defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.statistics.cluster import ISSUER, Signer
+from wsedge_statistics.errors import SettingsError
+from wsedge_statistics.settings import is_loopback, parser, read_settings
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The environment names the data folder, which each start needs."""
+    monkeypatch.setenv("WSEDGE_STATISTICS_DATA", str(tmp_path))
+
+
+def test_the_command_line_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A list in the environment is separated by commas; on the command line the option is repeated."""
+    monkeypatch.setenv("WSEDGE_STATISTICS_TIME_ZONE", "Asia/Shanghai")
+    monkeypatch.setenv("WSEDGE_STATISTICS_ADMIN_SUBJECT", "one, two,,")
+    monkeypatch.setenv("WSEDGE_STATISTICS_OPERATOR_SUBJECT", "three")
+    settings = read_settings(
+        ["--time-zone", "UTC", "--operator-subject", "four", "--operator-subject", "five"]
+    )
+    assert (settings.data, settings.time_zone) == (tmp_path, "UTC")
+    assert settings.admin_subject == ("one", "two")
+    assert settings.operator_subject == ("four", "five")
+
+
+def test_defaults_serve_a_laptop() -> None:
+    """Loopback, without tokens; a bucket is complete a minute after its end."""
+    settings = read_settings([])
+    assert settings.address == ("127.0.0.1", 8080)
+    assert (settings.jwks_url, settings.grace.total_seconds()) == (None, 60)
+
+
+ADDRESSES = {
+    "127.0.0.1:0": ("127.0.0.1", 0),
+    "[::1]:8080": ("::1", 8080),
+    "localhost:65535": ("localhost", 65535),
+}
+
+
+@pytest.mark.parametrize(("listen", "address"), ADDRESSES.items(), ids=ADDRESSES.keys())
+def test_an_address_is_a_host_and_a_port(listen: str, address: tuple[str, int]) -> None:
+    """Brackets around an IPv6 address are removed."""
+    assert read_settings(["--listen", listen]).address == address
+
+
+REFUSED: dict[str, tuple[list[str], str]] = {
+    "no port": (["--listen", "127.0.0.1"], "listen: give HOST:PORT"),
+    "no host": (["--listen", ":8080"], "listen: give HOST:PORT"),
+    "a port with a sign": (["--listen", "127.0.0.1:+80"], "listen: give HOST:PORT"),
+    "a port beyond the last": (["--listen", "127.0.0.1:65536"], "listen: give HOST:PORT"),
+    "digits of another script": (["--listen", "127.0.0.1:\u0663"], "listen: give HOST:PORT"),
+    "a public address without tokens": (["--listen", "0.0.0.0:80"], "every caller could read and write"),
+    "a name that others may reach": (["--listen", "host.example:80"], "every caller could read and write"),
+    "an issuer without keys": (["--issuer", "https://x"], "issuer needs jwks-url"),
+    "keys without an issuer": (["--jwks-url", "https://x"], "jwks-url needs issuer"),
+    "keys without TLS": (["--jwks-url", "http://x", "--issuer", "i"], "--jwks-url: must begin with https://"),
+    "an unknown time zone": (["--time-zone", "Mars"], "--time-zone: not an IANA time zone"),
+    "a number out of range": (["--grace-seconds", "3601"], "--grace-seconds: Input should be less than"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), REFUSED.values(), ids=REFUSED.keys())
+def test_wrong_settings_are_refused_with_the_option(arguments: list[str], text: str) -> None:
+    """The text names the option, for a person."""
+    with pytest.raises(SettingsError, match=r".") as refused:
+        read_settings(arguments)
+    assert text in str(refused.value)
+
+
+def test_a_missing_setting_names_both_ways_to_give_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option and the environment variable."""
+    monkeypatch.delenv("WSEDGE_STATISTICS_DATA")
+    with pytest.raises(SettingsError, match=r"^--data: must be given \(or WSEDGE_STATISTICS_DATA\)$"):
+        read_settings([])
+
+
+def test_the_issuer_is_that_of_the_own_token(tmp_path: Path) -> None:
+    """A cluster issues all its tokens under one name; --issuer wins."""
+    file = tmp_path / "token"
+    file.write_text(Signer("first").token() + "\n")
+    arguments = ["--jwks-url", "https://x", "--api-token-file", str(file)]
+    assert read_settings(arguments).issuer == ISSUER
+    assert read_settings([*arguments, "--issuer", "https://other"]).issuer == "https://other"
+
+
+@pytest.mark.parametrize("content", [None, "hello"])
+def test_an_own_token_without_an_issuer_is_refused(tmp_path: Path, content: str | None) -> None:
+    """The file is missing, or is not a token."""
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SettingsError, match=r"--api-token-file: no issuer in the token .*; give --issuer"):
+        read_settings(["--jwks-url", "https://x", "--api-token-file", str(file)])
+
+
+LOOPBACK = {"127.9.9.9": True, "::1": True, "localhost": True, "0.0.0.0": False, "example.com": False}
+
+
+@pytest.mark.parametrize(("host", "expected"), LOOPBACK.items(), ids=LOOPBACK.keys())
+def test_loopback(host: str, expected: bool) -> None:
+    """Only this machine reaches 127.0.0.0/8, ::1 and localhost."""
+    assert is_loopback(host) is expected
+
+
+def test_every_setting_is_an_option_with_a_description() -> None:
+    """--help lists the default and the name in the environment."""
+    text = " ".join(parser().format_help().split())
+    assert "--account-bucket-rows ROWS most rows of counts that one account may have in five minutes" in text
+    assert "(default 50000)" in text
+    assert "WSEDGE_STATISTICS_NAME" in text
