@@ -37,7 +37,7 @@ class Application(FastAPI):
                         del operation["responses"]["422"]
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
-        assert self.openapi_schema is not None  # noqa: S101  tells mypy that super() set it
+        assert self.openapi_schema is not None  # noqa: S101  for mypy: super() has set it
         return self.openapi_schema
 
 

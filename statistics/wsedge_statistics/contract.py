@@ -45,7 +45,7 @@ Uid = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[
 CodeText = Annotated[str, StringConstraints(pattern=r"^[1-5][0-9][0-9]$")]
 
 _Read = TypeVar("_Read", bound=BaseModel)
-# Each fault that pydantic describes takes half a kilobyte.
+# Each fault that pydantic describes needs half a kilobyte.
 _MOST_NAMED: Final = 1000
 
 

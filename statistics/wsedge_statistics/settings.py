@@ -144,7 +144,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
-    """Read the settings. Raises SettingsError, whose text names the option."""
+    """Return the settings. Raises SettingsError with the name of the option."""
     given = {key: value for key, value in vars(parser().parse_args(arguments)).items() if value is not None}
     given.pop("openapi")
     try:

@@ -43,7 +43,7 @@ from wsedge_devcluster.machine.children import Child
 
 log = structlog.get_logger()
 
-_CONFIG_RETRY = 10.0  # seconds until a kubelet retries a container whose configuration is incomplete
+_CONFIG_RETRY = 10.0  # seconds until a kubelet retries a container with an incomplete configuration
 _LEAST_GRACE = 2.0  # seconds between SIGTERM and SIGKILL, whatever the grace period says
 
 

@@ -34,7 +34,7 @@ def api_server_variables(context: PodContext) -> dict[str, str]:
 
 
 def write_kubeconfig(context: PodContext, home: Path, account: Path) -> Path:
-    """Return a kubeconfig with the pod's ServiceAccount, whose files are in the folder `account`.
+    """Return a kubeconfig for the pod's ServiceAccount; `account` is the folder of its files.
 
     It names the token's file, which is renewed; the token itself is for clients that read no `tokenFile`.
     """

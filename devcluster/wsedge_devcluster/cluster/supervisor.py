@@ -105,7 +105,7 @@ class Supervisor:
         self._claim: Claim | None = None
 
     async def start(self) -> Ready:
-        """Start the cluster; raises StartError when a component fails or takes too long."""
+        """Start the cluster; raises StartError when a component fails or is not ready in time."""
         for name in ("logs", "home"):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
         self._claim = self._claim_ranges()

@@ -128,7 +128,7 @@ def marked_processes(mark: str) -> list[int]:
 
 
 def kill_marked(mark: str) -> None:
-    """Kill every process that has the mark, whoever started it; repeat until none is left."""
+    """Kill every process that has the mark, however it was started; repeat until none is left."""
     while pids := marked_processes(mark):
         for pid in pids:
             try:

@@ -1,4 +1,4 @@
-"""Viewers of the quickstart's room: real WebSocket clients whose bytes are counted on their sockets.
+"""Viewers of the quickstart's room: WebSocket clients that count the bytes of their sockets.
 
 A viewer counts the bytes that the kernel accepted and returned, with handshake, frame headers and close
 frames. The relay must count the same at the other end of the same TCP connections.

@@ -19,7 +19,7 @@ FUTURE_TOLERANCE: Final = timedelta(minutes=10)
 
 
 def check_source(caller: Caller, report: UsageReport) -> None:
-    """Refuse a report whose source is not the pod that the token is bound to. Raises ForbiddenError."""
+    """Refuse a report of another source than the pod of the token. Raises ForbiddenError."""
     if caller.trusted:
         return
     if caller.pod_uid is None:

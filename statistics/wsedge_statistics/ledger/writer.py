@@ -210,7 +210,7 @@ class Writer(Generic[Transaction]):
 
     def _succeeded(self) -> None:
         before, self._writable = self._writable, True
-        if not before:  # logged after the change, so that whoever reads the line finds the ledger writable
+        if not before:  # logged after the change, so that a reader of the line finds the ledger writable
             log.info("ledger can be written again")
 
 

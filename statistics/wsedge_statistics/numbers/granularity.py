@@ -37,7 +37,7 @@ MATRIX: Final = (
 
 
 def offered(span: timedelta, age: timedelta) -> tuple[Granularity, ...]:
-    """Return the granularities of a span whose start lies `age` back, finest first.
+    """Return the granularities of a span that starts `age` ago, finest first.
 
     Where the span's own granularities do not reach back that far, 1 day is offered.
     Empty: the span is too long or too old.

@@ -10,5 +10,5 @@ from wsedge_statistics.services import Services
 def services_of(request: Request) -> Services:
     """Return the services that `app.build` put into the application's state."""
     services = request.app.state.services
-    assert isinstance(services, Services)  # noqa: S101  tells mypy what state holds
+    assert isinstance(services, Services)  # noqa: S101  for mypy: the state is untyped
     return services

@@ -27,7 +27,7 @@ class Tally:
 
 @asynccontextmanager
 async def forwarder(target: Address, tally: Tally) -> AsyncIterator[Address]:
-    """A TCP forwarder that counts what it carries."""
+    """A TCP forwarder that counts bytes."""
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: str) -> None:
         while data := await reader.read(65536):

@@ -28,7 +28,7 @@ def test_the_description_is_built_once() -> None:
 
 
 async def test_unknown_paths_and_methods_are_problems() -> None:
-    """Each answer says where to look up the right path or method."""
+    """404 names the list of paths, 405 the header with the methods."""
     app = build(services_over(MemoryLedger()))
     missing, wrong = await request(app, "GET", "/nothing"), await request(app, "DELETE", "/v1/traffic")
     assert (missing.status, missing.json["detail"]) == (

@@ -10,7 +10,7 @@ from typing import Final
 
 from wsedge_statistics.errors import LedgerPlaceError
 
-# statfs(2): magic numbers of file systems whose locks and shared memory SQLite's WAL cannot rely on.
+# statfs(2): magic numbers of network file systems. SQLite's WAL needs working locks and shared memory.
 # https://www.sqlite.org/wal.html: "WAL does not work over a network filesystem"
 _NETWORK: Final = {
     0x6969: "NFS",

@@ -145,7 +145,7 @@ def test_optional() -> None:
 
 
 def test_order() -> None:
-    """Env overrides envFrom, and is expanded with what comes before it."""
+    """`env` overrides `envFrom`, and is expanded with the variables before it."""
     found = build(
         {"name": "k", "value": "own"},
         {"name": "B", "value": "$(k)-$(P_s)"},

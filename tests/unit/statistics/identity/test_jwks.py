@@ -1,4 +1,4 @@
-"""The cluster's keys: when they are fetched, and what happens when they cannot be fetched."""
+"""The cluster's keys: fetches, and outages of the API server."""
 
 from __future__ import annotations
 

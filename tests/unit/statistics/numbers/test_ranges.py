@@ -144,7 +144,7 @@ REFUSED = {
 def test_a_wrong_range_is_refused_by_its_parameter(
     start: str | None, end: str | None, granularity: Granularity | None, parameter: str, text: str
 ) -> None:
-    """The error names the parameter, says why, and what is allowed."""
+    """The error has the parameter, the reason and the allowed values."""
     with pytest.raises(QueryError) as refused:
         settle(start, end, granularity)
     assert refused.value.parameter == parameter

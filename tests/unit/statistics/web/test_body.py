@@ -73,7 +73,7 @@ async def test_a_body_far_too_large_is_cut_off() -> None:
 
 
 async def test_only_json_in_a_known_coding_is_read() -> None:
-    """415 says what is accepted."""
+    """415 has the accepted form in a header."""
     forms = {
         "form": ({"content-type": "text/plain"}, {"Accept": "application/json"}),
         "br": ({"content-type": "application/json", "content-encoding": "br"}, {"Accept-Encoding": "gzip"}),
@@ -104,7 +104,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("sent", "text"), BROKEN.values(), ids=BROKEN.keys())
 def test_broken_gzip_is_400(sent: bytes, text: str) -> None:
-    """The problem says what is wrong with it."""
+    """The problem names the fault."""
     with pytest.raises(ProblemError) as refused:
         inflate(sent, 100)
     assert (refused.value.status, refused.value.kind, refused.value.detail) == (400, "bad-gzip", text)

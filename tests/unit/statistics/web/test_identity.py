@@ -30,7 +30,7 @@ async def test_a_token_reads_its_own_account() -> None:
     assert [domain["domain"] for domain in answer.json["domains"]] == ["b.example"]
 
 
-async def test_a_request_without_a_token_is_told_what_to_send() -> None:
+async def test_a_request_without_a_token_is_answered_with_the_token_to_send() -> None:
     """401 with the challenge of RFC 6750."""
     answer = await ask(None)
     assert answer.status == 401
