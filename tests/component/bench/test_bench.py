@@ -18,7 +18,7 @@ SECONDS = 300
 
 
 def test_every_section_is_measured_and_written(tmp_path: Path) -> None:
-    """A run puts a row of each program into its tables, between the marks of the page, goals first."""
+    """A run writes a row per program into its tables, between the marks of the page, goals first."""
     for tool in ("cc", "openssl", "taskset"):
         need(tool)
     if not Path("/usr/include/openssl/ssl.h").exists():
@@ -45,5 +45,5 @@ def test_every_section_is_measured_and_written(tmp_path: Path) -> None:
     for title, table in zip(SECTIONS, tables, strict=True):
         assert table.startswith(title)
         assert re.search(r"^\| wsedge, plain \| -?[\d,.]+", table, re.MULTILINE), table
-        if title in ("ws", "Handshakes", "Idle connections"):  # what else there is it cannot do
+        if title in ("ws", "Handshakes", "Idle connections"):  # bare.py supports only these
             assert re.search(r"^\| bare Python \| -?[\d,.]+", table, re.MULTILINE), table

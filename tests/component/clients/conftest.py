@@ -1,4 +1,4 @@
-"""What these tests share."""
+"""Fixtures of these tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest_asyncio
 from support.clients.program import Program
 from support.clients.stage import Files, node_clients
 
-# So that a difference between two transcripts is shown.
+# Assertions show the difference between two transcripts.
 pytest.register_assert_rewrite("support.clients.transcripts")
 
 

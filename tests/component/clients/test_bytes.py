@@ -1,4 +1,4 @@
-"""What a relay does on the wire between a real client and a real origin: nothing, and it counts it right."""
+"""The bytes between a real client and a real origin: a relay changes none, and counts them exactly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME = "websockets"
 
 
 async def test_bytes_are_passed_on_as_they_came_and_counted_as_they_passed(tmp_path: Path) -> None:
-    """After the handshake both legs carry the same bytes; the relay's counts are those of a tap before it."""
+    """After the handshake both legs carry the same bytes; the relay's counts equal a tap's before it."""
     files = Files(tmp_path, (NAME,))
     async with (
         websockets_origin(files) as (heard, ports),

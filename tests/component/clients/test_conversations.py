@@ -1,4 +1,4 @@
-"""WebSocket clients and servers of many makes: each pair behaves through the relay as it does without."""
+"""WebSocket clients and servers of many makes: each pair behaves the same with and without the relay."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def python(files: Files) -> AsyncIterator[Stage]:
 async def test_a_node_server_and_its_clients_notice_nothing(
     node: Stage, client: Client, scheme: Scheme
 ) -> None:
-    """Messages of all kinds, subprotocol, extension, headers, pings, close codes and reasons: as without."""
+    """Equal with a relay: messages of all kinds, subprotocol, extension, headers, pings, closes."""
     await is_the_same(node, "ws", client, scheme)
 
 
@@ -67,7 +67,7 @@ async def test_a_node_server_and_its_clients_notice_nothing(
 async def test_python_servers_and_their_clients_notice_nothing(
     python: Stage, server: str, client: Client, scheme: Scheme
 ) -> None:
-    """Messages of all kinds, subprotocol, extension, headers, close codes and reasons: as without."""
+    """Equal with a relay: messages of all kinds, subprotocol, extension, headers, closes."""
     await is_the_same(python, server, client, scheme)
 
 

@@ -1,6 +1,6 @@
 """Socket.IO, SignalR and SockJS with their plain HTTP requests, through a relay before two origins.
 
-Their servers refuse a request whose session is another server's, so one that came to the wrong origin fails.
+Their servers refuse a request of another server's session, so a request to the wrong origin fails.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ SCENARIOS: Final = {
     "SockJS: XHR streaming": ("sockjs", "xhr-streaming"),
     "SockJS: XHR polling": ("sockjs", "xhr-polling"),
 }
-# SockJS has two as well, but its client in Node keeps no cookies: it has one alone.
+# SockJS has two as well, but its client in Node stores no cookies, so it has one origin.
 ORIGINS: Final = {
     "socketio": ["socketio:a", "socketio:b"],
     "signalr": ["signalr:a", "signalr:b"],
     "sockjs": ["sockjs:a"],
     "browser": ["sockjs:a", "sockjs:b"],
 }
-# What docs/relay/behaviour.md names for each of the three, and the files of the page.
+# The paths that docs/relay/behaviour.md names for each of the three, and the files of the page.
 PASS: Final = {
     "paths": [
         "/socket.io/*",
@@ -80,7 +80,7 @@ async def before(files: Files) -> AsyncIterator[Stage]:
 async def test_a_fallback_is_carried_untouched(
     before: Stage, clients: Program, scenario: str, scheme: Scheme
 ) -> None:
-    """What the client saw and what the server heard are the same as without a relay."""
+    """The transcripts of client and server are the same as without a relay."""
     await untouched(before, clients, SCENARIOS[scenario], scheme)
 
 
@@ -93,7 +93,7 @@ async def test_new_clients_are_spread_and_stay_with_their_origin(before: Stage, 
 
 
 async def test_without_the_cookie_a_session_is_not_found(files: Files, clients: Program) -> None:
-    """The proof that the other tests could fail: the second request comes to the other origin."""
+    """Without it the second request reaches the other origin and fails, so the other tests can fail."""
     async with (
         node_origins(files, *ORIGINS["socketio"]) as (program, ports),
         stage(files, {"socketio": [*ports.values()]}, passThrough=PASS) as one,
@@ -113,7 +113,7 @@ async def test_a_page_stays_with_its_origin(before: Stage, page: Page, scheme: S
 
 
 async def test_pages_are_spread(before: Stage, page: Page) -> None:
-    """Browsers without the cookie get the origins in turn; each then speaks to one alone."""
+    """Browsers without the cookie get the origins in turn; each then uses one of them only."""
     met = set()
     for _ in range(4):
         await page.command("Network.clearBrowserCookies")
@@ -126,7 +126,7 @@ async def test_pages_are_spread(before: Stage, page: Page) -> None:
 
 
 async def in_page(page: Page, url: str) -> Any:
-    """Let a page from there talk by one transport after the other."""
+    """Run the scenario in a page from there, by one transport after the other."""
     await page.goto(f"{url.replace('ws', 'http', 1)}/")
     return await page.evaluate(
         f"""(async () => {{

@@ -1,4 +1,4 @@
-"""Clients that have nothing to say while the relay pings them."""
+"""Idle clients while the relay pings them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "websockets"
 
 @pytest.mark.parametrize("make", MAKES)
 async def test_pings_of_the_relay_disturb_nobody(tmp_path: Path, make: str) -> None:
-    """Client and origin answer at least two pings each, and see the connection as they do without a relay."""
+    """Client and origin answer at least two pings each, and their transcripts are as without a relay."""
     files = Files(tmp_path, (NAME,))
     async with (
         MAKES[make](files) as client,

@@ -1,4 +1,4 @@
-"""Protocols on top of WebSocket, client and server from their packages: through the relay as without."""
+"""Protocols over WebSocket, client and server from their packages, with and without the relay."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ async def before(files: Files) -> AsyncIterator[Stage]:
 async def test_a_protocol_is_carried_untouched(
     before: Stage, clients: Program, scenario: str, scheme: Scheme
 ) -> None:
-    """What the client saw and what the server heard are the same as without a relay."""
+    """The transcripts of client and server are the same as without a relay."""
     await untouched(before, clients, SCENARIOS[scenario], scheme)

@@ -7,12 +7,12 @@ from figures import Column, Section, Spread, against, cell, number, paired, spre
 
 
 def test_spread_is_median_and_quartiles() -> None:
-    """A spread holds the quartiles, so that an outlier moves none of them much."""
+    """A spread has the quartiles, which an outlier moves little."""
     assert spread([1, 2, 3, 4, 1000]) == Spread(2, 3, 4)
 
 
 def test_a_single_figure_is_its_own_spread() -> None:
-    """What was measured once has no spread."""
+    """A single figure has no spread."""
     assert spread([7.0]) == Spread(7.0, 7.0, 7.0)
 
 
@@ -24,7 +24,7 @@ def test_ratios_are_of_the_same_round() -> None:
 
 
 def test_rounds_that_do_not_match_are_an_error() -> None:
-    """A ratio is never made of figures from different rounds."""
+    """A ratio never combines figures of different rounds."""
     with pytest.raises(ValueError, match="longer"):
         paired([1.0], [1.0, 2.0])
 
@@ -41,7 +41,7 @@ def test_rounds_that_do_not_match_are_an_error() -> None:
     ],
 )
 def test_number(figure: float, text: str) -> None:
-    """A figure has two digits below 100, none above, none if it is whole."""
+    """A figure has two digits below 100, none above, and none if it is whole."""
     assert number(figure) == text
 
 
@@ -52,12 +52,12 @@ def test_cell_with_a_ratio() -> None:
 
 
 def test_cell_without_a_ratio() -> None:
-    """A cell without a ratio shows the quartiles of the figures, unless they are one."""
+    """A cell without a ratio shows the quartiles of the figures, unless they are equal."""
     assert cell(Column("x", {"a": [1.5, 2.5, 3.5]}), "a") == "2.50 (2 to 3)"
     assert cell(Column("x", {"a": [1.5]}), "a") == "1.50"
 
 
 def test_a_proxy_that_a_column_lacks_has_an_empty_cell() -> None:
-    """Not every proxy is measured in every column."""
+    """A column may lack a proxy."""
     section = Section("k", "Heading", "unit", [Column("x", {"a": [1.0]}), Column("y", {"b": [2.0]})])
     assert section.table().splitlines()[-2:] == ["| a | 1 |  |", "| b |  | 2 |"]

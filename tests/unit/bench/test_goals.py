@@ -1,4 +1,4 @@
-"""The bench's goals beside what was measured."""
+"""The bench's goals beside measured figures."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def test_a_goal_is_met_up_to_its_limit() -> None:
 
 
 def test_a_goal_that_is_missed_says_so() -> None:
-    """What is above the limit is not met."""
+    """A ratio above the limit misses the goal."""
     assert goals.table([_ws(12.0)]).splitlines()[-1].endswith("| 1.15 | 1.20 | **not met** |")
 
 
 def test_what_was_not_measured_has_no_row() -> None:
-    """Neither a section nor a proxy that a run left out makes a row."""
+    """A section or a proxy that a run omitted has no row."""
     table = goals.table([_ws(11.0)])
     assert "compiled" not in table
     assert "wss" not in table
@@ -42,7 +42,7 @@ def test_growth_names_nginx_beside_it() -> None:
 
 
 def test_a_goal_without_a_base_is_of_the_figure_itself() -> None:
-    """Bytes of an idle connection are compared with bytes."""
+    """Bytes of an idle connection are compared with a number of bytes."""
     section = Section("idle", "Idle", "bytes", [Column("10,000", {"wsedge, plain": [1500.0]})])
     assert goals.table([section]).splitlines()[-1] == (
         "| Idle, 10,000 | wsedge, plain | 1,536 | 1,500 | met |"

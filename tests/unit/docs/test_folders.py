@@ -1,4 +1,4 @@
-"""The tree stays a map: no folder has more modules than a reader can survey."""
+"""No folder has more modules than a reader can survey."""
 
 from __future__ import annotations
 

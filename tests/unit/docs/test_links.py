@@ -14,14 +14,14 @@ _CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them: lower case, spaces as dashes."""
+    """Return the anchors of a page's headings as GitHub creates them: lower case, spaces as dashes."""
     headings = re.findall(r"^#+ (.+)$", _CODE.sub("", page.read_text("utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
-    """A renamed page or heading breaks the build, not the reader."""
+    """Each target exists, and has the heading of the anchor."""
     broken = []
     for path, anchor in _LINK.findall(_CODE.sub("", page.read_text("utf-8"))):
         target = page.parent / path if path else page

@@ -1,4 +1,4 @@
-"""Files that pages name exist."""
+"""The files that pages name exist."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_a_page_names_exists(page: str) -> None:
-    """A page leads to files that are there."""
+    """Each path and each link of the page exists in the checkout."""
     text = (ROOT / page).read_text("utf-8")
     named = {ROOT / path for path in _PATH.findall(text)}
     linked = {(ROOT / page).parent / path for path in _LINK.findall(text)}

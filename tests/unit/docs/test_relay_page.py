@@ -1,4 +1,4 @@
-"""The pages of docs/relay/ are true: what they name exists, and no metric, argument or field is left out."""
+"""The pages of docs/relay/ are complete: each name in them exists, with all metrics, arguments and fields."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PAGES = {page.stem: page.read_text() for page in sorted((ROOT / "docs" / "relay"
 
 
 def test_the_index_leads_to_every_page() -> None:
-    """No page is reached by chance alone."""
+    """The index links every page."""
     linked = re.findall(r"\]\(relay/(\w+)\.md\)", INDEX.read_text())
     assert sorted(linked) == sorted(PAGES)
 
 
 async def test_the_metrics_on_the_page_are_those_there_are() -> None:
-    """Each by its own name in the table: none is missing, none is made up."""
+    """The tables have exactly the relay's metrics."""
     selector = PumpSelector()
     usage = Usage(now=0.0)
     relay = Relay(usage, selector)
@@ -53,27 +53,27 @@ async def test_the_metrics_on_the_page_are_those_there_are() -> None:
 
 
 def test_every_argument_is_on_the_page() -> None:
-    """As it is typed."""
+    """The page has each argument in its form on the command line."""
     arguments = [f"--{name.replace('_', '-')}" for name in Settings.model_fields]
     assert [argument for argument in arguments if f"`{argument} " not in PAGES["running"]] == []
 
 
 def test_every_field_of_the_configuration_is_on_the_page() -> None:
-    """Each model of the contract, each field by its name."""
+    """The page has each field of each model of the contract."""
     models = [model for model in RelayConfig.model_json_schema()["$defs"].values() if "properties" in model]
     names = {name for model in (RelayConfig.model_json_schema(), *models) for name in model["properties"]}
     assert sorted(name for name in names if not re.search(rf"[`.\"]{name}\b", PAGES["configuration"])) == []
 
 
 def test_the_configuration_on_the_page_is_one() -> None:
-    """A reader can copy it."""
+    """The example parses as a RelayConfig."""
     text = PAGES["running"].split("$ cat relay.json\n")[1].split("$ ")[0]
     config, unknown = parse(Path("relay.json"), text.encode())
     assert (config.generation, unknown) == ("laptop", ())
 
 
 def test_the_tests_on_the_page_exist() -> None:
-    """Each promise names what shows it."""
+    """Each promise names an existing test."""
     tests = "".join(file.read_text() for file in sorted((ROOT / "tests").rglob("test_*.py")))
     named = re.findall(r"`(test_\w+)`", "".join(PAGES.values()))
     assert named

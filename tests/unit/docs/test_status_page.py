@@ -1,4 +1,4 @@
-"""docs/status.md explains every reason that the operator gives; none is given outside the enumeration."""
+"""docs/status.md explains every reason of the operator, and the operator uses no other reason."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from wsedge_operator.reconcile.stalling import STALLED_AT_ONCE
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / status_page.PAGE
 PACKAGE = Path(wsedge_operator.__path__[0])
-# Types of conditions that have the word of a reason.
+# The types of conditions, whose names are reasons too.
 TYPES = PACKAGE / "api"
 
 
 def literals() -> Iterator[tuple[str, str]]:
-    """Yield each text of a Python file of the operator that is a reason's word, with its place."""
+    """Yield each string of an operator's Python file that equals a reason, with its place."""
     words = {str(reason) for reason in Reason}
     for path in PACKAGE.rglob("*.py"):
         if path.name == "reasons.py" or TYPES in path.parents:
@@ -31,7 +31,7 @@ def literals() -> Iterator[tuple[str, str]]:
                 yield f"{path.relative_to(PACKAGE)}:{node.lineno}", str(node.value)
 
 
-# Which argument of a call is a reason.
+# The positions of the argument that is a reason.
 REASON = {"ConditionAnswer": 2, "Problem": 1, "AccountState": 1, "EventNote": 2, "_refuse": 0, "_warn": 0}
 
 
@@ -45,7 +45,7 @@ def reason_arguments() -> Iterator[tuple[str, ast.expr]]:
 
 
 def test_no_reason_is_a_literal() -> None:
-    """Reasons are members of the enumeration wherever the operator gives or compares one."""
+    """The operator uses members of the enumeration wherever it sets or compares a reason."""
     assert list(literals()) == []
     found = list(reason_arguments())
     assert len(found) > 40
@@ -53,7 +53,7 @@ def test_no_reason_is_a_literal() -> None:
 
 
 def test_every_reason_is_used_and_explained() -> None:
-    """Each member is given somewhere, and has a row with its meaning in a table of the page."""
+    """Each member is used, and has a row with its meaning in a table of the page."""
     text = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "reasons.py")
     assert [reason.name for reason in Reason if f"Reason.{reason.name}" not in text] == []
     rows = [row for table in status_page.TABLES.values() for row in table]
@@ -69,7 +69,7 @@ def test_a_table_explains_a_reason_once(table: tuple[Explanation, ...]) -> None:
 
 
 def test_the_page_is_current() -> None:
-    """The committed tables are those of the enumeration."""
+    """The committed tables equal the generated ones."""
     assert status_page.main(["--check", f"--root={ROOT}"], PAGE) == 0
 
 
@@ -81,7 +81,7 @@ def test_the_page_says_what_fails_at_once() -> None:
 
 
 def test_a_page_without_markers_is_refused() -> None:
-    """A marker that an edit lost is an error, not a table that stays old."""
+    """A missing marker is an error, not a table that stays stale."""
     page = PAGE.read_text()
     with pytest.raises(ValueError, match="markers"):
         status_page.with_tables(page.replace("<!-- reasons: Events;", "<!-- reasons of Events;"))

@@ -1,4 +1,4 @@
-"""What the logs of every program leave out of a fault: the variables of its frames, where secrets are."""
+"""The logs of every program omit the variables of a traceback's frames, which may be secrets."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ PROGRAMS: dict[str, Callable[[Literal["json", "human"]], None]] = {
 
 
 class Stream(io.StringIO):
-    """A stream that is a terminal, or none."""
+    """A stream that is a terminal or not."""
 
     def __init__(self, *, terminal: bool) -> None:
         super().__init__()
         self._terminal = terminal
 
     def isatty(self) -> bool:
-        """Tell which."""
+        """Return whether it is a terminal."""
         return self._terminal
 
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    """Leave the process's logging as it was."""
+    """Restore the process's logging."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     others = {name: logging.getLogger(name).level for name in ("kopf", "aiohttp.access", "uvicorn.error")}
@@ -54,7 +54,7 @@ def _restored() -> Iterator[None]:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_fault_shows_no_variables(program: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line about a fault says what and where, and has no value of a variable there."""
+    """The log of an exception has its type and place, and no value of a variable."""
     stream = Stream(terminal=form == "a terminal")
     monkeypatch.setattr(sys, "stderr", stream)
     PROGRAMS[program](FORMS[form])
@@ -69,6 +69,6 @@ def test_a_fault_shows_no_variables(program: str, form: str, monkeypatch: pytest
 
 
 def serve(cookie: str) -> None:
-    """Fail with a secret in a variable."""
+    """Raise with a secret in a variable."""
     assert cookie
     raise ValueError("no such thing")

@@ -1,4 +1,4 @@
-"""One version: of the distribution, the chart, the images that it names by default, and the last archive."""
+"""One version in the distribution, the chart, the default images and the archive of the last release."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_one_version_everywhere() -> None:
-    """pyproject.toml, Chart.yaml and the operator's default image for relays name the same version."""
+    """pyproject.toml, Chart.yaml and the operator's default image for relays have the same version."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     chart = yaml.safe_load((ROOT / "charts" / "wsedge" / "Chart.yaml").read_text())
     image = yaml.safe_load((ROOT / "charts" / "wsedge" / "values.yaml").read_text())["image"]
