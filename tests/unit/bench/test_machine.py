@@ -20,5 +20,5 @@ def test_any_disturbed_core_makes_it_busy() -> None:
 def test_shares_are_told_in_words() -> None:
     """The header of the tables names each share."""
     assert str(Shares(0.02, 0.05, 0)) == (
-        "others took 2% of the proxies' core and 5% of the load's, the hypervisor 0%"
+        "other programs used 2% of the proxies' core and 5% of the load's core, the hypervisor 0% of both"
     )
