@@ -1,0 +1,170 @@
+"""One request to an origin: interim answers, the final head, a short body, and failures by reason."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+import pytest
+
+from wsedge_relay.contract import Origin
+from wsedge_relay.errors import BadAnswerError, OriginError
+from wsedge_relay.origin.balance import Target
+from wsedge_relay.origin.exchange import Exchange, OriginAnswer, final_answer, read_body, send_request
+from wsedge_relay.protocol.http1 import ResponseHead, parse_response
+from wsedge_relay.transport.wire import Wire
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+EARLY = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+RESET = ConnectionResetError("it was reset")
+
+
+class Pieces:
+    """A wire whose reads return these pieces, or raise them; b"" after the last."""
+
+    def __init__(self, *pieces: bytes | OSError) -> None:
+        self.pieces = list(pieces)
+        self.written = b""
+        self.received = 0
+        self.limits: list[float | None] = []
+        self.is_closed = False
+
+    @property
+    def wire(self) -> Wire:
+        """The object as the module sees it."""
+        return cast(Wire, self)
+
+    def limit(self, seconds: float | None) -> None:
+        self.limits.append(seconds)
+
+    async def write(self, data: bytes) -> None:
+        self.written += data
+
+    async def read(self) -> bytes:
+        piece = self.pieces.pop(0) if self.pieces else b""
+        if isinstance(piece, OSError):
+            raise piece
+        self.received += len(piece)
+        return piece
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def target() -> Target:
+    """Return an origin with one open connection."""
+    one = Target(Origin(host="192.0.2.1"))
+    one.open = 1
+    return one
+
+
+def answer(head: bytes, *pieces: bytes | OSError) -> OriginAnswer:
+    """Return an answer whose first piece was read behind the head."""
+    first, *later = pieces or (b"",)
+    exchange = Exchange(Pieces(*later).wire, target(), "o")
+    return OriginAnswer(exchange, parse_response(head), cast(bytes, first))
+
+
+async def test_a_request_is_sent_and_its_answer_read_within_the_limit() -> None:
+    """The limit ends with the head: the tunnel or the body has others."""
+    pieces = Pieces(EARLY + OK[:5], OK[5:] + b"ok")
+    head, rest = await send_request(pieces.wire, b"GET", seconds=3.0)
+    assert (head.status, rest, pieces.written, pieces.limits) == (200, b"ok", b"GET", [3.0, None])
+
+
+async def test_interim_answers_are_passed_in_order_and_bounded() -> None:
+    """A 101 is final (RFC 9110 section 15.2); an origin cannot send interim answers without end."""
+    passed: list[int] = []
+
+    async def interim(head: ResponseHead) -> None:
+        passed.append(head.status)
+
+    pieces = Pieces(b"HTTP/1.1 100 Continue\r\n\r\n" + EARLY + b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+    head, _ = await final_answer(pieces.wire, pieces.read, interim)
+    assert (head.status, passed) == (101, [100, 103])
+    endless = Pieces(EARLY * 8 + OK)
+    with pytest.raises(BadAnswerError, match="too many interim answers"):
+        await final_answer(endless.wire, endless.read)
+
+
+# Pieces of an answer, and the reason and facts of the failure: answered, connected.
+FAILURES: Final[dict[str, tuple[tuple[bytes | OSError, ...], tuple[str, bool, bool]]]] = {
+    "a close without a byte": ((), ("closed", False, False)),
+    "a close within the head": ((OK[:9],), ("closed", True, True)),
+    "a reset without a byte": ((RESET,), ("closed", False, False)),
+    "a reset within the head": ((OK[:9], RESET), ("closed", True, True)),
+    "silence": ((TimeoutError(),), ("timeout", False, True)),
+    "silence within the head": ((OK[:9], TimeoutError()), ("timeout", True, True)),
+    "no HTTP": ((b"SSH-2.0-x\r\n\r\n",), ("answer", True, True)),
+}
+
+
+@pytest.mark.parametrize(("pieces", "expected"), FAILURES.values(), ids=FAILURES)
+async def test_failures_say_whether_another_origin_may_get_the_request(
+    pieces: tuple[bytes | OSError, ...], expected: tuple[str, bool, bool]
+) -> None:
+    """After a byte of an answer the request was processed; silence is no proof that it was not."""
+    with pytest.raises(OriginError) as failed:
+        await send_request(Pieces(*pieces).wire, b"GET", seconds=3.0)
+    assert (failed.value.reason, failed.value.answered, failed.value.connected) == expected
+
+
+BODIES: Final[dict[str, tuple[bytes, tuple[bytes, ...], bytes]]] = {
+    "a length": (OK, (b"o", b"k"), b"ok"),
+    "chunks": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        (b"1\r\no\r\n1\r\n", b"k\r\n0\r\n\r\n"),
+        b"ok",
+    ),
+    "the end of the connection": (b"HTTP/1.1 200 OK\r\n\r\n", (b"o", b"k", b""), b"ok"),
+    "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", (), b""),
+}
+
+
+@pytest.mark.parametrize(("head", "pieces", "body"), BODIES.values(), ids=BODIES)
+async def test_a_body_in_each_framing(head: bytes, pieces: tuple[bytes, ...], body: bytes) -> None:
+    """The framings of RFC 9112 section 6."""
+    assert await read_body(answer(head, *pieces), limit=2) == body
+
+
+BROKEN: Final[dict[str, tuple[bytes, tuple[bytes | OSError, ...], str]]] = {
+    "a close within a length": (OK, (b"o", b""), "answer"),
+    "a reset": (OK, (b"o", RESET), "closed"),
+    "a length over the limit": (OK.replace(b"2", b"4"), (b"",), "answer"),
+    "an endless body": (b"HTTP/1.1 200 OK\r\n\r\n", (b"four", b"more"), "answer"),
+    "two framings": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        (b"ok",),
+        "answer",
+    ),
+}
+
+
+@pytest.mark.parametrize(("head", "pieces", "reason"), BROKEN.values(), ids=BROKEN)
+async def test_a_body_that_cannot_be_passed_is_a_failure(
+    head: bytes, pieces: tuple[bytes | OSError, ...], reason: str
+) -> None:
+    """Malformed, cut or longer than three bytes: the client gets a 502 and none of it."""
+    with pytest.raises(OriginError) as failed:
+        await read_body(answer(head, *pieces), limit=3)
+    assert failed.value.reason == reason
+
+
+async def test_a_slow_body_is_the_callers_timeout() -> None:
+    """The caller knows the limit, and counts it as the origin's failure."""
+    with pytest.raises(TimeoutError):
+        await read_body(answer(OK, b"o", TimeoutError()), limit=2)
+
+
+@pytest.mark.parametrize("is_handed_over", [False, True])
+def test_an_exchange_is_counted_until_its_end_or_its_next_owner(is_handed_over: bool) -> None:
+    """The count of open connections must be decremented exactly once."""
+    pieces, origin = Pieces(), target()
+    exchange = Exchange(pieces.wire, origin, "o")
+    both = OriginAnswer(exchange, cast(Any, SimpleNamespace()), b"")
+    assert (both.wire, both.target) == (pieces.wire, origin)
+    if is_handed_over:
+        assert exchange.hand_over() is origin
+    exchange.close()
+    exchange.close()
+    assert (origin.open, pieces.is_closed) == (1 if is_handed_over else 0, True)

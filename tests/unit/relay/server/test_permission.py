@@ -1,0 +1,64 @@
+"""Authorization of orders on the admin port: the token, and loopback without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from wsedge_relay.contract import ADMIN_TOKEN_FILE
+from wsedge_relay.errors import TokenUnreadableError
+from wsedge_relay.server.admin import Call
+from wsedge_relay.server.permission import read_token, refusal
+
+REMOTE, LOCAL = "192.0.2.1", "127.0.0.1"
+# The content of the token file (None: no file), the peer, the header lines, the status (None: authorized).
+CALLS: Final[dict[str, tuple[bytes | None, str, tuple[str, ...], int | None]]] = {
+    "the token from a remote peer": (b"secret\n", REMOTE, ("Authorization: Bearer secret",), None),
+    "the scheme in lower case": (b"secret", REMOTE, ("authorization: bearer  secret ",), None),
+    "another token": (b"secret", LOCAL, ("Authorization: Bearer secrets",), 401),
+    "another scheme": (b"secret", LOCAL, ("Authorization: Basic secret",), 401),
+    "no token": (b"secret", LOCAL, (), 401),
+    "two headers": (b"secret", LOCAL, ("Authorization: Bearer secret",) * 2, 401),
+    "a header outside of ASCII": (b"secret", REMOTE, ("Authorization: Bearer secr\xe9t",), 401),
+    "no file, from loopback": (None, LOCAL, (), None),
+    "no file, from loopback over IPv6": (None, "::1", (), None),
+    "no file, from a remote peer": (None, REMOTE, (), 403),
+    "no file, from a web page on this machine": (None, LOCAL, ("Origin: http://localhost:3000",), 403),
+    "an empty file": (b" \n", LOCAL, (), 503),
+    "a file that is too long": (b"x" * 4097, LOCAL, (), 503),
+    "a file outside of ASCII": ("secr\u00e9t".encode(), LOCAL, (), 503),
+}
+
+
+@pytest.mark.parametrize(("content", "peer", "lines", "status"), CALLS.values(), ids=CALLS)
+def test_refusal(
+    content: bytes | None, peer: str, lines: tuple[str, ...], status: int | None, tmp_path: Path
+) -> None:
+    """The token authorizes any peer; without a token file only local programs may give orders."""
+    if content is not None:
+        (tmp_path / ADMIN_TOKEN_FILE).write_bytes(content)
+    refused = refusal(Call({}, peer, lines), tmp_path)
+    assert (refused.status if refused is not None else None) == status
+    if refused is not None:
+        assert refused.body.endswith(b".\n")
+        assert (refused.extra == ("WWW-Authenticate: Bearer",)) is (status == 401)
+
+
+def test_a_replaced_token_counts_for_the_next_order(tmp_path: Path) -> None:
+    """The file is read for each order."""
+    call = Call({}, REMOTE, ("Authorization: Bearer second",))
+    for token, authorized in (("first", False), ("second", True)):
+        (tmp_path / ADMIN_TOKEN_FILE).write_text(token)
+        assert (refusal(call, tmp_path) is None) is authorized
+
+
+def test_a_token_file_that_cannot_be_read_authorizes_nobody(tmp_path: Path) -> None:
+    """A folder in its place is an error, not a relay without a token."""
+    (tmp_path / ADMIN_TOKEN_FILE).mkdir()
+    with pytest.raises(TokenUnreadableError, match="Is a directory"):
+        read_token(tmp_path)
+    refused = refusal(Call({}, LOCAL), tmp_path)
+    assert refused is not None
+    assert (refused.status, refused.body) == (503, b"The admin token cannot be read: Is a directory.\n")
