@@ -41,7 +41,7 @@ def test_a_container_gets_json() -> None:
 
 
 @pytest.mark.parametrize("form", ["auto", "human"])
-def test_a_person_gets_words(form: str) -> None:
+def test_a_terminal_gets_readable_text(form: str) -> None:
     """Readable text is the format of terminals, and of `--log-format human`."""
     stream = Terminal()
     configure(form, "info", stream=stream)  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_said(case: str) -> None:
+def test_an_invalid_setting_is_named(case: str) -> None:
     """The message names the argument, its variable and the rule."""
     arguments, message = WRONG[case]
     with pytest.raises(SettingsError) as caught:
@@ -75,7 +75,7 @@ def test_what_is_wrong_is_said(case: str) -> None:
     assert str(caught.value) == message
 
 
-def test_every_setting_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_setting_has_an_argument(capsys: pytest.CaptureFixture[str]) -> None:
     """--help lists each argument."""
     with pytest.raises(SystemExit) as ended:
         read_settings(["--help"])

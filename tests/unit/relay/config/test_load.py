@@ -101,7 +101,7 @@ def test_a_bad_configuration_names_the_field_and_the_rule(tmp_path: Path, case: 
     assert any(problem.startswith(message) for problem in refusal(tmp_path, document).problems)
 
 
-def test_a_cookies_key_is_not_told(tmp_path: Path) -> None:
+def test_a_cookies_key_is_not_shown(tmp_path: Path) -> None:
     """Even an invalid key is a secret, and the log and the admin port show the refusal."""
     (problem,) = refusal(
         tmp_path, config(domain(originRequest={"stickyCookie": {"key": "hunter2"}}))
@@ -110,13 +110,13 @@ def test_a_cookies_key_is_not_told(tmp_path: Path) -> None:
     assert "hunter2" not in problem
 
 
-def test_a_user_and_password_of_a_wrong_address_are_not_told(tmp_path: Path) -> None:
+def test_a_user_and_password_in_a_url_are_not_shown(tmp_path: Path) -> None:
     """The refusal shows the URL without them."""
     (problem,) = refusal(tmp_path, config(statistics={"url": "ftp://user:hunter2@stats:8080"})).problems
     assert problem.endswith('(it is "ftp://stats:8080")')
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
     """The refusal has all problems, and the generation if it can be parsed."""
     refused = refusal(tmp_path, config(domain(heartbeatSeconds=0, enabled="perhaps")))
     assert len(refused.problems) == 2
@@ -138,7 +138,7 @@ class TestCertificates:
         (folder / "tls.key").write_bytes(key)
         return load(write(folder / "relay.json", config(domain(tls={**FILES, **tls}))), folder)
 
-    def test_a_certificate_with_its_key_is_taken(self, tmp_path: Path) -> None:
+    def test_a_certificate_with_its_key_is_accepted(self, tmp_path: Path) -> None:
         """The result has the checked bytes."""
         loaded = self.load(tmp_path, CERTIFICATE, KEY, fingerprint=fingerprint(CERTIFICATE, KEY))
         pair = loaded.material.key_pair(loaded.config.domains[0].tls)
@@ -156,7 +156,7 @@ class TestCertificates:
         ):
             self.load(tmp_path, CERTIFICATE, certificate()[1])
 
-    def test_what_is_no_pem_is_refused(self, tmp_path: Path) -> None:
+    def test_files_that_are_no_pem_are_refused(self, tmp_path: Path) -> None:
         """The message names the required format."""
         with pytest.raises(ConfigRefusedError, match=r"are not a PEM certificate and its unencrypted key"):
             self.load(tmp_path, b"hello", KEY)
@@ -179,7 +179,7 @@ class TestCertificates:
         assert caught.value.generation == "team-a/chat@1"
         assert caught.value.files == (tmp_path / "tls.crt", tmp_path / "tls.key")
 
-    def test_a_missing_file_is_told_with_its_field(self, tmp_path: Path) -> None:
+    def test_a_missing_file_is_named_with_its_field(self, tmp_path: Path) -> None:
         """Each field that names a missing file has its own problem."""
         authority = {"authority": {"file": "ca.crt"}, "clientCertificate": FILES}
         problems = refusal(tmp_path, config(domain(tls=FILES, originTLS=authority))).problems
@@ -191,13 +191,13 @@ class TestCertificates:
         )
 
     @pytest.mark.parametrize("content", [b"", b"no certificate", b"\xff\xff"])
-    def test_an_authority_that_is_none_is_refused(self, tmp_path: Path, content: bytes) -> None:
+    def test_an_invalid_authority_is_refused(self, tmp_path: Path, content: bytes) -> None:
         """Authorities must be PEM certificates."""
         (tmp_path / "ca.crt").write_bytes(content)
         document = config(domain(originTLS={"authority": {"file": "ca.crt"}}))
         assert "holds no PEM certificates" in str(refusal(tmp_path, document))
 
-    def test_an_authority_is_taken(self, tmp_path: Path) -> None:
+    def test_an_authority_is_accepted(self, tmp_path: Path) -> None:
         """The result has the text of the authorities."""
         (tmp_path / "ca.crt").write_bytes(CERTIFICATE)
         document = config(domain(originTLS={"authority": {"file": "ca.crt"}}))

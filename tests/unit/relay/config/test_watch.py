@@ -106,7 +106,7 @@ def test_a_bad_file_is_refused_once_and_the_last_good_one_stays(tmp_path: Path) 
     assert watch.refused.generation == "g2"
 
 
-def test_the_same_wrong_under_another_name_is_another_refusal(tmp_path: Path) -> None:
+def test_the_same_problem_in_a_new_generation_is_a_new_refusal(tmp_path: Path) -> None:
     """The author of the newer generation waits for its result."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
@@ -122,9 +122,7 @@ def test_the_same_wrong_under_another_name_is_another_refusal(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["relay.json", "tls.crt", "no descriptor for what is checked"])
-def test_what_cannot_be_read_is_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_an_unreadable_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A lack of descriptors ends without a change of a file, so the watch must retry."""
     for file, content in zip(("tls.crt", "tls.key"), certificate(), strict=True):
         (tmp_path / file).write_bytes(content)
@@ -152,7 +150,7 @@ def test_what_cannot_be_read_is_tried_again(
     assert (watch.refused, watch.refusals) == (None, 1)
 
 
-async def test_what_cannot_be_put_in_force_now_is_tried_again(tmp_path: Path) -> None:
+async def test_a_configuration_without_resources_is_retried(tmp_path: Path) -> None:
     """The last configuration stays in force, the refusal is logged once, and the relay goes on."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
@@ -185,7 +183,7 @@ async def test_what_cannot_be_put_in_force_now_is_tried_again(tmp_path: Path) ->
     assert watch.refused is None
 
 
-async def test_names_that_are_not_found_hold_no_configuration_up(tmp_path: Path) -> None:
+async def test_unresolved_names_delay_no_configuration(tmp_path: Path) -> None:
     """The loop's threads may all be blocked by a name server that does not answer."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
@@ -210,7 +208,7 @@ async def test_names_that_are_not_found_hold_no_configuration_up(tmp_path: Path)
         await asyncio.wait([following, looking_up])
 
 
-def test_a_mended_file_clears_the_refusal(tmp_path: Path) -> None:
+def test_a_corrected_file_clears_the_refusal(tmp_path: Path) -> None:
     """A new configuration in force, or the old content again, removes the refusal."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
@@ -223,7 +221,7 @@ def test_a_mended_file_clears_the_refusal(tmp_path: Path) -> None:
     assert watch.in_force.config.generation == "g2"
 
 
-def test_a_half_written_file_is_not_believed(tmp_path: Path) -> None:
+def test_a_half_written_file_is_ignored(tmp_path: Path) -> None:
     """A file that is read between two writes of an edit is not refused."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)
@@ -254,7 +252,7 @@ def test_other_listen_addresses_need_a_restart(tmp_path: Path) -> None:
     assert applied(watch) == "team-a/chat@1"
 
 
-def test_force_speaks_again(tmp_path: Path) -> None:
+def test_force_repeats_a_refusal(tmp_path: Path) -> None:
     """After SIGHUP a refusal is reported again."""
     path = write(tmp_path / "relay.json", config())
     watch = watching(tmp_path)

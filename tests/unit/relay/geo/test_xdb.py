@@ -76,7 +76,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("data", "says"), BAD.values(), ids=BAD.keys())
-def test_what_is_no_file_of_the_kind_is_refused(data: bytes, says: str) -> None:
+def test_a_file_of_another_format_is_refused(data: bytes, says: str) -> None:
     """The error has the reason."""
     with pytest.raises(GeoFileError, match=says):
         Xdb(data)

@@ -22,7 +22,7 @@ def counted(usage: Usage) -> dict[str, tuple[int, int]]:
     return {row.key.domain: (row.sent_bytes, row.received_bytes) for row in usage.unacknowledged()}
 
 
-def test_what_was_told_is_not_told_again() -> None:
+def test_counted_bytes_are_not_counted_again() -> None:
     """A second call without new bytes counts nothing."""
     wire, usage = Wire(), Usage(now=0.0)
     meter = Meter(wire, usage)
@@ -32,7 +32,7 @@ def test_what_was_told_is_not_told_again() -> None:
     assert counted(usage) == {"one": (30, 5)}
 
 
-def test_what_was_read_ahead_belongs_to_the_next_request() -> None:
+def test_bytes_read_ahead_belong_to_the_next_request() -> None:
     """Two requests that arrived together are each counted for their own key."""
     wire, usage = Wire(received=100), Usage(now=0.0)
     meter = Meter(wire, usage)

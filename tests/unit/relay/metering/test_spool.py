@@ -246,7 +246,7 @@ class TestAdoption:
     }
 
     @pytest.mark.parametrize("case", FILES)
-    def test_no_file_is_left_where_nobody_looks(self, tmp_path: Path, case: str) -> None:
+    def test_files_of_unused_folders_are_moved(self, tmp_path: Path, case: str) -> None:
         """Files of the root and of folders without a worker move to the first worker; others stay."""
         workers, wanted = self.FILES[case]
         (tmp_path / "0.journal").write_text("root")
@@ -273,7 +273,7 @@ class TestAdoption:
         adopt(tmp_path, workers=1)
         assert not folder.exists()
 
-    def test_a_folder_that_cannot_be_written_is_told(self, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         """The error has the folder's name."""
         (tmp_path / "worker-1").write_text("a file where a folder shall be")
         with pytest.raises(SpoolUnavailableError, match=str(tmp_path)):

@@ -136,7 +136,7 @@ class TestCodes:
         assert sum(codes.values()) == 500
 
     @pytest.mark.parametrize("status", [0, 99, 600, 999])
-    def test_what_is_no_status_counts_as_500(self, status: int) -> None:
+    def test_a_number_that_is_no_status_counts_as_500(self, status: int) -> None:
         """A number outside of HTTP's range is an error of the server."""
         usage = counting()
         usage.code(KEY, status)
@@ -239,7 +239,7 @@ class TestJournal:
         usage.add(KEY, sent_bytes=5)
         assert usage.unjournalled() == usage.unjournalled() != []
 
-    def test_what_the_ledger_has_needs_no_journal(self) -> None:
+    def test_an_acknowledged_state_needs_no_journal(self) -> None:
         """The ledger has an acknowledged state."""
         usage = counting()
         usage.add(KEY, sent_bytes=5)

@@ -89,7 +89,7 @@ def test_the_fewest_connections_fill_up_to_the_weights(weights: list[int]) -> No
     assert [target.open for target in one.targets] == [weight * 3 for weight in weights]
 
 
-def test_the_fewest_connections_win_whoever_had_the_last_turn() -> None:
+def test_the_fewest_connections_have_precedence_over_turns() -> None:
     """An origin that lost its connections gets the next ones; origins with equal load take turns."""
     one = balancer(origins(1, 1, 1), LEAST)
     for target, count in zip(one.targets, (5, 3, 3), strict=True):
@@ -227,7 +227,7 @@ def test_health_turns_after_results_in_a_row() -> None:
     assert (target.healthy, target.streak) == (True, 0)
 
 
-def test_names_tell_host_and_ports() -> None:
+def test_names_have_host_and_ports() -> None:
     """The name of an origin in metrics is its host and ports."""
     assert name_of(Origin(host="o.example", httpPort=81)) == "o.example:81/443"
     assert name_of(Origin(host="::1")) == "[::1]:80/443"

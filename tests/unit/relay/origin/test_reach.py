@@ -87,7 +87,7 @@ def test_an_empty_list_denies_the_listeners_alone() -> None:
     assert reach.refusal(f"::ffff:{POD}", 8080)
 
 
-def test_loopback_is_open_to_who_is_on_it() -> None:
+def test_loopback_may_be_dialled_from_loopback() -> None:
     """A relay that a person runs beside its origins, or that listens on loopback, may dial loopback."""
     alone = Reach()
     alone.deny(None)

@@ -59,7 +59,7 @@ def test_pages_without_an_origin_are_allowed_by_name() -> None:
 @pytest.mark.parametrize(
     "entry", ["*", "https://a/", "a.example.com", "https://A.example.com", "https://a*.b"]
 )
-def test_what_no_browser_sends_is_no_entry(entry: str) -> None:
+def test_a_malformed_origin_is_no_entry(entry: str) -> None:
     """A malformed entry would never match, so it is an error."""
     with pytest.raises(ValidationError):
         Clients(allowedOrigins=(entry,))

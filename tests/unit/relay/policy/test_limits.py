@@ -24,7 +24,7 @@ def refused(limiter: Limiter, limits: Limits, client: str, now: float = 0.0) -> 
     return None
 
 
-def test_without_limits_everybody_comes_in() -> None:
+def test_without_limits_every_client_is_admitted() -> None:
     """A limit of None admits every client."""
     limiter = Limiter()
     assert [refused(limiter, Limits(), A) for _ in range(1000)] == [None] * 1000
@@ -73,7 +73,7 @@ def test_a_pace_allows_a_burst_and_then_its_rate() -> None:
     assert [refused(limiter, limits, A, 900.0) is None for _ in range(5)] == [True] * 4 + [False]
 
 
-def test_who_is_refused_costs_no_pace_and_no_place() -> None:
+def test_a_refused_client_uses_no_rate_and_no_place() -> None:
     """A flood that is refused by one limit does not use up another limit."""
     limiter, limits = Limiter(), Limits(connectionsPerClient=1, handshakesPerSecond=2)
     assert refused(limiter, limits, A) is None

@@ -25,7 +25,7 @@ def sent(*lines: bytes) -> Headers:
     return Headers(tuple((b"Cookie", line) for line in lines))
 
 
-def test_every_relay_reads_what_another_gave() -> None:
+def test_every_relay_accepts_the_cookie_of_another() -> None:
     """The value depends on the key and the origin only, not on other origins or their order."""
     for origin in ORIGINS:
         cookie = given_by(sticky(), origin)
@@ -54,7 +54,7 @@ def test_the_cookie_is_found_among_others() -> None:
         assert sticky().chosen(sent(line)) is None
 
 
-def test_origins_do_not_see_it() -> None:
+def test_origins_do_not_get_the_cookie() -> None:
     """The cookie is removed, and other cookies are unchanged."""
     cookie = given_by(sticky())
     odd = b'a="1;2" ;;b'
@@ -65,7 +65,7 @@ def test_origins_do_not_see_it() -> None:
     assert sticky().without(sent(b"my-" + cookie)) == sent(b"my-" + cookie)
 
 
-def test_it_is_given_when_it_is_new() -> None:
+def test_a_cookie_is_set_when_it_is_new() -> None:
     """A client that sent the cookie gets it again only if the cookie has a Max-Age."""
     assert sticky().lines(ORIGINS[0], named=ORIGINS[0], secure=False, answer=NOTHING) == []
     assert sticky().lines(ORIGINS[0], named=ORIGINS[1], secure=False, answer=NOTHING) != []
@@ -74,7 +74,7 @@ def test_it_is_given_when_it_is_new() -> None:
     assert sticky().lines("10.0.0.9:80/443", named=None, secure=False, answer=NOTHING) == []
 
 
-def test_its_scope_is_what_browsers_take() -> None:
+def test_the_scope_is_accepted_by_browsers() -> None:
     """Over TLS also for pages of other sites; browsers reject SameSite=None without Secure."""
     ((_, plain),) = sticky(name="home").lines(ORIGINS[0], named=None, secure=False, answer=NOTHING)
     ((_, secure),) = sticky(name="home").lines(ORIGINS[0], named=None, secure=True, answer=NOTHING)
@@ -83,7 +83,7 @@ def test_its_scope_is_what_browsers_take() -> None:
     assert secure.partition(b";")[2] == b" Path=/; HttpOnly; SameSite=None; Secure"
 
 
-def test_what_is_cached_for_all_does_not_carry_it() -> None:
+def test_a_public_answer_has_no_cookie() -> None:
     """A public answer gets no cookie; a private answer gets it."""
     public = Headers(((b"Cache-Control", b"max-age=1, Public"),))
     private = Headers(((b"Cache-Control", b"private"),))

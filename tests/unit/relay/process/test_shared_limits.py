@@ -113,7 +113,7 @@ def test_places_of_a_dead_worker_are_given_back() -> None:
         ]
 
 
-def test_a_limit_of_clients_counts_those_who_are_there() -> None:
+def test_a_new_limit_counts_open_connections() -> None:
     """A limit that is set later applies at once to the open connections of all workers."""
     limits = Limits(connectionsPerClient=2)
     with limiters(2) as (first, second):

@@ -157,7 +157,7 @@ def test_any_split_of_a_body_with_a_length(data: bytes, length: int, at: list[in
 
 
 @given(pieces=st.lists(st.binary(max_size=40), max_size=6))
-def test_what_is_written_is_read(pieces: list[bytes]) -> None:
+def test_a_written_body_is_read_back(pieces: list[bytes]) -> None:
     """Pieces may be empty: the writer must not write an empty chunk, which ends the body."""
     writer = BodyWriter(Framing.CHUNKED)
     written = b"".join(writer.frame(piece, last=False) for piece in pieces) + writer.frame(b"", last=True)

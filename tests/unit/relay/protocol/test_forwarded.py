@@ -60,13 +60,13 @@ CASES = {
 
 
 @pytest.mark.parametrize(("lines", "client"), CASES.values(), ids=CASES.keys())
-def test_the_client_is_the_right_most_who_is_no_proxy(lines: list[tuple[str, str]], client: str) -> None:
+def test_the_client_is_the_right_most_address_of_no_proxy(lines: list[tuple[str, str]], client: str) -> None:
     """Addresses to the left of it may be forged; a malformed address ends the search."""
     assert way_of(headers(*lines), PROXY, PROXIES).client == client
 
 
 @pytest.mark.parametrize("proxies", [PROXIES, Networks()])
-def test_others_are_not_believed(proxies: Networks) -> None:
+def test_headers_of_untrusted_peers_are_ignored(proxies: Networks) -> None:
     """A peer that is no trusted proxy is the client."""
     said = headers(("X-Forwarded-For", CLIENT), ("Forwarded", f"for={CLIENT}"))
     assert way_of(said, LIAR, proxies) == Way(LIAR, LIAR)
@@ -103,7 +103,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize(("lines", "peer", "x_for", "forwarded"), TOLD.values(), ids=TOLD.keys())
-def test_the_origin_is_told_the_whole_way(
+def test_the_origin_gets_all_hops(
     lines: list[tuple[str, str]], peer: str, x_for: str, forwarded: str
 ) -> None:
     """The origin gets both headers with this hop appended, even if the proxy sent only one."""
@@ -120,7 +120,7 @@ EXTRAS = [
 ]
 
 
-def test_a_trusted_proxy_says_how_it_was_asked() -> None:
+def test_headers_of_a_trusted_proxy_are_kept() -> None:
     """Its X-Forwarded-… headers are kept; those of other peers are replaced or dropped."""
     said = headers(*EXTRAS)
     told = dict(forwarding_headers(said, way_of(said, PROXY, PROXIES), host=b"a.example", secure=False))
@@ -134,7 +134,7 @@ def test_a_trusted_proxy_says_how_it_was_asked() -> None:
 
 
 @pytest.mark.parametrize("line", [("X-Forwarded-Proto", "https, http"), ("X-Forwarded-Host", "a/b")])
-def test_what_is_no_single_proper_value_is_said_anew(line: tuple[str, str]) -> None:
+def test_a_repeated_or_malformed_value_is_replaced(line: tuple[str, str]) -> None:
     """Even from a trusted proxy, which may only forward the client's header."""
     told = dict(forwarding_headers(headers(line), Way(PROXY, PROXY, True), host=b"a.example", secure=True))
     assert told[b"X-Forwarded-Proto"] == b"https"
@@ -158,7 +158,7 @@ def test_no_header_makes_a_client_of_nonsense(lines: list[tuple[str, str]]) -> N
 
 
 @pytest.mark.parametrize("network", ["10.0.0.1", "10.0.0.0/33", "1::2::3/64", "fe80::1%eth0/64", "a/8"])
-def test_what_is_no_network_is_refused(network: str) -> None:
+def test_a_malformed_network_is_refused(network: str) -> None:
     """A malformed network would never match, so it is an error."""
     with pytest.raises(ValidationError):
         Clients(trustedProxies=(network,))

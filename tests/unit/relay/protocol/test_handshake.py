@@ -46,7 +46,7 @@ def asked(one: Upgrade, *, client: str = "192.0.2.1", secure: bool = False) -> h
     return parse_request(handshake.origin_request(one, host="origin:81", way=way, secure=secure, loop=LOOP))
 
 
-def test_the_key_is_proven_as_the_rfc_says() -> None:
+def test_the_accept_is_that_of_the_rfc() -> None:
     """The example of RFC 6455 section 1.3."""
     assert handshake.accept_of(KEY) == ACCEPT
 

@@ -24,7 +24,7 @@ def test_a_head_ends_at_the_same_place_however_it_is_cut(cuts: list[int]) -> Non
         assert end == (len(HEAD) if cut == len(HEAD) else 0)
 
 
-def test_what_follows_a_head_is_not_looked_at() -> None:
+def test_bytes_behind_a_head_are_ignored() -> None:
     """Frames behind a head may contain any bytes."""
     assert http1.head_end(HEAD + b"\x81\x01\n\r\n\r\n") == len(HEAD)
 

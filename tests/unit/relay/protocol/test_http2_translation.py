@@ -45,7 +45,7 @@ def test_a_request_is_a_request() -> None:
     assert asked.refused is None
 
 
-def test_what_http_2_has_no_use_for_is_dropped() -> None:
+def test_headers_of_http_1_1_alone_are_dropped() -> None:
     """The client's key, a second host and hop-by-hop headers of HTTP/1.1 are dropped."""
     lines = [
         (b"sec-websocket-key", b"AAAAAAAAAAAAAAAAAAAAAA=="),
@@ -100,7 +100,7 @@ REFUSED: dict[str, tuple[list[Line], int, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_http_1_1_cannot_say_is_refused(case: str) -> None:
+def test_an_untranslatable_request_is_refused(case: str) -> None:
     """The refusal has its status, and the head names the connection's domain only."""
     lines, status, text = REFUSED[case]
     asked = translate(lines)
@@ -145,7 +145,7 @@ ANSWERS: dict[str, tuple[int, bool, bytes]] = {
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_answers_have_the_words_of_http_2(case: str) -> None:
+def test_answers_are_translated_to_http_2(case: str) -> None:
     """The status is translated, names are in lower case; hop-by-hop headers and the Accept are dropped."""
     status, tunnel, expected = ANSWERS[case]
     headers = Headers(

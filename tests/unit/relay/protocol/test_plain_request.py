@@ -34,7 +34,7 @@ def asked(first: str, *lines: str) -> RequestHead:
     )
 
 
-def test_upgrades_are_told_from_wishes() -> None:
+def test_upgrades_to_websocket_are_detected() -> None:
     """A request for websocket must be a valid handshake; a request for h2c may be ignored."""
     assert plain_request.is_upgrade(request("GET / HTTP/1.1", "Upgrade: WebSocket"))
     assert plain_request.is_upgrade(request("GET / HTTP/1.1", "Upgrade: h2c, websocket/13"))
@@ -82,7 +82,7 @@ REPEATABLE = {
 
 
 @pytest.mark.parametrize(("lines", "repeatable"), REPEATABLE.values(), ids=REPEATABLE.keys())
-def test_what_may_be_asked_twice(lines: tuple[str, ...], repeatable: bool) -> None:
+def test_requests_that_may_be_repeated(lines: tuple[str, ...], repeatable: bool) -> None:
     """Idempotent requests (RFC 9110 section 9.2.2) without a body, which would be lost."""
     assert checked(*lines).repeatable is repeatable
 
@@ -95,7 +95,7 @@ KEEPS = {
 
 
 @pytest.mark.parametrize(("lines", "keeps"), KEEPS.values(), ids=KEEPS.keys())
-def test_whose_connections_are_kept(lines: tuple[str, ...], keeps: bool) -> None:
+def test_connections_that_are_kept(lines: tuple[str, ...], keeps: bool) -> None:
     """Connections of HTTP/1.1 are kept, unless the client sends Connection: close."""
     assert checked(*lines).keeps is keeps
 
@@ -176,7 +176,7 @@ def test_an_answer_is_framed_for_its_client() -> None:
     assert old == [b"HTTP/1.1 200 ", b"X-More: 1", b"Connection: close"]
 
 
-def test_an_answer_without_a_body_says_what_it_would_have() -> None:
+def test_an_answer_without_a_body_keeps_its_length() -> None:
     """An answer to HEAD and a 304 keep the length; a 204 has none (RFC 9110 section 8.6)."""
     head = "HEAD / HTTP/1.1"
     assert b"Content-Length: 5" in answer("HTTP/1.1 200", "Content-Length: 5", to=head)
@@ -211,7 +211,7 @@ def test_a_framing_is_known_by_the_request() -> None:
     assert checked("HEAD / HTTP/1.1").head_only
 
 
-def test_who_came_by_tls() -> None:
+def test_clients_that_used_tls() -> None:
     """The client used TLS to the relay, or to a trusted proxy by its header."""
     said = request("GET / HTTP/1.1", "X-Forwarded-Proto: HTTPS").headers
     trusted, stranger = way_of(said, PEER, Networks(["192.0.2.0/24"])), way_of(said, PEER, Networks())

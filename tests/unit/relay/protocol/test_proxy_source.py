@@ -86,14 +86,14 @@ def test_headers_name_their_source(data: bytes, source: SourceAddress | None) ->
 
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD.keys())
-def test_what_is_no_header_is_refused(data: bytes) -> None:
+def test_a_malformed_header_is_refused(data: bytes) -> None:
     """The error names the problem."""
     with pytest.raises(ProxyHeaderError, match=r"^it"):
         read(data)
 
 
 @pytest.mark.parametrize("data", [data for data, _ in GOOD.values()], ids=GOOD.keys())
-def test_a_header_ends_where_it_says(data: bytes) -> None:
+def test_the_length_of_a_header_is_known_at_any_split(data: bytes) -> None:
     """The length is returned as soon as it is known, whatever bytes follow, and is always correct."""
     lengths = [length_of(data[:end]) for end in range(1, len(data))]
     assert set(lengths) <= {0, len(data)}
@@ -101,14 +101,14 @@ def test_a_header_ends_where_it_says(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"PROXX", b"\r\n\r\nG", b"G", b"PA", b"\x16"])
-def test_what_can_be_no_header_is_refused_at_once(data: bytes) -> None:
+def test_other_bytes_are_refused_at_once(data: bytes) -> None:
     """Bytes that can begin no header are rejected without waiting for more."""
     with pytest.raises(ProxyHeaderError):
         length_of(data)
 
 
 @given(st.ip_addresses(), st.integers(0, 65535), st.sampled_from(ProxyProtocol))
-def test_what_relays_write_relays_read(address: object, port: int, version: ProxyProtocol) -> None:
+def test_a_relay_accepts_the_header_of_a_relay(address: object, port: int, version: ProxyProtocol) -> None:
     """A relay may be the origin of another relay."""
     source = read(header(version, Ends(str(address), port, "10.0.0.1", 443)))
     assert source is not None

@@ -49,7 +49,7 @@ def walk(*, masked: bool = False, deflate: bool = False) -> Walk:
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_rules_are_told_apart(case: str) -> None:
+def test_broken_rules_are_distinguished(case: str) -> None:
     """Each rule has its own violation."""
     data, masked, violation = BROKEN[case]
     assert walk(masked=masked).header(data, 0, len(data)) == violation

@@ -18,7 +18,7 @@ def test_a_second_may_come_at_once_and_no_more() -> None:
     assert pace.room(9000.0) == 1000
 
 
-def test_what_is_left_may_be_spent_without_a_pause() -> None:
+def test_the_rest_of_a_bucket_may_be_spent_without_a_pause() -> None:
     """The wait begins when the bucket is empty."""
     pace = Pace(1000)
     assert (pace.room(1.0), pace.spend(999)) == (1000, 0.0)

@@ -243,7 +243,7 @@ def test_a_full_peer_stops_the_reading_of_the_other(form: Form) -> None:
     one.close()
 
 
-def test_an_end_is_told_after_the_backlog(form: Form) -> None:
+def test_an_end_is_reported_after_the_backlog(form: Form) -> None:
     """The end of a stream is reported when the other leg's backlog is empty."""
     one = Bench(form, send_buffer=4096)
     data = fill(one)
@@ -259,7 +259,7 @@ def test_an_end_is_told_after_the_backlog(form: Form) -> None:
     one.close()
 
 
-def test_what_a_peer_sent_before_it_died_is_read(bench: Bench) -> None:
+def test_bytes_from_before_a_reset_are_read(bench: Bench) -> None:
     """A failed send does not lose the Close that the peer had sent before."""
     close = frames.close(1011, "crash", None)
     bench.origin.send(close)
@@ -271,7 +271,7 @@ def test_what_a_peer_sent_before_it_died_is_read(bench: Bench) -> None:
     assert bench.origin_leg.deaf
 
 
-def test_an_end_is_told_once(bench: Bench) -> None:
+def test_an_end_is_reported_once(bench: Bench) -> None:
     """Neither a failed send to the other leg nor its error reports the end of a stream again."""
     bench.origin.close()
     bench.turn()
@@ -283,7 +283,7 @@ def test_an_end_is_told_once(bench: Bench) -> None:
     assert [event for event in bench.kinds() if event[1] == "origin"] == [(pump.END, "origin", 0)]
 
 
-def test_an_end_is_told_once_however_often_there_is_a_backlog(form: Form) -> None:
+def test_an_end_is_reported_once_over_many_backlogs(form: Form) -> None:
     """Frames that are injected and backlogged after the end of a stream do not report it again."""
     one = Bench(form, send_buffer=4096)
     one.origin.shutdown(socket.SHUT_WR)
@@ -463,7 +463,7 @@ def test_a_pace_that_is_lifted_lets_a_leg_be_read_at_once(bench: Bench) -> None:
     assert not bench.client_leg.stopped
 
 
-def test_what_a_parting_leg_sends_is_not_held_back(bench: Bench) -> None:
+def test_bytes_behind_a_close_are_not_paced(bench: Bench) -> None:
     """Bytes after its Close are dropped without a pace, so that its end is detected at once."""
     bench.pump.pace(bench.client_leg, Room(len(frame(b"", opcode=8, key=KEY))))
     bench.client.send(frame(b"", opcode=8, key=KEY))

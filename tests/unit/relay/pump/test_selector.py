@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("form", ["compiled"], indirect=True)
-def test_a_compiled_form_that_is_there_is_taken(form: object) -> None:
+def test_an_installed_compiled_form_is_used(form: object) -> None:
     """Unless `plain` is wanted."""
     assert choose("auto").name == choose("compiled").name == "compiled"
     assert (choose("plain").name, choose("plain").pump) == ("plain", pump.Pump)
@@ -39,7 +39,7 @@ def test_without_one_the_plain_form_runs(folder: Path) -> None:
     assert choose("auto").pump is pump.Pump
 
 
-def test_one_of_other_sources_is_not_taken(folder: Path) -> None:
+def test_a_form_of_other_sources_is_not_used(folder: Path) -> None:
     """A change of the sources applies at the next start, even if nobody compiles them again."""
     (folder / STAMP).write_text("0" * 64)
     assert choose("auto").name == "plain"
@@ -52,7 +52,7 @@ def test_compiled_is_refused_where_there_is_none(folder: Path) -> None:
         choose("compiled")
 
 
-def test_a_module_that_does_not_load_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_does_not_load_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The module was compiled for another Python, or is incomplete."""
     (folder / STAMP).write_text(digest())
     monkeypatch.delitem(__import__("sys").modules, "wsedge_relay.pump.compiled.pump", raising=False)

@@ -61,7 +61,7 @@ def test_a_time_is_in_the_bucket_that_it_does_not_pass(seconds: float, bucket: i
     assert histogram.sum == max(0.0, seconds)
 
 
-def test_endings_are_counted_by_who_and_why() -> None:
+def test_endings_are_counted_by_side_and_reason() -> None:
     """Codes are limited to the known codes of Close frames."""
     counters = DomainCounters()
     for code in (1000, 1000, 4711):

@@ -74,7 +74,7 @@ def test_amounts_are_summed(workers: list[list[Metrics]]) -> None:
 
 @settings(deadline=None)
 @given(WORKERS, WORKERS)
-def test_what_rose_never_falls_when_a_worker_ends(
+def test_counters_never_fall_when_a_worker_ends(
     ended: list[list[Metrics]], left: list[list[Metrics]]
 ) -> None:
     """Counters and histograms of ended workers are retained; their gauges are dropped."""
@@ -131,7 +131,7 @@ async def test_every_gauge_of_a_worker_has_a_rule() -> None:
     assert gauges == set(GAUGES)
 
 
-def test_what_is_exposed_is_what_was_read() -> None:
+def test_the_exposition_equals_the_collected_metrics() -> None:
     """The text of metrics from another process equals that of their registry."""
     usage = Usage(now=0.0)
     usage.add_domain('a"b')

@@ -59,13 +59,13 @@ def test_any_byte_is_a_sign_of_life() -> None:
 
 
 @pytest.mark.parametrize("state", [{"stopped": True}, {"out": b"x"}, {"inject": b"x"}])
-def test_a_leg_is_not_blamed_for_what_the_relay_holds(state: dict[str, object]) -> None:
+def test_a_paused_leg_is_not_dead(state: dict[str, object]) -> None:
     """Silence does not count while the relay does not read the leg or has not sent the ping."""
     leg = Leg(**state)  # type: ignore[arg-type]
     assert {check_leg(leg) for _ in range(20)} == {Beat.NOTHING}
 
 
-def test_a_leg_that_stands_still_inside_a_frame_is_dead_all_the_same() -> None:
+def test_a_leg_that_stops_inside_a_frame_is_dead() -> None:
     """A leg cannot answer inside its own frame, so a ping that waits for the other leg does not excuse it."""
     leg = Leg(need=100)
     beats = []

@@ -129,7 +129,7 @@ def check_even(counts: list[int], *, over: int) -> None:
     assert sum(1 for count in counts[:TICKS] if count) >= over - 2
 
 
-def test_those_that_came_at_one_moment_are_pinged_over_half_of_the_interval(crowd: Crowd) -> None:
+def test_tunnels_opened_at_once_are_pinged_over_half_of_the_interval(crowd: Crowd) -> None:
     """The first pings are sent after one to three quarters of the interval, later ones an interval apart."""
     counts = crowd.pings(3 * TICKS)
     check_even(counts, over=TICKS // 2)
@@ -137,14 +137,14 @@ def test_those_that_came_at_one_moment_are_pinged_over_half_of_the_interval(crow
     assert counts[TICKS : 2 * TICKS] == counts[2 * TICKS :]
 
 
-def test_those_that_heard_something_at_one_moment_are_pinged_over_a_quarter(crowd: Crowd) -> None:
+def test_tunnels_with_bytes_at_once_are_pinged_over_a_quarter(crowd: Crowd) -> None:
     """A message to all causes no burst of pings later, because each tunnel has its own time of checks."""
     crowd.pings(TICKS + 7)
     crowd.hear()
     check_even(crowd.pings(3 * TICKS), over=TICKS // 4)
 
 
-def test_those_whose_interval_changes_at_one_moment_are_spread_anew(crowd: Crowd) -> None:
+def test_tunnels_with_a_new_interval_are_spread_again(crowd: Crowd) -> None:
     """The pings spread over half of the new interval, although they were closer together in the old one."""
     crowd.virtual.take(heartbeatSeconds=INTERVAL // 2)
     crowd.pings(TICKS)

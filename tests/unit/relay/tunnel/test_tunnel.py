@@ -35,7 +35,7 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def test_a_pong_that_nobody_asked_for_proves_nothing(form: Form, stack: ExitStack) -> None:
+def test_an_unsolicited_pong_counts_no_round_trip(form: Form, stack: ExitStack) -> None:
     """A peer that has seen the relay's tag can forge numbers, also 0: no round trip is counted."""
     virtual = Virtual(form.pump, stack, heartbeatSeconds=60)
     pair = virtual.open()
@@ -61,7 +61,7 @@ def test_a_leg_that_broke_off_is_counted_once(form: Form, stack: ExitStack) -> N
     assert virtual.counters.origin.broken == 1
 
 
-def test_two_peers_that_stand_still_inside_frames_are_dead(form: Form, stack: ExitStack) -> None:
+def test_two_peers_that_stop_inside_frames_are_dead(form: Form, stack: ExitStack) -> None:
     """No ping can be sent to either leg, and still the tunnel ends within two intervals."""
     virtual = Virtual(form.pump, stack, heartbeatSeconds=20)
     pair = virtual.open()
@@ -89,7 +89,7 @@ class Cut:
         os.close(self._descriptor)
 
 
-def test_a_dead_leg_whose_other_leg_cannot_be_told_ends_no_heartbeat(form: Form, stack: ExitStack) -> None:
+def test_a_dead_leg_with_a_broken_other_leg_ends_no_heartbeat(form: Form, stack: ExitStack) -> None:
     """The tunnel ends during its own check, and the checks of other tunnels go on."""
     virtual = Virtual(form.pump, stack, heartbeatSeconds=1)
     pair, other = virtual.open(), virtual.open()
@@ -104,7 +104,7 @@ def test_a_dead_leg_whose_other_leg_cannot_be_told_ends_no_heartbeat(form: Form,
     virtual.check_nothing_left(other)
 
 
-def test_a_relay_that_stood_still_blames_no_leg_for_it(form: Form, stack: ExitStack) -> None:
+def test_a_delay_of_the_relay_makes_no_leg_dead(form: Form, stack: ExitStack) -> None:
     """Delayed checks count as one check, so a leg that was not pinged or not read meanwhile is not dead."""
     virtual = Virtual(form.pump, stack, heartbeatSeconds=1)
     pair = virtual.open()
@@ -120,7 +120,7 @@ def test_a_relay_that_stood_still_blames_no_leg_for_it(form: Form, stack: ExitSt
     virtual.check_nothing_left(pair)
 
 
-def test_who_goes_on_with_a_long_frame_holds_up_no_drain(form: Form, stack: ExitStack) -> None:
+def test_a_long_frame_does_not_delay_a_drain(form: Form, stack: ExitStack) -> None:
     """The frame may be finished while bytes pass, within the time before a pod's last report."""
     virtual = Virtual(form.pump, stack)
     pair = virtual.open()
