@@ -99,7 +99,7 @@ class Site:
         self.allowed_paths = PathRules(domain.clients.allowedPaths)
         self.passed_paths = PathRules(domain.passThrough.paths if domain.passThrough is not None else ())
         self.proxies = Networks(domain.clients.trustedProxies)
-        self.limiter.take(domain.limits)
+        self.limiter.apply(domain.limits)
         rules = domain.originRequest.stickyCookie
         names = [target.name for target in self.origins.targets]
         salt = f"{domain.account}/{domain.domain}"

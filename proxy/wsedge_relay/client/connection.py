@@ -272,7 +272,7 @@ class Connection:
             rules=rules,
             way=self._arrival.way,
             client=self._requesting_client(),
-            stays=lambda: self._may_stay(site),
+            may_stay=lambda: self._may_stay(site),
             key=key,
             usage=self._shared.usage,
             meter=self._meter,

@@ -320,9 +320,9 @@ class Session:
             self.reset(number, ErrorCodes.REFUSED_STREAM)
             return
         key = base64.b64encode(os.urandom(16))
-        asked = http2_translation.translate(lines, domain=self.domain, key=key)
+        request = http2_translation.translate(lines, domain=self.domain, key=key)
         try:
-            sock = self._open_stream(asked)
+            sock = self._open_stream(request)
         except HandshakeRefusedError as refused:
             lines, body = http2_translation.refusal_lines(refused)
             self.send_headers(number, lines)
@@ -332,7 +332,7 @@ class Session:
             self.reset(number, ErrorCodes.NO_ERROR)
             return
         self._streams[number] = Stream(
-            self, number, sock, asked, linger_seconds=self._timeouts.linger_seconds, loop=self._loop
+            self, number, sock, request, linger_seconds=self._timeouts.linger_seconds, loop=self._loop
         )
 
     def _resume(self) -> None:

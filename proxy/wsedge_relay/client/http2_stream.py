@@ -81,7 +81,7 @@ class Stream:
         session: StreamSession,
         number: int,
         sock: socket.socket,
-        asked: TranslatedRequest,
+        request: TranslatedRequest,
         *,
         linger_seconds: float,
         loop: asyncio.AbstractEventLoop,
@@ -92,10 +92,10 @@ class Stream:
         self._sock = sock
         self._loop = loop
         self._linger_seconds = linger_seconds
-        self._tunnel = asked.tunnel
-        self._inward = bytearray(asked.head)  # bytes that the socket has not accepted yet
+        self._tunnel = request.tunnel
+        self._inward = bytearray(request.head)  # bytes that the socket has not accepted yet
         self._head_left = len(
-            asked.head
+            request.head
         )  # bytes at the start of `_inward` that the relay itself wrote, which use no window
         self._outward = b""  # bytes for which the client's windows had no room
         self._answer: bytearray | None = bytearray()  # the head as far as it is read; None after it was sent
@@ -179,21 +179,21 @@ class Stream:
 
     def _write_input(self) -> None:
         """Write as much of the client's input as the socket accepts."""
-        taken = 0
+        written = 0
         try:
             while self._inward:
                 sent = self._sock.send(self._inward)
                 del self._inward[:sent]
-                taken += sent
+                written += sent
         except BlockingIOError:
             self._loop.add_writer(self._sock.fileno(), self._socket_writable)
         except OSError:  # the other end is closed; the next read of the socket handles that
-            taken += len(self._inward)
+            written += len(self._inward)
             self._inward.clear()
-        own = min(self._head_left, taken)
+        own = min(self._head_left, written)
         self._head_left -= own
-        if taken > own:
-            self._session.grow_window(self.number, taken - own)
+        if written > own:
+            self._session.grow_window(self.number, written - own)
         if self._peer_ended and self._tunnel and not self._inward:
             self._shut()
 

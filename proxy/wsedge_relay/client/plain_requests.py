@@ -120,7 +120,7 @@ class PlainRequest:
     """A request under way. `run` passes it to an origin and the answer to the client; `cut` ends it.
 
     `rest` has the bytes that were read behind the head; afterwards the property `rest` has those behind the
-    body. `stays` returns whether the connection may stay open for another request. Bytes are counted for
+    body. `may_stay` returns whether the connection may stay open for another request. Bytes are counted for
     `key` as they pass.
     """
 
@@ -134,7 +134,7 @@ class PlainRequest:
         rules: PassThrough,
         way: Way,
         client: RequestingClient,
-        stays: Callable[[], bool],
+        may_stay: Callable[[], bool],
         key: UsageKey,
         usage: Usage,
         meter: Meter,
@@ -154,7 +154,7 @@ class PlainRequest:
         self._way = way
         self._requesting_client = client
         self._register = register
-        self._stays = stays
+        self._may_stay = may_stay
         self._key = key
         self._usage = usage
         self._meter = meter
@@ -329,25 +329,27 @@ class PlainRequest:
         """
         return self._passed.repeatable and failure.reason == "closed"
 
-    async def _attempt(self, asked: Exchange, _: float) -> bool:
+    async def _attempt(self, exchange: Exchange, _: float) -> bool:
         try:
-            keep = await self._exchange_with(Duplex(asked.wire, self._ready), asked.target, asked.host)
+            keep = await self._exchange_with(
+                Duplex(exchange.wire, self._ready), exchange.target, exchange.host
+            )
         except OriginError as failure:
             if self.status:
-                self._site.origins.failed(asked.target, failure, self._loop.time())
+                self._site.origins.failed(exchange.target, failure, self._loop.time())
                 raise AnswerCutError("origin", str(failure)) from failure
             raise
-        asked.close()
+        exchange.close()
         return keep
 
     async def _exchange_with(self, origin: Duplex, target: Target, host: str) -> bool:
         self._target = target
-        asked = plain_request.origin_request(
+        request_head = plain_request.origin_request(
             self._passed, host=host, way=self._way, secure=self._secure, loop=self._site.origins.loop.header
         )
         first = self._outgoing.frame(self._first, last=self._body.done)
         try:
-            await origin.write(asked + first, self._rules.timeoutSeconds)
+            await origin.write(request_head + first, self._rules.timeoutSeconds)
         except TimeoutError as error:
             raise OriginError("timeout", "it does not read the request", connected=True) from error
         except OSError as error:
@@ -388,7 +390,10 @@ class PlainRequest:
         self, origin: Duplex, answer: PassedAnswer, rest: bytes, cookie: list[http1.Header]
     ) -> bool:
         keep = (
-            self._passed.keeps and self._body.done and answer.outward is not Framing.CLOSE and self._stays()
+            self._passed.keeps
+            and self._body.done
+            and answer.outward is not Framing.CLOSE
+            and self._may_stay()
         )
         head = plain_request.client_answer(answer, keep=keep, more=cookie)
         body = BodyReader(answer.framing, answer.length)

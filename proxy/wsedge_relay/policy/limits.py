@@ -33,7 +33,7 @@ class Limiter:
         """The number of places that are taken now."""
         return self._taken
 
-    def take(self, limits: Limits) -> None:
+    def apply(self, limits: Limits) -> None:
         """Apply these limits from now on. Nothing to do here: `enter` has them as a parameter."""
 
     def enter(self, limits: Limits, client: str, now: float, *, retry_after: int) -> None:

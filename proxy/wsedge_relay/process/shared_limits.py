@@ -163,7 +163,7 @@ class PodLimiter(Limiter):
         self._shares_clients = False
         self._warned = False
 
-    def take(self, limits: Limits) -> None:
+    def apply(self, limits: Limits) -> None:
         """Apply these limits from now on."""
         shares, self._shares_clients = self._shares_clients, limits.connectionsPerClient is not None
         if self._shares_clients and not shares:

@@ -427,7 +427,7 @@ class Relay:
         self._handshakes.add(handshake)
         handshake.step()
 
-    def _serve_stream(self, facts: Http2Facts, asked: TranslatedRequest) -> socket.socket:
+    def _serve_stream(self, facts: Http2Facts, request: TranslatedRequest) -> socket.socket:
         """Serve one end of a pair of sockets for an HTTP/2 stream; return the other end.
 
         Raises HandshakeRefusedError (503) when few descriptors are left.
@@ -444,7 +444,7 @@ class Relay:
             raise self._no_room(facts.domain)
         for sock in (near, far):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_BUFFER)
-        self._serve(far, facts.client, http2=facts, refused=asked.refused)
+        self._serve(far, facts.client, http2=facts, refused=request.refused)
         return near
 
     def _no_room(self, domain: str) -> HandshakeRefusedError:

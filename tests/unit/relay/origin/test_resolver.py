@@ -119,3 +119,29 @@ async def test_other_origins_begin_anew() -> None:
     await find(resolver, service)
     resolver.forget()
     assert await find(resolver, service) == ["b"]
+
+
+async def test_fresh_addresses_need_no_task() -> None:
+    """A handshake reads them without a wait; an answer that is a second old is not fresh."""
+    resolver, service = Resolver(fresh_seconds=1), NameService(["a"])
+    assert resolver.fresh("o", 80, service.now) is None
+    await find(resolver, service)
+    fresh = resolver.fresh("o", 80, service.now + 0.9)
+    assert fresh is not None
+    assert [address for _, address in fresh] == [("a", 80)]
+    assert resolver.fresh("o", 81, service.now) is None
+    assert resolver.fresh("o", 80, service.now + 1) is None
+
+
+async def test_a_cancelled_look_up_is_forgotten() -> None:
+    """At the end of the loop all tasks are cancelled; the next caller sends a query of its own."""
+    resolver, service = Resolver(fresh_seconds=1), NameService(["a"])
+    service.open.clear()
+    asking = asyncio.create_task(find(resolver, service))
+    await asyncio.sleep(0)
+    (lookup,) = asyncio.all_tasks() - {asking, asyncio.current_task()}
+    lookup.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    service.open.set()
+    assert await find(resolver, service) == ["a"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from wsedge_relay.contract import Limits
 from wsedge_relay.errors import HandshakeRefusedError
@@ -74,13 +75,13 @@ def test_three_workers_decide_as_one_process(limits: Limits, steps: list[object]
         one, now = Limiter(), 1.0
         inside: list[Any] = []
         for limiter in (one, *workers):
-            limiter.take(limits)
+            limiter.apply(limits)
         for step in steps:
             match step:
                 case Limits():
                     limits = step
                     for limiter in (one, *workers):
-                        limiter.take(limits)
+                        limiter.apply(limits)
                 case int(place) if inside:
                     at, client = inside.pop(place % len(inside))
                     workers[at].leave(client)
@@ -100,7 +101,7 @@ def test_places_of_a_dead_worker_are_given_back() -> None:
     with tables(2) as (first, second, supervisor):
         dead, alive = (PodLimits(table).limiter("d") for table in (first, second))
         for limiter in (dead, alive):
-            limiter.take(limits)
+            limiter.apply(limits)
         assert [refused(dead, limits, A), refused(alive, limits, A), refused(dead, limits, B)] == [None] * 3
         assert refused(alive, limits, A) == (429, "connectionsPerClient")
         supervisor.clear(0)
@@ -120,7 +121,7 @@ def test_a_new_limit_counts_open_connections() -> None:
         for limiter in (first, second):
             assert refused(limiter, Limits(), A) is None
         for limiter in (first, second):
-            limiter.take(limits)
+            limiter.apply(limits)
         assert refused(first, limits, A) == (429, "connectionsPerClient")
         second.leave(A)
         assert refused(first, limits, A) is None
@@ -141,7 +142,7 @@ def test_clients_without_room_are_counted_by_each_worker(monkeypatch: pytest.Mon
     limits = Limits(connectionsPerClient=2)
     with limiters(2) as (first, second):
         for limiter in (first, second):
-            limiter.take(limits)
+            limiter.apply(limits)
         for number in range(8):  # one group is full
             assert refused(first, limits, f"192.0.2.{number}") is None
         for limiter in (first, second):
@@ -152,6 +153,35 @@ def test_clients_without_room_are_counted_by_each_worker(monkeypatch: pytest.Mon
         assert refused(second, limits, "203.0.113.1") is None  # there is room again
         assert refused(first, limits, "203.0.113.1") is None
         assert refused(first, limits, "203.0.113.1") == (429, "connectionsPerClient")
+
+
+def test_a_full_table_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log must not grow with the clients; a client without a row still frees its place."""
+    monkeypatch.setattr(shared_limits, "_GROUPS", 1)
+    limits = Limits(connectionsPerClient=2)
+    with limiters(1) as (limiter,), capture_logs() as logs:
+        limiter.apply(limits)
+        for number in range(8):  # one group is full
+            assert refused(limiter, limits, f"192.0.2.{number}") is None
+        for client in ("198.51.100.1", "198.51.100.2", "198.51.100.2"):
+            assert refused(limiter, limits, client) is None
+        assert refused(limiter, limits, "198.51.100.2") == (429, "connectionsPerClient")
+        limiter.leave("198.51.100.2")
+        assert refused(limiter, limits, "198.51.100.2") is None
+    assert [line["event"] for line in logs] == ["limits per client not shared"]
+
+
+def test_a_limit_that_is_set_again_counts_each_connection_once() -> None:
+    """A client that has a row from before must not be added to it again."""
+    limits = Limits(connectionsPerClient=2)
+    with limiters(2) as (first, second):
+        first.apply(limits)
+        second.apply(limits)
+        assert refused(first, limits, A) is None
+        first.apply(Limits())
+        first.apply(limits)
+        assert refused(second, limits, A) is None
+        assert refused(second, limits, A) == (429, "connectionsPerClient")
 
 
 def test_domains_without_room_are_limited_by_each_worker(monkeypatch: pytest.MonkeyPatch) -> None:
