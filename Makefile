@@ -31,9 +31,10 @@ $(NPM_PACKAGES): tests/clients/package.json tests/clients/package-lock.json test
 	@cd tests/clients && npm ci --loglevel=error > /dev/null
 	@touch $@
 
-test: .venv/ready $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## every test: unit, component, cluster
+test: .venv/ready $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## every test: unit, component, cluster; then a table of coverage by package
 	@$(BIN)/wsedge-devcluster build > /dev/null
-	@$(BIN)/pytest --numprocesses=2 --dist=loadfile
+	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --cov --cov-report=
+	@$(BIN)/python tests/coverage_table.py
 
 test-tools: ## further tools of some tests, by apt-get: Node, a JDK, Chromium, a C compiler, buildah (root if one is missing)
 	@tests/tools.sh $(PYTHON)
@@ -82,4 +83,4 @@ image: ## the one image, three commands
 	docker build --tag wsedge:dev .
 
 clean: ## removes the files of these targets here (not the user's cache folder)
-	rm -rf .venv .venv-lock .venv-bench .venv-fuzz .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules
+	rm -rf .venv .venv-lock .venv-bench .venv-fuzz .fuzz .coverage-data .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from wsedge_devcluster.agent.actions import Place
 from wsedge_devcluster.agent.api import Api
 from wsedge_devcluster.agent.context import Tools
 from wsedge_devcluster.agent.events import Events
+from wsedge_devcluster.agent.images import Images
 from wsedge_devcluster.agent.informer import Informer
 from wsedge_devcluster.agent.nodes import SIMULATED, Heartbeat, Node, node_object, plan_nodes
 from wsedge_devcluster.agent.objects import Object, key_of
@@ -48,7 +49,7 @@ class AgentSettings:
     simulated_nodes: int
     backoff_scale: float
     sync_seconds: float
-    images: Mapping[str, Path]
+    images: Images
 
 
 class Agent:

@@ -30,7 +30,7 @@ from wsedge_devcluster.agent.identity import (
     base_environment,
     write_kubeconfig,
 )
-from wsedge_devcluster.agent.images import find_image, program
+from wsedge_devcluster.agent.images import program
 from wsedge_devcluster.agent.logs import LogWriter, last_words, log_file, log_folder
 from wsedge_devcluster.agent.mounts import replace_mount_paths
 from wsedge_devcluster.agent.objects import Object
@@ -150,7 +150,7 @@ class ContainerRunner:
 
     async def _plan(self, spec: Object) -> _Plan:
         context = self._context
-        image = find_image(spec["image"], context.tools.images)
+        image = context.tools.images.find(spec["image"])
         variables = container_environment(spec, context.pod, await self._sources(spec), self._services())
         mounts = context.volumes.mounts(spec)
         words = [*(spec.get("command") or []), *(spec.get("args") or [])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import aiohttp
 
 from wsedge_devcluster.agent.api import Api
 from wsedge_devcluster.agent.events import Events
+from wsedge_devcluster.agent.images import Images
 from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.status import PodFacts
 from wsedge_devcluster.agent.volumes import Volumes
@@ -36,7 +37,7 @@ class Tools:
     server: str
     backoff_scale: float
     sync_seconds: float
-    images: Mapping[str, Path]
+    images: Images
 
 
 @dataclass(slots=True)

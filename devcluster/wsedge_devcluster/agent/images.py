@@ -34,20 +34,30 @@ class Image:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_image(name: str, others: Mapping[str, Path]) -> Image:
-    """Return the image of this name; `others` are sources by image. Raises ContainerError (ErrImagePull)."""
-    if name in others:
-        folders = (str(others[name] / each) for each in _SOURCES)
-        return Image(name, None, {"PYTHONPATH": ":".join(folders)})
-    if _PRODUCT.fullmatch(name):
-        return Image(name, None)
-    if _EXAMPLES.fullmatch(name):
-        return Image(name, EXAMPLES_FOLDER)
-    raise ContainerError(
-        "ErrImagePull",
-        f'failed to pull and unpack image "{name}": not found: '
-        "this node runs only images */wsedge/wsedge and */wsedge/examples",
-    )
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Every image that a node can run.
+
+    `others` are sources by image name, `variables` the environment of our own images.
+    """
+
+    others: Mapping[str, Path] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def find(self, name: str) -> Image:
+        """Return the image of this name. Raises ContainerError (ErrImagePull)."""
+        if name in self.others:
+            folders = (str(self.others[name] / each) for each in _SOURCES)
+            return Image(name, None, {"PYTHONPATH": ":".join(folders)})
+        if _PRODUCT.fullmatch(name):
+            return Image(name, None, self.variables)
+        if _EXAMPLES.fullmatch(name):
+            return Image(name, EXAMPLES_FOLDER, self.variables)
+        raise ContainerError(
+            "ErrImagePull",
+            f'failed to pull and unpack image "{name}": not found: '
+            "this node runs only images */wsedge/wsedge and */wsedge/examples",
+        )
 
 
 def program(command: Sequence[str]) -> list[str]:

@@ -31,6 +31,7 @@ class ClusterSpec(_Message):
     sync_seconds: SyncSeconds
     # Images that run our programs from other sources: a folder with operator/, proxy/, statistics/.
     images: dict[str, Path] = {}
+    variables: dict[str, str] = {}  # the environment of our own images
 
 
 class Progress(_Message):

@@ -26,6 +26,7 @@ from pydantic import BaseModel
 
 from wsedge_devcluster.agent.agent import Agent, AgentSettings
 from wsedge_devcluster.agent.api import Api
+from wsedge_devcluster.agent.images import Images
 from wsedge_devcluster.cluster.spec import (
     START_APISERVER,
     STOP_APISERVER,
@@ -133,7 +134,7 @@ class Supervisor:
             simulated_nodes=self._spec.simulated_nodes,
             backoff_scale=self._spec.backoff_scale,
             sync_seconds=self._spec.sync_seconds,
-            images=self._spec.images,
+            images=Images(self._spec.images, self._spec.variables),
         )
         self._agent = Agent(settings, self._api, self._children)
         await self._agent.start()

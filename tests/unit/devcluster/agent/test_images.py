@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wsedge_devcluster.agent.images import EXAMPLES_FOLDER, find_image, program
+from wsedge_devcluster.agent.images import EXAMPLES_FOLDER, Images, program
 from wsedge_devcluster.errors import ContainerError
 
 
@@ -16,27 +16,28 @@ from wsedge_devcluster.errors import ContainerError
 )
 def test_own_image(name: str) -> None:
     """Our image is known under any registry, tag or digest."""
-    assert find_image(name, {}).folder is None
+    assert Images().find(name).folder is None
 
 
 def test_examples_image() -> None:
     """The examples' image runs in the folder of the examples."""
-    assert find_image("ghcr.io/wsedge/examples:0.1.0", {}).folder == EXAMPLES_FOLDER
+    assert Images().find("ghcr.io/wsedge/examples:0.1.0").folder == EXAMPLES_FOLDER
 
 
 def test_image_of_another_version() -> None:
-    """An image that the starter named runs our commands from its sources; others run the installation."""
+    """An image that the starter named runs our commands from its sources; others have our environment."""
     others = {"ghcr.io/wsedge/wsedge:0.0.1": Path("/old")}
-    image = find_image("ghcr.io/wsedge/wsedge:0.0.1", others)
+    images = Images(others, {"A": "1"})
+    image = images.find("ghcr.io/wsedge/wsedge:0.0.1")
     assert image.environment == {"PYTHONPATH": "/old/operator:/old/proxy:/old/statistics"}
-    assert find_image("ghcr.io/wsedge/wsedge:0.0.2", others).environment == {}
+    assert images.find("ghcr.io/wsedge/wsedge:0.0.2").environment == {"A": "1"}
 
 
 @pytest.mark.parametrize("name", ["nginx", "wsedge", "wsedge/wsedge-evil:1", "evilwsedge/wsedge:1:2"])
 def test_unknown_image(name: str) -> None:
     """Any other image cannot be pulled."""
     with pytest.raises(ContainerError, match="ErrImagePull"):
-        find_image(name, {})
+        Images().find(name)
 
 
 def test_program() -> None:
