@@ -59,7 +59,9 @@ def options() -> argparse.Namespace:
         "--proxies", metavar="NAME,…", help="such as nginx,plain,compiled; the first is what ratios are to"
     )
     parser.add_argument(
-        "--python", action="append", help="a Python to run the relay with (more than one: all in one run)"
+        "--python",
+        action="append",
+        help="a Python that runs the relay of its own checkout (more than one: all in one run)",
     )
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--milliseconds", type=int, default=250, help="length of a slice")

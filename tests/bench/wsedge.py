@@ -25,7 +25,7 @@ def copy_of_the_relay(folder: Path, python: str, forms: Collection[str]) -> dict
     """
     ignore = shutil.ignore_patterns("*.so", "__pycache__")
     for part in ("proxy/wsedge_relay", "statistics/wsedge_statistics"):
-        shutil.copytree(ROOT / part, folder / Path(part).name, ignore=ignore)
+        shutil.copytree(_checkout(python) / part, folder / Path(part).name, ignore=ignore)
     paths = [str(folder)]
     if subprocess.run([python, "-c", "import pydantic"], capture_output=True).returncode:
         paths.append(sysconfig.get_path("platlib"))
@@ -34,6 +34,17 @@ def copy_of_the_relay(folder: Path, python: str, forms: Collection[str]) -> dict
         build = [python, "-m", "wsedge_relay.pump.build"]
         subprocess.run(build, env=environment, check=True, stdout=subprocess.DEVNULL)
     return environment
+
+
+def _checkout(python: str) -> Path:
+    """Return the checkout whose relay this Python imports: another version, to compare two; else this one."""
+    located = subprocess.run(
+        [python, "-c", "import wsedge_relay; print(wsedge_relay.__file__)"],
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    return Path(located.stdout).parents[2] if located.returncode == 0 else ROOT
 
 
 @contextlib.contextmanager
