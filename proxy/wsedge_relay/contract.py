@@ -94,6 +94,15 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra={"additionalProperties": False})
 
 
+class HeartbeatLegs(StrEnum):
+    """The legs of a tunnel that are pinged, and whose silence ends it."""
+
+    BOTH = "Both"
+    CLIENT = "Client"
+    ORIGIN = "Origin"
+    NONE = "None"
+
+
 class OriginProtocol(StrEnum):
     """The protocol towards origins. Follow: HTTP for ws clients, HTTPS for wss clients."""
 
@@ -575,6 +584,15 @@ class Domain(Message):
             "silent for the next interval too is dead, and the connection is closed.",
         ),
     ] = 60
+    heartbeatLegs: Annotated[
+        HeartbeatLegs | None,
+        Field(
+            description="Sides that the relay pings, and whose silence closes the connection. `Client`, "
+            "`Origin`: this side only, for peers on the other side that answer no ping. `None`: neither; a "
+            "peer that vanished without an end of its connection is then not detected, and its connection "
+            "stays open until a limit such as `maxConnectionAgeSeconds` ends it. null: `Both`."
+        ),
+    ] = None
     originProtocol: Annotated[
         OriginProtocol,
         Field(

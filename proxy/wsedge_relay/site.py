@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsedge_relay.config.material import Material
-from wsedge_relay.contract import Domain
+from wsedge_relay.contract import Domain, HeartbeatLegs
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.geo.labels import Place
 from wsedge_relay.metering.usage import UsageKey
@@ -31,6 +31,8 @@ class Site:
         "limiter",
         "origins",
         "passed_paths",
+        "pings_client",
+        "pings_origin",
         "proxies",
         "sticky",
     )
@@ -38,6 +40,8 @@ class Site:
     allowed_origins: AllowedOrigins
     allowed_paths: PathRules
     passed_paths: PathRules
+    pings_client: bool
+    pings_origin: bool
     proxies: Networks
     sticky: Sticky | None
     domain: Domain
@@ -60,14 +64,17 @@ class Site:
         self._set_rules(domain)
 
     def apply(self, domain: Domain, material: Material) -> bool:
-        """Put another configuration in force; return whether the heartbeat interval changed.
+        """Put another configuration in force; return whether the heartbeat changed.
 
         Raises ssl.SSLError, with nothing changed, when the material cannot be used.
         """
         before = self.domain
         self.origins.apply(domain, material)
         self._set_rules(domain)
-        return domain.heartbeatSeconds != before.heartbeatSeconds
+        return (domain.heartbeatSeconds, domain.heartbeatLegs) != (
+            before.heartbeatSeconds,
+            before.heartbeatLegs,
+        )
 
     def key_of(self, place: Place) -> UsageKey:
         """Return the usage key of clients from `place`: one object for all these clients, to save memory."""
@@ -93,6 +100,9 @@ class Site:
 
     def _set_rules(self, domain: Domain) -> None:
         self.domain = domain
+        legs = domain.heartbeatLegs or HeartbeatLegs.BOTH
+        self.pings_client = legs in (HeartbeatLegs.BOTH, HeartbeatLegs.CLIENT)
+        self.pings_origin = legs in (HeartbeatLegs.BOTH, HeartbeatLegs.ORIGIN)
         self.key = UsageKey(domain.domain, domain.account)
         self.keys = {}
         self.allowed_origins = AllowedOrigins(domain.clients.allowedOrigins)

@@ -30,7 +30,7 @@ from wsedge_operator.api.spec.limits import Limits
 from wsedge_operator.api.spec.origins import Origin, OriginHealthCheck, OriginRequest, OriginTLS
 from wsedge_operator.api.spec.pass_through import PassThrough
 from wsedge_operator.api.spec.quantity import RelayResources
-from wsedge_relay.contract import OriginProtocol
+from wsedge_relay.contract import HeartbeatLegs, OriginProtocol
 
 KIND: Final = "WebSocketDomain"
 PLURAL: Final = "websocketdomains"
@@ -98,6 +98,17 @@ class WebSocket(SpecPart):
             "and closes none.",
         ),
     ] = 60
+    heartbeatLegs: Annotated[
+        HeartbeatLegs | None,
+        Field(
+            description="The sides that a relay pings, and whose silence closes the connection: Both, "
+            "Client, Origin or None. Client or Origin is for peers on the other side that cannot answer, as "
+            "some embedded clients. With None idle detection is off: a peer that vanished without an end of "
+            "its connection is not noticed, and its connection stays open and is counted until "
+            "lifecycle.maxConnectionAgeSeconds or a limit ends it. A change applies to open connections and "
+            "closes none. Default Both."
+        ),
+    ] = None
     originProtocol: Annotated[
         OriginProtocol | None,
         Field(

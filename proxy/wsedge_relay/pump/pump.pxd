@@ -60,6 +60,8 @@ cdef class Pump(Sender):
     cdef _feed(self, Leg leg, Py_ssize_t start, Py_ssize_t end)
     cdef _closed(self, Leg leg, Py_ssize_t start, Py_ssize_t at, Py_ssize_t end)
     cdef bint _is_own(self, Leg leg, Py_ssize_t at, Py_ssize_t size) except? 1
+    @cython.locals(buf=cython.p_uchar, head=cython.int, size=Py_ssize_t)
+    cdef Py_ssize_t _own_mismasked(self, Leg leg, Py_ssize_t at, Py_ssize_t left) except? -100
     cdef _preload(self, Leg leg, bytes rest)
     @cython.locals(sent=Py_ssize_t)
     cdef _put(self, Leg leg, Py_ssize_t start, Py_ssize_t end)

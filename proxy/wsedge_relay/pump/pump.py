@@ -32,7 +32,7 @@ from typing import Any, Final
 
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 
-from .frames import CLOSE, LONGEST_CONTROL, PONG, close_code, payload_of
+from .frames import CLOSE, FIN, LONGEST_CONTROL, MASKED, PONG, WRONG_MASKING, close_code, payload_of
 from .leg import CLOSED, END, ERROR, PONGED, SHUT, THROTTLED, VIOLATION, Event, Leg
 from .sending import IN, OUT, WAIT, Sender
 
@@ -59,6 +59,7 @@ _LATER: Final = (errno.EAGAIN, errno.EINTR)
 
 TAG_BYTES: Final = 4
 _PING_BYTES: Final = TAG_BYTES + 4
+_WHOLE_PONG: Final = FIN | PONG
 
 assert _ROOM >= LONGEST_CONTROL  # noqa: S101  a fact about two constants
 
@@ -336,6 +337,15 @@ class Pump(Sender):
                 start = at
                 self._insert(peer)
             size = leg.header(self._memory, at, end - at)
+            if size == WRONG_MASKING and buf[at] == _WHOLE_PONG:
+                size = self._own_mismasked(leg, at, end - at)
+                if size > 0:
+                    leg.frames += 1
+                    leg.partial += 1
+                    self._put(leg, start, at)
+                    at += size
+                    start = at
+                    continue
             if size <= 0:
                 break
             if buf[at] & 8:
@@ -386,6 +396,30 @@ class Pump(Sender):
             return False
         self.events.append((PONGED, leg, int.from_bytes(payload[TAG_BYTES:], "big")))
         return True
+
+    def _own_mismasked(self, leg: Leg, at: int, left: int) -> int:
+        """Return the length of a pong that answers one of the relay's own pings but is masked wrongly.
+
+        Some clients send pongs unmasked (paho-mqtt). Such a pong ends here, so it harms nobody; a pong to the
+        origin's ping must keep RFC 6455 section 5.3, which protects proxies on the origin's side. 0: more
+        bytes are needed to tell; WRONG_MASKING: it is another pong.
+        """
+        buf = self._buf
+        head = 6 if buf[at + 1] & MASKED else 2
+        if buf[at + 1] & 0x7F != _PING_BYTES:
+            return WRONG_MASKING
+        size = head + _PING_BYTES
+        if left > size:
+            left = size
+        if left <= head:
+            return 0
+        payload = payload_of(bytes(buf[at : at + left]))
+        if payload[:TAG_BYTES] != self.tag[: len(payload)]:
+            return WRONG_MASKING
+        if left < size:
+            return 0
+        self.events.append((PONGED, leg, int.from_bytes(payload[TAG_BYTES:], "big")))
+        return size
 
     def _preload(self, leg: Leg, rest: bytes) -> None:
         """Forward bytes that were read from `leg` before `add`."""

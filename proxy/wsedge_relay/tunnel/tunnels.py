@@ -276,12 +276,14 @@ class Tunnels:
         """Check the legs that are due and those that are stalled; `now` is the loop's clock."""
         # One check per leg, however many ticks were missed: between two checks a leg needs time to answer.
         for tunnel in list(self._wheel.turn(ticks)):
+            site = tunnel.site
             if tunnel.phase == OPEN:
-                self._check_leg(tunnel.client, now)
-                if tunnel.phase != GONE:  # that check may have ended the tunnel
+                if site.pings_client:
+                    self._check_leg(tunnel.client, now)
+                if site.pings_origin and tunnel.phase != GONE:  # that check may have ended the tunnel
                     self._check_leg(tunnel.origin, now)
             if tunnel.phase == OPEN:
-                self._wheel.add(tunnel, ticks=ticks_per_check(tunnel.site.domain.heartbeatSeconds))
+                self._wheel.add(tunnel, ticks=ticks_per_check(site.domain.heartbeatSeconds))
         self._check_stalls(now)
 
     def _check_leg(self, leg: Leg, now: float) -> None:
@@ -409,14 +411,18 @@ class Tunnels:
         del client.peer, origin.peer, tunnel.client, tunnel.origin
 
     def _schedule_heartbeat(self, tunnel: Tunnel) -> None:
-        """Schedule the first pings at random between one and three quarters of the interval."""
-        period = ticks_per_check(tunnel.site.domain.heartbeatSeconds)
+        """Schedule the first pings at random between one and three quarters of the interval, if any."""
+        site = tunnel.site
+        period = ticks_per_check(site.domain.heartbeatSeconds)
         # With a random tick alone, tunnels that were opened together would be pinged in the same quarter.
         checks, ticks = divmod(int(self._chance.random() * (PING_AFTER - 1) * period), period)
-        for leg in (tunnel.client, tunnel.origin):
-            if leg.quiet <= PING_AFTER:  # else a ping is unanswered, and its deadline must not move
+        for leg, is_pinged in ((tunnel.client, site.pings_client), (tunnel.origin, site.pings_origin)):
+            if leg.quiet <= PING_AFTER or not is_pinged:  # else the deadline of a ping must not move
                 leg.quiet = checks
-        self._wheel.add(tunnel, ticks=1 + ticks)
+        if site.pings_client or site.pings_origin:
+            self._wheel.add(tunnel, ticks=1 + ticks)
+        else:
+            self._wheel.remove(tunnel)
 
     def _start_ticking(self) -> None:
         if self._ticker is None:

@@ -48,7 +48,7 @@ def read(stream: bytes, *, masked: bool, deflate: bool, limit: int, tag: bytes) 
     own = taken = message = messages = 0
     texts = kind = 0
     opcodes = [0] * 16
-    whole = parse(stream, masked=masked, deflate=deflate)
+    whole = parse(stream, masked=masked, deflate=deflate, tag=tag)
     try:
         for seen in whole:
             if seen.opcode < 8:

@@ -108,7 +108,8 @@ def _step(source: Source, *, number: int) -> Step:
         payload = b"own%05d" % number
         return Step("part" if low == 15 else "inject", side, payload)
     if what == 6:
-        pong = frame(TAG + number.to_bytes(4, "big"), opcode=10, key=KEY if side == "client" else None)
+        masked = (side == "client") is not (low == 15)  # 15: the mask of the other side
+        pong = frame(TAG + number.to_bytes(4, "big"), opcode=10, key=KEY if masked else None)
         return Step("send", side, pong)
     return Step(("end", "end", "finish", "abandon", "break")[low % 5], side)
 

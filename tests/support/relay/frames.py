@@ -50,14 +50,24 @@ class BrokenRuleError(Exception):
     """The model read a frame that violates a rule."""
 
 
-def parse(stream: bytes, *, masked: bool, deflate: bool = False) -> Iterator[Seen]:
-    """Yield the whole frames of `stream` by RFC 6455 section 5; raises BrokenRuleError."""
+def parse(stream: bytes, *, masked: bool, deflate: bool = False, tag: bytes = b"") -> Iterator[Seen]:
+    """Yield the whole frames of `stream` by RFC 6455 section 5; raises BrokenRuleError.
+
+    With a relay's `tag`, a pong to one of its pings may be masked or not.
+    """
     message_open = False
     while len(stream) >= 2:
         fin, rsv, opcode = stream[0] >> 7, stream[0] >> 4 & 7, stream[0] & 15
         has_mask, short = stream[1] >> 7, stream[1] & 127
         if bool(has_mask) != masked:
-            raise BrokenRuleError("masking")
+            pong, whole = _own_pong(stream, tag)
+            if not pong:
+                raise BrokenRuleError("masking")
+            if not whole:
+                return
+            yield pong
+            stream = stream[len(pong.raw) :]
+            continue
         if opcode >= 8:
             if opcode > 10 or rsv or not fin or short > 125 or (opcode == 8 and short == 1):
                 raise BrokenRuleError("control")
@@ -82,6 +92,19 @@ def parse(stream: bytes, *, masked: bool, deflate: bool = False) -> Iterator[See
             payload = bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
         yield Seen(opcode, bool(fin), payload, stream[: head + size])
         stream = stream[head + size :]
+
+
+def _own_pong(stream: bytes, tag: bytes) -> tuple[Seen | None, bool]:
+    """Return the pong to a relay's ping that begins `stream` (None: another frame), and if it is whole."""
+    head = 6 if stream[1] & 0x80 else 2
+    if not tag or stream[0] != 0x8A or stream[1] & 127 != 8:
+        return None, False
+    raw = stream[: head + 8]
+    payload = raw[head:]
+    if head == 6:
+        payload = bytes(byte ^ raw[2 + index % 4] for index, byte in enumerate(payload))
+    seen = Seen(10, True, payload, raw)
+    return (seen if tag.startswith(payload[: len(tag)]) else None), len(payload) == 8
 
 
 def random_frames(

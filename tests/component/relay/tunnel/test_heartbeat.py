@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import pytest
 from websockets.asyncio.server import ServerConnection
 
 from support.relay.frames import frame, parse
@@ -87,6 +88,26 @@ async def test_an_origin_that_does_not_answer_is_dead() -> None:
             assert client.close_code == 1001
         (ping, *_) = parse(await asyncio.wait_for(got, DEADLINE), masked=True)
         assert (ping.opcode, len(ping.payload)) == (9, 8)
+
+
+@pytest.mark.usefixtures("each_form")
+@on_pump_loop
+async def test_a_client_that_answers_without_a_mask_is_alive() -> None:
+    """Its pongs end at the relay, as those of paho-mqtt, and its connection stays open."""
+    async with origin() as port, running(port, heartbeatSeconds=1) as relay:
+        reader, writer = await relay.raw()
+        writer.write(upgrade())
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(3):
+            ping = await asyncio.wait_for(reader.readexactly(10), DEADLINE)
+            assert ping[:2] == b"\x89\x08"
+            writer.write(frame(ping[2:], opcode=10))
+        await relay.until(lambda: relay.counters.client.pongs == 3)
+        writer.write(frame(b"hello", key=b"abcd"))
+        assert await reader.readexactly(7) == frame(b"hello")
+        assert relay.counters.client.violations == {}
+        writer.close()
+        await relay.until_idle()
 
 
 @on_pump_loop

@@ -14,6 +14,8 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     "the smallest domain": {},
     "off and without a protocol": {"spec.websocket": {"enabled": False}},
     "HTTPS": {"spec.websocket.originProtocol": "HTTPS"},
+    "a heartbeat towards no side": {"spec.websocket.heartbeatLegs": "None"},
+    "a heartbeat towards clients alone": {"spec.websocket.heartbeatLegs": "Client"},
     "Follow to hosts": {"spec.websocket.originProtocol": "Follow"},
     "the shortest heartbeat": {"spec.websocket.heartbeatSeconds": 1},
     "the longest heartbeat": {"spec.websocket.heartbeatSeconds": 300},

@@ -57,6 +57,12 @@ INVALID_DOMAIN: Final[dict[str, Invalid]] = {
         "should be less than or equal to 300",
         field="heartbeatSeconds",
     ),
+    "a heartbeat is towards known sides": Invalid(
+        {"spec.websocket.heartbeatLegs": "Neither"},
+        'Unsupported value: "Neither"',
+        "Input should be 'Both', 'Client', 'Origin' or 'None'",
+        "heartbeatLegs",
+    ),
     "a heartbeat is whole seconds": Invalid(
         {"spec.websocket.heartbeatSeconds": 1.5},
         'spec.websocket.heartbeatSeconds in body must be of type integer: "number"',

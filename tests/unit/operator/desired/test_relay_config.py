@@ -154,6 +154,17 @@ def test_pass_through_reaches_the_relays() -> None:
     assert made == contract.PassThrough.model_validate(asked)
 
 
+def test_heartbeat_legs_reach_the_relays() -> None:
+    """They are absent unless they are set: relays of the last release refuse an unknown field."""
+    text = config_map(live_domain(), config(), draining_since=None)["data"]["relay.json"]
+    assert "heartbeatLegs" not in text
+    for legs in contract.HeartbeatLegs:
+        (domain,) = config(
+            websocket={"enabled": True, "originProtocol": "HTTP", "heartbeatLegs": str(legs)}
+        ).domains
+        assert domain.heartbeatLegs is legs
+
+
 def test_health_checks_reach_the_relays() -> None:
     """Absent by default; an empty map has the CRD's defaults, which are the relay's as well."""
     assert relay_config(live_domain(), spec(), RESOLVED).domains[0].originHealthCheck is None

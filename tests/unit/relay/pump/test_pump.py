@@ -338,6 +338,56 @@ def test_removed_legs_are_forgotten(bench: Bench) -> None:
     assert (any(bench.pump.legs), bench.epoll.poll(0)) == (False, [])
 
 
+OWN = TAG + b"\x00\x00\x00\x07"
+MISMASKED = {
+    "a client's without a mask": ("client", frame(OWN, opcode=10)),
+    "an origin's with a mask": ("origin", frame(OWN, opcode=10, key=b"\x01\x02\x03\x04")),
+}
+
+
+@pytest.mark.parametrize("step", [1, 3, 100])
+@pytest.mark.parametrize("case", MISMASKED)
+def test_a_pong_with_the_relays_payload_ends_here_whatever_its_mask(
+    bench: Bench, case: str, step: int
+) -> None:
+    """At any split, between other frames, which pass."""
+    side, pong = MISMASKED[case]
+    key = KEY if side == "client" else None
+    far, other = (bench.client, bench.origin) if side == "client" else (bench.origin, bench.client)
+    before, after = frame(b"before", key=key), frame(b"after", key=key)
+    stream = before + pong + pong + after
+    for at in range(0, len(stream), step):
+        far.send(stream[at : at + step])
+        bench.turn()
+    assert received(other) == before + after
+    assert bench.kinds() == [(pump.PONGED, side, 7)] * 2
+    leg = bench.client_leg if side == "client" else bench.origin_leg
+    assert (leg.messages, leg.received) == (2, len(stream))
+
+
+OTHER_PONGS = {
+    "of another payload": frame(b"x" * 8, opcode=10),
+    "of a payload that begins as the relay's": frame(TAG[:3] + b"xxxxx", opcode=10),
+    "of the relay's payload and more": frame(OWN + b"x", opcode=10),
+    "without a payload": frame(b"", opcode=10),
+    "in fragments": frame(OWN, opcode=10, fin=False),
+    "with a reserved bit": frame(OWN, opcode=10, rsv=2),
+    "that is a ping": frame(OWN, opcode=9),
+}
+
+
+@pytest.mark.parametrize("step", [1, 100])
+@pytest.mark.parametrize("case", OTHER_PONGS)
+def test_another_frame_without_a_mask_breaks_the_rule(bench: Bench, case: str, step: int) -> None:
+    """It would reach the origin, and masks protect what is between the client and the origin."""
+    data = OTHER_PONGS[case]
+    for at in range(0, len(data), step):
+        bench.client.send(data[at : at + step])
+        bench.turn()
+    assert bench.kinds() == [(pump.VIOLATION, "client", frames.WRONG_MASKING)]
+    assert received(bench.origin) == b""
+
+
 def test_a_tag_has_four_bytes(form: Form) -> None:
     """A shorter tag could match pongs of the peer."""
     with select.epoll() as epoll, pytest.raises(ValueError, match="4"):

@@ -73,6 +73,50 @@ def test_two_peers_that_stop_inside_frames_are_dead(form: Form, stack: ExitStack
     assert (virtual.counters.client.dead, virtual.counters.origin.dead) in ((1, 0), (0, 1), (1, 1))
 
 
+PINGED = {
+    "Both": (True, True),
+    "Client": (True, False),
+    "Origin": (False, True),
+    "None": (False, False),
+}
+
+
+@pytest.mark.parametrize("legs", PINGED)
+def test_heartbeat_legs_choose_the_sides_that_are_pinged(form: Form, stack: ExitStack, legs: str) -> None:
+    """A silent side of these is dead within two intervals; silence of another side ends nothing."""
+    virtual = Virtual(form.pump, stack, heartbeatSeconds=10, heartbeatLegs=legs)
+    pair = virtual.open()
+    pinged = [side for side, is_pinged in zip(pair.far, PINGED[legs], strict=True) if is_pinged]
+    counters = {"client": virtual.counters.client, "origin": virtual.counters.origin}
+    virtual.clock.run(19.75)
+    assert [side for side in counters if counters[side].pings] == pinged
+    virtual.clock.run(1000)
+    assert bool(counters["client"].dead + counters["origin"].dead) is bool(pinged)
+    assert all(not counters[side].dead for side in counters.keys() - set(pinged))
+    assert (pair.tunnel.phase == OPEN) is not bool(pinged)
+    virtual.tunnels.abort(pair.tunnel)
+    virtual.check_nothing_left(pair)
+
+
+def test_changed_heartbeat_legs_apply_to_open_tunnels(form: Form, stack: ExitStack) -> None:
+    """`None` ends the checks, and the count of silence begins anew with them."""
+    virtual = Virtual(form.pump, stack, heartbeatSeconds=10, heartbeatLegs="Client")
+    pair = virtual.open()
+    virtual.clock.run(15)
+    assert virtual.counters.client.pings == 1
+    virtual.take(heartbeatLegs="None")
+    virtual.clock.run(1000)
+    assert pair.tunnel.phase == OPEN
+    virtual.take(heartbeatLegs=None)
+    virtual.clock.run(9)
+    assert pair.tunnel.phase == OPEN
+    assert (virtual.counters.client.pings, virtual.counters.origin.pings) == (2, 1)
+    virtual.clock.run(12)
+    assert pair.tunnel.phase != OPEN
+    virtual.tunnels.abort(pair.tunnel)
+    virtual.check_nothing_left(pair)
+
+
 class Cut:
     """A TLS socket whose connection has timed out; no call has reported the error yet."""
 

@@ -78,6 +78,7 @@ def test_scale_paths_are_fields() -> None:
 
 AGREEING = {
     "websocket.heartbeatSeconds": (contract.Domain, "heartbeatSeconds"),
+    "websocket.heartbeatLegs": (contract.Domain, "heartbeatLegs"),
     "origins[].httpPort": (contract.Origin, "httpPort"),
     "origins[].httpsPort": (contract.Origin, "httpsPort"),
     "origins[].weight": (contract.Origin, "weight"),
