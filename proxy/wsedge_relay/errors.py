@@ -219,8 +219,9 @@ class AnswerCutError(RelayError):
     """An answer that has begun cannot be finished.
 
     `reason` is one of client (the client disconnected), stalled (the client accepts no bytes), body (the
-    request's body is malformed or too long), origin (the origin failed), going away (the relay shuts down, or
-    the domain is disabled).
+    request's body is malformed or too long), origin (the origin failed), bounds (an origin's answer to an
+    upgrade, other than 101, is too long or too slow), going away (the relay shuts down, or the domain is
+    disabled).
     """
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -16,7 +16,7 @@ class Timeouts:
     ejected for `failed_origin_seconds`, doubled with each further failure, up to
     `failed_origin_most_seconds`. An idle connection is closed `keep_alive_seconds` after a plain request, an
     HTTP/2 session without a stream after `session_idle_seconds`. `answer_body_bytes` limits the body of an
-    origin's refusal.
+    origin's answer to an upgrade other than 101.
     """
 
     head_seconds: float = 10.0
@@ -28,5 +28,5 @@ class Timeouts:
     failed_origin_seconds: float = 10.0
     failed_origin_most_seconds: float = 300.0
     retry_after_seconds: int = 5
-    answer_body_bytes: int = 65536
+    answer_body_bytes: int = 1 << 20
     session_idle_seconds: float = 60.0

@@ -8,6 +8,7 @@ from dataclasses import replace
 import structlog
 
 from wsedge_relay.client.arrival import Arrival, SharedParts
+from wsedge_relay.client.passed_answer import pass_body
 from wsedge_relay.client.plain_requests import PlainRequest, ReadRates
 from wsedge_relay.contract import Origin, PassThrough
 from wsedge_relay.errors import (
@@ -21,12 +22,13 @@ from wsedge_relay.errors import (
 from wsedge_relay.metering.meter import Meter
 from wsedge_relay.metering.usage import UsageKey
 from wsedge_relay.origin import address as addressing
-from wsedge_relay.origin.exchange import OriginAnswer, read_body
+from wsedge_relay.origin.exchange import AnswerBody, OriginAnswer
 from wsedge_relay.origin.origins import RequestingClient
 from wsedge_relay.protocol import handshake, http1, plain_request
+from wsedge_relay.protocol.body import BodyWriter
 from wsedge_relay.protocol.forwarded import was_secure
 from wsedge_relay.protocol.handshake import Accepted, Upgrade
-from wsedge_relay.protocol.http1 import BadHeadError, Header, RequestHead, ResponseHead
+from wsedge_relay.protocol.http1 import BadHeadError, Header, RequestHead
 from wsedge_relay.protocol.plain_request import Passed
 from wsedge_relay.pump.frames import GOING_AWAY
 from wsedge_relay.site import Site
@@ -203,20 +205,14 @@ class Connection:
                 site.origins.worked(answered.target)
                 await self._open_tunnel(site, upgrade, accepted, answered, rest)
                 return
-            answered.wire.limit(self._timeouts.answer_seconds)
-            body = await read_body(answered, limit=self._timeouts.answer_body_bytes)
+            body = AnswerBody(answered, most_bytes=self._timeouts.answer_body_bytes)
         except OriginError as failure:
             await self._refuse_origin_answer(site, answered, failure)
-        except TimeoutError:
-            await self._refuse_origin_answer(
-                site, answered, OriginError("timeout", "the answer's body did not end in time")
-            )
+            return
         except BaseException:
             answered.exchange.close()
             raise
-        else:
-            answered.exchange.close()
-            await self._pass_answer(site, answered.head, body)
+        await self._pass_answer(site, answered, body, has_rest=bool(rest))
 
     async def _open_tunnel(
         self, site: Site, upgrade: Upgrade, accepted: Accepted, answered: OriginAnswer, rest: bytes
@@ -333,34 +329,76 @@ class Connection:
         answered.exchange.close()
         await self._refuse(site, OriginsFailedError([failure]))
 
-    async def _pass_answer(self, site: Site, head: ResponseHead, body: bytes) -> None:
-        headers = handshake.passed_headers(head.headers)
-        if head.status not in (204, 304):
-            headers.append((b"Content-Length", b"%d" % len(body)))
-        headers.append((b"Connection", b"close"))
-        line = http1.status_line(head.status, head.reason)
-        await self._send_last_answer(
-            site, head.status, "origin answer", http1.build_head(line, headers) + body
+    async def _pass_answer(
+        self, site: Site, answered: OriginAnswer, body: AnswerBody, *, has_rest: bool
+    ) -> None:
+        """Pass an origin's answer other than 101: its head at once, its body as it arrives.
+
+        A client sees from the framing that an answer was cut: the connection closes before the body's end.
+        """
+        status, key, reason = answered.head.status, self._usage_key(site), ""
+        try:
+            await self._send_answer(site, answered, body, key, has_rest=has_rest)
+        except OriginError as failure:
+            site.origins.failed(answered.target, failure, self._loop.time())
+            reason = "origin"
+        except AnswerCutError as cut:
+            reason = cut.reason
+        finally:
+            answered.exchange.close()
+            self._log_refusal(site, status, reason or "origin answer")
+            self._leave_limiter()
+        if reason:
+            site.counters.cut(reason)
+            self._wire.close()
+        else:
+            await self._wire.finish(self._timeouts.linger_seconds)
+        self._meter.count(key)
+
+    async def _send_answer(
+        self, site: Site, answered: OriginAnswer, body: AnswerBody, key: UsageKey, *, has_rest: bool
+    ) -> None:
+        """Send head and body; raises AnswerCutError, and OriginError when the origin cut the body."""
+        outgoing = BodyWriter(body.answer.outward)
+        head = plain_request.client_answer(body.answer, keep=False, more=[])
+        self._wire.limit(self._timeouts.head_seconds)
+        try:
+            await self._wire.write(head + outgoing.frame(body.first, last=body.done))
+        except OSError as error:
+            raise AnswerCutError("client", str(error)) from error
+        finally:
+            self._count_answer(site, answered.head.status, "origin answer")
+        if body.done:
+            return
+        # A drain waits for handshakes under way, so head and body together have the time of one answer.
+        until = (
+            self._head_at + self._timeouts.answer_seconds + site.domain.originRequest.connectTimeoutSeconds
+        )
+        answered.wire.until = until
+        await pass_body(
+            self._wire,
+            body,
+            outgoing,
+            has_rest=has_rest,
+            until=until,
+            stall_seconds=site.domain.limits.stallSeconds,
+            count=lambda: self._meter.count(key),
+            ready=self._shared.ready,
         )
 
     async def _refuse(
         self, site: Site | None, refused: HandshakeRefusedError, *, head_only: bool = False
     ) -> None:
-        await self._send_last_answer(
-            site, refused.status, refused.reason, handshake.refusal(refused, head_only=head_only)
-        )
-
-    async def _send_last_answer(self, site: Site | None, status: int, reason: str, answer: bytes) -> None:
         """Send the last answer of this connection, and count it even when the client does not receive it."""
         self._wire.limit(self._timeouts.head_seconds)
         try:
-            await self._wire.write(answer)
+            await self._wire.write(handshake.refusal(refused, head_only=head_only))
         finally:
             if site is not None:
-                self._count_answer(site, status, reason)
-                self._log_refusal(site, status, reason)
+                self._count_answer(site, refused.status, refused.reason)
+                self._log_refusal(site, refused.status, refused.reason)
             else:
-                self._sites.count_unattributed_refusal(reason)
+                self._sites.count_unattributed_refusal(refused.reason)
             self._leave_limiter()
         await self._wire.finish(self._timeouts.linger_seconds)
         if site is not None:

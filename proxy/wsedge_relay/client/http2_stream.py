@@ -15,7 +15,8 @@ from typing import Final, Protocol
 
 from h2.errors import ErrorCodes
 
-from wsedge_relay.protocol import http1, http2_translation
+from wsedge_relay.protocol import body, http1, http2_translation
+from wsedge_relay.protocol.body import BadBodyError, BodyReader, Framing
 from wsedge_relay.protocol.http1 import BadHeadError, Header
 from wsedge_relay.protocol.http2_translation import TranslatedRequest
 
@@ -59,8 +60,10 @@ class Stream:
 
     __slots__ = (
         "_answer",
+        "_body",
         "_ended",
         "_head_left",
+        "_head_only",
         "_inward",
         "_is_open",
         "_linger",
@@ -99,6 +102,8 @@ class Stream:
         )  # bytes at the start of `_inward` that the relay itself wrote, which use no window
         self._outward = b""  # bytes for which the client's windows had no room
         self._answer: bytearray | None = bytearray()  # the head as far as it is read; None after it was sent
+        self._head_only = request.head.startswith(b"HEAD ")
+        self._body = BodyReader(Framing.CLOSE)  # of the answer; a tunnel's bytes end with the connection
         self._is_open = True
         self._paused = self._peer_ended = self._ended = False
         self._linger: asyncio.TimerHandle | None = None
@@ -222,10 +227,18 @@ class Stream:
             data = b""
         if self._answer is not None:
             self._read_head(data)
-        elif data:
-            self._session.send_data(self.number, data)
-        else:
+        elif not data:
             self._finish()
+        elif payload := self._fed(data):
+            self._session.send_data(self.number, payload)
+
+    def _fed(self, data: bytes) -> bytes:
+        """Return the payload in the socket's next bytes, which HTTP/2 frames in its own way."""
+        try:
+            return self._body.feed(data)
+        except BadBodyError:
+            self.reset(ErrorCodes.INTERNAL_ERROR)
+            return b""
 
     def _read_head(self, data: bytes) -> None:
         """Add `data` to the answer's head; send the head once it is complete."""
@@ -239,14 +252,19 @@ class Stream:
             if not end:
                 return
             head = http1.parse_response(bytes(answer[:end]), most_headers=_HEADERS)
-        except BadHeadError:
+            if head.status != 101:
+                framing, length = body.of_answer(
+                    head.headers, status=head.status, head_only=self._head_only, minor=head.minor
+                )
+                self._body = BodyReader(framing, length)
+        except (BadHeadError, BadBodyError):
             self.reset(ErrorCodes.INTERNAL_ERROR)
             return
         self._answer = None
-        self._outward = bytes(answer[end:])
         lines = http2_translation.answer_lines(head, tunnel=self._tunnel)
         self._tunnel = self._tunnel and head.status == 101
         self._session.send_headers(self.number, lines)
+        self._outward = self._fed(bytes(answer[end:]))
         if self._is_open and self._outward:
             self._send()
 
@@ -278,6 +296,11 @@ class Stream:
         self._loop.remove_reader(self._sock.fileno())
         if self._tunnel and not self._peer_ended and _is_hung_up(self._sock):
             self.reset(ErrorCodes.CANCEL)  # RFC 8441 section 5: the counterpart of a TCP reset
+            return
+        try:
+            self._body.end()
+        except BadBodyError:  # the relay closed the connection within the body: END_STREAM would complete it
+            self.reset(ErrorCodes.INTERNAL_ERROR)
             return
         self._ended = True
         self._session.end(self.number)

@@ -336,7 +336,9 @@ class PlainRequest:
             )
         except OriginError as failure:
             if self.status:
-                self._site.origins.failed(exchange.target, failure, self._loop.time())
+                # A client may ask for an answer that pauses, so a pause is no failure of the origin.
+                if failure.reason != "timeout":
+                    self._site.origins.failed(exchange.target, failure, self._loop.time())
                 raise AnswerCutError("origin", str(failure)) from failure
             raise
         exchange.close()
@@ -353,7 +355,7 @@ class PlainRequest:
         except TimeoutError as error:
             raise OriginError("timeout", "it does not read the request", connected=True) from error
         except OSError as error:
-            raise OriginError("closed", str(error)) from error
+            raise OriginError("closed", str(error), connected=True) from error
         self._last_move = self._loop.time()
         if self._body_origin is not None:
             if self._passed.expects and self._body_unseen:
@@ -384,7 +386,8 @@ class PlainRequest:
                 answered = origin.wire.received > 0
                 raise OriginError("timeout", text, answered=answered, connected=True) from error
             except OSError as error:
-                raise OriginError("closed", str(error), answered=origin.wire.received > 0) from error
+                answered = origin.wire.received > 0
+                raise OriginError("closed", str(error), answered=answered, connected=True) from error
 
     async def _download(
         self, origin: Duplex, answer: PassedAnswer, rest: bytes, cookie: list[http1.Header]

@@ -1,15 +1,15 @@
-"""One request on one connection to an origin: the final answer, and a short body behind it."""
+"""One request on one connection to an origin: the final answer, and the body behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from wsedge_relay.errors import BadAnswerError, OriginError, PeerGoneError
+from wsedge_relay.errors import AnswerCutError, BadAnswerError, OriginError, PeerGoneError
 from wsedge_relay.origin.balance import Target
-from wsedge_relay.protocol import http1
-from wsedge_relay.protocol.body import BadBodyError, BodyReader, of_answer
+from wsedge_relay.protocol import http1, plain_request
+from wsedge_relay.protocol.body import BadBodyError, BodyReader, Framing
 from wsedge_relay.protocol.http1 import BadHeadError, ResponseHead
 from wsedge_relay.transport.heads import read_head
 from wsedge_relay.transport.wire import Wire
@@ -70,7 +70,7 @@ async def send_request(wire: Wire, request: bytes, *, seconds: float) -> tuple[R
         text = f"no answer within {seconds:.3g} s"
         raise OriginError("timeout", text, answered=wire.received > 0, connected=True) from error
     except OSError as error:
-        raise OriginError("closed", str(error), answered=wire.received > 0) from error
+        raise OriginError("closed", str(error), answered=wire.received > 0, connected=True) from error
     wire.limit(None)
     return answer
 
@@ -93,7 +93,8 @@ async def final_answer(
         except BadHeadError as error:
             raise BadAnswerError(error.text) from error
         except PeerGoneError as error:
-            raise OriginError("closed", str(error), answered=wire.received > 0) from error
+            # The request may be the reason: one client must not eject an origin.
+            raise OriginError("closed", str(error), answered=wire.received > 0, connected=True) from error
         if answer.status == 101 or answer.status >= 200:
             return answer, rest
         if interim is not None:
@@ -101,28 +102,52 @@ async def final_answer(
     raise BadAnswerError("too many interim answers")
 
 
-async def read_body(answered: OriginAnswer, *, limit: int) -> bytes:
-    """Return the body of an answer other than 101, at most `limit` bytes.
+class AnswerBody:
+    """The body of an answer other than 101, in the pieces in which the origin sends it.
 
-    Raises OriginError when the body is malformed, cut or too long; TimeoutError at the wire's limit.
+    `most_bytes` bounds its payload. `first` is the payload that was read behind the head, `answer` the head
+    with the framing for the client. Raises BadAnswerError for a body that is malformed from the beginning:
+    nothing of the answer was passed on then.
     """
-    head, wire = answered.head, answered.wire
-    try:
-        framing, length = of_answer(head.headers, status=head.status, head_only=False, minor=head.minor)
-        reader = BodyReader(framing, length)
-        body = bytearray(reader.feed(answered.rest))
-        while not reader.done and max(len(body), length) <= limit:
-            data = await wire.read()
-            if data:
-                body += reader.feed(data)
-            else:
-                reader.end()
-    except BadBodyError as error:
-        raise BadAnswerError(error.text) from error
-    except TimeoutError:
-        raise
-    except OSError as error:
-        raise OriginError("closed", str(error)) from error
-    if max(len(body), length) > limit:
-        raise BadAnswerError(f"the answer's body is longer than {limit} bytes")
-    return bytes(body)
+
+    __slots__ = ("_most_bytes", "_reader", "_wire", "answer", "first")
+
+    def __init__(self, answered: OriginAnswer, *, most_bytes: int) -> None:
+        self._wire = answered.wire
+        self._most_bytes = most_bytes
+        answer = plain_request.passed_answer(answered.head, head_only=False, minor=1)
+        self._reader = BodyReader(answer.framing, answer.length)
+        try:
+            self.first = self._reader.feed(answered.rest)
+        except BadBodyError as error:
+            raise BadAnswerError(error.text) from error
+        if self.done and answer.framing is not Framing.NONE:
+            # All of it is there, so its length is known. Many WebSocket clients read no chunks.
+            answer = replace(answer, framing=Framing.LENGTH, outward=Framing.LENGTH, length=len(self.first))
+        self.answer = answer
+
+    @property
+    def done(self) -> bool:
+        """Whether the body is complete."""
+        return self._reader.done
+
+    async def read(self) -> bytes:
+        """Return the next payload, which may be empty.
+
+        Raises AnswerCutError when the body is too long or has not ended at the wire's limit: the client asked
+        for such an answer. Raises OriginError when the origin cut the body or sent a malformed one.
+        """
+        try:
+            data = await self._wire.read()
+            if not data:
+                self._reader.end()
+            payload = self._reader.feed(data)
+        except BadBodyError as error:
+            raise BadAnswerError(error.text) from error
+        except TimeoutError as error:
+            raise AnswerCutError("bounds", "the answer's body did not end in time") from error
+        except OSError as error:
+            raise OriginError("closed", str(error), answered=True) from error
+        if self._reader.payload_bytes > self._most_bytes:
+            raise AnswerCutError("bounds", f"the answer's body is longer than {self._most_bytes} bytes")
+        return payload

@@ -64,6 +64,8 @@ def answer_lines(head: ResponseHead, *, tunnel: bool) -> list[Header]:
         lower = name.lower()
         if lower != b"sec-websocket-accept":
             lines.append((lower, value))
+    if head.status != 101:  # the relay itself wrote the line, so it is the length of the body
+        lines += [(b"content-length", value) for value in head.headers.all(b"content-length")]
     return lines
 
 

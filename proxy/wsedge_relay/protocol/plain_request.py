@@ -125,15 +125,23 @@ def check_answer(passed: Passed, head: ResponseHead) -> PassedAnswer:
     """Check an origin's final answer; raises BadAnswerError."""
     if head.status == 101:
         raise BadAnswerError("101 to a request that was no upgrade")
+    return passed_answer(head, head_only=passed.head_only, minor=passed.request.minor)
+
+
+def passed_answer(head: ResponseHead, *, head_only: bool, minor: int) -> PassedAnswer:
+    """Return an answer other than 101 with its framings; raises BadAnswerError.
+
+    `head_only` says that the request was a HEAD, `minor` is the second digit of the request's version.
+    """
     try:
         framing, length = body.of_answer(
-            head.headers, status=head.status, head_only=passed.head_only, minor=head.minor
+            head.headers, status=head.status, head_only=head_only, minor=head.minor
         )
     except BadBodyError as error:
         raise BadAnswerError(error.text) from error
     outward = framing
     if framing in (Framing.CHUNKED, Framing.CLOSE):
-        outward = Framing.CHUNKED if passed.request.minor else Framing.CLOSE
+        outward = Framing.CHUNKED if minor else Framing.CLOSE
     return PassedAnswer(head, framing, length, outward)
 
 

@@ -1,4 +1,4 @@
-"""One request to an origin: interim answers, the final head, a short body, and failures by reason."""
+"""One request to an origin: interim answers, the final head, the body, and failures by reason."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any, Final, cast
 import pytest
 
 from wsedge_relay.contract import Origin
-from wsedge_relay.errors import BadAnswerError, OriginError
+from wsedge_relay.errors import AnswerCutError, BadAnswerError, OriginError
 from wsedge_relay.origin.balance import Target
-from wsedge_relay.origin.exchange import Exchange, OriginAnswer, final_answer, read_body, send_request
+from wsedge_relay.origin.exchange import AnswerBody, Exchange, OriginAnswer, final_answer, send_request
+from wsedge_relay.protocol.body import Framing
 from wsedge_relay.protocol.http1 import ResponseHead, parse_response
 from wsedge_relay.transport.wire import Wire
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+CLOSE = b"HTTP/1.1 200 OK\r\n\r\n"
 EARLY = b"HTTP/1.1 103 Early Hints\r\n\r\n"
 RESET = ConnectionResetError("it was reset")
 
@@ -89,9 +92,9 @@ async def test_interim_answers_are_passed_in_order_and_bounded() -> None:
 
 # Pieces of an answer, and the reason and facts of the failure: answered, connected.
 FAILURES: Final[dict[str, tuple[tuple[bytes | OSError, ...], tuple[str, bool, bool]]]] = {
-    "a close without a byte": ((), ("closed", False, False)),
+    "a close without a byte": ((), ("closed", False, True)),
     "a close within the head": ((OK[:9],), ("closed", True, True)),
-    "a reset without a byte": ((RESET,), ("closed", False, False)),
+    "a reset without a byte": ((RESET,), ("closed", False, True)),
     "a reset within the head": ((OK[:9], RESET), ("closed", True, True)),
     "silence": ((TimeoutError(),), ("timeout", False, True)),
     "silence within the head": ((OK[:9], TimeoutError()), ("timeout", True, True)),
@@ -109,51 +112,62 @@ async def test_failures_say_whether_another_origin_may_get_the_request(
     assert (failed.value.reason, failed.value.answered, failed.value.connected) == expected
 
 
-BODIES: Final[dict[str, tuple[bytes, tuple[bytes, ...], bytes]]] = {
-    "a length": (OK, (b"o", b"k"), b"ok"),
-    "chunks": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-        (b"1\r\no\r\n1\r\n", b"k\r\n0\r\n\r\n"),
-        b"ok",
-    ),
-    "the end of the connection": (b"HTTP/1.1 200 OK\r\n\r\n", (b"o", b"k", b""), b"ok"),
-    "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", (), b""),
+BODIES: Final[dict[str, tuple[bytes, tuple[bytes, ...], list[bytes], Framing]]] = {
+    "a length": (OK, (b"o", b"k"), [b"o", b"k"], Framing.LENGTH),
+    "a length that is there at once": (OK, (b"ok",), [b"ok"], Framing.LENGTH),
+    "chunks": (CHUNKS, (b"1\r\no\r\n1\r\n", b"k\r\n0\r\n\r\n"), [b"o", b"k"], Framing.CHUNKED),
+    "chunks that are there at once": (CHUNKS, (b"2\r\nok\r\n0\r\n\r\n",), [b"ok"], Framing.LENGTH),
+    "the end of the connection": (CLOSE, (b"o", b"k", b""), [b"o", b"k", b""], Framing.CHUNKED),
+    "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", (), [b""], Framing.NONE),
 }
 
 
-@pytest.mark.parametrize(("head", "pieces", "body"), BODIES.values(), ids=BODIES)
-async def test_a_body_in_each_framing(head: bytes, pieces: tuple[bytes, ...], body: bytes) -> None:
-    """The framings of RFC 9112 section 6."""
-    assert await read_body(answer(head, *pieces), limit=2) == body
+@pytest.mark.parametrize(("head", "pieces", "payloads", "outward"), BODIES.values(), ids=BODIES)
+async def test_a_body_passes_piece_by_piece(
+    head: bytes, pieces: tuple[bytes, ...], payloads: list[bytes], outward: Framing
+) -> None:
+    """The framings of RFC 9112 section 6; a body that arrived with its head gets a length."""
+    body = AnswerBody(answer(head, *pieces), most_bytes=2)
+    got = [body.first]
+    while not body.done:
+        got.append(await body.read())
+    assert (got, body.answer.outward) == (payloads, outward)
+    if outward is Framing.LENGTH:
+        assert body.answer.length == 2
 
 
-BROKEN: Final[dict[str, tuple[bytes, tuple[bytes | OSError, ...], str]]] = {
+MALFORMED: Final[dict[str, tuple[bytes, bytes]]] = {
+    "two framings": (CHUNKS.replace(b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\n"), b"ok"),
+    "a broken chunk": (CHUNKS, b"zz\r\n"),
+}
+
+
+@pytest.mark.parametrize(("head", "first"), MALFORMED.values(), ids=MALFORMED)
+def test_an_answer_that_begins_malformed_is_not_passed(head: bytes, first: bytes) -> None:
+    """The client gets a 502 and none of it."""
+    with pytest.raises(BadAnswerError):
+        AnswerBody(answer(head, first), most_bytes=3)
+
+
+CUT: Final[dict[str, tuple[bytes, tuple[bytes | OSError, ...], str]]] = {
     "a close within a length": (OK, (b"o", b""), "answer"),
     "a reset": (OK, (b"o", RESET), "closed"),
-    "a length over the limit": (OK.replace(b"2", b"4"), (b"",), "answer"),
-    "an endless body": (b"HTTP/1.1 200 OK\r\n\r\n", (b"four", b"more"), "answer"),
-    "two framings": (
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
-        (b"ok",),
-        "answer",
-    ),
+    "a broken chunk": (CHUNKS, (b"1\r\no\r\n", b"zz\r\n"), "answer"),
+    "silence": (OK, (b"o", TimeoutError()), "bounds"),
+    "a length over the limit": (OK.replace(b"2", b"4"), (b"f", b"our"), "bounds"),
+    "an endless body": (CLOSE, (b"fo", b"ur"), "bounds"),
 }
 
 
-@pytest.mark.parametrize(("head", "pieces", "reason"), BROKEN.values(), ids=BROKEN)
-async def test_a_body_that_cannot_be_passed_is_a_failure(
+@pytest.mark.parametrize(("head", "pieces", "reason"), CUT.values(), ids=CUT)
+async def test_a_cut_body_is_the_origins_failure_or_the_clients_wish(
     head: bytes, pieces: tuple[bytes | OSError, ...], reason: str
 ) -> None:
-    """Malformed, cut or longer than three bytes: the client gets a 502 and none of it."""
-    with pytest.raises(OriginError) as failed:
-        await read_body(answer(head, *pieces), limit=3)
-    assert failed.value.reason == reason
-
-
-async def test_a_slow_body_is_the_callers_timeout() -> None:
-    """The caller knows the limit, and counts it as the origin's failure."""
-    with pytest.raises(TimeoutError):
-        await read_body(answer(OK, b"o", TimeoutError()), limit=2)
+    """A long or slow body is what the client asked for; a broken one is what the origin did."""
+    body = AnswerBody(answer(head, *pieces), most_bytes=3)
+    expected: type[Exception] = AnswerCutError if reason == "bounds" else OriginError
+    with pytest.raises(expected, match=f"^{reason}: "):
+        await body.read()
 
 
 @pytest.mark.parametrize("is_handed_over", [False, True])
