@@ -134,9 +134,9 @@ class ProxyProtocol(StrEnum):
 class Listen(Message):
     """The addresses of the relay's listeners. Port 0: the kernel chooses a port. null: no listener."""
 
-    host: Annotated[str, StringConstraints(min_length=1), Field(description="Address of all listeners.")] = (
-        "127.0.0.1"
-    )
+    host: Annotated[
+        str, StringConstraints(min_length=1), Field(description="Address of the listeners for clients.")
+    ] = "127.0.0.1"
     http: Annotated[
         ListenPort | None,
         Field(
@@ -150,6 +150,21 @@ class Listen(Message):
     admin: Annotated[
         ListenPort, Field(description="Port for probes, metrics and drain requests. 0 as in `http`.")
     ] = 9090
+    adminHost: Annotated[
+        Annotated[str, StringConstraints(min_length=1)] | None,
+        Field(
+            description="Address of the admin port. null: loopback (`127.0.0.1`, or `host` if that is a "
+            "loopback address); in an operator's pod the pod's address."
+        ),
+    ] = None
+    adminNames: Annotated[
+        Annotated[tuple[DomainName, ...], Field(max_length=64)] | None,
+        Field(
+            description="Names in the Host header of requests to the admin port, in lower case, besides "
+            "`adminHost`, IP addresses, names without a dot and names of Services. Requests for other names "
+            "get 421, because a web page can let its own name resolve to the admin port."
+        ),
+    ] = None
 
 
 class Origin(Message):

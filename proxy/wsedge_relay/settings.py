@@ -10,8 +10,9 @@ import platform
 import uuid
 from collections.abc import Sequence
 from importlib.metadata import version
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
@@ -21,6 +22,7 @@ from wsedge_relay.contract import Listen, RelayConfig
 from wsedge_relay.errors import SettingsError
 
 ENV_PREFIX = "WSEDGE_RELAY_"
+LOOPBACK: Final = "127.0.0.1"
 
 
 class Settings(BaseSettings):
@@ -32,7 +34,10 @@ class Settings(BaseSettings):
 
     config: Path = Field(description="the configuration file: a RelayConfig in JSON")
     host: Annotated[str, StringConstraints(min_length=1)] | None = Field(
-        None, description="address of all listeners; overrides the configuration's listen.host"
+        None, description="address of the listeners for clients; overrides the configuration's listen.host"
+    )
+    admin_host: Annotated[str, StringConstraints(min_length=1)] | None = Field(
+        None, description="address of the admin port; overrides the configuration's listen.adminHost"
     )
     secrets_dir: Path | None = Field(
         None, description="folder of certificate and key files (default: the folder of the configuration)"
@@ -94,8 +99,19 @@ class Settings(BaseSettings):
         return "pod_uid" in self.model_fields_set
 
     def listen_of(self, config: RelayConfig) -> Listen:
-        """Return the configuration's listeners, with `host` of the settings if it is set."""
-        return config.listen if self.host is None else config.listen.model_copy(update={"host": self.host})
+        """Return the configuration's listeners with the settings' addresses; `adminHost` is set."""
+        listen = config.listen
+        host = self.host or listen.host
+        admin = self.admin_host or listen.adminHost or self._usual_admin_host(host)
+        return listen.model_copy(update={"host": host, "adminHost": admin})
+
+    def _usual_admin_host(self, host: str) -> str:
+        """Return the admin port's address where none is set; `host` is that of the listeners for clients.
+
+        The kubelet, the operator and a scraper reach a pod at its address only. Elsewhere the port stays on
+        this machine: `host` is often an address that clients reach.
+        """
+        return host if self.is_in_pod or _is_loopback(host) else LOOPBACK
 
 
 def read_settings(arguments: Sequence[str]) -> Settings | None:
@@ -112,6 +128,13 @@ def read_settings(arguments: Sequence[str]) -> Settings | None:
         return Settings(**given)
     except ValidationError as error:
         raise SettingsError([_problem(problem) for problem in error.errors()]) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -99,8 +99,8 @@ def _allowed(addresses: Sequence[Address], reach: Reach) -> list[Address]:
 
 def _check_own(wire: Wire, reach: Reach) -> None:
     """Raise OriginError for a connection to this relay's own address, on which no byte was sent yet."""
-    local, peer = wire.sock.getsockname()[0], wire.sock.getpeername()[0]
-    refusal = reach.refusal_of_own(local, peer)
+    peer, port = wire.sock.getpeername()[:2]
+    refusal = reach.refusal_of_own(wire.sock.getsockname()[0], peer, port)
     if refusal is not None:
         raise OriginError("denied", refusal)
 

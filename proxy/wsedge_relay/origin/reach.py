@@ -20,6 +20,7 @@ _LOOPBACK: Final = Networks(LOOPBACK_NETWORKS)
 _MOST_KNOWN: Final = 4096  # cached results; a name may resolve to ever new addresses
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Listener = tuple[_Address, int]
 
 
 class Reach:
@@ -31,12 +32,12 @@ class Reach:
     already, so both may.
     """
 
-    __slots__ = ("_denied", "_host", "_in_pod", "_known", "_networks", "_ports")
+    __slots__ = ("_denied", "_host", "_in_pod", "_known", "_listeners", "_networks")
 
     def __init__(self, *, in_pod: bool = False) -> None:
         self._in_pod = in_pod
         self._host: _Address | None = None
-        self._ports: frozenset[int] = frozenset()
+        self._listeners: tuple[_Listener, ...] = ()
         self._networks: tuple[str, ...] | None = None
         self._known: dict[tuple[str, int], str | None] = {}
         self._reset()
@@ -46,10 +47,13 @@ class Reach:
         self._networks = tuple(networks) if networks is not None else None
         self._reset()
 
-    def set_own(self, host: str, ports: Collection[int]) -> None:
-        """Deny the relay's own address: its listeners' IP address, which may be the wildcard, and ports."""
-        self._host = ipaddress.ip_address(host.partition("%")[0])
-        self._ports = frozenset(ports)
+    def set_own(self, host: str, ports: Collection[int], *, admin: tuple[str, int]) -> None:
+        """Deny the relay's own address: its listeners' IP address, which may be the wildcard, and ports.
+
+        `admin` is the address of the admin port, on which a request from this machine may give orders.
+        """
+        self._host = _parsed(host)
+        self._listeners = (*((self._host, port) for port in ports), (_parsed(admin[0]), admin[1]))
         self._reset()
 
     def refusal(self, address: str, port: int) -> str | None:
@@ -65,17 +69,20 @@ class Reach:
 
     @property
     def is_wildcard(self) -> bool:
-        """Whether the relay listens on the wildcard, so that its own addresses are not known."""
-        return self._host is not None and self._host.is_unspecified
+        """Whether a listener has the wildcard address, so that the relay's own addresses are not known."""
+        return any(host.is_unspecified for host, _ in self._listeners)
 
-    def refusal_of_own(self, local: str, peer: str) -> str | None:
-        """Return the reason why a connection from `local` to `peer` is not used; None: it may be used.
+    def refusal_of_own(self, local: str, peer: str, port: int) -> str | None:
+        """Return the reason why a connection from `local` to a port of `peer` is not used; None: it may be.
 
         To an address of this machine the kernel chooses the same address as the source.
         """
-        if local != peer or not self._denies_own or peer in _LOOPBACK:
+        if local != peer or peer in _LOOPBACK:
             return None
-        return f"{peer} is an address of this relay"
+        if any(host.is_unspecified and port == number for host, number in self._listeners):
+            return f"{peer} port {port} is a listener of this relay"
+        is_wildcard = self._host is not None and self._host.is_unspecified
+        return f"{peer} is an address of this relay" if is_wildcard and self._denies_own else None
 
     def _reset(self) -> None:
         self._known.clear()
@@ -94,7 +101,7 @@ class Reach:
         return self._networks != ()
 
     def _check(self, address: str, port: int) -> str | None:
-        for reading in _readings(ipaddress.ip_address(address.partition("%")[0])):
+        for reading in _readings(_parsed(address)):
             if self._is_listener(reading, port):
                 return f"{address} port {port} is a listener of this relay"
             if str(reading) in self._denied:
@@ -104,11 +111,16 @@ class Reach:
         return None
 
     def _is_listener(self, reading: _Address, port: int) -> bool:
-        if port not in self._ports or self._host is None:
-            return False
-        return reading == self._host or (
-            self._host.is_unspecified and (reading.is_loopback or reading.is_unspecified)
+        return any(
+            port == number
+            and (reading == host or (host.is_unspecified and (reading.is_loopback or reading.is_unspecified)))
+            for host, number in self._listeners
         )
+
+
+def _parsed(address: str) -> _Address:
+    """Return an IP address that may have a zone."""
+    return ipaddress.ip_address(address.partition("%")[0])
 
 
 def _readings(address: _Address) -> Iterator[_Address]:

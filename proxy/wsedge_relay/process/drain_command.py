@@ -60,7 +60,8 @@ def _request_drain(settings: Settings, seconds: float | None) -> PostAnswer:
         raise SettingsError(
             ["listen.admin is 0, so the kernel chose the port: see `listening` in the relay's log"]
         )
-    host = _WILDCARDS.get(listen.host, listen.host)
+    host = listen.adminHost or listen.host
+    host = _WILDCARDS.get(host, host)
     authority = f"[{host}]" if ":" in host else host
     query = "" if seconds is None else f"?seconds={seconds:g}"
     token = read_token(settings.certificates)

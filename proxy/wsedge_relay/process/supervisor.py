@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from wsedge_relay.config.follow import follow
 from wsedge_relay.config.load import LoadedConfig
 from wsedge_relay.config.watch import ConfigWatch
-from wsedge_relay.contract import Listen, RelayState
+from wsedge_relay.contract import RelayState
 from wsedge_relay.errors import CannotListenError, WorkerSilentError
 from wsedge_relay.metering.spool import adopt, folder_of, lock_folder
 from wsedge_relay.process.assignment import Assignment, loaded_to_json
@@ -92,7 +92,7 @@ class Supervisor:
                     host, ports[listener] = self._addresses[listener] = sock.getsockname()[:2]
         except OSError as error:
             raise CannotListenError(error) from error
-        self._listen = Listen(host=host, http=ports["http"], https=ports["https"], admin=listen.admin)
+        self._listen = listen.model_copy(update={"host": host, **ports})
 
     async def serve(self) -> int:
         """Run the workers until a signal, let them drain and end; return the exit code."""

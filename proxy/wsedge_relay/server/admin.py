@@ -1,7 +1,7 @@
 """The admin port: health, readiness, metrics, the configuration in force, and POST /drain.
 
 A strict, small HTTP/1.1 server: one request per connection, bounded in size, time and number. It serves
-probes, a metrics scraper and the operator; clients should not reach its address.
+probes, a metrics scraper and the operator; it has an address of its own, which clients should not reach.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 from wsedge_relay.errors import CannotListenError
 from wsedge_relay.protocol.forwarded import address_of
+from wsedge_relay.transport.listening import bound
 
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 64
@@ -45,9 +46,13 @@ class Call:
 
     def header(self, name: str) -> str | None:
         """Return the value of the header `name` (lower case); None when it is absent or occurs twice."""
-        pairs = (line.partition(":") for line in self.lines)
-        values = [value.strip(" \t") for key, _, value in pairs if key.lower() == name]
+        values = self.values(name)
         return values[0] if len(values) == 1 else None
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of all headers `name` (lower case), in their order."""
+        pairs = (line.partition(":") for line in self.lines)
+        return [value.strip(" \t") for key, _, value in pairs if key.lower() == name]
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -55,22 +60,38 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 class Admin:
-    """Serve `routes`, handlers by method and path such as ("GET", "/healthz"). GET handlers answer HEAD."""
+    """Serve `routes`, handlers by method and path such as ("GET", "/healthz"). GET handlers answer HEAD.
 
-    def __init__(self, routes: Mapping[tuple[str, str], Handler]) -> None:
+    `check` returns the answer that rejects a request of any method and path, None when a route may answer it.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[tuple[str, str], Handler],
+        *,
+        check: Callable[[Call], Reply | None] = lambda _: None,
+    ) -> None:
         self._routes = dict(routes)
+        self._check = check
         self._server: asyncio.Server | None = None
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port, which the kernel chooses for 0; raises CannotListenError."""
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen, and return the IP address and the port, which the kernel chooses for 0.
+
+        Of a host name the first address is used; "::" accepts IPv4 too. Raises CannotListenError.
+        """
         try:
-            self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD_BYTES)
+            sock = await bound(host, port)
         except OSError as error:
             raise CannotListenError(error) from error
-        except UnicodeError as error:  # `host` is not a valid name, for example one with an empty label
-            raise CannotListenError(OSError(f"{host}: {error}")) from error
-        return int(self._server.sockets[0].getsockname()[1])
+        try:
+            self._server = await asyncio.start_server(self._serve, sock=sock, limit=MAX_HEAD_BYTES)
+        except OSError as error:  # another program began to listen at the address
+            sock.close()
+            raise CannotListenError(error) from error
+        address, number = sock.getsockname()[:2]
+        return str(address), int(number)
 
     async def close(self) -> None:
         """Stop listening and end every call."""
@@ -119,7 +140,9 @@ class Admin:
         except ValueError:
             return Reply(400, b"The query has too many fields.\n"), False
         call = Call(fields, peer, tuple(text.decode("latin-1") for text in lines))
-        return await self._route(method, path, call), method == "HEAD"
+        rejected = self._check(call)
+        reply = await self._route(method, path, call) if rejected is None else rejected
+        return reply, method == "HEAD"
 
     async def _route(self, method: str, path: str, call: Call) -> Reply:
         handler = self._routes.get(("GET" if method == "HEAD" else method, path))

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from wsedge_relay.config.follow import log_applied
 from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import Listen, RelayState
-from wsedge_relay.server import permission
+from wsedge_relay.server import permission, web_pages
 from wsedge_relay.server.admin import Admin, Call, Reply, drain_seconds, json_reply, text_reply
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
@@ -83,14 +83,18 @@ class AdminRoutes:
                 ("GET", "/metrics"): self._metrics,
                 ("GET", "/config"): self._config,
                 ("POST", "/drain"): self._drain,
-            }
+            },
+            check=self._rejected,
         )
         self._address = ("", 0)
+        self._names: frozenset[str] = frozenset()
 
     async def start(self, listen: Listen) -> Listen:
-        """Listen, and return `listen` with the admin port that the kernel chose; raises CannotListenError."""
-        self._address = (listen.host, await self._admin.start(listen.host, listen.admin))
-        return listen.model_copy(update={"admin": self._address[1]})
+        """Listen, and return `listen` with the admin port's IP address and port; raises CannotListenError."""
+        host = listen.adminHost or listen.host
+        self._names = frozenset(name.lower() for name in (host, *(listen.adminNames or ())))
+        address, port = self._address = await self._admin.start(host, listen.admin)
+        return listen.model_copy(update={"adminHost": address, "admin": port})
 
     def announce(self, addresses: Mapping[str, tuple[str, int]]) -> None:
         """Log the address of each listener, and that the configuration is in force."""
@@ -117,6 +121,12 @@ class AdminRoutes:
             worker_restarts=relay.restarts,
             drains_abandoned=self._resumed,
         )
+
+    def _rejected(self, call: Call) -> Reply | None:
+        reply = web_pages.refusal(call, self._names)
+        if reply is not None:
+            _log.warning("admin request rejected", peer=call.peer, status=reply.status)
+        return reply
 
     async def _healthz(self, _call: Call) -> Reply:
         return _ok_unless(self._relay.unhealthy)

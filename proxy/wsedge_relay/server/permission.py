@@ -17,6 +17,7 @@ from wsedge_relay.errors import TokenUnreadableError
 from wsedge_relay.server.admin import Call, Reply, text_reply
 
 _MOST_BYTES: Final = 4096
+_OF_PROXIES: Final = ("via", "forwarded", "x-forwarded-for", "x-real-ip", "cdn-loop")
 _UNAUTHORIZED: Final = (
     "This request needs the relay's admin token: Authorization: Bearer TOKEN. In a cluster the token is"
     f" the key {ADMIN_TOKEN_FILE} of the Secret that the relay's pod mounts, and"
@@ -35,14 +36,17 @@ def refusal(call: Call, secrets_dir: Path) -> Reply | None:
     except TokenUnreadableError as error:
         return text_reply(503, str(error))
     if token is None:
-        # Any web page can let a browser on this machine send a POST to loopback; it has an Origin header
-        # then.
-        is_local = ipaddress.ip_address(call.peer).is_loopback and call.header("origin") is None
+        is_local = ipaddress.ip_address(call.peer).is_loopback and not _came_through_a_proxy(call)
         return None if is_local else text_reply(403, _LOOPBACK_ONLY)
     scheme, _, given = (call.header("authorization") or "").partition(" ")
     if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), token):
         return None
     return Reply(401, _UNAUTHORIZED.encode() + b"\n", extra=("WWW-Authenticate: Bearer",))
+
+
+def _came_through_a_proxy(call: Call) -> bool:
+    """Return whether a proxy on this machine forwarded the call: its client may be on any machine."""
+    return any(call.values(name) for name in _OF_PROXIES)
 
 
 def read_token(secrets_dir: Path) -> bytes | None:

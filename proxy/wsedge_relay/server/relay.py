@@ -207,7 +207,8 @@ class Relay:
             raise
         hosts = [host for host, _ in self.addresses.values()]
         if hosts:
-            self._reach.set_own(hosts[0], [listen.admin, *(port for _, port in self.addresses.values())])
+            ports = [port for _, port in self.addresses.values()]
+            self._reach.set_own(hosts[0], ports, admin=(listen.adminHost or hosts[0], listen.admin))
 
     def apply(self, config: RelayConfig, material: Material) -> None:
         """Put `config` in force; `config.listen` is ignored.

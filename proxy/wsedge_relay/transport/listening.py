@@ -16,7 +16,7 @@ async def bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except UnicodeError as error:  # `host` is not a valid name, for example one with an empty label
-        raise socket.gaierror(socket.EAI_NONAME, f"{host}: {error}") from error
+        raise OSError(f"{host}: {error}") from error
     family, _, _, _, address = found[0]
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

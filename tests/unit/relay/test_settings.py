@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -92,8 +93,48 @@ def test_the_host_overrides_the_listen_address() -> None:
     other = read_settings(["--config", "x", "--host", "::"])
     assert own is not None
     assert other is not None
-    assert own.listen_of(config) == config.listen
-    assert other.listen_of(config) == Listen(host="::", http=81)
+    assert own.listen_of(config) == Listen(http=81, adminHost="127.0.0.1")
+    assert other.listen_of(config) == Listen(host="::", http=81, adminHost="127.0.0.1")
+
+
+# Arguments, `listen` of the configuration, and the admin port's address.
+ADMIN_HOSTS: Final[dict[str, tuple[tuple[str, ...], dict[str, str], str]]] = {
+    "by default": ((), {}, "127.0.0.1"),
+    "all addresses for clients": ((), {"host": "0.0.0.0"}, "127.0.0.1"),
+    "one address for clients": (("--host", "192.0.2.1"), {}, "127.0.0.1"),
+    "a name for clients": ((), {"host": "relay-1.example.com"}, "127.0.0.1"),
+    "loopback for clients": ((), {"host": "::1"}, "::1"),
+    "another loopback address for clients": ((), {"host": "127.0.0.2"}, "127.0.0.2"),
+    "localhost for clients": ((), {"host": "localhost"}, "localhost"),
+    "a configured address": (("--host", "192.0.2.1"), {"adminHost": "10.0.0.5"}, "10.0.0.5"),
+    "an argument": (("--admin-host", "10.0.0.6"), {"adminHost": "10.0.0.5"}, "10.0.0.6"),
+    "a pod": (("--host", "10.1.2.3", "--pod-uid", "7d1f"), {}, "10.1.2.3"),
+    "a pod with an address for metrics": (
+        ("--host", "10.1.2.3", "--pod-uid", "7d1f"),
+        {"adminHost": "0.0.0.0"},
+        "0.0.0.0",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "listen", "host"), ADMIN_HOSTS.values(), ids=ADMIN_HOSTS)
+def test_the_admin_ports_address(arguments: tuple[str, ...], listen: dict[str, str], host: str) -> None:
+    """It stays on the machine unless it is set; only a pod is reached at its address by all its users."""
+    config = RelayConfig.model_validate({"version": 1, "generation": "g", "listen": listen})
+    settings = read_settings(["--config", "x", *arguments])
+    assert settings is not None
+    assert settings.listen_of(config).adminHost == host
+
+
+def test_the_operators_pods_have_the_admin_port_at_their_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of this operator and of the last release: both pass the pod's address and UID by the environment."""
+    for name, value in (("CONFIG", "x"), ("HOST", "10.1.2.3"), ("POD_UID", "7d1f")):
+        monkeypatch.setenv(f"WSEDGE_RELAY_{name}", value)
+    settings = read_settings([])
+    assert settings is not None
+    config = RelayConfig.model_validate({"version": 1, "generation": "g", "listen": {"admin": 9090}})
+    listen = settings.listen_of(config)
+    assert (listen.host, listen.adminHost) == ("10.1.2.3", "10.1.2.3")
 
 
 def test_a_given_uid_marks_a_pod() -> None:

@@ -308,7 +308,7 @@ class TestEnd:
     async def test_without_a_token_loopback_alone_may_drain(self, tmp_path: Path) -> None:
         """As with operators that create no token; a web page may not, from any address."""
         address = outside()
-        listen = {"host": "0.0.0.0", "http": 0, "admin": 0}
+        listen = {"host": "0.0.0.0", "http": 0, "admin": 0, "adminHost": "0.0.0.0"}
         path = write(tmp_path / "relay.json", config(domain(), listen=listen))
         async with RelayProcess("--config", path) as relay:
             port = await relay.port("admin")
@@ -316,15 +316,57 @@ class TestEnd:
             status, text = await request(port, ask + b"\r\n", host=address)
             assert (status, "admin-token" in text) == (403, True)
             assert (await request(port, ask + b"Origin: http://evil.example\r\n\r\n"))[0] == 403
+            assert (await request(port, ask + b"X-Forwarded-For: 192.0.2.1\r\n\r\n"))[0] == 403
             assert await relay.admin("/readyz") == (200, "ok\n")
             assert (await request(port, ask + b"\r\n"))[0] == 202
+
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    async def test_the_admin_port_is_on_loopback_unless_it_is_configured(
+        self, tmp_path: Path, workers: str
+    ) -> None:
+        """Where clients come is no admin port, and the relay does not dial its own as an origin."""
+        address = outside()
+        listen = {"host": "0.0.0.0", "http": 0, "admin": 0}
+        path = write(tmp_path / "relay.json", config(domain(), listen=listen))
+        async with RelayProcess("--config", path, "--workers", workers) as relay:
+            admin, http = await relay.port("admin"), await relay.port("http")
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(address, admin)
+            assert await relay.admin("/readyz") == (200, "ok\n")
+            order = b"POST /drain HTTP/1.1\r\nHost: chat.example.com\r\nContent-Length: 0\r\n\r\n"
+            assert (await request(http, order, host=address))[0] == 405
+            own = [{"host": "127.0.0.1", "httpPort": admin}]
+            write(path, config(domain(origins=own, passThrough={}), listen=listen, generation="second"))
+            relay.signal(signal.SIGHUP)
+            await relay.event("configuration applied", generation="second")
+            status, text = await request(http, order, host=address)
+            assert (status, "denied" in text) == (502, True)
+            assert await relay.admin("/readyz") == (200, "ok\n")
+
+    async def test_web_pages_do_not_reach_the_admin_port(self, tmp_path: Path) -> None:
+        """Neither by a request to another site nor under a name that resolves to the port."""
+        listen = {"host": "127.0.0.1", "http": 0, "admin": 0, "adminNames": ["relay-1.example.com"]}
+        path = write(tmp_path / "relay.json", config(domain(), listen=listen))
+        async with RelayProcess("--config", path) as relay:
+            port = await relay.port("admin")
+
+            async def answered(*lines: str) -> int:
+                head = "\r\n".join(["GET /metrics HTTP/1.1", *lines, "", ""])
+                return (await request(port, head.encode()))[0]
+
+            assert await answered("Host: localhost", "Origin: https://evil.example") == 403
+            assert await answered("Host: localhost", "Sec-Fetch-Site: cross-site") == 403
+            assert await answered(f"Host: evil.example:{port}") == 421
+            assert await answered(f"Host: relay-1.example.com:{port}") == 200
+            assert await answered(f"Host: 127.0.0.1:{port}") == 200
+            assert await answered() == 200
 
     async def test_the_command_has_the_relay_beside_it_drain(self, tmp_path: Path) -> None:
         """The command reads the token and the relay's settings from its environment."""
         (tmp_path / "admin-token").write_text("secret-1\n")
         own = os.getpid()  # an address that no other test has, for the port must be known beforehand
         host = f"127.86.{own >> 8 & 255}.{own & 255}"
-        listen = {"host": host, "http": 0, "admin": 9090}
+        listen = {"host": "127.0.0.1", "http": 0, "adminHost": host, "admin": 9090}
         path = write(tmp_path / "relay.json", config(domain(), listen=listen))
         async with RelayProcess("--config", path) as relay:
             await relay.port("admin")

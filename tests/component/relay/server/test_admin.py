@@ -23,7 +23,7 @@ async def port() -> AsyncIterator[int]:
         return text_reply(202, "draining")
 
     admin = Admin({("GET", "/healthz"): healthz, ("POST", "/drain"): drain})
-    number = await admin.start("127.0.0.1", 0)
+    _, number = await admin.start("127.0.0.1", 0)
     yield number
     await admin.close()
 

@@ -13,7 +13,7 @@ def in_pod(networks: list[str] | None = None, host: str = POD) -> Reach:
     """Return the rules of a relay in a pod."""
     reach = Reach(in_pod=True)
     reach.deny(networks)
-    reach.set_own(host, [8080, 9090])
+    reach.set_own(host, [8080], admin=(host, 9090))
     return reach
 
 
@@ -91,7 +91,7 @@ def test_loopback_may_be_dialled_from_loopback() -> None:
     """A relay that a person runs beside its origins, or that listens on loopback, may dial loopback."""
     alone = Reach()
     alone.deny(None)
-    alone.set_own("0.0.0.0", [8080, 9090])
+    alone.set_own("0.0.0.0", [8080], admin=("0.0.0.0", 9090))
     assert alone.refusal("127.0.0.1", 9000) is None
     assert alone.refusal("127.0.0.2", 9090)  # its own admin port, which listens on all addresses
     assert alone.refusal("169.254.169.254", 80)
@@ -105,11 +105,43 @@ def test_a_connection_to_the_own_machine_is_seen_by_its_ends() -> None:
     """A relay that listens on the wildcard learns its own address only from a connection."""
     reach = in_pod(host="::")
     assert reach.is_wildcard
-    assert reach.refusal_of_own("10.1.2.3", "10.1.2.3")
-    assert reach.refusal_of_own("10.1.2.3", "10.1.2.4") is None
-    assert reach.refusal_of_own("127.0.0.1", "127.0.0.1") is None
+    assert reach.refusal_of_own("10.1.2.3", "10.1.2.3", 80)
+    assert reach.refusal_of_own("10.1.2.3", "10.1.2.4", 80) is None
+    assert reach.refusal_of_own("127.0.0.1", "127.0.0.1", 80) is None
     reach.deny([])
-    assert reach.refusal_of_own("10.1.2.3", "10.1.2.3") is None
+    assert reach.refusal_of_own("10.1.2.3", "10.1.2.3", 80) is None
+    assert reach.refusal_of_own("10.1.2.3", "10.1.2.3", 9090)
+
+
+ADMIN = {
+    "on loopback": ("127.0.0.1", "127.0.0.1", "127.0.0.2"),
+    "on loopback, mapped": ("127.0.0.1", "::ffff:127.0.0.1", "127.0.0.2"),
+    "on loopback of IPv6": ("::1", "::1", "127.0.0.1"),
+    "on another address": ("10.0.0.5", "10.0.0.5", "10.0.0.6"),
+    "on all addresses": ("0.0.0.0", "127.0.0.2", "10.0.0.5"),
+}
+
+
+@pytest.mark.parametrize(("admin", "denied", "allowed"), ADMIN.values(), ids=ADMIN)
+def test_the_admin_port_is_no_origin(admin: str, denied: str, allowed: str) -> None:
+    """A request that the relay forwards to it would come from this machine, and could give orders."""
+    alone = Reach()
+    alone.deny([])
+    alone.set_own("192.0.2.1", [8080], admin=(admin, 9090))
+    assert alone.refusal(denied, 9090)
+    assert alone.refusal(denied, 8080) is None
+    assert alone.refusal(allowed, 9090) is None
+
+
+def test_an_admin_port_on_all_addresses_is_seen_by_the_ends_of_a_connection() -> None:
+    """Other ports of this machine may be origins: the listeners for clients have one known address."""
+    alone = Reach()
+    alone.deny(None)
+    alone.set_own("192.0.2.1", [8080], admin=("::", 9090))
+    assert alone.is_wildcard
+    assert alone.refusal_of_own("10.0.0.5", "10.0.0.5", 9090)
+    assert alone.refusal_of_own("10.0.0.5", "10.0.0.5", 9000) is None
+    assert alone.refusal_of_own("10.0.0.5", "10.0.0.6", 9090) is None
 
 
 def test_verdicts_do_not_pile_up() -> None:

@@ -33,6 +33,7 @@ def test_a_header_that_occurs_twice_has_no_value() -> None:
     """Names are compared in lower case, and spaces around a value are not part of it."""
     call = Call({}, "127.0.0.1", ("Host: a", "ORIGIN:\t b ", "x: 1", "X: 2"))
     assert [call.header(name) for name in ("host", "origin", "x", "none")] == ["a", "b", None, None]
+    assert [call.values(name) for name in ("host", "x", "none")] == [["a"], ["1", "2"], []]
 
 
 def test_replies_end_with_a_line_feed() -> None:
