@@ -81,6 +81,9 @@ DENIED_NETWORKS: Final = (
     "fd20:ce::254/128",
 )
 
+# The largest limit of a request's head.
+MOST_HEADER_BYTES: Final = 65536
+
 # An exact path, or a prefix that ends in "*"; visible ASCII without "#", "?" and other "*".
 PathPattern = Annotated[
     str, StringConstraints(min_length=1, max_length=1024, pattern=r"^/[!\"$-)+->@-~]*\*?$")
@@ -496,7 +499,7 @@ class PassThrough(Message):
 class Limits(Message):
     """Limits of a domain in one relay, over all its worker processes.
 
-    One line of a request's head may have half of `headerBytes`, or 8192 bytes if that is more.
+    One line of a head may have half of the head's limit, or 8192 bytes if that is more.
     """
 
     connections: Annotated[
@@ -558,9 +561,10 @@ class Limits(Message):
         int,
         Field(
             ge=1024,
-            le=65536,
+            le=MOST_HEADER_BYTES,
             description="Most bytes of a request's head, from its first line to the empty line. A longer "
-            "head gets 431.",
+            "head gets 431. An origin's head may have four times as many, and 65536 in any case; a longer "
+            "one becomes a 502.",
         ),
     ] = 16384
 

@@ -51,9 +51,10 @@ from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 from wsedge_relay.client.http2_stream import Stream
+from wsedge_relay.contract import MOST_HEADER_BYTES
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol import http2_translation
-from wsedge_relay.protocol.http1 import Header
+from wsedge_relay.protocol.http1 import MAX_HEADERS, Header
 from wsedge_relay.protocol.http2_budget import MAX_FRAME_BYTES, Budget, FrameTally
 from wsedge_relay.protocol.http2_translation import TranslatedRequest
 from wsedge_relay.timeouts import Timeouts
@@ -67,8 +68,8 @@ STREAM_WINDOW: Final = 65536
 _CONNECTION_WINDOW: Final = MAX_STREAMS * STREAM_WINDOW
 _DEFAULT_WINDOW: Final = 65535  # RFC 9113 section 6.9.2
 # A request head over HTTP/1.1's limit is answered by 431; a head over this limit is an error of the library,
-# which ends the connection.
-_HEADER_LIST_BYTES: Final = 65536
+# which ends the connection. A list counts 32 bytes more for each line (RFC 9113 section 6.5.2).
+_HEADER_LIST_BYTES: Final = MOST_HEADER_BYTES + 32 * (MAX_HEADERS + 8)
 # The size of the encoder's dynamic table, however much the client allows (RFC 7541 section 4.2): the encoder
 # searches all of it for each header.
 _HEADER_TABLE_BYTES: Final = 4096

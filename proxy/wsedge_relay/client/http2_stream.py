@@ -15,15 +15,16 @@ from typing import Final, Protocol
 
 from h2.errors import ErrorCodes
 
+from wsedge_relay.contract import MOST_HEADER_BYTES
 from wsedge_relay.protocol import body, http1, http2_translation
 from wsedge_relay.protocol.body import BadBodyError, BodyReader, Framing
 from wsedge_relay.protocol.http1 import BadHeadError, Header
 from wsedge_relay.protocol.http2_translation import TranslatedRequest
 
 _READ_BYTES: Final = 16384
-# The limits of an origin's answer, plus room for headers that the relay adds (framing, a cookie).
-_HEAD_BYTES: Final = http1.MAX_HEAD_BYTES + 1024
-_HEADERS: Final = http1.MAX_HEADERS + 8
+# The largest limits of an origin's answer, plus room for headers that the relay adds (framing, a cookie).
+_HEAD_BYTES: Final = http1.most_of_origin(MOST_HEADER_BYTES) + 1024
+_HEADERS: Final = http1.MAX_ORIGIN_HEADERS + 8
 
 
 class StreamSession(Protocol):
@@ -246,12 +247,13 @@ class Stream:
         if answer is None or not data:
             self.reset(ErrorCodes.CANCEL)  # the connection closed without an answer
             return
+        seen = len(answer)
         answer += data
         try:
-            end = http1.head_end(answer, most=_HEAD_BYTES)
+            end = http1.head_end(answer, seen=seen, most=_HEAD_BYTES)
             if not end:
                 return
-            head = http1.parse_response(bytes(answer[:end]), most_headers=_HEADERS)
+            head = http1.parse_response(bytes(answer[:end]), most=_HEAD_BYTES, most_headers=_HEADERS)
             if head.status != 101:
                 framing, length = body.of_answer(
                     head.headers, status=head.status, head_only=self._head_only, minor=head.minor

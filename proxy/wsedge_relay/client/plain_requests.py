@@ -361,7 +361,12 @@ class PlainRequest:
             if self._passed.expects and self._body_unseen:
                 await self._to_client(plain_request.CONTINUE)
             self._body_origin.set_result(origin)
-        head, rest = await final_answer(origin.wire, partial(self._read_answer, origin), self._interim)
+        head, rest = await final_answer(
+            origin.wire,
+            partial(self._read_answer, origin),
+            self._interim,
+            most=self._site.origins.head_bytes,
+        )
         answer = plain_request.check_answer(self._passed, head)
         self._site.origins.worked(target)
         self.origin = target.origin

@@ -60,12 +60,17 @@ class OriginAnswer(NamedTuple):
         return self.exchange.target
 
 
-async def send_request(wire: Wire, request: bytes, *, seconds: float) -> tuple[ResponseHead, bytes]:
-    """Send a request; return the head of the final answer and the bytes behind it. Raises OriginError."""
+async def send_request(
+    wire: Wire, request: bytes, *, seconds: float, most: int = http1.MAX_ORIGIN_HEAD_BYTES
+) -> tuple[ResponseHead, bytes]:
+    """Send a request; return the head of the final answer and the bytes behind it. Raises OriginError.
+
+    `most` is the limit of each head.
+    """
     wire.limit(seconds)
     try:
         await wire.write(request)
-        answer = await final_answer(wire, wire.read)
+        answer = await final_answer(wire, wire.read, most=most)
     except TimeoutError as error:
         text = f"no answer within {seconds:.3g} s"
         raise OriginError("timeout", text, answered=wire.received > 0, connected=True) from error
@@ -79,17 +84,20 @@ async def final_answer(
     wire: Wire,
     read: Callable[[], Awaitable[bytes]],
     interim: Callable[[ResponseHead], Awaitable[None]] | None = None,
+    *,
+    most: int = http1.MAX_ORIGIN_HEAD_BYTES,
 ) -> tuple[ResponseHead, bytes]:
     """Return the head of the final answer on `wire`, and the bytes behind it.
 
     `read` returns the next bytes, b"" at the end of the stream; `interim` gets each 1xx answer except 101
-    (RFC 9110 section 15.2), at most eight. Raises OriginError, and the errors of `read` and `interim`.
+    (RFC 9110 section 15.2), at most eight; `most` is the limit of each head. Raises OriginError, and the
+    errors of `read` and `interim`.
     """
     rest = b""
     for _ in range(_MAX_INTERIM):
         try:
-            head, rest = await read_head(read, rest)
-            answer = http1.parse_response(head)
+            head, rest = await read_head(read, rest, most=most)
+            answer = http1.parse_response(head, most=most)
         except BadHeadError as error:
             raise BadAnswerError(error.text) from error
         except PeerGoneError as error:

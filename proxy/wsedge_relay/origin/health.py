@@ -166,7 +166,7 @@ async def check(
             try:
                 upgrade = _upgrade(random) if rules.path is None else None
                 request = _request(rules, host, upgrade, loop=origins.loop.header)
-                head, _ = await send_request(wire, request, seconds=seconds)
+                head, _ = await send_request(wire, request, seconds=seconds, most=origins.head_bytes)
                 _check_answer(head, upgrade)
             except BaseException:
                 wire.close()

@@ -23,7 +23,7 @@ from wsedge_relay.origin.exchange import Exchange, OriginAnswer, send_request
 from wsedge_relay.origin.reach import Reach
 from wsedge_relay.origin.resolver import Resolver
 from wsedge_relay.policy.loops import Loop
-from wsedge_relay.protocol import proxy_protocol
+from wsedge_relay.protocol import http1, proxy_protocol
 from wsedge_relay.protocol.proxy_protocol import Ends
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.timeouts import Timeouts
@@ -57,7 +57,17 @@ class RequestingClient(NamedTuple):
 class Origins:
     """The origins of a domain. Their failures and resolved addresses survive a new configuration."""
 
-    __slots__ = ("_balancer", "_context", "_counters", "_domain", "_reach", "_resolver", "_timeouts", "loop")
+    __slots__ = (
+        "_balancer",
+        "_context",
+        "_counters",
+        "_domain",
+        "_reach",
+        "_resolver",
+        "_timeouts",
+        "head_bytes",
+        "loop",
+    )
 
     def __init__(
         self,
@@ -77,6 +87,7 @@ class Origins:
         )
         self._domain = domain
         self.loop: Loop
+        self.head_bytes: int  # the limit of an answer's head
         self._context: ssl.SSLContext | None = None
         self.apply(domain, material)
 
@@ -90,6 +101,7 @@ class Origins:
             self._resolver.forget()
         self._domain = domain
         self.loop = Loop(domain)
+        self.head_bytes = http1.most_of_origin(domain.limits.headerBytes)
         self._balancer.set_origins(domain.origins, domain.originRequest.loadBalancing)
 
     @property
@@ -113,7 +125,9 @@ class Origins:
         """
 
         async def attempt(exchange: Exchange, seconds: float) -> OriginAnswer:
-            head, rest = await send_request(exchange.wire, request(exchange.host), seconds=seconds)
+            head, rest = await send_request(
+                exchange.wire, request(exchange.host), seconds=seconds, most=self.head_bytes
+            )
             if head.status != 101:  # the caller still has to check a 101 against its request
                 self.worked(exchange.target)
             return OriginAnswer(exchange, head, rest)

@@ -18,6 +18,12 @@ Header = tuple[bytes, bytes]
 MAX_HEAD_BYTES: Final = 16384
 MAX_LINE_BYTES: Final = 8192
 MAX_HEADERS: Final = 100
+# Bounds of an origin's head: it is chosen by the domain's owner, and cookies and policies make it long. Envoy
+# allows 60 KiB; nginx and HAProxy allow any number of lines in a buffer that can be set.
+MAX_ORIGIN_HEAD_BYTES: Final = 65536
+MAX_ORIGIN_HEADERS: Final = 400
+# An origin's head may have this many times the bytes that `limits.headerBytes` allows to a request.
+ORIGIN_HEAD_FACTOR: Final = 4
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -26,11 +32,13 @@ _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 # These match a valid head as a whole, which is faster. Any other head is parsed line by line for the reason.
-_LINES: Final = (
-    rb"\r\n((?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){0,%d})\r\n" % MAX_HEADERS
+_LINES: Final = rb"\r\n((?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){0,%d})\r\n"
+_REQUEST: Final = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) (/[\x21\x22\x24-\x7e]*+) HTTP/1\.1" + _LINES % MAX_HEADERS
 )
-_REQUEST: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) (/[\x21\x22\x24-\x7e]*+) HTTP/1\.1" + _LINES)
-_RESPONSE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?" + _LINES)
+_RESPONSE: Final = re.compile(
+    rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?" + _LINES % MAX_ORIGIN_HEADERS
+)
 _LINE: Final = re.compile(rb"([^:\r]++):[ \t]*+([^\r]*+)\r\n")
 
 
@@ -131,6 +139,11 @@ def head_end(data: bytes | bytearray, *, seen: int = 0, most: int = MAX_HEAD_BYT
     return stop if end >= 0 else 0
 
 
+def most_of_origin(header_bytes: int) -> int:
+    """Return the limit of an origin's head, given the limit of a request's."""
+    return max(MAX_ORIGIN_HEAD_BYTES, ORIGIN_HEAD_FACTOR * header_bytes)
+
+
 def check_size(head: bytes, most: int) -> None:
     """Raise BadHeadError when a head has more than `most` bytes, or a line more than half as many."""
     if len(head) > most:
@@ -159,12 +172,14 @@ def parse_request(head: bytes, *, most: int = MAX_HEAD_BYTES) -> RequestHead:
     return RequestHead(method, target, Headers(_headers(lines)), minor=version[-1] - ord("0"))
 
 
-def parse_response(head: bytes, *, most_headers: int = MAX_HEADERS) -> ResponseHead:
-    """Parse a whole response head (with its empty line) of at most `most_headers`; raises BadHeadError."""
+def parse_response(
+    head: bytes, *, most: int = MAX_ORIGIN_HEAD_BYTES, most_headers: int = MAX_ORIGIN_HEADERS
+) -> ResponseHead:
+    """Parse a whole response head of at most `most` bytes and `most_headers` lines; raises BadHeadError."""
     if len(head) <= MAX_LINE_BYTES and (whole := _RESPONSE.fullmatch(head)):
         minor, status, reason, block = whole.groups()
         return ResponseHead(int(status), reason or b"", int(minor), Headers(_stripped(block)))
-    first, lines = _split(head, most_headers=most_headers)
+    first, lines = _split(head, most, most_headers=most_headers)
     match = _STATUS.fullmatch(first)
     if match is None:
         raise BadHeadError("the status line is no HTTP/1.1 status line")

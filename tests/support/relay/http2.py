@@ -40,7 +40,12 @@ class Seen:
 
 
 class _Protocol(h2.connection.H2Connection):
-    """The library's connection, which survives a GOAWAY: open streams continue (RFC 9113 section 6.8)."""
+    """The library's connection, which survives a GOAWAY: open streams continue (RFC 9113 section 6.8).
+
+    It accepts longer answers than the library's default, as browsers do.
+    """
+
+    DEFAULT_MAX_HEADER_LIST_SIZE = 1 << 19
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[h2.events.Event]]:
         event = h2.events.ConnectionTerminated()

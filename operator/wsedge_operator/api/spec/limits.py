@@ -80,6 +80,7 @@ class Limits(SpecPart):
             le=65536,
             description="Bytes of a request's head: its first line, its headers and the empty line; 1024 to "
             "65536. A line of it may have half of that, or 8192 bytes if that is more. A longer head or "
-            "line gets 431. Origins have limits of their own, most of 8192 bytes or more. Default 16384.",
+            "line gets 431. The head of an origin's answer may have four times as many bytes, and 65536 in "
+            "any case. Default 16384.",
         ),
     ] = 16384

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import pytest
 
-from support.relay.heads import upgrade
-from support.relay.http2 import connect_lines, http2_client
+from support.relay.heads import accepted, upgrade
+from support.relay.http2 import Seen, connect_lines, http2_client
 from support.relay.http2_relay import http2
+from support.relay.plain import PASS, raw
 from support.relay.running import DEADLINE, USUAL, on_pump_loop, raw_origin, running
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -45,6 +47,11 @@ async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     while True:
         writer.write(b"x" * 65536)
         await writer.drain()
+
+
+def answered(seen: Seen) -> bool:
+    """Return whether a stream has its answer's head, or was reset."""
+    return bool(seen.headers) or seen.reset is not None
 
 
 def unchunked(data: bytes) -> bytes:
@@ -210,3 +217,72 @@ async def test_one_clients_requests_eject_no_origin() -> None:
         assert not relay.site.origins.targets[0].ejected(loop.time())
         await relay.exchange(upgrade("/bad"))
         assert relay.site.origins.targets[0].ejected(loop.time())
+
+
+def cookies(number: int, size: int) -> list[str]:
+    """Return lines that set so many cookies of this size."""
+    return [f"Set-Cookie: c{one}={'x' * size}" for one in range(number)]
+
+
+# Lines of an answer, limits.headerBytes, and whether the answer passes.
+HEADS: Final[dict[str, tuple[list[str], int, bool]]] = {
+    "five cookies of 4 kB": (cookies(5, 4096), 16384, True),
+    "five cookies of 4 kB to a domain with short requests": (cookies(5, 4096), 1024, True),
+    "a line of 32 kB": (cookies(1, 32_700), 16384, True),
+    "a longer line": (cookies(1, 33_000), 16384, False),
+    "the most lines": (cookies(396, 100), 16384, True),
+    "too many lines": (cookies(401, 100), 16384, False),
+    "the most bytes": (cookies(15, 4300), 16384, True),
+    "too many bytes": (cookies(16, 4200), 16384, False),
+    "four times the limit of requests": (cookies(30, 8000), 65536, True),
+    "more than four times": (cookies(40, 8000), 65536, False),
+}
+
+
+def long_answer(lines: list[str]) -> Handler:
+    """Return an origin that accepts handshakes for /tunnel and refuses others, with these lines."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        head = ["HTTP/1.1 403 x", *lines, "Content-Length: 0", "", ""]
+        if b"/tunnel" in request:
+            head = [*accepted(request).decode().split("\r\n")[:-2], *lines, "", ""]
+        writer.write("\r\n".join(head).encode())
+        await reader.read()
+
+    return answer
+
+
+@pytest.mark.parametrize(("lines", "most", "passes"), HEADS.values(), ids=HEADS)
+@on_pump_loop
+async def test_a_long_head_of_an_origin_passes(lines: list[str], most: int, passes: bool) -> None:
+    """A 101, a refusal and an answer to a plain request have the same bounds."""
+    async with (
+        raw_origin(long_answer(lines)) as port,
+        running(port, limits={"headerBytes": most}, **PASS) as relay,
+    ):
+        refused = await relay.exchange(upgrade("/refused"))
+        plain = await relay.exchange(raw("GET / HTTP/1.1", "Connection: close"))
+        reader, writer = await relay.raw(limit=1 << 20)
+        writer.write(upgrade("/tunnel"))
+        opened = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        statuses = [got.split(b" ", 2)[1] for got in (refused, plain, opened)]
+        assert statuses == ([b"403", b"403", b"101"] if passes else [b"502"] * 3)
+        for got in (refused, plain, opened):
+            assert got.count(b"Set-Cookie") == (len(lines) if passes else 0)
+
+
+@pytest.mark.parametrize(("lines", "most", "passes"), HEADS.values(), ids=HEADS)
+@on_pump_loop
+async def test_a_long_head_of_an_origin_passes_over_http2(lines: list[str], most: int, passes: bool) -> None:
+    """The bounds are those of HTTP/1.1, with room for the lines that the relay adds."""
+    async with (
+        raw_origin(long_answer(lines)) as port,
+        http2(port, limits={"headerBytes": most}, originRequest={"stickyCookie": {}}) as relay,
+        http2_client(relay) as client,
+    ):
+        for path, status in ((b"/tunnel", 200), (b"/refused", 403)):
+            stream = client.request(connect_lines(path=path))
+            await client.until(partial(answered, client.streams[stream]))
+            assert client.streams[stream].status == (status if passes else 502)

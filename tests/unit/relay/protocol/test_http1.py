@@ -165,8 +165,8 @@ RESPONSES: dict[str, tuple[list[bytes], str]] = {
     "a folded line": ([b"HTTP/1.1 200 OK", b"A: b", b" c"], "a header line is folded"),
     "a line without a colon": ([b"HTTP/1.1 200 OK", b"A"], "not NAME: VALUE"),
     "a control byte": ([b"HTTP/1.1 200 OK", b"A: \x01"], "the value of A has control bytes"),
-    "a line of more than 8192 bytes": ([b"HTTP/1.1 200 OK", LONG + b"y"], "a line is longer than 8192 bytes"),
-    "more than 100 headers": ([b"HTTP/1.1 200 OK"] + [b"A: b"] * 101, "more than 100 headers"),
+    "a line of more than 32 KiB": ([b"HTTP/1.1 200 OK", b"A: " + b"b" * 32_766], "longer than 32768 bytes"),
+    "more than 400 headers": ([b"HTTP/1.1 200 OK"] + [b"A: b"] * 401, "more than 400 headers"),
 }
 
 
@@ -176,6 +176,19 @@ def test_a_malformed_response_is_rejected_with_the_reason(case: str) -> None:
     lines, reason = RESPONSES[case]
     with pytest.raises(BadHeadError, match=reason):
         http1.parse_response(b"\r\n".join([*lines, b"", b""]))
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1024, 65_536), (16_384, 65_536), (65_536, 262_144)])
+def test_one_limit_bounds_both_directions(most: int, expected: int) -> None:
+    """An origin may send four times as many bytes as a client, and never less than 64 KiB."""
+    assert http1.most_of_origin(most) == expected
+
+
+@pytest.mark.parametrize("lines", [[b"A: " + b"b" * 32_765], [b"A: b"] * 400], ids=["a line", "the lines"])
+def test_the_longest_response_is_parsed(lines: list[bytes]) -> None:
+    """Half of the limit in one line; 400 lines."""
+    head = http1.parse_response(b"\r\n".join([b"HTTP/1.1 200 OK", *lines, b"", b""]))
+    assert len(head.headers.lines) == len(lines)
 
 
 def test_a_long_response_is_parsed_line_by_line() -> None:
