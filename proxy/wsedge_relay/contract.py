@@ -570,7 +570,7 @@ class Limits(Message):
 
 
 class AccessLog(Message):
-    """The share of connections that get a line in the access log."""
+    """The share of connections that get lines in the access log, and the content of these."""
 
     samplePercent: Annotated[
         int,
@@ -580,6 +580,27 @@ class AccessLog(Message):
             description="Percentage of connections, chosen at random, that get a log line at their end.",
         ),
     ] = 0
+    everySeconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=86400,
+            description="Interval of further lines for each of these connections while it is open, the first "
+            "at its opening. A plain request gets its first after one interval. null: only the line at the "
+            "end.",
+        ),
+    ] = None
+    path: Annotated[
+        bool | None,
+        Field(description="Whether lines have the request's path, which may contain secrets. null: false."),
+    ] = None
+    query: Annotated[
+        bool | None,
+        Field(
+            description="Whether lines have the request's query. Many applications send tokens in it, which "
+            "the log then contains. null: false."
+        ),
+    ] = None
 
 
 class Domain(Message):
@@ -653,7 +674,7 @@ class Domain(Message):
             "is none."
         ),
     ] = Limits()
-    accessLog: Annotated[AccessLog, Field(description="Log lines for ended connections.")] = AccessLog()
+    accessLog: Annotated[AccessLog, Field(description="Log lines for connections.")] = AccessLog()
 
     @model_validator(mode="after")
     def pass_through_excludes_http2(self) -> Self:

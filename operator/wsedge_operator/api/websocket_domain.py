@@ -182,10 +182,35 @@ class AccessLog(SpecPart):
             le=100,
             description="The share of connections, in percent, that get a line in the relays' log when they "
             "end: client address, status, origin, duration, bytes, messages, close code and the side that "
-            "closed; never paths, queries or cookies. 0 to 100. Default 0: none, since client addresses are "
-            "personal data.",
+            "closed; never cookies, and paths and queries only by path and query. 0 to 100. Default 0: none, "
+            "since client addresses are personal data.",
         ),
     ] = 0
+    everySeconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=86400,
+            description="Seconds between further lines of each of these connections while it is open, the "
+            "first at its opening; 1 to 86400. A plain request gets its first after this time. A change "
+            "applies to new connections, and to open ones after their next line. Default: only the line at "
+            "the end.",
+        ),
+    ] = None
+    path: Annotated[
+        bool | None,
+        Field(
+            description="true: lines have the path of the request, which may contain secrets; at most 1024 "
+            "bytes. Default false."
+        ),
+    ] = None
+    query: Annotated[
+        bool | None,
+        Field(
+            description="true: lines have the query of the request, at most 1024 bytes. Many applications "
+            "send tokens in the query, and every reader of the log can then use them. Default false."
+        ),
+    ] = None
 
 
 class Relay(SpecPart):

@@ -81,7 +81,7 @@ def relay_config(
         clients=contract.Clients(**spec.clients.model_dump()),
         passThrough=contract.PassThrough(**spec.passThrough.model_dump()) if spec.passThrough else None,
         limits=contract.Limits(**spec.limits.model_dump()),
-        accessLog=contract.AccessLog(samplePercent=spec.accessLog.samplePercent),
+        accessLog=contract.AccessLog(**spec.accessLog.model_dump()),
         lifecycle=contract.Lifecycle(
             drainSeconds=spec.lifecycle.drainSeconds,
             maxConnectionAgeSeconds=spec.lifecycle.maxConnectionAgeSeconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import replace
 
@@ -35,9 +36,11 @@ from wsedge_relay.site import Site
 from wsedge_relay.telemetry.access_log import (
     AccessFacts,
     is_sampled,
+    open_request_line,
     passed_line,
     refused_line,
     shown_subprotocol,
+    shown_target,
 )
 from wsedge_relay.transport.hangup import Hangup
 
@@ -58,10 +61,12 @@ class Connection:
         "_limited_site",
         "_loop",
         "_meter",
+        "_next_line",
         "_rates",
         "_shared",
         "_sites",
         "_sticky_origin",
+        "_target",
         "_timeouts",
         "_wire",
     )
@@ -84,6 +89,8 @@ class Connection:
         self._timeouts = shared.timeouts
         self._loop = shared.ready.loop
         self._head_at = arrival.began  # the loop's time at which the request's head was complete
+        self._target: bytes | None = None  # of the present request, once its head is parsed
+        self._next_line: asyncio.TimerHandle | None = None  # of the access log, for a plain request under way
 
     async def serve(self) -> None:
         """Serve until the client has a tunnel or its last answer; raises nothing but a cancellation."""
@@ -110,6 +117,7 @@ class Connection:
         """Serve the request that begins with `rest`; return the bytes behind it, None at the end."""
         site: Site | None = None
         head_only = False
+        self._target = None
         try:
             if self._last_site is None:
                 if self._arrival.http2 is None and await self._arrival.establish():
@@ -120,6 +128,7 @@ class Connection:
             self._head_at = self._loop.time()
             request = http1.parse_request(head, most=self._sites.header_bytes)
             head_only = request.method == b"HEAD"
+            self._target = request.target
             site = self._last_site = self._arrival.site_of(request)
             http1.check_size(head, site.domain.limits.headerBytes)
             self._arrival.determine_client(site, request)
@@ -278,6 +287,9 @@ class Connection:
             ready=self._shared.ready,
         )
         keep, reason = False, ""
+        is_logged = _is_logged(site)
+        if is_logged:
+            self._schedule_line(site, plain)
         try:
             # A drain may have begun since the answer announced that the connection stays open.
             keep = await plain.run() and self._may_stay(site)
@@ -290,10 +302,14 @@ class Connection:
             raise
         finally:
             self._leave_limiter()
+            if self._next_line is not None:
+                self._next_line.cancel()
+                self._next_line = None
             if plain.status or reason:
                 unread = plain.unread if keep else 0
                 self._meter.count(key, unread=unread)
-                self._log_request(site, plain, reason, unread=unread)
+                if is_logged:
+                    self._log_request(site, plain, reason, unread=unread)
         if keep:
             self._meter.begin()
             return plain.rest
@@ -313,15 +329,33 @@ class Connection:
         return True
 
     def _log_request(self, site: Site, plain: PlainRequest, reason: str, *, unread: int) -> None:
-        if _is_logged(site):
-            facts = passed_line(
-                self._request_facts(site, plain.origin, unread=unread),
-                method=plain.method,
-                code=plain.status or 499,
-                reason=reason,
-                now=self._loop.time(),
-            )
-            log.info("request", domain=site.key.domain, namespace=site.key.account, **facts)
+        facts = passed_line(
+            self._request_facts(site, plain.origin, unread=unread),
+            method=plain.method,
+            code=plain.status or 499,
+            reason=reason,
+            now=self._loop.time(),
+        )
+        log.info("request", domain=site.key.domain, namespace=site.key.account, **facts)
+
+    def _schedule_line(self, site: Site, plain: PlainRequest) -> None:
+        """Schedule the next line of a plain request that is under way, if there are such lines."""
+        seconds = site.domain.accessLog.everySeconds
+        if seconds is not None:
+            self._next_line = self._loop.call_later(seconds, self._log_open_request, site, plain)
+
+    def _log_open_request(self, site: Site, plain: PlainRequest) -> None:
+        self._next_line = None
+        if site.domain.accessLog.everySeconds is None:
+            return  # a change of the configuration ended these lines
+        facts = open_request_line(
+            self._request_facts(site, plain.origin, unread=plain.unread),
+            method=plain.method,
+            code=plain.status or None,
+            now=self._loop.time(),
+        )
+        log.info("request open", domain=site.key.domain, namespace=site.key.account, **facts)
+        self._schedule_line(site, plain)
 
     async def _refuse_origin_answer(self, site: Site, answered: OriginAnswer, failure: OriginError) -> None:
         failure.connected = True
@@ -424,6 +458,10 @@ class Connection:
         """Return the facts of the present request for the access log; `answered` is the origin, if any."""
         sent, received = self._meter.passed(unread=unread)
         secure = self._arrival.secure
+        rules = site.domain.accessLog
+        path, query = None, None
+        if self._target is not None:
+            path, query = shown_target(self._target, path=bool(rules.path), query=bool(rules.query))
         return AccessFacts(
             client=self._arrival.client,
             tls=secure,
@@ -432,6 +470,8 @@ class Connection:
             origin=addressing.address(site.domain, answered, client_secure=secure) if answered else None,
             sent_bytes=sent,
             received_bytes=received,
+            path=path,
+            query=query,
         )
 
     def _count_disconnect(self, site: Site) -> None:

@@ -125,7 +125,8 @@ class AdminRoutes:
     def _rejected(self, call: Call) -> Reply | None:
         reply = web_pages.refusal(call, self._names)
         if reply is not None:
-            _log.warning("admin request rejected", peer=call.peer, status=reply.status)
+            # At level debug: a web page can send many.
+            _log.debug("admin request rejected", peer=call.peer, status=reply.status)
         return reply
 
     async def _healthz(self, _call: Call) -> Reply:

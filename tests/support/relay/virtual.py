@@ -19,6 +19,7 @@ from wsedge_relay.metering.usage import Usage, UsageKey
 from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump.pump import Pump
 from wsedge_relay.site import Site
+from wsedge_relay.telemetry.access_log import AccessFacts
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.tunnel.tunnel import GONE, Tunnel
@@ -185,7 +186,7 @@ class Virtual:
         if self.site.apply(self._domain(), Material()):
             self.tunnels.reschedule_heartbeats(self.site)
 
-    def open(self, *, deflate: bool = False, send_buffer: int = 0) -> Pair:
+    def open(self, *, deflate: bool = False, send_buffer: int = 0, access: AccessFacts | None = None) -> Pair:
         """Open a tunnel as a handshake does: with reservations at the origin and for the client."""
         far: dict[str, socket.socket] = {}
         near: dict[str, socket.socket] = {}
@@ -210,6 +211,7 @@ class Virtual:
             origin_rest=b"",
             target=target,
             address=CLIENT,
+            access=access,
         )
         return Pair(tunnel, far, descriptors)
 

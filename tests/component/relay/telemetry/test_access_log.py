@@ -1,13 +1,16 @@
-"""The access log: one line per connection, at its end, where it is configured."""
+"""The access log: lines of connections at their end and while they are open, where it is configured."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 import structlog
+from aiohttp import web
 from websockets.exceptions import InvalidStatus
 
+from support.relay.plain import raw, site
 from support.relay.running import ACCOUNT, DOMAIN, on_pump_loop, origin, running
 
 SECRETS = {"Cookie": "session=sesame", "Authorization": "Bearer sesame"}
@@ -84,3 +87,74 @@ async def test_nothing_is_logged_unless_asked_for() -> None:
             async with relay.connect():
                 pass
             await relay.until(lambda: lines(logged))
+
+
+@on_pump_loop
+async def test_path_and_query_are_logged_where_they_are_asked_for() -> None:
+    """Of tunnels and of refusals; hostile bytes stay within their field."""
+    with structlog.testing.capture_logs() as logged:
+        log = {"samplePercent": 100, "path": True, "query": True}
+        async with origin() as port, running(port, accessLog=log) as relay:
+            async with relay.connect("/room%0a?token=sesame&x=%1b"):
+                pass
+            await relay.until(lambda: lines(logged))
+            relay.apply(accessLog=log | {"query": None}, enabled=False)
+            with pytest.raises(InvalidStatus):
+                await relay.connect("/other?token=sesame")
+            await relay.until_idle()
+            answer = await relay.exchange(b"GET / HTTP/1.1\r\nHost: chat.example.com\r\nX : y\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 400 ")
+    tunnel, refused = lines(logged)
+    assert (tunnel["path"], tunnel["query"]) == ("/room%0a", "token=sesame&x=%1b")
+    assert (refused["code"], refused["path"], "query" in refused) == (503, "/other", False)
+
+
+@on_pump_loop
+async def test_a_long_connection_has_lines_while_it_is_open() -> None:
+    """One at the opening, and another at each interval, with the counts so far."""
+    with structlog.testing.capture_logs() as logged:
+        log = {"samplePercent": 100, "everySeconds": 1}
+        async with origin() as port, running(port, accessLog=log) as relay:
+            async with relay.connect() as client:
+                await client.send("hello")
+                await client.recv()
+                await relay.until(lambda: [line for line in logged if line["event"] == "connection open"])
+            await relay.until(lambda: lines(logged))
+    opened, still_open, *_, ended = (line for line in logged if line["event"].startswith("connection"))
+    assert (opened["event"], opened["code"], opened["received_messages"]) == ("connection opened", 101, 0)
+    assert opened["client"] == "127.0.0.1"
+    assert (still_open["received_messages"], still_open["duration_seconds"] >= 1) == (1, True)
+    assert {line["connection"] for line in (opened, still_open, ended)} == {1}
+    assert "ended_by" not in still_open
+
+
+@on_pump_loop
+async def test_a_long_plain_request_has_lines_while_it_is_under_way() -> None:
+    """Server-sent events last as long as a tunnel; a short request has one line only."""
+    go_on = asyncio.Event()
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x" * 1000)
+        if request.path == "/events":
+            await go_on.wait()
+        return response
+
+    log = {"samplePercent": 100, "everySeconds": 1, "path": True}
+    with structlog.testing.capture_logs() as logged:
+        async with site(events) as port, running(port, accessLog=log, passThrough={}) as relay:
+            for path in ("/short", "/events"):
+                request = raw(f"GET {path} HTTP/1.1", "Connection: close")
+                reading = asyncio.create_task(relay.exchange(request))
+                if path == "/events":
+                    await relay.until(lambda: [line for line in logged if line["event"] == "request open"])
+                    go_on.set()
+                assert (await reading).startswith(b"HTTP/1.1 200 ")
+            await relay.until_idle()
+    short, still_open, *_, ended = (line for line in logged if line["event"].startswith("request"))
+    assert (short["event"], short["path"]) == ("request", "/short")
+    assert (still_open["event"], still_open["path"], still_open["code"]) == ("request open", "/events", 200)
+    assert still_open["sent_bytes"] > 1000
+    assert (ended["event"], ended["reason"]) == ("request", "")
+    assert "reason" not in still_open

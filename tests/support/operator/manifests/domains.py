@@ -144,6 +144,10 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     },
     "the most workers": {"spec.relay": {"workers": 64}},
     "an access log of every connection": {"spec.accessLog": {"samplePercent": 100}},
+    "an access log of open connections": {"spec.accessLog": {"samplePercent": 5, "everySeconds": 86400}},
+    "an access log with paths and queries": {
+        "spec.accessLog": {"samplePercent": 5, "path": True, "query": True}
+    },
     "the shortest age of a connection": {"spec.lifecycle": {"maxConnectionAgeSeconds": 1}},
     "the longest age of a connection": {"spec.lifecycle": {"maxConnectionAgeSeconds": 604800}},
     "replicas and resources": {

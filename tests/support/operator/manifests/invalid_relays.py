@@ -111,6 +111,16 @@ INVALID_RELAYS: Final[dict[str, Invalid]] = {
         "should be less than or equal to 100",
         field="samplePercent",
     ),
+    "the interval of the access log is at least a second": Invalid(
+        {"spec.accessLog": {"everySeconds": 0}},
+        "should be greater than or equal to 1",
+        field="everySeconds",
+    ),
+    "the interval of the access log is at most a day": Invalid(
+        {"spec.accessLog": {"everySeconds": 86401}},
+        "should be less than or equal to 86400",
+        field="everySeconds",
+    ),
     "a connection's age is at least a second": Invalid(
         {"spec.lifecycle": {"maxConnectionAgeSeconds": 0}},
         "should be greater than or equal to 1",

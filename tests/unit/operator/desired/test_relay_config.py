@@ -165,6 +165,17 @@ def test_heartbeat_legs_reach_the_relays() -> None:
         assert domain.heartbeatLegs is legs
 
 
+def test_the_access_log_reaches_the_relays() -> None:
+    """New fields are absent unless they are set: relays of the last release refuse an unknown field."""
+    text = config_map(live_domain(), config(accessLog={"samplePercent": 5}), draining_since=None)["data"][
+        "relay.json"
+    ]
+    assert json.loads(text)["domains"][0]["accessLog"] == {"samplePercent": 5}
+    asked = {"samplePercent": 5, "everySeconds": 60, "path": True, "query": False}
+    (domain,) = config(accessLog=asked).domains
+    assert domain.accessLog == contract.AccessLog.model_validate(asked)
+
+
 def test_health_checks_reach_the_relays() -> None:
     """Absent by default; an empty map has the CRD's defaults, which are the relay's as well."""
     assert relay_config(live_domain(), spec(), RESOLVED).domains[0].originHealthCheck is None

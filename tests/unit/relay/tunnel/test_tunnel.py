@@ -10,12 +10,14 @@ from contextlib import ExitStack, suppress
 from typing import cast
 
 import pytest
+import structlog
 
 from support.relay.forms import FORMS, form_of
 from support.relay.frames import frame
-from support.relay.virtual import TAG, Virtual
+from support.relay.virtual import CLIENT, TAG, Virtual
 from wsedge_relay.contract import AFTER_DRAIN_SECONDS
 from wsedge_relay.pump.selector import Form
+from wsedge_relay.telemetry.access_log import AccessFacts
 from wsedge_relay.tunnel.heartbeat import CHECKS, PING_AFTER
 from wsedge_relay.tunnel.tunnel import GONE, OPEN
 
@@ -113,6 +115,48 @@ def test_changed_heartbeat_legs_apply_to_open_tunnels(form: Form, stack: ExitSta
     assert (virtual.counters.client.pings, virtual.counters.origin.pings) == (2, 1)
     virtual.clock.run(12)
     assert pair.tunnel.phase != OPEN
+    virtual.tunnels.abort(pair.tunnel)
+    virtual.check_nothing_left(pair)
+
+
+def test_an_open_tunnel_has_a_line_at_each_interval(form: Form, stack: ExitStack) -> None:
+    """From the opening to the end, with the counts so far; no timer outlives the tunnel."""
+    logs = stack.enter_context(structlog.testing.capture_logs())
+    virtual = Virtual(form.pump, stack, heartbeatLegs="None", accessLog={"everySeconds": 60})
+    access = AccessFacts(client=CLIENT, tls=False, protocol="http/1.1", began=virtual.clock.time() - 0.5)
+    pair = virtual.open(access=access)
+    silent = virtual.open()
+    virtual.clock.run(30)
+    pair.far["client"].send(frame(b"hello", key=KEY))
+    virtual.serve()
+    virtual.clock.run(100)
+    virtual.tunnels.abort(silent.tunnel)
+    virtual.tunnels.abort(pair.tunnel)
+    virtual.clock.run(1000)
+    lines = [
+        (line["event"], line["connection"], line["duration_seconds"], line["received_messages"])
+        for line in logs
+        if line["event"].startswith("connection")
+    ]
+    assert lines == [
+        ("connection opened", 1, 0.5, 0),
+        ("connection open", 1, 60.5, 1),
+        ("connection open", 1, 120.5, 1),
+        ("connection", 1, 130.5, 1),
+    ]
+    virtual.check_nothing_left(pair)
+
+
+def test_a_changed_interval_of_lines_applies_after_the_next_line(form: Form, stack: ExitStack) -> None:
+    """Without an interval there is no further line; a later interval applies to new connections only."""
+    logs = stack.enter_context(structlog.testing.capture_logs())
+    virtual = Virtual(form.pump, stack, heartbeatLegs="None", accessLog={"everySeconds": 60})
+    access = AccessFacts(client=CLIENT, tls=False, protocol="http/1.1", began=virtual.clock.time())
+    pair = virtual.open(access=access)
+    for every, lines in ((10, 1), (10, 7), (None, 7), (10, 7)):
+        virtual.take(accessLog={"everySeconds": every})
+        virtual.clock.run(60)
+        assert sum(line["event"] == "connection open" for line in logs) == lines
     virtual.tunnels.abort(pair.tunnel)
     virtual.check_nothing_left(pair)
 

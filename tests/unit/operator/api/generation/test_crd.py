@@ -114,6 +114,9 @@ AGREEING = {
     "lifecycle.drainSeconds": (contract.Lifecycle, "drainSeconds"),
     "lifecycle.maxConnectionAgeSeconds": (contract.Lifecycle, "maxConnectionAgeSeconds"),
     "accessLog.samplePercent": (contract.AccessLog, "samplePercent"),
+    "accessLog.everySeconds": (contract.AccessLog, "everySeconds"),
+    "accessLog.path": (contract.AccessLog, "path"),
+    "accessLog.query": (contract.AccessLog, "query"),
     "domain": (contract.Domain, "domain"),
     "origins": (contract.Domain, "origins"),
 }
