@@ -84,6 +84,9 @@ DENIED_NETWORKS: Final = (
 # The largest limit of a request's head.
 MOST_HEADER_BYTES: Final = 65536
 
+# The value of `originRequest.host` that stands for the client's own Host header.
+PRESERVE_HOST: Final = "preserve"
+
 # An exact path, or a prefix that ends in "*"; visible ASCII without "#", "?" and other "*".
 PathPattern = Annotated[
     str, StringConstraints(min_length=1, max_length=1024, pattern=r"^/[!\"$-)+->@-~]*\*?$")
@@ -236,7 +239,18 @@ class OriginRequest(Message):
     """The choice and dialling of origins. `stickyCookie` has precedence over `loadBalancing`."""
 
     host: Annotated[
-        HostHeader | None, Field(description="Host header towards origins. null: the host of the origin.")
+        HostHeader | None,
+        Field(
+            description="Host header towards origins. `preserve`: the client's, port included; health checks "
+            "send the domain's name. null: the host of the origin."
+        ),
+    ] = None
+    xRealIP: Annotated[
+        bool | None,
+        Field(
+            description="Whether origins get the client's address in X-Real-IP too, beside "
+            "X-Forwarded-For and Forwarded. A client's own X-Real-IP is dropped in any case. null: false."
+        ),
     ] = None
     connectTimeoutSeconds: Annotated[
         int,

@@ -34,6 +34,7 @@ class Site:
         "pings_client",
         "pings_origin",
         "proxies",
+        "real_ip",
         "sticky",
     )
 
@@ -43,6 +44,7 @@ class Site:
     pings_client: bool
     pings_origin: bool
     proxies: Networks
+    real_ip: bool
     sticky: Sticky | None
     domain: Domain
     key: UsageKey
@@ -109,6 +111,7 @@ class Site:
         self.allowed_paths = PathRules(domain.clients.allowedPaths)
         self.passed_paths = PathRules(domain.passThrough.paths if domain.passThrough is not None else ())
         self.proxies = Networks(domain.clients.trustedProxies)
+        self.real_ip = bool(domain.originRequest.xRealIP)
         self.limiter.apply(domain.limits)
         rules = domain.originRequest.stickyCookie
         names = [target.name for target in self.origins.targets]

@@ -65,6 +65,7 @@ def relay_config(
         origins=resolved.origins,
         originRequest=contract.OriginRequest(
             host=spec.originRequest.host,
+            xRealIP=spec.originRequest.xRealIP,
             connectTimeoutSeconds=spec.originRequest.connectTimeoutSeconds,
             loadBalancing=spec.originRequest.loadBalancing,
             proxyProtocol=spec.originRequest.proxyProtocol,

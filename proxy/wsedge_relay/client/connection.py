@@ -188,22 +188,27 @@ class Connection:
 
         def request(host: str) -> bytes:
             return handshake.origin_request(
-                upgrade, host=host, way=self._arrival.way, secure=secure, loop=site.origins.loop.header
+                upgrade,
+                host=host,
+                way=self._arrival.way,
+                secure=secure,
+                loop=site.origins.loop.header,
+                real_ip=site.real_ip,
             )
 
         try:
             with Hangup(self._wire, self._shared.ready, rest=rest) as early:
                 answered = await site.origins.request_answer(
-                    request, self._requesting_client(), ready=self._shared.ready
+                    request, self._requesting_client(upgrade.host), ready=self._shared.ready
                 )
         except (OSError, PeerGoneError):
             self._count_disconnect(site)
             raise
         return answered, bytes(early)
 
-    def _requesting_client(self) -> RequestingClient:
+    def _requesting_client(self, host: bytes) -> RequestingClient:
         return RequestingClient(
-            self._arrival.client, self._arrival.secure, self._arrival.ends, self._sticky_origin
+            self._arrival.client, self._arrival.secure, self._arrival.ends, host, self._sticky_origin
         )
 
     async def _answer(self, site: Site, upgrade: Upgrade, answered: OriginAnswer, rest: bytes) -> None:
@@ -276,7 +281,7 @@ class Connection:
             site=site,
             rules=rules,
             way=self._arrival.way,
-            client=self._requesting_client(),
+            client=self._requesting_client(passed.request.headers.one(b"host") or b""),
             may_stay=lambda: self._may_stay(site),
             key=key,
             usage=self._shared.usage,

@@ -347,7 +347,12 @@ class PlainRequest:
     async def _exchange_with(self, origin: Duplex, target: Target, host: str) -> bool:
         self._target = target
         request_head = plain_request.origin_request(
-            self._passed, host=host, way=self._way, secure=self._secure, loop=self._site.origins.loop.header
+            self._passed,
+            host=host,
+            way=self._way,
+            secure=self._secure,
+            loop=self._site.origins.loop.header,
+            real_ip=self._site.real_ip,
         )
         first = self._outgoing.frame(self._first, last=self._body.done)
         try:

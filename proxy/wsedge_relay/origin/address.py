@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from wsedge_relay.contract import Domain, Origin, OriginProtocol
+from wsedge_relay.contract import PRESERVE_HOST, Domain, Origin, OriginProtocol
 
 _DEFAULT_PORTS: Final = {False: 80, True: 443}
 
@@ -26,13 +26,17 @@ def address(domain: Domain, origin: Origin, *, client_secure: bool) -> str:
     return f"{origin.host}:{port_of(origin, secure=speaks_tls(domain, client_secure=client_secure))}"
 
 
-def host_header(domain: Domain, origin: Origin, *, secure: bool) -> str:
+def host_header(domain: Domain, origin: Origin, *, secure: bool, client_host: bytes | None) -> str:
     """Return the Host header: `originRequest.host`, else the origin's host and its port unless default.
 
-    RFC 9110 section 7.2; an IPv6 address is in brackets.
+    RFC 9110 section 7.2; an IPv6 address is in brackets. `client_host` is the client's Host header, which is
+    preserved on demand; None for a request of the relay itself, which then names the domain.
     """
-    if domain.originRequest.host is not None:
-        return domain.originRequest.host
+    wanted = domain.originRequest.host
+    if wanted == PRESERVE_HOST:
+        return client_host.decode("ascii") if client_host is not None else domain.domain
+    if wanted is not None:
+        return wanted
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     port = port_of(origin, secure=secure)
     return host if port == _DEFAULT_PORTS[secure] else f"{host}:{port}"

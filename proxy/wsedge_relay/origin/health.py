@@ -162,7 +162,9 @@ async def check(
     seconds = rules.timeoutSeconds
     try:
         async with asyncio.timeout(seconds):
-            wire, host = await origins.dial(target, secure=secure, ends=_no_client, ready=ready)
+            wire, host = await origins.dial(
+                target, secure=secure, ends=_no_client, client_host=None, ready=ready
+            )
             try:
                 upgrade = _upgrade(random) if rules.path is None else None
                 request = _request(rules, host, upgrade, loop=origins.loop.header)

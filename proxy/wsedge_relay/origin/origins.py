@@ -45,12 +45,14 @@ class RequestingClient(NamedTuple):
     """The client on whose behalf the relay sends a request to an origin.
 
     `address` is the client's IP address; `secure` says whether it connected by TLS; `ends` returns the two
-    ends of its connection, for a PROXY header; `sticky` is the name of the origin in its sticky cookie.
+    ends of its connection, for a PROXY header; `host` is its Host header; `sticky` is the name of the origin
+    in its sticky cookie.
     """
 
     address: str
     secure: bool
     ends: Callable[[], Ends]
+    host: bytes
     sticky: str | None = None
 
 
@@ -164,7 +166,9 @@ class Origins:
             try:
                 # Here and not in a method: each wake-up passes through every coroutine on the stack.
                 began = ready.loop.time()
-                wire, host = await self.dial(target, secure=client.secure, ends=client.ends, ready=ready)
+                wire, host = await self.dial(
+                    target, secure=client.secure, ends=client.ends, client_host=client.host, ready=ready
+                )
                 self._counters.connect_seconds.observe(ready.loop.time() - began)
                 exchange = Exchange(wire, target, host)
                 return await attempt(exchange, left if target is order[-1] else left / 2)
@@ -183,12 +187,18 @@ class Origins:
         raise OriginsFailedError(failures)
 
     async def dial(
-        self, target: Target, *, secure: bool, ends: Callable[[], Ends | None], ready: Readiness
+        self,
+        target: Target,
+        *,
+        secure: bool,
+        ends: Callable[[], Ends | None],
+        client_host: bytes | None,
+        ready: Readiness,
     ) -> tuple[Wire, str]:
         """Connect to an origin; return the wire and the Host header for it. Raises OriginError.
 
-        `secure` says whether the client uses TLS, which with Follow the origin gets too. The caller closes
-        the wire.
+        `secure` says whether the client uses TLS, which with Follow the origin gets too. `client_host` is the
+        client's Host header, None for a request of the relay itself. The caller closes the wire.
         """
         domain = self._domain
         tls = addressing.speaks_tls(domain, client_secure=secure)
@@ -204,7 +214,8 @@ class Origins:
             preface=preface,
             ready=ready,
         )
-        return wire, addressing.host_header(domain, target.origin, secure=tls)
+        host = addressing.host_header(domain, target.origin, secure=tls, client_host=client_host)
+        return wire, host
 
     def worked(self, target: Target) -> None:
         """Reset the failures of an origin that answered."""

@@ -85,11 +85,21 @@ def way_of(headers: Headers, peer: str, proxies: Networks) -> Way:
     )
 
 
-def forwarding_headers(headers: Headers, way: Way, *, host: bytes, secure: bool) -> list[Header]:
+def forwarding_headers(
+    headers: Headers, way: Way, *, host: bytes, secure: bool, real_ip: bool = False
+) -> list[Header]:
     """Return the forwarding headers for the origin: those of trusted proxies, with this hop appended.
 
-    `host` is the request's Host, `secure` says whether the peer connected by TLS.
+    `host` is the request's Host, `secure` says whether the peer connected by TLS, `real_ip` adds X-Real-IP
+    with the client's address.
     """
+    lines = _forwarding_headers(headers, way, host=host, secure=secure)
+    if real_ip:
+        lines.append((b"X-Real-IP", way.client.encode()))
+    return lines
+
+
+def _forwarding_headers(headers: Headers, way: Way, *, host: bytes, secure: bool) -> list[Header]:
     scheme = b"https" if secure else b"http"
     own = b'for=%b;host="%b";proto=%b' % (_node(way.peer), host, scheme)
     peer = way.peer.encode()

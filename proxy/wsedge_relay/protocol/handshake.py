@@ -142,11 +142,13 @@ def check_upgrade(request: RequestHead) -> Upgrade:
     return Upgrade(request, host, key, tuple(protocols), kept)
 
 
-def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool, loop: Header) -> bytes:
+def origin_request(
+    upgrade: Upgrade, *, host: str, way: Way, secure: bool, loop: Header, real_ip: bool = False
+) -> bytes:
     """Return the head of the same upgrade request for the origin.
 
     `host` is the origin's Host header, `way` has the hops of the request, `secure` says whether the peer used
-    TLS, `loop` is the CDN-Loop line of the domain's relays.
+    TLS, `loop` is the CDN-Loop line of the domain's relays, `real_ip` adds X-Real-IP.
     """
     asked = upgrade.request.headers
     parts = [
@@ -163,7 +165,8 @@ def origin_request(upgrade: Upgrade, *, host: str, way: Way, secure: bool, loop:
         if name not in dropped and name not in _HANDSHAKE and not says_way(name)
     ]
     parts += [
-        b"%b: %b\r\n" % line for line in forwarding_headers(asked, way, host=upgrade.host, secure=secure)
+        b"%b: %b\r\n" % line
+        for line in forwarding_headers(asked, way, host=upgrade.host, secure=secure, real_ip=real_ip)
     ]
     parts.append(b"%b: %b\r\n\r\n" % loop)
     return b"".join(parts)

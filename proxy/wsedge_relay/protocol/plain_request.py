@@ -100,11 +100,13 @@ def too_long(rules: PassThrough) -> HandshakeRefusedError:
     )
 
 
-def origin_request(passed: Passed, *, host: str, way: Way, secure: bool, loop: Header) -> bytes:
+def origin_request(
+    passed: Passed, *, host: str, way: Way, secure: bool, loop: Header, real_ip: bool = False
+) -> bytes:
     """Return the head of the request to an origin, the only one on its connection.
 
     `host` is the origin's Host header, `way` has the hops of the request, `secure` says whether the peer used
-    TLS, `loop` is the CDN-Loop line of the domain's relays.
+    TLS, `loop` is the CDN-Loop line of the domain's relays, `real_ip` adds X-Real-IP.
     """
     request = passed.request
     dropped = dropped_headers(request.headers)
@@ -115,7 +117,7 @@ def origin_request(passed: Passed, *, host: str, way: Way, secure: bool, loop: H
         if name not in dropped and name != b"host" and not says_way(name)
     ]
     asked = request.headers.one(b"host") or b""
-    headers += forwarding_headers(request.headers, way, host=asked, secure=secure)
+    headers += forwarding_headers(request.headers, way, host=asked, secure=secure, real_ip=real_ip)
     headers.append(loop)
     headers += _framing_headers(passed.framing, passed.length)
     return build_head(request.method + b" " + request.target + b" HTTP/1.1", headers)

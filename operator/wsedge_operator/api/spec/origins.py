@@ -149,7 +149,17 @@ class OriginRequest(SpecPart):
 
     host: Annotated[
         HostHeader | None,
-        Field(description="The Host header of requests to origins. Default: the origin's own host."),
+        Field(
+            description="The Host header of requests to origins. preserve: the client's, for servers that "
+            "compare it with the Origin header of browsers. Default: the origin's own host."
+        ),
+    ] = None
+    xRealIP: Annotated[
+        bool | None,
+        Field(
+            description="Send the client's address to origins in X-Real-IP too, beside X-Forwarded-For and "
+            "Forwarded. A client's own X-Real-IP never passes. Default: false."
+        ),
     ] = None
     connectTimeoutSeconds: Annotated[
         int,

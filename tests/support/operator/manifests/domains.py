@@ -77,6 +77,9 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     "64 networks of proxies": {
         "spec.clients": {"trustedProxies": [f"10.0.{index}.0/24" for index in range(64)]}
     },
+    "the client's Host and address for origins": {
+        "spec.originRequest": {"host": "preserve", "xRealIP": True}
+    },
     "the lowest limits": {
         "spec.limits": {
             "connections": 1,

@@ -123,9 +123,22 @@ def test_the_generation_names_object_edit_and_content() -> None:
 
 def test_origin_request_and_origin_tls_reach_the_relays() -> None:
     """Each field of the spec is in the configuration."""
-    asked = {"host": "in", "connectTimeoutSeconds": 9, "loadBalancing": "ClientHash", "proxyProtocol": "V1"}
+    asked = {
+        "host": "preserve",
+        "xRealIP": True,
+        "connectTimeoutSeconds": 9,
+        "loadBalancing": "ClientHash",
+        "proxyProtocol": "V1",
+    }
     config = relay_config(live_domain(), spec(originRequest=asked), RESOLVED)
     assert config.domains[0].originRequest == contract.OriginRequest.model_validate(asked)
+
+
+def test_a_field_without_a_value_is_absent() -> None:
+    """Relays of the last release refuse a configuration with a field that they do not know."""
+    config = relay_config(live_domain(), spec(), RESOLVED)
+    text = config_map(live_domain(), config, draining_since=None)["data"]["relay.json"]
+    assert "xRealIP" not in text
 
 
 def test_a_sticky_cookie_has_a_key_that_clients_cannot_know() -> None:

@@ -30,9 +30,19 @@ def domain(**fields: Any) -> Domain:
 def test_origins_are_called_by_host_and_unusual_port(fields: Any, secure: bool, expected: str) -> None:
     """The Host header has the port only if it is not the scheme's default port."""
     one = Origin.model_validate(fields)
-    assert addressing.host_header(domain(), one, secure=secure) == expected
+    assert addressing.host_header(domain(), one, secure=secure, client_host=b"c") == expected
     named = domain(originRequest={"host": "inner"})
-    assert addressing.host_header(named, one, secure=secure) == "inner"
+    assert addressing.host_header(named, one, secure=secure, client_host=b"c") == "inner"
+
+
+@pytest.mark.parametrize(
+    ("client_host", "expected"), [(b"A.Example:8443", "A.Example:8443"), (None, "a.example")]
+)
+def test_a_clients_host_is_preserved_on_demand(client_host: bytes | None, expected: str) -> None:
+    """Byte for byte, since a server compares it with the Origin header; a health check names the domain."""
+    one = domain(originRequest={"host": "preserve"})
+    host = addressing.host_header(one, one.origins[0], secure=True, client_host=client_host)
+    assert host == expected
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ AGREEING = {
     "origins[].backup": (contract.Origin, "backup"),
     "origins[].host": (contract.Origin, "host"),
     "originRequest.host": (contract.OriginRequest, "host"),
+    "originRequest.xRealIP": (contract.OriginRequest, "xRealIP"),
     "originRequest.connectTimeoutSeconds": (contract.OriginRequest, "connectTimeoutSeconds"),
     "originRequest.loadBalancing": (contract.OriginRequest, "loadBalancing"),
     "originRequest.proxyProtocol": (contract.OriginRequest, "proxyProtocol"),
