@@ -64,6 +64,9 @@ def test_only_the_token_drains_a_relay(place: Place, namespace: str) -> None:
     token = base64.b64decode(secret["data"]["admin-token"]).decode()
     config = place.get("configmap/chat-relay")
     assert token not in str(config)
+    page = {"Authorization": f"Bearer {token}", "Origin": "https://evil.example"}
+    assert post(address, 9090, "/drain?seconds=0", **page)[0] == 403
+    assert post(address, 9090, "/drain?seconds=0", Host="evil.example")[0] == 421
     assert post(address, 9090, "/drain?seconds=0", Authorization=f"Bearer {token}")[0] == 202
     told = place.await_reason("wsd/chat", "Ready", "RelaysDraining")
     assert pod["metadata"]["name"] in told["message"]

@@ -32,9 +32,16 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--seconds", type=float, help="length of the drain (default: each domain's own time)")
     parser.add_argument("--config", type=Path, help="the relay's configuration file (WSEDGE_RELAY_CONFIG)")
+    parser.add_argument("--admin-host", help="address of the relay's admin port (WSEDGE_RELAY_ADMIN_HOST)")
     options = parser.parse_args(arguments)
+    given = [
+        part
+        for name, value in (("--config", options.config), ("--admin-host", options.admin_host))
+        if value is not None
+        for part in (name, str(value))
+    ]
     try:
-        settings = read_settings([] if options.config is None else ["--config", str(options.config)])
+        settings = read_settings(given)
         if settings is None:
             raise SettingsError(["no settings"])
         answer = _request_drain(settings, options.seconds)

@@ -15,6 +15,7 @@ from wsedge_relay.server.relay import Relay
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.exposition import RelayCollector, Snapshot, StateCollector
+from wsedge_relay.telemetry.families import distributions, families
 
 ROOT = Path(__file__).parents[3]
 INDEX = ROOT / "docs" / "relay.md"
@@ -45,11 +46,22 @@ async def test_the_metrics_on_the_page_are_those_there_are() -> None:
     collected = [*collector.collect(), *state.collect()]
     names = {family.name.removeprefix("wsedge_relay_") for family in collected}
     selector.close()
+    assert metrics_on_the_page().keys() == names
+
+
+def metrics_on_the_page() -> dict[str, str]:
+    """Return the labels of each metric on the page, as they are there."""
     table = PAGES["metrics"].split("\n## Metrics\n")[1].split("\n## ")[0]
-    named = {
-        name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in row.split("`")[1::2]
-    }
-    assert named == names
+    rows = re.findall(r"^\| (`.+?) \|(.*?)\|", table, re.MULTILINE)
+    return {name: labels.strip() for cell, labels in rows for name in cell.split("`")[1::2]}
+
+
+def test_the_labels_on_the_page_are_those_there_are() -> None:
+    """Of all metrics that come from a domain's counters."""
+    counters = {"d": DomainCounters()}
+    found = {one.name: ", ".join(one.labels) for one in families(counters)}
+    found |= {one.name: ", ".join(one.labels) for one in distributions(counters)}
+    assert {name: metrics_on_the_page()[name] for name in found} == found
 
 
 def test_every_argument_is_on_the_page() -> None:

@@ -361,18 +361,24 @@ class TestEnd:
             assert await answered(f"Host: 127.0.0.1:{port}") == 200
             assert await answered() == 200
 
-    async def test_the_command_has_the_relay_beside_it_drain(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("is_configured", [True, False], ids=["in the file", "as an argument"])
+    async def test_the_command_has_the_relay_beside_it_drain(
+        self, tmp_path: Path, is_configured: bool
+    ) -> None:
         """The command reads the token and the relay's settings from its environment."""
         (tmp_path / "admin-token").write_text("secret-1\n")
         own = os.getpid()  # an address that no other test has, for the port must be known beforehand
-        host = f"127.86.{own >> 8 & 255}.{own & 255}"
-        listen = {"host": "127.0.0.1", "http": 0, "adminHost": host, "admin": 9090}
+        host = f"127.{86 + is_configured}.{own >> 8 & 255}.{own & 255}"
+        listen = {"host": "127.0.0.1", "http": 0, "admin": 9090}
+        if is_configured:
+            listen["adminHost"] = host
         path = write(tmp_path / "relay.json", config(domain(), listen=listen))
-        async with RelayProcess("--config", path) as relay:
+        where = ("--config", str(path), *(() if is_configured else ("--admin-host", host)))
+        async with RelayProcess(*where) as relay:
             await relay.port("admin")
             for seconds, code, said in (("0", 0, "draining"), ("-1", 1, "a number from 0")):
                 command = await asyncio.create_subprocess_exec(
-                    *(PROGRAM, "drain", "--config", str(path), f"--seconds={seconds}"),
+                    *(PROGRAM, "drain", *where, f"--seconds={seconds}"),
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.STDOUT,
                 )

@@ -349,6 +349,22 @@ async def test_a_drain_by_request_reaches_all_and_stays(tmp_path: Path) -> None:
             assert await relay.ended() == 0
 
 
+async def test_each_worker_writes_the_lines_of_its_connections(tmp_path: Path) -> None:
+    """A line has the worker's number, which with the connection's names one connection of the relay."""
+    async with echo_origin() as origin, Crowd() as crowd:
+        log = {"samplePercent": 100, "everySeconds": 1, "path": True, "query": True}
+        path = write(tmp_path / "relay.json", config(to_origin(origin, accessLog=log)))
+        async with RelayProcess("--config", path, *TWO) as relay:
+            await crowd.enter(await relay.port("http"), 8)
+            for worker in (1, 2):
+                opened = await relay.event("connection opened", worker=worker)
+                assert (opened["path"], opened["query"]) == ("/room", "")
+                number = opened["connection"]
+                await relay.event("connection open", worker=worker, connection=number)
+            relay.signal(signal.SIGTERM)
+            await relay.event("connection", worker=2, ended_by="relay")
+
+
 async def test_a_signal_hurries_a_drain_by_request_in_each_worker(tmp_path: Path) -> None:
     """After SIGTERM connections have at most drainSeconds, whatever the request allowed."""
     async with echo_origin() as origin, Crowd() as crowd:

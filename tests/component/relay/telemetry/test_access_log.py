@@ -10,6 +10,8 @@ import structlog
 from aiohttp import web
 from websockets.exceptions import InvalidStatus
 
+from support.relay.http2 import connect_lines, http2_client
+from support.relay.http2_relay import http2
 from support.relay.plain import raw, site
 from support.relay.running import ACCOUNT, DOMAIN, on_pump_loop, origin, running
 
@@ -107,6 +109,27 @@ async def test_path_and_query_are_logged_where_they_are_asked_for() -> None:
     tunnel, refused = lines(logged)
     assert (tunnel["path"], tunnel["query"]) == ("/room%0a", "token=sesame&x=%1b")
     assert (refused["code"], refused["path"], "query" in refused) == (503, "/other", False)
+
+
+@on_pump_loop
+async def test_a_stream_of_http2_has_the_same_lines() -> None:
+    """Each stream is a connection of its own in the log."""
+    log = {"samplePercent": 100, "everySeconds": 3600, "path": True, "query": True}
+    with structlog.testing.capture_logs() as logged:
+        async with (
+            origin() as port,
+            http2(port, accessLog=log) as relay,
+            http2_client(relay) as client,
+        ):
+            stream = client.request(connect_lines(path=b"/room?token=sesame"))
+            await client.until(lambda: client.streams[stream].headers)
+            client.protocol.reset_stream(stream)
+            client.flush()
+            await relay.until(lambda: lines(logged))
+    opened, ended = (line for line in logged if line["event"].startswith("connection"))
+    assert (opened["event"], opened["protocol"], opened["tls"]) == ("connection opened", "h2", True)
+    for line in (opened, ended):
+        assert (line["path"], line["query"], line["connection"]) == ("/room", "token=sesame", 1)
 
 
 @on_pump_loop
