@@ -30,15 +30,24 @@ HostHeader = Annotated[
     str, StringConstraints(min_length=1, max_length=261, pattern=r"^[A-Za-z0-9._\-\[\]:]+$")
 ]
 
-# An Origin header of a browser (RFC 6454) in lower case; `*.` matches one label or more.
+
+def _web_origin(text: str) -> str:
+    if text in ("http://", "https://", "ws://", "wss://"):  # no page has such an origin
+        raise ValueError(f"give the host: {text}app.example.com")
+    return text
+
+
+# An Origin header of a browser (RFC 6454) in lower case; `*.` matches one label or more. Schemes of an app's
+# own pages, such as file, have no host.
 WebOrigin = Annotated[
     str,
     StringConstraints(
         min_length=1,
         max_length=300,
         pattern=r"^(null|[a-z][a-z0-9+.\-]*://"
-        r"((\*\.)?[a-z0-9_\-]+(\.[a-z0-9_\-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)$",
+        r"(((\*\.)?[a-z0-9_\-]+(\.[a-z0-9_\-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)?)$",
     ),
+    AfterValidator(_web_origin),
 ]
 
 
@@ -423,7 +432,8 @@ class Clients(Message):
         Field(
             max_length=64,
             description="Origins of the web pages whose scripts may connect, compared with the Origin "
-            "header, such as `https://*.example.com`. Empty: all.",
+            "header, such as `https://*.example.com`, or `file://` for pages of a scheme without hosts. "
+            "Empty: all.",
         ),
     ] = ()
     allowedPaths: Annotated[
@@ -431,7 +441,7 @@ class Clients(Message):
         Field(
             max_length=64,
             description="Allowed paths, exact or with `*` at the end, compared as they are sent, without "
-            "the query. Empty: all.",
+            "the query; bytes above ASCII are compared percent-encoded. Empty: all.",
         ),
     ] = ()
     trustedProxies: Annotated[

@@ -86,7 +86,7 @@ class Site:
         return key
 
     def check_path(self, target: bytes) -> bytes:
-        """Return the path of a request's target; raises HandshakeRefusedError (400, 403).
+        """Return the path of a request's target, as `path_of` does; raises HandshakeRefusedError (400, 403).
 
         While rules for paths exist, a path with dot segments or encoded separators gets 400: an origin may
         decode it to a path that the rules do not allow.

@@ -12,7 +12,7 @@ from wsedge_relay.client.plain_requests import PlainRequests
 from wsedge_relay.errors import HandshakeRefusedError, PeerGoneError
 from wsedge_relay.geo.labels import Place
 from wsedge_relay.metering.usage import Usage
-from wsedge_relay.protocol import handshake
+from wsedge_relay.protocol import handshake, http1
 from wsedge_relay.protocol.forwarded import Way, address_of, way_of
 from wsedge_relay.protocol.http1 import RequestHead
 from wsedge_relay.protocol.proxy_protocol import LONGEST, Ends, SourceAddress, length_of, source_of
@@ -168,7 +168,7 @@ class Arrival:
         if self.http2 is not None:
             wire.limit(self._shared.timeouts.head_seconds)
         try:
-            return await read_head(wire.read, most=self._shared.sites.header_bytes)
+            return await read_head(wire.read, most=self._shared.sites.header_bytes, of_request=True)
         except TimeoutError as error:
             if not wire.received:
                 raise PeerGoneError("no request arrived") from error
@@ -177,23 +177,28 @@ class Arrival:
     async def next_head(self, site: Site, rest: bytes) -> tuple[bytes, bytes]:
         """Return the head of the next request and the bytes behind it; the last request was for `site`.
 
-        `rest` was read behind the last request. Raises as `first_head` does.
+        `rest` was read behind the last request. A connection with nothing but empty lines is idle: some
+        clients write one behind a body. Raises as `first_head` does.
         """
         self.client = self._address
-        if not rest:
+        if http1.is_empty_lines(rest):
             task = asyncio.current_task(self._shared.ready.loop)  # plain requests run in a task
             self.wire.limit(self._shared.timeouts.keep_alive_seconds)
             try:
                 with self._shared.plain.idle(site, task):
-                    rest = await self.wire.read()
+                    while http1.is_empty_lines(rest):
+                        more = await self.wire.read()
+                        if not more:
+                            raise PeerGoneError("the client closed the connection between requests")
+                        rest += more
             except TimeoutError as error:
                 raise PeerGoneError("no further request arrived") from error
-            if not rest:
-                raise PeerGoneError("the client closed the connection between requests")
         self.began = self._shared.ready.loop.time()
         self.wire.limit(self._shared.timeouts.head_seconds)
         try:
-            return await read_head(self.wire.read, rest, most=self._shared.sites.header_bytes)
+            return await read_head(
+                self.wire.read, rest, most=self._shared.sites.header_bytes, of_request=True
+            )
         except TimeoutError as error:
             raise HandshakeRefusedError(408, "timeout", "The request did not arrive in time.") from error
 

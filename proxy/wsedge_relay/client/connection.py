@@ -281,7 +281,7 @@ class Connection:
             site=site,
             rules=rules,
             way=self._arrival.way,
-            client=self._requesting_client(passed.request.headers.one(b"host") or b""),
+            client=self._requesting_client(handshake.authority_of(passed.request)),
             may_stay=lambda: self._may_stay(site),
             key=key,
             usage=self._shared.usage,
@@ -451,7 +451,9 @@ class Connection:
             return None
         return replace(
             self._request_facts(site, answered.target.origin, unread=unread),
-            subprotocol=shown_subprotocol(accepted.answer.headers.one(b"sec-websocket-protocol")),
+            subprotocol=shown_subprotocol(
+                b", ".join(accepted.answer.headers.members(b"sec-websocket-protocol")) or None
+            ),
         )
 
     def _log_refusal(self, site: Site, status: int, reason: str) -> None:
@@ -503,7 +505,8 @@ def _is_logged(site: Site) -> bool:
 
 
 def _check_origin(site: Site, request: RequestHead) -> None:
-    if not site.allowed_origins.allow(request.headers.one(b"origin")):
+    # Of several lines an origin server may read any one.
+    if not all(map(site.allowed_origins.allow, request.headers.all(b"origin"))):
         raise HandshakeRefusedError(
             403, "allowedOrigins", "Web pages of this origin may not connect to this domain."
         )

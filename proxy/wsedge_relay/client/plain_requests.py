@@ -262,9 +262,9 @@ class PlainRequest:
             self._ahead += data
         if data == b"" or self.unread >= TLS_RECORD_BYTES:
             self._client.on_readable(None)
-        if (
-            data == b"" and not self.unread
-        ):  # a client that pipelined requests and shut its side still waits for answers
+        # A client that pipelined requests and shut its side still waits for answers. An empty line is no
+        # request: some clients write one behind a body.
+        if data == b"" and http1.is_empty_lines(self.rest):
             self._stop(PeerGoneError("the client disconnected before its answer ended"))
 
     async def _upload(self, body_origin: asyncio.Future[Duplex]) -> None:

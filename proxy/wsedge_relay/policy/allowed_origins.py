@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Final
 
 _ORIGIN: Final = re.compile(
-    r"([a-z][a-z0-9+.-]*)://(\*\.)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
+    r"([a-z][a-z0-9+.-]*)://"
+    r"(?:(\*\.)?([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?)?"
 )
 _USUAL_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
@@ -26,7 +27,8 @@ class AllowedOrigins:
     """The allowed origins of a domain. Without an entry, all origins are allowed.
 
     An entry is `scheme://host[:port]` in lower case, `scheme://*.host[:port]` for every name below that host
-    (but not the host itself), or `null`. A scheme's default port may be omitted.
+    (but not the host itself), `scheme://` for pages of a scheme without hosts, such as `file://` of an app's
+    own files, or `null`. A scheme's default port may be omitted.
     """
 
     __slots__ = ("_exact", "_null", "_wild")
@@ -39,7 +41,7 @@ class AllowedOrigins:
             match = _ORIGIN.fullmatch(entry)
             if entry == _NONE:
                 self._null = True
-            elif match is None:
+            elif match is None or (match[3] is None and match[1] in _USUAL_PORTS):
                 raise ValueError(f"not an origin of the form scheme://host[:port]: {entry}")
             else:
                 (self._wild if match[2] else self._exact).add(_parts(match))
@@ -60,7 +62,7 @@ class AllowedOrigins:
 
 def _parts(match: re.Match[str]) -> Parts:
     scheme, _, host, port = match.groups()
-    return scheme, host, "" if port == _USUAL_PORTS.get(scheme) else port or ""
+    return scheme, host or "", "" if port == _USUAL_PORTS.get(scheme) else port or ""
 
 
 def _above(host: str) -> Iterable[str]:

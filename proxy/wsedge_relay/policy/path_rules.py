@@ -1,7 +1,8 @@
 """Allowed paths. Pure.
 
 A rule is an exact path, or a prefix that ends in `*`. It is compared with the path as it was sent, without
-the query and without decoding. Two programs that decode differently would see different paths. So where rules
+the query and without decoding; only bytes above ASCII, which a client should have encoded, are compared in
+their encoded form. Two programs that decode differently would see different paths. So where rules
 exist, a path that an origin might normalize to another path (RFC 3986 section 6.2.2) is refused.
 """
 
@@ -17,6 +18,8 @@ _AMBIGUOUS: Final = re.compile(rb"%(?:2[Ff]|5[Cc]|00|[Cc][01]|[Ee]0%[89]|[Ff]0%8
 # A segment of one or two dots, encoded or not, with or without parameters: some servers treat "/..;v=1/" as
 # "/../".
 _DOTS: Final = re.compile(rb"/(?:\.|%2[Ee]){1,2}(?:(?:;|%3[Bb])[^/]*)?(?=/|\Z)")
+
+_ABOVE_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
 class PathRules:
@@ -39,8 +42,9 @@ class PathRules:
 
 
 def path_of(target: bytes) -> bytes:
-    """Return the path of a request target in origin-form."""
-    return target.partition(b"?")[0]
+    """Return the path of a request target, with bytes above ASCII percent-encoded (RFC 3986 section 2.1)."""
+    path = target.partition(b"?")[0]
+    return path if path.isascii() else _ABOVE_ASCII.sub(lambda byte: b"%%%02X" % ord(byte[0]), path)
 
 
 def is_plain(path: bytes) -> bool:

@@ -32,18 +32,15 @@ _SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n
 _UPGRADE: Final = (b"upgrade",)
 _UPGRADE_ALONE: Final = ([b"Upgrade"], [b"upgrade"])
 _BITS: Final = re.compile(rb"8|9|1[0-5]")
-_HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~\-]+)(?::([0-9]{1,5}))?")
+# A port may be empty (RFC 3986 section 3.2.3). No userinfo: parsers differ on which side of "@" is the host.
+_HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~\-]+)(?::([0-9]{0,5}))?")
+_ZERO: Final = re.compile(rb"0{1,18}")  # as many digits as `body` accepts of any length
+# A member of a list whose quoted strings may have commas; a quote that is not closed goes to the end.
+_QUOTED_MEMBER: Final = re.compile(rb'(?:[^,"]++|"(?:[^"\\]++|\\.)*+(?:"|\\?+\Z))++')
 
-# Two parsers could choose different lines of these headers if they are repeated: request smuggling.
-_ONCE: Final = (
-    b"host",
-    b"connection",
-    b"upgrade",
-    b"sec-websocket-key",
-    b"sec-websocket-version",
-    b"content-length",
-    b"transfer-encoding",
-)
+# Two parsers could choose different lines of these headers if they are repeated: request smuggling. Lines of
+# any other header are one list (RFC 9110 section 5.3), or concern only the client and the origin.
+_ONCE: Final = (b"host", b"sec-websocket-key", b"content-length", b"transfer-encoding")
 # Hop-by-hop headers (RFC 9110 section 7.6.1).
 _HOP: Final = frozenset(
     (
@@ -88,17 +85,25 @@ class Accepted(NamedTuple):
 def host_of(request: RequestHead) -> str:
     """Return the host name of a request, in lower case, without port and final dot.
 
-    Raises HandshakeRefusedError (400) for a missing or malformed Host, and for a repeated header of _ONCE.
+    A target in absolute-form names the host; the Host header then only has to be well-formed, and present in
+    HTTP/1.1 (RFC 9112 section 3.2). Raises HandshakeRefusedError (400) for a missing or malformed host, and
+    for a repeated header of _ONCE.
     """
     headers = request.headers
     if headers.repeated:
         for name in _ONCE:
             _once(headers, name)
     value = headers.one(b"host")
-    match = _HOST.fullmatch(value) if value else None
-    if match is None or (match[2] and int(match[2]) > 65535):
-        raise HandshakeRefusedError(400, "head", "Host is missing or malformed.")
-    return match[1].decode().lower().removesuffix(".")
+    if request.authority is None:
+        return _host_name(value)
+    if value or (value is None and request.minor):
+        _host_name(value)
+    return _host_name(request.authority)
+
+
+def authority_of(request: RequestHead) -> bytes:
+    """Return host and port of a request that passed `host_of`, as the client wrote them."""
+    return request.authority or request.headers.one(b"host") or b""
 
 
 def check_upgrade(request: RequestHead) -> Upgrade:
@@ -119,7 +124,7 @@ def check_upgrade(request: RequestHead) -> Upgrade:
             "Only WebSocket connections are served here.",
             headers=[(b"Upgrade", b"websocket")],
         )
-    if headers.one(b"sec-websocket-version") != b"13":
+    if set(headers.members(b"sec-websocket-version")) != {b"13"}:
         raise HandshakeRefusedError(
             426,
             "version",
@@ -129,17 +134,9 @@ def check_upgrade(request: RequestHead) -> Upgrade:
     key = headers.one(b"sec-websocket-key") or b""
     if not _KEY.fullmatch(key):
         raise HandshakeRefusedError(400, "key", "Sec-WebSocket-Key must be 16 bytes in base64.")
-    protocols = headers.members(b"sec-websocket-protocol")
-    if protocols and (len(set(protocols)) != len(protocols) or not all(map(is_token, protocols))):
-        raise HandshakeRefusedError(400, "protocol", "Sec-WebSocket-Protocol must list different tokens.")
-    try:
-        offers = headers.members(b"sec-websocket-extensions")
-        # Extensions change the meaning of frames, so only the one that the pump can parse is passed on.
-        kept = tuple(offer for offer in offers if _extension(offer)[0] == _DEFLATE)
-    except ValueError as error:
-        raise HandshakeRefusedError(400, "extension", "Sec-WebSocket-Extensions is malformed.") from error
-    host = headers.one(b"host") or b""
-    return Upgrade(request, host, key, tuple(protocols), kept)
+    # Any text may be a subprotocol, although RFC 6455 requires different tokens: only the ends compare it.
+    protocols = tuple(headers.members(b"sec-websocket-protocol"))
+    return Upgrade(request, authority_of(request), key, protocols, _deflate_offers(headers))
 
 
 def origin_request(
@@ -173,21 +170,24 @@ def origin_request(
 
 
 def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
-    """Check the origin's 101 against the request (RFC 6455 section 4.1); raises BadAnswerError."""
+    """Check the origin's 101 against the request (RFC 6455 section 4.1); raises BadAnswerError.
+
+    Some servers add their usual Transfer-Encoding. It has no meaning: a 101 ends with its head (RFC 9112
+    section 6.3), and the client does not get the header.
+    """
     headers = answer.headers
     try:
         if answer.minor != 1:
             raise BadAnswerError("101 is not of HTTP/1.1")
-        if (headers.one(b"upgrade") or b"").lower() != b"websocket":
+        if not _names_websocket(headers):
             raise BadAnswerError("101 without Upgrade: websocket")
         if not _is_of_upgrade(headers):
             raise BadAnswerError("101 without Connection: Upgrade")
         if headers.one(b"sec-websocket-accept") != accept_of(upgrade.key):
             raise BadAnswerError("101 with a wrong Sec-WebSocket-Accept")
-        if _has_body(headers):
+        if _has_length(headers):  # its bytes would be read as frames
             raise BadAnswerError("101 with a body")
-        protocol = headers.one(b"sec-websocket-protocol")
-        if protocol is not None and protocol not in upgrade.protocols:
+        if not set(headers.members(b"sec-websocket-protocol")) <= set(upgrade.protocols):
             raise BadAnswerError("101 with a subprotocol that was not offered")
     except BadHeadError as error:
         raise BadAnswerError(f"101: {error.text}") from error
@@ -214,6 +214,17 @@ def passed_headers(headers: Headers) -> list[Header]:
     """Return the lines of an origin's answer that are forwarded to the client."""
     dropped = dropped_headers(headers)
     return [line for name, line in headers.items() if name not in dropped]
+
+
+def connection_headers(head: ResponseHead, *, close: bool) -> list[Header]:
+    """Return Connection and Upgrade for the client of an origin's answer; `close` ends the connection.
+
+    A 426 names in Upgrade the protocols that the request needs (RFC 9110 section 15.5.22). In other answers
+    an origin only offers its own protocols, such as h2c, which the relay does not forward.
+    """
+    upgrades = [(b"Upgrade", value) for value in head.headers.all(b"upgrade")] if head.status == 426 else []
+    options = [b"close"] * close + [b"upgrade"] * bool(upgrades)
+    return [*upgrades, (b"Connection", b", ".join(options))] if options else []
 
 
 def refusal(refused: HandshakeRefusedError, *, head_only: bool = False) -> bytes:
@@ -246,12 +257,29 @@ def _lower(values: Iterable[bytes]) -> list[bytes]:
     return [value.lower() for value in values]
 
 
+def _host_name(value: bytes | None) -> str:
+    """Return the host of `host[:port]` in lower case, without final dot; raises HandshakeRefusedError."""
+    match = _HOST.fullmatch(value) if value else None
+    if match is None or (match[2] and int(match[2]) > 65535):
+        raise HandshakeRefusedError(400, "head", "Host is missing or malformed.")
+    return match[1].decode().lower().removesuffix(".")
+
+
 def _has_body(headers: Headers) -> bool:
-    return bool(headers.all(b"transfer-encoding")) or headers.one(b"content-length") not in (None, b"0")
+    return bool(headers.all(b"transfer-encoding")) or _has_length(headers)
+
+
+def _has_length(headers: Headers) -> bool:
+    length = headers.one(b"content-length")
+    return length is not None and not _ZERO.fullmatch(length)
 
 
 def _asks_for_websocket(headers: Headers) -> bool:
-    return (headers.one(b"upgrade") or b"").lower() == b"websocket" and _is_of_upgrade(headers)
+    return _names_websocket(headers) and _is_of_upgrade(headers)
+
+
+def _names_websocket(headers: Headers) -> bool:
+    return b"websocket" in _lower(headers.members(b"upgrade"))
 
 
 def _is_of_upgrade(headers: Headers) -> bool:
@@ -278,6 +306,26 @@ def _extension(offer: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     if not is_token(name):
         raise ValueError("malformed extension")
     return name.lower(), parameters
+
+
+def _deflate_offers(headers: Headers) -> tuple[bytes, ...]:
+    """Return the offers of permessage-deflate, as the client wrote them.
+
+    Extensions change the meaning of frames, so only the one that the pump can parse is passed on. A malformed
+    offer is left out, as a server declines it.
+    """
+    text = b",".join(headers.all(b"sec-websocket-extensions"))
+    if not text:
+        return ()
+    offers = text.split(b",") if b'"' not in text else _QUOTED_MEMBER.findall(text)
+    return tuple(offer.strip(b" \t") for offer in offers if _is_deflate(offer))
+
+
+def _is_deflate(offer: bytes) -> bool:
+    try:
+        return _extension(offer)[0] == _DEFLATE
+    except ValueError:
+        return False
 
 
 def _deflate_agreed(upgrade: Upgrade, answered: Sequence[bytes]) -> bool:

@@ -1,8 +1,9 @@
 """HTTP/1.1 heads, parsed strictly: forms that two parsers could read differently are rejected, not repaired.
 
 The rules are those of RFC 9112 without anything that a parser "MAY accept": lines end in CRLF, no folded
-lines, no white space before a colon, no control bytes. `body` parses bodies; `handshake` and `plain_request`
-check the meaning of headers. Pure.
+lines, no white space before a colon, no control bytes. Forms that only look odd are accepted: empty lines
+before a request line, a URL as the target, bytes above ASCII in a target. `body` parses bodies; `handshake`
+and `plain_request` check the meaning of headers. Pure.
 """
 
 from __future__ import annotations
@@ -24,17 +25,24 @@ MAX_ORIGIN_HEAD_BYTES: Final = 65536
 MAX_ORIGIN_HEADERS: Final = 400
 # An origin's head may have this many times the bytes that `limits.headerBytes` allows to a request.
 ORIGIN_HEAD_FACTOR: Final = 4
+# Clients of old write one empty line behind a body (RFC 9112 section 2.2); without a bound, empty lines would
+# keep a connection busy for the price of nothing.
+MAX_EMPTY_LINES: Final = 8
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-_TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")  # visible ASCII but "#": a fragment is never sent
+# No "#": a fragment is never sent, and some servers end the path there, others do not. Bytes above ASCII are
+# sent by programs that do not encode their paths, and end no line or word.
+_TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e\x80-\xff]+")
+_URL: Final = re.compile(rb"(?i:https?|wss?)://([^/?]+)([/?].*)?")  # absolute-form
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n){0,%d}\r?" % MAX_EMPTY_LINES)
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 # These match a valid head as a whole, which is faster. Any other head is parsed line by line for the reason.
 _LINES: Final = rb"\r\n((?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n){0,%d})\r\n"
 _REQUEST: Final = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) (/[\x21\x22\x24-\x7e]*+) HTTP/1\.1" + _LINES % MAX_HEADERS
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++) (/[\x21\x22\x24-\x7e\x80-\xff]*+) HTTP/1\.1" + _LINES % MAX_HEADERS
 )
 _RESPONSE: Final = re.compile(
     rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*+))?" + _LINES % MAX_ORIGIN_HEADERS
@@ -102,12 +110,17 @@ class Headers:
 
 
 class RequestHead(NamedTuple):
-    """The head of a request; `target` is in origin-form, `minor` the version's second digit."""
+    """The head of a request; `minor` is the version's second digit.
+
+    `target` is in origin-form, or `*` for OPTIONS. `authority` is the host and port of a target that was sent
+    in absolute-form, where it has precedence over Host (RFC 9112 section 3.2.2).
+    """
 
     method: bytes
     target: bytes
     headers: Headers
     minor: int = 1
+    authority: bytes | None = None
 
 
 class ResponseHead(NamedTuple):
@@ -117,6 +130,27 @@ class ResponseHead(NamedTuple):
     reason: bytes
     minor: int
     headers: Headers
+
+
+def is_empty_lines(data: bytes) -> bool:
+    """Return whether `data` is empty, or only the empty lines that a client may send before a request line.
+
+    The last of them may lack its LF.
+    """
+    return _EMPTY_LINES.fullmatch(data) is not None
+
+
+def empty_lines_end(data: bytes) -> int:
+    """Return the length of the empty lines at the start of `data`, which come before a request line.
+
+    Raises BadHeadError for more than MAX_EMPTY_LINES.
+    """
+    end = 0
+    while data.startswith(b"\r\n", end):
+        end += 2
+        if end > 2 * MAX_EMPTY_LINES:
+            raise BadHeadError(f"there are more than {MAX_EMPTY_LINES} empty lines before a request")
+    return end
 
 
 def head_end(data: bytes | bytearray, *, seen: int = 0, most: int = MAX_HEAD_BYTES) -> int:
@@ -167,9 +201,8 @@ def parse_request(head: bytes, *, most: int = MAX_HEAD_BYTES) -> RequestHead:
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         known = re.fullmatch(rb"HTTP/[0-9]\.[0-9]", version)
         raise BadHeadError("the version is not HTTP/1.1", status=505 if known else 400)
-    if not target.startswith(b"/") or not _TARGET.fullmatch(target):
-        raise BadHeadError("the target is no path and query (origin-form)")
-    return RequestHead(method, target, Headers(_headers(lines)), minor=version[-1] - ord("0"))
+    target, authority = _parse_target(method, target)
+    return RequestHead(method, target, Headers(_headers(lines)), version[-1] - ord("0"), authority)
 
 
 def parse_response(
@@ -208,6 +241,23 @@ def _phrase(status: int) -> bytes:
 def is_token(value: bytes) -> bool:
     """Return whether `value` is a token (RFC 9110 section 5.6.2)."""
     return _TOKEN.fullmatch(value) is not None
+
+
+def _parse_target(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
+    """Return a request's target in origin-form, and the authority that it named in absolute-form.
+
+    OPTIONS may have `*`, and so has OPTIONS for a URL without path and query (RFC 9112 section 3.2.4).
+    """
+    if _TARGET.fullmatch(target):
+        if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
+            return target, None
+        url = _URL.fullmatch(target)
+        if url is not None:
+            authority, path = url.groups()
+            if path is None:
+                return b"*" if method == b"OPTIONS" else b"/", authority
+            return path if path.startswith(b"/") else b"/" + path, authority
+    raise BadHeadError("the target is no path and query (origin-form)")
 
 
 def _too_long(most: int) -> BadHeadError:

@@ -17,6 +17,7 @@ from wsedge_relay.protocol.http1 import Header, ResponseHead, build_head, is_tok
 
 _BREAKS: Final = re.compile(rb"[\0\r\n]")
 _PSEUDO: Final = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
+_SCHEMES: Final = frozenset((b"http", b"https", b"ws", b"wss"))
 # Replaced: HTTP/2 has no use for the key (RFC 8441 section 5) and does not allow the others.
 _REPLACED: Final = frozenset(
     (b"host", b"connection", b"upgrade", b"sec-websocket-key", b"transfer-encoding", b"proxy-connection")
@@ -105,10 +106,15 @@ def _head(lines: Sequence[Header], key: bytes) -> bytes:
         host = dict(headers).get(b"host")
     if host is None:
         raise _malformed(":authority is missing.")
-    if pseudo.get(b":scheme") != b"https":
-        raise _malformed(":scheme must be https.")
+    # A proxy without TLS towards its own clients sends http over a connection with TLS. The scheme decides
+    # nothing: origins learn from the connection whether the client used TLS.
+    if pseudo.get(b":scheme", b"").lower() not in _SCHEMES:
+        raise _malformed(":scheme must be http or https.")
+    path = pseudo.get(b":path", b"")
+    if path != b"*" and not path.startswith(b"/"):  # a URL would name a second host (RFC 9113 section 8.3.1)
+        raise _malformed("The target is no path and query (origin-form).")
     kept = [line for line in headers if line[0] not in _REPLACED]
-    first = method + b" " + pseudo.get(b":path", b"") + b" HTTP/1.1"
+    first = method + b" " + path + b" HTTP/1.1"
     return build_head(first, [(b"Host", host), *own, *kept])
 
 

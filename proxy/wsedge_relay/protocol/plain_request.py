@@ -15,7 +15,12 @@ from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
 from wsedge_relay.protocol import body
 from wsedge_relay.protocol.body import BadBodyError, Framing
 from wsedge_relay.protocol.forwarded import Way, forwarding_headers, says_way
-from wsedge_relay.protocol.handshake import dropped_headers, passed_headers
+from wsedge_relay.protocol.handshake import (
+    authority_of,
+    connection_headers,
+    dropped_headers,
+    passed_headers,
+)
 from wsedge_relay.protocol.http1 import Header, RequestHead, ResponseHead, build_head, status_line
 
 # Idempotent methods (RFC 9110 section 9.2.2) may be sent to a second origin.
@@ -116,8 +121,8 @@ def origin_request(
         for name, line in request.headers.items()
         if name not in dropped and name != b"host" and not says_way(name)
     ]
-    asked = request.headers.one(b"host") or b""
-    headers += forwarding_headers(request.headers, way, host=asked, secure=secure, real_ip=real_ip)
+    host_sent = authority_of(request)
+    headers += forwarding_headers(request.headers, way, host=host_sent, secure=secure, real_ip=real_ip)
     headers.append(loop)
     headers += _framing_headers(passed.framing, passed.length)
     return build_head(request.method + b" " + request.target + b" HTTP/1.1", headers)
@@ -155,9 +160,7 @@ def client_answer(answer: PassedAnswer, *, keep: bool, more: list[Header]) -> by
             headers.append((b"Content-Length", b"%d" % answer.length))
     else:
         headers += _framing_headers(answer.outward, answer.length)
-    headers += more
-    if not keep:
-        headers.append((b"Connection", b"close"))
+    headers += [*more, *connection_headers(answer.head, close=not keep)]
     return build_head(status_line(answer.head.status, answer.head.reason), headers)
 
 

@@ -1,10 +1,16 @@
-"""Heads of requests and answers: the relay and h11 read the same from the relay's output."""
+"""Heads of requests and answers: the relay and h11 read the same from the relay's output.
+
+h11 is stricter than the relay where nothing depends on it, so it reads the same head in another spelling:
+without the empty lines before a request, with bytes above ASCII in a target encoded, without the framing
+headers of a 101. For targets in absolute-form the standard library is the second reader.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
+from urllib.parse import quote_from_bytes, urlsplit
 
 import h11
 
@@ -31,7 +37,7 @@ _OFFERS = (
 
 def request(data: bytes) -> None:
     """Read `data` as a request: the first byte selects the kind of client, the rest are its bytes."""
-    flags, stream = data[0] if data else 0, data[1:]
+    flags, stream = data[0] if data else 0, behind_empty_lines(data[1:])
     head = head_of(stream)
     if not head:
         return
@@ -50,7 +56,9 @@ def request(data: bytes) -> None:
     except HandshakeRefusedError as error:
         _refused(error)
     else:
-        assert read_by_h11(head) == (asked.method, asked.target, _lower(asked.headers.lines))
+        target = head.split(b" ", 2)[1]
+        check_target(target, asked)
+        assert read_by_h11(head) == (asked.method, encoded(target), _lower(asked.headers.lines))
         _forwarded(upgrade, trusted=bool(flags & 1), secure=bool(flags & 2))
 
 
@@ -76,6 +84,48 @@ def answer(data: bytes) -> None:
         told = http1.build_head(http1.status_line(said.status, said.reason), passed)
         _one_reading(told, http1.parse_response(told).headers.lines, passed)
         assert not HOP & {name.lower() for name, _ in passed}
+
+
+def behind_empty_lines(stream: bytes) -> bytes:
+    """Return a stream of requests from its first request on, or b"" if too many empty lines come before."""
+    lines = 0
+    while stream[2 * lines : 2 * lines + 2] == b"\r\n":
+        lines += 1
+    for cut in range(2 * lines + 2):
+        few = cut // 2 <= http1.MAX_EMPTY_LINES
+        assert http1.is_empty_lines(stream[: min(cut, 2 * lines)]) is few
+    try:
+        end = http1.empty_lines_end(stream)
+    except BadHeadError as error:
+        _refused(HandshakeRefusedError(error.status, "head", error.text))
+        assert lines > http1.MAX_EMPTY_LINES
+        return b""
+    assert end == 2 * lines
+    return stream[end:]
+
+
+def encoded(target: bytes) -> bytes:
+    """Return a target with its bytes above ASCII percent-encoded."""
+    return b"".join(
+        quote_from_bytes(bytes([byte])).encode() if byte > 0x7F else bytes([byte]) for byte in target
+    )
+
+
+def check_target(target: bytes, asked: RequestHead) -> None:
+    """Assert that a target is in origin-form, or that the standard library reads the same URL."""
+    if target == asked.target:
+        assert asked.authority is None
+        assert target.startswith(b"/") or (asked.method, target) == (b"OPTIONS", b"*")
+        return
+    url = urlsplit(target.decode("latin-1"))
+    assert url.scheme in ("http", "https", "ws", "wss")
+    assert asked.authority == url.netloc.encode("latin-1")
+    assert handshake.host_of(asked) == (url.hostname or "").removesuffix(".") or url.netloc.startswith("[")
+    assert url.username is None
+    whole = url.path + "?" * (b"?" in target) + url.query
+    if not url.path:
+        whole = "*" if asked.method == b"OPTIONS" and b"?" not in target else "/" + whole
+    assert asked.target == whole.encode("latin-1")
 
 
 def head_of(stream: bytes) -> bytes:
@@ -113,10 +163,17 @@ def _alike_in_a_long_head(
     assert list(lines[:-2]) == list(headers.lines)
 
 
+def for_h11(stream: bytes) -> bytes:
+    """Return a stream that begins with a request, with its target encoded."""
+    method, space, rest = stream.partition(b" ")
+    target, *others = rest.partition(b" ")
+    return method + space + encoded(target) + b"".join(others)
+
+
 def read_by_h11(head: bytes) -> tuple[bytes, bytes, list[Header]]:
-    """Return method, target and headers by another strict parser, which must find no body."""
+    """Return method, encoded target and headers by another strict parser, which must find no body."""
     other = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-    other.receive_data(head)
+    other.receive_data(for_h11(head))
     try:
         event = other.next_event()
         assert isinstance(event, h11.Request), event
@@ -139,7 +196,8 @@ def _forwarded(upgrade: Upgrade, *, trusted: bool, secure: bool) -> None:
     again = http1.parse_request(told)
     _one_reading(told, again.headers.lines, again.headers.lines)
     assert (again.method, again.target) == (b"GET", asked.target)
-    assert read_by_h11(told) == (b"GET", asked.target, _lower(again.headers.lines))
+    assert read_by_h11(told) == (b"GET", encoded(asked.target), _lower(again.headers.lines))
+    assert again.headers.all(b"sec-websocket-protocol") == asked.headers.all(b"sec-websocket-protocol")
     handshake.host_of(again)
     checked = handshake.check_upgrade(again)
     assert (checked.key, checked.protocols, checked.offers) == (
@@ -171,9 +229,13 @@ def _switched(upgrade: Upgrade, said: ResponseHead, head: bytes) -> None:
     again = http1.parse_response(told)
     _one_reading(told, again.headers.lines, again.headers.lines)
     assert again.headers.one(b"sec-websocket-accept") == handshake.accept_of(upgrade.key)
-    assert again.headers.one(b"sec-websocket-protocol") in (None, *upgrade.protocols)
+    assert set(again.headers.members(b"sec-websocket-protocol")) <= set(upgrade.protocols)
+    assert not again.headers.all(b"content-length")
+    assert not again.headers.all(b"transfer-encoding")
     assert handshake.check_answer(upgrade, again).deflate is accepted.deflate
-    for answer in (head, told):
+    framing = (b"content-length", b"transfer-encoding")  # of no meaning in a 101
+    unframed = [line for name, line in said.headers.items() if name not in framing]
+    for answer in (http1.build_head(head.partition(b"\r\n")[0], unframed), told):
         other = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
         lines = [(b"Host", b"a"), (b"Connection", b"upgrade"), (b"Upgrade", b"websocket")]
         other.send(h11.Request(method=b"GET", target=b"/", headers=lines))

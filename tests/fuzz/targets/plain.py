@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import h11
 
-from fuzz.targets.heads import LOOP, PEER, PROXIES, head_of
+from fuzz.targets.heads import (
+    LOOP,
+    PEER,
+    PROXIES,
+    behind_empty_lines,
+    check_target,
+    encoded,
+    for_h11,
+    head_of,
+)
 from wsedge_relay.contract import PassThrough
 from wsedge_relay.errors import HandshakeRefusedError
 from wsedge_relay.protocol import handshake, http1, plain_request
@@ -18,7 +27,7 @@ RULES = PassThrough.model_validate({"methods": ["GET", "HEAD", "POST", "OPTIONS"
 
 def plain(data: bytes) -> None:
     """Read `data` as a request: the first byte selects the cuts, the rest are its bytes."""
-    step, stream = (data[0] if data else 0) % 61 + 1, data[1:]
+    step, stream = (data[0] if data else 0) % 61 + 1, behind_empty_lines(data[1:])
     head = head_of(stream)
     if not head:
         return
@@ -35,11 +44,12 @@ def plain(data: bytes) -> None:
     if whole is None:
         return
     payload, rest = whole
-    message = (request.method, request.target, payload)
-    assert _told(passed, payload, step) == (*message, b"")
+    assert _told(passed, payload, step) == (request.method, encoded(request.target), payload, b"")
+    target = stream.split(b" ", 2)[1]
+    check_target(target, request)
     other = _read_by_h11(stream)
     if other is not None and request.minor:  # h11 is not as strict, but where it accepts, it reads the same
-        assert other == (*message, rest)
+        assert other == (request.method, encoded(target), payload, rest)
 
 
 def _body(passed: Passed, data: bytes, step: int) -> tuple[bytes, bytes] | None:
@@ -70,7 +80,7 @@ def _told(passed: Passed, payload: bytes, step: int) -> tuple[bytes, bytes, byte
 def _read_by_h11(data: bytes) -> tuple[bytes, bytes, bytes, bytes] | None:
     """Return the first request and the bytes after it by another parser, or None when it refuses."""
     other = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
-    other.receive_data(data)
+    other.receive_data(for_h11(data))
     body = b""
     try:
         request = other.next_event()

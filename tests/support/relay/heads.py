@@ -36,8 +36,13 @@ def switching(*lines: str, accept: bytes = ACCEPT) -> bytes:
 
 def accepted(request: bytes, *, key: bytes | None = None) -> bytes:
     """Return the valid answer to any handshake; with another `key` it is invalid."""
+    return switching(accept=accept_of(key) if key else accept_of_request(request))
+
+
+def accept_of_request(request: bytes) -> bytes:
+    """Return the Sec-WebSocket-Accept for a request's key."""
     (own,) = (line.split()[1] for line in request.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key"))
-    return switching(accept=accept_of(key or own))
+    return accept_of(own)
 
 
 def _head(*lines: str) -> bytes:

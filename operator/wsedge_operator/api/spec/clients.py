@@ -10,13 +10,20 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from wsedge_operator.api.meta import Matches, SpecPart, cel, validations
 from wsedge_operator.api.spec.pass_through import PathPattern
 
+_WEB_ORIGIN: Final = (
+    r"null|[a-z][a-z0-9+.-]*://(((\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?)?"
+)
+_NO_HOST: Final = "(https?|wss?)://"  # these schemes have hosts, so no page has such an origin
 WebOrigin = Annotated[
     str,
     Field(min_length=1, max_length=300),
     Matches(
-        r"null|[a-z][a-z0-9+.-]*://((\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?",
+        rf"(?!{_NO_HOST}\Z)(?:{_WEB_ORIGIN})",
         "give an origin as browsers send it, in lower case and without a path, for example "
         "https://app.example.com or https://*.example.com",
+        rule="self.matches('^(?:{})$') && !self.matches('^{}$')".format(
+            _WEB_ORIGIN.replace("\\", "\\\\"), _NO_HOST
+        ),
     ),
 ]
 
@@ -73,8 +80,9 @@ class Clients(SpecPart):
         Field(
             max_length=64,
             description="The web pages that may connect, by the Origin header that browsers send: "
-            "scheme://host[:port], or scheme://*.host for every name below a host, or null for pages "
-            "without an origin; at most 64. Other pages get 403. Without entries every page may connect. A "
+            "scheme://host[:port], or scheme://*.host for every name below a host, or scheme:// for pages of "
+            "a scheme without hosts, such as file://, or null for pages without an origin; at most 64. Other "
+            "pages get 403. Without entries every page may connect. A "
             "request without the header is not from a browser and is accepted. A change applies to new "
             "connections.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
@@ -86,9 +94,9 @@ class Clients(SpecPart):
             max_length=64,
             description="The paths that may be requested, without the query: /ws is that path alone, "
             "/socket.io/* is every path that begins with /socket.io/; at most 64. Other paths get 403. A "
-            "path is compared as it is sent, without decoding; a path with dot segments or encoded slashes "
-            "gets 400. Without entries every path may be requested. A change applies to new connections and "
-            "requests.",
+            "path is compared as it is sent, without decoding, but bytes above ASCII percent-encoded "
+            "(%C3%A9); a path with dot segments or encoded slashes gets 400. Without entries every path may "
+            "be requested. A change applies to new connections and requests.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()

@@ -36,7 +36,12 @@ REFUSED: dict[str, tuple[list[Line], int, bytes]] = {
         501,
         b"CONNECT without :protocol is not served here.\n",
     ),
-    "a scheme without TLS": (connect_lines(scheme=b"http"), 400, b":scheme must be https.\n"),
+    "another scheme": (connect_lines(scheme=b"ftp"), 400, b":scheme must be http or https.\n"),
+    "a URL as path": (
+        connect_lines(path=b"https://other.example.com/"),
+        400,
+        b"The target is no path and query (origin-form).\n",
+    ),
     "an old version": (
         connect_lines([(b"sec-websocket-version", b"8")]),
         400,

@@ -109,6 +109,8 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
                 "https://*.example.com",
                 "http://[::1]:3000",
                 "chrome-extension://abcdefghijklmnop",
+                "file://",
+                "x-app://",
                 "null",
             ]
         }

@@ -69,6 +69,18 @@ INVALID_CLIENTS: Final[dict[str, Invalid]] = {
     "an allowed origin has a scheme": Invalid(
         {"spec.clients": {"allowedOrigins": ["app.example.com"]}}, _WEB_ORIGIN_TEXT, field="allowedOrigins.0"
     ),
+    "an allowed origin of a scheme with hosts has a host": Invalid(
+        {"spec.clients": {"allowedOrigins": ["https://"]}}, _WEB_ORIGIN_TEXT, field="allowedOrigins.0"
+    ),
+    "an allowed origin of ws has a host too": Invalid(
+        {"spec.clients": {"allowedOrigins": ["ws://"]}}, _WEB_ORIGIN_TEXT, field="allowedOrigins.0"
+    ),
+    "an allowed origin without a host has no port": Invalid(
+        {"spec.clients": {"allowedOrigins": ["file://:80"]}}, _WEB_ORIGIN_TEXT, field="allowedOrigins.0"
+    ),
+    "an allowed origin without a host has no path": Invalid(
+        {"spec.clients": {"allowedOrigins": ["file:///"]}}, _WEB_ORIGIN_TEXT, field="allowedOrigins.0"
+    ),
     "an allowed origin is in lower case": Invalid(
         {"spec.clients": {"allowedOrigins": ["https://App.example.com"]}},
         _WEB_ORIGIN_TEXT,

@@ -56,11 +56,37 @@ def test_pages_without_an_origin_are_allowed_by_name() -> None:
     assert not allowed.allow(b"https://app.example.com")
 
 
+def test_pages_of_a_scheme_without_hosts_are_allowed_by_name() -> None:
+    """Pages from files, and an app's own schemes; such an entry allows no host of the scheme."""
+    allowed = AllowedOrigins(["file://", "x-app://", "app://main"])
+    for value in (b"file://", b"FILE://", b"x-app://", b"app://main"):
+        assert allowed.allow(value)
+    for value in (b"file:///", b"file://host", b"file:", b"app://", b"https://", b"://", b"null"):
+        assert not allowed.allow(value)
+    assert not AllowedOrigins(["https://a"]).allow(b"https://")
+
+
 @pytest.mark.parametrize(
-    "entry", ["*", "https://a/", "a.example.com", "https://A.example.com", "https://a*.b"]
+    "entry",
+    [
+        "*",
+        "https://a/",
+        "a.example.com",
+        "https://A.example.com",
+        "https://a*.b",
+        "https://",
+        "http://",
+        "ws://",
+        "wss://",
+        "file:",
+        "file:///",
+        "file://:80",
+        "file://*.",
+        "://",
+    ],
 )
 def test_a_malformed_origin_is_no_entry(entry: str) -> None:
-    """A malformed entry would never match, so it is an error."""
+    """A malformed entry would never match, so it is an error; so is a scheme that has hosts, without one."""
     with pytest.raises(ValidationError):
         Clients(allowedOrigins=(entry,))
     with pytest.raises(ValueError, match="not an origin"):

@@ -36,6 +36,16 @@ def test_a_path_ends_where_the_query_begins() -> None:
     assert path_of(b"/a") == b"/a"
 
 
+def test_bytes_above_ascii_are_compared_in_their_encoded_form() -> None:
+    """A client that does not encode its path gets the rule of the encoded path, also for doubtful bytes."""
+    assert path_of("/café?é".encode()) == b"/caf%C3%A9"
+    assert PathRules(["/caf%C3%A9"]).allow(path_of("/café".encode()))
+    assert PathRules(["/caf%C3%A9/*"]).allow(path_of("/café/é".encode()))
+    assert not PathRules(["/caf%C3%A9"]).allow(path_of(b"/caf\xe9"))
+    for doubtful in (b"/a\xc0\xaf", b"/\xc0\xae\xc0\xae/b", b"/a\xe0\x80\xaf", b"/\xf0\x80\x80\xaf"):
+        assert not is_plain(path_of(doubtful))
+
+
 PLAIN = [
     b"/",
     b"/a/b",

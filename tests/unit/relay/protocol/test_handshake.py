@@ -59,7 +59,12 @@ def test_the_accept_is_that_of_the_rfc() -> None:
         ("a.example:443", "a.example"),
         ("[::1]:80", "[::1]"),
         ("10.0.0.1", "10.0.0.1"),
+        ("a.example:", "a.example"),
+        ("[::1]:", "[::1]"),
         ("", None),
+        (":80", None),
+        ("a:8:0", None),
+        ("a:000080", None),
         ("a b", None),
         ("a@b", None),
         ("a:99999", None),
@@ -208,17 +213,44 @@ def test_extensions_answer_an_offer(case: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "Upgrade: websocket",
         f"Sec-WebSocket-Accept: {ACCEPT.decode()}",
         "Content-Length: 3",
-        "Transfer-Encoding: chunked",
         "Sec-WebSocket-Protocol: chat",
+        "Sec-WebSocket-Protocol: SPDY/3.1",
+        "Sec-WebSocket-Protocol: mqtt, chat",
+        "Sec-WebSocket-Protocol: MQTT",
     ],
 )
 def test_a_101_with_a_line_too_many_is_no_101(line: str) -> None:
-    """Repeated headers, bodies and subprotocols that were not offered are errors of the origin."""
+    """A second proof, a body, and subprotocols that were not offered are errors of the origin."""
     with pytest.raises(BadAnswerError):
-        handshake.check_answer(upgrade(), answer(line))
+        handshake.check_answer(upgrade("Sec-WebSocket-Protocol: mqtt"), answer(line))
+
+
+ODD_101 = {
+    "chunks": ("Transfer-Encoding: chunked",),
+    "an unknown coding, twice": ("Transfer-Encoding: gzip", "Transfer-Encoding: chunked"),
+    "a length of nothing": ("Content-Length: 00",),
+    "Upgrade twice": ("Upgrade: websocket",),
+    "Upgrade as a list": ("Upgrade: h2c, websocket,",),
+    "Connection twice": ("Connection: keep-alive",),
+    "no subprotocol, said aloud": ("Sec-WebSocket-Protocol:",),
+    "no extension, said aloud": ("Sec-WebSocket-Extensions: ",),
+}
+
+
+@pytest.mark.parametrize("lines", ODD_101.values(), ids=ODD_101.keys())
+def test_a_101_may_look_odd(lines: tuple[str, ...]) -> None:
+    """A 101 has no body and ends with its head; the client gets one Upgrade and no framing."""
+    one = upgrade("Sec-WebSocket-Protocol: chat")
+    accepted = handshake.check_answer(one, answer(*lines))
+    assert not accepted.deflate
+    got = parse_response(handshake.client_answer(accepted)).headers
+    assert (got.one(b"upgrade"), got.one(b"connection")) == (b"websocket", b"Upgrade")
+    assert not got.all(b"transfer-encoding")
+    assert not got.all(b"content-length")
+    for name in (b"sec-websocket-protocol", b"sec-websocket-extensions"):
+        assert got.all(name) == [b""] * any(line.lower().startswith(name.decode()) for line in lines)
 
 
 def test_the_client_gets_the_origins_101() -> None:
@@ -273,29 +305,32 @@ REFUSED: dict[str, tuple[str, tuple[str, ...], tuple[int, str], tuple[tuple[byte
         (400, "key"),
         (),
     ),
-    "a subprotocol twice": (
+    "two versions": (
         "GET / HTTP/1.1",
-        (*UPGRADE, "Sec-WebSocket-Protocol: chat, chat"),
-        (400, "protocol"),
+        (*UPGRADE, "Sec-WebSocket-Version: 8"),
+        (426, "version"),
+        ((b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")),
+    ),
+    "no version": (
+        "GET / HTTP/1.1",
+        (*UPGRADE[:2], UPGRADE[3]),
+        (426, "version"),
+        ((b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")),
+    ),
+    "a length with a sign": ("GET / HTTP/1.1", ("Content-Length: +0", *UPGRADE), (400, "body"), ()),
+    "a length of too many digits": (
+        "GET / HTTP/1.1",
+        ("Content-Length: " + "0" * 19, *UPGRADE),
+        (400, "body"),
         (),
     ),
-    "a subprotocol that is no token": (
+    "an empty length": ("GET / HTTP/1.1", ("Content-Length:", *UPGRADE), (400, "body"), ()),
+    "an empty coding": ("GET / HTTP/1.1", ("Transfer-Encoding:", *UPGRADE), (400, "body"), ()),
+    "an Upgrade whose name only begins so": (
         "GET / HTTP/1.1",
-        (*UPGRADE, "Sec-WebSocket-Protocol: a/b"),
-        (400, "protocol"),
-        (),
-    ),
-    "an extension that is no token": (
-        "GET / HTTP/1.1",
-        (*UPGRADE, "Sec-WebSocket-Extensions: a b"),
-        (400, "extension"),
-        (),
-    ),
-    "an extension parameter without a value": (
-        "GET / HTTP/1.1",
-        (*UPGRADE, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits="),
-        (400, "extension"),
-        (),
+        (UPGRADE[0], "Upgrade: websocket2, xwebsocket", *UPGRADE[2:]),
+        (426, "upgrade"),
+        ((b"Upgrade", b"websocket"),),
     ),
 }
 
@@ -311,7 +346,7 @@ def test_a_malformed_handshake_is_refused_with_its_status(case: str) -> None:
     assert refused.value.headers == headers
 
 
-ONCE = ("Host: a", "Connection: x", "Content-Length: 0", "Transfer-Encoding: chunked", *UPGRADE[1:])
+ONCE = ("Host: a", "Content-Length: 0", "Transfer-Encoding: chunked", UPGRADE[3])
 
 
 @pytest.mark.parametrize("line", ONCE)
@@ -325,6 +360,162 @@ def test_a_repeated_header_of_the_handshake_is_refused(line: str) -> None:
     assert refused.value.status == 400
     twice = parse_request(b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a\r\nCookie: b\r\n\r\n")
     assert handshake.host_of(twice) == "a"
+
+
+LISTS = {
+    "Connection on two lines": ("Connection: keep-alive", *UPGRADE),
+    "Connection on two lines, in the other order": (*UPGRADE, "Connection: keep-alive"),
+    "Connection twice": (*UPGRADE, "Connection: upgrade"),
+    "Upgrade with another protocol": (UPGRADE[0], "Upgrade: h2c, websocket", *UPGRADE[2:]),
+    "Upgrade with an empty member": (UPGRADE[0], "Upgrade: websocket,", *UPGRADE[2:]),
+    "Upgrade on two lines": ("Upgrade: h2c", *UPGRADE),
+    "Upgrade twice": ("Upgrade: WebSocket", *UPGRADE),
+    "the version twice": (*UPGRADE, "Sec-WebSocket-Version: 13"),
+    "no length, written in two digits": ("Content-Length: 00", *UPGRADE),
+    "no length, written in many digits": ("Content-Length: " + "0" * 18, *UPGRADE),
+}
+
+
+@pytest.mark.parametrize("lines", LISTS.values(), ids=LISTS.keys())
+def test_lines_of_a_list_are_one_list(lines: tuple[str, ...]) -> None:
+    """RFC 9110 section 5.3: the origin gets one Connection, one Upgrade, one version, no other protocol."""
+    request = parse_request("\r\n".join(["GET / HTTP/1.1", "Host: a", *lines, "", ""]).encode())
+    handshake.host_of(request)
+    headers = asked(handshake.check_upgrade(request)).headers
+    assert (headers.one(b"connection"), headers.one(b"upgrade")) == (b"Upgrade", b"websocket")
+    assert headers.one(b"sec-websocket-version") == b"13"
+    assert headers.one(b"content-length") is None
+
+
+SUBPROTOCOLS = {
+    "with a slash and a plus": ("SPDY/3.1+portforward.k8s.io",),
+    "with a colon": ("ogmios.v1:compact",),
+    "a padded token": ("base64url.bearer.authorization.k8s.io.aGVsbG8=", "v4.channel.k8s.io"),
+    "twice": ("mqtt, mqtt",),
+    "in quotes, with bytes above ASCII": ('"\xe9 x"',),
+    "with empty members": (",chat,, superchat,",),
+    "none": ("",),
+}
+
+
+@pytest.mark.parametrize("values", SUBPROTOCOLS.values(), ids=SUBPROTOCOLS.keys())
+def test_subprotocols_pass_byte_for_byte(values: tuple[str, ...]) -> None:
+    """To the origin as they came, on their lines; and each member may be its answer."""
+    lines = [f"Sec-WebSocket-Protocol: {value}" for value in values]
+    request = parse_request(
+        "\r\n".join(["GET / HTTP/1.1", "Host: a", *UPGRADE, *lines, "", ""]).encode("latin-1")
+    )
+    one = handshake.check_upgrade(request)
+    assert asked(one).headers.all(b"sec-websocket-protocol") == [value.encode("latin-1") for value in values]
+    for name in one.protocols:
+        said = parse_response(
+            b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: "
+            + ACCEPT
+            + b"\r\nSec-WebSocket-Protocol: "
+            + name
+            + b"\r\n\r\n"
+        )
+        assert name in handshake.client_answer(handshake.check_answer(one, said))
+
+
+def test_an_origin_may_repeat_all_that_was_offered() -> None:
+    """Some servers return the whole list; the client decides what that means."""
+    accepted = handshake.check_answer(
+        upgrade("Sec-WebSocket-Protocol: a, b"), answer("Sec-WebSocket-Protocol: a, b")
+    )
+    assert b"\r\nSec-WebSocket-Protocol: a, b\r\n" in handshake.client_answer(accepted)
+
+
+OFFERS = {
+    "a malformed one of another extension": ("x-y; a;=, permessage-deflate", [b"permessage-deflate"]),
+    "a malformed one behind": ("permessage-deflate, a b", [b"permessage-deflate"]),
+    "a malformed one of the same extension": (
+        "permessage-deflate; server_max_window_bits=, permessage-deflate; client_max_window_bits",
+        [b"permessage-deflate; client_max_window_bits"],
+    ),
+    "a parameter twice": ("permessage-deflate; a; a", []),
+    "no token": ("a b", []),
+    "a well-formed one within quotes": ('x; a="b, permessage-deflate, c"', []),
+    "one behind quotes": ('x; a="b,\\"", permessage-deflate', [b"permessage-deflate"]),
+    "one behind quotes that stay open": ('x; a="b, permessage-deflate', []),
+    "quotes that end in an escape": ('permessage-deflate, x; a="b\\', [b"permessage-deflate"]),
+    "a number in quotes": (
+        'permessage-deflate; server_max_window_bits="10"',
+        [b'permessage-deflate; server_max_window_bits="10"'],
+    ),
+    "nothing": ("", []),
+}
+
+
+@pytest.mark.parametrize(("value", "kept"), OFFERS.values(), ids=OFFERS.keys())
+def test_a_malformed_offer_is_left_out(value: str, kept: list[bytes]) -> None:
+    """A server declines an offer that it cannot read; the others stay, as they were written."""
+    headers = asked(upgrade(f"Sec-WebSocket-Extensions: {value}")).headers
+    assert headers.all(b"sec-websocket-extensions") == [b", ".join(kept)] * bool(kept)
+
+
+URLS = {
+    "a name": (
+        ("GET http://Chat.Example.com/room?id=1 HTTP/1.1", "Host: other"),
+        "chat.example.com",
+        b"/room?id=1",
+    ),
+    "ws": (("GET ws://a:81/x HTTP/1.1", "Host: a:81"), "a", b"/x"),
+    "wss in capitals": (("GET WSS://[::1]:443 HTTP/1.1", "Host: a"), "[::1]", b"/"),
+    "a query without a path": (("GET https://a?b=http://c/d HTTP/1.1", "Host:"), "a", b"/?b=http://c/d"),
+    "a port that is empty": (("GET http://a.: HTTP/1.1", "Host: a"), "a", b"/"),
+    "HTTP/1.0 without Host": (("GET http://a/ HTTP/1.0",), "a", b"/"),
+    "userinfo": (("GET http://a@b/ HTTP/1.1", "Host: b"), None, b""),
+    "a port too large": (("GET http://a:65536/ HTTP/1.1", "Host: a"), None, b""),
+    "a backslash": (("GET http://a\\b/ HTTP/1.1", "Host: a"), None, b""),
+    "bytes above ASCII": (("GET http://\xe9/ HTTP/1.1", "Host: a"), None, b""),
+    "no Host in HTTP/1.1": (("GET http://a/ HTTP/1.1",), None, b""),
+    "a malformed Host": (("GET http://a/ HTTP/1.1", "Host: a b"), None, b""),
+    "two Hosts": (("GET http://a/ HTTP/1.1", "Host: a", "Host: a"), None, b""),
+}
+
+
+@pytest.mark.parametrize(("lines", "host", "target"), URLS.values(), ids=URLS.keys())
+def test_a_url_as_target_names_the_host(lines: tuple[str, ...], host: str | None, target: bytes) -> None:
+    """RFC 9112 section 3.2.2: Host is ignored, but a request without a proper one stays malformed."""
+    request = parse_request("\r\n".join([*lines, "", ""]).encode("latin-1"))
+    if host is None:
+        with pytest.raises(HandshakeRefusedError) as refused:
+            handshake.host_of(request)
+        assert (refused.value.status, refused.value.reason) == (400, "head")
+    else:
+        assert (handshake.host_of(request), request.target) == (host, target)
+
+
+def test_a_url_is_sent_on_in_origin_form() -> None:
+    """The origin gets path and query, and of the host what the target said."""
+    request = parse_request(
+        "\r\n".join(["GET ws://Chat.Example.com:80/a?b HTTP/1.1", "Host: other", *UPGRADE, "", ""]).encode()
+    )
+    got = asked(handshake.check_upgrade(request))
+    assert (got.target, got.authority) == (b"/a?b", None)
+    assert got.headers.all(b"host") == [b"origin:81"]
+    assert got.headers.one(b"x-forwarded-host") == b"Chat.Example.com:80"
+    assert b'host="Chat.Example.com:80"' in (got.headers.one(b"forwarded") or b"")
+
+
+@pytest.mark.parametrize(
+    ("head", "close", "expected"),
+    [
+        (b"HTTP/1.1 426 x\r\nConnection: upgrade\r\nUpgrade: websocket, h2c\r\n\r\n", True,
+         [(b"Upgrade", b"websocket, h2c"), (b"Connection", b"close, upgrade")]),
+        (b"HTTP/1.1 426 x\r\nupgrade: a\r\nupgrade: b\r\n\r\n", False,
+         [(b"Upgrade", b"a"), (b"Upgrade", b"b"), (b"Connection", b"upgrade")]),
+        (b"HTTP/1.1 426 x\r\n\r\n", True, [(b"Connection", b"close")]),
+        (b"HTTP/1.1 200 x\r\nUpgrade: h2c\r\n\r\n", True, [(b"Connection", b"close")]),
+        (b"HTTP/1.1 200 x\r\nUpgrade: h2c\r\n\r\n", False, []),
+    ],
+)  # fmt: skip
+def test_a_426_keeps_the_protocols_that_it_requires(
+    head: bytes, close: bool, expected: list[tuple[bytes, bytes]]
+) -> None:
+    """RFC 9110 section 15.5.22; other answers only offer what the relay would not forward."""
+    assert handshake.connection_headers(parse_response(head), close=close) == expected
 
 
 BROKEN_101: dict[str, tuple[str, tuple[str, ...]]] = {

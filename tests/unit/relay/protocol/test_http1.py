@@ -219,10 +219,16 @@ REQUESTS: dict[str, tuple[bytes, int, str]] = {
     "a method that is no token": (b"G@T / HTTP/1.1", 400, "the method is no token"),
     "HTTP/2.0": (b"GET / HTTP/2.0", 505, "the version is not HTTP/1.1"),
     "no version": (b"GET / HTTPS", 400, "the version is not HTTP/1.1"),
-    "absolute-form": (b"GET http://a/ HTTP/1.1", 400, "no path and query"),
-    "asterisk-form": (b"OPTIONS * HTTP/1.1", 400, "no path and query"),
+    "a URL of another scheme": (b"GET ftp://a/ HTTP/1.1", 400, "no path and query"),
+    "a URL without a host": (b"GET http:///a HTTP/1.1", 400, "no path and query"),
+    "a URL without slashes": (b"GET http:a HTTP/1.1", 400, "no path and query"),
+    "authority-form": (b"CONNECT a:80 HTTP/1.1", 400, "no path and query"),
+    "asterisk-form": (b"GET * HTTP/1.1", 400, "no path and query"),
+    "an asterisk and more": (b"OPTIONS *x HTTP/1.1", 400, "no path and query"),
     "a fragment": (b"GET /#a HTTP/1.1", 400, "no path and query"),
-    "a byte above ASCII": (b"GET /\xe9 HTTP/1.1", 400, "no path and query"),
+    "a fragment of a URL": (b"GET http://a/#b HTTP/1.1", 400, "no path and query"),
+    "a control byte": (b"GET /\x7f HTTP/1.1", 400, "no path and query"),
+    "a tab": (b"GET /\ta HTTP/1.1", 400, "no path and query"),
 }
 
 
@@ -233,6 +239,45 @@ def test_a_malformed_request_line_is_rejected_with_its_status(case: str) -> None
     with pytest.raises(BadHeadError, match=reason) as refused:
         http1.parse_request(line + b"\r\nHost: a\r\n\r\n")
     assert (refused.value.status, refused.value.reason) == (status, "head")
+
+
+TARGETS: dict[bytes, tuple[bytes, bytes | None]] = {
+    b"GET http://a/": (b"/", b"a"),
+    b"GET HTTPS://A:80/b//c?d": (b"/b//c?d", b"A:80"),
+    b"GET ws://a": (b"/", b"a"),
+    b"GET wss://a?b/c": (b"/?b/c", b"a"),
+    b"GET http://a/http://b/": (b"/http://b/", b"a"),
+    b"GET //a/b": (b"//a/b", None),
+    b"OPTIONS *": (b"*", None),
+    b"OPTIONS http://a": (b"*", b"a"),
+    b"OPTIONS http://a/": (b"/", b"a"),
+    b"GET /caf\xc3\xa9?\xff": (b"/caf\xc3\xa9?\xff", None),
+    b"GET http://a/\xe9": (b"/\xe9", b"a"),
+}
+
+
+@pytest.mark.parametrize("line", TARGETS)
+def test_targets(line: bytes) -> None:
+    """A URL becomes its path and query, with the host apart; bytes above ASCII stay as they came."""
+    request = http1.parse_request(line + b" HTTP/1.1\r\nHost: b\r\n\r\n")
+    assert (request.target, request.authority) == TARGETS[line]
+
+
+@pytest.mark.parametrize("count", range(http1.MAX_EMPTY_LINES + 2))
+def test_a_few_empty_lines_may_come_first(count: int) -> None:
+    """RFC 9112 section 2.2; a bound, so that they keep no connection busy."""
+    lines = b"\r\n" * count
+    if count > http1.MAX_EMPTY_LINES:
+        assert not http1.is_empty_lines(lines)
+        with pytest.raises(BadHeadError, match="more than 8 empty lines"):
+            http1.empty_lines_end(lines + HEAD)
+    else:
+        assert http1.empty_lines_end(lines + HEAD) == http1.empty_lines_end(lines + b"\r") == len(lines)
+        assert http1.is_empty_lines(lines)
+        assert http1.is_empty_lines(lines + b"\r")
+        assert not http1.is_empty_lines(lines + b"G")
+        assert not http1.is_empty_lines(lines + b"\n")
+        assert not http1.is_empty_lines(lines + b"\r\r")
 
 
 def test_http_1_0_is_parsed() -> None:

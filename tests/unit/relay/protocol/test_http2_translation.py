@@ -63,10 +63,23 @@ def test_a_request_may_name_its_host_by_a_header() -> None:
     assert translate(connect_lines([(b"host", b"other")], authority=None)).refused is not None
 
 
+@pytest.mark.parametrize("scheme", [b"http", b"https", b"HTTP", b"ws", b"wss"])
+def test_the_scheme_decides_nothing(scheme: bytes) -> None:
+    """A proxy with a listener without TLS sends http; the head is the same."""
+    assert translate(connect_lines(scheme=scheme)) == translate(connect_lines())
+    assert translate(get_lines(scheme=scheme)) == translate(get_lines())
+
+
 REFUSED: dict[str, tuple[list[Line], int, str]] = {
     "no :authority": (connect_lines(authority=None), 400, ":authority is missing."),
-    "a scheme without TLS": (connect_lines(scheme=b"http"), 400, ":scheme must be https."),
-    "no scheme": (connect_lines(scheme=None), 400, ":scheme must be https."),
+    "another scheme": (connect_lines(scheme=b"ftp"), 400, ":scheme must be http or https."),
+    "no scheme": (connect_lines(scheme=None), 400, ":scheme must be http or https."),
+    "a URL as path": (
+        connect_lines(path=b"http://other.example.com/"),
+        400,
+        "The target is no path and query (origin-form).",
+    ),
+    "no path": (connect_lines(path=None), 400, "The target is no path and query (origin-form)."),
     "another protocol": (
         connect_lines(protocol=b"webtransport"),
         501,

@@ -153,6 +153,16 @@ def test_chunks_stay_chunks_and_nothing_stays_nothing() -> None:
     assert bare.all(b"content-length") == bare.all(b"transfer-encoding") == []
 
 
+def test_a_url_is_sent_on_in_origin_form() -> None:
+    """As of an upgrade: path and query go to the origin, the target's host into the forwarding headers."""
+    got = asked("POST http://Chat:80/a?b HTTP/1.1", "Content-Length: 0")
+    assert (got.method, got.target, got.authority) == (b"POST", b"/a?b", None)
+    assert got.headers.all(b"host") == [b"origin:81"]
+    assert got.headers.one(b"x-forwarded-host") == b"Chat:80"
+    assert asked("OPTIONS http://chat HTTP/1.1").target == b"*"
+    assert asked("GET /caf\xe9?\xff HTTP/1.1").target == "/caf\xe9?\xff".encode()
+
+
 def answer(*lines: str, to: str = "GET / HTTP/1.1", keep: bool = True) -> list[bytes]:
     """Return the header lines for the client of an origin's answer with these lines."""
     passed = checked(to)
@@ -183,6 +193,18 @@ def test_an_answer_without_a_body_keeps_its_length() -> None:
     assert b"Content-Length: 5" in answer("HTTP/1.1 304", "Content-Length: 5")
     assert b"Content-Length: 5" not in answer("HTTP/1.1 204", "Content-Length: 5")
     assert answer("HTTP/1.1 200", "Transfer-Encoding: chunked", to=head) == [b"HTTP/1.1 200 ", b"X-More: 1"]
+
+
+def test_a_426_keeps_the_protocols_that_it_requires() -> None:
+    """Upgrade passes, and Connection lists it (RFC 9110 sections 7.8 and 15.5.22)."""
+    lines = ("HTTP/1.1 426 x", "Content-Length: 0", "Connection: Upgrade", "Upgrade: websocket")
+    assert answer(*lines)[1:] == [
+        b"Content-Length: 0",
+        b"X-More: 1",
+        b"Upgrade: websocket",
+        b"Connection: upgrade",
+    ]
+    assert answer(*lines, keep=False)[-1] == b"Connection: close, upgrade"
 
 
 @pytest.mark.parametrize(
