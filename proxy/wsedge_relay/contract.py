@@ -11,17 +11,31 @@ File names (certificates, keys) are relative to the relay's secrets folder (`--s
 from __future__ import annotations
 
 from enum import StrEnum
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+# The domain that stands for every Host that no other domain names.
+ANY_DOMAIN: Final = "*"
+
+
+def _domain_name(text: str) -> str:
+    """Return a domain's name in the form in which a Host is compared: an IPv6 address in its usual form."""
+    return str(IPv6Address(text)) if ":" in text else text
+
+
+# A name, an IPv4 or an IPv6 address (without brackets), or ANY_DOMAIN. Names may have underscores and may
+# lack a dot: clients and name servers on private networks use both.
 DomainName = Annotated[
     str,
     StringConstraints(
+        min_length=1,
         max_length=253,
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$",
+        pattern=r"^(\*|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*|"
+        r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*)$",
     ),
+    AfterValidator(_domain_name),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ListenPort = Annotated[int, Field(ge=0, le=65535)]
@@ -353,6 +367,14 @@ class ServerTLS(CertificateFiles):
             "8441). Excludes `passThrough`."
         ),
     ] = False
+    default: Annotated[
+        bool | None,
+        Field(
+            description="Whether clients whose TLS handshake names no served domain get this certificate; "
+            "the Host header then chooses the domain. At most one domain has true. false: never. null: if "
+            "no other domain has true, and this domain is `*`, or else the first with `tls`."
+        ),
+    ] = None
 
 
 class AuthorityFile(Message):
@@ -630,7 +652,13 @@ class AccessLog(Message):
 class Domain(Message):
     """One served domain."""
 
-    domain: Annotated[DomainName, Field(description="Name that clients connect to, in lower case.")]
+    domain: Annotated[
+        DomainName,
+        Field(
+            description="Name or address that clients connect to, in lower case and without port. `*`: every "
+            "name that no other domain has; usage, metrics and logs then have `*`, not the clients' names."
+        ),
+    ]
     account: Annotated[
         str,
         StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"),
@@ -765,6 +793,14 @@ class RelayConfig(Message):
             if domain.domain in seen:
                 raise ValueError(f"domains.{index}.domain: {domain.domain} is named twice")
             seen.add(domain.domain)
+        return self
+
+    @model_validator(mode="after")
+    def one_certificate_is_the_default(self) -> Self:
+        """Refuse a second `tls.default: true`: either certificate could be the intended one."""
+        chosen = [domain.domain for domain in self.domains if domain.tls is not None and domain.tls.default]
+        if len(chosen) > 1:
+            raise ValueError(f"domains: tls.default is true for {chosen[0]} and for {chosen[1]}")
         return self
 
 

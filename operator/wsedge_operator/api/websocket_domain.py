@@ -58,7 +58,7 @@ DomainName = Annotated[
     str,
     Field(min_length=1, max_length=253),
     Matches(
-        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*",
+        r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*",
         "give a host name in lower case without scheme, port, path or wildcard, for example chat.example.com",
     ),
 ]

@@ -20,7 +20,7 @@ from wsedge_relay.site import Site
 from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.heads import read_head
 from wsedge_relay.transport.readiness import Readiness
-from wsedge_relay.transport.tls import ListenerTls, domain_of, speaks_http2
+from wsedge_relay.transport.tls import ListenerTls, domain_context_of, speaks_http2
 from wsedge_relay.transport.wire import Wire
 from wsedge_relay.tunnel.tunnels import Tunnels
 
@@ -47,6 +47,9 @@ class Sites(Protocol):
     def share_certificate(self, domain: str, other: str) -> bool:
         """Return whether two domains share a certificate."""
 
+    def serves_by_default(self, site: Site, *, http2: bool) -> bool:
+        """Return whether the default certificate is enough for requests to a site."""
+
     def serve_http2(self, sock: socket.socket, facts: Http2Facts) -> None:
         """Serve an HTTP/2 connection; the relay owns its socket from now on."""
 
@@ -55,12 +58,14 @@ class Sites(Protocol):
 class Http2Facts:
     """Facts of an HTTP/2 connection, for its streams: each is served as a connection of its own.
 
-    `domain` is the domain whose certificate the client received, `client` the peer's IP address. `announced`
-    says that the connection began with a PROXY header, `source` is the client that the header names, if any.
-    `peer` and `here` are the IP addresses and ports of the connection's two ends.
+    `domain` is the domain whose certificate the client received, `is_default` says that the TLS handshake
+    named no served domain. `client` is the peer's IP address. `announced` says that the
+    connection began with a PROXY header, `source` is the client that the header names, if any. `peer` and
+    `here` are the IP addresses and ports of the connection's two ends.
     """
 
     domain: str
+    is_default: bool
     client: str
     announced: bool
     source: SourceAddress | None
@@ -151,11 +156,13 @@ class Arrival:
         except TimeoutError as error:
             raise PeerGoneError("no request arrived") from error
         sock = wire.sock
-        domain = domain_of(sock)
-        if domain is None or not speaks_http2(sock):
+        tls = domain_context_of(sock)
+        if tls is None or not speaks_http2(sock):
             return False
         peer, here = sock.getpeername(), sock.getsockname()
-        facts = Http2Facts(domain, self.client, self._announced, self._source, peer[:2], here[:2])
+        facts = Http2Facts(
+            tls.domain, tls.is_default, self.client, self._announced, self._source, peer[:2], here[:2]
+        )
         self._shared.sites.serve_http2(wire.release(), facts)
         return True
 
@@ -206,14 +213,21 @@ class Arrival:
         """Return the site of a request's Host; raises HandshakeRefusedError (400, 421).
 
         A Host other than the domain of the TLS handshake gets 421 (RFC 9110 section 7.4), except on HTTP/2
-        when both domains share a certificate.
+        when both domains share a certificate. Where the handshake named no served domain, the Host decides.
         """
-        name = handshake.host_of(request)
-        shown = self.http2.domain if self.http2 is not None else domain_of(self.wire.sock)
-        reused = self.http2 is not None and self._shared.sites.share_certificate(self.http2.domain, name)
-        if shown not in (None, name) and not reused:
-            raise HandshakeRefusedError(421, "domain", "This connection was opened for another domain.")
-        return self._shared.sites.site(name)
+        sites = self._shared.sites
+        name = handshake.domain_of(handshake.host_of(request))
+        http2 = self.http2
+        tls = http2 if http2 is not None else domain_context_of(self.wire.sock)
+        if tls is None:
+            return sites.site(name)
+        if tls.is_default:
+            site = sites.site(name)
+            if sites.serves_by_default(site, http2=http2 is not None):
+                return site
+        elif tls.domain == name or (http2 is not None and sites.share_certificate(tls.domain, name)):
+            return sites.site(name)
+        raise HandshakeRefusedError(421, "domain", "This connection was opened for another domain.")
 
     def determine_client(self, site: Site, request: RequestHead) -> None:
         """Set `client` and `way` by the headers of a request; raises HandshakeRefusedError (403)."""

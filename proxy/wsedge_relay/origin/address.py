@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from wsedge_relay.contract import PRESERVE_HOST, Domain, Origin, OriginProtocol
+from wsedge_relay.contract import ANY_DOMAIN, PRESERVE_HOST, Domain, Origin, OriginProtocol
+from wsedge_relay.protocol.handshake import host_naming
 
 _DEFAULT_PORTS: Final = {False: 80, True: 443}
 
@@ -34,7 +35,11 @@ def host_header(domain: Domain, origin: Origin, *, secure: bool, client_host: by
     """
     wanted = domain.originRequest.host
     if wanted == PRESERVE_HOST:
-        return client_host.decode("ascii") if client_host is not None else domain.domain
+        if client_host is not None:
+            return client_host.decode("ascii")
+        if domain.domain != ANY_DOMAIN:
+            return host_naming(domain.domain)
+        wanted = None
     if wanted is not None:
         return wanted
     host = f"[{origin.host}]" if ":" in origin.host else origin.host

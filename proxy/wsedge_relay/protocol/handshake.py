@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from wsedge_relay.contract import ANY_DOMAIN
 from wsedge_relay.errors import BadAnswerError, HandshakeRefusedError
 from wsedge_relay.protocol.forwarded import Way, forwarding_headers, says_way
 from wsedge_relay.protocol.http1 import (
@@ -104,6 +106,26 @@ def host_of(request: RequestHead) -> str:
 def authority_of(request: RequestHead) -> bytes:
     """Return host and port of a request that passed `host_of`, as the client wrote them."""
     return request.authority or request.headers.one(b"host") or b""
+
+
+def domain_of(host: str) -> str:
+    """Return the result of `host_of` as a domain's name: an IPv6 address in its usual form, without brackets.
+
+    Raises HandshakeRefusedError (400) for brackets around anything else.
+    """
+    if not host.startswith("["):
+        return host
+    try:
+        return str(ipaddress.IPv6Address(host[1:-1]))
+    except ValueError as error:
+        raise HandshakeRefusedError(400, "head", "Host is missing or malformed.") from error
+
+
+def host_naming(domain: str) -> str:
+    """Return a Host header whose domain by `domain_of` is `domain`, or a name of no domain for ANY_DOMAIN."""
+    if domain == ANY_DOMAIN:
+        return "any.invalid"  # never a real name (RFC 6761 section 6.4)
+    return f"[{domain}]" if ":" in domain else domain
 
 
 def check_upgrade(request: RequestHead) -> Upgrade:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.protocol.handshake import passed_headers
+from wsedge_relay.protocol.handshake import host_naming, passed_headers
 from wsedge_relay.protocol.http1 import Header, ResponseHead, build_head, is_token
 
 _BREAKS: Final = re.compile(rb"[\0\r\n]")
@@ -46,7 +46,8 @@ def translate(lines: Sequence[Header], *, domain: str, key: bytes) -> Translated
     try:
         return TranslatedRequest(_head(lines, key), tunnel)
     except HandshakeRefusedError as refused:
-        return TranslatedRequest(build_head(b"GET / HTTP/1.1", [(b"Host", domain.encode())]), tunnel, refused)
+        head = build_head(b"GET / HTTP/1.1", [(b"Host", host_naming(domain).encode())])
+        return TranslatedRequest(head, tunnel, refused)
 
 
 def answer_lines(head: ResponseHead, *, tunnel: bool) -> list[Header]:

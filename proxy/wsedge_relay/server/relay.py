@@ -38,7 +38,7 @@ from wsedge_relay.client.http2_session import Session
 from wsedge_relay.client.http2_sessions import Sessions
 from wsedge_relay.client.plain_requests import PlainRequests
 from wsedge_relay.config.material import Material
-from wsedge_relay.contract import Domain, Limits, Listen, RelayConfig
+from wsedge_relay.contract import ANY_DOMAIN, Domain, Limits, Listen, RelayConfig
 from wsedge_relay.errors import HandshakeRefusedError, no_room
 from wsedge_relay.geo.labels import NOWHERE, Place
 from wsedge_relay.metering.usage import Usage
@@ -58,7 +58,7 @@ from wsedge_relay.telemetry.counters import DomainCounters
 from wsedge_relay.telemetry.families import Distribution, Family, distributions, families
 from wsedge_relay.timeouts import Timeouts
 from wsedge_relay.transport.readiness import Fiber, wait_for_all
-from wsedge_relay.transport.tls import ListenerTls, domain_contexts
+from wsedge_relay.transport.tls import ListenerTls, default_context, domain_contexts
 from wsedge_relay.transport.wire import EXHAUSTED, Wire
 from wsedge_relay.tunnel.drain import spread
 from wsedge_relay.tunnel.tunnel import Tunnel
@@ -218,6 +218,7 @@ class Relay:
         `config.load` has checked all certificates before.
         """
         contexts = domain_contexts(config.domains, material)
+        default = default_context(config.domains, material)
         made = {
             domain.domain: Site(
                 domain,
@@ -247,11 +248,11 @@ class Relay:
             if domain.clients.proxyProtocol
             for network in domain.clients.trustedProxies
         )
-        self._tls.set_domains(contexts)
+        self._tls.set_domains(contexts, default)
 
     def site(self, name: str) -> Site:
         """Return the site that serves a domain; raises HandshakeRefusedError (421)."""
-        site = self._sites.get(name)
+        site = self._sites.get(name) or self._sites.get(ANY_DOMAIN)
         if site is None:
             raise HandshakeRefusedError(421, "domain", "This relay does not serve this domain.")
         return site
@@ -286,6 +287,10 @@ class Relay:
     def share_certificate(self, domain: str, other: str) -> bool:
         """Return whether two domains share a certificate."""
         return self._tls.share_certificate(domain, other)
+
+    def serves_by_default(self, site: Site, *, http2: bool) -> bool:
+        """Return whether the default certificate is enough for requests to a site."""
+        return self._tls.serves_by_default(site.domain.domain, http2=http2)
 
     def serve_http2(self, sock: socket.socket, facts: Http2Facts) -> None:
         """Serve an HTTP/2 connection; the relay owns its socket from now on."""

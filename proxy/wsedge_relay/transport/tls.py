@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wsedge_relay.config.material import KeyPair, Material
-from wsedge_relay.contract import Domain, OriginProtocol
+from wsedge_relay.contract import ANY_DOMAIN, Domain, OriginProtocol
 
 _ALPN = ["http/1.1"]
 _HTTP2 = "h2"
@@ -16,17 +16,22 @@ _HTTP2 = "h2"
 class DomainContext(ssl.SSLContext):
     """The TLS context of one served domain; `domain` is its name, which must match the request's Host.
 
-    `certificate` is the PEM chain that clients receive.
+    `certificate` is the PEM chain that clients receive. `is_default` says that the client's TLS handshake
+    named no served domain, so that the Host alone chooses one. `offers_http2` is as in `domain_context`.
     """
 
     domain: str
     certificate: bytes
+    is_default: bool
+    offers_http2: bool
 
 
 class ListenerTls:
     """TLS of a listener: one context, whose SNI callback chooses the context of the domain.
 
-    `set_domains` replaces the certificates for new handshakes; open connections keep theirs.
+    Clients that connect to an address send no SNI (RFC 6066 section 3), and load balancers may send a name of
+    their own; they get the default certificate. `set_domains` replaces the certificates for new handshakes;
+    open connections keep theirs.
     """
 
     def __init__(self) -> None:
@@ -35,10 +40,21 @@ class ListenerTls:
         self.context.num_tickets = 1
         self.context.sni_callback = self._choose
         self._domains: Mapping[str, DomainContext] = {}
+        self._default: DomainContext | None = None
 
-    def set_domains(self, domains: Mapping[str, DomainContext]) -> None:
-        """Accept TLS handshakes for these domains (lower-case names) from now on."""
+    def set_domains(self, domains: Mapping[str, DomainContext], default: DomainContext | None = None) -> None:
+        """Accept TLS handshakes for these domains (lower-case names) from now on, others with `default`."""
         self._domains = dict(domains)
+        self._default = default
+
+    def serves_by_default(self, domain: str, *, http2: bool) -> bool:
+        """Return whether a request for `domain` may come on a connection with the default certificate.
+
+        The TLS handshake was by the rules of the default, so a domain with rules of its own for handshakes
+        (no TLS, certificates of clients, no HTTP/2 when the connection is HTTP/2) needs its own SNI.
+        """
+        own = self._domains.get(domain)
+        return own is not None and own.verify_mode is ssl.CERT_NONE and (own.offers_http2 or not http2)
 
     def share_certificate(self, domain: str, other: str) -> bool:
         """Return whether two domains share a certificate.
@@ -50,24 +66,26 @@ class ListenerTls:
         return one is not None and two is not None and one.certificate == two.certificate
 
     def _choose(self, tls: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
-        chosen = None
+        chosen = self._default
         if name is not None:
-            chosen = self._domains.get(name.lower().removesuffix("."))
-        elif len(self._domains) == 1:  # without SNI the domain is known only if there is a single one
-            (chosen,) = self._domains.values()
+            chosen = self._domains.get(name.lower().removesuffix("."), chosen)
         if chosen is None:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         tls.context = chosen
         return None
 
 
-def domain_context(domain: str, pair: KeyPair, *, http2: bool = False) -> DomainContext:
+def domain_context(
+    domain: str, pair: KeyPair, *, http2: bool = False, is_default: bool = False
+) -> DomainContext:
     """Return the context that presents `pair` to clients of `domain`; with `http2` it offers HTTP/2."""
     context = DomainContext(ssl.PROTOCOL_TLS_SERVER)
     _hardened(context)
     if http2:
         context.set_alpn_protocols([_HTTP2, *_ALPN])
     context.domain = domain
+    context.is_default = is_default
+    context.offers_http2 = http2
     context.certificate = pair.certificate
     pair.load_into(context)
     return context
@@ -80,6 +98,23 @@ def domain_contexts(domains: tuple[Domain, ...], material: Material) -> dict[str
         for domain in domains
         if domain.tls is not None
     }
+
+
+def default_context(domains: Sequence[Domain], material: Material) -> DomainContext | None:
+    """Return the context for clients whose TLS handshake names no served domain; None for an alert.
+
+    Its certificate is that of the domain with `tls.default`, else of the domain for any name, else of the
+    first, which is the oldest where domains are appended.
+    """
+    candidates = [
+        (not domain.tls.default, domain.domain != ANY_DOMAIN, at, domain.domain, domain.tls)
+        for at, domain in enumerate(domains)
+        if domain.tls is not None and domain.tls.default is not False
+    ]
+    if not candidates:
+        return None
+    *_, name, tls = min(candidates, key=lambda candidate: candidate[:3])
+    return domain_context(name, material.key_pair(tls), http2=tls.http2, is_default=True)
 
 
 def origin_context(domain: Domain, material: Material) -> ssl.SSLContext | None:
@@ -100,10 +135,10 @@ def origin_context(domain: Domain, material: Material) -> ssl.SSLContext | None:
     return context
 
 
-def domain_of(sock: Any) -> str | None:
-    """Return the domain whose certificate a client received; None on a connection without TLS."""
+def domain_context_of(sock: Any) -> DomainContext | None:
+    """Return the context by which a client made its TLS handshake; None on a connection without TLS."""
     context = sock.context if isinstance(sock, ssl.SSLSocket) else None
-    return context.domain if isinstance(context, DomainContext) else None
+    return context if isinstance(context, DomainContext) else None
 
 
 def speaks_http2(sock: Any) -> bool:

@@ -59,6 +59,46 @@ def test_plain_requests_are_not_passed_over_http2() -> None:
         assert Domain.model_validate({**DOMAIN, **fields}).domain == "chat.example.com"
 
 
+DOMAIN_NAMES: dict[str, tuple[str, str | None]] = {
+    "a name": ("chat.example.com", "chat.example.com"),
+    "a name without a dot": ("localhost", "localhost"),
+    "underscores": ("_chat.my_app.example", "_chat.my_app.example"),
+    "an IPv4 address": ("192.0.2.7", "192.0.2.7"),
+    "an IPv6 address": ("2001:DB8:0::7", "2001:db8::7"),
+    "every name": ("*", "*"),
+    "an IPv6 address in brackets": ("[::1]", None),
+    "a name with a port": ("chat.example.com:443", None),
+    "an address that is none": ("1::2::3", None),
+    "a name in upper case": ("Chat.example.com", None),
+    "names of a pattern": ("*.example.com", None),
+    "a label that ends in a dash": ("chat-.example.com", None),
+    "nothing": ("", None),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), DOMAIN_NAMES.values(), ids=DOMAIN_NAMES)
+def test_a_domain_is_a_name_an_address_or_every_name(name: str, expected: str | None) -> None:
+    """An address is in the form in which Hosts are compared."""
+    if expected is None:
+        with pytest.raises(ValidationError):
+            Domain.model_validate({**DOMAIN, "domain": name})
+    else:
+        assert Domain.model_validate({**DOMAIN, "domain": name}).domain == expected
+
+
+def test_one_certificate_is_the_default() -> None:
+    """A second `tls.default: true` is refused; false may be repeated."""
+    named = [
+        {**DOMAIN, "domain": name, "tls": {**TLS, "default": default}}
+        for name, default in (("a.example", True), ("b.example", False), ("c.example", False))
+    ]
+    document = {"version": 1, "generation": "g", "domains": named}
+    assert RelayConfig.model_validate(document).domains[0].tls is not None
+    named[1]["tls"]["default"] = True
+    with pytest.raises(ValidationError, match=r"tls.default is true for a.example and for b.example"):
+        RelayConfig.model_validate(document)
+
+
 def test_a_domain_is_named_once() -> None:
     """The error names the second entry."""
     with pytest.raises(ValidationError, match=r"domains\.1\.domain: chat\.example\.com is named twice"):

@@ -26,3 +26,17 @@ def test_an_instant_lies_in_the_bucket_that_began_before_it() -> None:
     """bucket_of is the floor, also from another zone."""
     assert bucket_of(instant("2026-06-01T10:04:59.999999Z")) == instant("2026-06-01T10:00:00Z")
     assert bucket_of(instant("2026-06-01T18:05:00+08:00")) == instant("2026-06-01T10:05:00Z")
+
+
+@pytest.mark.parametrize("name", ["*", "::1", "2001:db8::7", "_chat.my_app", "localhost", "192.0.2.7"])
+def test_every_name_that_a_relay_may_serve_is_counted(name: str) -> None:
+    """A relay outside a cluster may serve addresses and every name."""
+    counted = row(instant("2026-06-01T10:00:00Z")) | {"domain": name}
+    assert usage(counted).rows[0].domain == name
+
+
+@pytest.mark.parametrize("name", ["", "A.example", "a b", "*.example", "[::1]", "a.example:80", "-a"])
+def test_what_is_no_name_of_a_domain_is_refused(name: str) -> None:
+    """Names are labels of answers and keys of the ledger."""
+    with pytest.raises(ValidationError):
+        usage(row(instant("2026-06-01T10:00:00Z")) | {"domain": name})

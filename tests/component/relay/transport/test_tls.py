@@ -128,8 +128,8 @@ async def test_a_new_certificate_serves_new_connections_only() -> None:
 
 @on_pump_loop
 async def test_a_name_without_a_certificate_gets_an_alert() -> None:
-    """SNI for another domain ends the handshake with unrecognized_name."""
-    async with running(1, material=material(), tls=TLS) as relay:
+    """Where no default certificate exists, another SNI ends the handshake with unrecognized_name."""
+    async with running(1, material=material(), tls={**TLS, "default": False}) as relay:
         with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"):
             async with relay.connect(tls=authority().client_context(), domain="other.example.com"):
                 pass

@@ -12,6 +12,8 @@ from support.operator.manifests.manifest import SERVICE, Invalid
 
 VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     "the smallest domain": {},
+    "a domain with underscores": {"spec.domain": "_chat.my_app.example.com"},
+    "a domain without a dot": {"spec.domain": "chat"},
     "off and without a protocol": {"spec.websocket": {"enabled": False}},
     "HTTPS": {"spec.websocket.originProtocol": "HTTPS"},
     "a heartbeat towards no side": {"spec.websocket.heartbeatLegs": "None"},

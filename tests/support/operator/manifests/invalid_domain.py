@@ -23,6 +23,8 @@ INVALID_DOMAIN: Final[dict[str, Invalid]] = {
     ),
     "a domain has no port": Invalid({"spec.domain": "chat.example.com:443"}, _DOMAIN_TEXT, field="domain"),
     "a domain has no wildcard": Invalid({"spec.domain": "*.example.com"}, _DOMAIN_TEXT, field="domain"),
+    "a domain is not every name": Invalid({"spec.domain": "*"}, _DOMAIN_TEXT, field="domain"),
+    "a domain is no IPv6 address": Invalid({"spec.domain": "2001:db8::7"}, _DOMAIN_TEXT, field="domain"),
     "a label of a domain has 63 characters at most": Invalid(
         {"spec.domain": "a" * 64 + ".com"}, _DOMAIN_TEXT, field="domain"
     ),

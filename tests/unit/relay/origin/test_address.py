@@ -67,3 +67,10 @@ def test_an_address_has_the_port_that_is_dialled(protocol: str, secure: bool, ex
     """The protocol towards the origin selects the port, for Follow the client's protocol."""
     one = domain(originProtocol=protocol)
     assert addressing.address(one, one.origins[0], client_secure=secure) == expected
+
+
+@pytest.mark.parametrize(("name", "expected"), [("2001:db8::7", "[2001:db8::7]"), ("*", "o:81")])
+def test_a_health_check_preserves_what_a_client_could_send(name: str, expected: str) -> None:
+    """A domain for every name has no name of its own, so the check names the origin."""
+    one = domain(domain=name, origins=[{"host": "o", "httpPort": 81}], originRequest={"host": "preserve"})
+    assert addressing.host_header(one, one.origins[0], secure=False, client_host=None) == expected

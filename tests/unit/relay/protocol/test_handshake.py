@@ -551,3 +551,29 @@ def test_a_426_keeps_upgrade_in_connection() -> None:
     """RFC 9110 section 7.8: a sender of Upgrade lists it in Connection."""
     refused = HandshakeRefusedError(426, "upgrade", "x", headers=[(b"Upgrade", b"websocket")])
     assert b"\r\nConnection: close, upgrade\r\n" in handshake.refusal(refused)
+
+
+HOSTS = {
+    "a name": ("chat.example.com", "chat.example.com"),
+    "an IPv4 address": ("192.0.2.7", "192.0.2.7"),
+    "an IPv6 address": ("[2001:0db8:0::7]", "2001:db8::7"),
+}
+
+
+@pytest.mark.parametrize(("host", "domain"), HOSTS.values(), ids=HOSTS)
+def test_a_host_names_a_domain(host: str, domain: str) -> None:
+    """IPv6 addresses are compared in one form, since clients write them in several."""
+    assert handshake.domain_of(host) == domain
+    assert handshake.domain_of(handshake.host_naming(domain)) == domain
+
+
+@pytest.mark.parametrize("host", ["[1::2::3]", "[192.0.2.7]", "[a]"])
+def test_brackets_hold_an_ipv6_address_only(host: str) -> None:
+    """RFC 3986 section 3.2.2."""
+    with pytest.raises(HandshakeRefusedError, match="Host is missing or malformed"):
+        handshake.domain_of(host)
+
+
+def test_a_domain_of_every_name_is_named_by_a_name_that_nobody_has() -> None:
+    """Such a Host reaches no other domain."""
+    assert handshake.host_naming("*") == "any.invalid"
