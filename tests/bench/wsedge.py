@@ -85,7 +85,7 @@ def _document(setting: Setting, timeout: int) -> str:
         "origins": [{"host": "127.0.0.1", "httpPort": setting.origin}],
         "originRequest": {"connectTimeoutSeconds": timeout},
         "lifecycle": {"drainSeconds": 0},
-        "tls": {"certificateFile": str(setting.certificate), "keyFile": str(setting.key)},
+        "tls": {"certificateFile": str(setting.certificate), "keyFile": str(setting.key), "http2": True},
     }
     document = {
         "version": 1,

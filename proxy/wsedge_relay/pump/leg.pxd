@@ -4,7 +4,7 @@ from .frames cimport Walk
 
 cdef class Leg(Walk):
     cdef public bint close_sent, dead, deaf, dropping, finishing, inline, mute, parting, shut, special, throttled
-    cdef public bytes inject, out, stash
+    cdef public bytes inject, out, rest, stash
     cdef public int eof, fd, quiet, to, watched
     cdef public long long lag, mark, pinged, received
     cdef public object pace, sizes, tls, tunnel

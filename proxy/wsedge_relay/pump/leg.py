@@ -80,6 +80,7 @@ class Leg(Walk):
         "pinged",  # heartbeat: the number of the unanswered ping, 0 for none
         "quiet",  # heartbeat: checks in a row without a byte
         "received",
+        "rest",  # bytes read but not parsed yet: a turn serves a bounded number of frames
         "shut",
         "sizes",  # observes the sizes of data frames in its next read (`Pump.sample`); else None
         "special",  # the fast path must not be used
@@ -102,7 +103,7 @@ class Leg(Walk):
         self.tunnel = tunnel
         self.peer: Leg
         self.received = self.lag = 0
-        self.stash = self.out = self.inject = b""
+        self.stash = self.rest = self.out = self.inject = b""
         self.pace: Any = None
         self.throttled = False
         self.mute = self.dropping = False
@@ -122,8 +123,8 @@ class Leg(Walk):
 
     @property
     def stopped(self) -> bool:
-        """Whether its reading is paused: the other leg has a backlog, or this leg exceeded its pace."""
-        return bool(self.peer.out) or self.throttled
+        """Whether its reading is paused: the other leg has a backlog, or this leg sends too fast."""
+        return bool(self.peer.out) or bool(self.rest) or self.throttled
 
     @property
     def at_boundary(self) -> bool:

@@ -21,7 +21,7 @@ cdef inline Py_ssize_t c_send(int fd, const unsigned char *data, size_t size) no
     cdef Py_ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
     return n if n >= 0 else -errno_now
 
-cdef int _AREA, _BATCH, _CUTS, _RECORD, _ROOM
+cdef int _AREA, _BATCH, _CUTS, _FRAMES_AT_ONCE, _MESSAGES_AT_ONCE, _RECORD, _ROOM, _SHORT_READ
 cdef bint _DIRECT
 
 cdef class Pump(Sender):
@@ -30,7 +30,7 @@ cdef class Pump(Sender):
     cdef object _area, _view
     cdef bytearray _memory
     cdef unsigned char *_buf
-    cdef list _cuts
+    cdef list _crowded, _cuts
     cdef tuple _into
 
     cpdef remove(self, Leg leg)
@@ -40,10 +40,10 @@ cdef class Pump(Sender):
     cpdef take_events(self)
 
     @cython.locals(
-        buf=cython.p_uchar, cuts=list, legs=list, events=list, others=list, into=tuple, fd=cython.int,
+        buf=cython.p_uchar, crowded=list, cuts=list, legs=list, events=list, others=list, into=tuple, fd=cython.int,
         what=cython.int, leg=Leg, n=Py_ssize_t, need=cython.longlong, end=Py_ssize_t, last=Py_ssize_t,
         at=cython.longlong, whole=tuple, steps=tuple, step=cython.long, size=cython.long,
-        frames=cython.longlong, sent=Py_ssize_t, to=cython.int, known=Py_ssize_t, first=Py_ssize_t, second=Py_ssize_t, deadline=double, timeout=double,
+        before=cython.longlong, frames=cython.longlong, sent=Py_ssize_t, to=cython.int, known=Py_ssize_t, first=Py_ssize_t, second=Py_ssize_t, deadline=double, timeout=double,
     )
     cpdef list run(self, double timeout)
     @cython.locals(n=Py_ssize_t)
@@ -56,8 +56,19 @@ cdef class Pump(Sender):
     cdef Py_ssize_t _write(self, Leg leg, Py_ssize_t start, Py_ssize_t end) except? -100
     @cython.locals(n=Py_ssize_t, held=Py_ssize_t, frames=cython.longlong)
     cdef _other(self, Leg leg, int what)
-    @cython.locals(buf=cython.p_uchar, peer=Leg, at=cython.longlong, size=cython.longlong, opcode=cython.int)
+    @cython.locals(buf=cython.p_uchar, peer=Leg, at=cython.longlong, size=cython.longlong, opcode=cython.int, _=cython.int)
     cdef _feed(self, Leg leg, Py_ssize_t start, Py_ssize_t end)
+    cdef _keep_rest(self, Leg leg, bytes rest)
+    @cython.locals(leg=Leg, legs=list, rest=bytes)
+    cdef _serve_rests(self)
+    @cython.locals(more=bytes, end=Py_ssize_t, before=cython.longlong)
+    cdef _serve_rest(self, Leg leg, bytes rest)
+    cdef _serve_skimmed(self, Leg leg, long long at, Py_ssize_t end, long long before)
+    @cython.locals(
+        buf=cython.p_uchar, last=Py_ssize_t, whole=tuple, steps=tuple, step=cython.long, size=cython.long,
+        frames=cython.longlong,
+    )
+    cdef long long _skim(self, Leg leg, long long at, Py_ssize_t end) except? -100
     cdef _closed(self, Leg leg, Py_ssize_t start, Py_ssize_t at, Py_ssize_t end)
     cdef bint _is_own(self, Leg leg, Py_ssize_t at, Py_ssize_t size) except? 1
     @cython.locals(buf=cython.p_uchar, head=cython.int, size=Py_ssize_t)

@@ -57,6 +57,7 @@ class Sender:
     def finish(self, leg: Leg) -> None:
         """Send the backlog of `leg`, then shut its sending side (event SHUT); drop bytes it still sends."""
         leg.finishing = leg.dropping = leg.special = True
+        leg.rest = b""
         self._interest(leg)
         if not leg.out:
             self._shut(leg)
@@ -144,7 +145,7 @@ class Sender:
 
     def _bury(self, leg: Leg) -> None:
         leg.deaf = leg.dead = leg.peer.special = True
-        leg.out = leg.inject = leg.stash = b""
+        leg.out = leg.inject = leg.rest = leg.stash = b""
         self.backed.discard(leg)
         self._unwatch(leg)
         self._interest(leg.peer)
@@ -189,7 +190,7 @@ class Sender:
         """Register `leg` in epoll for reads unless they are paused, and for writes while it has a backlog."""
         if leg.dead:
             return
-        waits = leg.throttled or (leg.peer.out and not leg.mute)
+        waits = leg.throttled or leg.rest or (leg.peer.out and not leg.mute)
         reads = not leg.eof and (leg.dropping or not waits)
         wanted = (IN if reads else 0) | (OUT if leg.out else 0)
         if wanted == leg.watched:
