@@ -37,6 +37,9 @@ DomainName = Annotated[
     ),
     AfterValidator(_domain_name),
 ]
+AdminName = Annotated[
+    str, StringConstraints(min_length=1, max_length=253, pattern=r"^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$")
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 ListenPort = Annotated[int, Field(ge=0, le=65535)]
 # A host header value: a name or address with an optional port; never white space or a slash.
@@ -187,7 +190,7 @@ class Listen(Message):
         ),
     ] = None
     adminNames: Annotated[
-        Annotated[tuple[DomainName, ...], Field(max_length=64)] | None,
+        Annotated[tuple[AdminName, ...], Field(max_length=64)] | None,
         Field(
             description="Names in the Host header of requests to the admin port, in lower case, besides "
             "`adminHost`, IP addresses, names without a dot and names of Services. Requests for other names "

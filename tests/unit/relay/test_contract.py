@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from wsedge_relay.contract import Clients, Domain, RelayConfig
+from wsedge_relay.contract import Clients, Domain, Listen, RelayConfig
 
 DOMAIN: dict[str, Any] = {
     "domain": "chat.example.com",
@@ -37,6 +37,14 @@ def test_a_network_is_address_and_bits(case: str) -> None:
     else:
         with pytest.raises(ValidationError):
             Clients(trustedProxies=(text,))
+
+
+@pytest.mark.parametrize("name", ["*", "Relay.example.com", "relay.example.com:9090", "::1", "a..b/", ""])
+def test_an_admin_name_is_a_name_alone(name: str) -> None:
+    """The admin port compares the Host header's name in lower case and without its port."""
+    assert Listen(adminNames=("relay_1.example.com",)).adminNames == ("relay_1.example.com",)
+    with pytest.raises(ValidationError):
+        Listen(adminNames=(name,))
 
 
 def test_a_proxy_header_needs_a_trusted_proxy() -> None:

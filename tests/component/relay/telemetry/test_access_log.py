@@ -112,6 +112,22 @@ async def test_path_and_query_are_logged_where_they_are_asked_for() -> None:
 
 
 @on_pump_loop
+async def test_odd_targets_are_shown_in_their_usual_form() -> None:
+    """Without the authority of an absolute form, with raw UTF-8 percent-encoded, and cut after 1024 bytes."""
+    log = {"samplePercent": 100, "path": True, "query": True}
+    targets = {
+        f"http://{DOMAIN}/caf\xc3\xa9?\xe2\x80\xa8": ("/caf%C3%A9", "%E2%80%A8"),
+        f"/{'x' * 1024}?{'y' * 1024}": (f"/{'x' * 1023}... (1025 characters)", "y" * 1024),
+    }
+    for target, shown in targets.items():
+        with structlog.testing.capture_logs() as logged:
+            async with running(1, accessLog=log) as relay:
+                await relay.exchange(raw(f"GET {target} HTTP/1.1"))
+        (line,) = lines(logged)
+        assert (line["path"], line["query"]) == shown
+
+
+@on_pump_loop
 async def test_a_stream_of_http2_has_the_same_lines() -> None:
     """Each stream is a connection of its own in the log."""
     log = {"samplePercent": 100, "everySeconds": 3600, "path": True, "query": True}
