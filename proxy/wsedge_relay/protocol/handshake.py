@@ -209,8 +209,9 @@ def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
             raise BadAnswerError("101 with a wrong Sec-WebSocket-Accept")
         if _has_length(headers):  # its bytes would be read as frames
             raise BadAnswerError("101 with a body")
-        if not set(headers.members(b"sec-websocket-protocol")) <= set(upgrade.protocols):
-            raise BadAnswerError("101 with a subprotocol that was not offered")
+        for name in headers.members(b"sec-websocket-protocol"):
+            if name not in upgrade.protocols:
+                raise BadAnswerError("101 with a subprotocol that was not offered")
     except BadHeadError as error:
         raise BadAnswerError(f"101: {error.text}") from error
     return Accepted(answer, _deflate_agreed(upgrade, headers.members(b"sec-websocket-extensions")))
@@ -336,11 +337,12 @@ def _deflate_offers(headers: Headers) -> tuple[bytes, ...]:
     Extensions change the meaning of frames, so only the one that the pump can parse is passed on. A malformed
     offer is left out, as a server declines it.
     """
-    text = b",".join(headers.all(b"sec-websocket-extensions"))
-    if not text:
+    lines = headers.all(b"sec-websocket-extensions")
+    if not lines:
         return ()
+    text = b",".join(lines)
     offers = text.split(b",") if b'"' not in text else _QUOTED_MEMBER.findall(text)
-    return tuple(offer.strip(b" \t") for offer in offers if _is_deflate(offer))
+    return tuple([offer.strip(b" \t") for offer in offers if _is_deflate(offer)])
 
 
 def _is_deflate(offer: bytes) -> bool:

@@ -103,10 +103,14 @@ class Headers:
 
     def members(self, name: bytes) -> list[bytes]:
         """Return the members of a comma-separated list (RFC 9110 section 5.6.1) over all lines of `name`."""
-        if name not in self._index:
+        line = self._index.get(name)
+        if line is None:
             return []
-        values = self.all(name)
-        return [part for part in (part.strip(b" \t") for part in b",".join(values).split(b",")) if part]
+        text = b",".join(self.all(name)) if self.repeated else line[1]
+        if b"," not in text:
+            text = text.strip(b" \t")
+            return [text] if text else []
+        return [part for part in (part.strip(b" \t") for part in text.split(b",")) if part]
 
 
 class RequestHead(NamedTuple):
