@@ -133,6 +133,17 @@ def test_headers_of_a_trusted_proxy_are_kept() -> None:
     assert b"X-Forwarded-Port" not in told
 
 
+@pytest.mark.parametrize(("peer", "expected"), [(PROXY, CLIENT.encode()), (LIAR, LIAR.encode())])
+def test_x_real_ip_is_the_client_on_demand(peer: str, expected: bytes) -> None:
+    """It is the address that the relay counts, whatever the request says; without demand it is absent."""
+    said = headers(("X-Forwarded-For", CLIENT), ("X-Real-IP", "6.6.6.6"))
+    way = way_of(said, peer, PROXIES)
+    told = forwarding_headers(said, way, host=b"a.example", secure=True, real_ip=True)
+    assert [value for name, value in told if name == b"X-Real-IP"] == [expected]
+    quiet = forwarding_headers(said, way, host=b"a.example", secure=True)
+    assert b"X-Real-IP" not in dict(quiet)
+
+
 @pytest.mark.parametrize("line", [("X-Forwarded-Proto", "https, http"), ("X-Forwarded-Host", "a/b")])
 def test_a_repeated_or_malformed_value_is_replaced(line: tuple[str, str]) -> None:
     """Even from a trusted proxy, which may only forward the client's header."""
