@@ -71,6 +71,27 @@ async def test_a_servers_own_check_of_origins(host: str | None, expected: tuple[
             assert (status(opened), status(plain), client.streams[stream].status) == expected
 
 
+@pytest.mark.parametrize("passed", [False, True], ids=["a handshake", "a plain request"])
+@on_pump_loop
+async def test_a_url_as_target_names_the_host(passed: bool) -> None:
+    """RFC 9112 section 3.2.2: the target's host replaces the Host header, also where it is preserved."""
+    first = f"GET http://{DOMAIN}:8443/ HTTP/1.1"
+    request = (
+        raw(first, PAGE, "Connection: close")
+        if passed
+        else upgrade("/", PAGE, host="elsewhere.example").replace(b"GET / HTTP/1.1", first.encode())
+    )
+    async with (
+        raw_origin(check_same_origin) as port,
+        running(port, originRequest={"host": "preserve"}, **PASS) as relay,
+    ):
+        reader, writer = await relay.raw()
+        writer.write(request)
+        assert status(await reader.readuntil(b"\r\n\r\n")) == (200 if passed else 101)
+        writer.close()
+        await relay.until_idle()
+
+
 @on_pump_loop
 async def test_a_health_check_names_the_domain() -> None:
     """A check has no client whose Host could be preserved; every server of the domain knows its name."""
