@@ -209,9 +209,10 @@ def check_answer(upgrade: Upgrade, answer: ResponseHead) -> Accepted:
             raise BadAnswerError("101 with a wrong Sec-WebSocket-Accept")
         if _has_length(headers):  # its bytes would be read as frames
             raise BadAnswerError("101 with a body")
-        for name in headers.members(b"sec-websocket-protocol"):
-            if name not in upgrade.protocols:
-                raise BadAnswerError("101 with a subprotocol that was not offered")
+        # A set: an origin may return thousands of names that a client offered.
+        answered = headers.members(b"sec-websocket-protocol")
+        if answered and not set(upgrade.protocols).issuperset(answered):
+            raise BadAnswerError("101 with a subprotocol that was not offered")
     except BadHeadError as error:
         raise BadAnswerError(f"101: {error.text}") from error
     return Accepted(answer, _deflate_agreed(upgrade, headers.members(b"sec-websocket-extensions")))
@@ -342,10 +343,12 @@ def _deflate_offers(headers: Headers) -> tuple[bytes, ...]:
         return ()
     text = b",".join(lines)
     offers = text.split(b",") if b'"' not in text else _QUOTED_MEMBER.findall(text)
-    return tuple([offer.strip(b" \t") for offer in offers if _is_deflate(offer)])
+    return tuple([offer for offer in [part.strip(b" \t") for part in offers] if _is_deflate(offer)])
 
 
 def _is_deflate(offer: bytes) -> bool:
+    if offer[: len(_DEFLATE)].lower() != _DEFLATE:  # thousands of empty offers must not cost an error each
+        return False
     try:
         return _extension(offer)[0] == _DEFLATE
     except ValueError:

@@ -48,7 +48,7 @@ def request(data: bytes) -> None:
         assert (again.method, again.target, again.minor) == (asked.method, asked.target, asked.minor)
         assert again.headers.lines == asked.headers.lines
         _alike_in_a_long_head(http1.parse_request, head, asked.headers)
-        name = handshake.host_of(asked)
+        name = handshake.domain_of(handshake.host_of(asked))
         assert name == name.lower()
         upgrade = handshake.check_upgrade(asked)
     except BadHeadError as error:
@@ -120,7 +120,8 @@ def check_target(target: bytes, asked: RequestHead) -> None:
     url = urlsplit(target.decode("latin-1"))
     assert url.scheme in ("http", "https", "ws", "wss")
     assert asked.authority == url.netloc.encode("latin-1")
-    assert handshake.host_of(asked) == (url.hostname or "").removesuffix(".") or url.netloc.startswith("[")
+    host = handshake.host_of(asked).removeprefix("[").removesuffix("]")
+    assert host == (url.hostname or "").removesuffix(".")
     assert url.username is None
     whole = url.path + "?" * (b"?" in target) + url.query
     if not url.path:

@@ -33,7 +33,7 @@ def plain(data: bytes) -> None:
         return
     try:
         request = http1.parse_request(head)
-        handshake.host_of(request)
+        handshake.domain_of(handshake.host_of(request))
         passed = plain_request.check_request(request, RULES)
     except (BadHeadError, HandshakeRefusedError):
         return

@@ -443,6 +443,12 @@ OFFERS = {
         'permessage-deflate; server_max_window_bits="10"',
         [b'permessage-deflate; server_max_window_bits="10"'],
     ),
+    "another extension whose name begins so": ("permessage-deflate2, permessage-deflate-x", []),
+    "capitals": (
+        "Permessage-Deflate;client_no_context_takeover",
+        [b"Permessage-Deflate;client_no_context_takeover"],
+    ),
+    "commas alone": ("," * 4000, []),
     "nothing": ("", []),
 }
 
