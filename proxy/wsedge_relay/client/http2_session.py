@@ -74,6 +74,9 @@ _HEADER_LIST_BYTES: Final = MOST_HEADER_BYTES + 32 * (MAX_HEADERS + 8)
 # searches all of it for each header.
 _HEADER_TABLE_BYTES: Final = 4096
 _READS_AT_ONCE: Final = 4
+# The most frames of one read that one turn of the loop serves: the library needs some 50 µs for each, and a
+# read may have 1,800 of them, so that others would wait for a tenth of a second.
+_FRAMES_AT_ONCE: Final = 16
 _WRITE_BYTES: Final = 65536
 # Above the first bound of queued output no stream is read, above the second the client is not read either.
 _FULL_BYTES: Final = 65536
@@ -129,6 +132,8 @@ class Session:
         self._is_greeted = self._is_going = self._is_ending = self._is_writing = self._is_paused = False
         self._refuse_from = math.inf  # the loop's time from which on new streams are refused
         self._dropped = 0
+        self._held = b""  # input for the next turns of the loop; meanwhile the client is not read
+        self._next_turn: asyncio.Handle | None = None
         self._protocol = _protocol()
         self._timer = loop.call_later(self._tick, self._check_limits)
 
@@ -163,6 +168,9 @@ class Session:
         self._is_open = False
         self._is_ending = True
         self._timer.cancel()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+        self._held = b""
         self._loop.remove_reader(self._sock.fileno())
         self._loop.remove_writer(self._sock.fileno())
         self._close_streams()
@@ -183,11 +191,12 @@ class Session:
 
     def send_headers(self, number: int, lines: list[Header]) -> None:
         """Send the answer's header."""
+        self._budget.answered()
         self._send_frame(number, partial(self._protocol.send_headers, number, lines))
 
-    def send_data(self, number: int, data: bytes) -> None:
-        """Send DATA, at most `room` bytes."""
-        self._budget.earn()
+    def send_data(self, number: int, data: bytes, *, fills: bool) -> None:
+        """Send DATA, at most `room` bytes; `fills` says that it has as many."""
+        self._budget.sent(len(data), is_cut=fills and len(data) < MAX_FRAME_BYTES)
         self._send_frame(number, partial(self._protocol.send_data, number, data))
 
     def end(self, number: int) -> None:
@@ -227,7 +236,7 @@ class Session:
     def _readable(self) -> None:
         try:
             for _ in range(_READS_AT_ONCE):
-                if not self._is_open or self._is_paused or not self._read():
+                if not self._is_open or self._is_paused or self._held or not self._read():
                     return
         except BaseException:  # else a program fault would repeat at each turn of the loop
             self.abort()
@@ -254,8 +263,10 @@ class Session:
         return self._is_open
 
     def _receive(self, data: bytes) -> None:
-        now = self._loop.time()
-        if not self._budget.spend(self._tally.cost_of(data), now):
+        taken = self._tally.take(data, _FRAMES_AT_ONCE)
+        held = data[taken.size :]
+        data = data[: taken.size]
+        if not self._budget.spend(taken, self._loop.time()):
             log.warning("client sent too many empty frames", domain=self.domain)
             self._end(ErrorCodes.ENHANCE_YOUR_CALM)
             return
@@ -282,6 +293,28 @@ class Session:
             if self._is_ending:
                 return
         self._flush()
+        if held and self._is_open:
+            self._held = held
+            self._loop.remove_reader(self._sock.fileno())
+            self._next_turn = self._loop.call_soon(self._serve_held)
+
+    def _serve_held(self) -> None:
+        """Serve the next frames of the held input, then read again when none is left."""
+        if not self._is_open or self._is_paused or not self._held:
+            return
+        data, self._held = self._held, b""
+        try:
+            if not self._is_ending:
+                self._receive(data)
+        except BaseException:  # as in `_readable`
+            self.abort()
+            raise
+        self._watch()
+
+    def _watch(self) -> None:
+        """Read the client, unless there is too much output or held input."""
+        if self._is_open and not self._is_paused and not self._held:
+            self._loop.add_reader(self._sock.fileno(), self._readable)
 
     def _serve(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.DataReceived):
@@ -327,8 +360,8 @@ class Session:
         except HandshakeRefusedError as refused:
             lines, body = http2_translation.refusal_lines(refused)
             self.send_headers(number, lines)
-            if len(body) <= self.room(number):
-                self.send_data(number, body)
+            if len(body) <= (room := self.room(number)):
+                self.send_data(number, body, fills=len(body) == room)
             self.end(number)
             self.reset(number, ErrorCodes.NO_ERROR)
             return
@@ -387,7 +420,8 @@ class Session:
             self._loop.remove_writer(self._sock.fileno())
         if self._is_paused and len(self._out) < _FULL_BYTES:
             self._is_paused = False
-            self._loop.add_reader(self._sock.fileno(), self._readable)
+            self._serve_held()
+            self._watch()
         if self._is_ending:
             self._shut_when_sent()
         elif was_full and len(self._out) < _FULL_BYTES:

@@ -36,8 +36,8 @@ class StreamSession(Protocol):
     def send_headers(self, number: int, lines: list[Header]) -> None:
         """Send the answer's header."""
 
-    def send_data(self, number: int, data: bytes) -> None:
-        """Send DATA, at most `room` bytes."""
+    def send_data(self, number: int, data: bytes, *, fills: bool) -> None:
+        """Send DATA, at most `room` bytes; `fills` says that it has as many."""
 
     def end(self, number: int) -> None:
         """Send END_STREAM."""
@@ -231,7 +231,7 @@ class Stream:
         elif not data:
             self._finish()
         elif payload := self._fed(data):
-            self._session.send_data(self.number, payload)
+            self._session.send_data(self.number, payload, fills=len(data) == room)
 
     def _fed(self, data: bytes) -> bytes:
         """Return the payload in the socket's next bytes, which HTTP/2 frames in its own way."""
@@ -278,7 +278,7 @@ class Stream:
                 self._pause()
                 return
             part, self._outward = self._outward[:room], self._outward[room:]
-            self._session.send_data(self.number, part)
+            self._session.send_data(self.number, part, fills=len(part) == room)
 
     def _pause(self) -> None:
         self._paused = True

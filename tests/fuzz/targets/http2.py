@@ -335,9 +335,12 @@ class _Life:
             return
         allowed = _MOST_COST + _COST_PER_SECOND * (self._loop.time() - self._began)
         if self._near.read.cost > allowed:
-            waiting = sum(kind == DATA for kind, _, _, _ in Walk().feed(bytes(session._out)))
-            data_frames = self._near.wrote.kinds.get(DATA, 0) + waiting
-            assert self._near.read.cost <= allowed + 2 * data_frames, "a flood is served"
+            waiting = [kind for kind, _, _, _ in Walk().feed(bytes(session._out))]
+            kinds = self._near.wrote.kinds
+            allowed += 2 * (kinds.get(DATA, 0) + waiting.count(DATA))
+            allowed += 15 * (kinds.get(HEADERS, 0) + waiting.count(HEADERS))
+            sent = sum(len(data) for data in self._near.wrote.data.values()) + len(session._out)
+            assert self._near.read.cost <= allowed + 2 * sent / 512, "a flood is served"
 
     def _check_nothing_left(self) -> None:
         session = self._session

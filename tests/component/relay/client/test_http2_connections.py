@@ -11,7 +11,7 @@ import pytest
 import structlog
 from websockets.asyncio.server import ServerConnection
 
-from support.relay.http2 import connect_lines, http2_client
+from support.relay.http2 import connect_lines, get_lines, http2_client
 from support.relay.http2_relay import CANCEL, echoes, http2, material
 from support.relay.running import DEADLINE, QUICK, USUAL, on_pump_loop, origin
 
@@ -194,7 +194,7 @@ async def test_a_client_that_says_nothing_is_closed() -> None:
 FLOODS: dict[str, bytes] = {
     "pings": b"\0\0\x08\x06\0\0\0\0\0" + bytes(8),
     "settings": b"\0\0\0\x04\0\0\0\0\0",
-    "resets of streams that were none": b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08",
+    "resets of a stream that has ended": b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08",
     "priorities": b"\0\0\x05\x02\0\0\0\0\x01\0\0\0\0\0",
     "unknown frames": b"\0\0\0\x77\0\0\0\0\0",
     "window updates": b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01",
@@ -208,6 +208,7 @@ async def test_a_flood_is_sent_away(case: str) -> None:
     async with origin() as port, http2(port) as relay:
         async with http2_client(relay) as client, http2_client(relay) as other:
             stream = await other.open()
+            await client.answer(get_lines(), end=True)
             client.flush(FLOODS[case] * 3000)
             await client.until(lambda: client.closed)
             assert [code for code, _ in client.goaway] == [ENHANCE_YOUR_CALM]
@@ -233,6 +234,83 @@ async def test_a_rapid_reset_is_sent_away() -> None:
         assert [code for code, _ in client.goaway] == [ENHANCE_YOUR_CALM]
         await relay.until_idle()
         assert len(dialled) < 300
+
+
+async def send_for_ever(connection: ServerConnection) -> None:
+    """Send messages until the connection ends."""
+    while True:
+        await connection.send(bytes(16384))
+
+
+@pytest.mark.parametrize("piece", [1024, 4096, 8192])
+@on_pump_loop
+async def test_window_may_be_returned_in_small_pieces(piece: int) -> None:
+    """A client whose program reads 4096 bytes at a time returns window so (Go's net/http2 does)."""
+    async with (
+        origin(send_for_ever, compression=None) as port,
+        http2(port) as relay,
+        http2_client(relay, frugal=True) as client,
+    ):
+        stream = await client.open()
+        for _ in range((10 << 20 if piece > 1024 else 3 << 20) // piece):
+            await client.hear(stream, piece)
+            client.protocol.increment_flow_control_window(piece)
+            client.protocol.increment_flow_control_window(piece, stream)
+            client.flush()
+        assert not client.goaway
+
+
+@on_pump_loop
+async def test_megabytes_may_be_answered_late() -> None:
+    """A client with a large window whose program pauses answers all of it at once."""
+    async with (
+        origin(send_for_ever, compression=None) as port,
+        http2(port) as relay,
+        http2_client(relay, frugal=True) as client,
+    ):
+        client.protocol.increment_flow_control_window(4 << 20)
+        stream = await client.open()
+        client.protocol.increment_flow_control_window(4 << 20, stream)
+        client.flush()
+        await client.hear(stream, 4 << 20)
+        for _ in range(2048):
+            client.protocol.increment_flow_control_window(2048)
+            client.protocol.increment_flow_control_window(2048, stream)
+        client.flush()
+        await client.hear(stream, 1 << 20)
+        assert not client.goaway
+
+
+@on_pump_loop
+async def test_window_in_single_bytes_is_sent_away() -> None:
+    """The relay would send a frame for each byte (CVE-2019-9511); such window updates are paid by nothing."""
+    async with (
+        origin(send_for_ever, compression=None) as port,
+        http2(port) as relay,
+        http2_client(relay, frugal=True) as client,
+    ):
+        stream = await client.open()
+        await client.hear(stream, 65535)  # all of the window
+        for _ in range(3000):
+            client.protocol.increment_flow_control_window(1)
+            client.protocol.increment_flow_control_window(1, stream)
+        client.flush()
+        await client.until(lambda: client.closed)
+        assert [code for code, _ in client.goaway] == [ENHANCE_YOUR_CALM]
+
+
+@on_pump_loop
+async def test_tunnels_may_come_and_go_without_bound() -> None:
+    """A proxy opens and resets the tunnels of all its clients on few connections."""
+    async with origin() as port, http2(port) as relay, http2_client(relay) as client:
+        for _ in range(10):
+            streams = [client.request(connect_lines()) for _ in range(40)]
+            await client.until(lambda streams=streams: all(client.streams[one].status for one in streams))
+            for stream in streams:
+                client.protocol.reset_stream(stream, CANCEL)
+            client.flush()
+        await echoes(client, await client.open())
+        assert not client.goaway
 
 
 # What is sent once, and the code of the GOAWAY (None: there is none).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import h2.connection
 import h2.events
@@ -109,3 +109,49 @@ async def test_the_end_of_a_stream_needs_no_window(stack: ExitStack) -> None:
     async with asyncio.timeout(10):
         while one.session._streams:  # noqa: ASYNC110  no event tells
             await asyncio.sleep(0)
+
+
+async def test_a_turn_serves_few_tiny_frames(stack: ExitStack) -> None:
+    """A read may have 1,600 DATA frames of one byte; a turn of the loop serves a few, and none is lost."""
+    far, near = pair(stack)
+    one = Pair(stack, lambda _: near)
+    await one.ask()
+    await one.loop.sock_sendall(far, SWITCHING)
+    await one.until(h2.events.ResponseReceived)
+    head = await one.loop.sock_recv(far, 1 << 16)
+    assert head.endswith(b"\r\n\r\n")
+    count = 350
+    one.sock.send(b"".join(b"\0\0\1\0\0\0\0\0\1" + bytes([number % 251]) for number in range(count)))
+    got, left, turns = b"", 0, 0
+    async with asyncio.timeout(10):
+        while len(got) < count:
+            await asyncio.sleep(0)
+            held = len(one.session._held)
+            assert not left or left - held <= 16 * 10
+            turns += held > 0
+            left = held
+            with suppress(BlockingIOError):
+                got += far.recv(1 << 16)
+    assert turns > 10
+    assert got == bytes(number % 251 for number in range(count))
+    await asyncio.sleep(0)
+    one.sock.send(b"\0\0\x08\x06\0\0\0\0\0" + bytes(8))
+    await one.until(h2.events.PingAckReceived)  # it is read again
+
+
+async def test_a_session_that_ends_drops_its_held_input(stack: ExitStack) -> None:
+    """Frames behind the one that broke a rule are not served, and the client's end is still read."""
+    far, near = pair(stack)
+    one = Pair(stack, lambda _: near)
+    await one.ask()
+    await one.loop.sock_sendall(far, SWITCHING)
+    await one.until(h2.events.ResponseReceived)
+    await one.loop.sock_recv(far, 1 << 16)
+    data = b"\0\0\1\0\0\0\0\0\1x"
+    one.sock.send(data * 20 + b"\0\0\0\5\4\0\0\0\1" + data * 100)  # a PUSH_PROMISE between them
+    async with asyncio.timeout(10):
+        while not one.session._is_ending:  # noqa: ASYNC110  no event tells
+            await asyncio.sleep(0)
+        one.sock.shutdown(socket.SHUT_WR)
+        await one.ended.wait()
+    assert not one.session._held
