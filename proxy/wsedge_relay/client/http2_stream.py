@@ -212,6 +212,9 @@ class Stream:
             self._sock.shutdown(socket.SHUT_WR)
 
     def _readable(self) -> None:
+        if self._answer is None and self._body.done:
+            self._finish()  # also when bytes follow the answer, which the client's window must not slow down
+            return
         room = _READ_BYTES if self._answer is not None else self._session.room(self.number)
         if room <= 0:
             waiting = self._peek()
