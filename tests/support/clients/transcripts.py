@@ -23,6 +23,7 @@ _HOP: Final = frozenset(
         "host",
         "sec-websocket-accept",
         "sec-websocket-key",
+        "upgrade",
         "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-proto",

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from interop.matrix import BEGIN, END, columns_of, rows
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -22,3 +24,16 @@ def test_versions_on_the_page_are_those_of_the_locks() -> None:
 def test_the_lock_names_no_address() -> None:
     """The lock has no URLs of packages: the registry is a setting of each machine."""
     assert '"resolved"' not in (ROOT / "tests/clients/package-lock.json").read_text()
+
+
+def test_table_of_the_matrix_has_its_rows() -> None:
+    """`make interop` has written the present rows, with the versions of the locks."""
+    table = (ROOT / "docs/clients.md").read_text().split(BEGIN)[1].split(END)[0]
+    cells = [[cell.strip() for cell in line.split("|")[1:4]] for line in table.strip().splitlines()[2:]]
+    assert cells == [columns_of(row) for row in rows()]
+
+
+def test_own_locks_of_the_matrix_name_no_address() -> None:
+    """Versions and hashes only."""
+    for path in ("python/requirements.lock", "python/requirements.in", "rust/Cargo.toml"):
+        assert "://" not in (ROOT / "tests/interop" / path).read_text(), path

@@ -1,0 +1,210 @@
+"""Runs the matrix and writes its table into docs/clients.md.
+
+Each row is a client, a server, and perhaps a proxy before the relay. It runs the same conversations without
+the relay and through it, over ws and over wss, and compares what both ends saw: messages, subprotocol,
+headers, close codes and reasons. A row whose programs are missing is skipped, and the table says why.
+
+    python -m interop.matrix [--write FILE] [NAME...]       NAME: rows with this client, server or proxy only
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+from websockets.exceptions import WebSocketException
+
+from interop.peers import CLIENTS, OWN, SERVERS, WITHOUT_TLS, Run, Server, versions
+from interop.proxies import PROXIES, Target, proxy
+from support.clients.stage import SCHEMES, Files, Scheme, Stage, host, stage
+from support.clients.transcripts import without_hop
+
+BEGIN: Final = "<!-- begin: make interop -->"
+END: Final = "<!-- end: make interop -->"
+SAME: Final = "same"
+NOT_BUILT: Final = "built without TLS"
+_LABELS: Final = {
+    "chromium": "Chromium",
+    "java": "java.net.http",
+    "mqtt": "aedes",
+    "paho": "paho-mqtt",
+}
+# What clients and servers raise when a conversation fails.
+_FAILURES: Final = (AssertionError, OSError, aiohttp.ClientError, WebSocketException)
+# Envoy creates one for each request.
+_OF_PROXIES: Final = "x-request-id"
+_SECONDS: Final = 120  # of one row and scheme; only a row that hangs takes so long
+
+
+@dataclass(frozen=True)
+class Row:
+    """A client and a server, and a proxy before the relay; `http2`: the proxy reaches the relay by HTTP/2."""
+
+    client: str
+    server: str
+    proxy: str = ""
+    http2: bool = False
+
+    def __str__(self) -> str:
+        before = f" behind {self.proxy} by {self.protocol}" if self.proxy else ""
+        return f"{self.client} and {self.server}{before}"
+
+    @property
+    def protocol(self) -> str:
+        """Return the protocol between proxy and relay."""
+        return "HTTP/2" if self.http2 else "HTTP/1.1"
+
+
+def rows() -> Iterator[Row]:
+    """Yield every row: each client with two servers, each server with one client, each proxy."""
+    yield from (Row(client, server) for client in CLIENTS for server in ("websockets", "ws"))
+    yield from (Row("websockets", server) for server in SERVERS if server not in ("websockets", "ws", "mqtt"))
+    yield from (Row(client, server) for client, (_, server) in OWN.items())
+    for name in PROXIES:
+        yield Row("websockets", "ws", name)
+        if name != "nginx":  # which speaks HTTP/1.1 to origins
+            yield Row("websockets", "ws", name, http2=True)
+
+
+async def results_of(row: Row) -> dict[Scheme, str]:
+    """Run a row; return the result of each scheme."""
+    results: dict[Scheme, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        files = Files(Path(folder), (row.server,))
+        try:
+            run = _run_of(row.client)
+            async with (
+                SERVERS[row.server](files) as server,
+                run(files) as client,
+                _stage(files, row, server) as one,
+            ):
+                for scheme in SCHEMES:
+                    results[scheme] = await _result(one, row, scheme, client)
+        except pytest.skip.Exception as reason:
+            return dict.fromkeys(SCHEMES, f"skipped: {reason}")
+    return results
+
+
+def _run_of(client: str) -> Run:
+    return OWN[client][0] if client in OWN else CLIENTS[client]
+
+
+@asynccontextmanager
+async def _stage(files: Files, row: Row, server: Server) -> AsyncIterator[Stage]:
+    hears, ports = server
+    tls = {"http2": True} if row.http2 else {}
+    async with stage(files, {row.server: [ports]}, tls=tls) as one:
+        one.hears[row.server] = hears
+        yield one
+
+
+async def _result(one: Stage, row: Row, scheme: Scheme, client: Any) -> str:
+    if scheme == "wss" and WITHOUT_TLS & {row.client, row.server}:
+        return NOT_BUILT
+    try:
+        async with asyncio.timeout(_SECONDS):
+            transcripts = [
+                await _transcript(one, row, scheme, client, relayed=relayed) for relayed in (False, True)
+            ]
+    except TimeoutError:
+        return "failed: no end in time"
+    except _FAILURES as error:
+        return f"failed: {str(error).splitlines()[0]}"
+    direct, relayed_ = transcripts
+    return SAME if direct == relayed_ else f"different: {_first_difference(direct, relayed_)}"
+
+
+async def _transcript(one: Stage, row: Row, scheme: Scheme, client: Any, *, relayed: bool) -> Any:
+    """Return what both ends saw, without the headers of hops."""
+    if row.proxy:
+        if relayed:
+            target = Target(
+                await one.relay.port("https" if row.http2 else "http"), host(row.server), row.http2
+            )
+        else:
+            target = Target(one.origins[row.server][0]["ws"], host(row.server))
+        async with proxy(row.proxy, one.files, target) as ports:
+            url = f"{scheme}://{host(row.server)}:{ports[scheme]}"
+            return await _seen(one, row, client, url)
+    return await _seen(one, row, client, await one.url(row.server, scheme, relayed=relayed))
+
+
+async def _seen(one: Stage, row: Row, client: Any, url: str) -> Any:
+    saw = await client.conversations(url)
+    connections = 1 if row.client in OWN else 2
+    heard = [await one.hears[row.server].said() for _ in range(connections)]
+    assert all("error" not in each for each in heard), heard
+    for each in heard:
+        if row.client in OWN:  # its ping comes at any time
+            each["events"].sort(key=str)
+        if row.proxy:
+            each["headers"].pop(_OF_PROXIES, None)
+    return without_hop((saw, heard))
+
+
+def _first_difference(one: Any, other: Any, place: str = "") -> str:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted(one.keys() | other.keys()):
+            if one.get(name) != other.get(name):
+                return _first_difference(one.get(name), other.get(name), f"{place}.{name}")
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for at, (mine, others) in enumerate(zip(one, other, strict=True)):
+            if mine != others:
+                return _first_difference(mine, others, f"{place}[{at}]")
+    return f"{place.lstrip('.')}: {one!r} became {other!r}"
+
+
+def columns_of(row: Row) -> list[str]:
+    """Return client, server and proxy as the page names them."""
+    known = versions()
+
+    def named(name: str) -> str:
+        return f"{_LABELS.get(name, name)} {known.get(name, '')}".strip()
+
+    before = f"{row.proxy}, by {row.protocol}" if row.proxy else ""
+    return [named(row.client), named(row.server), before]
+
+
+def table(results: dict[Row, dict[Scheme, str]]) -> str:
+    """Return the table of the page."""
+    lines = ["| client | server | before the relay | ws | wss |", "|---|---|---|---|---|"]
+    for row, result in results.items():
+        cells = [*columns_of(row), *(result[scheme] for scheme in SCHEMES)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the rows; return 1 when one of them is not the same through the relay."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    options = parser.parse_args()
+    results = {}
+    for row in rows():
+        if options.names and not {row.client, row.server, row.proxy} & {*options.names}:
+            continue
+        results[row] = asyncio.run(results_of(row))
+        print(f"{row}: " + "; ".join(f"{scheme} {text}" for scheme, text in results[row].items()), flush=True)
+    if options.write:
+        page = options.write.read_text()
+        before, rest = page.split(BEGIN)
+        _, after = rest.split(END)
+        options.write.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    texts = [text for result in results.values() for text in result.values()]
+    return int(any(not text.startswith((SAME, "skipped", NOT_BUILT)) for text in texts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

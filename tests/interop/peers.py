@@ -1,0 +1,171 @@
+"""Clients and servers of the matrix, which run the conversations of tests/clients/conversation.mjs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import subprocess
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from support.clients.conversation import Transcript, aiohttp_origin, websockets_origin
+from support.clients.makes import MAKES, Client
+from support.clients.program import Program
+from support.clients.stage import Files, Ports, node_origins
+from support.clients.tools import NODE_FOLDER, need, unavailable
+
+FOLDER: Final = Path(__file__).parent
+_PYTHON: Final = FOLDER.parents[1] / ".venv-interop" / "bin" / "python"
+_CACHE: Final = FOLDER.parents[1] / ".interop"
+
+
+class Hears(Protocol):
+    """A running server."""
+
+    async def said(self) -> Any:
+        """Return the transcript of the next connection that has ended."""
+
+
+Server = tuple[Hears, Ports]
+Serve = Callable[[Files], AbstractAsyncContextManager[Server]]
+Run = Callable[[Files], AbstractAsyncContextManager[Client]]
+
+
+@dataclass
+class LineClient:
+    """A program that answers each URL by a transcript."""
+
+    program: Program
+
+    async def conversations(self, url: str) -> Transcript:
+        """Run its scenario."""
+        answer = await self.program.ask(url)
+        assert "error" not in answer, f"{answer['error']}\n{self.program.complaints}"
+        return answer
+
+    async def patience(self, url: str) -> Transcript:
+        """Run the other scenario of `Client`, which these programs lack."""
+        raise NotImplementedError(url)
+
+
+def _client(command: Callable[[], list[str | Path]]) -> Run:
+    @asynccontextmanager
+    async def run(files: Files) -> AsyncIterator[Client]:
+        async with Program(*command(), environment={"TLS_AUTHORITY": str(files.authority)}) as program:
+            yield LineClient(program)
+
+    return run
+
+
+def _server(command: Callable[[], list[str | Path]]) -> Serve:
+    @asynccontextmanager
+    async def run(files: Files) -> AsyncIterator[Server]:
+        tls = {"TLS_CERTIFICATE": str(files.certificate), "TLS_KEY": str(files.key)}
+        async with Program(*command(), environment=tls) as program:
+            yield program, await program.said()
+
+    return run
+
+
+def _node(name: str) -> Serve:
+    @asynccontextmanager
+    async def run(files: Files) -> AsyncIterator[Server]:
+        async with node_origins(files, name) as (program, ports):
+            yield program, ports[name]
+
+    return run
+
+
+def _go(*arguments: str) -> Callable[[], list[str | Path]]:
+    return lambda: [built(_GO), *arguments]
+
+
+def _python(*arguments: str) -> Callable[[], list[str | Path]]:
+    def command() -> list[str | Path]:
+        if not _PYTHON.exists():
+            unavailable("its packages are not installed: make interop does it")
+        script, *rest = arguments
+        return [_PYTHON, FOLDER / "python" / script, *rest]
+
+    return command
+
+
+@dataclass(frozen=True)
+class Build:
+    """How a program of this folder is built: its command, whose output is `result`."""
+
+    command: tuple[str, ...]
+    folder: str
+    result: Path
+
+
+_GO: Final = Build(("go", "build", "-p", "1", "-o", str(_CACHE / "go-peers"), "."), "go", _CACHE / "go-peers")
+_RUST: Final = Build(
+    ("cargo", "build", "--quiet", "--release", "--jobs", "1", "--target-dir", str(_CACHE / "rust")),
+    "rust",
+    _CACHE / "rust" / "release" / "peers",
+)
+
+
+@functools.cache
+def built(build: Build) -> Path:
+    """Build a program once; the row is skipped where its compiler or its packages are missing."""
+    program, *rest = build.command
+    done = subprocess.run(
+        [need(program), *rest], cwd=FOLDER / build.folder, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        unavailable(f"{program} cannot build it: {done.stderr.strip().splitlines()[-1]}")
+    return build.result
+
+
+CLIENTS: Final[Mapping[str, Run]] = {
+    **MAKES,
+    "gorilla": _client(_go("client", "gorilla")),
+    "coder": _client(_go("client", "coder")),
+    "tungstenite": _client(lambda: [built(_RUST), "client"]),
+}
+SERVERS: Final[Mapping[str, Serve]] = {
+    "websockets": websockets_origin,
+    "aiohttp": aiohttp_origin,
+    "ws": _node("ws"),
+    "gorilla": _server(_go("server", "gorilla")),
+    "coder": _server(_go("server", "coder")),
+    "tungstenite": _server(lambda: [built(_RUST), "server"]),
+    "uvicorn": _server(_python("servers.py", "uvicorn")),
+    "daphne": _server(_python("servers.py", "daphne")),
+    "mqtt": _node("mqtt"),
+}
+# Clients with a scenario of their own, and the server of each.
+OWN: Final[Mapping[str, tuple[Run, str]]] = {"paho": (_client(_python("paho_client.py")), "mqtt")}
+
+WITHOUT_TLS: Final = frozenset(("tungstenite",))
+
+
+def versions() -> dict[str, str]:
+    """Return the version of each client and server by its lock, or of the installed program."""
+    node = json.loads((NODE_FOLDER / "package-lock.json").read_text())["packages"]
+    go = dict(re.findall(r"github.com/(\w+)/websocket v(\S+)", (FOLDER / "go" / "go.mod").read_text()))
+    pattern = r"^([\w-]+)==([\d.]+)"
+    own = dict(re.findall(pattern, (FOLDER / "python" / "requirements.lock").read_text(), re.MULTILINE))
+    project = dict(re.findall(pattern, (FOLDER.parents[1] / "requirements.lock").read_text(), re.MULTILINE))
+    rust = dict(
+        re.findall(
+            r'^(tungstenite) = .*?"=([\d.]+)"', (FOLDER / "rust" / "Cargo.toml").read_text(), re.MULTILINE
+        )
+    )
+    return {
+        **{name: node[f"node_modules/{name}"]["version"] for name in ("ws", "undici")},
+        **{name: project[name] for name in ("websockets", "aiohttp")},
+        **go,
+        **rust,
+        "websocket-node": node["node_modules/websocket"]["version"],
+        "uvicorn": own["uvicorn"],
+        "daphne": own["daphne"],
+        "paho": own["paho-mqtt"],
+        "mqtt": node["node_modules/aedes"]["version"],
+    }
