@@ -312,10 +312,22 @@ class Stream:
         if self._peer_ended:
             self.close()
         elif self._is_open:
-            # RFC 9113 section 8.1: after a complete answer the server may reset the stream with NO_ERROR.
-            self._linger = self._loop.call_later(self._linger_seconds, self.reset, ErrorCodes.NO_ERROR)
+            self._wait_for_end()
             if not self._tunnel:
                 self._shut()
+
+    def _wait_for_end(self) -> None:
+        self._linger = self._loop.call_later(self._linger_seconds, self._linger_passed)
+
+    def _linger_passed(self) -> None:
+        """Reset the stream with NO_ERROR, as RFC 9113 section 8.1 allows after a complete answer.
+
+        A tunnel may be half closed for longer: its other end, which bounds that, closes the socket then.
+        """
+        if self._tunnel and not _is_hung_up(self._sock):
+            self._wait_for_end()
+        else:
+            self.reset(ErrorCodes.NO_ERROR)
 
 
 def _is_hung_up(sock: socket.socket) -> bool:

@@ -26,9 +26,13 @@ Reading and sending have separate states, named by their flags. A flag of a stat
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import socket
 import ssl
+import sys
+import termios
 from typing import Any, Final
 
 from wsedge_relay.transport.sockets import reset_at_close, shut_sending
@@ -45,6 +49,7 @@ CLOSED: Final = 4  # a Close frame came from the leg; argument: its code
 PONGED: Final = 5  # the leg answered one of the relay's own pings; argument: the ping's number
 SHUT: Final = 6  # the leg's backlog is sent and its sending side is shut
 THROTTLED: Final = 7  # the leg exceeded its pace; argument: milliseconds until `resume` is due
+FLOODED: Final = 8  # the leg sent too many bytes after a Close or a violation; it is abandoned
 
 # Shared by legs whose owner needs no counts of control frames.
 _UNSEEN: Final = [0] * 16
@@ -75,10 +80,12 @@ class Leg(Walk):
         "opcodes",  # counts of control frames, shared by all legs of a domain's side: counters.LegCounters
         "out",  # its backlog: bytes that its socket has not accepted yet
         "pace",  # limits the rate at which it is read (pace.Pace); None: no limit
+        "paired",  # one of a socket pair, which cannot be reset: the close of the other stands for that
         "parting",  # `inject` ends in a Close
         "peer",
         "pinged",  # heartbeat: the number of the unanswered ping, 0 for none
         "quiet",  # heartbeat: checks in a row without a byte
+        "ragged",  # its TLS ended without close_notify
         "received",
         "rest",  # bytes read but not parsed yet: a turn serves a bounded number of frames
         "shut",
@@ -89,21 +96,36 @@ class Leg(Walk):
         "tls",  # the socket object of a TLS connection, else None
         "to",  # the other leg's descriptor, to which the loop of the plain pump writes itself; else -1
         "tunnel",
+        "verdict",  # the relay's Close for it, which is sent in the place of the other leg's Close
+        "waste",  # bytes that were read after a Close or a violation, see sending.MOST_WASTE
         "watched",  # the events for which it is registered in epoll; 0: not registered
     )
 
     def __init__(
-        self, sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any, limit: int = 0
+        self,
+        sock: socket.socket,
+        *,
+        masked: bool,
+        deflate: bool,
+        tunnel: Any,
+        limit: int = 0,
+        paired: bool = False,
     ) -> None:
         super().__init__(masked=masked, deflate=deflate, limit=limit)
         self.tls = sock if isinstance(sock, ssl.SSLSocket) else None
+        if self.tls is not None:
+            # A truncation must not look like close_notify. The attribute is in no type stub.
+            setattr(self.tls, "suppress_ragged_eofs", False)  # noqa: B010
+        self.paired = paired
+        self.ragged = False
         self.fd = sock.fileno()
         self.to = -1
         self.inline = not _COMPILED and self.tls is None
         self.tunnel = tunnel
         self.peer: Leg
         self.received = self.lag = 0
-        self.stash = self.rest = self.out = self.inject = b""
+        self.stash = self.rest = self.out = self.inject = self.verdict = b""
+        self.waste = 0
         self.pace: Any = None
         self.throttled = False
         self.mute = self.dropping = False
@@ -145,14 +167,24 @@ class Leg(Walk):
         if sock is not self.tls:
             sock.detach()
 
-    def shut_sending(self) -> None:
-        """Shut the sending side, after TLS's close_notify."""
+    def shut_sending(self, *, notify: bool = True) -> bool:
+        """Shut the sending side, with `notify` after TLS's close_notify; see sockets.shut_sending."""
         if self.tls is not None:
-            shut_sending(self.tls)
-            return
+            return shut_sending(self.tls, notify=notify)
         sock = _borrowed(self.fd)
         shut_sending(sock)
         sock.detach()
+        return True
+
+    def unsent(self) -> int:
+        """Return the bytes in the kernel that the peer has not acknowledged (of a pair: not read)."""
+        return int.from_bytes(fcntl.ioctl(self.fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+    def hung_up(self) -> bool:
+        """Return whether both directions of the socket have ended."""
+        poll = select.poll()
+        poll.register(self.fd, 0)
+        return any(what & select.POLLHUP for _, what in poll.poll(0))
 
 
 def _borrowed(fd: int) -> socket.socket:

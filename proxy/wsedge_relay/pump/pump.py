@@ -36,13 +36,14 @@ from typing import Any, Final
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 
 from .frames import CLOSE, FIN, LONGEST_CONTROL, MASKED, PONG, WRONG_MASKING, close_code, payload_of
-from .leg import CLOSED, END, ERROR, PONGED, SHUT, THROTTLED, VIOLATION, Event, Leg
-from .sending import IN, OUT, WAIT, Sender
+from .leg import CLOSED, END, ERROR, FLOODED, PONGED, SHUT, THROTTLED, VIOLATION, Event, Leg
+from .sending import IN, MOST_AFTER_CLOSE, MOST_WASTE, OUT, WAIT, Sender
 
 __all__ = (
     "CLOSED",
     "END",
     "ERROR",
+    "FLOODED",
     "PONGED",
     "SHUT",
     "TAG_BYTES",
@@ -95,9 +96,17 @@ class Pump(Sender):
         self._cuts: list[memoryview | None] = [None] * _CUTS
 
     @staticmethod
-    def leg(sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any, limit: int = 0) -> Leg:
+    def leg(
+        sock: socket.socket,
+        *,
+        masked: bool,
+        deflate: bool,
+        tunnel: Any,
+        limit: int = 0,
+        paired: bool = False,
+    ) -> Leg:
         """Return a leg for `add`, in the form (plain or compiled) that this pump has."""
-        return Leg(sock, masked=masked, deflate=deflate, tunnel=tunnel, limit=limit)
+        return Leg(sock, masked=masked, deflate=deflate, tunnel=tunnel, limit=limit, paired=paired)
 
     def add(self, client: Leg, origin: Leg, *, client_rest: bytes = b"", origin_rest: bytes = b"") -> None:
         """Forward between two legs; the rests are bytes that were read behind the two handshakes.
@@ -124,7 +133,7 @@ class Pump(Sender):
             self.backed.discard(one)
             self.legs[one.fd] = None
             one.dead = True
-            one.out = one.rest = one.stash = one.inject = b""
+            one.out = one.rest = one.stash = one.inject = one.verdict = b""
 
     def pace(self, leg: Leg, pace: Any) -> None:
         """Limit the rate at which a leg is read to `pace` (see pace.Pace); None: no limit."""
@@ -281,6 +290,11 @@ class Pump(Sender):
             return self._read_records(leg.tls, most == _AREA)
         except WAIT:
             return -1
+        except ssl.SSLZeroReturnError:
+            return 0  # close_notify, after the relay's own
+        except ssl.SSLEOFError:
+            leg.ragged = True
+            return 0
         except OSError as error:
             self._die(leg, error)
             return -1
@@ -336,8 +350,10 @@ class Pump(Sender):
             return
         leg.received += n
         leg.lag += n
-        if leg.dropping:
-            return
+        if leg.dropping or leg.mute or leg.peer.deaf or leg.peer.verdict:
+            self._waste(leg, n)
+            if leg.dropping or leg.dead:
+                return
         held = len(leg.stash)
         if held:
             self._memory[_ROOM - held : _ROOM] = leg.stash
@@ -368,17 +384,17 @@ class Pump(Sender):
                 start = at
                 self._insert(peer)
             size = leg.header(self._memory, at, end - at)
-            if size == WRONG_MASKING and buf[at] == _WHOLE_PONG:
-                size = self._own_mismasked(leg, at, end - at)
-                if size > 0:
-                    leg.frames += 1
-                    leg.partial += 1
-                    self._put(leg, start, at)
-                    at += size
-                    start = at
-                    continue
             if size <= 0:
-                break
+                if size == WRONG_MASKING and buf[at] == _WHOLE_PONG:
+                    size = self._own_mismasked(leg, at, end - at)
+                if size <= 0:
+                    break
+                leg.frames += 1
+                leg.partial += 1
+                self._put(leg, start, at)
+                at += size
+                start = at
+                continue
             if buf[at] & 8:
                 if size > end - at:
                     size = 0
@@ -487,10 +503,15 @@ class Pump(Sender):
 
     def _closed(self, leg: Leg, start: int, at: int, end: int) -> None:
         """Forward all up to the end of a Close from `leg`, and nothing after it (RFC 6455 section 5.5.1)."""
-        self._put(leg, start, end)
+        if leg.peer.verdict:
+            self._put(leg, start, at)
+            self._pronounce(leg.peer)
+        else:
+            self._put(leg, start, end)
         if not leg.mute:
             leg.peer.close_sent = True
         leg.dropping = leg.special = True
+        leg.waste = max(leg.waste, MOST_WASTE - MOST_AFTER_CLOSE)
         self._interest(leg)
         self.events.append((CLOSED, leg, close_code(bytes(self._buf[at:end]))))
 

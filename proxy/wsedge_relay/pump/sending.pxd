@@ -9,10 +9,14 @@ cdef class Sender:
     cdef public long long pauses
     cdef object _epoll
 
+    cpdef reserve(self, Leg leg, bytes close)
+    cpdef end(self, Leg leg)
     cpdef finish(self, Leg leg)
     cpdef abandon(self, Leg leg)
     cdef Py_ssize_t _send(self, Leg leg, data) except? -100
     cdef _insert(self, Leg leg)
+    cdef _pronounce(self, Leg leg)
+    cdef _waste(self, Leg leg, Py_ssize_t size)
     @cython.locals(sent=Py_ssize_t)
     cdef _enqueue(self, Leg leg, bytes data)
     cdef _begin_backlog(self, Leg leg, bytes data)

@@ -13,7 +13,7 @@ from typing import Final
 
 from wsedge_relay.transport.sockets import WOULD_BLOCK
 
-from .leg import END, ERROR, SHUT, Event, Leg
+from .leg import END, ERROR, FLOODED, SHUT, Event, Leg
 
 # Events of epoll.
 IN: Final = 1
@@ -23,6 +23,12 @@ WAIT: Final = WOULD_BLOCK
 
 # After these errors of a send the kernel still delivers received bytes, then the end of the stream.
 _RESET: Final = (errno.EPIPE, errno.ECONNRESET)
+
+# The most bytes that a leg may send after a Close to it, or after its violation: more than the buffers of
+# both kernels hold (Linux: 4 + 6 MiB), so that a peer that reads before it writes more can receive its Close.
+# After its own Close a leg has nothing to send (RFC 6455 section 5.5.1).
+MOST_WASTE: Final = 16 << 20
+MOST_AFTER_CLOSE: Final = 1 << 20
 
 
 class Sender:
@@ -44,7 +50,7 @@ class Sender:
         Return False when that is not possible: a Close was sent, the leg cannot be written to, or the other
         leg ended inside a frame, so that no boundary will come.
         """
-        if leg.close_sent or leg.parting or leg.deaf or leg.dead or not leg.peer.at_boundary:
+        if leg.close_sent or leg.parting or leg.shut or leg.deaf or leg.dead or not leg.peer.at_boundary:
             return False
         leg.inject += frame
         leg.parting = last
@@ -53,6 +59,17 @@ class Sender:
         else:
             self._insert(leg)
         return True
+
+    def reserve(self, leg: Leg, close: bytes) -> None:
+        """Send `close` to `leg` in the place of the other leg's Close, behind all frames before that."""
+        leg.verdict = close
+        self._mark(leg.peer)
+
+    def end(self, leg: Leg) -> None:
+        """Send the backlog of `leg`, then shut its sending side (event SHUT); bytes from it still pass."""
+        leg.finishing = True
+        if not leg.out:
+            self._shut(leg)
 
     def finish(self, leg: Leg) -> None:
         """Send the backlog of `leg`, then shut its sending side (event SHUT); drop bytes it still sends."""
@@ -88,6 +105,20 @@ class Sender:
                 leg.close_sent = peer.mute = True
                 self._interest(peer)
         self._mark(peer)
+
+    def _pronounce(self, leg: Leg) -> None:
+        """Send the reserved Close of `leg`."""
+        close, leg.verdict = leg.verdict, b""
+        if not leg.deaf:
+            self._enqueue(leg, close)
+        leg.close_sent = True
+
+    def _waste(self, leg: Leg, size: int) -> None:
+        """Count bytes of `leg` that serve nobody; abandon it when they are too many (event FLOODED)."""
+        leg.waste += size
+        if leg.waste > MOST_WASTE and not leg.dead:
+            self._bury(leg)
+            self.events.append((FLOODED, leg, 0))
 
     def _enqueue(self, leg: Leg, data: bytes) -> None:
         """Send `data` to `leg`, after its backlog."""
@@ -130,7 +161,7 @@ class Sender:
 
     def _deafen(self, leg: Leg, error: OSError) -> None:
         """Stop sending to `leg`. Bytes that it sent before a reset are still read, up to its end or error."""
-        if error.errno not in _RESET:
+        if error.errno not in _RESET or leg.eof:
             self._die(leg, error)
         elif not leg.deaf:
             leg.deaf = leg.peer.special = True
@@ -153,6 +184,9 @@ class Sender:
 
     def _end(self, leg: Leg) -> None:
         """Store the end of a stream; END is reported when the other leg's backlog is empty."""
+        if leg.paired and not leg.shut and leg.hung_up():
+            self._die(leg, ConnectionResetError(errno.ECONNRESET, ""))
+            return
         leg.eof = 1
         leg.stash = b""
         self._interest(leg)
@@ -170,8 +204,9 @@ class Sender:
         if leg.shut:
             return
         leg.shut = True
-        if not leg.deaf:
-            leg.shut_sending()
+        # TLS that the other side cut off must not look complete here (RFC 8446 section 6.1).
+        if not leg.deaf and not leg.shut_sending(notify=leg.dropping or not leg.peer.ragged):
+            leg.dropping = leg.special = True
         self.events.append((SHUT, leg, 0))
 
     def _mark(self, leg: Leg) -> None:
@@ -182,6 +217,7 @@ class Sender:
             or leg.dropping
             or leg.peer.inject
             or leg.peer.deaf
+            or leg.peer.verdict
             or leg.sizes is not None
             or leg.pace is not None
         )

@@ -52,6 +52,7 @@ class LegCounters:
     stalled: int = 0
     throttled: int = 0
     broken: int = 0  # ended without a Close
+    flooded: int = 0
     # Messages by type, as of the last sweep.
     texts: int = 0
     binaries: int = 0

@@ -135,6 +135,7 @@ _LEG_COUNTS: Final[tuple[tuple[str, str, Callable[[LegCounters], float]], ...]] 
     ("stalled_legs", "Connections closed because the side accepted no bytes.", lambda leg: leg.stalled),
     ("throttles", "Pauses in reading a side that exceeded bytesPerSecond.", lambda leg: leg.throttled),
     ("broken_legs", "Connections that ended without a Close frame.", lambda leg: leg.broken),
+    ("flooded_legs", "Connections reset because the side sent on after a Close.", lambda leg: leg.flooded),
 )
 _COUNTS: Final[tuple[tuple[str, str, _Labels, Callable[[Mapping[str, DomainCounters]], _Rows]], ...]] = (
     (

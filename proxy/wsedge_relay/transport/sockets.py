@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import struct
@@ -18,18 +17,27 @@ _RESET: Final = struct.pack("ii", 1, 0)
 _DEFAULT: Final = struct.pack("ii", 0, 0)
 
 
-def shut_sending(sock: socket.socket) -> None:
-    """Shut the sending side of a connected socket, after TLS's close_notify if it speaks TLS."""
+def shut_sending(sock: socket.socket, *, notify: bool = True) -> bool:
+    """Shut the sending side of a connected socket, with `notify` after TLS's close_notify if it speaks TLS.
+
+    Return False when a record of the peer was lost by that: what follows it cannot be read any more.
+    """
+    whole = True
     try:
-        if isinstance(sock, ssl.SSLSocket):
-            # After close_notify was sent, the peer's is not awaited. When TLS is broken, the FIN alone is
-            # sent.
-            with contextlib.suppress(OSError, ValueError):
+        if notify and isinstance(sock, ssl.SSLSocket):
+            # After close_notify was sent, the peer's is not awaited, but the call reads once. When TLS is
+            # broken, the FIN alone is sent.
+            try:
                 sock.unwrap()
+            except ssl.SSLError as error:
+                whole = error.reason != "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"
+            except (OSError, ValueError):
+                pass
         # SSLSocket.shutdown would end TLS for the bytes that are still to be read.
         socket.socket.shutdown(sock, socket.SHUT_WR)
     except OSError:
         pass  # the peer has closed the connection already
+    return whole
 
 
 def reset_at_close(sock: socket.socket, *, reset: bool = True) -> None:

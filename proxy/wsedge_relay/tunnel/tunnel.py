@@ -7,17 +7,22 @@ A tunnel passes through these phases, in one direction. `tunnels.py` makes every
          │                           ▼
         OPEN ──(1)──▶ CLOSING ─(3)▶ FINISHING ──(4)──▶ GONE
          │               │           │                  ▲
+         ├──────(6)──────┴▶ RESETTING ──────(7)─────────┤
          └───────────────┴───────────┴───────(5)────────┘
 
-    (1) A leg sent Close, broke a frame rule, ended its stream, failed, answered no ping or stalled; or the
-        relay sent Close to both legs (drain, maximum age). The other leg gets a Close. The deadline is
-        `close_seconds`.
+    (1) A leg sent Close, which passed to the other leg; or ended its stream, whose FIN was passed; or broke a
+        frame rule, answered no ping or stalled, whereupon the relay sent its own Close to the other leg; or
+        the relay sent Close to both legs (drain, maximum age). The deadline is `close_seconds`; it bounds a
+        half-closed tunnel too.
     (2) As (1), and both legs are settled already: nothing is left to send to them or to read from them.
-    (3) Both legs are settled, or the deadline passed. The pump sends the bytes that it holds, then shuts both
-        sending sides. The deadline is `linger_seconds`.
+    (3) Both legs are settled, or the deadline passed, or a leg sent too much after a Close. The pump sends
+        the bytes that it holds, then shuts both sending sides. The deadline is `linger_seconds`.
     (4) Both directions of both sockets have ended, or the deadline passed. The sockets are closed, the last
         bytes are counted, and the tunnel's places at the limiter and at the origin are freed.
     (5) As (4), at once: `Tunnels.abort`, or epoll refused the sockets when the tunnel was opened.
+    (6) A leg was reset, or its socket failed, and the other leg has no Close of the relay.
+    (7) The other leg has received all bytes before, or failed, or `close_seconds` passed. It is reset; else
+        as (4).
 
 While bytes still pass, a deadline is extended by `close_seconds`, at most `_PATIENCE` times in all.
 The flags of one leg are drawn in `pump/leg.py`.
@@ -42,7 +47,8 @@ from wsedge_relay.timeouts import Timeouts
 OPEN: Final = 0
 CLOSING: Final = 1
 FINISHING: Final = 2
-GONE: Final = 3
+RESETTING: Final = 3
+GONE: Final = 4
 
 # The most extensions of a closing tunnel's deadline while bytes pass. The tunnel must end, and its last usage
 # must be reported, before the kubelet kills the pod AFTER_DRAIN_SECONDS after its drain.

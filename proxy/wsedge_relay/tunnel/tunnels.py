@@ -7,6 +7,7 @@ A tunnel ends in phases (closing, finishing, gone), which are drawn in `tunnel.p
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import socket
 import ssl
@@ -34,6 +35,7 @@ from wsedge_relay.tunnel.tunnel import (
     FINISHING,
     GONE,
     OPEN,
+    RESETTING,
     Tunnel,
     has_ended,
     is_settled,
@@ -47,6 +49,9 @@ _PING_UNITS: Final = 10_000  # the number of a ping is its time, in tenths of a 
 _PING_MASK: Final = 0xFFFFFFFF
 _NO_CLOSE: Final = 1006  # no Close frame arrived (RFC 6455 section 7.1.5)
 _ABORTED: Final = Ending("relay", "abort", _NO_CLOSE)
+_RESETS: Final = (errno.ECONNRESET, errno.EPIPE)
+# How often the kernel is asked whether a leg that is to be reset has got all bytes before the reset.
+_SENT_SECONDS: Final = 0.02
 
 # The most tunnels on which a sweep samples frame sizes, so that its cost does not grow with the tunnels.
 _SAMPLES: Final = 64
@@ -118,7 +123,14 @@ class Tunnels:
         tunnel.target = target
         limit = site.domain.limits.messageBytes or 0
         tunnel.access = access
-        tunnel.client = self._pump.leg(client, masked=True, deflate=deflate, tunnel=tunnel, limit=limit)
+        tunnel.client = self._pump.leg(
+            client,
+            masked=True,
+            deflate=deflate,
+            tunnel=tunnel,
+            limit=limit,
+            paired=client.family == socket.AF_UNIX,  # a stream of HTTP/2
+        )
         tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel, limit=limit)
         tunnel.client.watched, tunnel.origin.watched = watched
         for sock in (client, origin):
@@ -148,7 +160,9 @@ class Tunnels:
         """Act on the pump's events."""
         for kind, leg, argument in events:
             tunnel: Tunnel = leg.tunnel
-            if tunnel.phase == GONE:
+            if kind == pump.FLOODED:
+                leg.reset_at_close()
+            if tunnel.phase in (RESETTING, GONE):
                 continue
             counters = self._counters_of(leg)
             if kind == pump.PONGED:
@@ -167,23 +181,86 @@ class Tunnels:
                 counters.violated(rule)
                 tunnel.set_ending(side_of(leg), "violation", code)
                 self._log(tunnel, "peer broke frame rule", side=side_of(leg), rule=rule)
-                self.send_close(leg, code, rule)
-                self.send_close(
-                    leg.peer, frames.GOING_AWAY if leg is tunnel.client else frames.INTERNAL_ERROR
-                )
-            elif kind in (pump.END, pump.ERROR) and not leg.dropping and tunnel.phase != FINISHING:
-                if not leg.close_sent:
-                    counters.broken += 1
-                tunnel.set_ending(side_of(leg), "broken", _NO_CLOSE)
-                self.send_close(leg.peer, frames.GOING_AWAY)
+                self._fail(leg, code, rule)
+            elif kind == pump.FLOODED:
+                counters.flooded += 1
+                self._log(tunnel, "peer sent on after a Close", side=side_of(leg))
+                self._finish(tunnel)
+            elif kind in (pump.END, pump.ERROR):
+                self._pass_end(leg, counters, argument if kind == pump.ERROR else None)
             self._settle(tunnel)
+
+    def _fail(self, leg: Leg, code: int, rule: str) -> None:
+        """Close a leg that broke a rule, behind the other leg's answers to the valid frames before.
+
+        The other leg's own Close, by which it answers the relay's, is the proof that no more answers come. So
+        it gets its Close first, and the leg's is sent in the place of the answer: at the latest after
+        `close_seconds` without a byte, or when the other leg sends too many (FLOODED).
+        """
+        peer = leg.peer
+        was_told = leg.close_sent or leg.parting
+        if peer.verdict:
+            self._pronounce(peer)
+        else:
+            self.send_close(peer, frames.GOING_AWAY if leg.mask else frames.INTERNAL_ERROR)
+        if peer.close_sent and not (was_told or peer.dropping or peer.eof or peer.dead):
+            self._pump.reserve(leg, self._close_frame(leg, code, rule))
+        else:
+            self.send_close(leg, code, rule)
+
+    def _pass_end(self, leg: Leg, counters: LegCounters, error: int | None) -> None:
+        """Pass the end of a leg's stream to the other leg as it came: a FIN as a FIN, a reset as a reset.
+
+        `error` is the errno of a broken socket, None at the end of a stream. After a reset that a failed send
+        reported, reads see an ordinary end; such a leg is deaf.
+        """
+        tunnel: Tunnel = leg.tunnel
+        if tunnel.phase == FINISHING:
+            return
+        if tunnel.ending is None:
+            counters.broken += 1
+            if error is None and not leg.deaf:
+                reason = "end"
+            else:
+                reason = "reset" if error is None or error in _RESETS else "broken"
+            tunnel.set_ending(side_of(leg), reason, _NO_CLOSE)
+        if leg.peer.verdict:
+            self._pronounce(leg.peer)
+        elif leg.mute:
+            pass  # the other leg has the relay's own Close, and time to answer it
+        elif error is None and not leg.deaf:
+            self._pump.end(leg.peer)
+        elif not leg.peer.dead:
+            self._set_phase(tunnel, RESETTING)
+            self._reset_when_sent(leg.peer, self._loop.time() + self._timeouts.close_seconds)
+
+    def _reset_when_sent(self, leg: Leg, until: float) -> None:
+        """Reset a leg, as its other leg was, once its peer has all bytes before, at the latest at `until`.
+
+        A reset discards the bytes that the kernel has not sent yet.
+        """
+        tunnel: Tunnel = leg.tunnel
+        lasts = self._loop.time() < until and not leg.deaf
+        if lasts and (leg.out or leg.unsent()):
+            tunnel.deadline = self._loop.call_later(_SENT_SECONDS, self._reset_when_sent, leg, until)
+            return
+        reset(leg)
+        self._remove(tunnel)
+
+    def _pronounce(self, leg: Leg) -> None:
+        """Send the Close that was reserved for a leg, if any: nothing more comes from the other leg."""
+        if leg.verdict:
+            close, leg.verdict = leg.verdict, b""
+            if not self._pump.inject(leg, close, last=True):
+                self._pump.finish(leg)
+
+    def _close_frame(self, leg: Leg, code: int, reason: str) -> bytes:
+        return frames.close(code, reason, None if leg.mask else self._random.randbytes(4))
 
     def send_close(self, leg: Leg, code: int, reason: str = "") -> None:
         """Send Close to a leg at its next frame boundary, or end its stream where no frame may follow."""
-        mask = None if leg.mask else self._random.randbytes(4)
-        if not self._pump.inject(leg, frames.close(code, reason, mask), last=True) and not (
-            leg.close_sent or leg.parting
-        ):
+        close = self._close_frame(leg, code, reason)
+        if not self._pump.inject(leg, close, last=True) and not (leg.close_sent or leg.parting):
             self._pump.finish(leg)
 
     def close(self, tunnel: Tunnel, code: int, reason: str = "") -> None:
@@ -328,23 +405,39 @@ class Tunnels:
         self._log(leg.tunnel, "leg closed", side=side_of(leg), reason=reason)
         reset(leg)  # a FIN would wait behind a backlog that the peer does not read
         self._pump.abandon(leg)
-        self.send_close(leg.peer, frames.GOING_AWAY)
+        if leg.peer.verdict:
+            self._pronounce(leg.peer)
+        else:
+            self.send_close(leg.peer, frames.GOING_AWAY)
         self._settle(leg.tunnel)
 
     def _settle(self, tunnel: Tunnel) -> None:
         """Make the next transition of the tunnel, if its legs are ready for it."""
+        if tunnel.phase in (RESETTING, GONE):
+            return
         client, origin = tunnel.client, tunnel.origin
         if tunnel.phase in (OPEN, CLOSING):
             if is_settled(client) and is_settled(origin):
-                tunnel.phase = FINISHING
-                self._pump.finish(client)
-                self._pump.finish(origin)
-                self._set_deadline(tunnel, self._timeouts.linger_seconds)
+                self._finish(tunnel)
             elif tunnel.phase == OPEN:
                 tunnel.phase = CLOSING
                 self._set_deadline(tunnel, self._timeouts.close_seconds)
         if tunnel.phase == FINISHING and has_ended(client) and has_ended(origin):
             self._remove(tunnel)
+
+    def _finish(self, tunnel: Tunnel) -> None:
+        """Send what is left for both legs, and end their streams."""
+        for leg in (tunnel.client, tunnel.origin):
+            self._pronounce(leg)
+            self._pump.finish(leg)
+        self._set_phase(tunnel, FINISHING)
+        self._set_deadline(tunnel, self._timeouts.linger_seconds)
+
+    def _set_phase(self, tunnel: Tunnel, phase: int) -> None:
+        tunnel.phase = phase
+        if tunnel.deadline is not None:
+            tunnel.deadline.cancel()
+            tunnel.deadline = None
 
     def _set_deadline(self, tunnel: Tunnel, seconds: float) -> None:
         if tunnel.deadline is not None:
@@ -360,20 +453,14 @@ class Tunnels:
             )
             self._set_deadline(tunnel, self._timeouts.close_seconds)
         elif tunnel.phase == CLOSING:
-            tunnel.phase = FINISHING
-            self._pump.finish(tunnel.client)
-            self._pump.finish(tunnel.origin)
-            self._set_deadline(tunnel, self._timeouts.linger_seconds)
+            self._finish(tunnel)
             self._settle(tunnel)
         else:
             self._remove(tunnel)
 
     def _remove(self, tunnel: Tunnel) -> None:
-        tunnel.phase = GONE
+        self._set_phase(tunnel, GONE)
         self._wheel.remove(tunnel)
-        if tunnel.deadline is not None:
-            tunnel.deadline.cancel()
-            tunnel.deadline = None
         client, origin = tunnel.client, tunnel.origin
         self._pump.remove(client)
         new = tunnel.counts()

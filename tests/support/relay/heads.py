@@ -34,9 +34,9 @@ def switching(*lines: str, accept: bytes = ACCEPT) -> bytes:
     )
 
 
-def accepted(request: bytes, *, key: bytes | None = None) -> bytes:
-    """Return the valid answer to any handshake; with another `key` it is invalid."""
-    return switching(accept=accept_of(key) if key else accept_of_request(request))
+def accepted(request: bytes, *lines: str, key: bytes | None = None) -> bytes:
+    """Return the valid answer to any handshake with these lines added; with another `key` it is invalid."""
+    return switching(*lines, accept=accept_of(key) if key else accept_of_request(request))
 
 
 def accept_of_request(request: bytes) -> bytes:

@@ -9,13 +9,14 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, ParamSpec
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from wsedge_relay.client.plain_requests import PlainRequest
 from wsedge_relay.config.material import Material
@@ -248,9 +249,10 @@ async def running(
 
 
 async def echo(connection: ServerConnection) -> None:
-    """Send every message back."""
-    async for message in connection:
-        await connection.send(message)
+    """Send every message back, until the connection ends in any way."""
+    with suppress(ConnectionClosed):
+        async for message in connection:
+            await connection.send(message)
 
 
 @asynccontextmanager

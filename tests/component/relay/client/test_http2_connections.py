@@ -379,7 +379,7 @@ async def test_another_preface_is_no_connection() -> None:
 
 @on_pump_loop
 async def test_a_client_that_leaves_ends_its_tunnels() -> None:
-    """After a GOAWAY or a disconnect of the client the origin gets 1001."""
+    """A GOAWAY or a disconnect of the client ends them at once, as a reset of each stream does."""
     async with origin() as port, http2(port) as relay:
         for says_so in (True, False):
             async with http2_client(relay) as client:

@@ -13,6 +13,8 @@ from support.relay.heads import upgrade
 from support.relay.http2 import Line, connect_lines, http2_client
 from support.relay.http2_relay import CANCEL, echoes, http2
 from support.relay.running import DOMAIN, on_pump_loop, origin, raw_origin, running
+from support.relay.tunnel_ends import Origin
+from wsedge_relay.telemetry.counters import Ending
 
 # What passes does so by the pump; all else is the same for its two forms.
 by_each_form = pytest.mark.usefixtures("each_form")
@@ -184,36 +186,77 @@ async def test_a_client_that_resets_before_the_answer_is_gone() -> None:
 
 @by_each_form
 @on_pump_loop
-async def test_a_reset_breaks_the_tunnel() -> None:
-    """The origin gets 1001, as when a TCP connection breaks."""
-    codes: list[int | None] = []
-
-    async def note(connection: ServerConnection) -> None:
-        await connection.wait_closed()
-        codes.append(connection.close_code)
-
-    async with origin(note) as port, http2(port) as relay, http2_client(relay) as client:
+async def test_a_reset_of_the_stream_resets_the_origin() -> None:
+    """Bytes before it arrive; no Close does, because nobody sent one."""
+    far = Origin()
+    async with raw_origin(far.serve) as port, http2(port) as relay, http2_client(relay) as client:
         stream = await client.open()
+        await client.say(stream, b"last")
+        assert await far.receive(10) == frame(b"last", key=b"mask")
         client.protocol.reset_stream(stream, CANCEL)
         client.flush()
-        await relay.until(lambda: codes)
-        assert codes == [1001]
+        assert await far.end() == (b"", "reset")
         await relay.until_idle()
-        assert relay.counters.client.broken == 1
+        assert relay.counters.endings == {Ending("client", "reset", 1006): 1}
+        far.over.set()
 
 
+@by_each_form
 @on_pump_loop
-async def test_a_broken_origin_is_told_by_a_close_frame() -> None:
-    """The client gets 1011, as over HTTP/1.1, and then the stream ends."""
-
-    async def drop(connection: ServerConnection) -> None:
-        connection.transport.abort()
-
-    async with origin(drop) as port, http2(port) as relay, http2_client(relay) as client:
-        stream = client.request(connect_lines())
+async def test_the_end_of_the_stream_is_an_end_towards_the_origin() -> None:
+    """END_STREAM is the counterpart of a FIN: the origin may still answer."""
+    far = Origin()
+    async with raw_origin(far.serve) as port, http2(port) as relay, http2_client(relay) as client:
+        stream = await client.open()
+        client.protocol.end_stream(stream)
+        client.flush()
+        assert await far.end() == (b"", "end")
+        far.writer.write(frame(b"answer"))
+        assert await client.hear(stream, 8) == frame(b"answer")
+        far.over.set()
         seen = client.streams[stream]
         await client.until(lambda: seen.ended)
-        assert seen.data == frame(b"\x03\xe9", opcode=8) or seen.data[:4] == b"\x88\x02\x03\xf3"
+        assert (seen.data, seen.reset) == (b"", None)
+        await relay.until_idle()
+        assert relay.counters.endings == {Ending("client", "end", 1006): 1}
+
+
+@by_each_form
+@on_pump_loop
+async def test_an_origins_end_ends_the_stream_without_a_close() -> None:
+    """The client gets END_STREAM and may still send for as long as the tunnel is open."""
+    far = Origin()
+    async with raw_origin(far.serve) as port, http2(port) as relay, http2_client(relay) as client:
+        stream = await client.open()
+        far.writer.write(frame(b"last"))
+        far.writer.write_eof()
+        seen = client.streams[stream]
+        await client.until(lambda: seen.ended)
+        assert (seen.data, seen.reset) == (frame(b"last"), None)
+        await client.say(stream, b"late")
+        assert await far.receive(10) == frame(b"late", key=b"mask")
+        client.protocol.end_stream(stream)
+        client.flush()
+        assert await far.end() == (b"", "end")
+        await relay.until_idle()
+        assert relay.counters.endings == {Ending("origin", "end", 1006): 1}
+        far.over.set()
+
+
+@by_each_form
+@on_pump_loop
+async def test_an_origins_reset_resets_the_stream() -> None:
+    """The bytes before it arrive, then RST_STREAM with CANCEL (RFC 8441 section 5)."""
+    far = Origin()
+    async with raw_origin(far.serve) as port, http2(port) as relay, http2_client(relay) as client:
+        stream = await client.open()
+        far.writer.write(frame(b"last"))
+        far.reset()
+        seen = client.streams[stream]
+        await client.until(lambda: seen.reset is not None)
+        assert (seen.data, seen.ended, seen.reset) == (frame(b"last"), False, CANCEL)
+        await relay.until_idle()
+        assert relay.counters.endings == {Ending("origin", "reset", 1006): 1}
 
 
 @by_each_form

@@ -13,6 +13,7 @@ from support.relay.heads import upgrade
 from support.relay.running import Running, echo, on_pump_loop, origin, running
 from wsedge_relay.telemetry.counters import Ending
 from wsedge_relay.telemetry.families import families
+from wsedge_relay.transport.sockets import reset_at_close
 
 
 async def leave(relay: Running) -> None:
@@ -27,6 +28,12 @@ async def leave_with_an_own_code(relay: Running) -> None:
 
 async def vanish(relay: Running) -> None:
     async with relay.connect() as client:
+        client.transport.abort()
+
+
+async def be_reset(relay: Running) -> None:
+    async with relay.connect() as client:
+        reset_at_close(client.transport.get_extra_info("socket"))
         client.transport.abort()
 
 
@@ -54,7 +61,8 @@ async def break_a_rule(relay: Running) -> None:
 ENDINGS: dict[str, tuple[Callable[[Running], Awaitable[None]], Ending]] = {
     "a client that closes": (leave, Ending("client", "close", 1000)),
     "a client that closes with its own code": (leave_with_an_own_code, Ending("client", "close", 0)),
-    "a client that vanishes": (vanish, Ending("client", "broken", 1006)),
+    "a client that ends its stream": (vanish, Ending("client", "end", 1006)),
+    "a client that resets its connection": (be_reset, Ending("client", "reset", 1006)),
     "an origin that closes": (be_dismissed, Ending("origin", "close", 1008)),
     "a domain that is switched off": (be_drained, Ending("relay", "going away", 1001)),
     "a client that breaks a rule": (break_a_rule, Ending("client", "violation", 1002)),

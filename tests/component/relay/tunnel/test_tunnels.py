@@ -104,40 +104,6 @@ async def test_close_codes_pass_from_the_origin(code: int) -> None:
 
 
 @on_pump_loop
-async def test_an_origin_that_vanishes_is_told_as_going_away() -> None:
-    """After a stream that ends between frames without a Close, the other end gets 1001."""
-
-    async def vanish(connection: ServerConnection) -> None:
-        await connection.recv()
-        connection.transport.abort()
-
-    async with origin(vanish) as port, running(port) as relay, relay.connect() as client:
-        await client.send("now")
-        with pytest.raises(ConnectionClosed) as closed:
-            await client.recv()
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1001
-        await relay.until_idle()
-        assert relay.counters.origin.broken == 1
-
-
-@on_pump_loop
-async def test_a_client_that_vanishes_is_told_as_going_away() -> None:
-    """The origin of a client that disconnected gets 1001."""
-    seen: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-
-    async def note(connection: ServerConnection) -> None:
-        await connection.wait_closed()
-        seen.set_result(connection.close_code)
-
-    async with origin(note) as port, running(port) as relay:
-        async with relay.connect() as client:
-            client.transport.abort()
-            assert await asyncio.wait_for(seen, DEADLINE) == 1001
-        await relay.until_idle()
-
-
-@on_pump_loop
 async def test_bytes_behind_both_heads_are_not_lost() -> None:
     """Frames in the same packet as the request, and as the 101, reach the other end."""
     got = asyncio.get_running_loop().create_future()

@@ -25,6 +25,8 @@ TICKS = round(INTERVAL / TICK_SECONDS)
 class NoSocket:
     """The part of a socket that a tunnel uses before the pump has it."""
 
+    family = socket.AF_INET
+
     def fileno(self) -> int:
         return -1
 
@@ -48,8 +50,8 @@ class Answers(Pump):
     """A pump without sockets: each ping is answered at once."""
 
     @staticmethod
-    def leg(sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any, limit: int = 0) -> Leg:
-        return Answering(sock, masked=masked, deflate=deflate, tunnel=tunnel, limit=limit)
+    def leg(sock: socket.socket, *, masked: bool, deflate: bool, tunnel: Any, **_: Any) -> Leg:
+        return Answering(sock, masked=masked, deflate=deflate, tunnel=tunnel)
 
     def add(self, client: Leg, origin: Leg, *, client_rest: bytes = b"", origin_rest: bytes = b"") -> None:
         client.peer, origin.peer = origin, client
