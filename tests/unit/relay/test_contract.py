@@ -47,6 +47,14 @@ def test_an_admin_name_is_a_name_alone(name: str) -> None:
         Listen(adminNames=(name,))
 
 
+def test_web_origins_of_every_kind() -> None:
+    """With a host, any name below a host, of a scheme without hosts, and of pages without an origin."""
+    origins = ("https://a.example", "http://*.b.example:81", "ws://[::1]", "file://", "x-app://", "null")
+    assert Clients(allowedOrigins=origins).allowedOrigins == origins
+    with pytest.raises(ValidationError, match="give the host"):
+        Clients(allowedOrigins=("https://",))
+
+
 def test_a_proxy_header_needs_a_trusted_proxy() -> None:
     """Without a trusted proxy the relay would refuse every connection."""
     with pytest.raises(ValidationError, match="proxyProtocol: needs trustedProxies"):

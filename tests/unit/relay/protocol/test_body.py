@@ -32,6 +32,8 @@ def test_lengths_and_chunks() -> None:
     """Names and codings are compared without case."""
     assert body.of_request(headers(LENGTH_5)) == (Framing.LENGTH, 5)
     assert body.of_request(headers((b"transfer-encoding", b"Chunked"))) == (Framing.CHUNKED, 0)
+    for zeros in (b"0", b"00", b"0" * 18):
+        assert body.of_request(headers((b"Content-Length", zeros))) == (Framing.LENGTH, 0)
 
 
 BAD_FRAMING = {
@@ -207,6 +209,14 @@ def test_trailers_are_bounded() -> None:
         reader.feed(b"X: " + b"y" * 1000 + b"\r\n")
     with pytest.raises(BadBodyError, match="too long"):
         reader.feed(b"X: " + b"y" * 1000 + b"\r\n")
+
+
+@pytest.mark.parametrize("line", [b"GET / HTTP/1.1", b"X : y", b" folded", b"X: \x01"])
+def test_a_trailer_is_a_header_line(line: bytes) -> None:
+    """Other lines behind the last chunk could be another request."""
+    reader = BodyReader(Framing.CHUNKED)
+    with pytest.raises(BadBodyError, match="a trailer is not"):
+        reader.feed(b"0\r\n" + line + b"\r\n\r\n")
 
 
 def test_a_body_with_a_length_in_two_pieces() -> None:
