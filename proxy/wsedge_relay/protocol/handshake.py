@@ -137,6 +137,7 @@ def check_upgrade(request: RequestHead) -> Upgrade:
         raise HandshakeRefusedError(
             405, "method", "Only GET opens a WebSocket.", headers=[(b"Allow", b"GET")]
         )
+    # Servers differ on whether a body comes before the frames, so a client could hide a request in it.
     if _has_body(headers):
         raise HandshakeRefusedError(400, "body", "A WebSocket handshake has no body.")
     if not _asks_for_websocket(headers):
@@ -146,6 +147,7 @@ def check_upgrade(request: RequestHead) -> Upgrade:
             "Only WebSocket connections are served here.",
             headers=[(b"Upgrade", b"websocket")],
         )
+    # Frames of another version could have another form than the pump parses.
     if set(headers.members(b"sec-websocket-version")) != {b"13"}:
         raise HandshakeRefusedError(
             426,
@@ -153,6 +155,7 @@ def check_upgrade(request: RequestHead) -> Upgrade:
             "Sec-WebSocket-Version must be 13.",
             headers=[(b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")],
         )
+    # The key proves that the answer is no stored one (RFC 6455 section 10.3): a short key could be repeated.
     key = headers.one(b"sec-websocket-key") or b""
     if not _KEY.fullmatch(key):
         raise HandshakeRefusedError(400, "key", "Sec-WebSocket-Key must be 16 bytes in base64.")
