@@ -71,6 +71,7 @@ class Client:
         self.closed = False
         self.frugal = False
         self._numbers = itertools.count(1, 2)
+        self._ended: set[int] = set()
         self._reader = reader
         self._writer = writer
         self._news = asyncio.Condition()
@@ -101,9 +102,9 @@ class Client:
         self.flush()
         return number
 
-    async def open(self, lines: Sequence[Line] = ()) -> int:
+    async def open(self, lines: Sequence[Line] = (), *, path: str = "/") -> int:
         """Open a tunnel; return its stream's number."""
-        number = self.request(connect_lines(lines))
+        number = self.request(connect_lines(lines, path=path.encode()))
         await self.until(lambda: self.streams[number].headers)
         assert self.streams[number].status == 200, self.streams[number]
         return number
@@ -131,6 +132,13 @@ class Client:
             await self._writer.drain()
             async with self._news:  # the windows have shrunk, and no further frame may follow
                 self._news.notify_all()
+
+    def end(self, number: int) -> None:
+        """Send END_STREAM, once."""
+        if number not in self._ended:
+            self._ended.add(number)
+            self.protocol.end_stream(number)
+            self.flush()
 
     async def say(self, number: int, payload: bytes, *, opcode: int = 1) -> None:
         """Send one masked frame."""
