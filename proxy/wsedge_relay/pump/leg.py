@@ -16,12 +16,16 @@ Reading and sending have separate states, named by their flags. A flag of a stat
         and dropped.
     (c) The peer ended its stream; from all three states.
     (d) The other leg's backlog is empty: the owner must not close a leg to which bytes are still sent.
-    (e) The socket broke [ERROR], or the owner abandoned the leg. It is removed from epoll, and deaf too.
+    (e) The socket broke [ERROR], the leg sent too much after a Close or a violation [FLOODED], or the owner
+        abandoned it. It is removed from epoll, and deaf too.
     (f) `inject` was called with the relay's Close.
-    (g) The other leg reached a frame boundary, so that the Close was sent; or the other leg sent Close.
-    (h) `finish` was called, with or without a Close before.
-    (i) The backlog is empty. TLS's close_notify and a FIN are sent.
-    (j) A send failed because the peer has reset the connection. Bytes that it sent before are still read.
+    (g) The other leg reached a frame boundary, so that the Close was sent; or the other leg sent Close, in
+        whose place a reserved Close (`verdict`) is sent.
+    (h) `finish` was called, or `end`, which passes the other leg's end and lets this leg be read on; with or
+        without a Close before.
+    (i) The backlog is empty. TLS's close_notify, unless the other leg's TLS was cut off, and a FIN are sent.
+    (j) A send failed because the peer has reset the connection. Bytes that it sent before are still read; a
+        leg whose stream has ended before is dead instead [ERROR].
 """
 
 from __future__ import annotations
