@@ -6,13 +6,13 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from support.relay.running import DEADLINE, PumpLoop, on_pump_loop, reserved
+from support.relay.running import DEADLINE, on_pump_loop, reserved
+from support.relay.wires import pair, readiness
 from wsedge_relay.transport.readiness import Fiber, Readiness
 from wsedge_relay.transport.wire import Wire
 
@@ -35,23 +35,6 @@ class Run:
         if not self.has_ended:
             await asyncio.wait_for(self.fiber.wait(), DEADLINE)
         return self.fault
-
-
-def readiness() -> Readiness:
-    """Return the Readiness of the running loop."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, PumpLoop)
-    return loop.pump_selector.readiness(loop)
-
-
-@contextmanager
-def pair(ready: Readiness) -> Iterator[tuple[Wire, socket.socket]]:
-    """Yield a wire and the socket at its other end."""
-    near, far = socket.socketpair()
-    wire = Wire(near, ready)
-    with far:
-        yield wire, far
-    wire.close()
 
 
 async def reads(wire: Wire, got: list[bytes]) -> None:
