@@ -597,6 +597,26 @@ class Limits(Message):
             "arrive at once after a pause. A change applies to open connections at once.",
         ),
     ] = None
+    framesPerSecond: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Most data frames per second from the client of one connection, and as many control "
+            "frames (pings, pongs), which are counted apart; as many may arrive at once after a pause. More "
+            "close the connection with 1008. A change applies to open connections at once.",
+        ),
+    ] = None
+    messagesPerSecond: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Most messages per second from the client of one connection; as many may arrive at "
+            "once after a pause. More close the connection with 1008. A change applies to open connections "
+            "at once.",
+        ),
+    ] = None
     stallSeconds: Annotated[
         int,
         Field(

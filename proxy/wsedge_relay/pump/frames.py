@@ -24,6 +24,7 @@ LONGEST_CONTROL: Final = 131
 
 GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
+POLICY_VIOLATION: Final = 1008
 MESSAGE_TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 
@@ -54,6 +55,10 @@ BAD_RSV: Final = -4
 BAD_SEQUENCE: Final = -5
 BAD_LENGTH: Final = -6
 TOO_LONG: Final = -7
+# Of limits, which a peer exceeds by frames that are valid (see pace.FrameRates).
+TOO_MANY_FRAMES: Final = -8
+TOO_MANY_CONTROLS: Final = -9
+TOO_MANY_MESSAGES: Final = -10
 
 VIOLATIONS: Final = {
     WRONG_MASKING: "masking",
@@ -63,6 +68,17 @@ VIOLATIONS: Final = {
     BAD_SEQUENCE: "continuation",
     BAD_LENGTH: "length",
     TOO_LONG: "message length",
+    TOO_MANY_FRAMES: "frames per second",
+    TOO_MANY_CONTROLS: "control frames per second",
+    TOO_MANY_MESSAGES: "messages per second",
+}
+
+# The codes of the Close that answers a violation; of the others it is PROTOCOL_ERROR.
+CLOSE_CODES: Final = {
+    TOO_LONG: MESSAGE_TOO_BIG,
+    TOO_MANY_FRAMES: POLICY_VIOLATION,
+    TOO_MANY_CONTROLS: POLICY_VIOLATION,
+    TOO_MANY_MESSAGES: POLICY_VIOLATION,
 }
 
 

@@ -8,6 +8,6 @@ cdef class Leg(Walk):
     cdef public bytes inject, out, rest, stash, verdict
     cdef public int eof, fd, quiet, to, watched
     cdef public long long lag, mark, pinged, received, waste
-    cdef public object pace, sizes, tls, tunnel
+    cdef public object pace, rates, sizes, tls, tunnel
     cdef public list opcodes
     cdef public Leg peer

@@ -90,6 +90,7 @@ class Leg(Walk):
         "pinged",  # heartbeat: the number of the unanswered ping, 0 for none
         "quiet",  # heartbeat: checks in a row without a byte
         "ragged",  # its TLS ended without close_notify
+        "rates",  # limits its frames and messages (pace.FrameRates); None: no limit
         "received",
         "rest",  # bytes read but not parsed yet: a turn serves a bounded number of frames
         "shut",
@@ -131,6 +132,7 @@ class Leg(Walk):
         self.stash = self.rest = self.out = self.inject = self.verdict = b""
         self.waste = 0
         self.pace: Any = None
+        self.rates: Any = None
         self.throttled = False
         self.mute = self.dropping = False
         self.special = False

@@ -35,6 +35,7 @@ cdef class Pump(Sender):
 
     cpdef remove(self, Leg leg)
     cpdef pace(self, Leg leg, pace)
+    cpdef limit(self, Leg leg, rates)
     cpdef resume(self, Leg leg)
     cpdef sample(self, Leg leg, sizes)
     cpdef take_events(self)
@@ -56,7 +57,7 @@ cdef class Pump(Sender):
     cdef Py_ssize_t _write(self, Leg leg, Py_ssize_t start, Py_ssize_t end) except? -100
     @cython.locals(n=Py_ssize_t, held=Py_ssize_t, frames=cython.longlong)
     cdef _other(self, Leg leg, int what)
-    @cython.locals(buf=cython.p_uchar, peer=Leg, at=cython.longlong, size=cython.longlong, opcode=cython.int, _=cython.int)
+    @cython.locals(buf=cython.p_uchar, peer=Leg, at=cython.longlong, size=cython.longlong, opcode=cython.int, broken=cython.int, _=cython.int)
     cdef _feed(self, Leg leg, Py_ssize_t start, Py_ssize_t end)
     cdef _keep_rest(self, Leg leg, bytes rest)
     @cython.locals(leg=Leg, legs=list, rest=bytes)

@@ -141,6 +141,14 @@ class Pump(Sender):
         self._mark(leg)
         self.resume(leg)
 
+    def limit(self, leg: Leg, rates: Any) -> None:
+        """Limit the frames and messages that come from `leg` (see pace.FrameRates); None: no limit."""
+        leg.rates = rates
+        if rates is not None:
+            leg.special = True
+        else:
+            self._mark(leg)
+
     def resume(self, leg: Leg) -> None:
         """Resume reading a leg that was THROTTLED."""
         if leg.throttled:
@@ -360,6 +368,8 @@ class Pump(Sender):
             leg.stash = b""
             self._mark(leg)
         frames = leg.frames
+        if leg.rates is not None:
+            leg.rates.refill(time.monotonic())
         self._feed(leg, _ROOM - held, _ROOM + n)
         if leg.sizes is not None and leg.frames != frames:
             leg.sizes = None
@@ -410,9 +420,22 @@ class Pump(Sender):
                     self._put(leg, start, at)
                     start = at + size
                 else:
+                    if leg.rates is not None:
+                        broken = leg.rates.spend(buf[at])
+                        if broken:
+                            size = broken
+                            break
                     leg.opcodes[opcode] += 1
-            elif leg.sizes is not None:
-                leg.sizes.observe(leg.payload_of(size))
+            else:
+                if leg.rates is not None:
+                    broken = leg.rates.spend(buf[at])
+                    if broken:
+                        size = broken
+                        leg.frames -= 1
+                        leg.partial -= not buf[at] & FIN
+                        break
+                if leg.sizes is not None:
+                    leg.sizes.observe(leg.payload_of(size))
             at += size
         if at > end:
             leg.need = at - end
@@ -451,6 +474,8 @@ class Pump(Sender):
         more = rest[_AREA:]
         end = _ROOM + min(len(rest), _AREA)
         self._memory[_ROOM:end] = rest[:_AREA]
+        if leg.rates is not None:
+            leg.rates.refill(time.monotonic())
         if leg.special:
             self._feed(leg, _ROOM, end)
         else:

@@ -220,6 +220,7 @@ class Sender:
             or leg.peer.verdict
             or leg.sizes is not None
             or leg.pace is not None
+            or leg.rates is not None
         )
 
     def _interest(self, leg: Leg) -> None:

@@ -360,12 +360,15 @@ class Relay:
 
     def _apply_to_site(self, site: Site, domain: Domain, material: Material) -> None:
         age, rate = site.domain.lifecycle.maxConnectionAgeSeconds, site.domain.limits.bytesPerSecond
+        frame_rates = site.domain.limits.framesPerSecond, site.domain.limits.messagesPerSecond
         if site.apply(domain, material):
             self.tunnels.reschedule_heartbeats(site)
         if domain.lifecycle.maxConnectionAgeSeconds != age:
             self.tunnels.limit_ages(site)
         if domain.limits.bytesPerSecond != rate:
             self.tunnels.limit_rates(site)
+        if (domain.limits.framesPerSecond, domain.limits.messagesPerSecond) != frame_rates:
+            self.tunnels.limit_frames(site)
         if not domain.enabled:
             self._drain_site(site)
         elif not self._draining:

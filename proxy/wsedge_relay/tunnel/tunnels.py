@@ -22,7 +22,7 @@ from wsedge_relay.metering.usage import Usage, UsageKey
 from wsedge_relay.origin.balance import Target
 from wsedge_relay.pump import frames, pump
 from wsedge_relay.pump.leg import Leg
-from wsedge_relay.pump.pace import Pace
+from wsedge_relay.pump.pace import FrameRates, Pace
 from wsedge_relay.pump.pump import Pump
 from wsedge_relay.site import Site
 from wsedge_relay.telemetry.access_log import AccessFacts, ended_line, open_line
@@ -144,6 +144,9 @@ class Tunnels:
         self._usage.opened(key)
         self._schedule_heartbeat(tunnel)
         self._start_ticking()
+        rates = _frame_rates(site)
+        if rates is not None:
+            self._pump.limit(tunnel.client, rates)
         try:
             self._pump.add(tunnel.client, tunnel.origin, client_rest=client_rest, origin_rest=origin_rest)
         except OSError:
@@ -177,7 +180,7 @@ class Tunnels:
                 tunnel.set_ending(side_of(leg), "close", argument)
             elif kind == pump.VIOLATION:
                 rule = frames.VIOLATIONS[argument]
-                code = frames.MESSAGE_TOO_BIG if argument == frames.TOO_LONG else frames.PROTOCOL_ERROR
+                code = frames.CLOSE_CODES.get(argument, frames.PROTOCOL_ERROR)
                 counters.violated(rule)
                 tunnel.set_ending(side_of(leg), "violation", code)
                 self._log(tunnel, "peer broke frame rule", side=side_of(leg), rule=rule)
@@ -310,6 +313,11 @@ class Tunnels:
         rate = tunnel.site.domain.limits.bytesPerSecond
         for leg in (tunnel.client, tunnel.origin):
             self._pump.pace(leg, None if rate is None else Pace(rate))
+
+    def limit_frames(self, site: Site) -> None:
+        """Apply changed framesPerSecond or messagesPerSecond to the open tunnels of `site`."""
+        for tunnel in self.of(site):
+            self._pump.limit(tunnel.client, _frame_rates(site))
 
     def _limit_age(self, tunnel: Tunnel) -> None:
         if tunnel.deadline is not None:
@@ -560,3 +568,11 @@ class Tunnels:
             connection=tunnel.number,
             **facts,
         )
+
+
+def _frame_rates(site: Site) -> FrameRates | None:
+    """Return full buckets for the frames of a client, or None where they have no limit."""
+    limits = site.domain.limits
+    if limits.framesPerSecond is None and limits.messagesPerSecond is None:
+        return None
+    return FrameRates(limits.framesPerSecond, limits.messagesPerSecond)

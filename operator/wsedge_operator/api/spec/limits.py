@@ -63,6 +63,29 @@ class Limits(SpecPart):
             "connections at once. Default: none.",
         ),
     ] = None
+    framesPerSecond: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000000,
+            description="Data frames per second that the client of one connection may send, and control "
+            "frames (pings and pongs of its own), which are counted apart; 1 to 1000000. The same number may "
+            "arrive in one burst after a pause. A client that sends more is closed with 1008, the origin "
+            "with 1001; frames within the limit are passed on. A change applies to open connections at once. "
+            "Default: none.",
+        ),
+    ] = None
+    messagesPerSecond: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000000,
+            description="Messages per second that the client of one connection may send; 1 to 1000000. The "
+            "same number may arrive in one burst after a pause. A client that sends more is closed with "
+            "1008, the origin with 1001; messages within the limit are passed on. A change applies to open "
+            "connections at once. Default: none.",
+        ),
+    ] = None
     stallSeconds: Annotated[
         int,
         Field(

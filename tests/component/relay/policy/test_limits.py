@@ -10,8 +10,10 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from support.relay.frames import frame
 from support.relay.heads import upgrade
 from support.relay.running import (
+    DEADLINE,
     DOMAIN,
     Running,
     config,
@@ -22,6 +24,7 @@ from support.relay.running import (
     running,
 )
 from wsedge_relay.config.material import Material
+from wsedge_relay.pump import frames
 
 
 async def refusal(relay: Running) -> tuple[int, str | None]:
@@ -189,6 +192,86 @@ async def test_a_connection_keeps_the_message_limit_that_it_was_opened_with() ->
             await other.send("x" * 100)
             with pytest.raises(ConnectionClosed):
                 await other.recv()
+
+
+# Limits, what a client sends at once, the number of messages that the origin receives, and the reason.
+TOO_FAST: dict[str, tuple[dict[str, int], bytes, int, str]] = {
+    "messages": ({"messagesPerSecond": 20}, frame(b"x", key=b"mask") * 30, 20, "messages per second"),
+    "frames": ({"framesPerSecond": 20}, frame(b"x", key=b"mask") * 30, 20, "frames per second"),
+    "fragments": (
+        {"framesPerSecond": 20},
+        frame(b"x", fin=False, key=b"mask") + frame(b"x", opcode=0, fin=False, key=b"mask") * 30,
+        0,
+        "frames per second",
+    ),
+    "pings": ({"framesPerSecond": 20}, frame(opcode=9, key=b"mask") * 30, 0, "control frames per second"),
+}
+
+
+@pytest.mark.parametrize("case", TOO_FAST)
+@on_pump_loop
+async def test_a_client_that_sends_too_fast_is_closed(case: str) -> None:
+    """It gets 1008 with the limit as the reason, the origin what is within the limit, then 1001."""
+    limits, said, count, reason = TOO_FAST[case]
+    seen: list[bytes | str] = []
+    ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def note(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                seen.append(await connection.recv())
+        ended.set_result(connection.close_code)
+
+    async with origin(note) as port, running(port, limits=limits) as relay:
+        reader, writer = await relay.raw()
+        writer.write(upgrade())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        close = frames.close(1008, reason, None)
+        async with asyncio.timeout(DEADLINE):
+            await reader.readuntil(close)
+        writer.close()
+        assert await ended == 1001
+        await relay.until_idle()
+        assert seen == ["x"] * count
+        assert relay.counters.client.violations == {reason: 1}
+        assert relay.counters.endings == {("client", "violation", 1008): 1}
+
+
+@on_pump_loop
+async def test_an_origin_may_send_faster_than_its_clients() -> None:
+    """FramesPerSecond and messagesPerSecond are limits of clients."""
+
+    async def send_much(connection: ServerConnection) -> None:
+        for _ in range(100):
+            await connection.send("x")
+        await connection.wait_closed()
+
+    limits = {"framesPerSecond": 1, "messagesPerSecond": 1}
+    async with origin(send_much) as port, running(port, limits=limits) as relay, relay.connect() as client:
+        assert [await client.recv() for _ in range(100)] == ["x"] * 100
+
+
+@on_pump_loop
+async def test_changed_frame_rates_apply_to_open_connections() -> None:
+    """Another configuration limits them at once, or no longer."""
+    async with origin() as port, running(port) as relay, relay.connect() as client, relay.connect() as other:
+        relay.apply(limits={"messagesPerSecond": 5})
+        relay.apply(limits={"messagesPerSecond": 1000})
+        for one in (client, other):
+            for _ in range(50):
+                await one.send("x")
+                assert await one.recv() == "x"
+        relay.apply(limits={"framesPerSecond": 1})
+        for _ in range(3):
+            with suppress(ConnectionClosed):
+                await client.send("x")
+        await client.wait_closed()
+        assert client.close_code == 1008
+        relay.apply(limits={})
+        for _ in range(50):
+            await other.send("x")
+            assert await other.recv() == "x"
 
 
 def with_cookie(size: int, domain: str = DOMAIN) -> bytes:

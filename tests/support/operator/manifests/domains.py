@@ -89,6 +89,8 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
             "handshakesPerSecond": 1,
             "messageBytes": 1,
             "bytesPerSecond": 1024,
+            "framesPerSecond": 1,
+            "messagesPerSecond": 1,
             "stallSeconds": 1,
             "headerBytes": 1024,
         }
@@ -100,6 +102,8 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
             "handshakesPerSecond": 100000,
             "messageBytes": 1 << 30,
             "bytesPerSecond": 1 << 30,
+            "framesPerSecond": 1000000,
+            "messagesPerSecond": 1000000,
             "stallSeconds": 3600,
             "headerBytes": 65536,
         }

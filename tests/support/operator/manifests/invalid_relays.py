@@ -53,6 +53,16 @@ INVALID_RELAYS: Final[dict[str, Invalid]] = {
         "should be less than or equal to 1073741824",
         field="bytesPerSecond",
     ),
+    "a client may send a frame per second": Invalid(
+        {"spec.limits": {"framesPerSecond": 0}},
+        "should be greater than or equal to 1",
+        field="framesPerSecond",
+    ),
+    "a client may send at most a million messages per second": Invalid(
+        {"spec.limits": {"messagesPerSecond": 1000001}},
+        "should be less than or equal to 1000000",
+        field="messagesPerSecond",
+    ),
     "a stall is at least a second": Invalid(
         {"spec.limits": {"stallSeconds": 0}}, "should be greater than or equal to 1", field="stallSeconds"
     ),

@@ -220,6 +220,8 @@ def test_clients_and_limits_reach_the_relays() -> None:
                 "handshakesPerSecond": 4,
                 "messageBytes": 5,
                 "bytesPerSecond": 6000,
+                "framesPerSecond": 70,
+                "messagesPerSecond": 80,
                 "stallSeconds": 7,
                 "headerBytes": 2048,
             },
@@ -235,6 +237,8 @@ def test_clients_and_limits_reach_the_relays() -> None:
         handshakesPerSecond=4,
         messageBytes=5,
         bytesPerSecond=6000,
+        framesPerSecond=70,
+        messagesPerSecond=80,
         stallSeconds=7,
         headerBytes=2048,
     )

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsedge_relay.pump.pace import Pace
+from wsedge_relay.pump.frames import TOO_MANY_CONTROLS, TOO_MANY_FRAMES, TOO_MANY_MESSAGES
+from wsedge_relay.pump.pace import FrameRates, Pace
 
 
 def test_a_second_may_come_at_once_and_no_more() -> None:
@@ -52,3 +53,52 @@ def test_no_more_passes_than_the_rate_and_one_second(rate: int, wants: list[int]
         passed += size
         assert passed <= rate * (now - 100.0 + 1) + 1
         now += pace.spend(size)
+
+
+WHOLE, BEGUN, CONTINUED, LAST, PING = 0x81, 0x01, 0x00, 0x80, 0x89
+
+# Limits of frames and messages, first bytes of frames that are within them, and one more with its violation.
+RATES: dict[str, tuple[int | None, int | None, list[int], int, int]] = {
+    "frames": (3, None, [WHOLE] * 3, WHOLE, TOO_MANY_FRAMES),
+    "fragments are frames": (3, None, [BEGUN, CONTINUED, CONTINUED], LAST, TOO_MANY_FRAMES),
+    "messages": (None, 2, [WHOLE] * 2, WHOLE, TOO_MANY_MESSAGES),
+    "a message counts by its last frame": (
+        None,
+        1,
+        [BEGUN] + [CONTINUED] * 50 + [LAST],
+        LAST,
+        TOO_MANY_MESSAGES,
+    ),
+    "control frames": (2, None, [PING] * 2, PING, TOO_MANY_CONTROLS),
+    "control frames do not use up frames": (2, 2, [PING, WHOLE, PING, WHOLE], WHOLE, TOO_MANY_FRAMES),
+    "frames do not use up control frames": (2, 9, [WHOLE, WHOLE, PING, PING], PING, TOO_MANY_CONTROLS),
+}
+
+
+@pytest.mark.parametrize("case", RATES)
+def test_frames_and_messages_are_counted(case: str) -> None:
+    """As many as in one second may come at once; the next one is the violation."""
+    frames, messages, within, more, violation = RATES[case]
+    rates = FrameRates(frames, messages)
+    rates.refill(5.0)
+    assert [rates.spend(first) for first in within] == [0] * len(within)
+    assert rates.spend(more) == violation
+
+
+def test_control_frames_have_no_limit_of_messages() -> None:
+    """They are no messages."""
+    rates = FrameRates(None, 1)
+    assert not any(rates.spend(PING) for _ in range(1000))
+
+
+def test_time_refills_up_to_one_second() -> None:
+    """A long pause allows no more than one second's frames, and a clock that goes back gives nothing."""
+    rates = FrameRates(4, 4)
+    rates.refill(1.0)
+    assert [rates.spend(WHOLE) for _ in range(4)] == [0] * 4
+    rates.refill(1.5)
+    assert [rates.spend(WHOLE) for _ in range(3)] == [0, 0, TOO_MANY_FRAMES]
+    rates.refill(0.5)
+    assert rates.spend(WHOLE) == TOO_MANY_FRAMES
+    rates.refill(1000.0)
+    assert [rates.spend(WHOLE) for _ in range(5)] == [0] * 4 + [TOO_MANY_FRAMES]

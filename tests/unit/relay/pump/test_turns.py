@@ -13,6 +13,7 @@ import pytest
 from support.relay.forms import FORMS, form_of
 from support.relay.frames import frame
 from wsedge_relay.pump import frames, pump
+from wsedge_relay.pump.pace import FrameRates
 from wsedge_relay.pump.selector import Form
 
 KEY = b"\xaa\xbb\xcc\xdd"
@@ -230,3 +231,37 @@ def test_a_leg_with_a_rest_is_not_silent(bench: Bench) -> None:
     assert one.client_leg.stopped
     bench.carry(one)
     assert not one.client_leg.stopped
+
+
+def test_frames_within_a_rate_pass_and_the_next_does_not(bench: Bench) -> None:
+    """The frame that exceeds the rate is a violation, which is neither forwarded nor counted."""
+    one = Pair(bench)
+    bench.pump.limit(one.client_leg, FrameRates(100, 50))
+    message = frame(b"x", fin=False, key=KEY) + frame(opcode=0, key=KEY)
+    assert bench.carry(one, message * 40 + frame(opcode=9, key=KEY) * 100) != b""
+    assert bench.carry(one, frame(b"y", key=KEY) * 30) == frame(b"y", key=KEY) * 10
+    assert [(kind, argument) for kind, _, argument in bench.events] == [
+        (pump.VIOLATION, frames.TOO_MANY_MESSAGES)
+    ]
+    assert (one.client_leg.messages, one.client_leg.texts) == (50, 50)
+
+
+def test_pings_have_a_rate_of_their_own(bench: Bench) -> None:
+    """Answers to the relay's own pings do not count."""
+    one = Pair(bench)
+    bench.pump.limit(one.client_leg, FrameRates(1000, None))
+    own = frame(TAG + bytes(4), opcode=10, key=KEY)
+    pings = frame(opcode=9, key=KEY) * 1000
+    assert bench.carry(one, own * 5000 + pings * 3) == pings
+    assert bench.events[-1][::2] == (pump.VIOLATION, frames.TOO_MANY_CONTROLS)
+
+
+def test_a_rate_may_be_removed(bench: Bench) -> None:
+    """The leg is on the fast path again."""
+    one = Pair(bench)
+    bench.pump.limit(one.client_leg, FrameRates(1, None))
+    assert one.client_leg.special
+    bench.pump.limit(one.client_leg, None)
+    assert not one.client_leg.special
+    flood = frame(b"x", key=KEY) * 5000
+    assert bench.carry(one, flood) == flood

@@ -110,6 +110,8 @@ AGREEING = {
     "limits.handshakesPerSecond": (contract.Limits, "handshakesPerSecond"),
     "limits.messageBytes": (contract.Limits, "messageBytes"),
     "limits.bytesPerSecond": (contract.Limits, "bytesPerSecond"),
+    "limits.framesPerSecond": (contract.Limits, "framesPerSecond"),
+    "limits.messagesPerSecond": (contract.Limits, "messagesPerSecond"),
     "limits.stallSeconds": (contract.Limits, "stallSeconds"),
     "limits.headerBytes": (contract.Limits, "headerBytes"),
     "lifecycle.drainSeconds": (contract.Lifecycle, "drainSeconds"),
