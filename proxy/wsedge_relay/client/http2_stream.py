@@ -60,6 +60,7 @@ class Stream:
     """
 
     __slots__ = (
+        "_accept",
         "_answer",
         "_body",
         "_ended",
@@ -97,6 +98,7 @@ class Stream:
         self._loop = loop
         self._linger_seconds = linger_seconds
         self._tunnel = request.tunnel
+        self._accept = request.accept
         self._inward = bytearray(request.head)  # bytes that the socket has not accepted yet
         self._head_left = len(
             request.head
@@ -266,7 +268,7 @@ class Stream:
             self.reset(ErrorCodes.INTERNAL_ERROR)
             return
         self._answer = None
-        lines = http2_translation.answer_lines(head, tunnel=self._tunnel)
+        lines = http2_translation.answer_lines(head, tunnel=self._tunnel, accept=self._accept)
         self._tunnel = self._tunnel and head.status == 101
         self._session.send_headers(self.number, lines)
         self._outward = self._fed(bytes(answer[end:]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wsedge_relay.errors import HandshakeRefusedError
-from wsedge_relay.protocol.handshake import host_naming, passed_headers
+from wsedge_relay.protocol.handshake import accept_of, host_naming, passed_headers
 from wsedge_relay.protocol.http1 import Header, ResponseHead, build_head, is_token
 
 _BREAKS: Final = re.compile(rb"[\0\r\n]")
@@ -29,12 +29,14 @@ class TranslatedRequest:
     """The request of a stream.
 
     `head` is the request in HTTP/1.1, `tunnel` says that the request is an extended CONNECT. `refused` is the
-    refusal of a request that cannot be translated; `head` then only names the domain.
+    refusal of a request that cannot be translated; `head` then only names the domain. `accept` is the
+    Sec-WebSocket-Accept for a client that sent a key of its own.
     """
 
     head: bytes
     tunnel: bool
     refused: HandshakeRefusedError | None = None
+    accept: bytes | None = None
 
 
 def translate(lines: Sequence[Header], *, domain: str, key: bytes) -> TranslatedRequest:
@@ -44,17 +46,17 @@ def translate(lines: Sequence[Header], *, domain: str, key: bytes) -> Translated
     """
     tunnel = any(name == b":protocol" for name, _ in lines)
     try:
-        return TranslatedRequest(_head(lines, key), tunnel)
+        return TranslatedRequest(_head(lines, key), tunnel, accept=_accept(lines) if tunnel else None)
     except HandshakeRefusedError as refused:
         head = build_head(b"GET / HTTP/1.1", [(b"Host", host_naming(domain).encode())])
         return TranslatedRequest(head, tunnel, refused)
 
 
-def answer_lines(head: ResponseHead, *, tunnel: bool) -> list[Header]:
+def answer_lines(head: ResponseHead, *, tunnel: bool, accept: bytes | None = None) -> list[Header]:
     """Return the HTTP/2 header lines of an answer with the HTTP/1.1 form `head`.
 
-    A 101 becomes 200 (RFC 8441 section 5). HTTP/2 has no Upgrade, so a 426 becomes 400, or 404 for a request
-    that is no CONNECT.
+    A 101 becomes 200 (RFC 8441 section 5), with `accept` if there is one. HTTP/2 has no Upgrade, so a 426
+    becomes 400, or 404 for a request that is no CONNECT.
     """
     status = head.status
     if status == 101:
@@ -66,7 +68,9 @@ def answer_lines(head: ResponseHead, *, tunnel: bool) -> list[Header]:
         lower = name.lower()
         if lower != b"sec-websocket-accept":
             lines.append((lower, value))
-    if head.status != 101:  # the relay itself wrote the line, so it is the length of the body
+    if head.status == 101:
+        lines += [] if accept is None else [(b"sec-websocket-accept", accept)]
+    else:  # the relay itself wrote the line, so it is the length of the body
         lines += [(b"content-length", value) for value in head.headers.all(b"content-length")]
     return lines
 
@@ -76,6 +80,16 @@ def refusal_lines(refused: HandshakeRefusedError) -> tuple[list[Header], bytes]:
     lines = [(b":status", b"%d" % refused.status), (b"content-type", b"text/plain; charset=utf-8")]
     lines += [(name.lower(), value) for name, value in refused.headers]
     return lines, f"{refused.text}\n".encode()
+
+
+def _accept(lines: Sequence[Header]) -> bytes | None:
+    """Return the Sec-WebSocket-Accept for the key in these lines, if there is exactly one.
+
+    HTTP/2 has no use for either (RFC 8441 section 5), but Envoy passes the key of its own client, which
+    speaks HTTP/1.1, and leaves the answer to the server.
+    """
+    keys = [value for name, value in lines if name == b"sec-websocket-key"]
+    return accept_of(keys[0]) if len(keys) == 1 else None
 
 
 def _head(lines: Sequence[Header], key: bytes) -> bytes:

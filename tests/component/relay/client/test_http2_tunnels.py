@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from support.relay.frames import frame
-from support.relay.heads import upgrade
+from support.relay.heads import ACCEPT, KEY, upgrade
 from support.relay.http2 import Line, connect_lines, http2_client
 from support.relay.http2_relay import CANCEL, echoes, http2
 from support.relay.running import DOMAIN, on_pump_loop, origin, raw_origin, running
@@ -38,6 +38,17 @@ async def test_a_message_passes_and_the_close_ends_the_stream() -> None:
         assert relay.totals.codes == {101: 1}
         assert [(end.by, end.code) for end in relay.counters.endings] == [("client", 1000)]
         assert not client.closed
+
+
+@on_pump_loop
+async def test_a_key_from_behind_a_proxy_gets_its_accept() -> None:
+    """Envoy passes the key of its own HTTP/1.1 client and leaves the Accept to the server."""
+    async with origin() as port, http2(port) as relay, http2_client(relay) as client:
+        keyed = await client.open([(b"sec-websocket-key", KEY)])
+        assert client.streams[keyed].headers[b"sec-websocket-accept"] == ACCEPT
+        await echoes(client, keyed)
+        plain = await client.open()
+        assert b"sec-websocket-accept" not in client.streams[plain].headers
 
 
 @on_pump_loop

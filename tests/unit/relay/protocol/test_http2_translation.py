@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.relay.heads import KEY
+from support.relay.heads import ACCEPT, KEY
 from support.relay.http2 import Line, connect_lines, get_lines
 from support.relay.running import DOMAIN
 from wsedge_relay.errors import HandshakeRefusedError
@@ -46,7 +46,7 @@ def test_a_request_is_a_request() -> None:
 
 
 def test_headers_of_http_1_1_alone_are_dropped() -> None:
-    """The client's key, a second host and hop-by-hop headers of HTTP/1.1 are dropped."""
+    """A second host, hop-by-hop headers of HTTP/1.1 and the client's key are dropped."""
     lines = [
         (b"sec-websocket-key", b"AAAAAAAAAAAAAAAAAAAAAA=="),
         (b"host", b"chat.example.com"),
@@ -54,7 +54,23 @@ def test_headers_of_http_1_1_alone_are_dropped() -> None:
         (b"connection", b"close"),
         (b"transfer-encoding", b"chunked"),
     ]
-    assert translate(connect_lines(lines)) == translate(connect_lines())
+    assert translate(connect_lines(lines)).head == translate(connect_lines()).head
+
+
+def test_a_key_of_the_client_gets_its_accept() -> None:
+    """Envoy passes the key of a client with HTTP/1.1, which needs the Accept for it; others get none."""
+    key = (b"sec-websocket-key", KEY)
+    switched = ResponseHead(101, b"", 1, Headers([(b"Sec-WebSocket-Accept", b"of the relay's own key")]))
+    for lines, accept in (
+        (connect_lines([key]), [(b"sec-websocket-accept", ACCEPT)]),
+        (connect_lines(), []),
+        (connect_lines([key, key]), []),
+    ):
+        asked = translate(lines)
+        assert answer_lines(switched, tunnel=True, accept=asked.accept) == [(b":status", b"200"), *accept]
+    assert translate(get_lines([key])).accept is None
+    refusal = ResponseHead(403, b"", 1, Headers([]))
+    assert answer_lines(refusal, tunnel=True, accept=ACCEPT) == [(b":status", b"403")]
 
 
 def test_a_request_may_name_its_host_by_a_header() -> None:
