@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import shutil
+import subprocess
+from pathlib import Path
 
 import h2.settings
 import pytest
@@ -13,11 +16,12 @@ from websockets.asyncio.server import ServerConnection
 
 from support.relay.http2 import Seen, connect_lines, get_lines, http2_client
 from support.relay.http2_relay import CANCEL, echoes, http2, material
-from support.relay.running import DEADLINE, QUICK, USUAL, on_pump_loop, origin
+from support.relay.running import DEADLINE, DOMAIN, QUICK, USUAL, on_pump_loop, origin
 
 PROTOCOL_ERROR = 1
 REFUSED_STREAM = 7
 ENHANCE_YOUR_CALM = 11
+GO_READER = Path(__file__).parents[3] / "support" / "relay" / "http2_reader"
 
 
 @on_pump_loop
@@ -258,6 +262,36 @@ async def test_window_may_be_returned_in_small_pieces(piece: int) -> None:
             client.protocol.increment_flow_control_window(piece, stream)
             client.flush()
         assert not client.goaway
+
+
+@pytest.fixture(scope="module")
+def go_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a program of Go's own HTTP/2 client; skip the test where it cannot be built."""
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("Go is not installed")
+    program = tmp_path_factory.mktemp("go") / "http2reader"
+    built = subprocess.run([go, "build", "-o", program, "."], cwd=GO_READER, capture_output=True, text=True)
+    if built.returncode:
+        pytest.skip(f"golang.org/x/net cannot be built: {built.stderr[-500:]}")
+    return program
+
+
+@on_pump_loop
+async def test_go_reads_in_small_pieces_without_end(go_reader: Path) -> None:
+    """Go returns the window of the stream and of the connection for every 4096 bytes that were read."""
+    async with origin(send_for_ever, compression=None) as port, http2(port) as relay:
+        host, https = relay.relay.addresses["https"]
+        command = (str(go_reader), f"{host}:{https}", DOMAIN, "4096", str(12 << 20))
+        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        try:
+            async with asyncio.timeout(3 * DEADLINE):
+                said, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert (process.returncode, said) == (0, b"")
 
 
 @on_pump_loop
