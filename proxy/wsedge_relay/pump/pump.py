@@ -60,8 +60,8 @@ _BATCH: Final = 256  # events of one epoll_wait
 _CUTS: Final = 4096  # reads below this size have a cached slice
 # The most frames of a leg in one turn. Without a bound, 64 KiB of empty frames took the plain pump 30 ms per
 # leg, and flooding legs were served one after another. A whole message costs a tenth of another frame; a
-# read of whole messages of 10 bytes or more is never divided.
-_MESSAGES_AT_ONCE: Final = 4096
+# read of whole messages of 26 bytes or more is never divided.
+_MESSAGES_AT_ONCE: Final = 2048
 _FRAMES_AT_ONCE: Final = 256
 _SHORT_READ: Final = 2 * _MESSAGES_AT_ONCE  # cannot have more messages than that
 _DIRECT: Final = not __file__.endswith(".py")
