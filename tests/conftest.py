@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+# Assertions show the difference between two transcripts.
+pytest.register_assert_rewrite("support.clients.transcripts")
 
 # No deadline per example, which would depend on the machine's load; benches measure speed.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -73,7 +73,7 @@ def newer(own: dict[str, Definition]) -> dict[str, Definition]:
     plan, websocket = spec_of(made[PLANS]), spec_of(made[DOMAINS])["websocket"]["properties"]
     plan["currency"] = {"type": "string", "default": "EUR"}
     plan["meteringMethod"]["enum"].append("Month99Bandwidth")
-    websocket["heartbeatLegs"] = {"type": "string", "default": "Both"}
+    websocket["acceleration"] = {"type": "string", "default": "Both"}
     websocket["originProtocol"]["enum"].append("QUIC")
     return made
 
@@ -123,11 +123,11 @@ async def test_no_definition_ends_a_connection(
 
     # A new field with a default and then a new operator once removed every relay.
     await aside(install, installed, newer(own))
-    await aside(until, "defaults", has(site.resource, "spec.websocket.heartbeatLegs", "Both"))
+    await aside(until, "defaults", has(site.resource, "spec.websocket.acceleration", "Both"))
     await aside(until, "defaults", has("bp/plan", "spec.currency", "EUR"))
     await aside(restart_operator, installed)
     told = await aside(place.await_reason, site.resource, "Accepted", "UnknownFields")
-    assert "spec.websocket.heartbeatLegs" in told["message"]
+    assert "spec.websocket.acceleration" in told["message"]
     told = await aside(place.await_reason, "bp/plan", "Accepted", "UnknownFields")
     assert "spec.currency" in told["message"]
     await aside(lambda: site.patch(websocket={"heartbeatSeconds": 30}))

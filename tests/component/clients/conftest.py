@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
 from support.clients.program import Program
 from support.clients.stage import Files, node_clients
-
-# Assertions show the difference between two transcripts.
-pytest.register_assert_rewrite("support.clients.transcripts")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -114,14 +114,11 @@ def vanish(port: int, counts: Counts, seed: int) -> None:
 
 
 def wait_for_the_end(port: int, counts: Counts, waiting: threading.Barrier) -> None:
-    """Wait until the relay closes the connection, and answer the Close."""
+    """Wait until the origin ends the connection, which the relay passes as it came: without a Close."""
     client = enter(port)
     client.send(frame(b"hello", key=KEY))
     assert client.message() == (1, b"hello")
     waiting.wait(120)
-    opcode, payload = client.message()
-    assert (opcode, payload[:2]) == (8, b"\x03\xe9")
-    client.send(frame(payload, opcode=8, key=KEY))
     assert client.rest() == b""
     client.sock.close()
     counts.add(client, 101)
