@@ -164,12 +164,12 @@ class _Life:
             if self._reads:
                 self._read(1 << 16)
                 self._settle()
-        for far in self._far:
-            far.sock.close()
         if self._hangs_up:
             self._client.close()
         waited = 0.0
         while self._session._is_open and waited < _LONGEST:
+            for far in self._far:  # each time: input that waits for its turn may open streams still
+                far.sock.close()
             self._loop.run(0.25)
             self._settle()
             if self._reads and not self._hangs_up:
