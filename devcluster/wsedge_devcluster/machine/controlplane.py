@@ -15,7 +15,7 @@ from wsedge_devcluster.machine.ranges import Pair
 LOOPBACK = "127.0.0.1"
 ISSUER = "https://kubernetes.default.svc"
 # EndpointSlices refuse loopback addresses, so the node agent selects pods by label itself. The other
-# controllers manage what does not exist here: cloud routes and load balancers, attached volumes, pod CIDRs.
+# controllers manage objects that are absent: cloud routes and load balancers, attached volumes, pod CIDRs.
 _CONTROLLERS_OFF = (
     "endpoints-controller",
     "endpointslice-controller",

@@ -145,7 +145,7 @@ def token(cluster: Cluster) -> str:
 
 
 def findings(cluster: Cluster) -> str:
-    """Return what helps to find out why something does not start: pods, their logs, recent Events."""
+    """Return pods, their logs and recent Events, which show why a program does not start."""
     questions = (
         ("get", "pods", "--all-namespaces", "-o", "wide"),
         ("get", "wsedge", "--all-namespaces", "-o", "wide"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 import structlog
 from websockets.asyncio.server import ServerConnection
 
+from support.go_program import go_program
 from support.relay.http2 import Seen, connect_lines, get_lines, http2_client
 from support.relay.http2_relay import CANCEL, echoes, http2, material
 from support.relay.running import DEADLINE, DOMAIN, QUICK, USUAL, on_pump_loop, origin
@@ -265,16 +265,9 @@ async def test_window_may_be_returned_in_small_pieces(piece: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def go_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program of Go's own HTTP/2 client; skip the test where it cannot be built."""
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("Go is not installed")
-    program = tmp_path_factory.mktemp("go") / "http2reader"
-    built = subprocess.run([go, "build", "-o", program, "."], cwd=GO_READER, capture_output=True, text=True)
-    if built.returncode:
-        pytest.skip(f"golang.org/x/net cannot be built: {built.stderr[-500:]}")
-    return program
+def go_reader() -> Path:
+    """Return a program of Go's own HTTP/2 client."""
+    return go_program("http2reader", GO_READER, ".")
 
 
 @on_pump_loop
