@@ -22,6 +22,7 @@ from wsedge_relay.transport.heads import read_head
 from wsedge_relay.transport.readiness import Readiness
 from wsedge_relay.transport.tls import ListenerTls, domain_context_of, speaks_http2
 from wsedge_relay.transport.wire import Wire
+from wsedge_relay.tunnel.tunnel import SessionName
 from wsedge_relay.tunnel.tunnels import Tunnels
 
 
@@ -71,6 +72,11 @@ class Http2Facts:
     source: SourceAddress | None
     peer: tuple[str, int]
     here: tuple[str, int]
+
+    @property
+    def session(self) -> SessionName:
+        """The name of the HTTP/2 connection among all that are open."""
+        return self.peer, self.here
 
 
 @dataclass(frozen=True, slots=True)

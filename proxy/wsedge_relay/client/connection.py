@@ -253,6 +253,8 @@ class Connection:
             address=self._arrival.client,
             access=self._tunnel_facts(site, accepted, answered, unread=len(rest)),
         )
+        if self._arrival.http2 is not None:
+            tunnel.session = self._arrival.http2.session
         try:
             self._sites.admit(site)
         except HandshakeRefusedError:  # a drain began during the handshake and did not find this tunnel

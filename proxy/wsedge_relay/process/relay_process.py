@@ -27,6 +27,7 @@ from wsedge_relay.server.relay import Relay
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry.exposition import RelayCollector
 from wsedge_relay.telemetry.families import Distribution, Family
+from wsedge_relay.tunnel.shedding import ShedOrder, ShedProgress
 
 _log = structlog.get_logger(__name__)
 
@@ -153,6 +154,16 @@ class RelayProcess:
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain(seconds), name="drain")
         return self._draining
+
+    def shed(self, order: ShedOrder) -> None:
+        """Close some open connections, as `order` says; without effect while the process leaves."""
+        if not self.is_leaving:
+            self._relay.shed(order)
+
+    @property
+    def shed_progress(self) -> ShedProgress:
+        """The progress of the last order to shed."""
+        return self._relay.shed_progress
 
     def resume(self) -> bool:
         """End the drain and accept new connections; return False without a drain or while stopping."""

@@ -20,6 +20,7 @@ from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.server.admin_routes import AdminRoutes
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
+from wsedge_relay.tunnel.shedding import ShedOrder, ShedProgress
 
 
 async def run_single(settings: Settings, loaded: LoadedConfig, selector: PumpSelector) -> int:
@@ -90,6 +91,15 @@ class SingleProcess:
     def drain(self, seconds: float | None) -> None:
         """Start to drain; the process does not end."""
         self._process.start_drain(seconds)
+
+    def shed(self, order: ShedOrder) -> None:
+        """Close some open connections."""
+        self._process.shed(order)
+
+    @property
+    def shed_progress(self) -> ShedProgress:
+        """The progress of the last order to shed."""
+        return self._process.shed_progress
 
     def resume(self) -> bool:
         """End the drain and accept connections again."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, Final
 
 import structlog
@@ -29,6 +30,7 @@ from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.telemetry.merging import Metrics, aggregate, combined, risen
 from wsedge_relay.transport.listening import reserved
+from wsedge_relay.tunnel.shedding import ShedOrder, ShedProgress, shares, together
 
 _APPLY_SECONDS: Final = 10.0
 _FIRST_PAUSE: Final = 0.1
@@ -259,6 +261,17 @@ class Supervisor:
     def drain(self, seconds: float | None) -> None:
         """Start to drain; the processes do not end."""
         self._order("drain", seconds)
+
+    def shed(self, order: ShedOrder) -> None:
+        """Give each worker its part of an order, by its open connections. A later process gets no part."""
+        counts = [worker.state.openConnections if worker.state is not None else 0 for worker in self._workers]
+        for worker, part in zip(self._workers, shares(order, counts), strict=True):
+            worker.send("shed", asdict(part))
+
+    @property
+    def shed_progress(self) -> ShedProgress:
+        """The progress of the last order to shed, summed over the workers' last answers."""
+        return together([worker.shed for worker in self._workers])
 
     def resume(self) -> bool:
         """End the drain of all workers; return False while the relay stops."""

@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import structlog
@@ -30,6 +31,7 @@ from wsedge_relay.process.shared_limits import LimitTable, PodLimits
 from wsedge_relay.pump.selector import PumpSelector, choose
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.telemetry.merging import to_json
+from wsedge_relay.tunnel.shedding import ShedOrder
 
 _PR_SET_PDEATHSIG: Final = 1
 _log = structlog.get_logger(__name__)
@@ -121,7 +123,8 @@ def _orders(relay: RelayProcess) -> dict[str, Order]:
         return None
 
     async def status(_: Any) -> dict[str, Any]:
-        return {"ready": relay.ready, "state": relay.state.model_dump(mode="json")}
+        state = relay.state.model_dump(mode="json")
+        return {"ready": relay.ready, "state": state, "shed": asdict(relay.shed_progress)}
 
     async def read_metrics(_: Any) -> list[Any]:
         relay.sweep()
@@ -129,6 +132,9 @@ def _orders(relay: RelayProcess) -> dict[str, Order]:
 
     async def drain(seconds: float | None) -> None:
         relay.start_drain(seconds)
+
+    async def shed(order: dict[str, Any]) -> None:
+        relay.shed(ShedOrder(**order))
 
     async def resume(_: Any) -> None:
         relay.resume()
@@ -147,6 +153,7 @@ def _orders(relay: RelayProcess) -> dict[str, Order]:
         "status": status,
         "metrics": read_metrics,
         "drain": drain,
+        "shed": shed,
         "resume": resume,
         "stop": stop,
         "hurry": hurry,

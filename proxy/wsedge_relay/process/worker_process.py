@@ -16,6 +16,7 @@ from wsedge_relay.errors import WorkerSilentError
 from wsedge_relay.process.assignment import Assignment
 from wsedge_relay.process.orders import Caller
 from wsedge_relay.telemetry.merging import Metrics, from_json
+from wsedge_relay.tunnel.shedding import ShedProgress
 
 START_SECONDS: Final = 50.0  # less than the startup probe of the pod allows
 STATUS_SECONDS: Final = 1.0
@@ -41,6 +42,7 @@ class WorkerProcess:
         self.process: int | None = None
         self.ready = False
         self.state: RelayState | None = None
+        self.shed = ShedProgress()
         self.metrics: list[Metrics] = []  # of the last answer
         self._limits = limits
         self._clock = clock
@@ -94,6 +96,7 @@ class WorkerProcess:
             self._caller = self.process = None
             self.is_up = self.ready = False
             self.state = None
+            self.shed = ShedProgress()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -123,6 +126,7 @@ class WorkerProcess:
             status = await self.call("status", seconds=_CALL_SECONDS)
             self.ready = status["ready"]
             self.state = RelayState.model_validate(status["state"])
+            self.shed = ShedProgress(**status["shed"])
 
     async def read_metrics(self) -> None:
         """Read the worker's metrics; without an answer the last metrics stay."""

@@ -1,4 +1,4 @@
-"""The admin port: health, readiness, metrics, the configuration in force, and POST /drain.
+"""The admin port: health, readiness, metrics, the configuration in force, POST /drain and POST /shed.
 
 A strict, small HTTP/1.1 server: one request per connection, bounded in size, time and number. It serves
 probes, a metrics scraper and the operator; it has an address of its own, which clients should not reach.
@@ -18,11 +18,13 @@ from urllib.parse import parse_qsl
 from wsedge_relay.errors import CannotListenError
 from wsedge_relay.protocol.forwarded import address_of
 from wsedge_relay.transport.listening import bound
+from wsedge_relay.tunnel.shedding import MOST_CONNECTIONS, MOST_PER_SECOND, ShedOrder
 
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 64
 CALL_SECONDS: Final = 10.0
 MAX_DRAIN_SECONDS: Final = 3600.0
+_ORDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[!-~]{0,1024}) HTTP/1\.[01]")
 
 
@@ -166,6 +168,24 @@ def drain_seconds(query: Mapping[str, str]) -> float | None:
     if not 0 <= seconds <= MAX_DRAIN_SECONDS:
         raise ValueError(f"The field seconds must be a number from 0 to {MAX_DRAIN_SECONDS:g}.")
     return seconds
+
+
+def shed_order(query: Mapping[str, str]) -> ShedOrder:
+    """Return the order to shed of a query; raises ValueError."""
+    name = query.get("order", "")
+    if not _ORDER_NAME.fullmatch(name):
+        raise ValueError(
+            "The field order must be a name: 1 to 64 letters, digits, dots, dashes or underscores."
+        )
+    connections = _whole(query, "connections", MOST_CONNECTIONS)
+    return ShedOrder(name, connections, float(_whole(query, "perSecond", MOST_PER_SECOND)))
+
+
+def _whole(query: Mapping[str, str], field: str, most: int) -> int:
+    text = query.get(field, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most):
+        raise ValueError(f"The field {field} must be a whole number from 1 to {most}.")
+    return int(text)
 
 
 def json_reply(status: int, document: object) -> Reply:

@@ -14,9 +14,10 @@ from wsedge_relay.config.follow import log_applied
 from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import Listen, RelayState
 from wsedge_relay.server import permission, web_pages
-from wsedge_relay.server.admin import Admin, Call, Reply, drain_seconds, json_reply, text_reply
+from wsedge_relay.server.admin import Admin, Call, Reply, drain_seconds, json_reply, shed_order, text_reply
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
+from wsedge_relay.tunnel.shedding import ShedOrder, ShedProgress
 
 _log = structlog.get_logger(__name__)
 
@@ -53,18 +54,28 @@ class Served(Protocol):
     def drain(self, seconds: float | None) -> None:
         """Start to drain over `seconds` (None: each domain's drainSeconds). The process does not exit."""
 
+    def shed(self, order: ShedOrder) -> None:
+        """Close some open connections; the order replaces the one before. Needs an up-to-date `state`."""
+
+    @property
+    def shed_progress(self) -> ShedProgress:
+        """The progress of the last order to shed, as of the last `refresh`."""
+
     def resume(self) -> bool:
         """End a drain that `drain` started and accept connections; return False while the relay stops."""
 
 
 class AdminRoutes:
-    """The admin port of a relay: /healthz, /readyz, /metrics, /config and POST /drain.
+    """The admin port of a relay: /healthz, /readyz, /metrics, /config, /shed and POST /drain.
 
     `watch` has the configuration in force; `collectors` add metrics of this process.
 
     POST /drain does not end the process; a signal does. When no signal arrives within `drain_stay_seconds`
     after the drain, the relay accepts connections again: a pod that the operator forgot would otherwise stay
     alive, count as a replica and refuse every client.
+
+    POST /shed closes some connections, once for each name of an order: a caller that got no answer may repeat
+    its request.
     """
 
     def __init__(
@@ -73,6 +84,7 @@ class AdminRoutes:
         self._settings = settings
         self._resuming: asyncio.TimerHandle | None = None
         self._resumed = 0
+        self._last_shed = ""  # the name of the last order
         self._relay = relay
         self._watch = watch
         self._registry = exposition.registry(exposition.StateCollector(self._snapshot), *collectors)
@@ -83,6 +95,8 @@ class AdminRoutes:
                 ("GET", "/metrics"): self._metrics,
                 ("GET", "/config"): self._config,
                 ("POST", "/drain"): self._drain,
+                ("GET", "/shed"): self._shed_progress,
+                ("POST", "/shed"): self._shed,
             },
             check=self._rejected,
         )
@@ -156,6 +170,29 @@ class AdminRoutes:
         _log.info("drain requested", peer=call.peer, seconds=seconds)
         self._resume_after(seconds)
         return text_reply(202, "The relay is draining.")
+
+    async def _shed_progress(self, _call: Call) -> Reply:
+        await self._relay.refresh()
+        return json_reply(200, self._relay.shed_progress.to_json())
+
+    async def _shed(self, call: Call) -> Reply:
+        """Start to close some connections, so that their clients connect anew, perhaps to another relay."""
+        refused = permission.refusal(call, self._settings.certificates)
+        if refused is not None:
+            _log.warning("shed rejected", peer=call.peer, status=refused.status)
+            return refused
+        try:
+            order = shed_order(call.query)
+        except ValueError as error:
+            return text_reply(400, str(error))
+        if self._relay.unready is not None:
+            return text_reply(409, self._relay.unready)
+        if order.name != self._last_shed:
+            self._last_shed = order.name
+            await self._relay.refresh()
+            self._relay.shed(order)
+            _log.info("shed requested", peer=call.peer, order=order.name, connections=order.connections)
+        return text_reply(202, f"The relay closes up to {order.connections} connections.")
 
     def _resume_after(self, seconds: float | None) -> None:
         """Schedule the end of the drain; after two requests the later of both ends applies."""

@@ -28,6 +28,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from random import Random as Chance
 from typing import Final
 
 import structlog
@@ -61,6 +62,7 @@ from wsedge_relay.transport.readiness import Fiber, wait_for_all
 from wsedge_relay.transport.tls import ListenerTls, default_context, domain_contexts
 from wsedge_relay.transport.wire import EXHAUSTED, Wire
 from wsedge_relay.tunnel.drain import spread
+from wsedge_relay.tunnel.shedding import SHED_REASON, Shedding, ShedOrder, ShedProgress
 from wsedge_relay.tunnel.tunnel import Tunnel
 from wsedge_relay.tunnel.tunnels import Tunnels
 
@@ -123,6 +125,8 @@ class Relay:
         )
         self._handshakes: set[Fiber] = set()
         self._sessions = Sessions()
+        chance = Chance(self._random.randbytes(16))  # noqa: S311  chooses tunnels, no secret
+        self._shedding = Shedding(self._close_shed, chance)
         self._drains: dict[asyncio.Task[None], Site] = {}
         self._last_drain: dict[Site, Drain] = {}  # of sites that drain at present
         self._draining = False
@@ -303,7 +307,7 @@ class Relay:
             timeouts=self._timeouts,
             loop=self._loop,
         )
-        self._sessions.add(session)
+        self._sessions.add(session, facts.session)
         session.start()
         if self._draining:  # after a delay, in which the client's first request gets its 503
             self._loop.call_later(self._timeouts.linger_seconds, session.go_away)
@@ -322,6 +326,7 @@ class Relay:
         None stands for each domain's drainSeconds. A later call can only shorten the drain of a domain.
         """
         self._draining = True
+        self._shedding.stop()
         self._sessions.go_away()
         # Removed sites that still drain are included: their drains must be shortened too.
         for site in dict.fromkeys((*self._sites.values(), *self._drains.values())):
@@ -338,6 +343,16 @@ class Relay:
         await self.tunnels.wait_until_none()
         await self._sessions.wait_until_none()
 
+    def shed(self, order: ShedOrder) -> None:
+        """Close some tunnels with 1001 as `order` says, in place of the last order; not during a drain."""
+        if not self._draining:
+            self._shedding.begin(order, list(self.tunnels))
+
+    @property
+    def shed_progress(self) -> ShedProgress:
+        """The progress of the last order to shed."""
+        return self._shedding.progress
+
     def resume(self) -> None:
         """End the drain and accept new connections; connections that are still open stay."""
         self._draining = False
@@ -348,6 +363,7 @@ class Relay:
     async def close(self) -> None:
         """Close every listener, handshake and tunnel at once."""
         self._listeners.close()
+        self._shedding.stop()
         self._sessions.abort_all()
         for handshake in list(self._handshakes):
             handshake.cancel()
@@ -405,6 +421,12 @@ class Relay:
             last = self._last_drain.get(site)
             if last is not None and last.task is asyncio.current_task():
                 del self._last_drain[site]
+
+    def _close_shed(self, tunnel: Tunnel) -> None:
+        self.tunnels.close(tunnel, GOING_AWAY, SHED_REASON)
+        if tunnel.session is not None:
+            # Without GOAWAY the client would open its next stream on the same connection, to this relay.
+            self._sessions.go_away_from(tunnel.session)
 
     def _close_drained(self, tunnel: Tunnel) -> None:
         self.tunnels.close(tunnel, GOING_AWAY, "going away")

@@ -4,6 +4,7 @@
     tunnel      one tunnel: two legs, and the state that they share
     heartbeat   the checks of silent legs, and the times of these checks. Pure
     drain       closes that are spread over time
+    shedding    orders to close some tunnels at a rate
 
 Never imports the packages `client` and `server`.
 """

@@ -59,6 +59,8 @@ _PATIENCE: Final = (
 
 # Bytes, messages and the text messages among these; of each first the count to the client, then from it.
 Counts = tuple[int, int, int, int, int, int]
+# The IP addresses and ports of both ends of a connection, the peer's first.
+SessionName = tuple[tuple[str, int], tuple[str, int]]
 _NOTHING: Final[Counts] = (0, 0, 0, 0, 0, 0)
 
 
@@ -68,6 +70,7 @@ class Tunnel:
     `address` is the client's IP address, `began` the loop's time at the opening; `due` belongs to the
     heartbeat's wheel. `deadline` is the timer of an open tunnel's maximum age, then that of its phase;
     `progress` is the count of bytes at the start of the phase's timer, `patience` the extensions left.
+    `session` is the HTTP/2 connection whose stream the client's leg is, if any.
     """
 
     __slots__ = (
@@ -85,6 +88,7 @@ class Tunnel:
         "patience",
         "phase",
         "progress",
+        "session",
         "site",
         "target",
     )
@@ -105,6 +109,7 @@ class Tunnel:
         self.deadline: asyncio.TimerHandle | None = None
         self.ending: Ending | None = None
         self.access: AccessFacts | None = None
+        self.session: SessionName | None = None
         self.counted: Counts = _NOTHING  # the counts that the usage and the metrics already include
 
     def set_ending(self, by: str, reason: str, code: int) -> None:

@@ -11,7 +11,7 @@ import errno
 import random
 import socket
 import ssl
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from random import Random as Chance
 from typing import Final
@@ -88,6 +88,10 @@ class Tunnels:
 
     def __len__(self) -> int:
         return self._count
+
+    def __iter__(self) -> Iterator[Tunnel]:
+        """Iterate over all tunnels; copy them before closing any."""
+        return chain.from_iterable(self._by_site.values())
 
     def of(self, site: Site) -> Collection[Tunnel]:
         """Return the open tunnels of a domain; copy them before closing any."""

@@ -16,7 +16,8 @@ class Recorded:
         self.domain = domain
         self.sessions = sessions
         self.warned = 0
-        sessions.add(self.session)
+        self.name = ((domain, len(sessions)), ("192.0.2.1", 443))
+        sessions.add(self.session, self.name)
 
     @property
     def session(self) -> Session:
@@ -38,6 +39,17 @@ async def test_goaway_reaches_one_domain_or_all() -> None:
     assert (a.warned, b.warned) == (1, 0)
     sessions.go_away()
     assert (a.warned, b.warned, len(sessions)) == (2, 1, 2)
+
+
+async def test_goaway_reaches_one_session_by_its_name() -> None:
+    """Also while another domain has the same number of sessions; a session that is gone is no fault."""
+    sessions = Sessions()
+    a, b = Recorded("a.example", sessions), Recorded("a.example", sessions)
+    sessions.go_away_from(a.name)
+    assert (a.warned, b.warned) == (1, 0)
+    sessions.remove(b.session)
+    sessions.go_away_from(b.name)
+    assert (a.warned, b.warned) == (1, 0)
 
 
 async def test_the_wait_ends_with_the_last_session() -> None:
