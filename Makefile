@@ -8,7 +8,7 @@ SHELL := bash
 # A few lines of progress instead of pip's hundreds.
 PROGRESS := awk -v all="$$(grep -c == requirements.lock)" '/^Collecting / && ++n % 10 == 0 {print "  " n " of " all " packages"; \
   fflush()} /^Installing collected/ {print "  installing them, which takes the longest"; fflush()}'
-.PHONY: help run test test-tools check compiled fuzz bench bench-peers interop generate lock image clean
+.PHONY: help run test test-tools check compiled fuzz bench bench-peers bench-operator interop generate lock image clean
 
 # Lists the targets that have a description after two hash signs; at most twelve have one.
 help:
@@ -67,6 +67,10 @@ fuzz: .venv-fuzz/ready ## every fuzz target for SECONDS=60 each, from the stored
 
 bench: .venv/ready ## relay beside nginx, HAProxy and Envoy, 8 minutes; writes docs/benchmarks.md (first, as root: make bench-peers; options: BENCH=...)
 	@$(BIN)/python tests/bench/relay.py --write docs/benchmarks.md $(BENCH)
+
+# The operator with 1,000 domains on a devcluster, twenty minutes; writes its part of docs/benchmarks.md.
+bench-operator: .venv/ready
+	@PYTHONPATH=tests $(BIN)/python tests/bench/domains.py $(or $(BENCH),--write docs/benchmarks.md)
 
 .venv-interop/ready: tests/interop/python/requirements.lock
 	@$(PYTHON) -m venv .venv-interop

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,7 +30,7 @@ from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.admin import serving
 from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache
-from wsedge_operator.runtime.clock import WallClock
+from wsedge_operator.runtime.clock import Clock, WallClock
 from wsedge_operator.runtime.controller import Controller
 from wsedge_operator.runtime.directory import DirectoryKeeper
 from wsedge_operator.runtime.discovery import StatisticsDiscovery
@@ -54,8 +54,11 @@ KINDS_RETRY_SECONDS = 2.0
 DIRECTORY_DELAY: Final = timedelta(milliseconds=300)
 
 
-def main() -> None:
-    """Run the operator (`run`, the default), or print what it would do with manifests (`explain`)."""
+def main(given: Sequence[str] | None = None, *, clock: Clock | None = None) -> None:
+    """Run the operator (`run`, the default), or print what it would do with manifests (`explain`).
+
+    `given` are the arguments (None: those of the process). `clock` is the time of all decisions.
+    """
     parser = argparse.ArgumentParser(
         prog="wsedge-operator",
         description="Decides and applies what BillingPlans and WebSocketDomains ask for.",
@@ -67,7 +70,7 @@ def main() -> None:
     commands.add_parser(
         "explain", help="print what the operator would do with manifests in files", add_help=False
     )
-    arguments, rest = parser.parse_known_args()
+    arguments, rest = parser.parse_known_args(given)
     if arguments.command == "explain":
         sys.exit(_explain(rest))
     if rest:
@@ -80,7 +83,7 @@ def main() -> None:
     logs.configure(settings.log_level, settings.log_format)
     log.info("starting", **settings.model_dump())
     try:
-        asyncio.run(run(settings))
+        asyncio.run(run(settings, clock or WallClock()))
     except* OperatorError as group:
         for failure in _leaves(group):
             log.error("operator failed", error=str(failure), kind=type(failure).__name__)
@@ -101,7 +104,7 @@ def _explain(arguments: list[str]) -> int:
     return explain(arguments)
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, clock: Clock) -> None:
     """Reconcile until SIGTERM or SIGINT; raises OperatorError when it lost its Lease or its watches ended."""
     stop = asyncio.Event()
     identity = settings.pod_name or f"{socket.gethostname()}-{os.getpid()}"
@@ -110,7 +113,7 @@ async def run(settings: Settings) -> None:
         client = await stack.enter_async_context(Client(access, call_seconds=settings.call_seconds))
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         relays = await stack.enter_async_context(relay_session())
-        parts = _parts(settings, client, session, relays, identity)
+        parts = _parts(settings, client, session, relays, identity, clock)
         rivals = Rivals(client, settings.namespace, settings.lease_name, settings.namespaces)
         election = Election(
             client,
@@ -161,12 +164,13 @@ def _parts(
     session: aiohttp.ClientSession,
     relays: aiohttp.ClientSession,
     identity: str,
+    clock: Clock,
 ) -> _Parts:
     """Return the parts, connected; `session` calls the statistics, `relays` calls the relays."""
-    cache, metrics, clock = Cache(settings.namespace), Metrics(), WallClock()
+    cache, metrics = Cache(settings.namespace), Metrics()
     agenda = Agenda(clock, metrics, delays={DIRECTORY.kind: DIRECTORY_DELAY})
     accounts = Accounts(
-        client, cache, settings.default_time_zone, settings.namespaces, settings.selected_labels
+        client, cache, settings.default_time_zone, settings.namespaces, settings.selected_labels, clock
     )
     gatherer = Gatherer(
         client=client,

@@ -4,7 +4,7 @@
     api        REST client       container  life of one container     server     kubelet API
     informer   list and watch    volumes    files of mounts           provision  PersistentVolumes
     nodes      Node, Lease       status     PodStatus                 events     Events
-    streaming/ kubectl exec and port-forward
+    streaming/ kubectl exec and port-forward      simulated  admin port of simulated relays
 
 Pure, without clock or I/O: backoff, environment, mounts, probes, quantities, selectors, status, and
 streaming.spdy.

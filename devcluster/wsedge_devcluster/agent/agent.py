@@ -50,6 +50,7 @@ class AgentSettings:
     backoff_scale: float
     sync_seconds: float
     images: Images
+    relays_answer: bool = True
 
 
 class Agent:
@@ -94,6 +95,7 @@ class Agent:
             backoff_scale=settings.backoff_scale,
             sync_seconds=settings.sync_seconds,
             images=settings.images,
+            relays_answer=settings.relays_answer,
         )
 
     async def start(self) -> None:

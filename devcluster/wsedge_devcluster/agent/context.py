@@ -38,6 +38,7 @@ class Tools:
     backoff_scale: float
     sync_seconds: float
     images: Images
+    relays_answer: bool = True  # relays of simulated pods answer GET /config
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from wsedge_devcluster.agent.context import PodContext, Tools
 from wsedge_devcluster.agent.nodes import Node
 from wsedge_devcluster.agent.objects import Object
 from wsedge_devcluster.agent.selectors import Candidate
+from wsedge_devcluster.agent.simulated import SimulatedRelay, identity_of
 from wsedge_devcluster.agent.status import PodFacts, Role, Running, ended, is_ready, pod_status
 from wsedge_devcluster.agent.times import utc_now
 from wsedge_devcluster.agent.volumes import Volumes
@@ -42,6 +43,7 @@ class PodRunner:
         self._seen = pod
         self.context = PodContext(tools, pod, folder, volumes, facts, self._changed)
         self._runners: dict[str, ContainerRunner] = {}
+        self._relay: SimulatedRelay | None = None
         self._dirty, self._deleting, self._removed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._shown: tuple[bool, bool] = (False, False)
         self.update(pod)
@@ -142,6 +144,8 @@ class PodRunner:
             for task in (writing, living, deleting):
                 task.cancel()
             await asyncio.gather(writing, living, deleting, return_exceptions=True)
+            if self._relay is not None:
+                self._relay.close()
         self._tools.addresses.free(self.context.facts.address)
         shutil.rmtree(self.context.folder, ignore_errors=True)
 
@@ -152,7 +156,7 @@ class PodRunner:
         ):
             return  # ended in an earlier life of this agent
         if self._simulated:
-            self._simulate()
+            await self._simulate()
             return
         version = await self._first_sync()
         self.context.facts.volumes_ready = True
@@ -191,7 +195,11 @@ class PodRunner:
                 runner.record.restarts = counts[name] + 1
         self.context.facts.records = [runner.record for runner in self._runners.values()]
 
-    def _simulate(self) -> None:
+    async def _simulate(self) -> None:
+        identity = identity_of(self.context.pod)
+        if identity is not None and self._tools.relays_answer:
+            self._relay = SimulatedRelay(self.context, identity)
+            await self._relay.start()
         now = utc_now()
         for record in self.context.facts.records:
             record.container_id = f"wsedge-devcluster://simulated-{record.name}"

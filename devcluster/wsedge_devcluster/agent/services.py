@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,9 @@ def listeners(
     services: Iterable[Object], pods: Sequence[Candidate], nodes: Sequence[str], apiserver: Endpoint
 ) -> Iterator[Listener]:
     """Return the listeners of all Services. Headless Services and UDP ports have none."""
+    by_namespace: dict[str, list[Candidate]] = {}
+    for pod in pods:
+        by_namespace.setdefault(pod.namespace, []).append(pod)
     for service in services:
         key = key_of(service)
         address = service["spec"].get("clusterIP")
@@ -44,7 +48,9 @@ def listeners(
             if port.get("protocol", "TCP") != "TCP":
                 continue
             # The API server's own Service has no selector: the API server writes its endpoints.
-            found = (apiserver,) if key == "default/kubernetes" else endpoints(service, port, pods)
+            found: tuple[Endpoint, ...] = (apiserver,)
+            if key != "default/kubernetes":
+                found = endpoints(service, port, by_namespace.get(service["metadata"]["namespace"], ()))
             yield Listener(address, reachable_port(port["port"]), key, found)
             if number := port.get("nodePort"):
                 for node in nodes:
@@ -74,12 +80,15 @@ class ServiceProxy:
         self._dirty.set()
 
     async def run(self) -> None:
-        """Apply changes until cancelled; changes within _GATHER_SECONDS together."""
+        """Apply changes until cancelled; together those of _GATHER_SECONDS, or of the time of an apply."""
+        pause = _GATHER_SECONDS
         while True:
             await self._dirty.wait()
-            await asyncio.sleep(_GATHER_SECONDS)
+            await asyncio.sleep(pause)
             self._dirty.clear()
+            begun = time.monotonic()
             await self._apply()
+            pause = max(_GATHER_SECONDS, time.monotonic() - begun)
 
     def close(self) -> None:
         """End all listeners and connections."""

@@ -54,7 +54,8 @@ class Cluster:
     started again. `backoff_scale` shortens the kubelet's 10 s to 300 s back-offs; `sync_seconds` is how long
     a changed ConfigMap may take to reach a pod that itself does not change (a kubelet: 60). `images` run
     our programs from other sources, by image name: a folder as a checkout of another version has it.
-    `variables` are the environment of our own images, beside what a pod sets.
+    `variables` are the environment of our own images, beside what a pod sets. Relays of simulated pods answer
+    GET /config, unless not `relays_answer`: their admin port then refuses connections.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Cluster:
         sync_seconds: float = 60.0,
         images: Mapping[str, Path] | None = None,
         variables: Mapping[str, str] | None = None,
+        relays_answer: bool = True,
         progress: Callable[[str], None] = quiet,
     ) -> None:
         self._keep = directory is not None
@@ -74,6 +76,7 @@ class Cluster:
         self._nodes, self._simulated_nodes = nodes, simulated_nodes
         self._backoff_scale, self._sync_seconds = backoff_scale, sync_seconds
         self._images, self._variables = dict(images or {}), dict(variables or {})
+        self._relays_answer = relays_answer
         self._progress = progress
         self._process: subprocess.Popen[bytes] | None = None
         self._pending = b""
@@ -142,6 +145,7 @@ class Cluster:
             sync_seconds=self._sync_seconds,
             images=self._images,
             variables=self._variables,
+            relays_answer=self._relays_answer,
         )
         with (self.logs_dir / "supervisor.log").open("ab") as output:
             # A session of its own: Ctrl-C reaches the starter alone, which then stops the cluster in order.

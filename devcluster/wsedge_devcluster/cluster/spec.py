@@ -32,6 +32,7 @@ class ClusterSpec(_Message):
     # Images that run our programs from other sources: a folder with operator/, proxy/, statistics/.
     images: dict[str, Path] = {}
     variables: dict[str, str] = {}  # the environment of our own images
+    relays_answer: bool = True  # simulated relays answer for their configuration
 
 
 class Progress(_Message):

@@ -135,6 +135,7 @@ class Supervisor:
             backoff_scale=self._spec.backoff_scale,
             sync_seconds=self._spec.sync_seconds,
             images=Images(self._spec.images, self._spec.variables),
+            relays_answer=self._spec.relays_answer,
         )
         self._agent = Agent(settings, self._api, self._children)
         await self._agent.start()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from typing import Any
+
+import pytest
 
 from support.devcluster import EXAMPLES_IMAGE, SLEEP, WEB, Namespace, config_map, eventually, pod, python
 from wsedge_devcluster.cluster.cluster import Cluster
@@ -213,3 +216,35 @@ def test_simulated_pod(space: Namespace) -> None:
     space.apply(item)
     space.wait("pod/many", "condition=Ready")
     space.kubectl("delete", "pod", "many", "--timeout=60s")
+
+
+def test_simulated_relay(space: Namespace) -> None:
+    """A simulated relay answers for its ConfigMap; an edit reaches it when the pod is changed."""
+    item = pod(
+        "relay",
+        {
+            "name": "relay",
+            "image": "example.test/any:1",
+            "ports": [{"name": "admin", "containerPort": 9090}],
+            "env": [{"name": "WSEDGE_RELAY_CONFIG", "value": "/etc/config/relay.json"}],
+            "volumeMounts": [{"name": "config", "mountPath": "/etc/config"}],
+        },
+        volumes=[{"name": "config", "configMap": {"name": "relay"}}],
+    )
+    item["metadata"]["annotations"] = {"devcluster.wsedge.io/simulated": "true"}
+    space.apply(config_map("relay", **{"relay.json": '{"generation": "one"}'}), item)
+    space.wait("pod/relay", "condition=Ready")
+    address = space.kubectl("get", "pod", "relay", "--output=jsonpath={.status.podIP}")
+
+    def generation() -> str:
+        with urllib.request.urlopen(f"http://{address}:9090/config", timeout=10) as answer:
+            return str(json.load(answer)["generation"])
+
+    assert generation() == "one"
+    space.apply(config_map("relay", **{"relay.json": '{"generation": "two"}'}))
+    assert generation() == "one"
+    space.kubectl("annotate", "pod", "relay", "example.test/poke=1")
+    eventually(lambda: generation() == "two")
+    space.kubectl("delete", "pod", "relay", "--timeout=60s")
+    with pytest.raises(OSError, match="refused"):
+        generation()
