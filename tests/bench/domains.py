@@ -392,10 +392,10 @@ async def midnight(stage: Stage, operator: Operator) -> None:
     operator.skew((max(dates.values()) - datetime.now(UTC)).total_seconds() + 1)
     await until("all plans in force", lambda: len(active) == number, pause=0.05)
     stage.figures["activations at one midnight"] = time.monotonic() - begun
-    latest, late = dates[active[0]], 0
     # Workers finish in another order than they begin: a plan counts only if it is behind by more than these.
-    for position, name in enumerate(active):
-        latest = max(latest, dates[active[max(0, position - AT_ONCE)]])
+    latest, late = min(dates.values()), 0
+    for earlier, name in zip(active, active[AT_ONCE:], strict=False):
+        latest = max(latest, dates[earlier])
         late += dates[name] < latest
     stage.figures["activations before one of an earlier date"] = late
     say(f"midnight: {operator.cpu() - before:.1f} CPU-seconds")
