@@ -177,6 +177,7 @@ def _parts(
         cache=cache,
         session=relays,
         image=settings.relays,
+        pod_default=settings.relay_pod,
         accounts=accounts,
         statistics_url="" if settings.statistics_service else None,
         admin_peers=settings.admin_peers,

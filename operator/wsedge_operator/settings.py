@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from wsedge_operator.api.meta import refusals
+from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.reconcile.selection import EVERYTHING, LabelSelector, parse_selector
 from wsedge_relay.contract import DENIED_NETWORKS, Network
@@ -40,6 +42,11 @@ class Settings(BaseSettings):
     relay_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     relay_user: int | None = Field(
         65532, ge=1, le=2**32 - 2, description="User and group of the relays; none: the cluster chooses them."
+    )
+    relay_pod: RelayPod = Field(
+        NO_POD_SETTINGS,
+        description="Settings of relay pods, in JSON, where a WebSocketDomain has none: the fields of its"
+        " spec.relay.pod.",
     )
     relay_network_policy: bool = Field(
         False, description="Whether each domain has a NetworkPolicy that closes the relays' admin port."
@@ -122,6 +129,15 @@ class Settings(BaseSettings):
         return tuple(
             network for part in parts for network in (DENIED_NETWORKS if part == "default" else (part,))
         )
+
+    @field_validator("relay_pod", mode="before")
+    @classmethod
+    def has_known_settings(cls, value: object) -> object:
+        """Refuse an unknown field, which a WebSocketDomain of a newer version may have."""
+        try:
+            return RelayPod.model_validate(value, extra="forbid")
+        except ValidationError as error:
+            raise ValueError("; ".join(refusals(error))) from None
 
     @property
     def admin_peers(self) -> tuple[dict[str, Any], ...] | None:

@@ -284,6 +284,26 @@ def test_the_namespace_selector_reaches_the_operator(helm: Helm) -> None:
         render(helm, f"{key}.key=edge", f"{key}.operator=In")
 
 
+def test_settings_of_relay_pods_reach_the_operator(helm: Helm) -> None:
+    """The operator parses relay.pod; without it the operator has no such setting, and no policy bounds it."""
+    assert "WSEDGE_OPERATOR_RELAY_POD" not in environment(pod_of(render(helm), "Deployment"))
+    objects = render(
+        helm,
+        "relay.pod.labels.team=edge",
+        "relay.pod.terminationGracePeriodSeconds=600",
+        "relay.pod.tolerations[0].operator=Exists",
+        "relay.pod.serviceAccountName=wsedge-relay-mesh",
+    )
+    value = environment(pod_of(objects, "Deployment"))["WSEDGE_OPERATOR_RELAY_POD"]
+    read = Settings(relay_pod=json.loads(value)).relay_pod
+    assert (read.labels, read.terminationGracePeriodSeconds) == ({"team": "edge"}, 600)
+    policy = "ValidatingAdmissionPolicy"
+    assert len(of_kind(render(helm, "domainPolicy.podFields={labels}"), policy)) == 6
+    old = ("template", "wsedge", CHART, "--kube-version=1.29.0", "--set", "domainPolicy.priorityClasses={a}")
+    with pytest.raises(CommandFailed, match=r"domainPolicy\.priorityClasses need Kubernetes 1.30"):
+        helm(*old)
+
+
 BAD_VALUES = {
     "a number as text": ("operator.replicas=two", "at '/operator/replicas': got string, want integer"),
     "a value that nobody reads": ("operator.replica=2", "at '/operator': additional properties 'replica'"),
@@ -299,6 +319,18 @@ BAD_VALUES = {
     "a pattern within a label": (
         "domainPolicy.rules[0].domains={a*.example.com}",
         "at '/domainPolicy/rules/0/domains/0': 'a*.example.com'",
+    ),
+    "another workload's account for relays": (
+        "relay.pod.serviceAccountName=default",
+        "at '/relay/pod/serviceAccountName': 'default'",
+    ),
+    "a setting of pods that relays do not have": (
+        "relay.pod.hostNetwork=true",
+        "at '/relay/pod': additional properties 'hostNetwork'",
+    ),
+    "a label of the operator on relays": (
+        "relay.pod.labels.wsedge\\.io/x=y",
+        "at '/relay/pod/labels/wsedge.io~1x'",
     ),
     "a namespace that cannot be": ("watchNamespaces={Team_A}", "at '/watchNamespaces/0': 'Team_A'"),
 }

@@ -101,6 +101,10 @@ REFUSED = {
         lambda ns: changed(relays(ns), f"{POD}.serviceAccountName", "default"),
         "relays run as their own ServiceAccount",
     ),
+    "a pod whose account only ends like a relay's": (
+        lambda ns: changed(relays(ns), f"{POD}.serviceAccountName", "my-wsedge-relay"),
+        "relays run as their own ServiceAccount",
+    ),
     "a pod with a token for the API server": (
         lambda ns: changed(relays(ns), f"{POD}.automountServiceAccountToken", True),
         "relays run as their own ServiceAccount",
@@ -148,6 +152,7 @@ def test_the_operator_can_make_its_children(installed: Cluster, namespace: str) 
         secret(live, {"key": b"value"}),
         disruption_budget(live),
         relays(namespace),
+        changed(relays(namespace), f"{POD}.serviceAccountName", "wsedge-relay-mesh"),
     ]
     for child in children:
         write(installed, child, OPERATOR, "--dry-run=server")
@@ -292,3 +297,52 @@ def test_a_namespace_claims_only_names_that_rules_allow(ruled: Namespace) -> Non
     # A claim from before the rules stays, and can be edited.
     switched = '{"spec": {"websocket": {"heartbeatSeconds": 45}}}'
     ruled.kubectl("patch", "websocketdomain/before", "--type=merge", "--patch", switched)
+
+
+@pytest.fixture
+def bounded(installed: Cluster, namespace: str) -> Iterator[Namespace]:
+    """Allow labels and one priority class as settings of pods; a domain has more from before that."""
+    space = Namespace(installed, namespace)
+    stored = claim("before.elsewhere.example", "before")
+    space.apply({**stored, "spec": {**stored["spec"], "relay": {"pod": {"nodeSelector": {"a": "b"}}}}})
+    values = {"podFields": ["labels", "priorityClassName"], "priorityClasses": ["edge"]}
+    policy = installed.helm(
+        "template",
+        "bounded",
+        CHART,
+        "--namespace",
+        SYSTEM,
+        "--show-only=templates/policies/pods.yaml",
+        "--set-json",
+        f"domainPolicy={json.dumps(values)}",
+    )
+    installed.kubectl("apply", "--filename=-", input=policy)
+    try:
+        yield space
+    finally:
+        installed.kubectl("delete", "--filename=-", input=policy)
+
+
+def test_domains_have_only_the_settings_of_pods_that_the_administrator_allows(bounded: Namespace) -> None:
+    """A refusal names the field and the chart value; what is stored stays while it is not edited."""
+
+    def refusal(**settings: Any) -> str:
+        made = claim("pods.elsewhere.example")
+        try:
+            document = {**made, "spec": {**made["spec"], "relay": {"pod": settings}}}
+            write(bounded.cluster, document, "--dry-run=server", f"--namespace={bounded.name}")
+        except CommandFailed as refused:
+            return refused.stderr
+        return ""
+
+    refused = eventually(lambda: refusal(nodeSelector={"a": "b"}))
+    assert (
+        "spec.relay.pod.nodeSelector: the administrator of the cluster does not allow this field" in refused
+    )
+    assert "does not allow this class" in refusal(priorityClassName="high")
+    assert not refusal(priorityClassName="edge", labels={"team": "a"})
+    edit = '{"spec": {"websocket": {"heartbeatSeconds": 45}}}'
+    bounded.kubectl("patch", "websocketdomain/before", "--type=merge", "--patch", edit)
+    edit = '{"spec": {"relay": {"pod": {"nodeSelector": {"a": "c"}}}}}'
+    with pytest.raises(CommandFailed, match=r"domainPolicy\.podFields"):
+        bounded.kubectl("patch", "websocketdomain/before", "--type=merge", "--patch", edit)

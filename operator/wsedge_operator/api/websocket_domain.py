@@ -29,8 +29,9 @@ from wsedge_operator.api.spec.geo import Geo
 from wsedge_operator.api.spec.limits import Limits
 from wsedge_operator.api.spec.origins import Origin, OriginHealthCheck, OriginRequest, OriginTLS
 from wsedge_operator.api.spec.pass_through import PassThrough
+from wsedge_operator.api.spec.pod import RelayPod
 from wsedge_operator.api.spec.quantity import RelayResources
-from wsedge_relay.contract import HeartbeatLegs, OriginProtocol
+from wsedge_relay.contract import AFTER_DRAIN_SECONDS, HeartbeatLegs, OriginProtocol
 
 KIND: Final = "WebSocketDomain"
 PLURAL: Final = "websocketdomains"
@@ -242,6 +243,20 @@ class Relay(SpecPart):
             "reported without them."
         ),
     ] = None
+    pod: Annotated[
+        RelayPod | None,
+        Field(
+            description="Settings of the pods that the cluster's policies may demand: nodes, priority, "
+            "labels, pull secrets. A change replaces the pods. Default: the operator's (chart value "
+            "relay.pod)."
+        ),
+    ] = None
+
+
+_GRACE_MESSAGE: Final = (
+    f"terminationGracePeriodSeconds is at least {AFTER_DRAIN_SECONDS} more than lifecycle.drainSeconds: "
+    "a relay that is killed in its drain breaks connections and loses the last counts"
+)
 
 
 class WebSocketDomainSpec(SpecPart):
@@ -259,6 +274,13 @@ class WebSocketDomainSpec(SpecPart):
                 "!has(self.passThrough) || !has(self.tls) || !self.tls.http2",
                 _HTTP2_MESSAGE,
                 field="passThrough",
+            ),
+            cel(
+                "!has(self.relay.pod) || !has(self.relay.pod.terminationGracePeriodSeconds)"
+                " || self.relay.pod.terminationGracePeriodSeconds"
+                f" >= self.lifecycle.drainSeconds + {AFTER_DRAIN_SECONDS}",
+                _GRACE_MESSAGE,
+                field="relay.pod.terminationGracePeriodSeconds",
             ),
         )
     )
@@ -344,6 +366,14 @@ class WebSocketDomainSpec(SpecPart):
             raise ValueError(_FOLLOW_MESSAGE)
         if self.passThrough is not None and self.tls is not None and self.tls.http2:
             raise ValueError(_HTTP2_MESSAGE)
+        return self
+
+    @model_validator(mode="after")
+    def has_time_for_the_drain(self) -> Self:
+        """Refuse a grace period that ends before the drain does (CEL: the same)."""
+        grace = self.relay.pod.terminationGracePeriodSeconds if self.relay.pod is not None else None
+        if grace is not None and grace < self.lifecycle.drainSeconds + AFTER_DRAIN_SECONDS:
+            raise ValueError(_GRACE_MESSAGE)
         return self
 
 

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from wsedge_operator.api import billing_plan, websocket_domain
 from wsedge_operator.api.meta import API_VERSION, Resource, instant_text
 from wsedge_operator.api.reading import refused
+from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.billing.record import COPY_NAME, Life, identity_of
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import ManifestError
@@ -65,6 +66,7 @@ class Files:
     objects: tuple[Object, ...]
     default_zone: str
     image: RelayImage
+    pod_default: RelayPod = NO_POD_SETTINGS
 
     def of(self, kind: str, namespace: str | None = None) -> list[Object]:
         """Return all objects of a kind, in one namespace or in all."""
@@ -160,6 +162,7 @@ def _domain_snapshot(
         live=domain,
         account_state=account_states[namespace],
         image=files.image,
+        pod_default=files.pod_default,
         new_token=token_urlsafe(32),
         claims=tuple(
             claim_of(item, can_be_served=can_be_served(item, account_states[item["metadata"]["namespace"]]))
@@ -278,9 +281,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ManifestError as error:
             sys.stderr.write(f"{error}\n")
             refused = True
-    image = settings.relays
     if objects:
-        sys.stdout.write(explain(Files(tuple(objects), settings.default_time_zone, image), now))
+        files = Files(tuple(objects), settings.default_time_zone, settings.relays, settings.relay_pod)
+        sys.stdout.write(explain(files, now))
     return int(refused)
 
 

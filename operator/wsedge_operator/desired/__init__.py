@@ -2,6 +2,7 @@
 
     relay_config        the RelayConfig, and the ConfigMap that contains it
     deployment          the Deployment of the relays
+    pod_settings        the fields of its pods that the spec sets
     service, service_account, secret, disruption_budget, network_policy
     names               names, labels and annotations of all children
     digest              whether a live child has every desired value

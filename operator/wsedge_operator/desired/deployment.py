@@ -2,8 +2,8 @@
 
 The pod template does not depend on the configuration that the relays serve: a change of it replaces all pods,
 which closes connections, and a new configuration, certificate or drain time must close none. The template
-depends only on workers, resources, the volume of geo databases, the image and the step of the grace period
-(see `grace_seconds`).
+depends only on workers, resources, the volume of geo databases, the settings of pods (`spec.relay.pod`, and
+the operator's default for it), the image and the step of the grace period (see `grace_seconds`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wsedge_operator.api.spec.geo import Geo
+from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.api.websocket_domain import Relay, WebSocketDomainSpec
 from wsedge_operator.desired.names import (
     ADMIN_PORT,
@@ -24,6 +25,7 @@ from wsedge_operator.desired.names import (
     child_name,
     selector_labels,
 )
+from wsedge_operator.desired.pod_settings import pod_settings
 from wsedge_operator.desired.relay_config import CONFIG_KEY
 from wsedge_relay.contract import AFTER_DRAIN_SECONDS
 from wsedge_statistics.contract import TOKEN_AUDIENCE
@@ -67,13 +69,16 @@ def deployment(
     spec: WebSocketDomainSpec,
     image: RelayImage,
     *,
+    pod_default: RelayPod = NO_POD_SETTINGS,
     is_scaled_from_outside: bool = False,
 ) -> dict[str, Any]:
     """Return the Deployment; it passes the `restricted` Pod Security Standard.
 
-    With `is_scaled_from_outside` it has no number of replicas: another client scales the Deployment.
+    `pod_default` has the settings of pods that the spec does not set. With `is_scaled_from_outside` it has no
+    number of replicas: another client scales the Deployment.
     """
     name = owner["metadata"]["name"]
+    pod = (spec.relay.pod or RelayPod()).over(pod_default)
     asked = str(spec.relay.replicas)
     return {
         "apiVersion": "apps/v1",
@@ -90,19 +95,31 @@ def deployment(
                 "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
             },
             "template": {
-                "metadata": {"labels": child_labels(name), "annotations": dict(_EVICTABLE)},
-                "spec": _pod(name, spec, image),
+                "metadata": {
+                    "labels": {**(pod.labels or {}), **child_labels(name)},
+                    "annotations": {**_EVICTABLE, **(pod.annotations or {})},
+                },
+                "spec": _pod(name, spec, image, pod, _grace(spec, pod_default)),
             },
         },
     }
 
 
-def _pod(name: str, spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, Any]:
+def _grace(spec: WebSocketDomainSpec, pod_default: RelayPod) -> int:
+    """Return terminationGracePeriodSeconds: the spec's, else the step for the drain or a longer default."""
+    if spec.relay.pod is not None and (asked := spec.relay.pod.terminationGracePeriodSeconds) is not None:
+        return asked
+    return max(grace_seconds(spec.lifecycle.drainSeconds), pod_default.terminationGracePeriodSeconds or 0)
+
+
+def _pod(
+    name: str, spec: WebSocketDomainSpec, image: RelayImage, pod: RelayPod, grace: int
+) -> dict[str, Any]:
     return {
-        "serviceAccountName": child_name(name),
+        "serviceAccountName": pod.serviceAccountName or child_name(name),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": grace_seconds(spec.lifecycle.drainSeconds),
+        "terminationGracePeriodSeconds": grace,
         "securityContext": {
             "runAsNonRoot": True,
             **(
@@ -112,24 +129,9 @@ def _pod(name: str, spec: WebSocketDomainSpec, image: RelayImage) -> dict[str, A
             ),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "topologySpreadConstraints": [
-            _spread(name, "topology.kubernetes.io/zone"),
-            _spread(name, "kubernetes.io/hostname"),
-        ],
+        **pod_settings(name, pod),
         "containers": [_container(spec, image)],
         "volumes": _volumes(name, spec.relay),
-    }
-
-
-def _spread(name: str, key: str) -> dict[str, Any]:
-    return {
-        "maxSkew": 1,
-        "topologyKey": key,
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": selector_labels(name)},
-        # During a rollout old and new pods are spread separately. Spread together, the new pods would avoid
-        # the nodes of the old ones, and be unbalanced once those end.
-        "matchLabelKeys": ["pod-template-hash"],
     }
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 
 from wsedge_operator.api.reading import part_at, read
+from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.exact import parts
@@ -63,8 +64,8 @@ _CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DISRUPTION_BUDGET, NETWORK_PO
 class Gatherer:
     """Gathers snapshots of WebSocketDomains.
 
-    `statistics_url`, `admin_peers` and `denied_networks` are as in DomainSnapshot; StatisticsDiscovery
-    updates the first.
+    `statistics_url`, `admin_peers`, `denied_networks` and `pod_default` are as in DomainSnapshot;
+    StatisticsDiscovery updates the first.
     """
 
     client: Client
@@ -75,6 +76,7 @@ class Gatherer:
     statistics_url: str | None = None
     admin_peers: tuple[Object, ...] | None = None
     denied_networks: tuple[str, ...] | None = None
+    pod_default: RelayPod = NO_POD_SETTINGS
     failures: dict[Key, str] = field(default_factory=dict)
     contested: dict[Key, str] = field(default_factory=dict)
     _admitted: dict[Key, dict[str, Admitted]] = field(default_factory=dict)
@@ -107,6 +109,7 @@ class Gatherer:
             live=live,
             account_state=account_state,
             image=self.image,
+            pod_default=self.pod_default,
             new_token=token_urlsafe(32),
             selected=account.selected,
             claims=await self.claims(claimed_name(live), now),

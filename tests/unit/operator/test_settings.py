@@ -1,10 +1,11 @@
-"""The administrator's settings for relays: peers of their admin port, networks that they do not dial."""
+"""The administrator's settings for relays: peers of their admin port, denied networks, their pods."""
 
 from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
 
+from wsedge_operator.api.spec.pod import RelayPod
 from wsedge_operator.settings import Settings, problems
 from wsedge_relay.contract import DENIED_NETWORKS
 
@@ -30,3 +31,14 @@ def test_the_setting_of_admin_peers() -> None:
     assert peers is not None
     assert peers[0]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "ops"}
     assert peers[1:] == PEERS
+
+
+def test_settings_of_relay_pods_are_json_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default for pods is JSON; an unknown field or a reserved label ends the operator with its path."""
+    monkeypatch.setenv("WSEDGE_OPERATOR_RELAY_POD", '{"labels": {"team": "a"}, "priorityClassName": "edge"}')
+    assert Settings().relay_pod == RelayPod(labels={"team": "a"}, priorityClassName="edge")
+    for text, path in (('{"label": {}}', "label: "), ('{"labels": {"wsedge.io/x": "y"}}', "labels: these")):
+        monkeypatch.setenv("WSEDGE_OPERATOR_RELAY_POD", text)
+        with pytest.raises(ValidationError) as refused:
+            Settings()
+        assert f"WSEDGE_OPERATOR_RELAY_POD: Value error, {path}" in next(problems(refused.value))

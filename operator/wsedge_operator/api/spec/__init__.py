@@ -5,6 +5,8 @@
     limits         spec.limits
     pass_through   spec.passThrough
     geo            spec.relay.geo
+    pod            spec.relay.pod
+    affinity       the parts of spec.relay.pod about nodes
     quantity       amounts in Kubernetes' notation, spec.relay.resources
 
 Never imports a decision: a field states what a user may ask for.

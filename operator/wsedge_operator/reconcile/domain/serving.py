@@ -147,7 +147,15 @@ def _workload(
         manifests.append(disruption_budget(owner))
     if snapshot.admin_peers is not None:  # Before the Deployment, so that no pod runs without its policy.
         manifests.append(network_policy(owner, snapshot.admin_peers))
-    manifests.append(deployment(owner, spec, snapshot.image, is_scaled_from_outside=scaled is not None))
+    manifests.append(
+        deployment(
+            owner,
+            spec,
+            snapshot.image,
+            pod_default=snapshot.pod_default,
+            is_scaled_from_outside=scaled is not None,
+        )
+    )
     if scaled is not None and scaled.is_new:
         text, occurrence = (
             scaled.message(spec.relay.replicas),

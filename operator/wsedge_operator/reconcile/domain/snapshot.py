@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.reconcile.account.state import AccountState
 from wsedge_operator.reconcile.conditions import ConditionAnswer
@@ -41,6 +42,7 @@ class DomainSnapshot:
 
     account_state     whether its account has terms in force
     image             the image of relay pods
+    pod_default       settings of relay pods where the spec has none
     new_token         a random token, for relays that have none yet
     selected          the labels of its namespace match the operator's selector
     claims            all claims of the cluster on its domain name
@@ -71,6 +73,7 @@ class DomainSnapshot:
     statistics_url: str | None = None
     admin_peers: tuple[Manifest, ...] | None = None
     denied_networks: tuple[str, ...] | None = None
+    pod_default: RelayPod = NO_POD_SETTINGS
     failure: str | None = None
     contested: str | None = None
     admitted: Mapping[str, Admitted] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from support.operator.manifests.invalid_clients import INVALID_CLIENTS
 from support.operator.manifests.invalid_domain import INVALID_DOMAIN
 from support.operator.manifests.invalid_origins import INVALID_ORIGINS
+from support.operator.manifests.invalid_pods import INVALID_PODS
 from support.operator.manifests.invalid_relays import INVALID_RELAYS
 from support.operator.manifests.manifest import SERVICE, Invalid
 
@@ -142,6 +143,102 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     "64 allowed origins": {
         "spec.clients": {"allowedOrigins": [f"https://app-{index}.example.com" for index in range(64)]}
     },
+    "pods with every setting": {
+        "spec.relay": {
+            "pod": {
+                "nodeSelector": {"kubernetes.io/os": "linux", "disk": ""},
+                "tolerations": [
+                    {"operator": "Exists"},
+                    {"key": "a", "value": "b", "effect": "NoExecute", "tolerationSeconds": 0},
+                ],
+                "affinity": {
+                    "nodeAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": {
+                            "nodeSelectorTerms": [
+                                {
+                                    "matchExpressions": [
+                                        {"key": "example.com/cores", "operator": "Gt", "values": ["4"]},
+                                        {"key": "disk", "operator": "NotIn", "values": ["hdd"]},
+                                        {"key": "edge", "operator": "Exists"},
+                                    ]
+                                }
+                            ]
+                        },
+                        "preferredDuringSchedulingIgnoredDuringExecution": [
+                            {
+                                "weight": 100,
+                                "preference": {
+                                    "matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]
+                                },
+                            }
+                        ],
+                    },
+                    "podAffinity": {
+                        "preferredDuringSchedulingIgnoredDuringExecution": [
+                            {
+                                "weight": 1,
+                                "podAffinityTerm": {
+                                    "topologyKey": "topology.kubernetes.io/zone",
+                                    "labelSelector": {
+                                        "matchLabels": {"app": "room"},
+                                        "matchExpressions": [{"key": "canary", "operator": "DoesNotExist"}],
+                                    },
+                                },
+                            }
+                        ]
+                    },
+                    "podAntiAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": [
+                            {"topologyKey": "kubernetes.io/hostname", "matchLabelKeys": ["pod-template-hash"]}
+                        ]
+                    },
+                },
+                "topologySpreadConstraints": [
+                    {
+                        "maxSkew": 100,
+                        "topologyKey": "topology.kubernetes.io/zone",
+                        "whenUnsatisfiable": "DoNotSchedule",
+                        "minDomains": 2,
+                        "nodeAffinityPolicy": "Ignore",
+                        "nodeTaintsPolicy": "Honor",
+                    },
+                    {
+                        "maxSkew": 1,
+                        "topologyKey": "topology.kubernetes.io/zone",
+                        "whenUnsatisfiable": "ScheduleAnyway",
+                        "labelSelector": {"matchLabels": {"team": "a"}},
+                        "matchLabelKeys": ["pod-template-hash"],
+                    },
+                ],
+                "priorityClassName": "edge-high",
+                "annotations": {
+                    "example.com/contact": "edge@example.com; any text: {}",
+                    "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": "spool",
+                },
+                "labels": {"team": "a", "example.com/cost-center": "4711", "app.kubernetes.io/part-of": "x"},
+                "imagePullSecrets": [{"name": "registry"}, {"name": "mirror"}],
+                "serviceAccountName": "wsedge-relay-team-a",
+                "terminationGracePeriodSeconds": 75,
+            }
+        }
+    },
+    "pods with empty settings": {
+        "spec.relay": {
+            "pod": {
+                "nodeSelector": {},
+                "tolerations": [],
+                "affinity": {},
+                "topologySpreadConstraints": [],
+                "annotations": {},
+                "labels": {},
+                "imagePullSecrets": [],
+            }
+        }
+    },
+    "the shortest grace period": {
+        "spec.lifecycle": {"drainSeconds": 0},
+        "spec.relay": {"pod": {"terminationGracePeriodSeconds": 45, "serviceAccountName": "wsedge-relay"}},
+    },
     "a drain at once": {"spec.lifecycle": {"drainSeconds": 0}},
     "geo databases": {
         "spec.relay": {
@@ -174,5 +271,5 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     "a name of one label": {"spec.domain": "localhost"},
 }
 INVALID_DOMAINS: Final[dict[str, Invalid]] = (
-    INVALID_DOMAIN | INVALID_ORIGINS | INVALID_CLIENTS | INVALID_RELAYS
+    INVALID_DOMAIN | INVALID_ORIGINS | INVALID_CLIENTS | INVALID_RELAYS | INVALID_PODS
 )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from support.operator.snapshots import live_domain
+from wsedge_operator.api.spec.pod import RelayPod
 from wsedge_operator.api.websocket_domain import Relay, WebSocketDomain, WebSocketDomainSpec
 from wsedge_operator.desired.deployment import RelayImage, deployment, grace_seconds
 from wsedge_relay.settings import Settings
@@ -119,3 +120,110 @@ def test_the_cluster_may_assign_the_user_of_relays() -> None:
     image = RelayImage("relay:1", user=None)
     made = deployment(live_domain(), spec(), image)["spec"]["template"]["spec"]["securityContext"]
     assert made == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def with_default(default: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    """Return the pod template under an operator whose default for pods is `default`."""
+    chosen = RelayPod.model_validate(default)
+    made = deployment(live_domain(), spec(**parts), IMAGE, pod_default=chosen)
+    template: dict[str, Any] = made["spec"]["template"]
+    return template
+
+
+def test_settings_of_pods_are_in_the_template_only_where_they_are_set() -> None:
+    """A domain without spec.relay.pod has the template of a release that did not have the field."""
+    assert pod(relay={"pod": {}}) == pod()
+    empty: dict[str, Any] = {
+        "nodeSelector": {},
+        "tolerations": [],
+        "affinity": {},
+        "imagePullSecrets": [],
+        "labels": {},
+    }
+    assert pod(relay={"pod": empty}) == pod()
+    assert not {"affinity", "tolerations", "nodeSelector", "priorityClassName"} & pod()["spec"].keys()
+
+
+def test_labels_and_annotations_stand_beside_the_operators() -> None:
+    """Settings add labels and annotations to a pod, and may override the cluster autoscaler's annotation."""
+    evict = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+    made = pod(relay={"pod": {"labels": {"team": "a"}, "annotations": {"x": "y", evict: ""}}})["metadata"]
+    assert made["labels"] == {"team": "a", **pod()["metadata"]["labels"]}
+    assert made["annotations"] == {"x": "y", evict: ""}
+
+
+def test_simple_settings_are_fields_of_the_pod() -> None:
+    """Node selector, tolerations, priority, pull secrets and account are in the template as written."""
+    settings: dict[str, Any] = {
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "edge", "operator": "Exists"}],
+        "priorityClassName": "edge",
+        "imagePullSecrets": [{"name": "registry"}],
+        "serviceAccountName": "wsedge-relay-a",
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [{"matchExpressions": [{"key": "edge", "operator": "Exists"}]}]
+                }
+            }
+        },
+    }
+    made = pod(relay={"pod": settings})["spec"]
+    assert {name: made[name] for name in settings} == settings
+    assert made["automountServiceAccountToken"] is False
+
+
+def test_rules_about_pods_without_a_selector_mean_this_domains_relays() -> None:
+    """To Kubernetes no selector means no pod; a selector of the spec stays."""
+    own = {"matchLabels": {"app.kubernetes.io/name": "wsedge-relay", "wsedge.io/domain-name": "chat"}}
+    other = {"matchLabels": {"app": "room"}}
+    term = {"topologyKey": "zone"}
+    spread = {"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    required, preferred = (
+        "requiredDuringSchedulingIgnoredDuringExecution",
+        "preferredDuringSchedulingIgnoredDuringExecution",
+    )
+    settings = {
+        "affinity": {
+            "podAffinity": {preferred: [{"weight": 1, "podAffinityTerm": {**term, "labelSelector": other}}]},
+            "podAntiAffinity": {required: [term]},
+        },
+        "topologySpreadConstraints": [spread, {**spread, "topologyKey": "node", "labelSelector": other}],
+    }
+    made = pod(relay={"pod": settings})["spec"]
+    assert made["affinity"] == {
+        "podAffinity": {preferred: [{"weight": 1, "podAffinityTerm": {**term, "labelSelector": other}}]},
+        "podAntiAffinity": {required: [{**term, "labelSelector": own}]},
+    }
+    assert made["topologySpreadConstraints"] == [
+        {**spread, "labelSelector": own},
+        {**spread, "topologyKey": "node", "labelSelector": other},
+    ]
+
+
+def test_spreads_replace_the_usual_ones() -> None:
+    """An empty list spreads the pods not at all; without the field they are spread over zones and nodes."""
+    keys = [each["topologyKey"] for each in pod()["spec"]["topologySpreadConstraints"]]
+    assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert "topologySpreadConstraints" not in pod(relay={"pod": {"topologySpreadConstraints": []}})["spec"]
+
+
+def test_the_grace_period_is_never_shorter_than_the_drain_needs() -> None:
+    """A domain's own is checked against its drain; a shorter default of the operator is not used."""
+
+    def grace(template: dict[str, Any]) -> int:
+        return int(template["spec"]["terminationGracePeriodSeconds"])
+
+    assert grace(pod(relay={"pod": {"terminationGracePeriodSeconds": 75}})) == 75
+    hour = {"lifecycle": {"drainSeconds": 3600}}
+    assert grace(with_default({"terminationGracePeriodSeconds": 600})) == 600
+    assert grace(with_default({"terminationGracePeriodSeconds": 600}, **hour)) == grace(pod(**hour)) == 3645
+    own = {"relay": {"pod": {"terminationGracePeriodSeconds": 75}}}
+    assert grace(with_default({"terminationGracePeriodSeconds": 600}, **own)) == 75
+
+
+def test_the_operators_default_applies_where_the_spec_has_nothing() -> None:
+    """Default settings of pods are merged below the domain's."""
+    default = {"nodeSelector": {"edge": "true"}, "priorityClassName": "low"}
+    made = with_default(default, relay={"pod": {"priorityClassName": "high"}})["spec"]
+    assert (made["nodeSelector"], made["priorityClassName"]) == ({"edge": "true"}, "high")

@@ -194,11 +194,11 @@ def test_a_corrected_spec_is_served() -> None:
 
 def test_unknown_fields_are_ignored_and_reported() -> None:
     """The domain is served; a condition and an Event name the fields."""
-    before = snapshot(live=live_domain(exposure={"type": "Gateway"}, relay={"pod": {"labels": {}}}))
+    before = snapshot(live=live_domain(entrance={"type": "Gateway"}, relay={"pool": {"labels": {}}}))
     outcome = decide(before, NOW)
     assert "Deployment" in kinds(outcome)
     assert answer(outcome, before, "Accepted") == ("True", "UnknownFields")
-    for path in ("spec.exposure", "spec.relay.pod"):
+    for path in ("spec.entrance", "spec.relay.pool"):
         assert path in message(outcome, before, "Accepted")
     assert ("Warning", "UnknownFields") in [(note.type, note.reason) for note in outcome.notes]
     assert answer(outcome, before, "Stalled") == ("", "")
