@@ -4,7 +4,9 @@ Each row is a client, a server, and perhaps a proxy before the relay. It runs th
 the relay and through it, over ws and over wss, and compares what both ends saw: messages, subprotocol,
 headers, close codes and reasons. A row whose programs are missing is skipped, and the table says why.
 
-    python -m interop.matrix [--write FILE] [NAME...]       NAME: rows with this client, server or proxy only
+    python -m interop.matrix [--write FILE] [NAME...]
+
+With NAMEs it runs only the rows with these clients, servers or proxies; the table keeps the other rows.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +36,12 @@ SAME: Final = "same"
 NOT_BUILT: Final = "built without TLS"
 _LABELS: Final = {
     "chromium": "Chromium",
+    "firefox": "Firefox",
     "java": "java.net.http",
     "mqtt": "aedes",
+    "kubelet": "the port forwarding of a kubelet",
     "paho": "paho-mqtt",
+    "port-forward": "client-go's port-forward",
 }
 # What clients and servers raise when a conversation fails.
 _FAILURES: Final = (AssertionError, OSError, aiohttp.ClientError, WebSocketException)
@@ -67,8 +72,9 @@ class Row:
 def rows() -> Iterator[Row]:
     """Yield every row: each client with two servers, each server with one client, each proxy."""
     yield from (Row(client, server) for client in CLIENTS for server in ("websockets", "ws"))
-    yield from (Row("websockets", server) for server in SERVERS if server not in ("websockets", "ws", "mqtt"))
-    yield from (Row(client, server) for client, (_, server) in OWN.items())
+    others = SERVERS.keys() - {"websockets", "ws"} - {own.server for own in OWN.values()}
+    yield from (Row("websockets", server) for server in SERVERS if server in others)
+    yield from (Row(client, own.server) for client, own in OWN.items())
     for name in PROXIES:
         yield Row("websockets", "ws", name)
         if name != "nginx":  # which speaks HTTP/1.1 to origins
@@ -95,7 +101,7 @@ async def results_of(row: Row) -> dict[Scheme, str]:
 
 
 def _run_of(client: str) -> Run:
-    return OWN[client][0] if client in OWN else CLIENTS[client]
+    return OWN[client].run if client in OWN else CLIENTS[client]
 
 
 @asynccontextmanager
@@ -140,11 +146,11 @@ async def _transcript(one: Stage, row: Row, scheme: Scheme, client: Any, *, rela
 
 async def _seen(one: Stage, row: Row, client: Any, url: str) -> Any:
     saw = await client.conversations(url)
-    connections = 1 if row.client in OWN else 2
+    connections = OWN[row.client].connections if row.client in OWN else 2
     heard = [await one.hears[row.server].said() for _ in range(connections)]
     assert all("error" not in each for each in heard), heard
     for each in heard:
-        if row.client in OWN:  # its ping comes at any time
+        if row.client == "paho":  # its ping comes at any time
             each["events"].sort(key=str)
         if row.proxy:
             each["headers"].pop(_OF_PROXIES, None)
@@ -174,13 +180,23 @@ def columns_of(row: Row) -> list[str]:
     return [named(row.client), named(row.server), before]
 
 
-def table(results: dict[Row, dict[Scheme, str]]) -> str:
-    """Return the table of the page."""
+def table(results: Mapping[Row, Mapping[Scheme, str]], old: str) -> str:
+    """Return the table; a row that was not run keeps its line of the old one, of the same versions."""
+    known = {first_cells(line): line for line in old.strip().splitlines()}
     lines = ["| client | server | before the relay | ws | wss |", "|---|---|---|---|---|"]
-    for row, result in results.items():
-        cells = [*columns_of(row), *(result[scheme] for scheme in SCHEMES)]
-        lines.append(f"| {' | '.join(cells)} |")
+    for row in rows():
+        columns = columns_of(row)
+        if row in results:
+            cells = [*columns, *(results[row][scheme] for scheme in SCHEMES)]
+            lines.append(f"| {' | '.join(cells)} |")
+        elif line := known.get((*columns,)):
+            lines.append(line)
     return "\n".join(lines)
+
+
+def first_cells(line: str) -> tuple[str, ...]:
+    """Return client, server and proxy of a line of the table."""
+    return tuple(cell.strip() for cell in line.split("|")[1:4])
 
 
 def main() -> int:
@@ -200,8 +216,8 @@ def main() -> int:
     if options.write:
         page = options.write.read_text()
         before, rest = page.split(BEGIN)
-        _, after = rest.split(END)
-        options.write.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+        old, after = rest.split(END)
+        options.write.write_text(f"{before}{BEGIN}\n{table(results, old)}\n{END}{after}")
     texts = [text for result in results.values() for text in result.values()]
     return int(any(not text.startswith((SAME, "skipped", NOT_BUILT)) for text in texts))
 

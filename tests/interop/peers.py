@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from support.browser import firefox
 from support.clients.conversation import Transcript, aiohttp_origin, websockets_origin
-from support.clients.makes import MAKES, Client
+from support.clients.makes import MAKES, BrowserClient
 from support.clients.program import Program
 from support.clients.stage import Files, Ports, node_origins
 from support.clients.tools import NODE_FOLDER, need, unavailable
+from support.go_program import go_program
+from wsedge_devcluster.errors import BuildError, MissingGoError
 
 FOLDER: Final = Path(__file__).parent
 _PYTHON: Final = FOLDER.parents[1] / ".venv-interop" / "bin" / "python"
@@ -30,9 +33,16 @@ class Hears(Protocol):
         """Return the transcript of the next connection that has ended."""
 
 
+class Scenario(Protocol):
+    """A client that runs the conversations of the matrix, or a scenario of its own."""
+
+    async def conversations(self, url: str) -> Any:
+        """Run the scenario; return what the client saw."""
+
+
 Server = tuple[Hears, Ports]
 Serve = Callable[[Files], AbstractAsyncContextManager[Server]]
-Run = Callable[[Files], AbstractAsyncContextManager[Client]]
+Run = Callable[[Files], AbstractAsyncContextManager[Scenario]]
 
 
 @dataclass
@@ -47,14 +57,10 @@ class LineClient:
         assert "error" not in answer, f"{answer['error']}\n{self.program.complaints}"
         return answer
 
-    async def patience(self, url: str) -> Transcript:
-        """Run the other scenario of `Client`, which these programs lack."""
-        raise NotImplementedError(url)
-
 
 def _client(command: Callable[[], list[str | Path]]) -> Run:
     @asynccontextmanager
-    async def run(files: Files) -> AsyncIterator[Client]:
+    async def run(files: Files) -> AsyncIterator[Scenario]:
         async with Program(*command(), environment={"TLS_AUTHORITY": str(files.authority)}) as program:
             yield LineClient(program)
 
@@ -82,6 +88,17 @@ def _node(name: str) -> Serve:
 
 def _go(*arguments: str) -> Callable[[], list[str | Path]]:
     return lambda: [built(_GO), *arguments]
+
+
+def _port_forward(*arguments: str) -> Callable[[], list[str | Path]]:
+    def command() -> list[str | Path]:
+        try:
+            program = go_program("portforward", FOLDER / "portforward", "./cmd/portforward")
+        except (BuildError, MissingGoError, subprocess.CalledProcessError) as error:
+            unavailable(f"Go cannot build it: {error}")
+        return [program, *arguments]
+
+    return command
 
 
 def _python(*arguments: str) -> Callable[[], list[str | Path]]:
@@ -123,8 +140,28 @@ def built(build: Build) -> Path:
     return build.result
 
 
+class FirefoxClient(BrowserClient):
+    """The WebSocket of a page in Firefox, which returns cookies of a server of another site."""
+
+    def __init__(self, page: firefox.Page) -> None:
+        super().__init__(page)
+        self._firefox = page
+
+    async def conversations(self, url: str) -> Transcript:
+        """Run the conversations as a browser that has no cookies yet."""
+        await self._firefox.command("storage.deleteCookies")
+        return await super().conversations(url)
+
+
+@asynccontextmanager
+async def _firefox(_: Files) -> AsyncIterator[Scenario]:
+    async with firefox.browser() as page:
+        yield FirefoxClient(page)
+
+
 CLIENTS: Final[Mapping[str, Run]] = {
     **MAKES,
+    "firefox": _firefox,
     "gorilla": _client(_go("client", "gorilla")),
     "coder": _client(_go("client", "coder")),
     "tungstenite": _client(lambda: [built(_RUST), "client"]),
@@ -139,9 +176,23 @@ SERVERS: Final[Mapping[str, Serve]] = {
     "uvicorn": _server(_python("servers.py", "uvicorn")),
     "daphne": _server(_python("servers.py", "daphne")),
     "mqtt": _node("mqtt"),
+    "kubelet": _server(_port_forward("server")),
 }
-# Clients with a scenario of their own, and the server of each.
-OWN: Final[Mapping[str, tuple[Run, str]]] = {"paho": (_client(_python("paho_client.py")), "mqtt")}
+
+
+@dataclass(frozen=True)
+class Own:
+    """A client with a scenario of its own, its server, and how many connections the scenario makes."""
+
+    run: Run
+    server: str
+    connections: int = 1
+
+
+OWN: Final[Mapping[str, Own]] = {
+    "paho": Own(_client(_python("paho_client.py")), "mqtt"),
+    "port-forward": Own(_client(_port_forward("client")), "kubelet", connections=2),
+}
 
 WITHOUT_TLS: Final = frozenset(("tungstenite",))
 
@@ -153,6 +204,8 @@ def versions() -> dict[str, str]:
     pattern = r"^([\w-]+)==([\d.]+)"
     own = dict(re.findall(pattern, (FOLDER / "python" / "requirements.lock").read_text(), re.MULTILINE))
     project = dict(re.findall(pattern, (FOLDER.parents[1] / "requirements.lock").read_text(), re.MULTILINE))
+    kubernetes = re.search(r"k8s.io/client-go v(\S+)", (FOLDER / "portforward" / "go.mod").read_text())
+    assert kubernetes
     rust = dict(
         re.findall(
             r'^(tungstenite) = .*?"=([\d.]+)"', (FOLDER / "rust" / "Cargo.toml").read_text(), re.MULTILINE
@@ -163,6 +216,8 @@ def versions() -> dict[str, str]:
         **{name: project[name] for name in ("websockets", "aiohttp")},
         **go,
         **rust,
+        "port-forward": kubernetes[1],
+        "kubelet": kubernetes[1],
         "websocket-node": node["node_modules/websocket"]["version"],
         "uvicorn": own["uvicorn"],
         "daphne": own["daphne"],

@@ -12,20 +12,21 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from support.browser.ending import end
+from support.browser.script import ScriptError
+
 _START_SECONDS: Final = 60
 _ANSWER_SECONDS: Final = 60
-_END_SECONDS: Final = 30
 _LONGEST_MESSAGE: Final = 64 << 20
 
 # No first-run pages, updates, reports or key rings: nothing that uses the network or the desktop.
@@ -52,10 +53,6 @@ _FLAGS: Final = (
     "--password-store=basic",
     "--use-mock-keychain",
 )
-
-
-class ScriptError(Exception):
-    """A script in the page threw this, or its promise was rejected with it."""
 
 
 class Page:
@@ -137,7 +134,7 @@ async def browser(
             yield page
         finally:
             writer.close()  # the end of the pipe ends the browser, as a command would
-            await _end(process)
+            await end(process)
 
 
 async def _start(
@@ -189,26 +186,3 @@ def _own_flags(folder: str, hosts: Mapping[str, str], certificates: Iterable[byt
     if os.geteuid() == 0:
         flags.append("--no-sandbox")  # Chromium's sandbox does not work for root
     return flags
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Wait some seconds for the browser's end, then kill all its processes."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_END_SECONDS):
-            await process.wait()
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-    with suppress(ProcessLookupError):
-        async with asyncio.timeout(_END_SECONDS):
-            while True:  # children of a child, for which there is no SIGCHLD
-                _bury(process.pid)
-                os.killpg(process.pid, signal.SIGKILL)
-                await asyncio.sleep(0.01)
-
-
-def _bury(group: int) -> None:
-    """Reap the group's processes that this process adopted: tests of the devcluster make it a subreaper."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-group, os.WNOHANG)[0]:
-            pass

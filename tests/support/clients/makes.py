@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Protocol
 
-from support.browser.chromium import Page, browser
+from support.browser.chromium import browser
+from support.browser.script import Scripted
 from support.clients.conversation import AiohttpClient, Transcript, WebsocketsClient
 from support.clients.program import Program
 from support.clients.stage import Files, host, java_clients, node_clients
@@ -55,9 +56,9 @@ class JavaClient:
 
 
 class BrowserClient:
-    """The WebSocket of a page in Chromium."""
+    """The WebSocket of a page in a browser."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Scripted) -> None:
         self._page = page
 
     async def conversations(self, url: str) -> Transcript:
