@@ -88,6 +88,13 @@ class Walk:
                     self.window = max(self.window, int.from_bytes(payload[at + 2 : at + 6], "big"))
 
 
+def cost_of(frames: bytes) -> int:
+    """Return the costs of all frames that begin in `frames`."""
+    walk = Walk()
+    walk.feed(frames)
+    return walk.cost
+
+
 class Tap(socket.socket):
     """A socket that records the bytes read and written."""
 
