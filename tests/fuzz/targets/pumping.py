@@ -8,16 +8,20 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from fuzz.targets.model import CLOSED, VIOLATION, Reading, read
+from fuzz.targets.model import CLOSED, RENEWED, VIOLATION, Allowance, Rates, Reading, read
 from support.relay.frames import frame, parse
 from support.relay.virtual import SIDES, TAG
 from wsedge_relay.pump import frames, pump
+from wsedge_relay.pump.pace import FrameRates
 from wsedge_relay.pump.pump import Pump
 
 KEY = b"\x01\x02\x03\x04"
 LIMITS = (0, 0, 0, 1, 125, 126, 300, 66000)
+# Of each side: frames and messages per second.
+RATES: tuple[Rates | None, ...] = (None, (4, None), (None, 2), (20, 5))
 SIZES = (0, 1, 8, 125, 126, 127, 1000, 65535, 65536, 70000)
 FIRSTS = (0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8A, 0xC1, 0x41, 0x88, 0x82)
+_OF_RATES = (frames.TOO_MANY_FRAMES, frames.TOO_MANY_CONTROLS, frames.TOO_MANY_MESSAGES)
 _MOST_STEPS = 64
 _MOST_BYTES = 400_000
 
@@ -43,6 +47,7 @@ class Script:
     limit: int
     small_buffers: bool
     rests: tuple[bytes, bytes]
+    rates: Rates | None = None
     steps: list[Step] = field(default_factory=list)
 
 
@@ -56,6 +61,7 @@ class Outcome:
     parted: dict[str, bytes] = field(default_factory=dict)
     disturbed: set[str] = field(default_factory=set)
     shut: set[str] = field(default_factory=set)
+    spent: dict[str, list[tuple[float, int]]] = field(default_factory=lambda: {side: [] for side in SIDES})
     events: list[tuple[int, str, int]] = field(default_factory=list)
     counts: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
@@ -80,7 +86,7 @@ def script_of(data: bytes) -> Script:
     rests = (b"", b"")
     if flags & 0x20:
         rests = (source.bytes(source.byte()), source.bytes(source.byte()))
-    script = Script(bool(flags & 1), LIMITS[flags >> 1 & 7], bool(flags & 0x10), rests)
+    script = Script(bool(flags & 1), LIMITS[flags >> 1 & 7], bool(flags & 0x10), rests, RATES[flags >> 6])
     budget = _MOST_BYTES
     while source.left and len(script.steps) < _MOST_STEPS:
         step = _step(source, number=len(script.steps))
@@ -100,6 +106,8 @@ def _step(source: Source, *, number: int) -> Step:
         return Step("send", side, source.bytes(source.byte()))
     if what == 2:
         return Step("send", side, made_frame(side, source.byte(), low))
+    if what == 3 and low > 11:
+        return Step("renew", side) if low == 15 else Step("wait", side, number=low - 11)
     if what == 3:
         return Step("turn", side, number=low % 4 + 1)
     if what == 4:
@@ -151,6 +159,24 @@ class Source:
         return self._data[self._at - size : self._at]
 
 
+class _Rates(FrameRates):
+    """Buckets by the script's clock, `seconds[0]`; they record each counted frame and its time."""
+
+    def __init__(self, rates: Rates, seconds: list[float], spent: list[tuple[float, int]]) -> None:
+        super().__init__(*rates)
+        self._seconds = seconds
+        self._spent = spent
+
+    def refill(self, now: float) -> None:
+        """Refill by the script's clock."""
+        super().refill(self._seconds[0])
+
+    def spend(self, first: int) -> int:
+        """Count a frame."""
+        self._spent.append((self._seconds[0], first))
+        return super().spend(first)
+
+
 class _Run:
     """One pump with one tunnel, and its events."""
 
@@ -161,6 +187,7 @@ class _Run:
         self._far: dict[str, socket.socket] = {}
         self._legs = {}
         self._outcome = Outcome()
+        self._seconds = [0.0]
         for side in SIDES:
             far, near = socket.socketpair()
             for sock in (far, near):
@@ -174,6 +201,8 @@ class _Run:
                 near, masked=side == "client", deflate=script.deflate, tunnel=None, limit=script.limit
             )
             self._legs[side].opcodes = [0] * 16
+            if script.rates is not None:
+                self._limit(side, script.rates)
 
     def play(self) -> Outcome:
         """Run the script to its end, deliver all pending bytes, and remove the tunnel."""
@@ -216,6 +245,18 @@ class _Run:
         for _ in range(step if isinstance(step, int) else step.number):
             assert self._pump.run(0) == []
             self._events()
+
+    def _wait(self, step: Step) -> None:
+        self._seconds[0] += step.number / 4
+
+    def _renew(self, step: Step) -> None:
+        """Limit the side anew, as a change of the configuration does."""
+        if self._script.rates is not None:
+            self._outcome.spent[step.side].append(RENEWED)
+            self._limit(step.side, self._script.rates)
+
+    def _limit(self, side: str, rates: Rates) -> None:
+        self._pump.limit(self._legs[side], _Rates(rates, self._seconds, self._outcome.spent[side]))
 
     def _read(self, step: Step) -> None:
         with suppress(OSError):
@@ -281,13 +322,16 @@ def _other(side: str) -> str:
 
 def _check(script: Script, outcome: Outcome) -> None:
     for side in SIDES:
+        allowance = Allowance(script.rates, outcome.spent[side])
         reading = read(
             bytes(outcome.sent[side]),
             masked=side == "client",
             deflate=script.deflate,
             limit=script.limit,
             tag=TAG,
+            allowance=allowance,
         )
+        assert outcome.disturbed or not allowance.left, "a frame is counted that is none"
         _check_passed(script, outcome, side, reading)
         _check_events(outcome, side, reading)
 
@@ -350,6 +394,9 @@ def _without(got: bytes, outcome: Outcome, side: str, *, deflate: bool) -> Put:
 
 def _check_events(outcome: Outcome, side: str, reading: Reading) -> None:
     kinds = [kind for kind, name, _ in outcome.events if name == side]
+    broken = [rule for kind, name, rule in outcome.events if name == side and kind == pump.VIOLATION]
+    if broken and (reading.exceeded or broken[0] in _OF_RATES):
+        assert frames.VIOLATIONS[broken[0]] == reading.exceeded
     for once in (pump.CLOSED, pump.VIOLATION, pump.ERROR, pump.SHUT, pump.END):
         assert kinds.count(once) <= 1
     ends = kinds.count(pump.CLOSED), kinds.count(pump.VIOLATION)
