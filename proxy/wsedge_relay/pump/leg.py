@@ -16,8 +16,9 @@ Reading and sending have separate states, named by their flags. A flag of a stat
         and dropped.
     (c) The peer ended its stream; from all three states.
     (d) The other leg's backlog is empty: the owner must not close a leg to which bytes are still sent.
-    (e) The socket broke [ERROR], the leg sent too much after a Close or a violation [FLOODED], or the owner
-        abandoned it. It is removed from epoll, and deaf too.
+    (e) The socket broke [ERROR], or, of a pair, the other socket was closed, also after an end of the stream;
+        the leg sent too much after a Close or a violation [FLOODED], or the owner abandoned it. It is removed
+        from epoll, and deaf too.
     (f) `inject` was called with the relay's Close.
     (g) The other leg reached a frame boundary, so that the Close was sent; or the other leg sent Close, in
         whose place a reserved Close (`verdict`) is sent.

@@ -37,7 +37,7 @@ from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 
 from .frames import CLOSE, FIN, LONGEST_CONTROL, MASKED, PONG, WRONG_MASKING, close_code, payload_of
 from .leg import CLOSED, END, ERROR, FLOODED, PONGED, SHUT, THROTTLED, VIOLATION, Event, Leg
-from .sending import IN, MOST_AFTER_CLOSE, MOST_WASTE, OUT, WAIT, Sender
+from .sending import HUP, IN, MOST_AFTER_CLOSE, MOST_WASTE, OUT, WAIT, Sender
 
 __all__ = (
     "CLOSED",
@@ -346,6 +346,9 @@ class Pump(Sender):
 
     def _other(self, leg: Leg, what: int) -> None:
         """Serve an event that is no plain read: a backlog, an error, a stashed header, a closing leg."""
+        if leg.watched == HUP:
+            self._die(leg, ConnectionResetError(errno.ECONNRESET, ""))
+            return
         if leg.out and what & ~IN:
             self._drain(leg)
         if not leg.watched & IN or not what & ~OUT:

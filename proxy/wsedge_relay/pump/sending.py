@@ -18,6 +18,7 @@ from .leg import END, ERROR, FLOODED, SHUT, Event, Leg
 # Events of epoll.
 IN: Final = 1
 OUT: Final = 4
+HUP: Final = 16
 # A system call that would block or was interrupted is repeated at the next event.
 WAIT: Final = WOULD_BLOCK
 
@@ -204,6 +205,8 @@ class Sender:
         if leg.shut:
             return
         leg.shut = True
+        if leg.watched == HUP:  # from now on the other socket's close is the expected end of both directions
+            self._unwatch(leg)
         # TLS that the other side cut off must not look complete here (RFC 8446 section 6.1).
         if not leg.deaf and not leg.shut_sending(notify=leg.dropping or not leg.peer.ragged):
             leg.dropping = leg.special = True
@@ -224,12 +227,18 @@ class Sender:
         )
 
     def _interest(self, leg: Leg) -> None:
-        """Register `leg` in epoll for reads unless they are paused, and for writes while it has a backlog."""
+        """Register `leg` in epoll for reads unless they are paused, and for writes while it has a backlog.
+
+        A leg of a pair whose stream has ended is watched for the close of the other socket, which stands for
+        a reset behind the end (an HTTP/2 client's RST_STREAM behind its END_STREAM).
+        """
         if leg.dead:
             return
         waits = leg.throttled or leg.rest or (leg.peer.out and not leg.mute)
         reads = not leg.eof and (leg.dropping or not waits)
         wanted = (IN if reads else 0) | (OUT if leg.out else 0)
+        if not wanted and leg.paired and leg.eof and not (leg.shut or leg.dropping):
+            wanted = HUP
         if wanted == leg.watched:
             return
         if not wanted:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import zlib
 
 import pytest
@@ -230,6 +232,27 @@ async def test_the_end_of_the_stream_is_an_end_towards_the_origin() -> None:
         assert (seen.data, seen.reset) == (b"", None)
         await relay.until_idle()
         assert relay.counters.endings == {Ending("client", "end", 1006): 1}
+
+
+@by_each_form
+@on_pump_loop
+async def test_a_reset_behind_the_end_of_the_stream_resets_the_origin() -> None:
+    """A stream's error is a TCP reset (RFC 9113 section 8.5), also for an origin that says nothing."""
+    far = Origin()
+    async with raw_origin(far.serve) as port, http2(port) as relay, http2_client(relay) as client:
+        stream = await client.open()
+        await client.say(stream, b"last")
+        client.protocol.end_stream(stream)
+        client.flush()
+        assert await far.end() == (frame(b"last", key=b"mask"), "end")
+        client.protocol.reset_stream(stream, CANCEL)
+        client.flush()
+        sock = far.writer.get_extra_info("socket")
+        # Of a socket that has received a FIN the kernel reports a RST so.
+        await relay.until(lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.EPIPE)
+        await relay.until_idle()
+        assert relay.counters.endings == {Ending("client", "end", 1006): 1}
+        far.over.set()
 
 
 @by_each_form
