@@ -38,6 +38,8 @@ class ApiError(OperatorError):
     status: int
     reason: str
     message: str
+    retry_after: float | None = None
+    """Seconds that the answer asks to wait before the next call."""
 
     def __str__(self) -> str:
         return f"{self.call}: {self.status} {self.reason}: {self.message}"
@@ -153,10 +155,10 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 }
 
 
-def api_error(call: str, status: int, body: Mapping[str, Any]) -> ApiError:
+def api_error(call: str, status: int, body: Mapping[str, Any], retry_after: float | None = None) -> ApiError:
     """Return the error of an answer, by its HTTP status and its body (a `Status` of meta/v1, or any JSON)."""
     kind = NamespaceGoneError if _is_namespace_gone(status, body) else _BY_STATUS.get(status, ApiError)
-    return kind(call, status, str(body.get("reason") or ""), str(body.get("message") or ""))
+    return kind(call, status, str(body.get("reason") or ""), str(body.get("message") or ""), retry_after)
 
 
 def _is_namespace_gone(status: int, body: Mapping[str, Any]) -> bool:
@@ -186,6 +188,8 @@ def advice(error: OperatorError) -> str:
             return "The operator lacks a right; check the Roles of the chart (rbac.create)."
         case NotFoundError():
             return "The API server does not serve this; apply the CustomResourceDefinitions."
+        case ApiError(status=429):
+            return "The API server has more calls than it can answer; the operator waits as it asks."
         case UnreachableError():
             return "The API server is not reachable; check its address and the network."
         case _:

@@ -113,7 +113,6 @@ async def run(settings: Settings, clock: Clock) -> None:
         client = await stack.enter_async_context(Client(access, call_seconds=settings.call_seconds))
         session = await stack.enter_async_context(aiohttp.ClientSession(trust_env=False))
         relays = await stack.enter_async_context(relay_session())
-        parts = _parts(settings, client, session, relays, identity, clock)
         rivals = Rivals(client, settings.namespace, settings.lease_name, settings.namespaces)
         election = Election(
             client,
@@ -124,6 +123,7 @@ async def run(settings: Settings, clock: Clock) -> None:
             settings.pod_uid if settings.pod_name else "",
             rivals,
         )
+        parts = _parts(settings, client.guarded(election.check), session, relays, identity, clock)
         readings = Readings(_scopes(settings), parts.metrics)
         await stack.enter_async_context(
             serving(

@@ -7,135 +7,31 @@ operator runs as a ServiceAccount with exactly the rights of `kube.kinds`, in na
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 import urllib.request
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.error import HTTPError
 
 import pytest
-import yaml
 
 from support.operator.cluster import Place, domain, plan, record_name, until
+from support.operator.process import LEASE, Operator, bare_cluster, operator_place, release, roles
 from wsedge_devcluster.cluster.cluster import Cluster
-from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
-
-CRDS = Path(__file__).parents[2] / "crds"
 
 
 @pytest.fixture(scope="module")
 def own_cluster() -> Iterator[Cluster]:
-    """Run a cluster with our CRDs and no release."""
-    with Cluster(nodes=1, backoff_scale=0.1) as cluster:
-        cluster.kubectl("apply", "--server-side", "--filename", str(CRDS))
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
+    with bare_cluster() as cluster:
         yield cluster
 
 
 @pytest.fixture
 def place(own_cluster: Cluster) -> Iterator[Place]:
-    """Create a namespace that the test's operators serve and that has their Lease."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    own_cluster.kubectl("create", "namespace", name)
-    place = Place(own_cluster, name)
-    place.kubectl("create", "serviceaccount", "operator")
-    place.apply(*roles(name))
-    yield place
-    own_cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
-def roles(account_namespace: str) -> list[dict[str, Any]]:
-    """Return a Role with an operator's rights, and its binding to a ServiceAccount of `account_namespace`."""
-    rules = [
-        {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
-        for (group, resource), verbs in [*VERBS.items(), *OWN_VERBS.items()]
-    ]
-    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "operator"}}
-    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": account_namespace}
-    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
-    return [
-        {**kind, "kind": "Role", "rules": rules},
-        {**kind, "kind": "RoleBinding", "roleRef": ref, "subjects": [subject]},
-    ]
-
-
-class Operator:
-    """An operator process that serves one namespace. Its log is a file of JSON lines."""
-
-    def __init__(
-        self, place: Place, folder: Path, name: str, *, account: str = "operator", **settings: str
-    ) -> None:
-        self.name = name
-        self._log = folder / f"{name}.log"
-        environment = {
-            **os.environ,
-            "KUBECONFIG": str(_kubeconfig(place, folder, account)),
-            "WSEDGE_OPERATOR_NAMESPACE": place.namespace,
-            "WSEDGE_OPERATOR_NAMESPACES": place.namespace,
-            "WSEDGE_OPERATOR_POD_NAME": name,
-            "WSEDGE_OPERATOR_LISTEN": "127.0.0.1:0",
-            "WSEDGE_OPERATOR_LOG_FORMAT": "json",
-            **{f"WSEDGE_OPERATOR_{key.upper()}": value for key, value in settings.items()},
-        }
-        with self._log.open("wb") as log:
-            command = [sys.executable, "-c", "from wsedge_operator.main import main; main()"]
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-    def log(self) -> list[dict[str, Any]]:
-        text = self._log.read_text()
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{") and line.endswith("}")]
-
-    def await_event(self, event: str, seconds: float = 60.0) -> dict[str, Any]:
-        """Wait for a line of the log; return the last match."""
-        until(
-            f"{self.name} logs {event!r}: {self._log.read_text()[-3000:]}",
-            lambda: any(line["event"] == event for line in self.log()),
-            seconds,
-        )
-        return [line for line in self.log() if line["event"] == event][-1]
-
-    def ask(self, path: str) -> str:
-        port = self.await_event("listening")["port"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
-            return str(answer.read().decode())
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
-
-
-def _kubeconfig(place: Place, folder: Path, account: str) -> Path:
-    """Write a kubeconfig with the ServiceAccount's token in a file, as in a pod."""
-    token = folder / f"{place.namespace}-token"
-    token.write_text(place.kubectl("create", "token", account).strip())
-    path = folder / f"{place.namespace}-kubeconfig"
-    cluster = {"server": place.cluster.server, "certificate-authority": str(place.cluster.ca_file)}
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": cluster}],
-        "users": [{"name": "u", "user": {"tokenFile": str(token)}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    path.write_text(yaml.safe_dump(document))
-    return path
+    with operator_place(own_cluster) as place:
+        yield place
 
 
 def test_a_set_of_namespaces_needs_no_cluster_rights(place: Place, tmp_path: Path) -> None:
@@ -252,27 +148,20 @@ def _first_of_next_month() -> str:
 
 def test_a_standby_leads_when_the_leader_ends(place: Place, tmp_path: Path) -> None:
     """Of two ready operators one leads; SIGTERM hands over at once, SIGKILL when the Lease expires."""
-    soon = {"lease_seconds": "6"}
+    soon: dict[str, Any] = {"lease_seconds": 6}
     with Operator(place, tmp_path, "first", **soon) as first:
         first.await_event("leading")
         with Operator(place, tmp_path, "second", **soon) as second:
-            until("the standby has read the cluster", lambda: _is_ready(second))
+            until("the standby has read the cluster", second.is_ready)
             assert not [line for line in second.log() if line["event"] == "leading"]
             assert first.stop() == 0
             second.await_event("leading")
             with Operator(place, tmp_path, "third", **soon) as third:
-                until("the standby has read the cluster", lambda: _is_ready(third))
+                until("the standby has read the cluster", third.is_ready)
                 second.process.kill()
                 third.await_event("leading")
                 place.apply(plan())
                 place.await_reason("bp/plan", "Ready", "Effective")
-
-
-def _is_ready(operator: Operator) -> bool:
-    try:
-        return operator.ask("/readyz") == "ok\n"
-    except OSError:
-        return False
 
 
 def test_losing_the_lease_ends_the_process(place: Place, tmp_path: Path) -> None:
@@ -282,36 +171,6 @@ def test_losing_the_lease_ends_the_process(place: Place, tmp_path: Path) -> None
         place.patch("lease/wsedge-operator", {"spec": {"holderIdentity": "somebody"}})
         assert first.process.wait(90) == 1
         assert "held by somebody" in first.await_event("operator failed")["error"]
-
-
-LEASE = "wsedge-operator"  # and the name of the ServiceAccount beside it, as in the chart
-
-
-@contextmanager
-def release(cluster: Cluster) -> Iterator[Place]:
-    """Create a namespace with a ServiceAccount that has the rights of a cluster-wide operator."""
-    place = Place(cluster, f"test-{uuid.uuid4().hex[:8]}")
-    cluster.kubectl("create", "namespace", place.namespace)
-    place.kubectl("create", "serviceaccount", LEASE)
-    rules = [
-        {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)}
-        for (group, resource), verbs in [*VERBS.items(), *OWN_VERBS.items(), *CLUSTER_VERBS.items()]
-    ]
-    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": place.namespace}}
-    subject = {"kind": "ServiceAccount", "name": LEASE, "namespace": place.namespace}
-    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": place.namespace}
-    document = {
-        "apiVersion": "v1",
-        "kind": "List",
-        "items": [
-            {**kind, "kind": "ClusterRole", "rules": rules},
-            {**kind, "kind": "ClusterRoleBinding", "roleRef": ref, "subjects": [subject]},
-        ],
-    }
-    cluster.kubectl("apply", "--filename=-", input=json.dumps(document))
-    yield place
-    cluster.kubectl("delete", "clusterrole,clusterrolebinding", place.namespace, "--ignore-not-found")
-    cluster.kubectl("delete", "namespace", place.namespace, "--wait=false")
 
 
 def test_a_second_release_serves_nothing_beside_the_first(
@@ -328,7 +187,7 @@ def test_a_second_release_serves_nothing_beside_the_first(
     place.apply(
         {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": forged}
     )
-    whole = {"account": LEASE, "namespaces": "", "lease_seconds": "4"}
+    whole: dict[str, Any] = {"account": LEASE, "namespaces": "", "lease_seconds": "4"}
     with (
         release(own_cluster) as one,
         release(own_cluster) as two,
@@ -353,7 +212,7 @@ def test_a_second_release_serves_nothing_beside_the_first(
 
 def test_only_selected_namespaces_are_served(own_cluster: Cluster, place: Place, tmp_path: Path) -> None:
     """Without the labels nothing new is created, and a served domain stays until it is off."""
-    whole = {"account": LEASE, "namespaces": "", "namespace_selector": "edge=on"}
+    whole: dict[str, Any] = {"account": LEASE, "namespaces": "", "namespace_selector": "edge=on"}
     edge = ("label", "namespace", place.namespace)
     with release(own_cluster) as one, Operator(one, tmp_path, "first", **whole) as operator:
         operator.await_event("leading")

@@ -3,6 +3,7 @@
     access    its address and the credentials: kubeconfig or ServiceAccount
     kinds     the kinds that the operator reads or writes, and its rights on each
     client    calls: JSON objects in and out, each with a deadline
+    breaker   how often an API server that fails is called
     watch     events of watches, by kopf
     outcome   carries an Outcome out
 

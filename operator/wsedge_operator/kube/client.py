@@ -5,19 +5,25 @@ Objects stay dicts: an applied object must be byte-stable, and is compared with 
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping, Sequence
-from types import TracebackType
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace, TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
 
-from wsedge_operator.errors import AccessError, UnreachableError, api_error
+from wsedge_operator.errors import AccessError, ApiError, UnreachableError, api_error
 from wsedge_operator.kube.access import Access
+from wsedge_operator.kube.breaker import Breaker
 from wsedge_operator.kube.kinds import Kind
 
 Object = dict[str, Any]
 Operations = list[Object]  # of a JSON patch
+
+# Raises LeaseLostError when this process must not write any more.
+Fence = Callable[[], None]
 
 FIELD_MANAGER: Final = "wsedge"
 PAGE_SIZE: Final = 500
@@ -26,13 +32,26 @@ PAGE_SIZE: Final = 500
 class Client:
     """Calls to one API server.
 
-    Every method raises ApiError or UnreachableError, and no other exception.
+    Every method raises ApiError or UnreachableError, and no other exception; but a write of a client with a
+    fence may raise LeaseLostError.
     """
 
     def __init__(self, access: Access, *, call_seconds: float) -> None:
         """Call the API server of `access`, each time with a deadline of `call_seconds`; enter it first."""
         self._access = access
         self._call_seconds = call_seconds
+        self._breaker: Breaker | None = None
+        self._fence: Fence | None = None
+
+    def guarded(self, fence: Fence) -> Client:
+        """Return a client on the same connections with a breaker, and with a fence before its writes.
+
+        Calls about the Lease need a client without both: they renew what the fence checks, and are few.
+        """
+        guarded = copy.copy(self)
+        guarded._breaker = Breaker()
+        guarded._fence = fence
+        return guarded
 
     async def __aenter__(self) -> Self:
         connection = self._access.connection
@@ -46,6 +65,7 @@ class Client:
             headers={"User-Agent": "wsedge-operator", "Accept": "application/json"},
             timeout=aiohttp.ClientTimeout(total=self._call_seconds),
             trust_env=connection.trust_env,
+            trace_configs=[_checks_after_connecting()],
         )
         return self
 
@@ -161,6 +181,35 @@ class Client:
         content: str = "application/json",
     ) -> Object:
         call = f"{method} {path}"
+        if self._breaker is None:
+            return await self._send(call, method, path, query, body, content)
+        admitted = await self._breaker.admit()
+        try:
+            document = await self._send(call, method, path, query, body, content)
+        except UnreachableError as error:
+            self._breaker.failed(admitted, None, str(error))
+            raise
+        except ApiError as error:
+            if error.status == 429 or error.status >= 500:
+                self._breaker.failed(admitted, error.retry_after, str(error))
+            else:
+                self._breaker.succeeded(admitted)
+            raise
+        self._breaker.succeeded(admitted)
+        return document
+
+    async def _send(
+        self,
+        call: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Object | Operations | None,
+        content: str,
+    ) -> Object:
+        fence = self._fence if method != "GET" else None
+        if fence is not None:
+            fence()
         try:
             connection = self._access.current()
             async with self._session.request(
@@ -172,6 +221,7 @@ class Client:
                 proxy=connection.proxy_url,
                 # An API server never redirects these calls. Any other server must not get the token.
                 allow_redirects=False,
+                trace_request_ctx=fence,
             ) as answer:
                 data = await answer.read()
         except AccessError as error:
@@ -182,8 +232,30 @@ class Client:
             raise UnreachableError(call, f"{type(error).__name__}: {error}") from error
         document = _document(data)
         if answer.status >= 300:
-            raise api_error(call, answer.status, document or {"message": data.decode(errors="replace")[:500]})
+            said = document or {"message": data.decode(errors="replace")[:500]}
+            raise api_error(call, answer.status, said, _seconds(answer.headers.get("Retry-After")))
         return document
+
+
+def _checks_after_connecting() -> aiohttp.TraceConfig:
+    """Return hooks that ask a write's fence again after connecting, which may take seconds."""
+
+    async def check(_session: object, context: SimpleNamespace, _connected: object) -> None:
+        if context.trace_request_ctx is not None:
+            context.trace_request_ctx()
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_create_end.append(check)
+    return config
+
+
+def _seconds(text: str | None) -> float | None:
+    """Return the seconds of a Retry-After (RFC 9110, 10.2.3); None for a date, which no API server sends."""
+    try:
+        seconds = float(text) if text is not None else None
+    except ValueError:
+        return None
+    return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _document(data: bytes) -> Object:

@@ -4,7 +4,9 @@ agenda ──key──▶ reconciler ──instant──▶ agenda          reco
 │ OperatorError, or a defect
 ├──────▶ agenda, after a pause      doubled with each failure in a row
 │ NamespaceGoneError
-└──────▶ dropped                    nothing can be written there, and the API server deletes all of it
+├──────▶ dropped                    nothing can be written there, and the API server deletes all of it
+│ LeaseLostError
+└──────▶ raised                     another operator may lead already: the process ends
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Protocol
 
 import structlog
 
-from wsedge_operator.errors import NamespaceGoneError, OperatorError
+from wsedge_operator.errors import LeaseLostError, NamespaceGoneError, OperatorError
 from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.clock import Clock
@@ -91,6 +93,8 @@ class Controller:
             except NamespaceGoneError as error:
                 self._drop(key, error)
                 result = "done"
+            except LeaseLostError:
+                raise  # the process must end, and writes nothing until then
             except OperatorError as error:
                 self._failed(key)
                 log.warning("reconcile failed", error=str(error))

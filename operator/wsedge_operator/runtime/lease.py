@@ -7,7 +7,13 @@
 
 A Lease has expired when its record did not change for its duration on the **candidate's** monotonic clock;
 the times in it are of another machine's clock and only for people. The leader exits when it could not renew
-for two thirds of the duration, so that it has stopped writing before a standby may acquire the Lease.
+for four fifths of the duration, so that it has stopped writing before a standby may acquire the Lease; less
+than that, and an API server that takes five seconds for each call would end the leader of a Lease of 15 s.
+
+`check` is asked before each write, by a clock that counts on while the process is stopped or its machine
+suspended: a leader that is paused, and whose Lease has expired meanwhile, writes nothing when it wakes up,
+whichever of its tasks runs first. The age counts from the sending of the last renewal that was answered:
+that is before the API server stored it, which is before any candidate saw it.
 
 The Lease has the leader's pod as its owner: when that pod is deleted, the garbage collector deletes the
 Lease. So an operator that cannot release it (an uninstall deletes its rights before the pod has ended) leaves
@@ -17,6 +23,7 @@ no Lease for which the next operator would wait.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,11 +47,20 @@ from wsedge_operator.runtime.rivals import SERVES_ANNOTATION, Rivals, serves_tex
 log = structlog.get_logger()
 
 _RENEW_PART: Final = 1 / 4
-_DEADLINE_PART: Final = 2 / 3
+_DEADLINE_PART: Final = 4 / 5
+# A standby reads the Lease this often: a Lease that is released is acquired by then.
+_READ_SECONDS: Final = 1.0
+# The pause after a renewal that failed, unless the API server asks for a longer one.
+_RETRY_SECONDS: Final = 1.0
 RIVAL_ADVICE: Final = (
     "Uninstall one of the two, or give each its own namespaces (chart value watchNamespaces); this release"
     " starts to serve when the other one is uninstalled."
 )
+
+
+def boot_time() -> float:
+    """Return the seconds since the machine started, which also pass while it is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass
@@ -62,45 +78,74 @@ class Election:
     seconds: float
     pod_uid: str = ""
     rivals: Rivals | None = None
-    monotonic: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] = boot_time
     _held: Object | None = field(default=None, init=False)
+    _renewed: float = field(default=-math.inf, init=False)
     blocked_by: str | None = field(default=None, init=False)
     _seen: tuple[Any, float] | None = field(default=None, init=False)
 
     async def acquire(self) -> None:
         """Return when this candidate leads, without a deadline."""
-        while not (await self._is_free() and await self._try_acquire() and await self._is_first()):  # noqa: ASYNC110
+        while not (await self._try_acquire() and await self._is_first() and await self._is_fresh()):  # noqa: ASYNC110
             # Another process or a person causes the change, and there is no event of it: a poll.
-            await asyncio.sleep(self.seconds * _RENEW_PART)
+            await asyncio.sleep(min(_READ_SECONDS, self.seconds * _RENEW_PART))
         log.info("leading", lease=f"{self.namespace}/{self.name}", identity=self.identity)
 
     async def renew_until_lost(self) -> None:
         """Renew the Lease; raises LeaseLostError when it is another operator's, or not renewed in time."""
-        renewed = self.monotonic()
         while True:
-            await asyncio.sleep(self.seconds * _RENEW_PART)
-            deadline = renewed + self.seconds * _DEADLINE_PART
+            due = self._renewed + self.seconds * _RENEW_PART
+            await asyncio.sleep(max(0.0, due - self.monotonic()))
+            self.check()
             try:
-                async with asyncio.timeout(max(0.0, deadline - self.monotonic())):
-                    started = self.monotonic()
-                    await self._renew()
-                    renewed = started
-            except LeaseLostError:
-                raise
+                async with asyncio.timeout(max(0.0, self._deadline - self.monotonic())):
+                    await self._renew_once()
             except ConflictError as error:
                 raise LeaseLostError(f"Lease {self.namespace}/{self.name} was taken over: {error}") from error
             except TimeoutError as error:
-                raise LeaseLostError(
-                    f"Lease {self.namespace}/{self.name} could not be renewed within {deadline - renewed:g} s"
-                ) from error
+                raise self._expired() from error
+
+    async def _renew_once(self) -> None:
+        """Renew the Lease, with as many attempts as that takes."""
+        while True:
+            started = self.monotonic()
+            try:
+                await self._renew()
+            except (LeaseLostError, ConflictError):
+                raise
             except OperatorError as error:
                 log.warning("lease not renewed", error=str(error))
+                await asyncio.sleep(self._pause_after(error))
+            else:
+                self._renewed = started
+                return
+
+    def _pause_after(self, error: OperatorError) -> float:
+        """Return the seconds until the next attempt: as the API server asks, but once more before the end."""
+        pause = min(_RETRY_SECONDS, self.seconds * _RENEW_PART)
+        asked = (error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0
+        latest = self._deadline - self.monotonic() - pause
+        return max(pause, min(asked, latest))
+
+    def check(self) -> None:
+        """Raise LeaseLostError unless the Lease is held, and was renewed not too long ago."""
+        if self.monotonic() >= self._deadline:
+            raise self._expired()
+
+    @property
+    def _deadline(self) -> float:
+        return self._renewed + self.seconds * _DEADLINE_PART
+
+    def _expired(self) -> LeaseLostError:
+        within = self.seconds * _DEADLINE_PART
+        return LeaseLostError(f"Lease {self.namespace}/{self.name} could not be renewed within {within:g} s")
 
     async def release(self) -> None:
         """Release the Lease, so that a standby need not wait until it expires."""
         if self._held is None:
             return
         held, self._held = self._held, None
+        self._renewed = -math.inf
         spec = {**held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time()}
         try:
             await self.client.replace(LEASE, self.namespace, {**held, "spec": spec})
@@ -128,6 +173,19 @@ class Election:
             await self.release()
         return self.blocked_by is None
 
+    async def _is_fresh(self) -> bool:
+        """Return whether the Lease is held; renew it first where slow calls have aged it already."""
+        started = self.monotonic()
+        if started - self._renewed < self.seconds * _RENEW_PART:
+            return True
+        try:
+            await self._renew()
+        except OperatorError as error:
+            log.warning("lease not renewed", error=str(error))
+            return False
+        self._renewed = started
+        return True
+
     def _note_rival(self, rival: str | None) -> None:
         if rival is not None and rival != self.blocked_by:
             log.error("another release serves the same namespaces", lease=rival, advice=RIVAL_ADVICE)
@@ -149,7 +207,11 @@ class Election:
             log.warning("lease not readable", error=str(error))
             return False
         if live is not None and not self._may_acquire(live):
+            self._note_rival(None)  # this release serves, by another process
             return False
+        if not await self._is_free():
+            return False
+        started = self.monotonic()
         try:
             self._held = await self._write(live)
         except ConflictError:
@@ -157,6 +219,7 @@ class Election:
         except (ApiError, UnreachableError) as error:
             log.warning("lease not writable", error=str(error))
             return False
+        self._renewed = started
         return True
 
     def _may_acquire(self, live: Object) -> bool:

@@ -26,7 +26,7 @@ from support.statistics.process import statistics
 from wsedge_operator.api.billing_plan import BillingCycle, MeteringMethod
 from wsedge_operator.billing import record as account_record
 from wsedge_operator.billing.activation import Account, Period, Terms
-from wsedge_operator.errors import AccessError, ApiError, UnreachableError
+from wsedge_operator.errors import AccessError, ApiError, LeaseLostError, UnreachableError
 from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, PLAN
@@ -207,6 +207,50 @@ async def test_every_call_has_a_deadline() -> None:
         async with client(nobody) as refused:
             with pytest.raises(UnreachableError, match=r"GET /apis/wsedge\.io/v1alpha1"):
                 await refused.list(PLAN, None)
+
+
+async def test_a_write_after_the_lease_is_not_sent() -> None:
+    """The fence is asked before a write, and again after connecting; reads pass."""
+    seen: list[str] = []
+    answers = iter([True, False])
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.method)
+        return web.json_response({})
+
+    def fence() -> None:
+        if not next(answers, False):
+            raise LeaseLostError("gone")
+
+    async with api_server(answer) as port:
+        access = Access(kopf.ConnectionInfo(server=f"http://127.0.0.1:{port}"))
+        async with Client(access, call_seconds=5) as client:
+            guarded = client.guarded(fence)
+            for _ in range(2):  # with a connection that it opens, then with none
+                with pytest.raises(LeaseLostError):
+                    await guarded.merge(PLAN, "team-a", "p", {})
+            await guarded.get(PLAN, "team-a", "p")
+            assert next(answers, None) is None
+    assert seen == ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("7", 7.0), ("0", 0.0), ("soon", None), ("-1", None), ("inf", None)]
+)
+async def test_an_answer_that_asks_to_wait_is_an_error_with_its_seconds(
+    text: str, seconds: float | None
+) -> None:
+    """Retry-After is seconds; anything else asks for nothing."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({}, status=429, headers={"Retry-After": text})
+
+    async with api_server(answer) as port:
+        access = Access(kopf.ConnectionInfo(server=f"http://127.0.0.1:{port}"))
+        async with Client(access, call_seconds=5) as client:
+            with pytest.raises(ApiError) as error:
+                await client.get(PLAN, "team-a", "p")
+    assert error.value.retry_after == seconds
 
 
 async def test_health_tells_readiness_and_metrics(session: aiohttp.ClientSession) -> None:
