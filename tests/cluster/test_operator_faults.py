@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support.faults.apiserver import Call, Front
+from support.faults.apiserver import Call, Fault, Front, most_per_second, refusal
 from support.operator.cluster import Place, domain, plan, until
 from support.operator.process import Operator, bare_cluster, operator_place
 from wsedge_devcluster.cluster.cluster import Cluster
@@ -136,3 +136,73 @@ def renewals(front: Front, since: float) -> int:
 
 def reads(front: Front) -> list[Call]:
     return [call for call in front.since(0) if call.method == "GET" and "/configmaps/chat-" in call.path]
+
+
+OBSERVED = "--for=jsonpath={.status.observedGeneration}="
+
+
+def last(seconds: float) -> None:
+    """Return after `seconds`: the duration of a fault is under test."""
+    time.sleep(max(0.0, seconds))
+
+
+def edit(place: Place, resource: str, seconds: int) -> None:
+    place.patch(resource, {"spec": {"websocket": {"heartbeatSeconds": seconds}}})
+
+
+def await_observed(place: Place, resource: str, generation: int, seconds: float) -> None:
+    place.kubectl("wait", resource, f"{OBSERVED}{generation}", f"--timeout={seconds:.0f}s")
+
+
+def test_an_api_server_with_5_s_per_call_is_slow_and_no_more(
+    place: Place, front: Front, tmp_path: Path
+) -> None:
+    """With the default Lease the leader leads on, and edits apply, each call in its turn."""
+    place.apply(plan(), simulated(place, enabled=False))
+    with Operator(place, tmp_path, "one", server=front.url) as operator:
+        operator.await_event("leading")
+        place.await_reason("wsd/chat", "Ready", "Disabled")
+        with front.fault(Fault(delay=5.0, watches=False)):
+            begun = time.monotonic()
+            for generation in (2, 3, 4):
+                edit(place, "wsd/chat", generation)
+                await_observed(place, "wsd/chat", generation, 40)
+            # Longer than the Lease and the end of a process, so that it was renewed by slow calls alone.
+            last(begun + LEASE_SECONDS + 10 - time.monotonic())
+        assert operator.process.poll() is None
+        lease = place.get("lease/wsedge-operator")
+        assert lease is not None
+        assert lease["spec"]["leaseTransitions"] == 0
+        assert most_per_second(front.since(begun)) <= 10
+
+
+# By answer: the most calls within the seconds of a storm, without those of the Lease and of watches.
+STORM_SECONDS = 8.0
+STORMS = (
+    (refusal(429, "TooManyRequests", Retry_After="3"), 5),
+    (refusal(500, "InternalError"), 15),
+    (refusal(503, "ServiceUnavailable"), 15),
+)
+
+
+def test_a_storm_of_refusals_is_no_flood_of_calls(place: Place, front: Front, tmp_path: Path) -> None:
+    """A hundred edited objects cause a few calls, as Retry-After asks; after the storm all apply at once."""
+    names = [f"chat-{number}" for number in range(100)]
+
+    def spec(drain_seconds: int) -> list[dict[str, Any]]:
+        lifecycle = {"drainSeconds": drain_seconds}
+        return [simulated(place, name, enabled=False, lifecycle=lifecycle) for name in names]
+
+    place.apply(plan(), *spec(1))
+    with Operator(place, tmp_path, "one", server=front.url, lease_seconds=60) as operator:
+        operator.await_event("leading")
+        place.kubectl("wait", "wsd", "--all", f"{OBSERVED}1", "--timeout=120s")
+        for generation, (answer, most) in enumerate(STORMS, 2):
+            with front.fault(Fault(answer=answer, watches=False)):
+                place.apply(*spec(generation))
+                begun = time.monotonic()
+                last(STORM_SECONDS)
+                storm = [call for call in front.since(begun) if not call.is_of_lease and not call.is_watch]
+            assert 1 <= len(storm) <= most, [str(call) for call in storm]
+            place.kubectl("wait", "wsd", "--all", f"{OBSERVED}{generation}", "--timeout=30s")
+        assert operator.process.poll() is None
