@@ -3,6 +3,7 @@
 matrix              the rows, their runs, and the table in docs/clients.md
 peers               clients and servers
 proxies             nginx, HAProxy and Envoy before the relay
-go, python, rust    clients and servers in these languages, with their locked packages
+go, java, python, rust
+                    clients and servers in these languages, with their locked packages
 portforward         client-go's port forwarding, and a kubelet's
 """

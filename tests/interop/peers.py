@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -43,6 +44,7 @@ class Scenario(Protocol):
 Server = tuple[Hears, Ports]
 Serve = Callable[[Files], AbstractAsyncContextManager[Server]]
 Run = Callable[[Files], AbstractAsyncContextManager[Scenario]]
+Command = Callable[[Files], list[str | Path]]
 
 
 @dataclass
@@ -58,20 +60,20 @@ class LineClient:
         return answer
 
 
-def _client(command: Callable[[], list[str | Path]]) -> Run:
+def _client(command: Command) -> Run:
     @asynccontextmanager
     async def run(files: Files) -> AsyncIterator[Scenario]:
-        async with Program(*command(), environment={"TLS_AUTHORITY": str(files.authority)}) as program:
+        async with Program(*command(files), environment={"TLS_AUTHORITY": str(files.authority)}) as program:
             yield LineClient(program)
 
     return run
 
 
-def _server(command: Callable[[], list[str | Path]]) -> Serve:
+def _server(command: Command) -> Serve:
     @asynccontextmanager
     async def run(files: Files) -> AsyncIterator[Server]:
         tls = {"TLS_CERTIFICATE": str(files.certificate), "TLS_KEY": str(files.key)}
-        async with Program(*command(), environment=tls) as program:
+        async with Program(*command(files), environment=tls) as program:
             yield program, await program.said()
 
     return run
@@ -86,12 +88,26 @@ def _node(name: str) -> Serve:
     return run
 
 
-def _go(*arguments: str) -> Callable[[], list[str | Path]]:
-    return lambda: [built(_GO), *arguments]
+def _go(*arguments: str) -> Command:
+    return lambda _: [built(_GO), *arguments]
 
 
-def _port_forward(*arguments: str) -> Callable[[], list[str | Path]]:
-    def command() -> list[str | Path]:
+def _rust(*arguments: str) -> Command:
+    return lambda _: [built(_RUST), *arguments]
+
+
+def _java(*arguments: str) -> Command:
+    def command(files: Files) -> list[str | Path]:
+        classes = built(_JAVA)
+        options = (f"-Djdk.net.hosts.file={files.hosts}", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+        path = f"{classes}:{classes.parent}/libraries/*"
+        return [need("java"), *options, "-cp", path, "Peer", *arguments]
+
+    return command
+
+
+def _port_forward(*arguments: str) -> Command:
+    def command(_: Files) -> list[str | Path]:
         try:
             program = go_program("portforward", FOLDER / "portforward", "./cmd/portforward")
         except (BuildError, MissingGoError, subprocess.CalledProcessError) as error:
@@ -101,8 +117,8 @@ def _port_forward(*arguments: str) -> Callable[[], list[str | Path]]:
     return command
 
 
-def _python(*arguments: str) -> Callable[[], list[str | Path]]:
-    def command() -> list[str | Path]:
+def _python(*arguments: str) -> Command:
+    def command(_: Files) -> list[str | Path]:
         if not _PYTHON.exists():
             unavailable("its packages are not installed: make interop does it")
         script, *rest = arguments
@@ -127,16 +143,24 @@ _RUST: Final = Build(
     _CACHE / "rust" / "release" / "peers",
 )
 
+_JAVA: Final = Build(
+    ("mvn", "--quiet", "--batch-mode", f"-Dtarget={_CACHE / 'java'}", "process-classes"),
+    "java",
+    _CACHE / "java" / "classes",
+)
+
 
 @functools.cache
 def built(build: Build) -> Path:
     """Build a program once; the row is skipped where its compiler or its packages are missing."""
     program, *rest = build.command
+    path = shutil.which(program) or unavailable(f"there is no {program!r}")
     done = subprocess.run(
-        [need(program), *rest], cwd=FOLDER / build.folder, capture_output=True, text=True, check=False
+        [path, *rest], cwd=FOLDER / build.folder, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        unavailable(f"{program} cannot build it: {done.stderr.strip().splitlines()[-1]}")
+        said = (done.stderr or done.stdout).strip().splitlines()
+        unavailable(f"{program} cannot build it: {said[0] if said else done.returncode}")
     return build.result
 
 
@@ -164,7 +188,8 @@ CLIENTS: Final[Mapping[str, Run]] = {
     "firefox": _firefox,
     "gorilla": _client(_go("client", "gorilla")),
     "coder": _client(_go("client", "coder")),
-    "tungstenite": _client(lambda: [built(_RUST), "client"]),
+    **{name: _client(_java("client", name)) for name in ("jetty", "netty", "okhttp")},
+    "tungstenite": _client(_rust("client")),
 }
 SERVERS: Final[Mapping[str, Serve]] = {
     "websockets": websockets_origin,
@@ -172,7 +197,8 @@ SERVERS: Final[Mapping[str, Serve]] = {
     "ws": _node("ws"),
     "gorilla": _server(_go("server", "gorilla")),
     "coder": _server(_go("server", "coder")),
-    "tungstenite": _server(lambda: [built(_RUST), "server"]),
+    **{name: _server(_java("server", name)) for name in ("jetty", "netty", "okhttp")},
+    "tungstenite": _server(_rust("server")),
     "uvicorn": _server(_python("servers.py", "uvicorn")),
     "daphne": _server(_python("servers.py", "daphne")),
     "mqtt": _node("mqtt"),
@@ -216,6 +242,11 @@ def versions() -> dict[str, str]:
         **{name: project[name] for name in ("websockets", "aiohttp")},
         **go,
         **rust,
+        **dict(
+            re.findall(
+                r"<(jetty|netty|okhttp)\.version>(\d[\d.]*\d)", (FOLDER / "java" / "pom.xml").read_text()
+            )
+        ),
         "port-forward": kubernetes[1],
         "kubelet": kubernetes[1],
         "websocket-node": node["node_modules/websocket"]["version"],
