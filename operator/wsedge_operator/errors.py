@@ -6,6 +6,8 @@ OperatorError
 │   ├── ConflictError      409
 │   ├── UnauthorizedError  401: the credentials are not accepted
 │   ├── ForbiddenError     403: a right is missing
+│   ├── ExpiredError       410: a watch cannot go on from its resource version
+│   ├── UndeclaredError    the definition of the kind in the cluster lacks a field: it is older
 │   ├── NamespaceGoneError 403, 404: the namespace is being deleted, or is deleted
 │   └── InvalidError       400, 422: the object is refused
 ├── UnreachableError       no answer within the deadline, or no connection
@@ -53,6 +55,10 @@ class ConflictError(ApiError):
     """409: the object exists already, or another client changed it since it was read."""
 
 
+class ExpiredError(ApiError):
+    """410: the API server does not have the changes since a resource version any more."""
+
+
 class UnauthorizedError(ApiError):
     """401: the API server does not accept the operator's token or certificate."""
 
@@ -63,6 +69,10 @@ class ForbiddenError(ApiError):
 
 class NamespaceGoneError(ApiError):
     """The namespace of the object is being deleted, or is deleted: nothing can be written there."""
+
+
+class UndeclaredError(ApiError):
+    """The definition of the object's kind lacks a field, so that server-side apply refuses all of it."""
 
 
 class InvalidError(ApiError):
@@ -145,12 +155,15 @@ class ManifestError(OperatorError):
         return f"{self.where}: {self.why}"
 
 
+# The message of structured-merge-diff; the status of the answer is 500 or 400, by release.
+_UNDECLARED = "field not declared in schema"
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: InvalidError,
     401: UnauthorizedError,
     403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,
+    410: ExpiredError,
     422: InvalidError,
 }
 
@@ -158,6 +171,8 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 def api_error(call: str, status: int, body: Mapping[str, Any], retry_after: float | None = None) -> ApiError:
     """Return the error of an answer, by its HTTP status and its body (a `Status` of meta/v1, or any JSON)."""
     kind = NamespaceGoneError if _is_namespace_gone(status, body) else _BY_STATUS.get(status, ApiError)
+    if status >= 400 and _UNDECLARED in str(body.get("message")):
+        kind = UndeclaredError
     return kind(call, status, str(body.get("reason") or ""), str(body.get("message") or ""), retry_after)
 
 

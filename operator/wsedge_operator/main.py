@@ -23,6 +23,7 @@ from wsedge_operator import logs
 from wsedge_operator.errors import NotFoundError, OperatorError, advice
 from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
+from wsedge_operator.kube.discovery import Discovery
 from wsedge_operator.kube.kinds import DOMAIN, PLAN
 from wsedge_operator.kube.watch import watching
 from wsedge_operator.peers.relays import relay_session
@@ -37,6 +38,7 @@ from wsedge_operator.runtime.discovery import StatisticsDiscovery
 from wsedge_operator.runtime.intake import Intake
 from wsedge_operator.runtime.lease import Election
 from wsedge_operator.runtime.metrics import Metrics
+from wsedge_operator.runtime.optional import OptionalKinds
 from wsedge_operator.runtime.reading import Reader, Readings, Scope
 from wsedge_operator.runtime.reconcilers.account import AccountReconciler
 from wsedge_operator.runtime.reconcilers.directory import DirectoryReconciler
@@ -155,6 +157,7 @@ class _Parts:
     intake: Intake
     controller: Controller
     discovery: StatisticsDiscovery
+    optional: OptionalKinds
     metrics: Metrics
 
 
@@ -225,7 +228,15 @@ def _parts(
     discovery = StatisticsDiscovery(
         client=client, cache=cache, gatherer=gatherer, intake=intake, service=settings.statistics_service
     )
-    return _Parts(agenda, intake, controller, discovery, metrics)
+    optional = OptionalKinds(
+        discovery=Discovery(client),
+        client=client,
+        intake=intake,
+        scopes=_scopes(settings),
+        request=intake.request_exposed,
+    )
+    gatherer.optional = optional
+    return _Parts(agenda, intake, controller, discovery, optional, metrics)
 
 
 async def _serve(
@@ -243,6 +254,8 @@ async def _serve(
         for scope in _scopes(settings):
             group.create_task(reader.read(scope), name=f"reader of {scope or 'all namespaces'}")
         await readings.filled()
+        group.create_task(parts.optional.follow(), name="optional kinds")
+        await parts.optional.settled()
         await election.acquire()
         parts.metrics.leading.set(1)
         group.create_task(election.renew_until_lost())

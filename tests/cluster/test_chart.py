@@ -155,11 +155,11 @@ def test_policies_where_the_cluster_serves_them(helm: Helm) -> None:
     """Policies are rendered with cluster rights from 1.30 on; an impossible combination fails the command."""
     policy = "ValidatingAdmissionPolicy"
     rule = ["domainPolicy.rules[0].namespaces={team-a}", "domainPolicy.rules[0].domains={*.a.example.com}"]
-    assert len(of_kind(render(helm), policy)) == 5
-    assert len(of_kind(render(helm, *rule), policy)) == 6
+    assert len(of_kind(render(helm), policy)) == 8
+    assert len(of_kind(render(helm, *rule), policy)) == 9
     assert not of_kind(render(helm, "admission.operator=Disabled"), policy)
     assert not of_kind(render(helm, "watchNamespaces={team-a}"), policy)
-    assert len(of_kind(render(helm, "watchNamespaces={team-a}", "admission.operator=Enabled"), policy)) == 5
+    assert len(of_kind(render(helm, "watchNamespaces={team-a}", "admission.operator=Enabled"), policy)) == 8
     old = ("template", "wsedge", CHART, "--kube-version=1.29.0")
     assert policy not in helm(*old)
     for value, name in ((rule, "domainPolicy.rules"), (["admission.operator=Enabled"], "admission.operator")):
@@ -298,7 +298,7 @@ def test_settings_of_relay_pods_reach_the_operator(helm: Helm) -> None:
     read = Settings(relay_pod=json.loads(value)).relay_pod
     assert (read.labels, read.terminationGracePeriodSeconds) == ({"team": "edge"}, 600)
     policy = "ValidatingAdmissionPolicy"
-    assert len(of_kind(render(helm, "domainPolicy.podFields={labels}"), policy)) == 6
+    assert len(of_kind(render(helm, "domainPolicy.podFields={labels}"), policy)) == 9
     old = ("template", "wsedge", CHART, "--kube-version=1.29.0", "--set", "domainPolicy.priorityClasses={a}")
     with pytest.raises(CommandFailed, match=r"domainPolicy\.priorityClasses need Kubernetes 1.30"):
         helm(*old)

@@ -13,9 +13,11 @@ from support.devcluster import Namespace, eventually
 from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
+from wsedge_operator.api.spec.exposure import IngressExposure, ServiceExposure, ServiceType
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.desired.deployment import RelayImage, deployment
 from wsedge_operator.desired.disruption_budget import disruption_budget
+from wsedge_operator.desired.exposure.ingress import ingress
 from wsedge_operator.desired.secret import secret
 from wsedge_operator.desired.service import service
 from wsedge_operator.desired.service_account import service_account
@@ -43,6 +45,16 @@ def relays(namespace: str) -> Object:
     live = owner(namespace)
     spec = WebSocketDomain.model_validate(live).spec
     return deployment(live, spec, RelayImage("ghcr.io/wsedge/wsedge:0.1.0"))
+
+
+def entry(namespace: str) -> Object:
+    live = owner(namespace)
+    spec = WebSocketDomain.model_validate(live).spec
+    return ingress(live, spec, IngressExposure(), api_version="networking.k8s.io/v1")
+
+
+def exposed(namespace: str, type_: str) -> Object:
+    return service(owner(namespace), tls=True, exposure=ServiceExposure(type=ServiceType(type_)))
 
 
 def changed(child: Object, path: str, value: Any) -> Object:
@@ -87,11 +99,45 @@ REFUSED = {
     "a Secret that becomes another's token": (token_secret, "only Secrets of type Opaque"),
     "a Service that takes an address over": (
         lambda ns: changed(service(owner(ns), tls=False), "spec.externalIPs", ["192.0.2.1"]),
-        "Services of type ClusterIP",
+        "only Services that select relays",
     ),
-    "a Service of a node's port": (
-        lambda ns: changed(service(owner(ns), tls=False), "spec.type", "NodePort"),
-        "Services of type ClusterIP",
+    "a Service of another host": (
+        lambda ns: changed(
+            changed(service(owner(ns), tls=False), "spec.type", "ExternalName"),
+            "spec.externalName",
+            "bank.example.com",
+        ),
+        "only Services that select relays",
+    ),
+    "a load balancer for pods that are no relays": (
+        lambda ns: changed(
+            changed(service(owner(ns), tls=False), "spec.type", "LoadBalancer"),
+            "spec.selector",
+            {"app": "database"},
+        ),
+        "only Services that select relays",
+    ),
+    "an Ingress to another Service": (
+        lambda ns: changed(
+            entry(ns), "spec.rules.0.http.paths.0.backend.service", {"name": "x", "port": {"number": 80}}
+        ),
+        "only Ingresses of one host name",
+    ),
+    "an Ingress of every host": (
+        lambda ns: changed(entry(ns), "spec.rules.0.host", None),
+        "only Ingresses of one host name",
+    ),
+    "an Ingress of a second host's TLS": (
+        lambda ns: changed(
+            entry(ns), "spec.tls", [{"hosts": ["bank.example.com"], "secretName": "bank-tls"}]
+        ),
+        "only Ingresses of one host name",
+    ),
+    "an Ingress with a default backend": (
+        lambda ns: changed(
+            entry(ns), "spec.defaultBackend", {"service": {"name": "x", "port": {"number": 80}}}
+        ),
+        "only Ingresses of one host name",
     ),
     "a pod on its node's network": (
         lambda ns: changed(relays(ns), f"{POD}.hostNetwork", True),
@@ -153,7 +199,10 @@ def test_the_operator_can_make_its_children(installed: Cluster, namespace: str) 
         disruption_budget(live),
         relays(namespace),
         changed(relays(namespace), f"{POD}.serviceAccountName", "wsedge-relay-mesh"),
+        entry(namespace),
     ]
+    for type_ in ("NodePort", "LoadBalancer"):
+        write(installed, exposed(namespace, type_), OPERATOR, "--dry-run=server")
     for child in children:
         write(installed, child, OPERATOR, "--dry-run=server")
 
@@ -166,11 +215,11 @@ def test_expressions_pass_the_type_check(installed: Cluster) -> None:
             "items"
         ]
         found = [each for each in items if "wsedge-operator" in each["metadata"]["name"]]
-        assert len(found) == 5
+        assert len(found) == 8
         return [each for each in found if "typeChecking" in each["status"]]
 
-    policies = eventually(lambda: found if len(found := checked()) == 5 else [])
-    assert [each["status"]["typeChecking"] for each in policies] == [{}] * 5
+    policies = eventually(lambda: found if len(found := checked()) == 8 else [])
+    assert [each["status"]["typeChecking"] for each in policies] == [{}] * 8
 
 
 def test_the_operator_cannot_change_objects_of_other_owners(installed: Cluster, namespace: str) -> None:

@@ -130,6 +130,23 @@ No wildcard; a server-side apply needs both create and patch. */}}
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
+# The entrances that a domain may ask for (spec.exposure). A right on a kind that is not installed is harmless.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes, tlsroutes, listenersets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.x-k8s.io]
+  resources: [xlistenersets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [cert-manager.io]
+  resources: [certificates]
+  verbs: [get, list, watch, create, patch, delete]
+# The addresses of the Gateways to which routes attach.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways]
+  verbs: [list, watch]
 # Patch: an annotation on a relay's pod makes its kubelet sync a new configuration at once.
 - apiGroups: [""]
   resources: [pods]

@@ -7,6 +7,7 @@ stored.
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -25,6 +26,7 @@ from wsedge_operator.api.meta import (
     validations,
 )
 from wsedge_operator.api.spec.clients import Clients
+from wsedge_operator.api.spec.exposure import Exposure, TLSMode
 from wsedge_operator.api.spec.geo import Geo
 from wsedge_operator.api.spec.limits import Limits
 from wsedge_operator.api.spec.origins import Origin, OriginHealthCheck, OriginRequest, OriginTLS
@@ -44,6 +46,7 @@ CONFIGURATION_CURRENT: Final = "ConfigurationCurrent"
 READY: Final = "Ready"
 STALLED: Final = "Stalled"
 NAME_KEPT: Final = "NameKept"
+EXPOSED: Final = "Exposed"
 
 _NAME_MESSAGE: Final = (
     "metadata.name becomes the name of a Service: at most 57 characters, lower case letters, digits and "
@@ -127,6 +130,10 @@ class WebSocket(SpecPart):
 
 
 _HTTP2_MESSAGE: Final = "plain requests are not passed over HTTP/2: remove passThrough or tls.http2"
+
+
+_CERTIFICATE_MESSAGE: Final = "exposure.certificate needs tls.secretName: the Secret that cert-manager writes"
+_PASSTHROUGH_MESSAGE: Final = "Passthrough leads to the relays' port for wss, which needs spec.tls"
 
 
 class ClientTLS(SpecPart):
@@ -282,6 +289,22 @@ class WebSocketDomainSpec(SpecPart):
                 _GRACE_MESSAGE,
                 field="relay.pod.terminationGracePeriodSeconds",
             ),
+            cel(
+                "!has(self.exposure) || !has(self.exposure.certificate) || has(self.tls)",
+                _CERTIFICATE_MESSAGE,
+                field="tls",
+                required=True,
+            ),
+            *(
+                cel(
+                    f"!has(self.exposure) || !has(self.exposure.{part}) || !has(self.exposure.{part}.tls)"
+                    f" || self.exposure.{part}.tls != 'Passthrough' || has(self.tls)",
+                    _PASSTHROUGH_MESSAGE,
+                    field="tls",
+                    required=True,
+                )
+                for part in ("ingress", "gateway")
+            ),
         )
     )
 
@@ -351,6 +374,13 @@ class WebSocketDomainSpec(SpecPart):
     ] = Limits()
     accessLog: Annotated[AccessLog, Field(description="Which connections the relays log.")] = AccessLog()
     relay: Annotated[Relay, Field(description="The pods that carry this domain.")] = Relay()
+    exposure: Annotated[
+        Exposure | None,
+        Field(
+            description="The way from clients outside of the cluster to the relays. Default: none, the "
+            "Service of the relays is reached from within the cluster."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def has_usable_origins(self) -> Self:
@@ -376,6 +406,18 @@ class WebSocketDomainSpec(SpecPart):
             raise ValueError(_GRACE_MESSAGE)
         return self
 
+    @model_validator(mode="after")
+    def has_tls_for_its_entrance(self) -> Self:
+        """Refuse a certificate for no Secret, and passthrough to relays without TLS (CEL: the same)."""
+        if self.exposure is None or self.tls is not None:
+            return self
+        if self.exposure.certificate is not None:
+            raise ValueError(_CERTIFICATE_MESSAGE)
+        for part in (self.exposure.ingress, self.exposure.gateway):
+            if part is not None and part.tls is TLSMode.PASSTHROUGH:
+                raise ValueError(_PASSTHROUGH_MESSAGE)
+        return self
+
 
 class DomainAddress(Lenient):
     """The address at which clients in the cluster, or a load balancer, reach the relays."""
@@ -384,6 +426,24 @@ class DomainAddress(Lenient):
     clusterIP: Annotated[str | None, Field(description="The Service's address in the cluster.")] = None
     httpPort: Annotated[int | None, Field(description="The port for ws.")] = None
     httpsPort: Annotated[int | None, Field(description="The port for wss; absent without spec.tls.")] = None
+
+
+class AddressType(StrEnum):
+    """What an address of the entrance is, as in the Gateway API."""
+
+    IP_ADDRESS = "IPAddress"
+    HOSTNAME = "Hostname"
+
+
+class EntranceAddress(Lenient):
+    """An address at which clients outside of the cluster reach the domain."""
+
+    type: Annotated[AddressType, Field(description="What the value is: IPAddress or Hostname.")]
+    value: Annotated[str, Field(max_length=253, description="The address or the host name.")]
+    via: Annotated[
+        str | None,
+        Field(max_length=63, description="The kind of the object that has it: Service, Ingress or Gateway."),
+    ] = None
 
 
 class WebSocketDomainStatus(Lenient):
@@ -408,6 +468,15 @@ class WebSocketDomainStatus(Lenient):
     address: Annotated[
         DomainAddress | None,
         Field(description="The address of the relays; absent while there are no relays."),
+    ] = None
+    addresses: Annotated[
+        tuple[EntranceAddress, ...] | None,
+        Field(
+            max_length=16,
+            description="The addresses of the entrance that spec.exposure asks for, as its controllers "
+            "report them; at most 16. Absent without one.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
     ] = None
 
 

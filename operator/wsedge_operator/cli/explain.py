@@ -3,7 +3,7 @@
 The operator's own decisions run on objects from files, without a cluster. The files may also have the objects
 that the manifests refer to (Services, Secrets) and an account's record (the ConfigMap `wsedge-account-…` of
 the operator's namespace, or its copy `wsedge-account`), as `kubectl get -o yaml` prints them. An object that
-is not in the files does not exist for the decisions.
+is not in the files does not exist for the decisions, and every API of an entrance counts as installed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.billing.record import COPY_NAME, Life, identity_of
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.errors import ManifestError
+from wsedge_operator.kube.kinds import OPTIONAL
 from wsedge_operator.reconcile.account import decide as account_decision
 from wsedge_operator.reconcile.account.decide import AccountSnapshot
 from wsedge_operator.reconcile.account.state import AccountState
@@ -169,6 +170,7 @@ def _domain_snapshot(
             for item in rivals
         ),
         services=files.by_name("Service", namespace),
+        apis={versions[0].kind: versions[0].api_version for versions in OPTIONAL},
         secrets=files.by_name("Secret", namespace),
     )
 
@@ -183,7 +185,7 @@ def _conditions(outcome: Outcome) -> Iterator[tuple[str, list[str]]]:
 
 
 def _children(outcome: Outcome) -> list[str]:
-    kinds = ", ".join(item["kind"] for item in outcome.apply)
+    kinds = ", ".join(item["kind"] for item in (*outcome.apply, *outcome.entrance))
     return [f"    applies: {kinds}"] if kinds else []
 
 

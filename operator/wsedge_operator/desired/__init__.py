@@ -4,6 +4,7 @@
     deployment          the Deployment of the relays
     pod_settings        the fields of its pods that the spec sets
     service, service_account, secret, disruption_budget, network_policy
+    exposure/           Ingress, routes and ListenerSet of the Gateway API, Certificate, annotations for DNS
     names               names, labels and annotations of all children
     digest              whether a live child has every desired value
     exact               the parts of a child to which no other client may add

@@ -20,6 +20,9 @@ from wsedge_operator.api.spec.quantity import amount_of
 from wsedge_operator.desired.names import DESIRED_ANNOTATION
 
 _QUANTITIES: Final = frozenset({"requests", "limits"})
+# Lists that server-side apply replaces as a whole (list-type atomic), although each item has a name: those of
+# routes of the Gateway API. Two items may have one name, and an item that another client added does not stay.
+_WHOLE: Final = frozenset({"parentRefs", "backendRefs", "certificateRefs"})
 
 
 def with_digest(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def _contains(live: Any, desired: Any, key: str = "") -> bool:
 
 def _contains_items(live: Sequence[Any], desired: Sequence[Any], key: str) -> bool:
     """Compare lists: by `name` or `uid` if every item has it, as server-side apply, else by index."""
-    for name in ("name", "uid"):
+    for name in ("name", "uid") if key not in _WHOLE else ():
         if desired and all(isinstance(item, Mapping) and name in item for item in desired):
             found = {item.get(name): item for item in live if isinstance(item, Mapping)}
             return all(_contains(found.get(item[name]), item, key) for item in desired)

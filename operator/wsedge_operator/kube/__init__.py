@@ -5,6 +5,7 @@
     client    calls: JSON objects in and out, each with a deadline
     breaker   how often an API server that fails is called
     watch     events of watches, by kopf
+    discovery the optional kinds that the API server serves
     outcome   carries an Outcome out
 
 Never imports the runtime.

@@ -8,13 +8,13 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import SimpleNamespace, TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import aiohttp
 
-from wsedge_operator.errors import AccessError, ApiError, UnreachableError, api_error
+from wsedge_operator.errors import AccessError, ApiError, UndeclaredError, UnreachableError, api_error
 from wsedge_operator.kube.access import Access
 from wsedge_operator.kube.breaker import Breaker
 from wsedge_operator.kube.kinds import Kind
@@ -26,7 +26,23 @@ Operations = list[Object]  # of a JSON patch
 Fence = Callable[[], None]
 
 FIELD_MANAGER: Final = "wsedge"
+# Aggregated discovery: v2 since Kubernetes 1.30, v2beta1 before; else the list of groups.
+_DISCOVERY: Final = ",".join(
+    [
+        *(
+            f"application/json;g=apidiscovery.k8s.io;v={v};as=APIGroupDiscoveryList"
+            for v in ("v2", "v2beta1")
+        ),
+        "application/json",
+    ]
+)
 PAGE_SIZE: Final = 500
+
+
+class _Answer(NamedTuple):
+    document: Object
+    status: int
+    etag: str
 
 
 class Client:
@@ -104,6 +120,60 @@ class Client:
         """List one object of a kind: a cheap call with the same right and the same errors as `list`."""
         await self._call("GET", kind.path(namespace), query={"limit": "1"})
 
+    async def discover(self, etag: str) -> tuple[Object | None, str]:
+        """Return the document of all groups, versions and kinds that are served, and its ETag.
+
+        The document is None when it is the one that `etag` names: an unchanged answer costs a header. It is
+        an APIGroupDiscoveryList, or an APIGroupList of an API server without aggregated discovery.
+        """
+        headers = {"Accept": _DISCOVERY, **({"If-None-Match": etag} if etag else {})}
+        answer = await self._attempt("GET", "/apis", headers=headers)
+        return (None, etag) if answer.status == 304 else (answer.document, answer.etag)
+
+    async def watch(
+        self, kind: Kind, namespace: str | None, version: str, seconds: int
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Yield type and object of each change since the resource version, for `seconds` at most.
+
+        Raises ExpiredError when the API server does not know that version any more.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+            "allowWatchBookmarks": "true",
+        }
+        if kind.labels:
+            query["labelSelector"] = kind.labels
+        path = kind.path(namespace)
+        call = f"WATCH {path}"
+        # A connection that broke without FIN or RST is noticed after the time of the watch.
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._call_seconds, sock_read=seconds + 10)
+        try:
+            connection = self._access.current()
+            async with self._session.get(
+                f"{connection.server}{path}",
+                params=query,
+                headers=connection.as_http_headers(),
+                proxy=connection.proxy_url,
+                allow_redirects=False,
+                timeout=timeout,
+            ) as answer:
+                if answer.status >= 300:
+                    raise api_error(call, answer.status, _document(await answer.read()))
+                async for line in _lines(answer.content):
+                    event = _document(line)
+                    found = event.get("object") or {}
+                    if event.get("type") == "ERROR":
+                        raise api_error(call, int(found.get("code") or 500), found)
+                    yield str(event.get("type")), found
+        except AccessError as error:
+            raise UnreachableError(call, str(error)) from error
+        except TimeoutError as error:
+            raise UnreachableError(call, "the watch was silent") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise UnreachableError(call, f"{type(error).__name__}: {error}") from error
+
     async def served(self, group: str, version: str) -> frozenset[str]:
         """Return the plural names of the kinds that the API server serves in a group and version."""
         found = await self._call("GET", f"/apis/{group}/{version}")
@@ -127,6 +197,26 @@ class Client:
             body=body,
             content="application/apply-patch+yaml",
         )
+
+    async def declares(self, kind: Kind, live: Object, status: Object) -> bool:
+        """Return whether the definition of a kind has the fields of `status`, by a dry run of an apply."""
+        body = {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            "metadata": {key: live["metadata"][key] for key in ("namespace", "name")},
+            "status": status,
+        }
+        try:
+            await self._call(
+                "PATCH",
+                kind.path(live["metadata"]["namespace"], live["metadata"]["name"], "status"),
+                query={"fieldManager": FIELD_MANAGER, "force": "true", "dryRun": "All"},
+                body=body,
+                content="application/apply-patch+yaml",
+            )
+        except UndeclaredError:
+            return False
+        return True
 
     async def merge(self, kind: Kind, namespace: str, name: str, change: Object) -> Object:
         """Merge a change into an object (RFC 7386); raises NotFoundError when there is none."""
@@ -180,12 +270,24 @@ class Client:
         body: Object | Operations | None = None,
         content: str = "application/json",
     ) -> Object:
+        headers = {"Content-Type": content}
+        return (await self._attempt(method, path, query=query, body=body, headers=headers)).document
+
+    async def _attempt(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | Operations | None = None,
+        headers: Mapping[str, str],
+    ) -> _Answer:
         call = f"{method} {path}"
         if self._breaker is None:
-            return await self._send(call, method, path, query, body, content)
+            return await self._send(call, method, path, query, body, headers)
         admitted = await self._breaker.admit()
         try:
-            document = await self._send(call, method, path, query, body, content)
+            answer = await self._send(call, method, path, query, body, headers)
         except UnreachableError as error:
             self._breaker.failed(admitted, None, str(error))
             raise
@@ -196,7 +298,7 @@ class Client:
                 self._breaker.succeeded(admitted)
             raise
         self._breaker.succeeded(admitted)
-        return document
+        return answer
 
     async def _send(
         self,
@@ -205,8 +307,8 @@ class Client:
         path: str,
         query: Mapping[str, str] | None,
         body: Object | Operations | None,
-        content: str,
-    ) -> Object:
+        headers: Mapping[str, str],
+    ) -> _Answer:
         fence = self._fence if method != "GET" else None
         if fence is not None:
             fence()
@@ -217,7 +319,7 @@ class Client:
                 f"{connection.server}{path}",
                 params=query,
                 data=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
-                headers={"Content-Type": content, **connection.as_http_headers()},
+                headers={**headers, **connection.as_http_headers()},
                 proxy=connection.proxy_url,
                 # An API server never redirects these calls. Any other server must not get the token.
                 allow_redirects=False,
@@ -231,10 +333,10 @@ class Client:
         except (aiohttp.ClientError, OSError) as error:
             raise UnreachableError(call, f"{type(error).__name__}: {error}") from error
         document = _document(data)
-        if answer.status >= 300:
+        if answer.status >= 300 and answer.status != 304:
             said = document or {"message": data.decode(errors="replace")[:500]}
             raise api_error(call, answer.status, said, _seconds(answer.headers.get("Retry-After")))
-        return document
+        return _Answer(document, answer.status, answer.headers.get("ETag", ""))
 
 
 def _checks_after_connecting() -> aiohttp.TraceConfig:
@@ -256,6 +358,17 @@ def _seconds(text: str | None) -> float | None:
     except ValueError:
         return None
     return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield the lines of a watch, each an object of any size: `StreamReader.readline` bounds a line."""
+    rest = bytearray()
+    async for chunk in content.iter_any():
+        *lines, last = chunk.split(b"\n")
+        for line in lines:
+            yield bytes(rest + line)
+            rest.clear()
+        rest += last
 
 
 def _document(data: bytes) -> Object:

@@ -75,6 +75,21 @@ LEASE: Final = Kind("Lease", "leases", "coordination.k8s.io")
 FOREIGN_LEASE: Final = Kind(
     "Lease", "leases", "coordination.k8s.io", fields="metadata.namespace!=kube-node-lease"
 )
+# Kinds of an entrance (`spec.exposure`), of APIs that a cluster may have or not. Where there are several
+# versions of one kind, the first one that is served is used.
+GATEWAY: Final = Kind("Gateway", "gateways", "gateway.networking.k8s.io")
+OPTIONAL: Final[tuple[tuple[Kind, ...], ...]] = (
+    (Kind("Ingress", "ingresses", "networking.k8s.io", labels=_MANAGED),),
+    (GATEWAY,),
+    (Kind("HTTPRoute", "httproutes", "gateway.networking.k8s.io", labels=_MANAGED),),
+    tuple(
+        Kind("TLSRoute", "tlsroutes", "gateway.networking.k8s.io", version, labels=_MANAGED)
+        for version in ("v1", "v1alpha3", "v1alpha2")
+    ),
+    (Kind("ListenerSet", "listenersets", "gateway.networking.k8s.io", labels=_MANAGED),),
+    (Kind("XListenerSet", "xlistenersets", "gateway.networking.x-k8s.io", "v1alpha1", labels=_MANAGED),),
+    (Kind("Certificate", "certificates", "cert-manager.io", labels=_MANAGED),),
+)
 ACCESS_REVIEW: Final = Kind("SubjectAccessReview", "subjectaccessreviews", "authorization.k8s.io")
 
 WATCHED: Final = (
@@ -90,7 +105,8 @@ WATCHED: Final = (
     POD,
 )
 BY_NAME: Final[Mapping[tuple[str, str], Kind]] = {
-    (kind.api_version, kind.kind): kind for kind in (*WATCHED, EVENT, LEASE)
+    (kind.api_version, kind.kind): kind
+    for kind in (*WATCHED, *(kind for versions in OPTIONAL for kind in versions), EVENT, LEASE)
 }
 
 # The operator deletes children only while their owner stays: most of them when a domain is switched off, a
@@ -118,6 +134,15 @@ VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("apps", "replicasets"): ("get",),
     ("policy", "poddisruptionbudgets"): _CHILD,
     ("networking.k8s.io", "networkpolicies"): _CHILD,
+    # The entrances that a domain may ask for. A right on a kind that is not installed is harmless.
+    ("networking.k8s.io", "ingresses"): _CHILD,
+    ("gateway.networking.k8s.io", "httproutes"): _CHILD,
+    ("gateway.networking.k8s.io", "tlsroutes"): _CHILD,
+    ("gateway.networking.k8s.io", "listenersets"): _CHILD,
+    ("gateway.networking.x-k8s.io", "xlistenersets"): _CHILD,
+    ("cert-manager.io", "certificates"): _CHILD,
+    # The addresses of the Gateways to which routes attach.
+    ("gateway.networking.k8s.io", "gateways"): ("list", "watch"),
     ("", "pods"): ("list", "watch", "patch"),
     # A namespace that was deleted and created again has another uid, and is another account.
     ("", "namespaces"): ("get", "list", "watch"),

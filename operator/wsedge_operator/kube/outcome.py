@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -56,12 +56,12 @@ async def perform(
     now: datetime,
     identity: str,
 ) -> None:
-    """Carry out `outcome` in this order: dry runs, restores, costs, applies, deletes, pokes, status, Events.
+    """Carry out `outcome` in the order of its fields.
 
     Costs are before applies, since a Deployment that is scaled in deletes the pods of the lowest cost; the
     status is after all writes that it describes. Raises ApiError or UnreachableError at the first call that
-    fails; the next reconciliation reads the writes made before it. An Event that is refused is only logged,
-    since nothing depends on it.
+    fails, except that the parts of an entrance do not stop each other; the next reconciliation reads the
+    writes made before it. An Event that is refused is only logged, since nothing depends on it.
     """
     for exact in outcome.dry_run:
         await _dry_run(client, exact, note_admitted)
@@ -75,6 +75,9 @@ async def perform(
         await _delete(client, ref, written)
     for poke in outcome.pokes:
         await _poke(client, poke, written)
+    await _apply_entrance(client, outcome.entrance, written)
+    for ref in outcome.retire:
+        await _delete(client, ref, written)
     for status in outcome.status:
         await _write_status(client, status, written)
     for note in outcome.notes:
@@ -130,6 +133,20 @@ async def _apply(client: Client, manifest: Manifest, written: Written) -> None:
         live = await client.apply(kind, dict(manifest))
     log.info("applied", kind=kind.kind, namespace=metadata["namespace"], name=metadata["name"])
     written(kind, "apply", live)
+
+
+async def _apply_entrance(client: Client, manifests: Iterable[Manifest], written: Written) -> None:
+    """Apply each part of an entrance; raises the first failure after all of them were tried."""
+    failures: list[ApiError | UnreachableError] = []
+    for manifest in manifests:
+        try:
+            await _apply(client, manifest, written)
+        except NamespaceGoneError:
+            raise
+        except (ApiError, UnreachableError) as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 async def _check_owner(client: Client, kind: Kind, metadata: Mapping[str, Any]) -> None:

@@ -85,8 +85,9 @@ class Outcome:
     """The calls to make, in the order of the fields, and when to reconcile again without an event.
 
     `dry_run` changes nothing: the answers are these parts as the API server would admit them. `restore`
-    replaces these parts, which removes the additions of other clients. An outcome has no call that would
-    change nothing: an idle cluster has an empty one.
+    replaces these parts, which removes the additions of other clients. `entrance` is applied one by one,
+    whatever is refused of it; only when all of it was accepted, `retire` deletes what it replaces. An outcome
+    has no call that would change nothing: an idle cluster has an empty one.
     """
 
     dry_run: tuple[Exact, ...] = ()
@@ -95,6 +96,8 @@ class Outcome:
     apply: tuple[Manifest, ...] = ()
     delete: tuple[Ref, ...] = ()
     pokes: tuple[Poke, ...] = ()
+    entrance: tuple[Manifest, ...] = ()
+    retire: tuple[Ref, ...] = ()
     status: tuple[Status, ...] = ()
     notes: tuple[EventNote, ...] = ()
     reconcile_at: datetime | None = None

@@ -57,6 +57,26 @@ class Reason(StrEnum):
     ORIGIN_DENIED = "OriginDenied"
     STATISTICS_NOT_FOUND = "StatisticsNotFound"
 
+    # Of a WebSocketDomain: its entrance.
+    EXPOSED = "Exposed"
+    ADDRESSES_CHANGED = "AddressesChanged"
+    API_NOT_INSTALLED = "APINotInstalled"
+    API_FORBIDDEN = "APIForbidden"
+    API_NOT_READABLE = "APINotReadable"
+    DEFINITION_OUTDATED = "DefinitionOutdated"
+    LOAD_BALANCER_PENDING = "LoadBalancerPending"
+    LOAD_BALANCER_WITHOUT_ADDRESS = "LoadBalancerWithoutAddress"
+    INGRESS_PENDING = "IngressPending"
+    INGRESS_WITHOUT_ADDRESS = "IngressWithoutAddress"
+    ROUTE_PENDING = "RoutePending"
+    ROUTE_NOT_ANSWERED = "RouteNotAnswered"
+    ROUTE_REFUSED = "RouteRefused"
+    ROUTE_NOT_RESOLVED = "RouteNotResolved"
+    LISTENERS_REFUSED = "ListenersRefused"
+    CERTIFICATE_PENDING = "CertificatePending"
+    CERTIFICATE_FAILED = "CertificateFailed"
+    SECRET_OF_ANOTHER_OWNER = "SecretOfAnotherOwner"  # noqa: S105  a reason, not a secret
+
     # Of a WebSocketDomain: its relays.
     SERVING = "Serving"
     CURRENT = "Current"
@@ -197,6 +217,60 @@ DOMAIN_CONDITIONS: Final = (
         "wait",
     ),
     Explanation(
+        (Reason.EXPOSED,),
+        "each part of the [entrance](exposure.md) leads to the relays (condition `Exposed`)",
+    ),
+    Explanation(
+        (Reason.API_NOT_INSTALLED,),
+        "the cluster has no API for a part of the entrance; all else goes on",
+        "install the API, which is found within ten seconds, or remove that part",
+    ),
+    Explanation(
+        (Reason.API_FORBIDDEN, Reason.API_NOT_READABLE),
+        "the operator may not read, or could not read, the objects of an API; they stay as they are",
+        "the message has the API server's answer; upgrade the chart, whose Roles have the rights",
+    ),
+    Explanation(
+        (Reason.DEFINITION_OUTDATED,),
+        "the CustomResourceDefinition is older than `spec.exposure` and has dropped it; the entrance stays",
+        "apply the CustomResourceDefinitions of the operator's release",
+    ),
+    Explanation(
+        (Reason.LOAD_BALANCER_PENDING, Reason.INGRESS_PENDING, Reason.ROUTE_PENDING),
+        "the entrance waits for its controller, for five minutes",
+        "wait",
+    ),
+    Explanation(
+        (Reason.LOAD_BALANCER_WITHOUT_ADDRESS,),
+        "the load balancer has had no address for five minutes",
+        "`kubectl describe service`, and the log of its controller",
+    ),
+    Explanation(
+        (Reason.INGRESS_WITHOUT_ADDRESS,),
+        "the Ingress has had no address for five minutes; `Ready` does not depend on it",
+        "check the class; a controller that publishes no address may serve nevertheless",
+    ),
+    Explanation(
+        (Reason.ROUTE_NOT_ANSWERED,),
+        "no controller has answered for the routes' Gateway for five minutes",
+        "check `parentRefs` and the Gateway's class",
+    ),
+    Explanation(
+        (Reason.ROUTE_REFUSED, Reason.ROUTE_NOT_RESOLVED, Reason.LISTENERS_REFUSED),
+        "the Gateway refuses the route or the listeners, or does not find what they refer to",
+        "the message has the Gateway's reason; its `allowedRoutes` and `allowedListeners` are its owner's",
+    ),
+    Explanation(
+        (Reason.CERTIFICATE_PENDING, Reason.CERTIFICATE_FAILED),
+        "cert-manager has not issued the certificate; relays that serve one continue with it",
+        "the message has cert-manager's reason; `cmctl status certificate` has more",
+    ),
+    Explanation(
+        (Reason.SECRET_OF_ANOTHER_OWNER,),
+        "the Secret of `spec.tls` exists and is not cert-manager's for this domain, so it is not replaced",
+        "name a Secret that does not exist, or remove `exposure.certificate`",
+    ),
+    Explanation(
         (Reason.HAS_BEEN_SERVED,),
         "the domain has been served: this object owns the name until it is deleted (condition `NameKept`)",
     ),
@@ -242,7 +316,7 @@ PLAN_CONDITIONS: Final = (
     ),
 )
 
-# Beside these, each change of `Ready` is an Event of that condition's reason.
+# Beside these, each change of `Ready` and of `Exposed` is an Event of that condition's reason.
 EVENTS: Final = (
     Explanation((Reason.SCHEDULED,), "a start, change or end of terms is scheduled"),
     Explanation((Reason.CANCELLED,), "a scheduled change was withdrawn before its date"),
@@ -255,6 +329,7 @@ EVENTS: Final = (
         "the object has fields that this version of the operator does not know and ignores",
         "remove the fields, or upgrade the operator",
     ),
+    Explanation((Reason.ADDRESSES_CHANGED,), "the entrance has other addresses, which the message names"),
     Explanation(
         (Reason.CHANGED_FROM_OUTSIDE,),
         "another client changed a child, and the operator restores the fields that the message names",

@@ -25,19 +25,30 @@ from wsedge_operator.reconcile.reasons import Reason
 
 STALLED_AFTER: Final = timedelta(minutes=5)
 
-# Reasons that end only with an edit of this object or of an older object that it conflicts with.
+# Reasons that end only with an edit of this object, of an older object that it conflicts with, or of another
+# controller's objects.
 STALLED_AT_ONCE: Final = frozenset(
-    {Reason.DOMAIN_CONFLICT, Reason.INVALID_TIME_ZONE, Reason.PLAN_CONFLICT, Reason.UNREADABLE}
+    {
+        Reason.DOMAIN_CONFLICT,
+        Reason.INVALID_TIME_ZONE,
+        Reason.PLAN_CONFLICT,
+        Reason.UNREADABLE,
+        # These have waited for five minutes already.
+        Reason.LOAD_BALANCER_WITHOUT_ADDRESS,
+        Reason.ROUTE_NOT_ANSWERED,
+    }
 )
 # Reasons that end without an edit, however long that takes.
 PROGRESSING: Final = frozenset(
     {
         Reason.DRAINING,
+        Reason.LOAD_BALANCER_PENDING,
         Reason.NO_RELAYS,
         Reason.RELAYS_STARTING,
         Reason.RELAYS_UPDATING,
         Reason.REMOVING,
         Reason.ROLLING_OUT,
+        Reason.ROUTE_PENDING,
     }
 )
 

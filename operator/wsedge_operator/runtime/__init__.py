@@ -1,6 +1,7 @@
 """The running operator: from an event of the API server to the writes that it causes.
 
 reading      lists and watches the served namespaces, again after each failure
+optional     lists and watches kinds of APIs that may be installed or not
 intake       puts objects of lists and watches into the cache, requests keys
 cache        objects of the cluster, without the fields that no decision reads
 triggers     which keys a change of an object concerns

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN, NAMESPACE, PLAN, SECRET, Kind
+from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN, GATEWAY, NAMESPACE, PLAN, SECRET, Kind
 from wsedge_operator.reconcile.domain.claims import claimed_name
 
 Object = dict[str, Any]
@@ -64,6 +64,10 @@ class Cache:
         if known is not None:
             self._forget_claim(kind, known)
         self._objects[kind][name] = slimmed
+        if kind is GATEWAY and known is not None and _content(known) == _content(slimmed):
+            return (
+                False  # Its controller counts its routes in its status: a write for each route of any owner.
+            )
         if kind is DOMAIN and (domain := claimed_name(slimmed)) is not None:
             self._claims[domain].add(name)
         return True
@@ -77,6 +81,10 @@ class Cache:
         self._forget_claim(kind, known)
         del self._objects[kind][name_of(live)]
         return True
+
+    def drop(self, kind: Kind) -> None:
+        """Remove all objects of a kind, whose API was removed."""
+        self._objects.pop(kind, None)
 
     def _forget_claim(self, kind: Kind, known: Object) -> None:
         if kind is DOMAIN and (domain := claimed_name(known)) is not None:
@@ -104,6 +112,11 @@ class Cache:
                 yield True, live
 
 
+def _content(live: Object) -> Object:
+    metadata = {key: value for key, value in live["metadata"].items() if key != "resourceVersion"}
+    return {**live, "metadata": metadata}
+
+
 def name_of(live: Object) -> Name:
     """Return namespace and name of an object; the namespace of a Namespace is empty."""
     return live["metadata"].get("namespace", ""), live["metadata"]["name"]
@@ -122,6 +135,12 @@ def slim(kind: Kind, live: Object) -> Object:
     of the manager that scaled it.
     """
     kept, metadata = dict(live), dict(live["metadata"])
+    if kind is GATEWAY:
+        names = ("namespace", "name", "uid", "resourceVersion")
+        metadata = {name: metadata[name] for name in names if name in metadata}
+        addresses = (live.get("status") or {}).get("addresses") or []
+        kept = {**{key: live[key] for key in ("apiVersion", "kind") if key in live}, "metadata": metadata}
+        kept["status"] = {"addresses": addresses}
     if kind is NAMESPACE:
         kept.pop("status", None)
     if kind is SECRET:

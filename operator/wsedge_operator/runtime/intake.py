@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
 
+from wsedge_operator.api.reading import part_at
+from wsedge_operator.api.websocket_domain import EXPOSED
 from wsedge_operator.errors import OperatorError
 from wsedge_operator.kube.client import Client, Object
-from wsedge_operator.kube.kinds import CONFIG_MAP, NAMESPACE, PLAN, WATCHED, Kind
+from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, PLAN, WATCHED, Kind
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache, name_of
@@ -61,6 +64,14 @@ class Intake:
             self._agenda.request(key)
         self._metrics.objects.labels(kind.kind).set(self._cache.count(kind))
 
+    def request_exposed(self, namespace: str | None) -> None:
+        """Request the domains of a namespace (None: of the cluster) that have or had an entrance."""
+        for live in self._cache.all(DOMAIN, namespace):
+            conditions = part_at(live, "status", "conditions")
+            had = any(part_at(entry, "type") == EXPOSED for entry in conditions or ())
+            if had or part_at(live, "spec", "exposure") is not None:
+                self._agenda.request(Key("domain", *name_of(live)))
+
     async def probe(self, namespace: str | None) -> None:
         """Return when a namespace (None: the cluster) can be listed; raises OperatorError otherwise."""
         await self._client.probe(PLAN, namespace)
@@ -79,8 +90,17 @@ class Intake:
                     await self._list(CONFIG_MAP, self._cache.records_in)
                 await self._read_namespace(namespace)
 
+    def forget(self, kind: Kind) -> None:
+        """Drop all objects of a kind whose API was removed."""
+        self._cache.drop(kind)
+        self._metrics.objects.labels(kind.kind).set(0)
+
     async def _list(self, kind: Kind, namespace: str | None) -> None:
         listed, version = await self._client.list(kind, namespace)
+        self.take_list(kind, namespace, listed, version)
+
+    def take_list(self, kind: Kind, namespace: str | None, listed: Iterable[Object], version: str) -> None:
+        """Put a list into the cache, and request the keys that each change concerns."""
         before = {name_of(live): live for live in self._cache.all(kind, namespace)}
         for _, live in self._cache.apply_list(kind, namespace, listed, version):
             self.request(kind, live)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import token_urlsafe
@@ -24,6 +24,8 @@ from wsedge_operator.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    DOMAIN,
+    GATEWAY,
     NETWORK_POLICY,
     POD,
     REPLICA_SET,
@@ -41,8 +43,9 @@ from wsedge_operator.reconcile.domain.claims import (
     claimed_name,
     served_since,
 )
+from wsedge_operator.reconcile.domain.entrance.children import KINDS as ENTRANCE_KINDS
 from wsedge_operator.reconcile.domain.pods import has_own_address, is_replica_set_of, replica_set_of, restarts
-from wsedge_operator.reconcile.domain.references import secret_names, service_names
+from wsedge_operator.reconcile.domain.references import gateway_names, secret_names, service_names
 from wsedge_operator.reconcile.domain.rollout import pods_to_query
 from wsedge_operator.reconcile.domain.scale_in import is_scale_in
 from wsedge_operator.reconcile.domain.scaling import scaled_from_outside
@@ -50,6 +53,7 @@ from wsedge_operator.reconcile.domain.snapshot import Admitted, DomainSnapshot, 
 from wsedge_operator.reconcile.outcome import Exact, Manifest
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache, Object
+from wsedge_operator.runtime.optional import OptionalKinds
 from wsedge_operator.runtime.triggers import Key
 
 log = structlog.get_logger()
@@ -64,8 +68,9 @@ _CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DISRUPTION_BUDGET, NETWORK_PO
 class Gatherer:
     """Gathers snapshots of WebSocketDomains.
 
-    `statistics_url`, `admin_peers`, `denied_networks` and `pod_default` are as in DomainSnapshot;
-    StatisticsDiscovery updates the first.
+    `statistics_url`, `admin_peers`, `denied_networks`, `pod_default` and `is_exposure_declared` are as in
+    DomainSnapshot; StatisticsDiscovery updates the first. Without `optional` no API of an entrance is
+    installed.
     """
 
     client: Client
@@ -77,6 +82,8 @@ class Gatherer:
     admin_peers: tuple[Object, ...] | None = None
     denied_networks: tuple[str, ...] | None = None
     pod_default: RelayPod = NO_POD_SETTINGS
+    optional: OptionalKinds | None = None
+    is_exposure_declared: bool = True
     failures: dict[Key, str] = field(default_factory=dict)
     contested: dict[Key, str] = field(default_factory=dict)
     _admitted: dict[Key, dict[str, Admitted]] = field(default_factory=dict)
@@ -94,6 +101,10 @@ class Gatherer:
         }
         if (secret := await self._secret(namespace, child)) is not None and _is_child(secret, live):
             children["Secret"] = secret
+        kinds = self.optional.kinds(namespace) if self.optional is not None else {}
+        for kind in kinds.values():
+            if kind is not GATEWAY and (found := self._child(kind, namespace, child, live)) is not None:
+                children[kind.kind] = found
         services, secrets = await self._references(live)
         pods = tuple(
             pod
@@ -124,7 +135,29 @@ class Gatherer:
             failure=self.failures.get(key),
             contested=self.contested.get(key),
             admitted=dict(self._admitted.get(key, {})),
+            apis=self.optional.apis(namespace) if self.optional is not None else {},
+            gateways={
+                name: gateway
+                for name in gateway_names(live)
+                if (gateway := self.cache.get(GATEWAY, *name)) is not None
+            },
+            is_exposure_declared=await self._is_exposure_declared(live, children),
         )
+
+    async def _is_exposure_declared(self, live: Object, children: Mapping[str, Object]) -> bool:
+        """Return whether the definition in the cluster has `spec.exposure` and `status.addresses`.
+
+        An older one (a rollback) drops both, and then a spec without an entrance does not ask to delete it.
+        So the API server is asked before that, and again while it has refused the status for its addresses.
+        """
+        has_entrance = not children.keys().isdisjoint(ENTRANCE_KINDS) or (
+            part_at(children.get("Service"), "spec", "type") not in {None, "ClusterIP"}
+        )
+        is_asked_for = part_at(live, "spec", "exposure") is not None
+        if self.is_exposure_declared and (is_asked_for or not has_entrance):
+            return True
+        self.is_exposure_declared = await self.client.declares(DOMAIN, live, {"addresses": []})
+        return self.is_exposure_declared
 
     def note_admitted(self, key: Key, exact: Exact, live: Object) -> None:
         """Record exact parts of a child of a WebSocketDomain as they are after admission."""

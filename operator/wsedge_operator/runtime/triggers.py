@@ -8,9 +8,9 @@ from typing import Any, Final, Literal
 
 from wsedge_operator.billing.record import COPY_NAME, identity_of
 from wsedge_operator.desired.names import DOMAIN_LABEL
-from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, PLAN, SECRET, SERVICE, Kind
+from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, GATEWAY, NAMESPACE, PLAN, SECRET, SERVICE, Kind
 from wsedge_operator.reconcile.domain.claims import claimed_name
-from wsedge_operator.reconcile.domain.references import secret_names, service_names
+from wsedge_operator.reconcile.domain.references import gateway_names, secret_names, service_names
 from wsedge_operator.runtime.cache import Cache, name_of
 
 
@@ -52,6 +52,12 @@ def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
         yield DIRECTORY
     elif kind is CONFIG_MAP and name == COPY_NAME:
         yield Key("account", namespace)
+    elif kind is GATEWAY:
+        yield from (
+            Key("domain", *name_of(domain))
+            for domain in cache.all(DOMAIN)
+            if (namespace, name) in gateway_names(domain)
+        )
     else:
         yield from _owner(live, namespace)
         if kind is SERVICE or kind is SECRET:

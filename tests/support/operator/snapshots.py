@@ -120,8 +120,9 @@ def stored(manifest: Any, version: int = 1) -> dict[str, Any]:
 
 def applied(before: DomainSnapshot, outcome: Outcome) -> DomainSnapshot:
     """Return the snapshot after `outcome` was applied."""
-    children = {**before.children, **{made["kind"]: stored(made) for made in outcome.apply}}
-    gone = {ref.kind for ref in outcome.delete}
+    made = (*outcome.apply, *outcome.entrance)
+    children = {**before.children, **{each["kind"]: stored(each) for each in made}}
+    gone = {ref.kind for ref in (*outcome.delete, *outcome.retire)}
     live = dict(before.live)
     for status in outcome.status:
         live["status"] = dict(status.status)

@@ -80,6 +80,8 @@ WEBSOCKET_DOMAIN: Final = Kind(
         Column("Reason", _condition("Ready", "reason"), "The reason of the Ready condition."),
         Column("Replicas", ".status.replicas", "The number of relay pods.", "integer", priority=1),
         Column("Address", ".status.address.clusterIP", "The relays' address.", priority=1),
+        Column("Exposed", _condition("Exposed", "status"), "Whether the entrance leads to it.", priority=1),
+        Column("Entrance", ".status.addresses[*].value", "The entrance's addresses.", priority=1),
         AGE,
     ),
     scale={

@@ -7,6 +7,7 @@
     geo            spec.relay.geo
     pod            spec.relay.pod
     affinity       the parts of spec.relay.pod about nodes
+    exposure       spec.exposure
     quantity       amounts in Kubernetes' notation, spec.relay.resources
 
 Never imports a decision: a field states what a user may ask for.

@@ -15,13 +15,15 @@ switched on, and its account's plan is in force.
     kept        `keeping`: the spec is invalid, or the namespace is no longer selected. No child is changed: a
                 served domain is withdrawn only by a readable decision (switch, plan, name, deletion).
     draining    `withdrawing`: relays close their connections, then all children but the Service are deleted
-    withdrawn   the Service remains, since its address is in DNS records and load balancers
+    withdrawn   the Service remains, since its address is in DNS records and load balancers; the entrance
+                too (`entrance.children`), unless the name was lost
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from wsedge_operator.api import websocket_domain as api
 from wsedge_operator.api.meta import API_VERSION, instant_text
@@ -32,7 +34,9 @@ from wsedge_operator.desired.service import HTTP_SERVICE_PORT, HTTPS_SERVICE_POR
 from wsedge_operator.errors import UnreadableError
 from wsedge_operator.reconcile.conditions import ConditionAnswer, accepted_with, conditions
 from wsedge_operator.reconcile.domain.claims import claimed_name, owner_of, served_since
-from wsedge_operator.reconcile.domain.keeping import keep
+from wsedge_operator.reconcile.domain.entrance.children import close_entrance, draft_entrance
+from wsedge_operator.reconcile.domain.entrance.state import entrance_state
+from wsedge_operator.reconcile.domain.keeping import has_tls_port, keep
 from wsedge_operator.reconcile.domain.serving import serve
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
 from wsedge_operator.reconcile.domain.withdrawing import is_draining, withdraw
@@ -40,6 +44,8 @@ from wsedge_operator.reconcile.outcome import EventNote, Outcome, Status, earlie
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.reconcile.selection import NOT_SELECTED
 from wsedge_operator.reconcile.stalling import PROGRESSING, stall
+
+_ON_COURSE: Final = PROGRESSING | {Reason.INGRESS_PENDING, Reason.CERTIFICATE_PENDING}
 
 
 def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
@@ -56,7 +62,7 @@ def decide(snapshot: DomainSnapshot, now: datetime) -> Outcome:
         if accepted.true and spec.websocket.enabled and snapshot.account_state.effective:
             draft = serve(snapshot, spec, now)
         else:
-            draft = _keep_or_withdraw(snapshot, accepted, now, enabled=spec.websocket.enabled)
+            draft = _keep_or_withdraw(snapshot, accepted, now, enabled=spec.websocket.enabled, spec=spec)
     draft.answers[:0] = [accepted, snapshot.account_state.answer(api.PLAN_EFFECTIVE)]
     return _finish(snapshot, draft, now)
 
@@ -75,13 +81,43 @@ def _unread(
 
 
 def _keep_or_withdraw(
-    snapshot: DomainSnapshot, accepted: ConditionAnswer, now: datetime, *, enabled: bool
+    snapshot: DomainSnapshot,
+    accepted: ConditionAnswer,
+    now: datetime,
+    *,
+    enabled: bool,
+    spec: WebSocketDomainSpec | None = None,
 ) -> OutcomeDraft:
     """Withdraw a domain that must not be served; keep it if only its namespace's labels are the reason."""
     is_unselected = accepted.reason == Reason.NAMESPACE_NOT_SELECTED
     if is_unselected and enabled and snapshot.account_state.effective and _serves(snapshot):
         return keep(snapshot, ConditionAnswer(api.READY, False, accepted.reason, accepted.message), now)
-    return withdraw(snapshot, _unserved(snapshot, accepted, enabled=enabled), now)
+    draft = withdraw(snapshot, _unserved(snapshot, accepted, enabled=enabled), now)
+    if spec is not None and accepted.reason != Reason.NAMESPACE_NOT_SELECTED:
+        _enter_unserved(draft, snapshot, spec, accepted, now)
+    return draft
+
+
+def _enter_unserved(
+    draft: OutcomeDraft,
+    snapshot: DomainSnapshot,
+    spec: WebSocketDomainSpec,
+    accepted: ConditionAnswer,
+    now: datetime,
+) -> None:
+    """Draft the entrance of a domain without relays: it stays, unless the name is another object's."""
+    serves_tls = has_tls_port(snapshot.children.get("Service"))
+    if accepted.reason == Reason.DOMAIN_CONFLICT:
+        close_entrance(draft, snapshot, spec, serves_tls=serves_tls)
+        return
+    has_service = "Service" in snapshot.children
+    if has_service:
+        draft_entrance(draft, snapshot, spec, has_service=True, serves_tls=serves_tls)
+    state = entrance_state(snapshot, spec, now, has_service=has_service)
+    draft.addresses = state.addresses
+    draft.reconcile_at = earliest(draft.reconcile_at, state.changes_at)
+    if state.answer is not None:
+        draft.answers.append(state.answer)
 
 
 def _serves(snapshot: DomainSnapshot) -> bool:
@@ -146,10 +182,12 @@ def _finish(snapshot: DomainSnapshot, draft: OutcomeDraft, now: datetime) -> Out
         apply=tuple(draft.apply),
         delete=tuple(draft.delete),
         pokes=tuple(draft.pokes),
+        entrance=tuple(draft.entrance),
+        retire=tuple(draft.retire),
         status=(Status(API_VERSION, api.KIND, metadata["namespace"], metadata["name"], status),)
         if is_new
         else (),
-        notes=(*draft.notes, *_notes(live, changed, now)),
+        notes=(*draft.notes, *_notes(live, changed, now), *_address_note(live, status, now)),
         reconcile_at=earliest(draft.reconcile_at, stalled.changes_at),
     )
 
@@ -182,21 +220,49 @@ def _status(snapshot: DomainSnapshot, draft: OutcomeDraft, written: list[dict[st
                 "httpPort": HTTP_SERVICE_PORT,
                 **({"httpsPort": HTTPS_SERVICE_PORT} if draft.serves_tls else {}),
             }
+    # Server-side apply refuses a whole status for one field that the definition in force does not have.
+    if draft.addresses and snapshot.is_exposure_declared:
+        status["addresses"] = [
+            {"type": address.type, "value": address.value, "via": address.via} for address in draft.addresses
+        ]
     return status
 
 
+def _address_note(live: Any, status: Mapping[str, Any], now: datetime) -> Iterator[EventNote]:
+    """Yield an Event when the entrance has other addresses than before."""
+    before = (live.get("status") or {}).get("addresses")
+    after = status.get("addresses")
+    if (before or None) == after:
+        return
+    text = ", ".join(f"{address['value']} ({address['via']})" for address in after or ())
+    message = f"the addresses of the entrance: {text}" if text else "the entrance has no address any more"
+    yield EventNote(
+        regarding=live,
+        type="Normal" if text else "Warning",
+        reason=Reason.ADDRESSES_CHANGED,
+        message=message,
+        occurrence=f"{text} {instant_text(now)}",
+    )
+
+
 def _notes(live: Any, changed: list[ConditionAnswer], now: datetime) -> list[EventNote]:
-    """Return an Event for each change of Ready, with its reason, and for fields that are ignored."""
+    """Return an Event for each change of Ready and Exposed, with its reason, and for fields that are ignored.
+
+    One Event for both where Ready has the reason of Exposed.
+    """
+    ready = next((answer.reason for answer in changed if answer.type == api.READY), None)
     return [
         EventNote(
             regarding=live,
-            type="Normal" if answer.reason in PROGRESSING or _is_normal(answer) else "Warning",
+            type="Normal" if answer.reason in _ON_COURSE or _is_normal(answer) else "Warning",
             reason=answer.reason,
             message=answer.message,
             occurrence=f"{answer.type} {answer.status} {instant_text(now)}",
         )
         for answer in changed
-        if answer.type == api.READY or answer.reason == Reason.UNKNOWN_FIELDS
+        if answer.type == api.READY
+        or (answer.type == api.EXPOSED and answer.reason != ready)
+        or answer.reason == Reason.UNKNOWN_FIELDS
     ]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
-from wsedge_operator.api.websocket_domain import CONFIGURATION_CURRENT, READY
+from wsedge_operator.api.websocket_domain import CONFIGURATION_CURRENT, EXPOSED, READY
 from wsedge_operator.desired.service import HTTPS_SERVICE_PORT
 from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.domain.rollout import generation_of, rollout
-from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
+from wsedge_operator.reconcile.domain.snapshot import Address, DomainSnapshot, OutcomeDraft
 from wsedge_operator.reconcile.outcome import Manifest, earliest
 from wsedge_operator.reconcile.reasons import Reason
 
@@ -35,8 +36,22 @@ def keep(snapshot: DomainSnapshot, why: ConditionAnswer, now: datetime) -> Outco
         )
     if snapshot.failure is not None:
         ready = ConditionAnswer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
-    draft.answers += [current, ready]
+    draft.answers += [current, ready, *_last_exposed(snapshot)]
+    draft.addresses = _last_addresses(snapshot)
     return draft
+
+
+def _last_exposed(snapshot: DomainSnapshot) -> Iterator[ConditionAnswer]:
+    """Yield the condition Exposed as it is: without the spec, what is asked for is not known."""
+    for entry in (snapshot.live.get("status") or {}).get("conditions") or ():
+        if entry["type"] == EXPOSED:
+            true = {"True": True, "False": False}.get(entry["status"])
+            yield ConditionAnswer(EXPOSED, true, entry["reason"], entry["message"])
+
+
+def _last_addresses(snapshot: DomainSnapshot) -> tuple[Address, ...]:
+    found = (snapshot.live.get("status") or {}).get("addresses") or ()
+    return tuple(Address(entry["type"], entry["value"], entry.get("via", "")) for entry in found)
 
 
 def has_tls_port(service: Manifest | None) -> bool:

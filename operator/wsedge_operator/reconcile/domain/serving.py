@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ from wsedge_operator.desired.service import service
 from wsedge_operator.desired.service_account import service_account
 from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.domain import pods
+from wsedge_operator.reconcile.domain.entrance.children import draft_entrance, has_exposed_service
+from wsedge_operator.reconcile.domain.entrance.state import certificate_wait, entrance_state
 from wsedge_operator.reconcile.domain.exactness import draft_child
 from wsedge_operator.reconcile.domain.keeping import has_tls_port
 from wsedge_operator.reconcile.domain.key_material import key_material
@@ -45,7 +47,7 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
     """Return the outcome by which the domain of `snapshot` is served."""
     origins, problems = resolve_origins(spec, snapshot.services)
     material = key_material(spec, snapshot.secrets, now)
-    problems = [*problems, *material.problems]
+    problems = [*problems, *_waiting_for_certificate(snapshot, spec, material.problems)]
     if snapshot.statistics_url == "":
         # Usage that is not reported cannot be billed, so new configurations wait for the statistics.
         problems.append(
@@ -66,8 +68,40 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
         warnings = [*denied_origins(spec, snapshot.denied_networks), *material.warnings]
         if current.true and warnings:
             current = ConditionAnswer(CONFIGURATION_CURRENT, True, warnings[0].reason, _sentence(warnings))
-    draft.answers += [current, _ready(snapshot, spec, current)]
+    ready = _ready(snapshot, spec, current)
+    draft.answers += [current, _enter(draft, snapshot, spec, ready, now)]
     return draft
+
+
+def _enter(
+    draft: OutcomeDraft,
+    snapshot: DomainSnapshot,
+    spec: WebSocketDomainSpec,
+    ready: ConditionAnswer,
+    now: datetime,
+) -> ConditionAnswer:
+    """Draft the entrance and the condition Exposed; return Ready, which waits for parts of the entrance."""
+    has_service = draft.serves or "ConfigMap" in snapshot.children
+    draft_entrance(draft, snapshot, spec, has_service=has_service, serves_tls=draft.serves_tls)
+    state = entrance_state(snapshot, spec, now, has_service=has_service)
+    draft.addresses = state.addresses
+    draft.reconcile_at = earliest(draft.reconcile_at, state.changes_at)
+    if state.answer is None:
+        return ready
+    draft.answers.append(state.answer)
+    if ready.true and state.holds:
+        return ConditionAnswer(READY, False, state.answer.reason, state.answer.message)
+    return ready
+
+
+def _waiting_for_certificate(
+    snapshot: DomainSnapshot, spec: WebSocketDomainSpec, problems: Sequence[Problem]
+) -> Iterator[Problem]:
+    """Yield the problems of key material; a Secret that cert-manager makes is waited for by its reason."""
+    for problem in problems:
+        is_waited_for = problem.path == "spec.tls.secretName" and problem.reason == Reason.SECRET_NOT_FOUND
+        wait = certificate_wait(snapshot, spec) if is_waited_for else None
+        yield wait or problem
 
 
 def _keep_last_good(
@@ -139,10 +173,9 @@ def _workload(
     """Return the children that do not depend on the configuration, except for port 443 of the Service."""
     owner = snapshot.live
     scaled = scaled_from_outside(snapshot.children.get("Deployment"), spec.relay.replicas)
-    manifests: list[dict[str, Any]] = [
-        service_account(owner),
-        service(owner, tls=draft.serves_tls),
-    ]
+    manifests: list[dict[str, Any]] = [service_account(owner)]
+    if not has_exposed_service(snapshot, spec):  # else a part of the entrance
+        manifests.append(service(owner, tls=draft.serves_tls))
     if (scaled.replicas if scaled is not None else spec.relay.replicas) > 1:
         manifests.append(disruption_budget(owner))
     if snapshot.admin_peers is not None:  # Before the Deployment, so that no pod runs without its policy.

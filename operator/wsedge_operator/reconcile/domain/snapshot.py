@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.desired.deployment import RelayImage
@@ -13,6 +13,7 @@ from wsedge_operator.reconcile.account.state import AccountState
 from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.domain.claims import DomainClaim
 from wsedge_operator.reconcile.outcome import Cost, EventNote, Exact, Manifest, Poke, Ref
+from wsedge_operator.reconcile.problem import Problem
 from wsedge_relay.contract import RelayState
 
 
@@ -37,6 +38,15 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """An address of the entrance, and the kind of the object that has it."""
+
+    type: Literal["IPAddress", "Hostname"]
+    value: str
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
 class DomainSnapshot:
     """The object `live` and everything that its decision depends on.
 
@@ -57,6 +67,9 @@ class DomainSnapshot:
     failure           why the last outcome could not be applied
     contested         which writes of the operator another client reverts
     admitted          answers to dry runs, by kind of child
+    apis              kinds of an entrance that are installed: the apiVersion, or why it cannot be used
+    gateways          Gateways that its routes name, by namespace and name, where they can be read
+    is_exposure_declared   the definition in the cluster has spec.exposure and status.addresses
     """
 
     live: Manifest
@@ -77,6 +90,9 @@ class DomainSnapshot:
     failure: str | None = None
     contested: str | None = None
     admitted: Mapping[str, Admitted] = field(default_factory=dict)
+    apis: Mapping[str, str | Problem] = field(default_factory=dict)
+    gateways: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
+    is_exposure_declared: bool = True
 
     def running(self, pod: Manifest) -> str | None:
         """Return the generation that the relay of a pod runs by its last answer, or None."""
@@ -99,6 +115,9 @@ class OutcomeDraft:
     apply: list[Manifest] = field(default_factory=list)
     delete: list[Ref] = field(default_factory=list)
     pokes: list[Poke] = field(default_factory=list)
+    entrance: list[Manifest] = field(default_factory=list)
+    retire: list[Ref] = field(default_factory=list)
+    addresses: tuple[Address, ...] = ()
     notes: list[EventNote] = field(default_factory=list)
     generation: str | None = None
     serves_tls: bool = False

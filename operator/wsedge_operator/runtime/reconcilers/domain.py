@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 import structlog
 
 from wsedge_operator.desired.names import DESIRED_ANNOTATION
-from wsedge_operator.errors import ApiError, NamespaceGoneError, UnreachableError
+from wsedge_operator.errors import ApiError, NamespaceGoneError, UndeclaredError, UnreachableError
 from wsedge_operator.kube.client import Object
 from wsedge_operator.kube.kinds import DOMAIN
 from wsedge_operator.reconcile.domain.decide import decide
@@ -22,6 +23,10 @@ from wsedge_operator.runtime.triggers import Key
 from wsedge_operator.runtime.writer import Writer, failure_text, is_to_be_reported
 
 log = structlog.get_logger()
+
+_NO_WRITES: Final[dict[str, Any]] = dict.fromkeys(
+    ("dry_run", "restore", "costs", "apply", "delete", "entrance", "retire"), ()
+)
 
 
 class DomainReconciler:
@@ -61,6 +66,13 @@ class DomainReconciler:
         outcome, suspended_until = self._without_contested(key, live, outcome)
         try:
             await self._writer.perform(key, outcome)
+        except UndeclaredError as error:
+            if not self._gatherer.is_exposure_declared:
+                raise
+            # The definition in the cluster is older than this operator: decide again without what it lacks.
+            log.warning("definition outdated", error=str(error))
+            self._gatherer.is_exposure_declared = False
+            return self._clock.now()
         except (ApiError, UnreachableError) as error:
             if is_to_be_reported(error, failures, conflicts_are_refusals=True):
                 await self._report_failure(key, live, failure_text(error))
@@ -80,7 +92,7 @@ class DomainReconciler:
         if until is None:
             return outcome, None
         notes = tuple(note for note in outcome.notes if note.reason != Reason.CHANGED_FROM_OUTSIDE)
-        return replace(outcome, dry_run=(), restore=(), costs=(), apply=(), delete=(), notes=notes), until
+        return replace(outcome, **_NO_WRITES, notes=notes), until
 
     def _note_writes(self, key: Key, live: Object, outcome: Outcome) -> datetime | None:
         """Record the writes of an outcome; return when to repeat those that another client reverts."""
@@ -120,11 +132,11 @@ def _writes(outcome: Outcome) -> frozenset[str]:
     """Return the identity of each write of an outcome, as a text."""
     applied = (
         f"apply {made['kind']} {made['metadata']['annotations'][DESIRED_ANNOTATION]}"
-        for made in outcome.apply
+        for made in (*outcome.apply, *outcome.entrance)
     )
     restored = (f"restore {exact.ref.kind} {exact.digest}" for exact in outcome.restore)
     asked = (f"ask {exact.ref.kind} {exact.digest} {exact.version}" for exact in outcome.dry_run)
-    deleted = (f"delete {ref.kind} {ref.uid}" for ref in outcome.delete)
+    deleted = (f"delete {ref.kind} {ref.uid}" for ref in (*outcome.delete, *outcome.retire))
     return frozenset([*applied, *restored, *asked, *deleted])
 
 

@@ -9,6 +9,7 @@ Python cannot differ in a rule.
     invalid_domain   refused: name, domain, the switch and its protocol
     invalid_origins  refused: origins, requests to them, their TLS and health checks
     invalid_clients  refused: TLS towards clients, proxies, allowed origins, paths, plain requests
+    invalid_exposure refused: entrances
     invalid_relays   refused: limits, lifecycle, relays, the access log
     invalid_pods     refused: settings of relay pods
 """

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from support.operator.manifests.invalid_clients import INVALID_CLIENTS
 from support.operator.manifests.invalid_domain import INVALID_DOMAIN
+from support.operator.manifests.invalid_exposure import INVALID_EXPOSURE
 from support.operator.manifests.invalid_origins import INVALID_ORIGINS
 from support.operator.manifests.invalid_pods import INVALID_PODS
 from support.operator.manifests.invalid_relays import INVALID_RELAYS
@@ -52,6 +53,71 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     "the fewest connections": {"spec.originRequest": {"loadBalancing": "LeastConnections"}},
     "PROXY headers to origins": {"spec.originRequest": {"proxyProtocol": "V2"}},
     "balance by the client's address": {"spec.originRequest": {"loadBalancing": "ClientHash"}},
+    "a load balancer": {
+        "spec.exposure": {
+            "service": {
+                "type": "LoadBalancer",
+                "annotations": {"service.beta.kubernetes.io/aws-load-balancer-type": "external"},
+                "loadBalancerClass": "service.k8s.aws/nlb",
+                "externalTrafficPolicy": "Local",
+                "ipFamilyPolicy": "PreferDualStack",
+                "loadBalancerSourceRanges": ["203.0.113.0/24", "2001:db8::/32"],
+            },
+            "dns": {"ttlSeconds": 60},
+        }
+    },
+    "a port of every node": {"spec.exposure": {"service": {"type": "NodePort"}}},
+    "an exposure of no part": {"spec.exposure": {}},
+    "an Ingress by default": {"spec.exposure": {"ingress": {}}},
+    "an Ingress that passes TLS through": {
+        "spec.tls": {"secretName": "chat-tls"},
+        "spec.exposure": {
+            "ingress": {
+                "className": "nginx",
+                "annotations": {"nginx.ingress.kubernetes.io/ssl-passthrough": "true"},
+                "tls": "Passthrough",
+            }
+        },
+    },
+    "external-dns by hand": {
+        "spec.exposure": {
+            "ingress": {"annotations": {"external-dns.alpha.kubernetes.io/ttl": "60"}},
+        }
+    },
+    "a target for external-dns beside dns": {
+        "spec.exposure": {
+            "ingress": {"annotations": {"external-dns.kubernetes.io/target": "lb.example.com"}},
+            "dns": {},
+        }
+    },
+    "two listeners of one Gateway": {
+        "spec.exposure": {
+            "gateway": {
+                "parentRefs": [
+                    {"name": "public", "namespace": "gateways", "sectionName": "http"},
+                    {"name": "public", "namespace": "gateways", "port": 8080},
+                ]
+            }
+        }
+    },
+    "listeners for a Gateway": {
+        "spec.tls": {"secretName": "chat-tls"},
+        "spec.exposure": {
+            "gateway": {
+                "parentRefs": [{"kind": "Gateway", "name": "public"}],
+                "listenerSet": {"httpPort": 8080},
+                "tls": "Terminate",
+            }
+        },
+    },
+    "a certificate of cert-manager": {
+        "spec.tls": {"secretName": "chat-tls"},
+        "spec.exposure": {
+            "certificate": {
+                "issuerRef": {"name": "letsencrypt", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+            }
+        },
+    },
     "TLS towards origins": {
         "spec.originTLS": {
             "serverName": "room.example.com",
@@ -271,5 +337,5 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
     "a name of one label": {"spec.domain": "localhost"},
 }
 INVALID_DOMAINS: Final[dict[str, Invalid]] = (
-    INVALID_DOMAIN | INVALID_ORIGINS | INVALID_CLIENTS | INVALID_RELAYS | INVALID_PODS
+    INVALID_DOMAIN | INVALID_ORIGINS | INVALID_CLIENTS | INVALID_EXPOSURE | INVALID_RELAYS | INVALID_PODS
 )

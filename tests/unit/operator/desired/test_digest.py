@@ -101,3 +101,12 @@ def test_plain_lists_are_compared_item_by_item() -> None:
     assert is_applied({"a": ["x", "y"]}, {"a": ["x", "y"]})
     assert not is_applied({"a": ["x", "y"]}, {"a": ["y", "x"]})
     assert not is_applied({"a": ["x"]}, {"a": ["x", "y"]})
+
+
+def test_lists_of_routes_are_compared_as_a_whole() -> None:
+    """Two parents of one name are two, and a parent that another client added is a difference."""
+    http, tls = {"name": "public", "sectionName": "http"}, {"name": "public", "sectionName": "tls"}
+    wanted = {"spec": {"parentRefs": [http, tls]}}
+    assert is_applied(wanted, {"spec": {"parentRefs": [http, tls]}})
+    assert not is_applied(wanted, {"spec": {"parentRefs": [tls, http]}})
+    assert not is_applied(wanted, {"spec": {"parentRefs": [http, tls, {"name": "theirs"}]}})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.operator.snapshots import live_domain
-from wsedge_operator.reconcile.domain.references import secret_names, service_names
+from wsedge_operator.reconcile.domain.references import gateway_names, secret_names, service_names
 
 SERVICES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "hosts alone": ([{"host": "10.0.0.7"}], ()),
@@ -58,3 +58,16 @@ def test_an_object_without_a_spec_names_nothing() -> None:
     """Another version may have stored it."""
     live = {**live_domain(), "spec": None}
     assert (service_names(live), secret_names(live)) == ((), ())
+
+
+def test_gateways() -> None:
+    """Gateways are named with their namespace; other parents and invalid parts are skipped."""
+    parents = [
+        {"name": "public"},
+        {"name": "internal", "namespace": "gateways", "kind": "Gateway"},
+        {"name": "own", "kind": "ListenerSet"},
+    ]
+    live = live_domain(exposure={"gateway": {"parentRefs": parents}})
+    assert gateway_names(live) == {("team-a", "public"), ("gateways", "internal")}
+    assert gateway_names(live_domain(exposure={"gateway": {"parentRefs": "public"}})) == frozenset()
+    assert gateway_names(live_domain()) == frozenset()

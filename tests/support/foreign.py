@@ -1,0 +1,47 @@
+"""CustomResourceDefinitions of other projects, from their Go modules (tests/foreign/go.mod)."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from wsedge_devcluster.binaries.golang import find_go, wanted_version
+
+FOLDER: Final = Path(__file__).parents[1] / "foreign"
+GATEWAY_API: Final = "sigs.k8s.io/gateway-api"
+CERT_MANAGER: Final = "github.com/cert-manager/cert-manager"
+EXTERNAL_DNS: Final = "sigs.k8s.io/external-dns"
+_CRDS: Final = {
+    GATEWAY_API: "config/crd/standard/*.yaml",
+    CERT_MANAGER: "deploy/crds/*.yaml",
+    EXTERNAL_DNS: "config/crd/standard/dnsendpoints*.yaml",
+}
+
+
+def module_folder(module: str) -> Path:
+    """Download a module, of the version in go.mod and with the hash in go.sum; return its folder."""
+    mod, sums = (FOLDER / "go.mod").read_text(), (FOLDER / "go.sum").read_text()
+    found = re.search(rf"^\t{re.escape(module)} (\S+)$", mod, re.MULTILINE)
+    assert found is not None, module
+    go = find_go(wanted_version(mod), print)
+    command: list[str | Path] = [go, "mod", "download", "-json", f"{module}@{found[1]}"]
+    answer = json.loads(
+        subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=True).stdout
+    )
+    assert f"{module} {found[1]} {answer['Sum']}\n" in sums
+    return Path(answer["Dir"])
+
+
+def definitions(module: str) -> list[dict[str, Any]]:
+    """Return the CustomResourceDefinitions of a module."""
+    documents = [
+        document
+        for path in sorted(module_folder(module).glob(_CRDS[module]))
+        for document in yaml.safe_load_all(path.read_text())
+    ]
+    return [each for each in documents if each and each["kind"] == "CustomResourceDefinition"]
