@@ -2,6 +2,7 @@
 
 matrix              the rows, their runs, and the table in docs/clients.md
 peers               clients and servers
+builds              how the programs in Go, Java and Rust are built
 proxies             nginx, HAProxy and Envoy before the relay
 go, java, python, rust
                     clients and servers in these languages, with their locked packages

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from interop.builds import FOLDER, GO, JAVA, RUST, built
 from support.browser import firefox
 from support.clients.conversation import Transcript, aiohttp_origin, websockets_origin
 from support.clients.makes import MAKES, BrowserClient
@@ -22,9 +21,7 @@ from support.clients.tools import NODE_FOLDER, need, unavailable
 from support.go_program import go_program
 from wsedge_devcluster.errors import BuildError, MissingGoError
 
-FOLDER: Final = Path(__file__).parent
 _PYTHON: Final = FOLDER.parents[1] / ".venv-interop" / "bin" / "python"
-_CACHE: Final = FOLDER.parents[1] / ".interop"
 
 
 class Hears(Protocol):
@@ -89,16 +86,16 @@ def _node(name: str) -> Serve:
 
 
 def _go(*arguments: str) -> Command:
-    return lambda _: [built(_GO), *arguments]
+    return lambda _: [built(GO), *arguments]
 
 
 def _rust(*arguments: str) -> Command:
-    return lambda _: [built(_RUST), *arguments]
+    return lambda _: [built(RUST), *arguments]
 
 
 def _java(*arguments: str) -> Command:
     def command(files: Files) -> list[str | Path]:
-        classes = built(_JAVA)
+        classes = built(JAVA)
         options = (f"-Djdk.net.hosts.file={files.hosts}", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
         path = f"{classes}:{classes.parent}/libraries/*"
         return [need("java"), *options, "-cp", path, "Peer", *arguments]
@@ -125,43 +122,6 @@ def _python(*arguments: str) -> Command:
         return [_PYTHON, FOLDER / "python" / script, *rest]
 
     return command
-
-
-@dataclass(frozen=True)
-class Build:
-    """How a program of this folder is built: its command, whose output is `result`."""
-
-    command: tuple[str, ...]
-    folder: str
-    result: Path
-
-
-_GO: Final = Build(("go", "build", "-p", "1", "-o", str(_CACHE / "go-peers"), "."), "go", _CACHE / "go-peers")
-_RUST: Final = Build(
-    ("cargo", "build", "--quiet", "--release", "--jobs", "1", "--target-dir", str(_CACHE / "rust")),
-    "rust",
-    _CACHE / "rust" / "release" / "peers",
-)
-
-_JAVA: Final = Build(
-    ("mvn", "--quiet", "--batch-mode", f"-Dtarget={_CACHE / 'java'}", "process-classes"),
-    "java",
-    _CACHE / "java" / "classes",
-)
-
-
-@functools.cache
-def built(build: Build) -> Path:
-    """Build a program once; the row is skipped where its compiler or its packages are missing."""
-    program, *rest = build.command
-    path = shutil.which(program) or unavailable(f"there is no {program!r}")
-    done = subprocess.run(
-        [path, *rest], cwd=FOLDER / build.folder, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        unavailable(f"{program} cannot build it: {said[0] if said else done.returncode}")
-    return build.result
 
 
 class FirefoxClient(BrowserClient):
@@ -219,8 +179,6 @@ OWN: Final[Mapping[str, Own]] = {
     "paho": Own(_client(_python("paho_client.py")), "mqtt"),
     "port-forward": Own(_client(_port_forward("client")), "kubelet", connections=2),
 }
-
-WITHOUT_TLS: Final = frozenset(("tungstenite",))
 
 
 def versions() -> dict[str, str]:

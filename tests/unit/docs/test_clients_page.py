@@ -36,5 +36,11 @@ def test_table_of_the_matrix_has_its_rows() -> None:
 
 def test_own_locks_of_the_matrix_name_no_address() -> None:
     """Versions and hashes only."""
-    for path in ("python/requirements.lock", "python/requirements.in", "rust/Cargo.toml", "java/pom.xml"):
+    for path in (
+        "python/requirements.lock",
+        "python/requirements.in",
+        "rust/Cargo.toml",
+        "rust/packages.lock",
+        "java/pom.xml",
+    ):
         assert "://" not in (ROOT / "tests/interop" / path).read_text(), path

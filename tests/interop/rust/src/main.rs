@@ -1,10 +1,14 @@
-// The crate tungstenite, as client and as server of the conversations in tests/clients/conversation.mjs, over ws only.
+// The crate tungstenite, as client and as server of the conversations in tests/clients/conversation.mjs.
 //
 //     peers client       reads URLs, one a line; answers each with the client's transcript
-//     peers server       prints its port, and then the transcript of each connection that has ended
+//     peers server       prints its ports, and then the transcript of each connection that has ended
+//
+// Environment: TLS_AUTHORITY (client), TLS_CERTIFICATE and TLS_KEY (server).
+
+mod tls;
 
 use serde_json::{json, Map, Value};
-use std::io::{stdin, BufRead, Read};
+use std::io::{stdin, BufRead, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::{env, process, thread};
 use tungstenite::client::IntoClientRequest;
@@ -15,6 +19,10 @@ use tungstenite::protocol::{CloseFrame, WebSocket, WebSocketConfig};
 use tungstenite::{Error, Message};
 
 const SUBPROTOCOLS: [&str; 2] = ["chat.v2", "chat.v1"];
+
+/// A connection, over TLS or not.
+pub trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
 
 fn messages() -> Vec<Message> {
     vec![
@@ -64,7 +72,7 @@ fn frame(code: u16, reason: &str) -> Option<CloseFrame> {
 }
 
 /// Reads to the end of the connection; returns the other end's Close.
-fn until_closed(socket: &mut WebSocket<TcpStream>) -> Result<Value, Error> {
+fn until_closed(socket: &mut WebSocket<Box<dyn Stream>>) -> Result<Value, Error> {
     let mut seen = Value::Null;
     loop {
         match socket.read() {
@@ -82,7 +90,10 @@ fn converse(url: &str, who: &str) -> Result<Value, Error> {
     let headers = request.headers_mut();
     headers.insert("cookie", HeaderValue::from_static("session=abc; theme=dark"));
     headers.insert("sec-websocket-protocol", HeaderValue::from_static("chat.v2, chat.v1"));
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    let host = request.uri().host().expect("the URL has a host").to_owned();
+    let secure = request.uri().scheme_str() == Some("wss");
+    let plain = TcpStream::connect(("127.0.0.1", port))?;
+    let stream: Box<dyn Stream> = if secure { Box::new(tls::client(&host, plain)) } else { Box::new(plain) };
     let (mut socket, response) = match tungstenite::client(request, stream) {
         Ok(both) => both,
         Err(error) => return Err(Error::Io(std::io::Error::other(error.to_string()))),
@@ -116,7 +127,7 @@ fn client() {
     }
 }
 
-fn serve(stream: TcpStream) -> Result<Value, Error> {
+fn serve(stream: Box<dyn Stream>) -> Result<Value, Error> {
     let mut facts = json!({});
     let callback = |request: &Request, mut response: Response| {
         let offered = request.headers().get("sec-websocket-protocol").map(|value| value.to_str().unwrap_or(""));
@@ -159,20 +170,27 @@ fn serve(stream: TcpStream) -> Result<Value, Error> {
     Ok(facts)
 }
 
+fn accept(listener: TcpListener, secured: impl Fn(TcpStream) -> Box<dyn Stream>) {
+    for stream in listener.incoming().flatten() {
+        let stream = secured(stream);
+        thread::spawn(move || {
+            let line = serve(stream).unwrap_or_else(|error| json!({"error": error.to_string()}));
+            println!("{line}");
+        });
+    }
+}
+
 fn main() {
     if env::args().nth(1).as_deref() == Some("client") {
         return client();
     }
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    println!("{}", json!({"ws": listener.local_addr().expect("an address").port()}));
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || {
-                let line = serve(stream).unwrap_or_else(|error| json!({"error": error.to_string()}));
-                println!("{line}");
-            });
-        }
-    });
+    let plain = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let secure = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
+    println!("{}", json!({"ws": port(&plain), "wss": port(&secure)}));
+    let server = tls::Server::from_files();
+    thread::spawn(move || accept(plain, |stream| Box::new(stream)));
+    thread::spawn(move || accept(secure, move |stream| Box::new(server.accept(stream))));
     stdin().read_to_end(&mut vec![]).expect("stdin"); // until the test closes it
     process::exit(0);
 }
