@@ -1,4 +1,7 @@
-"""One leg of a tunnel: a socket and its state. It has slots, because a relay may have 100,000 legs.
+"""One leg of a tunnel: a socket and its state.
+
+A relay may have 200,000 legs, most of them idle. So a leg has slots, and the fields that an idle leg does not
+need are in objects of their own, `Bounds` and `Ending`.
 
 Reading and sending have separate states, named by their flags. A flag of a state is never cleared
 (`throttled` and `special` are cleared; they are no states). The tunnel's owner gets the events in brackets.
@@ -60,6 +63,47 @@ FLOODED: Final = 8  # the leg sent too many bytes after a Close or a violation; 
 _UNSEEN: Final = [0] * 16
 
 
+class Bounds:
+    """The limits of what comes from a leg. `throttled`: its reading is paused, since it exceeded its pace."""
+
+    __slots__ = (
+        "pace",  # limits the rate at which it is read (pace.Pace); None: no limit
+        "rates",  # limits its frames and messages (pace.FrameRates); None: no limit
+        "throttled",
+    )
+
+    def __init__(self, pace: Any, rates: Any) -> None:
+        self.pace = pace
+        self.rates = rates
+        self.throttled = False
+
+
+class Ending:
+    """The state of a leg at its end. Before that, legs share `NOT_ENDING`, which must not change.
+
+    `Leg.own_ending` returns one that may change.
+    """
+
+    __slots__ = (
+        "close_sent",  # a Close frame was sent to the leg
+        "finishing",  # shut the sending side once `out` is empty
+        "paired",  # one of a socket pair, which cannot be reset: the close of the other stands for that
+        "parting",  # `inject` ends in a Close
+        "ragged",  # its TLS ended without close_notify
+        "shut",  # the sending side is shut
+        "verdict",  # the relay's Close for it, which is sent in the place of the other leg's Close
+        "waste",  # bytes that were read after a Close or a violation, see sending.MOST_WASTE
+    )
+
+    def __init__(self) -> None:
+        self.close_sent = self.finishing = self.paired = self.parting = self.ragged = self.shut = False
+        self.verdict = b""
+        self.waste = 0
+
+
+NOT_ENDING: Final = Ending()
+
+
 class Leg(Walk):
     """One socket of a tunnel, and the direction of the bytes that come from it.
 
@@ -70,13 +114,13 @@ class Leg(Walk):
     """
 
     __slots__ = (
-        "close_sent",  # a Close frame was sent to it
+        "bounds",  # limits the bytes, frames and messages that come from it (Bounds); None: no limit
         "dead",  # neither read nor written any more
         "deaf",  # a write failed: no more bytes are sent to it
         "dropping",  # its bytes are read and dropped: it sent Close, or broke a rule
+        "ending",  # the rest of its state at its end, see `Ending`
         "eof",  # its stream ended (1), and END is reported (2)
         "fd",
-        "finishing",  # shut the sending side once `out` is empty
         "inject",  # frames for it that wait for a frame boundary of the other leg
         "inline",  # read by the loop of the plain pump itself, without a call
         "lag",  # bytes received but not passed, less those passed but not received (the relay's own frames)
@@ -84,26 +128,17 @@ class Leg(Walk):
         "mute",  # its frames are parsed but not forwarded: a Close was sent to the other leg
         "opcodes",  # counts of control frames, shared by all legs of a domain's side: counters.LegCounters
         "out",  # its backlog: bytes that its socket has not accepted yet
-        "pace",  # limits the rate at which it is read (pace.Pace); None: no limit
-        "paired",  # one of a socket pair, which cannot be reset: the close of the other stands for that
-        "parting",  # `inject` ends in a Close
         "peer",
         "pinged",  # heartbeat: the number of the unanswered ping, 0 for none
         "quiet",  # heartbeat: checks in a row without a byte
-        "ragged",  # its TLS ended without close_notify
-        "rates",  # limits its frames and messages (pace.FrameRates); None: no limit
         "received",
         "rest",  # bytes read but not parsed yet: a turn serves a bounded number of frames
-        "shut",
         "sizes",  # observes the sizes of data frames in its next read (`Pump.sample`); else None
         "special",  # the fast path must not be used
         "stash",  # the start of a header or of a control frame, not forwarded yet
-        "throttled",  # its reading is paused: it exceeded its pace
         "tls",  # the socket object of a TLS connection, else None
         "to",  # the other leg's descriptor, to which the loop of the plain pump writes itself; else -1
         "tunnel",
-        "verdict",  # the relay's Close for it, which is sent in the place of the other leg's Close
-        "waste",  # bytes that were read after a Close or a violation, see sending.MOST_WASTE
         "watched",  # the events for which it is registered in epoll; 0: not registered
     )
 
@@ -122,26 +157,23 @@ class Leg(Walk):
         if self.tls is not None:
             # A truncation must not look like close_notify. The attribute is in no type stub.
             setattr(self.tls, "suppress_ragged_eofs", False)  # noqa: B010
-        self.paired = paired
-        self.ragged = False
+        self.ending = NOT_ENDING
+        if paired:
+            self.own_ending().paired = True
         self.fd = sock.fileno()
         self.to = -1
         self.inline = not _COMPILED and self.tls is None
         self.tunnel = tunnel
         self.peer: Leg
         self.received = self.lag = 0
-        self.stash = self.rest = self.out = self.inject = self.verdict = b""
-        self.waste = 0
-        self.pace: Any = None
-        self.rates: Any = None
-        self.throttled = False
+        self.stash = self.rest = self.out = self.inject = b""
+        self.bounds: Bounds | None = None
         self.mute = self.dropping = False
         self.special = False
         self.sizes: Any = None
         self.opcodes = _UNSEEN
         self.eof = 0
         self.deaf = self.dead = False
-        self.close_sent = self.parting = self.finishing = self.shut = False
         self.watched = 0
         self.mark = self.quiet = self.pinged = 0
 
@@ -153,12 +185,19 @@ class Leg(Walk):
     @property
     def stopped(self) -> bool:
         """Whether its reading is paused: the other leg has a backlog, or this leg sends too fast."""
-        return bool(self.peer.out) or bool(self.rest) or self.throttled
+        bounds = self.bounds
+        return bool(self.peer.out) or bool(self.rest) or (bounds is not None and bounds.throttled)
 
     @property
     def at_boundary(self) -> bool:
         """Whether this leg is at a frame boundary, or can still reach the next one."""
         return not self.need or not (self.eof or self.dead)
+
+    def own_ending(self) -> Ending:
+        """Return an `ending` of this leg alone, which may change."""
+        if self.ending is NOT_ENDING:
+            self.ending = Ending()
+        return self.ending
 
     def close(self) -> None:
         """Close the socket."""

@@ -1,7 +1,7 @@
 # Types for the compiled form of pump.py (see build.py).
 
 cimport cython
-from .leg cimport Leg
+from .leg cimport Bounds, Ending, Leg
 from .sending cimport Sender
 
 cdef extern from "<errno.h>" nogil:
@@ -36,6 +36,8 @@ cdef class Pump(Sender):
     cpdef remove(self, Leg leg)
     cpdef pace(self, Leg leg, pace)
     cpdef limit(self, Leg leg, rates)
+    @cython.locals(bounds=Bounds)
+    cdef _bound(self, Leg leg, pace, rates)
     cpdef resume(self, Leg leg)
     cpdef sample(self, Leg leg, sizes)
     cpdef take_events(self)
@@ -52,10 +54,10 @@ cdef class Pump(Sender):
     @cython.locals(n=Py_ssize_t, total=Py_ssize_t)
     cdef Py_ssize_t _read_records(self, tls, bint more) except? -100
     @cython.locals(n=Py_ssize_t, wait=double)
-    cdef Py_ssize_t _read_paced(self, Leg leg) except? -100
+    cdef Py_ssize_t _read_paced(self, Leg leg, Bounds bounds) except? -100
     @cython.locals(n=Py_ssize_t, peer=Leg)
     cdef Py_ssize_t _write(self, Leg leg, Py_ssize_t start, Py_ssize_t end) except? -100
-    @cython.locals(n=Py_ssize_t, held=Py_ssize_t, frames=cython.longlong)
+    @cython.locals(n=Py_ssize_t, held=Py_ssize_t, frames=cython.longlong, bounds=Bounds)
     cdef _other(self, Leg leg, int what)
     @cython.locals(buf=cython.p_uchar, peer=Leg, at=cython.longlong, size=cython.longlong, opcode=cython.int, broken=cython.int, _=cython.int)
     cdef _feed(self, Leg leg, Py_ssize_t start, Py_ssize_t end)
@@ -70,6 +72,7 @@ cdef class Pump(Sender):
         frames=cython.longlong,
     )
     cdef long long _skim(self, Leg leg, long long at, Py_ssize_t end) except? -100
+    @cython.locals(ending=Ending)
     cdef _closed(self, Leg leg, Py_ssize_t start, Py_ssize_t at, Py_ssize_t end)
     cdef bint _is_own(self, Leg leg, Py_ssize_t at, Py_ssize_t size) except? 1
     @cython.locals(buf=cython.p_uchar, head=cython.int, size=Py_ssize_t)

@@ -36,7 +36,7 @@ from typing import Any, Final
 from wsedge_relay.transport.sockets import TLS_RECORD_BYTES
 
 from .frames import CLOSE, FIN, LONGEST_CONTROL, MASKED, PONG, WRONG_MASKING, close_code, payload_of
-from .leg import CLOSED, END, ERROR, FLOODED, PONGED, SHUT, THROTTLED, VIOLATION, Event, Leg
+from .leg import CLOSED, END, ERROR, FLOODED, PONGED, SHUT, THROTTLED, VIOLATION, Bounds, Event, Leg
 from .sending import HUP, IN, MOST_AFTER_CLOSE, MOST_WASTE, OUT, WAIT, Sender
 
 __all__ = (
@@ -133,26 +133,33 @@ class Pump(Sender):
             self.backed.discard(one)
             self.legs[one.fd] = None
             one.dead = True
-            one.out = one.rest = one.stash = one.inject = one.verdict = b""
+            one.out = one.rest = one.stash = one.inject = b""
+            if one.ending.verdict:
+                one.own_ending().verdict = b""
 
     def pace(self, leg: Leg, pace: Any) -> None:
         """Limit the rate at which a leg is read to `pace` (see pace.Pace); None: no limit."""
-        leg.pace = pace
-        self._mark(leg)
         self.resume(leg)
+        self._bound(leg, pace, leg.bounds.rates if leg.bounds is not None else None)
 
     def limit(self, leg: Leg, rates: Any) -> None:
         """Limit the frames and messages that come from `leg` (see pace.FrameRates); None: no limit."""
-        leg.rates = rates
-        if rates is not None:
-            leg.special = True
+        self._bound(leg, leg.bounds.pace if leg.bounds is not None else None, rates)
+
+    def _bound(self, leg: Leg, pace: Any, rates: Any) -> None:
+        bounds = leg.bounds
+        if pace is None and rates is None:
+            leg.bounds = None
+        elif bounds is None:
+            leg.bounds = Bounds(pace, rates)
         else:
-            self._mark(leg)
+            bounds.pace, bounds.rates = pace, rates
+        self._mark(leg)
 
     def resume(self, leg: Leg) -> None:
         """Resume reading a leg that was THROTTLED."""
-        if leg.throttled:
-            leg.throttled = False
+        if leg.bounds is not None and leg.bounds.throttled:
+            leg.bounds.throttled = False
             self._interest(leg)
 
     def sample(self, leg: Leg, sizes: Any) -> None:
@@ -301,7 +308,7 @@ class Pump(Sender):
         except ssl.SSLZeroReturnError:
             return 0  # close_notify, after the relay's own
         except ssl.SSLEOFError:
-            leg.ragged = True
+            leg.own_ending().ragged = True
             return 0
         except OSError as error:
             self._die(leg, error)
@@ -322,12 +329,13 @@ class Pump(Sender):
             total += n
         return total
 
-    def _read_paced(self, leg: Leg) -> int:
+    def _read_paced(self, leg: Leg, bounds: Bounds) -> int:
         """Read as many bytes as the leg's pace allows; when the pace is spent, pause until `resume`."""
-        n = self._read(leg, min(max(1, leg.pace.room(time.monotonic())), _AREA))
-        wait = leg.pace.spend(n) if n > 0 else 0.0
+        pace = bounds.pace
+        n = self._read(leg, min(max(1, pace.room(time.monotonic())), _AREA))
+        wait = pace.spend(n) if n > 0 else 0.0
         if wait > 0:
-            leg.throttled = True
+            bounds.throttled = True
             self._interest(leg)
             self.events.append((THROTTLED, leg, math.ceil(wait * 1000)))
         return n
@@ -353,7 +361,11 @@ class Pump(Sender):
             self._drain(leg)
         if not leg.watched & IN or not what & ~OUT:
             return
-        n = self._read(leg, _AREA) if leg.pace is None or leg.dropping else self._read_paced(leg)
+        bounds = leg.bounds
+        if bounds is None or bounds.pace is None or leg.dropping:
+            n = self._read(leg, _AREA)
+        else:
+            n = self._read_paced(leg, bounds)
         if n < 0:
             return
         if not n:
@@ -361,7 +373,7 @@ class Pump(Sender):
             return
         leg.received += n
         leg.lag += n
-        if leg.dropping or leg.mute or leg.peer.deaf or leg.peer.verdict:
+        if leg.dropping or leg.mute or leg.peer.deaf or leg.peer.ending.verdict:
             self._waste(leg, n)
             if leg.dropping or leg.dead:
                 return
@@ -371,8 +383,8 @@ class Pump(Sender):
             leg.stash = b""
             self._mark(leg)
         frames = leg.frames
-        if leg.rates is not None:
-            leg.rates.refill(time.monotonic())
+        if bounds is not None and bounds.rates is not None:
+            bounds.rates.refill(time.monotonic())
         self._feed(leg, _ROOM - held, _ROOM + n)
         if leg.sizes is not None and leg.frames != frames:
             leg.sizes = None
@@ -385,6 +397,7 @@ class Pump(Sender):
         """
         buf = self._buf
         peer = leg.peer
+        rates = leg.bounds.rates if leg.bounds is not None else None
         at = start + leg.need
         size = 0
         for _ in range(_FRAMES_AT_ONCE):
@@ -423,15 +436,15 @@ class Pump(Sender):
                     self._put(leg, start, at)
                     start = at + size
                 else:
-                    if leg.rates is not None:
-                        broken = leg.rates.spend(buf[at])
+                    if rates is not None:
+                        broken = rates.spend(buf[at])
                         if broken:
                             size = broken
                             break
                     leg.opcodes[opcode] += 1
             else:
-                if leg.rates is not None:
-                    broken = leg.rates.spend(buf[at])
+                if rates is not None:
+                    broken = rates.spend(buf[at])
                     if broken:
                         size = broken
                         leg.frames -= 1
@@ -477,8 +490,8 @@ class Pump(Sender):
         more = rest[_AREA:]
         end = _ROOM + min(len(rest), _AREA)
         self._memory[_ROOM:end] = rest[:_AREA]
-        if leg.rates is not None:
-            leg.rates.refill(time.monotonic())
+        if leg.bounds is not None and leg.bounds.rates is not None:
+            leg.bounds.rates.refill(time.monotonic())
         if leg.special:
             self._feed(leg, _ROOM, end)
         else:
@@ -531,15 +544,16 @@ class Pump(Sender):
 
     def _closed(self, leg: Leg, start: int, at: int, end: int) -> None:
         """Forward all up to the end of a Close from `leg`, and nothing after it (RFC 6455 section 5.5.1)."""
-        if leg.peer.verdict:
+        if leg.peer.ending.verdict:
             self._put(leg, start, at)
             self._pronounce(leg.peer)
         else:
             self._put(leg, start, end)
         if not leg.mute:
-            leg.peer.close_sent = True
+            leg.peer.own_ending().close_sent = True
         leg.dropping = leg.special = True
-        leg.waste = max(leg.waste, MOST_WASTE - MOST_AFTER_CLOSE)
+        ending = leg.own_ending()
+        ending.waste = max(ending.waste, MOST_WASTE - MOST_AFTER_CLOSE)
         self._interest(leg)
         self.events.append((CLOSED, leg, close_code(bytes(self._buf[at:end]))))
 

@@ -1,7 +1,7 @@
 # Types for the compiled form of sending.py (see build.py).
 
 cimport cython
-from .leg cimport Leg
+from .leg cimport Ending, Leg
 
 cdef class Sender:
     cdef public list events
@@ -15,7 +15,9 @@ cdef class Sender:
     cpdef abandon(self, Leg leg)
     cdef Py_ssize_t _send(self, Leg leg, data) except? -100
     cdef _insert(self, Leg leg)
+    @cython.locals(ending=Ending)
     cdef _pronounce(self, Leg leg)
+    @cython.locals(ending=Ending)
     cdef _waste(self, Leg leg, Py_ssize_t size)
     @cython.locals(sent=Py_ssize_t)
     cdef _enqueue(self, Leg leg, bytes data)
@@ -28,8 +30,9 @@ cdef class Sender:
     cdef _bury(self, Leg leg)
     cdef _end(self, Leg leg)
     cdef _report_end(self, Leg leg)
+    @cython.locals(ending=Ending)
     cdef _shut(self, Leg leg)
     cdef _mark(self, Leg leg)
-    @cython.locals(reads=cython.bint, wanted=cython.int)
+    @cython.locals(throttled=cython.bint, reads=cython.bint, wanted=cython.int)
     cdef _interest(self, Leg leg)
     cdef _unwatch(self, Leg leg)

@@ -51,10 +51,14 @@ class Sender:
         Return False when that is not possible: a Close was sent, the leg cannot be written to, or the other
         leg ended inside a frame, so that no boundary will come.
         """
-        if leg.close_sent or leg.parting or leg.shut or leg.deaf or leg.dead or not leg.peer.at_boundary:
+        ending = leg.ending
+        if ending.close_sent or ending.parting or ending.shut or leg.deaf or leg.dead:
+            return False
+        if not leg.peer.at_boundary:
             return False
         leg.inject += frame
-        leg.parting = last
+        if last:
+            leg.own_ending().parting = True
         if leg.peer.need:
             leg.peer.special = True
         else:
@@ -63,18 +67,18 @@ class Sender:
 
     def reserve(self, leg: Leg, close: bytes) -> None:
         """Send `close` to `leg` in the place of the other leg's Close, behind all frames before that."""
-        leg.verdict = close
+        leg.own_ending().verdict = close
         self._mark(leg.peer)
 
     def end(self, leg: Leg) -> None:
         """Send the backlog of `leg`, then shut its sending side (event SHUT); bytes from it still pass."""
-        leg.finishing = True
+        leg.own_ending().finishing = True
         if not leg.out:
             self._shut(leg)
 
     def finish(self, leg: Leg) -> None:
         """Send the backlog of `leg`, then shut its sending side (event SHUT); drop bytes it still sends."""
-        leg.finishing = leg.dropping = leg.special = True
+        leg.own_ending().finishing = leg.dropping = leg.special = True
         leg.rest = b""
         self._interest(leg)
         if not leg.out:
@@ -100,24 +104,26 @@ class Sender:
         """Send the injected frames of `leg`, whose other leg is at a frame boundary."""
         frames, leg.inject = leg.inject, b""
         peer = leg.peer
-        if not leg.close_sent and not leg.deaf:
+        if not leg.ending.close_sent and not leg.deaf:
             self._enqueue(leg, frames)
-            if leg.parting:
-                leg.close_sent = peer.mute = True
+            if leg.ending.parting:
+                leg.own_ending().close_sent = peer.mute = True
                 self._interest(peer)
         self._mark(peer)
 
     def _pronounce(self, leg: Leg) -> None:
         """Send the reserved Close of `leg`."""
-        close, leg.verdict = leg.verdict, b""
+        ending = leg.own_ending()
+        close, ending.verdict = ending.verdict, b""
         if not leg.deaf:
             self._enqueue(leg, close)
-        leg.close_sent = True
+        ending.close_sent = True
 
     def _waste(self, leg: Leg, size: int) -> None:
         """Count bytes of `leg` that serve nobody; abandon it when they are too many (event FLOODED)."""
-        leg.waste += size
-        if leg.waste > MOST_WASTE and not leg.dead:
+        ending = leg.own_ending()
+        ending.waste += size
+        if ending.waste > MOST_WASTE and not leg.dead:
             self._bury(leg)
             self.events.append((FLOODED, leg, 0))
 
@@ -156,7 +162,7 @@ class Sender:
         self.backed.discard(leg)
         self._interest(leg)
         self._interest(leg.peer)
-        if leg.finishing:
+        if leg.ending.finishing:
             self._shut(leg)
         self._report_end(leg.peer)
 
@@ -185,7 +191,7 @@ class Sender:
 
     def _end(self, leg: Leg) -> None:
         """Store the end of a stream; END is reported when the other leg's backlog is empty."""
-        if leg.paired and not leg.shut and leg.hung_up():
+        if leg.ending.paired and not leg.ending.shut and leg.hung_up():
             self._die(leg, ConnectionResetError(errno.ECONNRESET, ""))
             return
         leg.eof = 1
@@ -202,13 +208,14 @@ class Sender:
 
     def _shut(self, leg: Leg) -> None:
         """Shut the sending side, after TLS's close_notify, and report SHUT."""
-        if leg.shut:
+        ending = leg.own_ending()
+        if ending.shut:
             return
-        leg.shut = True
+        ending.shut = True
         if leg.watched == HUP:  # from now on the other socket's close is the expected end of both directions
             self._unwatch(leg)
         # TLS that the other side cut off must not look complete here (RFC 8446 section 6.1).
-        if not leg.deaf and not leg.shut_sending(notify=leg.dropping or not leg.peer.ragged):
+        if not leg.deaf and not leg.shut_sending(notify=leg.dropping or not leg.peer.ending.ragged):
             leg.dropping = leg.special = True
         self.events.append((SHUT, leg, 0))
 
@@ -220,10 +227,9 @@ class Sender:
             or leg.dropping
             or leg.peer.inject
             or leg.peer.deaf
-            or leg.peer.verdict
+            or leg.peer.ending.verdict
             or leg.sizes is not None
-            or leg.pace is not None
-            or leg.rates is not None
+            or leg.bounds is not None
         )
 
     def _interest(self, leg: Leg) -> None:
@@ -234,10 +240,11 @@ class Sender:
         """
         if leg.dead:
             return
-        waits = leg.throttled or leg.rest or (leg.peer.out and not leg.mute)
+        throttled = leg.bounds is not None and leg.bounds.throttled
+        waits = throttled or leg.rest or (leg.peer.out and not leg.mute)
         reads = not leg.eof and (leg.dropping or not waits)
         wanted = (IN if reads else 0) | (OUT if leg.out else 0)
-        if not wanted and leg.paired and leg.eof and not (leg.shut or leg.dropping):
+        if not wanted and leg.ending.paired and leg.eof and not (leg.ending.shut or leg.dropping):
             wanted = HUP
         if wanted == leg.watched:
             return

@@ -102,8 +102,11 @@ class Wheel(Generic[T]):
         if entry.due == due:
             return
         self.remove(entry)
+        slot = self._slots.setdefault(due, [])
+        if slot and slot[-1].due == due:
+            due = slot[-1].due  # one object for all entries of a slot: an int has 32 bytes
         entry.due = due
-        self._slots.setdefault(due, []).append(entry)
+        slot.append(entry)
         self._places += 1
 
     def remove(self, entry: T) -> None:

@@ -153,12 +153,13 @@ def side_of(leg: Leg) -> str:
 
 def is_settled(leg: Leg) -> bool:
     """Return whether nothing is left to send to this leg or to read from it."""
-    return leg.dead or leg.eof > 0 or (leg.dropping and (leg.close_sent or leg.finishing or leg.deaf))
+    ending = leg.ending
+    return leg.dead or leg.eof > 0 or (leg.dropping and (ending.close_sent or ending.finishing or leg.deaf))
 
 
 def has_ended(leg: Leg) -> bool:
     """Return whether both directions of a leg's socket have ended."""
-    return leg.dead or (leg.eof > 0 and leg.shut)
+    return leg.dead or (leg.eof > 0 and leg.ending.shut)
 
 
 def reset(leg: Leg) -> None:

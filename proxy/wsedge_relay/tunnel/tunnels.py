@@ -205,12 +205,12 @@ class Tunnels:
         `close_seconds` without a byte, or when the other leg sends too many (FLOODED).
         """
         peer = leg.peer
-        was_told = leg.close_sent or leg.parting
-        if peer.verdict:
+        was_told = leg.ending.close_sent or leg.ending.parting
+        if peer.ending.verdict:
             self._pronounce(peer)
         else:
             self.send_close(peer, frames.GOING_AWAY if leg.mask else frames.INTERNAL_ERROR)
-        if peer.close_sent and not (was_told or peer.dropping or peer.eof or peer.dead):
+        if peer.ending.close_sent and not (was_told or peer.dropping or peer.eof or peer.dead):
             self._pump.reserve(leg, self._close_frame(leg, code, rule))
         else:
             self.send_close(leg, code, rule)
@@ -231,7 +231,7 @@ class Tunnels:
             else:
                 reason = "reset" if error is None or error in _RESETS else "broken"
             tunnel.set_ending(side_of(leg), reason, _NO_CLOSE)
-        if leg.peer.verdict:
+        if leg.peer.ending.verdict:
             self._pronounce(leg.peer)
         elif leg.mute:
             pass  # the other leg has the relay's own Close, and time to answer it
@@ -256,8 +256,8 @@ class Tunnels:
 
     def _pronounce(self, leg: Leg) -> None:
         """Send the Close that was reserved for a leg, if any: nothing more comes from the other leg."""
-        if leg.verdict:
-            close, leg.verdict = leg.verdict, b""
+        if leg.ending.verdict:
+            close, leg.ending.verdict = leg.ending.verdict, b""
             if not self._pump.inject(leg, close, last=True):
                 self._pump.finish(leg)
 
@@ -267,7 +267,7 @@ class Tunnels:
     def send_close(self, leg: Leg, code: int, reason: str = "") -> None:
         """Send Close to a leg at its next frame boundary, or end its stream where no frame may follow."""
         close = self._close_frame(leg, code, reason)
-        if not self._pump.inject(leg, close, last=True) and not (leg.close_sent or leg.parting):
+        if not self._pump.inject(leg, close, last=True) and not (leg.ending.close_sent or leg.ending.parting):
             self._pump.finish(leg)
 
     def close(self, tunnel: Tunnel, code: int, reason: str = "") -> None:
@@ -417,7 +417,7 @@ class Tunnels:
         self._log(leg.tunnel, "leg closed", side=side_of(leg), reason=reason)
         reset(leg)  # a FIN would wait behind a backlog that the peer does not read
         self._pump.abandon(leg)
-        if leg.peer.verdict:
+        if leg.peer.ending.verdict:
             self._pronounce(leg.peer)
         else:
             self.send_close(leg.peer, frames.GOING_AWAY)

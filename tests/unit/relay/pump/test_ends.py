@@ -232,7 +232,7 @@ def test_a_reserved_close_takes_the_place_of_the_peers(plain: Ends) -> None:
         plain.turn()
     assert plain.read("client") == answers + own
     assert plain.events == [(pump.CLOSED, "origin", 1001)]
-    assert plain.leg["client"].close_sent
+    assert plain.leg["client"].ending.close_sent
     assert plain.leg["origin"].passed == len(answers + own)
 
 

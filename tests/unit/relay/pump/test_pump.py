@@ -345,6 +345,24 @@ MISMASKED = {
 }
 
 
+def test_an_idle_leg_has_no_state_of_limits_or_of_its_end(form: Form) -> None:
+    """Most of 200,000 legs are idle: two open tunnels, over one of which messages passed, share one state."""
+    used, fresh = Bench(form), Bench(form)
+    try:
+        used.client.sendall(frame(b"x", key=KEY) + frame(b"", opcode=9, key=KEY))
+        used.turn()
+        legs = [used.client_leg, used.origin_leg, fresh.client_leg, fresh.origin_leg]
+        assert len({id(leg.ending) for leg in legs}) == 1
+        assert [leg.bounds for leg in legs] == [None] * 4
+        used.pump.pace(used.client_leg, Room(333))
+        assert used.client_leg.bounds is not None
+        used.pump.pace(used.client_leg, None)
+        assert used.client_leg.bounds is None
+    finally:
+        used.close()
+        fresh.close()
+
+
 @pytest.mark.parametrize("step", [1, 3, 100])
 @pytest.mark.parametrize("case", MISMASKED)
 def test_a_pong_with_the_relays_payload_ends_here_whatever_its_mask(

@@ -111,6 +111,16 @@ def test_a_moved_entry_comes_up_at_its_new_tick_alone() -> None:
     assert seen == [(2, 1), (5, 2)]
 
 
+def test_entries_of_one_tick_share_its_number() -> None:
+    """An int has 32 bytes, and a relay 100,000 entries."""
+    wheel: Wheel[Entry] = Wheel()
+    entries = [Entry(number) for number in range(3)]
+    for entry in entries:
+        wheel.add(entry, ticks=1000)
+    assert len({id(entry.due) for entry in entries}) == 1
+    assert [entry.name for entry in wheel.turn(1000)] == [0, 1, 2]
+
+
 def test_entries_that_are_gone_leave_the_wheel_soon() -> None:
     """Entries that are removed within an interval are freed before its end; the others become due once."""
     wheel: Wheel[Entry] = Wheel()

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 import pytest
 
-from wsedge_relay.pump.leg import Leg
+from wsedge_relay.pump.leg import Ending, Leg
 from wsedge_relay.tunnel.tunnel import has_ended, is_settled, reset, side_of
 
 
@@ -15,7 +15,10 @@ class Flags(SimpleNamespace):
     """A leg without a socket, which counts its resets."""
 
     def __init__(self, **flags: Any) -> None:
-        absent = dict.fromkeys(("dead", "dropping", "close_sent", "finishing", "deaf", "shut"), False)
+        self.ending = Ending()
+        for name in set(flags) & set(Ending.__slots__):
+            setattr(self.ending, name, flags.pop(name))
+        absent = dict.fromkeys(("dead", "dropping", "deaf"), False)
         super().__init__(**{**absent, "eof": 0, "mask": False, "resets": 0, **flags})
 
     def reset_at_close(self) -> None:
