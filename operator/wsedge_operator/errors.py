@@ -6,7 +6,7 @@ OperatorError
 │   ├── ConflictError      409
 │   ├── UnauthorizedError  401: the credentials are not accepted
 │   ├── ForbiddenError     403: a right is missing
-│   ├── ExpiredError       410: a watch cannot go on from its resource version
+│   ├── ExpiredError       410: a watch or a list cannot go on from its resource version
 │   ├── UndeclaredError    the definition of the kind in the cluster lacks a field: it is older
 │   ├── NamespaceGoneError 403, 404: the namespace is being deleted, or is deleted
 │   └── InvalidError       400, 422: the object is refused
@@ -14,7 +14,6 @@ OperatorError
 │   └── RefusedError       422 from the statistics: a field of the message is unknown to them
 ├── LeaseLostError         another operator leads, or the Lease was not renewed in time
 ├── AccessError            no usable kubeconfig, and no ServiceAccount token of a pod
-├── WatchError             the watches ended before the operator was stopped
 ├── UnknownZoneError       a time zone that the IANA database does not have
 ├── AccountError           an account's record is damaged, or written by a newer version
 ├── UnreadableError        a stored object that this version of the operator cannot parse
@@ -100,10 +99,6 @@ class LeaseLostError(OperatorError):
 
 class AccessError(OperatorError):
     """No API server can be called: KUBECONFIG, the pod's token or a certificate is missing or unusable."""
-
-
-class WatchError(OperatorError):
-    """The watches ended before the operator was stopped."""
 
 
 @dataclass(eq=False)

@@ -9,7 +9,7 @@ import structlog
 
 
 def configure(level: str, form: str) -> None:
-    """Send structlog and the standard library's loggers (kopf, asyncio) to stderr in one form.
+    """Send structlog and the standard library's loggers (asyncio, aiohttp) to stderr in one form.
 
     `form` is json, human or auto: human when stderr is a terminal.
     """
@@ -46,7 +46,4 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # kopf reports each retry of a broken watch as an error, the ordinary course of an API server's restart;
-    # its debug lines would print whole objects.
-    logging.getLogger("kopf").setLevel(logging.WARNING)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)

@@ -8,8 +8,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -21,11 +21,11 @@ from pydantic import ValidationError
 
 from wsedge_operator import logs
 from wsedge_operator.errors import NotFoundError, OperatorError, advice
-from wsedge_operator.kube.access import Access, find_access
+from wsedge_operator.kube.access import find_access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.discovery import Discovery
 from wsedge_operator.kube.kinds import DOMAIN, PLAN
-from wsedge_operator.kube.watch import watching
+from wsedge_operator.kube.watch import Follower
 from wsedge_operator.peers.relays import relay_session
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.admin import serving
@@ -107,7 +107,7 @@ def _explain(arguments: list[str]) -> int:
 
 
 async def run(settings: Settings, clock: Clock) -> None:
-    """Reconcile until SIGTERM or SIGINT; raises OperatorError when it lost its Lease or its watches ended."""
+    """Reconcile until SIGTERM or SIGINT; raises OperatorError when it lost its Lease."""
     stop = asyncio.Event()
     identity = settings.pod_name or f"{socket.gethostname()}-{os.getpid()}"
     async with AsyncExitStack() as stack:
@@ -135,7 +135,7 @@ async def run(settings: Settings, clock: Clock) -> None:
         _stop_on_signals(stop)
         try:
             async with asyncio.TaskGroup() as group:
-                serve = group.create_task(_serve(settings, access, client, parts, election, readings, stop))
+                serve = group.create_task(_serve(settings, client, parts, election, readings))
                 await stop.wait()
                 log.info("stopping")
                 serve.cancel()
@@ -241,16 +241,14 @@ def _parts(
 
 async def _serve(
     settings: Settings,
-    access: Access,
     client: Client,
     parts: _Parts,
     election: Election,
     readings: Readings,
-    stop: asyncio.Event,
 ) -> None:
     await _await_kinds(client)
     async with asyncio.TaskGroup() as group:
-        reader = _reader(settings, access, parts.intake, readings, stop)
+        reader = _reader(settings, client, parts.intake, readings)
         for scope in _scopes(settings):
             group.create_task(reader.read(scope), name=f"reader of {scope or 'all namespaces'}")
         await readings.filled()
@@ -270,21 +268,17 @@ def _scopes(settings: Settings) -> tuple[Scope, ...]:
     return settings.namespaces or (None,)
 
 
-def _reader(
-    settings: Settings, access: Access, intake: Intake, readings: Readings, stop: asyncio.Event
-) -> Reader:
-    @asynccontextmanager
-    async def watched(scope: Scope) -> AsyncIterator[asyncio.Task[None]]:
-        namespaces = () if scope is None else (scope,)
-        async with watching(access, namespaces, intake.receive) as watches:
-            _stop_on_signals(stop)
-            yield watches
+def _reader(settings: Settings, client: Client, intake: Intake, readings: Readings) -> Reader:
+    def followers(scope: Scope) -> list[Follower]:
+        return [
+            Follower(client, kind, scope, intake.list_kind, intake.receive) for kind in intake.kinds(scope)
+        ]
 
-    return Reader(readings, watched, intake.probe, intake.list_all, settings.resync_seconds)
+    return Reader(readings, followers, intake.probe, intake.list_unwatched, settings.resync_seconds)
 
 
 async def _await_kinds(client: Client) -> None:
-    """Return when the API server serves both kinds: kopf discovers kinds once, when it starts."""
+    """Return when the API server serves both kinds: before that nothing can be read."""
     while True:
         try:
             served = await client.served(DOMAIN.group, DOMAIN.version)

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     )
     call_seconds: float = Field(10, ge=0.5, le=120, description="Deadline of one call to the API server.")
     resync_seconds: float = Field(
-        600, ge=1, le=86400, description="Time between two full lists, which find what a watch missed."
+        3600, ge=1, le=86400, description="Time between two full lists, which find what a watch missed."
     )
     # A ledger that is new or restored accepts no report before it has a Directory, so relays wait for it.
     directory_seconds: float = Field(

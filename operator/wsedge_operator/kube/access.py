@@ -1,7 +1,6 @@
 """The API server's address and the credentials for it: `KUBECONFIG` if set, else the pod's ServiceAccount.
 
-One `Access` serves both the calls of `client` and the watches of kopf. A token in a file, which a kubelet
-replaces every hour, is read again: by the client before each call, by kopf after a watch got 401.
+A token in a file, which a kubelet replaces every hour, is read again before each call.
 
 A kubeconfig is parsed as kubectl does it (several files, the first entry of a name wins, a path is relative
 to its file), except for entries that run a program or impersonate another user: `kubectl proxy` supports
@@ -16,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import kopf
 import yaml
 
 from wsedge_operator.errors import AccessError
+from wsedge_operator.kube.connection import Connection
 
 # The kubelet mounts token and CA certificate here in every cluster.
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -37,10 +36,10 @@ class Access:
     `connection` has everything except a token in a file, which `token_file` names.
     """
 
-    connection: kopf.ConnectionInfo
+    connection: Connection
     token_file: Path | None = None
 
-    def current(self) -> kopf.ConnectionInfo:
+    def current(self) -> Connection:
         """Return the connection with the current token; raises AccessError when its file cannot be read."""
         if self.token_file is None:
             return self.connection
@@ -70,7 +69,7 @@ def find_access(environ: Mapping[str, str] = os.environ, account: Path = SERVICE
         )
     # By address, as client-go does: the operator may start before the cluster's DNS.
     server = f"https://{f'[{host}]' if ':' in host else host}:{port}"
-    return Access(kopf.ConnectionInfo(server=server, ca_path=str(ca_file)), token_file)
+    return Access(Connection(server=server, ca_path=str(ca_file)), token_file)
 
 
 def _of_kubeconfig(files: list[Path]) -> Access:
@@ -94,7 +93,7 @@ def _of_kubeconfig(files: list[Path]) -> Access:
         raise AccessError(f"cluster {context.get('cluster')!r} has no server")
     token_file = user.get("tokenFile")
     return Access(
-        kopf.ConnectionInfo(
+        Connection(
             server=str(cluster["server"]).rstrip("/"),
             ca_path=_unless_data(cluster, "certificate-authority"),
             ca_data=cluster.get("certificate-authority-data"),

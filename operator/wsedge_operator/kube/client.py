@@ -9,10 +9,13 @@ import copy
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import SimpleNamespace, TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, NoReturn, Self
 
 import aiohttp
+from pydantic_core import from_json
 
 from wsedge_operator.errors import AccessError, ApiError, UndeclaredError, UnreachableError, api_error
 from wsedge_operator.kube.access import Access
@@ -36,7 +39,20 @@ _DISCOVERY: Final = ",".join(
         "application/json",
     ]
 )
-PAGE_SIZE: Final = 500
+# Of a list: a page is parsed as a whole, and its objects have many times the size that the cache keeps.
+PAGE_SIZE: Final = 100
+# A watch ends after this time and goes on in another stream; it ends earlier when it is silent.
+_WATCH_SECONDS: Final = 600
+_SILENT_SECONDS: Final = 130.0
+BOOKMARK: Final = "BOOKMARK"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, and the resource version of the whole list."""
+
+    items: list[Object]
+    version: str
 
 
 class _Answer(NamedTuple):
@@ -56,6 +72,7 @@ class Client:
         """Call the API server of `access`, each time with a deadline of `call_seconds`; enter it first."""
         self._access = access
         self._call_seconds = call_seconds
+        self._timeout = aiohttp.ClientTimeout(total=call_seconds)
         self._breaker: Breaker | None = None
         self._fence: Fence | None = None
 
@@ -72,14 +89,14 @@ class Client:
     async def __aenter__(self) -> Self:
         connection = self._access.connection
         try:
-            tls = connection.as_ssl_context()
+            tls = connection.tls()
         except (OSError, ValueError) as error:
             raise AccessError(f"cannot use the certificates for the API server: {error}") from error
         self._session = aiohttp.ClientSession(
             # No limit of its own: the number of the operator's workers bounds the connections.
             connector=aiohttp.TCPConnector(limit=0, ssl=tls),
             headers={"User-Agent": "wsedge-operator", "Accept": "application/json"},
-            timeout=aiohttp.ClientTimeout(total=self._call_seconds),
+            timeout=self._timeout,
             trust_env=connection.trust_env,
             trace_configs=[_checks_after_connecting()],
         )
@@ -99,21 +116,25 @@ class Client:
 
         `namespace` None means all namespaces.
         """
-        query = {"limit": str(PAGE_SIZE)}
-        if kind.labels:
-            query["labelSelector"] = kind.labels
-        if kind.fields:
-            query["fieldSelector"] = kind.fields
         found: list[Object] = []
+        async for page in self.pages(kind, namespace):
+            found += page.items
+        return found, page.version
+
+    async def pages(self, kind: Kind, namespace: str | None) -> AsyncIterator[Page]:
+        """Yield a list in pages, so that few objects are held at once.
+
+        Raises ExpiredError when the list is too old for its next page.
+        """
+        query = {"limit": str(PAGE_SIZE), **_selectors(kind)}
         while True:
             page = await self._call("GET", kind.path(namespace), query=query)
             # The API server omits apiVersion and kind in the items of a list.
-            found.extend(
-                {"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]
-            )
+            items = [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]]
             metadata = page["metadata"]
+            yield Page(items, str(metadata["resourceVersion"]))
             if not metadata.get("continue"):
-                return found, str(metadata["resourceVersion"])
+                return
             query["continue"] = metadata["continue"]
 
     async def probe(self, kind: Kind, namespace: str | None) -> None:
@@ -131,48 +152,35 @@ class Client:
         return (None, etag) if answer.status == 304 else (answer.document, answer.etag)
 
     async def watch(
-        self, kind: Kind, namespace: str | None, version: str, seconds: int
+        self, kind: Kind, namespace: str | None, version: str
     ) -> AsyncIterator[tuple[str, Object]]:
-        """Yield type and object of each change since the resource version, for `seconds` at most.
+        """Yield the events after a resource version until the stream ends: its type, and the object.
 
-        Raises ExpiredError when the API server does not know that version any more.
+        The object of a BOOKMARK has nothing but a resource version. Raises ExpiredError when the API server
+        does not know the events after `version` any more.
         """
-        query = {
-            "watch": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": str(seconds),
-            "allowWatchBookmarks": "true",
-        }
-        if kind.labels:
-            query["labelSelector"] = kind.labels
         path = kind.path(namespace)
-        call = f"WATCH {path}"
-        # A connection that broke without FIN or RST is noticed after the time of the watch.
-        timeout = aiohttp.ClientTimeout(total=None, connect=self._call_seconds, sock_read=seconds + 10)
-        try:
-            connection = self._access.current()
-            async with self._session.get(
-                f"{connection.server}{path}",
-                params=query,
-                headers=connection.as_http_headers(),
-                proxy=connection.proxy_url,
-                allow_redirects=False,
-                timeout=timeout,
-            ) as answer:
-                if answer.status >= 300:
-                    raise api_error(call, answer.status, _document(await answer.read()))
-                async for line in _lines(answer.content):
-                    event = _document(line)
-                    found = event.get("object") or {}
-                    if event.get("type") == "ERROR":
-                        raise api_error(call, int(found.get("code") or 500), found)
-                    yield str(event.get("type")), found
-        except AccessError as error:
-            raise UnreachableError(call, str(error)) from error
-        except TimeoutError as error:
-            raise UnreachableError(call, "the watch was silent") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise UnreachableError(call, f"{type(error).__name__}: {error}") from error
+        query = {
+            "watch": "1",
+            "allowWatchBookmarks": "1",
+            "resourceVersion": version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+            **_selectors(kind),
+        }
+        # A connection that broke without FIN or RST is silent; a bookmark comes each minute.
+        bounds = aiohttp.ClientTimeout(sock_connect=self._call_seconds, sock_read=_SILENT_SECONDS)
+        pending = bytearray()
+        async with self._response("GET", path, query=query, headers={}, bounds=bounds) as answer:
+            if answer.status >= 300:
+                _refuse(f"WATCH {path}", answer, await answer.read())
+            async for piece in answer.content.iter_any():
+                pending += piece
+                if b"\n" not in piece:
+                    continue
+                *lines, rest = pending.split(b"\n")
+                pending = bytearray(rest)
+                for line in lines:
+                    yield _event(path, line)
 
     async def served(self, group: str, version: str) -> frozenset[str]:
         """Return the plural names of the kinds that the API server serves in a group and version."""
@@ -270,8 +278,9 @@ class Client:
         body: Object | Operations | None = None,
         content: str = "application/json",
     ) -> Object:
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {"Content-Type": content}
-        return (await self._attempt(method, path, query=query, body=body, headers=headers)).document
+        return (await self._attempt(method, path, query=query, data=data, headers=headers)).document
 
     async def _attempt(
         self,
@@ -279,15 +288,15 @@ class Client:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: Object | Operations | None = None,
+        data: bytes | None = None,
         headers: Mapping[str, str],
     ) -> _Answer:
         call = f"{method} {path}"
         if self._breaker is None:
-            return await self._send(call, method, path, query, body, headers)
+            return await self._send(call, method, path, query, data, headers)
         admitted = await self._breaker.admit()
         try:
-            answer = await self._send(call, method, path, query, body, headers)
+            answer = await self._send(call, method, path, query, data, headers)
         except UnreachableError as error:
             self._breaker.failed(admitted, None, str(error))
             raise
@@ -306,9 +315,28 @@ class Client:
         method: str,
         path: str,
         query: Mapping[str, str] | None,
-        body: Object | Operations | None,
+        data: bytes | None,
         headers: Mapping[str, str],
     ) -> _Answer:
+        async with self._response(method, path, query=query, data=data, headers=headers) as answer:
+            text = await answer.read()
+        if answer.status >= 300 and answer.status != 304:
+            _refuse(call, answer, text)
+        return _Answer(_document(text), answer.status, answer.headers.get("ETag", ""))
+
+    @asynccontextmanager
+    async def _response(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str],
+        bounds: aiohttp.ClientTimeout | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Yield the answer of a call. Failures to get or to read it are raised as UnreachableError."""
+        call = f"{method} {path}"
         fence = self._fence if method != "GET" else None
         if fence is not None:
             fence()
@@ -318,25 +346,22 @@ class Client:
                 method,
                 f"{connection.server}{path}",
                 params=query,
-                data=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
-                headers={**headers, **connection.as_http_headers()},
+                data=data,
+                headers={**headers, **connection.headers()},
                 proxy=connection.proxy_url,
                 # An API server never redirects these calls. Any other server must not get the token.
                 allow_redirects=False,
+                timeout=bounds or self._timeout,
                 trace_request_ctx=fence,
             ) as answer:
-                data = await answer.read()
+                yield answer
         except AccessError as error:
             raise UnreachableError(call, str(error)) from error
         except TimeoutError as error:
-            raise UnreachableError(call, f"no answer within {self._call_seconds:g} s") from error
+            seconds = (bounds or self._timeout).sock_read or self._call_seconds
+            raise UnreachableError(call, f"no answer within {seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise UnreachableError(call, f"{type(error).__name__}: {error}") from error
-        document = _document(data)
-        if answer.status >= 300 and answer.status != 304:
-            said = document or {"message": data.decode(errors="replace")[:500]}
-            raise api_error(call, answer.status, said, _seconds(answer.headers.get("Retry-After")))
-        return _Answer(document, answer.status, answer.headers.get("ETag", ""))
 
 
 def _checks_after_connecting() -> aiohttp.TraceConfig:
@@ -360,21 +385,34 @@ def _seconds(text: str | None) -> float | None:
     return seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Yield the lines of a watch, each an object of any size: `StreamReader.readline` bounds a line."""
-    rest = bytearray()
-    async for chunk in content.iter_any():
-        *lines, last = chunk.split(b"\n")
-        for line in lines:
-            yield bytes(rest + line)
-            rest.clear()
-        rest += last
+def _selectors(kind: Kind) -> dict[str, str]:
+    selectors = {"labelSelector": kind.labels, "fieldSelector": kind.fields}
+    return {name: value for name, value in selectors.items() if value}
 
 
-def _document(data: bytes) -> Object:
-    """Return the JSON object of an answer; an empty one for anything else, such as a proxy's error page."""
+def _event(path: str, line: bytes | bytearray) -> tuple[str, Object]:
+    """Return the type and the object of one line of a watch; raises ApiError for an ERROR."""
+    event = _document(line)
+    live = event.get("object")
+    if not isinstance(live, dict):
+        raise UnreachableError(f"WATCH {path}", "an event that is no JSON object")
+    if event.get("type") == "ERROR":
+        raise api_error(f"WATCH {path}", int(live.get("code") or 500), live)
+    return str(event.get("type")), live
+
+
+def _refuse(call: str, answer: aiohttp.ClientResponse, text: bytes) -> NoReturn:
+    said = _document(text) or {"message": text.decode(errors="replace")[:500]}
+    raise api_error(call, answer.status, said, _seconds(answer.headers.get("Retry-After")))
+
+
+def _document(data: bytes | bytearray) -> Object:
+    """Return the JSON object of an answer; an empty one for anything else, such as a proxy's error page.
+
+    Short strings are cached and shared by all documents: a cache of objects has each name of a field once.
+    """
     try:
-        document = json.loads(data)
+        document = from_json(data)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

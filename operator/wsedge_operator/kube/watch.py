@@ -1,116 +1,95 @@
-"""Watch the API server by kopf, which lists and watches, and writes nothing.
+"""Follow a kind: list it once, then watch it from the list's resource version, for ever.
 
-Only `on.event` handlers are registered. kopf writes to an object for finalizers, handler progress and change
-detection, which belong to its other handlers; its peering and its Events are switched off. kopf's `run()`
-would cancel every task of the process at its end, so this module owns kopf's tasks.
+    unlisted ──list──▶ watching ──stream ends or is silent, no connection──▶ watching, from the last version
+        ▲                  │
+        └───────410────────┘    the version is too old: what happened since is only in another list
+
+A watch that goes on at the last version misses nothing, deletions included, so an ended stream costs no list.
+Bookmarks renew the version of a kind whose objects do not change, and keep its stream from being silent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import asynccontextmanager
-from typing import Any
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
 
-import kopf
+import structlog
 
-from wsedge_operator.errors import WatchError
-from wsedge_operator.kube.access import Access
-from wsedge_operator.kube.kinds import NAMESPACE, WATCHED, Kind
+from wsedge_operator.errors import (
+    ExpiredError,
+    ForbiddenError,
+    NamespaceGoneError,
+    NotFoundError,
+    OperatorError,
+)
+from wsedge_operator.kube.client import BOOKMARK, Client
+from wsedge_operator.kube.kinds import Kind
+
+log = structlog.get_logger()
 
 # Called with the kind, whether the object is deleted, and the object.
 Receiver = Callable[[Kind, bool, dict[str, Any]], None]
+# Lists a kind of a namespace (None: of the cluster); returns the list's resource version.
+Lister = Callable[[Kind, str | None], Awaitable[str]]
 
-_WATCH_SECONDS = 300
-# The name of this process among kopf's peers. There are no peers, but without a name kopf looks up the
-# user's, which fails for a pod's uid that has no entry in /etc/passwd.
-_IDENTITY: Any = "wsedge-operator"
+# The kind or the namespace does not exist, or a right is missing: waiting alone does not mend that.
+MISSING: Final = (ForbiddenError, NamespaceGoneError, NotFoundError)
+
+# A stream that lasted this long was in order: the next one begins at once.
+_GOOD_SECONDS: Final = 10.0
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
 
 
-class _Forever:
-    """Pauses in seconds between attempts, without end: kopf gives up on an API server when they run out."""
+@dataclass
+class Follower:
+    """Follows a kind of `namespace` (None: of the cluster): `lister` and `receive` get what it finds."""
 
-    def __iter__(self) -> Iterator[float]:
-        yield from (0.2, 0.5, 1, 2)
+    client: Client
+    kind: Kind
+    namespace: str | None
+    lister: Lister
+    receive: Receiver
+    _version: str | None = None
+    _short: int = 0
+
+    async def list(self) -> None:
+        """List the kind; raises OperatorError."""
+        self._version = await self.lister(self.kind, self.namespace)
+
+    async def run(self) -> NoReturn:
+        """Watch the kind from its last version on, for ever; raises one of MISSING."""
         while True:
-            yield 5.0
+            begun = time.monotonic()
+            try:
+                if self._version is None:
+                    await self.list()
+                await self._watch()
+            except ExpiredError:
+                self._version = None
+            except MISSING:
+                raise
+            except OperatorError as error:
+                log.info("watch ended", kind=self.kind.kind, namespace=self.namespace, error=str(error))
+            await asyncio.sleep(self._pause(time.monotonic() - begun))
 
+    async def _watch(self) -> None:
+        """Receive events until the stream ends."""
+        version = self._version or ""
+        async for event, live in self.client.watch(self.kind, self.namespace, version):
+            # Received before its version counts: of two runs of this loop, none may skip an event.
+            if event != BOOKMARK:
+                self.receive(self.kind, event == "DELETED", live)
+            self._version = live["metadata"]["resourceVersion"]
 
-def _settings(configured: kopf.OperatorSettings) -> kopf.OperatorSettings:
-    configured.posting.enabled = False
-    configured.scanning.disabled = True
-    configured.process.ultimate_exiting_timeout = None
-    configured.networking.error_backoffs = _Forever()
-    configured.networking.connect_timeout = 5
-    configured.networking.request_timeout = 60
-    # A watch ends after this time and is begun again: a connection that broke without FIN or RST is noticed.
-    configured.watching.server_timeout = _WATCH_SECONDS
-    configured.watching.client_timeout = _WATCH_SECONDS + 10
-    configured.watching.connect_timeout = 5
-    configured.queueing.idle_timeout = 0.1
-    for kind in WATCHED:
-        selector = (kind.group, kind.version, kind.plural)
-        if kind.labels:
-            configured.watching.label_selectors[selector] = kind.labels
-        if kind.fields:
-            configured.watching.field_selectors[selector] = kind.fields
-    return configured
-
-
-def _registry(access: Access, namespaces: Collection[str], receive: Receiver) -> kopf.OperatorRegistry:
-    registry = kopf.OperatorRegistry()
-
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return access.current()
-
-    kopf.on.login(registry=registry)(login)
-    # Namespaces are cluster-scoped: a Role in a namespace cannot grant a watch of them.
-    for kind in WATCHED if namespaces else (*WATCHED, NAMESPACE):
-        _listen(registry, kind, receive)
-    return registry
-
-
-def _listen(registry: kopf.OperatorRegistry, kind: Kind, receive: Receiver) -> None:
-    async def handle(event: kopf.RawEvent, **_: Any) -> None:
-        receive(kind, event["type"] == "DELETED", dict(event["object"]))
-
-    kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(handle)
-
-
-@asynccontextmanager
-async def watching(
-    access: Access, namespaces: Collection[str], receive: Receiver
-) -> AsyncIterator[asyncio.Task[None]]:
-    """Watch all of `WATCHED` in `namespaces`, or in the cluster, Namespaces too, as long as the block lasts.
-
-    Yields a task, which ends only by WatchError, when kopf gave up.
-    """
-    loop = asyncio.get_running_loop()
-    tasks = await kopf.spawn_tasks(
-        registry=_registry(access, namespaces, receive),
-        settings=_settings(kopf.OperatorSettings()),
-        identity=_IDENTITY,
-        standalone=True,
-        clusterwide=not namespaces,
-        namespaces=sorted(namespaces),
-    )
-    # kopf has installed handlers of its own, which would stop its tasks first; `main` stops all in its order.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.remove_signal_handler(number)
-    guard = asyncio.create_task(_guard(tasks), name="kopf")
-    try:
-        yield guard
-    finally:
-        guard.cancel()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(guard, *tasks, return_exceptions=True)
-
-
-async def _guard(tasks: Collection[asyncio.Task[Any]]) -> None:
-    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in done:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise WatchError(f"{task.get_name()}: {error}") from error
-    raise WatchError("kopf ended: " + ", ".join(sorted(task.get_name() for task in done)))
+    def _pause(self, lasted: float) -> float:
+        """Return the seconds before the next stream: none after a long one, more after each short one."""
+        self._short = 0 if lasted >= _GOOD_SECONDS else min(self._short + 1, 10)
+        if not self._short:
+            return 0.0
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._short - 1))
+        return pause * (0.5 + random.random() / 2)  # noqa: S311 (spreads clients, hides nothing)

@@ -6,7 +6,7 @@ Of two versions of an object the newer one stays, in whatever order lists and wa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container
 from typing import Any, Final
 
 from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN, GATEWAY, NAMESPACE, PLAN, SECRET, Kind
@@ -96,20 +96,23 @@ class Cache:
         """Record deletions from now on: a list that was read before a deletion still has the object."""
         self._deleted_during_list = set()
 
-    def apply_list(
-        self, kind: Kind, namespace: str | None, listed: Iterable[Object], version: str
-    ) -> Iterator[tuple[bool, Object]]:
-        """Apply a whole list (of `namespace`; None: of all); yield each change: whether deleted, object."""
-        names = set()
-        for live in listed:
-            names.add(name_of(live))
-            if (kind, live["metadata"]["uid"]) not in self._deleted_during_list and self.put(kind, live):
-                yield False, live
-        for live in self.all(kind, namespace):
-            # An object newer than the list is missing in it for that reason.
-            if name_of(live) not in names and _version(live) <= int(version):
-                self.remove(kind, live)
-                yield True, live
+    def was_deleted_since(self, kind: Kind, live: Object) -> bool:
+        """Return whether an object of a list was deleted since the list was begun."""
+        return (kind, live["metadata"]["uid"]) in self._deleted_during_list
+
+    def remove_unlisted(
+        self, kind: Kind, namespace: str | None, names: Container[Name], version: str
+    ) -> list[Object]:
+        """Remove and return the objects (of `namespace`; None: of all) that a list of that version lacks."""
+        # An object newer than the list is missing in it for that reason.
+        gone = [
+            live
+            for live in self.all(kind, namespace)
+            if name_of(live) not in names and _version(live) <= int(version)
+        ]
+        for live in gone:
+            self.remove(kind, live)
+        return gone
 
 
 def _content(live: Object) -> Object:

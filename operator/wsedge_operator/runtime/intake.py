@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -15,7 +14,7 @@ from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, PLAN, WATCHED, Kind
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.agenda import Agenda
-from wsedge_operator.runtime.cache import Cache, name_of
+from wsedge_operator.runtime.cache import Cache, Name, name_of
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.triggers import DIRECTORY, Key, keys_of
 
@@ -76,36 +75,39 @@ class Intake:
         """Return when a namespace (None: the cluster) can be listed; raises OperatorError otherwise."""
         await self._client.probe(PLAN, namespace)
 
-    async def list_all(self, namespace: str | None) -> None:
-        """List all kinds of a namespace (None: of the cluster) into the cache; raises OperatorError."""
+    def kinds(self, namespace: str | None) -> tuple[Kind, ...]:
+        """Return the kinds to follow in a namespace (None: in the cluster).
+
+        Namespaces are cluster-scoped: a Role in a namespace cannot grant a watch of them.
+        """
+        return WATCHED if namespace is not None else (*WATCHED, NAMESPACE)
+
+    async def list_kind(self, kind: Kind, namespace: str | None) -> str:
+        """List a kind into the cache; return the list's resource version. Raises OperatorError."""
         async with self._listing:
             self._cache.begin_listing()
-            for kind in WATCHED:
-                await self._list(kind, namespace)
-            if namespace is None:
-                await self._list(NAMESPACE, None)
-            else:
-                if self._cache.records_in not in self._namespaces:
-                    # The records are in the operator's own namespace, which is then not watched.
-                    await self._list(CONFIG_MAP, self._cache.records_in)
-                await self._read_namespace(namespace)
+            names: set[Name] = set()
+            async for page in self._client.pages(kind, namespace):
+                for live in page.items:
+                    names.add(name_of(live))
+                    if not self._cache.was_deleted_since(kind, live):
+                        self.receive(kind, False, live)
+            for live in self._cache.remove_unlisted(kind, namespace, names, page.version):
+                self.request(kind, live)
+            return page.version
+
+    async def list_unwatched(self, namespace: str | None) -> None:
+        """Read what a scope has besides its watched kinds; raises OperatorError."""
+        if namespace is not None:
+            if self._cache.records_in not in self._namespaces:
+                # The records are in the operator's own namespace, which is then not watched.
+                await self.list_kind(CONFIG_MAP, self._cache.records_in)
+            await self._read_namespace(namespace)
 
     def forget(self, kind: Kind) -> None:
         """Drop all objects of a kind whose API was removed."""
         self._cache.drop(kind)
         self._metrics.objects.labels(kind.kind).set(0)
-
-    async def _list(self, kind: Kind, namespace: str | None) -> None:
-        listed, version = await self._client.list(kind, namespace)
-        self.take_list(kind, namespace, listed, version)
-
-    def take_list(self, kind: Kind, namespace: str | None, listed: Iterable[Object], version: str) -> None:
-        """Put a list into the cache, and request the keys that each change concerns."""
-        before = {name_of(live): live for live in self._cache.all(kind, namespace)}
-        for _, live in self._cache.apply_list(kind, namespace, listed, version):
-            self.request(kind, live)
-            if (known := before.get(name_of(live))) is not None:
-                self.request(kind, known)
 
     async def _read_namespace(self, namespace: str) -> None:
         """Read a served Namespace: without rights for the cluster it cannot be watched."""

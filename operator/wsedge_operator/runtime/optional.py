@@ -6,8 +6,8 @@
       └──not served──── unusable ◀────────┘
 
 Discovery is asked every ten seconds (`kube.discovery`). Each kind has a task of its own, which lists and
-watches it: a kind that cannot be read delays no other, and kopf, whose watches end with an error for a kind
-that is removed, knows none of them. Objects of a removed API leave the cache, as they left the cluster.
+watches it: a kind that cannot be read delays no other. Objects of a removed API leave the cache, as they left
+the cluster.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ DISCOVERY_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 2.0
 # A right that is missing, or an API whose conversion webhook is down, costs a call per this time.
 UNUSABLE_SECONDS: Final = 15.0
-_WATCH_SECONDS: Final = 300
 _GONE: Final = (ForbiddenError, NotFoundError, NamespaceGoneError)
 
 # Why a kind cannot be read in a scope; None once it was read.
@@ -143,7 +142,7 @@ class OptionalKinds:
     async def _read(self, kind: Kind, scope: Scope) -> None:
         while True:
             try:
-                listed, version = await self._client.list(kind, scope)
+                version = await self._intake.list_kind(kind, scope)
             except OperatorError as error:
                 self._note(kind, scope, _problem(error))
                 # A kind that is gone is usually removed: discovery says so soon.
@@ -151,7 +150,6 @@ class OptionalKinds:
                     self._is_due.set()
                 await asyncio.sleep(UNUSABLE_SECONDS)
                 continue
-            self._intake.take_list(kind, scope, listed, version)
             self._note(kind, scope, None)
             await self._watch(kind, scope, version)
 
@@ -160,7 +158,7 @@ class OptionalKinds:
         while True:
             began = time.monotonic()
             try:
-                async for type_, live in self._client.watch(kind, scope, version, _WATCH_SECONDS):
+                async for type_, live in self._client.watch(kind, scope, version):
                     version = str(live["metadata"]["resourceVersion"])
                     if type_ != "BOOKMARK":
                         self._intake.receive(kind, type_ == "DELETED", live)

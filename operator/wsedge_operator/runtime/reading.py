@@ -1,6 +1,6 @@
 """List and watch the served namespaces into the cache, each on its own.
 
-    unread ──list──▶ read ──probe, list again──▶ read
+    unread ──list──▶ read ──watch, probe──▶ read
                       │ 403, 404: the namespace does not exist, or a right in it is missing
                       ▼
     read ◀──list── missing ──probe──▶ missing
@@ -14,20 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, NoReturn
 
 import structlog
 
-from wsedge_operator.errors import (
-    ForbiddenError,
-    NamespaceGoneError,
-    NotFoundError,
-    OperatorError,
-    advice,
-)
+from wsedge_operator.errors import OperatorError, advice
+from wsedge_operator.kube.watch import MISSING, Follower
 from wsedge_operator.runtime.metrics import Metrics
 
 log = structlog.get_logger()
@@ -37,12 +32,8 @@ Scope = str | None
 
 RETRY_SECONDS: Final = 2.0
 PROBE_SECONDS: Final = 15.0
-# The second list is soon after the first: a watch that had to restart reports no deletion of the time
-# between.
-SECOND_LIST_SECONDS: Final = 30.0
 # A Role that was just created may not have reached the authorizer of every API server.
 GRACE_SECONDS: Final = 10.0
-_MISSING: Final = (ForbiddenError, NamespaceGoneError, NotFoundError)
 
 
 class Readings:
@@ -84,34 +75,33 @@ class Readings:
 class Reader:
     """Lists and watches a scope, for ever.
 
-    `watching` is a context in which the scope is watched; it yields a task that fails when the watches do.
-    `probe` is a cheap call that needs the same rights as `list_all`; both raise OperatorError.
+    `followers` are the kinds of a scope, `probe` is a cheap call that needs the right to list one of them,
+    `resync` lists what is not watched, and all kinds if it is asked to. All raise OperatorError.
     """
 
     readings: Readings
-    watching: Callable[[Scope], AbstractAsyncContextManager[asyncio.Task[None]]]
+    followers: Callable[[Scope], Sequence[Follower]]
     probe: Callable[[Scope], Awaitable[None]]
-    list_all: Callable[[Scope], Awaitable[None]]
+    list_unwatched: Callable[[Scope], Awaitable[None]]
     resync_seconds: float
     monotonic: Callable[[], float] = time.monotonic
 
-    async def read(self, scope: Scope) -> None:
-        """Read a scope for ever; raises WatchError when its watches end by themselves."""
+    async def read(self, scope: Scope) -> NoReturn:
+        """Read a scope for ever."""
         while True:
             await self._await_readable(scope)
             try:
-                async with self.watching(scope) as watches:
-                    await self._keep_read(scope, watches)
-            except _MISSING as error:
-                self.readings.note(scope, _reason(error))
+                await self._follow(scope)
+            except* MISSING as missing:
+                self.readings.note(scope, _reason(first_leaf(missing)))
 
     async def _await_readable(self, scope: Scope) -> None:
-        """Return when the scope can be read: kopf ends the watches of a missing namespace for good."""
+        """Return when the scope can be read."""
         since = self.monotonic()
         while True:
             try:
                 await self.probe(scope)
-            except _MISSING as error:
+            except MISSING as error:
                 if self.monotonic() - since >= GRACE_SECONDS:
                     self.readings.note(scope, _reason(error))
             except OperatorError as error:
@@ -120,28 +110,44 @@ class Reader:
                 return
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _keep_read(self, scope: Scope, watches: asyncio.Task[None]) -> None:
-        """List the scope, and again after `resync_seconds`.
+    async def _follow(self, scope: Scope) -> NoReturn:
+        """List all kinds of a scope, one after another, and watch each from its list on.
 
-        In a namespace, return then, so that the watches restart: kopf ends a watch that got 403, while a Role
-        was replaced, without an error.
+        A whole list is in memory while it is parsed, so that no two are read at once.
         """
-        while not await self._succeeds(self.list_all, scope):
-            await _pause(watches, RETRY_SECONDS)
-        self.readings.note(scope, "")
-        due = self.monotonic() + min(SECOND_LIST_SECONDS, self.resync_seconds)
-        ends = self.monotonic() + self.resync_seconds
-        while scope is None or self.monotonic() < ends:
-            await _pause(watches, min(PROBE_SECONDS, self.resync_seconds))
-            is_due = self.monotonic() >= due
-            if await self._succeeds(self.list_all if is_due else self.probe, scope) and is_due:
-                due = self.monotonic() + self.resync_seconds
+        async with asyncio.TaskGroup() as group:
+            followers = self.followers(scope)
+            for follower in followers:
+                await self._repeat(scope, follower.list)
+                group.create_task(follower.run(), name=f"watch of {follower.kind.kind}")
+            await self._repeat(scope, lambda: self.list_unwatched(scope))
+            self.readings.note(scope, "")
+            await self._keep_read(scope, followers)
 
-    async def _succeeds(self, question: Callable[[Scope], Awaitable[None]], scope: Scope) -> bool:
-        """Return whether a call succeeded; a failure is logged, except for _MISSING, which is raised."""
+    async def _keep_read(self, scope: Scope, followers: Sequence[Follower]) -> NoReturn:
+        """Probe the scope, whose rights or namespace may end while its watches go on; list it at times."""
+        due = self.monotonic() + self.resync_seconds
+        while True:
+            await asyncio.sleep(min(PROBE_SECONDS, self.resync_seconds))
+            await self._succeeds(scope, lambda: self.probe(scope))
+            if self.monotonic() < due:
+                continue
+            for follower in followers:
+                await self._repeat(scope, partial(follower.lister, follower.kind, follower.namespace))
+            await self._repeat(scope, lambda: self.list_unwatched(scope))
+            due = self.monotonic() + self.resync_seconds
+
+    async def _repeat(self, scope: Scope, question: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            if await self._succeeds(scope, question):
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _succeeds(self, scope: Scope, question: Callable[[], Awaitable[object]]) -> bool:
+        """Return whether a call succeeded; a failure is logged, except for MISSING, which is raised."""
         try:
-            await question(scope)
-        except _MISSING:
+            await question()
+        except MISSING:
             raise
         except OperatorError as error:
             log.warning("listing failed", served=scope or "*", error=str(error), advice=advice(error))
@@ -149,11 +155,10 @@ class Reader:
         return True
 
 
-async def _pause(watches: asyncio.Task[None], seconds: float) -> None:
-    """Wait for `seconds`; raises the error of the watches if they end meanwhile."""
-    await asyncio.wait({watches}, timeout=seconds)
-    if watches.done():
-        watches.result()
+def first_leaf(group: BaseExceptionGroup[OperatorError]) -> OperatorError:
+    """Return the first error of a group, which may have groups in it."""
+    first = group.exceptions[0]
+    return first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _reason(error: OperatorError) -> str:

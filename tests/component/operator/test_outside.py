@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import kopf
 import pytest
 import yaml
 from aiohttp import web
@@ -29,6 +28,7 @@ from wsedge_operator.billing.activation import Account, Period, Terms
 from wsedge_operator.errors import AccessError, ApiError, LeaseLostError, UnreachableError
 from wsedge_operator.kube.access import Access, find_access
 from wsedge_operator.kube.client import Client
+from wsedge_operator.kube.connection import Connection
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, NAMESPACE, PLAN
 from wsedge_operator.peers.relays import fetch_reports
 from wsedge_operator.reconcile.domain.claims import DomainClaim, claim_of
@@ -197,7 +197,7 @@ async def test_every_call_has_a_deadline() -> None:
         writer.close()
 
     def client(port: int) -> Client:
-        return Client(Access(kopf.ConnectionInfo(server=f"http://127.0.0.1:{port}")), call_seconds=0.2)
+        return Client(Access(Connection(server=f"http://127.0.0.1:{port}")), call_seconds=0.2)
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     async with server, client(server.sockets[0].getsockname()[1]) as unanswered:
@@ -223,7 +223,7 @@ async def test_a_write_after_the_lease_is_not_sent() -> None:
             raise LeaseLostError("gone")
 
     async with api_server(answer) as port:
-        access = Access(kopf.ConnectionInfo(server=f"http://127.0.0.1:{port}"))
+        access = Access(Connection(server=f"http://127.0.0.1:{port}"))
         async with Client(access, call_seconds=5) as client:
             guarded = client.guarded(fence)
             for _ in range(2):  # with a connection that it opens, then with none
@@ -246,7 +246,7 @@ async def test_an_answer_that_asks_to_wait_is_an_error_with_its_seconds(
         return web.json_response({}, status=429, headers={"Retry-After": text})
 
     async with api_server(answer) as port:
-        access = Access(kopf.ConnectionInfo(server=f"http://127.0.0.1:{port}"))
+        access = Access(Connection(server=f"http://127.0.0.1:{port}"))
         async with Client(access, call_seconds=5) as client:
             with pytest.raises(ApiError) as error:
                 await client.get(PLAN, "team-a", "p")
@@ -280,7 +280,7 @@ current-context: x
 
 
 async def test_a_rotated_token_is_read_anew(tmp_path: Path) -> None:
-    """The kubelet replaces the token file; client and kopf use what is in it now."""
+    """The kubelet replaces the token file; the client uses what is in it now."""
     token = tmp_path / "token"
     (tmp_path / "ca.crt").write_text("")
     token.write_text("first\n")
@@ -294,14 +294,14 @@ async def test_a_rotated_token_is_read_anew(tmp_path: Path) -> None:
         environ = {"KUBERNETES_SERVICE_HOST": "::1", "KUBERNETES_SERVICE_PORT": "443"}
         found = find_access(environ, tmp_path)
         assert found.connection.server == "https://[::1]:443"
-        plain = kopf.ConnectionInfo(server=f"http://127.0.0.1:{port}")
+        plain = Connection(server=f"http://127.0.0.1:{port}")
         access = Access(plain, found.token_file)
         async with Client(access, call_seconds=5) as client:
             await client.served("wsedge.io", "v1alpha1")
             token.write_text("second\n")
             await client.served("wsedge.io", "v1alpha1")
             assert seen == ["Bearer first", "Bearer second"]
-            assert access.current().as_http_headers() == {"Authorization": "Bearer second"}
+            assert access.current().headers() == {"Authorization": "Bearer second"}
             token.unlink()
             with pytest.raises(UnreachableError, match="cannot read the token"):
                 await client.served("wsedge.io", "v1alpha1")
@@ -316,7 +316,7 @@ async def test_a_redirect_is_an_error_and_gets_no_token() -> None:
         return web.json_response({"message": "over there"}, status=307, headers={"Location": "/elsewhere"})
 
     async with api_server(answer) as port:
-        connection = kopf.ConnectionInfo(server=f"http://127.0.0.1:{port}", token="secret")
+        connection = Connection(server=f"http://127.0.0.1:{port}", token="secret")
         async with Client(Access(connection), call_seconds=5) as client:
             with pytest.raises(ApiError, match="307"):
                 await client.get(PLAN, "team-a", "p")

@@ -42,7 +42,7 @@ def _restored() -> Iterator[None]:
     """Restore the process's logging."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    others = {name: logging.getLogger(name).level for name in ("kopf", "aiohttp.access", "uvicorn.error")}
+    others = {name: logging.getLogger(name).level for name in ("aiohttp.access", "uvicorn.error")}
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from support.operator.controller import made
+from wsedge_operator.kube.client import Page
 from wsedge_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, DOMAIN, NAMESPACE, PLAN, POD, SECRET, SERVICE
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.queue import CONTEST_WINDOW, LONGEST_PAUSE_SECONDS, Backoff, Contests, WorkQueue
@@ -218,10 +221,9 @@ def test_an_equal_version_with_other_contents_is_stored() -> None:
     assert cache.put(DOMAIN, domain("a", "a.example", legs="Both"))
     assert cache.put(DOMAIN, domain("a", "a.example"))
     assert not cache.put(DOMAIN, domain("a", "a.example"))
-    cache.begin_listing()
-    listed = [domain("a", "a.example", legs="Client")]
-    assert list(cache.apply_list(DOMAIN, None, listed, "9")) == [(False, listed[0])]
-    assert list(cache.apply_list(DOMAIN, None, listed, "9")) == []
+    other = domain("a", "a.example", legs="Client")
+    assert cache.put(DOMAIN, other)
+    assert not cache.put(DOMAIN, other)
     # A Secret's contents and a domain's managed fields are not kept, so they are no difference either.
     assert cache.put(SECRET, live("s", data={"password": "x"}))
     assert not cache.put(SECRET, live("s", data={"password": "y"}))
@@ -270,33 +272,44 @@ def test_a_late_deletion_spares_the_successor() -> None:
     assert not cache.remove(POD, live("a", 9, uid="new"))
 
 
-def test_a_list_corrects_the_cache_after_a_gap() -> None:
+class Lists:
+    """An API server with one list of a kind, in pages of one object."""
+
+    def __init__(self, version: str, *objects: dict[str, Any], meanwhile: Callable[[], bool] = bool) -> None:
+        self.version, self.objects, self.meanwhile = version, objects, meanwhile
+
+    async def pages(self, kind: Any, namespace: str | None) -> AsyncIterator[Page]:
+        for found in self.objects or [None]:
+            page = Page([] if found is None else [found], self.version)
+            self.meanwhile()
+            yield page
+
+
+async def test_a_list_corrects_the_cache_after_a_gap() -> None:
     """Missed deletions and new objects are applied; objects newer than the list remain."""
     cache = Cache()
     for name, version in (("gone", 3), ("stays", 3), ("newer", 30)):
         cache.put(POD, live(name, version))
-    cache.begin_listing()
-    differed = list(cache.apply_list(POD, None, [live("stays", 3), live("new", 4)], "20"))
-    assert [(gone, obj["metadata"]["name"]) for gone, obj in differed] == [(False, "new"), (True, "gone")]
-    assert cache.count(POD) == 3
+    intake = made(cache, Lists("20", live("stays", 3), live("new", 4))).intake
+    assert await intake.list_kind(POD, None) == "20"
+    assert {found["metadata"]["name"] for found in cache.all(POD)} == {"stays", "new", "newer"}
 
 
-def test_a_list_does_not_restore_an_object_deleted_meanwhile() -> None:
+async def test_a_list_does_not_restore_an_object_deleted_meanwhile() -> None:
     """A deletion event during the list counts."""
     cache = Cache()
     cache.put(POD, live("a", 3))
-    cache.begin_listing()
-    cache.remove(POD, live("a", 3))
-    assert list(cache.apply_list(POD, None, [live("a", 3)], "3")) == []
+    lists = Lists("3", live("a", 3), meanwhile=lambda: cache.remove(POD, live("a", 3)))
+    await made(cache, lists).intake.list_kind(POD, None)
     assert cache.count(POD) == 0
 
 
-def test_a_list_of_a_namespace_changes_no_other() -> None:
+async def test_a_list_of_a_namespace_changes_no_other() -> None:
     """An operator of some namespaces lists each of them."""
     cache = Cache()
     cache.put(POD, live("a", 3))
-    cache.begin_listing()
-    assert list(cache.apply_list(POD, "team-b", [], "9")) == []
+    await made(cache, Lists("9")).intake.list_kind(POD, "team-b")
+    assert cache.count(POD) == 1
 
 
 def test_the_cache_has_no_secret() -> None:

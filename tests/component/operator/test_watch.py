@@ -1,0 +1,139 @@
+"""A kind is followed through ends, silence and gaps of its watch, against a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from wsedge_operator.errors import ForbiddenError
+from wsedge_operator.kube.access import Access
+from wsedge_operator.kube.client import Client
+from wsedge_operator.kube.connection import Connection
+from wsedge_operator.kube.kinds import POD, Kind
+from wsedge_operator.kube.watch import Follower
+
+Stream = Callable[[web.StreamResponse], Awaitable[None]]
+
+
+def pod(name: str, version: int) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "team-a", "uid": name, "resourceVersion": str(version)}}
+
+
+def event(kind: str, live: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "object": live}).encode() + b"\n"
+
+
+class Api:
+    """An API server with one page of pods; its watches are given, and a last one is silent."""
+
+    def __init__(self, *streams: bytes | int) -> None:
+        self.streams = list(streams)
+        self.asked: list[str] = []
+        self._changed, self._over = asyncio.Event(), asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self._changed.set()
+        if "watch" not in request.query:
+            self.asked.append("list")
+            return web.json_response({"metadata": {"resourceVersion": "5"}, "items": [pod("a", 4)]})
+        self.asked.append(f"watch {request.query['resourceVersion']}")
+        if not self.streams:
+            await self._over.wait()
+            return web.Response(status=503)
+        stream = self.streams.pop(0)
+        if isinstance(stream, int):
+            return web.json_response({"code": stream, "message": "no"}, status=stream)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        # In pieces that are no lines.
+        for start in range(0, len(stream), 50):
+            await response.write(stream[start : start + 50])
+        return response
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[tuple[list[tuple[bool, str]], asyncio.Task[None]]]:
+        """Follow pods; yield what was received (whether deleted, name), and the follower."""
+        app = web.Application()
+        app.router.add_route("GET", "/{path:.*}", self.answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        received: list[tuple[bool, str]] = []
+
+        def receive(kind: Kind, deleted: bool, live: dict[str, Any]) -> None:
+            received.append((deleted, live["metadata"]["name"]))
+
+        port = runner.addresses[0][1]
+        async with Client(Access(Connection(f"http://127.0.0.1:{port}")), call_seconds=5) as client:
+
+            async def lister(kind: Kind, namespace: str | None) -> str:
+                listed, version = await client.list(kind, namespace)
+                for live in listed:
+                    receive(kind, False, live)
+                return version
+
+            task = asyncio.create_task(Follower(client, POD, "team-a", lister, receive).run())
+            try:
+                yield received, task
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                self._over.set()
+                await runner.cleanup()
+
+    async def until(self, number: int) -> list[str]:
+        async with asyncio.timeout(30):
+            while len(self.asked) < number:
+                self._changed.clear()
+                await self._changed.wait()
+        return self.asked
+
+
+async def test_a_watch_that_ends_goes_on_at_its_last_event() -> None:
+    """A bookmark counts as the last version, and nothing is listed again."""
+    first = event("ADDED", pod("b", 6)) + event("DELETED", pod("a", 7))
+    second = event("BOOKMARK", {"metadata": {"resourceVersion": "90"}})
+    api = Api(first, second)
+    async with api.following() as (received, _):
+        assert await api.until(4) == ["list", "watch 5", "watch 7", "watch 90"]
+        assert received == [(False, "a"), (False, "b"), (True, "a")]
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [410, event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})],
+    ids=["as a status", "as an event"],
+)
+async def test_a_version_that_is_too_old_is_listed_again(gone: bytes | int) -> None:
+    """410 Gone: what was missed is in another list."""
+    api = Api(event("ADDED", pod("b", 6)), gone)
+    async with api.following() as (received, _):
+        assert await api.until(5) == ["list", "watch 5", "watch 6", "list", "watch 5"]
+        assert received == [(False, "a"), (False, "b"), (False, "a")]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [500, 429, 401, b"no JSON\n", event("ERROR", {"code": 500, "message": "etcd"}), b'{"type": "ADDED"'],
+    ids=["500", "429", "401", "no JSON", "an error event", "half an event"],
+)
+async def test_a_failure_is_repeated_from_the_last_version(broken: bytes | int) -> None:
+    """Nothing is lost, and nothing is listed again."""
+    api = Api(event("ADDED", pod("b", 6)), broken, event("ADDED", pod("c", 8)))
+    async with api.following() as (received, _):
+        assert await api.until(5) == ["list", "watch 5", "watch 6", "watch 6", "watch 8"]
+        assert received == [(False, "a"), (False, "b"), (False, "c")]
+
+
+async def test_a_right_that_is_missing_ends_it() -> None:
+    """The reader of the namespace reports it, and begins anew when the namespace can be read."""
+    api = Api(403)
+    async with api.following() as (_, task):
+        with pytest.raises(ForbiddenError):
+            await task
