@@ -40,6 +40,8 @@ def is_applied(desired: Mapping[str, Any], live: Mapping[str, Any] | None) -> bo
 
 
 def _contains(live: Any, desired: Any, key: str = "") -> bool:
+    if live == desired:
+        return True  # Most parts are equal; this comparison is the interpreter's own.
     if isinstance(desired, Mapping):
         if live is None and not desired:
             return True  # The API server does not store an empty map.
@@ -49,10 +51,8 @@ def _contains(live: Any, desired: Any, key: str = "") -> bool:
         )
     if isinstance(desired, Sequence) and not isinstance(desired, str):
         return isinstance(live, Sequence) and _contains_items(live, desired, key)
-    if key in _QUANTITIES and live is not None and live != desired:
-        # The API server stores quantities in canonical form: 0.5 becomes 500m.
-        return amount_of(live) == amount_of(desired)
-    return bool(live == desired)
+    # The API server stores quantities in canonical form: 0.5 becomes 500m.
+    return key in _QUANTITIES and live is not None and bool(amount_of(live) == amount_of(desired))
 
 
 def _contains_items(live: Sequence[Any], desired: Sequence[Any], key: str) -> bool:

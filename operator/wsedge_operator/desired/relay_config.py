@@ -8,11 +8,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from wsedge_operator.api.meta import instant_text
+from wsedge_operator.api.meta import SpecPart, instant_text
 from wsedge_operator.api.reading import part_at
 from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.desired.names import (
@@ -26,6 +27,8 @@ from wsedge_operator.desired.names import (
 from wsedge_relay import contract
 
 CONFIG_KEY: Final = "relay.json"
+_UNNAMED: Final = "?"
+_Message = TypeVar("_Message", bound=contract.Message)
 
 # Keys of the child Secret: file names in a relay's secrets folder.
 TLS_CERTIFICATE: Final = "tls.crt"
@@ -79,10 +82,10 @@ def relay_config(
         ),
         originHealthCheck=_health_check(spec),
         tls=_server_tls(spec, resolved.secrets),
-        clients=contract.Clients(**spec.clients.model_dump()),
-        passThrough=contract.PassThrough(**spec.passThrough.model_dump()) if spec.passThrough else None,
-        limits=contract.Limits(**spec.limits.model_dump()),
-        accessLog=contract.AccessLog(**spec.accessLog.model_dump()),
+        clients=_converted(contract.Clients, spec.clients),
+        passThrough=_converted(contract.PassThrough, spec.passThrough) if spec.passThrough else None,
+        limits=_converted(contract.Limits, spec.limits),
+        accessLog=_converted(contract.AccessLog, spec.accessLog),
         lifecycle=contract.Lifecycle(
             drainSeconds=spec.lifecycle.drainSeconds,
             maxConnectionAgeSeconds=spec.lifecycle.maxConnectionAgeSeconds,
@@ -91,7 +94,7 @@ def relay_config(
     url = resolved.statistics_url
     unnamed = contract.RelayConfig(
         version=1,
-        generation="?",
+        generation=_UNNAMED,
         # The same ports for all domains: a relay opens its listeners only at its start. Without a certificate
         # it refuses each TLS handshake, and the Service has no port 443.
         listen=contract.Listen(http=HTTP_PORT, https=HTTPS_PORT, admin=ADMIN_PORT),
@@ -121,7 +124,7 @@ def draining_config(owner: Mapping[str, Any], last: contract.RelayConfig) -> con
 
 def _named(owner: Mapping[str, Any], config: contract.RelayConfig) -> contract.RelayConfig:
     metadata = owner["metadata"]
-    text = _text(config.model_copy(update={"generation": "?"}))
+    text = _unnamed_text(config.model_copy(update={"generation": _UNNAMED}))
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     generation = f"{metadata['namespace']}/{metadata['name']}@{metadata.get('generation', 0)}.{digest}"
     return config.model_copy(update={"generation": generation})
@@ -129,7 +132,7 @@ def _named(owner: Mapping[str, Any], config: contract.RelayConfig) -> contract.R
 
 def _health_check(spec: WebSocketDomainSpec) -> contract.OriginHealthCheck | None:
     wanted = spec.originHealthCheck
-    return contract.OriginHealthCheck(**wanted.model_dump()) if wanted is not None else None
+    return _converted(contract.OriginHealthCheck, wanted) if wanted is not None else None
 
 
 def _sticky_cookie(metadata: Mapping[str, Any], spec: WebSocketDomainSpec) -> contract.StickyCookie | None:
@@ -169,8 +172,24 @@ def _fingerprint(contents: Sequence[bytes]) -> str:
 
 
 def _text(config: contract.RelayConfig) -> str:
+    """Return the JSON of a configuration, from the text of which its generation is the digest."""
+    text = _unnamed_text(config.model_copy(update={"generation": _UNNAMED}))
+    # The only line that begins so: nested fields are indented further, and a text has no line break in it.
+    named, unnamed = (f'\n  "generation": {json.dumps(name)}' for name in (config.generation, _UNNAMED))
+    return text.replace(unnamed, named, 1)
+
+
+# A decision needs each text twice, and the next decisions are often about the same domain.
+@lru_cache(maxsize=64)
+def _unnamed_text(config: contract.RelayConfig) -> str:
     document = config.model_dump(mode="json", exclude_none=True)
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+@lru_cache(maxsize=256)
+def _converted(model: type[_Message], part: SpecPart) -> _Message:
+    """Return a part of a spec as the message of the same fields; most domains have the same parts."""
+    return model(**part.model_dump())
 
 
 def config_map(

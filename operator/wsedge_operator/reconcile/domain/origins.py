@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from wsedge_operator.api.spec.origins import Origin
@@ -47,7 +48,7 @@ def denied_origins(spec: WebSocketDomainSpec, networks: Sequence[str] | None) ->
         # A relay that listens on a loopback address (the devcluster) may dial loopback. Whether it does is
         # not known here, so no warning.
         networks = [known for known in contract.DENIED_NETWORKS if known not in contract.LOOPBACK_NETWORKS]
-    denied = [ip_network(network, strict=False) for network in networks]
+    denied = _parsed(tuple(networks))
     return [
         Problem(
             f"spec.origins[{index}].host",
@@ -57,6 +58,12 @@ def denied_origins(spec: WebSocketDomainSpec, networks: Sequence[str] | None) ->
         for index, origin in enumerate(spec.origins)
         if (address := _literal(origin)) is not None and any(address in network for network in denied)
     ]
+
+
+@lru_cache(maxsize=8)
+def _parsed(networks: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks, which are the same for all domains."""
+    return tuple(ip_network(network, strict=False) for network in networks)
 
 
 def _literal(origin: Origin) -> IPv4Address | IPv6Address | None:
