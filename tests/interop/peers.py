@@ -149,6 +149,7 @@ CLIENTS: Final[Mapping[str, Run]] = {
     "gorilla": _client(_go("client", "gorilla")),
     "coder": _client(_go("client", "coder")),
     **{name: _client(_java("client", name)) for name in ("jetty", "netty", "okhttp")},
+    "libcurl": _client(_python("curl_client.py")),
     "tungstenite": _client(_rust("client")),
 }
 SERVERS: Final[Mapping[str, Serve]] = {
@@ -210,6 +211,7 @@ def versions() -> dict[str, str]:
         "websocket-node": node["node_modules/websocket"]["version"],
         "uvicorn": own["uvicorn"],
         "daphne": own["daphne"],
+        "libcurl": f"of curl_cffi {own['curl-cffi']}",
         "paho": own["paho-mqtt"],
         "mqtt": node["node_modules/aedes"]["version"],
     }
