@@ -42,6 +42,7 @@ _LABELS: Final = {
     "okhttp": "OkHttp",
     "java": "java.net.http",
     "mqtt": "aedes",
+    "jupyter-client": "a kernel's client with jupyter-client",
     "kubelet": "the port forwarding of a kubelet",
     "paho": "paho-mqtt",
     "port-forward": "client-go's port-forward",
@@ -119,6 +120,8 @@ def _run_of(client: str) -> Run:
 async def _stage(files: Files, row: Row, server: Server) -> AsyncIterator[Stage]:
     hears, ports = server
     fields: dict[str, Any] = {"tls": {"http2": True} if row.http2 else {}, **_FIELDS}
+    if row.client in OWN:
+        fields |= OWN[row.client].fields
     async with stage(files, {row.server: [ports]}, **fields) as one:
         one.hears[row.server] = hears
         yield one
@@ -163,17 +166,25 @@ async def _seen(one: Stage, row: Row, client: Any, url: str) -> Any:
             each["events"].sort(key=str)
         if row.proxy:
             each["headers"].pop(_OF_PROXIES, None)
+        each["headers"] = _without_port(each.get("headers", {}), url)
         if row.client == "netty":
-            each["headers"] = _of_netty(each["headers"], url)
+            each["headers"] = _of_netty(each["headers"])
     return without_hop((saw, heard))
 
 
-def _of_netty(headers: dict[str, str], url: str) -> dict[str, str]:
-    """Return Netty's headers without the port of the URL and the offers that the relay leaves out."""
+def _without_port(headers: dict[str, str], url: str) -> dict[str, str]:
+    """Return the headers, without the port in an Origin of the URL's own host."""
+    own = f"://{urlsplit(url).hostname}:{urlsplit(url).port}"
+    if not headers.get("origin", "").endswith(own):
+        return headers
+    return {**headers, "origin": headers["origin"].removesuffix(f":{urlsplit(url).port}")}
+
+
+def _of_netty(headers: dict[str, str]) -> dict[str, str]:
+    """Return Netty's headers without the offers that the relay leaves out."""
     offers = headers["sec-websocket-extensions"].split(",")
     kept = [offer for offer in offers if offer.strip() not in ("deflate-frame", "x-webkit-deflate-frame")]
-    origin = headers["origin"].removesuffix(f":{urlsplit(url).port}")
-    return {**headers, "origin": origin, "sec-websocket-extensions": ",".join(kept)}
+    return {**headers, "sec-websocket-extensions": ",".join(kept)}
 
 
 def _first_difference(one: Any, other: Any, place: str = "") -> str:

@@ -7,7 +7,7 @@ import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -162,6 +162,7 @@ SERVERS: Final[Mapping[str, Serve]] = {
     "tungstenite": _server(_rust("server")),
     "uvicorn": _server(_python("servers.py", "uvicorn")),
     "daphne": _server(_python("servers.py", "daphne")),
+    "jupyter-server": _server(_python("notebook_server.py")),
     "mqtt": _node("mqtt"),
     "kubelet": _server(_port_forward("server")),
 }
@@ -174,10 +175,16 @@ class Own:
     run: Run
     server: str
     connections: int = 1
+    fields: Mapping[str, Any] = field(default_factory=dict)  # of the domain
 
 
 OWN: Final[Mapping[str, Own]] = {
     "paho": Own(_client(_python("paho_client.py")), "mqtt"),
+    "jupyter-client": Own(
+        _client(_python("notebook_client.py")),
+        "jupyter-server",
+        fields={"passThrough": {"paths": ["/api/*"], "methods": ["GET", "POST", "DELETE"]}},
+    ),
     "port-forward": Own(_client(_port_forward("client")), "kubelet", connections=2),
 }
 
@@ -211,6 +218,8 @@ def versions() -> dict[str, str]:
         "websocket-node": node["node_modules/websocket"]["version"],
         "uvicorn": own["uvicorn"],
         "daphne": own["daphne"],
+        "jupyter-client": own["jupyter-client"],
+        "jupyter-server": own["jupyter-server"],
         "libcurl": f"of curl_cffi {own['curl-cffi']}",
         "paho": own["paho-mqtt"],
         "mqtt": node["node_modules/aedes"]["version"],
