@@ -193,8 +193,9 @@ class Listen(Message):
         Annotated[tuple[AdminName, ...], Field(max_length=64)] | None,
         Field(
             description="Names in the Host header of requests to the admin port, in lower case, besides "
-            "`adminHost`, IP addresses, names without a dot and names of Services. Requests for other names "
-            "get 421, because a web page can let its own name resolve to the admin port."
+            "`adminHost`, IP addresses, names without a dot and names of Services (of a cluster with "
+            "another domain than `cluster.local`: those that end in `.svc`). Requests for other names get "
+            "421, because a web page can let its own name resolve to the admin port."
         ),
     ] = None
 
@@ -322,7 +323,8 @@ class OriginHealthCheck(Message):
         Annotated[str, StringConstraints(max_length=1024, pattern=r"^/[!-\"$-~]*$")] | None,
         Field(
             description="Path of a `GET` request, which succeeds with a status of 200 to 399. null: a "
-            "WebSocket handshake at `/`, which succeeds with 101 and with 400 to 499."
+            "WebSocket handshake at `/`, which succeeds with 101 and with 400 to 499. It offers no "
+            "subprotocol: set a path for an origin that disconnects such clients."
         ),
     ] = None
     intervalSeconds: Annotated[
@@ -655,8 +657,8 @@ class AccessLog(Message):
             ge=1,
             le=86400,
             description="Interval of further lines for each of these connections while it is open, the first "
-            "at its opening. A plain request gets its first after one interval. null: only the line at the "
-            "end.",
+            "at its opening. A plain request gets its first after one interval. Without effect while "
+            "`samplePercent` is 0. null: only the line at the end.",
         ),
     ] = None
     path: Annotated[

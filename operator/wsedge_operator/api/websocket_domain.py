@@ -200,9 +200,9 @@ class AccessLog(SpecPart):
             ge=1,
             le=86400,
             description="Seconds between further lines of each of these connections while it is open, the "
-            "first at its opening; 1 to 86400. A plain request gets its first after this time. A change "
-            "applies to new connections, and to open ones after their next line. Default: only the line at "
-            "the end.",
+            "first at its opening; 1 to 86400. A plain request gets its first after this time. Without "
+            "effect while samplePercent is 0. A change applies to new connections, and to open ones after "
+            "their next line. Default: only the line at the end.",
         ),
     ] = None
     path: Annotated[

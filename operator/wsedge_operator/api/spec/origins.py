@@ -206,7 +206,8 @@ class OriginHealthCheck(SpecPart):
         Field(
             description="Path and query of an HTTP GET that a healthy origin answers with "
             '200 to 399. Default: none; a check is then a WebSocket handshake at "/", which a healthy origin '
-            "accepts or, since a check has no user's cookie, refuses with 400 to 499."
+            "accepts or, since a check has no user's cookie, refuses with 400 to 499. It offers no "
+            "subprotocol: set a path for an origin that disconnects such clients."
         ),
     ] = None
     intervalSeconds: Annotated[
