@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import peers
-from proxy import HOST, LOAD_CORE, Proxy, Setting
+from proxy import ENDING, HOST, LOAD_CORE, Proxy, Setting, end_at_signals
 from relay import certificate
 from wsedge import FORMS, copy_of_the_relay, relay
 
@@ -76,6 +76,7 @@ FLOODS = {
 def main() -> None:
     """Print a line for each flood and proxy."""
     arguments = options()
+    end_at_signals()
     os.sched_setaffinity(0, {LOAD_CORE})
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wsedge-bench-")))
@@ -172,13 +173,20 @@ def opened(port: int, path: str) -> Iterator[socket.socket]:
 @contextlib.contextmanager
 def child(run: Callable[..., None], *arguments: object) -> Iterator[None]:
     """Run a function in a process of its own."""
-    process = multiprocessing.get_context("fork").Process(target=run, args=arguments)
+    process = multiprocessing.get_context("fork").Process(target=_until_terminated, args=(run, *arguments))
     process.start()
     try:
         yield
     finally:
         process.terminate()
         process.join()
+
+
+def _until_terminated(run: Callable[..., None], *arguments: object) -> None:
+    """Run in a child, which a signal ends as usual and not as it ends the bench."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    run(*arguments)
 
 
 def flooding(flood: Flood, proxy: Proxy) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ CORES = sorted(os.sched_getaffinity(0))
 PROXY_CORE, LOAD_CORE = CORES[0], CORES[-1]
 HOST = "bench.example.com"
 TIMEOUT = 5  # to the origin, in seconds; the change of configuration changes it
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,18 @@ class Proxy:
 def pinned(core: int, *command: str) -> list[str]:
     """Return the command pinned to that core."""
     return ["taskset", "--cpu-list", str(core), *command]
+
+
+def end_at_signals() -> None:
+    """Let the signals that end this process end it by SystemExit, so that it ends its proxies and origins."""
+
+    def end(number: int, _: object) -> None:
+        for other in ENDING:  # a second one must not interrupt that
+            signal.signal(other, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in ENDING:
+        signal.signal(number, end)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ import sections
 from figures import Section
 from load import Load
 from machine import Meter, Shares, describe_machine, describe_python, version
-from proxy import HOST, LOAD_CORE, PROXY_CORE, Proxy, Setting
+from proxy import HOST, LOAD_CORE, PROXY_CORE, Proxy, Setting, end_at_signals
 from sections import SHAPES, Bench, say
 from wsedge import FORMS, copy_of_the_relay, relay
 
@@ -80,6 +80,7 @@ def options() -> argparse.Namespace:
 def main() -> None:
     """Build the load, run the proxies, print or write the tables."""
     arguments = options()
+    end_at_signals()
     for tool in TOOLS:
         if shutil.which(tool) is None:
             raise SystemExit(f"bench: {tool} is missing: make bench-peers")
