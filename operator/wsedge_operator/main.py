@@ -185,6 +185,7 @@ def _parts(
         statistics_url="" if settings.statistics_service else None,
         admin_peers=settings.admin_peers,
         denied_networks=settings.denied_origin_networks,
+        load_period=timedelta(seconds=settings.load_seconds),
     )
     keeper = DirectoryKeeper(
         cache,
@@ -208,7 +209,9 @@ def _parts(
             "account": AccountReconciler(
                 accounts=accounts, cache=cache, writer=writer, agenda=agenda, clock=clock
             ),
-            "domain": DomainReconciler(gatherer=gatherer, cache=cache, writer=writer, clock=clock),
+            "domain": DomainReconciler(
+                gatherer=gatherer, cache=cache, writer=writer, clock=clock, relays=relays
+            ),
             "directory": DirectoryReconciler(keeper=keeper, gatherer=gatherer, clock=clock),
         },
         agenda=agenda,

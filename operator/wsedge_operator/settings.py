@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     directory_seconds: float = Field(
         60, ge=1, le=86400, description="Time after which an unchanged Directory is sent again."
     )
+    load_seconds: float = Field(
+        15,
+        ge=1,
+        le=60,
+        description="Time between two measurements of the open connections of a domain with autoscaling.",
+    )
     workers: int = Field(8, ge=1, le=64, description="Keys that are reconciled at the same time.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "human"] = "auto"

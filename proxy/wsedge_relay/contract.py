@@ -107,6 +107,11 @@ DENIED_NETWORKS: Final = (
     "fd20:ce::254/128",
 )
 
+# Bounds of an order to close connections (`POST /shed` on the admin port).
+MOST_SHED_CONNECTIONS: Final = 1_000_000
+LEAST_SHED_PER_SECOND: Final = 0.001
+MOST_SHED_PER_SECOND: Final = 10_000
+
 # The largest limit of a request's head.
 MOST_HEADER_BYTES: Final = 65536
 

@@ -33,6 +33,7 @@ from wsedge_operator.api.spec.origins import Origin, OriginHealthCheck, OriginRe
 from wsedge_operator.api.spec.pass_through import PassThrough
 from wsedge_operator.api.spec.pod import RelayPod
 from wsedge_operator.api.spec.quantity import RelayResources
+from wsedge_operator.api.spec.size import Autoscaling, Rebalance
 from wsedge_relay.contract import AFTER_DRAIN_SECONDS, HeartbeatLegs, OriginProtocol
 
 KIND: Final = "WebSocketDomain"
@@ -47,6 +48,7 @@ READY: Final = "Ready"
 STALLED: Final = "Stalled"
 NAME_KEPT: Final = "NameKept"
 EXPOSED: Final = "Exposed"
+SCALING_ACTIVE: Final = "ScalingActive"
 
 _NAME_MESSAGE: Final = (
     "metadata.name becomes the name of a Service: at most 57 characters, lower case letters, digits and "
@@ -221,12 +223,51 @@ class AccessLog(SpecPart):
     ] = None
 
 
+DEFAULT_REPLICAS: Final = 2
+_AUTOSCALED_MESSAGE: Final = (
+    "relay.autoscaling decides the number of relays: leave out relay.replicas (or set its default, 2), and"
+    " scale by autoscaling.minReplicas and maxReplicas"
+)
+
+
 class Relay(SpecPart):
     """The pods that carry this domain."""
 
+    # `replicas` keeps its default beside `autoscaling`: the scale subresource of an object without a number
+    # fails. So the default stands for "not set", and `kubectl scale` to another number is refused.
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            cel(
+                f"!has(self.autoscaling) || self.replicas == {DEFAULT_REPLICAS}",
+                _AUTOSCALED_MESSAGE,
+                field="replicas",
+            )
+        )
+    )
+
     replicas: Annotated[
-        int, Field(ge=1, le=100, description="The number of relay pods; 1 to 100. Default 2.")
-    ] = 2
+        int,
+        Field(
+            ge=1,
+            le=100,
+            description="The number of relay pods; 1 to 100. Default 2. Leave it out beside autoscaling, and "
+            "where a HorizontalPodAutoscaler or KEDA scales this object.",
+        ),
+    ] = DEFAULT_REPLICAS
+    autoscaling: Annotated[
+        Autoscaling | None,
+        Field(
+            description="Let the operator choose the number of relays by their open connections; not "
+            "together with replicas. Default: none."
+        ),
+    ] = None
+    rebalance: Annotated[
+        Rebalance | None,
+        Field(
+            description="After a scale-out, let relays with more connections than the mean close some of "
+            "them, so that new relays get their share. Default: none, new relays get new connections only."
+        ),
+    ] = None
     workers: Annotated[
         int,
         Field(
@@ -258,6 +299,13 @@ class Relay(SpecPart):
             "relay.pod)."
         ),
     ] = None
+
+    @model_validator(mode="after")
+    def has_one_source_of_its_number(self) -> Self:
+        """Refuse a number beside autoscaling, except for the default (CEL: the same)."""
+        if self.autoscaling is not None and self.replicas != DEFAULT_REPLICAS:
+            raise ValueError(_AUTOSCALED_MESSAGE)
+        return self
 
 
 _GRACE_MESSAGE: Final = (

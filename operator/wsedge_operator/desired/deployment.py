@@ -70,15 +70,18 @@ def deployment(
     image: RelayImage,
     *,
     pod_default: RelayPod = NO_POD_SETTINGS,
+    replicas: int | None = None,
     is_scaled_from_outside: bool = False,
 ) -> dict[str, Any]:
     """Return the Deployment; it passes the `restricted` Pod Security Standard.
 
-    `pod_default` has the settings of pods that the spec does not set. With `is_scaled_from_outside` it has no
-    number of replicas: another client scales the Deployment.
+    `pod_default` has the settings of pods that the spec does not set, `replicas` is in place of
+    spec.relay.replicas. With `is_scaled_from_outside` it has no number of replicas: another client scales the
+    Deployment.
     """
     name = owner["metadata"]["name"]
     pod = (spec.relay.pod or RelayPod()).over(pod_default)
+    replicas = spec.relay.replicas if replicas is None else replicas
     asked = str(spec.relay.replicas)
     return {
         "apiVersion": "apps/v1",
@@ -87,7 +90,7 @@ def deployment(
             owner, {ASKED_REPLICAS_ANNOTATION: asked} if is_scaled_from_outside else None
         ),
         "spec": {
-            **({} if is_scaled_from_outside else {"replicas": spec.relay.replicas}),
+            **({} if is_scaled_from_outside else {"replicas": replicas}),
             "revisionHistoryLimit": 3,
             "selector": {"matchLabels": selector_labels(name)},
             "strategy": {

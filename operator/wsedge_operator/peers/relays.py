@@ -1,4 +1,4 @@
-"""Fetch the state of relays: `GET /config` on their admin port.
+"""Fetch the state of relays (`GET /config` on their admin port), and send them orders (`POST /shed`).
 
 A pod belongs to a tenant, so its answer may be anything. Redirects are not followed, bodies are not
 decompressed, and a report has only known fields, bounded. A failure is reported without its cause, which is
@@ -8,7 +8,7 @@ in the operator's log: in a status it would let a tenant scan the operator's net
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, overload
 
 import aiohttp
@@ -16,9 +16,15 @@ import structlog
 from pydantic import ValidationError
 
 from wsedge_operator.desired.names import ADMIN_PORT
+from wsedge_operator.reconcile.domain.memory import Shed, ShedFailure
 from wsedge_operator.reconcile.domain.pods import restarts
 from wsedge_operator.reconcile.domain.snapshot import RelayReport
-from wsedge_relay.contract import RelayState
+from wsedge_relay.contract import (
+    LEAST_SHED_PER_SECOND,
+    MOST_SHED_CONNECTIONS,
+    MOST_SHED_PER_SECOND,
+    RelayState,
+)
 
 log = structlog.get_logger()
 
@@ -54,9 +60,55 @@ async def fetch_reports(
     return {pod["metadata"]["uid"]: report for pod, report in zip(called, reports, strict=True)}
 
 
-async def _fetch_report(session: aiohttp.ClientSession, pod: dict[str, Any]) -> RelayReport:
+async def send_orders(
+    session: aiohttp.ClientSession, sheds: Iterable[Shed], token: str
+) -> dict[str, ShedFailure]:
+    """Send each relay its order to close connections; return the failures, by pod uid.
+
+    An order has a name, so a relay that gets it twice closes nothing more. The pods must be those that
+    `fetch_reports` was called with: the token is that of their domain.
+    """
+    called = list(sheds)
+    failures = await asyncio.gather(*(_send_order(session, shed, token) for shed in called))
+    return {
+        shed.pod["metadata"]["uid"]: failure
+        for shed, failure in zip(called, failures, strict=True)
+        if failure is not None
+    }
+
+
+async def _send_order(session: aiohttp.ClientSession, shed: Shed, token: str) -> ShedFailure | None:
+    query = {
+        "order": shed.order,
+        "connections": str(min(shed.connections, MOST_SHED_CONNECTIONS)),
+        "perSecond": f"{min(max(shed.per_second, LEAST_SHED_PER_SECOND), MOST_SHED_PER_SECOND):.6f}",
+    }
+    url = _url(shed.pod, "shed")
+    try:
+        async with (
+            asyncio.timeout(DEADLINE_SECONDS),
+            session.post(
+                url, params=query, headers={"Authorization": f"Bearer {token}"}, allow_redirects=False
+            ) as answer,
+        ):
+            status = answer.status
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        log.info("order not sent", url=url, reason=f"{type(error).__name__}: {error}"[:_MAX_REASON])
+        return ShedFailure.FAILED
+    if status == 202:
+        log.info("order sent", url=url, order=shed.order, connections=shed.connections)
+        return None
+    log.info("order rejected", url=url, status=status)
+    return ShedFailure.UNKNOWN if status in (404, 405) else ShedFailure.FAILED
+
+
+def _url(pod: Mapping[str, Any], path: str) -> str:
     host = pod["status"]["podIP"]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{ADMIN_PORT}/config"
+    return f"http://{f'[{host}]' if ':' in host else host}:{ADMIN_PORT}/{path}"
+
+
+async def _fetch_report(session: aiohttp.ClientSession, pod: dict[str, Any]) -> RelayReport:
+    url = _url(pod, "config")
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
             state = RelayState.model_validate_json(await _fetch(session, url))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from wsedge_operator.reconcile.domain.memory import NO_MEMORY, Memory, Shed
+
 Manifest = Mapping[str, Any]
 
 # The resourceVersion of a manifest to create. No object has it, so it cannot be confused with one that was
@@ -88,6 +90,10 @@ class Outcome:
     replaces these parts, which removes the additions of other clients. `entrance` is applied one by one,
     whatever is refused of it; only when all of it was accepted, `retire` deletes what it replaces. An outcome
     has no call that would change nothing: an idle cluster has an empty one.
+
+    `sheds` go to relays, `memory` to the next decision about the domain. `scaled_at` is the instant of a
+    change of the number of relays by their load: the same number at another instant is another write, and no
+    repetition of one that another client reverted.
     """
 
     dry_run: tuple[Exact, ...] = ()
@@ -100,6 +106,9 @@ class Outcome:
     retire: tuple[Ref, ...] = ()
     status: tuple[Status, ...] = ()
     notes: tuple[EventNote, ...] = ()
+    sheds: tuple[Shed, ...] = ()
+    memory: Memory = NO_MEMORY
+    scaled_at: datetime | None = None
     reconcile_at: datetime | None = None
 
 

@@ -90,6 +90,16 @@ class Reason(StrEnum):
     CHANGED_FROM_OUTSIDE = "ChangedFromOutside"
     SCALED_FROM_OUTSIDE = "ScaledFromOutside"
 
+    # Of a WebSocketDomain: the number of its relays.
+    SCALING = "Scaling"
+    SCALED = "Scaled"
+    AT_MAXIMUM = "AtMaximum"
+    RELAYS_SILENT = "RelaysSilent"
+    INVALID_SCHEDULE = "InvalidSchedule"
+    REBALANCING = "Rebalancing"
+    REBALANCED = "Rebalanced"
+    REBALANCE_ENDED = "RebalanceEnded"
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -274,6 +284,25 @@ DOMAIN_CONDITIONS: Final = (
         (Reason.HAS_BEEN_SERVED,),
         "the domain has been served: this object owns the name until it is deleted (condition `NameKept`)",
     ),
+    Explanation(
+        (Reason.SCALING,),
+        "the number of relays follows their connections ([size](size.md), condition `ScalingActive`)",
+    ),
+    Explanation(
+        (Reason.AT_MAXIMUM,),
+        "the connections need more relays than `maxReplicas` (condition `ScalingActive`)",
+        "raise `maxReplicas`, or `connectionsPerReplica`",
+    ),
+    Explanation(
+        (Reason.RELAYS_SILENT,),
+        "relays that run do not answer on their admin port: none is removed (condition `ScalingActive`)",
+        "see the operator's log, and which network policies apply to the relays",
+    ),
+    Explanation(
+        (Reason.INVALID_SCHEDULE,),
+        "a schedule has no effect, and no relay is removed (condition `ScalingActive`)",
+        "correct the field that the message names",
+    ),
 )
 
 PLAN_CONDITIONS: Final = (
@@ -339,6 +368,18 @@ EVENTS: Final = (
         (Reason.SCALED_FROM_OUTSIDE,),
         "an autoscaler or a person scaled the Deployment, and the operator respects the number",
         "let the autoscaler scale the WebSocketDomain, which has the subresource `scale`",
+    ),
+    Explanation(
+        (Reason.SCALED,), "`relay.autoscaling` changed the number of relays, for the reason in the message"
+    ),
+    Explanation(
+        (Reason.REBALANCING,), "after a scale-out, relays close some connections (`relay.rebalance`)"
+    ),
+    Explanation((Reason.REBALANCED,), "the busiest relay is within `maxImbalancePercent` of the mean"),
+    Explanation(
+        (Reason.REBALANCE_ENDED,),
+        "relays close no more connections, although the busiest exceeds `maxImbalancePercent`",
+        "the message has the reason: clients return to the same relay, or a relay is of an older release",
     ),
     Explanation(
         (Reason.APPLY_FAILED,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from secrets import token_urlsafe
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ from wsedge_operator.kube.kinds import (
 )
 from wsedge_operator.peers.relays import fetch_reports
 from wsedge_operator.reconcile.account import decide as account_decision
+from wsedge_operator.reconcile.domain.autoscaling import RelayLoad, load_of
 from wsedge_operator.reconcile.domain.claims import (
     DomainClaim,
     can_be_served,
@@ -44,6 +45,7 @@ from wsedge_operator.reconcile.domain.claims import (
     served_since,
 )
 from wsedge_operator.reconcile.domain.entrance.children import KINDS as ENTRANCE_KINDS
+from wsedge_operator.reconcile.domain.memory import NO_MEMORY, Memory, ShedFailure
 from wsedge_operator.reconcile.domain.pods import has_own_address, is_replica_set_of, replica_set_of, restarts
 from wsedge_operator.reconcile.domain.references import gateway_names, secret_names, service_names
 from wsedge_operator.reconcile.domain.rollout import pods_to_query
@@ -70,7 +72,8 @@ class Gatherer:
 
     `statistics_url`, `admin_peers`, `denied_networks`, `pod_default` and `is_exposure_declared` are as in
     DomainSnapshot; StatisticsDiscovery updates the first. Without `optional` no API of an entrance is
-    installed.
+    installed. `load_period` is the time between two measurements of a
+    domain's load.
     """
 
     client: Client
@@ -86,6 +89,10 @@ class Gatherer:
     is_exposure_declared: bool = True
     failures: dict[Key, str] = field(default_factory=dict)
     contested: dict[Key, str] = field(default_factory=dict)
+    shed_failures: dict[Key, dict[str, ShedFailure]] = field(default_factory=dict)
+    load_period: timedelta = timedelta(seconds=15)
+    _memories: dict[Key, Memory] = field(default_factory=dict)
+    _loads: dict[Key, tuple[int, RelayLoad]] = field(default_factory=dict)
     _admitted: dict[Key, dict[str, Admitted]] = field(default_factory=dict)
     _secrets: dict[tuple[str, str], Object] = field(default_factory=dict)
     _relays: dict[Key, dict[str, RelayReport]] = field(default_factory=dict)
@@ -128,7 +135,7 @@ class Gatherer:
             secrets=secrets,
             children=children,
             pods=pods,
-            relays=await self._reports(key, pods, children, live),
+            relays=await self._reports(key, pods, children, live, now),
             statistics_url=self.statistics_url,
             admin_peers=self.admin_peers,
             denied_networks=self.denied_networks,
@@ -142,6 +149,9 @@ class Gatherer:
                 if (gateway := self.cache.get(GATEWAY, *name)) is not None
             },
             is_exposure_declared=await self._is_exposure_declared(live, children),
+            load=self._loads[key][1] if key in self._loads else None,
+            memory=self._memories.get(key, NO_MEMORY),
+            shed_failures=self.shed_failures.get(key, {}),
         )
 
     async def _is_exposure_declared(self, live: Object, children: Mapping[str, Object]) -> bool:
@@ -158,6 +168,15 @@ class Gatherer:
             return True
         self.is_exposure_declared = await self.client.declares(DOMAIN, live, {"addresses": []})
         return self.is_exposure_declared
+
+    def remember(self, key: Key, memory: Memory) -> None:
+        """Keep the memory of a decision for the next one about the same WebSocketDomain."""
+        if memory == NO_MEMORY:
+            self._memories.pop(key, None)
+        else:
+            self._memories[key] = memory
+        if not memory.needs_load:
+            self.shed_failures.pop(key, None)
 
     def note_admitted(self, key: Key, exact: Exact, live: Object) -> None:
         """Record exact parts of a child of a WebSocketDomain as they are after admission."""
@@ -184,6 +203,9 @@ class Gatherer:
         self.failures.pop(key, None)
         self.contested.pop(key, None)
         self._admitted.pop(key, None)
+        self._memories.pop(key, None)
+        self._loads.pop(key, None)
+        self.shed_failures.pop(key, None)
         self._secrets.pop((key.namespace, child_name(key.name)), None)
 
     def _child(self, kind: Kind, namespace: str, name: str, owner: Object) -> Object | None:
@@ -223,20 +245,24 @@ class Gatherer:
             return None
 
     async def _reports(
-        self, key: Key, pods: tuple[Object, ...], children: dict[str, Object], live: Object
+        self, key: Key, pods: tuple[Object, ...], children: dict[str, Object], live: Object, now: datetime
     ) -> dict[str, RelayReport]:
         known = {pod["metadata"]["uid"]: pod for pod in pods}
         before = {uid: report for uid, report in self._relays.get(key, {}).items() if uid in known}
         # A spec without a number, which the API server's default prevents, leaves it to whatever scales.
         replicas = part_at(live, "spec", "relay", "replicas")
-        replicas = replicas if isinstance(replicas, int) else None
+        # With autoscaling the number in the spec is a default without meaning.
+        is_autoscaled = part_at(live, "spec", "relay", "autoscaling") is not None
+        replicas = replicas if isinstance(replicas, int) and not is_autoscaled else None
         if replicas is not None and scaled_from_outside(children.get("Deployment"), replicas) is not None:
             replicas = None
+        counting = self._is_load_due(key, live, now, is_autoscaled=is_autoscaled)
         asked = pods_to_query(
             pods,
             before,
             children.get("ConfigMap"),
             scaling_in=is_scale_in(children.get("Deployment"), replicas),
+            counting=counting,
         )
         own = await self._own_pods(key, asked, children.get("Deployment"))
         uids = {pod["metadata"]["uid"] for pod in own}
@@ -246,8 +272,21 @@ class Gatherer:
             if pod["metadata"]["uid"] not in uids
         }
         fresh = await fetch_reports(self.session, own)
+        if counting:
+            answers = {uid: one.state.openConnections for uid, one in fresh.items() if one.state is not None}
+            load = load_of(pods, answers, now, now + self.load_period)
+            self._loads[key] = int(live["metadata"].get("generation") or 0), load
         self._relays[key] = {**before, **not_asked, **fresh}
         return self._relays[key]
+
+    def _is_load_due(self, key: Key, live: Object, now: datetime, *, is_autoscaled: bool) -> bool:
+        """Return whether to measure the load now: after each period, and after an edit of the object."""
+        if not is_autoscaled and not self._memories.get(key, NO_MEMORY).needs_load:
+            self._loads.pop(key, None)
+            return False
+        generation, load = self._loads.get(key, (0, None))
+        is_edited = generation != live["metadata"].get("generation")
+        return load is None or is_edited or not load.at <= now < load.again
 
     async def _own_pods(
         self, key: Key, asked: list[Manifest], deployment: Object | None

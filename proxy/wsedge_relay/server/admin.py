@@ -15,15 +15,17 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from wsedge_relay.contract import LEAST_SHED_PER_SECOND, MOST_SHED_CONNECTIONS, MOST_SHED_PER_SECOND
 from wsedge_relay.errors import CannotListenError
 from wsedge_relay.protocol.forwarded import address_of
 from wsedge_relay.transport.listening import bound
-from wsedge_relay.tunnel.shedding import MOST_CONNECTIONS, MOST_PER_SECOND, ShedOrder
+from wsedge_relay.tunnel.shedding import ShedOrder
 
 MAX_HEAD_BYTES: Final = 8192
 MAX_CONNECTIONS: Final = 64
 CALL_SECONDS: Final = 10.0
 MAX_DRAIN_SECONDS: Final = 3600.0
+_RATE: Final = re.compile(r"[0-9]{1,5}(\.[0-9]{1,6})?")
 _ORDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[!-~]{0,1024}) HTTP/1\.[01]")
 
@@ -177,8 +179,12 @@ def shed_order(query: Mapping[str, str]) -> ShedOrder:
         raise ValueError(
             "The field order must be a name: 1 to 64 letters, digits, dots, dashes or underscores."
         )
-    connections = _whole(query, "connections", MOST_CONNECTIONS)
-    return ShedOrder(name, connections, float(_whole(query, "perSecond", MOST_PER_SECOND)))
+    connections = _whole(query, "connections", MOST_SHED_CONNECTIONS)
+    rate = query.get("perSecond", "")
+    if not _RATE.fullmatch(rate) or not LEAST_SHED_PER_SECOND <= float(rate) <= MOST_SHED_PER_SECOND:
+        bounds = f"{LEAST_SHED_PER_SECOND} to {MOST_SHED_PER_SECOND}"
+        raise ValueError(f"The field perSecond must be a number from {bounds}.")
+    return ShedOrder(name, connections, float(rate))
 
 
 def _whole(query: Mapping[str, str], field: str, most: int) -> int:

@@ -26,8 +26,6 @@ from wsedge_relay.tunnel.tunnel import OPEN, Tunnel
 
 # The reason in the Close frame, in the metrics and in the access log.
 SHED_REASON: Final = "rebalance"
-MOST_CONNECTIONS: Final = 1_000_000
-MOST_PER_SECOND: Final = 10_000
 
 _log = structlog.get_logger("wsedge_relay")
 

@@ -8,9 +8,9 @@ import itertools
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -26,7 +26,9 @@ from wsedge_operator.peers.relays import (
     NOT_A_RELAY,
     fetch_reports,
     relay_session,
+    send_orders,
 )
+from wsedge_operator.reconcile.domain.memory import Memory, Phase, RebalanceMemory, Shed, ShedFailure
 from wsedge_operator.runtime.accounts import Accounts
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.snapshots import Gatherer
@@ -57,7 +59,8 @@ class Pod:
 
     def manifest(self, name: str = "p", **changes: Any) -> dict[str, Any]:
         """The pod as the operator sees it."""
-        running = {"name": "relay", "restartCount": 0, "ready": True, "state": {"running": {}}}
+        running = {"name": "relay", "restartCount": 0, "ready": True, "started": True}
+        running["state"] = {"running": {}}
         reference = {
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
@@ -288,3 +291,86 @@ async def test_only_pods_of_the_deployment_are_asked() -> None:
     assert first.running(own.manifest("own")) == STATE["generation"] == again.running(own.manifest("own"))
     names = {pod["metadata"]["name"] for pod in first.pods}
     assert names & {"another-kind", "no-controller"} == set()
+
+
+async def test_a_measured_domain_asks_all_relays_once_in_a_period() -> None:
+    """With autoscaling: also those that are current, after a period and after an edit; else none of them."""
+    api = ApiServer(replica_set("chat-relay-1", "uid-set", "uid-Deployment"))
+    cache = Cache()
+    generation = str(STATE["generation"])
+    cache.put(CONFIG_MAP, child("ConfigMap", annotations={"wsedge.io/generation": generation}))
+    cache.put(DEPLOYMENT, child("Deployment"))
+    own, silent = Pod(tells()), Pod(says(b"no relay"))
+    ending = own.manifest("ending")
+    ending["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
+    for live in (own.manifest("own"), ending):
+        cache.put(POD, live)
+    async with listening(own), listening(silent), relay_session() as session:
+        client = cast(Client, api)
+        gatherer = Gatherer(
+            client=client,
+            cache=cache,
+            session=session,
+            image=RelayImage("relay:1"),
+            accounts=Accounts(cast(Client, Namespaces()), cache, "UTC"),
+        )
+        key = Key("domain", "team-a", "chat")
+        live = domain()
+        assert (await gatherer.domain(key, live, NOW)).load is None
+        before = len(own.asked)
+        assert (await gatherer.domain(key, live, NOW)).load is None
+        assert len(own.asked) == before
+        live["spec"]["relay"] = {
+            "replicas": 2,
+            "autoscaling": {"maxReplicas": 5, "connectionsPerReplica": 10},
+        }
+        live["metadata"]["generation"] = 2
+        for seconds, asked in ((0, 2), (5, 2), (14.9, 2), (15, 4), (-60, 6)):
+            found = (await gatherer.domain(key, live, NOW + timedelta(seconds=seconds))).load
+            assert found is not None
+            assert found.counts == {"uid-own": 3, "uid-ending": 3}
+            assert len(own.asked) == before + asked, seconds
+        live["metadata"]["generation"] = 3
+        cache.put(POD, silent.manifest("mute"))
+        found = (await gatherer.domain(key, live, NOW)).load
+        assert found is not None
+        assert (found.counts["uid-mute"], found.silent) == (None, 1)
+        del live["spec"]["relay"]
+        assert (await gatherer.domain(key, live, NOW)).load is None
+        gatherer.remember(key, Memory(rebalance=RebalanceMemory(2, Phase.MEASURING)))
+        gatherer.shed_failures[key] = {"uid-own": ShedFailure.FAILED}
+        snapshot = await gatherer.domain(key, live, NOW)
+        assert snapshot.load is not None
+        assert snapshot.memory.needs_load
+        assert snapshot.shed_failures == {"uid-own": ShedFailure.FAILED}
+        gatherer.remember(key, Memory())
+        snapshot = await gatherer.domain(key, live, NOW)
+        assert (snapshot.load, snapshot.memory, snapshot.shed_failures) == (None, Memory(), {})
+
+
+async def test_an_order_goes_with_the_token_and_its_failure_comes_back() -> None:
+    """A relay of an older release does not know the path; a redirect is no acceptance, and leads nowhere."""
+    other = Pod(says(b"", status="202 Accepted"))
+    pods = {
+        "new": Pod(says(b"", status="202 Accepted")),
+        "old": Pod(says(b"", status="404 Not Found")),
+        "draining": Pod(says(b"", status="409 Conflict")),
+        "moved": Pod(says(b"", f"Location: http://{other.host}:9090/shed", status="307 Temporary Redirect")),
+    }
+    gone = Pod(tells())
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(relay_session())
+        for pod in (*pods.values(), other):
+            await stack.enter_async_context(listening(pod))
+        orders = [Shed(pod.manifest(name), "o.1", 7, 1 / 3) for name, pod in (*pods.items(), ("gone", gone))]
+        failures = await send_orders(session, orders, "secret-1")
+    assert failures == {
+        "uid-old": ShedFailure.UNKNOWN,
+        "uid-draining": ShedFailure.FAILED,
+        "uid-moved": ShedFailure.FAILED,
+        "uid-gone": ShedFailure.FAILED,
+    }
+    (asked,) = pods["new"].asked
+    assert asked.startswith(b"POST /shed?order=o.1&connections=7&perSecond=0.333333 HTTP/1.1\r\n")
+    assert b"Authorization: Bearer secret-1\r\n" in asked
+    assert other.asked == []

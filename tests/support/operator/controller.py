@@ -58,7 +58,7 @@ class NoDirectory:
         return None
 
 
-def made(cache: Cache, client: Any = None, gatherer: Any = None) -> Made:
+def made(cache: Cache, client: Any = None, gatherer: Any = None, relays: Any = None) -> Made:
     clock, metrics = Clock(), Metrics()
     agenda = Agenda(clock, metrics)
     accounts = Accounts(client, cache, "UTC")
@@ -76,7 +76,13 @@ def made(cache: Cache, client: Any = None, gatherer: Any = None) -> Made:
             "account": AccountReconciler(
                 accounts=accounts, cache=cache, writer=writer, agenda=agenda, clock=clock
             ),
-            "domain": DomainReconciler(gatherer=gatherer, cache=cache, writer=writer, clock=clock),
+            "domain": DomainReconciler(
+                gatherer=gatherer,
+                cache=cache,
+                writer=writer,
+                clock=clock,
+                relays=relays,
+            ),
             "directory": NoDirectory(),
         },
         agenda=agenda,

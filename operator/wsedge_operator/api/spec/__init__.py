@@ -8,6 +8,7 @@
     pod            spec.relay.pod
     affinity       the parts of spec.relay.pod about nodes
     exposure       spec.exposure
+    size           spec.relay.autoscaling, spec.relay.rebalance
     quantity       amounts in Kubernetes' notation, spec.relay.resources
 
 Never imports a decision: a field states what a user may ask for.

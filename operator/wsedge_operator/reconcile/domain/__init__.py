@@ -6,7 +6,12 @@
     keeping        a domain with an invalid spec or in a namespace that is not selected: nothing is changed
     rollout        which generation the relays run, which pods to poke and to query
     scale_in       which relays are removed first
-    scaling        the number of relays, and which client decides it
+    scaling        the number of relays, and what decides it
+    autoscaling    the number of relays by their open connections
+    schedules      the smallest number of relays that holds at an instant
+    cron           instants of a cron schedule in a time zone
+    rebalance      which relays close connections after a scale-out
+    memory         what decisions about one domain remember of each other
     exactness      children that another client has changed
     pods           the state of relay pods, and why they do not run
     origins        addresses of the origins

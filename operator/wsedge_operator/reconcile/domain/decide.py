@@ -189,6 +189,9 @@ def _finish(snapshot: DomainSnapshot, draft: OutcomeDraft, now: datetime) -> Out
         else (),
         notes=(*draft.notes, *_notes(live, changed, now), *_address_note(live, status, now)),
         reconcile_at=earliest(draft.reconcile_at, stalled.changes_at),
+        sheds=tuple(draft.sheds),
+        memory=draft.memory,
+        scaled_at=draft.scaled_at,
     )
 
 

@@ -71,6 +71,12 @@ def is_ready(pod: Pod) -> bool:
     return bool(found) and all(status.get("ready") for status in found)
 
 
+def has_started(pod: Pod) -> bool:
+    """Return whether all containers of a pod have passed their startup probes since their last start."""
+    found = _containers(pod)
+    return bool(found) and all(status.get("started") for status in found)
+
+
 def restarts(pod: Pod) -> int:
     """Return how often the containers of a pod were restarted."""
     return sum(int(status.get("restartCount") or 0) for status in _containers(pod))

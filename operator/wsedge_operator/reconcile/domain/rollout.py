@@ -53,12 +53,14 @@ def pods_to_query(
     config_map: Manifest | None,
     *,
     scaling_in: bool = False,
+    counting: bool = False,
 ) -> list[Manifest]:
     """Return the running pods whose relays are to be queried for their state (`GET /config`).
 
-    While the domain drains or scales in: all, since their connections are counted. Else the pods that lag,
-    and the pods that are not ready, whose relays may have been ordered to drain. Once all are current and
-    ready the result is empty: an idle cluster has no traffic.
+    While the domain drains or scales in: all, since their connections are counted. With `counting` the pods
+    that end too, since their clients will connect to others. Else the pods that lag, and the pods that are
+    not ready, whose relays may have been ordered to drain. Once all are current and ready the result is
+    empty: an idle cluster has no traffic.
     """
     generation = generation_of(config_map)
     if config_map is None or generation is None:
@@ -67,10 +69,11 @@ def pods_to_query(
     return [
         pod
         for pod in live_pods
-        if pods.is_live(pod)
-        and pods.is_running(pod)
+        if pods.is_running(pod)
+        and (counting or pods.is_live(pod))
         and (
             draining
+            or counting
             or scaling_in
             or pods.is_unready(pod)
             or not _runs(relays.get(pod["metadata"]["uid"]), pod, generation)

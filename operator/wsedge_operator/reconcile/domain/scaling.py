@@ -1,4 +1,4 @@
-"""The number of relays, and which client decides it.
+"""The number of relays, and what decides it: spec.relay.replicas, relay.autoscaling, or another client.
 
     the operator scales ──another client scales the Deployment to 1..100──▶ the other client scales
          ▲                                                                         │
@@ -11,15 +11,25 @@
 
 A HorizontalPodAutoscaler and `kubectl scale` write the subresource `scale`, which the API server records in
 `managedFields`. A client that forges that entry can only change the number of its own relays.
+
+With relay.autoscaling the Deployment has the number, and nothing else stores it. Another client that writes
+it is not respected: the next evaluation starts from its number, as that of a HorizontalPodAutoscaler does.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
+from wsedge_operator.api.meta import instant_text
+from wsedge_operator.api.websocket_domain import Relay
 from wsedge_operator.desired.names import ASKED_REPLICAS_ANNOTATION
-from wsedge_operator.reconcile.outcome import Manifest
+from wsedge_operator.reconcile.conditions import ConditionAnswer
+from wsedge_operator.reconcile.domain.autoscaling import RelayLoad, autoscale
+from wsedge_operator.reconcile.domain.memory import ScalingMemory
+from wsedge_operator.reconcile.outcome import EventNote, Manifest
+from wsedge_operator.reconcile.reasons import Reason
 
 MOST_REPLICAS: Final = 100  # the maximum of spec.relay.replicas
 
@@ -39,6 +49,64 @@ class ScaledFromOutside:
             f" operator respects that although spec.relay.replicas is {wanted}; let an autoscaler scale the"
             " WebSocketDomain, not its Deployment"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The number of relays.
+
+    replicas    the number to write; None: another client scales the Deployment, `outside`
+    wanted      the number that makes the domain ready
+    memory      what the next evaluation of relay.autoscaling needs
+    answer      the condition ScalingActive
+    changed_at  the instant of a change by relay.autoscaling
+    """
+
+    replicas: int | None
+    wanted: int
+    outside: ScaledFromOutside | None = None
+    memory: ScalingMemory | None = None
+    answer: ConditionAnswer | None = None
+    notes: tuple[EventNote, ...] = ()
+    changed_at: datetime | None = None
+
+
+def size_of(
+    owner: Manifest,
+    relay: Relay,
+    deployment: Manifest | None,
+    load: RelayLoad | None,
+    memory: ScalingMemory | None,
+    now: datetime,
+) -> Size:
+    """Return the number of relays of the WebSocketDomain `owner`."""
+    rules = relay.autoscaling
+    if rules is not None:
+        current = int(deployment["spec"].get("replicas") or 0) if deployment is not None else None
+        scaled = autoscale(rules, current, load, memory, now)
+        answer = scaled.answer(rules)
+        if scaled.change is None:
+            return Size(scaled.replicas, scaled.replicas, memory=scaled.memory, answer=answer)
+        text = f"{scaled.change}."
+        note = EventNote(owner, "Normal", Reason.SCALED, text, f"{scaled.replicas} at {instant_text(now)}")
+        return Size(
+            scaled.replicas,
+            scaled.replicas,
+            memory=scaled.memory,
+            answer=answer,
+            notes=(note,),
+            changed_at=now,
+        )
+    outside = scaled_from_outside(deployment, relay.replicas)
+    if outside is None:
+        return Size(relay.replicas, relay.replicas)
+    notes: tuple[EventNote, ...] = ()
+    if outside.is_new:
+        text = outside.message(relay.replicas)
+        text = f"{text[:1].upper()}{text[1:]}."
+        occurrence = f"asked {relay.replicas} {outside.manager}"
+        notes = (EventNote(owner, "Warning", Reason.SCALED_FROM_OUTSIDE, text, occurrence),)
+    return Size(None, outside.replicas, outside, notes=notes)
 
 
 def scaled_from_outside(deployment: Manifest | None, wanted: int) -> ScaledFromOutside | None:

@@ -28,12 +28,14 @@ from wsedge_operator.reconcile.domain.entrance.state import certificate_wait, en
 from wsedge_operator.reconcile.domain.exactness import draft_child
 from wsedge_operator.reconcile.domain.keeping import has_tls_port
 from wsedge_operator.reconcile.domain.key_material import key_material
+from wsedge_operator.reconcile.domain.memory import Memory
 from wsedge_operator.reconcile.domain.origins import denied_origins, resolve_origins
+from wsedge_operator.reconcile.domain.rebalance import rebalance
 from wsedge_operator.reconcile.domain.rollout import POLL_SOON, generation_of, rollout
 from wsedge_operator.reconcile.domain.scale_in import costs, is_scale_in
-from wsedge_operator.reconcile.domain.scaling import scaled_from_outside
+from wsedge_operator.reconcile.domain.scaling import Size, size_of
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
-from wsedge_operator.reconcile.outcome import EventNote, Manifest, earliest, is_terminating, reference
+from wsedge_operator.reconcile.outcome import Manifest, earliest, is_terminating, reference
 from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_relay.contract import ADMIN_TOKEN_FILE
@@ -54,9 +56,10 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
             Problem("statistics", Reason.STATISTICS_NOT_FOUND, "the Service of the statistics is not found")
         )
     draft = OutcomeDraft(reconcile_at=earliest(material.expires, snapshot.account_state.changes_at))
+    size = _size(draft, snapshot, spec, now)
     if problems:
         current = ConditionAnswer(CONFIGURATION_CURRENT, False, problems[0].reason, _sentence(problems))
-        _keep_last_good(draft, snapshot, spec, problems, now)
+        _keep_last_good(draft, snapshot, spec, size, problems, now)
     else:
         resolved = relay_config.Resolved(
             origins=origins,
@@ -64,12 +67,14 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
             statistics_url=snapshot.statistics_url,
             denied_networks=snapshot.denied_networks,
         )
-        current = _configure(draft, snapshot, spec, resolved, now)
+        current = _configure(draft, snapshot, spec, size, resolved, now)
         warnings = [*denied_origins(spec, snapshot.denied_networks), *material.warnings]
         if current.true and warnings:
             current = ConditionAnswer(CONFIGURATION_CURRENT, True, warnings[0].reason, _sentence(warnings))
-    ready = _ready(snapshot, spec, current)
+    ready = _ready(snapshot, spec, size, current)
     draft.answers += [current, _enter(draft, snapshot, spec, ready, now)]
+    if size.answer is not None:
+        draft.answers.append(size.answer)
     return draft
 
 
@@ -104,10 +109,39 @@ def _waiting_for_certificate(
         yield wait or problem
 
 
+def _size(draft: OutcomeDraft, snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) -> Size:
+    """Return the number of relays; draft its Events, the orders of a rebalancing, and the memory of both."""
+    deployed = snapshot.children.get("Deployment")
+    load, memory = snapshot.load, snapshot.memory
+    size = size_of(snapshot.live, spec.relay, deployed, load, memory.scaling, now)
+    draft.notes += size.notes
+    draft.scaled_at = size.changed_at
+    balanced = None
+    if spec.relay.rebalance is not None and deployed is not None:
+        balanced = rebalance(
+            spec.relay.rebalance,
+            snapshot.live,
+            snapshot.pods,
+            int(deployed["spec"].get("replicas") or 0),
+            load,
+            memory.rebalance,
+            snapshot.shed_failures,
+            now,
+        )
+        draft.sheds += balanced.sheds
+        draft.notes += balanced.notes
+        draft.reconcile_at = earliest(draft.reconcile_at, balanced.again)
+    if load is not None and spec.relay.autoscaling is not None:
+        draft.reconcile_at = earliest(draft.reconcile_at, load.again)
+    draft.memory = Memory(size.memory, balanced.memory if balanced is not None else None)
+    return size
+
+
 def _keep_last_good(
     draft: OutcomeDraft,
     snapshot: DomainSnapshot,
     spec: WebSocketDomainSpec,
+    size: Size,
     problems: Sequence[Problem],
     now: datetime,
 ) -> None:
@@ -116,7 +150,7 @@ def _keep_last_good(
     draft.generation = generation_of(config_map)
     draft.serves_tls = has_tls_port(snapshot.children.get("Service"))
     if config_map is not None:
-        _draft_children(draft, snapshot, _workload(draft, snapshot, spec))
+        _draft_children(draft, snapshot, _workload(draft, snapshot, spec, size))
     if draft.generation is not None:
         _roll_out(draft, snapshot, draft.generation, now)
     if any(problem.reason == Reason.STATISTICS_NOT_FOUND for problem in problems):
@@ -127,6 +161,7 @@ def _configure(
     draft: OutcomeDraft,
     snapshot: DomainSnapshot,
     spec: WebSocketDomainSpec,
+    size: Size,
     resolved: relay_config.Resolved,
     now: datetime,
 ) -> ConditionAnswer:
@@ -143,19 +178,25 @@ def _configure(
         secret(owner, contents),
         relay_config.config_map(owner, config, draining_since=None),
     ]
-    _draft_children(draft, snapshot, [*manifests, *_workload(draft, snapshot, spec)])
+    _draft_children(draft, snapshot, [*manifests, *_workload(draft, snapshot, spec, size)])
     return _roll_out(draft, snapshot, config.generation, now)
 
 
 def _admin_token(snapshot: DomainSnapshot) -> str:
     """Return the token that relays require on their admin port: that of the live Secret, or a new one."""
-    secret = snapshot.children.get("Secret") or {}
+    return admin_token(snapshot.children.get("Secret")) or snapshot.new_token
+
+
+def admin_token(secret: Manifest | None) -> str | None:
+    """Return the token in the live child Secret, None when there is none.
+
+    A token that can be guessed, which another client may have written, is none.
+    """
     try:
-        token = base64.b64decode((secret.get("data") or {})[ADMIN_TOKEN_FILE], validate=True).decode()
+        token = base64.b64decode(((secret or {}).get("data") or {})[ADMIN_TOKEN_FILE], validate=True).decode()
     except (KeyError, ValueError):
-        return snapshot.new_token
-    # Another client may have written a token that can be guessed.
-    return token if _TOKEN.fullmatch(token) else snapshot.new_token
+        return None
+    return token if _TOKEN.fullmatch(token) else None
 
 
 def _roll_out(
@@ -168,15 +209,14 @@ def _roll_out(
 
 
 def _workload(
-    draft: OutcomeDraft, snapshot: DomainSnapshot, spec: WebSocketDomainSpec
+    draft: OutcomeDraft, snapshot: DomainSnapshot, spec: WebSocketDomainSpec, size: Size
 ) -> list[dict[str, Any]]:
     """Return the children that do not depend on the configuration, except for port 443 of the Service."""
     owner = snapshot.live
-    scaled = scaled_from_outside(snapshot.children.get("Deployment"), spec.relay.replicas)
     manifests: list[dict[str, Any]] = [service_account(owner)]
     if not has_exposed_service(snapshot, spec):  # else a part of the entrance
         manifests.append(service(owner, tls=draft.serves_tls))
-    if (scaled.replicas if scaled is not None else spec.relay.replicas) > 1:
+    if size.wanted > 1:
         manifests.append(disruption_budget(owner))
     if snapshot.admin_peers is not None:  # Before the Deployment, so that no pod runs without its policy.
         manifests.append(network_policy(owner, snapshot.admin_peers))
@@ -186,19 +226,10 @@ def _workload(
             spec,
             snapshot.image,
             pod_default=snapshot.pod_default,
-            is_scaled_from_outside=scaled is not None,
+            replicas=size.replicas,
+            is_scaled_from_outside=size.outside is not None,
         )
     )
-    if scaled is not None and scaled.is_new:
-        text, occurrence = (
-            scaled.message(spec.relay.replicas),
-            f"asked {spec.relay.replicas} {scaled.manager}",
-        )
-        draft.notes.append(
-            EventNote(
-                owner, "Warning", Reason.SCALED_FROM_OUTSIDE, f"{text[:1].upper()}{text[1:]}.", occurrence
-            )
-        )
     return manifests
 
 
@@ -221,7 +252,9 @@ def _draft_children(draft: OutcomeDraft, snapshot: DomainSnapshot, manifests: Se
     ]
 
 
-def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: ConditionAnswer) -> ConditionAnswer:
+def _ready(
+    snapshot: DomainSnapshot, spec: WebSocketDomainSpec, size: Size, current: ConditionAnswer
+) -> ConditionAnswer:
     """Return the condition Ready: the first of these that applies.
 
     A write failed; the configuration has a fault; pods do not run; relays were ordered to drain; relays
@@ -231,8 +264,7 @@ def _ready(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, current: Conditi
         return ConditionAnswer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
     live = snapshot.children.get("Deployment")
     status = (live or {}).get("status") or {}
-    scaled = scaled_from_outside(live, spec.relay.replicas)
-    wanted = scaled.replicas if scaled is not None else spec.relay.replicas
+    wanted, scaled = size.wanted, size.outside
     available = int(status.get("availableReplicas") or 0)
     problem = pods.first_problem(snapshot.pods, live)
     if current.true is not True and current.reason not in {Reason.ROLLING_OUT, Reason.NO_RELAYS}:

@@ -11,7 +11,9 @@ from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.reconcile.account.state import AccountState
 from wsedge_operator.reconcile.conditions import ConditionAnswer
+from wsedge_operator.reconcile.domain.autoscaling import RelayLoad
 from wsedge_operator.reconcile.domain.claims import DomainClaim
+from wsedge_operator.reconcile.domain.memory import NO_MEMORY, Memory, Shed, ShedFailure
 from wsedge_operator.reconcile.outcome import Cost, EventNote, Exact, Manifest, Poke, Ref
 from wsedge_operator.reconcile.problem import Problem
 from wsedge_relay.contract import RelayState
@@ -70,6 +72,9 @@ class DomainSnapshot:
     apis              kinds of an entrance that are installed: the apiVersion, or why it cannot be used
     gateways          Gateways that its routes name, by namespace and name, where they can be read
     is_exposure_declared   the definition in the cluster has spec.exposure and status.addresses
+    load              open connections of all relays; None: not asked for
+    memory            of the last decision
+    shed_failures     relays that did not accept the last order to close connections, by pod uid
     """
 
     live: Manifest
@@ -93,6 +98,9 @@ class DomainSnapshot:
     apis: Mapping[str, str | Problem] = field(default_factory=dict)
     gateways: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
     is_exposure_declared: bool = True
+    load: RelayLoad | None = None
+    memory: Memory = NO_MEMORY
+    shed_failures: Mapping[str, ShedFailure] = field(default_factory=dict)
 
     def running(self, pod: Manifest) -> str | None:
         """Return the generation that the relay of a pod runs by its last answer, or None."""
@@ -119,6 +127,9 @@ class OutcomeDraft:
     retire: list[Ref] = field(default_factory=list)
     addresses: tuple[Address, ...] = ()
     notes: list[EventNote] = field(default_factory=list)
+    sheds: list[Shed] = field(default_factory=list)
+    memory: Memory = NO_MEMORY
+    scaled_at: datetime | None = None
     generation: str | None = None
     serves_tls: bool = False
     reconcile_at: datetime | None = None

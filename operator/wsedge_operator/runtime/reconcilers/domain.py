@@ -6,13 +6,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import aiohttp
 import structlog
 
 from wsedge_operator.desired.names import DESIRED_ANNOTATION
 from wsedge_operator.errors import ApiError, NamespaceGoneError, UndeclaredError, UnreachableError
 from wsedge_operator.kube.client import Object
-from wsedge_operator.kube.kinds import DOMAIN
+from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN
+from wsedge_operator.peers.relays import send_orders
 from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.domain.serving import admin_token
+from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.outcome import Outcome, earliest
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.runtime.cache import Cache
@@ -36,8 +40,17 @@ class DomainReconciler:
     reverts each time (`Gatherer.contested`), so that the status reports both.
     """
 
-    def __init__(self, *, gatherer: Gatherer, cache: Cache, writer: Writer, clock: Clock) -> None:
-        """Get snapshots from `gatherer`, write through `writer`."""
+    def __init__(
+        self,
+        *,
+        gatherer: Gatherer,
+        cache: Cache,
+        writer: Writer,
+        clock: Clock,
+        relays: aiohttp.ClientSession,
+    ) -> None:
+        """Get snapshots from `gatherer`, write through `writer`, and send orders to relays by `relays`."""
+        self._relays = relays
         self._gatherer = gatherer
         self._cache = cache
         self._writer = writer
@@ -78,12 +91,19 @@ class DomainReconciler:
                 await self._report_failure(key, live, failure_text(error))
             raise
         self._unreported.discard(key)
+        self._gatherer.remember(key, outcome.memory)
+        await self._send_orders(key, snapshot, outcome)
         had_failed = self._gatherer.failures.pop(key, None) is not None
         contested_until = self._note_writes(key, live, outcome)
         if had_failed or (contested_until is None and _writes(outcome)):
             # The writes have changed the snapshot of this decision, so decide again at once.
             return self._clock.now()
         return earliest(outcome.reconcile_at, suspended_until, contested_until)
+
+    async def _send_orders(self, key: Key, snapshot: DomainSnapshot, outcome: Outcome) -> None:
+        """Send relays their orders to close connections; the next snapshot has the failures."""
+        if outcome.sheds and (token := admin_token(snapshot.children.get("Secret"))) is not None:
+            self._gatherer.shed_failures[key] = await send_orders(self._relays, outcome.sheds, token)
 
     def _without_contested(self, key: Key, live: Object, outcome: Outcome) -> tuple[Outcome, datetime | None]:
         """Return the outcome without suspended writes, and until when they are suspended."""
@@ -132,6 +152,7 @@ def _writes(outcome: Outcome) -> frozenset[str]:
     """Return the identity of each write of an outcome, as a text."""
     applied = (
         f"apply {made['kind']} {made['metadata']['annotations'][DESIRED_ANNOTATION]}"
+        f"{f' {outcome.scaled_at}' if made['kind'] == DEPLOYMENT.kind and outcome.scaled_at else ''}"
         for made in (*outcome.apply, *outcome.entrance)
     )
     restored = (f"restore {exact.ref.kind} {exact.digest}" for exact in outcome.restore)

@@ -10,6 +10,7 @@ from support.operator.manifests.invalid_exposure import INVALID_EXPOSURE
 from support.operator.manifests.invalid_origins import INVALID_ORIGINS
 from support.operator.manifests.invalid_pods import INVALID_PODS
 from support.operator.manifests.invalid_relays import INVALID_RELAYS
+from support.operator.manifests.invalid_size import INVALID_SIZE
 from support.operator.manifests.manifest import SERVICE, Invalid
 
 VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
@@ -333,9 +334,51 @@ VALID_DOMAINS: Final[dict[str, dict[str, Any]]] = {
             },
         }
     },
+    "autoscaling beside the default number": {
+        "spec.relay": {"replicas": 2, "autoscaling": {"maxReplicas": 1, "connectionsPerReplica": 1}}
+    },
+    "autoscaling with every field": {
+        "spec.relay": {
+            "autoscaling": {
+                "minReplicas": 5,
+                "maxReplicas": 100,
+                "connectionsPerReplica": 1000000,
+                "behavior": {
+                    "scaleUp": {
+                        "stabilizationWindowSeconds": 0,
+                        "selectPolicy": "Disabled",
+                        "policies": [
+                            {"type": "Pods", "value": value, "periodSeconds": 1} for value in range(1, 17)
+                        ],
+                    },
+                    "scaleDown": {
+                        "stabilizationWindowSeconds": 3600,
+                        "selectPolicy": "Min",
+                        "policies": [{"type": "Percent", "value": 1000000, "periodSeconds": 1800}],
+                    },
+                },
+                "schedules": [
+                    {"cron": cron, "timeZone": zone, "minReplicas": least}
+                    for cron, zone, least in [
+                        ("0 8 * * MON-FRI", "America/Argentina/Buenos_Aires", 100),
+                        ("*/15  08,20 1-31/2 jan-Dec,3 7", "Etc/GMT+5", 1),
+                    ]
+                    * 8
+                ],
+            },
+            "rebalance": {"maxImbalancePercent": 1000, "connectionsPerSecond": 10000},
+        }
+    },
+    "rebalancing by default": {"spec.relay": {"rebalance": {"connectionsPerSecond": 1}}},
     "the longest name": {"metadata.name": "a" * 57},
     "a name of one label": {"spec.domain": "localhost"},
 }
 INVALID_DOMAINS: Final[dict[str, Invalid]] = (
-    INVALID_DOMAIN | INVALID_ORIGINS | INVALID_CLIENTS | INVALID_EXPOSURE | INVALID_RELAYS | INVALID_PODS
+    INVALID_DOMAIN
+    | INVALID_ORIGINS
+    | INVALID_CLIENTS
+    | INVALID_EXPOSURE
+    | INVALID_RELAYS
+    | INVALID_PODS
+    | INVALID_SIZE
 )

@@ -70,6 +70,9 @@ class Gatherer:
         self._cache = cache
         self._snapshot = served(**parts)
 
+    def remember(self, key: Any, memory: Any) -> None:
+        self.memory = memory
+
     def note_admitted(self, key: Any, exact: Any, live: Any) -> None:
         self.admitted[exact.ref.kind] = Admitted(exact.digest, exact_parts(live))
 
