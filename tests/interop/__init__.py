@@ -6,5 +6,6 @@ builds              how the programs in Go, Java and Rust are built
 proxies             nginx, HAProxy and Envoy before the relay
 go, java, python, rust
                     clients and servers in these languages, with their locked packages
+novnc.mjs           what noVNC does in its page
 portforward         client-go's port forwarding, and a kubelet's
 """

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from interop.builds import FOLDER, GO, JAVA, RUST, built
-from support.browser import firefox
+from support.browser import chromium, firefox
 from support.clients.conversation import Transcript, aiohttp_origin, websockets_origin
 from support.clients.makes import MAKES, BrowserClient
 from support.clients.program import Program
-from support.clients.stage import Files, Ports, node_origins
+from support.clients.stage import Files, Ports, host, node_origins
 from support.clients.tools import NODE_FOLDER, need, unavailable
 from support.go_program import go_program
 from wsedge_devcluster.errors import BuildError, MissingGoError
@@ -143,6 +143,26 @@ async def _firefox(_: Files) -> AsyncIterator[Scenario]:
         yield FirefoxClient(page)
 
 
+@dataclass
+class NoVncClient:
+    """noVNC, in a page of its server's origin in Chromium."""
+
+    page: chromium.Page
+
+    async def conversations(self, url: str) -> Any:
+        """Load a file of noVNC, and show the desktop in its page."""
+        await self.page.goto(f"{url.replace('ws', 'http', 1)}/core/base64.js")
+        source = (FOLDER / "novnc.mjs").read_text().replace("export async", "async")
+        return await self.page.evaluate(f"(async () => {{ {source}\nreturn desktop({json.dumps(url)}); }})()")
+
+
+@asynccontextmanager
+async def _novnc(files: Files) -> AsyncIterator[Scenario]:
+    hosts = {host(name): "127.0.0.1" for name in files.names}
+    async with chromium.browser(hosts=hosts, certificates=[files.certificate.read_bytes()]) as page:
+        yield NoVncClient(page)
+
+
 CLIENTS: Final[Mapping[str, Run]] = {
     **MAKES,
     "firefox": _firefox,
@@ -164,6 +184,7 @@ SERVERS: Final[Mapping[str, Serve]] = {
     "daphne": _server(_python("servers.py", "daphne")),
     "jupyter-server": _server(_python("notebook_server.py")),
     "mqtt": _node("mqtt"),
+    "websockify": _server(_python("vnc_server.py", str(NODE_FOLDER / "node_modules" / "@novnc" / "novnc"))),
     "kubelet": _server(_port_forward("server")),
 }
 
@@ -185,6 +206,7 @@ OWN: Final[Mapping[str, Own]] = {
         "jupyter-server",
         fields={"passThrough": {"paths": ["/api/*"], "methods": ["GET", "POST", "DELETE"]}},
     ),
+    "noVNC": Own(_novnc, "websockify", fields={"passThrough": {"paths": ["/core/*", "/vendor/*"]}}),
     "port-forward": Own(_client(_port_forward("client")), "kubelet", connections=2),
 }
 
@@ -220,6 +242,8 @@ def versions() -> dict[str, str]:
         "daphne": own["daphne"],
         "jupyter-client": own["jupyter-client"],
         "jupyter-server": own["jupyter-server"],
+        "noVNC": node["node_modules/@novnc/novnc"]["version"],
+        "websockify": own["websockify"],
         "libcurl": f"of curl_cffi {own['curl-cffi']}",
         "paho": own["paho-mqtt"],
         "mqtt": node["node_modules/aedes"]["version"],
