@@ -13,7 +13,8 @@
 //                                       the time a message was due to its echo: median, 99th percentile, maximum; last
 //                                       the load's own delay: 99th percentile
 //   open GROUP M ATONCE                 opens M more connections, ATONCE handshakes under way, and leaves them idle; M
-//   shut GROUP                          closes those connections; their number
+//   shut GROUP                          ends those connections, and waits until the proxy has ended them and those to
+//                                       the origin; their number
 //   end GROUP                           closes the whole group; the number of its connections
 //   tls GROUP                           the agreed TLS parameters: version, cipher, group, certificate, resumed, tickets
 // The end of input ends the program.
@@ -67,7 +68,7 @@ struct Group {
 
 static Group *groups[GROUPS];
 static SSL_CTX *context;
-static int ep, commanded;
+static int ep, commanded, origins;  // origins: their open connections
 static uint8_t buffer[BUFFER];
 
 // The present run: a closed loop (no times), or an open one.
@@ -103,6 +104,7 @@ static End *new_end(int fd, int kind) {
 }
 
 static void drop(End *end) {
+  origins -= end->kind == ORIGIN;
   close(end->fd);
   SSL_free(end->tls);
   free(end->in);
@@ -237,7 +239,7 @@ static void serve(End *end) {
 }
 
 static void take(End *listener) {
-  for (int fd, one = 1; (fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK)) >= 0; new_end(fd, ORIGIN))
+  for (int fd, one = 1; (fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK)) >= 0; new_end(fd, ORIGIN), origins++)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
@@ -378,6 +380,19 @@ static int shrink(Group *group, int least) {
   return gone;
 }
 
+// No other connection ends meanwhile: the other groups are idle.
+static int shut(Group *group) {
+  int gone = group->count - group->busy, closed = group->closed, most = origins - gone;
+  for (int i = group->busy; i < group->count; i++) {
+    if (group->tls) SSL_shutdown(group->ends[i]->tls);
+    shutdown(group->ends[i]->fd, SHUT_WR);
+  }
+  while (origins > most || group->closed < closed + gone)
+    if (turn(EVENTS, 2 * PATIENCE) <= 0) fail("the proxy does not end a connection within 10 s");
+  group->closed = closed;
+  return shrink(group, group->busy);
+}
+
 static int connect_group(int port, int count, int length, int inflight, int tls) {
   size_t h = length < 126 ? 2 : length < 65536 ? 4 : 10, size = h + 4 + length;
   Group *group = calloc(1, sizeof *group);
@@ -484,7 +499,7 @@ static void obey(const char *line) {
   else if (!strcmp(verb, "run")) printf("%ld\n", run(group, a[1], a[2]));
   else if (!strcmp(verb, "rate")) rate(group, a[1], a[2], a[3] / 1e3);
   else if (!strcmp(verb, "open")) grow(group, a[1], a[2]), printf("%d\n", a[1]);
-  else if (!strcmp(verb, "shut")) printf("%d\n", shrink(group, group->busy));
+  else if (!strcmp(verb, "shut")) printf("%d\n", shut(group));
   else if (!strcmp(verb, "tls")) say_tls(group);
   else if (!strcmp(verb, "end")) {
     printf("%d\n", shrink(group, 0));

@@ -94,15 +94,22 @@ def messages(bench: Bench, key: str, titles: list[str]) -> Section:
 
 
 def handshakes(bench: Bench) -> Section:
-    """Measure the CPU per opened connection: accept, TLS, upgrade, dial, the origin's 101, the answer."""
-    columns = []
+    """Measure the CPU per opened connection: accept, TLS, upgrade, dial, the origin's 101, the answer.
+
+    The further columns count the ends too: from the client's to the close of the connection to the origin. A
+    relay may spread their cost over its next seconds, so they must be over before the next slice.
+    """
+    columns, whole_columns = [], []
     for scheme, tls in (("ws", False), ("wss", True)):
         for title, at_once in (("one at a time", 1), ("16 at once", 16)):
             say(f"handshakes: {scheme}, {title}")
 
-            def opened(group: Group, at_once: int = at_once) -> float:
+            whole: Samples = {}
+
+            def opened(group: Group, at_once: int = at_once, whole: Samples = whole) -> float:
                 cost = int(group.call("open", 100, at_once)) and group.cpu / 100 * 1e6
                 group.call("shut")
+                whole.setdefault(group.proxy.name, []).append(cost + group.cpu / 100 * 1e6)
                 group.run(20)  # an answer of the proxy shows that it has processed the ends
                 return cost
 
@@ -110,7 +117,9 @@ def handshakes(bench: Bench) -> Section:
             with groups(bench.load, bench.fitting(shape), shape) as some:
                 samples = bench.in_turn(some, bench.rounds, opened)
             columns.append(Column(f"{scheme}, {title}", samples, against(samples, bench.base)))
-    return Section("handshakes", "Handshakes", "CPU µs per connection opened", columns)
+            whole = {name: of[1:] for name, of in whole.items()}  # without the warm-up, as `samples`
+            whole_columns.append(Column(f"{scheme}, {title}, and closed", whole, against(whole, bench.base)))
+    return Section("handshakes", "Handshakes", "CPU µs per connection opened", columns + whole_columns)
 
 
 def idle(bench: Bench, connections: int) -> Section:
