@@ -268,7 +268,8 @@ def _answer(rules: Autoscaling, minimum: Minimum, load: RelayLoad, needed: int) 
         return ConditionAnswer(SCALING_ACTIVE, False, Reason.INVALID_SCHEDULE, message)
     if load.silent:
         message = (
-            f"{load.silent} relays do not answer with the number of their connections, so no relay is removed"
+            f"{load.silent} {'relay does' if load.silent == 1 else 'relays do'} not answer with the number of"
+            " connections, so no relay is removed"
         )
         return ConditionAnswer(SCALING_ACTIVE, False, Reason.RELAYS_SILENT, message)
     if needed > rules.maxReplicas:

@@ -200,6 +200,13 @@ ANSWERS: dict[str, tuple[dict[str, Any], RelayLoad, str]] = {
 }
 
 
+@pytest.mark.parametrize(("silent", "words"), [(1, "1 relay does not answer"), (3, "3 relays do not answer")])
+def test_silent_relays_are_counted(silent: int, words: str) -> None:
+    """The condition has their number; their names are in the operator's log."""
+    scaled = autoscale(rules(), 2, load(BEGIN, 100, None, silent=silent), seen(), BEGIN)
+    assert scaled.answer(rules()).message.startswith(words)
+
+
 @pytest.mark.parametrize("case", ANSWERS)
 def test_the_condition_tells_what_holds_the_number(case: str) -> None:
     """ScalingActive, which remains until the next evaluation."""
