@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support.foreign import CERT_MANAGER, GATEWAY_API, definitions
+from support.foreign import CERT_MANAGER, GATEWAY_API, Api
 from support.operator.cluster import Place, domain, plan, until
 from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
@@ -32,24 +32,6 @@ def place(installed: Cluster, namespace: str) -> Place:
 def host(namespace: str) -> str:
     """Return a domain name of the test's own: a name has one owner in the cluster."""
     return f"{namespace}.example.com"
-
-
-class Api:
-    """The CustomResourceDefinitions of a project, to install and to remove."""
-
-    def __init__(self, cluster: Cluster, module: str) -> None:
-        self._cluster = cluster
-        self._items = definitions(module)
-
-    def install(self) -> None:
-        document = json.dumps({"apiVersion": "v1", "kind": "List", "items": self._items})
-        self._cluster.kubectl("apply", "--server-side", "--filename=-", input=document)
-        names = [f"crd/{each['metadata']['name']}" for each in self._items]
-        self._cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
-
-    def remove(self) -> None:
-        names = [each["metadata"]["name"] for each in self._items]
-        self._cluster.kubectl("delete", "crd", "--ignore-not-found", "--timeout=120s", *names)
 
 
 @pytest.fixture

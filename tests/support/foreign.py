@@ -11,6 +11,7 @@ from typing import Any, Final
 import yaml
 
 from wsedge_devcluster.binaries.golang import find_go, wanted_version
+from wsedge_devcluster.cluster.cluster import Cluster
 
 FOLDER: Final = Path(__file__).parents[1] / "foreign"
 GATEWAY_API: Final = "sigs.k8s.io/gateway-api"
@@ -45,3 +46,21 @@ def definitions(module: str) -> list[dict[str, Any]]:
         for document in yaml.safe_load_all(path.read_text())
     ]
     return [each for each in documents if each and each["kind"] == "CustomResourceDefinition"]
+
+
+class Api:
+    """The CustomResourceDefinitions of a project, to install and to remove."""
+
+    def __init__(self, cluster: Cluster, module: str) -> None:
+        self._cluster = cluster
+        self._items = definitions(module)
+
+    def install(self) -> None:
+        document = json.dumps({"apiVersion": "v1", "kind": "List", "items": self._items})
+        self._cluster.kubectl("apply", "--server-side", "--filename=-", input=document)
+        names = [f"crd/{each['metadata']['name']}" for each in self._items]
+        self._cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+
+    def remove(self) -> None:
+        names = [each["metadata"]["name"] for each in self._items]
+        self._cluster.kubectl("delete", "crd", "--ignore-not-found", "--timeout=120s", *names)

@@ -26,17 +26,19 @@ class Forwarder:
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
         self._endpoints: Sequence[Endpoint] = ()
+        self._source: str | None = None
         self._turn = 0
         self._server: asyncio.Server | None = None
         self._dialling: set[asyncio.Task[None]] = set()
         self._legs: set[_Leg] = set()
 
-    async def serve(self, endpoints: Sequence[Endpoint]) -> None:
-        """Set the endpoints. Without any there is no listener: clients are refused, as by kube-proxy.
+    async def serve(self, endpoints: Sequence[Endpoint], source: str | None = None) -> None:
+        """Set the endpoints, and the address that they see; None: the client's own.
 
-        Raises OSError when the address cannot be listened on.
+        Without endpoints there is no listener: clients are refused, as by kube-proxy. Raises OSError when the
+        address cannot be listened on.
         """
-        self._endpoints = endpoints
+        self._endpoints, self._source = endpoints, source
         if endpoints and self._server is None:
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(
@@ -90,7 +92,7 @@ class Forwarder:
         try:
             # The pod sees the client's own address, as behind kube-proxy: all are loopback addresses.
             connection.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-            connection.bind((client.address(), 0))
+            connection.bind((self._source or client.address(), 0))
             await loop.sock_connect(connection, (endpoint.address, endpoint.port))
             _, leg = await loop.create_connection(lambda: _Leg(self, client), sock=connection)
         except BaseException:

@@ -78,6 +78,7 @@ class PodRunner:
             namespace=metadata["namespace"],
             labels=metadata.get("labels", {}),
             address="" if done else facts.address,
+            node=facts.host,
             ports=named,
             ready=ready,
             terminating=self._deleting.is_set(),

@@ -15,6 +15,7 @@ class Candidate:
     namespace: str
     labels: Mapping[str, str]
     address: str
+    node: str  # the address of its node
     ports: Mapping[str, int]  # named container ports
     ready: bool
     terminating: bool

@@ -24,18 +24,23 @@ _GATHER_SECONDS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One listener of a Service's port."""
+    """One listener of a Service's port. `source` is the address that pods see; None: the client's own."""
 
     host: str
     port: int
     service: str
     endpoints: tuple[Endpoint, ...]
+    source: str | None = None
 
 
 def listeners(
     services: Iterable[Object], pods: Sequence[Candidate], nodes: Sequence[str], apiserver: Endpoint
 ) -> Iterator[Listener]:
-    """Return the listeners of all Services. Headless Services and UDP ports have none."""
+    """Return the listeners of all Services. Headless Services and UDP ports have none.
+
+    A node port leads to every node's pods, which see the node as the client: the node must get the answers.
+    With externalTrafficPolicy Local it leads to the node's own pods, which see the client.
+    """
     by_namespace: dict[str, list[Candidate]] = {}
     for pod in pods:
         by_namespace.setdefault(pod.namespace, []).append(pod)
@@ -47,14 +52,19 @@ def listeners(
         for port in service["spec"].get("ports", []):
             if port.get("protocol", "TCP") != "TCP":
                 continue
+            neighbours = by_namespace.get(service["metadata"]["namespace"], [])
             # The API server's own Service has no selector: the API server writes its endpoints.
             found: tuple[Endpoint, ...] = (apiserver,)
             if key != "default/kubernetes":
-                found = endpoints(service, port, by_namespace.get(service["metadata"]["namespace"], ()))
+                found = endpoints(service, port, neighbours)
             yield Listener(address, reachable_port(port["port"]), key, found)
             if number := port.get("nodePort"):
                 for node in nodes:
-                    yield Listener(node, number, key, found)
+                    if service["spec"].get("externalTrafficPolicy") == "Local":
+                        own = endpoints(service, port, [pod for pod in neighbours if pod.node == node])
+                        yield Listener(node, number, key, own)
+                    else:
+                        yield Listener(node, number, key, found, source=node)
 
 
 class ServiceProxy:
@@ -110,7 +120,7 @@ class ServiceProxy:
             forwarder = self._forwarders.get(place) or Forwarder(*place)
             self._forwarders[place] = forwarder
             try:
-                await forwarder.serve(listener.endpoints)
+                await forwarder.serve(listener.endpoints, listener.source)
                 self._failed.discard(place)
             except OSError as error:
                 if place not in self._failed:

@@ -26,10 +26,11 @@ class AnswerError(DevclusterError):
 
 
 class Statistics:
-    """The HTTP API of the statistics, asked for one domain."""
+    """The HTTP API of the statistics, asked for one domain, of clients of one network if `isp` names it."""
 
-    def __init__(self, url: str, token: str, *, domain: str) -> None:
-        self._url, self._token, self._domain = url, token, domain
+    def __init__(self, url: str, token: str, *, domain: str, isp: str | None = None) -> None:
+        self._url, self._token = url, token
+        self._asked = {"domain": domain, **({"isp": isp} if isp else {})}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -82,7 +83,7 @@ class Statistics:
 
     async def _get(self, path: str) -> Any:
         assert self._session is not None  # noqa: S101  used inside its block
-        async with self._session.get(path, params={"domain": self._domain}) as response:
+        async with self._session.get(path, params=self._asked) as response:
             if response.status != 200:
                 raise AnswerError(response.status, (await response.text())[:500])
             return await response.json()

@@ -20,12 +20,17 @@ _rooms = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The address of a domain: its Service's, the host name, and a TLS context for wss."""
+    """The address of a domain: its Service's, the host name, and a TLS context for wss.
+
+    `source` is the client's own address, and `lines` are headers that it adds to its request.
+    """
 
     address: str
     port: int
     host: str
     tls: ssl.SSLContext | None = None
+    source: str | None = None
+    lines: tuple[str, ...] = ()
 
 
 class Refused(Exception):  # noqa: N818  an answer, not a fault
@@ -66,9 +71,13 @@ class Client:
         async with asyncio.timeout(DEADLINE_SECONDS):
             name = door.host if door.tls else None
             self._reader, self._writer = await asyncio.open_connection(
-                door.address, door.port, ssl=door.tls, server_hostname=name
+                door.address,
+                door.port,
+                ssl=door.tls,
+                server_hostname=name,
+                local_addr=(door.source, 0) if door.source else None,
             )
-            self._send(upgrade(f"/rooms/{next(_rooms)}", host=door.host))
+            self._send(upgrade(f"/rooms/{next(_rooms)}", *door.lines, host=door.host))
             while b"\r\n\r\n" not in self._buffer:
                 if not await self._more():
                     raise EOFError("the connection ended without an answer")

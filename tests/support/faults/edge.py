@@ -151,16 +151,16 @@ class Site:
         async with await self.statistics() as statistics:
             return await statistics.codes()
 
-    async def statistics(self) -> Statistics:
-        """Return a client of the statistics for this domain, with a token of the account."""
-        return await aside(self._statistics)
+    async def statistics(self, *, isp: str | None = None) -> Statistics:
+        """Return a client of the statistics for this domain (and network), with a token of the account."""
+        return await aside(self._statistics, isp)
 
-    def _statistics(self) -> Statistics:
+    def _statistics(self, isp: str | None) -> Statistics:
         cluster = self.place.cluster
         path = "jsonpath=http://{.spec.clusterIP}:{.spec.ports[0].port}"
         url = cluster.kubectl("get", f"service/{STATISTICS}", "--namespace", SYSTEM, "--output", path)
         token = self.place.kubectl("create", "token", "default", "--audience", STATISTICS).strip()
-        return Statistics(url, token, domain=self.host)
+        return Statistics(url, token, domain=self.host, isp=isp)
 
 
 @asynccontextmanager

@@ -57,6 +57,11 @@ class Place:
     def patch(self, resource: str, change: dict[str, Any]) -> None:
         self.kubectl("patch", resource, "--type=merge", "--patch", json.dumps(change))
 
+    def set_status(self, resource: str, status: dict[str, Any]) -> None:
+        """Write the status of an object as its controller does."""
+        change = json.dumps({"status": status})
+        self.kubectl("patch", resource, "--subresource=status", "--type=merge", "--patch", change)
+
     def get(self, resource: str) -> dict[str, Any] | None:
         """Return one object (`kind/name`), or None."""
         text = self.kubectl("get", resource, "--ignore-not-found", "--output=json")

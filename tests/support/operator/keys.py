@@ -42,6 +42,11 @@ def secret(name: str, contents: dict[str, bytes], kind: str = "Opaque") -> dict[
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "data": data}
 
 
+def decoded(live: dict[str, Any], key: str) -> bytes:
+    """Return the content of a Secret's key."""
+    return base64.b64decode(live["data"][key])
+
+
 def tls_secret(name: str, host: str) -> dict[str, Any]:
     """Return a Secret of type kubernetes.io/tls with a new pair for `host`."""
     chain, key = certificate(host)

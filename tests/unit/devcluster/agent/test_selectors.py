@@ -14,6 +14,7 @@ def candidate(address: str, **more: Any) -> Candidate:
         "namespace": "a",
         "labels": {"app": "web", "extra": "x"},
         "address": address,
+        "node": "9",
         "ports": {"http": 8080},
         "ready": True,
         "terminating": False,

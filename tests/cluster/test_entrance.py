@@ -1,0 +1,270 @@
+"""Clients come in by each kind of entrance, with the certificate of a real cert-manager."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from quickstart.room import Rooms
+from websockets.asyncio.server import ServerConnection, serve
+
+from support.entrance.ingress import HTTP, HTTPS, SEND_PROXY, IngressController
+from support.faults.client import Crowd, Door
+from support.faults.edge import Site, account, aside, identities, metric
+from support.operator.cert_manager import cert_manager, create_authority, renew, secret_certificate
+from support.operator.cluster import Place, until
+from support.operator.keys import decoded
+from support.relay.geo_files import mmdb
+from wsedge_devcluster.cluster.cluster import Cluster
+from wsedge_devcluster.comparison.counts import REPORT_SECONDS
+
+CLIENTS, PROXIES, NOBODY = "127.1.0.0/16", "127.2.0.0/16", "203.0.113.0/24"
+GEO = mmdb(
+    {
+        CLIENTS: {"autonomous_system_organization": "clients"},
+        PROXIES: {"autonomous_system_organization": "proxies"},
+        NOBODY: {"autonomous_system_organization": "nobody"},
+    },
+    kind="GeoLite2-ASN",
+)
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "places"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
+LIE = "203.0.113.66"
+
+
+@pytest.fixture(scope="module")
+def place(installed: Cluster) -> Iterator[Place]:
+    with cert_manager(installed), account(installed) as place:
+        yield place
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    """Run a room, the origin; it sends no ping of its own."""
+    async with serve(Rooms().watch, "127.0.0.1", 0, ping_interval=None) as origin:
+        yield next(iter(origin.sockets)).getsockname()[1]
+
+
+def trust(place: Place, authority: str) -> ssl.SSLContext:
+    """Return a client's context that trusts an Issuer's authority alone, with the name of the domain."""
+    live = place.get(f"secret/{authority}")
+    assert live is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=decoded(live, "ca.crt").decode())
+    return context
+
+
+def served(door: Door) -> x509.Certificate:
+    """Return the certificate that a new client gets, verified for the domain's name."""
+    assert door.tls is not None
+    with (
+        socket.create_connection((door.address, door.port), timeout=20) as plain,
+        door.tls.wrap_socket(plain, server_hostname=door.host) as secured,
+    ):
+        chain = secured.getpeercert(binary_form=True)
+    assert chain is not None
+    return x509.load_der_x509_certificate(chain)
+
+
+async def test_a_certificate_of_cert_manager(place: Place, port: int) -> None:
+    """A domain has an Issuer's certificate; a renewed one is for new clients, and open connections stay."""
+    certificate: dict[str, Any] = {"issuerRef": {"name": "team-ca"}}
+    site = await aside(
+        lambda: Site(
+            place,
+            origins=[{"host": "127.0.0.1", "httpPort": port}],
+            tls={"secretName": "chat-tls"},
+            exposure={"certificate": certificate},
+        )
+    )
+    told = await aside(place.await_reason, site.resource, "Exposed", "CertificatePending")
+    assert told["message"] == (
+        "the Certificate is not ready: DoesNotExist: Issuing certificate as Secret does not exist"
+    )
+    await aside(create_authority, place, "team-ca")
+    await aside(site.await_serving)
+    await aside(place.await_reason, site.resource, "Exposed", "Exposed")
+    door = await aside(lambda: site.door(trust(place, "team-ca")))
+    first = await aside(served, door)
+    assert first == await aside(secret_certificate, place, "chat-tls")
+    before = identities(await aside(site.pods))
+    (early,) = await site.crowd.enter(door)
+
+    await aside(renew, place, f"certificate/{site.name}-relay")
+    await aside(until, "new clients get the renewed certificate", lambda: served(door) != first)
+    second = await aside(served, door)
+    assert second == await aside(secret_certificate, place, "chat-tls")
+    assert second.serial_number != first.serial_number
+    await early.say()
+    (late,) = await site.crowd.enter(door)
+
+    await aside(place.kubectl, "delete", "secret/chat-tls")
+    await aside(until, "new clients get a certificate again", lambda: served(door) != second)
+    await early.say()
+    await late.say()
+    await aside(place.await_reason, site.resource, "Exposed", "Exposed")
+    assert identities(await aside(site.pods)) == before
+    await site.settle()
+
+
+def own_address(network: str) -> str:
+    """Return an address of a network that other test processes do not use."""
+    return str(ip_network(network)[256 + os.getpid() % 60000])
+
+
+class Visitors:
+    """Clients of a domain: whom the relays take them for, as told by the origin, the log, the statistics."""
+
+    def __init__(self, site: Site, seen: list[str]) -> None:
+        self.site = site
+        self.known, self.others = Crowd(), Crowd()
+        self._seen = seen
+        self._addresses: list[str] = []
+        self._source = own_address(CLIENTS)
+
+    async def come(self, door: Door, proxy: str, *, taken_for: str | None = None) -> None:
+        """Let clients in, most of which lie; the relays must take them for themselves, or for an address."""
+        lies = [
+            [],
+            [f"X-Forwarded-For: {LIE}"],
+            [f"X-Forwarded-For: {LIE}, {proxy}", f"X-Forwarded-For: {proxy}"],
+            [f"Forwarded: for={LIE}"],
+            [
+                f"X-Forwarded-For: {LIE}",
+                f"Forwarded: for={LIE}",
+                f"X-Real-IP: {LIE}",
+                f"X_Forwarded_For: {LIE}",
+            ],
+        ]
+        crowd = self.others if taken_for else self.known
+        for lines in lies:
+            await crowd.enter(replace(door, source=self._source, lines=tuple(lines)))
+            self._addresses.append(taken_for or self._source)
+            assert self._seen[-1] == self._addresses[-1], (door, lines)
+        await crowd.leave()
+
+    async def check(self) -> None:
+        """Compare the access log and the statistics; this ends the domain."""
+        lines = await aside(self.site.log)
+        logged = [line["client"] for line in lines if line["event"] == "connection" and line["code"] == 101]
+        assert sorted(logged) == sorted(self._addresses)
+        await aside(self.site.remove)
+        number = self.known.counts.opened
+        async with await self.site.statistics(isp="clients") as statistics:
+            answer = await statistics.wait_for(lambda one: one.opened == number, seconds=REPORT_SECONDS)
+            assert (answer.opened, answer.switched) == (number, number)
+        async with await self.site.statistics(isp="nobody") as statistics:
+            assert (await statistics.ask()).opened == 0
+
+
+@pytest.fixture(scope="module")
+def authority(place: Place) -> str:
+    create_authority(place, "edge-ca")
+    place.apply(CLAIM)
+    return "edge-ca"
+
+
+@pytest.fixture
+async def visitors(place: Place, authority: str) -> AsyncIterator[Visitors]:
+    """Serve a domain with a certificate of cert-manager; its origin notes the address of each client."""
+    seen: list[str] = []
+    rooms = Rooms()
+
+    async def watch(viewer: ServerConnection) -> None:
+        assert viewer.request is not None
+        seen.append(viewer.request.headers["X-Real-IP"])
+        await rooms.watch(viewer)
+
+    async with serve(watch, "127.0.0.1", 0, ping_interval=None) as running:
+        port = next(iter(running.sockets)).getsockname()[1]
+        site = await aside(
+            lambda: Site(
+                place,
+                origins=[{"host": "127.0.0.1", "httpPort": port}],
+                originRequest={"xRealIP": True},
+                accessLog={"samplePercent": 100},
+                relay={"replicas": 1, "geo": {"volumeClaimName": "places", "isp": "isp.mmdb"}},
+                tls={"secretName": f"tls-{uuid.uuid4().hex[:6]}"},
+                exposure={"certificate": {"issuerRef": {"name": authority}}},
+            )
+        )
+        await aside(site.await_serving)
+        await aside(load_databases, site)
+        yield Visitors(site, seen)
+        await aside(site.remove)
+
+
+def load_databases(site: Site) -> None:
+    """Put the database on the relays' volume, and wait until they have it."""
+    claim = site.place.get("pvc/places")
+    assert claim is not None
+    volume = site.place.get(f"pv/{claim['spec']['volumeName']}")
+    assert volume is not None
+    folder = Path(volume["spec"]["hostPath"]["path"])
+    (folder / "isp.new").write_bytes(GEO)
+    (folder / "isp.new").replace(folder / "isp.mmdb")
+    (pod,) = site.pods()
+    until("the database is taken", lambda: metric(pod, "geo_files", 'file="isp"') == 1)
+
+
+def change(site: Site, **spec: Any) -> None:
+    """Edit the domain, and wait until its relays run that."""
+    site.patch(**spec)
+    site.await_serving()
+
+
+BEHIND_HTTP = {"trustedProxies": [PROXIES], "proxyProtocol": None}
+BEHIND_HEADERS = {"trustedProxies": [PROXIES], "proxyProtocol": True}
+BEHIND_NOTHING = {"trustedProxies": None, "proxyProtocol": None}
+
+
+@pytest.mark.parametrize(("kind", "version"), [("haproxy", "proxy-v2"), ("nginx", "proxy-v1")])
+async def test_an_ingress_controller(visitors: Visitors, tmp_path: Path, kind: str, version: str) -> None:
+    """Behind HAProxy and nginx each client has its own address, where docs/exposure.md promises that."""
+    site = visitors.site
+    tls = await aside(trust, site.place, "edge-ca")
+    controller = IngressController(site.place, kind, tmp_path, own_address(PROXIES))
+    address = controller.proxy.address
+    ws, wss = Door(address, HTTP, site.host), Door(address, HTTPS, site.host, tls)
+
+    async def use(clients: dict[str, Any], **ingress: Any) -> None:
+        """Change the domain and its Ingress, as docs/exposure.md says; the controller follows."""
+        parts = {"className": kind, "tls": None, "annotations": None, **ingress}
+        await aside(lambda: change(site, clients=clients, exposure={"ingress": parts}))
+        await aside(controller.sync)
+
+    try:
+        await use(BEHIND_HTTP)
+        await aside(site.place.await_reason, site.resource, "Exposed", "Exposed")
+        live = await aside(site.place.get, site.resource)
+        assert live is not None
+        assert live["status"]["addresses"] == [{"type": "IPAddress", "value": address, "via": "Ingress"}]
+        await visitors.come(ws, address)
+        await visitors.come(wss, address)
+        if kind == "haproxy":  # nginx sends no PROXY header with HTTP
+            await use(BEHIND_HEADERS, annotations={SEND_PROXY: version})
+            await visitors.come(ws, address)
+            await visitors.come(wss, address)
+        await use(BEHIND_HEADERS, tls="Passthrough", annotations={SEND_PROXY: version})
+        await visitors.come(wss, address)
+        await use(BEHIND_NOTHING, tls="Passthrough")
+        await visitors.come(wss, address, taken_for=address)
+        # Past the proxy a client has its own address too.
+        await use(BEHIND_HTTP)
+        await visitors.come(await aside(site.door), address)
+    finally:
+        controller.proxy.stop()
+    await visitors.check()
