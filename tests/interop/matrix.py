@@ -58,7 +58,10 @@ _SECONDS: Final = 120  # of one row and scheme; only a row that hangs takes so l
 
 @dataclass(frozen=True)
 class Row:
-    """A client and a server, and a proxy before the relay; `http2`: the proxy reaches the relay by HTTP/2."""
+    """A client and a server, and perhaps a proxy before the relay.
+
+    `http2`: the proxy, or the client over wss where there is none, reaches the relay by HTTP/2.
+    """
 
     client: str
     server: str
@@ -66,13 +69,14 @@ class Row:
     http2: bool = False
 
     def __str__(self) -> str:
-        before = f" behind {self.proxy} by {self.protocol}" if self.proxy else ""
-        return f"{self.client} and {self.server}{before}"
+        return f"{self.client} and {self.server} {self.before}".strip()
 
     @property
-    def protocol(self) -> str:
-        """Return the protocol between proxy and relay."""
-        return "HTTP/2" if self.http2 else "HTTP/1.1"
+    def before(self) -> str:
+        """Return what stands before the relay, and how it is reached."""
+        if self.proxy:
+            return f"{self.proxy}, by HTTP/{'2' if self.http2 else '1.1'}"
+        return "by HTTP/2 over wss" if self.http2 else ""
 
 
 def rows() -> Iterator[Row]:
@@ -81,6 +85,7 @@ def rows() -> Iterator[Row]:
     others = SERVERS.keys() - {"websockets", "ws"} - {own.server for own in OWN.values()}
     yield from (Row("websockets", server) for server in SERVERS if server in others)
     yield from (Row(client, own.server) for client, own in OWN.items())
+    yield Row("firefox", "websockets", http2=True)
     for name in PROXIES:
         yield Row("websockets", "ws", name)
         if name != "nginx":  # which speaks HTTP/1.1 to origins
@@ -138,11 +143,20 @@ async def _result(one: Stage, row: Row, scheme: Scheme, client: Any) -> str:
     except _FAILURES as error:
         return _failed(error)
     direct, relayed_ = transcripts
-    return SAME if direct == relayed_ else f"different: {_first_difference(direct, relayed_)}"
+    return SAME if direct == relayed_ else f"different: {first_difference(direct, relayed_)}"
 
 
 async def _transcript(one: Stage, row: Row, scheme: Scheme, client: Any, *, relayed: bool) -> Any:
     """Return what both ends saw, without the headers of hops."""
+    if not relayed or not row.http2 or not (row.proxy or scheme == "wss"):
+        return await _observed(one, row, scheme, client, relayed=relayed)
+    before = await one.counted("http2_handshakes_total")
+    observed = await _observed(one, row, scheme, client, relayed=True)
+    assert await one.counted("http2_handshakes_total") > before, "the relay was reached by HTTP/1.1"
+    return observed
+
+
+async def _observed(one: Stage, row: Row, scheme: Scheme, client: Any, *, relayed: bool) -> Any:
     if row.proxy:
         if relayed:
             target = Target(
@@ -187,15 +201,16 @@ def _of_netty(headers: dict[str, str]) -> dict[str, str]:
     return {**headers, "sec-websocket-extensions": ",".join(kept)}
 
 
-def _first_difference(one: Any, other: Any, place: str = "") -> str:
+def first_difference(one: Any, other: Any, place: str = "") -> str:
+    """Return where two transcripts differ first, and how."""
     if isinstance(one, dict) and isinstance(other, dict):
         for name in sorted(one.keys() | other.keys()):
             if one.get(name) != other.get(name):
-                return _first_difference(one.get(name), other.get(name), f"{place}.{name}")
+                return first_difference(one.get(name), other.get(name), f"{place}.{name}")
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for at, (mine, others) in enumerate(zip(one, other, strict=True)):
             if mine != others:
-                return _first_difference(mine, others, f"{place}[{at}]")
+                return first_difference(mine, others, f"{place}[{at}]")
     return f"{place.lstrip('.')}: {one!r} became {other!r}"
 
 
@@ -206,8 +221,7 @@ def columns_of(row: Row) -> list[str]:
     def named(name: str) -> str:
         return f"{_LABELS.get(name, name)} {known.get(name, '')}".strip()
 
-    before = f"{row.proxy}, by {row.protocol}" if row.proxy else ""
-    return [named(row.client), named(row.server), before]
+    return [named(row.client), named(row.server), row.before]
 
 
 def table(results: Mapping[Row, Mapping[Scheme, str]], old: str) -> str:
