@@ -37,7 +37,8 @@ REASON = {"ConditionAnswer": 2, "Problem": 1, "AccountState": 1, "EventNote": 2,
 
 def reason_arguments() -> Iterator[tuple[str, ast.expr]]:
     """Yield each argument that is the reason of a condition or an Event, with its place."""
-    for path in PACKAGE.rglob("*.py"):
+    # The package `kube` sets no reason, and has a function of the same name as one that does.
+    for path in set(PACKAGE.rglob("*.py")) - set((PACKAGE / "kube").rglob("*.py")):
         for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
             name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
             if name in REASON and len(call.args) > REASON[name]:
