@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -395,3 +396,175 @@ def test_domains_have_only_the_settings_of_pods_that_the_administrator_allows(bo
     edit = '{"spec": {"relay": {"pod": {"nodeSelector": {"a": "c"}}}}}'
     with pytest.raises(CommandFailed, match=r"domainPolicy\.podFields"):
         bounded.kubectl("patch", "websocketdomain/before", "--type=merge", "--patch", edit)
+
+
+def asking(host: str, **exposure: Any) -> Object:
+    """Return a domain that asks for an entrance."""
+    manifest = claim(host)
+    manifest["spec"] |= {"exposure": exposure, "tls": {"secretName": "chat-tls"}}
+    return manifest
+
+
+ISSUER = {"issuerRef": {"name": "letsencrypt", "kind": "ClusterIssuer"}}
+PARENTS = [{"name": "public", "namespace": "gateways"}]
+ENTRANCES: dict[str, tuple[dict[str, Any], str]] = {
+    "a load balancer": ({"service": {"type": "LoadBalancer"}}, "you may not create services"),
+    "a host name in DNS": ({"dns": {}}, "you may not create services"),
+    "an Ingress": ({"ingress": {}}, "you may not create ingresses"),
+    "routes": ({"gateway": {"parentRefs": PARENTS}}, "you may not create httproutes"),
+    "listeners": (
+        {"gateway": {"parentRefs": [{"name": "public"}], "listenerSet": {}}},
+        "you may not create httproutes",
+    ),
+    "a certificate": ({"certificate": ISSUER}, "you may not create certificates"),
+}
+
+
+def tenant(space: Namespace, *rules: Object) -> str:
+    """Give a user rights on WebSocketDomains, and by `rules`; return kubectl's option to be that user."""
+    domains = {
+        "apiGroups": ["wsedge.io"],
+        "resources": ["websocketdomains"],
+        "verbs": ["get", "create", "update", "patch"],
+    }
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": "tenant"}}
+    user = f"tenant-{space.name}"
+    space.apply(
+        {**kind, "kind": "Role", "rules": [domains, *rules]},
+        {
+            **kind,
+            "kind": "RoleBinding",
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tenant"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+        },
+    )
+    return f"--as={user}"
+
+
+def refused(space: Namespace, manifest: Object, user: str) -> str:
+    """Return the API server's refusal of a manifest; empty when it is accepted."""
+    try:
+        write(space.cluster, manifest, "--dry-run=server", f"--namespace={space.name}", user)
+    except CommandFailed as refusal:
+        return refusal.stderr
+    return ""
+
+
+def accepted(space: Namespace, manifest: Object, user: str) -> bool:
+    return not refused(space, manifest, user)
+
+
+def test_a_user_asks_for_no_entrance_beyond_own_rights(installed: Cluster, namespace: str) -> None:
+    """A user with rights on WebSocketDomains alone gets no object by the operator's rights; an owner does."""
+    space = Namespace(installed, namespace)
+    host = f"{namespace}.example.com"
+    user = tenant(space)
+    for exposure, message in ENTRANCES.values():
+        assert message in refused(space, asking(host, **exposure), user)
+    assert not refused(space, claim(host), user)
+    space.apply(asking(host, ingress={}))
+    # What is stored already stays, and may be edited elsewhere.
+    edit = ("patch", "wsd/chat", "--type=merge", user, "--patch")
+    space.kubectl(*edit, '{"spec": {"accessLog": {"samplePercent": 1}}}')
+    with pytest.raises(CommandFailed, match="you may not create ingresses"):
+        space.kubectl(*edit, '{"spec": {"exposure": {"ingress": {"className": "other"}}}}')
+    space.kubectl(*edit, '{"spec": {"exposure": null}}')
+    every = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["create"]}
+    owner = tenant(space, every)
+    for exposure, _ in ENTRANCES.values():
+        manifest = asking(f"x.{host}", **exposure)
+        manifest["metadata"] = {"name": "another"}
+        eventually(partial(accepted, space, manifest, owner))
+
+
+LISTED: dict[str, tuple[dict[str, Any], str]] = {
+    "a type": ({"service": {"type": "NodePort"}}, "Services have the types ClusterIP, LoadBalancer"),
+    "a class of load balancers": (
+        {"service": {"type": "LoadBalancer", "loadBalancerClass": "other.example.com/lb"}},
+        "loadBalancerClass: name one of [example.com/lb]",
+    ),
+    "the default class of load balancers": (
+        {"service": {"type": "LoadBalancer"}},
+        "loadBalancerClass: name one of",
+    ),
+    "a class of Ingresses": ({"ingress": {"className": "other"}}, "className: name one of [public]"),
+    "the default class of Ingresses": ({"ingress": {}}, "className: name one of [public]"),
+    "an annotation": (
+        {
+            "ingress": {
+                "className": "public",
+                "annotations": {"nginx.ingress.kubernetes.io/configuration-snippet": "x"},
+            }
+        },
+        "ingress.annotations: keys begin with one of [example.com/]",
+    ),
+    "an annotation of a Service": (
+        {"service": {"annotations": {"service.beta.kubernetes.io/aws-load-balancer-type": "external"}}},
+        "service.annotations: keys begin with one of",
+    ),
+    "a Gateway": (
+        {"gateway": {"parentRefs": [*PARENTS, {"name": "internal", "namespace": "gateways"}]}},
+        "parentRefs: name some of [gateways/public, own/*]",
+    ),
+    "a Gateway of the own namespace": ({"gateway": {"parentRefs": [{"name": "public"}]}}, "parentRefs: name"),
+    "an issuer": (
+        {"certificate": {"issuerRef": {"name": "letsencrypt"}}},
+        "issuerRef: name one of [ClusterIssuer/*]",
+    ),
+}
+ALLOWED: dict[str, dict[str, Any]] = {
+    "a ClusterIP": {"service": {"type": "ClusterIP"}},
+    "a load balancer": {
+        "service": {
+            "type": "LoadBalancer",
+            "loadBalancerClass": "example.com/lb",
+            "annotations": {"example.com/size": "small"},
+        }
+    },
+    "an Ingress": {"ingress": {"className": "public", "annotations": {"example.com/a": "b"}}},
+    "routes": {"gateway": {"parentRefs": [*PARENTS, {"name": "any", "namespace": "own"}]}},
+    "a certificate": {"certificate": ISSUER},
+    "DNS": {"dns": {}},
+}
+
+
+def test_lists_bound_entrances(installed: Cluster, namespace: str) -> None:
+    """An administrator's lists bound the entrances of all users, and replace their own rights."""
+    space = Namespace(installed, namespace)
+    user, host = tenant(space), f"{namespace}.example.com"
+    lists = {
+        "ownRights": "NotRequired",
+        "serviceTypes": ["LoadBalancer"],
+        "loadBalancerClasses": ["example.com/lb"],
+        "ingressClasses": ["public"],
+        "annotationPrefixes": ["example.com/"],
+        "gateways": ["gateways/public", "own/*"],
+        "issuers": ["ClusterIssuer/*"],
+    }
+    template = ("template", "listed", CHART, "--namespace", SYSTEM)
+    policy = installed.helm(
+        *template,
+        "--show-only=templates/policies/exposure.yaml",
+        "--set-json",
+        f"exposurePolicy={json.dumps(lists)}",
+    )
+    own = installed.kubectl("get", "validatingadmissionpolicybinding/wsedge-exposure", "--output=json")
+    installed.kubectl("delete", "validatingadmissionpolicybinding/wsedge-exposure")
+    installed.kubectl("apply", "--filename=-", input=policy)
+    try:
+        first, message = LISTED["a type"]
+        eventually(lambda: message in refused(space, asking(host, **first), user))
+        for exposure, message in LISTED.values():
+            assert message in refused(space, asking(host, **exposure), user)
+        eventually(lambda: not refused(space, asking(host, **ALLOWED["a ClusterIP"]), user))
+        for exposure in ALLOWED.values():
+            assert not refused(space, asking(host, **exposure), user)
+        checked = installed.kubectl(
+            "get", "validatingadmissionpolicy/listed-wsedge-exposure", "--output=json"
+        )
+        assert json.loads(checked)["status"]["typeChecking"] == {}
+    finally:
+        installed.kubectl("delete", "--filename=-", input=policy)
+        kept = json.loads(own)
+        kept["metadata"] = {key: kept["metadata"][key] for key in ("name", "labels", "annotations")}
+        installed.kubectl("apply", "--filename=-", input=json.dumps(kept))
