@@ -19,7 +19,7 @@ class ConditionAnswer:
     """A condition to write: `reason` is a Reason or a word of Kubernetes, `message` a sentence.
 
     `true` None is the status Unknown. `since` is its lastTransitionTime if that is not the last change of its
-    status.
+    status. `observed` is the generation that it describes if that is not the object's.
     """
 
     type: str
@@ -27,6 +27,7 @@ class ConditionAnswer:
     reason: str
     message: str
     since: datetime | None = None
+    observed: int | None = None
 
     @property
     def status(self) -> str:
@@ -53,6 +54,7 @@ def conditions(
     `lastTransitionTime` changes only with the status (Kubernetes API conventions), or is `since`.
     """
     before = {entry["type"]: entry for entry in (live.get("status") or {}).get("conditions") or ()}
+    generation = live["metadata"].get("generation", 0)
     written, changed = [], []
     for answer in answers:
         old = before.get(answer.type)
@@ -62,7 +64,7 @@ def conditions(
             {
                 "type": answer.type,
                 "status": answer.status,
-                "observedGeneration": live["metadata"].get("generation", 0),
+                "observedGeneration": generation if answer.observed is None else answer.observed,
                 "lastTransitionTime": instant_text(answer.since) if answer.since else turned_at,
                 "reason": str(answer.reason),  # `explain` writes YAML, whose writer refuses a StrEnum
                 "message": answer.message,

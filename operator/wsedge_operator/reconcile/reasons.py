@@ -242,8 +242,9 @@ DOMAIN_CONDITIONS: Final = (
     ),
     Explanation(
         (Reason.DEFINITION_OUTDATED,),
-        "the CustomResourceDefinition is older than `spec.exposure` and has dropped it; the entrance stays",
-        "apply the CustomResourceDefinitions of the operator's release",
+        "a CustomResourceDefinition of an older release has dropped `spec.exposure`; the entrance stays until"
+        " the next edit",
+        "apply the CustomResourceDefinitions of the operator's release, and the object again",
     ),
     Explanation(
         (Reason.LOAD_BALANCER_PENDING, Reason.INGRESS_PENDING, Reason.ROUTE_PENDING),

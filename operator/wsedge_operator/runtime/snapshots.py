@@ -63,6 +63,7 @@ log = structlog.get_logger()
 _NOT_ASKED: Final = "it does not belong to the Deployment, or is on its node's network, and is not asked"
 # A Deployment has two ReplicaSets in a rollout, seldom more; a tenant's pods may name many that do not exist.
 _MOST_REPLICA_SETS: Final = 8
+_DECLARED_AGAIN: Final = timedelta(seconds=10)
 _CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DISRUPTION_BUDGET, NETWORK_POLICY, DEPLOYMENT)
 
 
@@ -87,6 +88,7 @@ class Gatherer:
     pod_default: RelayPod = NO_POD_SETTINGS
     optional: OptionalKinds | None = None
     is_exposure_declared: bool = True
+    _declared_at: datetime | None = None
     failures: dict[Key, str] = field(default_factory=dict)
     contested: dict[Key, str] = field(default_factory=dict)
     shed_failures: dict[Key, dict[str, ShedFailure]] = field(default_factory=dict)
@@ -148,25 +150,31 @@ class Gatherer:
                 for name in gateway_names(live)
                 if (gateway := self.cache.get(GATEWAY, *name)) is not None
             },
-            is_exposure_declared=await self._is_exposure_declared(live, children),
+            is_exposure_declared=await self._is_exposure_declared(live, children, now),
             load=self._loads[key][1] if key in self._loads else None,
             memory=self._memories.get(key, NO_MEMORY),
             shed_failures=self.shed_failures.get(key, {}),
         )
 
-    async def _is_exposure_declared(self, live: Object, children: Mapping[str, Object]) -> bool:
+    async def _is_exposure_declared(
+        self, live: Object, children: Mapping[str, Object], now: datetime
+    ) -> bool:
         """Return whether the definition in the cluster has `spec.exposure` and `status.addresses`.
 
         An older one (a rollback) drops both, and then a spec without an entrance does not ask to delete it.
-        So the API server is asked before that, and again while it has refused the status for its addresses.
+        So the API server is asked before that. While it has refused a status for its addresses, it is asked
+        again, at most every ten seconds.
         """
         has_entrance = not children.keys().isdisjoint(ENTRANCE_KINDS) or (
             part_at(children.get("Service"), "spec", "type") not in {None, "ClusterIP"}
         )
         is_asked_for = part_at(live, "spec", "exposure") is not None
-        if self.is_exposure_declared and (is_asked_for or not has_entrance):
-            return True
-        self.is_exposure_declared = await self.client.declares(DOMAIN, live, {"addresses": []})
+        if not has_entrance and not is_asked_for:
+            return self.is_exposure_declared
+        is_due = self._declared_at is None or now - self._declared_at >= _DECLARED_AGAIN
+        if (not is_asked_for) if self.is_exposure_declared else is_due:
+            self.is_exposure_declared = await self.client.declares(DOMAIN, live, {"addresses": []})
+            self._declared_at = now
         return self.is_exposure_declared
 
     def remember(self, key: Key, memory: Memory) -> None:

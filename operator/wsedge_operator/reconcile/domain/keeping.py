@@ -46,7 +46,8 @@ def _last_exposed(snapshot: DomainSnapshot) -> Iterator[ConditionAnswer]:
     for entry in (snapshot.live.get("status") or {}).get("conditions") or ():
         if entry["type"] == EXPOSED:
             true = {"True": True, "False": False}.get(entry["status"])
-            yield ConditionAnswer(EXPOSED, true, entry["reason"], entry["message"])
+            observed = entry.get("observedGeneration")
+            yield ConditionAnswer(EXPOSED, true, entry["reason"], entry["message"], observed=observed)
 
 
 def _last_addresses(snapshot: DomainSnapshot) -> tuple[Address, ...]:

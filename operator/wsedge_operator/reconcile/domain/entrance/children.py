@@ -5,7 +5,7 @@
     its API not installed, or not readable ──▶ left alone; `state` reports it
     the domain switched off, or its plan ended ──▶ stays, and follows the spec
     the name lost to another WebSocketDomain ──▶ deleted: the host name is the other's
-    the definition in the cluster is older than spec.exposure ──▶ stays: the spec cannot say what is asked for
+    a definition that is older than spec.exposure has dropped it ──▶ stays until the next edit
 
 An Ingress, a route and a Certificate stay when a domain is switched off, as the Service does: external-dns
 deletes the records of an entrance that is gone, and the next one has another address; a wildcard of another
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from wsedge_operator.api.spec.exposure import ServiceType
-from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
+from wsedge_operator.api.websocket_domain import EXPOSED, WebSocketDomainSpec
 from wsedge_operator.desired.digest import with_digest
 from wsedge_operator.desired.exposure.certificate import certificate, is_made_by
 from wsedge_operator.desired.exposure.dns import dns_annotations, with_dns
@@ -93,8 +93,18 @@ def close_entrance(
 
 
 def is_known(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> bool:
-    """Return whether the spec says what is asked for: an older definition has dropped `spec.exposure`."""
-    return spec.exposure is not None or snapshot.is_exposure_declared
+    """Return whether the spec says what is asked for.
+
+    A definition that is older than `spec.exposure` (a rollback) drops it from each object that is read or
+    written. A user who removes it makes another generation, which that does not: so an entrance that was
+    asked for in this generation was dropped.
+    """
+    if spec.exposure is not None:
+        return True
+    found = (snapshot.live.get("status") or {}).get("conditions") or ()
+    before: Mapping[str, Any] = next((entry for entry in found if entry["type"] == EXPOSED), {})
+    was_dropped = before.get("observedGeneration") == snapshot.live["metadata"].get("generation")
+    return snapshot.is_exposure_declared and not was_dropped
 
 
 def has_exposed_service(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> bool:

@@ -14,11 +14,11 @@ for a Certificate, since relays wait for its Secret themselves and serve an old 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from wsedge_operator.api.spec.exposure import GatewayExposure, ServiceType
+from wsedge_operator.api.spec.exposure import ServiceType
 from wsedge_operator.api.websocket_domain import EXPOSED, WebSocketDomainSpec
 from wsedge_operator.desired.exposure.gateway import passes_tls_through
 from wsedge_operator.reconcile.conditions import ConditionAnswer
@@ -32,10 +32,13 @@ from wsedge_operator.reconcile.domain.entrance.children import (
 )
 from wsedge_operator.reconcile.domain.entrance.reports import Finding
 from wsedge_operator.reconcile.domain.snapshot import Address, DomainSnapshot
+from wsedge_operator.reconcile.outcome import earliest
 from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.reconcile.reasons import Reason
 
 LATE_AFTER: Final = timedelta(minutes=5)
+# The pause after which a definition that was older is looked at again: no event tells that it was replaced.
+LOOK_AGAIN: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +56,26 @@ def entrance_state(
 ) -> EntranceState:
     """Return the state of the entrance at `now`; `has_service` as in `draft_entrance`."""
     if not is_known(snapshot, spec):
-        return _unknown(snapshot, spec)
+        return _unknown(snapshot, spec, now)
     if spec.exposure is None:
         return EntranceState()
+    state = _asked_for(snapshot, spec, now, has_service=has_service)
+    if snapshot.is_exposure_declared:
+        return state
+    return replace(state, changes_at=earliest(state.changes_at, now + LOOK_AGAIN))
+
+
+def _asked_for(
+    snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime, *, has_service: bool
+) -> EntranceState:
     if not has_service:
         finding = next(_certificate(snapshot, spec), None)
         finding = finding or Finding(Reason.NO_RELAYS, "the entrance begins to exist with the first relays")
         return EntranceState(ConditionAnswer(EXPOSED, False, finding.reason, finding.message))
     addresses = _addresses(snapshot)
-    findings = [*_certificate(snapshot, spec), *_service(snapshot, spec), *_ingress(snapshot, spec)]
-    if spec.exposure.gateway is not None:
-        findings += _gateway(snapshot, spec, spec.exposure.gateway)
+    findings = [
+        finding for part in (_certificate, _service, _ingress, _gateway) for finding in part(snapshot, spec)
+    ]
     if not findings:
         return EntranceState(_exposed(snapshot, spec, addresses), addresses)
     finding = next((each for each in findings if each.late is None), findings[0])
@@ -79,14 +91,16 @@ def certificate_wait(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> Pro
     return Problem("spec.tls.secretName", finding.reason, finding.message)
 
 
-def _unknown(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> EntranceState:
+def _unknown(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) -> EntranceState:
     if not (has_exposed_service(snapshot, spec) or snapshot.children.keys() & {*KINDS}):
         return EntranceState()
     message = (
-        "the CustomResourceDefinition in the cluster is older than spec.exposure and has dropped it: the"
-        " entrance stays as it is; apply the CustomResourceDefinitions of this release"
+        "a CustomResourceDefinition of an older release has dropped spec.exposure: the entrance stays"
+        " as it is until the next edit; apply this release's CustomResourceDefinitions, and this object again"
     )
-    return EntranceState(ConditionAnswer(EXPOSED, None, Reason.DEFINITION_OUTDATED, message))
+    answer = ConditionAnswer(EXPOSED, None, Reason.DEFINITION_OUTDATED, message)
+    changes_at = None if snapshot.is_exposure_declared else now + LOOK_AGAIN
+    return EntranceState(answer, _addresses(snapshot), changes_at)
 
 
 def _exposed(
@@ -165,13 +179,14 @@ def _ingress(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> Iterator[Fi
         yield found
 
 
-def _gateway(
-    snapshot: DomainSnapshot, spec: WebSocketDomainSpec, exposure: GatewayExposure
-) -> Iterator[Finding]:
+def _gateway(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> Iterator[Finding]:
     """Yield what the routes lack; beside a TLSRoute, the answer to the HTTPRoute does not matter.
 
     A Gateway for wss alone refuses the HTTPRoute, which has no listener there.
     """
+    exposure = spec.exposure.gateway if spec.exposure is not None else None
+    if exposure is None:
+        return
     through = passes_tls_through(spec, exposure)
     kinds = ["TLSRoute"] if through else ["HTTPRoute"]
     if exposure.listenerSet is not None:

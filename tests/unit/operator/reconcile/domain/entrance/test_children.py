@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from support.operator.entrances import (
@@ -191,15 +192,36 @@ def test_an_older_definition_withdraws_nothing() -> None:
     assert "Service" not in kinds(outcome)
     assert is_exposed(old)[:2] == ("Unknown", "DefinitionOutdated")
     assert is_exposed(replace(served(), is_exposure_declared=False)) == ("", "", "")
+    again = decide(old, NOW).reconcile_at
+    assert again is not None  # no event tells that the definition was replaced
+    assert again <= NOW + timedelta(seconds=30)
     only_ingress = replace(edited(exposed(ingress={}), exposure=None), is_exposure_declared=False)
     assert is_exposed(only_ingress)[:2] == ("Unknown", "DefinitionOutdated")
+
+
+def test_a_definition_that_was_older_withdraws_nothing() -> None:
+    """What it has dropped is lost, but was not withdrawn by a user: that would be another generation."""
+    asked = exposed(ingress={})
+    asked = applied(asked, decide(asked, NOW))
+    asked = with_status(asked, "Ingress", {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}})
+    dropped = edited(asked, exposure=None)
+    dropped.live["metadata"]["generation"] -= 1
+    outcome = decide(dropped, NOW)
+    assert (outcome.entrance, outcome.retire) == ((), ())
+    assert is_exposed(dropped)[:2] == ("Unknown", "DefinitionOutdated")
+    stays = applied(dropped, outcome)
+    assert [entry["value"] for entry in stays.live["status"]["addresses"]] == ["203.0.113.7"]
+    assert decide(stays, NOW).status == ()
+    assert retired(decide(edited(stays, accessLog={"samplePercent": 1}), NOW)) == ["Ingress"]
 
 
 def test_an_older_definition_has_no_addresses() -> None:
     """Server-side apply would refuse the whole status for one unknown field."""
     before = exposed(service={"type": "LoadBalancer"})
     before = with_status(before, "Service", {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}})
-    (status,) = decide(replace(before, is_exposure_declared=False), NOW).status
+    old = decide(replace(before, is_exposure_declared=False), NOW)
+    assert old.reconcile_at == NOW + timedelta(seconds=30)
+    (status,) = old.status
     assert "addresses" not in status.status
     (status,) = decide(before, NOW).status
     assert status.status["addresses"] == [{"type": "IPAddress", "value": "203.0.113.7", "via": "Service"}]
