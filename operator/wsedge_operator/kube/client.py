@@ -172,7 +172,7 @@ class Client:
         pending = bytearray()
         async with self._response("GET", path, query=query, headers={}, bounds=bounds) as answer:
             if answer.status >= 300:
-                _refuse(f"WATCH {path}", answer, await answer.read())
+                _reject(f"WATCH {path}", answer, await answer.read())
             async for piece in answer.content.iter_any():
                 pending += piece
                 if b"\n" not in piece:
@@ -321,7 +321,7 @@ class Client:
         async with self._response(method, path, query=query, data=data, headers=headers) as answer:
             text = await answer.read()
         if answer.status >= 300 and answer.status != 304:
-            _refuse(call, answer, text)
+            _reject(call, answer, text)
         return _Answer(_document(text), answer.status, answer.headers.get("ETag", ""))
 
     @asynccontextmanager
@@ -401,7 +401,7 @@ def _event(path: str, line: bytes | bytearray) -> tuple[str, Object]:
     return str(event.get("type")), live
 
 
-def _refuse(call: str, answer: aiohttp.ClientResponse, text: bytes) -> NoReturn:
+def _reject(call: str, answer: aiohttp.ClientResponse, text: bytes) -> NoReturn:
     said = _document(text) or {"message": text.decode(errors="replace")[:500]}
     raise api_error(call, answer.status, said, _seconds(answer.headers.get("Retry-After")))
 
