@@ -59,8 +59,12 @@ class OptionalKinds:
         intake: Intake,
         scopes: tuple[Scope, ...],
         request: Callable[[Scope], None],
+        retry_seconds: float = RETRY_SECONDS,
+        unusable_seconds: float = UNUSABLE_SECONDS,
     ) -> None:
         """Know nothing yet; `request` is called with a scope whose domains see other kinds."""
+        self._retry_seconds = retry_seconds
+        self._unusable_seconds = unusable_seconds
         self._discovery = discovery
         self._client = client
         self._intake = intake
@@ -89,6 +93,10 @@ class OptionalKinds:
             kind.kind: self._states.get((kind, scope), unread) or kind.api_version for kind in self._served
         }
 
+    def discover_soon(self) -> None:
+        """Ask for the installed kinds now, not after the rest of the ten seconds."""
+        self._is_due.set()
+
     async def settled(self) -> None:
         """Return when each installed kind was read once, or cannot be."""
         while not self._is_known or any(
@@ -111,7 +119,8 @@ class OptionalKinds:
         try:
             served = await self._discovery.optional_kinds()
         except ForbiddenError as error:
-            log.warning("discovery forbidden", error=str(error), advice=advice(error))
+            if not self._is_known or self._served:
+                log.warning("discovery forbidden", error=str(error), advice=advice(error))
             served = frozenset()
         except OperatorError as error:
             log.warning("discovery failed", error=str(error), advice=advice(error))
@@ -147,8 +156,8 @@ class OptionalKinds:
                 self._note(kind, scope, _problem(error))
                 # A kind that is gone is usually removed: discovery says so soon.
                 if isinstance(error, NotFoundError):
-                    self._is_due.set()
-                await asyncio.sleep(UNUSABLE_SECONDS)
+                    self.discover_soon()
+                await asyncio.sleep(self._unusable_seconds)
                 continue
             self._note(kind, scope, None)
             await self._watch(kind, scope, version)
@@ -162,13 +171,18 @@ class OptionalKinds:
                     version = str(live["metadata"]["resourceVersion"])
                     if type_ != "BOOKMARK":
                         self._intake.receive(kind, type_ == "DELETED", live)
-            except (ExpiredError, *_GONE):
+            except ExpiredError:
+                return
+            except _GONE:
+                # The list after the pause says whether the API was removed. Where a right to watch is
+                # missing, it is all that the operator has.
+                await asyncio.sleep(self._unusable_seconds)
                 return
             except OperatorError as error:
                 log.debug("watch ended", kind=kind.kind, error=str(error))
             # The API server ends watches at once while it replaces a CustomResourceDefinition.
             if time.monotonic() - began < RETRY_SECONDS:
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._retry_seconds)
 
     def _note(self, kind: Kind, scope: Scope, state: _State) -> None:
         """Record the state of a kind; one that was read stays usable while it cannot be read for a moment."""
