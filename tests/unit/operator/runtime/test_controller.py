@@ -15,7 +15,7 @@ import pytest
 from support.operator.controller import made, turns
 from support.operator.snapshots import live_domain, served, stored
 from wsedge_operator.desired.exact import parts as exact_parts
-from wsedge_operator.errors import NotFoundError
+from wsedge_operator.errors import NotFoundError, UndeclaredError
 from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN
 from wsedge_operator.reconcile.domain.snapshot import Admitted
 from wsedge_operator.runtime.cache import Cache
@@ -67,8 +67,10 @@ class Gatherer:
         self.contested: dict[Any, str] = {}
         self.admitted: dict[str, Any] = {}
         self.statistics_url = None
+        self.is_exposure_declared = True
         self._cache = cache
         self._snapshot = served(**parts)
+        self.children: Any = self._snapshot.children
 
     def remember(self, key: Any, memory: Any) -> None:
         self.memory = memory
@@ -87,6 +89,7 @@ class Gatherer:
             failure=self.failures.get(key),
             contested=self.contested.get(key),
             admitted=dict(self.admitted),
+            is_exposure_declared=self.is_exposure_declared,
         )
 
 
@@ -169,3 +172,34 @@ async def test_a_replaced_object_triggers_other_claims_of_its_old_name() -> None
     controller.agenda.request = lambda key: asked.append(key.name)  # type: ignore[method-assign]
     controller.receive(DOMAIN, False, second)
     assert "rival" in asked
+
+
+async def test_a_status_under_an_older_definition_is_written_without_addresses() -> None:
+    """Server-side apply refuses a whole status for one unknown field: it is decided again without that."""
+    cache = Cache()
+    live = live_domain(exposure={"service": {"type": "LoadBalancer"}})
+
+    class Older(ApiServer):
+        statuses: list[Any]
+
+        async def apply(self, kind: Any, body: Any, *, subresource: str = "") -> Any:
+            if subresource:
+                self.statuses.append(body["status"])
+                if "addresses" in body["status"]:
+                    raise UndeclaredError("PATCH", 500, "", ".status.addresses: field not declared in schema")
+            return await super().apply(kind, body, subresource=subresource)
+
+    client, gatherer = Older(cache, lambda made: made), Gatherer(cache, live=live)
+    client.statuses = []
+    balancer = gatherer.children["Service"]
+    balancer["status"] = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
+    controller = made(cache, client, gatherer)
+    controller.receive(DOMAIN, False, live)
+    work = asyncio.create_task(controller.work())
+    await turns()
+    work.cancel()
+    await asyncio.wait({work})
+    assert "addresses" in client.statuses[0]
+    assert "addresses" not in client.statuses[1]
+    assert gatherer.is_exposure_declared is False
+    assert controller.failing == 0

@@ -10,8 +10,19 @@ from typing import Any
 import pytest
 
 from support.operator.controller import made
+from support.operator.snapshots import live_domain
 from wsedge_operator.kube.client import Page
-from wsedge_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, DOMAIN, NAMESPACE, PLAN, POD, SECRET, SERVICE
+from wsedge_operator.kube.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    DOMAIN,
+    GATEWAY,
+    NAMESPACE,
+    PLAN,
+    POD,
+    SECRET,
+    SERVICE,
+)
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.queue import CONTEST_WINDOW, LONGEST_PAUSE_SECONDS, Backoff, Contests, WorkQueue
 from wsedge_operator.runtime.triggers import DIRECTORY, Key, keys_of
@@ -422,3 +433,31 @@ def test_the_keys_that_a_change_triggers(kind: Any, changed: dict[str, Any], con
     room = {"origins": [{"service": {"name": "web"}}], "originTLS": {"caSecretName": "ca"}}
     cache.put(DOMAIN, domain("room", "room.example.com", **room))
     assert set(keys_of(cache, kind, changed)) == concerned
+
+
+def test_a_gateway_concerns_the_domains_whose_routes_name_it() -> None:
+    """A Gateway's addresses concern its domains; the number of its routes concerns none."""
+    cache = Cache()
+    asking = live_domain(exposure={"gateway": {"parentRefs": [{"name": "public", "namespace": "gateways"}]}})
+    cache.put(DOMAIN, asking)
+    cache.put(DOMAIN, {**live_domain(), "metadata": {**live_domain()["metadata"], "name": "other"}})
+
+    def gateway(version: int, address: str, routes: int) -> dict[str, Any]:
+        return {
+            "metadata": {
+                "namespace": "gateways",
+                "name": "public",
+                "uid": "u",
+                "resourceVersion": str(version),
+            },
+            "spec": {"listeners": []},
+            "status": {"addresses": [{"value": address}], "listeners": [{"attachedRoutes": routes}]},
+        }
+
+    assert cache.put(GATEWAY, gateway(1, "203.0.113.9", 1))
+    assert list(keys_of(cache, GATEWAY, gateway(1, "203.0.113.9", 1))) == [Key("domain", "team-a", "chat")]
+    assert not cache.put(GATEWAY, gateway(2, "203.0.113.9", 2))
+    assert cache.put(GATEWAY, gateway(3, "203.0.113.10", 2))
+    assert not cache.put(GATEWAY, gateway(2, "203.0.113.9", 2))  # older than what is there
+    cache.drop(GATEWAY)
+    assert cache.count(GATEWAY) == 0
