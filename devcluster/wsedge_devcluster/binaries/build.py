@@ -1,7 +1,7 @@
 """Builds the control plane and Helm from their Go modules, once per state of the sources.
 
-The cache key is a hash of the sources (go.mod, go.sum, cmd/) and the platform. go.mod names the Go version,
-so a newer wish for Go is a new key too.
+The cache key is a hash of the sources (go.mod, go.sum and each file in Go) and the platform. go.mod names the
+Go version, so a newer wish for Go is a new key too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Binaries:
 def source_hash(sources: Path, platform: str) -> str:
     """Return sixteen hex digits over the sources' names and contents, and the platform."""
     digest = hashlib.sha256(platform.encode())
-    files = [sources / "go.mod", sources / "go.sum", *sorted((sources / "cmd").rglob("*.go"))]
+    files = [sources / "go.mod", sources / "go.sum", *sorted(sources.rglob("*.go"))]
     for file in files:
         content = file.read_bytes()
         digest.update(f"\0{file.relative_to(sources)}\0{len(content)}\0".encode() + content)

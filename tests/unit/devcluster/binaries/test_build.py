@@ -17,4 +17,7 @@ def test_source_hash(tmp_path: Path) -> None:
     assert source_hash(tmp_path, "linux") == first
     assert source_hash(tmp_path, "other") != first
     (tmp_path / "cmd/main.go").write_text("changed")
-    assert source_hash(tmp_path, "linux") != first
+    second = source_hash(tmp_path, "linux")
+    assert second != first
+    (tmp_path / "main.go").write_text("a module whose program is at its root")
+    assert source_hash(tmp_path, "linux") not in (first, second)
