@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
@@ -17,13 +18,15 @@ from cryptography import x509
 from quickstart.room import Rooms
 from websockets.asyncio.server import ServerConnection, serve
 
+from support.entrance.balancer import Balancer, node_addresses
 from support.entrance.ingress import HTTP, HTTPS, SEND_PROXY, IngressController
-from support.faults.client import Crowd, Door
+from support.faults.client import DEADLINE_SECONDS, Crowd, Door
 from support.faults.edge import Site, account, aside, identities, metric
 from support.operator.cert_manager import cert_manager, create_authority, renew, secret_certificate
 from support.operator.cluster import Place, until
 from support.operator.keys import decoded
 from support.relay.geo_files import mmdb
+from support.relay.heads import upgrade
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.comparison.counts import REPORT_SECONDS
 
@@ -268,3 +271,95 @@ async def test_an_ingress_controller(visitors: Visitors, tmp_path: Path, kind: s
     finally:
         controller.proxy.stop()
     await visitors.check()
+
+
+async def test_ports_of_nodes_and_a_load_balancer(visitors: Visitors, tmp_path: Path) -> None:
+    """A client keeps its address with policy Local or the PROXY header; policy Cluster hides it."""
+    site = visitors.site
+    tls = await aside(trust, site.place, "edge-ca")
+    balancer = Balancer(site.place, f"{site.name}-relay", own_address(PROXIES), tmp_path)
+    lie = balancer.address
+    ws, wss = Door(lie, HTTP, site.host), Door(lie, HTTPS, site.host, tls)
+    nodes = await aside(node_addresses, site.place)
+    (pod,) = await aside(site.pods)
+    here = nodes.pop(pod["spec"]["nodeName"])
+    (elsewhere,) = nodes.values()
+
+    async def use(policy: str | None, **service: Any) -> dict[str, tuple[int, int]]:
+        """Change the Service, and wait until its ports of nodes follow; return them."""
+        await aside(lambda: site.patch(exposure={"service": {"externalTrafficPolicy": policy, **service}}))
+        await aside(until, "the Service has ports", lambda: len(balancer.ports()) == 2)
+        ports = await aside(balancer.ports)
+        wanted = {(here, port): True for _, port in ports.values()}
+        wanted |= {(elsewhere, port): policy != "Local" for _, port in ports.values()}
+        await aside(until, f"policy {policy}", lambda: {each: is_open(each) for each in wanted} == wanted)
+        return ports
+
+    try:
+        ports = await use(None, type="NodePort")
+        await aside(site.place.await_reason, site.resource, "Exposed", "Exposed")
+        for node in (here, elsewhere):
+            await visitors.come(Door(node, ports["http"][1], site.host), lie, taken_for=node)
+            await visitors.come(Door(node, ports["https"][1], site.host, tls), lie, taken_for=node)
+        ports = await use("Local")
+        await visitors.come(Door(here, ports["http"][1], site.host), lie)
+        await visitors.come(Door(here, ports["https"][1], site.host, tls), lie)
+
+        # A load balancer that leaves the client's address as it is.
+        ports = await use("Local", type="LoadBalancer", loadBalancerClass="example.com/played")
+        await aside(site.place.await_reason, site.resource, "Exposed", "LoadBalancerPending")
+        await balancer.pass_on(ports, [elsewhere, here])
+        await aside(balancer.publish)
+        await aside(site.await_serving)
+        live = await aside(site.place.get, site.resource)
+        assert live is not None
+        told = live["status"]["addresses"]
+        assert told == [{"type": "IPAddress", "value": balancer.address, "via": "Service"}]
+        await visitors.come(ws, lie)
+        await visitors.come(wss, lie)
+
+        # One that dials itself: without the PROXY header it is the client, and must not be trusted.
+        def announce(version: int | None) -> None:
+            balancer.announce(ports, here, proxy_protocol=version)
+
+        await aside(announce, None)
+        await visitors.come(ws, lie, taken_for=balancer.address)
+        await visitors.come(wss, lie, taken_for=balancer.address)
+        for version in (1, 2):
+            await aside(lambda: change(site, clients=BEHIND_HEADERS))
+            await aside(announce, version)
+            await visitors.come(ws, lie)
+            await visitors.come(wss, lie)
+        # Nobody gets past it, with or without a header.
+        past = Door(here, ports["http"][1], site.host, source=own_address(CLIENTS))
+        assert (await Crowd().refusal(past)).status == 403
+        assert b" 400 " in await answer(past, f"PROXY TCP4 {LIE} {here} 4711 80\r\n".encode())
+
+        await aside(lambda: change(site, clients=BEHIND_NOTHING))
+        await use("Cluster")
+        balancer.close()
+        await balancer.pass_on(ports, [elsewhere])
+        await visitors.come(ws, lie, taken_for=elsewhere)
+        await visitors.come(wss, lie, taken_for=elsewhere)
+    finally:
+        balancer.close()
+    await visitors.check()
+
+
+def is_open(address: tuple[str, int]) -> bool:
+    """Return whether something listens at an address."""
+    try:
+        socket.create_connection(address, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+async def answer(door: Door, preface: bytes) -> bytes:
+    """Return the first line of the answer to a handshake behind other bytes."""
+    reader, writer = await asyncio.open_connection(door.address, door.port, local_addr=(str(door.source), 0))
+    writer.write(preface + upgrade(host=door.host))
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        line = await reader.readline()
+    writer.close()
+    return line
