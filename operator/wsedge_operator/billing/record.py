@@ -49,7 +49,12 @@ class Life:
     @property
     def record_name(self) -> str:
         """The name of the ConfigMap with the record."""
-        return f"wsedge-account-{self.namespace}.{self.uid}"
+        return f"{names_begin(self.namespace)}{self.uid}"
+
+
+def names_begin(namespace: str) -> str:
+    """Return the begin of the names of a namespace's records, which no other namespace's names have."""
+    return f"wsedge-account-{namespace}."
 
 
 def identity_of(record_name: str) -> tuple[str, str] | None:

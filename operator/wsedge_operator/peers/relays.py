@@ -113,7 +113,7 @@ async def _fetch_report(session: aiohttp.ClientSession, pod: dict[str, Any]) -> 
         async with asyncio.timeout(DEADLINE_SECONDS):
             state = RelayState.model_validate_json(await _fetch(session, url))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        log.info("relay did not answer", url=url, reason=f"{type(error).__name__}: {error}"[:_MAX_REASON])
+        log.debug("relay did not answer", url=url, reason=f"{type(error).__name__}: {error}"[:_MAX_REASON])
         return RelayReport(restarts(pod), None, NO_ANSWER)
     except (_NotARelayError, ValidationError) as error:
         log.warning(

@@ -94,6 +94,8 @@ class Outcome:
     `sheds` go to relays, `memory` to the next decision about the domain. `scaled_at` is the instant of a
     change of the number of relays by their load: the same number at another instant is another write, and no
     repetition of one that another client reverted.
+
+    At `query_at` the relays that do not answer are queried again: without answers the decision is the same.
     """
 
     dry_run: tuple[Exact, ...] = ()
@@ -110,6 +112,7 @@ class Outcome:
     memory: Memory = NO_MEMORY
     scaled_at: datetime | None = None
     reconcile_at: datetime | None = None
+    query_at: datetime | None = None
 
 
 def reference(live: Manifest) -> Ref:

@@ -82,7 +82,7 @@ class Accounts:
         if not self.serves(namespace):
             return []
         await self._move_records(namespace if self.namespaces else None)
-        kept = {life.uid: (life, live) for life, live in self._records() if life.namespace == namespace}
+        kept = {life.uid: (life, live) for life, live in self._records(namespace)}
         if not kept and not (self.cache.has(PLAN, namespace) or self.cache.has(DOMAIN, namespace)):
             return []
         current = await self.current(namespace)
@@ -257,11 +257,13 @@ class Accounts:
         created = datetime.fromisoformat(metadata["creationTimestamp"])
         return record.Life(metadata["name"], metadata["uid"], created, self.cache.records_in)
 
-    def _records(self) -> list[tuple[record.Life, Object]]:
-        """Return all records in the cache, each with the life to which it belongs."""
+    def _records(self, namespace: str | None = None) -> list[tuple[record.Life, Object]]:
+        """Return the records of a namespace (None: of all) in the cache, each with its life."""
         found = []
+        begin = "" if namespace is None else record.names_begin(namespace)
         for live in self.cache.all(CONFIG_MAP, self.cache.records_in):
-            if (identity := record.identity_of(live["metadata"]["name"])) is not None:
+            name = live["metadata"]["name"]
+            if name.startswith(begin) and (identity := record.identity_of(name)) is not None:
                 text = (live["metadata"].get("annotations") or {}).get(record.CREATED_ANNOTATION)
                 created = _instant(text)
                 found.append((record.Life(*identity, created, self.cache.records_in), live))

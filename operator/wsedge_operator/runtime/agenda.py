@@ -26,9 +26,11 @@ class Agenda:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._wakeups: WakeUps[Key] = WakeUps()
         self._delayed: set[Key] = set()
+        self._requested: set[Key] = set()
 
     def request(self, key: Key) -> None:
         """Request that `key` is reconciled soon."""
+        self._requested.add(key)
         delay = self._delays.get(key.kind)
         if delay is None:
             self._queue.add(key)
@@ -36,6 +38,12 @@ class Agenda:
         elif key not in self._delayed:
             self._delayed.add(key)
             self._wakeups.set(key, self._clock.now() + delay)
+
+    def take_request(self, key: Key) -> bool:
+        """Return whether `key` was requested since the last call, and did not only come to its instant."""
+        was_requested = key in self._requested
+        self._requested.discard(key)
+        return was_requested
 
     def schedule(self, key: Key, instant: datetime | None) -> None:
         """Reconcile `key` at `instant` (None: at the next request), unless a delayed request is pending."""

@@ -6,14 +6,28 @@ Of two versions of an object the newer one stays, in whatever order lists and wa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container
-from typing import Any, Final
+from collections.abc import Container, Iterator
+from typing import Any, Final, TypeVar
 
-from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN, GATEWAY, NAMESPACE, PLAN, SECRET, Kind
+from wsedge_operator.desired.names import DOMAIN_LABEL
+from wsedge_operator.kube.kinds import (
+    DEPLOYMENT,
+    DOMAIN,
+    GATEWAY,
+    NAMESPACE,
+    PLAN,
+    POD,
+    SECRET,
+    SERVICE,
+    Kind,
+)
 from wsedge_operator.reconcile.domain.claims import claimed_name
+from wsedge_operator.reconcile.domain.references import secret_names, service_names
 
 Object = dict[str, Any]
 Name = tuple[str, str]
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -24,33 +38,45 @@ class Cache:
     def __init__(self, records_in: str = "") -> None:
         """Begin empty; the records of accounts are ConfigMaps of the namespace `records_in`."""
         self.records_in = records_in
-        self._objects: dict[Kind, dict[Name, Object]] = defaultdict(dict)
+        self._objects: dict[Kind, dict[str, dict[str, Object]]] = defaultdict(dict)
         self._claims: dict[str, set[Name]] = defaultdict(set)
+        # One namespace may have thousands of domains: a change of one pod must not ask all of them.
+        self._named_by: dict[tuple[Kind, str, str], set[str]] = defaultdict(set)
+        self._pods: dict[Name, dict[str, Object]] = defaultdict(dict)
         self._deleted_during_list: set[tuple[Kind, str]] = set()
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """Return an object, or None."""
-        return self._objects[kind].get((namespace, name))
+        return self._objects[kind].get(namespace, {}).get(name)
 
     def all(self, kind: Kind, namespace: str | None = None) -> list[Object]:
         """Return the objects of a kind, in a namespace or everywhere."""
-        return [
-            live
-            for (where, _), live in self._objects[kind].items()
-            if namespace is None or where == namespace
-        ]
+        if namespace is not None:
+            return list(self._objects[kind].get(namespace, {}).values())
+        return [live for named in self._objects[kind].values() for live in named.values()]
 
     def has(self, kind: Kind, namespace: str) -> bool:
         """Return whether there is any object of a kind in a namespace."""
-        return any(where == namespace for where, _ in self._objects[kind])
+        return bool(self._objects[kind].get(namespace))
 
     def count(self, kind: Kind) -> int:
         """Return how many objects of a kind there are."""
-        return len(self._objects[kind])
+        return sum(map(len, self._objects[kind].values()))
 
     def claims(self, domain: str) -> list[Object]:
         """Return all WebSocketDomains that name a domain."""
-        return [self._objects[DOMAIN][name] for name in self._claims.get(domain, ())]
+        found = (self.get(DOMAIN, *name) for name in self._claims.get(domain, ()))
+        return [live for live in found if live is not None]
+
+    def pods_of(self, namespace: str, domain: str) -> list[Object]:
+        """Return the pods with the label of a WebSocketDomain."""
+        return list(self._pods.get((namespace, domain), {}).values())
+
+    def naming(self, kind: Kind, namespace: str, name: str) -> list[Object]:
+        """Return the WebSocketDomains whose spec names a Service or a Secret of their namespace."""
+        named_by = self._named_by.get((kind, namespace, name), ())
+        found = (self.get(DOMAIN, namespace, domain) for domain in sorted(named_by))
+        return [live for live in found if live is not None]
 
     def put(self, kind: Kind, live: Object) -> bool:
         """Add or replace an object; return False when this or a newer version of it is there already.
@@ -58,39 +84,54 @@ class Cache:
         An object of an equal version may have other contents: a changed CustomResourceDefinition gives stored
         objects other defaults and prunes other fields, without a write.
         """
-        name, known, slimmed = name_of(live), self._objects[kind].get(name_of(live)), slim(kind, live)
+        (namespace, name), slimmed = name_of(live), slim(kind, live)
+        known = self.get(kind, namespace, name)
         if known is not None and (_version(live) < _version(known) or slimmed == known):
             return False
         if known is not None:
-            self._forget_claim(kind, known)
-        self._objects[kind][name] = slimmed
-        if kind is GATEWAY and known is not None and _content(known) == _content(slimmed):
-            return (
-                False  # Its controller counts its routes in its status: a write for each route of any owner.
-            )
-        if kind is DOMAIN and (domain := claimed_name(slimmed)) is not None:
-            self._claims[domain].add(name)
-        return True
+            self._unlink(kind, known)
+        self._objects[kind].setdefault(namespace, {})[name] = slimmed
+        self._link(kind, slimmed)
+        # A Gateway's controller counts its routes in its status: a write for each route of any owner.
+        return not (kind is GATEWAY and known is not None and _content(known) == _content(slimmed))
 
     def remove(self, kind: Kind, live: Object) -> bool:
         """Remove an object; return False when it is not there, or an object of another uid has its name."""
         self._deleted_during_list.add((kind, live["metadata"]["uid"]))
-        known = self._objects[kind].get(name_of(live))
+        namespace, name = name_of(live)
+        known = self.get(kind, namespace, name)
         if known is None or known["metadata"]["uid"] != live["metadata"]["uid"]:
             return False
-        self._forget_claim(kind, known)
-        del self._objects[kind][name_of(live)]
+        self._unlink(kind, known)
+        named = self._objects[kind][namespace]
+        del named[name]
+        if not named:
+            del self._objects[kind][namespace]
         return True
 
     def drop(self, kind: Kind) -> None:
         """Remove all objects of a kind, whose API was removed."""
         self._objects.pop(kind, None)
 
-    def _forget_claim(self, kind: Kind, known: Object) -> None:
-        if kind is DOMAIN and (domain := claimed_name(known)) is not None:
-            self._claims[domain].discard(name_of(known))
-            if not self._claims[domain]:
-                del self._claims[domain]
+    def _link(self, kind: Kind, live: Object) -> None:
+        if kind is DOMAIN:
+            if (domain := claimed_name(live)) is not None:
+                self._claims[domain].add(name_of(live))
+            for key in _naming_keys(live):
+                self._named_by[key].add(name_of(live)[1])
+        elif kind is POD and (owner := _owner_of(live)) is not None:
+            self._pods[owner][name_of(live)[1]] = live
+
+    def _unlink(self, kind: Kind, known: Object) -> None:
+        if kind is DOMAIN:
+            if (domain := claimed_name(known)) is not None:
+                _discard(self._claims, domain, name_of(known))
+            for key in _naming_keys(known):
+                _discard(self._named_by, key, name_of(known)[1])
+        elif kind is POD and (owner := _owner_of(known)) is not None:
+            self._pods[owner].pop(name_of(known)[1], None)
+            if not self._pods[owner]:
+                del self._pods[owner]
 
     def begin_listing(self) -> None:
         """Record deletions from now on: a list that was read before a deletion still has the object."""
@@ -113,6 +154,24 @@ class Cache:
         for live in gone:
             self.remove(kind, live)
         return gone
+
+
+def _naming_keys(domain: Object) -> Iterator[tuple[Kind, str, str]]:
+    namespace = domain["metadata"].get("namespace", "")
+    yield from ((SERVICE, namespace, name) for name in service_names(domain))
+    yield from ((SECRET, namespace, name) for name in secret_names(domain))
+
+
+def _owner_of(pod: Object) -> Name | None:
+    """Return namespace and name of the WebSocketDomain in the label of a pod."""
+    label = (pod["metadata"].get("labels") or {}).get(DOMAIN_LABEL)
+    return (pod["metadata"].get("namespace", ""), label) if label else None
+
+
+def _discard(index: dict[_Key, set[_Value]], key: _Key, value: _Value) -> None:
+    index[key].discard(value)
+    if not index[key]:
+        del index[key]
 
 
 def _content(live: Object) -> Object:
@@ -146,6 +205,9 @@ def slim(kind: Kind, live: Object) -> Object:
         kept["status"] = {"addresses": addresses}
     if kind is NAMESPACE:
         kept.pop("status", None)
+    if kind is POD:
+        # Of a pod's spec, most of its bytes, only its network is read.
+        kept["spec"] = {key: value for key, value in (live.get("spec") or {}).items() if key == "hostNetwork"}
     if kind is SECRET:
         # Contents are read by name where a domain refers to them: a core dump has no other secrets.
         kept.pop("data", None)

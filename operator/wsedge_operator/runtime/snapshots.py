@@ -16,7 +16,7 @@ from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.exact import parts
-from wsedge_operator.desired.names import DOMAIN_LABEL, child_name
+from wsedge_operator.desired.names import child_name
 from wsedge_operator.desired.ownership import Ownership, ownership
 from wsedge_operator.errors import ForbiddenError, NamespaceGoneError, NotFoundError, UnreadableError
 from wsedge_operator.kube.client import Client
@@ -27,7 +27,6 @@ from wsedge_operator.kube.kinds import (
     DOMAIN,
     GATEWAY,
     NETWORK_POLICY,
-    POD,
     REPLICA_SET,
     SECRET,
     SERVICE,
@@ -115,12 +114,7 @@ class Gatherer:
             if kind is not GATEWAY and (found := self._child(kind, namespace, child, live)) is not None:
                 children[kind.kind] = found
         services, secrets = await self._references(live)
-        pods = tuple(
-            pod
-            for pod in self.cache.all(POD, namespace)
-            if (pod["metadata"].get("labels") or {}).get(DOMAIN_LABEL) == key.name
-            and replica_set_of(pod) is not None  # a tenant's own pod may have the same labels
-        )
+        pods = self._pods(key)
         if (account := await self.accounts.current(namespace)) is None:
             call = f"GET Namespace {namespace}"
             raise NamespaceGoneError(call, 404, "NotFound", "the namespace of the domain is deleted")
@@ -284,6 +278,9 @@ class Gatherer:
             answers = {uid: one.state.openConnections for uid, one in fresh.items() if one.state is not None}
             load = load_of(pods, answers, now, now + self.load_period)
             self._loads[key] = int(live["metadata"].get("generation") or 0), load
+        for uid, report in fresh.items():
+            if report.error and report != before.get(uid):
+                log.info("relay did not answer", pod=known[uid]["metadata"]["name"], reason=report.error)
         self._relays[key] = {**before, **not_asked, **fresh}
         return self._relays[key]
 
@@ -295,6 +292,24 @@ class Gatherer:
         generation, load = self._loads.get(key, (0, None))
         is_edited = generation != live["metadata"].get("generation")
         return load is None or is_edited or not load.at <= now < load.again
+
+    async def has_new_reports(self, key: Key, live: Object, now: datetime) -> bool:
+        """Query the relays of a WebSocketDomain that lag; return whether any of them answered otherwise."""
+        namespace, child = key.namespace, child_name(key.name)
+        children = {
+            kind.kind: found
+            for kind in (CONFIG_MAP, DEPLOYMENT)
+            if (found := self._child(kind, namespace, child, live)) is not None
+        }
+        before = self._relays.get(key)
+        return await self._reports(key, self._pods(key), children, live, now) != before
+
+    def _pods(self, key: Key) -> tuple[Object, ...]:
+        return tuple(
+            pod
+            for pod in self.cache.pods_of(key.namespace, key.name)
+            if replica_set_of(pod) is not None  # a tenant's own pod may have the same labels
+        )
 
     async def _own_pods(
         self, key: Key, asked: list[Manifest], deployment: Object | None

@@ -10,7 +10,7 @@ from wsedge_operator.billing.record import COPY_NAME, identity_of
 from wsedge_operator.desired.names import DOMAIN_LABEL
 from wsedge_operator.kube.kinds import CONFIG_MAP, DOMAIN, GATEWAY, NAMESPACE, PLAN, SECRET, SERVICE, Kind
 from wsedge_operator.reconcile.domain.claims import claimed_name
-from wsedge_operator.reconcile.domain.references import gateway_names, secret_names, service_names
+from wsedge_operator.reconcile.domain.references import gateway_names
 from wsedge_operator.runtime.cache import Cache, name_of
 
 
@@ -61,12 +61,7 @@ def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:
     else:
         yield from _owner(live, namespace)
         if kind is SERVICE or kind is SECRET:
-            named_by = service_names if kind is SERVICE else secret_names
-            yield from (
-                Key("domain", *name_of(domain))
-                for domain in cache.all(DOMAIN, namespace)
-                if name in named_by(domain)
-            )
+            yield from (Key("domain", *name_of(domain)) for domain in cache.naming(kind, namespace, name))
 
 
 def has_user_objects(cache: Cache, namespace: str) -> bool:

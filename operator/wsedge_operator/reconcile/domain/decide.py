@@ -192,6 +192,7 @@ def _finish(snapshot: DomainSnapshot, draft: OutcomeDraft, now: datetime) -> Out
         sheds=tuple(draft.sheds),
         memory=draft.memory,
         scaled_at=draft.scaled_at,
+        query_at=draft.query_at,
     )
 
 

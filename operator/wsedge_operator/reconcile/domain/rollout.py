@@ -92,11 +92,15 @@ def _runs(report: RelayReport | None, pod: Manifest, generation: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The condition ConfigurationCurrent, the pods to poke, and when to query again (None: no relay lags)."""
+    """The condition ConfigurationCurrent, the pods to poke, and when to query again (None: no relay lags).
+
+    With `is_unanswered` no relay that lags answers: the same reports at that instant change nothing here.
+    """
 
     answer: ConditionAnswer
     pokes: tuple[Poke, ...]
     reconcile_at: datetime | None
+    is_unanswered: bool = False
 
 
 def rollout(snapshot: DomainSnapshot, generation: str, now: datetime) -> Rollout:
@@ -110,16 +114,18 @@ def rollout(snapshot: DomainSnapshot, generation: str, now: datetime) -> Rollout
         if _needs_poke(snapshot, pod, generation, now)
     )
     # A pod that does not run yet causes a watch event when it starts: no timer is needed.
-    again = now + _query_delay(snapshot, now) if running else None
-    return Rollout(_answer(snapshot, serving, lagging, generation), pokes, again)
+    again = now + query_delay(snapshot.live, now) if running else None
+    reports = [snapshot.relays.get(pod["metadata"]["uid"]) for pod in running]
+    unanswered = bool(reports) and all(report is not None and report.state is None for report in reports)
+    return Rollout(_answer(snapshot, serving, lagging, generation), pokes, again, unanswered)
 
 
-def _query_delay(snapshot: DomainSnapshot, now: datetime) -> timedelta:
+def query_delay(live: Manifest, now: datetime) -> timedelta:
     """Return the delay before the next query of relays that lag: a tenth of the time since they lag.
 
     The growing delay limits the queries to relays that never answer, for example behind a network policy.
     """
-    since = _lagging_since(snapshot.live)
+    since = _lagging_since(live)
     lagged = now - since if since is not None else timedelta(0)
     return min(POLL_SELDOM, max(POLL_SOON, lagged / 10))
 

@@ -204,7 +204,10 @@ def _roll_out(
 ) -> ConditionAnswer:
     state = rollout(snapshot, generation, now)
     draft.pokes += state.pokes
-    draft.reconcile_at = earliest(draft.reconcile_at, state.reconcile_at)
+    if state.is_unanswered:
+        draft.query_at = state.reconcile_at
+    else:
+        draft.reconcile_at = earliest(draft.reconcile_at, state.reconcile_at)
     return state.answer
 
 

@@ -133,3 +133,4 @@ class OutcomeDraft:
     generation: str | None = None
     serves_tls: bool = False
     reconcile_at: datetime | None = None
+    query_at: datetime | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,6 +16,7 @@ from wsedge_operator.kube.client import Object
 from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN
 from wsedge_operator.peers.relays import send_orders
 from wsedge_operator.reconcile.domain.decide import decide
+from wsedge_operator.reconcile.domain.rollout import query_delay
 from wsedge_operator.reconcile.domain.serving import admin_token
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.outcome import Outcome, earliest
@@ -48,30 +50,54 @@ class DomainReconciler:
         writer: Writer,
         clock: Clock,
         relays: aiohttp.ClientSession,
+        take_request: Callable[[Key], bool] = lambda _: True,
     ) -> None:
-        """Get snapshots from `gatherer`, write through `writer`, and send orders to relays by `relays`."""
+        """Get snapshots from `gatherer`, write through `writer`, and send orders to relays by `relays`.
+
+        `take_request` returns whether anything has changed for a key since it was called (`Agenda`).
+        """
         self._relays = relays
         self._gatherer = gatherer
         self._cache = cache
         self._writer = writer
         self._clock = clock
+        self._take_request = take_request
         self._contests: Contests[Key] = Contests()
+        # Keys whose relays do not answer, each with the instant of its next decision (None: none is known).
+        self._unanswered: dict[Key, datetime | None] = {}
         # Keys whose last failure is not in their status yet.
         self._unreported: set[Key] = set()
 
     async def reconcile(self, key: Key, failures: int) -> datetime | None:
         """Decide about the WebSocketDomain of `key` and carry the outcome out; return when to do so again."""
+        was_requested = self._take_request(key)
         live = self._cache.get(DOMAIN, key.namespace, key.name)
         if live is None:
+            self._unanswered.pop(key, None)
             self._gatherer.forget(key)
             self._contests.forget(key)
             self._unreported.discard(key)
             return None
         try:
+            if key in self._unanswered and not (was_requested or failures):
+                again = await self._query(key, live)
+                if again is not None:
+                    return again
             return await self._reconcile(key, live, failures)
         except NamespaceGoneError:
             self._gatherer.failures.pop(key, None)
             raise
+
+    async def _query(self, key: Key, live: Object) -> datetime | None:
+        """Query relays that did not answer; return when to do so again, None when a decision is due.
+
+        Nothing else has changed since the last decision, so that it would be the same: a thousand domains
+        whose relays are behind a network policy cost a connection each per half a minute, and no more.
+        """
+        now, decision = self._clock.now(), self._unanswered[key]
+        if (decision is not None and now >= decision) or await self._gatherer.has_new_reports(key, live, now):
+            return None
+        return earliest(decision, now + query_delay(live, now))
 
     async def _reconcile(self, key: Key, live: Object, failures: int) -> datetime | None:
         snapshot = await self._gatherer.domain(key, live, self._clock.now())
@@ -93,12 +119,16 @@ class DomainReconciler:
         self._unreported.discard(key)
         self._gatherer.remember(key, outcome.memory)
         await self._send_orders(key, snapshot, outcome)
+        self._unanswered.pop(key, None)
         had_failed = self._gatherer.failures.pop(key, None) is not None
         contested_until = self._note_writes(key, live, outcome)
         if had_failed or (contested_until is None and _writes(outcome)):
             # The writes have changed the snapshot of this decision, so decide again at once.
             return self._clock.now()
-        return earliest(outcome.reconcile_at, suspended_until, contested_until)
+        again = earliest(outcome.reconcile_at, suspended_until, contested_until)
+        if outcome.query_at is not None:
+            self._unanswered[key] = again
+        return earliest(again, outcome.query_at)
 
     async def _send_orders(self, key: Key, snapshot: DomainSnapshot, outcome: Outcome) -> None:
         """Send relays their orders to close connections; the next snapshot has the failures."""

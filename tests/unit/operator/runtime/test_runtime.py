@@ -11,6 +11,7 @@ import pytest
 
 from support.operator.controller import made
 from support.operator.snapshots import live_domain
+from wsedge_operator.desired.names import DOMAIN_LABEL
 from wsedge_operator.kube.client import Page
 from wsedge_operator.kube.kinds import (
     CONFIG_MAP,
@@ -22,6 +23,7 @@ from wsedge_operator.kube.kinds import (
     POD,
     SECRET,
     SERVICE,
+    Kind,
 )
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.queue import CONTEST_WINDOW, LONGEST_PAUSE_SECONDS, Backoff, Contests, WorkQueue
@@ -321,6 +323,51 @@ async def test_a_list_of_a_namespace_changes_no_other() -> None:
     cache.put(POD, live("a", 3))
     await made(cache, Lists("9")).intake.list_kind(POD, "team-b")
     assert cache.count(POD) == 1
+
+
+def test_a_domain_is_found_by_what_it_names() -> None:
+    """An edit of its spec, and its deletion, are followed."""
+    cache = Cache()
+    first = domain("a", "a.example", origins=[{"service": {"name": "web"}}], tls={"secretName": "cert"})
+    cache.put(DOMAIN, first)
+    cache.put(DOMAIN, domain("b", "b.example", origins=[{"service": {"name": "web"}}]))
+
+    def naming(kind: Kind, name: str) -> list[str]:
+        return [found["metadata"]["name"] for found in cache.naming(kind, "team-a", name)]
+
+    assert naming(SERVICE, "web") == ["a", "b"]
+    assert naming(SECRET, "cert") == ["a"]
+    assert naming(SECRET, "web") == []
+    edited = domain("a", "a.example", origins=[{"service": {"name": "other"}}])
+    edited["metadata"]["resourceVersion"] = "2"
+    cache.put(DOMAIN, edited)
+    assert (naming(SERVICE, "web"), naming(SERVICE, "other"), naming(SECRET, "cert")) == (["b"], ["a"], [])
+    cache.remove(DOMAIN, edited)
+    assert naming(SERVICE, "other") == []
+
+
+def test_the_pods_of_a_domain_are_those_with_its_label() -> None:
+    """A pod whose label changes, and a pod that is deleted, leave it."""
+    cache = Cache()
+    label = {"labels": {DOMAIN_LABEL: "chat"}}
+    cache.put(POD, live("one", 1, metadata=label))
+    cache.put(POD, live("two", 1, metadata=label))
+    cache.put(POD, live("stranger", 1))
+    assert [pod["metadata"]["name"] for pod in cache.pods_of("team-a", "chat")] == ["one", "two"]
+    assert cache.pods_of("team-b", "chat") == []
+    cache.put(POD, live("one", 2))
+    cache.remove(POD, live("two", 1, metadata=label))
+    assert cache.pods_of("team-a", "chat") == []
+    assert cache.count(POD) == 2
+
+
+def test_of_a_pod_its_network_is_kept() -> None:
+    """The rest of its spec is most of its bytes, and no decision reads it."""
+    cache = Cache()
+    cache.put(POD, live("one", spec={"hostNetwork": True, "containers": [{"name": "relay"}]}))
+    kept = cache.get(POD, "team-a", "one")
+    assert kept is not None
+    assert kept["spec"] == {"hostNetwork": True}
 
 
 def test_the_cache_has_no_secret() -> None:

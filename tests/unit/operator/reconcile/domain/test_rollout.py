@@ -74,7 +74,7 @@ def test_the_delay_before_the_next_query_grows() -> None:
     before = applied(before, decide(before, NOW))
     for minutes, seconds in ((0, 1), (2, 12), (60, 30)):
         now = NOW + timedelta(minutes=minutes)
-        assert decide(before, now).reconcile_at == now + timedelta(seconds=seconds)
+        assert decide(before, now).query_at == now + timedelta(seconds=seconds)
     told = message(decide(before, NOW), before, "ConfigurationCurrent")
     assert told.endswith("; pod-1 does not answer: TimeoutError: ")
 
