@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -53,6 +54,7 @@ log = structlog.get_logger()
 
 KINDS_RETRY_SECONDS = 2.0
 # Changes arrive in bursts, and each Directory is sent whole.
+_COLLECT_AFTER: Final = 10_000  # objects that were made and not freed; Python's default is 700
 DIRECTORY_DELAY: Final = timedelta(milliseconds=300)
 
 
@@ -84,6 +86,11 @@ def main(given: Sequence[str] | None = None, *, clock: Clock | None = None) -> N
         sys.exit(2)
     logs.configure(settings.log_level, settings.log_format)
     log.info("starting", **settings.model_dump())
+    # The cache is many objects without cycles: by default the collector would walk through all of them again
+    # and again while they arrive.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 20)
     try:
         asyncio.run(run(settings, clock or WallClock()))
     except* OperatorError as group:
@@ -210,7 +217,12 @@ def _parts(
                 accounts=accounts, cache=cache, writer=writer, agenda=agenda, clock=clock
             ),
             "domain": DomainReconciler(
-                gatherer=gatherer, cache=cache, writer=writer, clock=clock, relays=relays
+                gatherer=gatherer,
+                cache=cache,
+                writer=writer,
+                clock=clock,
+                relays=relays,
+                take_request=agenda.take_request,
             ),
             "directory": DirectoryReconciler(keeper=keeper, gatherer=gatherer, clock=clock),
         },

@@ -154,6 +154,7 @@ class Operator:
         fresh = self._clock.with_suffix(".new")
         fresh.write_text(str(seconds))
         fresh.rename(self._clock)
+        self.process.send_signal(signal.SIGUSR1)
 
     async def metrics(self) -> dict[str, float]:
         """Return the operator's metrics by name and labels; empty before it listens."""

@@ -88,6 +88,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         connection = self._access.connection
+        self._proxy = connection.proxy()
         try:
             tls = connection.tls()
         except (OSError, ValueError) as error:
@@ -97,7 +98,7 @@ class Client:
             connector=aiohttp.TCPConnector(limit=0, ssl=tls),
             headers={"User-Agent": "wsedge-operator", "Accept": "application/json"},
             timeout=self._timeout,
-            trust_env=connection.trust_env,
+            trust_env=False,
             trace_configs=[_checks_after_connecting()],
         )
         return self
@@ -348,7 +349,7 @@ class Client:
                 params=query,
                 data=data,
                 headers={**headers, **connection.headers()},
-                proxy=connection.proxy_url,
+                proxy=self._proxy,
                 # An API server never redirects these calls. Any other server must not get the token.
                 allow_redirects=False,
                 timeout=bounds or self._timeout,

@@ -8,6 +8,8 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,18 @@ class Connection:
     private_key_path: str | None = None
     private_key_data: str | None = None
     trust_env: bool = False
+
+    def proxy(self) -> str | None:
+        """Return the URL of the proxy to the server; None without one.
+
+        The environment is read here, and not by aiohttp, which does so before each call, in a thread.
+        """
+        if self.proxy_url or not self.trust_env:
+            return self.proxy_url
+        parts = urlsplit(self.server)
+        if proxy_bypass(parts.hostname or ""):
+            return None
+        return getproxies().get(parts.scheme)
 
     def headers(self) -> dict[str, str]:
         """Return the header with the credentials; empty without any but a client certificate."""

@@ -464,3 +464,23 @@ def test_without_an_api_server_it_ends_with_a_reason() -> None:
     assert ended.returncode == 1
     assert "cannot reach an API server" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+PROXIES: dict[str, tuple[dict[str, Any], dict[str, str], str | None]] = {
+    "none is named": ({}, {}, None),
+    "the kubeconfig's": ({"proxy_url": "http://one:1"}, {"HTTPS_PROXY": "http://two:2"}, "http://one:1"),
+    "the environment's": ({"trust_env": True}, {"HTTPS_PROXY": "http://two:2"}, "http://two:2"),
+    "not in a pod": ({}, {"HTTPS_PROXY": "http://two:2"}, None),
+    "not for this host": ({"trust_env": True}, {"HTTPS_PROXY": "http://two:2", "NO_PROXY": "api.test"}, None),
+}
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_the_proxy_to_an_api_server(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubeconfig's goes before the environment's, which counts outside of pods only."""
+    parts, environ, expected = PROXIES[name]
+    for variable in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environ.items():
+        monkeypatch.setenv(variable, value)
+    assert Connection("https://api.test:6443", **parts).proxy() == expected
