@@ -17,6 +17,8 @@ LONGEST_PAUSE_SECONDS: Final = 60.0
 CONTEST_WINDOW: Final = timedelta(minutes=10)
 # The first repetitions may be due to a late watch, by which the operator does not see its own write yet.
 REPEATS_BEFORE_REPORT: Final = 4
+# NTP may step a clock back by less than this; such a step prolongs each pause by no more than that.
+STEP: Final = timedelta(seconds=1)
 
 
 class WorkQueue(Generic[K]):
@@ -78,17 +80,22 @@ class Contests(Generic[K]):
     Each repetition within the window is suspended for longer than the one before, whatever requests the key
     meanwhile. Otherwise a controller that reverts each write at once would cause writes, and the creation and
     deletion of pods, without end.
+
+    A clock that is set back ends all contests, which then begin anew: a pause of a second would become as
+    long as the step, and a write that must be repeated would wait for hours.
     """
 
     def __init__(self, random_unit: Callable[[], float] = random.random) -> None:
         """Begin empty; `random_unit` returns numbers from 0 up to 1, for the jitter."""
         self._random_unit = random_unit
         self._contests: dict[K, _Contest] = {}
+        self._latest: datetime | None = None
 
     def note(
         self, key: K, writes: frozenset[str], generation: int, now: datetime
     ) -> tuple[frozenset[str], float]:
         """Record the writes of a reconciliation; return the repeated ones, and their pause in seconds."""
+        self._notice(now)
         contest = self._contests.setdefault(key, _Contest())
         self._forget_old(contest, now)
         repeated = frozenset(
@@ -109,6 +116,7 @@ class Contests(Generic[K]):
         self, key: K, writes: frozenset[str], generation: int, now: datetime
     ) -> datetime | None:
         """Return the instant before which these writes are not repeated; None: they may be made now."""
+        self._notice(now)
         contest = self._contests.get(key)
         if contest is None or not writes or contest.resumes is None or now >= contest.resumes:
             return None
@@ -117,6 +125,7 @@ class Contests(Generic[K]):
 
     def reported_until(self, key: K, now: datetime) -> datetime | None:
         """Return until when a contest is reported unless it goes on; None: there is none to report."""
+        self._notice(now)
         contest = self._contests.get(key)
         if contest is None or contest.last is None or contest.repeats < REPEATS_BEFORE_REPORT:
             return None
@@ -126,6 +135,11 @@ class Contests(Generic[K]):
     def forget(self, key: K) -> None:
         """Drop the writes of a key whose object is deleted."""
         self._contests.pop(key, None)
+
+    def _notice(self, now: datetime) -> None:
+        if self._latest is not None and now < self._latest - STEP:
+            self._contests.clear()
+        self._latest = now
 
     @staticmethod
     def _forget_old(contest: _Contest, now: datetime) -> None:

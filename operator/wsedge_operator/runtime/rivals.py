@@ -34,8 +34,10 @@ SERVES_ANNOTATION: Final = "wsedge.io/serves"
 _OLD_NAME: Final = "wsedge"
 # Longer than a standby of the rival needs to replace a dead leader (settings: lease_seconds, 15 s).
 _WINDOW_SECONDS: Final = 60.0
-# More than the clocks of two machines differ: a Lease that was renewed before that has no holder.
+# A Lease that was renewed before that has no holder, or one whose machine has another time: it is watched for
+# a quarter of a minute, in which a holder renews it.
 _OLD: Final = timedelta(minutes=10)
+_OLD_WINDOW_SECONDS: Final = 15.0
 
 
 @dataclass
@@ -80,16 +82,21 @@ class Rivals:
         return self._is_alive(live) and is_older
 
     def _is_alive(self, live: Object) -> bool:
-        """Return whether a Lease was renewed within the window, by this machine's monotonic clock."""
+        """Return whether a Lease was renewed within the window, by this machine's monotonic clock.
+
+        The time in it is only a hint that the window may be short: it is of another machine's clock.
+        """
         spec = live.get("spec") or {}
         record = (spec.get("holderIdentity"), spec.get("renewTime"))
         known = self._seen.get(_name(live))
         if known is None or known[0] != record:
             known = self._seen[_name(live)] = (record, self.monotonic())
         renewed = spec.get("renewTime")
-        if renewed is None or self.now() - datetime.fromisoformat(renewed) > _OLD:
+        if renewed is None:
             return False
-        window = max(_WINDOW_SECONDS, 4 * float(spec.get("leaseDurationSeconds") or 0))
+        duration = float(spec.get("leaseDurationSeconds") or 0)
+        is_old = self.now() - datetime.fromisoformat(renewed) > _OLD
+        window = max(_OLD_WINDOW_SECONDS, duration) if is_old else max(_WINDOW_SECONDS, 4 * duration)
         return self.monotonic() - known[1] < window
 
     async def _may_write(self, live: Object) -> bool:

@@ -6,18 +6,17 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable, Hashable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from wsedge_operator.runtime.clock import Clock
+from wsedge_operator.runtime.queue import STEP
 
 K = TypeVar("K", bound=Hashable)
 
 # The longest sleep: a timer does not count the time for which the machine is suspended, and does not notice a
 # change of its clock.
 LONGEST_SLEEP_SECONDS: Final = 60.0
-# NTP may step a clock back by less than this; such a step delays each key by no more than that.
-_STEP: Final = timedelta(seconds=1)
 
 
 class WakeUps(Generic[K]):
@@ -50,7 +49,7 @@ class WakeUps(Generic[K]):
         Otherwise a pause of a second would become as long as the step. A key that is reconciled too early is
         scheduled again.
         """
-        was_set_back = self._latest is not None and now < self._latest - _STEP
+        was_set_back = self._latest is not None and now < self._latest - STEP
         self._latest = now
         due: list[K] = []
         if was_set_back:

@@ -145,8 +145,10 @@ def _needs_poke(snapshot: DomainSnapshot, pod: Manifest, generation: str, now: d
     annotations = pod["metadata"].get("annotations") or {}
     if annotations.get(GENERATION_ANNOTATION) != generation:
         return True
-    # Both are RFC 3339 in UTC with whole seconds, so text order is the order of time.
-    return bool(annotations.get(POKED_ANNOTATION, "") <= instant_text(now - POKE_AGAIN))
+    # All are RFC 3339 in UTC with whole seconds, so text order is the order of time. A poke in the future is
+    # of a clock that was set back since.
+    poked = annotations.get(POKED_ANNOTATION, "")
+    return bool(poked <= instant_text(now - POKE_AGAIN) or poked > instant_text(now))
 
 
 def _answer(

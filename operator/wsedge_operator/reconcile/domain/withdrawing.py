@@ -72,7 +72,8 @@ def _drain(draft: OutcomeDraft, snapshot: DomainSnapshot, now: datetime) -> bool
     last = _last_config(config_map)
     if not running or last is None:
         return False
-    since = _draining_since(config_map) or now
+    # A clock that was set back since then would prolong the drain by its step.
+    since = min(_draining_since(config_map) or now, now)
     config = relay_config.draining_config(snapshot.live, last)
     wanted = with_digest(relay_config.config_map(snapshot.live, config, draining_since=since))
     if not is_applied(wanted, config_map):

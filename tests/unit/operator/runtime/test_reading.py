@@ -93,7 +93,7 @@ def rivals(api: Api, clock: list[float] | None = None, **parts: Any) -> Rivals:
 
 
 async def test_another_release_that_may_write_blocks_the_start() -> None:
-    """Its own Lease, an old Lease, or one of a ServiceAccount without the right does not."""
+    """Its own Lease, or one of a ServiceAccount without the right, does not."""
     other = account("other")
     assert await rivals(Api(lease("mine"), writers=(account("mine"),))).find() is None
     assert await rivals(Api(lease("other"), writers=(other,))).find() == "other/wsedge-operator"
@@ -103,8 +103,21 @@ async def test_another_release_that_may_write_blocks_the_start() -> None:
     assert stranger.asked == []
     marked = Api(lease("other", "edge-operator", serves="*"), writers=(account("other", "edge-operator"),))
     assert await rivals(marked).find() == "other/edge-operator"
-    left = Api(lease("other", renewed=NOW - timedelta(hours=1)), writers=(other,))
-    assert await rivals(left).find() is None
+
+
+async def test_an_old_lease_blocks_until_it_was_not_renewed_for_its_duration() -> None:
+    """Its machine's clock may be two hours behind: then it is renewed, and goes on to block the start."""
+    hours_ago = NOW - timedelta(hours=2)
+    clock, api = [0.0], Api(lease("other", renewed=hours_ago), writers=(account("other"),))
+    looking = rivals(api, clock)
+    assert await looking.find() is not None
+    clock[0] = 14
+    api.leases = [lease("other", renewed=hours_ago + timedelta(seconds=4))]
+    assert await looking.find() is not None
+    clock[0] = 28
+    assert await looking.find() is not None
+    clock[0] = 29
+    assert await looking.find() is None
 
 
 async def test_a_lease_that_is_not_renewed_blocks_for_a_minute() -> None:

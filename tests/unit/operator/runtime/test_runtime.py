@@ -104,22 +104,33 @@ def test_the_pause_of_reverted_writes_grows() -> None:
     """Writes within ten minutes count, until the object is edited."""
     contests: Contests[str] = Contests(lambda: 1.0)
     write = frozenset({"restore Deployment x"})
-    now, pauses = NOON, []
+    last, now, pauses = NOON, NOON, []
     for _ in range(9):
-        pauses.append(contests.note("a", write, 1, now)[1])
-        assert contests.note("a", frozenset(), 1, now) == (frozenset(), 0.0)  # a quiet look in between
-        now += timedelta(seconds=61)
+        last, now = now, now + timedelta(seconds=61)
+        pauses.append(contests.note("a", write, 1, last)[1])
+        assert contests.note("a", frozenset(), 1, last) == (frozenset(), 0.0)  # a quiet look in between
     assert pauses == [0, 0.5, 1, 2, 4, 8, 16, 32, 60]
-    last = now - timedelta(seconds=61)
-    assert contests.reported_until("a", now) == last + CONTEST_WINDOW
-    assert contests.suspended_until("a", write, 1, last + timedelta(seconds=59)) is not None
-    assert contests.suspended_until("a", write, 1, last + timedelta(seconds=60)) is None
     assert contests.suspended_until("a", write, 2, last) is None
     assert contests.suspended_until("a", write | {"apply Service y"}, 1, last) is None
+    assert contests.suspended_until("a", write, 1, last + timedelta(seconds=59)) is not None
+    assert contests.suspended_until("a", write, 1, last + timedelta(seconds=60)) is None
+    assert contests.reported_until("a", now) == last + CONTEST_WINDOW
     assert contests.note("a", write, 2, now) == (frozenset(), 0.0)
     late = last + CONTEST_WINDOW
     assert contests.reported_until("a", late) is None
     assert contests.note("a", write, 1, late + CONTEST_WINDOW) == (frozenset(), 0.0)
+
+
+def test_a_clock_that_is_set_back_suspends_no_write() -> None:
+    """The contests begin anew; a step of NTP, less than a second, changes nothing."""
+    contests: Contests[str] = Contests(lambda: 1.0)
+    write = frozenset({"restore Deployment x"})
+    for _ in range(8):
+        contests.note("a", write, 1, NOON)
+    assert contests.suspended_until("a", write, 1, NOON - SECOND) == NOON + 32 * SECOND
+    assert contests.suspended_until("a", write, 1, NOON - 7200 * SECOND) is None
+    assert contests.reported_until("a", NOON - 7200 * SECOND) is None
+    assert contests.note("a", write, 1, NOON - 7200 * SECOND) == (frozenset(), 0.0)
 
 
 def test_the_latest_time_of_a_key_counts() -> None:

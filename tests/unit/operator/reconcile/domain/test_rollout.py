@@ -51,6 +51,8 @@ def test_an_edit_changes_only_the_configuration_and_pokes_the_pods() -> None:
     after = replace(applied(before, outcome), pods=tuple(poked))
     assert decide(after, NOW + timedelta(seconds=9)).pokes == ()
     assert len(decide(after, NOW + timedelta(seconds=10)).pokes) == 2
+    # A clock that is set back, by more than NTP's steps, keeps no pod from its next poke.
+    assert len(decide(after, NOW - timedelta(hours=2)).pokes) == 2
 
 
 def test_a_relay_that_refuses_a_configuration_is_reported() -> None:

@@ -104,6 +104,15 @@ def test_a_start_of_the_drain_that_cannot_be_read_is_now(text: str) -> None:
     assert deleted(draft) == set()
 
 
+def test_a_clock_that_is_set_back_does_not_prolong_the_drain() -> None:
+    """A start of the drain in the future becomes the present, once."""
+    before = off(since="2026-11-22T14:00:00Z")
+    draft = withdraw(before, READY, NOW)
+    (config_map,) = draft.apply
+    assert config_map["metadata"]["annotations"]["wsedge.io/draining-since"] == "2026-11-22T12:00:00Z"
+    assert deleted(draft) == set()
+
+
 def test_a_domain_drains_from_the_annotation_on() -> None:
     """Without a ConfigMap, or without the annotation, its relays serve."""
     assert is_draining(off())
