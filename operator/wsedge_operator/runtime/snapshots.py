@@ -26,6 +26,7 @@ from wsedge_operator.kube.kinds import (
     DISRUPTION_BUDGET,
     DOMAIN,
     GATEWAY,
+    NAMESPACE,
     NETWORK_POLICY,
     REPLICA_SET,
     SECRET,
@@ -118,6 +119,11 @@ class Gatherer:
         if (account := await self.accounts.current(namespace)) is None:
             call = f"GET Namespace {namespace}"
             raise NamespaceGoneError(call, 404, "NotFound", "the namespace of the domain is deleted")
+        there = self.cache.get(NAMESPACE, "", namespace)
+        if there is not None and there["metadata"].get("deletionTimestamp"):
+            # Each deletion of a child would cause an attempt to create it again, which is refused.
+            call = f"GET Namespace {namespace}"
+            raise NamespaceGoneError(call, 403, "Forbidden", "the namespace of the domain is being deleted")
         account_state = account_decision.account_state(account, now, served="Deployment" in children)
         return DomainSnapshot(
             live=live,
