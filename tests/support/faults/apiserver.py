@@ -4,8 +4,8 @@
 
 Each call has the first fault that matches it. A fault delays a call, answers it, or keeps the answer back
 until the test lets it go; `silence` swallows what watches bring from then on, without an end of their
-streams; `leave` closes the port and all connections. The front records the calls. It runs on a thread and a
-loop of its own, so that tests may wait.
+streams; while it is away, the front resets all connections and counts the attempts. It records the calls. It
+runs on a thread and a loop of its own, so that tests may wait.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +34,11 @@ _OWN: Final = frozenset({"connection", "transfer-encoding", "keep-alive", "host"
 
 @dataclass(slots=True)
 class Call:
-    """One call, as the front saw it: `status` is 0 before an answer, `ended` whether all of it was sent."""
+    """One call, as the front saw it.
+
+    `status` is 0 before an answer, `ended` whether all of it was sent; `is_gone` whether the API server said
+    that the resource version is too old (410, or an ERROR event of a watch).
+    """
 
     at: float
     method: str
@@ -42,6 +46,7 @@ class Call:
     query: str
     status: int = 0
     ended: bool = False
+    is_gone: bool = False
 
     @property
     def is_watch(self) -> bool:
@@ -98,6 +103,8 @@ class Front:
         self._listener: asyncio.Server | None = None
         self.port = 0
         self.calls: list[Call] = []
+        self.attempts: list[float] = []
+        self._is_away = False
 
     @property
     def url(self) -> str:
@@ -142,17 +149,15 @@ class Front:
         """Swallow all that the present watches bring from now on, and do not end them."""
         self._silent_before = time.monotonic()
 
-    def leave(self) -> None:
-        """Refuse connections from now on, and reset all that are open."""
-        self._run(self._close())
-
-    def come_back(self) -> None:
-        """Accept connections at the same port again."""
-        self._run(self._listen())
-
-    def cut(self) -> None:
-        """Reset all open connections."""
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Reset all connections, and each further one, during the block; `attempts` are their times."""
+        self._is_away = True
         self._run(self._reset())
+        try:
+            yield
+        finally:
+            self._is_away = False
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
@@ -190,6 +195,10 @@ class Front:
             await asyncio.sleep(0)  # the turns in which the transports close
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_away:
+            self.attempts.append(time.monotonic())
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._connections[task] = writer
@@ -243,7 +252,9 @@ class Front:
     async def _pass(self, call: Call, answer: aiohttp.ClientResponse, writer: asyncio.StreamWriter) -> None:
         kept = [f"{name}: {value}" for name, value in answer.headers.items() if name.lower() not in _OWN]
         writer.write(_head(answer.status, [*kept, "Transfer-Encoding: chunked"]))
+        call.is_gone = answer.status == 410
         async for chunk in answer.content.iter_any():
+            call.is_gone = call.is_gone or (call.is_watch and b'"code":410' in chunk)
             await self._forever_if_silent(call)
             writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             await writer.drain()
@@ -270,9 +281,9 @@ def refusal(status: int, reason: str, **headers: str) -> tuple[int, dict[str, st
     return status, {"Content-Type": "application/json", **named}, text
 
 
-def most_per_second(calls: list[Call]) -> int:
-    """Return the most calls within any second."""
-    times = sorted(call.at for call in calls)
+def most_per_second(times: Iterable[float]) -> int:
+    """Return the most instants within any second."""
+    times = sorted(times)
     most, first = 0, 0
     for last, at in enumerate(times):
         while at - times[first] >= 1.0:
