@@ -93,10 +93,13 @@ async def test_a_certificate_of_cert_manager(place: Place, port: int) -> None:
             exposure={"certificate": certificate},
         )
     )
-    told = await aside(place.await_reason, site.resource, "Exposed", "CertificatePending")
-    assert told["message"] == (
-        "the Certificate is not ready: DoesNotExist: Issuing certificate as Secret does not exist"
+    said = "the Certificate is not ready: DoesNotExist: Issuing certificate as Secret does not exist"
+    await aside(
+        until,
+        "cert-manager's words are told",
+        lambda: place.condition(site.resource, "Exposed").get("message") == said,
     )
+    assert (await aside(place.condition, site.resource, "Exposed"))["reason"] == "CertificatePending"
     await aside(create_authority, place, "team-ca")
     await aside(site.await_serving)
     await aside(place.await_reason, site.resource, "Exposed", "Exposed")
@@ -159,11 +162,17 @@ class Visitors:
             assert self._seen[-1] == self._addresses[-1], (door, lines)
         await crowd.leave()
 
+    def _logged(self) -> list[str]:
+        """Return the client of each connection that has ended."""
+        lines = self.site.log()
+        return [line["client"] for line in lines if line["event"] == "connection" and line["code"] == 101]
+
     async def check(self) -> None:
         """Compare the access log and the statistics; this ends the domain."""
-        lines = await aside(self.site.log)
-        logged = [line["client"] for line in lines if line["event"] == "connection" and line["code"] == 101]
-        assert sorted(logged) == sorted(self._addresses)
+        await aside(
+            until, "each connection is in the log", lambda: len(self._logged()) >= len(self._addresses)
+        )
+        assert sorted(await aside(self._logged)) == sorted(self._addresses)
         await aside(self.site.remove)
         number = self.known.counts.opened
         async with await self.site.statistics(isp="clients") as statistics:
@@ -322,6 +331,7 @@ async def test_ports_of_nodes_and_a_load_balancer(visitors: Visitors, tmp_path: 
         def announce(version: int | None) -> None:
             balancer.announce(ports, here, proxy_protocol=version)
 
+        balancer.close()
         await aside(announce, None)
         await visitors.come(ws, lie, taken_for=balancer.address)
         await visitors.come(wss, lie, taken_for=balancer.address)

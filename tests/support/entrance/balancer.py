@@ -58,7 +58,6 @@ class Balancer:
 
     def announce(self, ports: dict[str, tuple[int, int]], node: str, *, proxy_protocol: int | None) -> None:
         """Forward TCP by HAProxy, which dials itself, with a PROXY header of this version or without."""
-        self.close()
         self._proxy.serve(
             [Route(own, "", (node, theirs), proxy_protocol, tcp=True) for own, theirs in ports.values()]
         )
