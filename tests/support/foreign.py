@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions of other projects, from their Go modules (tests/foreign/go.mod)."""
+"""CustomResourceDefinitions and sources of other projects, from their Go modules (tests/foreign/go.mod)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ EXTERNAL_DNS: Final = "sigs.k8s.io/external-dns"
 _CRDS: Final = {
     GATEWAY_API: "config/crd/standard/*.yaml",
     CERT_MANAGER: "deploy/crds/*.yaml",
-    EXTERNAL_DNS: "config/crd/standard/dnsendpoints*.yaml",
 }
 
 
