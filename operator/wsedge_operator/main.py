@@ -21,6 +21,7 @@ import structlog
 from pydantic import ValidationError
 
 from wsedge_operator import logs
+from wsedge_operator.desired.pods_digest import operator_version
 from wsedge_operator.errors import NotFoundError, OperatorError, advice
 from wsedge_operator.kube.access import find_access
 from wsedge_operator.kube.client import Client
@@ -46,6 +47,7 @@ from wsedge_operator.runtime.reconcilers.directory import DirectoryReconciler
 from wsedge_operator.runtime.reconcilers.domain import DomainReconciler
 from wsedge_operator.runtime.rivals import Rivals
 from wsedge_operator.runtime.snapshots import Gatherer
+from wsedge_operator.runtime.stage import Stage
 from wsedge_operator.runtime.triggers import DIRECTORY
 from wsedge_operator.runtime.writer import Writer
 from wsedge_operator.settings import Settings, problems
@@ -211,6 +213,13 @@ def _parts(
         metrics=metrics,
         identity=identity,
     )
+    stage = Stage(
+        cache,
+        agenda,
+        metrics,
+        version=operator_version(settings.relays, settings.relay_pod),
+        limit=settings.max_parallel_rollouts,
+    )
     controller = Controller(
         reconcilers={
             "account": AccountReconciler(
@@ -222,6 +231,7 @@ def _parts(
                 writer=writer,
                 clock=clock,
                 relays=relays,
+                stage=stage,
                 take_request=agenda.take_request,
             ),
             "directory": DirectoryReconciler(keeper=keeper, gatherer=gatherer, clock=clock),

@@ -48,6 +48,12 @@ class Settings(BaseSettings):
         description="Settings of relay pods, in JSON, where a WebSocketDomain has none: the fields of its"
         " spec.relay.pod.",
     )
+    max_parallel_rollouts: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="Domains whose pods are replaced at the same time because of a change of the operator.",
+    )
     relay_network_policy: bool = Field(
         False, description="Whether each domain has a NetworkPolicy that closes the relays' admin port."
     )

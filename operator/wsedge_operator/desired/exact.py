@@ -93,6 +93,13 @@ def differences(live: Manifest, wanted: Manifest) -> tuple[str, ...]:
     )
 
 
+def template_differences(live: Manifest, wanted: Manifest) -> tuple[str, ...]:
+    """Return the paths at which the pod template of a Deployment differs from `wanted`, except defaults."""
+    path = "spec.template"
+    have, want = (parts(manifest)["spec"]["template"] for manifest in (live, wanted))
+    return tuple(_differences(have, want, path, lenient=True))
+
+
 def differences_from_admitted(live: Manifest, admitted: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the paths at which the exact parts of `live` differ from `admitted`, the answer to a dry run."""
     have = parts(live)

@@ -28,6 +28,15 @@ DRAIN_ANNOTATION: Final = "wsedge.io/draining-since"
 # noticed.
 ASKED_REPLICAS_ANNOTATION: Final = "wsedge.io/asked-replicas"
 
+# On a Deployment: the digest of the pod template that was written, and of what the spec asks of pods
+# (desired.pods_digest). They tell a change of the operator from an edit of the spec.
+TEMPLATE_ANNOTATION: Final = "wsedge.io/template"
+ASKED_PODS_ANNOTATION: Final = "wsedge.io/asked-pods"
+# On a Deployment whose pods a change of the operator replaces: the operator's version and the time (UTC).
+ROLLOUT_ANNOTATION: Final = "wsedge.io/rollout"
+# On a WebSocketDomain, by an administrator: its failed rollout holds up no other domain.
+ROLLOUT_FAILURE_ANNOTATION: Final = "wsedge.io/rollout-failure"
+
 HTTP_PORT: Final = 8080
 HTTPS_PORT: Final = 8443
 ADMIN_PORT: Final = 9090

@@ -3,6 +3,7 @@
     account/      the decision about an account
     domain/       the decision about a WebSocketDomain
     directory     the Directory of all accounts and domains, for the statistics
+    rollouts      of how many domains a change of the operator replaces the pods at a time
     outcome       the parts of a decision: writes, status, Events, the time of the next reconciliation
     conditions    conditions of a status
     reasons       every reason of a condition or an Event, with cause and cure

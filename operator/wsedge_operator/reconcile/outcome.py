@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -93,7 +93,7 @@ class Outcome:
 
     `sheds` go to relays, `memory` to the next decision about the domain. `scaled_at` is the instant of a
     change of the number of relays by their load: the same number at another instant is another write, and no
-    repetition of one that another client reverted.
+    repetition of one that another client reverted. `held`, `waits` and `starts` are as in `domain.staging`.
 
     At `query_at` the relays that do not answer are queried again: without answers the decision is the same.
     """
@@ -113,6 +113,9 @@ class Outcome:
     scaled_at: datetime | None = None
     reconcile_at: datetime | None = None
     query_at: datetime | None = None
+    held: str | None = field(default=None, compare=False)
+    waits: bool = False
+    starts: bool = False
 
 
 def reference(live: Manifest) -> Ref:

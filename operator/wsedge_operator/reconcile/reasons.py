@@ -87,6 +87,8 @@ class Reason(StrEnum):
     RELAYS_UPDATING = "RelaysUpdating"
     RELAYS_DRAINING = "RelaysDraining"
     WRITES_DO_NOT_LAST = "WritesDoNotLast"
+    ROLLOUT_WAITING = "RolloutWaiting"
+    ROLLOUT_PAUSED = "RolloutPaused"
     CHANGED_FROM_OUTSIDE = "ChangedFromOutside"
     SCALED_FROM_OUTSIDE = "ScaledFromOutside"
 
@@ -192,6 +194,19 @@ DOMAIN_CONDITIONS: Final = (
         (Reason.NO_RELAYS, Reason.RELAYS_STARTING, Reason.RELAYS_UPDATING),
         "relay pods do not exist, start, or are replaced",
         "wait",
+    ),
+    Explanation(
+        (Reason.ROLLOUT_WAITING,),
+        "served, and ready; a change of the operator (an upgrade, a default for pods) replaces the pods when"
+        " it is the domain's turn",
+        "wait, or edit the pods' settings of the domain: an edit does not wait"
+        " ([staged rollouts](pods.md#staged-rollouts))",
+    ),
+    Explanation(
+        (Reason.ROLLOUT_PAUSED,),
+        "served, and ready; a change of the operator waits, since the relays of another domain did not run"
+        " with it",
+        "correct the domain that failed, or the operator ([staged rollouts](pods.md#staged-rollouts))",
     ),
     Explanation(
         (Reason.RELAYS_DRAINING,),

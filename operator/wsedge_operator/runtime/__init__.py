@@ -9,6 +9,7 @@ agenda       which keys to reconcile, and when: `queue` and `wakeups`
 controller   workers, which give each key to the reconciler of its kind
 reconcilers/ snapshot, decision, writes: one module per kind of key
 accounts     snapshots of accounts; snapshots: snapshots of WebSocketDomains
+stage        which domains' pods a change of the operator may replace now
 writer       carries outcomes out
 directory    PUTs the Directory to the statistics when it is due
 discovery    resolves the address of the statistics

@@ -53,4 +53,10 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.rollouts = Gauge(
+            "wsedge_operator_rollouts",
+            "Domains whose pods a change of the operator replaces, by state (waiting, rolling, failed).",
+            ["state"],
+            registry=self.registry,
+        )
         self.leading = Gauge("wsedge_operator_leading", "1 while this process leads.", registry=self.registry)

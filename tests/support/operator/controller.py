@@ -17,6 +17,7 @@ from wsedge_operator.runtime.intake import Intake
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.reconcilers.account import AccountReconciler
 from wsedge_operator.runtime.reconcilers.domain import DomainReconciler
+from wsedge_operator.runtime.stage import Stage
 from wsedge_operator.runtime.triggers import Key
 from wsedge_operator.runtime.writer import Writer
 
@@ -82,6 +83,7 @@ def made(cache: Cache, client: Any = None, gatherer: Any = None, relays: Any = N
                 writer=writer,
                 clock=clock,
                 relays=relays,
+                stage=Stage(cache, agenda, metrics, version="1", limit=10),
             ),
             "directory": NoDirectory(),
         },

@@ -5,6 +5,7 @@
     withdrawing    a domain that is not served: relays drain, then children are deleted
     keeping        a domain with an invalid spec or in a namespace that is not selected: nothing is changed
     rollout        which generation the relays run, which pods to poke and to query
+    staging        whether a change of the operator replaces the pods now, or waits for the domain's turn
     scale_in       which relays are removed first
     scaling        the number of relays, and what decides it
     autoscaling    the number of relays by their open connections

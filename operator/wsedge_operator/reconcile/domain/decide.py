@@ -193,6 +193,9 @@ def _finish(snapshot: DomainSnapshot, draft: OutcomeDraft, now: datetime) -> Out
         memory=draft.memory,
         scaled_at=draft.scaled_at,
         query_at=draft.query_at,
+        held=draft.held,
+        waits=draft.waits,
+        starts=draft.starts,
     )
 
 
@@ -271,4 +274,4 @@ def _notes(live: Any, changed: list[ConditionAnswer], now: datetime) -> list[Eve
 
 
 def _is_normal(answer: ConditionAnswer) -> bool:
-    return answer.true is True and answer.reason != Reason.UNKNOWN_FIELDS
+    return answer.true is True and answer.reason not in {Reason.UNKNOWN_FIELDS, Reason.ROLLOUT_PAUSED}

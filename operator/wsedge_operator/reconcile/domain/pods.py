@@ -96,6 +96,17 @@ def first_problem(pods: Iterable[Pod], deployment: Mapping[str, Any] | None) -> 
     return None
 
 
+def newest(pods: Iterable[Pod]) -> list[Pod]:
+    """Return the pods of the pod template of which the youngest pod is."""
+    found = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+    return [pod for pod in found if _template_hash(pod) == _template_hash(found[-1])]
+
+
+def _template_hash(pod: Pod) -> str | None:
+    hashed: str | None = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
+    return hashed
+
+
 def _controller(live: Mapping[str, Any], kind: str) -> tuple[str, str] | None:
     for reference in live["metadata"].get("ownerReferences") or ():
         group, _, _ = str(reference.get("apiVersion")).partition("/")

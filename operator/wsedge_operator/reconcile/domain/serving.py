@@ -35,6 +35,7 @@ from wsedge_operator.reconcile.domain.rollout import POLL_SOON, generation_of, r
 from wsedge_operator.reconcile.domain.scale_in import costs, is_scale_in
 from wsedge_operator.reconcile.domain.scaling import Size, size_of
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
+from wsedge_operator.reconcile.domain.staging import stage
 from wsedge_operator.reconcile.outcome import Manifest, earliest, is_terminating, reference
 from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.reconcile.reasons import Reason
@@ -71,7 +72,7 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
         warnings = [*denied_origins(spec, snapshot.denied_networks), *material.warnings]
         if current.true and warnings:
             current = ConditionAnswer(CONFIGURATION_CURRENT, True, warnings[0].reason, _sentence(warnings))
-    ready = _ready(snapshot, spec, size, current)
+    ready = _ready(snapshot, spec, size, current, draft)
     draft.answers += [current, _enter(draft, snapshot, spec, ready, now)]
     if size.answer is not None:
         draft.answers.append(size.answer)
@@ -150,7 +151,7 @@ def _keep_last_good(
     draft.generation = generation_of(config_map)
     draft.serves_tls = has_tls_port(snapshot.children.get("Service"))
     if config_map is not None:
-        _draft_children(draft, snapshot, _workload(draft, snapshot, spec, size))
+        _draft_children(draft, snapshot, _workload(draft, snapshot, spec, size, now))
     if draft.generation is not None:
         _roll_out(draft, snapshot, draft.generation, now)
     if any(problem.reason == Reason.STATISTICS_NOT_FOUND for problem in problems):
@@ -178,7 +179,7 @@ def _configure(
         secret(owner, contents),
         relay_config.config_map(owner, config, draining_since=None),
     ]
-    _draft_children(draft, snapshot, [*manifests, *_workload(draft, snapshot, spec, size)])
+    _draft_children(draft, snapshot, [*manifests, *_workload(draft, snapshot, spec, size, now)])
     return _roll_out(draft, snapshot, config.generation, now)
 
 
@@ -212,7 +213,7 @@ def _roll_out(
 
 
 def _workload(
-    draft: OutcomeDraft, snapshot: DomainSnapshot, spec: WebSocketDomainSpec, size: Size
+    draft: OutcomeDraft, snapshot: DomainSnapshot, spec: WebSocketDomainSpec, size: Size, now: datetime
 ) -> list[dict[str, Any]]:
     """Return the children that do not depend on the configuration, except for port 443 of the Service."""
     owner = snapshot.live
@@ -223,16 +224,19 @@ def _workload(
         manifests.append(disruption_budget(owner))
     if snapshot.admin_peers is not None:  # Before the Deployment, so that no pod runs without its policy.
         manifests.append(network_policy(owner, snapshot.admin_peers))
-    manifests.append(
-        deployment(
-            owner,
-            spec,
-            snapshot.image,
-            pod_default=snapshot.pod_default,
-            replicas=size.replicas,
-            is_scaled_from_outside=size.outside is not None,
-        )
+    wanted = deployment(
+        owner,
+        spec,
+        snapshot.image,
+        pod_default=snapshot.pod_default,
+        replicas=size.replicas,
+        is_scaled_from_outside=size.outside is not None,
     )
+    staged = stage(snapshot, spec, wanted, now)
+    draft.held, draft.waits, draft.starts = staged.held, staged.waits, staged.starts
+    draft.ends = staged.ends
+    draft.reconcile_at = earliest(draft.reconcile_at, staged.reconcile_at)
+    manifests.append(staged.manifest)
     return manifests
 
 
@@ -256,12 +260,17 @@ def _draft_children(draft: OutcomeDraft, snapshot: DomainSnapshot, manifests: Se
 
 
 def _ready(
-    snapshot: DomainSnapshot, spec: WebSocketDomainSpec, size: Size, current: ConditionAnswer
+    snapshot: DomainSnapshot,
+    spec: WebSocketDomainSpec,
+    size: Size,
+    current: ConditionAnswer,
+    draft: OutcomeDraft,
 ) -> ConditionAnswer:
     """Return the condition Ready: the first of these that applies.
 
     A write failed; the configuration has a fault; pods do not run; relays were ordered to drain; relays
-    start; writes do not last; relays are replaced; relays lag; else the domain is served.
+    start; writes do not last; relays are replaced; relays lag; else the domain is served, and perhaps waits
+    until the operator's change may replace its pods.
     """
     if snapshot.failure is not None:
         return ConditionAnswer(READY, False, Reason.APPLY_FAILED, snapshot.failure)
@@ -283,7 +292,10 @@ def _ready(
     if snapshot.contested is not None:
         return ConditionAnswer(READY, False, Reason.WRITES_DO_NOT_LAST, snapshot.contested)
     updated = int(status.get("updatedReplicas") or 0)
-    is_old = status.get("observedGeneration") != live["metadata"].get("generation")
+    # An annotation changes the generation too. A domain that waits keeps its template, so its pods are not
+    # replaced; the end of a rollout is written, and observed, before the domain counts as ready.
+    is_unobserved = status.get("observedGeneration") != live["metadata"].get("generation")
+    is_old = draft.ends or (is_unobserved and not draft.waits)
     # updatedReplicas also counts a new pod that does not run yet: with one relay it is reached at once. Only
     # when no old pod is left (replicas == updatedReplicas) the rollout is complete.
     if is_old or updated < wanted or int(status.get("replicas") or 0) > updated:
@@ -297,6 +309,9 @@ def _ready(
     text = f"{available} relays serve {spec.domain}"
     if scaled is not None and scaled.replicas != spec.relay.replicas:
         text = f"{text}; {scaled.message(spec.relay.replicas)}"
+    if draft.waits:
+        reason = Reason.ROLLOUT_PAUSED if snapshot.turn.paused else Reason.ROLLOUT_WAITING
+        return ConditionAnswer(READY, True, reason, f"{text}; {snapshot.turn.message}")
     return ConditionAnswer(READY, True, Reason.SERVING, text)
 
 

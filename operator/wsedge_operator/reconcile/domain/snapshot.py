@@ -16,6 +16,7 @@ from wsedge_operator.reconcile.domain.claims import DomainClaim
 from wsedge_operator.reconcile.domain.memory import NO_MEMORY, Memory, Shed, ShedFailure
 from wsedge_operator.reconcile.outcome import Cost, EventNote, Exact, Manifest, Poke, Ref
 from wsedge_operator.reconcile.problem import Problem
+from wsedge_operator.reconcile.rollouts import GRANTED, Turn
 from wsedge_relay.contract import RelayState
 
 
@@ -55,6 +56,9 @@ class DomainSnapshot:
     account_state     whether its account has terms in force
     image             the image of relay pods
     pod_default       settings of relay pods where the spec has none
+    version           the digest of the operator's part of pod templates
+    turn              whether a change of the operator may replace the pods now
+    held              of `staging`: the template that this process holds; None: not decided yet
     new_token         a random token, for relays that have none yet
     selected          the labels of its namespace match the operator's selector
     claims            all claims of the cluster on its domain name
@@ -92,6 +96,9 @@ class DomainSnapshot:
     admin_peers: tuple[Manifest, ...] | None = None
     denied_networks: tuple[str, ...] | None = None
     pod_default: RelayPod = NO_POD_SETTINGS
+    version: str = ""
+    turn: Turn = GRANTED
+    held: str | None = None
     failure: str | None = None
     contested: str | None = None
     admitted: Mapping[str, Admitted] = field(default_factory=dict)
@@ -134,3 +141,7 @@ class OutcomeDraft:
     serves_tls: bool = False
     reconcile_at: datetime | None = None
     query_at: datetime | None = None
+    held: str | None = None
+    waits: bool = False
+    starts: bool = False
+    ends: bool = False

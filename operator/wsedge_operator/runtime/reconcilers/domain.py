@@ -25,6 +25,7 @@ from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.clock import Clock
 from wsedge_operator.runtime.queue import Contests
 from wsedge_operator.runtime.snapshots import Gatherer
+from wsedge_operator.runtime.stage import Stage
 from wsedge_operator.runtime.triggers import Key
 from wsedge_operator.runtime.writer import Writer, failure_text, is_to_be_reported
 
@@ -50,13 +51,16 @@ class DomainReconciler:
         writer: Writer,
         clock: Clock,
         relays: aiohttp.ClientSession,
+        stage: Stage,
         take_request: Callable[[Key], bool] = lambda _: True,
     ) -> None:
-        """Get snapshots from `gatherer`, write through `writer`, and send orders to relays by `relays`.
+        """Get snapshots from `gatherer` and turns from `stage`, write through `writer`.
 
-        `take_request` returns whether anything has changed for a key since it was called (`Agenda`).
+        Orders to relays are sent by `relays`. `take_request` returns whether anything has changed for a key
+        since it was called (`Agenda`).
         """
         self._relays = relays
+        self._stage = stage
         self._gatherer = gatherer
         self._cache = cache
         self._writer = writer
@@ -77,6 +81,7 @@ class DomainReconciler:
             self._gatherer.forget(key)
             self._contests.forget(key)
             self._unreported.discard(key)
+            self._stage.forget(key, self._clock.now())
             return None
         try:
             if key in self._unanswered and not (was_requested or failures):
@@ -100,9 +105,11 @@ class DomainReconciler:
         return earliest(decision, now + query_delay(live, now))
 
     async def _reconcile(self, key: Key, live: Object, failures: int) -> datetime | None:
-        snapshot = await self._gatherer.domain(key, live, self._clock.now())
+        now = self._clock.now()
+        snapshot = self._stage.complete(key, await self._gatherer.domain(key, live, now), now)
         outcome = decide(snapshot, self._clock.now())
         outcome, suspended_until = self._without_contested(key, live, outcome)
+        self._stage.note(key, snapshot, outcome, self._clock.now())
         try:
             await self._writer.perform(key, outcome)
         except UndeclaredError as error:
@@ -113,6 +120,8 @@ class DomainReconciler:
             self._gatherer.is_exposure_declared = False
             return self._clock.now()
         except (ApiError, UnreachableError) as error:
+            if outcome.starts:
+                self._stage.give_back(key, self._clock.now())
             if is_to_be_reported(error, failures, conflicts_are_refusals=True):
                 await self._report_failure(key, live, failure_text(error))
             raise
@@ -142,7 +151,7 @@ class DomainReconciler:
         if until is None:
             return outcome, None
         notes = tuple(note for note in outcome.notes if note.reason != Reason.CHANGED_FROM_OUTSIDE)
-        return replace(outcome, **_NO_WRITES, notes=notes), until
+        return replace(outcome, **_NO_WRITES, notes=notes, waits=False, starts=False), until
 
     def _note_writes(self, key: Key, live: Object, outcome: Outcome) -> datetime | None:
         """Record the writes of an outcome; return when to repeat those that another client reverts."""
@@ -167,7 +176,8 @@ class DomainReconciler:
         self._gatherer.failures[key] = text
         self._unreported.add(key)
         try:
-            snapshot = await self._gatherer.domain(key, live, self._clock.now())
+            now = self._clock.now()
+            snapshot = self._stage.complete(key, await self._gatherer.domain(key, live, now), now)
             decision = decide(snapshot, self._clock.now())
             await self._writer.perform(key, Outcome(status=decision.status, notes=decision.notes))
         except NamespaceGoneError:

@@ -11,8 +11,11 @@ from wsedge_operator.kube.kinds import DOMAIN
 from wsedge_operator.reconcile.domain.autoscaling import RelayLoad
 from wsedge_operator.reconcile.domain.memory import NO_MEMORY, Memory
 from wsedge_operator.reconcile.outcome import Outcome
+from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache
+from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.reconcilers.domain import DomainReconciler
+from wsedge_operator.runtime.stage import Stage
 from wsedge_operator.runtime.triggers import Key
 
 KEY = Key("domain", "team-a", "chat")
@@ -59,8 +62,10 @@ async def test_a_number_that_comes_again_is_no_write_that_was_reverted() -> None
     cluster: Any = Cluster()
     cache = Cache()
     cache.put(DOMAIN, cluster.snapshot.live)
+    metrics = Metrics()
+    stage = Stage(cache, Agenda(cluster, metrics), metrics, version="1", limit=10)
     reconciler = DomainReconciler(
-        gatherer=cluster, cache=cache, writer=cluster, clock=cluster, relays=cluster
+        gatherer=cluster, cache=cache, writer=cluster, clock=cluster, relays=cluster, stage=stage
     )
     for total in (200, 200, 600, 200, 600, 200, 600, 200):
         cluster.measure(total)

@@ -12,6 +12,7 @@ from support.operator.snapshots import IN_FORCE, NOW, applied, live_domain, pod,
 from wsedge_operator.kube.kinds import DOMAIN
 from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.domain.snapshot import RelayReport
+from wsedge_operator.runtime import stage as turns
 from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.metrics import Metrics
@@ -47,6 +48,7 @@ class Stage:
             writer=cast(Any, self),
             clock=self,
             relays=cast(Any, None),
+            stage=turns.Stage(self.cache, self.agenda, Metrics(), version="1", limit=10),
             take_request=self.agenda.take_request,
         )
 
