@@ -353,12 +353,15 @@ def test_a_leader_with_a_longer_lease_leads_on_after_an_outage(
 
 
 def assert_no_flood(front: Front, begun: float) -> None:
-    """Assert that few connections were tried: ten watches try at once, and then every five seconds."""
+    """Assert that few connections were tried: some ten watches try at once, and then every few seconds.
+
+    Each of their calls is two attempts, since the client repeats a GET whose connection was reset.
+    """
     attempts = [at - begun for at in front.attempts if at >= begun]
     assert attempts
     assert most_per_second(attempts) <= 60, attempts
-    assert most_per_second(at for at in attempts if at > 5) <= 25, attempts
-    assert len(attempts) <= 5 * (time.monotonic() - begun) + 100, attempts
+    assert most_per_second(at for at in attempts if at > 5) <= 40, attempts
+    assert len(attempts) <= 8 * (time.monotonic() - begun) + 150, attempts
 
 
 def status_path(place: Place, name: str = "chat") -> str:
