@@ -104,9 +104,15 @@ class Pump(Sender):
         tunnel: Any,
         limit: int = 0,
         paired: bool = False,
+        rates: Any = None,
     ) -> Leg:
-        """Return a leg for `add`, in the form (plain or compiled) that this pump has."""
-        return Leg(sock, masked=masked, deflate=deflate, tunnel=tunnel, limit=limit, paired=paired)
+        """Return a leg for `add`, of the form (plain, compiled) that this pump has; `rates` as in `limit`."""
+        leg = Leg(sock, masked=masked, deflate=deflate, tunnel=tunnel, limit=limit, paired=paired)
+        if rates is not None:
+            # Not by `limit`, which looks at the peer: the compiled form would read what is not there yet.
+            leg.bounds = Bounds(None, rates)
+            leg.special = True
+        return leg
 
     def add(self, client: Leg, origin: Leg, *, client_rest: bytes = b"", origin_rest: bytes = b"") -> None:
         """Forward between two legs; the rests are bytes that were read behind the two handshakes.
@@ -143,7 +149,7 @@ class Pump(Sender):
         self._bound(leg, pace, leg.bounds.rates if leg.bounds is not None else None)
 
     def limit(self, leg: Leg, rates: Any) -> None:
-        """Limit the frames and messages that come from `leg` (see pace.FrameRates); None: no limit."""
+        """Limit the frames and messages that come from an added leg (see pace.FrameRates); None: no limit."""
         self._bound(leg, leg.bounds.pace if leg.bounds is not None else None, rates)
 
     def _bound(self, leg: Leg, pace: Any, rates: Any) -> None:

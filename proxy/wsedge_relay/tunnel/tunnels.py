@@ -134,6 +134,7 @@ class Tunnels:
             tunnel=tunnel,
             limit=limit,
             paired=client.family == socket.AF_UNIX,  # a stream of HTTP/2
+            rates=_frame_rates(site),
         )
         tunnel.origin = self._pump.leg(origin, masked=False, deflate=deflate, tunnel=tunnel, limit=limit)
         tunnel.client.watched, tunnel.origin.watched = watched
@@ -148,9 +149,6 @@ class Tunnels:
         self._usage.opened(key)
         self._schedule_heartbeat(tunnel)
         self._start_ticking()
-        rates = _frame_rates(site)
-        if rates is not None:
-            self._pump.limit(tunnel.client, rates)
         try:
             self._pump.add(tunnel.client, tunnel.origin, client_rest=client_rest, origin_rest=origin_rest)
         except OSError:

@@ -198,11 +198,14 @@ class _Run:
                 )
             self._far[side] = far
             self._legs[side] = self._pump.leg(
-                near, masked=side == "client", deflate=script.deflate, tunnel=None, limit=script.limit
+                near,
+                masked=side == "client",
+                deflate=script.deflate,
+                tunnel=None,
+                limit=script.limit,
+                rates=self._rates(side),
             )
             self._legs[side].opcodes = [0] * 16
-            if script.rates is not None:
-                self._limit(side, script.rates)
 
     def play(self) -> Outcome:
         """Run the script to its end, deliver all pending bytes, and remove the tunnel."""
@@ -253,10 +256,12 @@ class _Run:
         """Limit the side anew, as a change of the configuration does."""
         if self._script.rates is not None:
             self._outcome.spent[step.side].append(RENEWED)
-            self._limit(step.side, self._script.rates)
+            self._pump.limit(self._legs[step.side], self._rates(step.side))
 
-    def _limit(self, side: str, rates: Rates) -> None:
-        self._pump.limit(self._legs[side], _Rates(rates, self._seconds, self._outcome.spent[side]))
+    def _rates(self, side: str) -> _Rates | None:
+        if self._script.rates is None:
+            return None
+        return _Rates(self._script.rates, self._seconds, self._outcome.spent[side])
 
     def _read(self, step: Step) -> None:
         with suppress(OSError):

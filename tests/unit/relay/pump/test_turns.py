@@ -26,14 +26,16 @@ AREA = 1 << 16
 class Pair:
     """A tunnel between pairs of sockets; `client` and `origin` are the far ends."""
 
-    def __init__(self, bench: Bench, *, send_buffer: int = 0, rest: bytes = b"") -> None:
+    def __init__(
+        self, bench: Bench, *, send_buffer: int = 0, rest: bytes = b"", rates: FrameRates | None = None
+    ) -> None:
         self.client, near_client = socket.socketpair()
         self.origin, near_origin = socket.socketpair()
         for sock in (self.client, near_client, self.origin, near_origin):
             bench.stack.enter_context(sock)
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer or 1 << 20)
-        self.client_leg = bench.pump.leg(near_client, masked=True, deflate=False, tunnel=None)
+        self.client_leg = bench.pump.leg(near_client, masked=True, deflate=False, tunnel=None, rates=rates)
         self.origin_leg = bench.pump.leg(near_origin, masked=False, deflate=False, tunnel=None)
         bench.pump.add(self.client_leg, self.origin_leg, client_rest=rest)
 
@@ -251,6 +253,15 @@ def test_frames_within_a_rate_pass_and_the_next_does_not(bench: Bench) -> None:
         (pump.VIOLATION, frames.TOO_MANY_MESSAGES)
     ]
     assert (one.client_leg.messages, one.client_leg.texts) == (50, 50)
+
+
+def test_a_leg_may_have_a_rate_from_the_beginning(bench: Bench) -> None:
+    """Frames that came behind the handshake count, and no frame passes uncounted before the first turn."""
+    said = frame(b"x", key=KEY)
+    one = Pair(bench, rest=said * 30, rates=Stopped(None, 50))
+    assert one.client_leg.special
+    assert bench.carry(one, said * 30) == said * 50
+    assert [argument for _, _, argument in bench.events] == [frames.TOO_MANY_MESSAGES]
 
 
 def test_pings_have_a_rate_of_their_own(bench: Bench) -> None:
