@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/fluxcd/cli-utils v1.2.2
 	k8s.io/apimachinery v0.36.3
+	sigs.k8s.io/cli-utils v0.37.2
 )
 
 require (

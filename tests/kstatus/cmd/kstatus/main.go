@@ -1,5 +1,5 @@
-// kstatus prints what the library in Helm and Flux makes of objects: a JSON list of them on stdin, a list of
-// {"status", "message"} on stdout.
+// kstatus prints what two libraries make of objects: the one of Helm and Flux, and the one that it was derived from.
+// A JSON list of objects on stdin, a list of {"status", "message", "upstream"} on stdout.
 package main
 
 import (
@@ -9,11 +9,13 @@ import (
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	upstream "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 )
 
 type verdict struct {
-	Status  string `json:"status"`
-	Message string `json:"message"`
+	Status   string `json:"status"`
+	Message  string `json:"message"`
+	Upstream string `json:"upstream"`
 }
 
 func main() {
@@ -37,7 +39,11 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		verdicts = append(verdicts, verdict{string(result.Status), result.Message})
+		first, err := upstream.Compute(&live)
+		if err != nil {
+			log.Fatal(err)
+		}
+		verdicts = append(verdicts, verdict{string(result.Status), result.Message, string(first.Status)})
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(verdicts); err != nil {
 		log.Fatal(err)

@@ -16,7 +16,7 @@ from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.api.generation.crd import KINDS, definition
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CHART = str(ROOT / "charts" / "wsedge")
 LABELS = {
     "helm.sh/chart": "mine",
@@ -167,10 +167,19 @@ def test_no_atomic_list_has_a_default(cluster: Cluster) -> None:
             look(version["schema"]["openAPIV3Schema"], kind.name, atomic=False)
 
 
+# Fields that are the name of an object of the namespace, and those that have it as `name`.
+ONE_NAME = ("SecretName", "secretName", "ClaimName", "configMapName", "ServiceName", "serviceAccountName")
+NAMED = ("service", "imagePullSecrets", "issuerRef", "parentRefs")
 OBJECTS = [
     {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "room"}},
     {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "places"}},
-    *({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}} for name in ("tls", "ca", "client")),
+    *(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
+        for name in ("tls", "ca", "client", "registry")
+    ),
+    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "wsedge-relay-chat"}},
+    {"apiVersion": "cert-manager.io/v1", "kind": "Issuer", "metadata": {"name": "ours"}},
+    {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "public"}},
     domain(
         host="a.example.com",
         origins=[
@@ -180,7 +189,15 @@ OBJECTS = [
         ],
         tls={"secretName": "tls"},
         originTLS={"caSecretName": "ca", "clientCertificateSecretName": "client"},
-        relay={"replicas": 1, "geo": {"volumeClaimName": "places"}},
+        relay={
+            "replicas": 1,
+            "geo": {"volumeClaimName": "places"},
+            "pod": {"serviceAccountName": "wsedge-relay-chat", "imagePullSecrets": [{"name": "registry"}]},
+        },
+        exposure={
+            "gateway": {"parentRefs": [{"name": "public"}, {"name": "public", "namespace": "gateways"}]},
+            "certificate": {"issuerRef": {"name": "ours"}},
+        },
     ),
 ]
 
@@ -202,7 +219,15 @@ def test_kustomize_renames_the_objects_that_a_domain_names(cluster: Cluster, tmp
     assert (services, spec["origins"][0]["host"]) == (["my-room", "other"], "room")
     assert spec["tls"] == {"secretName": "my-tls"}
     assert spec["originTLS"] == {"caSecretName": "my-ca", "clientCertificateSecretName": "my-client"}
-    assert spec["relay"] == {"replicas": 3, "geo": {"volumeClaimName": "my-places"}}
+    assert (spec["relay"]["replicas"], spec["relay"]["geo"]) == (3, {"volumeClaimName": "my-places"})
+    assert spec["relay"]["pod"] == {
+        "serviceAccountName": "my-wsedge-relay-chat",
+        "imagePullSecrets": [{"name": "my-registry"}],
+    }
+    assert spec["exposure"] == {
+        "gateway": {"parentRefs": [{"name": "my-public"}, {"name": "public", "namespace": "gateways"}]},
+        "certificate": {"issuerRef": {"name": "my-ours"}},
+    }
 
 
 def test_kustomize_knows_every_name_of_an_object_in_a_domain() -> None:
@@ -210,11 +235,13 @@ def test_kustomize_knows_every_name_of_an_object_in_a_domain() -> None:
 
     def names(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
         for name, child in schema.get("properties", {}).items():
-            if name.endswith(("SecretName", "secretName", "ClaimName", "configMapName", "ServiceName")):
+            inside = child.get("items", child)
+            if name.endswith(ONE_NAME):
                 yield "/".join((*path, name))
-            if name == "service":
-                yield "/".join((*path, name, "name"))
-            yield from names(child.get("items", child), (*path, name))
+            if name in NAMED and "name" in (fields := inside.get("properties", {})):
+                # Where the object may be in another namespace, kustomize compares that too.
+                yield "/".join((*path, name, *(() if "namespace" in fields else ("name",))))
+            yield from names(inside, (*path, name))
 
     configuration = yaml.safe_load((ROOT / "kustomize" / "wsedge.yaml").read_text())
     known = {field["path"] for entry in configuration["nameReference"] for field in entry["fieldSpecs"]}
