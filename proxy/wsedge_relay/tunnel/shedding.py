@@ -111,14 +111,15 @@ def shares(order: ShedOrder, open_connections: Sequence[int]) -> Iterator[ShedOr
     The parts add up to the order, or to all connections if there are fewer. A worker without a part gets the
     order too, with no connection: it replaces the last order there.
     """
-    left = sum(open_connections)
-    wanted = min(order.connections, left)
+    total = sum(open_connections)
+    wanted = min(order.connections, total)
+    seen = closed = 0
     for number in open_connections:
-        # Of what is left to close, the part of what is left open: the rounding errors cancel out.
-        part = (wanted * number + left // 2) // left if left else 0
-        yield order.share(part)
-        wanted -= part
-        left -= number
+        # All parts so far, rounded, less the parts before: errors do not add up, so each part is within one.
+        seen += number
+        until = (2 * wanted * seen + total) // (2 * total) if total else 0
+        yield order.share(until - closed)
+        closed = until
 
 
 def together(parts: Sequence[ShedProgress]) -> ShedProgress:

@@ -116,6 +116,7 @@ ADVICE: dict[str, tuple[OperatorError, str]] = {
     "a missing right": (ForbiddenError(CALL, 403, "", ""), "check the Roles of the chart"),
     "a kind that is not served": (NotFoundError(CALL, 404, "", ""), "apply the CustomResourceDefinitions"),
     "no answer": (UnreachableError(CALL, "timeout"), "check its address and the network"),
+    "too many calls": (ApiError(CALL, 429, "", ""), "the operator waits as it asks"),
     "any other answer": (ApiError(CALL, 500, "", ""), "see its log"),
     "any other error": (LeaseLostError("held by another"), "see its log"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wsedge_relay.tunnel.shedding import ShedOrder, ShedProgress, shares, together
@@ -28,6 +28,7 @@ def test_shares(case: str) -> None:
 
 
 @given(st.integers(1, 500), st.lists(st.integers(0, 200), min_size=1, max_size=9))
+@example(420, [8, 20, 33, 42, 153, 169, 199])
 def test_parts_add_up_to_the_order(connections: int, counts: list[int]) -> None:
     """Never more than was asked, of no worker more than it has, each fair within one; rates likewise."""
     order = ShedOrder("a", connections, 10.0)
