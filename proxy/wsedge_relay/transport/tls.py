@@ -146,9 +146,35 @@ def speaks_http2(sock: Any) -> bool:
     return isinstance(sock, ssl.SSLSocket) and sock.selected_alpn_protocol() == _HTTP2
 
 
+def telling_truncation(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Make the sockets of `context` tell a FIN without close_notify from an end in order; return it.
+
+    Python's older releases (3.11.2 of Debian 12 among them) let OpenSSL 3 take both for the same, and a
+    message that was cut off would be passed on as a whole one. Newer ones need nothing here.
+    """
+    if context.options & ssl.OP_IGNORE_UNEXPECTED_EOF:
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+        context.sslsocket_class = _TellingSocket
+    return context
+
+
+class _TellingSocket(ssl.SSLSocket):
+    """An SSLSocket whose reads name a truncation as Python's newer releases do."""
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002  the name that it has there
+        try:
+            return super().read(len, buffer)
+        except ssl.SSLError as error:
+            if error.reason != "UNEXPECTED_EOF_WHILE_READING":
+                raise
+            if not self.suppress_ragged_eofs:  # type: ignore[attr-defined]  # in no type stub
+                raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, str(error)) from error
+        return b"" if buffer is None else 0
+
+
 def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # After a renegotiation a read could wait for a write, a state that the pump lacks. TLS 1.3 has none.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(_ALPN)
-    return context
+    return telling_truncation(context)

@@ -16,6 +16,7 @@ from support.relay.frames import frame
 from wsedge_relay.pump import frames, pump
 from wsedge_relay.pump.selector import Form
 from wsedge_relay.pump.sending import MOST_AFTER_CLOSE, MOST_WASTE
+from wsedge_relay.transport.tls import telling_truncation
 
 KEY = b"\xaa\xbb\xcc\xdd"
 NAME = "chat.example.com"
@@ -70,14 +71,12 @@ class Ends:
 
 
 def _handshaken(far: socket.socket, near: socket.socket) -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
-    client = (
-        authority()
-        .client_context()
-        .wrap_socket(far, server_hostname=NAME, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+    of_client = telling_truncation(authority().client_context())
+    client = of_client.wrap_socket(
+        far, server_hostname=NAME, do_handshake_on_connect=False, suppress_ragged_eofs=False
     )
-    server = (
-        authority().server_context(NAME).wrap_socket(near, server_side=True, do_handshake_on_connect=False)
-    )
+    of_server = telling_truncation(authority().server_context(NAME))
+    server = of_server.wrap_socket(near, server_side=True, do_handshake_on_connect=False)
     for _ in range(5):
         for sock in (client, server):
             with suppress(ssl.SSLWantReadError):
