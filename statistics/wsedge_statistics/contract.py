@@ -32,8 +32,13 @@ USAGE_PATH: Final = "/ingest/v1/usage"
 DIRECTORY_PATH: Final = "/ingest/v1/directory"
 
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+# Words with one space between them: DCDN has an ISP "local area network". No name can contain a character
+# that begins a formula, is quoted in CSV or ends a line of log.
 Label = Annotated[
-    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    str,
+    StringConstraints(
+        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*( [A-Za-z0-9][A-Za-z0-9._-]*)*$"
+    ),
 ]
 Account = Annotated[
     str, StringConstraints(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")

@@ -40,3 +40,40 @@ def test_what_is_no_name_of_a_domain_is_refused(name: str) -> None:
     """Names are labels of answers and keys of the ledger."""
     with pytest.raises(ValidationError):
         usage(row(instant("2026-06-01T10:00:00Z")) | {"domain": name})
+
+
+@pytest.mark.parametrize(
+    "name", ["shanghai", "x", "level3", "local area network", "fareastone telecom", "A-b_c.d 3"]
+)
+def test_a_region_and_an_isp_have_one_word_or_more(name: str) -> None:
+    """DCDN names some networks by several words."""
+    counted = row(instant("2026-06-01T10:00:00Z"), region=name, isp=name)
+    assert usage(counted).rows[0].isp == usage(counted).rows[0].region == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        " a",
+        "a ",
+        "a  b",
+        "a\tb",
+        "a\nb",
+        "a\n",
+        "a\u00a0b",
+        "a\u2028b",
+        "-a",
+        "a -1",
+        "=1+1",
+        "a =1",
+        "a,b",
+        'a"',
+        "a" * 65,
+    ],
+)
+def test_no_name_of_a_region_breaks_a_line_a_field_or_a_formula(name: str) -> None:
+    """Names become columns of tables and fields of logs."""
+    with pytest.raises(ValidationError):
+        usage(row(instant("2026-06-01T10:00:00Z"), region=name))
