@@ -6,32 +6,71 @@ headers and handshake included.
 
 Compatibility: a reader ignores unknown fields (`read` returns their paths), and a writer leaves out an
 optional field that has no value, since the first release rejects a message with an unknown field.
+
+Strictness: a value has one form. A number as text, `true` for 1, a time in Unix seconds, a name given twice
+in one object are refused: another reader would understand them differently, and a bill follows from them.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
-from typing import Annotated, Final, Literal, Self, TypeVar
+from ipaddress import IPv6Address
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 BUCKET_SECONDS: Final = 300
 TOKEN_AUDIENCE: Final = "wsedge-statistics"  # noqa: S105  an audience, not a secret
 USAGE_PATH: Final = "/ingest/v1/usage"
 DIRECTORY_PATH: Final = "/ingest/v1/directory"
 
-Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+# The largest number that JSON readers agree on (RFC 8259 section 6); no five minutes count more.
+MOST_COUNT: Final = 2**53 - 1
+# pydantic takes a time as text of digits too, as seconds since 1970.
+_DATE: Final = re.compile(r"\d{4}-")
+
+
+def _time_in_words(value: Any) -> Any:
+    """Refuse a number, also one in quotes, as a time."""
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _DATE.match(value)):
+        raise ValueError("give a time as text of RFC 3339, such as 2026-11-22T10:05:00Z")
+    return value
+
+
+def _version_number(value: Any) -> Any:
+    """Refuse `true` and 1.0, which are equal to 1."""
+    if type(value) is not int:
+        raise ValueError("give the version as a whole number")
+    return value
+
+
+def _domain_name(text: str) -> str:
+    """Refuse text with a colon that is no IPv6 address."""
+    if ":" in text:
+        IPv6Address(text)
+    return text
+
+
+Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_time_in_words)]
+Version = Annotated[Literal[1], BeforeValidator(_version_number)]
+Count = Annotated[int, Field(ge=0, le=MOST_COUNT)]
 # Words with one space between them: DCDN has an ISP "local area network". No name can contain a character
 # that begins a formula, is quoted in CSV or ends a line of log.
 Label = Annotated[
@@ -48,8 +87,10 @@ DomainName = Annotated[
     StringConstraints(
         min_length=1,
         max_length=253,
-        pattern=r"^(\*|[0-9a-f:.]*:[0-9a-f:.]*|[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?)$",
+        pattern=r"^(\*|[0-9a-f:.]*:[0-9a-f:.]*|"
+        r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*)$",
     ),
+    AfterValidator(_domain_name),
 ]
 Uid = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
 CodeText = Annotated[str, StringConstraints(pattern=r"^[1-5][0-9][0-9]$")]
@@ -60,9 +101,9 @@ _MOST_NAMED: Final = 1000
 
 
 class Message(BaseModel):
-    """Base of every message part: immutable, unknown fields are ignored, camelCase on the wire."""
+    """Base of every message part: immutable, strict, unknown fields are ignored, camelCase on the wire."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
 class Source(Message):
@@ -76,7 +117,7 @@ class Source(Message):
 class UsageRow(Message):
     """Cumulative counts of one source within one five-minute bucket, for one key."""
 
-    bucket: AwareDatetime
+    bucket: Instant
     domain: DomainName
     account: Account
     region: Label = "unknown"
@@ -103,9 +144,9 @@ class UsageRow(Message):
 class UsageReport(Message):
     """One report of one source."""
 
-    version: Literal[1]
+    version: Version
     source: Source
-    rows: Annotated[tuple[UsageRow, ...], Field(max_length=5000)]
+    rows: Annotated[tuple[UsageRow, ...], Field(max_length=5000, strict=False)]
 
 
 class Terms(Message):
@@ -128,8 +169,8 @@ class Period(Message):
     """Terms in force from `start` until before `end` (null: until further notice)."""
 
     terms: Terms
-    start: AwareDatetime
-    end: AwareDatetime | None = None
+    start: Instant
+    end: Instant | None = None
 
 
 class DirectoryAccount(Message):
@@ -140,10 +181,10 @@ class DirectoryAccount(Message):
     """
 
     account: Account
-    periods: tuple[Period, ...] = ()
+    periods: Annotated[tuple[Period, ...], Field(strict=False)] = ()
     uid: Uid | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class DirectoryDomain(Message):
@@ -160,10 +201,10 @@ class DirectoryDomain(Message):
 class Directory(Message):
     """A full snapshot of accounts and domains. The snapshot with the latest `writtenAt` is in force."""
 
-    version: Literal[1]
-    writtenAt: AwareDatetime
-    accounts: tuple[DirectoryAccount, ...] = ()
-    domains: tuple[DirectoryDomain, ...] = ()
+    version: Version
+    writtenAt: Instant
+    accounts: Annotated[tuple[DirectoryAccount, ...], Field(strict=False)] = ()
+    domains: Annotated[tuple[DirectoryDomain, ...], Field(strict=False)] = ()
 
 
 def bucket_of(instant: datetime) -> datetime:
@@ -177,11 +218,33 @@ def read(model: type[_Read], text: bytes) -> tuple[_Read, tuple[str, ...]]:
 
     Raises pydantic.ValidationError for every other fault.
     """
+    unknown: tuple[str, ...] = ()
     try:
-        return model.model_validate_json(text, extra="forbid"), ()
+        message = model.model_validate_json(text, extra="forbid")
     except ValidationError as error:
         unknown = unknown_fields(error)
-    return model.model_validate_json(text), unknown
+        message = model.model_validate_json(text)
+    if repeated := _repeated_name(text):
+        fault = PydanticCustomError("repeated_name", "given more than once in one object")
+        details = InitErrorDetails(type=fault, loc=(repeated,), input=None)
+        raise ValidationError.from_exception_data(model.__name__, [details])
+    return message, unknown
+
+
+def _repeated_name(text: bytes) -> str | None:
+    """Return a name that an object of a valid JSON text has twice: readers differ in which value they take.
+
+    pydantic takes the last. The objects are dropped as they are read, and no number is computed.
+    """
+    repeated: list[str] = []
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        if len(dict(pairs)) != len(pairs):
+            (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+            repeated.append(name)
+
+    json.loads(text, object_pairs_hook=check, parse_int=str, parse_float=str)
+    return repeated[0] if repeated else None
 
 
 def unknown_fields(error: ValidationError) -> tuple[str, ...]:
