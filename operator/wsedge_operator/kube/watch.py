@@ -1,11 +1,14 @@
 """Follow a kind: list it once, then watch it from the list's resource version, for ever.
 
     unlisted ──list──▶ watching ──stream ends or is silent, no connection──▶ watching, from the last version
-        ▲                  │
-        └───────410────────┘    the version is too old: what happened since is only in another list
+        ▲                  │ │
+        └───────410────────┘ └──404, 403 for longer than its grace──▶ raised
+            the version is too old: what happened since is only in another list
 
 A watch that goes on at the last version misses nothing, deletions included, so an ended stream costs no list.
 Bookmarks renew the version of a kind whose objects do not change, and keep its stream from being silent.
+An API server that just started refuses every call (403) until its authorizer has read the roles: it refuses
+for longer when a right is missing.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 import structlog
@@ -39,10 +42,34 @@ Lister = Callable[[Kind, str | None], Awaitable[str]]
 # The kind or the namespace does not exist, or a right is missing: waiting alone does not mend that.
 MISSING: Final = (ForbiddenError, NamespaceGoneError, NotFoundError)
 
+# A Role that was just created may not have reached the authorizer of every API server, and one that just
+# started knows no Role.
+GRACE_SECONDS: Final = 10.0
 # A stream that lasted this long was in order: the next one begins at once.
 _GOOD_SECONDS: Final = 10.0
-_FIRST_PAUSE: Final = 0.2
+FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
+
+
+@dataclass
+class Grace:
+    """Whether refusals (403) in a row have lasted for so many `seconds` that a right is missing."""
+
+    seconds: float = GRACE_SECONDS
+    monotonic: Callable[[], float] = time.monotonic
+    _since: float | None = None
+
+    def covers(self, error: OperatorError) -> bool:
+        """Return whether to repeat a call that failed with an error of MISSING."""
+        if not isinstance(error, ForbiddenError):
+            return False
+        now = self.monotonic()
+        self._since = now if self._since is None else self._since
+        return now - self._since < self.seconds
+
+    def end(self) -> None:
+        """Record a call that was not refused."""
+        self._since = None
 
 
 @dataclass
@@ -54,6 +81,8 @@ class Follower:
     namespace: str | None
     lister: Lister
     receive: Receiver
+    grace: Grace = field(default_factory=Grace)
+    first_pause: float = FIRST_PAUSE
     _version: str | None = None
     _short: int = 0
 
@@ -69,11 +98,16 @@ class Follower:
                 if self._version is None:
                     await self.list()
                 await self._watch()
+                self.grace.end()
             except ExpiredError:
+                self.grace.end()
                 self._version = None
-            except MISSING:
-                raise
+            except MISSING as error:
+                if not self.grace.covers(error):
+                    raise
+                log.info("watch refused", kind=self.kind.kind, namespace=self.namespace, error=str(error))
             except OperatorError as error:
+                self.grace.end()
                 log.info("watch ended", kind=self.kind.kind, namespace=self.namespace, error=str(error))
             await asyncio.sleep(self._pause(time.monotonic() - begun))
 
@@ -91,5 +125,5 @@ class Follower:
         self._short = 0 if lasted >= _GOOD_SECONDS else min(self._short + 1, 10)
         if not self._short:
             return 0.0
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (self._short - 1))
+        pause = min(_LONGEST_PAUSE, self.first_pause * 2.0 ** (self._short - 1))
         return pause * (0.5 + random.random() / 2)  # noqa: S311 (spreads clients, hides nothing)

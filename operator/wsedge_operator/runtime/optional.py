@@ -5,32 +5,25 @@
       │                  ▼ │              │ 403, 404: a right was revoked, the API is being removed
       └──not served──── unusable ◀────────┘
 
-Discovery is asked every ten seconds (`kube.discovery`). Each kind has a task of its own, which lists and
-watches it: a kind that cannot be read delays no other. Objects of a removed API leave the cache, as they left
-the cluster.
+Discovery is asked every ten seconds (`kube.discovery`). Each kind has a task of its own, which follows it
+(`kube.watch`): a kind that cannot be read delays no other. Objects of a removed API leave the cache, as they
+left the cluster.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 
-from wsedge_operator.errors import (
-    ExpiredError,
-    ForbiddenError,
-    NamespaceGoneError,
-    NotFoundError,
-    OperatorError,
-    advice,
-)
+from wsedge_operator.errors import ForbiddenError, NotFoundError, OperatorError, advice
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.discovery import Discovery
 from wsedge_operator.kube.kinds import Kind
+from wsedge_operator.kube.watch import FIRST_PAUSE, GRACE_SECONDS, MISSING, Follower, Grace
 from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.runtime.intake import Intake
@@ -39,10 +32,8 @@ from wsedge_operator.runtime.reading import Scope
 log = structlog.get_logger()
 
 DISCOVERY_SECONDS: Final = 10.0
-RETRY_SECONDS: Final = 2.0
 # A right that is missing, or an API whose conversion webhook is down, costs a call per this time.
 UNUSABLE_SECONDS: Final = 15.0
-_GONE: Final = (ForbiddenError, NotFoundError, NamespaceGoneError)
 
 # Why a kind cannot be read in a scope; None once it was read.
 _State = Problem | None
@@ -59,11 +50,13 @@ class OptionalKinds:
         intake: Intake,
         scopes: tuple[Scope, ...],
         request: Callable[[Scope], None],
-        retry_seconds: float = RETRY_SECONDS,
+        retry_seconds: float = FIRST_PAUSE,
+        grace_seconds: float = GRACE_SECONDS,
         unusable_seconds: float = UNUSABLE_SECONDS,
     ) -> None:
         """Know nothing yet; `request` is called with a scope whose domains see other kinds."""
         self._retry_seconds = retry_seconds
+        self._grace_seconds = grace_seconds
         self._unusable_seconds = unusable_seconds
         self._discovery = discovery
         self._client = client
@@ -148,41 +141,36 @@ class OptionalKinds:
         for scope in self._scopes:
             self._request(scope)
 
-    async def _read(self, kind: Kind, scope: Scope) -> None:
+    async def _read(self, kind: Kind, scope: Scope) -> NoReturn:
+        follower = Follower(
+            self._client,
+            kind,
+            scope,
+            self._intake.list_kind,
+            self._intake.receive,
+            grace=Grace(self._grace_seconds),
+            first_pause=self._retry_seconds,
+        )
         while True:
             try:
-                version = await self._intake.list_kind(kind, scope)
+                await follower.list()
             except OperatorError as error:
                 self._note(kind, scope, _problem(error))
-                # A kind that is gone is usually removed: discovery says so soon.
-                if isinstance(error, NotFoundError):
-                    self.discover_soon()
-                await asyncio.sleep(self._unusable_seconds)
-                continue
-            self._note(kind, scope, None)
-            await self._watch(kind, scope, version)
+                self._discover_if_gone(error)
+            else:
+                self._note(kind, scope, None)
+                try:
+                    await follower.run()
+                except MISSING as error:
+                    # The list after the pause says whether the API was removed. Where a right to watch is
+                    # missing, it is all that the operator has.
+                    self._discover_if_gone(error)
+            await asyncio.sleep(self._unusable_seconds)
 
-    async def _watch(self, kind: Kind, scope: Scope, version: str) -> None:
-        """Watch from a version on; return when the kind must be listed again."""
-        while True:
-            began = time.monotonic()
-            try:
-                async for type_, live in self._client.watch(kind, scope, version):
-                    version = str(live["metadata"]["resourceVersion"])
-                    if type_ != "BOOKMARK":
-                        self._intake.receive(kind, type_ == "DELETED", live)
-            except ExpiredError:
-                return
-            except _GONE:
-                # The list after the pause says whether the API was removed. Where a right to watch is
-                # missing, it is all that the operator has.
-                await asyncio.sleep(self._unusable_seconds)
-                return
-            except OperatorError as error:
-                log.debug("watch ended", kind=kind.kind, error=str(error))
-            # The API server ends watches at once while it replaces a CustomResourceDefinition.
-            if time.monotonic() - began < RETRY_SECONDS:
-                await asyncio.sleep(self._retry_seconds)
+    def _discover_if_gone(self, error: OperatorError) -> None:
+        """Ask for the installed kinds now: a kind that is gone is usually removed."""
+        if isinstance(error, NotFoundError):
+            self.discover_soon()
 
     def _note(self, kind: Kind, scope: Scope, state: _State) -> None:
         """Record the state of a kind; one that was read stays usable while it cannot be read for a moment."""

@@ -22,7 +22,7 @@ from typing import Final, NoReturn
 import structlog
 
 from wsedge_operator.errors import OperatorError, advice
-from wsedge_operator.kube.watch import MISSING, Follower
+from wsedge_operator.kube.watch import GRACE_SECONDS, MISSING, Follower, Grace
 from wsedge_operator.runtime.metrics import Metrics
 
 log = structlog.get_logger()
@@ -32,8 +32,6 @@ Scope = str | None
 
 RETRY_SECONDS: Final = 2.0
 PROBE_SECONDS: Final = 15.0
-# A Role that was just created may not have reached the authorizer of every API server.
-GRACE_SECONDS: Final = 10.0
 
 
 class Readings:
@@ -84,6 +82,7 @@ class Reader:
     probe: Callable[[Scope], Awaitable[None]]
     list_unwatched: Callable[[Scope], Awaitable[None]]
     resync_seconds: float
+    retry_seconds: float = RETRY_SECONDS
     monotonic: Callable[[], float] = time.monotonic
 
     async def read(self, scope: Scope) -> NoReturn:
@@ -108,7 +107,7 @@ class Reader:
                 log.warning("listing failed", served=scope or "*", error=str(error), advice=advice(error))
             else:
                 return
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self.retry_seconds)
 
     async def _follow(self, scope: Scope) -> NoReturn:
         """List all kinds of a scope, one after another, and watch each from its list on.
@@ -129,7 +128,7 @@ class Reader:
         due = self.monotonic() + self.resync_seconds
         while True:
             await asyncio.sleep(min(PROBE_SECONDS, self.resync_seconds))
-            await self._succeeds(scope, lambda: self.probe(scope))
+            await self._probe(scope)
             if self.monotonic() < due:
                 continue
             for follower in followers:
@@ -137,11 +136,24 @@ class Reader:
             await self._repeat(scope, lambda: self.list_unwatched(scope))
             due = self.monotonic() + self.resync_seconds
 
+    async def _probe(self, scope: Scope) -> None:
+        """Probe a scope that was read: it is missing when it is refused for longer than the grace."""
+        grace = Grace(monotonic=self.monotonic)
+        while True:
+            try:
+                await self._succeeds(scope, lambda: self.probe(scope))
+            except MISSING as error:
+                if not grace.covers(error):
+                    raise
+            else:
+                return
+            await asyncio.sleep(self.retry_seconds)
+
     async def _repeat(self, scope: Scope, question: Callable[[], Awaitable[object]]) -> None:
         while True:
             if await self._succeeds(scope, question):
                 return
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self.retry_seconds)
 
     async def _succeeds(self, scope: Scope, question: Callable[[], Awaitable[object]]) -> bool:
         """Return whether a call succeeded; a failure is logged, except for MISSING, which is raised."""

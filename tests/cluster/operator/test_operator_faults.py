@@ -466,7 +466,8 @@ def test_silent_watches_are_begun_again(silent: Beside) -> None:
         since = silent.front.since(silent.since)
         return silenced - {call.path for call in since if call.is_watch and call.status == 200}
 
-    # Without the fault's end by the operator, a watch would last its 600 s.
+    # Another test restarts the API server, which then refuses for some seconds, at any time of these. Without
+    # the operator a watch would last its 600 s.
     limit = silent.since + 300 - time.monotonic()
     try:
         until("each watch is begun again", lambda: not not_replaced(), limit)

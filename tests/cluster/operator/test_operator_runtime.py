@@ -17,6 +17,7 @@ from urllib.error import HTTPError
 
 import pytest
 
+from support.faults.apiserver import Fault, Front, refusal
 from support.operator.cluster import Place, domain, plan, record_name, until
 from support.operator.process import LEASE, Operator, bare_cluster, operator_place, release, roles
 from wsedge_devcluster.cluster.cluster import Cluster
@@ -299,4 +300,30 @@ def test_an_outage_of_the_api_server_breaks_nothing(place: Place, tmp_path: Path
         assert place.config("chat")["domains"][0]["heartbeatSeconds"] == 8
         (after,) = place.items("pod", "wsedge.io/domain-name=chat")
         assert after["metadata"]["uid"] == pod["metadata"]["uid"]
+        assert operator.process.poll() is None
+
+
+def test_an_api_server_that_just_started_is_waited_for(place: Place, tmp_path: Path) -> None:
+    """It refuses (403) until it has read the roles: no namespace is missing, and nothing is listed again."""
+    place.apply(plan(), domain(host="started.example.com", enabled=False))
+    with (
+        Front(place.cluster.server, place.cluster.ca_file) as front,
+        Operator(place, tmp_path, "one", server=front.url, lease_seconds=60) as operator,
+    ):
+        operator.await_event("leading")
+        place.await_reason("wsd/chat", "Ready", "Disabled")
+        watched = {call.path for call in front.since(0) if call.is_watch}
+        begun = time.monotonic()
+        with front.fault(Fault(answer=refusal(403, "Forbidden"), leases=False)):
+            with front.away():
+                pass  # every watch has ended
+
+            def refused() -> set[str]:
+                return {call.path for call in front.since(begun) if call.is_watch and call.status == 403}
+
+            until("each watch is refused", lambda: refused() >= watched)
+        place.patch("wsd/chat", {"spec": {"websocket": {"heartbeatSeconds": 9}}})
+        place.kubectl("wait", "wsd/chat", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s")
+        assert [str(call) for call in front.since(begun) if "limit=100" in call.query] == []
+        assert "namespace not readable" not in {line["event"] for line in operator.log()}
         assert operator.process.poll() is None

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from wsedge_operator.errors import ForbiddenError
+from wsedge_operator.errors import ApiError, ForbiddenError, NotFoundError
 from wsedge_operator.kube.access import Access
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.connection import Connection
 from wsedge_operator.kube.kinds import POD, Kind
-from wsedge_operator.kube.watch import Follower
+from wsedge_operator.kube.watch import Follower, Grace
 
 Stream = Callable[[web.StreamResponse], Awaitable[None]]
 
@@ -57,7 +57,9 @@ class Api:
         return response
 
     @asynccontextmanager
-    async def following(self) -> AsyncIterator[tuple[list[tuple[bool, str]], asyncio.Task[None]]]:
+    async def following(
+        self, *, grace: Grace | None = None
+    ) -> AsyncIterator[tuple[list[tuple[bool, str]], asyncio.Task[None]]]:
         """Follow pods; yield what was received (whether deleted, name), and the follower."""
         app = web.Application()
         app.router.add_route("GET", "/{path:.*}", self.answer)
@@ -78,7 +80,8 @@ class Api:
                     receive(kind, False, live)
                 return version
 
-            task = asyncio.create_task(Follower(client, POD, "team-a", lister, receive).run())
+            follower = Follower(client, POD, "team-a", lister, receive, grace=grace or Grace())
+            task = asyncio.create_task(follower.run())
             try:
                 yield received, task
             finally:
@@ -131,9 +134,33 @@ async def test_a_failure_is_repeated_from_the_last_version(broken: bytes | int) 
         assert received == [(False, "a"), (False, "b"), (False, "c")]
 
 
-async def test_a_right_that_is_missing_ends_it() -> None:
+@pytest.mark.parametrize(("status", "error"), [(403, ForbiddenError), (404, NotFoundError)])
+async def test_a_right_or_a_kind_that_is_missing_ends_it(status: int, error: type[ApiError]) -> None:
     """The reader of the namespace reports it, and begins anew when the namespace can be read."""
-    api = Api(403)
-    async with api.following() as (_, task):
+    api = Api(status)
+    async with api.following(grace=Grace(0)) as (_, task):
+        with pytest.raises(error):
+            await task
+    assert api.asked == ["list", "watch 5"]
+
+
+async def test_a_right_that_is_missing_for_a_moment_costs_no_list() -> None:
+    """An API server that just started refuses every call until its authorizer has read the roles."""
+    api = Api(event("ADDED", pod("b", 6)), 403, 403, event("ADDED", pod("c", 8)))
+    async with api.following() as (received, _):
+        assert await api.until(6) == ["list", "watch 5", "watch 6", "watch 6", "watch 6", "watch 8"]
+        assert received == [(False, "a"), (False, "b"), (False, "c")]
+
+
+@pytest.mark.parametrize(
+    "between", [event("ADDED", pod("b", 6)), 500], ids=["a stream that was served", "another failure"]
+)
+async def test_only_refusals_in_a_row_count(between: bytes | int) -> None:
+    """A right is missing after a time of nothing but refusals."""
+    times = iter((0.0, 9.0, 20.0, 29.0, 30.0))
+    grace = Grace(10.0, lambda: next(times))
+    api = Api(403, 403, between, 403, 403, 403)
+    async with api.following(grace=grace) as (_, task):
         with pytest.raises(ForbiddenError):
             await task
+    assert api.asked == ["list", *["watch 5"] * 3, *[f"watch {6 if isinstance(between, bytes) else 5}"] * 3]

@@ -30,6 +30,8 @@ T = TypeVar("T")
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # Of one connection only (RFC 9110, 7.6.1), or set anew by this proxy.
 _OWN: Final = frozenset({"connection", "transfer-encoding", "keep-alive", "host", "content-length"})
+# Answers that never have a body (RFC 9110, 6.4.1).
+_BODILESS: Final = frozenset({204, 304})
 
 
 @dataclass(slots=True)
@@ -251,6 +253,11 @@ class Front:
 
     async def _pass(self, call: Call, answer: aiohttp.ClientResponse, writer: asyncio.StreamWriter) -> None:
         kept = [f"{name}: {value}" for name, value in answer.headers.items() if name.lower() not in _OWN]
+        if answer.status in _BODILESS:
+            # A client would take the end of an empty body for the begin of the next answer.
+            writer.write(_head(answer.status, kept))
+            await writer.drain()
+            return
         writer.write(_head(answer.status, [*kept, "Transfer-Encoding: chunked"]))
         call.is_gone = answer.status == 410
         async for chunk in answer.content.iter_any():

@@ -71,6 +71,7 @@ async def following(cluster: Cluster, *scopes: str | None) -> AsyncIterator[Opti
         scopes=scopes or (None,),
         request=cluster.requested.append,
         retry_seconds=0,
+        grace_seconds=0,
         unusable_seconds=0,
     )
     task = asyncio.create_task(kinds.follow())

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from structlog.testing import capture_logs
 
-from wsedge_operator.errors import ForbiddenError
+from wsedge_operator.errors import ForbiddenError, NamespaceGoneError, OperatorError
 from wsedge_operator.runtime.metrics import Metrics
-from wsedge_operator.runtime.reading import Readings
+from wsedge_operator.runtime.reading import Reader, Readings
 from wsedge_operator.runtime.rivals import Rivals, serves_text
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -42,6 +42,60 @@ def test_without_any_of_its_namespaces_the_operator_is_not_ready() -> None:
     readings = Readings(("a",), Metrics())
     readings.note("a", "403")
     assert readings.problem is not None
+
+
+class Probed:
+    """A namespace whose probes are answered in turn, and then wait; each takes four seconds."""
+
+    def __init__(self, *answers: OperatorError | None) -> None:
+        self.answers, self.readings = list(answers), Readings(("a",), Metrics())
+        self.now, self.lists = 0.0, 0
+        self.over = asyncio.Event()
+
+    async def probe(self, scope: str | None) -> None:
+        self.now += 4.0
+        if not self.answers:
+            self.over.set()
+            await asyncio.Event().wait()
+        if (answer := self.answers.pop(0)) is not None:
+            raise answer
+
+    async def list_unwatched(self, scope: str | None) -> None:
+        self.lists += 1
+
+    async def read(self) -> list[str]:
+        """Read the namespace until all answers were given; return the events that were logged."""
+        reader = Reader(
+            self.readings,
+            lambda _: [],
+            self.probe,
+            self.list_unwatched,
+            resync_seconds=1e-9,
+            retry_seconds=0,
+            monotonic=lambda: self.now,
+        )
+        with capture_logs() as logs:
+            task = asyncio.create_task(reader.read("a"))
+            await self.over.wait()
+            task.cancel()
+            await asyncio.wait({task})
+        return [line["event"] for line in logs]
+
+
+async def test_a_namespace_that_is_refused_for_a_moment_is_not_missing() -> None:
+    """An API server that just started refuses every call; a right that is missing stays missing."""
+    refused = ForbiddenError("GET", 403, "Forbidden", "no right")
+    assert await Probed(None, refused, refused, None, refused, refused, None).read() == []
+    assert await Probed(None, refused, refused, refused, refused, None).read() == [
+        "namespace not readable",
+        "namespace readable again",
+    ]
+
+
+async def test_a_namespace_that_is_gone_is_missing_at_once() -> None:
+    """Its answer is not that of an API server that just started."""
+    gone = NamespaceGoneError("GET", 404, "NotFound", "no namespace")
+    assert (await Probed(None, gone, None).read())[0] == "namespace not readable"
 
 
 class Api:
