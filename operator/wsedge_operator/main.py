@@ -55,8 +55,8 @@ from wsedge_operator.settings import Settings, problems
 log = structlog.get_logger()
 
 KINDS_RETRY_SECONDS = 2.0
-# Changes arrive in bursts, and each Directory is sent whole.
 _COLLECT_AFTER: Final = 10_000  # objects that were made and not freed; Python's default is 700
+# Changes arrive in bursts, and each Directory is sent whole.
 DIRECTORY_DELAY: Final = timedelta(milliseconds=300)
 
 
@@ -170,6 +170,21 @@ class _Parts:
     metrics: Metrics
 
 
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What most parts are made of. `session` calls the statistics, `relays` calls the relays."""
+
+    settings: Settings
+    client: Client
+    session: aiohttp.ClientSession
+    relays: aiohttp.ClientSession
+    clock: Clock
+    cache: Cache
+    metrics: Metrics
+    agenda: Agenda
+    accounts: Accounts
+
+
 def _parts(
     settings: Settings,
     client: Client,
@@ -178,70 +193,13 @@ def _parts(
     identity: str,
     clock: Clock,
 ) -> _Parts:
-    """Return the parts, connected; `session` calls the statistics, `relays` calls the relays."""
+    """Return the parts, connected; `session` and `relays` are as in _Common."""
     cache, metrics = Cache(settings.namespace), Metrics()
     agenda = Agenda(clock, metrics, delays={DIRECTORY.kind: DIRECTORY_DELAY})
     accounts = Accounts(
         client, cache, settings.default_time_zone, settings.namespaces, settings.selected_labels, clock
     )
-    gatherer = Gatherer(
-        client=client,
-        cache=cache,
-        session=relays,
-        image=settings.relays,
-        pod_default=settings.relay_pod,
-        accounts=accounts,
-        statistics_url="" if settings.statistics_service else None,
-        admin_peers=settings.admin_peers,
-        denied_networks=settings.denied_origin_networks,
-        load_period=timedelta(seconds=settings.load_seconds),
-    )
-    keeper = DirectoryKeeper(
-        cache,
-        gatherer.claims,
-        accounts,
-        session,
-        settings.statistics_token_file,
-        timedelta(seconds=settings.directory_seconds),
-    )
-    writer = Writer(
-        client=client,
-        cache=cache,
-        agenda=agenda,
-        note_admitted=gatherer.note_admitted,
-        clock=clock,
-        metrics=metrics,
-        identity=identity,
-    )
-    stage = Stage(
-        cache,
-        agenda,
-        metrics,
-        version=operator_version(settings.relays, settings.relay_pod),
-        limit=settings.max_parallel_rollouts,
-    )
-    controller = Controller(
-        reconcilers={
-            "account": AccountReconciler(
-                accounts=accounts, cache=cache, writer=writer, agenda=agenda, clock=clock
-            ),
-            "domain": DomainReconciler(
-                gatherer=gatherer,
-                cache=cache,
-                writer=writer,
-                clock=clock,
-                relays=relays,
-                stage=stage,
-                take_request=agenda.take_request,
-            ),
-            "directory": DirectoryReconciler(keeper=keeper, gatherer=gatherer, clock=clock),
-        },
-        agenda=agenda,
-        cache=cache,
-        clock=clock,
-        metrics=metrics,
-        workers=settings.workers,
-    )
+    common = _Common(settings, client, session, relays, clock, cache, metrics, agenda, accounts)
     intake = Intake(
         client=client,
         cache=cache,
@@ -250,9 +208,6 @@ def _parts(
         metrics=metrics,
         namespaces=settings.namespaces,
     )
-    discovery = StatisticsDiscovery(
-        client=client, cache=cache, gatherer=gatherer, intake=intake, service=settings.statistics_service
-    )
     optional = OptionalKinds(
         discovery=Discovery(client),
         client=client,
@@ -260,8 +215,92 @@ def _parts(
         scopes=_scopes(settings),
         request=intake.request_exposed,
     )
-    gatherer.optional = optional
+    gatherer = _gatherer(common, optional)
+    discovery = StatisticsDiscovery(
+        client=client, cache=cache, gatherer=gatherer, intake=intake, service=settings.statistics_service
+    )
+    controller = _controller(common, gatherer, identity)
     return _Parts(agenda, intake, controller, discovery, optional, metrics)
+
+
+def _gatherer(common: _Common, optional: OptionalKinds) -> Gatherer:
+    settings = common.settings
+    return Gatherer(
+        client=common.client,
+        cache=common.cache,
+        session=common.relays,
+        image=settings.relays,
+        pod_default=settings.relay_pod,
+        accounts=common.accounts,
+        statistics_url="" if settings.statistics_service else None,
+        admin_peers=settings.admin_peers,
+        denied_networks=settings.denied_origin_networks,
+        optional=optional,
+        load_period=timedelta(seconds=settings.load_seconds),
+    )
+
+
+def _controller(common: _Common, gatherer: Gatherer, identity: str) -> Controller:
+    """Return the controller with its reconcilers, which write as `identity`."""
+    writer = Writer(
+        client=common.client,
+        cache=common.cache,
+        agenda=common.agenda,
+        note_admitted=gatherer.note_admitted,
+        clock=common.clock,
+        metrics=common.metrics,
+        identity=identity,
+    )
+    return Controller(
+        reconcilers={
+            "account": AccountReconciler(
+                accounts=common.accounts,
+                cache=common.cache,
+                writer=writer,
+                agenda=common.agenda,
+                clock=common.clock,
+            ),
+            "domain": _domain_reconciler(common, gatherer, writer),
+            "directory": _directory_reconciler(common, gatherer),
+        },
+        agenda=common.agenda,
+        cache=common.cache,
+        clock=common.clock,
+        metrics=common.metrics,
+        workers=common.settings.workers,
+    )
+
+
+def _domain_reconciler(common: _Common, gatherer: Gatherer, writer: Writer) -> DomainReconciler:
+    settings = common.settings
+    stage = Stage(
+        common.cache,
+        common.agenda,
+        common.metrics,
+        version=operator_version(settings.relays, settings.relay_pod),
+        limit=settings.max_parallel_rollouts,
+    )
+    return DomainReconciler(
+        gatherer=gatherer,
+        cache=common.cache,
+        writer=writer,
+        clock=common.clock,
+        relays=common.relays,
+        stage=stage,
+        take_request=common.agenda.take_request,
+    )
+
+
+def _directory_reconciler(common: _Common, gatherer: Gatherer) -> DirectoryReconciler:
+    keeper = DirectoryKeeper(
+        common.cache,
+        gatherer.claims,
+        common.accounts,
+        common.session,
+        common.settings.statistics_token_file,
+        timedelta(seconds=common.settings.directory_seconds),
+    )
+    return DirectoryReconciler(keeper=keeper, gatherer=gatherer, clock=common.clock)
 
 
 async def _serve(
