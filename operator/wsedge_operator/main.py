@@ -164,6 +164,7 @@ class _Parts:
 
     agenda: Agenda
     intake: Intake
+    gatherer: Gatherer
     controller: Controller
     discovery: StatisticsDiscovery
     optional: OptionalKinds
@@ -220,7 +221,7 @@ def _parts(
         client=client, cache=cache, gatherer=gatherer, intake=intake, service=settings.statistics_service
     )
     controller = _controller(common, gatherer, identity)
-    return _Parts(agenda, intake, controller, discovery, optional, metrics)
+    return _Parts(agenda, intake, gatherer, controller, discovery, optional, metrics)
 
 
 def _gatherer(common: _Common, optional: OptionalKinds) -> Gatherer:
@@ -324,6 +325,8 @@ async def _serve(
         group.create_task(parts.intake.follow_namespaces())
         await parts.discovery.find()
         group.create_task(parts.discovery.follow())
+        for scope in _scopes(settings):
+            await parts.gatherer.list_replica_sets(scope)
         parts.agenda.request(DIRECTORY)
         group.create_task(parts.controller.work())
 

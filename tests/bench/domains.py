@@ -116,10 +116,12 @@ class Operator:
         self.name, self._log, self._clock = name, folder / f"{name}.log", folder / f"{name}.clock"
         self._clock.write_text("0")
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             "KUBECONFIG": str(cluster.kubeconfig),
             # Of this checkout, whichever one the environment has installed: two checkouts can be compared.
             "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in PROGRAMS),
+            # An installed package is compiled; that of a checkout is so from the second operator on.
+            "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
             "WSEDGE_OPERATOR_NAMESPACE": "wsedge-system",
             "WSEDGE_OPERATOR_POD_NAME": name,
             "WSEDGE_OPERATOR_LISTEN": "127.0.0.1:0",

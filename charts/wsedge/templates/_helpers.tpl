@@ -123,7 +123,7 @@ No wildcard; a server-side apply needs both create and patch. */}}
 # A pod's ReplicaSet names its Deployment; only pods of a domain's own Deployment are called.
 - apiGroups: [apps]
   resources: [replicasets]
-  verbs: [get]
+  verbs: [get, list]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]

@@ -67,8 +67,8 @@ DEPLOYMENT: Final = Kind("Deployment", "deployments", "apps", labels=_MANAGED)
 DISRUPTION_BUDGET: Final = Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", labels=_MANAGED)
 NETWORK_POLICY: Final = Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io", labels=_MANAGED)
 POD: Final = Kind("Pod", "pods", labels=_MANAGED)
-# Read by name, to find the Deployment of a pod: the pod names its ReplicaSet, which names the Deployment.
-REPLICA_SET: Final = Kind("ReplicaSet", "replicasets", "apps")
+# Read to find the Deployment of a pod: the pod names its ReplicaSet, which names the Deployment. Listed once.
+REPLICA_SET: Final = Kind("ReplicaSet", "replicasets", "apps", labels=_MANAGED)
 EVENT: Final = Kind("Event", "events", "events.k8s.io")
 LEASE: Final = Kind("Lease", "leases", "coordination.k8s.io")
 # Not of kube-node-lease, which has a Lease for each node of the cluster.
@@ -131,7 +131,7 @@ VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("", "services"): _CHILD,
     ("", "serviceaccounts"): _CHILD,
     ("apps", "deployments"): _CHILD,
-    ("apps", "replicasets"): ("get",),
+    ("apps", "replicasets"): ("get", "list"),
     ("policy", "poddisruptionbudgets"): _CHILD,
     ("networking.k8s.io", "networkpolicies"): _CHILD,
     # The entrances that a domain may ask for. A right on a kind that is not installed is harmless.

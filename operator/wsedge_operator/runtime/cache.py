@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterator
 from typing import Any, Final, TypeVar
 
-from wsedge_operator.desired.names import DOMAIN_LABEL
+from wsedge_operator.desired.names import DOMAIN_LABEL, child_name
 from wsedge_operator.kube.kinds import (
     DEPLOYMENT,
     DOMAIN,
@@ -29,6 +29,8 @@ Name = tuple[str, str]
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
+# Of the Secret of a domain's relays, in characters of base64: a larger one is read when it is needed.
+_MOST_CONTENTS: Final = 16 * 1024
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -208,7 +210,7 @@ def slim(kind: Kind, live: Object) -> Object:
     if kind is POD:
         # Of a pod's spec, most of its bytes, only its network is read.
         kept["spec"] = {key: value for key, value in (live.get("spec") or {}).items() if key == "hostNetwork"}
-    if kind is SECRET:
+    if kind is SECRET and not _is_of_relays(live):
         # Contents are read by name where a domain refers to them: a core dump has no other secrets.
         kept.pop("data", None)
     if kind is DEPLOYMENT and metadata.get("managedFields"):
@@ -220,6 +222,19 @@ def slim(kind: Kind, live: Object) -> Object:
             key: value for key, value in metadata["annotations"].items() if key != _LAST_APPLIED
         }
     return {**kept, "metadata": metadata}
+
+
+def _is_of_relays(secret: Object) -> bool:
+    """Return whether a Secret has the name and label of a domain's child, whose contents each decision needs.
+
+    A user can give both to another Secret, which costs little memory.
+    """
+    domain = (secret["metadata"].get("labels") or {}).get(DOMAIN_LABEL)
+    return (
+        domain is not None
+        and secret["metadata"]["name"] == child_name(domain)
+        and sum(map(len, (secret.get("data") or {}).values())) <= _MOST_CONTENTS
+    )
 
 
 def _slim_entry(entry: Object) -> Object:

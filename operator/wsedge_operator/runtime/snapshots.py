@@ -18,7 +18,13 @@ from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.exact import parts
 from wsedge_operator.desired.names import child_name
 from wsedge_operator.desired.ownership import Ownership, ownership
-from wsedge_operator.errors import ForbiddenError, NamespaceGoneError, NotFoundError, UnreadableError
+from wsedge_operator.errors import (
+    ForbiddenError,
+    NamespaceGoneError,
+    NotFoundError,
+    OperatorError,
+    UnreadableError,
+)
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import (
     CONFIG_MAP,
@@ -54,7 +60,7 @@ from wsedge_operator.reconcile.domain.scaling import scaled_from_outside
 from wsedge_operator.reconcile.domain.snapshot import Admitted, DomainSnapshot, RelayReport
 from wsedge_operator.reconcile.outcome import Exact, Manifest
 from wsedge_operator.runtime.accounts import Accounts
-from wsedge_operator.runtime.cache import Cache, Object
+from wsedge_operator.runtime.cache import Cache, Object, name_of
 from wsedge_operator.runtime.optional import OptionalKinds
 from wsedge_operator.runtime.triggers import Key
 
@@ -98,6 +104,7 @@ class Gatherer:
     _admitted: dict[Key, dict[str, Admitted]] = field(default_factory=dict)
     _secrets: dict[tuple[str, str], Object] = field(default_factory=dict)
     _relays: dict[Key, dict[str, RelayReport]] = field(default_factory=dict)
+    _listed_sets: dict[tuple[str, str], Object] = field(default_factory=dict)
     _replica_sets: dict[Key, tuple[str, Set[tuple[str, str]]]] = field(default_factory=dict)
 
     async def domain(self, key: Key, live: Object, now: datetime) -> DomainSnapshot:
@@ -177,6 +184,21 @@ class Gatherer:
             self._declared_at = now
         return self.is_exposure_declared
 
+    async def list_replica_sets(self, namespace: str | None) -> None:
+        """List the ReplicaSets of relays in a namespace (None: in the cluster), for the first decisions.
+
+        A call for each of a thousand domains would cost as much as their decisions. What this list lacks is
+        read by name.
+        """
+        try:
+            async for page in self.client.pages(REPLICA_SET, namespace):
+                for live in page.items:
+                    if part_at(live, "spec", "replicas"):
+                        kept = {key: live["metadata"].get(key) for key in ("uid", "ownerReferences")}
+                        self._listed_sets[name_of(live)] = {"metadata": kept}
+        except OperatorError as error:  # The Role of an older chart has no right to list them.
+            log.info("replica sets not listed", served=namespace or "*", error=str(error))
+
     def remember(self, key: Key, memory: Memory) -> None:
         """Keep the memory of a decision for the next one about the same WebSocketDomain."""
         if memory == NO_MEMORY:
@@ -232,11 +254,13 @@ class Gatherer:
         return _present(services), _present(secrets)
 
     async def _secret(self, namespace: str, name: str) -> Object | None:
-        """Return a Secret with its contents, which are read again only when it has changed."""
+        """Return a Secret with its contents; those that the cache lacks are read when it has changed."""
         known = self.cache.get(SECRET, namespace, name)
         if known is None:
             self._secrets.pop((namespace, name), None)
             return None
+        if "data" in known:
+            return known
         kept = self._secrets.get((namespace, name))
         if kept is None or kept["metadata"]["resourceVersion"] != known["metadata"]["resourceVersion"]:
             kept = await self._fetch(SECRET, namespace, name)
@@ -343,7 +367,9 @@ class Gatherer:
         live: dict[str, Object | None] = {}
         try:
             for name in sorted({name for name, _ in named})[:_MOST_REPLICA_SETS]:
-                live[name] = await self._fetch(REPLICA_SET, namespace, name)
+                listed = self._listed_sets.pop((namespace, name), None)
+                is_named = listed is not None and (name, listed["metadata"]["uid"]) in named
+                live[name] = listed if is_named else await self._fetch(REPLICA_SET, namespace, name)
         except ForbiddenError as error:  # The Role of an older chart: relays run, and their state is unknown.
             log.error("relays not queried", error=str(error))
         return {
