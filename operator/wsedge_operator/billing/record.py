@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -183,6 +184,12 @@ def from_data(data: Mapping[str, str] | None, name: str = COPY_NAME) -> Account:
     text = (data or {}).get(KEY)
     if text is None:
         raise AccountError(f"{name}: {KEY}", "missing; restore it, or delete the ConfigMap")
+    return _account(text, name)
+
+
+# Each domain of an account is decided by its record, often one after another.
+@lru_cache(maxsize=32)
+def _account(text: str, name: str) -> Account:
     try:
         record = _Record.model_validate_json(text)
     except ValidationError as error:

@@ -42,8 +42,12 @@ class _NotARelayError(Exception):
 
 
 def relay_session() -> aiohttp.ClientSession:
-    """Return the session for calls to relays: no proxy, no cookies, no decompression."""
+    """Return the session for calls to relays: no proxy, no cookies, no decompression, no idle connections.
+
+    A relay is called seldom, and after a start all of them are called once.
+    """
     return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True),
         auto_decompress=False,
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),

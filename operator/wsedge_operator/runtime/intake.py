@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import structlog
@@ -41,6 +42,8 @@ class Intake:
         self._cache = cache
         self._accounts = accounts
         self._agenda = agenda
+        # Kinds whose objects are counted, when the metrics are read: not for each of ten thousand in a list.
+        self._counted: set[Kind] = set()
         self._metrics = metrics
         self._namespaces = namespaces
         # The cache records the deletions during one list, so there is one list at a time.
@@ -48,6 +51,9 @@ class Intake:
 
     def receive(self, kind: Kind, is_deleted: bool, live: Object) -> None:
         """Put an object of a watch into the cache, or remove it when it is deleted."""
+        if kind not in self._counted:
+            self._counted.add(kind)
+            self._metrics.objects.labels(kind.kind).set_function(partial(self._cache.count, kind))
         before = self._cache.get(kind, *name_of(live))
         changed = self._cache.remove(kind, live) if is_deleted else self._cache.put(kind, live)
         if changed:
@@ -61,7 +67,6 @@ class Intake:
         """Request the keys that a change of `live` concerns."""
         for key in keys_of(self._cache, kind, live):
             self._agenda.request(key)
-        self._metrics.objects.labels(kind.kind).set(self._cache.count(kind))
 
     def request_exposed(self, namespace: str | None) -> None:
         """Request the domains of a namespace (None: of the cluster) that have or had an entrance."""
@@ -107,7 +112,6 @@ class Intake:
     def forget(self, kind: Kind) -> None:
         """Drop all objects of a kind whose API was removed."""
         self._cache.drop(kind)
-        self._metrics.objects.labels(kind.kind).set(0)
 
     async def _read_namespace(self, namespace: str) -> None:
         """Read a served Namespace: without rights for the cluster it cannot be watched."""

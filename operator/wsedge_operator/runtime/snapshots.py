@@ -11,20 +11,13 @@ from typing import Any, Final
 import aiohttp
 import structlog
 
-from wsedge_operator.api.reading import part_at, read
+from wsedge_operator.api.reading import part_at
 from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
-from wsedge_operator.api.websocket_domain import WebSocketDomain
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.exact import parts
 from wsedge_operator.desired.names import child_name
 from wsedge_operator.desired.ownership import Ownership, ownership
-from wsedge_operator.errors import (
-    ForbiddenError,
-    NamespaceGoneError,
-    NotFoundError,
-    OperatorError,
-    UnreadableError,
-)
+from wsedge_operator.errors import ForbiddenError, NamespaceGoneError, NotFoundError, OperatorError
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import (
     CONFIG_MAP,
@@ -244,11 +237,8 @@ class Gatherer:
         return found if found is not None and _is_child(found, owner) else None
 
     async def _references(self, live: Object) -> tuple[dict[str, Object], dict[str, Object]]:
+        """Return the Services and Secrets that a domain names: no decision reads those of an invalid spec."""
         namespace = live["metadata"]["namespace"]
-        try:
-            read(WebSocketDomain, live)
-        except UnreadableError:
-            return {}, {}
         services = {name: self.cache.get(SERVICE, namespace, name) for name in service_names(live)}
         secrets = {name: await self._secret(namespace, name) for name in secret_names(live)}
         return _present(services), _present(secrets)

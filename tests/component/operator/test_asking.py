@@ -163,6 +163,13 @@ async def test_a_silent_pod_and_none_are_told_alike() -> None:
     assert {said.error, (await asked(Pod(never))).error, (await asked(Pod(drips))).error} == {NO_ANSWER}
 
 
+async def test_no_connection_stays_after_an_answer() -> None:
+    """A thousand relays are called after a start, and each of them is not called again for long."""
+    pod = Pod(tells())
+    assert (await asked(pod)).error == ""
+    assert b"Connection: close\r\n" in pod.asked[0]
+
+
 async def test_an_answer_is_bounded_field_by_field() -> None:
     """What a status shows of it is short and printable, and numbers are those of an int32."""
     said = await asked(

@@ -8,6 +8,7 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
+from support.operator.controller import made
 from support.operator.namespaces import Namespaces
 from support.operator.snapshots import NOW, applied, live_domain, pod, snapshot
 from wsedge_operator.desired.deployment import RelayImage
@@ -141,3 +142,21 @@ async def test_no_other_secret_is_kept(change: dict[str, Any]) -> None:
     secret = {**secret, "metadata": {**secret["metadata"], **change}}
     cache.put(SECRET, secret)
     assert "data" not in (cache.get(SECRET, "team-a", secret["metadata"]["name"]) or {"data": 1})
+
+
+def test_objects_are_counted_when_the_metrics_are_read() -> None:
+    """A kind whose API was removed has none."""
+    operator = made(Cache())
+    for name in ("one", "two"):
+        live = relay_pod()
+        live["metadata"] |= {"name": name, "uid": name}
+        operator.intake.receive(POD, False, live)
+
+    def count() -> float | None:
+        return operator.metrics.registry.get_sample_value("wsedge_operator_cached_objects", {"kind": "Pod"})
+
+    assert count() == 2
+    operator.intake.receive(POD, True, live)
+    assert count() == 1
+    operator.intake.forget(POD)
+    assert count() == 0
