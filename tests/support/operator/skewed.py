@@ -12,6 +12,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import support.operator.as_installed  # noqa: F401
 from wsedge_operator.main import main
 
 

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from support.operator.snapshots import NOW, RESOLVED, live_domain, snapshot
 from wsedge_operator.api.websocket_domain import WebSocketDomain, WebSocketDomainSpec
 from wsedge_operator.desired.names import HTTPS_PORT
-from wsedge_operator.desired.relay_config import Resolved, config_map, draining_config, relay_config
+from wsedge_operator.desired.relay_config import Resolved, config_map, draining_config, indented, relay_config
 from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_relay import contract
@@ -275,3 +277,23 @@ def test_denied_networks_are_absent_unless_set() -> None:
         "10.0.0.0/8"
     ]
     assert document(decide(snapshot(denied_networks=()), NOW))["deniedNetworks"] == []
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | TEXTS,
+    lambda parts: st.lists(parts, max_size=4) | st.dictionaries(TEXTS, parts, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(DOCUMENTS)
+@example({"b": [], "a": {}, "c": ["\x7f", '\x00\n"\\/', "é", "\u2028"]})
+def test_a_configuration_is_written_as_the_standard_library_writes_it(document: Any) -> None:
+    """Byte for byte: its generation is a digest of the text, and another one would reach all relays."""
+    assert indented(document) == json.dumps(document, indent=2, sort_keys=True)
+
+
+def test_a_configuration_has_no_floats() -> None:
+    """Libraries write them in different ways."""
+    assert '"number"' not in json.dumps(contract.RelayConfig.model_json_schema())
