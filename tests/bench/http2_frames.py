@@ -21,7 +21,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from unittest import mock
 
-import pytest
 import structlog
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
@@ -31,6 +30,7 @@ from fuzz.targets.http2_wire import WINDOW_UPDATE, Walk
 from interop.proxies import Target, proxy
 from support.browser import chromium, firefox
 from support.clients.stage import Files
+from support.clients.tools import MissingToolError, unavailable
 from support.go_program import go_program
 from support.relay.certificates import authority
 from support.relay.http2_relay import TLS
@@ -211,10 +211,7 @@ async def by_firefox(relay: Running) -> None:
 
 
 def _found(name: str) -> str:
-    program = shutil.which(name)
-    if program is None:
-        pytest.skip(f"there is no program {name}")
-    return program
+    return shutil.which(name) or unavailable(f"there is no program {name}")
 
 
 CLIENTS: dict[str, Callable[[Running], Awaitable[None]]] = {
@@ -243,7 +240,7 @@ async def measure(title: str, client: Callable[[Running], Awaitable[None]]) -> N
     ):
         try:
             await client(relay)
-        except pytest.skip.Exception as reason:
+        except MissingToolError as reason:
             print(f"{title}: {reason}", flush=True)
             return
         opened = relay.totals.opened_connections

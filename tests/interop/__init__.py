@@ -7,5 +7,6 @@ proxies             nginx, HAProxy and Envoy before the relay
 go, java, python, rust
                     clients and servers in these languages, with their locked packages
 novnc.mjs           what noVNC does in its page
+transcript          what the programs in Go share: how they speak with the tests
 portforward         client-go's port forwarding, and a kubelet's
 """

@@ -23,12 +23,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-import pytest
 from websockets.exceptions import WebSocketException
 
 from interop.peers import CLIENTS, OWN, SERVERS, Run, Server, versions
 from interop.proxies import PROXIES, Target, proxy
 from support.clients.stage import SCHEMES, Files, Scheme, Stage, host, stage
+from support.clients.tools import MissingToolError
 from support.clients.transcripts import without_hop
 
 BEGIN: Final = "<!-- begin: make interop -->"
@@ -106,7 +106,7 @@ async def results_of(row: Row) -> dict[Scheme, str]:
             ):
                 for scheme in SCHEMES:
                     results[scheme] = await _result(one, row, scheme, client)
-        except pytest.skip.Exception as reason:
+        except MissingToolError as reason:
             return dict.fromkeys(SCHEMES, f"skipped: {reason}")
         except _FAILURES as error:
             return dict.fromkeys(SCHEMES, _failed(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from wsedge_devcluster.binaries.golang import find_go, platform_tag, wanted_vers
 
 
 def go_program(name: str, sources: Path, package: str) -> Path:
-    """Build a package of the module in `sources` once per state of its files; return the program's path."""
-    folder = cache_folder() / name / source_hash(sources, platform_tag())
+    """Build a package of the module in `sources` once per state of its files; return the program's path.
+
+    The files of modules that its go.mod replaces by folders beside it count, too.
+    """
+    folder = cache_folder() / name / _hash(sources)
     target = folder / name
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder.with_suffix(".lock"), print):
@@ -24,3 +28,9 @@ def go_program(name: str, sources: Path, package: str) -> Path:
             subprocess.run(command, cwd=sources, env=environment, check=True)
             Path(f"{target}.new").rename(target)
     return target
+
+
+def _hash(sources: Path) -> str:
+    beside = re.findall(r"^replace \S+ => (\.\./\S+)$", (sources / "go.mod").read_text(), re.MULTILINE)
+    states = [source_hash(sources / folder, "") for folder in beside]
+    return source_hash(sources, platform_tag() + "".join(states))

@@ -13,16 +13,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"net"
 	"net/http"
 	"os"
-	"strings"
-)
 
-type object = map[string]any
+	"wsedge/interop/transcript"
+)
 
 var subprotocols = []string{"chat.v2", "chat.v1"}
 
@@ -89,7 +87,7 @@ var packs = map[string]pack{"gorilla": gorillaPack, "coder": coderPack}
 func main() {
 	one, ok := packs[os.Args[2]]
 	if !ok {
-		fail(fmt.Errorf("no package %q", os.Args[2]))
+		transcript.Fail(fmt.Errorf("no package %q", os.Args[2]))
 	}
 	if os.Args[1] == "server" {
 		serve(one)
@@ -97,25 +95,25 @@ func main() {
 	}
 	trust := x509.NewCertPool()
 	authority, err := os.ReadFile(os.Getenv("TLS_AUTHORITY"))
-	fail(err)
+	transcript.Fail(err)
 	trust.AppendCertsFromPEM(authority)
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		answer := object{}
+		answer := transcript.Object{}
 		for _, who := range []string{"client", "server"} {
-			transcript, err := converse(one, lines.Text()+"/room?x=1&y=%20", trust, who)
+			heard, err := converse(one, lines.Text()+"/room?x=1&y=%20", trust, who)
 			if err != nil {
-				answer = object{"error": err.Error()}
+				answer = transcript.Object{"error": err.Error()}
 				break
 			}
-			answer[who] = transcript
+			answer[who] = heard
 		}
-		say(answer)
+		transcript.Say(answer)
 	}
 }
 
 // converse has one conversation, which `who` closes.
-func converse(one pack, url string, trust *x509.CertPool, who string) (object, error) {
+func converse(one pack, url string, trust *x509.CertPool, who string) (transcript.Object, error) {
 	header := http.Header{"Cookie": {"session=abc; theme=dark"}}
 	conn, answer, err := one.dial(url, &tls.Config{RootCAs: trust}, header)
 	if err != nil {
@@ -151,11 +149,11 @@ func converse(one pack, url string, trust *x509.CertPool, who string) (object, e
 	if err != nil {
 		return nil, err
 	}
-	return object{
+	return transcript.Object{
 		"messages":    heard,
 		"subprotocol": conn.subprotocol(),
 		"close":       []any{close.code, close.reason},
-		"answer":      lower(answer),
+		"answer":      transcript.Lower(answer),
 	}, nil
 }
 
@@ -178,19 +176,19 @@ func serve(one pack) {
 	handler := http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
 		conn, err := one.accept(response, request)
 		if err != nil {
-			say(object{"error": err.Error()})
+			transcript.Say(transcript.Object{"error": err.Error()})
 			return
 		}
 		heard := [][]any{}
 		for {
 			one, end, err := conn.receive()
 			if err != nil {
-				say(object{"error": err.Error(), "messages": heard})
+				transcript.Say(transcript.Object{"error": err.Error(), "messages": heard})
 				return
 			}
 			if end != nil {
-				say(object{
-					"url": request.URL.RequestURI(), "headers": lower(request.Header),
+				transcript.Say(transcript.Object{
+					"url": request.URL.RequestURI(), "headers": transcript.Lower(request.Header),
 					"subprotocol": conn.subprotocol(), "messages": heard, "close": []any{end.code, end.reason},
 				})
 				return
@@ -199,35 +197,22 @@ func serve(one pack) {
 			if one.isText && string(one.data) == "close" {
 				end, err := closeBy(conn, 4002, "the server is done ✓")
 				if err != nil {
-					say(object{"error": err.Error()})
+					transcript.Say(transcript.Object{"error": err.Error()})
 				} else {
-					say(object{
-						"url": request.URL.RequestURI(), "headers": lower(request.Header),
+					transcript.Say(transcript.Object{
+						"url": request.URL.RequestURI(), "headers": transcript.Lower(request.Header),
 						"subprotocol": conn.subprotocol(), "messages": heard, "close": []any{end.code, end.reason},
 					})
 				}
 				return
 			}
 			if err := conn.send(one); err != nil {
-				say(object{"error": err.Error()})
+				transcript.Say(transcript.Object{"error": err.Error()})
 				return
 			}
 		}
 	})
-	ports := map[string]int{}
-	for _, scheme := range []string{"ws", "wss"} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		fail(err)
-		ports[scheme] = listener.Addr().(*net.TCPAddr).Port
-		server := &http.Server{Handler: handler}
-		if scheme == "ws" {
-			go server.Serve(listener)
-		} else {
-			go server.ServeTLS(listener, os.Getenv("TLS_CERTIFICATE"), os.Getenv("TLS_KEY"))
-		}
-	}
-	say(ports)
-	bufio.NewReader(os.Stdin).ReadByte() // until the test closes it
+	transcript.Serve(handler)
 }
 
 // loopback dials this machine, whatever the name is.
@@ -237,29 +222,4 @@ func loopback(ctx context.Context, network, address string) (net.Conn, error) {
 		return nil, err
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
-}
-
-func lower(header http.Header) map[string]string {
-	made := map[string]string{}
-	for name, values := range header {
-		made[strings.ToLower(name)] = strings.Join(values, ", ")
-	}
-	return made
-}
-
-var out = make(chan struct{}, 1)
-
-func say(answer any) {
-	line, err := json.Marshal(answer)
-	fail(err)
-	out <- struct{}{} // one line at a time
-	os.Stdout.Write(append(line, '\n'))
-	<-out
-}
-
-func fail(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 }

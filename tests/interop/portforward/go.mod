@@ -2,12 +2,16 @@ module wsedge/interop/portforward
 
 go 1.26.0
 
+// What both programs share; it has no release.
+replace wsedge/interop/transcript => ../transcript
+
 require (
 	golang.org/x/net v0.49.0
 	k8s.io/apimachinery v0.36.3
 	k8s.io/apiserver v0.36.3
 	k8s.io/client-go v0.36.3
 	k8s.io/cri-streaming v0.36.3
+	wsedge/interop/transcript v0.0.0
 )
 
 require (

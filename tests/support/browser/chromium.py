@@ -18,12 +18,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from support.browser.ending import end
 from support.browser.script import ScriptError
+from support.clients.tools import unavailable
 
 _START_SECONDS: Final = 60
 _ANSWER_SECONDS: Final = 60
@@ -168,10 +168,7 @@ def fingerprint_of(certificate: bytes) -> bytes:
 def _program() -> str:
     program = shutil.which("chromium")
     if program is None:
-        reason = "there is no program chromium (as root: make test-tools)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        unavailable("there is no program chromium (as root: make test-tools)")
     return program
 
 

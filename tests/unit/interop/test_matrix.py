@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from unittest import SkipTest
 
 import pytest
 
@@ -11,6 +12,7 @@ from interop.matrix import columns_of, first_difference, rows, table
 from interop.peers import CLIENTS, OWN, SERVERS
 from interop.proxies import PROXIES
 from support.clients.stage import Scheme
+from support.clients.tools import MissingToolError, need
 
 DIFFERENCES: Final[Mapping[str, tuple[Any, Any, str]]] = {
     "a value": ({"close": [1000]}, {"close": [1001]}, "close[0]: 1000 became 1001"),
@@ -54,3 +56,14 @@ def test_a_row_of_another_version_is_dropped() -> None:
     one, *_ = rows()
     old = table({one: {"ws": "same", "wss": "same"}}, "").replace(columns_of(one)[0], "ws 0.0.1")
     assert table({}, old).splitlines()[2:] == []
+
+
+def test_a_missing_tool_skips_a_test_and_fails_it_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bench or the matrix can leave a row out without pytest; CI must have all tools."""
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(MissingToolError, match="there is no 'no-such-program'") as missing:
+        need("no-such-program")
+    assert isinstance(missing.value, SkipTest)
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(AssertionError, match="must be tested here"):
+        need("no-such-program")

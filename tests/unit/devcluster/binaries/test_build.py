@@ -21,3 +21,5 @@ def test_source_hash(tmp_path: Path) -> None:
     assert second != first
     (tmp_path / "main.go").write_text("a module whose program is at its root")
     assert source_hash(tmp_path, "linux") not in (first, second)
+    (tmp_path / "go.sum").unlink()  # a module without any other
+    assert source_hash(tmp_path, "linux") != first

@@ -14,6 +14,8 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
+
+	"wsedge/interop/transcript"
 )
 
 const path = "/api/v1/namespaces/default/pods/web/portforward"
@@ -28,7 +30,7 @@ func dial() {
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: loopback}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		transcript := object{}
+		answer := transcript.Object{}
 		for _, have := range []struct {
 			name string
 			talk func(port uint16, ended <-chan error) (any, error)
@@ -36,12 +38,12 @@ func dial() {
 		}{{"echoed", echoAll, echoes}, {"refused", askNobody, refuses}} {
 			seen, err := forward(lines.Text(), have.port, have.talk)
 			if err != nil {
-				transcript = object{"error": err.Error()}
+				answer = transcript.Object{"error": err.Error()}
 				break
 			}
-			transcript[have.name] = seen
+			answer[have.name] = seen
 		}
-		say(transcript)
+		transcript.Say(answer)
 	}
 }
 

@@ -7,35 +7,12 @@
 // Environment: TLS_AUTHORITY (client), TLS_CERTIFICATE and TLS_KEY (server).
 package main
 
-import (
-	"encoding/json"
-	"fmt"
-	"os"
-)
-
-type object = map[string]any
+import "os"
 
 func main() {
 	if os.Args[1] == "server" {
 		serve()
 	} else {
 		dial()
-	}
-}
-
-var out = make(chan struct{}, 1)
-
-func say(answer any) {
-	line, err := json.Marshal(answer)
-	fail(err)
-	out <- struct{}{} // one line at a time
-	os.Stdout.Write(append(line, '\n'))
-	<-out
-}
-
-func fail(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
 	}
 }

@@ -5,49 +5,35 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"sort"
-	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/proxy"
 	translator "k8s.io/apiserver/pkg/util/proxy"
 	"k8s.io/cri-streaming/pkg/streaming/portforward"
+
+	"wsedge/interop/transcript"
 )
 
 // serve answers as the API server does: a tunnel to a kubelet, whose WebSocket is translated to SPDY.
 func serve() {
 	kubelet := httptest.NewServer(http.HandlerFunc(kubelet))
 	location, err := url.Parse(kubelet.URL)
-	fail(err)
+	transcript.Fail(err)
 	handler := http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
 		to := *location
 		to.Path = request.URL.Path
-		seen := &pod{url: request.URL.RequestURI(), headers: lower(request.Header)}
+		seen := &pod{url: request.URL.RequestURI(), headers: transcript.Lower(request.Header)}
 		pods.Store(request.URL.Path, seen)
 		tunnel := translator.NewTunnelingHandler(proxy.NewUpgradeAwareHandler(&to, nil, false, true, seen))
 		tunnel.ServeHTTP(response, request)
-		say(seen.transcript())
+		transcript.Say(seen.transcript())
 	})
-	ports := map[string]int{}
-	for _, scheme := range []string{"ws", "wss"} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		fail(err)
-		ports[scheme] = listener.Addr().(*net.TCPAddr).Port
-		server := &http.Server{Handler: handler}
-		if scheme == "ws" {
-			go server.Serve(listener)
-		} else {
-			go server.ServeTLS(listener, os.Getenv("TLS_CERTIFICATE"), os.Getenv("TLS_KEY"))
-		}
-	}
-	say(ports)
-	bufio.NewReader(os.Stdin).ReadByte() // until the test closes it
+	transcript.Serve(handler)
 }
 
 var pods sync.Map
@@ -65,7 +51,7 @@ type pod struct {
 func kubelet(response http.ResponseWriter, request *http.Request) {
 	found, _ := pods.Load(request.URL.Path)
 	options, err := portforward.NewV4Options(request)
-	fail(err)
+	transcript.Fail(err)
 	forwarder := found.(portforward.PortForwarder)
 	portforward.ServePortForward(
 		response, request, forwarder, "web", "1", options, time.Hour, time.Minute,
@@ -104,20 +90,12 @@ func (one *pod) note(what string) {
 	one.forwarded = append(one.forwarded, what)
 }
 
-func (one *pod) transcript() object {
+func (one *pod) transcript() transcript.Object {
 	one.lock.Lock()
 	defer one.lock.Unlock()
 	if one.failed != nil {
-		return object{"error": one.failed.Error()}
+		return transcript.Object{"error": one.failed.Error()}
 	}
 	sort.Strings(one.forwarded)
-	return object{"url": one.url, "headers": one.headers, "forwarded": one.forwarded}
-}
-
-func lower(header http.Header) map[string]string {
-	made := map[string]string{}
-	for name, values := range header {
-		made[strings.ToLower(name)] = strings.Join(values, ", ")
-	}
-	return made
+	return transcript.Object{"url": one.url, "headers": one.headers, "forwarded": one.forwarded}
 }

@@ -1,0 +1,3 @@
+module wsedge/interop/transcript
+
+go 1.25.0
