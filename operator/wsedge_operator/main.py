@@ -45,6 +45,7 @@ from wsedge_operator.runtime.reading import Reader, Readings, Scope
 from wsedge_operator.runtime.reconcilers.account import AccountReconciler
 from wsedge_operator.runtime.reconcilers.directory import DirectoryReconciler
 from wsedge_operator.runtime.reconcilers.domain import DomainReconciler
+from wsedge_operator.runtime.reconcilers.rollouts import RolloutsReconciler
 from wsedge_operator.runtime.rivals import Rivals
 from wsedge_operator.runtime.snapshots import Gatherer
 from wsedge_operator.runtime.stage import Stage
@@ -252,6 +253,7 @@ def _controller(common: _Common, gatherer: Gatherer, identity: str) -> Controlle
         metrics=common.metrics,
         identity=identity,
     )
+    stage = _stage(common)
     return Controller(
         reconcilers={
             "account": AccountReconciler(
@@ -261,8 +263,9 @@ def _controller(common: _Common, gatherer: Gatherer, identity: str) -> Controlle
                 agenda=common.agenda,
                 clock=common.clock,
             ),
-            "domain": _domain_reconciler(common, gatherer, writer),
+            "domain": _domain_reconciler(common, gatherer, writer, stage),
             "directory": _directory_reconciler(common, gatherer),
+            "rollouts": RolloutsReconciler(stage=stage, clock=common.clock),
         },
         agenda=common.agenda,
         cache=common.cache,
@@ -272,15 +275,19 @@ def _controller(common: _Common, gatherer: Gatherer, identity: str) -> Controlle
     )
 
 
-def _domain_reconciler(common: _Common, gatherer: Gatherer, writer: Writer) -> DomainReconciler:
+def _stage(common: _Common) -> Stage:
     settings = common.settings
-    stage = Stage(
+    return Stage(
         common.cache,
         common.agenda,
         common.metrics,
         version=operator_version(settings.relays, settings.relay_pod),
         limit=settings.max_parallel_rollouts,
+        pause=timedelta(seconds=settings.rollout_pause_seconds),
     )
+
+
+def _domain_reconciler(common: _Common, gatherer: Gatherer, writer: Writer, stage: Stage) -> DomainReconciler:
     return DomainReconciler(
         gatherer=gatherer,
         cache=common.cache,

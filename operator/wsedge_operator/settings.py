@@ -54,6 +54,12 @@ class Settings(BaseSettings):
         le=1000,
         description="Domains whose pods are replaced at the same time because of a change of the operator.",
     )
+    rollout_pause_seconds: int = Field(
+        600,
+        ge=1,
+        le=86400,
+        description="How long all domains wait after such replacements failed in several accounts.",
+    )
     relay_network_policy: bool = Field(
         False, description="Whether each domain has a NetworkPolicy that closes the relays' admin port."
     )

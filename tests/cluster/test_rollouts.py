@@ -20,6 +20,7 @@ IMAGE = "ghcr.io/wsedge/wsedge"
 LIMIT = 3
 # Relays of simulated pods run at once and answer for their configuration, whatever their image is.
 SIMULATED = "--set-string=relay.pod.annotations.devcluster\\.wsedge\\.io/simulated=true"
+SHORT_PAUSE = "--set=operator.rolloutPauseSeconds=5"
 STAGED = f"--set=operator.maxParallelRollouts={LIMIT}"
 _FIELDS = (
     "{.metadata.namespace}/{.metadata.name} {.metadata.generation} {.status.observedGeneration}"
@@ -103,13 +104,13 @@ def upgrade(cluster: Cluster, *values: str) -> None:
     cluster.helm("upgrade", "wsedge", CHART, *place, STAGED, *values)
 
 
-def account(cluster: Cluster, name: str, count: int) -> list[Place]:
+def account(cluster: Cluster, name: str, count: int, **spec: Any) -> list[Place]:
     """Serve domains in a namespace; return it once for each domain, whose name ends in its number."""
     place = Place(cluster, name)
     cluster.kubectl("create", "namespace", name)
     place.apply(plan())
     for number in range(count):
-        place.apply(domain(f"chat-{number}", host=f"chat-{number}.{name}.example.com"))
+        place.apply(domain(f"chat-{number}", host=f"chat-{number}.{name}.example.com", **spec))
     for number in range(count):
         place.await_reason(f"wsd/chat-{number}", "Ready", "Serving")
     return [place] * count
@@ -190,3 +191,24 @@ def test_an_upgrade_is_staged(edge: Cluster, watch: Watch) -> None:
     for place in (team_a, team_b):
         await_reasons(place, *["True Serving"] * len(reasons(place)))
     assert set(images(edge)) == {f"{IMAGE}:four"}
+
+
+def test_tenants_cannot_hold_up_an_upgrade(edge: Cluster) -> None:
+    """Rollouts that fail on purpose in two accounts pause the others for a while, and not for ever."""
+    upgrade(edge, SIMULATED, SHORT_PAUSE)
+    # Their relays are real, so that the image of the upgrade, which no registry has, does not run there.
+    real = {"replicas": 1, "pod": {"annotations": {"devcluster.wsedge.io/simulated": "false"}}}
+    for name in ("mallory-a", "mallory-b"):
+        account(edge, name, 1, relay=real)
+    honest = account(edge, "honest", 4)[0]
+    broken = "registry.example.com/none"
+    new = (f"--set=relay.image.repository={broken}", "--set=relay.image.tag=five")
+    # One at a time, the oldest first: both tenants have failed before any other domain has its turn.
+    upgrade(edge, SIMULATED, SHORT_PAUSE, "--set=operator.maxParallelRollouts=1", *new)
+    until("each tenant has the upgrade", lambda: set(images(edge)) == {f"{broken}:five"})
+    for name in ("mallory-a", "mallory-b"):
+        await_reasons(Place(edge, name), "False ImagePullBackOff")
+    await_reasons(honest, *["True Serving"] * 4)
+    probed = [event for event in honest.items("events") if event["reason"] == "RolloutProbed"]
+    assert {event["involvedObject"]["name"] for event in probed} == {f"chat-{n}" for n in range(4)}
+    assert {event["type"] for event in probed} == {"Normal"}

@@ -4,6 +4,8 @@
     domain/       the decision about a WebSocketDomain
     directory     the Directory of all accounts and domains, for the statistics
     rollouts      of how many domains a change of the operator replaces the pods at a time
+    pausing       how long all of them wait after failures in several accounts, and how that ends
+    own_causes    whether a domain's own spec explains that its new relays do not run
     outcome       the parts of a decision: writes, status, Events, the time of the next reconciliation
     conditions    conditions of a status
     reasons       every reason of a condition or an Event, with cause and cure

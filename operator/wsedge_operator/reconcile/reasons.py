@@ -89,6 +89,7 @@ class Reason(StrEnum):
     WRITES_DO_NOT_LAST = "WritesDoNotLast"
     ROLLOUT_WAITING = "RolloutWaiting"
     ROLLOUT_PAUSED = "RolloutPaused"
+    ROLLOUT_PROBED = "RolloutProbed"
     CHANGED_FROM_OUTSIDE = "ChangedFromOutside"
     SCALED_FROM_OUTSIDE = "ScaledFromOutside"
 
@@ -205,8 +206,9 @@ DOMAIN_CONDITIONS: Final = (
     Explanation(
         (Reason.ROLLOUT_PAUSED,),
         "served, and ready; a change of the operator waits, since the relays of another domain did not run"
-        " with it",
-        "correct the domain that failed, or the operator ([staged rollouts](pods.md#staged-rollouts))",
+        " with it; after failures in several accounts it continues by itself, one domain at a time",
+        "wait, or correct the domain that failed, or the operator"
+        " ([staged rollouts](pods.md#staged-rollouts))",
     ),
     Explanation(
         (Reason.RELAYS_DRAINING,),
@@ -384,6 +386,11 @@ EVENTS: Final = (
         (Reason.SCALED_FROM_OUTSIDE,),
         "an autoscaler or a person scaled the Deployment, and the operator respects the number",
         "let the autoscaler scale the WebSocketDomain, which has the subresource `scale`",
+    ),
+    Explanation(
+        (Reason.ROLLOUT_PROBED,),
+        "a change of the operator was paused, since relays of several accounts did not run with it; this"
+        " domain is the next with which it continues",
     ),
     Explanation(
         (Reason.SCALED,), "`relay.autoscaling` changed the number of relays, for the reason in the message"

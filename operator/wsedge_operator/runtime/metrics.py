@@ -55,7 +55,8 @@ class Metrics:
         )
         self.rollouts = Gauge(
             "wsedge_operator_rollouts",
-            "Domains whose pods a change of the operator replaces, by state (waiting, rolling, failed).",
+            "Domains whose pods a change of the operator replaces, by state (waiting, rolling, failed,"
+            " failed_alone).",
             ["state"],
             registry=self.registry,
         )

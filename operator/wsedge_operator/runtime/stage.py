@@ -19,11 +19,20 @@ from wsedge_operator.desired.ownership import Ownership, ownership
 from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN, POD
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.outcome import Manifest, Outcome
-from wsedge_operator.reconcile.rollouts import Progress, Turn, Turns, progress, turns
+from wsedge_operator.reconcile.pausing import Pause
+from wsedge_operator.reconcile.rollouts import (
+    Progress,
+    Turn,
+    Turns,
+    failures,
+    is_complete,
+    progress,
+    turns,
+)
 from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache, Object, name_of
 from wsedge_operator.runtime.metrics import Metrics
-from wsedge_operator.runtime.triggers import Key
+from wsedge_operator.runtime.triggers import ROLLOUTS, Key
 
 log = structlog.get_logger()
 
@@ -35,14 +44,20 @@ _WAITING: Final = (
 )
 _ELSEWHERE: Final = (
     "an upgrade of the operator, or a new default for pods, is paused, since relays of other accounts did not"
-    " run with it; the administrator of the operator knows which"
+    " run with it; it continues by itself, with one domain at a time; the administrator of the operator knows"
+    " which failed"
 )
 
 
 class Stage:
-    """Which domains may begin a rollout of the operator's change; `version` names that change."""
+    """Which domains may begin a rollout of the operator's change; `version` names that change.
 
-    def __init__(self, cache: Cache, agenda: Agenda, metrics: Metrics, *, version: str, limit: int) -> None:
+    `pause` is the shortest pause after failures in several accounts.
+    """
+
+    def __init__(
+        self, cache: Cache, agenda: Agenda, metrics: Metrics, *, version: str, limit: int, pause: timedelta
+    ) -> None:
         """Begin without any knowledge; the first call reads the cache, which is filled by then."""
         self._cache = cache
         self._agenda = agenda
@@ -55,6 +70,7 @@ class Stage:
         self._waiting: list[tuple[str, Key]] = []
         self._ages: dict[Key, str] = {}
         self._turns: Turns[Key] = Turns()
+        self._pause = Pause(pause)
         self._held: dict[Key, str] = {}
 
     def complete(self, key: Key, snapshot: DomainSnapshot, now: datetime) -> DomainSnapshot:
@@ -65,7 +81,7 @@ class Stage:
         """Return whether the domain of `key` may begin."""
         self._begin(now)
         if key in self._turns.granted:
-            return Turn(True)
+            return Turn(True, is_probe=self._turns.are_probes)
         if not self._turns.is_paused(key.namespace):
             return Turn(False, message=_WAITING, again=self._warm_at(now))
         message = _ELSEWHERE
@@ -85,6 +101,8 @@ class Stage:
         self._undecided.discard(key)
         if outcome.starts:
             state = Progress.ROLLING
+        elif state is None and key in self._rollouts and deployment is not None and is_complete(deployment):
+            self._pause = self._pause.completed(key.namespace)
         changed = was_warming and not self._undecided
         if self._set_rollout(key, state):
             changed = True
@@ -103,6 +121,12 @@ class Stage:
         self._undecided.discard(key)
         if self._set_rollout(key, None) | self._set_waiting(key, None):
             self._compute(now)
+
+    def review(self, now: datetime) -> datetime | None:
+        """Compute the turns when a pause is over; return when the present one is, None without one."""
+        self._begin(now)
+        self._compute(now)
+        return self._pause.until if self._pause.is_held(now) else None
 
     def _set_rollout(self, key: Key, state: Progress | None) -> bool:
         before = self._rollouts.get(key)
@@ -169,7 +193,14 @@ class Stage:
         before = self._turns
         is_warming = self._warm_at(now) is not None
         waiting = ((key, key.namespace) for _, key in (() if is_warming else self._waiting))
-        self._turns = turns(self._rollouts, waiting, self._limit)
+        self._hold(now)
+        self._turns = turns(
+            self._rollouts,
+            waiting,
+            self._limit,
+            is_held=self._pause.is_held(now),
+            last=self._pause.accounts,
+        )
         requested = self._turns.granted - before.granted
         if before.failed != self._turns.failed:
             failed = [f"{key.namespace}/{key.name}" for keys in self._turns.failed.values() for key in keys]
@@ -181,6 +212,14 @@ class Stage:
         for state in Progress:
             self._metrics.rollouts.labels(state.value).set(states.count(state))
         self._metrics.rollouts.labels("waiting").set(len(self._waiting))
+
+    def _hold(self, now: datetime) -> None:
+        """Begin a pause of all rollouts when relays of a further account failed."""
+        before = self._pause.until
+        self._pause = self._pause.failed(failures(self._rollouts).keys(), now)
+        if self._pause.until != before:
+            log.warning("rollouts paused", until=self._pause.until)
+            self._agenda.request(ROLLOUTS)
 
 
 def _is_told_anew(account: str, before: Turns[Key], after: Turns[Key]) -> bool:

@@ -16,9 +16,9 @@ from wsedge_operator.runtime.cache import Cache, name_of
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The unit of reconciliation: an account, a domain, or the Directory."""
+    """The unit of reconciliation: an account, a domain, the Directory, or the turns of all domains."""
 
-    kind: Literal["account", "domain", "directory"]
+    kind: Literal["account", "domain", "directory", "rollouts"]
     namespace: str = ""
     name: str = ""
 
@@ -30,6 +30,7 @@ class Key:
 
 
 DIRECTORY: Final = Key("directory")
+ROLLOUTS: Final = Key("rollouts")
 
 
 def keys_of(cache: Cache, kind: Kind, live: dict[str, Any]) -> Iterator[Key]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from support.operator.snapshots import NOW
@@ -17,6 +17,7 @@ from wsedge_operator.runtime.intake import Intake
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.reconcilers.account import AccountReconciler
 from wsedge_operator.runtime.reconcilers.domain import DomainReconciler
+from wsedge_operator.runtime.reconcilers.rollouts import RolloutsReconciler
 from wsedge_operator.runtime.stage import Stage
 from wsedge_operator.runtime.triggers import Key
 from wsedge_operator.runtime.writer import Writer
@@ -72,6 +73,7 @@ def made(cache: Cache, client: Any = None, gatherer: Any = None, relays: Any = N
         metrics=metrics,
         identity="operator-1",
     )
+    stage = Stage(cache, agenda, metrics, version="1", limit=10, pause=timedelta(minutes=10))
     controller = Controller(
         reconcilers={
             "account": AccountReconciler(
@@ -83,9 +85,10 @@ def made(cache: Cache, client: Any = None, gatherer: Any = None, relays: Any = N
                 writer=writer,
                 clock=clock,
                 relays=relays,
-                stage=Stage(cache, agenda, metrics, version="1", limit=10),
+                stage=stage,
             ),
             "directory": NoDirectory(),
+            "rollouts": RolloutsReconciler(stage=stage, clock=clock),
         },
         agenda=agenda,
         cache=cache,

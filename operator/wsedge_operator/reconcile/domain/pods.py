@@ -12,7 +12,8 @@ Pod = Mapping[str, Any]
 _STARTING = frozenset({"ContainerCreating", "PodInitializing", ""})
 # A kubelet alternates between the two: it tries, then waits. Both are reported as one reason, since each
 # change of a condition is a write and an Event.
-_PULL = frozenset({"ErrImagePull", "ImagePullBackOff"})
+IMAGE_NOT_PULLED = "ImagePullBackOff"
+_PULL = frozenset({"ErrImagePull", IMAGE_NOT_PULLED})
 _CRASH = "CrashLoopBackOff"
 # While a container that crashes runs between two crashes it has no reason for waiting. From this number of
 # restarts on it is reported as crashing all the same, so that the condition does not alternate.
@@ -82,6 +83,12 @@ def restarts(pod: Pod) -> int:
     return sum(int(status.get("restartCount") or 0) for status in _containers(pod))
 
 
+def is_out_of_memory(pod: Pod) -> bool:
+    """Return whether the last exit of a container of a pod was for its memory limit."""
+    ends = ((status.get("lastState") or {}).get("terminated") or {} for status in _containers(pod))
+    return any(end.get("reason") == "OOMKilled" for end in ends)
+
+
 def first_problem(pods: Iterable[Pod], deployment: Mapping[str, Any] | None) -> PodProblem | None:
     """Return why pods do not run, or None: the first problem of a pod, by name, else of the Deployment.
 
@@ -126,7 +133,7 @@ def _problem_of(pod: Pod) -> PodProblem | None:
             )
         if reason not in _STARTING:
             text = f"pod {name}: {waiting.get('message') or reason}"
-            return PodProblem("ImagePullBackOff" if reason in _PULL else reason, text)
+            return PodProblem(IMAGE_NOT_PULLED if reason in _PULL else reason, text)
     for condition in pod.get("status", {}).get("conditions") or ():
         unscheduled = condition["type"] == "PodScheduled" and condition["status"] == "False"
         if unscheduled and condition.get("reason") == "Unschedulable":

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from wsedge_operator.api.meta import instant_text
 from wsedge_operator.api.websocket_domain import (
     CONFIGURATION_CURRENT,
     READY,
@@ -36,7 +37,7 @@ from wsedge_operator.reconcile.domain.scale_in import costs, is_scale_in
 from wsedge_operator.reconcile.domain.scaling import Size, size_of
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
 from wsedge_operator.reconcile.domain.staging import stage
-from wsedge_operator.reconcile.outcome import Manifest, earliest, is_terminating, reference
+from wsedge_operator.reconcile.outcome import EventNote, Manifest, earliest, is_terminating, reference
 from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_relay.contract import ADMIN_TOKEN_FILE
@@ -235,9 +236,19 @@ def _workload(
     staged = stage(snapshot, spec, wanted, now)
     draft.held, draft.waits, draft.starts = staged.held, staged.waits, staged.starts
     draft.ends = staged.ends
+    if staged.starts and snapshot.turn.is_probe:
+        draft.notes.append(_probe_note(owner, snapshot.version, now))
     draft.reconcile_at = earliest(draft.reconcile_at, staged.reconcile_at)
     manifests.append(staged.manifest)
     return manifests
+
+
+def _probe_note(owner: Manifest, version: str, now: datetime) -> EventNote:
+    text = (
+        "A change of the operator was paused, since relays of several accounts did not run with it. It"
+        " continues with this domain, whose relays serve until the new ones do."
+    )
+    return EventNote(owner, "Normal", Reason.ROLLOUT_PROBED, text, f"{version} {instant_text(now)}")
 
 
 def _draft_children(draft: OutcomeDraft, snapshot: DomainSnapshot, manifests: Sequence[Manifest]) -> None:

@@ -30,7 +30,7 @@ from wsedge_operator.desired.names import (
 from wsedge_operator.desired.pods_digest import asked_digest, digest, template_digest
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot
 from wsedge_operator.reconcile.outcome import Manifest
-from wsedge_operator.reconcile.rollouts import LONGEST, Mark, is_complete, mark_of
+from wsedge_operator.reconcile.rollouts import LONGEST, Mark, is_complete, is_healthy, mark_of
 
 # The process has seen the template of its own version, so it holds none any more.
 SETTLED: Final = ""
@@ -79,7 +79,9 @@ def stage(
     if is_edited or is_down or snapshot.held not in {None, held}:
         return Staged(_annotated(wanted, made), snapshot.held)
     if snapshot.turn.granted or (mark is not None and not is_complete(live)):
-        begun = Mark(snapshot.version, now)
+        # Relays that did not all run before the change are no evidence against it, whatever they do after it.
+        was_healthy = _was_healthy(live, mark, snapshot.version)
+        begun = Mark(snapshot.version, now, was_healthy=was_healthy)
         return Staged(_annotated(wanted, {**made, ROLLOUT_ANNOTATION: str(begun)}), held, starts=True)
     kept = {TEMPLATE_ANNOTATION: before[TEMPLATE_ANNOTATION]} if TEMPLATE_ANNOTATION in before else {}
     manifest = {**wanted, "spec": {**wanted["spec"], "template": _template(live)}}
@@ -95,6 +97,11 @@ def _has_template(live: Manifest, wanted: Manifest, wanted_digest: str) -> bool:
     """
     written = (live["metadata"].get("annotations") or {}).get(TEMPLATE_ANNOTATION)
     return written == wanted_digest or not template_differences(live, wanted)
+
+
+def _was_healthy(live: Manifest, mark: Mark | None, version: str) -> bool:
+    """Return whether all relays ran before the operator's change, which may have begun already."""
+    return mark.was_healthy if mark is not None and mark.version == version else is_healthy(live)
 
 
 def _end_of_turn(mark: Mark | None, now: datetime) -> datetime | None:

@@ -17,6 +17,7 @@ from wsedge_operator.reconcile.rollouts import (
     Progress,
     Turns,
     is_complete,
+    is_healthy,
     mark_of,
     progress,
     turns,
@@ -52,6 +53,9 @@ def young(**status: Any) -> list[dict[str, Any]]:
 
 
 PULL = young(**waiting("ImagePullBackOff"))
+CRASH = young(**waiting("CrashLoopBackOff"))
+OOM = young(**waiting("CrashLoopBackOff"))
+OOM[1]["status"]["containerStatuses"][0]["lastState"] = {"terminated": {"reason": "OOMKilled"}}
 FULL = young(
     conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"}],
     containerStatuses=[],
@@ -87,6 +91,16 @@ STATES: dict[str, tuple[dict[str, Any] | None, Sequence[dict[str, Any]], Progres
         Progress.FAILED,
     ),
     "another version, still starting": (deployment(mark=str(Mark("v1", NOW))), young(), Progress.ROLLING),
+    "it did not run before either": (
+        deployment(mark=str(Mark("v2", NOW, was_healthy=False))),
+        PULL,
+        None,
+    ),
+    "it did not run before, and starts": (
+        deployment(mark=str(Mark("v2", NOW, was_healthy=False))),
+        young(),
+        Progress.ROLLING,
+    ),
     "another version, that failed": (deployment(mark=str(Mark("v1", NOW))), PULL, None),
 }
 
@@ -104,9 +118,54 @@ def test_an_administrator_may_ignore_a_failure() -> None:
     assert progress(deployment(), owner, young(), "v2", NOW) is Progress.ROLLING
 
 
-def test_marks_are_read_as_written() -> None:
-    """A mark has the version and whole seconds."""
-    mark = Mark("v2", NOW)
+EXPLAINED: dict[str, tuple[dict[str, Any], Sequence[dict[str, Any]], Progress]] = {
+    "pull secrets of its own": ({"pod": {"imagePullSecrets": []}}, PULL, Progress.FAILED_ALONE),
+    "no setting of its own": ({}, PULL, Progress.FAILED),
+    "resources do not explain an image that is not pulled": ({"resources": {"x": 1}}, PULL, Progress.FAILED),
+    "out of memory with resources of its own": ({"resources": {"x": 1}}, OOM, Progress.FAILED_ALONE),
+    "out of memory with the operator's resources": ({}, OOM, Progress.FAILED),
+    "a relay that exits": ({"resources": {"x": 1}, "pod": {"nodeSelector": {}}}, CRASH, Progress.FAILED),
+    "not ready in time with resources of its own": (
+        {"resources": {"x": 1}},
+        young(),
+        Progress.FAILED_ALONE,
+    ),
+    "not ready in time with a volume of its own": ({"geo": {"x": 1}}, young(), Progress.FAILED_ALONE),
+    "not ready in time": ({"pod": {"imagePullSecrets": []}}, young(), Progress.FAILED),
+}
+
+
+@pytest.mark.parametrize(("relay", "pods", "state"), EXPLAINED.values(), ids=EXPLAINED.keys())
+def test_a_spec_may_explain_a_failure(relay: Any, pods: Sequence[Any], state: Progress) -> None:
+    """A failure that the domain's own settings may have caused is no reason to pause others."""
+    owner = {**OWNER, "spec": {"relay": relay}}
+    assert progress(deployment(DEADLINE), owner, pods, "v2", NOW) is state
+
+
+HEALTHY: dict[str, tuple[dict[str, Any], bool]] = {
+    "all run": (deployment(DONE, updated=2) | {"spec": {"replicas": 2}}, True),
+    "one does not": (deployment(DONE, updated=2) | {"spec": {"replicas": 3}}, False),
+    "a write is not observed yet": (
+        deployment(DONE, updated=2, observed=2) | {"spec": {"replicas": 2}},
+        True,
+    ),
+    "its last rollout is not complete": (deployment(updated=2) | {"spec": {}}, False),
+}
+
+
+@pytest.mark.parametrize(("live", "expected"), HEALTHY.values(), ids=HEALTHY.keys())
+def test_relays_that_do_not_run_before_are_no_evidence(live: dict[str, Any], *, expected: bool) -> None:
+    """A Deployment is healthy when all its relays run the last template."""
+    live["status"]["availableReplicas"] = 2
+    assert is_healthy(live) is expected
+    del live["status"]["availableReplicas"]
+    assert not is_healthy(live)
+
+
+@pytest.mark.parametrize("was_healthy", [True, False])
+def test_marks_are_read_as_written(*, was_healthy: bool) -> None:
+    """A mark has the version, whole seconds, and whether the relays ran before."""
+    mark = Mark("v2", NOW, was_healthy=was_healthy)
     assert mark_of(deployment(mark=str(mark))) == mark
     assert mark_of({"metadata": {}}) is None
 
@@ -124,14 +183,20 @@ queues = st.lists(st.tuples(st.integers(10, 30), accounts), unique_by=lambda ent
 
 
 def obvious(
-    running: dict[int, tuple[str, Progress]], queue: list[tuple[int, str]], limit: int
+    running: dict[int, tuple[str, Progress]],
+    queue: list[tuple[int, str]],
+    limit: int,
+    last: set[str],
+    *,
+    is_held: bool,
 ) -> tuple[set[int], set[str]]:
     """Grant one turn after the other, from the first of the queue, as long as the rules allow it."""
     failed = {account for account, state in running.values() if state is Progress.FAILED}
-    if len(failed) == 1:
+    if failed or any(state is Progress.FAILED_ALONE for _, state in running.values()):
         limit = 1
-    if len(failed) > 1:
+    if len(failed) > 1 and is_held:
         limit = 0
+    queue = [each for each in queue if each[1] not in last] + [each for each in queue if each[1] in last]
     rolling = [key for key, (_, state) in running.items() if state is Progress.ROLLING]
     granted: set[int] = set()
     for key, account in queue:
@@ -140,13 +205,17 @@ def obvious(
     return granted, failed
 
 
-@given(rollouts, queues, st.integers(1, 4))
+@given(rollouts, queues, st.integers(1, 4), st.sets(accounts), st.booleans())
 def test_turns_are_those_of_the_model(
-    running: dict[int, tuple[str, Progress]], queue: list[tuple[int, str]], limit: int
+    running: dict[int, tuple[str, Progress]],
+    queue: list[tuple[int, str]],
+    limit: int,
+    last: set[str],
+    is_held: bool,
 ) -> None:
-    """As many as the limit, in order; one after a failure, of another account; none after failures in two."""
-    found = turns(running, queue, limit)
-    granted, failed = obvious(running, queue, limit)
+    """As many as the limit, in order; one after a failure, of another account; none while all are held."""
+    found = turns(running, queue, limit, is_held=is_held, last=last)
+    granted, failed = obvious(running, queue, limit, last, is_held=is_held)
     assert (set(found.granted), set(found.failed)) == (granted, failed)
     assert all(found.is_paused(account) == (account in failed or len(failed) > 1) for account in "abc")
 

@@ -63,7 +63,9 @@ async def test_a_number_that_comes_again_is_no_write_that_was_reverted() -> None
     cache = Cache()
     cache.put(DOMAIN, cluster.snapshot.live)
     metrics = Metrics()
-    stage = Stage(cache, Agenda(cluster, metrics), metrics, version="1", limit=10)
+    stage = Stage(
+        cache, Agenda(cluster, metrics), metrics, version="1", limit=10, pause=timedelta(minutes=10)
+    )
     reconciler = DomainReconciler(
         gatherer=cluster, cache=cache, writer=cluster, clock=cluster, relays=cluster, stage=stage
     )

@@ -16,8 +16,9 @@ from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache
 from wsedge_operator.runtime.metrics import Metrics
 from wsedge_operator.runtime.stage import WARM_UP, Stage
-from wsedge_operator.runtime.triggers import Key
+from wsedge_operator.runtime.triggers import ROLLOUTS, Key
 
+PAUSE = timedelta(minutes=10)
 ASKS = Outcome(waits=True, held="x")
 NOTHING = Outcome()
 STARTS = Outcome(starts=True, held="x")
@@ -36,7 +37,7 @@ class Domains:
         self.stage = self.restarted(limit)
 
     def restarted(self, limit: int = 2) -> Stage:
-        return Stage(self.cache, self.agenda, self.metrics, version="v2", limit=limit)
+        return Stage(self.cache, self.agenda, self.metrics, version="v2", limit=limit, pause=PAUSE)
 
     def _live(self, name: str) -> dict[str, Any]:
         namespace, _, number = name.partition("/")
@@ -95,7 +96,7 @@ class Domains:
     async def requested(self) -> list[str]:
         """Return and remove the domains that are requested."""
         found = []
-        names = {self.key(name): name for name in self.lives}
+        names = {self.key(name): name for name in self.lives} | {ROLLOUTS: "rollouts"}
         while len(self.agenda._queue):
             key = await self.agenda.next_key()
             self.agenda.done(key)
@@ -166,9 +167,9 @@ async def test_failures_pause_and_their_end_resumes() -> None:
     await made.requested()
     made.note("a/1", NOTHING)
     made.note("b/3", NOTHING)
-    assert made.granted() == ["a/2", "b/4"]
+    assert made.granted() == ["a/2", "c/5"]  # the accounts that failed are last, with a turn that is free
     assert await made.requested() == ["a/2", "b/4", "c/5"]
-    assert made.complete("c/5").turn.paused is False
+    assert made.complete("b/4").turn.paused is False
 
 
 async def test_a_restart_continues_where_the_last_process_stopped() -> None:
@@ -206,3 +207,53 @@ async def test_a_turn_is_given_back_and_a_deleted_domain_is_forgotten() -> None:
     made.stage.forget(made.key("a/2"), NOW + timedelta(seconds=1))
     made.note("a/1", ASKS)
     assert (made.granted(), made.complete("a/2").held) == (["a/1"], None)
+
+
+async def test_a_pause_ends_by_itself() -> None:
+    """After failures in two accounts all wait, then one domain at a time is tried."""
+    made = Domains("a/1", "b/2", "a/3", "c/4", "d/5", "e/6")
+    for name in made.lives:
+        made.note(name, ASKS)
+    made.note("a/1", NOTHING, state="failed")
+    made.note("b/2", NOTHING, state="failed")
+    assert "rollouts" in await made.requested()
+    until = NOW + PAUSE
+    assert (made.stage.review(NOW), made.granted()) == (until, [])
+    assert made.stage.review(until) is None
+    assert (made.granted(), await made.requested()) == (["c/4"], ["c/4"])
+    assert made.complete("c/4").turn.is_probe
+    assert made.complete("d/5").turn.paused
+    # The probe fails: the next pause is twice as long.
+    made.note("c/4", NOTHING, state="failed", now=until)
+    assert (made.granted(), "rollouts" in await made.requested()) == ([], True)
+    later = until + 2 * PAUSE
+    assert made.stage.review(until) == later
+    made.stage.review(later)
+    assert made.granted() == ["d/5"]
+    # The probe succeeds: the next one begins at once, and the next pause is short.
+    made.note("d/5", STARTS, now=later)
+    done = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
+    status = {"observedGeneration": 9, "replicas": 1, "updatedReplicas": 1, "conditions": [done]}
+    rolled = {"Deployment": {**made.deployment("d/5"), "status": status}}
+    complete = replace(made.snapshot("d/5"), children=rolled)
+    made.stage.note(made.key("d/5"), complete, NOTHING, later)
+    assert made.granted() == ["e/6"]
+    made.note("e/6", NOTHING, state="failed", now=later)
+    assert made.stage.review(later) == later + PAUSE
+    # An account that failed once pauses the others no more.
+    made.note("a/1", NOTHING, now=later + PAUSE)
+    made.note("a/1", NOTHING, state="failed", now=later + PAUSE)
+    assert made.stage.review(later + PAUSE) is None
+
+
+async def test_accounts_that_failed_once_are_last() -> None:
+    """A tenant whose relays fail, recover and fail again delays only its own domains."""
+    made = Domains("a/1", "a/2", "a/3", "b/4", limit=1)
+    for name in ("a/2", "a/3", "b/4"):
+        made.note(name, ASKS)
+    made.note("a/1", NOTHING, state="failed")
+    assert made.granted() == ["b/4"]
+    made.note("a/1", NOTHING)
+    assert made.granted() == ["b/4"]
+    made.note("b/4", NOTHING)
+    assert made.granted() == ["a/2"]

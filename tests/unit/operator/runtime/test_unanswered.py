@@ -48,7 +48,9 @@ class Stage:
             writer=cast(Any, self),
             clock=self,
             relays=cast(Any, None),
-            stage=turns.Stage(self.cache, self.agenda, Metrics(), version="1", limit=10),
+            stage=turns.Stage(
+                self.cache, self.agenda, Metrics(), version="1", limit=10, pause=timedelta(minutes=10)
+            ),
             take_request=self.agenda.take_request,
         )
 

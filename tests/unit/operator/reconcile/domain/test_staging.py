@@ -24,6 +24,7 @@ from wsedge_operator.reconcile.outcome import Outcome
 from wsedge_operator.reconcile.rollouts import LONGEST, Turn
 
 NEW = RelayImage("relay:2")
+DONE = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
 WAIT = Turn(False, message="wait", again=NOW + timedelta(seconds=30))
 
 
@@ -117,7 +118,10 @@ def test_other_fields_are_written_while_the_domain_waits() -> None:
 
 def test_the_turn_begins_the_rollout() -> None:
     """With its turn the domain gets the new template and a mark with version and time."""
-    before = replace(upgraded(settled()), turn=Turn(True))
+    start = settled()
+    found = live(start)
+    found["status"] |= {"conditions": [DONE]}
+    before = replace(upgraded(having(start, found)), turn=Turn(True))
     outcome = decide(before, NOW)
     assert (outcome.waits, outcome.starts, image(outcome, before)) == (False, True, "relay:2")
     assert rollout(outcome, before) == "v2 2026-11-22T12:00:00Z"
@@ -128,13 +132,29 @@ def test_the_turn_begins_the_rollout() -> None:
     assert decide(after, NOW + LONGEST).reconcile_at is None
 
 
+@pytest.mark.parametrize("mark", ["v2 2026-11-22T11:59:00Z", "v2/unhealthy 2026-11-22T11:59:00Z"])
+def test_a_rollout_that_begins_anew_keeps_its_verdict(mark: str) -> None:
+    """Another client's write in a rollout does not make the relays ill, or well, before the change."""
+    start = settled()
+    before = upgraded(having(start, live(start, rollout=mark)))
+    assert str(rollout(decide(before, NOW), before)).split()[0] == mark.split()[0]
+
+
+def test_a_probe_is_told_by_an_event() -> None:
+    """The domain with which a paused rollout continues has an Event that says so."""
+    before = replace(upgraded(settled()), turn=Turn(True, is_probe=True))
+    told = [(note.type, note.reason) for note in decide(before, NOW).notes]
+    assert told.count(("Normal", "RolloutProbed")) == 1
+    waits = replace(before, turn=WAIT)
+    assert "RolloutProbed" not in [note.reason for note in decide(waits, NOW).notes]
+
+
 def test_a_complete_rollout_loses_its_mark() -> None:
     """A Deployment that is scaled later looks incomplete for a moment, which is no rollout."""
     begins = replace(upgraded(settled()), turn=Turn(True))
     rolls = applied(begins, decide(begins, NOW))
     found = live(rolls)
-    done = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
-    found["status"]["conditions"] = [done]
+    found["status"]["conditions"] = [DONE]
     before = replace(having(rolls, found), turn=WAIT)
     outcome = decide(before, NOW)
     assert (kinds(outcome), rollout(outcome, before), outcome.reconcile_at) == (["Deployment"], None, None)
@@ -173,11 +193,11 @@ def test_an_edit_while_the_domain_waits_does_not_wait() -> None:
 
 
 def test_a_rollout_that_is_not_complete_goes_on_to_the_next_version() -> None:
-    """A corrected image replaces the broken one at once: the domain has its turn already."""
+    """A corrected image replaces the broken one at once; that it fails again is no evidence."""
     start = settled()
     begun = upgraded(having(start, live(start, rollout="v1 2026-11-22T11:59:00Z")))
     outcome = decide(begun, NOW)
-    assert (outcome.starts, rollout(outcome, begun)) == (True, "v2 2026-11-22T12:00:00Z")
+    assert (outcome.starts, rollout(outcome, begun)) == (True, "v2/unhealthy 2026-11-22T12:00:00Z")
 
 
 def test_another_clients_template_does_not_wait() -> None:
