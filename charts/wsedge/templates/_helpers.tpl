@@ -143,6 +143,10 @@ No wildcard; a server-side apply needs both create and patch. */}}
 - apiGroups: [cert-manager.io]
   resources: [certificates]
   verbs: [get, list, watch, create, patch, delete]
+# What an issuer says of a Certificate that waits, which the Certificate itself does not.
+- apiGroups: [cert-manager.io]
+  resources: [certificaterequests]
+  verbs: [list, watch]
 # The addresses of the Gateways to which routes attach.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways]

@@ -78,6 +78,10 @@ FOREIGN_LEASE: Final = Kind(
 # Kinds of an entrance (`spec.exposure`), of APIs that a cluster may have or not. Where there are several
 # versions of one kind, the first one that is served is used.
 GATEWAY: Final = Kind("Gateway", "gateways", "gateway.networking.k8s.io")
+# cert-manager copies the labels of a Certificate to its requests.
+CERTIFICATE_REQUEST: Final = Kind(
+    "CertificateRequest", "certificaterequests", "cert-manager.io", labels=_MANAGED
+)
 OPTIONAL: Final[tuple[tuple[Kind, ...], ...]] = (
     (Kind("Ingress", "ingresses", "networking.k8s.io", labels=_MANAGED),),
     (GATEWAY,),
@@ -89,6 +93,7 @@ OPTIONAL: Final[tuple[tuple[Kind, ...], ...]] = (
     (Kind("ListenerSet", "listenersets", "gateway.networking.k8s.io", labels=_MANAGED),),
     (Kind("XListenerSet", "xlistenersets", "gateway.networking.x-k8s.io", "v1alpha1", labels=_MANAGED),),
     (Kind("Certificate", "certificates", "cert-manager.io", labels=_MANAGED),),
+    (CERTIFICATE_REQUEST,),
 )
 ACCESS_REVIEW: Final = Kind("SubjectAccessReview", "subjectaccessreviews", "authorization.k8s.io")
 
@@ -141,6 +146,8 @@ VERBS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("gateway.networking.k8s.io", "listenersets"): _CHILD,
     ("gateway.networking.x-k8s.io", "xlistenersets"): _CHILD,
     ("cert-manager.io", "certificates"): _CHILD,
+    # What an issuer says of a Certificate that waits, which the Certificate itself does not.
+    ("cert-manager.io", "certificaterequests"): ("list", "watch"),
     # The addresses of the Gateways to which routes attach.
     ("gateway.networking.k8s.io", "gateways"): ("list", "watch"),
     ("", "pods"): ("list", "watch", "patch"),

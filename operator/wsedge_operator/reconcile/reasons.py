@@ -291,7 +291,8 @@ DOMAIN_CONDITIONS: Final = (
     Explanation(
         (Reason.CERTIFICATE_PENDING, Reason.CERTIFICATE_FAILED),
         "cert-manager has not issued the certificate; relays that serve one continue with it",
-        "the message has cert-manager's reason; `cmctl status certificate` has more",
+        "the message has cert-manager's reason, and what the issuer says of the last request;"
+        " `cmctl status certificate` has more",
     ),
     Explanation(
         (Reason.SECRET_OF_ANOTHER_OWNER,),

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from wsedge_operator.desired.names import DOMAIN_LABEL, child_name
 from wsedge_operator.kube.kinds import (
+    CERTIFICATE_REQUEST,
     DEPLOYMENT,
     DOMAIN,
     GATEWAY,
@@ -31,6 +32,8 @@ _Value = TypeVar("_Value")
 
 # Of the Secret of a domain's relays, in characters of base64: a larger one is read when it is needed.
 _MOST_CONTENTS: Final = 16 * 1024
+# Kinds of which a domain has several objects, with names that others choose.
+_LABELLED: Final = frozenset({POD, CERTIFICATE_REQUEST})
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -44,7 +47,7 @@ class Cache:
         self._claims: dict[str, set[Name]] = defaultdict(set)
         # One namespace may have thousands of domains: a change of one pod must not ask all of them.
         self._named_by: dict[tuple[Kind, str, str], set[str]] = defaultdict(set)
-        self._pods: dict[Name, dict[str, Object]] = defaultdict(dict)
+        self._labelled: dict[tuple[Kind, Name], dict[str, Object]] = defaultdict(dict)
         self._deleted_during_list: set[tuple[Kind, str]] = set()
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
@@ -72,7 +75,14 @@ class Cache:
 
     def pods_of(self, namespace: str, domain: str) -> list[Object]:
         """Return the pods with the label of a WebSocketDomain."""
-        return list(self._pods.get((namespace, domain), {}).values())
+        return self._labelled_with(POD, namespace, domain)
+
+    def certificate_requests_of(self, namespace: str, domain: str) -> list[Object]:
+        """Return the CertificateRequests with the label of a WebSocketDomain."""
+        return self._labelled_with(CERTIFICATE_REQUEST, namespace, domain)
+
+    def _labelled_with(self, kind: Kind, namespace: str, domain: str) -> list[Object]:
+        return list(self._labelled.get((kind, (namespace, domain)), {}).values())
 
     def naming(self, kind: Kind, namespace: str, name: str) -> list[Object]:
         """Return the WebSocketDomains whose spec names a Service or a Secret of their namespace."""
@@ -113,6 +123,8 @@ class Cache:
 
     def drop(self, kind: Kind) -> None:
         """Remove all objects of a kind, whose API was removed."""
+        for live in self.all(kind):
+            self._unlink(kind, live)
         self._objects.pop(kind, None)
 
     def _link(self, kind: Kind, live: Object) -> None:
@@ -121,8 +133,8 @@ class Cache:
                 self._claims[domain].add(name_of(live))
             for key in _naming_keys(live):
                 self._named_by[key].add(name_of(live)[1])
-        elif kind is POD and (owner := _owner_of(live)) is not None:
-            self._pods[owner][name_of(live)[1]] = live
+        elif kind in _LABELLED and (owner := _owner_of(live)) is not None:
+            self._labelled[kind, owner][name_of(live)[1]] = live
 
     def _unlink(self, kind: Kind, known: Object) -> None:
         if kind is DOMAIN:
@@ -130,10 +142,10 @@ class Cache:
                 _discard(self._claims, domain, name_of(known))
             for key in _naming_keys(known):
                 _discard(self._named_by, key, name_of(known)[1])
-        elif kind is POD and (owner := _owner_of(known)) is not None:
-            self._pods[owner].pop(name_of(known)[1], None)
-            if not self._pods[owner]:
-                del self._pods[owner]
+        elif kind in _LABELLED and (owner := _owner_of(known)) is not None:
+            self._labelled[kind, owner].pop(name_of(known)[1], None)
+            if not self._labelled[kind, owner]:
+                del self._labelled[kind, owner]
 
     def begin_listing(self) -> None:
         """Record deletions from now on: a list that was read before a deletion still has the object."""
@@ -164,10 +176,10 @@ def _naming_keys(domain: Object) -> Iterator[tuple[Kind, str, str]]:
     yield from ((SECRET, namespace, name) for name in secret_names(domain))
 
 
-def _owner_of(pod: Object) -> Name | None:
-    """Return namespace and name of the WebSocketDomain in the label of a pod."""
-    label = (pod["metadata"].get("labels") or {}).get(DOMAIN_LABEL)
-    return (pod["metadata"].get("namespace", ""), label) if label else None
+def _owner_of(live: Object) -> Name | None:
+    """Return namespace and name of the WebSocketDomain in the label of an object."""
+    label = (live["metadata"].get("labels") or {}).get(DOMAIN_LABEL)
+    return (live["metadata"].get("namespace", ""), label) if label else None
 
 
 def _discard(index: dict[_Key, set[_Value]], key: _Key, value: _Value) -> None:
@@ -210,6 +222,10 @@ def slim(kind: Kind, live: Object) -> Object:
     if kind is POD:
         # Of a pod's spec, most of its bytes, only its network is read.
         kept["spec"] = {key: value for key, value in (live.get("spec") or {}).items() if key == "hostNetwork"}
+    if kind is CERTIFICATE_REQUEST:
+        # Neither the request nor the certificate: only what the issuer says of it.
+        kept["spec"] = {}
+        kept["status"] = {"conditions": (live.get("status") or {}).get("conditions") or []}
     if kind is SECRET and not _is_of_relays(live):
         # Contents are read by name where a domain refers to them: a core dump has no other secrets.
         kept.pop("data", None)

@@ -20,6 +20,7 @@ from wsedge_operator.desired.ownership import Ownership, ownership
 from wsedge_operator.errors import ForbiddenError, NamespaceGoneError, NotFoundError, OperatorError
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.kinds import (
+    CERTIFICATE_REQUEST,
     CONFIG_MAP,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
@@ -63,6 +64,7 @@ _NOT_ASKED: Final = "it does not belong to the Deployment, or is on its node's n
 # A Deployment has two ReplicaSets in a rollout, seldom more; a tenant's pods may name many that do not exist.
 _MOST_REPLICA_SETS: Final = 8
 _DECLARED_AGAIN: Final = timedelta(seconds=10)
+_NO_CHILDREN: Final = frozenset({GATEWAY, CERTIFICATE_REQUEST})
 _CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DISRUPTION_BUDGET, NETWORK_POLICY, DEPLOYMENT)
 
 
@@ -112,7 +114,7 @@ class Gatherer:
             children["Secret"] = secret
         kinds = self.optional.kinds(namespace) if self.optional is not None else {}
         for kind in kinds.values():
-            if kind is not GATEWAY and (found := self._child(kind, namespace, child, live)) is not None:
+            if kind not in _NO_CHILDREN and (found := self._child(kind, namespace, child, live)) is not None:
                 children[kind.kind] = found
         services, secrets = await self._references(live)
         pods = self._pods(key)
@@ -150,6 +152,7 @@ class Gatherer:
                 for name in gateway_names(live)
                 if (gateway := self.cache.get(GATEWAY, *name)) is not None
             },
+            certificate_requests=tuple(self.cache.certificate_requests_of(namespace, key.name)),
             is_exposure_declared=await self._is_exposure_declared(live, children, now),
             load=self._loads[key][1] if key in self._loads else None,
             memory=self._memories.get(key, NO_MEMORY),

@@ -75,6 +75,7 @@ class DomainSnapshot:
     admitted          answers to dry runs, by kind of child
     apis              kinds of an entrance that are installed: the apiVersion, or why it cannot be used
     gateways          Gateways that its routes name, by namespace and name, where they can be read
+    certificate_requests   CertificateRequests with its label, of any owner
     is_exposure_declared   the definition in the cluster has spec.exposure and status.addresses
     load              open connections of all relays; None: not asked for
     memory            of the last decision
@@ -104,6 +105,7 @@ class DomainSnapshot:
     admitted: Mapping[str, Admitted] = field(default_factory=dict)
     apis: Mapping[str, str | Problem] = field(default_factory=dict)
     gateways: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
+    certificate_requests: tuple[Manifest, ...] = ()
     is_exposure_declared: bool = True
     load: RelayLoad | None = None
     memory: Memory = NO_MEMORY

@@ -20,7 +20,7 @@ from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.runtime.optional import OptionalKinds
 
 INGRESS = OPTIONAL[0][0]
-CERTIFICATE = OPTIONAL[-1][0]
+CERTIFICATE = next(kind for versions in OPTIONAL for kind in versions if kind.kind == "Certificate")
 FORBIDDEN = ForbiddenError("GET", 403, "Forbidden", "no right")
 
 

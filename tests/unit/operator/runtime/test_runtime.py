@@ -14,6 +14,7 @@ from support.operator.snapshots import live_domain
 from wsedge_operator.desired.names import DOMAIN_LABEL
 from wsedge_operator.kube.client import Page
 from wsedge_operator.kube.kinds import (
+    CERTIFICATE_REQUEST,
     CONFIG_MAP,
     DEPLOYMENT,
     DOMAIN,
@@ -519,3 +520,18 @@ def test_a_gateway_concerns_the_domains_whose_routes_name_it() -> None:
     assert not cache.put(GATEWAY, gateway(2, "203.0.113.9", 2))  # older than what is there
     cache.drop(GATEWAY)
     assert cache.count(GATEWAY) == 0
+
+
+def test_of_a_certificate_request_only_the_conditions_are_kept() -> None:
+    """Requests are found by the domain in their label; when the API is removed, none is left."""
+    cache = Cache()
+    labels = {"labels": {"wsedge.io/domain-name": "chat"}}
+    told = {"conditions": [{"type": "Ready"}], "certificate": "x" * 4000}
+    made = live("chat-relay-1", metadata=labels, spec={"request": "y" * 4000}, status=told)
+    assert cache.put(CERTIFICATE_REQUEST, made)
+    assert list(keys_of(cache, CERTIFICATE_REQUEST, made)) == [Key("domain", "team-a", "chat")]
+    (kept,) = cache.certificate_requests_of("team-a", "chat")
+    assert (kept["spec"], kept["status"]) == ({}, {"conditions": [{"type": "Ready"}]})
+    assert cache.pods_of("team-a", "chat") == []
+    cache.drop(CERTIFICATE_REQUEST)
+    assert cache.certificate_requests_of("team-a", "chat") == []

@@ -25,6 +25,8 @@ from wsedge_operator.reconcile.reasons import Reason
 MOST_ADDRESSES: Final = 16
 _TEXT_LENGTH: Final = 300
 _HOST_LENGTH: Final = 253
+# Conditions of a CertificateRequest that say why there is no certificate, the most telling first.
+_REQUEST_SAYS: Final = (("Denied", "True"), ("InvalidRequest", "True"), ("Ready", "False"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,17 +176,49 @@ def listener_set_finding(live: Manifest | None) -> Finding | None:
     )
 
 
-def certificate_finding(live: Manifest | None) -> Finding | None:
-    """Return what cert-manager says of a Certificate that is not ready; Ready waits for its Secret alone."""
+def certificate_finding(live: Manifest | None, requests: Iterable[Manifest] = ()) -> Finding | None:
+    """Return what cert-manager says of a Certificate that is not ready; Ready waits for its Secret alone.
+
+    A Certificate that waits says no more than that it waits; the last of its `requests` has the issuer's
+    words: it does not exist, is not ready, or refuses.
+    """
     conditions = dict(_conditions(part_at(live, "status"), live))
     ready, issuing = conditions.get(CERTIFICATE_READY) or {}, conditions.get(CERTIFICATE_ISSUING) or {}
     if ready.get("status") == "True":
         return None
     if issuing.get("status") == "False" and issuing.get("reason") == "Failed":
-        text = f"cert-manager could not issue the certificate: {_said(issuing)}"
+        text = (
+            f"cert-manager could not issue the certificate: {_said(issuing)}{_request_words(live, requests)}"
+        )
         return Finding(Reason.CERTIFICATE_FAILED, text, holds=False)
     said = _said(ready) if ready else "no controller has answered"
-    return Finding(Reason.CERTIFICATE_PENDING, f"the Certificate is not ready: {said}", holds=False)
+    text = f"the Certificate is not ready: {said}{_request_words(live, requests)}"
+    return Finding(Reason.CERTIFICATE_PENDING, text, holds=False)
+
+
+def _request_words(live: Manifest | None, requests: Iterable[Manifest]) -> str:
+    """Return what the newest request of a Certificate says, if it is not issued: `; its request: …`."""
+    uid = part_at(live, "metadata", "uid")
+    own = [request for request in requests if uid in _owners(request)]
+    if not own:
+        return ""
+    newest = max(own, key=_age)
+    conditions = dict(_conditions(part_at(newest, "status"), newest))
+    for type_, bad in _REQUEST_SAYS:
+        said = conditions.get(type_)
+        if said is not None and said.get("status") == bad:
+            return f"; its CertificateRequest: {_said(said)}"
+    return ""
+
+
+def _owners(request: Manifest) -> list[Any]:
+    found = _list(part_at(request, "metadata", "ownerReferences"))
+    return [part_at(each, "uid") for each in found if part_at(each, "kind") == "Certificate"]
+
+
+def _age(request: Manifest) -> tuple[str, str]:
+    metadata = request["metadata"]
+    return str(metadata.get("creationTimestamp")), str(metadata.get("name"))
 
 
 def _conditions(holder: Any, live: Manifest | None) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -156,9 +156,14 @@ def _certificate(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> Iterato
         return
     missing = list(_api(snapshot, "Certificate"))
     yield from missing
-    found = None if missing else reports.certificate_finding(snapshot.children.get("Certificate"))
+    found = None if missing else _of_certificate(snapshot)
     if found is not None:
         yield found
+
+
+def _of_certificate(snapshot: DomainSnapshot) -> Finding | None:
+    live = snapshot.children.get("Certificate")
+    return reports.certificate_finding(live, snapshot.certificate_requests)
 
 
 def _service(snapshot: DomainSnapshot, spec: WebSocketDomainSpec) -> Iterator[Finding]:

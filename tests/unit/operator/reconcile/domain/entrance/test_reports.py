@@ -231,3 +231,53 @@ def test_a_certificate(conditions: list[Object], reason: str, text: str) -> None
     """cert-manager's words are passed on."""
     found = reports.certificate_finding({"metadata": {}, "status": {"conditions": conditions}})
     assert (found.reason, found.message) == (reason, text) if found else reason == ""
+
+
+def request(
+    name: str, *conditions: Object, uid: str = "c", created: str = "2026-11-22T12:00:00Z"
+) -> dict[str, Any]:
+    """Return a CertificateRequest of the Certificate of this uid."""
+    owner = {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "uid": uid}
+    metadata = {"name": name, "creationTimestamp": created, "ownerReferences": [owner]}
+    return {"metadata": metadata, "status": {"conditions": list(conditions)}}
+
+
+NOT_FOUND = {
+    "type": "Ready",
+    "status": "False",
+    "reason": "Pending",
+    "message": 'Referenced "Issuer" not found',
+}
+DENIED = {"type": "Denied", "status": "True", "reason": "Policy", "message": "no names of others"}
+INVALID = {"type": "InvalidRequest", "status": "True", "reason": "Bad", "message": "no CSR"}
+ISSUED = {"type": "Ready", "status": "True", "reason": "Issued", "message": "done"}
+LATER = "2026-11-22T12:00:01Z"
+REQUESTS: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "none": ([], ""),
+    "the issuer does not exist": (
+        [request("a", NOT_FOUND)],
+        '; its CertificateRequest: Pending: Referenced "Issuer" not found',
+    ),
+    "it is denied, and therefore not ready": (
+        [request("a", NOT_FOUND, DENIED)],
+        "; its CertificateRequest: Policy: no names of others",
+    ),
+    "it is invalid": ([request("a", NOT_FOUND, INVALID)], "; its CertificateRequest: Bad: no CSR"),
+    "it is issued": ([request("a", ISSUED)], ""),
+    "nobody has answered": ([request("a")], ""),
+    "the newest has another answer": (
+        [request("b", ISSUED, created=LATER), request("a", NOT_FOUND)],
+        "",
+    ),
+    "another Certificate's": ([request("a", DENIED, uid="other")], ""),
+    "a tenant's object of any form": ([{"metadata": {"ownerReferences": ["x"]}, "status": "y"}], ""),
+}
+
+
+@pytest.mark.parametrize(("requests", "words"), REQUESTS.values(), ids=REQUESTS.keys())
+def test_the_words_of_an_issuer(requests: list[dict[str, Any]], words: str) -> None:
+    """A Certificate that waits has the words of its newest request, whoever else has made requests."""
+    live = {"metadata": {"uid": "c"}, "status": {}}
+    found = reports.certificate_finding(live, requests)
+    assert found is not None
+    assert found.message == f"the Certificate is not ready: no controller has answered{words}"
