@@ -3,55 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import ssl
-import uuid
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
-from ipaddress import ip_network
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 from quickstart.room import Rooms
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import serve
 
 from support.entrance.balancer import Balancer, node_addresses
 from support.entrance.ingress import HTTP, HTTPS, SEND_PROXY, IngressController
-from support.faults.client import DEADLINE_SECONDS, Crowd, Door
-from support.faults.edge import Site, account, aside, identities, metric
-from support.operator.cert_manager import cert_manager, create_authority, renew, secret_certificate
-from support.operator.cluster import Place, until
-from support.operator.keys import decoded
-from support.relay.geo_files import mmdb
-from support.relay.heads import upgrade
-from wsedge_devcluster.cluster.cluster import Cluster
-from wsedge_devcluster.comparison.counts import REPORT_SECONDS
-
-CLIENTS, PROXIES, NOBODY = "127.1.0.0/16", "127.2.0.0/16", "203.0.113.0/24"
-GEO = mmdb(
-    {
-        CLIENTS: {"autonomous_system_organization": "clients"},
-        PROXIES: {"autonomous_system_organization": "proxies"},
-        NOBODY: {"autonomous_system_organization": "nobody"},
-    },
-    kind="GeoLite2-ASN",
+from support.entrance.visitors import (
+    BEHIND_HEADERS,
+    BEHIND_HTTP,
+    BEHIND_NOTHING,
+    CLIENTS,
+    LIE,
+    PROXIES,
+    Visitors,
+    change,
+    own_address,
+    trust,
 )
-CLAIM = {
-    "apiVersion": "v1",
-    "kind": "PersistentVolumeClaim",
-    "metadata": {"name": "places"},
-    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-}
-LIE = "203.0.113.66"
-
-
-@pytest.fixture(scope="module")
-def place(installed: Cluster) -> Iterator[Place]:
-    with cert_manager(installed), account(installed) as place:
-        yield place
+from support.faults.client import DEADLINE_SECONDS, Crowd, Door
+from support.faults.edge import Site, aside, identities
+from support.operator.cert_manager import create_authority, renew, secret_certificate
+from support.operator.cluster import Place, until
+from support.relay.heads import upgrade
 
 
 @pytest.fixture
@@ -59,15 +39,6 @@ async def port() -> AsyncIterator[int]:
     """Run a room, the origin; it sends no ping of its own."""
     async with serve(Rooms().watch, "127.0.0.1", 0, ping_interval=None) as origin:
         yield next(iter(origin.sockets)).getsockname()[1]
-
-
-def trust(place: Place, authority: str) -> ssl.SSLContext:
-    """Return a client's context that trusts an Issuer's authority alone, with the name of the domain."""
-    live = place.get(f"secret/{authority}")
-    assert live is not None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cadata=decoded(live, "ca.crt").decode())
-    return context
 
 
 def served(door: Door) -> x509.Certificate:
@@ -93,7 +64,11 @@ async def test_a_certificate_of_cert_manager(place: Place, port: int) -> None:
             exposure={"certificate": certificate},
         )
     )
-    said = "the Certificate is not ready: DoesNotExist: Issuing certificate as Secret does not exist"
+    said = (
+        "the Certificate is not ready: DoesNotExist: Issuing certificate as Secret does not exist; its"
+        ' CertificateRequest: Pending: Referenced "Issuer" not found: issuer.cert-manager.io "team-ca" not'
+        " found"
+    )
     await aside(
         until,
         "cert-manager's words are told",
@@ -124,123 +99,6 @@ async def test_a_certificate_of_cert_manager(place: Place, port: int) -> None:
     await aside(place.await_reason, site.resource, "Exposed", "Exposed")
     assert identities(await aside(site.pods)) == before
     await site.settle()
-
-
-def own_address(network: str) -> str:
-    """Return an address of a network that other test processes do not use."""
-    return str(ip_network(network)[256 + os.getpid() % 60000])
-
-
-class Visitors:
-    """Clients of a domain: whom the relays take them for, as told by the origin, the log, the statistics."""
-
-    def __init__(self, site: Site, seen: list[str]) -> None:
-        self.site = site
-        self.known, self.others = Crowd(), Crowd()
-        self._seen = seen
-        self._addresses: list[str] = []
-        self._source = own_address(CLIENTS)
-
-    async def come(self, door: Door, proxy: str, *, taken_for: str | None = None) -> None:
-        """Let clients in, most of which lie; the relays must take them for themselves, or for an address."""
-        lies = [
-            [],
-            [f"X-Forwarded-For: {LIE}"],
-            [f"X-Forwarded-For: {LIE}, {proxy}", f"X-Forwarded-For: {proxy}"],
-            [f"Forwarded: for={LIE}"],
-            [
-                f"X-Forwarded-For: {LIE}",
-                f"Forwarded: for={LIE}",
-                f"X-Real-IP: {LIE}",
-                f"X_Forwarded_For: {LIE}",
-            ],
-        ]
-        crowd = self.others if taken_for else self.known
-        for lines in lies:
-            await crowd.enter(replace(door, source=self._source, lines=tuple(lines)))
-            self._addresses.append(taken_for or self._source)
-            assert self._seen[-1] == self._addresses[-1], (door, lines)
-        await crowd.leave()
-
-    def _logged(self) -> list[str]:
-        """Return the client of each connection that has ended."""
-        lines = self.site.log()
-        return [line["client"] for line in lines if line["event"] == "connection" and line["code"] == 101]
-
-    async def check(self) -> None:
-        """Compare the access log and the statistics; this ends the domain."""
-        await aside(
-            until, "each connection is in the log", lambda: len(self._logged()) >= len(self._addresses)
-        )
-        assert sorted(await aside(self._logged)) == sorted(self._addresses)
-        await aside(self.site.remove)
-        number = self.known.counts.opened
-        async with await self.site.statistics(isp="clients") as statistics:
-            answer = await statistics.wait_for(lambda one: one.opened == number, seconds=REPORT_SECONDS)
-            assert (answer.opened, answer.switched) == (number, number)
-        async with await self.site.statistics(isp="nobody") as statistics:
-            assert (await statistics.ask()).opened == 0
-
-
-@pytest.fixture(scope="module")
-def authority(place: Place) -> str:
-    create_authority(place, "edge-ca")
-    place.apply(CLAIM)
-    return "edge-ca"
-
-
-@pytest.fixture
-async def visitors(place: Place, authority: str) -> AsyncIterator[Visitors]:
-    """Serve a domain with a certificate of cert-manager; its origin notes the address of each client."""
-    seen: list[str] = []
-    rooms = Rooms()
-
-    async def watch(viewer: ServerConnection) -> None:
-        assert viewer.request is not None
-        seen.append(viewer.request.headers["X-Real-IP"])
-        await rooms.watch(viewer)
-
-    async with serve(watch, "127.0.0.1", 0, ping_interval=None) as running:
-        port = next(iter(running.sockets)).getsockname()[1]
-        site = await aside(
-            lambda: Site(
-                place,
-                origins=[{"host": "127.0.0.1", "httpPort": port}],
-                originRequest={"xRealIP": True},
-                accessLog={"samplePercent": 100},
-                relay={"replicas": 1, "geo": {"volumeClaimName": "places", "isp": "isp.mmdb"}},
-                tls={"secretName": f"tls-{uuid.uuid4().hex[:6]}"},
-                exposure={"certificate": {"issuerRef": {"name": authority}}},
-            )
-        )
-        await aside(site.await_serving)
-        await aside(load_databases, site)
-        yield Visitors(site, seen)
-        await aside(site.remove)
-
-
-def load_databases(site: Site) -> None:
-    """Put the database on the relays' volume, and wait until they have it."""
-    claim = site.place.get("pvc/places")
-    assert claim is not None
-    volume = site.place.get(f"pv/{claim['spec']['volumeName']}")
-    assert volume is not None
-    folder = Path(volume["spec"]["hostPath"]["path"])
-    (folder / "isp.new").write_bytes(GEO)
-    (folder / "isp.new").replace(folder / "isp.mmdb")
-    (pod,) = site.pods()
-    until("the database is taken", lambda: metric(pod, "geo_files", 'file="isp"') == 1)
-
-
-def change(site: Site, **spec: Any) -> None:
-    """Edit the domain, and wait until its relays run that."""
-    site.patch(**spec)
-    site.await_serving()
-
-
-BEHIND_HTTP = {"trustedProxies": [PROXIES], "proxyProtocol": None}
-BEHIND_HEADERS = {"trustedProxies": [PROXIES], "proxyProtocol": True}
-BEHIND_NOTHING = {"trustedProxies": None, "proxyProtocol": None}
 
 
 @pytest.mark.parametrize(("kind", "version"), [("haproxy", "proxy-v2"), ("nginx", "proxy-v1")])
