@@ -1,27 +1,28 @@
 """Questions about an account's numbers, answered without HTTP.
 
 A face of the program parses its own parameters, asks here and renders the result: the account that the caller
-may read, the slots of the range, and the five-minute sums of the ledger.
+may read, the slots of the range, and the ledger's sums.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from wsedge_statistics.contract import DirectoryDomain, zone_named
 from wsedge_statistics.errors import QueryError, UnknownDomainError
 from wsedge_statistics.identity.callers import Caller
 from wsedge_statistics.ledger import SeenKey
-from wsedge_statistics.numbers.granularity import Granularity
-from wsedge_statistics.numbers.ranges import Range, complete_until, settle_range
-from wsedge_statistics.numbers.series import Selection, Series
+from wsedge_statistics.numbers.granularity import REACH, Granularity
+from wsedge_statistics.numbers.ranges import Range, Slot, complete_until, instant_text, settle_range
+from wsedge_statistics.numbers.series import CodeSum, Grain, Selection, SlotSums, grain_of
 from wsedge_statistics.services import Services
 
 _T = TypeVar("_T")
+_Part = TypeVar("_Part", SlotSums, CodeSum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,13 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """The five-minute sums that answer a question, with the account, range and time zone in use."""
+class Result(Generic[_Part]):
+    """The sums that answer a question, with the account, range and time zone in use."""
 
     account: str | None  # the display name; None: all accounts
     range: Range
     zone: str
-    series: Series
+    parts: list[_Part]
     complete_until: datetime
 
 
@@ -70,11 +71,26 @@ class Options:
     complete_until: datetime
 
 
-async def ask(services: Services, caller: Caller, question: Question, *, kind: str) -> Result:
-    """Answer a question; `kind` is its label in the metrics.
+async def ask(services: Services, caller: Caller, question: Question, *, kind: str) -> Result[SlotSums]:
+    """Answer a question about counts; `kind` is its label in the metrics.
 
     Raises QueryError, UnknownDomainError, ForbiddenError or a LedgerError.
     """
+    return await _ask(services, caller, question, kind, services.ledger.sums)
+
+
+async def ask_codes(services: Services, caller: Caller, question: Question, *, kind: str) -> Result[CodeSum]:
+    """Answer a question about HTTP codes; the same as `ask` otherwise."""
+    return await _ask(services, caller, question, kind, services.ledger.codes)
+
+
+async def _ask(
+    services: Services,
+    caller: Caller,
+    question: Question,
+    kind: str,
+    read: Callable[[Selection, Sequence[Slot]], list[_Part]],
+) -> Result[_Part]:
     account, key = _account(services, caller, question.account)
     now = services.clock()
     zone_name, zone = _zone(services, account, question.zone, now)
@@ -89,13 +105,25 @@ async def ask(services: Services, caller: Caller, question: Question, *, kind: s
         region=question.region,
         isp=question.isp,
     )
+    _check_reach(selection, now)
     if selection.domains:
         seen = await _read(services, lambda: services.ledger.seen(key))
         _check_domains(services, selection.domains, key, seen)
     with services.metrics.query_seconds.time():
-        series = await _read(services, lambda: services.ledger.read(selection))
+        parts = await _read(services, lambda: read(selection, span.slots))
     services.metrics.queries.labels(kind).inc()
-    return Result(account, span, zone_name, series, complete_until(now, services.grace))
+    return Result(account, span, zone_name, parts, complete_until(now, services.grace))
+
+
+def _check_reach(selection: Selection, now: datetime) -> None:
+    """Refuse a question that only rows answer, for a time whose rows are deleted. Raises QueryError."""
+    reach = REACH[Granularity.FIVE_MINUTES]
+    if grain_of(selection) is Grain.ROWS and selection.start < (now - reach).timestamp():
+        raise QueryError(
+            "start",
+            f"domains together with a region or ISP are answered {reach.days} days back, start is older",
+            f"instants from {instant_text(now - reach)} on, or no domain, or neither region nor ISP",
+        )
 
 
 async def list_domains(

@@ -5,7 +5,7 @@ StatisticsError
 ├── LedgerError
 │   ├── LedgerPlaceError        the data folder cannot hold a ledger (network disk, another process)
 │   ├── LedgerVersionError      the ledger was written by a newer program
-│   ├── LedgerDamagedError      a rollup cannot be read
+│   ├── LedgerUnreadableError   a read failed: the file is damaged, moved or gone
 │   ├── LedgerBusyError         the writer's queue is full; try again
 │   └── LedgerUnwritableError   the disk is full or broken; try again later
 ├── QueryError                  a query parameter is wrong: its name, the reason, the allowed values
@@ -45,8 +45,8 @@ class LedgerVersionError(LedgerError):
     """The ledger's schema is newer than this program."""
 
 
-class LedgerDamagedError(LedgerError):
-    """A rollup cannot be read: its bytes are not those that were written."""
+class LedgerUnreadableError(LedgerError):
+    """A read failed; nothing can be said about the counts that it asked for."""
 
 
 class LedgerBusyError(LedgerError):

@@ -100,7 +100,7 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket
         verifier=_verifier(settings),
         directory=DirectoryView.of(ledger.directory()),
         tenures=ledger.tenures(),
-        room=Room(settings.account_bucket_rows, settings.account_rows),
+        room=Room(settings.account_bucket_rows, settings.account_rows, settings.account_keys),
         default_zone=settings.time_zone,
         grace=settings.grace,
         max_body=settings.max_body_bytes,

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     account_rows: int = Field(
         20_000_000, ge=1000, description="most five-minute rows of counts that are retained for one account"
     )
+    account_keys: int = Field(
+        50_000, ge=100, description="most keys (domain, region, ISP and area) that one account may have"
+    )
     log_format: Literal["auto", "json", "human"] = Field("auto", description="auto: human on a terminal")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -12,10 +12,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from wsedge_statistics import asking
 from wsedge_statistics.api import models
 from wsedge_statistics.errors import QueryError
-from wsedge_statistics.identity.callers import Caller
 from wsedge_statistics.numbers import answers, granularity
 from wsedge_statistics.numbers.ranges import Slot
-from wsedge_statistics.numbers.series import RECEIVED, SENT, Series
+from wsedge_statistics.numbers.series import Counts, totals
 from wsedge_statistics.web.identity import CallerOf
 from wsedge_statistics.web.responses import problems
 from wsedge_statistics.web.services import services_of
@@ -45,13 +44,14 @@ async def traffic(
     request: Request, caller: CallerOf, query: Annotated[models.RangeQuery, Query()]
 ) -> models.TrafficAnswer:
     """Return counts per slot and in total, summed over everything that the filters select."""
-    result = await _ask(request, caller, query, "traffic")
-    points, total = answers.traffic(result.series, result.range)
+    result = await asking.ask(services_of(request), caller, _question(query), kind="traffic")
+    (total,) = answers.traffic(totals(result.parts), [result.range.whole])
+    points = answers.traffic(result.parts, result.range.slots)
     return models.TrafficAnswer(
         **_frame(query, result),
-        total=models.Counts(**_counts(total)),
+        total=models.Counts(**_counts(total.counts)),
         **_unless_totals(
-            query, (models.TrafficPoint(**_edges(point.slot), **_counts(point)) for point in points)
+            query, (models.TrafficPoint(**_edges(point.slot), **_counts(point.counts)) for point in points)
         ),
     )
 
@@ -66,19 +66,15 @@ async def bandwidth(
     request: Request, caller: CallerOf, query: Annotated[models.RangeQuery, Query()]
 ) -> models.BandwidthAnswer:
     """Return average, peak and the peak's time per slot, of five-minute values summed over the selection."""
-    result = await _ask(request, caller, query, "bandwidth")
-    pairs = _pairs(result.series, result.range.slots)
-    (total,) = _pairs(result.series, [Slot(result.range.start, result.range.end)])
+    result = await asking.ask(services_of(request), caller, _question(query), kind="bandwidth")
+    (total,) = answers.rates(totals(result.parts), [result.range.whole])
+    pairs = answers.rates(result.parts, result.range.slots)
     return models.BandwidthAnswer(
         **_frame(query, result),
         unit="bit/s",
-        total=models.BandwidthPair(**total),
+        total=models.BandwidthPair(**_pair(total)),
         **_unless_totals(
-            query,
-            (
-                models.BandwidthPoint(**_edges(slot), **pair)
-                for slot, pair in zip(result.range.slots, pairs, strict=True)
-            ),
+            query, (models.BandwidthPoint(**_edges(pair.slot), **_pair(pair)) for pair in pairs)
         ),
     )
 
@@ -93,12 +89,11 @@ async def codes(
     request: Request, caller: CallerOf, query: Annotated[models.RangeQuery, Query()]
 ) -> models.CodesAnswer:
     """Return handshakes by the HTTP code of their answer, per slot and in total; 101 opens a connection."""
-    result = await _ask(request, caller, query, "codes")
-    per_slot = answers.codes(result.series, result.range.slots)
-    (total,) = answers.codes(result.series, [Slot(result.range.start, result.range.end)])
+    result = await asking.ask_codes(services_of(request), caller, _question(query), kind="codes")
+    per_slot = answers.codes(result.parts, result.range.slots)
     return models.CodesAnswer(
         **_frame(query, result),
-        total=_shares(total),
+        total=_shares(answers.total_codes(result.parts)),
         **_unless_totals(
             query,
             (
@@ -138,8 +133,8 @@ async def options(
     )
 
 
-async def _ask(request: Request, caller: Caller, query: models.RangeQuery, kind: str) -> asking.Result:
-    question = asking.Question(
+def _question(query: models.RangeQuery) -> asking.Question:
+    return asking.Question(
         account=query.account,
         start=query.start,
         end=query.end,
@@ -149,10 +144,9 @@ async def _ask(request: Request, caller: Caller, query: models.RangeQuery, kind:
         region=query.region,
         isp=query.isp,
     )
-    return await asking.ask(services_of(request), caller, question, kind=kind)
 
 
-def _frame(query: models.RangeQuery, result: asking.Result) -> dict[str, Any]:
+def _frame(query: models.RangeQuery, result: asking.Result[Any]) -> dict[str, Any]:
     return {
         "account": result.account,
         "domains": sorted(set(query.domain)) or None,
@@ -182,21 +176,19 @@ def _edges(slot: Slot) -> dict[str, Any]:
     return {"start": _at(slot.start), "end": _at(slot.end)}
 
 
-def _counts(point: answers.SlotCounts) -> dict[str, int]:
+def _counts(counts: Counts) -> dict[str, int]:
     return {
-        "sentBytes": point.sent,
-        "receivedBytes": point.received,
-        "sentMessages": point.sent_messages,
-        "receivedMessages": point.received_messages,
-        "openedConnections": point.opened,
-        "peakConnections": point.peak,
+        "sentBytes": counts.sent,
+        "receivedBytes": counts.received,
+        "sentMessages": counts.sent_messages,
+        "receivedMessages": counts.received_messages,
+        "openedConnections": counts.opened,
+        "peakConnections": counts.peak,
     }
 
 
-def _pairs(series: Series, slots: Sequence[Slot]) -> list[dict[str, models.Bandwidth]]:
-    sent = answers.rates(series.get(SENT, {}), slots)
-    received = answers.rates(series.get(RECEIVED, {}), slots)
-    return [{"sent": _rate(s), "received": _rate(r)} for s, r in zip(sent, received, strict=True)]
+def _pair(pair: answers.RatePair) -> dict[str, models.Bandwidth]:
+    return {"sent": _rate(pair.sent), "received": _rate(pair.received)}
 
 
 def _rate(rate: answers.Rate) -> models.Bandwidth:

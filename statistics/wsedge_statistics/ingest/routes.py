@@ -62,7 +62,7 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     keys = check_rows(caller, report, tenures=services.tenures, now=now, retention=RETENTION)
     room = None if caller.trusted else services.room
     if refused := await _committed(services.ledger.commit(report, keys, room)):
-        reason = "the account has reached its limit of rows: count fewer regions, ISPs, domains or relays"
+        reason = "the account has reached its limit of rows or keys: count fewer domains, regions or relays"
         raise NoRoomError([RowFault(index, "row", reason) for index in refused])
     services.metrics.reports.inc()
     services.metrics.rows.inc(len(report.rows))

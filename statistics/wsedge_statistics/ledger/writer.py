@@ -62,7 +62,7 @@ class Store(Protocol[_Opened_co]):
         """Write and delete about as much as a large report needs."""
 
     def upkeep(self) -> float:
-        """Carry out one step of rollups or retention; return the seconds until the next step."""
+        """Carry out one step of totals or retention; return the seconds until the next step."""
 
     def close(self) -> None:
         """Close the connection; called once, at the thread's end."""

@@ -1,29 +1,20 @@
-"""Answers from five-minute sums: counts, bandwidth and HTTP codes per slot. Pure.
-
-A peak is the largest five-minute value of a slot, after the sum over the selection.
-"""
+"""Answers from the ledger's sums: counts, bandwidth and HTTP codes per slot, idle slots included. Pure."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from wsedge_statistics.numbers.ranges import Range, Slot
-from wsedge_statistics.numbers.series import BUCKET, CODE_PREFIX, MEASURES, PEAK, Series
+from wsedge_statistics.numbers.ranges import Slot
+from wsedge_statistics.numbers.series import BUCKET, CodeSum, Counts, SlotSums
 
 
 @dataclass(frozen=True, slots=True)
 class SlotCounts:
-    """Counts of one slot: bytes, messages, opened connections, and the most open in any five minutes."""
+    """The counts of one slot."""
 
     slot: Slot
-    sent: int
-    received: int
-    sent_messages: int
-    received_messages: int
-    opened: int
-    peak: int
+    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +27,15 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class RatePair:
+    """The bandwidth of one slot in both directions."""
+
+    slot: Slot
+    sent: Rate
+    received: Rate
+
+
+@dataclass(frozen=True, slots=True)
 class CodeCount:
     """The number of handshakes answered with `code`; `proportion` in percent of the slot's handshakes."""
 
@@ -44,29 +44,10 @@ class CodeCount:
     proportion: float
 
 
-def _by_slot(values: dict[int, int], slots: Sequence[Slot]) -> list[list[tuple[int, int]]]:
-    starts = [slot.start for slot in slots]
-    found: list[list[tuple[int, int]]] = [[] for _ in slots]
-    for bucket in sorted(values):
-        index = bisect_right(starts, bucket) - 1
-        if index >= 0 and bucket < slots[index].end:
-            found[index].append((bucket, values[bucket]))
-    return found
-
-
-def _fold(series: Series, slots: Sequence[Slot]) -> list[SlotCounts]:
-    columns: list[list[int]] = []
-    for measure in MEASURES:
-        combine: Callable[[list[int]], int] = sum if measure != PEAK else (lambda v: max(v, default=0))
-        by_slot = _by_slot(series.get(measure, {}), slots)
-        columns.append([combine([value for _, value in pairs]) for pairs in by_slot])
-    return [SlotCounts(slot, *counts) for slot, counts in zip(slots, zip(*columns, strict=True), strict=True)]
-
-
-def traffic(series: Series, span: Range) -> tuple[list[SlotCounts], SlotCounts]:
-    """Return the counts per slot, zero-filled, and of the whole range."""
-    whole = Slot(span.start, span.end)
-    return _fold(series, span.slots), _fold(series, [whole])[0]
+def traffic(sums: Iterable[SlotSums], slots: Sequence[Slot]) -> list[SlotCounts]:
+    """Return the counts of each slot, zero-filled, from the sums of one group."""
+    found = {part.slot: part.counts for part in sums}
+    return [SlotCounts(slot, found.get(number, Counts())) for number, slot in enumerate(slots)]
 
 
 def bits_per_second(byte_count: int, seconds: int) -> float:
@@ -74,30 +55,44 @@ def bits_per_second(byte_count: int, seconds: int) -> float:
     return round(byte_count * 8 / seconds, 3)
 
 
-def rates(values: dict[int, int], slots: Sequence[Slot]) -> list[Rate]:
-    """Return the bandwidth per slot from five-minute byte sums; of equal peaks the earliest counts."""
-    answer = []
-    for slot, pairs in zip(slots, _by_slot(values, slots), strict=True):
-        top = max(pairs, key=lambda pair: (pair[1], -pair[0]), default=None)
-        average = bits_per_second(sum(value for _, value in pairs), slot.end - slot.start)
-        if top is None or not top[1]:
-            answer.append(Rate(average, 0.0, None))
-        else:
-            answer.append(Rate(average, bits_per_second(top[1], BUCKET), top[0]))
-    return answer
+def rates(sums: Iterable[SlotSums], slots: Sequence[Slot]) -> list[RatePair]:
+    """Return the bandwidth of each slot, zero-filled, from the sums of one group."""
+    found = {part.slot: part for part in sums}
+    idle = Rate(0.0, 0.0, None)
+    return [
+        _pair(slot, found[number]) if number in found else RatePair(slot, idle, idle)
+        for number, slot in enumerate(slots)
+    ]
 
 
-def codes(series: Series, slots: Sequence[Slot]) -> list[list[CodeCount]]:
-    """Return the HTTP codes of handshakes per slot, ascending; an empty list for an idle slot."""
+def _pair(slot: Slot, sums: SlotSums) -> RatePair:
+    seconds = slot.end - slot.start
+    return RatePair(
+        slot,
+        _rate(sums.counts.sent, seconds, sums.sent_peak, sums.sent_peak_bucket),
+        _rate(sums.counts.received, seconds, sums.received_peak, sums.received_peak_bucket),
+    )
+
+
+def _rate(byte_count: int, seconds: int, peak: int, bucket: int) -> Rate:
+    average = bits_per_second(byte_count, seconds)
+    return Rate(average, bits_per_second(peak, BUCKET), bucket if peak else None)
+
+
+def codes(sums: Iterable[CodeSum], slots: Sequence[Slot]) -> list[list[CodeCount]]:
+    """Return the HTTP codes of each slot, ascending, from one group; an empty list for an idle slot."""
     counts: list[dict[int, int]] = [{} for _ in slots]
-    for measure, values in series.items():
-        if not measure.startswith(CODE_PREFIX):
-            continue
-        code = int(measure.removeprefix(CODE_PREFIX))
-        for index, pairs in enumerate(_by_slot(values, slots)):
-            if pairs:
-                counts[index][code] = sum(value for _, value in pairs)
+    for part in sums:
+        counts[part.slot][part.code] = part.count
     return [_proportions(found) for found in counts]
+
+
+def total_codes(sums: Iterable[CodeSum]) -> list[CodeCount]:
+    """Return the HTTP codes of all slots together."""
+    counts: dict[int, int] = {}
+    for part in sums:
+        counts[part.code] = counts.get(part.code, 0) + part.count
+    return _proportions(counts)
 
 
 def _proportions(found: dict[int, int]) -> list[CodeCount]:

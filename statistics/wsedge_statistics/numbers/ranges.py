@@ -41,6 +41,11 @@ class Range:
         """The last slot's end, UTC seconds."""
         return self.slots[-1].end
 
+    @property
+    def whole(self) -> Slot:
+        """The range as one slot."""
+        return Slot(self.start, self.end)
+
 
 def parse_instant(parameter: str, text: str) -> datetime:
     """Parse an RFC 3339 instant. Raises QueryError."""

@@ -20,6 +20,7 @@ from wsedge_statistics.errors import (
     ForbiddenError,
     KeysUnavailableError,
     LedgerBusyError,
+    LedgerUnreadableError,
     LedgerUnwritableError,
     NoRoomError,
     QueryError,
@@ -126,6 +127,9 @@ def problem_of(error: Exception) -> ProblemError:
                 "The ledger is not available now, and nothing of this request was stored. Try again later."
             )
             return ProblemError(503, "ledger-unavailable", detail, headers={"Retry-After": "10"})
+        case LedgerUnreadableError():
+            detail = "The ledger cannot be read now. Try again later."
+            return ProblemError(503, "ledger-unavailable", detail, headers={"Retry-After": "10"})
     return ProblemError(500, "internal", "The program has a defect; its log has the cause.")
 
 
@@ -212,6 +216,7 @@ def install(app: FastAPI) -> None:
         DirectoryAwaitedError,
         RowsRefusedError,
         LedgerBusyError,
+        LedgerUnreadableError,
         LedgerUnwritableError,
         Exception,
     )

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import time
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from support.statistics.build import directory, instant, recent_bucket, report, row, usage
+from support.statistics.build import recent_bucket, report, row
 from support.statistics.cluster import Signer, key_server
 from support.statistics.fixtures import ADMIN, OPERATOR, Cluster
 from support.statistics.process import Statistics, statistics
-from wsedge_statistics.ledger.protocol import Room
-from wsedge_statistics.ledger.sqlite import reads, writes
-from wsedge_statistics.ledger.sqlite.schema import TABLES, open_writer
-from wsedge_statistics.ledger.sqlite.store import SqliteLedger
-from wsedge_statistics.metrics import Metrics
 
 OLD, NEW = "11111111-aaaa-4000-8000-000000000001", "22222222-bbbb-4000-8000-000000000002"
 BUCKET = recent_bucket(1)
@@ -150,58 +142,3 @@ def test_rows_beyond_the_limit_of_an_account_are_refused(tmp_path: Path) -> None
             assert program.post(other_epoch, token=token).status == 429
             assert program.post(report(row(recent_bucket(2))), token=token).status == 204
             assert sent_bytes(program, signer.token("default", "team-a")) == 200
-
-
-def test_the_limit_counts_all_stored_rows(tmp_path: Path) -> None:
-    """Rows of every bucket and their codes count; pruned rows do not."""
-    start = instant("2026-06-09T22:00:00Z")
-    with closing(open_writer(tmp_path / "l")) as connection:
-        room = Room(of_bucket=100, of_account=3)
-        first = usage(row(start, codes={"101": 1}), row(start + timedelta(minutes=5)))
-        assert writes.merge_report(connection, first, None, room) == ()
-        assert writes.merge_report(connection, first, None, room) == ()
-        more = usage(row(start, codes={"101": 2, "403": 1}), row(start + timedelta(hours=1)))
-        assert writes.merge_report(connection, more, None, room) == (0, 1)
-        writes.roll_hours(connection, limit=100)
-        while writes.prune(connection, start + timedelta(days=100)):
-            pass
-        assert connection.execute("SELECT * FROM fill").fetchall() == [("team-a", -1, 0)]
-        assert writes.merge_report(connection, more, None, room) == (1,)
-
-
-def test_a_ledger_of_the_last_release_is_continued(tmp_path: Path) -> None:
-    """Its Directory, and its counts of accounts in the Directory, give the holders of domains."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    told = directory(domains={"chat.example.com": "team-a"})
-    with closing(sqlite3.connect(folder / "ledger.sqlite3")) as old:
-        old.executescript(f"{TABLES} PRAGMA user_version = 1;")
-        old.execute("INSERT INTO directory VALUES (1, ?, ?)", (told["writtenAt"], json.dumps(told)))
-        for domain, account in (("gone.example", "team-a"), ("made-up.example", "stranger")):
-            old.execute("INSERT INTO seen VALUES (?, ?, 'r', 'i', 'a', 0, 0)", (domain, account))
-        old.commit()
-    now = instant("2026-06-15T12:00:00Z")
-    ledger = SqliteLedger(folder, clock=lambda: now, observer=Metrics())
-    try:
-        tenures = ledger.tenures()
-        assert tenures.holds("team-a", "chat.example.com", now)
-        assert tenures.holds("team-a", "gone.example", now)
-        assert not tenures.holds("team-a", "gone.example", now + timedelta(hours=2))
-        assert not tenures.holds("stranger", "made-up.example", now)
-    finally:
-        ledger.close()
-
-
-def test_an_older_program_can_still_write_the_ledger(tmp_path: Path) -> None:
-    """After a rollback its statements find their tables, and every row that it writes is counted."""
-    with closing(open_writer(tmp_path / "l")) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-        key = "0, 'd.example', 'team-a', 'r', 'i', 'a', 1"
-        for _ in range(2):
-            connection.execute(
-                f"INSERT INTO usage VALUES ({key}, 1, 1, 1, 1, 1, 1) ON CONFLICT DO UPDATE SET sent = 2"
-            )
-        connection.execute(f"INSERT INTO codes VALUES ({key}, 101, 1)")
-        rows = connection.execute("SELECT bucket, rows FROM fill ORDER BY bucket").fetchall()
-        assert rows == [(-1, 2), (0, 2)]
-        assert reads.tenures(connection).epochs == {}

@@ -1,100 +1,40 @@
-"""The SQLite ledger on a real file: merges, rollups, retention, refusals."""
+"""The SQLite ledger on a real file: its place, its thread, its refusals, its steps."""
 
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from support.statistics.build import directory_message, instant, row, seconds, usage
-from support.statistics.model import NaiveLedger, without_zeros
 from support.statistics.process import until_true
 from wsedge_statistics.contract import UsageReport
 from wsedge_statistics.errors import (
     LedgerBusyError,
-    LedgerDamagedError,
     LedgerPlaceError,
+    LedgerUnreadableError,
     LedgerUnwritableError,
     LedgerVersionError,
 )
 from wsedge_statistics.ledger import SeenKey
-from wsedge_statistics.ledger.sqlite import place, reads, writes
+from wsedge_statistics.ledger.sqlite import place, reads, retention, tenancy, totals, writes
 from wsedge_statistics.ledger.sqlite.place import Place, filesystem_type, network_filesystem
 from wsedge_statistics.ledger.sqlite.schema import VERSION, open_reader, open_writer
-from wsedge_statistics.ledger.sqlite.store import SqliteLedger, SqliteStore
+from wsedge_statistics.ledger.sqlite.store import SqliteLedger, SqliteStore, transaction
 from wsedge_statistics.metrics import Metrics
-from wsedge_statistics.numbers.series import DAY, Key, Selection
+from wsedge_statistics.numbers.ranges import Slot
+from wsedge_statistics.numbers.series import Key, Selection
 
 START = instant("2026-06-09T22:00:00Z")
 NOW = instant("2026-06-12T00:00:00Z")
 WHOLE = Selection(seconds("2026-06-09T00:00:00Z"), seconds("2026-06-12T00:00:00Z"))
-
-# few values for each part, so that keys, sources and buckets collide often
-rows = st.builds(
-    lambda bucket, domain, region, isp, **counts: row(
-        START + timedelta(minutes=5 * bucket),
-        domain=domain,
-        account="team-a" if domain != "c.example" else "team-b",
-        region=region,
-        isp=isp,
-        **counts,
-    ),
-    bucket=st.sampled_from([0, 1, 11, 12, 23, 24, 25, 300, 312]),
-    domain=st.sampled_from(["a.example", "b.example", "c.example"]),
-    region=st.sampled_from(["shanghai", "beijing"]),
-    isp=st.sampled_from(["telecom", "unicom"]),
-    sentBytes=st.integers(0, 2**53 - 1),
-    peakConnections=st.integers(0, 9),
-    openedConnections=st.integers(0, 9),
-    codes=st.dictionaries(st.sampled_from(["101", "403", "502"]), st.integers(0, 99)),
-)
-reports = st.builds(
-    lambda rows, source: usage(*rows, uid=f"uid-{source}"), st.lists(rows, max_size=4), st.integers(0, 2)
-)
-selections = st.builds(
-    Selection,
-    start=st.sampled_from([WHOLE.start, seconds("2026-06-09T22:05:00Z"), seconds("2026-06-10T00:00:00Z")]),
-    end=st.sampled_from([seconds("2026-06-09T23:05:00Z"), WHOLE.end]),
-    account=st.sampled_from([None, "team-a", "team-b"]),
-    domains=st.sampled_from([None, frozenset({"a.example"}), frozenset({"a.example", "c.example"})]),
-    region=st.sampled_from([None, "shanghai"]),
-    isp=st.sampled_from([None, "unicom"]),
-)
-STEPS = st.sampled_from(["nothing", "roll hours", "roll hours and days"])
-
-
-def roll(connection: sqlite3.Connection, step: str) -> None:
-    if step != "nothing":
-        writes.roll_hours(connection, limit=100)
-    if step == "roll hours and days":
-        writes.roll_days(connection, before=int(NOW.timestamp()), limit=100)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.tuples(reports, STEPS), max_size=8), st.data(), st.lists(selections, min_size=1, max_size=4)
-)
-def test_any_order_repetition_and_rollup_gives_the_largest_counts(
-    story: list[tuple[UsageReport, str]], data: st.DataObject, asked: list[Selection]
-) -> None:
-    """However reports are repeated, reordered and rolled up between, sums are those of a naive model."""
-    told = data.draw(st.permutations(story + story[: len(story) // 2]))
-    model = NaiveLedger()
-    with tempfile.TemporaryDirectory() as folder, closing(open_writer(Path(folder) / "l")) as connection:
-        for report, step in told:
-            model.add(report)
-            writes.merge_report(connection, report)
-            roll(connection, step)
-        for selection in [WHOLE, *asked]:
-            assert without_zeros(reads.read(connection, selection)) == without_zeros(model.read(selection))
+SLOT = [Slot(WHOLE.start, WHOLE.end)]
+MOMENT = writes.Moment(NOW)
 
 
 @pytest.fixture
@@ -105,91 +45,63 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def tables(connection: sqlite3.Connection) -> dict[str, int]:
-    names = ("usage", "codes", "sources", "hours", "days", "dirty_hours", "dirty_days", "seen")
+    names = ("usage", "codes", "sources", "keys", "scopes", "totals", "code_totals", "dirty", "fill")
     return {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
 
 
-def prune(connection: sqlite3.Connection, now: datetime) -> int:
-    """Prune step by step until nothing is left to delete; return the number of steps."""
-    steps = 0
-    while writes.prune(connection, now):
-        steps += 1
-    return steps
-
-
-def test_pruning_goes_in_steps_of_a_bucket(connection: sqlite3.Connection) -> None:
+def test_deletion_goes_in_steps_of_a_bucket(connection: sqlite3.Connection) -> None:
     """However many rows are past their retention, one step deletes five minutes of them."""
-    writes.merge_report(connection, usage(*(row(START + timedelta(minutes=5 * n)) for n in range(24))))
-    roll(connection, "roll hours and days")
-    assert prune(connection, START + timedelta(days=100)) == 24
+    story = usage(*(row(START + timedelta(minutes=5 * n)) for n in range(24)))
+    with transaction(connection):
+        writes.merge_report(connection, story, MOMENT)
+        refresh(connection)
+        steps = 0
+        while retention.prune(connection, START + timedelta(days=100)):
+            steps += 1
+    assert steps == 24
 
 
-def test_every_tier_gives_the_same_answer_until_it_ends(connection: sqlite3.Connection) -> None:
-    """As the five-minute and then the hour tier are pruned, five-minute sums and peaks stay the same."""
-    writes.merge_report(connection, usage(row(START, sentBytes=7, codes={"101": 2}), uid="one"))
-    writes.merge_report(
-        connection, usage(row(START, sentBytes=5), row(START + timedelta(hours=3), sentBytes=1))
-    )
-    told = reads.read(connection, WHOLE)
-    assert told["sent"] == {seconds("2026-06-09T22:00:00Z"): 12, seconds("2026-06-10T01:00:00Z"): 1}
-    roll(connection, "roll hours and days")
-    for age, empty in ((100, "usage"), (200, "hours")):
-        prune(connection, START + timedelta(days=age))
-        assert tables(connection)[empty] == 0
-        assert reads.read(connection, WHOLE) == told
-    prune(connection, START + timedelta(days=370))
-    assert reads.read(connection, WHOLE) == {}
-    assert set(tables(connection).values()) == {0}
+def test_everything_goes_with_its_last_total(connection: sqlite3.Connection) -> None:
+    """A year later nothing is left but the one scope of everything."""
+    writes.merge_report(connection, usage(row(START, codes={"101": 2})), MOMENT)
+    refresh(connection)
+    while retention.prune(connection, START + timedelta(days=370)):
+        pass
+    assert tables(connection) == dict.fromkeys(tables(connection), 0) | {"scopes": 1}
 
 
-def test_nothing_is_pruned_before_its_rollup(connection: sqlite3.Connection) -> None:
-    """After a long outage the rollups come first."""
-    writes.merge_report(connection, usage(row(START, sentBytes=7)))
-    prune(connection, START + timedelta(days=150))
-    assert tables(connection)["usage"] == 1
-    writes.roll_hours(connection, limit=9)
-    prune(connection, START + timedelta(days=250))
-    assert (tables(connection)["usage"], tables(connection)["hours"]) == (0, 2)
-    assert sum(reads.read(connection, WHOLE)["sent"].values()) == 7
+def refresh(connection: sqlite3.Connection) -> None:
+    while totals.refresh(connection, turn=MOMENT.turn + 1, spent=lambda: True):
+        pass
 
 
-def test_pruning_keeps_the_whole_oldest_day(connection: sqlite3.Connection) -> None:
-    """A late report for the oldest accepted day is rolled up from all rows of that day."""
-    writes.merge_report(connection, usage(row(START, sentBytes=7)))
-    roll(connection, "roll hours and days")
-    prune(connection, START + timedelta(days=93, hours=1))
-    writes.merge_report(connection, usage(row(START + timedelta(minutes=55), sentBytes=5)))
-    roll(connection, "roll hours and days")
-    assert sum(reads.read(connection, WHOLE)["sent"].values()) == 12
-
-
-def test_a_day_with_a_dirty_hour_waits(connection: sqlite3.Connection) -> None:
-    """Days are rolled only from hours that are current, and only after their end."""
-    writes.merge_report(connection, usage(row(START)))
-    assert writes.roll_days(connection, before=WHOLE.end, limit=9) == 0
-    writes.roll_hours(connection, limit=9)
-    assert writes.roll_days(connection, before=WHOLE.start, limit=9) == 0
-    assert writes.roll_days(connection, before=WHOLE.start + DAY, limit=9) == 1
+def test_a_step_of_totals_ends_when_its_time_is_spent(connection: sqlite3.Connection) -> None:
+    """At least one total is recomputed; those that became dirty in this turn wait for the next."""
+    writes.merge_report(connection, usage(row(START)), MOMENT)
+    assert totals.refresh(connection, turn=MOMENT.turn, spent=lambda: False) == 0
+    assert totals.refresh(connection, turn=MOMENT.turn + 1, spent=lambda: True) == 1
+    assert totals.refresh(connection, turn=MOMENT.turn + 1, spent=lambda: False) == 3
+    assert tables(connection)["dirty"] == 0
 
 
 def test_an_earlier_directory_changes_nothing(connection: sqlite3.Connection) -> None:
     """The Directory with the latest writtenAt stays stored, in any order of arrival and any zone."""
     late = directory_message(written_at="2026-06-01T12:00:00+08:00")
     early = directory_message(written_at="2026-06-01T03:00:00Z", domains={})
-    assert writes.put_directory(connection, late, NOW)
-    assert not writes.put_directory(connection, early, NOW)
-    assert reads.directory(connection) == late
+    assert tenancy.put_directory(connection, late, NOW)
+    assert not tenancy.put_directory(connection, early, NOW)
+    assert tenancy.directory(connection) == late
     again = directory_message(written_at="2026-06-01T05:00:00Z")
-    assert writes.put_directory(connection, again, NOW)
+    assert tenancy.put_directory(connection, again, NOW)
 
 
 def test_a_directory_of_the_future_does_not_block_others(connection: sqlite3.Connection) -> None:
     """Once the operator's clock is corrected, its next Directory is stored."""
     ahead = directory_message(written_at="2027-06-01T00:00:00Z", domains={})
     right = directory_message(written_at="2026-06-11T23:59:00Z")
-    assert writes.put_directory(connection, ahead, NOW)
-    assert writes.put_directory(connection, right, NOW)
-    assert reads.directory(connection) == right
+    assert tenancy.put_directory(connection, ahead, NOW)
+    assert tenancy.put_directory(connection, right, NOW)
+    assert tenancy.directory(connection) == right
 
 
 def test_a_directory_of_another_version_is_no_directory(tmp_path: Path) -> None:
@@ -202,52 +114,6 @@ def test_a_directory_of_another_version_is_no_directory(tmp_path: Path) -> None:
     message = directory_message(written_at="2026-06-02T00:00:00Z")
     assert ledger.put_directory(message).result(30)
     assert ledger.directory() == message
-    ledger.close()
-
-
-def test_a_clock_that_was_ahead_lowers_no_count(connection: sqlite3.Connection) -> None:
-    """Rows pruned months too early still count when a report for their hour arrives."""
-    late = START + timedelta(minutes=55)
-    writes.merge_report(connection, usage(row(START, sentBytes=7, codes={"101": 1}), row(late, sentBytes=2)))
-    roll(connection, "roll hours")
-    prune(connection, START + timedelta(days=100))
-    assert tables(connection)["usage"] == 0
-    for sent in (3, 4):
-        writes.merge_report(
-            connection, usage(row(late, sentBytes=sent), row(late, region="beijing", sentBytes=9))
-        )
-        for _ in range(2):
-            told = reads.read(connection, WHOLE)
-            assert told["sent"] == {int(START.timestamp()): 7, int(late.timestamp()): sent + 9}
-            assert told["code:101"] == {int(START.timestamp()): 1}
-            roll(connection, "roll hours and days")
-
-
-def test_a_damaged_rollup_is_replaced_while_its_rows_exist(connection: sqlite3.Connection) -> None:
-    """The next report for its hour leads to a new rollup."""
-    writes.merge_report(connection, usage(row(START, sentBytes=7)))
-    writes.roll_hours(connection, limit=9)
-    connection.execute("UPDATE hours SET packed = x'00'")
-    with pytest.raises(LedgerDamagedError):
-        reads.read(connection, WHOLE)
-    writes.merge_report(connection, usage(row(START, sentBytes=8)))
-    roll(connection, "roll hours and days")
-    assert reads.read(connection, WHOLE)["sent"] == {int(START.timestamp()): 8}
-
-
-def test_a_damaged_rollup_stops_neither_reports_nor_other_hours(tmp_path: Path) -> None:
-    """It is logged, and the writer continues."""
-    with closing(open_writer(tmp_path / "ledger.sqlite3")) as opened:
-        writes.merge_report(opened, usage(row(START)))
-        writes.roll_hours(opened, limit=9)
-        opened.execute("UPDATE hours SET packed = x'00'")
-        writes.merge_report(opened, usage(row(START + timedelta(hours=1))))
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
-    with closing(open_reader(tmp_path / "ledger.sqlite3")) as reader:
-        until_true(lambda: tables(reader)["dirty_hours"] == 0)
-    ledger.commit(usage(row(START, sentBytes=5))).result(30)
-    assert ledger.alive()
-    assert ledger.writable()
     ledger.close()
 
 
@@ -325,7 +191,7 @@ def test_a_full_queue_refuses_and_close_commits_the_queue(tmp_path: Path) -> Non
     ledger.close()
     assert all(done.result(0) == () for done in waiting)
     with closing(open_writer(tmp_path / "ledger.sqlite3")) as connection:
-        assert sum(reads.read(connection, WHOLE)["sent"].values()) == len(waiting) >= 3
+        assert reads.sums(connection, WHOLE, SLOT)[0].counts.sent == len(waiting) >= 3
 
 
 def test_a_ledgers_files_are_its_size(tmp_path: Path) -> None:
@@ -337,17 +203,17 @@ def test_a_ledgers_files_are_its_size(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_a_running_ledger_rolls_up_and_prunes_by_itself(tmp_path: Path) -> None:
-    """Opened a hundred days later, it rolls up, deletes the five-minute rows, and answers the same."""
+def test_a_running_ledger_adds_up_and_deletes_by_itself(tmp_path: Path) -> None:
+    """Opened a hundred days later, it recomputes totals, deletes the rows, and answers the same."""
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
     ledger.commit(usage(row(START, sentBytes=7), row(START + timedelta(hours=5), sentBytes=5))).result(30)
-    told = ledger.read(WHOLE)
+    told = ledger.sums(WHOLE, SLOT)
     ledger.close()
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW + timedelta(days=100), observer=Metrics())
     with closing(open_reader(tmp_path / "ledger.sqlite3")) as reader:
         until_true(lambda: tables(reader)["usage"] == 0)
-        assert tables(reader)["days"] > 0
-    assert ledger.read(WHOLE) == told
+        assert tables(reader)["totals"] > 0
+    assert ledger.sums(WHOLE, SLOT) == told
     ledger.close()
 
 
@@ -394,7 +260,7 @@ def limit(store: SqliteStore, pages: int) -> None:
 
 def merge(store: SqliteStore, report: UsageReport) -> None:
     with store.transaction() as connection:
-        writes.merge_report(connection, report)
+        writes.merge_report(connection, report, MOMENT)
 
 
 def test_an_error_within_a_transaction_rolls_it_back(tmp_path: Path) -> None:
@@ -403,7 +269,7 @@ def test_an_error_within_a_transaction_rolls_it_back(tmp_path: Path) -> None:
 
     def fail() -> None:
         with store.transaction() as connection:
-            writes.merge_report(connection, usage(row(START)))
+            writes.merge_report(connection, usage(row(START)), MOMENT)
             raise KeyError("a defect")
 
     with pytest.raises(KeyError, match="a defect"):
@@ -426,12 +292,12 @@ def test_a_read_that_fails_is_an_error_of_the_ledger(tmp_path: Path) -> None:
     """A damaged or missing file is reported to the caller of the read, with the cause."""
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
-        other.execute("DROP TABLE seen")
+        other.execute("DROP TABLE keys")
         other.commit()
-    with pytest.raises(LedgerUnwritableError, match="cannot be read: no such table: seen"):
+    with pytest.raises(LedgerUnreadableError, match="cannot be read: no such table: keys"):
         ledger.seen(None)
     (tmp_path / "ledger.sqlite3").rename(tmp_path / "moved")
-    with pytest.raises(LedgerUnwritableError, match="cannot be opened: unable to open"):
+    with pytest.raises(LedgerUnreadableError, match="cannot be opened: unable to open"):
         ledger.seen(None)
     ledger.close()
 

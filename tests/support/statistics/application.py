@@ -17,7 +17,7 @@ from wsedge_statistics.app import Application
 from wsedge_statistics.contract import Directory, UsageReport
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.identity.callers import Policy
-from wsedge_statistics.ledger import Room, SeenKey
+from wsedge_statistics.ledger import Room, SeenKey, StoredStatement
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.services import Services
 from wsedge_statistics.tenure import Tenures, follow
@@ -38,6 +38,7 @@ class MemoryLedger(NaiveLedger):
     kept: Directory | None = None
     known: Tenures = field(default_factory=Tenures)
     rooms: list[Room | None] = field(default_factory=list)
+    closed: list[StoredStatement] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -78,6 +79,18 @@ class MemoryLedger(NaiveLedger):
             if account in (None, key.account)
         ]
 
+    def put_statement(self, statement: StoredStatement) -> Future[bool]:
+        done: Future[bool] = Future()
+        place = (statement.account, statement.period)
+        done.set_result(place not in [(kept.account, kept.period) for kept in self.closed])
+        if done.result():
+            self.closed.append(statement)
+        return done
+
+    def statements(self, account: str) -> list[StoredStatement]:
+        mine = [statement for statement in self.closed if statement.account == account]
+        return sorted(mine, key=lambda statement: statement.period)
+
     def size(self) -> int:
         return len(self.largest)
 
@@ -106,7 +119,7 @@ def services_over(ledger: MemoryLedger, directory: Directory | None = None, **ch
         "verifier": None,
         "directory": DirectoryView.of(directory),
         "tenures": ledger.tenures(),
-        "room": Room(100, 1000),
+        "room": Room(100, 1000, 1000),
         "default_zone": "UTC",
         "grace": timedelta(seconds=60),
         "max_body": 1 << 20,

@@ -30,13 +30,12 @@ async def test_a_question_is_settled_and_answered(services: Services) -> None:
     """The result has the account, the billing zone, whole slots and the sums of its own domains."""
     result = await ask(services, READER, Question(), kind="traffic")
     assert (result.account, result.zone, result.range.granularity) == ("team-a", "Asia/Shanghai", "5m")
-    assert result.series["sent"] == {seconds("2026-06-15T12:00:00Z"): 12}
+    assert [part.counts.sent for part in result.parts] == [12]
     assert result.complete_until == BUCKET
 
 
 async def test_filters_select(services: Services) -> None:
     """Domains, region and ISP reach the ledger; an administrator reads every account."""
-    at = seconds("2026-06-15T12:00:00Z")
     for caller, question, sent in (
         (READER, Question(domains=frozenset({"former.example"})), 5),
         (READER, Question(region="beijing"), 5),
@@ -44,7 +43,7 @@ async def test_filters_select(services: Services) -> None:
         (ADMIN, Question(), 13),
     ):
         result = await ask(services, caller, question, kind="traffic")
-        assert result.series["sent"] == {at: sent}
+        assert [part.counts.sent for part in result.parts] == [sent]
 
 
 REFUSED: dict[str, tuple[Question, type[Exception]]] = {
@@ -69,7 +68,7 @@ async def test_a_configured_domain_needs_no_counts(services: Services) -> None:
     """A domain of the Directory without counts is answered by empty sums."""
     services.directory = DirectoryView.of(directory_message(domains={"new.example": "team-a"}))
     result = await ask(services, READER, Question(domains=frozenset({"new.example"})), kind="traffic")
-    assert result.series == {}
+    assert result.parts == []
 
 
 async def test_the_zone_of_the_question_wins(services: Services) -> None:

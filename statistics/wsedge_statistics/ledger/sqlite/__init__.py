@@ -1,10 +1,16 @@
 """The ledger as one SQLite file.
 
-    store    the ledger: the connection that writes, and read-only connections
-    reads    questions as SQL
-    writes   merges as SQL
-    schema   tables, and how connections are opened
-    place    the folder of a ledger: local disks only, one process at a time
+    store       the ledger: the connection that writes, and read-only connections
+    reads       answers from questions' SQL
+    questions   the SQL of questions, by grain
+    writes      merges of reports
+    totals      sums over sources, recomputed from rows
+    retention   deletions
+    keys        interned keys and scopes
+    tenancy     the Directory and the tenures
+    state       numbers remembered by name
+    schema      tables, and how connections are opened
+    place       the folder of a ledger: local disks only, one process at a time
 
 Never imports `asking` or a route.
 """

@@ -1,176 +1,210 @@
-"""Reads from the SQLite ledger, as functions on a connection within a transaction.
-
-A day is read from the day tier when its rollup is current, else hour by hour from the hour tier, and an
-hour whose rollup is not current from the five-minute tier. So an answer never waits for a rollup, and a
-rollup never changes an answer.
-"""
+"""Answers of the SQLite ledger, as functions on a connection within a read transaction."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from wsedge_statistics.contract import Directory
-from wsedge_statistics.errors import LedgerDamagedError
-from wsedge_statistics.ledger.protocol import SeenKey
-from wsedge_statistics.ledger.rollup import largest, roll, unpack
+from wsedge_statistics.ledger.protocol import LateCounts, SeenKey, StoredStatement
+from wsedge_statistics.ledger.sqlite import questions
+from wsedge_statistics.ledger.sqlite.schema import NEVER
+from wsedge_statistics.numbers.ranges import Slot
 from wsedge_statistics.numbers.series import (
     BUCKET,
-    CODE_PREFIX,
-    DAY,
-    HOUR,
-    MEASURES,
+    CodeSum,
+    Counts,
+    Dimension,
+    Grain,
     Key,
     Selection,
-    Series,
-    add,
-    add_series,
+    SlotSums,
+    Value,
+    grain_of,
 )
-from wsedge_statistics.tenure import Epoch, Tenures
 
-_DIRTY: Final = {
-    DAY: "SELECT day, domain FROM dirty_days WHERE day > ? AND day < ?",
-    HOUR: "SELECT hour, domain FROM dirty_hours WHERE hour > ? AND hour < ?",
-}
-# Lists of starts and domains let SQLite seek in the primary key instead of scanning rows of other domains.
-_USAGE: Final = (
-    "SELECT * FROM usage WHERE bucket IN (SELECT value FROM json_each(?)) "
-    "AND domain IN (SELECT value FROM json_each(?))"
+_SCOPES: Final = (
+    "SELECT id, domain, account, region, isp, area, wide FROM scopes WHERE grain = ?1 "
+    "AND (?2 IS NULL OR account = ?2)"
 )
-_CODES: Final = (
-    "SELECT * FROM codes WHERE bucket IN (SELECT value FROM json_each(?)) "
-    "AND domain IN (SELECT value FROM json_each(?))"
-)
-_HOURS: Final = (
-    "SELECT * FROM hours WHERE hour IN (SELECT value FROM json_each(?)) "
-    "AND domain IN (SELECT value FROM json_each(?))"
-)
-_DAYS: Final = (
-    "SELECT * FROM days WHERE day IN (SELECT value FROM json_each(?)) "
-    "AND domain IN (SELECT value FROM json_each(?))"
+_KEYS: Final = (
+    "SELECT id, domain, account, region, isp, area, 0 FROM keys WHERE (?1 IS NULL OR account = ?1) "
+    "AND first < ?3 AND last >= ?2"
 )
 
 
-def _choice(start: int, end: int, step: int, domains: Iterable[str]) -> tuple[str, str]:
-    return json.dumps(list(range(start, end, step))), json.dumps(sorted(domains))
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question's subjects with their groups, as parameters of its SQL."""
+
+    grain: Grain
+    groups: list[tuple[str, ...]]
+    distinct: bool
+    parameters: dict[str, Any]
 
 
-def hour_parts(connection: sqlite3.Connection, hour: int, domain: str) -> Iterator[tuple[Key, Series]]:
-    """Yield the five-minute tier of one hour of a domain: one part per source, bucket and key."""
-    choice = _choice(hour, hour + HOUR, BUCKET, [domain])
-    for bucket, *columns in connection.execute(_USAGE, choice):
-        names, counts = columns[:5], columns[6:]  # between them is the source
-        series: Series = {}
-        for measure, value in zip(MEASURES, counts, strict=True):
-            add(series, measure, bucket, value)
-        yield Key(*names), series
-    for bucket, *names, _source, code, count in connection.execute(_CODES, choice):
-        series = {}
-        add(series, f"{CODE_PREFIX}{code}", bucket, count)
-        yield Key(*names), series
-
-
-def hour_sums(connection: sqlite3.Connection, hour: int, domain: str) -> dict[Key, Series]:
-    """Return the sums of one hour of a domain, from the five-minute tier; at least its last rollup.
-
-    The rollup matters after a fault only: a clock that was months ahead has pruned rows of an hour for which
-    reports still arrive once the clock is corrected.
-    """
-    sums = roll(hour_parts(connection, hour, domain), start=hour, end=hour + HOUR)
-    for _, *names, packed in connection.execute(_HOURS, _choice(hour, hour + HOUR, HOUR, [domain])):
-        key = Key(*names)
-        if key.region:
-            with suppress(LedgerDamagedError):  # the sums of the rows replace a damaged rollup
-                sums[key] = largest(sums.get(key, {}), unpack(packed, hour))
-    return roll(sums.items(), start=hour, end=hour + HOUR)
-
-
-def day_parts(connection: sqlite3.Connection, day: int, domain: str) -> Iterator[tuple[Key, Series]]:
-    """Yield the hour tier of one day of a domain: one part per hour and key."""
-    for hour, *names, packed in connection.execute(_HOURS, _choice(day, day + DAY, HOUR, [domain])):
-        yield Key(*names), unpack(packed, hour)
-
-
-def read(connection: sqlite3.Connection, selection: Selection) -> Series:
-    """Return the five-minute sums over a selection, from the coarsest tier that is current."""
-    total: Series = {}
-    domains = _domains(connection, selection)
-    dirty_days = _dirty(connection, DAY, selection, domains)
-    dirty_hours = _dirty(connection, HOUR, selection, domains)
-    for key, series in _parts(connection, selection, domains, dirty_days, dirty_hours):
-        if selection.includes(key):
-            add_series(total, series, start=selection.start, end=selection.end)
-    return total
-
-
-def _parts(
+def sums(
     connection: sqlite3.Connection,
     selection: Selection,
-    domains: set[str],
-    dirty_days: set[tuple[int, str]],
-    dirty_hours: set[tuple[int, str]],
-) -> Iterator[tuple[Key, Series]]:
-    first = selection.start - selection.start % DAY
-    for day, *names, packed in connection.execute(_DAYS, _choice(first, selection.end, DAY, domains)):
-        key = Key(*names)
-        if (day, key.domain) not in dirty_days and selection.includes(key):
-            yield key, unpack(packed, day)
-    for day, domain in dirty_days:
-        for hour, *names, packed in connection.execute(_HOURS, _choice(day, day + DAY, HOUR, [domain])):
-            key = Key(*names)
-            if (hour, domain) not in dirty_hours and selection.includes(key):
-                yield key, unpack(packed, hour)
-    for hour, domain in dirty_hours:
-        yield from hour_sums(connection, hour, domain).items()
+    slots: Sequence[Slot],
+    group_by: tuple[Dimension, ...] = (),
+) -> list[SlotSums]:
+    """Return the sums of each group and slot that has rows."""
+    asked = _ask(connection, selection, slots, group_by)
+    try:
+        rows = connection.execute(questions.SUMS[asked.grain, asked.distinct], asked.parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if not overflowed(error):
+            raise
+        return list(_sums_of_halves(connection, asked))
+    return [
+        SlotSums(
+            asked.groups[group], slot, Counts(*counts), sent, at_sent * BUCKET, received, at_received * BUCKET
+        )
+        for group, slot, *counts, sent, at_sent, received, at_received in rows
+    ]
 
 
-def _domains(connection: sqlite3.Connection, selection: Selection) -> set[str]:
-    rows = connection.execute(
-        "SELECT DISTINCT domain FROM seen WHERE ?1 IS NULL OR account = ?1", (selection.account,)
+def _sums_of_halves(connection: sqlite3.Connection, asked: _Asked) -> Iterator[SlotSums]:
+    """Yield the sums of each group and slot, added in Python: they have more bits than SQLite's integers."""
+    current: SlotSums | None = None
+    for group, slot, bucket, *halves in connection.execute(
+        questions.HALVED_SUMS[asked.grain], asked.parameters
+    ):
+        counts = Counts(*_joined(halves))
+        at = bucket * BUCKET
+        part = SlotSums(asked.groups[group], slot, counts, counts.sent, at, counts.received, at)
+        if current is not None and (current.group, current.slot) == (part.group, part.slot):
+            current = current.and_later(part)
+        else:
+            if current is not None:
+                yield current
+            current = part
+    if current is not None:
+        yield current
+
+
+def codes(
+    connection: sqlite3.Connection,
+    selection: Selection,
+    slots: Sequence[Slot],
+    group_by: tuple[Dimension, ...] = (),
+) -> list[CodeSum]:
+    """Return the HTTP codes of each group and slot."""
+    asked = _ask(connection, selection, slots, group_by)
+    try:
+        rows = connection.execute(questions.CODES[asked.grain], asked.parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if not overflowed(error):
+            raise
+        halved = connection.execute(questions.HALVED_CODES[asked.grain], asked.parameters)
+        rows = [(group, slot, code, *_joined(halves)) for group, slot, code, *halves in halved]
+    return [CodeSum(asked.groups[group], slot, code, count) for group, slot, code, count in rows]
+
+
+def values(
+    connection: sqlite3.Connection, selection: Selection, group_by: tuple[Dimension, ...] = ()
+) -> Iterator[Value]:
+    """Yield the five-minute values of each group."""
+    asked = _ask(connection, selection, [Slot(selection.start, selection.end)], group_by)
+    rows: Iterator[tuple[int, int, int, int]]
+    cursor = connection.execute("SELECT 0 WHERE FALSE")
+    try:
+        # the rows are sorted, so an overflow is raised before the first of them
+        rows = cursor.execute(questions.VALUES[asked.grain, asked.distinct], asked.parameters)
+    except sqlite3.OperationalError as error:
+        if not overflowed(error):
+            raise
+        halved = cursor.execute(questions.HALVED_VALUES[asked.grain], asked.parameters)
+        rows = ((group, bucket, *_joined(halves)) for group, _, bucket, *halves in halved)
+    for group, bucket, sent, received in rows:
+        yield Value(asked.groups[group], bucket * BUCKET, sent, received)
+
+
+def overflowed(error: sqlite3.OperationalError) -> bool:
+    """Return whether a sum did not fit into 64 bits."""
+    return "integer overflow" in str(error)
+
+
+def _joined(halves: Sequence[int]) -> list[int]:
+    """Return the sums whose high and low halves alternate."""
+    return [(high << questions.HALF) + low for high, low in zip(halves[::2], halves[1::2], strict=True)]
+
+
+def _ask(
+    connection: sqlite3.Connection,
+    selection: Selection,
+    slots: Sequence[Slot],
+    group_by: tuple[Dimension, ...],
+) -> _Asked:
+    grain = grain_of(selection, group_by)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    wide = False
+    for number, key, is_wide in _subjects(connection, selection, grain):
+        if selection.includes(key):
+            groups.setdefault(tuple(key.part(dimension) for dimension in group_by), []).append(number)
+            wide = wide or is_wide
+    names = sorted(groups)
+    subjects = [[number, index] for index, name in enumerate(names) for number in groups[name]]
+    (dirty,) = connection.execute("SELECT min(bucket) FROM dirty").fetchone()
+    edges = [[slot.start // BUCKET, slot.end // BUCKET] for slot in slots]
+    return _Asked(
+        grain,
+        names,
+        distinct=grain is not Grain.ROWS and not wide and len(subjects) == len(names),
+        parameters={
+            "slots": json.dumps(edges),
+            "subjects": json.dumps(subjects),
+            "dirty": NEVER if dirty is None else dirty,
+        },
     )
-    return {domain for (domain,) in rows if selection.domains is None or domain in selection.domains}
 
 
-def _dirty(
-    connection: sqlite3.Connection, length: int, selection: Selection, domains: set[str]
-) -> set[tuple[int, str]]:
-    rows = connection.execute(_DIRTY[length], (selection.start - length, selection.end))
-    return {(start, domain) for start, domain in rows if domain in domains}
+def _subjects(
+    connection: sqlite3.Connection, selection: Selection, grain: Grain
+) -> Iterator[tuple[int, Key, bool]]:
+    if grain is Grain.ROWS:
+        edges = (selection.start // BUCKET, selection.end // BUCKET)
+        rows = connection.execute(_KEYS, (selection.account, *edges))
+    else:
+        rows = connection.execute(_SCOPES, (grain, selection.account))
+    for number, *names, wide in rows:
+        yield number, Key(*names), bool(wide)
 
 
 def seen(connection: sqlite3.Connection, account: str | None) -> list[SeenKey]:
     """Return every key of an account, or of all accounts, by account and domain."""
     rows = connection.execute(
-        "SELECT domain, account, region, isp, area, first, last FROM seen "
+        "SELECT domain, account, region, isp, area, first, last FROM keys "
         "WHERE ?1 IS NULL OR account = ?1 ORDER BY account, domain, region, isp, area",
         (account,),
     )
-    return [SeenKey(Key(*row[:5]), row[5], row[6]) for row in rows]
+    return [SeenKey(Key(*row[:5]), row[5] * BUCKET, row[6] * BUCKET) for row in rows]
 
 
-def directory(connection: sqlite3.Connection) -> Directory | None:
-    """Return the stored Directory."""
-    row = connection.execute("SELECT body FROM directory").fetchone()
-    return Directory.model_validate_json(row[0]) if row else None
+def late(connection: sqlite3.Connection, account: str, start: int, end: int) -> list[LateCounts]:
+    """Return what an account's buckets within [start, end) grew by late."""
+    rows = connection.execute(
+        "SELECT received_at, account, area, bucket, sent, received FROM late "
+        "WHERE account = ? AND bucket >= ? AND bucket < ? ORDER BY bucket, area, received_at",
+        (account, start // BUCKET, end // BUCKET),
+    )
+    return [
+        LateCounts(at * BUCKET, owner, area, bucket * BUCKET, sent, received)
+        for at, owner, area, bucket, sent, received in rows
+    ]
 
 
-def tenures(connection: sqlite3.Connection) -> Tenures:
-    """Return the lives of accounts, and the domains that each holds or held."""
-    epochs: dict[str, tuple[Epoch, ...]] = {}
-    for account, key, uid, since, until in connection.execute(
-        "SELECT account, key, uid, since, until FROM epochs ORDER BY account, number"
-    ):
-        epoch = Epoch(account, key, uid, _instant(since), _instant(until))
-        epochs[account] = (*epochs.get(account, ()), epoch)
-    rows = connection.execute("SELECT domain, account, until FROM holdings")
-    held = {(domain, account): _instant(until) for domain, account, until in rows}
-    (began,) = connection.execute("SELECT count(*) FROM directory").fetchone()
-    return Tenures(bool(began), epochs, held)
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def statements(connection: sqlite3.Connection, account: str) -> list[StoredStatement]:
+    """Return an account's closed statements, by period."""
+    rows = connection.execute(
+        "SELECT account, period, version, closed_at, body FROM statements WHERE account = ? ORDER BY period",
+        (account,),
+    )
+    return [
+        StoredStatement(owner, period, version, datetime.fromisoformat(closed_at), body)
+        for owner, period, version, closed_at, body in rows
+    ]

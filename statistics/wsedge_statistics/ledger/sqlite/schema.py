@@ -1,4 +1,13 @@
-"""The tables of the SQLite ledger, and how connections to it are opened."""
+"""The tables of the SQLite ledger, and how connections to it are opened.
+
+    keys ──┬─▶ scopes: everything │ account │ account, domain │ account, region, ISP, area
+           │        │
+    usage, codes    ├─▶ totals, code_totals   sums over the rows of the scope's keys in one bucket
+    (rows, per      └─▶ dirty                 buckets whose rows changed since
+     source)
+
+Buckets are numbers of five minutes since 1970, which need a byte less than seconds in each row.
+"""
 
 from __future__ import annotations
 
@@ -8,65 +17,81 @@ from typing import Final
 
 from wsedge_statistics.errors import LedgerVersionError
 
-VERSION: Final = 1
+VERSION: Final = 2
 
-# usage, codes   tier of 5 minutes: cumulative counts of one source in one bucket for one key
-# hours, days    tiers of 1 hour and 1 day (of UTC): rollup.pack of the sums over sources; empty region,
-#                isp and area: the domain's total
-# dirty_hours    hours whose counts changed since their rollup; the same for dirty_days
-# seen           the keys that exist, so that listing them reads no counts
+EVERYTHING: Final = 1  # the scope to which every key adds
+NEVER: Final = 1 << 62  # a bucket after all others
+FILL_ALL: Final = -1
+FILL_KEYS: Final = -2
+# The counts of a row of `usage` and `totals`, in the order of their columns.
+MEASURES: Final = (
+    "sent",
+    "received",
+    "sent_messages",
+    "received_messages",
+    "opened",
+    "connection_seconds",
+    "peak",
+)
+_COUNTS: Final = ", ".join(f"{name} INTEGER NOT NULL" for name in MEASURES)
+_NAMES: Final = ", ".join(f"{name} TEXT NOT NULL" for name in ("account", "domain", "region", "isp", "area"))
+
+# keys           by_account, by_domain, by_place: the scopes to which its rows add. first, last: its buckets
+# scopes         subjects of totals; names that a grain (numbers.series.Grain) does not have are empty.
+#                first: no bucket before it has a total. wide: a total was too large for one row
+# sources        processes that reported; `last` is the last bucket
+# usage, codes   cumulative counts of one source in one bucket for one key
+# totals         sums over the rows of a scope; a total of 2^62 or more is divided into several parts
+# dirty          (bucket, scope) whose rows changed since its total, and the turn of upkeep in which they did
+# fill           the number of rows of each account (a scope) in a bucket; FILL_ALL in all, FILL_KEYS of keys
+# late           what buckets grew by after their end (protocol.LateCounts)
+# statements     closed statements (protocol.StoredStatement)
 # epochs         the lives of each account (tenure.Epoch); `account` elsewhere is an epoch's key
 # holdings       the domains that an epoch holds, or held until an instant (NULL: holds now)
-# fill           the number of rows of `usage` and `codes` of each account in a bucket, and (bucket -1) in all
-_KEY: Final = (
-    "domain TEXT NOT NULL, account TEXT NOT NULL, region TEXT NOT NULL, isp TEXT NOT NULL, area TEXT NOT NULL"
-)
+# state          numbers that the program remembers by name (see `state`)
 TABLES: Final = f"""
+CREATE TABLE scopes (id INTEGER PRIMARY KEY, grain TEXT NOT NULL, {_NAMES}, first INTEGER NOT NULL,
+  wide INTEGER NOT NULL DEFAULT 0, UNIQUE (grain, account, domain, region, isp, area)) STRICT;
+CREATE INDEX scopes_by_first ON scopes (first);
+INSERT INTO scopes VALUES ({EVERYTHING}, 'everything', '', '', '', '', '', {NEVER}, 0);
+CREATE TABLE keys (id INTEGER PRIMARY KEY, {_NAMES}, by_account INTEGER NOT NULL, by_domain INTEGER NOT NULL,
+  by_place INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  UNIQUE (account, domain, region, isp, area)) STRICT;
+CREATE INDEX keys_by_last ON keys (last);
+CREATE INDEX keys_of_account ON keys (by_account);
+CREATE INDEX keys_of_domain ON keys (by_domain);
+CREATE INDEX keys_of_place ON keys (by_place);
 CREATE TABLE sources (id INTEGER PRIMARY KEY, uid TEXT NOT NULL, epoch TEXT NOT NULL, pod TEXT NOT NULL,
-  last INTEGER NOT NULL, UNIQUE (uid, epoch));
-CREATE TABLE usage (bucket INTEGER NOT NULL, {_KEY}, source INTEGER NOT NULL,
-  sent INTEGER NOT NULL, received INTEGER NOT NULL, sent_messages INTEGER NOT NULL,
-  received_messages INTEGER NOT NULL, opened INTEGER NOT NULL, peak INTEGER NOT NULL,
-  PRIMARY KEY (bucket, domain, account, region, isp, area, source)) WITHOUT ROWID;
-CREATE TABLE codes (bucket INTEGER NOT NULL, {_KEY}, source INTEGER NOT NULL,
+  cluster TEXT, last INTEGER NOT NULL, UNIQUE (uid, epoch)) STRICT;
+CREATE INDEX sources_by_last ON sources (last);
+CREATE TABLE usage (bucket INTEGER NOT NULL, key INTEGER NOT NULL, source INTEGER NOT NULL, {_COUNTS},
+  PRIMARY KEY (bucket, key, source)) WITHOUT ROWID, STRICT;
+CREATE TABLE codes (bucket INTEGER NOT NULL, key INTEGER NOT NULL, source INTEGER NOT NULL,
   code INTEGER NOT NULL, count INTEGER NOT NULL,
-  PRIMARY KEY (bucket, domain, account, region, isp, area, source, code)) WITHOUT ROWID;
-CREATE TABLE hours (hour INTEGER NOT NULL, {_KEY}, packed BLOB NOT NULL,
-  PRIMARY KEY (hour, domain, account, region, isp, area)) WITHOUT ROWID;
-CREATE TABLE days (day INTEGER NOT NULL, {_KEY}, packed BLOB NOT NULL,
-  PRIMARY KEY (day, domain, account, region, isp, area)) WITHOUT ROWID;
-CREATE TABLE dirty_hours (hour INTEGER NOT NULL, domain TEXT NOT NULL,
-  PRIMARY KEY (hour, domain)) WITHOUT ROWID;
-CREATE TABLE dirty_days (day INTEGER NOT NULL, domain TEXT NOT NULL,
-  PRIMARY KEY (day, domain)) WITHOUT ROWID;
-CREATE TABLE seen ({_KEY}, first INTEGER NOT NULL, last INTEGER NOT NULL,
-  PRIMARY KEY (account, domain, region, isp, area)) WITHOUT ROWID;
+  PRIMARY KEY (bucket, key, source, code)) WITHOUT ROWID, STRICT;
+CREATE TABLE totals (scope INTEGER NOT NULL, bucket INTEGER NOT NULL, part INTEGER NOT NULL, {_COUNTS},
+  PRIMARY KEY (scope, bucket, part)) WITHOUT ROWID, STRICT;
+CREATE TABLE code_totals (scope INTEGER NOT NULL, bucket INTEGER NOT NULL, code INTEGER NOT NULL,
+  part INTEGER NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (scope, bucket, code, part)) WITHOUT ROWID, STRICT;
+CREATE TABLE dirty (bucket INTEGER NOT NULL, scope INTEGER NOT NULL, turn INTEGER NOT NULL,
+  PRIMARY KEY (bucket, scope)) WITHOUT ROWID, STRICT;
+CREATE TABLE fill (bucket INTEGER NOT NULL, account INTEGER NOT NULL, rows INTEGER NOT NULL,
+  PRIMARY KEY (bucket, account)) WITHOUT ROWID, STRICT;
+CREATE TABLE late (account TEXT NOT NULL, bucket INTEGER NOT NULL, area TEXT NOT NULL,
+  received_at INTEGER NOT NULL, sent INTEGER NOT NULL, received INTEGER NOT NULL,
+  PRIMARY KEY (account, bucket, area, received_at)) WITHOUT ROWID, STRICT;
+CREATE INDEX late_by_bucket ON late (bucket);
+CREATE TABLE statements (account TEXT NOT NULL, period TEXT NOT NULL, version INTEGER NOT NULL,
+  closed_at TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (account, period)) STRICT;
+CREATE TABLE epochs (account TEXT NOT NULL, number INTEGER NOT NULL, key TEXT NOT NULL,
+  uid TEXT, since TEXT, until TEXT, PRIMARY KEY (account, number)) WITHOUT ROWID, STRICT;
+CREATE TABLE holdings (domain TEXT NOT NULL, account TEXT NOT NULL, until TEXT,
+  PRIMARY KEY (domain, account)) WITHOUT ROWID, STRICT;
 CREATE TABLE directory (one INTEGER PRIMARY KEY CHECK (one = 1),
-  written_at TEXT NOT NULL, body TEXT NOT NULL);
-CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL);
-"""
-
-# Tables added since version 1. An older program ignores them, so that it can continue with the ledger after a
-# rollback of the release; the triggers update `fill` for its writes too.
-ADDITIONS: Final = """
-CREATE TABLE IF NOT EXISTS epochs (account TEXT NOT NULL, number INTEGER NOT NULL, key TEXT NOT NULL,
-  uid TEXT, since TEXT, until TEXT, PRIMARY KEY (account, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS holdings (domain TEXT NOT NULL, account TEXT NOT NULL, until TEXT,
-  PRIMARY KEY (domain, account)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS fill (account TEXT NOT NULL, bucket INTEGER NOT NULL, rows INTEGER NOT NULL,
-  PRIMARY KEY (account, bucket)) WITHOUT ROWID;
-"""
-# An upsert that finds its row fires the triggers of an update (https://www.sqlite.org/lang_upsert.html). Rows
-# older than `fill` were not counted, and their deletion is not counted either.
-_COUNTING: Final = """
-CREATE TRIGGER IF NOT EXISTS {0}_more AFTER INSERT ON {0} BEGIN
-  INSERT INTO fill VALUES (new.account, new.bucket, 1), (new.account, -1, 1)
-    ON CONFLICT DO UPDATE SET rows = rows + 1;
-END;
-CREATE TRIGGER IF NOT EXISTS {0}_fewer AFTER DELETE ON {0} BEGIN
-  UPDATE fill SET rows = max(0, rows - 1) WHERE account = old.account AND bucket IN (old.bucket, -1)
-    AND EXISTS (SELECT 1 FROM fill AS f WHERE f.account = old.account AND f.bucket = old.bucket);
-END;
+  written_at TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE state (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID, STRICT;
+CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL) STRICT;
 """
 
 
@@ -81,15 +106,14 @@ def open_writer(database: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
+    if version not in (0, VERSION):
         connection.close()
+        advice = "use a newer program" if version > VERSION else "this program does not migrate it"
         raise LedgerVersionError(
-            f"{database} has schema {version}, this program supports {VERSION}: use a newer program"
+            f"{database} has schema {version}, this program supports {VERSION}: {advice}"
         )
     if version == 0:
         connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-    counting = "".join(_COUNTING.format(table) for table in ("usage", "codes"))
-    connection.executescript("\n".join(("BEGIN IMMEDIATE;", ADDITIONS, counting, "COMMIT;")))
     return connection
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,17 +15,20 @@ import structlog
 from pydantic import ValidationError
 
 from wsedge_statistics.contract import Directory, UsageReport
-from wsedge_statistics.errors import LedgerPlaceError, LedgerUnwritableError
-from wsedge_statistics.ledger.protocol import Room, SeenKey
-from wsedge_statistics.ledger.sqlite import reads, writes
+from wsedge_statistics.errors import LedgerPlaceError, LedgerUnreadableError, LedgerUnwritableError
+from wsedge_statistics.ledger.protocol import LateCounts, Room, SeenKey, StoredStatement
+from wsedge_statistics.ledger.sqlite import reads, retention, tenancy, totals, writes
 from wsedge_statistics.ledger.sqlite.place import Place
 from wsedge_statistics.ledger.sqlite.schema import open_reader, open_writer
 from wsedge_statistics.ledger.upkeep import Upkeep
 from wsedge_statistics.ledger.writer import QUEUE_LIMIT, Observer, Writer
-from wsedge_statistics.numbers.series import Selection, Series
+from wsedge_statistics.numbers.ranges import Slot
+from wsedge_statistics.numbers.series import CodeSum, Dimension, Selection, SlotSums, Value
 from wsedge_statistics.tenure import Tenures
 
 PROBE_BYTES: Final = 1 << 20  # the size of a large report: a disk with less space is as good as full
+
+STEP_SECONDS: Final = 0.05  # the longest time for which reports wait for a step of totals
 
 log = structlog.get_logger()
 
@@ -34,10 +38,13 @@ class SqliteStore:
 
     def __init__(self, database: Path, *, clock: Callable[[], datetime]) -> None:
         self._connection = open_writer(database)
+        self._clock = clock
         self._upkeep = Upkeep(self, clock=clock)
         try:
             with transaction(self._connection):
-                writes.begin_tenures(self._connection, _stored_directory(self._connection), clock())
+                (last,) = self._connection.execute("SELECT max(turn) FROM dirty").fetchone()
+                self._turn = (last or 0) + 1
+                tenancy.begin_tenures(self._connection, _stored_directory(self._connection), clock())
         except sqlite3.Error as error:
             self._connection.close()
             raise LedgerUnwritableError(f"the ledger cannot be read: {error}") from error
@@ -60,23 +67,27 @@ class SqliteStore:
             connection.execute("DELETE FROM probe")
 
     def upkeep(self) -> float:
-        """Carry out one step of rollups or retention; return the seconds until the next step."""
+        """Carry out one step of totals or retention; return the seconds until the next step."""
         return self._upkeep.step()
 
-    def roll_hours(self, *, limit: int) -> int:
-        """See Tiers."""
-        with self.transaction() as connection:
-            return writes.roll_hours(connection, limit=limit)
+    def moment(self) -> writes.Moment:
+        """Return the time and the turn of upkeep, for a merge."""
+        return writes.Moment(self._clock(), self._turn)
 
-    def roll_days(self, *, before: int, limit: int) -> int:
+    def begin_round(self) -> None:
         """See Tiers."""
+        self._turn += 1
+
+    def refresh(self) -> int:
+        """See Tiers."""
+        until = time.monotonic() + STEP_SECONDS
         with self.transaction() as connection:
-            return writes.roll_days(connection, before=before, limit=limit)
+            return totals.refresh(connection, turn=self._turn, spent=lambda: time.monotonic() > until)
 
     def prune(self, now: datetime) -> int:
         """See Tiers."""
         with self.transaction() as connection:
-            return writes.prune(connection, now)
+            return retention.prune(connection, now)
 
     def close(self) -> None:
         """Close the connection."""
@@ -104,6 +115,7 @@ class SqliteLedger:
         except BaseException:
             self._place.release()
             raise
+        self._store = store
         self._writer = Writer(store, observer, queue_limit=queue_limit)
 
     # -- writing ------------------------------------------------------------------------------------
@@ -112,13 +124,19 @@ class SqliteLedger:
         self, report: UsageReport, keys: Mapping[str, str] | None = None, room: Room | None = None
     ) -> Future[tuple[int, ...]]:
         """See Ledger."""
-        return self._writer.submit(lambda connection: writes.merge_report(connection, report, keys, room))
+        return self._writer.submit(
+            lambda connection: writes.merge_report(connection, report, self._store.moment(), keys, room)
+        )
 
     def put_directory(self, directory: Directory) -> Future[Tenures | None]:
         """See Ledger."""
         return self._writer.submit(
-            lambda connection: writes.put_directory(connection, directory, self._clock())
+            lambda connection: tenancy.put_directory(connection, directory, self._clock())
         )
+
+    def put_statement(self, statement: StoredStatement) -> Future[bool]:
+        """See Ledger."""
+        return self._writer.submit(lambda connection: writes.put_statement(connection, statement))
 
     # -- reading ------------------------------------------------------------------------------------
 
@@ -127,24 +145,48 @@ class SqliteLedger:
         try:
             connection = open_reader(self._place.database)
         except sqlite3.Error as error:
-            raise LedgerUnwritableError(f"the ledger cannot be opened: {error}") from error
+            raise LedgerUnreadableError(f"the ledger cannot be opened: {error}") from error
         try:
             connection.execute("BEGIN")  # so that all reads of an answer see one state of the ledger
             yield connection
         except sqlite3.Error as error:
-            raise LedgerUnwritableError(f"the ledger cannot be read: {error}") from error
+            raise LedgerUnreadableError(f"the ledger cannot be read: {error}") from error
         finally:
             connection.close()
 
-    def read(self, selection: Selection) -> Series:
+    def sums(
+        self, selection: Selection, slots: Sequence[Slot], group_by: tuple[Dimension, ...] = ()
+    ) -> list[SlotSums]:
         """See Ledger."""
         with self._reading() as connection:
-            return reads.read(connection, selection)
+            return reads.sums(connection, selection, slots, group_by)
+
+    def codes(
+        self, selection: Selection, slots: Sequence[Slot], group_by: tuple[Dimension, ...] = ()
+    ) -> list[CodeSum]:
+        """See Ledger."""
+        with self._reading() as connection:
+            return reads.codes(connection, selection, slots, group_by)
+
+    def values(self, selection: Selection, group_by: tuple[Dimension, ...] = ()) -> Iterator[Value]:
+        """See Ledger."""
+        with self._reading() as connection:
+            yield from reads.values(connection, selection, group_by)
 
     def seen(self, account: str | None) -> list[SeenKey]:
         """See Ledger."""
         with self._reading() as connection:
             return reads.seen(connection, account)
+
+    def late(self, account: str, start: int, end: int) -> list[LateCounts]:
+        """See Ledger."""
+        with self._reading() as connection:
+            return reads.late(connection, account, start, end)
+
+    def statements(self, account: str) -> list[StoredStatement]:
+        """See Ledger."""
+        with self._reading() as connection:
+            return reads.statements(connection, account)
 
     def directory(self) -> Directory | None:
         """See Ledger."""
@@ -154,7 +196,7 @@ class SqliteLedger:
     def tenures(self) -> Tenures:
         """See Ledger."""
         with self._reading() as connection:
-            return reads.tenures(connection)
+            return tenancy.tenures(connection)
 
     # -- state --------------------------------------------------------------------------------------
 
@@ -182,7 +224,7 @@ class SqliteLedger:
 
 def _stored_directory(connection: sqlite3.Connection) -> Directory | None:
     try:
-        return reads.directory(connection)
+        return tenancy.directory(connection)
     except ValidationError as error:  # another version of this program wrote it
         log.warning("directory cannot be read", faults=error.error_count())
         return None

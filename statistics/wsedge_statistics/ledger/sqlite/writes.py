@@ -1,310 +1,262 @@
-"""Writes to the SQLite ledger, as functions on a connection within a transaction."""
+"""Merges of reports into the SQLite ledger, as functions on a connection within a transaction."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from wsedge_statistics.contract import Directory, UsageReport
-from wsedge_statistics.ledger.protocol import Room
-from wsedge_statistics.ledger.rollup import pack, roll
-from wsedge_statistics.ledger.sqlite.reads import day_parts, hour_sums, tenures
-from wsedge_statistics.numbers.granularity import REACH, Granularity
-from wsedge_statistics.numbers.series import BUCKET, DAY, HOUR, Key, Series
-from wsedge_statistics.tenure import Tenures, follow
+from wsedge_statistics.contract import UsageReport
+from wsedge_statistics.ledger.protocol import LATE_AFTER, Room, StoredStatement
+from wsedge_statistics.ledger.sqlite import totals
+from wsedge_statistics.ledger.sqlite.keys import KnownKey, account_scope, add_key, find_keys, widen
+from wsedge_statistics.ledger.sqlite.schema import FILL_ALL, FILL_KEYS, MEASURES
+from wsedge_statistics.ledger.sqlite.state import ROWS_FROM, read_state
+from wsedge_statistics.numbers.series import BUCKET, Key
 
-_MERGE_USAGE: Final = """
-INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET sent = max(sent, excluded.sent), received = max(received, excluded.received),
-  sent_messages = max(sent_messages, excluded.sent_messages),
-  received_messages = max(received_messages, excluded.received_messages),
-  opened = max(opened, excluded.opened), peak = max(peak, excluded.peak)
+_COUNTS: Final = ", ".join("?" for _ in MEASURES)
+_LARGER: Final = ", ".join(f"{name} = max({name}, excluded.{name})" for name in MEASURES)
+_NEW_USAGE: Final = f"INSERT OR IGNORE INTO usage VALUES (?, ?, ?, {_COUNTS})"
+_MERGE_USAGE: Final = f"INSERT INTO usage VALUES (?, ?, ?, {_COUNTS}) ON CONFLICT DO UPDATE SET {_LARGER}"
+_NEW_CODES: Final = "INSERT OR IGNORE INTO codes VALUES (?, ?, ?, ?, ?)"
+_MERGE_CODES: Final = (
+    "INSERT INTO codes VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = max(count, excluded.count)"
+)
+_FILL: Final = "INSERT INTO fill VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows"
+# Bounded, so that the sum of a hostile tenant's counts stays an integer of 64 bits.
+_MOST_LATE: Final = 1 << 61
+_LATE: Final = f"""
+INSERT INTO late VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+  sent = min(sent + excluded.sent, {_MOST_LATE}), received = min(received + excluded.received, {_MOST_LATE})
 """
-_MERGE_CODES: Final = """
-INSERT INTO codes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET count = max(count, excluded.count)
-"""
-_MERGE_SEEN: Final = """
-INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)
-"""
-CLOCKS_DIFFER: Final = timedelta(minutes=10)  # at most, between programs that work together
-_REPLACE: Final = {
-    "hours": (
-        "DELETE FROM hours WHERE hour = ? AND domain = ?",
-        "INSERT INTO hours VALUES (?, ?, ?, ?, ?, ?, ?)",
-    ),
-    "days": (
-        "DELETE FROM days WHERE day = ? AND domain = ?",
-        "INSERT INTO days VALUES (?, ?, ?, ?, ?, ?, ?)",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
-    """The retention of a tier: each round of `deletions` deletes `step` seconds of it."""
+class _Row:
+    """A row of a report, under the key that it is stored under."""
 
-    kept: timedelta
-    oldest: str
-    step: int
-    oldest_unrolled: str | None
-    deletions: tuple[str, ...]
+    bucket: int
+    key: Key
+    counts: tuple[int, ...]
+    codes: tuple[tuple[int, int], ...]
 
 
-_TIERS: Final = (
-    Tier(
-        REACH[Granularity.FIVE_MINUTES],
-        "SELECT min(bucket) FROM usage",
-        BUCKET,
-        "SELECT min(hour) FROM dirty_hours",
-        (
-            "DELETE FROM usage WHERE bucket < ?",
-            "DELETE FROM codes WHERE bucket < ?",
-            "DELETE FROM sources WHERE last < ?",
-            "DELETE FROM fill WHERE bucket >= 0 AND bucket < ?",
-        ),
-    ),
-    Tier(
-        REACH[Granularity.HOUR],
-        "SELECT min(hour) FROM hours",
-        HOUR,
-        "SELECT min(day) FROM dirty_days",
-        ("DELETE FROM hours WHERE hour < ?",),
-    ),
-    Tier(
-        REACH[Granularity.DAY],
-        "SELECT min(day) FROM days",
-        DAY,
-        None,
-        ("DELETE FROM days WHERE day < ?", "DELETE FROM seen WHERE last < ?"),
-    ),
-)
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a report is merged: the clock's time, and the turn of upkeep."""
+
+    now: datetime
+    turn: int = 0
 
 
 def merge_report(
     connection: sqlite3.Connection,
     report: UsageReport,
-    keys: Mapping[str, str] | None = None,
+    moment: Moment,
+    names: Mapping[str, str] | None = None,
     room: Room | None = None,
 ) -> tuple[int, ...]:
     """Merge a report: every count becomes the larger of the stored and the reported count.
 
-    `keys` has by account the key under which its rows are stored. Return the indices of the rows for which
+    `names` has by account the key under which its rows are stored. Return the indices of the rows for which
     their account has no `room` (None: no limit); if there is any, nothing was merged.
     """
     if not report.rows:
         return ()
-    named = keys or {}
-    accounts = [named.get(row.account, row.account) for row in report.rows]
-    if room is not None and (refused := _without_room(connection, report, accounts, room)):
+    rows = _rows(report, names or {})
+    known = find_keys(connection, {row.key for row in rows})
+    if room is not None and (refused := _without_room(connection, report, rows, known, room)):
         return refused
     source = _source_id(connection, report)
-    usage, codes, seen = [], [], []
-    hours, days = set(), set()
-    for row, account in zip(report.rows, accounts, strict=True):
-        bucket = int(row.bucket.timestamp())
-        key = (bucket, row.domain, account, row.region, row.isp, row.area, source)
-        bytes_and_messages = (row.sentBytes, row.receivedBytes, row.sentMessages, row.receivedMessages)
-        usage.append((*key, *bytes_and_messages, row.openedConnections, row.peakConnections))
-        codes += [(*key, int(code), count) for code, count in row.codes.items()]
-        seen.append((row.domain, account, row.region, row.isp, row.area, bucket, bucket))
-        hours.add((bucket - bucket % HOUR, row.domain))
-        days.add((bucket - bucket % DAY, row.domain))
-    connection.executemany(_MERGE_USAGE, usage)
-    connection.executemany(_MERGE_CODES, codes)
-    connection.executemany(_MERGE_SEEN, seen)
-    connection.executemany("INSERT OR IGNORE INTO dirty_hours VALUES (?, ?)", hours)
-    connection.executemany("INSERT OR IGNORE INTO dirty_days VALUES (?, ?)", days)
+    spans: dict[Key, list[int]] = defaultdict(list)
+    for row in rows:
+        spans[row.key].append(row.bucket)
+    for key, buckets in spans.items():
+        if key not in known:
+            known[key] = add_key(connection, key, min(buckets))
+        widen(connection, known[key], min(buckets), max(buckets))
+    _record_late(connection, rows, known, source, moment.now)
+    _store(connection, rows, known, source)
+    _mark(connection, {(row.bucket, scope) for row in rows for scope in known[row.key].scopes}, moment.turn)
     return ()
 
 
+def _rows(report: UsageReport, names: Mapping[str, str]) -> list[_Row]:
+    return [
+        _Row(
+            int(row.bucket.timestamp()) // BUCKET,
+            Key(row.domain, names.get(row.account, row.account), row.region, row.isp, row.area),
+            (
+                row.sentBytes,
+                row.receivedBytes,
+                row.sentMessages,
+                row.receivedMessages,
+                row.openedConnections,
+                0,
+                row.peakConnections,
+            ),
+            tuple((int(code), count) for code, count in row.codes.items()),
+        )
+        for row in report.rows
+    ]
+
+
+def _source_id(connection: sqlite3.Connection, report: UsageReport) -> int:
+    source = report.source
+    last = max(int(row.bucket.timestamp()) // BUCKET for row in report.rows)
+    ((number,),) = connection.execute(
+        "INSERT INTO sources (uid, epoch, pod, last) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (uid, epoch) DO UPDATE SET last = max(last, excluded.last) RETURNING id",
+        (source.uid, source.epoch, source.pod, last),
+    ).fetchall()
+    return int(number)
+
+
+def _store(
+    connection: sqlite3.Connection, rows: Iterable[_Row], known: Mapping[Key, KnownKey], source: int
+) -> None:
+    """Insert the rows that are new, and count them; then merge the others."""
+    usage: dict[tuple[int, int], list[tuple[int, ...]]] = defaultdict(list)
+    codes: dict[tuple[int, int], list[tuple[int, ...]]] = defaultdict(list)
+    for row in rows:
+        key = known[row.key]
+        place = (row.bucket, key.account)
+        usage[place].append((row.bucket, key.number, source, *row.counts))
+        codes[place] += [(row.bucket, key.number, source, *pair) for pair in row.codes]
+    for place in sorted(usage):
+        new = _insert(connection, _NEW_USAGE, _MERGE_USAGE, sorted(usage[place]))
+        new += _insert(connection, _NEW_CODES, _MERGE_CODES, sorted(codes[place]))
+        if new:
+            bucket, account = place
+            connection.executemany(_FILL, [(bucket, account, new), (FILL_ALL, account, new)])
+
+
+def _insert(connection: sqlite3.Connection, new: str, merge: str, rows: list[tuple[int, ...]]) -> int:
+    """Insert or merge rows; return how many were new."""
+    inserted = connection.executemany(new, rows).rowcount if rows else 0
+    if inserted < len(rows):
+        connection.executemany(merge, rows)
+    return inserted
+
+
+def _mark(connection: sqlite3.Connection, marks: set[tuple[int, int]], turn: int) -> None:
+    """Mark the totals that the rows change as dirty.
+
+    Where the rows of other sources were deleted already, a dirty total could not be read from rows: there it
+    is computed at once.
+    """
+    rows_from = read_state(connection, ROWS_FROM) or 0
+    connection.executemany(
+        "INSERT OR IGNORE INTO dirty VALUES (?, ?, ?)",
+        [(bucket, scope, turn) for bucket, scope in sorted(marks) if bucket >= rows_from],
+    )
+    for bucket, scope in sorted(marks):
+        if bucket < rows_from:
+            totals.raise_total(connection, bucket, scope)
+
+
+def _record_late(
+    connection: sqlite3.Connection,
+    rows: Iterable[_Row],
+    known: Mapping[Key, KnownKey],
+    source: int,
+    now: datetime,
+) -> None:
+    """Record by how much late rows raise the bytes of their account and area."""
+    latest = int((now - LATE_AFTER).timestamp()) // BUCKET - 1  # the last bucket whose end is so long ago
+    largest: dict[tuple[int, Key], tuple[int, int]] = {}
+    for row in rows:
+        if row.bucket <= latest:
+            sent, received = largest.get((row.bucket, row.key), (0, 0))
+            largest[row.bucket, row.key] = (max(sent, row.counts[0]), max(received, row.counts[1]))
+    grown: dict[tuple[str, int, str], list[int]] = defaultdict(lambda: [0, 0])
+    for (bucket, key), counts in largest.items():
+        stored = connection.execute(
+            "SELECT sent, received FROM usage WHERE bucket = ? AND key = ? AND source = ?",
+            (bucket, known[key].number, source),
+        ).fetchone() or (0, 0)
+        growth = [max(0, count - before) for count, before in zip(counts, stored, strict=True)]
+        if any(growth):
+            place = grown[key.account, bucket, key.area]
+            place[:] = [min(each + more, _MOST_LATE) for each, more in zip(place, growth, strict=True)]
+    received_at = int(now.timestamp()) // BUCKET
+    connection.executemany(_LATE, [(*place, received_at, *growth) for place, growth in grown.items()])
+
+
 def _without_room(
-    connection: sqlite3.Connection, report: UsageReport, accounts: list[str], room: Room
+    connection: sqlite3.Connection,
+    report: UsageReport,
+    rows: list[_Row],
+    known: Mapping[Key, KnownKey],
+    room: Room,
 ) -> tuple[int, ...]:
-    """Return the indices of the rows that would exceed their account's room, in a bucket or in all.
+    """Return the indices of the rows that would exceed their account's room: of a bucket, of all, of keys.
 
     A row that is stored already needs no room. Only near the limit is each row looked up, since that is slow.
     """
-    places = [
-        (account, int(row.bucket.timestamp())) for row, account in zip(report.rows, accounts, strict=True)
-    ]
-    wanted: Counter[tuple[str, int]] = Counter()
-    for row, (account, bucket) in zip(report.rows, places, strict=True):
-        wanted[account, bucket] += 1 + len(row.codes)
-        wanted[account, -1] += 1 + len(row.codes)
-    kept = {place: _fill(connection, place) for place in wanted}
-    most = {place: room.of_account if place[1] < 0 else room.of_bucket for place in wanted}
-    tight = {place for place in wanted if kept[place] + wanted[place] > most[place]}
+    wanted: Counter[tuple[int, str]] = Counter()
+    for row in rows:
+        wanted[row.bucket, row.key.account] += 1 + len(row.codes)
+        wanted[FILL_ALL, row.key.account] += 1 + len(row.codes)
+    for key in {row.key for row in rows} - known.keys():
+        wanted[FILL_KEYS, key.account] += 1
+    most = {FILL_ALL: room.of_account, FILL_KEYS: room.of_keys}
+    scopes = {account: account_scope(connection, account) for _, account in wanted}
+    kept = {place: _fill(connection, place[0], scopes[place[1]]) for place in wanted}
+    tight = {place for place in wanted if kept[place] + wanted[place] > most.get(place[0], room.of_bucket)}
     if not tight:
         return ()
     source = connection.execute(
         "SELECT id FROM sources WHERE uid = ? AND epoch = ?", (report.source.uid, report.source.epoch)
     ).fetchone()
     refused = []
-    for index, (row, (account, bucket)) in enumerate(zip(report.rows, places, strict=True)):
-        new = 1 + len(row.codes)
-        if source is not None:
-            key = (bucket, row.domain, account, row.region, row.isp, row.area, source[0])
-            new -= _present(connection, key, row.codes)
-        both = ((account, bucket), (account, -1))
-        if new and any(place in tight and kept[place] + new > most[place] for place in both):
+    begun: set[Key] = set()
+    for index, row in enumerate(rows):
+        present = (
+            _present(connection, row, known[row.key].number, source[0]) if row.key in known and source else 0
+        )
+        new = 1 + len(row.codes) - present
+        needs = {(row.bucket, row.key.account): new, (FILL_ALL, row.key.account): new}
+        if row.key not in known and row.key not in begun:
+            needs[FILL_KEYS, row.key.account] = 1
+        if any(
+            count and place in tight and kept[place] + count > most.get(place[0], room.of_bucket)
+            for place, count in needs.items()
+        ):
             refused.append(index)
         else:
-            for place in both:
-                kept[place] += new
+            begun.add(row.key)
+            for place, count in needs.items():
+                kept[place] += count
     return tuple(refused)
 
 
-def _fill(connection: sqlite3.Connection, place: tuple[str, int]) -> int:
-    row = connection.execute("SELECT rows FROM fill WHERE account = ? AND bucket = ?", place).fetchone()
+def _fill(connection: sqlite3.Connection, bucket: int, account: int | None) -> int:
+    row = connection.execute(
+        "SELECT rows FROM fill WHERE bucket = ? AND account = ?", (bucket, account)
+    ).fetchone()
     return int(row[0]) if row else 0
 
 
-def _present(connection: sqlite3.Connection, key: tuple[object, ...], codes: Mapping[str, int]) -> int:
-    """Count the rows of a key, of usage and of codes, that are stored already."""
-    where = "bucket = ? AND domain = ? AND account = ? AND region = ? AND isp = ? AND area = ? AND source = ?"
-    (usage,) = connection.execute(f"SELECT count(*) FROM usage WHERE {where}", key).fetchone()  # noqa: S608
-    found = connection.execute(f"SELECT code FROM codes WHERE {where}", key)  # noqa: S608
-    return int(usage) + len({str(code) for (code,) in found} & codes.keys())
-
-
-def _source_id(connection: sqlite3.Connection, report: UsageReport) -> int:
-    source = report.source
-    last = max(int(row.bucket.timestamp()) for row in report.rows)
-    (number,) = connection.execute(
-        "INSERT INTO sources (uid, epoch, pod, last) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (uid, epoch) DO UPDATE SET last = max(last, excluded.last) RETURNING id",
-        (source.uid, source.epoch, source.pod, last),
+def _present(connection: sqlite3.Connection, row: _Row, key: int, source: int) -> int:
+    """Count the rows of usage and of codes that are stored already."""
+    place = (row.bucket, key, source)
+    (usage,) = connection.execute(
+        "SELECT count(*) FROM usage WHERE bucket = ? AND key = ? AND source = ?", place
     ).fetchone()
-    return int(number)
+    found = connection.execute("SELECT code FROM codes WHERE bucket = ? AND key = ? AND source = ?", place)
+    return int(usage) + len({code for (code,) in found} & {code for code, _ in row.codes})
 
 
-def put_directory(connection: sqlite3.Connection, directory: Directory, now: datetime) -> Tenures | None:
-    """Store a Directory unless a later Directory (by writtenAt) is stored; return the tenures, or None.
-
-    A stored writtenAt in the future is of a clock that was ahead; it does not block the Directories of the
-    corrected clock.
-    """
-    row = connection.execute("SELECT written_at FROM directory").fetchone()
-    kept = datetime.fromisoformat(row[0]) if row is not None else None
-    if kept is not None and directory.writtenAt < kept <= now + CLOCKS_DIFFER:
-        return None
-    connection.execute(
-        "INSERT OR REPLACE INTO directory VALUES (1, ?, ?)",
-        (directory.writtenAt.isoformat(), directory.model_dump_json(exclude_none=True)),
+def put_statement(connection: sqlite3.Connection, statement: StoredStatement) -> bool:
+    """Store a closed statement, unless its account and period have one."""
+    closed_at = statement.closed_at.isoformat()
+    return bool(
+        connection.execute(
+            "INSERT OR IGNORE INTO statements VALUES (?, ?, ?, ?, ?)",
+            (statement.account, statement.period, statement.version, closed_at, statement.body),
+        ).rowcount
     )
-    before = tenures(connection)
-    after = follow(before, directory, kept=_TIERS[0].kept)
-    _keep_tenures(connection, before, after)
-    return after
-
-
-def _keep_tenures(connection: sqlite3.Connection, before: Tenures, after: Tenures) -> None:
-    """Write the differences only: Directories arrive often, and most are equal to the last."""
-    changed = [lives for name, lives in after.epochs.items() if lives != before.epochs.get(name)]
-    connection.executemany(
-        "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (epoch.account, number, epoch.key, epoch.uid, _text(epoch.since), _text(epoch.until))
-            for lives in changed
-            for number, epoch in enumerate(lives)
-        ],
-    )
-    gone = [place for place in before.held if place not in after.held]
-    connection.executemany("DELETE FROM holdings WHERE domain = ? AND account = ?", gone)
-    differs = [
-        (*place, _text(until))
-        for place, until in after.held.items()
-        if place not in before.held or before.held[place] != until
-    ]
-    connection.executemany("INSERT OR REPLACE INTO holdings VALUES (?, ?, ?)", differs)
-
-
-def _text(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.isoformat()
-
-
-def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, now: datetime) -> None:
-    """Store the tenures of a ledger that an older program wrote without tenures.
-
-    Relays may still report late for domains that an account has counts of and holds no longer.
-    """
-    (known,) = connection.execute("SELECT count(*) FROM epochs").fetchone()
-    if known or directory is None:
-        return
-    accounts = {account.account for account in directory.accounts}
-    seen = connection.execute("SELECT DISTINCT domain, account FROM seen").fetchall()
-    former = {(domain, account): now for domain, account in seen if account in accounts}
-    after = follow(Tenures(held=former), directory, kept=_TIERS[0].kept)
-    _keep_tenures(connection, Tenures(), after)
-
-
-def roll_hours(connection: sqlite3.Connection, *, limit: int) -> int:
-    """Recompute up to `limit` dirty hours from the five-minute tier; return how many."""
-    dirty = connection.execute("SELECT hour, domain FROM dirty_hours LIMIT ?", (limit,)).fetchall()
-    for hour, domain in dirty:
-        _replace(connection, "hours", hour, domain, hour_sums(connection, hour, domain))
-        connection.execute("DELETE FROM dirty_hours WHERE hour = ? AND domain = ?", (hour, domain))
-    return len(dirty)
-
-
-def roll_days(connection: sqlite3.Connection, *, before: int, limit: int) -> int:
-    """Recompute up to `limit` dirty days that began before `before` from the hour tier; return how many.
-
-    A day with a dirty hour is left for later: until its rollup a day is read from its hours.
-    """
-    dirty = connection.execute(
-        "SELECT day, domain FROM dirty_days AS d WHERE day < ? "
-        "AND NOT EXISTS (SELECT 1 FROM dirty_hours AS h "
-        "WHERE h.domain = d.domain AND h.hour >= d.day AND h.hour < d.day + ?) LIMIT ?",
-        (before, DAY, limit),
-    ).fetchall()
-    for day, domain in dirty:
-        rolled = roll(day_parts(connection, day, domain), start=day, end=day + DAY)
-        _replace(connection, "days", day, domain, rolled)
-        connection.execute("DELETE FROM dirty_days WHERE day = ? AND domain = ?", (day, domain))
-    return len(dirty)
-
-
-def _replace(
-    connection: sqlite3.Connection, tier: str, start: int, domain: str, rolled: dict[Key, Series]
-) -> None:
-    delete, insert = _REPLACE[tier]
-    connection.execute(delete, (start, domain))
-    rows = [(start, *key, pack(series, start)) for key, series in rolled.items()]
-    connection.executemany(insert, rows)
-
-
-def prune(connection: sqlite3.Connection, now: datetime) -> int:
-    """Delete the oldest step of each tier that is past its retention; return the number of rows.
-
-    A day is deleted from a tier only a day after the last report for it could be accepted, and never while
-    its rollup is outstanding, so no rollup is recomputed from a part of its rows. One step at a time, so that
-    reports do not wait for the deletion of a whole day.
-    """
-    deleted = 0
-    for tier in _TIERS:
-        edge = _floor_day(now - tier.kept - timedelta(days=1))
-        unrolled = _smallest(connection, tier.oldest_unrolled) if tier.oldest_unrolled else None
-        if unrolled is not None:
-            edge = min(edge, unrolled - unrolled % DAY)
-        oldest = _smallest(connection, tier.oldest)
-        if oldest is not None:
-            edge = min(edge, oldest + tier.step)
-        deleted += sum(connection.execute(deletion, (edge,)).rowcount for deletion in tier.deletions)
-    return deleted
-
-
-def _smallest(connection: sqlite3.Connection, question: str) -> int | None:
-    (answer,) = connection.execute(question).fetchone()
-    return None if answer is None else int(answer)
-
-
-def _floor_day(instant: datetime) -> int:
-    seconds = int(instant.timestamp())
-    return seconds - seconds % DAY

@@ -1,4 +1,4 @@
-"""The schedule of rollups and retention, over tiers in memory and two clocks."""
+"""The schedule of totals and retention, over totals in memory and two clocks."""
 
 from __future__ import annotations
 
@@ -7,33 +7,29 @@ from datetime import datetime
 import pytest
 from structlog.testing import capture_logs
 
-from support.statistics.build import instant, seconds
-from wsedge_statistics.errors import LedgerDamagedError, LedgerUnwritableError
-from wsedge_statistics.ledger.upkeep import DAY_CHUNK, HOUR_CHUNK, PRUNE_SECONDS, ROLLUP_SECONDS, Upkeep
+from support.statistics.build import instant
+from wsedge_statistics.errors import LedgerUnwritableError
+from wsedge_statistics.ledger.upkeep import PRUNE_SECONDS, ROUND_SECONDS, Upkeep
 
 NOW = instant("2026-06-15T12:00:00Z")
 
 
 class MemoryTiers:
-    """Numbers of dirty hours, dirty days and rows past their retention, and the calls that were made."""
+    """Numbers of dirty totals and of rows past their retention, and the calls that were made."""
 
-    def __init__(self, *, hours: int = 0, days: int = 0, rows: int = 0) -> None:
-        self.hours, self.days, self.rows = hours, days, rows
-        self.before: set[int] = set()
-        self.prunes = 0
+    def __init__(self, *, dirty: int = 0, rows: int = 0) -> None:
+        self.dirty, self.rows = dirty, rows
+        self.rounds = self.prunes = 0
         self.error: Exception | None = None
 
-    def roll_hours(self, *, limit: int) -> int:
+    def begin_round(self) -> None:
+        self.rounds += 1
+
+    def refresh(self) -> int:
         if self.error is not None:
             raise self.error
-        done = min(limit, self.hours)
-        self.hours -= done
-        return done
-
-    def roll_days(self, *, before: int, limit: int) -> int:
-        self.before.add(before)
-        done = min(limit, self.days)
-        self.days -= done
+        done = min(10, self.dirty)
+        self.dirty -= done
         return done
 
     def prune(self, now: datetime) -> int:
@@ -61,31 +57,37 @@ def steps(running: Upkeep) -> int:
     """Run steps until a pause is due; return how many were due at once."""
     for done in range(1000):
         if (pause := running.step()) > 0:
-            assert pause == ROLLUP_SECONDS
+            assert pause == ROUND_SECONDS
             return done
     raise AssertionError("upkeep does not end")
 
 
-def test_rollups_are_done_in_chunks() -> None:
-    """A step recomputes HOUR_CHUNK hours and DAY_CHUNK days at most, and the next step is due at once."""
-    tiers = MemoryTiers(hours=2 * HOUR_CHUNK + 1, days=DAY_CHUNK + 1)
-    running = upkeep(tiers)
+def test_totals_are_recomputed_step_by_step() -> None:
+    """While a step finds dirty totals, the next step is due at once, within one round."""
+    tiers = MemoryTiers(dirty=21)
+    assert steps(upkeep(tiers)) == 3
+    assert (tiers.dirty, tiers.rounds) == (0, 1)
+
+
+def test_a_round_begins_every_thirty_seconds() -> None:
+    """The pause is the rest of the round; after a round that took longer there is none."""
+    tiers, clock = MemoryTiers(dirty=5), Clock()
+    running = upkeep(tiers, clock)
     assert running.step() == 0
-    assert (tiers.hours, tiers.days) == (HOUR_CHUNK + 1, 1)
-    assert steps(running) == 2
-    assert (tiers.hours, tiers.days) == (0, 0)
+    clock.now += ROUND_SECONDS - 4
+    assert running.step() == 4
+    tiers.dirty = 5
+    assert running.step() == 0
+    clock.now += ROUND_SECONDS + 4
+    assert running.step() == 0
+    assert tiers.rounds == 2
+    assert running.step() > 0
+    assert tiers.rounds == 3
 
 
-def test_a_day_is_rolled_an_hour_after_its_end() -> None:
-    """Days that began at least 25 hours ago have ended for an hour."""
-    tiers = MemoryTiers()
-    upkeep(tiers).step()
-    assert tiers.before == {seconds("2026-06-14T11:00:00Z")}
-
-
-def test_nothing_is_deleted_while_rollups_are_due() -> None:
-    """Retention follows the last rollup."""
-    tiers = MemoryTiers(hours=HOUR_CHUNK, rows=10)
+def test_nothing_is_deleted_while_totals_are_due() -> None:
+    """Retention follows the last total."""
+    tiers = MemoryTiers(dirty=10, rows=10)
     running = upkeep(tiers)
     assert running.step() == 0
     assert tiers.prunes == 0
@@ -99,7 +101,7 @@ def test_deletion_goes_on_step_by_step_then_rests_for_an_hour() -> None:
     running = upkeep(tiers, clock)
     with capture_logs() as logged:
         assert steps(running) == 3
-    assert [(line["event"], line["rows"]) for line in logged] == [("ledger pruned", 25)]
+    assert [(line["event"], line["deleted"]) for line in logged] == [("ledger pruned", 25)]
     assert tiers.prunes == 4
     tiers.rows = 5
     clock.now += PRUNE_SECONDS - 1
@@ -107,7 +109,7 @@ def test_deletion_goes_on_step_by_step_then_rests_for_an_hour() -> None:
     clock.now += 1
     with capture_logs() as logged:
         assert steps(running) == 1
-    assert [line["rows"] for line in logged] == [5]
+    assert [line["deleted"] for line in logged] == [5]
 
 
 def test_a_round_without_deletions_is_not_logged() -> None:
@@ -115,16 +117,6 @@ def test_a_round_without_deletions_is_not_logged() -> None:
     with capture_logs() as logged:
         assert steps(upkeep(MemoryTiers())) == 0
     assert logged == []
-
-
-def test_a_damaged_rollup_is_logged_and_nothing_is_deleted() -> None:
-    """The next attempt is after a pause, and rows are not deleted before their rollup."""
-    tiers = MemoryTiers(rows=10)
-    tiers.error = LedgerDamagedError("the rollup that begins at 0 is damaged")
-    with capture_logs() as logged:
-        assert upkeep(tiers).step() == ROLLUP_SECONDS
-    assert [(line["event"], line["log_level"]) for line in logged] == [("rollup cannot be read", "error")]
-    assert tiers.prunes == 0
 
 
 def test_a_full_disk_is_the_callers_error() -> None:

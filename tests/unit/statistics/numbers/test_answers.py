@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from wsedge_statistics.numbers import answers
-from wsedge_statistics.numbers.granularity import Granularity
-from wsedge_statistics.numbers.ranges import Range, Slot
+from wsedge_statistics.numbers.ranges import Slot
+from wsedge_statistics.numbers.series import CodeSum, Counts, SlotSums
 
 SLOTS = (Slot(0, 3600), Slot(3600, 7200))
+BUSY = SlotSums((), 0, Counts(sent=1_875_000, received=0, peak=3), 750_000, 600, 0, 300)
 
 
-def test_the_peak_is_taken_after_the_sum_and_the_earliest_counts() -> None:
-    """A slot's rate has its average, its highest five minutes and when those were."""
-    first, second = answers.rates({300: 375_000, 600: 750_000, 900: 750_000}, SLOTS)
-    assert (first.average, first.peak, first.peak_time) == (4166.667, 20_000.0, 600)
-    assert (second.average, second.peak, second.peak_time) == (0.0, 0.0, None)
+def test_a_rate_has_its_average_and_its_peak() -> None:
+    """A slot's rate has its average, its highest five minutes and their time; an idle one has zeros."""
+    first, second = answers.rates([BUSY], SLOTS)
+    assert (first.sent.average, first.sent.peak, first.sent.peak_time) == (4166.667, 20_000.0, 600)
+    assert (second.sent.average, second.sent.peak, second.sent.peak_time) == (0.0, 0.0, None)
+    assert [pair.slot for pair in (first, second)] == list(SLOTS)
 
 
-def test_traffic_adds_but_peaks_do_not() -> None:
-    """Bytes of buckets add up to a slot's; of peak connections the highest bucket counts."""
-    series = {"sent": {0: 1, 300: 2, 3600: 4}, "peak": {0: 5, 300: 7, 3600: 6}}
-    points, total = answers.traffic(series, Range(Granularity.HOUR, SLOTS))
-    assert [(p.sent, p.peak) for p in points] == [(3, 7), (4, 6)]
-    assert (total.sent, total.peak, total.received) == (7, 7, 0)
+def test_a_peak_of_zero_has_no_time() -> None:
+    """A direction without bytes is idle."""
+    first, _ = answers.rates([BUSY], SLOTS)
+    assert (first.received.average, first.received.peak, first.received.peak_time) == (0.0, 0.0, None)
 
 
-def test_values_outside_the_slots_are_not_counted() -> None:
-    """A bucket before the first or after the last slot counts nowhere."""
-    points, total = answers.traffic({"sent": {0: 1, 7200: 9}}, Range(Granularity.HOUR, (Slot(3600, 7200),)))
-    assert (points[0].sent, total.sent) == (0, 0)
+def test_idle_slots_have_zeros() -> None:
+    """Every slot has counts."""
+    assert answers.traffic([BUSY], SLOTS) == [
+        answers.SlotCounts(SLOTS[0], BUSY.counts),
+        answers.SlotCounts(SLOTS[1], Counts()),
+    ]
 
 
 def test_proportions_of_a_slot_add_up_to_a_hundred() -> None:
     """Codes are counted per slot, ascending, idle slots empty."""
-    first, second = answers.codes({"code:502": {300: 1}, "code:101": {0: 4, 600: 5}, "sent": {0: 9}}, SLOTS)
+    sums = [CodeSum((), 0, 502, 1), CodeSum((), 0, 101, 9)]
+    first, second = answers.codes(sums, SLOTS)
     assert [(c.code, c.count, c.proportion) for c in first] == [(101, 9, 90.0), (502, 1, 10.0)]
     assert second == []
+
+
+def test_codes_of_all_slots_are_added() -> None:
+    """A code of two slots has their sum."""
+    sums = [CodeSum((), 0, 101, 9), CodeSum((), 1, 101, 3), CodeSum((), 1, 403, 4)]
+    found = answers.total_codes(sums)
+    assert [(c.code, c.count, c.proportion) for c in found] == [(101, 12, 75.0), (403, 4, 25.0)]

@@ -12,7 +12,8 @@ from wsedge_statistics.errors import (
     ForbiddenError,
     KeysUnavailableError,
     LedgerBusyError,
-    LedgerDamagedError,
+    LedgerPlaceError,
+    LedgerUnreadableError,
     LedgerUnwritableError,
     NoRoomError,
     QueryError,
@@ -97,6 +98,13 @@ PROBLEMS: dict[str, tuple[Exception, int, str, dict[str, str], list[dict[str, An
         {"Retry-After": "10"},
         None,
     ),
+    "a damaged ledger": (
+        LedgerUnreadableError("/data/ledger: malformed"),
+        503,
+        "ledger-unavailable",
+        {"Retry-After": "10"},
+        None,
+    ),
     "a problem itself": (
         ProblemError(415, "media-type", "Not JSON.", headers={"Accept": "application/json"}),
         415,
@@ -104,7 +112,7 @@ PROBLEMS: dict[str, tuple[Exception, int, str, dict[str, str], list[dict[str, An
         {"Accept": "application/json"},
         None,
     ),
-    "any other error": (LedgerDamagedError("/data: damaged"), 500, "internal", {}, None),
+    "any other error": (LedgerPlaceError("/data: damaged"), 500, "internal", {}, None),
     "an error of the tree without a case": (StatisticsError("x"), 500, "internal", {}, None),
 }
 

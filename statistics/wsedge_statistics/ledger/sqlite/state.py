@@ -1,0 +1,19 @@
+"""Numbers that the SQLite ledger remembers by name."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+ROWS_FROM: Final = "rows_from"  # rows of all buckets before it were deleted
+
+
+def read_state(connection: sqlite3.Connection, name: str) -> int | None:
+    """Return a number, or None."""
+    row = connection.execute("SELECT number FROM state WHERE name = ?", (name,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def write_state(connection: sqlite3.Connection, name: str, number: int) -> None:
+    """Store a number."""
+    connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, number))

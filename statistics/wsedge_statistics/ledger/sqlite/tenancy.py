@@ -1,0 +1,98 @@
+"""The Directory and the tenures that follow from it, in the SQLite ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime, timedelta
+from typing import Final
+
+from wsedge_statistics.contract import Directory
+from wsedge_statistics.numbers.granularity import REACH, Granularity
+from wsedge_statistics.tenure import Epoch, Tenures, follow
+
+CLOCKS_DIFFER: Final = timedelta(minutes=10)  # at most, between programs that work together
+_KEPT: Final = REACH[Granularity.FIVE_MINUTES]  # as long as reports are accepted
+
+
+def directory(connection: sqlite3.Connection) -> Directory | None:
+    """Return the stored Directory."""
+    row = connection.execute("SELECT body FROM directory").fetchone()
+    return Directory.model_validate_json(row[0]) if row else None
+
+
+def tenures(connection: sqlite3.Connection) -> Tenures:
+    """Return the lives of accounts, and the domains that each holds or held."""
+    epochs: dict[str, tuple[Epoch, ...]] = {}
+    for account, key, uid, since, until in connection.execute(
+        "SELECT account, key, uid, since, until FROM epochs ORDER BY account, number"
+    ):
+        epoch = Epoch(account, key, uid, _instant(since), _instant(until))
+        epochs[account] = (*epochs.get(account, ()), epoch)
+    rows = connection.execute("SELECT domain, account, until FROM holdings")
+    held = {(domain, account): _instant(until) for domain, account, until in rows}
+    (began,) = connection.execute("SELECT count(*) FROM directory").fetchone()
+    return Tenures(bool(began), epochs, held)
+
+
+def put_directory(connection: sqlite3.Connection, directory: Directory, now: datetime) -> Tenures | None:
+    """Store a Directory unless a later Directory (by writtenAt) is stored; return the tenures, or None.
+
+    A stored writtenAt in the future is of a clock that was ahead; it does not block the Directories of the
+    corrected clock.
+    """
+    row = connection.execute("SELECT written_at FROM directory").fetchone()
+    kept = datetime.fromisoformat(row[0]) if row is not None else None
+    if kept is not None and directory.writtenAt < kept <= now + CLOCKS_DIFFER:
+        return None
+    connection.execute(
+        "INSERT OR REPLACE INTO directory VALUES (1, ?, ?)",
+        (directory.writtenAt.isoformat(), directory.model_dump_json(exclude_none=True)),
+    )
+    before = tenures(connection)
+    after = follow(before, directory, kept=_KEPT)
+    _keep_tenures(connection, before, after)
+    return after
+
+
+def _keep_tenures(connection: sqlite3.Connection, before: Tenures, after: Tenures) -> None:
+    """Write the differences only: Directories arrive often, and most are equal to the last."""
+    changed = [lives for name, lives in after.epochs.items() if lives != before.epochs.get(name)]
+    connection.executemany(
+        "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (epoch.account, number, epoch.key, epoch.uid, _text(epoch.since), _text(epoch.until))
+            for lives in changed
+            for number, epoch in enumerate(lives)
+        ],
+    )
+    gone = [place for place in before.held if place not in after.held]
+    connection.executemany("DELETE FROM holdings WHERE domain = ? AND account = ?", gone)
+    differs = [
+        (*place, _text(until))
+        for place, until in after.held.items()
+        if place not in before.held or before.held[place] != until
+    ]
+    connection.executemany("INSERT OR REPLACE INTO holdings VALUES (?, ?, ?)", differs)
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, now: datetime) -> None:
+    """Store the tenures of a ledger that an older program wrote without tenures.
+
+    Relays may still report late for domains that an account has counts of and holds no longer.
+    """
+    (known,) = connection.execute("SELECT count(*) FROM epochs").fetchone()
+    if known or directory is None:
+        return
+    accounts = {account.account for account in directory.accounts}
+    seen = connection.execute("SELECT DISTINCT domain, account FROM keys").fetchall()
+    former = {(domain, account): now for domain, account in seen if account in accounts}
+    after = follow(Tenures(held=former), directory, kept=_KEPT)
+    _keep_tenures(connection, Tenures(), after)
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,112 @@
+"""Stores behind the ledger's protocol, for tests that every store must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from wsedge_statistics.contract import UsageReport
+from wsedge_statistics.ledger.protocol import LateCounts, Room, StoredStatement
+from wsedge_statistics.ledger.sqlite import reads, retention, totals, writes
+from wsedge_statistics.ledger.sqlite.schema import open_writer
+from wsedge_statistics.ledger.sqlite.store import transaction
+from wsedge_statistics.numbers.ranges import Slot
+from wsedge_statistics.numbers.series import CodeSum, Dimension, Selection, SlotSums, Value
+
+
+class StoreUnderTest(Protocol):
+    """A store whose upkeep a test carries out."""
+
+    def merge(
+        self,
+        report: UsageReport,
+        now: datetime,
+        keys: Mapping[str, str] | None = None,
+        room: Room | None = None,
+    ) -> tuple[int, ...]: ...
+    def refresh(self) -> None:
+        """Recompute all totals whose rows changed."""
+
+    def prune(self, now: datetime) -> int:
+        """Delete all that is past its retention; return the number of steps."""
+
+    def sums(
+        self, selection: Selection, slots: Sequence[Slot], group_by: tuple[Dimension, ...] = ()
+    ) -> list[SlotSums]: ...
+    def codes(
+        self, selection: Selection, slots: Sequence[Slot], group_by: tuple[Dimension, ...] = ()
+    ) -> list[CodeSum]: ...
+    def values(self, selection: Selection, group_by: tuple[Dimension, ...] = ()) -> Iterator[Value]: ...
+    def late(self, account: str, start: int, end: int) -> list[LateCounts]: ...
+    def put_statement(self, statement: StoredStatement) -> bool: ...
+    def statements(self, account: str) -> list[StoredStatement]: ...
+
+
+# Opens an empty store in a folder.
+StoreFactory = Callable[[Path], AbstractContextManager[StoreUnderTest]]
+
+
+class SqliteUnderTest:
+    def __init__(self, folder: Path) -> None:
+        self.connection = open_writer(folder / "ledger.sqlite3")
+        self.turn = 1
+
+    def merge(
+        self,
+        report: UsageReport,
+        now: datetime,
+        keys: Mapping[str, str] | None = None,
+        room: Room | None = None,
+    ) -> tuple[int, ...]:
+        with transaction(self.connection):
+            return writes.merge_report(self.connection, report, writes.Moment(now, self.turn), keys, room)
+
+    def refresh(self) -> None:
+        self.turn += 1
+        with transaction(self.connection):
+            while totals.refresh(self.connection, turn=self.turn, spent=lambda: False):
+                pass
+
+    def prune(self, now: datetime) -> int:
+        steps = 0
+        with transaction(self.connection):
+            while retention.prune(self.connection, now):
+                steps += 1
+        return steps
+
+    def sums(
+        self, selection: Selection, slots: Sequence[Slot], group_by: tuple[Dimension, ...] = ()
+    ) -> list[SlotSums]:
+        return reads.sums(self.connection, selection, slots, group_by)
+
+    def codes(
+        self, selection: Selection, slots: Sequence[Slot], group_by: tuple[Dimension, ...] = ()
+    ) -> list[CodeSum]:
+        return reads.codes(self.connection, selection, slots, group_by)
+
+    def values(self, selection: Selection, group_by: tuple[Dimension, ...] = ()) -> Iterator[Value]:
+        return reads.values(self.connection, selection, group_by)
+
+    def late(self, account: str, start: int, end: int) -> list[LateCounts]:
+        return reads.late(self.connection, account, start, end)
+
+    def put_statement(self, statement: StoredStatement) -> bool:
+        return writes.put_statement(self.connection, statement)
+
+    def statements(self, account: str) -> list[StoredStatement]:
+        return reads.statements(self.connection, account)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+@contextmanager
+def sqlite_store(folder: Path) -> Iterator[StoreUnderTest]:
+    with closing(SqliteUnderTest(folder)) as store:
+        yield store
+
+
+STORES: dict[str, StoreFactory] = {"sqlite": sqlite_store}
