@@ -7,6 +7,7 @@
     web/         plumbing that every HTTP face shares
     services     ledger, clock, rules and limits, put together once at start
     ledger/      where the counts are kept
+    billing/     statements: methods, periods, prices. Pure
     settings     command line and environment
     numbers/     from five-minute sums to answers. Pure
     identity/    callers, and the tokens that identify them

@@ -93,6 +93,15 @@ DomainName = Annotated[
     AfterValidator(_domain_name),
 ]
 Uid = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
+MeteringMethod = Literal[
+    "Traffic",
+    "DailyPeakBandwidth",
+    "Month95Bandwidth",
+    "MonthAveragePeakBandwidth",
+    "Month4thPeakBandwidth",
+    "MonthAverage95Bandwidth",
+    "Month95NightHalfBandwidth",
+]
 CodeText = Annotated[str, StringConstraints(pattern=r"^[1-5][0-9][0-9]$")]
 
 _Read = TypeVar("_Read", bound=BaseModel)
@@ -153,15 +162,7 @@ class Terms(Message):
     """How an account is metered."""
 
     billingCycle: Literal["Daily", "Monthly"]
-    meteringMethod: Literal[
-        "Traffic",
-        "DailyPeakBandwidth",
-        "Month95Bandwidth",
-        "MonthAveragePeakBandwidth",
-        "Month4thPeakBandwidth",
-        "MonthAverage95Bandwidth",
-        "Month95NightHalfBandwidth",
-    ]
+    meteringMethod: MeteringMethod
     timeZone: Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 

@@ -8,6 +8,10 @@ StatisticsError
 │   ├── LedgerUnreadableError   a read failed: the file is damaged, moved or gone
 │   ├── LedgerBusyError         the writer's queue is full; try again
 │   └── LedgerUnwritableError   the disk is full or broken; try again later
+├── BillingError
+│   ├── PriceBookError          the price book cannot be used: the field and the reason
+│   ├── UnknownZoneError        terms name a time zone that this program's IANA database does not have
+│   └── StatementDamagedError   a stored statement cannot be read
 ├── QueryError                  a query parameter is wrong: its name, the reason, the allowed values
 ├── UnknownDomainError          the question names a domain that the account never had
 ├── TokenError
@@ -59,6 +63,29 @@ class LedgerUnwritableError(LedgerError):
     def __init__(self, text: str, *, code: str | None = None) -> None:
         super().__init__(text)
         self.code = code
+
+
+class BillingError(StatisticsError):
+    """A statement cannot be computed or read."""
+
+
+class PriceBookError(BillingError):
+    """The price book cannot be used; the text names the field."""
+
+
+class UnknownZoneError(BillingError):
+    """Terms name a time zone that this program's IANA database does not have."""
+
+    def __init__(self, zone: str) -> None:
+        super().__init__(zone)
+        self.zone = zone
+
+    def __str__(self) -> str:
+        return f"time zone {self.zone!r} is not in the IANA database of this program"
+
+
+class StatementDamagedError(BillingError):
+    """A stored statement cannot be read."""
 
 
 class QueryError(StatisticsError):
