@@ -31,7 +31,13 @@ $(NPM_PACKAGES): tests/clients/package.json tests/clients/package-lock.json test
 	@cd tests/clients && npm ci --loglevel=error > /dev/null
 	@touch $@
 
-test: .venv/ready $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## every test: unit, component, cluster; then a table of coverage by package
+.venv-sdk/ready: tests/sdk/requirements.lock
+	@echo "wsedge: preparing .venv-sdk with the official SDKs of DCDN"
+	@$(PYTHON) -m venv .venv-sdk
+	@.venv-sdk/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/sdk/requirements.lock
+	@touch $@
+
+test: .venv/ready .venv-sdk/ready $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## every test: unit, component, cluster; then a table of coverage by package
 	@$(BIN)/wsedge-devcluster build > /dev/null
 	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --cov --cov-report=
 	@$(BIN)/python tests/coverage_table.py
@@ -97,4 +103,4 @@ image: ## the one image, three commands
 	docker build --tag wsedge:dev .
 
 clean: ## removes the files of these targets here (not the user's cache folder)
-	rm -rf .venv .venv-lock .venv-bench .venv-fuzz .venv-interop .interop .fuzz .coverage-data .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules
+	rm -rf .venv .venv-lock .venv-bench .venv-fuzz .venv-interop .venv-sdk .interop .fuzz .coverage-data .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules

@@ -23,11 +23,16 @@ from wsedge_statistics.services import Services
 
 _T = TypeVar("_T")
 _Part = TypeVar("_Part", SlotSums, CodeSum)
+# Settles the slots of a range, from the time zone that cuts days and the time of the question.
+Settle = Callable[[tzinfo, datetime], Range]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about a range. None, or no domains: everything that the caller may read."""
+    """A question about a range. None, or no domains: everything that the caller may read.
+
+    A face with other rules for ranges than the native API gives `settle` in place of start, end, granularity.
+    """
 
     account: str | None = None
     start: str | None = None
@@ -37,6 +42,7 @@ class Question:
     domains: frozenset[str] = frozenset()
     region: str | None = None
     isp: str | None = None
+    settle: Settle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +100,7 @@ async def _ask(
     account, key = _account(services, caller, question.account)
     now = services.clock()
     zone_name, zone = _zone(services, account, question.zone, now)
-    span = settle_range(
-        start=question.start, end=question.end, granularity=question.granularity, zone=zone, now=now
-    )
+    span = question.settle(zone, now) if question.settle else _native_range(question, zone, now)
     selection = Selection(
         start=span.start,
         end=span.end,
@@ -124,6 +128,12 @@ def _check_reach(selection: Selection, now: datetime) -> None:
             f"domains together with a region or ISP are answered {reach.days} days back, start is older",
             f"instants from {instant_text(now - reach)} on, or no domain, or neither region nor ISP",
         )
+
+
+def _native_range(question: Question, zone: tzinfo, now: datetime) -> Range:
+    return settle_range(
+        start=question.start, end=question.end, granularity=question.granularity, zone=zone, now=now
+    )
 
 
 async def list_domains(

@@ -18,6 +18,7 @@ StatisticsError
 │   ├── TokenRefusedError       the token is missing or invalid
 │   └── KeysUnavailableError    the cluster's public keys cannot be fetched now
 ├── ForbiddenError              the token is valid, but gives no right to this
+├── RpcError                    an answer of the DCDN-compatible RPC that is an error: status, code, text
 ├── DirectoryAwaitedError       a report before the first Directory; try again later
 └── RowsRefusedError            a report has wrong rows; nothing of it was stored
     └── NoRoomError             rows exceed what one account may store
@@ -126,6 +127,20 @@ class KeysUnavailableError(TokenError):
 
 class ForbiddenError(StatisticsError):
     """The caller is identified but lacks the right."""
+
+
+class RpcError(StatisticsError):
+    """An error of the RPC, as the original answers it. `retry_after` has seconds where a later call helps."""
+
+    def __init__(self, status: int, code: str, text: str, *, retry_after: float | None = None) -> None:
+        super().__init__(code, text)
+        self.status = status
+        self.code = code
+        self.text = text
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text}"
 
 
 class DirectoryAwaitedError(StatisticsError):

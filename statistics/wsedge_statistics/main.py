@@ -6,19 +6,22 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from wsedge_statistics import logs
 from wsedge_statistics.app import build
+from wsedge_statistics.dcdn.rpc import Rpc, by_port
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import LedgerError, SettingsError
 from wsedge_statistics.identity.callers import Policy
 from wsedge_statistics.identity.jwks import KeyServer, KeySet
+from wsedge_statistics.identity.key_secrets import ApiServer, KeySecrets
 from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger import Ledger, Room
 from wsedge_statistics.ledger.sqlite.store import SqliteLedger
@@ -43,16 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     try:
         settings = read_settings(given)
-        listener = listen(*settings.address)
+        listeners = listen_all(settings)
     except SettingsError as error:
         sys.exit(_fail(error, 2))
     logs.configure(form=settings.log_format, level=settings.log_level)
     log.info("starting", **settings.model_dump(mode="json"))
-    with listener:
-        run(settings, listener)
+    with ExitStack() as stack:
+        for listener in listeners:
+            stack.enter_context(listener)
+        run(settings, listeners)
 
 
-def run(settings: Settings, listener: socket.socket) -> None:
+def run(settings: Settings, listeners: Sequence[socket.socket]) -> None:
     """Open the ledger, serve until SIGTERM, close the ledger."""
     metrics = Metrics()
     try:
@@ -60,7 +65,7 @@ def run(settings: Settings, listener: socket.socket) -> None:
     except LedgerError as error:
         sys.exit(_fail(error, 1))
     try:
-        serve(settings, ledger, metrics, listener)
+        serve(settings, ledger, metrics, listeners)
     except LedgerError as error:  # the stored Directory cannot be read: the file is damaged
         sys.exit(_fail(error, 1))
     finally:
@@ -74,8 +79,20 @@ def _fail(error: Exception, code: int) -> int:
     return code
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind the socket to serve on. Raises SettingsError."""
+def listen_all(settings: Settings) -> list[socket.socket]:
+    """Bind the sockets of the native API and, where it is set, of the RPC. Raises SettingsError."""
+    listeners = [listen(*settings.address)]
+    if settings.dcdn_address is not None:
+        try:
+            listeners.append(listen(*settings.dcdn_address, option="--dcdn-listen"))
+        except SettingsError:
+            listeners[0].close()
+            raise
+    return listeners
+
+
+def listen(host: str, port: int, *, option: str = "--listen") -> socket.socket:
+    """Bind a socket to serve on. Raises SettingsError."""
     with ExitStack() as failed:
         try:
             family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -84,12 +101,12 @@ def listen(host: str, port: int) -> socket.socket:
             listener.bind(address)
             listener.listen(512)
         except OSError as error:
-            raise SettingsError(f"--listen: cannot listen on {host} port {port}: {error.strerror}") from None
+            raise SettingsError(f"{option}: cannot listen on {host} port {port}: {error.strerror}") from None
         failed.pop_all()
     return listener
 
 
-def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket.socket) -> None:
+def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Sequence[socket.socket]) -> None:
     """Serve until SIGTERM or SIGINT; requests that have begun are answered first."""
     metrics.watch(size=ledger.size, backlog=ledger.backlog, writable=ledger.writable)
     services = Services(
@@ -106,9 +123,18 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket
         max_body=settings.max_body_bytes,
         max_inflated=settings.max_inflated_bytes,
     )
+    with ExitStack() as stack:
+        application: ASGIApp = build(services)
+        if len(listeners) > 1:
+            rpc = stack.enter_context(_rpc(settings, services))
+            application = by_port(application, rpc, listeners[1].getsockname()[1])
+        _serve(application, services, listeners)
+
+
+def _serve(application: ASGIApp, services: Services, listeners: Sequence[socket.socket]) -> None:
     server = Server(
         uvicorn.Config(
-            build(services),
+            application,
             # h11 bounds a request's head to 64 KiB; httptools accepts headers without a limit
             http="h11",
             ws="none",
@@ -126,9 +152,24 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listener: socket
     # would end the process before the ledger is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    host, port = listener.getsockname()[:2]
-    log.info("listening", host=host, port=port)
-    server.run(sockets=[listener])
+    for listener, face in zip(listeners, ("native", "dcdn"), strict=False):
+        host, port = listener.getsockname()[:2]
+        log.info("listening", host=host, port=port, face=face)
+    server.run(sockets=list(listeners))
+
+
+@contextmanager
+def _rpc(settings: Settings, services: Services) -> Iterator[Rpc]:
+    """Yield the RPC while the Secrets with its access keys are followed."""
+    if settings.api_server is None or settings.api_token_file is None:
+        raise SettingsError("--dcdn-listen needs --api-server and --api-token-file")
+    server = ApiServer(settings.api_server, settings.ca_file, settings.api_token_file)
+    followed = KeySecrets(server, settings.access_key_namespace, changed=services.metrics.access_keys.set)
+    followed.start()
+    try:
+        yield Rpc(services, lambda: followed.keys)
+    finally:
+        followed.close()
 
 
 class Server(uvicorn.Server):

@@ -33,6 +33,15 @@ class Metrics:
         self.queries = Counter(
             f"{prefix}_queries", "Questions answered, by endpoint.", ["endpoint"], registry=self.registry
         )
+        self.rpc_calls = Counter(
+            f"{prefix}_rpc_calls",
+            "Calls of the DCDN-compatible RPC, by operation and by the code of the answer.",
+            ["action", "code"],
+            registry=self.registry,
+        )
+        self.access_keys = Gauge(
+            f"{prefix}_access_keys", "Access keys of the RPC that were read.", registry=self.registry
+        )
         self.query_seconds = Histogram(
             f"{prefix}_query_seconds", "Time to read an answer from the ledger.", registry=self.registry
         )

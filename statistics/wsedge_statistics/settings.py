@@ -19,6 +19,7 @@ from wsedge_statistics.identity.tokens import issuer_of
 
 ENV_PREFIX = "WSEDGE_STATISTICS_"
 Subjects = Annotated[tuple[str, ...], NoDecode]
+_LISTS = ("operator_subject", "admin_subject", "access_key_namespace")
 
 
 class Settings(BaseSettings):
@@ -44,6 +45,17 @@ class Settings(BaseSettings):
         description="subject that may write the Directory: system:serviceaccount:NAMESPACE:NAME (repeatable)",
     )
     admin_subject: Subjects = Field((), description="subject that may read every account (repeatable)")
+    dcdn_listen: str | None = Field(
+        None, description="HOST:PORT of the DCDN-compatible RPC; without it there is none. Needs --api-server"
+    )
+    api_server: str | None = Field(
+        None,
+        description="URL of the API server (https), from which the Secrets with access keys are read, by "
+        "--api-token-file and --ca-file",
+    )
+    access_key_namespace: Subjects = Field(
+        (), description="namespace whose access keys are read; default: all namespaces (repeatable)"
+    )
     time_zone: str = Field("UTC", description="time zone of accounts that the Directory does not list")
     grace_seconds: int = Field(
         60, ge=0, le=3600, description="seconds after a bucket's end until the bucket counts as complete"
@@ -62,7 +74,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "human"] = Field("auto", description="auto: human on a terminal")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level")
 
-    @field_validator("operator_subject", "admin_subject", mode="before")
+    @field_validator(*_LISTS, mode="before")
     @classmethod
     def split_commas(cls, value: Any) -> Any:
         """Split a list that the environment gives as text."""
@@ -80,10 +92,10 @@ class Settings(BaseSettings):
             raise ValueError("not an IANA time zone such as Asia/Shanghai")
         return value
 
-    @field_validator("jwks_url")
+    @field_validator("jwks_url", "api_server")
     @classmethod
     def keys_by_https(cls, value: str | None) -> str | None:
-        """Refuse a URL without TLS: an attacker on the network could replace the keys."""
+        """Refuse a URL without TLS: an attacker on the network could replace or read the keys."""
         if value is not None and not value.startswith("https://"):
             raise ValueError("must begin with https://")
         return value
@@ -92,6 +104,12 @@ class Settings(BaseSettings):
     def belongs_together(self) -> Self:
         """Refuse combinations that would let any caller read the numbers."""
         host, _ = self.address
+        if self.dcdn_listen is not None and (self.api_server is None or self.api_token_file is None):
+            raise ValueError(
+                "dcdn-listen needs api-server and api-token-file: without access keys none can call"
+            )
+        if self.dcdn_address is not None and self.dcdn_address[1] == self.address[1] != 0:
+            raise ValueError("dcdn-listen: give another port than that of listen, which has other paths")
         if self.issuer is not None and self.jwks_url is None:
             raise ValueError("issuer needs jwks-url: without the keys no token can be verified")
         if self.jwks_url is not None and self.issuer is None and self.api_token_file is None:
@@ -106,15 +124,24 @@ class Settings(BaseSettings):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port to listen on."""
-        host, colon, port = self.listen.rpartition(":")
-        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise ValueError("listen: give HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080")
-        return host.removeprefix("[").removesuffix("]"), int(port)
+        return _host_and_port("listen", self.listen)
+
+    @property
+    def dcdn_address(self) -> tuple[str, int] | None:
+        """Host and port of the RPC; None without it."""
+        return _host_and_port("dcdn-listen", self.dcdn_listen) if self.dcdn_listen is not None else None
 
     @property
     def grace(self) -> timedelta:
         """The time after a bucket's end until the bucket counts as complete."""
         return timedelta(seconds=self.grace_seconds)
+
+
+def _host_and_port(option: str, text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{option}: give HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def is_loopback(host: str) -> bool:
@@ -137,8 +164,8 @@ def parser() -> argparse.ArgumentParser:
         text = (field.description or "").replace("%", "%%")
         if field.default and not field.is_required():
             text += f" (default {field.default})"
-        if name in ("operator_subject", "admin_subject"):
-            answer.add_argument(flag, action="append", help=text, metavar="SUBJECT")
+        if name in _LISTS:
+            answer.add_argument(flag, action="append", help=text, metavar=name.rpartition("_")[2].upper())
         else:
             answer.add_argument(flag, help=text, metavar=name.rpartition("_")[2].upper())
     answer.add_argument("--openapi", action="store_true", help="print the OpenAPI description and exit")

@@ -87,10 +87,10 @@ class KeyServer:
             "127.0.0.1"
         )  # so that no other process gets the port while the server is stopped
         self.port = self._holder.getsockname()[1]
-        certificate, key = _certificate()
+        published, key = certificate()
         self.ca_file, self.token_file = folder / "ca.crt", folder / "token"
-        self.ca_file.write_bytes(certificate)
-        (folder / "server.pem").write_bytes(certificate + key)
+        self.ca_file.write_bytes(published)
+        (folder / "server.pem").write_bytes(published + key)
         self.token_file.write_text(f"{API_TOKEN}\n")
 
     @property
@@ -150,11 +150,11 @@ def key_server(folder: Path, *signers: Signer) -> Iterator[KeyServer]:
         server.close()
 
 
-def _certificate() -> tuple[bytes, bytes]:
+def certificate() -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
     now = datetime.now(UTC)
-    certificate = (
+    made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -169,4 +169,4 @@ def _certificate() -> tuple[bytes, bytes]:
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return certificate.public_bytes(serialization.Encoding.PEM), secret
+    return made.public_bytes(serialization.Encoding.PEM), secret

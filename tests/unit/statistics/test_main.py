@@ -117,6 +117,23 @@ def test_a_port_in_use_is_refused_with_the_option() -> None:
             listen("127.0.0.1", port)
 
 
+def test_a_port_of_the_rpc_in_use_is_refused_with_its_option(tmp_path: Path) -> None:
+    """The other port is free again."""
+    with listen("127.0.0.1", 0) as taken, listen("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+        free.close()
+        settings = Settings(
+            data=tmp_path,
+            listen=f"127.0.0.1:{port}",
+            dcdn_listen=f"127.0.0.1:{taken.getsockname()[1]}",
+            api_server="https://x",
+            api_token_file=tmp_path / "token",
+        )
+        with pytest.raises(SettingsError, match="--dcdn-listen: cannot listen"):
+            program.listen_all(settings)
+        listen("127.0.0.1", port).close()
+
+
 def test_an_ipv6_address_is_served() -> None:
     """The family follows the address."""
     with listen("::1", 0) as listener:

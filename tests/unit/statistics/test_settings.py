@@ -61,6 +61,20 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "an issuer without keys": (["--issuer", "https://x"], "issuer needs jwks-url"),
     "keys without an issuer": (["--jwks-url", "https://x"], "jwks-url needs issuer"),
     "keys without TLS": (["--jwks-url", "http://x", "--issuer", "i"], "--jwks-url: must begin with https://"),
+    "an API server without TLS": (["--api-server", "http://x"], "--api-server: must begin with https://"),
+    "an RPC without keys": (["--dcdn-listen", "127.0.0.1:1"], "dcdn-listen needs api-server"),
+    "an RPC without a token": (
+        ["--dcdn-listen", "127.0.0.1:1", "--api-server", "https://x"],
+        "dcdn-listen needs api-server and api-token-file",
+    ),
+    "an RPC without a port": (
+        ["--dcdn-listen", "127.0.0.1", "--api-server", "https://x", "--api-token-file", "t"],
+        "dcdn-listen: give HOST:PORT",
+    ),
+    "an RPC on the port of the native API": (
+        ["--dcdn-listen", "[::1]:8080", "--api-server", "https://x", "--api-token-file", "t"],
+        "dcdn-listen: give another port",
+    ),
     "an unknown time zone": (["--time-zone", "Mars"], "--time-zone: not an IANA time zone"),
     "a number out of range": (["--grace-seconds", "3601"], "--grace-seconds: Input should be less than"),
 }
@@ -98,6 +112,17 @@ def test_an_own_token_without_an_issuer_is_refused(tmp_path: Path, content: str 
         file.write_text(content)
     with pytest.raises(SettingsError, match=r"--api-token-file: no issuer in the token .*; give --issuer"):
         read_settings(["--jwks-url", "https://x", "--api-token-file", str(file)])
+
+
+def test_an_rpc_has_an_address_where_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its keys are read from all namespaces, or from those of a list."""
+    assert read_settings([]).dcdn_address is None
+    monkeypatch.setenv("WSEDGE_STATISTICS_ACCESS_KEY_NAMESPACE", "team-a, team-b")
+    given = ["--dcdn-listen", "0.0.0.0:8090", "--api-server", "https://x", "--api-token-file", "t"]
+    assert read_settings(given).dcdn_address == ("0.0.0.0", 8090)
+    assert read_settings(given).access_key_namespace == ("team-a", "team-b")
+    free = ["--dcdn-listen", "127.0.0.1:0", *given[2:], "--listen", "127.0.0.1:0"]
+    assert read_settings(free).dcdn_address == ("127.0.0.1", 0)
 
 
 LOOPBACK = {"127.9.9.9": True, "::1": True, "localhost": True, "0.0.0.0": False, "example.com": False}
