@@ -779,6 +779,14 @@ class StatisticsTarget(Message):
             "are neither sent nor logged."
         ),
     ]
+    cluster: Annotated[
+        str | None,
+        StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+        Field(
+            description="Label of this installation. Each report carries it, and the statistics keep it with "
+            "the relay, so that the counts of several clusters can be told apart."
+        ),
+    ] = None
 
 
 class RelayConfig(Message):

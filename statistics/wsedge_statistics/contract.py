@@ -116,15 +116,23 @@ class Message(BaseModel):
 
 
 class Source(Message):
-    """The process that counts: `uid` is its pod's, `epoch` is random per process."""
+    """The process that counts: `uid` is its pod's, `epoch` is random per process.
+
+    `cluster` is a label that the administrator gave to the installation.
+    """
 
     pod: Annotated[str, StringConstraints(min_length=1, max_length=317)]
     uid: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     epoch: Annotated[str, StringConstraints(min_length=8, max_length=64, pattern=r"^[0-9a-f]+$")]
+    cluster: Label | None = None
 
 
 class UsageRow(Message):
-    """Cumulative counts of one source within one five-minute bucket, for one key."""
+    """Cumulative counts of one source within one five-minute bucket, for one key.
+
+    `connectionSeconds` is the time that connections were open within the bucket, summed over them. Older
+    relays do not send it.
+    """
 
     bucket: Instant
     domain: DomainName
@@ -138,6 +146,7 @@ class UsageRow(Message):
     receivedMessages: Count = 0
     openedConnections: Count = 0
     peakConnections: Count = 0
+    connectionSeconds: Count = 0
     codes: Annotated[dict[CodeText, Count], Field(max_length=64)] = {}
 
     @model_validator(mode="after")
@@ -151,10 +160,15 @@ class UsageRow(Message):
 
 
 class UsageReport(Message):
-    """One report of one source."""
+    """One report of one source.
+
+    `nextWithinSeconds` is the source's promise of another report, with rows or without; 0 ends it. Older
+    relays promise nothing: they send no report while nothing changes.
+    """
 
     version: Version
     source: Source
+    nextWithinSeconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
     rows: Annotated[tuple[UsageRow, ...], Field(max_length=5000, strict=False)]
 
 

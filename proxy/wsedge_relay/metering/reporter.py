@@ -21,12 +21,23 @@ import structlog
 
 from wsedge_relay.errors import PostFailedError
 from wsedge_relay.metering.post import post
-from wsedge_relay.metering.report import ROWS_PER_REPORT, Fate, ReportTimes, Verdict, batches, encode, judge
+from wsedge_relay.metering.report import (
+    ROWS_PER_REPORT,
+    Fate,
+    ReportTimes,
+    Sender,
+    Verdict,
+    batches,
+    encode,
+    judge,
+)
 from wsedge_relay.metering.spool import SWEEP_SECONDS, Spool
 from wsedge_relay.metering.usage import Usage, UsageCount, UsageKey
 from wsedge_statistics.contract import USAGE_PATH
 
 MAX_CLOSED_ROWS: Final = 20_000  # about 10 MB; above it, rows of ended buckets are moved to the spool
+# How long reports to older statistics leave out new fields: they may have been replaced meanwhile.
+PLAIN_SECONDS: Final = 3600.0
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 _Identity = tuple[str, int, UsageKey]
@@ -51,6 +62,7 @@ class ReportTally:
     rows_dropped: int = 0
     spool_failures: int = 0
     last_taken: float = 0.0
+    ahead: float = 0.0  # the relay's clock minus the service's, by the last answer
 
 
 class Reporter:
@@ -58,6 +70,7 @@ class Reporter:
 
     `sweep` adds the counts of open tunnels to `usage`; `target` returns the base URL of the statistics
     service in the configuration in force, or None when usage is not reported: rows are then dropped.
+    `cluster` returns the label of the installation in that configuration.
     `now` is the wall clock in seconds since 1970 UTC.
     """
 
@@ -70,6 +83,7 @@ class Reporter:
         pod: ReportingPod,
         spool: Spool | None = None,
         times: ReportTimes | None = None,
+        cluster: Callable[[], str | None] = lambda: None,
         now: Callable[[], float] = time.time,
         max_closed_rows: int = MAX_CLOSED_ROWS,
     ) -> None:
@@ -80,12 +94,15 @@ class Reporter:
         self._pod = pod
         self._spool = spool
         self._times = times or ReportTimes()
+        self._cluster = cluster
         self._now = now
         self._max_closed_rows = max_closed_rows
         self._rows_per_report = ROWS_PER_REPORT
         self._held: dict[_Identity, float] = {}
         self._failures = 0
         self._not_before = 0.0
+        self._plain_until = 0.0
+        self._present_at: float | None = None
         self._spool_works = True
         self._sweep_took = 0.0
         self._due = asyncio.Event()
@@ -117,8 +134,10 @@ class Reporter:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 # Deferred rows set no time for a retry: they stay in the spool.
-                while not await self.flush() and self._not_before > _monotonic():
+                while not (complete := await self.flush()) and self._not_before > _monotonic():
                     await self._back_off()
+                if complete and self._present_at is not None:
+                    await self._show_presence(next_within=0)
         return await self._leave()
 
     async def count(self) -> None:
@@ -135,7 +154,10 @@ class Reporter:
             await self._bound_memory()
 
     async def flush(self) -> bool:
-        """Send every row that the ledger has not acknowledged; return whether it has acknowledged all."""
+        """Send every row that the ledger has not acknowledged; return whether it has acknowledged all.
+
+        Send a report without rows when the last report was long ago.
+        """
         if self._spool is not None:
             await self._written(self._spool.sync)
         if self._target() is None:
@@ -145,7 +167,27 @@ class Reporter:
         if left is None:
             return False
         done = await self._flush_backlog()
+        if self._present_at is None or _monotonic() - self._present_at >= self._times.presence:
+            await self._show_presence(next_within=self._times.promise)
         return done and not left
+
+    async def _show_presence(self, *, next_within: int) -> None:
+        """Send a report without rows; older statistics do not need it, and no retry does."""
+        if self._is_plain:
+            return
+        epoch = self._usage.epoch
+        verdict = await self._report(self._pod.name, self._pod.uid, epoch, (), next_within=next_within)
+        match verdict.fate:
+            case Fate.TAKEN:
+                self._note_success(())
+            case Fate.TOO_NEW:
+                self._send_plain(verdict)
+            case _:
+                self._note_failure(verdict)
+
+    @property
+    def _is_plain(self) -> bool:
+        return self._plain_until > _monotonic()
 
     async def _count_forever(self) -> None:
         while True:
@@ -183,7 +225,10 @@ class Reporter:
         waiting = list(batches(ready, self._rows_per_report))
         while waiting:
             batch = waiting.pop(0)
-            verdict = await self._report(pod, uid, batch)
+            epoch = batch[0].epoch
+            # Sources of earlier runs, and of a clock that was set back, send nothing more.
+            next_within = self._times.promise if epoch == self._usage.epoch else 0
+            verdict = await self._report(pod, uid, epoch, batch, next_within=next_within)
             match verdict.fate:
                 case Fate.TAKEN:
                     settle(batch)
@@ -191,16 +236,22 @@ class Reporter:
                 case Fate.TOO_LARGE:
                     self._rows_per_report = max(1, len(batch) // 2)
                     waiting[:0] = batches(batch, self._rows_per_report)
+                case Fate.TOO_NEW:
+                    self._send_plain(verdict)
+                    waiting.insert(0, batch)
                 case Fate.INVALID_ROWS | Fate.HELD_ROWS:
-                    named = [batch[place] for place in verdict.rows]
-                    waiting[:0] = batches([row for row in batch if row not in named], len(batch))
+                    named = {place: batch[place] for place in verdict.rows}
+                    rest = [row for place, row in enumerate(batch) if place not in named]
+                    waiting[:0] = batches(rest, len(batch))
                     held += self._note_named(verdict, named, settle)
                 case Fate.LATER | Fate.SLOWLY:
                     self._note_failure(verdict)
                     return None
         return held
 
-    async def _report(self, pod: str, uid: str, rows: Sequence[UsageCount]) -> Verdict:
+    async def _report(
+        self, pod: str, uid: str, epoch: str, rows: Sequence[UsageCount], *, next_within: int
+    ) -> Verdict:
         target = self._target()
         if target is None:
             return Verdict(Fate.LATER, "the configuration has no statistics service any more")
@@ -209,15 +260,20 @@ class Reporter:
         except (OSError, ValueError) as error:
             return Verdict(Fate.LATER, f"token file {self._pod.token_file}: {error}")
         try:
+            plain = self._is_plain
             answer = await post(
                 target.rstrip("/") + USAGE_PATH,
-                encode(pod, uid, rows),
+                encode(Sender(pod, uid, self._cluster(), next_within), epoch, rows, plain=plain),
                 headers=headers,
                 seconds=self._times.call,
             )
         except PostFailedError as error:
             return Verdict(Fate.LATER, str(error))
-        return judge(answer.status, answer.headers, answer.body, sent=len(rows), now=self._now())
+        now = self._now()
+        verdict = judge(answer.status, answer.headers, answer.body, sent=len(rows), now=now, plain=plain)
+        if verdict.ahead is not None:
+            self.tally.ahead = verdict.ahead
+        return verdict
 
     def _headers(self) -> Mapping[str, str]:
         headers = {
@@ -237,6 +293,7 @@ class Reporter:
             _log.info("usage reports resumed", failures=self._failures)
         self._failures = 0
         self._not_before = 0.0
+        self._present_at = _monotonic()
         self.tally.reports_taken += 1
         self.tally.last_taken = self._now()
         for row in batch:
@@ -253,23 +310,32 @@ class Reporter:
         self._not_before = _monotonic() + delay
         _log.warning("usage report failed", reason=verdict.reason, retry_seconds=round(delay, 1))
 
+    def _send_plain(self, verdict: Verdict) -> None:
+        self._plain_until = _monotonic() + PLAIN_SECONDS
+        _log.warning(
+            "statistics are older than this relay",
+            reason=verdict.reason,
+            effect="reports leave out new fields",
+            seconds=PLAIN_SECONDS,
+        )
+
     def _note_named(
         self,
         verdict: Verdict,
-        named: Sequence[UsageCount],
+        named: Mapping[int, UsageCount],
         settle: Callable[[Sequence[UsageCount]], None],
     ) -> list[UsageCount]:
         """Settle rows that the service rejected for ever; return the deferred ones."""
         self.tally.reports_failed += 1
-        for_good = verdict.fate is Fate.INVALID_ROWS
-        refused = [row for row in named if for_good and not verdict.comes_in_time(row)]
-        held = [row for row in named if row not in refused]
+        refused = [row for place, row in named.items() if verdict.is_final(place, row)]
+        held = [row for place, row in named.items() if not verdict.is_final(place, row)]
         if refused:
             settle(refused)
             self.tally.rows_refused += len(refused)
             _log.error("usage rows rejected", reason=verdict.reason, rows=len(refused))
         if held:
-            _log.warning("usage rows deferred", reason=verdict.reason, rows=len(held))
+            ahead = {"clock_ahead_seconds": round(verdict.ahead or 0.0)} if verdict.clocks_differ else {}
+            _log.warning("usage rows deferred", reason=verdict.reason, rows=len(held), **ahead)
         now = _monotonic()
         self._held = {identity: until for identity, until in self._held.items() if until > now}
         self._held.update((row.identity, now + self._times.slow) for row in held)

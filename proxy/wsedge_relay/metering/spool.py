@@ -8,7 +8,9 @@ relay that ends after a drain loses nothing.
 
 A relay of several workers has a folder for each, `worker-1` and so on. Each process run has one file,
 `<time>-<epoch>.journal`: a header line (pod, uid), then a line per state of a row; states of one row are
-merged by max(). Each line has its CRC-32, so a torn tail is detected. Files of earlier runs, and rows that
+merged by max(). A line of its own, behind that of the row, has the connection time: a relay of the first
+release takes it as damage, keeps a copy of the file and reports the rows. Each line has its CRC-32, so a torn
+tail is detected. Files of earlier runs, and rows that
 were moved out of memory, form the backlog, which is removed after it was sent. A file with a damaged line is
 kept as `.corrupt`; its intact rows are saved. All calls block: call them in a thread, one at a time.
 """
@@ -21,7 +23,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +38,7 @@ _MAX_FILE_BYTES: Final = 1 << 28
 _SUFFIX: Final = ".journal"
 _CORRUPT: Final = ".corrupt"
 _LATEST: Final = 253_402_300_799  # seconds since 1970 UTC: the end of the year 9999, Python's last date
+_CONNECTION_SECONDS: Final = "connectionSeconds"
 _LOCK: Final = "lock"
 _WORKER: Final = "worker-"
 _log = structlog.get_logger(__name__)
@@ -73,7 +76,7 @@ class Spool:
 
     def append(self, rows: Iterable[UsageCount]) -> None:
         """Append states of rows to the journal; raises OSError and then leaves the journal unchanged."""
-        content = b"".join(encode_line(_row_to_json(row)) for row in rows)
+        content = b"".join(_encode_row(row) for row in rows)
         stream = self._open()
         try:
             _write_all(stream, content)
@@ -269,8 +272,9 @@ def decode(content: bytes) -> tuple[str, str, list[UsageCount], str | None]:
         return "", "", [], "no header"
     rows: dict[tuple[str, int, UsageKey], UsageCount] = {}
     damaged = []
+    row: UsageCount | None = None
     for number, line in enumerate(lines[1:], start=2):
-        row = _row_from_json(_decode_line(line))
+        row = _row_of(_decode_line(line), before=row)
         if row is None:
             damaged.append(number)
         elif row.identity in rows:
@@ -297,7 +301,14 @@ def _decode_line(line: bytes) -> object:
 
 def _encode(pod: str, uid: str, rows: Iterable[UsageCount]) -> bytes:
     header = encode_line({"version": 1, "pod": pod, "uid": uid})
-    return header + b"".join(encode_line(_row_to_json(row)) for row in rows)
+    return header + b"".join(_encode_row(row) for row in rows)
+
+
+def _encode_row(row: UsageCount) -> bytes:
+    line = encode_line(_row_to_json(row))
+    if not row.connection_seconds:
+        return line
+    return line + encode_line([_CONNECTION_SECONDS, row.connection_seconds])
 
 
 def _row_to_json(row: UsageCount) -> list[object]:
@@ -316,6 +327,14 @@ def _numbers(row: UsageCount) -> Iterator[int]:
     yield row.received_messages
     yield row.opened_connections
     yield row.peak_connections
+
+
+def _row_of(document: object, *, before: UsageCount | None) -> UsageCount | None:
+    """Return the row of a line, or the row of the line before with its connection time."""
+    match document:
+        case [str(name), int(seconds)] if name == _CONNECTION_SECONDS and before is not None and seconds >= 0:
+            return replace(before, connection_seconds=seconds)
+    return _row_from_json(document)
 
 
 def _row_from_json(document: object) -> UsageCount | None:

@@ -7,6 +7,11 @@ The ledger merges rows of one (epoch, bucket, key) by max(). So a value must nev
 never be counted again from zero under the same epoch. Therefore an ended bucket is never entered again under
 its epoch: when the wall clock steps back by up to one bucket, the present bucket goes on; when it steps back
 further, a new epoch begins, which the ledger treats as another source.
+
+The time that connections are open is counted by a monotonic clock, when their number changes, when a row is
+read and when a bucket ends; so idle connections cost nothing. A bucket gets the time up to its end, although
+`roll` comes a little later, and no bucket gets the time of a clock that jumped. Time alone makes no row due
+before the bucket's end: a process that is killed loses the time of connections whose key was idle since then.
 """
 
 from __future__ import annotations
@@ -20,6 +25,8 @@ from wsedge_statistics.contract import BUCKET_SECONDS
 
 MAX_CODES: Final = 64  # the limit of UsageRow.codes
 _CODE_CLASSES: Final = 5
+# The most buckets that a process enters after it was stopped for longer: each costs a row per key.
+_MOST_MISSED: Final = 12
 
 
 class UsageKey(NamedTuple):
@@ -38,7 +45,8 @@ class UsageCount:
 
     `bucket` is the bucket's start in seconds since 1970 UTC; "sent" is towards the client; `codes` are
     (HTTP status, times) in rising order. `version` rises with every change, so that an acknowledgement of an
-    older state does not count for the present state.
+    older state does not count for the present state. `connection_seconds` is the time that connections were
+    open within the bucket, summed over them.
     """
 
     epoch: str
@@ -52,6 +60,7 @@ class UsageCount:
     peak_connections: int = 0
     codes: tuple[tuple[int, int], ...] = ()
     version: int = 0
+    connection_seconds: int = 0
 
     @property
     def identity(self) -> tuple[str, int, UsageKey]:
@@ -76,6 +85,7 @@ def merged(first: UsageCount, second: UsageCount) -> UsageCount:
         max(first.peak_connections, second.peak_connections),
         tuple(sorted(codes.items())),
         max(first.version, second.version),
+        max(first.connection_seconds, second.connection_seconds),
     )
 
 
@@ -103,9 +113,18 @@ class _Counts:
     opened: int = 0
     peak: int = 0
     codes: dict[int, int] = field(default_factory=dict)
+    open_seconds: float = 0.0
     version: int = 0
     journalled: int = 0
     acknowledged: int = 0
+
+
+@dataclass(slots=True)
+class _Crowd:
+    """The open connections of a key, and the instant (monotonic) up to which their time is counted."""
+
+    connections: int
+    counted: float
 
 
 def new_epoch() -> str:
@@ -116,15 +135,20 @@ def new_epoch() -> str:
 class Usage:
     """The counts of one relay process.
 
-    `now` is wall-clock time in seconds since 1970 UTC. `new_epoch` returns the name of each epoch.
+    `now` is wall-clock time in seconds since 1970 UTC, `monotonic` a clock that nobody sets. `new_epoch`
+    returns the name of each epoch.
     """
 
-    def __init__(self, *, now: float, new_epoch: Callable[[], str] = new_epoch) -> None:
+    def __init__(
+        self, *, now: float, monotonic: Callable[[], float], new_epoch: Callable[[], str] = new_epoch
+    ) -> None:
         self._new_epoch = new_epoch
+        self._monotonic = monotonic
         self.epoch = new_epoch()
         self.bucket = _bucket_of(now)
         self.totals: dict[str, DomainTotals] = {}
-        self._open: dict[UsageKey, int] = {}
+        self._rolled = monotonic()
+        self._open: dict[UsageKey, _Crowd] = {}
         self._current: dict[UsageKey, _Counts] = {}
         self._closed: dict[tuple[str, int, UsageKey], _Counts] = {}
 
@@ -139,20 +163,25 @@ class Usage:
 
     def opened(self, key: UsageKey) -> None:
         """Count an opened connection (a tunnel after its 101)."""
-        connections = self._open[key] = self._open.get(key, 0) + 1
+        at = self._monotonic()
         counts = self._counts(key)
+        crowd = self._open.get(key)
+        if crowd is None:
+            crowd = self._open[key] = _Crowd(0, at)
+        _elapse(crowd, counts, until=at)
+        crowd.connections += 1
         counts.opened += 1
-        counts.peak = max(counts.peak, connections)
+        counts.peak = max(counts.peak, crowd.connections)
         totals = self._totals(key.domain)
         totals.opened_connections += 1
         totals.open_connections += 1
 
     def closed(self, key: UsageKey) -> None:
         """Count the end of a connection that `opened` counted; its last bytes may be added afterwards."""
-        remaining = self._open[key] - 1
-        if remaining:
-            self._open[key] = remaining
-        else:
+        crowd = self._open[key]
+        _elapse(crowd, self._counts(key), until=self._monotonic())
+        crowd.connections -= 1
+        if not crowd.connections:
             del self._open[key]
         self._totals(key.domain).open_connections -= 1
 
@@ -201,11 +230,28 @@ class Usage:
         """Enter the bucket of `now`; return whether the bucket changed.
 
         The caller sweeps the tunnels before, so that bytes are counted in the bucket in which they passed.
-        Every key with open connections gets a row in the new bucket, with their number as its first peak.
+        Every key with open connections gets a row in the new bucket, with their number as its first peak, and
+        in the buckets that passed while the process was stopped.
         """
+        at = self._monotonic()
+        before, self._rolled = self._rolled, at
         bucket = _bucket_of(now)
         if bucket == self.bucket or self.bucket - BUCKET_SECONDS <= bucket < self.bucket:
             return False
+        back = bucket < self.bucket
+        passed = _bucket_of(now - (at - before))
+        first = max(self.bucket_end, passed, bucket - _MOST_MISSED * BUCKET_SECONDS)
+        for entered in (bucket,) if back else range(first, bucket + 1, BUCKET_SECONDS):
+            # the instants of the wall clock's `bucket_end` and `entered`, unless it jumped over them
+            ended, began = (max(before, at - (now - edge)) for edge in (self.bucket_end, entered))
+            self._enter(entered, ended=before if back else ended, began=before if back else began)
+        return True
+
+    def _enter(self, bucket: int, *, ended: float, began: float) -> None:
+        """Begin a bucket. The present bucket ended, and it began, at these instants (monotonic)."""
+        for key, crowd in self._open.items():
+            _elapse(crowd, self._counts(key), until=ended)
+            crowd.counted = max(crowd.counted, began)
         for key, counts in self._current.items():
             if counts.acknowledged != counts.version:
                 self._closed[self.epoch, self.bucket, key] = counts
@@ -213,14 +259,13 @@ class Usage:
             self.epoch = self._new_epoch()
         self.bucket = bucket
         self._current = {}
-        for key, connections in self._open.items():
-            self._counts(key).peak = connections
-        return True
+        for key in self._open:
+            self._counts(key)
 
     def unjournalled(self) -> list[UsageCount]:
         """Return the rows whose present state neither the journal nor the ledger has."""
         return [
-            _snapshot(identity, counts)
+            self._snapshot(identity, counts)
             for identity, counts in self._entries()
             if counts.version not in (counts.journalled, counts.acknowledged)
         ]
@@ -235,7 +280,7 @@ class Usage:
     def unacknowledged(self) -> list[UsageCount]:
         """Return every row whose present state the ledger does not have, oldest bucket first."""
         rows = [
-            _snapshot(identity, counts)
+            self._snapshot(identity, counts)
             for identity, counts in self._entries()
             if counts.acknowledged != counts.version
         ]
@@ -265,12 +310,13 @@ class Usage:
 
     def open_connections(self) -> int:
         """Return the number of open connections, over all keys."""
-        return sum(self._open.values())
+        return sum(crowd.connections for crowd in self._open.values())
 
     def _counts(self, key: UsageKey) -> _Counts:
         counts = self._current.get(key)
         if counts is None:
-            counts = self._current[key] = _Counts(peak=self._open.get(key, 0))
+            crowd = self._open.get(key)
+            counts = self._current[key] = _Counts(peak=crowd.connections if crowd is not None else 0)
         counts.version += 1
         return counts
 
@@ -289,6 +335,26 @@ class Usage:
         if row.epoch == self.epoch and row.bucket == self.bucket:
             return self._current.get(row.key)
         return self._closed.get(row.identity)
+
+    def _snapshot(self, identity: tuple[str, int, UsageKey], counts: _Counts) -> UsageCount:
+        epoch, bucket, key = identity
+        crowd = self._open.get(key)
+        if crowd is not None and counts is self._current.get(key):
+            _elapse(crowd, counts, until=self._monotonic())
+        return UsageCount(
+            epoch,
+            bucket,
+            key,
+            counts.sent_bytes,
+            counts.received_bytes,
+            counts.sent_messages,
+            counts.received_messages,
+            counts.opened,
+            counts.peak,
+            tuple(sorted(counts.codes.items())),
+            counts.version,
+            round(counts.open_seconds),
+        )
 
     def _forget_settled(self) -> None:
         settled = [
@@ -311,18 +377,8 @@ def _foldable(codes: dict[int, int], status: int) -> int:
     return status - status % 100
 
 
-def _snapshot(identity: tuple[str, int, UsageKey], counts: _Counts) -> UsageCount:
-    epoch, bucket, key = identity
-    return UsageCount(
-        epoch,
-        bucket,
-        key,
-        counts.sent_bytes,
-        counts.received_bytes,
-        counts.sent_messages,
-        counts.received_messages,
-        counts.opened,
-        counts.peak,
-        tuple(sorted(counts.codes.items())),
-        counts.version,
-    )
+def _elapse(crowd: _Crowd, counts: _Counts, *, until: float) -> None:
+    """Count the time of the connections that are open, up to an instant."""
+    if until > crowd.counted:
+        counts.open_seconds += crowd.connections * (until - crowd.counted)
+        crowd.counted = until

@@ -69,6 +69,7 @@ class RelayProcess:
             pod=ReportingPod(settings.pod_name, settings.pod_uid, settings.token_file),
             spool=spool,
             times=ReportTimes.of_flush(settings.report_seconds),
+            cluster=self._cluster,
         )
         self.collector = RelayCollector(usage=usage, tally=self._reporter.tally, counters=self._families)
         self.sweep = self._relay.sweep
@@ -239,6 +240,10 @@ class RelayProcess:
     def _statistics_url(self) -> str | None:
         statistics = self._loaded.config.statistics
         return statistics.url if statistics is not None else None
+
+    def _cluster(self) -> str | None:
+        statistics = self._loaded.config.statistics
+        return statistics.cluster if statistics is not None else None
 
 
 def raise_file_limit() -> int:

@@ -28,7 +28,7 @@ async def run_single(settings: Settings, loaded: LoadedConfig, selector: PumpSel
 
     Raises CannotListenError and SpoolUnavailableError.
     """
-    usage = Usage(now=time.time())
+    usage = Usage(now=time.time(), monotonic=time.monotonic)
     spool = None
     if settings.spool_dir is not None:
         spool = Spool(settings.spool_dir, pod=settings.pod_name, uid=settings.pod_uid, epoch=usage.epoch)

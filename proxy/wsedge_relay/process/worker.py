@@ -87,7 +87,7 @@ async def _run(
     assignment: Assignment, selector: PumpSelector, limits: PodLimits, channel: socket.socket, first: int
 ) -> int:
     settings = assignment.settings
-    usage = Usage(now=time.time())
+    usage = Usage(now=time.time(), monotonic=time.monotonic)
     spool = None
     if settings.spool_dir is not None:
         spool = Spool(settings.spool_dir, pod=settings.pod_name, uid=settings.pod_uid, epoch=usage.epoch)

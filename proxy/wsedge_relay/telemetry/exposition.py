@@ -140,6 +140,11 @@ class RelayCollector(Collector):
                 "Time of the last acknowledged report (Unix time).",
                 tally.last_taken,
             ),
+            (
+                "usage_clock_ahead_seconds",
+                "This clock minus that of the statistics, by their last answer.",
+                tally.ahead,
+            ),
         ]
         for name, text, value in gauges:
             yield GaugeMetricFamily(_PREFIX + name, text, value=float(value))

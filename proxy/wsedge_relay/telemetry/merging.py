@@ -25,6 +25,7 @@ GAUGES: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {
     "origin_check_seconds": max,
     "usage_rows_waiting": sum,
     "usage_last_taken_seconds": max,
+    "usage_clock_ahead_seconds": lambda values: max(values, key=abs),
     "geo_files": min,
     "process_virtual_memory_bytes": sum,
     "process_resident_memory_bytes": sum,

@@ -85,7 +85,7 @@ class Running:
     ) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, PumpLoop)
-        self.usage = Usage(now=time.time())
+        self.usage = Usage(now=time.time(), monotonic=time.monotonic)
         self.relay = Relay(
             self.usage,
             loop.pump_selector,

@@ -8,6 +8,7 @@ import os
 import random
 import select
 import socket
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -157,7 +158,7 @@ class Virtual:
         self.epoll = stack.enter_context(select.epoll())
         self.pump = form(self.epoll, TAG)
         self.clock = Clock()
-        self.usage = Usage(now=0.0)
+        self.usage = Usage(now=0.0, monotonic=time.monotonic)
         self.counters = DomainCounters()
         self._fields = fields
         self.site = Site(self._domain(), Material(), timeouts=self.timeouts, counters=self.counters)

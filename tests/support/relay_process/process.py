@@ -16,10 +16,19 @@ DEADLINE = 40.0
 
 
 class RelayProcess:
-    """A running relay; leaving the context kills it if it still runs."""
+    """A running relay; leaving the context kills it if it still runs.
 
-    def __init__(self, *arguments: str | Path, prepare: Callable[[], object] | None = None) -> None:
+    `release` is a folder with the sources of an earlier release.
+    """
+
+    def __init__(
+        self,
+        *arguments: str | Path,
+        prepare: Callable[[], object] | None = None,
+        release: Path | None = None,
+    ) -> None:
         self._arguments = arguments
+        self._release = release
         self._prepare = prepare
         self.events: list[dict[str, Any]] = []
         self._news = asyncio.Condition()
@@ -28,8 +37,12 @@ class RelayProcess:
 
     async def __aenter__(self) -> RelayProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WSEDGE_")}
+        command: list[str | Path] = [PROGRAM]
+        if self._release is not None:
+            command = [sys.executable, "-c", "from wsedge_relay.main import main; main()"]
+            environment |= {"PYTHONPATH": f"{self._release}/proxy:{self._release}/statistics"}
         self._process = await asyncio.create_subprocess_exec(
-            PROGRAM,
+            *command,
             *self._arguments,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,

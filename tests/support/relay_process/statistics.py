@@ -99,12 +99,9 @@ class Statistics:
         if status == "slow":
             await asyncio.sleep(3600)
         if isinstance(status, int):
-            lines = [
-                f"HTTP/1.1 {status} x",
-                f"Content-Length: {len(content)}",
-                f"Date: {formatdate(usegmt=True)}",
-            ]
-            lines += [f"{name}: {value}" for name, value in headers.items()]
+            fixed = {"Content-Length": str(len(content)), "Date": formatdate(usegmt=True)}
+            lines = [f"HTTP/1.1 {status} x"]
+            lines += [f"{name}: {value}" for name, value in {**fixed, **headers}.items()]
             writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
             await writer.drain()
 

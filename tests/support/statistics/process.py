@@ -36,12 +36,22 @@ class Answer:
 
 
 class Statistics:
-    """One process of the program with its log lines, and requests to it."""
+    """One process of the program with its log lines, and requests to it.
+
+    `release` is a folder with the sources of an earlier release.
+    """
 
     def __init__(
-        self, data: Path, *arguments: str, token: str | None = None, prefix: tuple[str, ...] = ()
+        self,
+        data: Path,
+        *arguments: str,
+        token: str | None = None,
+        prefix: tuple[str, ...] = (),
+        release: Path | None = None,
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WSEDGE_")}
+        if release is not None:
+            environment["PYTHONPATH"] = f"{release}/statistics"
         command = [*prefix, sys.executable, "-m", "wsedge_statistics.main", "--data", str(data)]
         command += ["--listen", "127.0.0.1:0", "--log-format", "json", *arguments]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 from wsedge_relay.config.load import parse
@@ -31,7 +32,7 @@ def test_the_index_leads_to_every_page() -> None:
 async def test_the_metrics_on_the_page_are_those_there_are() -> None:
     """The tables have exactly the relay's metrics."""
     selector = PumpSelector()
-    usage = Usage(now=0.0)
+    usage = Usage(now=0.0, monotonic=time.monotonic)
     relay = Relay(usage, selector)
     relay.counters["d"] = DomainCounters()
     collector = RelayCollector(

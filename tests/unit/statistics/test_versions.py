@@ -19,7 +19,7 @@ from wsedge_operator.billing.record import Life, record_data
 from wsedge_operator.desired.relay_config import config_map, relay_config
 from wsedge_operator.reconcile.directory import RecordedAccount, directory, without_lives
 from wsedge_relay import contract as relay
-from wsedge_relay.metering.report import encode
+from wsedge_relay.metering.report import Sender, encode
 from wsedge_relay.metering.usage import UsageCount, UsageKey
 from wsedge_statistics import contract as statistics
 from wsedge_statistics.contract import read
@@ -45,7 +45,7 @@ def listed() -> bytes:
 def counted() -> bytes:
     """A report as a relay sends it."""
     row = UsageCount("0123abcd", 1_700_000_100, UsageKey("chat.example.com", "team-a"), sent_bytes=1)
-    return gzip.decompress(encode("team-a/chat", "uid", [row]))
+    return gzip.decompress(encode(Sender("team-a/chat", "uid"), row.epoch, [row]))
 
 
 def stated() -> bytes:
@@ -112,7 +112,7 @@ def _with_news(part: Any, path: str = "") -> list[str]:
 def test_a_fault_beside_unknown_fields_is_refused() -> None:
     """A negative count is the only fault beside a field of a later version."""
     document = json.loads(counted())
-    document["rows"][0] |= {"sentBytes": -1, "connectionSeconds": 5}
+    document["rows"][0] |= {"sentBytes": -1, "fromTheFuture": 5}
     with pytest.raises(ValidationError) as caught:
         read(statistics.UsageReport, json.dumps(document).encode())
     assert [fault["loc"] for fault in caught.value.errors()] == [("rows", 0, "sentBytes")]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from wsedge_relay.metering import spool as spool_module
 from wsedge_relay.metering.report import ROWS_PER_REPORT, ReportTimes
 from wsedge_relay.metering.reporter import Reporter, ReportingPod
 from wsedge_relay.metering.spool import Spool
-from wsedge_relay.metering.usage import Usage, UsageKey
+from wsedge_relay.metering.usage import Usage, UsageCount, UsageKey
 
 KEY = UsageKey("chat.example.com", "team-a")
 NOON = 1_700_000_100.0
@@ -29,7 +32,7 @@ class Relay:
         self, statistics: Statistics | None, *, spool: Path | None = None, uid: str = "uid-1", **more: Any
     ) -> None:
         self.now = NOON
-        self.usage = Usage(now=self.now)
+        self.usage = Usage(now=self.now, monotonic=time.monotonic)
         self.spool = Spool(spool, pod="team-a/chat", uid=uid, epoch=self.usage.epoch) if spool else None
         pod = ReportingPod("team-a/chat", uid, more.pop("token_file", None))
         url = statistics.url if statistics else None
@@ -374,7 +377,7 @@ async def test_a_configuration_without_statistics_ends_the_reports() -> None:
     """Rows that wait are dropped without an error when the address is removed."""
     async with Statistics() as statistics:
         url: list[str | None] = [statistics.url]
-        usage = Usage(now=NOON)
+        usage = Usage(now=NOON, monotonic=time.monotonic)
         reporter = Reporter(
             usage,
             sweep=lambda: url.__setitem__(0, None),
@@ -387,3 +390,98 @@ async def test_a_configuration_without_statistics_ends_the_reports() -> None:
         assert usage.waiting() == 1
         assert await reporter.finish(PATIENCE)
         assert (usage.waiting(), statistics.reports) == (0, [])
+
+
+def too_new(field: str) -> tuple[int, dict[str, str], bytes]:
+    """Return the answer of statistics that do not have a field."""
+    errors = [{"field": field, "reason": "Extra inputs are not permitted"}]
+    return 422, {}, json.dumps({"detail": "no", "errors": errors}).encode()
+
+
+async def test_older_statistics_get_every_row_without_new_fields() -> None:
+    """The report is repeated at once without them, and later reports leave them out; no row is lost."""
+    async with Statistics() as statistics:
+        statistics.answers.extendleft([204, too_new("nextWithinSeconds")])
+        relay = Relay(statistics, cluster=lambda: "north")
+        relay.usage.opened(KEY)
+        relay.usage.add(KEY, sent_bytes=5)
+        assert await relay.reporter.flush()
+        relay.usage.add(KEY, sent_bytes=1)
+        assert await relay.reporter.flush()
+        sent = [(report.source.cluster, report.nextWithinSeconds) for report in statistics.reports]
+        assert sent == [("north", FAST.promise), (None, None), (None, None)]
+        assert statistics.total("sentBytes") == 6
+        assert (relay.reporter.tally.rows_refused, relay.reporter.tally.reports_taken) == (0, 2)
+        assert await relay.reporter.finish(PATIENCE)
+        assert len(statistics.reports) == 3  # older statistics get no report without rows
+
+
+async def test_an_idle_relay_shows_its_presence_and_says_its_end() -> None:
+    """Reports without rows, within the time that each promises; the last one promises nothing."""
+    async with Statistics() as statistics:
+        times = replace(FAST, presence=0.2)
+        relay = Relay(statistics, times=times)
+        relay.reporter.start()
+        await statistics.until(lambda: len(statistics.reports) == 3)
+        assert [len(report.rows) for report in statistics.reports] == [0, 0, 0]
+        assert statistics.times[2] - statistics.times[1] >= 0.2
+        assert await relay.reporter.finish(PATIENCE)
+        assert statistics.reports[-1].nextWithinSeconds == 0
+        assert {report.nextWithinSeconds for report in statistics.reports[:-1]} == {times.promise}
+
+
+async def test_a_relay_that_leaves_rows_behind_does_not_say_its_end(tmp_path: Path) -> None:
+    """The statistics must see that something is missing."""
+    async with Statistics() as statistics:
+        statistics.answers.append(503)
+        relay = Relay(statistics, spool=tmp_path)
+        assert await relay.reporter.flush()
+        relay.usage.add(KEY, sent_bytes=5)
+        assert not await relay.reporter.finish(0.2)
+        assert 0 not in {report.nextWithinSeconds for report in statistics.reports}
+
+
+async def test_the_rows_of_an_earlier_run_promise_nothing_more(tmp_path: Path) -> None:
+    """A source that has ended is not missed once its rows are there."""
+    earlier = Spool(tmp_path, pod="team-a/chat", uid="uid-1", epoch="0123abcd")
+    earlier.close([UsageCount("0123abcd", int(NOON), KEY, sent_bytes=5)])
+    async with Statistics() as statistics:
+        relay = Relay(statistics, spool=tmp_path)
+        assert await relay.reporter.flush()
+        promised = {report.source.epoch: report.nextWithinSeconds for report in statistics.reports}
+        assert promised == {"0123abcd": 0}
+        await relay.reporter.finish(PATIENCE)
+
+
+def untimely(clock: float) -> tuple[int, dict[str, str], bytes]:
+    """Return the answer of statistics whose clock refuses the time of the first row."""
+    body = json.dumps({"detail": "no", "errors": [{"row": 0, "field": "bucket", "reason": "no"}]})
+    return 422, {"Date": formatdate(clock, usegmt=True)}, body.encode()
+
+
+@pytest.mark.parametrize("error", [95 * 86_400, -95 * 86_400, 3_600, -3_600])
+async def test_rows_wait_while_the_clocks_differ(error: float) -> None:
+    """Whichever clock is wrong, and in whichever direction: they are delivered when the clocks agree."""
+    async with Statistics() as statistics:
+        wrong = {"Date": formatdate(NOON + error, usegmt=True)}
+        statistics.answers.extendleft([(204, wrong, b""), untimely(NOON + error)])
+        relay = Relay(statistics)
+        relay.usage.add(KEY, sent_bytes=5)
+        assert not await relay.reporter.flush()
+        assert relay.reporter.tally.ahead == pytest.approx(-error)
+        relay.reporter.start()
+        await statistics.until(lambda: statistics.total("sentBytes") == 5)
+        assert await relay.reporter.finish(PATIENCE)
+        assert relay.reporter.tally.rows_refused == 0
+
+
+async def test_rows_that_are_too_old_by_both_clocks_are_lost_alone() -> None:
+    """Nobody will ever take them; the log and a metric tell."""
+    async with Statistics() as statistics:
+        statistics.answers.extendleft([204, untimely(NOON + 20)])
+        relay = Relay(statistics)
+        relay.usage.add(KEY, sent_bytes=5)
+        relay.usage.add(UsageKey("b.example.com", "team-a"), sent_bytes=1)
+        assert await relay.reporter.flush()
+        assert (statistics.total("sentBytes"), relay.reporter.tally.rows_refused) == (1, 1)
+        assert await relay.reporter.finish(PATIENCE)

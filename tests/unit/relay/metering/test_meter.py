@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from wsedge_relay.metering.meter import Meter
@@ -24,7 +25,7 @@ def counted(usage: Usage) -> dict[str, tuple[int, int]]:
 
 def test_counted_bytes_are_not_counted_again() -> None:
     """A second call without new bytes counts nothing."""
-    wire, usage = Wire(), Usage(now=0.0)
+    wire, usage = Wire(), Usage(now=0.0, monotonic=time.monotonic)
     meter = Meter(wire, usage)
     for sent, received in ((10, 5), (10, 5), (30, 5)):
         wire.sent, wire.received = sent, received
@@ -34,7 +35,7 @@ def test_counted_bytes_are_not_counted_again() -> None:
 
 def test_bytes_read_ahead_belong_to_the_next_request() -> None:
     """Two requests that arrived together are each counted for their own key."""
-    wire, usage = Wire(received=100), Usage(now=0.0)
+    wire, usage = Wire(received=100), Usage(now=0.0, monotonic=time.monotonic)
     meter = Meter(wire, usage)
     wire.sent = 7
     meter.count(ONE, unread=40)

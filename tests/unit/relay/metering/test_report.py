@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from wsedge_relay.metering.report import Fate, ReportTimes, batches, encode, judge
+from last_release import statistics_contract as last_statistics
+from wsedge_relay.metering.report import (
+    CLOCKS_DIFFER_SECONDS,
+    Fate,
+    ReportTimes,
+    Sender,
+    batches,
+    encode,
+    judge,
+)
 from wsedge_relay.metering.usage import UsageCount, UsageKey
 from wsedge_statistics.contract import UsageReport
 
@@ -31,7 +40,9 @@ def test_a_report_is_what_the_contract_takes() -> None:
         peak_connections=6,
         codes=((101, 5), (403, 1)),
     )
-    report = UsageReport.model_validate_json(gzip.decompress(encode("team-a/chat", "uid", [sent])))
+    report = UsageReport.model_validate_json(
+        gzip.decompress(encode(Sender("team-a/chat", "uid"), sent.epoch, [sent]))
+    )
     assert report.source.epoch == "0123abcd"
     (got,) = report.rows
     assert got.bucket.isoformat() == "2023-11-14T22:15:00+00:00"
@@ -109,14 +120,77 @@ def test_the_reason_is_the_problems_detail() -> None:
     assert judge(502, {}, b"Bad Gateway", sent=1, now=NOW).reason == "502 Bad Gateway"
 
 
-def test_a_row_ahead_of_the_services_clock_is_not_lost() -> None:
-    """Rows that are rejected because the relay's clock is ahead are sent later; Date shows the difference."""
-    body = problem(errors=[{"row": 0}])
-    told = judge(422, {"date": "Tue, 14 Nov 2023 22:13:20 GMT"}, body, sent=1, now=NOW)
-    assert told.comes_in_time(row(bucket=int(NOW) + 400))
-    assert not told.comes_in_time(row(bucket=int(NOW) - 400))
-    for headers in ({}, {"date": "today"}):
-        assert not judge(422, headers, body, sent=1, now=NOW).comes_in_time(row(bucket=int(NOW) + 400))
+BEHIND, AHEAD, EQUAL = (
+    "Tue, 14 Nov 2023 20:13:20 GMT",
+    "Fri, 16 Feb 2024 22:13:20 GMT",
+    "Tue, 14 Nov 2023 22:13:25 GMT",
+)
+OF_BUCKET, OF_COUNT = {"row": 0, "field": "bucket"}, {"row": 0, "field": "sentBytes"}
+FINAL: dict[str, tuple[str | None, list[object], int, bool]] = {
+    "too old by a clock that is 94 days ahead": (AHEAD, [OF_BUCKET], -400, False),
+    "too old by a clock that is 94 days ahead, as a pointer": (
+        AHEAD,
+        [{"pointer": "/rows/0/bucket"}],
+        0,
+        False,
+    ),
+    "in the future of a clock that is two hours behind": (BEHIND, [OF_BUCKET], -400, False),
+    "in the future of both clocks": (EQUAL, [OF_BUCKET], 4000, False),
+    "too old although the clocks agree": (EQUAL, [OF_BUCKET], -400, True),
+    "too old by an answer without a Date": (None, [OF_BUCKET], -400, True),
+    "too old by an answer with a nonsensical Date": ("today", [OF_BUCKET], -400, True),
+    "a wrong count, whatever the clocks": (AHEAD, [OF_COUNT], -400, True),
+    "a wrong count beside the time": (AHEAD, [OF_BUCKET, OF_COUNT], -400, True),
+}
+
+
+@pytest.mark.parametrize(("date", "errors", "age", "final"), FINAL.values(), ids=FINAL.keys())
+def test_a_row_that_was_rejected_for_its_time(
+    date: str | None, errors: list[object], age: int, final: bool
+) -> None:
+    """It is lost only when both clocks agree; Date is the service's clock."""
+    headers = {} if date is None else {"date": date}
+    verdict = judge(422, headers, problem(errors=errors), sent=1, now=NOW)
+    assert verdict.rows == (0,)
+    assert verdict.is_final(0, row(bucket=int(NOW) + age)) is final
+
+
+def test_the_difference_of_the_clocks_is_told_by_each_answer() -> None:
+    """Positive when the relay's clock is ahead."""
+    assert judge(204, {"date": BEHIND}, b"", sent=1, now=NOW).ahead == 7200
+    assert judge(503, {"date": EQUAL}, b"", sent=1, now=NOW).ahead == -5
+    assert judge(204, {}, b"", sent=1, now=NOW).ahead is None
+    edge = judge(204, {"date": EQUAL}, b"", sent=1, now=NOW + 5 + CLOCKS_DIFFER_SECONDS)
+    assert (edge.ahead, edge.clocks_differ) == (CLOCKS_DIFFER_SECONDS, False)
+
+
+TOO_NEW: dict[str, list[object]] = {
+    "of a row": [{"row": 0, "field": "connectionSeconds"}],
+    "of a row, as a pointer": [{"pointer": "/rows/1/connectionSeconds"}],
+    "of the source": [{"field": "source.cluster", "reason": "Extra inputs are not permitted"}],
+    "of the report, beside another fault": [{"row": 2, "field": "domain"}, {"field": "nextWithinSeconds"}],
+}
+
+
+@pytest.mark.parametrize("errors", TOO_NEW.values(), ids=TOO_NEW.keys())
+def test_a_field_that_older_statistics_reject_is_left_out(errors: list[object]) -> None:
+    """No row is lost for it; a report without new fields is judged by its other faults."""
+    body = problem(errors=errors)
+    assert judge(422, {}, body, sent=3, now=NOW).fate is Fate.TOO_NEW
+    assert judge(422, {}, body, sent=3, now=NOW, plain=True).fate is not Fate.TOO_NEW
+    assert judge(403, {}, body, sent=3, now=NOW).fate is not Fate.TOO_NEW
+
+
+def test_new_fields_are_sent_where_they_are_set_and_not_in_a_plain_report() -> None:
+    """The first release rejects a report that has one of them."""
+    sender = Sender("team-a/chat", "uid", cluster="north", next_within=310)
+    rows = [row(connection_seconds=7), row()]
+    full = json.loads(gzip.decompress(encode(sender, "0123abcd", rows)))
+    assert (full["source"]["cluster"], full["nextWithinSeconds"]) == ("north", 310)
+    assert [sent.get("connectionSeconds") for sent in full["rows"]] == [7, None]
+    UsageReport.model_validate_json(json.dumps(full), extra="forbid")
+    plain = gzip.decompress(encode(sender, "0123abcd", rows, plain=True))
+    last_statistics.UsageReport.model_validate_json(plain)
 
 
 RETRY_AFTER = {

@@ -222,6 +222,21 @@ def test_a_sound_line_that_is_no_row_is_damage(document: object) -> None:
     assert decode(content) == ("p", "u", [], "1 lines, the first is line 2")
 
 
+def test_connection_time_is_of_the_row_before() -> None:
+    """The largest of several states counts; behind a damaged row, or without a row, the line is damage."""
+    row, time = [["e", "d", "a", "r", "i", "x"], [300, 1, 0, 0, 0, 0, 0], []], ["connectionSeconds", 7]
+    longer, header = ["connectionSeconds", 9], {"version": 1, "pod": "p", "uid": "u"}
+
+    def decoded(*documents: object) -> tuple[list[int], str | None]:
+        _, _, rows, damage = decode(b"".join(map(encode_line, (header, *documents))))
+        return [each.connection_seconds for each in rows], damage
+
+    assert decoded(row, longer, row, time, row) == ([9], None)
+    assert decoded(time, row) == ([0], "1 lines, the first is line 2")
+    assert decoded(row, ["x"], time) == ([0], "2 lines, the first is line 3")
+    assert decoded(row, ["connectionSeconds", -1]) == ([0], "1 lines, the first is line 3")
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_decoded(content: bytes) -> None:
     """Any content gives rows or damage, never an exception."""

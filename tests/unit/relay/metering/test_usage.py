@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ NOON = 1_700_000_100.0 - 1_700_000_100.0 % 300  # the start of a bucket
 def counting(now: float = NOON) -> Usage:
     """Return a Usage whose epochs are named e0, e1, …"""
     names = (f"e{number}" for number in itertools.count())
-    return Usage(now=now, new_epoch=lambda: next(names))
+    return Usage(now=now, monotonic=time.monotonic, new_epoch=lambda: next(names))
 
 
 def only(rows: list[UsageCount]) -> UsageCount:
@@ -269,7 +270,7 @@ def test_any_history_merges_to_exactly_what_was_counted(steps: list[tuple[str, U
     late: list[UsageCount] = []
     names = (f"e{number}" for number in itertools.count())
     now = NOON
-    usage = Usage(now=now, new_epoch=lambda: next(names))
+    usage = Usage(now=now, monotonic=time.monotonic, new_epoch=lambda: next(names))
     added, opened, codes = 0, 0, 0
 
     def keep(store: dict[object, UsageCount], rows: list[UsageCount]) -> None:
@@ -300,7 +301,7 @@ def test_any_history_merges_to_exactly_what_was_counted(steps: list[tuple[str, U
                 if fate == "taken":
                     usage.acknowledge(rows)
             case _:
-                usage = Usage(now=now, new_epoch=lambda: next(names))
+                usage = Usage(now=now, monotonic=time.monotonic, new_epoch=lambda: next(names))
         written = usage.unjournalled()  # each step ends in a sweep, so a crash loses nothing here
         keep(journal, written)
         usage.journalled(written)
@@ -330,3 +331,147 @@ def test_a_journalled_row_that_was_forgotten_is_ignored() -> None:
     usage.forget(rows)
     usage.journalled(rows)
     assert (usage.closed_rows(), usage.unjournalled()) == (0, [])
+
+
+class Clocks:
+    """A wall clock that a test may set, and a monotonic clock; both run together."""
+
+    def __init__(self) -> None:
+        self.monotonic, self.set_by = 50.0, NOON - 50.0
+
+    def usage(self) -> Usage:
+        """Return a Usage by these clocks."""
+        names = (f"e{number}" for number in itertools.count())
+        return Usage(now=self.wall, monotonic=lambda: self.monotonic, new_epoch=lambda: next(names))
+
+    @property
+    def wall(self) -> float:
+        """The time of the wall clock."""
+        return self.monotonic + self.set_by
+
+
+def seconds_by_bucket(rows: list[UsageCount]) -> dict[float, int]:
+    """Return the connection time by bucket, counted from NOON."""
+    found: dict[float, int] = {}
+    for row in rows:
+        found[row.bucket - NOON] = found.get(row.bucket - NOON, 0) + row.connection_seconds
+    return found
+
+
+def test_the_time_of_open_connections_is_counted_within_each_bucket() -> None:
+    """Two connections from 100 s on, one until 200 s, the other until 310 s; a roll that is 2 s late."""
+    clocks = Clocks()
+    usage = clocks.usage()
+    clocks.monotonic += 100
+    usage.opened(KEY)
+    usage.opened(KEY)
+    clocks.monotonic += 100
+    usage.closed(KEY)
+    clocks.monotonic += 102
+    usage.roll(clocks.wall)
+    clocks.monotonic += 8
+    usage.closed(KEY)
+    assert seconds_by_bucket(usage.unacknowledged()) == {0: 200 + 100, 300: 10}
+
+
+def test_an_idle_connection_costs_no_row_before_the_end_of_its_bucket() -> None:
+    """Time alone makes no row due, and the row at the bucket's end has all of it."""
+    clocks = Clocks()
+    usage = clocks.usage()
+    usage.opened(KEY)
+    usage.acknowledge(usage.unacknowledged())
+    clocks.monotonic += 299
+    usage.roll(clocks.wall)
+    assert (usage.unjournalled(), usage.unacknowledged(), usage.waiting()) == ([], [], 0)
+    clocks.monotonic += 1
+    usage.roll(clocks.wall)
+    assert seconds_by_bucket(usage.unacknowledged()) == {0: 300, 300: 0}
+
+
+JUMPS = {
+    "an hour ahead": (3600, {0: 60, 3600: 15}),
+    "a minute back": (-60, {0: 75}),
+    "two hours back": (-7200, {0: 60, -7200: 15}),
+    "over the end of the bucket": (300, {0: 60, 300: 15}),
+}
+
+
+@pytest.mark.parametrize(("jump", "expected"), JUMPS.values(), ids=JUMPS.keys())
+def test_a_wall_clock_that_is_set_adds_no_time(jump: float, expected: dict[float, int]) -> None:
+    """A connection of 75 s: up to the last count before the jump in the old bucket, then in the new one."""
+    clocks = Clocks()
+    usage = clocks.usage()
+    usage.opened(KEY)
+    for seconds in (60, 1, 14):
+        clocks.monotonic += seconds
+        usage.roll(clocks.wall)
+        if seconds == 60:
+            clocks.set_by += jump
+    usage.closed(KEY)
+    assert seconds_by_bucket(usage.unacknowledged()) == expected
+
+
+def test_a_process_that_was_stopped_counts_the_buckets_it_missed() -> None:
+    """The connection was open in each of them; beyond an hour, only in the last twelve."""
+    clocks = Clocks()
+    usage = clocks.usage()
+    usage.opened(KEY)
+    clocks.monotonic += 750
+    usage.roll(clocks.wall)
+    rows = usage.unacknowledged()
+    assert seconds_by_bucket(rows) == {0: 300, 300: 300, 600: 150}
+    assert [row.peak_connections for row in rows] == [1, 1, 1]
+    clocks.monotonic += 86_400
+    usage.roll(clocks.wall)
+    assert sum(row.connection_seconds for row in usage.unacknowledged()) == 900 + 12 * 300 + 150
+    assert max(seconds_by_bucket(usage.unacknowledged()).values()) == 300
+
+
+MOMENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("open"), st.sampled_from([KEY, OTHER]), st.just(0)),
+        st.tuples(st.just("close"), st.sampled_from([KEY, OTHER]), st.just(0)),
+        st.tuples(st.just("read"), st.just(KEY), st.just(0)),
+        st.tuples(st.just("pass"), st.just(KEY), st.integers(1, 800)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(MOMENTS)
+def test_connection_time_is_what_a_clock_of_seconds_counts(moments: list[tuple[str, UsageKey, int]]) -> None:
+    """Each second of each open connection is counted once, in the bucket that the second lies in."""
+    clocks, expected, open_now = Clocks(), dict[tuple[float, UsageKey], int](), {KEY: 0, OTHER: 0}
+    usage = clocks.usage()
+    ledger: dict[object, UsageCount] = {}
+
+    def read() -> None:
+        for row in usage.unacknowledged():
+            ledger[row.identity] = merged(ledger.get(row.identity, row), row)
+        usage.acknowledge(usage.unacknowledged())
+
+    for kind, key, seconds in moments:
+        if kind == "open":
+            usage.opened(key)
+            open_now[key] += 1
+        elif kind == "close" and open_now[key]:
+            usage.closed(key)
+            open_now[key] -= 1
+        elif kind == "read":
+            read()
+        for second in range(seconds):
+            place = clocks.wall + second
+            for each, number in open_now.items():
+                bucket = place - place % 300
+                expected[bucket, each] = expected.get((bucket, each), 0) + number
+        clocks.monotonic += seconds
+        usage.roll(clocks.wall)
+    for key, number in open_now.items():
+        for _ in range(number):
+            usage.closed(key)
+    read()
+    counted = {(row.bucket, row.key): row.connection_seconds for row in ledger.values()}
+    assert {place: time for place, time in counted.items() if time} == {
+        place: time for place, time in expected.items() if time
+    }

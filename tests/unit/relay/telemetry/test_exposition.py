@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from wsedge_relay.metering.reporter import ReportTally
@@ -55,7 +57,7 @@ def test_the_state_of_a_relay_is_gauges_and_counters() -> None:
 
 def test_the_counts_of_a_domain_carry_its_name() -> None:
     """Usage and the data path's counters are metrics of one domain."""
-    usage = Usage(now=0.0)
+    usage = Usage(now=0.0, monotonic=time.monotonic)
     key = UsageKey("a.example", "team-a")
     usage.opened(key)
     usage.code(key, 101)

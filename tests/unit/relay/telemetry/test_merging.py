@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -105,6 +106,7 @@ def test_metrics_come_back_from_json(workers: list[list[Metrics]]) -> None:
         ("origin_check_seconds", (0.1, 0.3, 0.2), 0.3),
         ("geo_files", (1.0, 0.0), 0.0),
         ("usage_last_taken_seconds", (10.0, 30.0, 0.0), 30.0),
+        ("usage_clock_ahead_seconds", (10.0, -30.0, 0.0), -30.0),
         ("usage_rows_waiting", (2.0, 3.0), 5.0),
     ],
 )
@@ -117,7 +119,7 @@ def test_a_gauge_has_its_own_rule(name: str, each: tuple[float, ...], result: fl
 async def test_every_gauge_of_a_worker_has_a_rule() -> None:
     """A new gauge needs a rule, and a removed gauge must not leave one."""
     selector = PumpSelector()
-    usage = Usage(now=0.0)
+    usage = Usage(now=0.0, monotonic=time.monotonic)
     relay = Relay(usage, selector)
     relay.counters["d"] = DomainCounters()
     geo = GeoDatabases(ip2region=None, city=None, isp=None)
@@ -133,7 +135,7 @@ async def test_every_gauge_of_a_worker_has_a_rule() -> None:
 
 def test_the_exposition_equals_the_collected_metrics() -> None:
     """The text of metrics from another process equals that of their registry."""
-    usage = Usage(now=0.0)
+    usage = Usage(now=0.0, monotonic=time.monotonic)
     usage.add_domain('a"b')
     registry = exposition.registry(RelayCollector(usage=usage, tally=ReportTally(), counters=list))
     own = "python_", "process_"

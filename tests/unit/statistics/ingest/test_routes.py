@@ -196,12 +196,12 @@ async def test_unknown_fields_are_ignored_counted_and_logged_once() -> None:
     """A relay of a later version reports to this version."""
     services = services_over(MemoryLedger())
     app = build(services)
-    document = report(row(BUCKET, connectionSeconds=5))
+    document = report(row(BUCKET, fromTheFuture=5))
     with capture_logs() as logged:
         for _ in range(2):
             assert (await request(app, "POST", USAGE_PATH, document)).status == 204
     assert [line["fields"] for line in logged if line["event"] == "unknown fields ignored"] == [
-        ["rows[].connectionSeconds"]
+        ["rows[].fromTheFuture"]
     ]
     name = 'wsedge_statistics_ingested_with_unknown_fields_total{message="UsageReport"}'
     assert value(services.metrics.text().decode(), name) == 2
