@@ -9,8 +9,12 @@ at which a token was issued decides to which life it belongs.
     first seen ──────────▶ epoch A ─────────▶ epoch B ──────────────▶ epoch B, `until`
                            key: name          key: name@B
 
-The domains of a life follow from successive Directories and are stored, so that a report that arrives after a
-domain was deleted or moved is still counted for the account that held it at the time of the bucket.
+The domains of a life, each with its periods, follow from successive Directories and are stored: a row counts
+for the account that held the domain at the time of the bucket, however late it arrives, and an account that
+got a domain later cannot count for that time. When a Directory is the first to name a domain, the account got
+it at some time after the Directory before, and its relays may have counted since; in the same way the former
+account had it until some time before this Directory. So periods of two accounts may overlap by the time
+between two Directories.
 """
 
 from __future__ import annotations
@@ -25,6 +29,10 @@ from wsedge_statistics.contract import Directory, DirectoryAccount
 # How long after a domain was deleted or moved its relays may still count for it: the longest drain (an hour),
 # the 45 seconds that a pod has after its drain, a bucket, and clocks that differ by ten minutes at most.
 LATE: Final = timedelta(minutes=80)
+# How long before it got a domain an account may count for it: a bucket, and clocks that differ as above.
+EARLY: Final = timedelta(minutes=15)
+# Periods of one domain and account. Of more, the two oldest are merged: the time between them becomes theirs.
+MOST_PERIODS: Final = 8
 # Former domains that are retained per account: each costs about 100 bytes while reports are accepted.
 MOST_FORMER: Final = 10_000
 UID_LETTERS: Final = 8
@@ -42,16 +50,31 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """A period in which a life held a domain, from `since` (None: unknown) to `until` (None: the present)."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def covers(self, bucket: datetime) -> bool:
+        """Return whether counts of a bucket may be of this period, within EARLY and LATE."""
+        begun = self.since is None or bucket >= self.since - EARLY
+        return begun and (self.until is None or bucket <= self.until + LATE)
+
+
+@dataclass(frozen=True, slots=True)
 class Tenures:
     """The lives of all accounts, and the domains that they hold or held.
 
-    `epochs` has the lives by the account's name, oldest first. `held` has by (domain, key) the instant until
-    which the life held the domain (None: it holds it now). `began` is false until a Directory is stored.
+    `epochs` has the lives by the account's name, oldest first. `held` has by (domain, key) the periods in
+    which the life held the domain, oldest first. `began` is false until a Directory is stored, and `told` is
+    when the last Directory was written.
     """
 
     began: bool = False
     epochs: Mapping[str, tuple[Epoch, ...]] = field(default_factory=dict)
-    held: Mapping[tuple[str, str], datetime | None] = field(default_factory=dict)
+    held: Mapping[tuple[str, str], tuple[Holding, ...]] = field(default_factory=dict)
+    told: datetime | None = None
 
     def current(self, account: str) -> Epoch:
         """Return the last life of an account; a first life for an account that no Directory has named."""
@@ -95,11 +118,8 @@ class Tenures:
         return f"{account}@{(former.uid or 'former')[:UID_LETTERS]}"
 
     def holds(self, key: str, domain: str, bucket: datetime) -> bool:
-        """Return whether a life holds a domain now, or held it at most LATE before the bucket."""
-        if (domain, key) not in self.held:
-            return False
-        until = self.held[domain, key]
-        return until is None or bucket <= until + LATE
+        """Return whether a life held a domain at the time of the bucket, within EARLY and LATE."""
+        return any(period.covers(bucket) for period in self.held.get((domain, key), ()))
 
 
 def follow(tenures: Tenures, directory: Directory, *, kept: timedelta) -> Tenures:
@@ -107,14 +127,34 @@ def follow(tenures: Tenures, directory: Directory, *, kept: timedelta) -> Tenure
     epochs = dict(tenures.epochs)
     for entry in directory.accounts:
         epochs[entry.account] = _lives(epochs.get(entry.account, ()), entry)
-    after = Tenures(True, epochs)
+    after = Tenures(True, epochs, told=directory.writtenAt)
     now = {(domain.domain, after.current(domain.account).key) for domain in directory.domains}
+    since = None if tenures.told is None else min(tenures.told, directory.writtenAt)
+    held = {place: _resumed(tenures.held.get(place, ()), since) for place in now}
     former = {
-        place: until or directory.writtenAt
-        for place, until in tenures.held.items()
-        if place not in now and (until is None or until > directory.writtenAt - kept)
+        place: ended
+        for place, periods in tenures.held.items()
+        if place not in now and (ended := _ended(periods, directory.writtenAt, kept))
     }
-    return replace(after, held={**dict(_bounded(former)), **dict.fromkeys(now)})
+    return replace(after, held={**dict(_bounded(former)), **held})
+
+
+def _resumed(periods: tuple[Holding, ...], since: datetime | None) -> tuple[Holding, ...]:
+    """Return the periods of a domain that a Directory names."""
+    if not periods:
+        return (Holding(since),)
+    last = periods[-1]
+    if last.until is None or since is None or since <= last.until:
+        return (*periods[:-1], replace(last, until=None))
+    if len(periods) == MOST_PERIODS:
+        periods = (Holding(periods[0].since, periods[1].until), *periods[2:])
+    return (*periods, Holding(since))
+
+
+def _ended(periods: tuple[Holding, ...], written_at: datetime, kept: timedelta) -> tuple[Holding, ...]:
+    """Return the periods, of those that ended at most `kept` ago, of a domain that a Directory lacks."""
+    ended = (replace(period, until=period.until or written_at) for period in periods)
+    return tuple(period for period in ended if period.until and period.until > written_at - kept)
 
 
 def _lives(lives: tuple[Epoch, ...], entry: DirectoryAccount) -> tuple[Epoch, ...]:
@@ -138,11 +178,19 @@ def _key(lives: tuple[Epoch, ...], uid: str) -> str:
     return f"{lives[0].account}@{uid}" if short in {epoch.key for epoch in lives} else short
 
 
-def _bounded(former: Mapping[tuple[str, str], datetime]) -> Iterator[tuple[tuple[str, str], datetime]]:
+def _bounded(
+    former: Mapping[tuple[str, str], tuple[Holding, ...]],
+) -> Iterator[tuple[tuple[str, str], tuple[Holding, ...]]]:
     """Yield the MOST_FORMER domains that each account gave up last: a domain costs an account nothing."""
     count: dict[str, int] = {}
-    for place, until in sorted(former.items(), key=lambda entry: entry[1], reverse=True):
+    for place, periods in sorted(former.items(), key=_given_up, reverse=True):
         key = place[1]
         count[key] = count.get(key, 0) + 1
         if count[key] <= MOST_FORMER:
-            yield place, until
+            yield place, periods
+
+
+def _given_up(entry: tuple[tuple[str, str], tuple[Holding, ...]]) -> float:
+    _, periods = entry
+    until = periods[-1].until
+    return until.timestamp() if until is not None else 0.0

@@ -111,6 +111,9 @@ class Counts(BaseModel):
     peakConnections: int = Field(
         description="the most that were open within any five minutes, summed over relays"
     )
+    connectionSeconds: int = Field(
+        description="time that connections were open, summed over them; older relays count none"
+    )
 
 
 class TrafficPoint(Counts, Edges):

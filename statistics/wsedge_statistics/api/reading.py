@@ -184,6 +184,7 @@ def _counts(counts: Counts) -> dict[str, int]:
         "receivedMessages": counts.received_messages,
         "openedConnections": counts.opened,
         "peakConnections": counts.peak,
+        "connectionSeconds": counts.connection_seconds,
     }
 
 

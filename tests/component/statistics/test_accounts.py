@@ -11,6 +11,7 @@ from support.statistics.build import recent_bucket, report, row
 from support.statistics.cluster import Signer, key_server
 from support.statistics.fixtures import ADMIN, OPERATOR, Cluster
 from support.statistics.process import Statistics, statistics
+from wsedge_statistics.contract import bucket_of
 
 OLD, NEW = "11111111-aaaa-4000-8000-000000000001", "22222222-bbbb-4000-8000-000000000002"
 BUCKET = recent_bucket(1)
@@ -68,7 +69,7 @@ def test_a_new_domain_is_named_and_accepted_once_the_directory_lists_it(cluster:
 
 
 def test_a_domain_that_was_deleted_or_moved_is_reported_late(cluster: Cluster, tmp_path: Path) -> None:
-    """The relays of both owners report the counts of their time, also after a restart of the program."""
+    """The relays of both owners report the counts of their own time alone, also after a restart."""
     now = datetime.now(UTC)
     both = {"gone.example": "team-a", "moved.example": "team-a"}
     cluster.put_directory(domains=both, written_at=text(now - timedelta(hours=1)))
@@ -80,6 +81,13 @@ def test_a_domain_that_was_deleted_or_moved_is_reported_late(cluster: Cluster, t
         assert program.post(late, token=cluster.signer.relay_token()).status == 204
         theirs = report(row(BUCKET, account="team-b", domain="moved.example", sentBytes=5), pod="team-b/x")
         assert program.post(theirs, token=cluster.signer.relay_token("team-b")).status == 204
+        before = row(
+            bucket_of(now - timedelta(hours=3)), account="team-b", domain="moved.example", sentBytes=9
+        )
+        foreign = program.post(report(before, pod="team-b/x"), token=cluster.signer.relay_token("team-b"))
+        assert (foreign.status, foreign.json["errors"][0]["field"]) == (403, "domain")
+        own = report(row(bucket_of(now - timedelta(hours=3)), domain="moved.example"))
+        assert program.post(own, token=cluster.signer.relay_token()).status == 204
         assert sent_bytes(program, cluster.signer.token("default", "team-a")) == 2
         assert sent_bytes(program, cluster.signer.token("default", "team-b")) == 5
 

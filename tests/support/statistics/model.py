@@ -26,6 +26,7 @@ FIELDS = {
     "sent_messages": "sentMessages",
     "received_messages": "receivedMessages",
     "opened": "openedConnections",
+    "connection_seconds": "connectionSeconds",
     "peak": "peakConnections",
 }
 Group = tuple[str, ...]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from support.statistics.build import UID, directory_message, instant, row, usage
 from wsedge_statistics.errors import ForbiddenError
 from wsedge_statistics.identity.callers import Caller, Policy
 from wsedge_statistics.ingest.checks import check_rows
-from wsedge_statistics.tenure import MOST_FORMER, Epoch, Tenures, follow
+from wsedge_statistics.tenure import EARLY, LATE, MOST_FORMER, MOST_PERIODS, Epoch, Holding, Tenures, follow
 
 KEPT = timedelta(days=93)
 OLD, NEW = "11111111-aaaa-4000-8000-000000000001", "22222222-bbbb-4000-8000-000000000002"
@@ -161,3 +163,99 @@ def test_former_domains_are_dropped_after_the_retention_and_bounded() -> None:
     gone = {"domains": {}, "written_at": "2026-01-02T00:00:00Z"}
     assert len(tenures_after(first, gone).held) == MOST_FORMER
     assert not tenures_after(first, gone, {"domains": {}, "written_at": "2026-04-06T00:00:00Z"}).held
+
+
+def at(minutes: int) -> datetime:
+    return instant("2026-06-01T00:00:00Z") + timedelta(minutes=minutes)
+
+
+def named(minutes: int, *accounts: str) -> dict[str, Any]:
+    """A Directory of this minute in which these accounts have a domain of that name of their own."""
+    return {"written_at": at(minutes).isoformat(), "domains": {f"{name}.example": name for name in accounts}}
+
+
+def holds(tenures: Tenures, minutes: int) -> bool:
+    return tenures.holds("team-b", "team-b.example", at(minutes))
+
+
+def test_an_account_that_got_a_domain_counts_from_the_directory_before() -> None:
+    """Between two Directories nobody knows when it got the domain; earlier it was not its own."""
+    tenures = tenures_after(named(0), named(600, "team-b"))
+    early = EARLY // timedelta(minutes=1)
+    assert [holds(tenures, minute) for minute in (-early - 5, -early, 0, 600, 9000)] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
+
+
+def test_the_domains_of_the_first_directory_were_held_before_it() -> None:
+    """A ledger that is new or was lost knows nothing of the time before."""
+    assert holds(tenures_after(named(600, "team-b")), -50_000)
+
+
+def test_a_domain_that_came_back_has_two_periods() -> None:
+    """The time between them is of nobody, or of another account."""
+    tenures = tenures_after(named(0, "team-b"), named(600), named(2000), named(2600, "team-b"))
+    late = LATE // timedelta(minutes=1)
+    assert [holds(tenures, minute) for minute in (0, 600 + late, 605 + late, 1980, 2000, 5000)] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert tenures.held["team-b.example", "team-b"] == (Holding(None, at(600)), Holding(at(2000)))
+
+
+def test_a_directory_that_left_a_domain_out_once_divides_no_period() -> None:
+    """The next Directory names it again."""
+    tenures = tenures_after(named(0, "team-b"), named(60), named(120, "team-b"))
+    assert tenures.held["team-b.example", "team-b"] == (Holding(),)
+
+
+def test_the_clock_of_the_operator_may_have_been_ahead() -> None:
+    """A domain that is named after the correction is held from now on, not from the wrong time on."""
+    tenures = tenures_after(named(500_000), named(60, "team-b"))
+    assert (holds(tenures, 60), holds(tenures, 0)) == (True, False)
+
+
+def test_of_many_periods_the_oldest_are_merged() -> None:
+    """Their number is bounded; no time that was held is forgotten."""
+    directories = [named(0, "team-b")]
+    for number in range(1, 2 * MOST_PERIODS):
+        start = number * 3000
+        directories += [named(start), named(start + 1000), named(start + 2000, "team-b")]
+    tenures = tenures_after(*directories)
+    periods = tenures.held["team-b.example", "team-b"]
+    assert len(periods) == MOST_PERIODS
+    assert (periods[0].since, periods[-1].until) == (None, None)
+    assert all(holds(tenures, number * 3000 + 2500) for number in range(2 * MOST_PERIODS))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 400), st.booleans()), max_size=2 * MOST_PERIODS),
+    st.lists(st.integers(-200, 4000), min_size=1, max_size=8),
+)
+def test_periods_are_what_all_directories_together_say(
+    steps: list[tuple[int, bool]], questions: list[int]
+) -> None:
+    """An account held a domain from the Directory before the first of a run that names it, to the next."""
+    moments, minute = [], 0
+    for pause, is_named in steps:
+        minute += pause
+        moments.append((minute, is_named))
+    tenures = tenures_after(*(named(when, *["team-b"] * is_named) for when, is_named in moments))
+    for question in questions:
+        expected = False
+        for place, (_, is_named) in enumerate(moments):
+            if is_named:
+                since = moments[place - 1][0] if place else None
+                until = moments[place + 1][0] if place + 1 < len(moments) else None
+                begun = since is None or at(question) >= at(since) - EARLY
+                expected = expected or (begun and (until is None or at(question) <= at(until) + LATE))
+        assert holds(tenures, question) is expected

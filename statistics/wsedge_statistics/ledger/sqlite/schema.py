@@ -47,7 +47,8 @@ _NAMES: Final = ", ".join(f"{name} TEXT NOT NULL" for name in ("account", "domai
 # late           what buckets grew by after their end (protocol.LateCounts)
 # statements     closed statements (protocol.StoredStatement)
 # epochs         the lives of each account (tenure.Epoch); `account` elsewhere is an epoch's key
-# holdings       the domains that an epoch holds, or held until an instant (NULL: holds now)
+# periods        when an epoch held a domain (tenure.Holding; NULL: since the beginning, until now)
+# holdings       the same without beginnings, of older programs; moved to `periods` at the start
 # state          numbers that the program remembers by name (see `state`)
 TABLES: Final = f"""
 CREATE TABLE scopes (id INTEGER PRIMARY KEY, grain TEXT NOT NULL, {_NAMES}, first INTEGER NOT NULL,
@@ -88,6 +89,8 @@ CREATE TABLE epochs (account TEXT NOT NULL, number INTEGER NOT NULL, key TEXT NO
   uid TEXT, since TEXT, until TEXT, PRIMARY KEY (account, number)) WITHOUT ROWID, STRICT;
 CREATE TABLE holdings (domain TEXT NOT NULL, account TEXT NOT NULL, until TEXT,
   PRIMARY KEY (domain, account)) WITHOUT ROWID, STRICT;
+CREATE TABLE periods (domain TEXT NOT NULL, account TEXT NOT NULL, number INTEGER NOT NULL,
+  since TEXT, until TEXT, PRIMARY KEY (domain, account, number)) WITHOUT ROWID, STRICT;
 CREATE TABLE directory (one INTEGER PRIMARY KEY CHECK (one = 1),
   written_at TEXT NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE TABLE state (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID, STRICT;

@@ -8,7 +8,7 @@ from typing import Final
 
 from wsedge_statistics.contract import Directory
 from wsedge_statistics.numbers.granularity import REACH, Granularity
-from wsedge_statistics.tenure import Epoch, Tenures, follow
+from wsedge_statistics.tenure import Epoch, Holding, Tenures, follow
 
 CLOCKS_DIFFER: Final = timedelta(minutes=10)  # at most, between programs that work together
 _KEPT: Final = REACH[Granularity.FIVE_MINUTES]  # as long as reports are accepted
@@ -28,10 +28,14 @@ def tenures(connection: sqlite3.Connection) -> Tenures:
     ):
         epoch = Epoch(account, key, uid, _instant(since), _instant(until))
         epochs[account] = (*epochs.get(account, ()), epoch)
-    rows = connection.execute("SELECT domain, account, until FROM holdings")
-    held = {(domain, account): _instant(until) for domain, account, until in rows}
-    (began,) = connection.execute("SELECT count(*) FROM directory").fetchone()
-    return Tenures(bool(began), epochs, held)
+    held: dict[tuple[str, str], tuple[Holding, ...]] = {}
+    for domain, account, since, until in connection.execute(
+        "SELECT domain, account, since, until FROM periods ORDER BY domain, account, number"
+    ):
+        place = (domain, account)
+        held[place] = (*held.get(place, ()), Holding(_instant(since), _instant(until)))
+    row = connection.execute("SELECT written_at FROM directory").fetchone()
+    return Tenures(row is not None, epochs, held, _instant(row[0]) if row is not None else None)
 
 
 def put_directory(connection: sqlite3.Connection, directory: Directory, now: datetime) -> Tenures | None:
@@ -44,11 +48,11 @@ def put_directory(connection: sqlite3.Connection, directory: Directory, now: dat
     kept = datetime.fromisoformat(row[0]) if row is not None else None
     if kept is not None and directory.writtenAt < kept <= now + CLOCKS_DIFFER:
         return None
+    before = tenures(connection)
     connection.execute(
         "INSERT OR REPLACE INTO directory VALUES (1, ?, ?)",
         (directory.writtenAt.isoformat(), directory.model_dump_json(exclude_none=True)),
     )
-    before = tenures(connection)
     after = follow(before, directory, kept=_KEPT)
     _keep_tenures(connection, before, after)
     return after
@@ -65,14 +69,20 @@ def _keep_tenures(connection: sqlite3.Connection, before: Tenures, after: Tenure
             for number, epoch in enumerate(lives)
         ],
     )
-    gone = [place for place in before.held if place not in after.held]
-    connection.executemany("DELETE FROM holdings WHERE domain = ? AND account = ?", gone)
     differs = [
-        (*place, _text(until))
-        for place, until in after.held.items()
-        if place not in before.held or before.held[place] != until
+        place
+        for place in {**before.held, **after.held}
+        if before.held.get(place, ()) != after.held.get(place, ())
     ]
-    connection.executemany("INSERT OR REPLACE INTO holdings VALUES (?, ?, ?)", differs)
+    connection.executemany("DELETE FROM periods WHERE domain = ? AND account = ?", differs)
+    connection.executemany(
+        "INSERT INTO periods VALUES (?, ?, ?, ?, ?)",
+        [
+            (*place, number, _text(period.since), _text(period.until))
+            for place in differs
+            for number, period in enumerate(after.held.get(place, ()))
+        ],
+    )
 
 
 def _text(instant: datetime | None) -> str | None:
@@ -80,16 +90,18 @@ def _text(instant: datetime | None) -> str | None:
 
 
 def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, now: datetime) -> None:
-    """Store the tenures of a ledger that an older program wrote without tenures.
+    """Store the tenures of a ledger that an older program wrote without tenures, or without their beginnings.
 
     Relays may still report late for domains that an account has counts of and holds no longer.
     """
+    connection.execute("INSERT INTO periods SELECT domain, account, 0, NULL, until FROM holdings")
+    connection.execute("DELETE FROM holdings")
     (known,) = connection.execute("SELECT count(*) FROM epochs").fetchone()
     if known or directory is None:
         return
     accounts = {account.account for account in directory.accounts}
     seen = connection.execute("SELECT DISTINCT domain, account FROM keys").fetchall()
-    former = {(domain, account): now for domain, account in seen if account in accounts}
+    former = {(domain, account): (Holding(until=now),) for domain, account in seen if account in accounts}
     after = follow(Tenures(held=former), directory, kept=_KEPT)
     _keep_tenures(connection, Tenures(), after)
 

@@ -95,7 +95,7 @@ def _rows(report: UsageReport, names: Mapping[str, str]) -> list[_Row]:
                 row.sentMessages,
                 row.receivedMessages,
                 row.openedConnections,
-                0,
+                row.connectionSeconds,
                 row.peakConnections,
             ),
             tuple((int(code), count) for code, count in row.codes.items()),
@@ -108,9 +108,10 @@ def _source_id(connection: sqlite3.Connection, report: UsageReport) -> int:
     source = report.source
     last = max(int(row.bucket.timestamp()) // BUCKET for row in report.rows)
     ((number,),) = connection.execute(
-        "INSERT INTO sources (uid, epoch, pod, last) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (uid, epoch) DO UPDATE SET last = max(last, excluded.last) RETURNING id",
-        (source.uid, source.epoch, source.pod, last),
+        "INSERT INTO sources (uid, epoch, pod, cluster, last) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (uid, epoch) DO UPDATE SET last = max(last, excluded.last), "
+        "cluster = coalesce(excluded.cluster, cluster) RETURNING id",
+        (source.uid, source.epoch, source.pod, source.cluster, last),
     ).fetchall()
     return int(number)
 

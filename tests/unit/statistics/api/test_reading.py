@@ -60,6 +60,7 @@ def app() -> Application:
                 receivedMessages=2,
                 openedConnections=4,
                 peakConnections=5,
+                connectionSeconds=90,
                 codes={"101": 3, "403": 1},
             ),
             row(BUCKET, domain="b.example", account="team-b", sentBytes=1),
@@ -91,6 +92,7 @@ COUNTS = {
     "receivedMessages": 2,
     "openedConnections": 4,
     "peakConnections": 5,
+    "connectionSeconds": 90,
 }
 
 

@@ -47,6 +47,7 @@ def tenures_after(*directories: Any) -> Tenures:
 
 
 # team-a held "moved.example" and "gone.example" until 09:00: one moved to team-b, the other was deleted.
+# It got "fresh.example" between 08:00 and 09:00.
 TENURES = tenures_after(
     directory_message(
         domains={
@@ -58,7 +59,12 @@ TENURES = tenures_after(
         written_at="2026-06-15T08:00:00Z",
     ),
     directory_message(
-        domains={"chat.example.com": "team-a", "moved.example": "team-b", "b.example": "team-b"},
+        domains={
+            "chat.example.com": "team-a",
+            "moved.example": "team-b",
+            "b.example": "team-b",
+            "fresh.example": "team-a",
+        },
         written_at="2026-06-15T09:00:00Z",
     ),
 )
@@ -69,6 +75,11 @@ ROWS = {
     "a domain of no account": ({"domain": "made-up.example"}, "domain", True),
     "a domain given up hours before the bucket": ({"domain": "gone.example"}, "domain", True),
     "a domain that moved hours before the bucket": ({"domain": "moved.example"}, "domain", True),
+    "a domain that the account got hours after the bucket": (
+        {"domain": "fresh.example", "bucket": "2026-06-15T07:40:00Z"},
+        "domain",
+        True,
+    ),
     "eleven minutes ahead": ({"bucket": "2026-06-15T12:15:00Z"}, "bucket", False),
     "older than the retention": ({"bucket": "2026-03-14T12:00:00Z"}, "bucket", False),
 }
@@ -90,6 +101,14 @@ GOOD = {
     "a domain that was given up after the bucket": {
         "domain": "gone.example",
         "bucket": "2026-06-15T08:30:00Z",
+    },
+    "a domain that was first named an hour after the bucket": {
+        "domain": "fresh.example",
+        "bucket": "2026-06-15T08:00:00Z",
+    },
+    "a bucket that began a moment before the account could have the domain": {
+        "domain": "fresh.example",
+        "bucket": "2026-06-15T07:45:00Z",
     },
     "the drain of a domain that was given up": {"domain": "gone.example", "bucket": "2026-06-15T10:05:00Z"},
     "the drain of a domain that moved": {"domain": "moved.example", "bucket": "2026-06-15T10:05:00Z"},
