@@ -63,8 +63,13 @@ def instant_text(instant: datetime) -> str:
 
 
 def span_of(start: datetime, end: datetime, zone: tzinfo) -> timedelta:
-    """Return the span on the zone's calendar: a day of 23 or 25 hours (daylight saving) is one day."""
-    return end.astimezone(zone).replace(tzinfo=None) - start.astimezone(zone).replace(tzinfo=None)
+    """Return the elapsed time or the span on the zone's calendar, whichever is shorter.
+
+    By the calendar a day of 25 hours (daylight saving) is one day. By the clock 72 hours are three days, also
+    where the calendar shows an hour more after clocks were set forward.
+    """
+    calendar = end.astimezone(zone).replace(tzinfo=None) - start.astimezone(zone).replace(tzinfo=None)
+    return min(calendar, end - start)
 
 
 def settle_range(
@@ -113,7 +118,9 @@ def _times(start: str | None, end: str | None, now: datetime) -> tuple[datetime,
 def _why_refused(chosen: Granularity, span: timedelta, age: timedelta) -> str:
     if age > REACH[chosen]:
         return f"{chosen} answers reach {REACH[chosen].days} days back, start is older"
-    return f"{chosen} is not offered for a span of {span / timedelta(days=1):.4g} days"
+    days, rest = divmod(span, timedelta(days=1))
+    text = f"{days} days and {rest}" if rest else f"{days} days"
+    return f"{chosen} is not offered for a span of {text}"
 
 
 def cut(start: datetime, end: datetime, granularity: Granularity, zone: tzinfo) -> tuple[Slot, ...]:

@@ -7,9 +7,11 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from support.statistics.build import instant, seconds
-from wsedge_statistics.contract import zone_named
+from wsedge_statistics.contract import known_zones, zone_named
 from wsedge_statistics.errors import QueryError
 from wsedge_statistics.numbers import ranges
 from wsedge_statistics.numbers.granularity import Granularity
@@ -219,6 +221,49 @@ def test_a_month_with_a_25_hour_day_is_31_days() -> None:
         now=instant("2026-11-02T00:00Z"),
     )
     assert len(october.slots) == 31 * 24 + 1
+
+
+HOURS = {
+    "the last 72 hours over spring forward are three days": (72, "2026-03-30T10:00:00Z", (FIVE, HOUR)),
+    "the last 72 hours over autumn back are three days": (72, "2026-10-26T10:00:00Z", (FIVE, HOUR)),
+    "72 hours and a second are more, in spring": (72 + 1 / 3600, "2026-03-30T10:00:00Z", (HOUR, DAY)),
+    "73 hours over autumn back are three calendar days": (73, "2026-10-26T10:00:00Z", (FIVE, HOUR)),
+    "73 hours and a second are more, in autumn": (73 + 1 / 3600, "2026-10-26T10:00:00Z", (HOUR, DAY)),
+    "744 hours over spring forward are 31 days": (744, "2026-04-10T10:00:00Z", (HOUR, DAY)),
+    "745 hours over autumn back are 31 calendar days": (745, "2026-11-10T10:00:00Z", (HOUR, DAY)),
+    "2,232 hours over spring forward are 93 days": (2232, "2026-06-10T10:00:00Z", (DAY,)),
+    "2,233 hours over autumn back are 93 calendar days": (2233, "2026-12-10T10:00:00Z", (DAY,)),
+}
+
+
+@pytest.mark.parametrize(("hours", "end", "offered"), HOURS.values(), ids=HOURS.keys())
+def test_spans_over_a_change_of_clocks(hours: float, end: str, offered: tuple[Granularity, ...]) -> None:
+    """Each granularity of the span's row is answered, and the others are refused by what is allowed."""
+    last = instant(end)
+    start = (last - timedelta(hours=hours)).isoformat()
+    for granularity in Granularity:
+        if granularity in offered:
+            assert settle(start, end, granularity, zone=BERLIN, now=last).granularity == granularity
+            continue
+        with pytest.raises(QueryError) as refused:
+            settle(start, end, granularity, zone=BERLIN, now=last)
+        assert refused.value.allowed == f"{', '.join(offered)} for this span"
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    zone=st.sampled_from(sorted(known_zones())),
+    days=st.sampled_from([3, 31, 93]),
+    minutes=st.integers(min_value=0, max_value=1000 * 24 * 60),
+)
+def test_a_span_of_whole_days_is_never_longer(zone: str, days: int, minutes: int) -> None:
+    """72, 744 and 2,232 hours, and as many days from midnight to midnight, are 3, 31 and 93 days anywhere."""
+    found = zone_of(zone)
+    start = instant("2024-01-01T00:00:00Z") + timedelta(minutes=minutes)
+    assert ranges.span_of(start, start + timedelta(days=days), found) <= timedelta(days=days)
+    first = start.astimezone(found).date()
+    midnights = (ranges.day_start(first, found), ranges.day_start(first + timedelta(days=days), found))
+    assert ranges.span_of(*midnights, found) <= timedelta(days=days)
 
 
 def test_slots_follow_each_other_without_a_gap_over_a_year() -> None:
