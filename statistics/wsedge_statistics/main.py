@@ -28,6 +28,7 @@ from wsedge_statistics.ledger.sqlite.store import SqliteLedger
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.services import Services
 from wsedge_statistics.settings import Settings, parser, read_settings
+from wsedge_statistics.web.connections import Connections, Limits, bounded
 
 SHUTDOWN_SECONDS = 20
 log = structlog.get_logger()
@@ -136,7 +137,7 @@ def _serve(application: ASGIApp, services: Services, listeners: Sequence[socket.
         uvicorn.Config(
             application,
             # h11 bounds a request's head to 64 KiB; httptools accepts headers without a limit
-            http="h11",
+            http=bounded(Connections(Limits().within_descriptors(), services.metrics.closed_connections)),
             ws="none",
             log_config=None,
             access_log=False,

@@ -30,6 +30,12 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.closed_connections = Counter(
+            f"{prefix}_closed_connections",
+            "Connections that were closed before their client was done, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.queries = Counter(
             f"{prefix}_queries", "Questions answered, by endpoint.", ["endpoint"], registry=self.registry
         )

@@ -3,6 +3,7 @@
     problems    errors as RFC 9457 problem details
     responses   their description in the OpenAPI document
     body        request bodies, bounded
+    connections the time and the number of clients' connections
     identity    the caller that a bearer token identifies
     services    the services of a request's application
     upkeep      /healthz, /readyz and /metrics
