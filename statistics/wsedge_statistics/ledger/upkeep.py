@@ -1,8 +1,8 @@
-"""The schedule of a ledger's upkeep, for any store: totals first, then retention.
+"""The schedule of a ledger's upkeep, for any store: totals, then a migration, then retention.
 
-Each step is short, since reports wait for it: some totals, or one deletion. Steps follow each other without a
-pause until nothing is left, then once per ROUND_SECONDS: a total is recomputed at most once in a round,
-however often its rows change. Deletion runs once per PRUNE_SECONDS: what is due changes with the day only.
+Each step is short, since reports wait for it: some totals, a bucket, or one deletion. Steps follow each other
+without a pause until nothing is left, then once per ROUND_SECONDS: a total is recomputed at most once in a
+round, however often its rows change. Deletion runs once per PRUNE_SECONDS: what is due changes with the day.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Tiers(Protocol):
 
     def refresh(self) -> int:
         """Recompute some of the round's dirty totals; return how many."""
+
+    def migrate(self) -> int:
+        """Move one step of an older form of the ledger; return 0 when nothing is left of it."""
 
     def prune(self, now: datetime) -> int:
         """Delete one step of what is past its retention; return how much."""
@@ -58,7 +61,7 @@ class Upkeep:
         if self._began is None:
             self._tiers.begin_round()
             self._began = self._monotonic()
-        if self._tiers.refresh() or self._prune():
+        if self._tiers.refresh() or self._tiers.migrate() or self._prune():
             return 0.0
         # a round that took longer is followed by the next at once
         rest = max(0.0, self._began + ROUND_SECONDS - self._monotonic())

@@ -23,9 +23,10 @@ from wsedge_statistics.errors import (
 )
 from wsedge_statistics.ledger import SeenKey
 from wsedge_statistics.ledger.sqlite import place, reads, retention, tenancy, totals, writes
+from wsedge_statistics.ledger.sqlite.connections import open_reader, open_writer, transaction
 from wsedge_statistics.ledger.sqlite.place import Place, filesystem_type, network_filesystem
-from wsedge_statistics.ledger.sqlite.schema import VERSION, open_reader, open_writer
-from wsedge_statistics.ledger.sqlite.store import SqliteLedger, SqliteStore, transaction
+from wsedge_statistics.ledger.sqlite.schema import VERSION
+from wsedge_statistics.ledger.sqlite.store import SqliteLedger, SqliteStore
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.numbers.ranges import Slot
 from wsedge_statistics.numbers.series import Key, Selection

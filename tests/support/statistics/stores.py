@@ -11,8 +11,7 @@ from typing import Protocol
 from wsedge_statistics.contract import UsageReport
 from wsedge_statistics.ledger.protocol import LateCounts, Room, StoredStatement
 from wsedge_statistics.ledger.sqlite import reads, retention, totals, writes
-from wsedge_statistics.ledger.sqlite.schema import open_writer
-from wsedge_statistics.ledger.sqlite.store import transaction
+from wsedge_statistics.ledger.sqlite.connections import open_writer, transaction
 from wsedge_statistics.numbers.ranges import Slot
 from wsedge_statistics.numbers.series import CodeSum, Dimension, Selection, SlotSums, Value
 

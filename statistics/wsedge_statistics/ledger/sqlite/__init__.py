@@ -7,9 +7,12 @@
     totals      sums over sources, recomputed from rows
     retention   deletions
     keys        interned keys and scopes
+    migration   from schema 1, in steps while the program runs
+    packed      the packed series of schema 1
     tenancy     the Directory and the tenures
     state       numbers remembered by name
-    schema      tables, and how connections are opened
+    connections how connections are opened, and transactions
+    schema      tables
     place       the folder of a ledger: local disks only, one process at a time
 
 Never imports `asking` or a route.

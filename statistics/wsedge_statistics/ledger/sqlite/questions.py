@@ -11,9 +11,11 @@ if it is dirty. So an answer never waits for a total, and a total never changes 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
-from wsedge_statistics.ledger.sqlite.schema import MEASURES
+from wsedge_statistics.ledger.sqlite.schema import EVERYTHING, MEASURES
 from wsedge_statistics.numbers.series import Grain
 
 # The column of `keys` that has a grain's scope; every key belongs to everything.
@@ -57,6 +59,21 @@ _ROWS: Final = """
 SELECT c.grp, s.slot, s.bucket, {columns} FROM buckets s CROSS JOIN subjects c
   CROSS JOIN {table} t ON t.bucket = s.bucket AND t.key = c.id
 """
+# Rows of schema 1 that were not moved yet: their keys are names, their buckets are seconds.
+_OLD_ROWS: Final = """
+SELECT c.grp, s.slot, o.bucket / 300, {columns} FROM slots s
+  CROSS JOIN old_{table} o ON o.bucket >= s.first * 300 AND o.bucket < s.last * 300
+  CROSS JOIN keys k ON k.account = o.account AND k.domain = o.domain AND k.region = o.region
+    AND k.isp = o.isp AND k.area = o.area
+  CROSS JOIN subjects c ON c.id = {subject}
+"""
+_SUBJECT: Final = {
+    Grain.EVERYTHING: str(EVERYTHING),
+    Grain.ACCOUNT: "k.by_account",
+    Grain.DOMAIN: "k.by_domain",
+    Grain.PLACE: "k.by_place",
+    Grain.ROWS: "k.id",
+}
 _SUMS: Final = """
 top AS MATERIALIZED (SELECT grp, slot, {sums}, max(peak) AS peak, max(sent) AS sent_peak,
   max(received) AS received_peak FROM five GROUP BY grp, slot)
@@ -80,67 +97,88 @@ def _halved(name: str) -> str:
     return f"sum({name} >> {HALF}) AS {name}_high, sum({name} & {_LOW}) AS {name}_low"
 
 
-def _parts(
-    grain: Grain,
-    names: tuple[str, ...],
-    *,
-    rows: str = "usage",
-    totals: str = "totals",
-    distinct: bool = False,
-) -> str:
-    """Return the CTEs up to `parts`: the five-minute counts of a grain, of current totals and of rows.
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What decides the SQL of a question: its grain, and two of its circumstances.
 
-    `distinct`: one part for each subject and bucket, so that the rows of a dirty bucket are added.
+    `distinct`: each subject is a group of its own, so that its values need not be added. `old`: rows of
+    schema 1 are left.
     """
+
+    grain: Grain
+    distinct: bool = False
+    old: bool = False
+
+
+def _parts(form: Form, names: tuple[str, ...], *, rows: str = "usage", totals: str = "totals") -> str:
+    """Return the CTEs up to `parts`: the five-minute counts of a grain, of current totals and of rows."""
     columns = ", ".join(f"t.{name}" for name in names)
-    if grain is Grain.ROWS:
+    if form.grain is Grain.ROWS:
         selected = _ROWS.format(columns=columns, table=rows)
-        return f"{_GIVEN} {_BUCKETS} parts (grp, slot, bucket, {', '.join(names)}) AS ({selected})"
-    joined = _ALL_ROWS if grain is Grain.EVERYTHING else _KEYED_ROWS
-    added = ", ".join(f"sum(t.{name})" for name in names) if distinct else columns
-    dirty = _DIRTY.format(columns=added, rows=joined.format(table=rows, keys=KEYS_OF[grain]))
-    grouped = _PER_SUBJECT if distinct else ""
-    selected = f"{_TOTALS.format(columns=columns, totals=totals)} UNION ALL {dirty} {grouped}"
-    return f"{_GIVEN} parts (grp, slot, bucket, {', '.join(names)}) AS ({selected})"
+    else:
+        joined = _ALL_ROWS if form.grain is Grain.EVERYTHING else _KEYED_ROWS
+        added = ", ".join(f"sum(t.{name})" for name in names) if form.distinct else columns
+        dirty = _DIRTY.format(columns=added, rows=joined.format(table=rows, keys=KEYS_OF[form.grain]))
+        grouped = _PER_SUBJECT if form.distinct else ""
+        selected = f"{_TOTALS.format(columns=columns, totals=totals)} UNION ALL {dirty} {grouped}"
+    if form.old:
+        moved = ", ".join("0" if name == "connection_seconds" else f"o.{name}" for name in names)
+        selected += " UNION ALL " + _OLD_ROWS.format(columns=moved, table=rows, subject=_SUBJECT[form.grain])
+    buckets = _BUCKETS if form.grain is Grain.ROWS else ""
+    return f"{_GIVEN} {buckets} parts (grp, slot, bucket, {', '.join(names)}) AS ({selected})"
 
 
-def _five(grain: Grain, names: tuple[str, ...], *, distinct: bool) -> str:
+def _five(form: Form, names: tuple[str, ...]) -> str:
     added = ", ".join(map(_plain, names))
-    values = (
-        "* FROM parts" if distinct else f"grp, slot, bucket, {added} FROM parts GROUP BY grp, slot, bucket"
-    )
-    return f"{_parts(grain, names, distinct=distinct)}, five AS MATERIALIZED (SELECT {values})"
+    place = "grp, slot, bucket"
+    values = "* FROM parts" if form.distinct else f"{place}, {added} FROM parts GROUP BY {place}"
+    return f"{_parts(form, names)}, five AS MATERIALIZED (SELECT {values})"
 
 
-def _halves(grain: Grain, names: tuple[str, ...]) -> str:
-    halves = ", ".join(map(_halved, names))
-    return (
-        f"{_parts(grain, names)} SELECT grp, slot, bucket, {halves} FROM parts "
-        "GROUP BY grp, slot, bucket ORDER BY grp, slot, bucket"
-    )
-
-
-def _codes(grain: Grain, half: Callable[[str], str]) -> str:
-    return (
-        f"{_parts(grain, ('code', 'count'), rows='codes', totals='code_totals')} "
-        f"SELECT grp, slot, code, {half('count')} FROM parts "
-        "WHERE count > 0 GROUP BY grp, slot, code ORDER BY grp, slot, code"
-    )
-
-
-_ADDED: Final = MEASURES[:-1]
 _TAIL: Final = _SUMS.format(
-    sums=", ".join(map(_plain, _ADDED)), tops=", ".join(f"top.{name}" for name in MEASURES)
+    sums=", ".join(map(_plain, MEASURES[:-1])), tops=", ".join(f"top.{name}" for name in MEASURES)
 )
 _BYTES: Final = ("sent", "received")
-_VALUES: Final = "SELECT grp, bucket, sent, received FROM five ORDER BY grp, bucket"
 
-_CHOICES: Final = tuple((grain, distinct) for grain in Grain for distinct in (False, True))
 
-# By grain, and by whether each subject is a group of its own, so that their values need not be added.
-SUMS: Final = {choice: f"{_five(choice[0], MEASURES, distinct=choice[1])}, {_TAIL}" for choice in _CHOICES}
-VALUES: Final = {choice: f"{_five(choice[0], _BYTES, distinct=choice[1])} {_VALUES}" for choice in _CHOICES}
-CODES: Final = {grain: _codes(grain, _plain) for grain in Grain}
-HALVED_SUMS: Final = {grain: _halves(grain, MEASURES) for grain in Grain}
-HALVED_VALUES: Final = {grain: _halves(grain, _BYTES) for grain in Grain}
-HALVED_CODES: Final = {grain: _codes(grain, _halved) for grain in Grain}
+@cache
+def sums(form: Form) -> str:
+    """Return the SQL of the sums of each group and slot."""
+    return f"{_five(form, MEASURES)}, {_TAIL}"
+
+
+@cache
+def values(form: Form) -> str:
+    """Return the SQL of the five-minute bytes of each group."""
+    return f"{_five(form, _BYTES)} SELECT grp, bucket, sent, received FROM five ORDER BY grp, bucket"
+
+
+@cache
+def codes(form: Form) -> str:
+    """Return the SQL of the codes of each group and slot."""
+    return _codes(form, _plain)
+
+
+@cache
+def halved_values(form: Form) -> str:
+    """Return the SQL of the five-minute counts of each group, in halves."""
+    every = Form(form.grain, old=form.old)  # the sum of a subject's rows may not fit either
+    return (
+        f"{_parts(every, MEASURES)} SELECT grp, slot, bucket, {', '.join(map(_halved, MEASURES))} "
+        "FROM parts GROUP BY grp, slot, bucket ORDER BY grp, slot, bucket"
+    )
+
+
+@cache
+def halved_codes(form: Form) -> str:
+    """Return the SQL of the codes of each group and slot, in halves."""
+    return _codes(form, _halved)
+
+
+def _codes(form: Form, add: Callable[[str], str]) -> str:
+    every = Form(form.grain, old=form.old)  # a subject has several codes in a bucket
+    parts = _parts(every, ("code", "count"), rows="codes", totals="code_totals")
+    return (
+        f"{parts} SELECT grp, slot, code, {add('count')} FROM parts "
+        "WHERE count > 0 GROUP BY grp, slot, code ORDER BY grp, slot, code"
+    )

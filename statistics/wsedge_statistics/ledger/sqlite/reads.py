@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,11 @@ from typing import Any, Final
 
 from wsedge_statistics.ledger.protocol import LateCounts, SeenKey, StoredStatement
 from wsedge_statistics.ledger.sqlite import questions
+from wsedge_statistics.ledger.sqlite.migration import packed_of
+from wsedge_statistics.ledger.sqlite.packed import Packed
 from wsedge_statistics.ledger.sqlite.schema import NEVER
+from wsedge_statistics.ledger.sqlite.state import MIGRATING, PACKED_BEFORE, read_state
+from wsedge_statistics.ledger.sqlite.totals import overflowed
 from wsedge_statistics.numbers.ranges import Slot
 from wsedge_statistics.numbers.series import (
     BUCKET,
@@ -38,11 +43,17 @@ _KEYS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question's subjects with their groups, as parameters of its SQL."""
+    """A question: the form of its SQL, its groups, and the parameters.
 
-    grain: Grain
+    `packed`: a part of the answer is in schema 1's packed series, which only Python can read.
+    """
+
+    selection: Selection
+    slots: Sequence[Slot]
+    group_by: tuple[Dimension, ...]
+    form: questions.Form
     groups: list[tuple[str, ...]]
-    distinct: bool
+    packed: bool
     parameters: dict[str, Any]
 
 
@@ -54,37 +65,15 @@ def sums(
 ) -> list[SlotSums]:
     """Return the sums of each group and slot that has rows."""
     asked = _ask(connection, selection, slots, group_by)
-    try:
-        rows = connection.execute(questions.SUMS[asked.grain, asked.distinct], asked.parameters).fetchall()
-    except sqlite3.OperationalError as error:
-        if not overflowed(error):
-            raise
-        return list(_sums_of_halves(connection, asked))
+    rows = _rows(connection, asked, questions.sums(asked.form))
+    if rows is None:
+        return list(_fold(asked, _values_added_here(connection, asked)))
     return [
         SlotSums(
             asked.groups[group], slot, Counts(*counts), sent, at_sent * BUCKET, received, at_received * BUCKET
         )
         for group, slot, *counts, sent, at_sent, received, at_received in rows
     ]
-
-
-def _sums_of_halves(connection: sqlite3.Connection, asked: _Asked) -> Iterator[SlotSums]:
-    """Yield the sums of each group and slot, added in Python: they have more bits than SQLite's integers."""
-    current: SlotSums | None = None
-    for group, slot, bucket, *halves in connection.execute(
-        questions.HALVED_SUMS[asked.grain], asked.parameters
-    ):
-        counts = Counts(*_joined(halves))
-        at = bucket * BUCKET
-        part = SlotSums(asked.groups[group], slot, counts, counts.sent, at, counts.received, at)
-        if current is not None and (current.group, current.slot) == (part.group, part.slot):
-            current = current.and_later(part)
-        else:
-            if current is not None:
-                yield current
-            current = part
-    if current is not None:
-        yield current
 
 
 def codes(
@@ -95,13 +84,9 @@ def codes(
 ) -> list[CodeSum]:
     """Return the HTTP codes of each group and slot."""
     asked = _ask(connection, selection, slots, group_by)
-    try:
-        rows = connection.execute(questions.CODES[asked.grain], asked.parameters).fetchall()
-    except sqlite3.OperationalError as error:
-        if not overflowed(error):
-            raise
-        halved = connection.execute(questions.HALVED_CODES[asked.grain], asked.parameters)
-        rows = [(group, slot, code, *_joined(halves)) for group, slot, code, *halves in halved]
+    rows = _rows(connection, asked, questions.codes(asked.form))
+    if rows is None:
+        rows = _codes_added_here(connection, asked)
     return [CodeSum(asked.groups[group], slot, code, count) for group, slot, code, count in rows]
 
 
@@ -110,23 +95,97 @@ def values(
 ) -> Iterator[Value]:
     """Yield the five-minute values of each group."""
     asked = _ask(connection, selection, [Slot(selection.start, selection.end)], group_by)
-    rows: Iterator[tuple[int, int, int, int]]
-    cursor = connection.execute("SELECT 0 WHERE FALSE")
+    if not asked.packed:
+        try:
+            # the rows are sorted, so an overflow is raised before the first of them
+            rows = connection.execute(questions.values(asked.form), asked.parameters)
+        except sqlite3.OperationalError as error:
+            if not overflowed(error):
+                raise
+        else:
+            for group, bucket, sent, received in rows:
+                yield Value(asked.groups[group], bucket * BUCKET, sent, received)
+            return
+    for group, _, bucket, counts in _values_added_here(connection, asked):
+        yield Value(asked.groups[group], bucket * BUCKET, counts[0], counts[1])
+
+
+def _rows(connection: sqlite3.Connection, asked: _Asked, sql: str) -> list[Any] | None:
+    """Return the rows of a question; None if SQLite cannot add them."""
+    if asked.packed:
+        return None
     try:
-        # the rows are sorted, so an overflow is raised before the first of them
-        rows = cursor.execute(questions.VALUES[asked.grain, asked.distinct], asked.parameters)
+        return connection.execute(sql, asked.parameters).fetchall()
     except sqlite3.OperationalError as error:
-        if not overflowed(error):
-            raise
-        halved = cursor.execute(questions.HALVED_VALUES[asked.grain], asked.parameters)
-        rows = ((group, bucket, *_joined(halves)) for group, _, bucket, *halves in halved)
-    for group, bucket, sent, received in rows:
-        yield Value(asked.groups[group], bucket * BUCKET, sent, received)
+        if overflowed(error):
+            return None
+        raise
 
 
-def overflowed(error: sqlite3.OperationalError) -> bool:
-    """Return whether a sum did not fit into 64 bits."""
-    return "integer overflow" in str(error)
+_Five = tuple[int, int, int, list[int]]  # group, slot, bucket, counts
+
+
+def _values_added_here(connection: sqlite3.Connection, asked: _Asked) -> Iterator[_Five]:
+    """Yield five-minute values, added in Python, by group, slot and bucket.
+
+    Their sums may have more bits than SQLite's integers, or a part of them is packed.
+    """
+    halved = connection.execute(questions.halved_values(asked.form), asked.parameters)
+    added: Iterator[_Five] = (
+        (group, slot, bucket, _joined(halves)) for group, slot, bucket, *halves in halved
+    )
+    if not asked.packed:
+        yield from added
+        return
+    found = {(group, slot, bucket): counts for group, slot, bucket, counts in added}
+    for group, (counts_of, _) in _packed(connection, asked):
+        for bucket, counts in counts_of.items():
+            slot = _slot_of(asked, bucket)
+            if slot is not None:
+                before = found.get((group, slot, bucket), [0] * len(counts))
+                found[group, slot, bucket] = [a + b for a, b in zip(before, counts, strict=True)]
+    yield from ((*place, found[place]) for place in sorted(found))
+
+
+def _codes_added_here(connection: sqlite3.Connection, asked: _Asked) -> list[tuple[int, int, int, int]]:
+    halved = connection.execute(questions.halved_codes(asked.form), asked.parameters)
+    found = {(group, slot, code): _joined(halves)[0] for group, slot, code, *halves in halved}
+    if asked.packed:
+        for group, (_, codes_of) in _packed(connection, asked):
+            for (bucket, code), count in codes_of.items():
+                slot = _slot_of(asked, bucket)
+                if slot is not None:
+                    found[group, slot, code] = found.get((group, slot, code), 0) + count
+    return [(*place, found[place]) for place in sorted(found)]
+
+
+def _packed(connection: sqlite3.Connection, asked: _Asked) -> Iterator[tuple[int, Packed]]:
+    numbers = {group: number for number, group in enumerate(asked.groups)}
+    for key, packed in packed_of(connection, asked.selection):
+        yield numbers[tuple(key.part(dimension) for dimension in asked.group_by)], packed
+
+
+def _slot_of(asked: _Asked, bucket: int) -> int | None:
+    at = bucket * BUCKET
+    number = bisect_right(asked.slots, at, key=lambda slot: slot.start) - 1
+    return number if number >= 0 and at < asked.slots[number].end else None
+
+
+def _fold(asked: _Asked, five: Iterator[_Five]) -> Iterator[SlotSums]:
+    """Yield the sums of each group and slot, from their five-minute values."""
+    current: SlotSums | None = None
+    for group, slot, bucket, each in five:
+        counts = Counts(*each)
+        at = bucket * BUCKET
+        part = SlotSums(asked.groups[group], slot, counts, counts.sent, at, counts.received, at)
+        if current is not None and (current.group, current.slot) == (part.group, part.slot):
+            current = current.and_later(part)
+        else:
+            if current is not None:
+                yield current
+            current = part
+    if current is not None:
+        yield current
 
 
 def _joined(halves: Sequence[int]) -> list[int]:
@@ -151,10 +210,16 @@ def _ask(
     subjects = [[number, index] for index, name in enumerate(names) for number in groups[name]]
     (dirty,) = connection.execute("SELECT min(bucket) FROM dirty").fetchone()
     edges = [[slot.start // BUCKET, slot.end // BUCKET] for slot in slots]
+    old = read_state(connection, MIGRATING) is not None
+    packed_before = read_state(connection, PACKED_BEFORE) or 0
+    distinct = grain is not Grain.ROWS and not wide and not old and len(subjects) == len(names)
     return _Asked(
-        grain,
+        selection,
+        slots,
+        group_by,
+        questions.Form(grain, distinct, old),
         names,
-        distinct=grain is not Grain.ROWS and not wide and len(subjects) == len(names),
+        packed=grain is not Grain.ROWS and selection.start < packed_before * BUCKET,
         parameters={
             "slots": json.dumps(edges),
             "subjects": json.dumps(subjects),

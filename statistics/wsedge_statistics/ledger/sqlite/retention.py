@@ -8,7 +8,7 @@ from typing import Final
 
 from wsedge_statistics.ledger.sqlite.keys import remove_keys
 from wsedge_statistics.ledger.sqlite.schema import FILL_ALL
-from wsedge_statistics.ledger.sqlite.state import ROWS_FROM, write_state
+from wsedge_statistics.ledger.sqlite.state import MIGRATING, ROWS_FROM, read_state, write_state
 from wsedge_statistics.numbers.granularity import REACH, Granularity
 from wsedge_statistics.numbers.series import BUCKET, DAY
 
@@ -24,6 +24,8 @@ def prune(connection: sqlite3.Connection, now: datetime) -> int:
     A day is deleted only a day after the last report for it could be accepted, and no row before its totals
     are current. A step is one bucket of rows, or the oldest totals of some scopes: reports wait for it.
     """
+    if read_state(connection, MIGRATING) is not None:
+        return 0  # what is old was not moved yet
     rows = _rows(connection, _edge(now, ROWS_KEPT))
     before = _edge(now, TOTALS_KEPT)
     return rows + _totals(connection, before) + remove_keys(connection, before=before, limit=_KEYS)

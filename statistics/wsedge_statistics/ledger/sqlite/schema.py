@@ -1,4 +1,4 @@
-"""The tables of the SQLite ledger, and how connections to it are opened.
+"""The tables of the SQLite ledger.
 
     keys ──┬─▶ scopes: everything │ account │ account, domain │ account, region, ISP, area
            │        │
@@ -11,11 +11,7 @@ Buckets are numbers of five minutes since 1970, which need a byte less than seco
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
 from typing import Final
-
-from wsedge_statistics.errors import LedgerVersionError
 
 VERSION: Final = 2
 
@@ -96,34 +92,3 @@ CREATE TABLE directory (one INTEGER PRIMARY KEY CHECK (one = 1),
 CREATE TABLE state (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), filler BLOB NOT NULL) STRICT;
 """
-
-
-def open_writer(database: Path) -> sqlite3.Connection:
-    """Open the one connection that writes and checkpoints; create the tables of a new ledger.
-
-    Only this connection may checkpoint: SQLite 3.7.0 to 3.51.2 can lose a commit when two connections
-    write and checkpoint at the same time (the WAL-reset bug).
-    """
-    connection = sqlite3.connect(database, isolation_level=None, timeout=5, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in (0, VERSION):
-        connection.close()
-        advice = "use a newer program" if version > VERSION else "this program does not migrate it"
-        raise LedgerVersionError(
-            f"{database} has schema {version}, this program supports {VERSION}: {advice}"
-        )
-    if version == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-    return connection
-
-
-def open_reader(database: Path) -> sqlite3.Connection:
-    """Open a read-only connection; each of its transactions reads one state of the ledger."""
-    uri = f"{database.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5, check_same_thread=False)
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    return connection

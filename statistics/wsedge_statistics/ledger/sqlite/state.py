@@ -6,6 +6,8 @@ import sqlite3
 from typing import Final
 
 ROWS_FROM: Final = "rows_from"  # rows of all buckets before it were deleted
+MIGRATING: Final = "migrating"  # 1 until no table of schema 1 is left
+PACKED_BEFORE: Final = "packed_before"  # counts of buckets before it may still be in schema 1's packed series
 
 
 def read_state(connection: sqlite3.Connection, name: str) -> int | None:
@@ -17,3 +19,8 @@ def read_state(connection: sqlite3.Connection, name: str) -> int | None:
 def write_state(connection: sqlite3.Connection, name: str, number: int) -> None:
     """Store a number."""
     connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, number))
+
+
+def remove_state(connection: sqlite3.Connection, name: str) -> None:
+    """Forget a number."""
+    connection.execute("DELETE FROM state WHERE name = ?", (name,))

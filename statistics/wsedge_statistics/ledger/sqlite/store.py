@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from wsedge_statistics.contract import Directory, UsageReport
 from wsedge_statistics.errors import LedgerPlaceError, LedgerUnreadableError, LedgerUnwritableError
 from wsedge_statistics.ledger.protocol import LateCounts, Room, SeenKey, StoredStatement
-from wsedge_statistics.ledger.sqlite import reads, retention, tenancy, totals, writes
+from wsedge_statistics.ledger.sqlite import migration, reads, retention, tenancy, totals, writes
+from wsedge_statistics.ledger.sqlite.connections import open_reader, open_writer, transaction
 from wsedge_statistics.ledger.sqlite.place import Place
-from wsedge_statistics.ledger.sqlite.schema import open_reader, open_writer
 from wsedge_statistics.ledger.upkeep import Upkeep
 from wsedge_statistics.ledger.writer import QUEUE_LIMIT, Observer, Writer
 from wsedge_statistics.numbers.ranges import Slot
@@ -83,6 +83,11 @@ class SqliteStore:
         until = time.monotonic() + STEP_SECONDS
         with self.transaction() as connection:
             return totals.refresh(connection, turn=self._turn, spent=lambda: time.monotonic() > until)
+
+    def migrate(self) -> int:
+        """See Tiers."""
+        with self.transaction() as connection:
+            return migration.step(connection)
 
     def prune(self, now: datetime) -> int:
         """See Tiers."""
@@ -228,16 +233,3 @@ def _stored_directory(connection: sqlite3.Connection) -> Directory | None:
     except ValidationError as error:  # another version of this program wrote it
         log.warning("directory cannot be read", faults=error.error_count())
         return None
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run a write transaction: committed at the end, rolled back on any error."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

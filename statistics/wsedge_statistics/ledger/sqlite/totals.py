@@ -8,7 +8,6 @@ from itertools import zip_longest
 from typing import Final
 
 from wsedge_statistics.ledger.sqlite.questions import KEYS_OF
-from wsedge_statistics.ledger.sqlite.reads import overflowed
 from wsedge_statistics.ledger.sqlite.schema import MEASURES
 from wsedge_statistics.numbers.series import Grain
 
@@ -27,6 +26,11 @@ _ROWS: Final = {
 _SUMS: Final = ", ".join(f"sum(t.{name})" for name in MEASURES)
 _EACH: Final = ", ".join(f"t.{name}" for name in MEASURES)
 _MARKS: Final = ", ".join("?" for _ in MEASURES)
+
+
+def overflowed(error: sqlite3.OperationalError) -> bool:
+    """Return whether a sum did not fit into 64 bits."""
+    return "integer overflow" in str(error)
 
 
 def refresh(connection: sqlite3.Connection, *, turn: int, spent: Callable[[], bool]) -> int:
@@ -81,6 +85,18 @@ def raise_total(connection: sqlite3.Connection, bucket: int, scope: int) -> None
     names = codes.keys() | stored_codes.keys()
     of_codes = {code: max(codes.get(code, 0), stored_codes.get(code, 0)) for code in names}
     _store(connection, scope, bucket, largest, of_codes)
+
+
+def add_to_total(
+    connection: sqlite3.Connection, scope: int, bucket: int, counts: Sequence[int], codes: dict[int, int]
+) -> None:
+    """Add counts to a total that is not computed from rows: those of schema 1's packed series."""
+    stored, stored_codes = stored_total(connection, scope, bucket)
+    _delete(connection, {"scope": scope, "bucket": bucket})
+    added = [sum(pair) for pair in zip_longest(counts, stored, fillvalue=0)]
+    names = codes.keys() | stored_codes.keys()
+    of_codes = {code: codes.get(code, 0) + stored_codes.get(code, 0) for code in names}
+    _store(connection, scope, bucket, added, of_codes)
 
 
 def sums_of_rows(

@@ -11,7 +11,7 @@ from typing import Final
 
 from wsedge_statistics.contract import UsageReport
 from wsedge_statistics.ledger.protocol import LATE_AFTER, Room, StoredStatement
-from wsedge_statistics.ledger.sqlite import totals
+from wsedge_statistics.ledger.sqlite import migration, totals
 from wsedge_statistics.ledger.sqlite.keys import KnownKey, account_scope, add_key, find_keys, widen
 from wsedge_statistics.ledger.sqlite.schema import FILL_ALL, FILL_KEYS, MEASURES
 from wsedge_statistics.ledger.sqlite.state import ROWS_FROM, read_state
@@ -67,6 +67,7 @@ def merge_report(
     if not report.rows:
         return ()
     rows = _rows(report, names or {})
+    migration.move_buckets(connection, {row.bucket for row in rows})
     known = find_keys(connection, {row.key for row in rows})
     if room is not None and (refused := _without_room(connection, report, rows, known, room)):
         return refused
@@ -156,6 +157,7 @@ def _mark(connection: sqlite3.Connection, marks: set[tuple[int, int]], turn: int
     )
     for bucket, scope in sorted(marks):
         if bucket < rows_from:
+            migration.move_packed_of(connection, bucket)
             totals.raise_total(connection, bucket, scope)
 
 

@@ -17,8 +17,8 @@ NOW = instant("2026-06-15T12:00:00Z")
 class MemoryTiers:
     """Numbers of dirty totals and of rows past their retention, and the calls that were made."""
 
-    def __init__(self, *, dirty: int = 0, rows: int = 0) -> None:
-        self.dirty, self.rows = dirty, rows
+    def __init__(self, *, dirty: int = 0, old: int = 0, rows: int = 0) -> None:
+        self.dirty, self.old, self.rows = dirty, old, rows
         self.rounds = self.prunes = 0
         self.error: Exception | None = None
 
@@ -30,6 +30,11 @@ class MemoryTiers:
             raise self.error
         done = min(10, self.dirty)
         self.dirty -= done
+        return done
+
+    def migrate(self) -> int:
+        done = min(1, self.old)
+        self.old -= done
         return done
 
     def prune(self, now: datetime) -> int:
@@ -92,6 +97,18 @@ def test_nothing_is_deleted_while_totals_are_due() -> None:
     assert running.step() == 0
     assert tiers.prunes == 0
     assert running.step() == 0
+    assert tiers.rows == 0
+
+
+def test_a_migration_goes_on_step_by_step_before_anything_is_deleted() -> None:
+    """The totals that become dirty meanwhile come first."""
+    tiers = MemoryTiers(old=3, rows=10)
+    running = upkeep(tiers)
+    for left in (2, 1):
+        tiers.dirty = 10
+        assert running.step() == running.step() == 0
+        assert (tiers.dirty, tiers.old, tiers.prunes) == (0, left, 0)
+    assert steps(running) == 2
     assert tiers.rows == 0
 
 
