@@ -241,6 +241,60 @@ def test_a_network_policy_admits_relays_operator_and_named_readers(helm: Helm) -
     ]
 
 
+KEYS_OF_THE_CLUSTER = ("ClusterRole", "ClusterRoleBinding")
+KEYS_OF_NAMESPACES = ("Role", "RoleBinding")
+
+
+def test_the_rpc_brings_a_port_a_service_and_a_right_on_one_name(helm: Helm) -> None:
+    """With statistics.dcdn.enabled; without it there is none of them."""
+    for objects in (render(helm), render(helm, "statistics.dcdn.enabled=true", "rbac.create=false")):
+        assert not [each for each in objects if "access-keys" in each["metadata"]["name"]]
+    assert "dcdn" not in json.dumps(of_kind(render(helm), "Service", "StatefulSet", "NetworkPolicy"))
+    peer = "networkPolicy.dcdnFrom[0].namespaceSelector.matchLabels.team"
+    objects = render(helm, "statistics.dcdn.enabled=true", "networkPolicy.enabled=true", f"{peer}=billing")
+    service, *_ = [each for each in of_kind(objects, "Service") if each["metadata"]["name"].endswith("-dcdn")]
+    container = pod_of(objects, "StatefulSet")["containers"][0]
+    assert (service["spec"]["type"], service["spec"]["ports"][0]["targetPort"]) == ("ClusterIP", "dcdn")
+    assert {"name": "dcdn", "containerPort": 8090} in container["ports"]
+    assert "--dcdn-listen=$(POD_IP):8090" in container["args"]
+    ingress = next(
+        each["spec"]["ingress"]
+        for each in of_kind(objects, "NetworkPolicy")
+        if each["metadata"]["name"] == "wsedge-statistics"
+    )
+    assert ingress[1]["from"] == [{"namespaceSelector": {"matchLabels": {"team": "billing"}}}]
+    role, binding = (
+        each for each in of_kind(objects, *KEYS_OF_THE_CLUSTER) if "access-keys" in each["metadata"]["name"]
+    )
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["wsedge-access-keys"],
+            "verbs": ["list", "watch"],
+        }
+    ]
+    assert binding["subjects"][0]["name"] == "wsedge-statistics"
+
+
+def test_in_some_namespaces_the_right_on_access_keys_is_of_each(helm: Helm) -> None:
+    """watchNamespaces: a Role in each, no right in the cluster, and the statistics know which to read."""
+    objects = render(helm, "statistics.dcdn.enabled=true", "watchNamespaces={team-a,team-b}")
+    named = [each for each in objects if "access-keys" in each["metadata"]["name"]]
+    assert not of_kind(named, *KEYS_OF_THE_CLUSTER)
+    assert [each["metadata"]["namespace"] for each in of_kind(named, *KEYS_OF_NAMESPACES)] == [
+        "team-a",
+        "team-b",
+        "team-a",
+        "team-b",
+    ]
+    arguments = pod_of(objects, "StatefulSet")["containers"][0]["args"]
+    assert [each for each in arguments if "key-namespace" in each] == [
+        "--access-key-namespace=team-a",
+        "--access-key-namespace=team-b",
+    ]
+
+
 def test_placement_pull_secrets_and_labels_reach_the_pods(helm: Helm) -> None:
     """nodeSelector, tolerations, imagePullSecrets, common labels and pod labels are in each pod template."""
     objects = render(
@@ -334,6 +388,10 @@ BAD_VALUES = {
     "a privileged port": ("operator.port=80", "at '/operator/port': minimum: got 80, want 1,024"),
     "a digest that is none": ("image.digest=latest", "at '/image/digest': 'latest' does not match"),
     "keys in the clear": ("statistics.auth.jwksUrl=http://x/", "at '/statistics/auth/jwksUrl'"),
+    "access keys in the clear": (
+        "statistics.dcdn.apiServer=http://x/",
+        "at '/statistics/dcdn/apiServer'",
+    ),
     "a size without a unit": ("statistics.persistence.size=ten", "at '/statistics/persistence/size'"),
     "an administrator who is no ServiceAccount": (
         "statistics.adminSubjects={root}",

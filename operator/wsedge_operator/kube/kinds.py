@@ -49,13 +49,14 @@ class Kind:
 PLAN: Final = Kind(billing_plan.KIND, billing_plan.PLURAL, GROUP, VERSION)
 DOMAIN: Final = Kind(websocket_domain.KIND, websocket_domain.PLURAL, GROUP, VERSION)
 SERVICE: Final = Kind("Service", "services")
-# No domain can refer to a Secret of these types, and those of Helm are large: they never reach the operator.
+# No domain can refer to a Secret of these types, those of Helm are large, and access keys are for the
+# statistics alone: they never reach the operator.
 SECRET: Final = Kind(
     "Secret",
     "secrets",
     fields=(
         "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,"
-        "type!=kubernetes.io/dockerconfigjson"
+        "type!=kubernetes.io/dockerconfigjson,type!=wsedge.io/access-keys"
     ),
 )
 CONFIG_MAP: Final = Kind("ConfigMap", "configmaps", labels=_MANAGED)
