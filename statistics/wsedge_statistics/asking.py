@@ -13,9 +13,10 @@ from datetime import datetime, tzinfo
 from typing import Generic, TypeVar
 
 from wsedge_statistics.contract import DirectoryDomain, zone_named
-from wsedge_statistics.errors import QueryError, UnknownDomainError
+from wsedge_statistics.errors import LedgerDeadlineError, QueryError, UnknownDomainError
 from wsedge_statistics.identity.callers import Caller
 from wsedge_statistics.ledger import SeenKey
+from wsedge_statistics.ledger.budget import current
 from wsedge_statistics.numbers.granularity import REACH, Granularity
 from wsedge_statistics.numbers.ranges import Range, Slot, complete_until, instant_text, settle_range
 from wsedge_statistics.numbers.series import CodeSum, Grain, Selection, SlotSums, grain_of
@@ -111,10 +112,10 @@ async def _ask(
     )
     _check_reach(selection, now)
     if selection.domains:
-        seen = await _read(services, lambda: services.ledger.seen(key))
+        seen = await _read(services, key, lambda: services.ledger.seen(key))
         _check_domains(services, selection.domains, key, seen)
     with services.metrics.query_seconds.time():
-        parts = await _read(services, lambda: read(selection, span.slots))
+        parts = await _read(services, key, lambda: read(selection, span.slots))
     services.metrics.queries.labels(kind).inc()
     return Result(account, span, zone_name, parts, complete_until(now, services.grace))
 
@@ -142,7 +143,7 @@ async def list_domains(
     """Return the account and its domains, configured or counted, by account and domain."""
     shown, key = _account(services, caller, account)
     last: dict[tuple[str, str], int] = {}
-    for entry in await _read(services, lambda: services.ledger.seen(key)):
+    for entry in await _read(services, key, lambda: services.ledger.seen(key)):
         place = (services.tenures.display_name(entry.key.account), entry.key.domain)
         last[place] = max(entry.last, last.get(place, entry.last))
     listed = [
@@ -157,7 +158,7 @@ async def list_domains(
 async def list_options(services: Services, caller: Caller, account: str | None) -> Options:
     """Return the regions and ISPs that were counted, and the default time zone of an account."""
     shown, key = _account(services, caller, account)
-    seen = await _read(services, lambda: services.ledger.seen(key))
+    seen = await _read(services, key, lambda: services.ledger.seen(key))
     now = services.clock()
     return Options(
         account=shown,
@@ -188,10 +189,17 @@ def _check_domains(services: Services, wanted: frozenset[str], key: str | None, 
             raise UnknownDomainError(domain)
 
 
-async def _read(services: Services, work: Callable[[], _T]) -> _T:
-    """Run a blocking read of the ledger in a thread; at most CONCURRENT_READS run at once."""
-    async with services.reading:
-        return await asyncio.to_thread(work)
+async def _read(services: Services, account: str | None, work: Callable[[], _T]) -> _T:
+    """Run a blocking read of the ledger in a thread, in a turn of the account.
+
+    Raises LedgerDeadlineError; the time of waiting for the turn counts.
+    """
+    stop = current()
+    try:
+        async with asyncio.timeout(stop.left()), services.turns.of(account):
+            return await asyncio.to_thread(work)
+    except TimeoutError:
+        raise LedgerDeadlineError(stop.seconds) from None
 
 
 def _zone(services: Services, account: str | None, asked: str | None, now: datetime) -> tuple[str, tzinfo]:

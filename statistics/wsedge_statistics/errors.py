@@ -5,6 +5,7 @@ StatisticsError
 ├── LedgerError
 │   ├── LedgerPlaceError        the data folder cannot hold a ledger (network disk, another process)
 │   ├── LedgerVersionError      the ledger was written by a newer program
+│   ├── LedgerDeadlineError     a read took too long, or nobody waits for it any more
 │   ├── LedgerUnreadableError   a read failed: the file is damaged, moved or gone
 │   ├── LedgerBusyError         the writer's queue is full; try again
 │   └── LedgerUnwritableError   the disk is full or broken; try again later
@@ -48,6 +49,20 @@ class LedgerPlaceError(LedgerError):
 
 class LedgerVersionError(LedgerError):
     """The ledger's schema is newer than this program."""
+
+
+class LedgerDeadlineError(LedgerError):
+    """A read was stopped: it took longer than its request may, or the client hung up."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return (
+            f"The question was stopped after {self.seconds:g} s. Ask for a shorter span, a coarser "
+            "granularity or fewer domains; domains together with a region or ISP need the most time."
+        )
 
 
 class LedgerUnreadableError(LedgerError):

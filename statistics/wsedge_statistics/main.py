@@ -29,6 +29,7 @@ from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.services import Services
 from wsedge_statistics.settings import Settings, parser, read_settings
 from wsedge_statistics.web.connections import Connections, Limits, bounded
+from wsedge_statistics.web.patience import Patience
 
 SHUTDOWN_SECONDS = 20
 log = structlog.get_logger()
@@ -129,7 +130,7 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Seque
         if len(listeners) > 1:
             rpc = stack.enter_context(_rpc(settings, services))
             application = by_port(application, rpc, listeners[1].getsockname()[1])
-        _serve(application, services, listeners)
+        _serve(Patience(application, settings.question_seconds), services, listeners)
 
 
 def _serve(application: ASGIApp, services: Services, listeners: Sequence[socket.socket]) -> None:

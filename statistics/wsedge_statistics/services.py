@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,10 +12,10 @@ from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.identity.callers import Policy
 from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger import Ledger, Room
+from wsedge_statistics.ledger.budget import Turns
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.tenure import Tenures
 
-CONCURRENT_READS: Final = 4
 _MOST_KNOWN: Final = 100
 _LONGEST_NAME: Final = 100
 _INDEX: Final = re.compile(r"\.\d+(?=\.|$)")
@@ -57,4 +56,4 @@ class Services:
     max_inflated: int
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)
     draining: bool = False
-    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT_READS))
+    turns: Turns = field(default_factory=Turns)

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(8 << 20, ge=1024, description="largest request body, as sent")
     max_inflated_bytes: int = Field(16 << 20, ge=1024, description="largest request body after gunzip")
+    question_seconds: float = Field(
+        10.0, gt=0, le=600, description="longest time that a question may take; then it is 503"
+    )
     account_bucket_rows: int = Field(
         50_000, ge=100, description="most rows of counts that one account may have in five minutes"
     )

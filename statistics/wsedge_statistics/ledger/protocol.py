@@ -65,7 +65,8 @@ class StoredStatement:
 class Ledger(Protocol):
     """Stores five-minute counts per source, and returns sums over them.
 
-    Reads may be called on any thread. Each sees one state of the ledger, and raises LedgerUnreadableError.
+    Reads may be called on any thread. Each sees one state of the ledger, and raises LedgerUnreadableError, or
+    LedgerDeadlineError when `budget.current()` is due.
     """
 
     def commit(

@@ -4,6 +4,7 @@
     responses   their description in the OpenAPI document
     body        request bodies, bounded
     connections the time and the number of clients' connections
+    patience    the deadline of a request's reads, and clients that hang up
     identity    the caller that a bearer token identifies
     services    the services of a request's application
     upkeep      /healthz, /readyz and /metrics

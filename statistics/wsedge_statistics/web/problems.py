@@ -20,6 +20,7 @@ from wsedge_statistics.errors import (
     ForbiddenError,
     KeysUnavailableError,
     LedgerBusyError,
+    LedgerDeadlineError,
     LedgerUnreadableError,
     LedgerUnwritableError,
     NoRoomError,
@@ -127,6 +128,8 @@ def problem_of(error: Exception) -> ProblemError:
                 "The ledger is not available now, and nothing of this request was stored. Try again later."
             )
             return ProblemError(503, "ledger-unavailable", detail, headers={"Retry-After": "10"})
+        case LedgerDeadlineError():
+            return ProblemError(503, "too-slow", str(error), headers={"Retry-After": "10"})
         case LedgerUnreadableError():
             detail = "The ledger cannot be read now. Try again later."
             return ProblemError(503, "ledger-unavailable", detail, headers={"Retry-After": "10"})
@@ -216,6 +219,7 @@ def install(app: FastAPI) -> None:
         DirectoryAwaitedError,
         RowsRefusedError,
         LedgerBusyError,
+        LedgerDeadlineError,
         LedgerUnreadableError,
         LedgerUnwritableError,
         Exception,

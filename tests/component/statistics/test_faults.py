@@ -195,6 +195,18 @@ def test_a_wrong_start_ends_with_one_line(tmp_path: Path, arguments: list[str], 
     assert not (tmp_path / "data").exists()
 
 
+def test_a_question_that_takes_too_long_is_503(tmp_path: Path) -> None:
+    """The answer says what to narrow, and which wait was applied; health and other questions are answered."""
+    with statistics(tmp_path / "data") as program:
+        assert program.post(report(row(recent_bucket(1), sentBytes=1))).status == 204
+        answer = program.request("GET", "/v1/traffic", headers={"Prefer": "wait=0"})
+        assert (answer.status, answer.json["type"]) == (503, "urn:wsedge:problem:too-slow")
+        assert "shorter span" in answer.json["detail"]
+        assert answer.headers["preference-applied"] == "wait=0"
+        assert program.get("/healthz").status == 200
+        assert program.get("/v1/traffic").json["total"]["sentBytes"] == 1
+
+
 def test_settings_come_from_the_environment_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line wins; lists are separated by commas."""
     from wsedge_statistics.settings import read_settings

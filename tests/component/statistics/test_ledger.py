@@ -16,12 +16,14 @@ from support.statistics.process import until_true
 from wsedge_statistics.contract import UsageReport
 from wsedge_statistics.errors import (
     LedgerBusyError,
+    LedgerDeadlineError,
     LedgerPlaceError,
     LedgerUnreadableError,
     LedgerUnwritableError,
     LedgerVersionError,
 )
 from wsedge_statistics.ledger import SeenKey
+from wsedge_statistics.ledger.budget import Stop, begin
 from wsedge_statistics.ledger.sqlite import place, reads, retention, tenancy, totals, writes
 from wsedge_statistics.ledger.sqlite.connections import open_reader, open_writer, transaction
 from wsedge_statistics.ledger.sqlite.place import Place, filesystem_type, network_filesystem
@@ -300,6 +302,22 @@ def test_a_read_that_fails_is_an_error_of_the_ledger(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite3").rename(tmp_path / "moved")
     with pytest.raises(LedgerUnreadableError, match="cannot be opened: unable to open"):
         ledger.seen(None)
+    ledger.close()
+
+
+def test_a_read_ends_when_it_is_due(tmp_path: Path) -> None:
+    """Within the work of one statement; the ledger answers the next question."""
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    ledger.commit(usage(*(row(START + timedelta(minutes=5 * n)) for n in range(500)))).result(30)
+    hung_up = Stop(60)
+    hung_up.cancel()
+    for stop in (Stop(0), hung_up):
+        with begin(stop):
+            with pytest.raises(LedgerDeadlineError, match="Ask for a shorter span"):
+                ledger.sums(WHOLE, SLOT)
+            with pytest.raises(LedgerDeadlineError):
+                list(ledger.values(WHOLE))
+    assert len(ledger.sums(WHOLE, SLOT)) == 1
     ledger.close()
 
 

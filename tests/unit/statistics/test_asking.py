@@ -8,8 +8,9 @@ from support.statistics.application import BUCKET, MemoryLedger, services_over, 
 from support.statistics.build import directory_message, row, seconds, usage
 from wsedge_statistics.asking import Question, ask, list_domains, list_options
 from wsedge_statistics.directory import DirectoryView
-from wsedge_statistics.errors import ForbiddenError, QueryError, UnknownDomainError
+from wsedge_statistics.errors import ForbiddenError, LedgerDeadlineError, QueryError, UnknownDomainError
 from wsedge_statistics.identity.callers import Caller, Policy
+from wsedge_statistics.ledger.budget import Stop, begin
 from wsedge_statistics.services import Services
 
 READER = Caller("system:serviceaccount:team-a:default", "team-a")
@@ -110,3 +111,9 @@ async def test_options_are_the_regions_and_isps_that_were_counted(services: Serv
         "Asia/Shanghai",
     )
     assert (await list_options(services, ADMIN, None)).zone == "UTC"
+
+
+async def test_a_question_that_waits_too_long_for_its_turn_is_stopped(services: Services) -> None:
+    """The time of waiting counts."""
+    with begin(Stop(0)), pytest.raises(LedgerDeadlineError):
+        await ask(services, READER, Question(), kind="traffic")

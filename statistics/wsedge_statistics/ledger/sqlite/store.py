@@ -15,7 +15,13 @@ import structlog
 from pydantic import ValidationError
 
 from wsedge_statistics.contract import Directory, UsageReport
-from wsedge_statistics.errors import LedgerPlaceError, LedgerUnreadableError, LedgerUnwritableError
+from wsedge_statistics.errors import (
+    LedgerDeadlineError,
+    LedgerPlaceError,
+    LedgerUnreadableError,
+    LedgerUnwritableError,
+)
+from wsedge_statistics.ledger import budget
 from wsedge_statistics.ledger.protocol import LateCounts, Room, SeenKey, StoredStatement
 from wsedge_statistics.ledger.sqlite import migration, reads, retention, tenancy, totals, writes
 from wsedge_statistics.ledger.sqlite.connections import open_reader, open_writer, transaction
@@ -28,6 +34,7 @@ from wsedge_statistics.tenure import Tenures
 
 PROBE_BYTES: Final = 1 << 20  # the size of a large report: a disk with less space is as good as full
 
+STOP_STEPS: Final = 2000  # of SQLite's machine, about 0.1 ms, between looks at a read's deadline
 STEP_SECONDS: Final = 0.05  # the longest time for which reports wait for a step of totals
 
 log = structlog.get_logger()
@@ -151,10 +158,14 @@ class SqliteLedger:
             connection = open_reader(self._place.database)
         except sqlite3.Error as error:
             raise LedgerUnreadableError(f"the ledger cannot be opened: {error}") from error
+        stop = budget.current()
+        connection.set_progress_handler(stop.due, STOP_STEPS)
         try:
             connection.execute("BEGIN")  # so that all reads of an answer see one state of the ledger
             yield connection
         except sqlite3.Error as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                raise LedgerDeadlineError(stop.seconds) from None
             raise LedgerUnreadableError(f"the ledger cannot be read: {error}") from error
         finally:
             connection.close()
