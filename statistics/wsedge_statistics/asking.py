@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from wsedge_statistics.contract import DirectoryDomain, zone_named
@@ -17,6 +17,7 @@ from wsedge_statistics.errors import LedgerDeadlineError, QueryError, UnknownDom
 from wsedge_statistics.identity.callers import Caller
 from wsedge_statistics.ledger import SeenKey
 from wsedge_statistics.ledger.budget import current
+from wsedge_statistics.numbers.calendars import Calendar, ZoneSpan
 from wsedge_statistics.numbers.granularity import REACH, Granularity
 from wsedge_statistics.numbers.ranges import Range, Slot, complete_until, instant_text, settle_range
 from wsedge_statistics.numbers.series import CodeSum, Grain, Selection, SlotSums, grain_of
@@ -24,8 +25,8 @@ from wsedge_statistics.services import Services
 
 _T = TypeVar("_T")
 _Part = TypeVar("_Part", SlotSums, CodeSum)
-# Settles the slots of a range, from the time zone that cuts days and the time of the question.
-Settle = Callable[[tzinfo, datetime], Range]
+# Settles the slots of a range, from the time zones that cut days and the time of the question.
+Settle = Callable[[Calendar, datetime], Range]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[_Part]):
-    """The sums that answer a question, with the account, range and time zone in use."""
+    """The sums that answer a question, with the account, range and time zones in use.
+
+    `zones` are those in force within the range, oldest first: at least one.
+    """
 
     account: str | None  # the display name; None: all accounts
     range: Range
-    zone: str
+    zones: tuple[ZoneSpan, ...]
     parts: list[_Part]
     complete_until: datetime
 
@@ -100,8 +104,8 @@ async def _ask(
 ) -> Result[_Part]:
     account, key = _account(services, caller, question.account)
     now = services.clock()
-    zone_name, zone = _zone(services, account, question.zone, now)
-    span = question.settle(zone, now) if question.settle else _native_range(question, zone, now)
+    calendar = _calendar(services, account, question.zone)
+    span = question.settle(calendar, now) if question.settle else _native_range(question, calendar, now)
     selection = Selection(
         start=span.start,
         end=span.end,
@@ -117,7 +121,8 @@ async def _ask(
     with services.metrics.query_seconds.time():
         parts = await _read(services, key, lambda: read(selection, span.slots))
     services.metrics.queries.labels(kind).inc()
-    return Result(account, span, zone_name, parts, complete_until(now, services.grace))
+    zones = calendar.within(span.start, span.end)
+    return Result(account, span, zones, parts, complete_until(now, services.grace))
 
 
 def _check_reach(selection: Selection, now: datetime) -> None:
@@ -131,9 +136,9 @@ def _check_reach(selection: Selection, now: datetime) -> None:
         )
 
 
-def _native_range(question: Question, zone: tzinfo, now: datetime) -> Range:
+def _native_range(question: Question, calendar: Calendar, now: datetime) -> Range:
     return settle_range(
-        start=question.start, end=question.end, granularity=question.granularity, zone=zone, now=now
+        start=question.start, end=question.end, granularity=question.granularity, calendar=calendar, now=now
     )
 
 
@@ -164,7 +169,7 @@ async def list_options(services: Services, caller: Caller, account: str | None) 
         account=shown,
         regions=tuple(sorted({entry.key.region for entry in seen})),
         isps=tuple(sorted({entry.key.isp for entry in seen})),
-        zone=_zone(services, shown, None, now)[0],
+        zone=_calendar(services, shown, None).at(now).name,
         complete_until=complete_until(now, services.grace),
     )
 
@@ -202,17 +207,23 @@ async def _read(services: Services, account: str | None, work: Callable[[], _T])
         raise LedgerDeadlineError(stop.seconds) from None
 
 
-def _zone(services: Services, account: str | None, asked: str | None, now: datetime) -> tuple[str, tzinfo]:
-    """Return the zone that cuts days: the question's, else the account's billing zone, else the default."""
+def _calendar(services: Services, account: str | None, asked: str | None) -> Calendar:
+    """Return the zones that cut days: the question's, else those of the account's terms, else the default.
+
+    A zone of terms that this program's database does not have is replaced by the default.
+    """
     if asked is not None:
         zone = zone_named(asked)
         if zone is None:
             raise QueryError(
                 "timeZone", "not a time zone of the IANA database", "an IANA name such as Asia/Shanghai"
             )
-        return asked, zone
-    for name in (services.directory.zone_name(account, now), services.default_zone):
-        zone = zone_named(name) if name else None
-        if name and zone is not None:
-            return name, zone
-    raise LookupError(f"default zone {services.default_zone} is unknown")  # settings checked it at start
+        return Calendar.of(asked, zone)
+    default = zone_named(services.default_zone)
+    if default is None:
+        raise LookupError(f"default zone {services.default_zone} is unknown")  # settings checked it at start
+    zones = [
+        (start, name, zone) if (zone := zone_named(name)) else (start, services.default_zone, default)
+        for start, name in services.directory.zones(account)
+    ]
+    return Calendar.of_changes(zones) if zones else Calendar.of(services.default_zone, default)

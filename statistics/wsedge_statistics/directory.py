@@ -33,13 +33,10 @@ class DirectoryView:
         entry = self.domains.get(domain)
         return entry.account if entry else None
 
-    def zone_name(self, account: str | None, now: datetime) -> str | None:
-        """Return the time zone of an account's terms in force; before its first period, that of the first."""
+    def zones(self, account: str | None) -> list[tuple[datetime, str]]:
+        """Return the time zones of an account's terms, each with its start, whether past or pending."""
         entry = self.accounts.get(account) if account is not None else None
-        if entry is None or not entry.periods:
-            return None
-        begun = [period for period in entry.periods if period.start <= now]
-        return (begun[-1] if begun else entry.periods[0]).terms.timeZone
+        return [(period.start, period.terms.timeZone) for period in entry.periods] if entry else []
 
     def unknown_zones(self) -> set[str]:
         """Return the zone names that are not in the IANA database of this program."""

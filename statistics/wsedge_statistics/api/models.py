@@ -77,6 +77,13 @@ class RangeQuery(AccountQuery):
     totals: Literal["only"] | None = Field(None, description="only: the answer has totals and no points")
 
 
+class ZoneFrom(BaseModel):
+    """A time zone, and from when on it cuts days."""
+
+    start: Instant
+    timeZone: str
+
+
 class Answer(BaseModel):
     """Fields of every answer about a range."""
 
@@ -87,7 +94,13 @@ class Answer(BaseModel):
     start: Instant = Field(description="first slot's start")
     end: Instant = Field(description="last slot's end")
     granularity: Granularity = Field(description="the granularity in use")
-    timeZone: str = Field(description="zone whose midnights cut 1d slots")
+    timeZone: str = Field(
+        description="zone whose midnights cut 1d slots; where it changed in the range, the last one"
+    )
+    timeZones: list[ZoneFrom] | None = Field(
+        None,
+        description="the zones of a range in which the account's billing zone changed; absent otherwise",
+    )
     completeUntil: Instant = Field(
         description="all five-minute buckets before this instant have ended, and relays had time to report"
     )

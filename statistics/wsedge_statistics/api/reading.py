@@ -155,9 +155,19 @@ def _frame(query: models.RangeQuery, result: asking.Result[Any]) -> dict[str, An
         "start": _at(result.range.start),
         "end": _at(result.range.end),
         "granularity": result.range.granularity,
-        "timeZone": result.zone,
+        "timeZone": result.zones[-1].name,
+        **_changes(result),
         "completeUntil": result.complete_until,
     }
+
+
+def _changes(result: asking.Result[Any]) -> dict[str, Any]:
+    """Return the zones of a range in which the zone changed; nothing otherwise."""
+    if len(result.zones) == 1:
+        return {}
+    start = result.range.start
+    zones = [(max(start, zone.since or start), zone.name) for zone in result.zones]
+    return {"timeZones": [models.ZoneFrom(start=_at(since), timeZone=name) for since, name in zones]}
 
 
 def _unless_totals(query: models.RangeQuery, points: Iterable[models.Edges]) -> dict[str, Any]:

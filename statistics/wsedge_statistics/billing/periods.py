@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 from wsedge_statistics import contract
 from wsedge_statistics.billing.methods import DAILY_PEAK, TRAFFIC
 from wsedge_statistics.errors import UnknownZoneError
-from wsedge_statistics.numbers.ranges import day_start
+from wsedge_statistics.numbers.calendars import day_start
 from wsedge_statistics.numbers.series import BUCKET
 
 _NAME: Final = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from wsedge_statistics.dcdn import faults
 from wsedge_statistics.errors import RpcError
+from wsedge_statistics.numbers.calendars import Calendar
 from wsedge_statistics.numbers.granularity import DEFAULT_SPAN, FINE_SPAN, MIDDLE_SPAN, REACH, Granularity
 from wsedge_statistics.numbers.ranges import Range, cut, span_of
 from wsedge_statistics.numbers.series import BUCKET
@@ -54,18 +55,18 @@ def instant(name: str, text: str) -> datetime:
         raise malformed from None
 
 
-def settle(start: datetime, end: datetime, interval: str | None, zone: tzinfo, now: datetime) -> Range:
-    """Return the slots of a call: 300 and 3600 are cut in UTC, 86400 at the midnights of `zone`.
+def settle(start: datetime, end: datetime, interval: str | None, calendar: Calendar, now: datetime) -> Range:
+    """Return the slots of a call: 300 and 3600 are cut in UTC, 86400 at the midnights of the zones.
 
     Raises RpcError when the span is too long, or begins before or after all that can be counted.
     """
     if not now - LONGEST_SPAN <= start <= now + LONGEST_SPAN:
         raise faults.unsupported("StartTime", "it is more than 366 days from now")
-    span = span_of(start, end, zone)
+    span = span_of(start, end, calendar)
     if span > LONGEST_SPAN:
         raise faults.unsupported("StartTime", "the span is longer than 366 days")
     granularity = _chosen(interval, span, now - start)
-    return Range(granularity, cut(start, end, granularity, zone))
+    return Range(granularity, cut(start, end, granularity, calendar))
 
 
 def _chosen(interval: str | None, span: timedelta, age: timedelta) -> Granularity:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +19,7 @@ from wsedge_statistics.dcdn import faults, names, terms
 from wsedge_statistics.dcdn.intervals import SECONDS, instant, settle, times
 from wsedge_statistics.identity.callers import Caller
 from wsedge_statistics.numbers import answers
+from wsedge_statistics.numbers.calendars import Calendar
 from wsedge_statistics.numbers.ranges import Range, instant_text
 from wsedge_statistics.services import Services
 
@@ -176,8 +177,8 @@ async def _question(call: Call) -> tuple[Span, asking.Question]:
     start, end = span = times(call.parameters, call.now)
     asked = call.get("DomainName")
 
-    def slots(zone: tzinfo, now: datetime) -> Range:
-        return settle(start, end, call.get("Interval"), zone, now)
+    def slots(calendar: Calendar, now: datetime) -> Range:
+        return settle(start, end, call.get("Interval"), calendar, now)
 
     domains = frozenset(_domains(asked)) if asked else frozenset()
     region, isp = await _labels(call)

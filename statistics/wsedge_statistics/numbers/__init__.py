@@ -1,7 +1,8 @@
 """From five-minute sums to answers. Pure.
 
     granularity   lengths of slots that a span offers, and how far back each reaches
-    ranges        instants as text, whole slots, days of a time zone
+    calendars     days of time zones, each zone from when it was in force
+    ranges        instants as text, whole slots
     answers       counts, bandwidth and codes per slot
     series        keys, selections, grains, and the sums that answers are made of
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
 
 from wsedge_statistics.contract import bucket_of
 from wsedge_statistics.errors import QueryError
+from wsedge_statistics.numbers.calendars import Calendar
 from wsedge_statistics.numbers.granularity import DEFAULT_SPAN, LONGEST_SPAN, REACH, Granularity, offered
 from wsedge_statistics.numbers.series import BUCKET, HOUR
 
@@ -62,23 +62,24 @@ def instant_text(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def span_of(start: datetime, end: datetime, zone: tzinfo) -> timedelta:
-    """Return the elapsed time or the span on the zone's calendar, whichever is shorter.
+def span_of(start: datetime, end: datetime, calendar: Calendar) -> timedelta:
+    """Return the elapsed time or the span on the calendar, whichever is shorter.
 
     By the calendar a day of 25 hours (daylight saving) is one day. By the clock 72 hours are three days, also
     where the calendar shows an hour more after clocks were set forward.
     """
-    calendar = end.astimezone(zone).replace(tzinfo=None) - start.astimezone(zone).replace(tzinfo=None)
-    return min(calendar, end - start)
+    first, last = (at.astimezone(calendar.at(at).zone).replace(tzinfo=None) for at in (start, end))
+    return min(last - first, end - start)
 
 
 def settle_range(
-    *, start: str | None, end: str | None, granularity: Granularity | None, zone: tzinfo, now: datetime
+    *, start: str | None, end: str | None, granularity: Granularity | None, calendar: Calendar, now: datetime
 ) -> Range:
     """Return the whole slots of a question's parameters; without start and end, of the last 24 hours.
 
     The range is widened to whole slots: `start` down, `end` up. 5m and 1h slots are cut in UTC, 1d slots at
-    the midnights of `zone`. Without a granularity the finest that is offered is used. Raises QueryError.
+    the midnights of the zones in force then. Without a granularity the finest that is offered is used.
+    Raises QueryError.
     """
     first, last = _times(start, end, now)
     if last <= first:
@@ -86,7 +87,7 @@ def settle_range(
     if last > now + LONGEST_SPAN:
         raise QueryError("end", "too far in the future", f"instants up to {instant_text(now + LONGEST_SPAN)}")
     try:
-        span = span_of(first, last, zone)
+        span = span_of(first, last, calendar)
     except OverflowError:
         raise QueryError("start", "outside of the calendar", _INSTANT) from None
     if span > LONGEST_SPAN:
@@ -101,7 +102,7 @@ def settle_range(
     if chosen not in choices:
         names = ", ".join(choices)
         raise QueryError("granularity", _why_refused(chosen, span, now - first), f"{names} for this span")
-    return Range(chosen, cut(first, last, chosen, zone))
+    return Range(chosen, cut(first, last, chosen, calendar))
 
 
 def _times(start: str | None, end: str | None, now: datetime) -> tuple[datetime, datetime]:
@@ -123,36 +124,15 @@ def _why_refused(chosen: Granularity, span: timedelta, age: timedelta) -> str:
     return f"{chosen} is not offered for a span of {text}"
 
 
-def cut(start: datetime, end: datetime, granularity: Granularity, zone: tzinfo) -> tuple[Slot, ...]:
+def cut(start: datetime, end: datetime, granularity: Granularity, calendar: Calendar) -> tuple[Slot, ...]:
     """Cut whole slots that cover [start, end)."""
     if granularity is Granularity.DAY:
-        return _cut_days(start, end, zone)
+        return tuple(Slot(*day) for day in calendar.cut_days(start, end))
     step = HOUR if granularity is Granularity.HOUR else BUCKET
     # floor division twice gives floor and ceiling, also for fractions of a second
     first = int(start.timestamp() // step) * step
     last = -int(-end.timestamp() // step) * step
     return tuple(Slot(at, at + step) for at in range(first, last, step))
-
-
-def _cut_days(start: datetime, end: datetime, zone: tzinfo) -> tuple[Slot, ...]:
-    day = start.astimezone(zone).date()
-    edges = [day_start(day, zone)]
-    while edges[-1] < end:
-        day += timedelta(days=1)
-        edges.append(day_start(day, zone))
-    seconds = [int(edge.timestamp()) for edge in edges]
-    # a day that a zone skipped (Samoa, 30 December 2011) has no length and no slot
-    return tuple(Slot(a, b) for a, b in pairwise(seconds) if a < b)
-
-
-def day_start(day: date, zone: tzinfo) -> datetime:
-    """Return the first instant of a day in a zone, in UTC; also where midnight is skipped or comes twice."""
-    first = datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
-    step = timedelta(seconds=BUCKET)
-    # A gap that begins before midnight puts the day's first instant before where 00:00 would have been.
-    while (first - step).astimezone(zone).date() >= day:
-        first -= step
-    return first
 
 
 def complete_until(now: datetime, grace: timedelta) -> datetime:

@@ -24,7 +24,7 @@ def test_a_report_is_answered_by_its_numbers(laptop: Statistics) -> None:
     """The answer has the relay's counts, slot by slot, with zeros for idle slots."""
     bucket = recent_bucket(2)
     counts = {"sentBytes": 1200, "receivedBytes": 450, "sentMessages": 30, "receivedMessages": 11}
-    counts |= {"openedConnections": 4, "peakConnections": 3}
+    counts |= {"openedConnections": 4, "peakConnections": 3, "connectionSeconds": 44}
     assert laptop.post(report(row(bucket, **counts)), compressed=True).status == 204
     answer = laptop.get("/v1/traffic", domain="chat.example.com", **span(3)).json
     assert answer["total"] == counts

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+
 import pytest
 
 from support.statistics.application import BUCKET, MemoryLedger, services_over, two_accounts
 from support.statistics.build import directory_message, row, seconds, usage
 from wsedge_statistics.asking import Question, ask, list_domains, list_options
+from wsedge_statistics.contract import Directory
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import ForbiddenError, LedgerDeadlineError, QueryError, UnknownDomainError
 from wsedge_statistics.identity.callers import Caller, Policy
 from wsedge_statistics.ledger.budget import Stop, begin
+from wsedge_statistics.numbers.granularity import Granularity
 from wsedge_statistics.services import Services
 
 READER = Caller("system:serviceaccount:team-a:default", "team-a")
@@ -30,7 +35,8 @@ def services() -> Services:
 async def test_a_question_is_settled_and_answered(services: Services) -> None:
     """The result has the account, the billing zone, whole slots and the sums of its own domains."""
     result = await ask(services, READER, Question(), kind="traffic")
-    assert (result.account, result.zone, result.range.granularity) == ("team-a", "Asia/Shanghai", "5m")
+    assert (result.account, result.range.granularity) == ("team-a", "5m")
+    assert [zone.name for zone in result.zones] == ["Asia/Shanghai"]
     assert [part.counts.sent for part in result.parts] == [12]
     assert result.complete_until == BUCKET
 
@@ -74,9 +80,44 @@ async def test_a_configured_domain_needs_no_counts(services: Services) -> None:
 
 async def test_the_zone_of_the_question_wins(services: Services) -> None:
     """A zone of the question is used instead of the billing zone."""
-    assert (
-        await ask(services, READER, Question(zone="Europe/Berlin"), kind="traffic")
-    ).zone == "Europe/Berlin"
+    result = await ask(services, READER, Question(zone="Europe/Berlin"), kind="traffic")
+    assert [zone.name for zone in result.zones] == ["Europe/Berlin"]
+
+
+def changed_zone(name: str) -> Directory:
+    """Return a Directory in which team-a's zone is Asia/Shanghai, and from noon UTC of 10 June `name`."""
+    document = directory_message().model_dump(mode="json")
+    later = {"terms": document["accounts"][0]["periods"][0]["terms"] | {"timeZone": name}}
+    document["accounts"][0]["periods"] += [later | {"start": "2026-06-10T12:00:00Z"}]
+    return Directory.model_validate_json(json.dumps(document))
+
+
+def week(zone: str | None = None) -> Question:
+    return Question(
+        start="2026-06-08T00:00:00Z", end="2026-06-13T00:00:00Z", granularity=Granularity.DAY, zone=zone
+    )
+
+
+@pytest.mark.parametrize(
+    ("zone", "names", "after"),
+    [
+        ("Europe/Berlin", ["Asia/Shanghai", "Europe/Berlin"], 22),
+        ("Mars/Olympus", ["Asia/Shanghai", "UTC"], 0),
+    ],
+)
+async def test_past_days_are_cut_in_the_zone_in_force_then(
+    services: Services, zone: str, names: list[str], after: int
+) -> None:
+    """The day of the change has two parts; an unknown zone is replaced by the default for its own days."""
+    services.directory = DirectoryView.of(changed_zone(zone))
+    result = await ask(services, READER, week(), kind="traffic")
+    assert [each.name for each in result.zones] == names
+    starts = [datetime.fromtimestamp(slot.start, tz=UTC) for slot in result.range.slots]
+    assert [(at.day, at.hour) for at in starts[:4]] == [(7, 16), (8, 16), (9, 16), (10, 12)]
+    assert {at.hour for at in starts[4:]} == {after}
+    assert (await list_options(services, READER, None)).zone == names[-1]
+    named = await ask(services, READER, week("Asia/Shanghai"), kind="traffic")
+    assert {datetime.fromtimestamp(slot.start, tz=UTC).hour for slot in named.range.slots} == {16}
 
 
 async def test_an_unknown_billing_zone_is_replaced_by_the_default(services: Services) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from support.statistics.application import BUCKET, MemoryLedger, request, services_over, two_accounts
-from support.statistics.build import row, usage
+from support.statistics.build import directory, row, usage
 from wsedge_statistics.api.reading import no_repeats
 from wsedge_statistics.app import Application, build
+from wsedge_statistics.contract import Directory
 from wsedge_statistics.errors import QueryError
 
 
@@ -157,6 +159,24 @@ async def test_the_answer_repeats_its_filters(app: Application) -> None:
         "telecom",
     )
     assert answer["total"] == dict.fromkeys(COUNTS, 0)
+
+
+async def test_the_answer_lists_the_zones_of_a_range_in_which_the_zone_changed() -> None:
+    """`timeZone` is the last of them; an answer for one zone has no list."""
+    document = directory(domains={"chat.example.com": "team-a"})
+    terms = document["accounts"][0]["periods"][0]["terms"] | {"timeZone": "Europe/Berlin"}
+    document["accounts"][0]["periods"] += [{"terms": terms, "start": "2026-06-10T12:00:00Z"}]
+    app = build(services_over(MemoryLedger(), Directory.model_validate_json(json.dumps(document))))
+    range_ = {"start": "2026-06-08T00:00:00Z", "end": "2026-06-13T00:00:00Z", "granularity": "1d"}
+    answer = (await request(app, "GET", "/v1/traffic", **range_, account="team-a")).json
+    assert answer["timeZone"] == "Europe/Berlin"
+    assert answer["timeZones"] == [
+        {"start": "2026-06-07T16:00:00Z", "timeZone": "Asia/Shanghai"},
+        {"start": "2026-06-10T12:00:00Z", "timeZone": "Europe/Berlin"},
+    ]
+    assert [point["start"][8:13] for point in answer["points"]] == [
+        "07T16", "08T16", "09T16", "10T12", "10T22", "11T22", "12T22",
+    ]  # fmt: skip
 
 
 async def test_domains_are_listed_with_their_settings(app: Application) -> None:

@@ -13,9 +13,16 @@ from support.statistics.build import instant
 from wsedge_statistics.dcdn.intervals import SECONDS, settle, times
 from wsedge_statistics.dcdn.intervals import instant as parse
 from wsedge_statistics.errors import RpcError
+from wsedge_statistics.numbers.calendars import Calendar
 
 NOW = instant("2026-11-22T10:02:00Z")
 DAY = timedelta(days=1)
+
+
+def calendar(name: str) -> Calendar:
+    return Calendar.of(name, ZoneInfo(name))
+
+
 # Span in days, Interval, days back of the start -> DataInterval.
 MATRIX: dict[str, tuple[float, str | None, float, str]] = {
     "an hour without an interval": (1 / 24, None, 1, "300"),
@@ -46,17 +53,17 @@ def test_the_interval_follows_from_the_span(
 ) -> None:
     """One that is not offered is no error: the default is used."""
     start = NOW - back * DAY
-    assert SECONDS[settle(start, start + span * DAY, interval, UTC, NOW).granularity] == used
+    assert SECONDS[settle(start, start + span * DAY, interval, calendar("UTC"), NOW).granularity] == used
 
 
 def test_slots_are_whole_and_lie_on_marks() -> None:
     """The range is widened; days begin at midnights of the zone."""
     start, end = instant("2026-11-20T10:02:00Z"), instant("2026-11-20T10:08:00Z")
-    five = settle(start, end, None, UTC, NOW)
+    five = settle(start, end, None, calendar("UTC"), NOW)
     assert [slot.start for slot in five.slots] == [
         int(instant(f"2026-11-20T10:0{m}:00Z").timestamp()) for m in (0, 5)
     ]
-    day = settle(start, end, "86400", ZoneInfo("Asia/Shanghai"), NOW)
+    day = settle(start, end, "86400", calendar("Asia/Shanghai"), NOW)
     assert [slot.start for slot in day.slots] == [int(instant("2026-11-19T16:00:00Z").timestamp())]
 
 
@@ -65,7 +72,7 @@ def test_a_day_of_25_hours_is_a_day() -> None:
     zone = ZoneInfo("Europe/Berlin")
     start = datetime(2026, 10, 24, tzinfo=zone).astimezone(UTC)
     end = datetime(2026, 10, 27, tzinfo=zone).astimezone(UTC)
-    assert settle(start, end, "300", zone, NOW).granularity == "5m"
+    assert settle(start, end, "300", Calendar.of("Berlin", zone), NOW).granularity == "5m"
 
 
 OUT: dict[str, tuple[timedelta, timedelta]] = {
@@ -80,7 +87,7 @@ OUT: dict[str, tuple[timedelta, timedelta]] = {
 def test_what_cannot_be_counted_is_refused(start: timedelta, span: timedelta) -> None:
     """With the original's code."""
     with pytest.raises(RpcError) as caught:
-        settle(NOW + start, NOW + start + span, None, ZoneInfo("Asia/Shanghai"), NOW)
+        settle(NOW + start, NOW + start + span, None, calendar("Asia/Shanghai"), NOW)
     assert (caught.value.status, caught.value.code) == (400, "InvalidStartTime.ValueNotSupported")
 
 
@@ -93,7 +100,7 @@ def test_every_range_has_a_bounded_number_of_slots(back: int, length: int, inter
     """At most those of three days at five minutes, and they cover the range without a gap."""
     start = NOW - timedelta(minutes=5 * back)
     end = start + timedelta(minutes=5 * length)
-    found = settle(start, end, interval, UTC, NOW)
+    found = settle(start, end, interval, calendar("UTC"), NOW)
     assert len(found.slots) <= 3 * 288 + 1
     assert found.start <= start.timestamp() < end.timestamp() <= found.end
     assert all(one.end == other.start for one, other in zip(found.slots, found.slots[1:], strict=False))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from support.statistics.build import instant, seconds
 from wsedge_statistics.contract import known_zones, zone_named
 from wsedge_statistics.errors import QueryError
-from wsedge_statistics.numbers import ranges
+from wsedge_statistics.numbers import calendars, ranges
+from wsedge_statistics.numbers.calendars import Calendar
 from wsedge_statistics.numbers.granularity import Granularity
 from wsedge_statistics.numbers.ranges import Range, Slot
 
@@ -34,7 +35,8 @@ NOW = instant("2026-06-15T12:00:00Z")
 def settle(
     start: str | None, end: str | None, granularity: Granularity | None = None, **more: object
 ) -> Range:
-    options = {"zone": UTC, "now": NOW} | more
+    zone = more.pop("zone", UTC)
+    options = {"calendar": Calendar.of("any", zone), "now": NOW} | more  # type: ignore[arg-type]
     return ranges.settle_range(start=start, end=end, granularity=granularity, **options)  # type: ignore[arg-type]
 
 
@@ -192,8 +194,8 @@ DAYS = {
 def test_a_natural_day_begins_at_its_first_instant(zone: str, day: str, start: str, hours: float) -> None:
     """A day's slot begins at the first instant of the day in the zone and has its true length."""
     first = date.fromisoformat(day)
-    begins = ranges.day_start(first, zone_of(zone))
-    ends = ranges.day_start(first + timedelta(days=1), zone_of(zone))
+    begins = calendars.day_start(first, zone_of(zone))
+    ends = calendars.day_start(first + timedelta(days=1), zone_of(zone))
     assert begins == instant(start)
     assert (ends - begins) / timedelta(hours=1) == hours
 
@@ -201,13 +203,18 @@ def test_a_natural_day_begins_at_its_first_instant(zone: str, day: str, start: s
 def test_a_gap_that_begins_before_midnight_is_found() -> None:
     """Where clocks jump from 23:30 to 00:30, the day begins at 00:30 (Toronto, 1919)."""
     toronto = zone_of("America/Toronto")
-    assert ranges.day_start(date(1919, 3, 31), toronto) == instant("1919-03-31T04:30:00Z")
+    assert calendars.day_start(date(1919, 3, 31), toronto) == instant("1919-03-31T04:30:00Z")
 
 
 def test_a_day_that_a_zone_skipped_has_no_slot() -> None:
     """Samoa had no 30 December 2011."""
     apia = zone_of("Pacific/Apia")
-    slots = ranges.cut(instant("2011-12-29T00:00:00-10:00"), instant("2012-01-01T00:00:00+14:00"), DAY, apia)
+    slots = ranges.cut(
+        instant("2011-12-29T00:00:00-10:00"),
+        instant("2012-01-01T00:00:00+14:00"),
+        DAY,
+        Calendar.of("apia", apia),
+    )
     assert [slot.end - slot.start for slot in slots] == [86400, 86400]
 
 
@@ -260,15 +267,19 @@ def test_a_span_of_whole_days_is_never_longer(zone: str, days: int, minutes: int
     """72, 744 and 2,232 hours, and as many days from midnight to midnight, are 3, 31 and 93 days anywhere."""
     found = zone_of(zone)
     start = instant("2024-01-01T00:00:00Z") + timedelta(minutes=minutes)
-    assert ranges.span_of(start, start + timedelta(days=days), found) <= timedelta(days=days)
+    assert ranges.span_of(start, start + timedelta(days=days), Calendar.of(zone, found)) <= timedelta(
+        days=days
+    )
     first = start.astimezone(found).date()
-    midnights = (ranges.day_start(first, found), ranges.day_start(first + timedelta(days=days), found))
-    assert ranges.span_of(*midnights, found) <= timedelta(days=days)
+    midnights = (calendars.day_start(first, found), calendars.day_start(first + timedelta(days=days), found))
+    assert ranges.span_of(*midnights, Calendar.of(zone, found)) <= timedelta(days=days)
 
 
 def test_slots_follow_each_other_without_a_gap_over_a_year() -> None:
     """The slots of any range tile it."""
-    slots = ranges.cut(instant("2026-01-15T00:00Z"), instant("2026-12-15T00:00Z"), DAY, BERLIN)
+    slots = ranges.cut(
+        instant("2026-01-15T00:00Z"), instant("2026-12-15T00:00Z"), DAY, Calendar.of("berlin", BERLIN)
+    )
     assert all(a.end == b.start for a, b in itertools.pairwise(slots))
     assert {slot.end - slot.start for slot in slots} == {23 * 3600, 24 * 3600, 25 * 3600}
 
