@@ -12,6 +12,7 @@
     numbers/     from five-minute sums to answers. Pure
     identity/    callers, and the tokens that identify them
     directory    look-ups in the Directory. Pure
+    presence     relays that report, and those that fell silent. Pure
     tenure       lives of accounts, and the domains that each holds or held. Pure
     contract     messages that the statistics accept
 

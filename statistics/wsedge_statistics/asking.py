@@ -59,6 +59,7 @@ class Result(Generic[_Part]):
     zones: tuple[ZoneSpan, ...]
     parts: list[_Part]
     complete_until: datetime
+    silent_relays: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +119,12 @@ async def _ask(
     if selection.domains:
         seen = await _read(services, key, lambda: services.ledger.seen(key))
         _check_domains(services, selection.domains, key, seen)
-    with services.metrics.query_seconds.time():
+    with services.metrics.query_seconds.labels(kind).time():
         parts = await _read(services, key, lambda: read(selection, span.slots))
     services.metrics.queries.labels(kind).inc()
     zones = calendar.within(span.start, span.end)
-    return Result(account, span, zones, parts, complete_until(now, services.grace))
+    silent = services.presence.relays(key, now=services.monotonic()).silent
+    return Result(account, span, zones, parts, complete_until(now, services.grace), silent)
 
 
 def _check_reach(selection: Selection, now: datetime) -> None:

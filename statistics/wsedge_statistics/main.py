@@ -125,6 +125,7 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Seque
         max_body=settings.max_body_bytes,
         max_inflated=settings.max_inflated_bytes,
     )
+    metrics.watch_relays(lambda: services.presence.relays(None, now=services.monotonic()))
     with ExitStack() as stack:
         application: ASGIApp = build(services)
         if len(listeners) > 1:

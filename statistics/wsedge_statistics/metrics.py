@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from wsedge_statistics.presence import Relays
+
 
 class Metrics:
     """Counters and gauges of one process, on a registry of their own."""
@@ -49,7 +51,16 @@ class Metrics:
             f"{prefix}_access_keys", "Access keys of the RPC that were read.", registry=self.registry
         )
         self.query_seconds = Histogram(
-            f"{prefix}_query_seconds", "Time to read an answer from the ledger.", registry=self.registry
+            f"{prefix}_query_seconds",
+            "Time to read an answer from the ledger, by endpoint.",
+            ["endpoint"],
+            registry=self.registry,
+        )
+        self.lag_seconds = Histogram(
+            f"{prefix}_ingest_lag_seconds",
+            "Time from the end of a report's oldest bucket to the report; 0 within the bucket.",
+            buckets=(1, 5, 10, 30, 60, 120, 300, 900, 3600, 21_600, 86_400),
+            registry=self.registry,
         )
         self.commit_seconds = Histogram(
             f"{prefix}_commit_seconds", "Time of one commit, fsync included.", registry=self.registry
@@ -78,6 +89,17 @@ class Metrics:
         )
         for name, text, read in gauges:
             Gauge(f"{prefix}_{name}", text, registry=self.registry).set_function(read)
+
+    def watch_relays(self, relays: Callable[[], Relays]) -> None:
+        """Add gauges of the relays that report and of those that fell silent."""
+        gauge = Gauge(
+            "wsedge_statistics_relays",
+            "Relays (pods) that promised another report; silent: they did not keep the promise, for a day.",
+            ["state"],
+            registry=self.registry,
+        )
+        gauge.labels("reporting").set_function(lambda: relays().reporting)
+        gauge.labels("silent").set_function(lambda: relays().silent)
 
     def committed(self, *, jobs: int, seconds: float) -> None:
         """Count a commit; the ledger's writer calls it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger import Ledger, Room
 from wsedge_statistics.ledger.budget import Turns
 from wsedge_statistics.metrics import Metrics
+from wsedge_statistics.presence import Presence
 from wsedge_statistics.tenure import Tenures
 
 _MOST_KNOWN: Final = 100
@@ -55,5 +57,7 @@ class Services:
     max_body: int
     max_inflated: int
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)
+    monotonic: Callable[[], float] = time.monotonic
+    presence: Presence = field(default_factory=Presence)
     draining: bool = False
     turns: Turns = field(default_factory=Turns)

@@ -104,6 +104,10 @@ class Answer(BaseModel):
     completeUntil: Instant = Field(
         description="all five-minute buckets before this instant have ended, and relays had time to report"
     )
+    silentRelays: int = Field(
+        description="relays of the account that fell silent within the last day without a last report: their "
+        "counts are missing, and are added when they report again"
+    )
 
 
 class Edges(BaseModel):

@@ -158,6 +158,7 @@ def _frame(query: models.RangeQuery, result: asking.Result[Any]) -> dict[str, An
         "timeZone": result.zones[-1].name,
         **_changes(result),
         "completeUntil": result.complete_until,
+        "silentRelays": result.silent_relays,
     }
 
 

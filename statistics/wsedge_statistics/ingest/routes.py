@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
 
-from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH, Directory, UsageReport, read
+from wsedge_statistics.contract import (
+    BUCKET_SECONDS,
+    DIRECTORY_PATH,
+    USAGE_PATH,
+    Directory,
+    UsageReport,
+    read,
+)
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import LedgerBusyError, NoRoomError, RowFault, RowsRefusedError
 from wsedge_statistics.ingest.checks import check_rows, check_source
@@ -61,11 +69,17 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     now = services.clock()
     keys = check_rows(caller, report, tenures=services.tenures, now=now, retention=RETENTION)
     room = None if caller.trusted else services.room
-    if refused := await _committed(services.ledger.commit(report, keys, room)):
+    if report.rows and (refused := await _committed(services.ledger.commit(report, keys, room))):
         reason = "the account has reached its limit of rows or keys: count fewer domains, regions or relays"
         raise NoRoomError([RowFault(index, "row", reason) for index in refused])
     services.metrics.reports.inc()
     services.metrics.rows.inc(len(report.rows))
+    if report.rows:
+        ended = min(row.bucket for row in report.rows) + timedelta(seconds=BUCKET_SECONDS)
+        services.metrics.lag_seconds.observe(max(0.0, (now - ended).total_seconds()))
+    services.presence.note(
+        report.source, keys.values(), next_within=report.nextWithinSeconds, now=services.monotonic()
+    )
     return Response(status_code=204)
 
 

@@ -51,10 +51,17 @@ async def test_every_pair_counts_every_byte(
                 for number in range(20):
                     await client.echo(b"message %d" % number)
                     await asyncio.sleep(0.05)
+                if not (old_relay or old_statistics):
+                    present = 'wsedge_statistics_relays{state="reporting"} 1.0'
+                    assert present in (await asyncio.to_thread(ledger.get, "/metrics")).text.decode()
                 relay.signal(signal.SIGTERM)
                 await client.rest()
                 client.close()
                 assert await relay.ended() == 0
+        if not old_statistics:
+            metrics = (await asyncio.to_thread(ledger.get, "/metrics")).text.decode()
+            for state in ("reporting", "silent"):
+                assert f'wsedge_statistics_relays{{state="{state}"}} 0.0' in metrics
         total = (await asyncio.to_thread(ledger.get, "/v1/traffic")).json["total"]
     assert (total["sentBytes"], total["receivedBytes"]) == (client.received, client.sent)
     assert (total["openedConnections"], total["sentMessages"]) == (1, client.messages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wsedge_statistics.metrics import Metrics
+from wsedge_statistics.presence import Relays
 
 
 def test_gauges_read_the_ledger_at_each_scrape() -> None:
@@ -28,3 +29,13 @@ def test_commits_and_failures_are_counted() -> None:
     assert 'wsedge_statistics_commit_writes_bucket{le="2.0"} 1.0' in lines
     assert "wsedge_statistics_commit_writes_count 2.0" in lines
     assert "wsedge_statistics_commit_failures_total 1.0" in lines
+
+
+def test_relays_are_counted_by_state_at_each_scrape() -> None:
+    """Those that report, and those that fell silent."""
+    metrics, relays = Metrics(), [Relays(2, 1)]
+    metrics.watch_relays(lambda: relays[-1])
+    relays.append(Relays(3, 0))
+    lines = metrics.text().decode().splitlines()
+    assert 'wsedge_statistics_relays{state="reporting"} 3.0' in lines
+    assert 'wsedge_statistics_relays{state="silent"} 0.0' in lines

@@ -82,6 +82,7 @@ FRAME = {
     "granularity": "5m",
     "timeZone": "Asia/Shanghai",
     "completeUntil": "2026-06-15T12:00:00Z",
+    "silentRelays": 0,
 }
 IDLE, BUSY = (
     {"start": "2026-06-15T11:55:00Z", "end": "2026-06-15T12:00:00Z"},

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from support.statistics.application import BUCKET, MemoryLedger, request, services_over, two_accounts
+from support.statistics.application import BUCKET, NOW, MemoryLedger, request, services_over, two_accounts
 from support.statistics.build import UID, directory, report, row
 from wsedge_statistics.app import build
 from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH
@@ -31,6 +32,7 @@ class Claims:
 
 
 RELAY: Any = Claims("system:serviceaccount:team-a:chat-relay", "team-a")
+READER: Any = Claims("system:serviceaccount:team-a:default", "team-a")
 
 
 def value(text: str, name: str) -> float:
@@ -52,6 +54,59 @@ async def test_a_stored_report_is_204_and_counted() -> None:
     assert value(metrics, "wsedge_statistics_ingested_reports_total") == 1
     assert value(metrics, "wsedge_statistics_ingested_rows_total") == 2
     assert ledger.rooms == [None]  # a laptop has no limit of rows
+
+
+async def test_a_relay_that_falls_silent_shows_in_answers() -> None:
+    """Of its own account alone, from the promised time of its next report on, until it reports again."""
+    clock = [0.0]
+    services = services_over(
+        MemoryLedger(), two_accounts(), verifier=RELAY, monotonic=lambda: clock[-1], policy=Policy()
+    )
+    app = build(services)
+
+    async def silent() -> int:
+        services.verifier = READER
+        return int((await request(app, "GET", "/v1/traffic", token="t")).json["silentRelays"])
+
+    async def tell(document: Any, seconds: int | None) -> None:
+        services.verifier = RELAY
+        sent = document if seconds is None else document | {"nextWithinSeconds": seconds}
+        assert (await request(app, "POST", USAGE_PATH, sent, token="t")).status == 204
+
+    await tell(report(row(BUCKET)), 330)
+    found = []
+    for now in (330.0, 331.0):
+        clock.append(now)
+        found.append(await silent())
+    await tell(report(), 330)
+    found.append(await silent())
+    clock.append(3000.0)
+    found.append(await silent())
+    assert services.presence.relays("team-b", now=3000.0).silent == 0
+    await tell(report(), None)  # an older relay's report changes nothing
+    found.append(await silent())
+    await tell(report(), 0)
+    found.append(await silent())
+    assert found == [0, 1, 0, 1, 1, 0]
+
+
+async def test_a_report_without_rows_needs_no_commit() -> None:
+    """A relay that shows its presence writes nothing; the lag is that of reports with rows."""
+    ledger = MemoryLedger(error=LedgerUnwritableError("full"))
+    services = services_over(ledger)
+    assert (await request(build(services), "POST", USAGE_PATH, report())).status == 204
+    metrics = services.metrics.text().decode()
+    assert value(metrics, "wsedge_statistics_ingest_lag_seconds_count") == 0
+
+
+async def test_the_lag_of_reports_is_measured() -> None:
+    """From the end of the oldest bucket; 0 within it."""
+    services = services_over(MemoryLedger())
+    for rows in ([row(BUCKET)], [row(BUCKET), row(BUCKET - timedelta(hours=1))]):
+        assert (await request(build(services), "POST", USAGE_PATH, report(*rows))).status == 204
+    metrics = services.metrics.text().decode()
+    assert value(metrics, 'wsedge_statistics_ingest_lag_seconds_bucket{le="1.0"}') == 1
+    assert value(metrics, "wsedge_statistics_ingest_lag_seconds_sum") == (NOW - BUCKET).total_seconds() + 3300
 
 
 async def test_rows_beyond_the_limit_are_named() -> None:
