@@ -17,7 +17,9 @@ OperatorError
 ├── UnknownZoneError       a time zone that the IANA database does not have
 ├── AccountError           an account's record is damaged, or written by a newer version
 ├── UnreadableError        a stored object that this version of the operator cannot parse
-└── ManifestError          a file that is no manifest, or one that the API server would refuse
+├── ManifestError          a file that is no manifest, or one that the API server would refuse
+├── KubectlError           kubectl failed, or is not there
+└── AccessKeyError         an access key that does not exist, or cannot be made
 """
 
 from __future__ import annotations
@@ -148,6 +150,14 @@ class ManifestError(OperatorError):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.why}"
+
+
+class KubectlError(OperatorError):
+    """kubectl failed; the text is its own."""
+
+
+class AccessKeyError(OperatorError):
+    """An access key does not exist, or cannot be made; the text is for a person."""
 
 
 # The message of structured-merge-diff; the status of the answer is 500 or 400, by release.

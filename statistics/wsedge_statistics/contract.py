@@ -40,6 +40,12 @@ BUCKET_SECONDS: Final = 300
 TOKEN_AUDIENCE: Final = "wsedge-statistics"  # noqa: S105  an audience, not a secret
 USAGE_PATH: Final = "/ingest/v1/usage"
 DIRECTORY_PATH: Final = "/ingest/v1/directory"
+# The Secret of a namespace whose entries are the access keys of the account. The type keeps a Secret for
+# another purpose, whose values may be public, from being mistaken for keys.
+ACCESS_KEYS_NAME: Final = "wsedge-access-keys"
+ACCESS_KEYS_TYPE: Final = "wsedge.io/access-keys"
+INACTIVE_KEYS_ANNOTATION: Final = "wsedge.io/inactive-access-keys"
+MOST_ACCESS_KEYS: Final = 20
 
 # The largest number that JSON readers agree on (RFC 8259 section 6); no five minutes count more.
 MOST_COUNT: Final = 2**53 - 1

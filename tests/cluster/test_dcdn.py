@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from support.operator.cluster import Place, domain, plan, until
 from support.statistics.dcdn import plus_form, rpc_parameters
 from support.statistics.process import Answer
+from wsedge_devcluster.binaries.build import ensure_binaries
 from wsedge_devcluster.cluster.chart import SYSTEM, checkout
-from wsedge_devcluster.cluster.cluster import Cluster
+from wsedge_devcluster.cluster.cluster import Cluster, quiet
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.kube.kinds import SECRET
 
@@ -99,6 +103,31 @@ def test_a_tenant_makes_and_revokes_keys_with_kubectl(rpc: tuple[str, int], plac
     has_code(rpc, SECOND, None)
     place.kubectl("delete", "secret/wsedge-access-keys")
     has_code(rpc, SECOND, "InvalidAccessKeyId.NotFound")
+
+
+def test_the_plugin_of_kubectl_makes_lists_and_revokes_keys(rpc: tuple[str, int], place: Place) -> None:
+    """`kubectl wsedge accesskey`: the key that it prints is valid until it revokes it."""
+    programs = Path(sys.executable).parent
+    kubectl = ensure_binaries(quiet)["kubectl"]
+    environment = place.cluster.environment()
+    environment["PATH"] = f"{Path(kubectl).parent}:{programs}:{environment['PATH']}"
+
+    def run(*arguments: str) -> str:
+        command = [str(kubectl), "wsedge", "accesskey", *arguments, f"--namespace={place.namespace}"]
+        return subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=True, timeout=60
+        ).stdout
+
+    made = dict(line.split(": ") for line in run("create").splitlines())
+    first = (made["AccessKeyId"], made["AccessKeySecret"])
+    has_code(rpc, first, None)
+    made = dict(line.split(": ") for line in run("create").splitlines())
+    second = (made["AccessKeyId"], made["AccessKeySecret"])
+    has_code(rpc, second, None)
+    assert sorted(line.split()[0] for line in run("list").splitlines()[1:]) == sorted([first[0], second[0]])
+    run("revoke", first[0])
+    has_code(rpc, first, "InvalidAccessKeyId.NotFound")
+    assert call(rpc, second).status == 200
 
 
 def test_a_namespace_made_again_has_none_of_its_former_keys(rpc: tuple[str, int], place: Place) -> None:

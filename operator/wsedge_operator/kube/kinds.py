@@ -14,6 +14,7 @@ from wsedge_operator.api import billing_plan, websocket_domain
 from wsedge_operator.api.meta import GROUP, VERSION
 from wsedge_operator.billing import record as account_record
 from wsedge_operator.desired.names import MANAGED_BY, MANAGED_BY_LABEL
+from wsedge_statistics.contract import ACCESS_KEYS_TYPE
 
 _MANAGED: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 
@@ -56,7 +57,7 @@ SECRET: Final = Kind(
     "secrets",
     fields=(
         "type!=helm.sh/release.v1,type!=kubernetes.io/service-account-token,"
-        "type!=kubernetes.io/dockerconfigjson,type!=wsedge.io/access-keys"
+        f"type!=kubernetes.io/dockerconfigjson,type!={ACCESS_KEYS_TYPE}"
     ),
 )
 CONFIG_MAP: Final = Kind("ConfigMap", "configmaps", labels=_MANAGED)

@@ -18,14 +18,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-SECRET_NAME: Final = "wsedge-access-keys"  # noqa: S105  a name
-# A relay's Secret, or one for another purpose, is never mistaken for keys: values of these may be public.
-SECRET_TYPE: Final = "wsedge.io/access-keys"  # noqa: S105  a type
-INACTIVE_ANNOTATION: Final = "wsedge.io/inactive-access-keys"
+from wsedge_statistics.contract import (
+    ACCESS_KEYS_NAME,
+    ACCESS_KEYS_TYPE,
+    INACTIVE_KEYS_ANNOTATION,
+    MOST_ACCESS_KEYS,
+)
+
 # A signature of a short secret can be searched through by anybody who has read one request.
 SHORTEST_SECRET: Final = 16
 LONGEST_SECRET: Final = 256
-MOST_KEYS: Final = 20
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SECRET: Final = re.compile(rf"[!-~]{{{SHORTEST_SECRET},{LONGEST_SECRET}}}")
 
@@ -54,10 +56,10 @@ class KeySecret:
 def read_secret(live: Mapping[str, Any]) -> KeySecret | None:
     """Return the keys of a Secret as the API server sends it; None for a Secret of another name or type."""
     metadata = live.get("metadata") or {}
-    if metadata.get("name") != SECRET_NAME or live.get("type") != SECRET_TYPE:
+    if metadata.get("name") != ACCESS_KEYS_NAME or live.get("type") != ACCESS_KEYS_TYPE:
         return None
     account, created = str(metadata["namespace"]), datetime.fromisoformat(metadata["creationTimestamp"])
-    marked = (metadata.get("annotations") or {}).get(INACTIVE_ANNOTATION, "")
+    marked = (metadata.get("annotations") or {}).get(INACTIVE_KEYS_ANNOTATION, "")
     inactive = {part.strip() for part in marked.split(",")}
     keys: list[AccessKey] = []
     ignored: list[str] = []
@@ -69,11 +71,11 @@ def read_secret(live: Mapping[str, Any]) -> KeySecret | None:
             ignored.append(
                 f"{key_id}: the secret is not {SHORTEST_SECRET} to {LONGEST_SECRET} printable characters"
             )
-        elif len(keys) == MOST_KEYS:
-            ignored.append(f"{key_id}: the account has {MOST_KEYS} keys already")
+        elif len(keys) == MOST_ACCESS_KEYS:
+            ignored.append(f"{key_id}: the account has {MOST_ACCESS_KEYS} keys already")
         else:
             keys.append(AccessKey(key_id, account, created, key_id not in inactive, secret))
-    return KeySecret(account, str(metadata.get("uid")), tuple(keys), tuple(ignored[:MOST_KEYS]))
+    return KeySecret(account, str(metadata.get("uid")), tuple(keys), tuple(ignored[:MOST_ACCESS_KEYS]))
 
 
 def _decoded(encoded: Any) -> str | None:

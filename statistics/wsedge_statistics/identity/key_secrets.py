@@ -23,13 +23,8 @@ from urllib.parse import urlencode, urlsplit
 
 import structlog
 
-from wsedge_statistics.identity.access_keys import (
-    SECRET_NAME,
-    SECRET_TYPE,
-    AccessKeys,
-    KeySecret,
-    read_secret,
-)
+from wsedge_statistics.contract import ACCESS_KEYS_NAME, ACCESS_KEYS_TYPE
+from wsedge_statistics.identity.access_keys import AccessKeys, KeySecret, read_secret
 
 WATCH_SECONDS: Final = 30  # bounds how long a connection that the network forgot delays a revocation
 READ_SECONDS: Final = 40.0
@@ -154,7 +149,15 @@ class KeySecrets:
                 failures = 0
             except _WatchEndedError:
                 version = ""
-            except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+            # What is not of the API's form is no reason to stop: the next list may be.
+            except (
+                OSError,
+                ValueError,
+                LookupError,
+                TypeError,
+                AttributeError,
+                http.client.HTTPException,
+            ) as error:
                 version = ""
                 if scope.stop.is_set():
                     return
@@ -164,7 +167,7 @@ class KeySecrets:
 
     def _path(self, scope: _Scope, **parameters: str) -> str:
         place = f"/namespaces/{scope.namespace}" if scope.namespace else ""
-        selector = f"metadata.name={SECRET_NAME},type={SECRET_TYPE}"
+        selector = f"metadata.name={ACCESS_KEYS_NAME},type={ACCESS_KEYS_TYPE}"
         return f"/api/v1{place}/secrets?{urlencode({'fieldSelector': selector, **parameters})}"
 
     def _list(self, scope: _Scope) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from support.statistics.secrets import key_secret
-from wsedge_statistics.identity.access_keys import MOST_KEYS, AccessKeys, KeySecret, read_secret
+from wsedge_statistics.contract import MOST_ACCESS_KEYS
+from wsedge_statistics.identity.access_keys import AccessKeys, KeySecret, read_secret
 
 SECRET = "a secret of 24 letters!!"
 ANNOTATION = {"wsedge.io/inactive-access-keys": "LTAI2, LTAI3"}
@@ -88,9 +89,9 @@ def test_an_entry_that_is_no_base64_is_ignored(encoded: Any) -> None:
 def test_an_account_has_a_bounded_number_of_keys() -> None:
     """The first by name count."""
     found = read(key_secret("a", {f"id{number:03}": "0123456789abcdef" for number in range(100)}))
-    assert [key.key_id for key in found.keys] == [f"id{number:03}" for number in range(MOST_KEYS)]
-    assert len(found.ignored) == MOST_KEYS
-    assert found.ignored[0] == f"id020: the account has {MOST_KEYS} keys already"
+    assert [key.key_id for key in found.keys] == [f"id{number:03}" for number in range(MOST_ACCESS_KEYS)]
+    assert len(found.ignored) == MOST_ACCESS_KEYS
+    assert found.ignored[0] == f"id020: the account has {MOST_ACCESS_KEYS} keys already"
 
 
 def test_a_stranger_with_the_same_id_takes_nothing_away() -> None:
