@@ -108,7 +108,7 @@ class Rpc:
 async def _incoming(request: Request) -> Incoming:
     if request.method not in ("GET", "POST"):
         raise RpcError(405, "UnsupportedHTTPMethod", "This http method is not supported.")
-    if request.url.path != "/":
+    if request.scope["path"] != "/":
         raise faults.unknown_action()
     body = await _body(request)
     scope = request.scope

@@ -164,6 +164,8 @@ HOSTILE: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
             **dict.fromkeys(("x-acs-action", "x-acs-version", "x-acs-date"), "2026-01-01T00:00:00Z"),
         },
     ),
+    "a host that no URL can have": ("POST", "/", b"", {"Host": "["}),
+    "a path that no URL can have": ("POST", "//[", b"", {}),
     "a method that is not served": ("PUT", "/", b"", {}),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -132,6 +133,25 @@ def test_a_port_of_the_rpc_in_use_is_refused_with_its_option(tmp_path: Path) -> 
         with pytest.raises(SettingsError, match="--dcdn-listen: cannot listen"):
             program.listen_all(settings)
         listen("127.0.0.1", port).close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_an_answer_leaves_at_once(host: str) -> None:
+    """Connections have TCP_NODELAY: otherwise an answer waits 40 ms for the acknowledgement of its head."""
+    found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with listen(host, 0) as listener:
+        server = await asyncio.start_server(accepted, sock=listener)
+        async with server:
+            _, writer = await asyncio.open_connection(host, listener.getsockname()[1])
+            assert await found
+            writer.close()
+            await writer.wait_closed()
 
 
 def test_an_ipv6_address_is_served() -> None:
