@@ -9,6 +9,7 @@ StatisticsError
 │   ├── LedgerUnreadableError   a read failed: the file is damaged, moved or gone
 │   ├── LedgerBusyError         the writer's queue is full; try again
 │   └── LedgerUnwritableError   the disk is full or broken; try again later
+│       └── LedgerDamagedError  a write met a damaged place; others may succeed
 ├── BillingError
 │   ├── PriceBookError          the price book cannot be used: the field and the reason
 │   ├── UnknownZoneError        terms name a time zone that this program's IANA database does not have
@@ -102,6 +103,10 @@ class UnknownZoneError(BillingError):
 
 class StatementDamagedError(BillingError):
     """A stored statement cannot be read."""
+
+
+class LedgerDamagedError(LedgerUnwritableError):
+    """A write met a place of the ledger that is damaged; nothing of it was stored, others may succeed."""
 
 
 class QueryError(StatisticsError):

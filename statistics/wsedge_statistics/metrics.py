@@ -71,6 +71,12 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
             registry=self.registry,
         )
+        self.damage_met = False
+        self.damage = Counter(
+            f"{prefix}_ledger_damage",
+            "Reads and writes that met a damaged place of the ledger; others are carried out.",
+            registry=self.registry,
+        )
         self.commit_failures = Counter(
             f"{prefix}_commit_failures",
             "Commits that failed; nothing of them was stored.",
@@ -105,6 +111,11 @@ class Metrics:
         """Count a commit; the ledger's writer calls it."""
         self.commit_seconds.observe(seconds)
         self.commit_jobs.observe(jobs)
+
+    def damaged(self) -> None:
+        """Count a read or write that met damage; the ledger calls it."""
+        self.damage.inc()
+        self.damage_met = True
 
     def failed(self) -> None:
         """Count a failed commit; the ledger's writer calls it."""

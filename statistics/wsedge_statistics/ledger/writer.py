@@ -27,11 +27,12 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 import structlog
 
-from wsedge_statistics.errors import LedgerBusyError, LedgerUnwritableError
+from wsedge_statistics.errors import LedgerBusyError, LedgerDamagedError, LedgerUnwritableError
 
 GROUP_LIMIT: Final = 256  # writes in one commit: bounds how long the first write of a group waits
 QUEUE_LIMIT: Final = 1024
 PROBE_SECONDS: Final = 3.0  # between probes of a ledger that cannot be written
+DAMAGED_SECONDS: Final = 30.0  # until upkeep is tried again after it met damage that it could not leave out
 
 _T = TypeVar("_T")
 Transaction = TypeVar("Transaction")
@@ -47,6 +48,9 @@ class Observer(Protocol):
 
     def failed(self) -> None:
         """A commit failed; nothing of its group was stored."""
+
+    def damaged(self) -> None:
+        """A read or write met a damaged place of the store."""
 
 
 class Store(Protocol[_Opened_co]):
@@ -181,6 +185,14 @@ class Writer(Generic[Transaction]):
         try:
             with self._store.transaction() as transaction:
                 results = [write.work(transaction) for write in group]
+        except LedgerDamagedError as error:
+            self._damaged(error)
+            if len(group) == 1:
+                _fail(group, error)
+            else:  # those that do not meet the damaged place are carried out
+                for write in group:
+                    self._commit([write])
+            return
         except LedgerUnwritableError as error:
             self._failed(error)
             _fail(group, error)
@@ -198,8 +210,15 @@ class Writer(Generic[Transaction]):
                     self._succeeded()
             elif time.monotonic() >= self._next_upkeep:
                 self._next_upkeep = time.monotonic() + self._store.upkeep()
+        except LedgerDamagedError as error:
+            self._damaged(error)
+            self._next_upkeep = self._next_probe = time.monotonic() + DAMAGED_SECONDS
         except LedgerUnwritableError as error:
             self._failed(error)
+
+    def _damaged(self, error: LedgerDamagedError) -> None:
+        self._observer.damaged()
+        log.error("ledger is damaged", error=str(error), code=error.code)
 
     def _failed(self, error: LedgerUnwritableError) -> None:
         self._observer.failed()

@@ -27,7 +27,10 @@ async def readyz(request: Request) -> dict[str, str]:
     if services.draining:
         raise ProblemError(503, "ending", "The process is shutting down.")
     if not services.ledger.writable():
-        raise ProblemError(503, "ledger-unavailable", "The ledger cannot be written. The disk may be full.")
+        detail = "The ledger cannot be written: the disk is full, or its files were moved. The log tells."
+        raise ProblemError(503, "ledger-unavailable", detail)
+    if services.metrics.damage_met:
+        return {"status": "ok", "ledger": "damaged: what can be read is answered. The log has the cause."}
     return {"status": "ok"}
 
 

@@ -236,7 +236,7 @@ def test_a_folder_on_a_network_disk_is_refused(tmp_path: Path, monkeypatch: pyte
 
 def test_a_full_database_stores_nothing_until_there_is_space(tmp_path: Path) -> None:
     """A commit and a probe fail with SQLite's own code; the same report is stored afterwards."""
-    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW)
+    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics())
     report = usage(*(row(START, domain=f"d{number}.example", sentBytes=1) for number in range(500)))
     with store.transaction() as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -268,7 +268,7 @@ def merge(store: SqliteStore, report: UsageReport) -> None:
 
 def test_an_error_within_a_transaction_rolls_it_back(tmp_path: Path) -> None:
     """An error that is not SQLite's is raised as it is."""
-    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW)
+    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics())
 
     def fail() -> None:
         with store.transaction() as connection:
@@ -300,7 +300,7 @@ def test_a_read_that_fails_is_an_error_of_the_ledger(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnreadableError, match="cannot be read: no such table: keys"):
         ledger.seen(None)
     (tmp_path / "ledger.sqlite3").rename(tmp_path / "moved")
-    with pytest.raises(LedgerUnreadableError, match="cannot be opened: unable to open"):
+    with pytest.raises(LedgerUnreadableError, match="was moved or deleted"):
         ledger.seen(None)
     ledger.close()
 

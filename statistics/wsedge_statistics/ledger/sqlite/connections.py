@@ -37,6 +37,18 @@ def open_writer(database: Path) -> sqlite3.Connection:
     return connection
 
 
+def create(database: Path) -> None:
+    """Create an empty ledger as a whole: a file without tables is no ledger, but what is left of one."""
+    made = database.with_name(f"{database.name}.new")
+    made.unlink(missing_ok=True)
+    connection = sqlite3.connect(made, isolation_level=None)
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    finally:
+        connection.close()
+    made.rename(database)
+
+
 def open_reader(database: Path) -> sqlite3.Connection:
     """Open a read-only connection; each of its transactions reads one state of the ledger."""
     uri = f"{database.absolute().as_uri()}?mode=ro"

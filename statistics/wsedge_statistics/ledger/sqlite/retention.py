@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wsedge_statistics.ledger.sqlite.keys import remove_keys
-from wsedge_statistics.ledger.sqlite.schema import FILL_ALL
-from wsedge_statistics.ledger.sqlite.state import MIGRATING, ROWS_FROM, read_state, write_state
+from wsedge_statistics.ledger.sqlite.schema import FILL_ALL, NEVER
+from wsedge_statistics.ledger.sqlite.state import INTACT_FROM, MIGRATING, ROWS_FROM, read_state, write_state
 from wsedge_statistics.numbers.granularity import REACH, Granularity
 from wsedge_statistics.numbers.series import BUCKET, DAY
 
@@ -31,6 +31,20 @@ def prune(connection: sqlite3.Connection, now: datetime) -> int:
     return rows + _totals(connection, before) + remove_keys(connection, before=before, limit=_KEYS)
 
 
+def set_aside(connection: sqlite3.Connection) -> None:
+    """Leave the oldest bucket of rows where it is: its deletion met damage."""
+    oldest = _oldest(connection)
+    if oldest is not None:
+        write_state(connection, INTACT_FROM, oldest + 1)
+
+
+def _oldest(connection: sqlite3.Connection) -> int | None:
+    """Return the oldest bucket that has rows, by their number alone: the rows may be damaged."""
+    first = read_state(connection, INTACT_FROM) or 0
+    row = connection.execute("SELECT min(bucket) FROM fill WHERE bucket >= ?", (first,)).fetchone()
+    return None if row[0] is None else int(row[0])
+
+
 def _edge(now: datetime, kept: timedelta) -> int:
     """Return the first bucket to keep: a day is deleted as a whole."""
     seconds = int((now - kept - timedelta(days=1)).timestamp())
@@ -39,8 +53,8 @@ def _edge(now: datetime, kept: timedelta) -> int:
 
 def _rows(connection: sqlite3.Connection, edge: int) -> int:
     """Delete the rows of the oldest bucket before `edge`, and sources without rows."""
-    (oldest,) = connection.execute("SELECT min(bucket) FROM usage").fetchone()
-    (dirty,) = connection.execute("SELECT min(bucket) FROM dirty").fetchone()
+    oldest = _oldest(connection)
+    (dirty,) = connection.execute("SELECT min(bucket) FROM dirty WHERE turn < ?", (NEVER,)).fetchone()
     deleted = connection.execute("DELETE FROM sources WHERE last < ?", (edge,)).rowcount
     if oldest is None or oldest >= edge or (dirty is not None and dirty <= oldest):
         return deleted

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from wsedge_statistics.contract import Directory, UsageReport
 from wsedge_statistics.errors import (
+    LedgerDamagedError,
     LedgerDeadlineError,
     LedgerPlaceError,
     LedgerUnreadableError,
@@ -26,6 +27,7 @@ from wsedge_statistics.ledger.protocol import LateCounts, Room, SeenKey, StoredS
 from wsedge_statistics.ledger.sqlite import migration, reads, retention, tenancy, totals, writes
 from wsedge_statistics.ledger.sqlite.connections import open_reader, open_writer, transaction
 from wsedge_statistics.ledger.sqlite.place import Place
+from wsedge_statistics.ledger.sqlite.schema import NEVER
 from wsedge_statistics.ledger.upkeep import Upkeep
 from wsedge_statistics.ledger.writer import QUEUE_LIMIT, Observer, Writer
 from wsedge_statistics.numbers.ranges import Slot
@@ -34,6 +36,7 @@ from wsedge_statistics.tenure import Tenures
 
 PROBE_BYTES: Final = 1 << 20  # the size of a large report: a disk with less space is as good as full
 
+LEAST_FREE: Final = 16 << 20  # bytes: a disk with less is as good as full, whoever filled it
 STOP_STEPS: Final = 2000  # of SQLite's machine, about 0.1 ms, between looks at a read's deadline
 STEP_SECONDS: Final = 0.05  # the longest time for which reports wait for a step of totals
 
@@ -43,13 +46,25 @@ log = structlog.get_logger()
 class SqliteStore:
     """The one connection that writes: the `Store` of the writer, and the `Tiers` of the upkeep."""
 
-    def __init__(self, database: Path, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Path,
+        *,
+        clock: Callable[[], datetime],
+        observer: Observer,
+        fault: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._observer = observer
+        self._told: set[str] = set()
         self._connection = open_writer(database)
+        self._fault = fault
         self._clock = clock
         self._upkeep = Upkeep(self, clock=clock)
         try:
             with transaction(self._connection):
-                (last,) = self._connection.execute("SELECT max(turn) FROM dirty").fetchone()
+                (last,) = self._connection.execute(
+                    "SELECT max(turn) FROM dirty WHERE turn < ?", (NEVER,)
+                ).fetchone()
                 self._turn = (last or 0) + 1
                 tenancy.begin_tenures(self._connection, _stored_directory(self._connection), clock())
         except sqlite3.Error as error:
@@ -58,13 +73,19 @@ class SqliteStore:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Open a write transaction. Raises LedgerUnwritableError, and nothing of it is stored."""
+        """Open a write transaction. Raises LedgerUnwritableError, and nothing of it is stored.
+
+        After a commit the files must still be those that the next start opens: else it is gone then.
+        """
         try:
             with transaction(self._connection):
                 yield self._connection
+            if (fault := self._fault()) is not None:
+                raise LedgerUnwritableError(fault)
         except sqlite3.Error as error:
             text = f"the ledger cannot be written: {error}"
-            raise LedgerUnwritableError(text, code=error.sqlite_errorname) from error
+            kind = LedgerDamagedError if damaged(error) else LedgerUnwritableError
+            raise kind(text, code=error.sqlite_errorname) from error
 
     def probe(self) -> None:
         """Write and delete a blob of PROBE_BYTES. Raises LedgerUnwritableError."""
@@ -88,8 +109,22 @@ class SqliteStore:
     def refresh(self) -> int:
         """See Tiers."""
         until = time.monotonic() + STEP_SECONDS
-        with self.transaction() as connection:
-            return totals.refresh(connection, turn=self._turn, spent=lambda: time.monotonic() > until)
+        try:
+            with self.transaction() as connection:
+                return totals.refresh(connection, turn=self._turn, spent=lambda: time.monotonic() > until)
+        except LedgerDamagedError:
+            return self._refresh_first()
+
+    def _refresh_first(self) -> int:
+        """Recompute one total, or set it aside if it is the one that meets damage."""
+        try:
+            with self.transaction() as connection:
+                return totals.refresh(connection, turn=self._turn, spent=lambda: True)
+        except LedgerDamagedError as error:
+            self._damaged("total cannot be computed", error)
+            with self.transaction() as connection:
+                totals.set_aside(connection, turn=self._turn)
+            return 1
 
     def migrate(self) -> int:
         """See Tiers."""
@@ -98,8 +133,21 @@ class SqliteStore:
 
     def prune(self, now: datetime) -> int:
         """See Tiers."""
-        with self.transaction() as connection:
-            return retention.prune(connection, now)
+        try:
+            with self.transaction() as connection:
+                return retention.prune(connection, now)
+        except LedgerDamagedError as error:
+            self._damaged("rows cannot be deleted", error)
+            with self.transaction() as connection:
+                retention.set_aside(connection)
+            return 1
+
+    def _damaged(self, event: str, error: LedgerDamagedError) -> None:
+        """Count damage, and log the first of each kind: a page has rows of hundreds of totals."""
+        self._observer.damaged()
+        if event not in self._told:
+            self._told.add(event)
+            log.error(event, error=str(error), code=error.code)
 
     def close(self) -> None:
         """Close the connection."""
@@ -120,7 +168,8 @@ class SqliteLedger:
         self._place = Place(folder)
         self._clock = clock
         try:
-            store = SqliteStore(self._place.database, clock=clock)
+            store = SqliteStore(self._place.database, clock=clock, observer=observer, fault=self._place.fault)
+            self._place.watch()
         except sqlite3.Error as error:
             self._place.release()
             raise LedgerPlaceError(f"{self._place.database}: {error}") from error
@@ -128,6 +177,7 @@ class SqliteLedger:
             self._place.release()
             raise
         self._store = store
+        self._observer = observer
         self._writer = Writer(store, observer, queue_limit=queue_limit)
 
     # -- writing ------------------------------------------------------------------------------------
@@ -154,6 +204,8 @@ class SqliteLedger:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
+        if (fault := self._place.fault()) is not None:
+            raise LedgerUnreadableError(fault)
         try:
             connection = open_reader(self._place.database)
         except sqlite3.Error as error:
@@ -166,6 +218,9 @@ class SqliteLedger:
         except sqlite3.Error as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
                 raise LedgerDeadlineError(stop.seconds) from None
+            if damaged(error):
+                log.error("ledger is damaged", error=str(error), code=error.sqlite_errorname)
+                self._observer.damaged()
             raise LedgerUnreadableError(f"the ledger cannot be read: {error}") from error
         finally:
             connection.close()
@@ -230,12 +285,19 @@ class SqliteLedger:
 
     def writable(self) -> bool:
         """See Ledger."""
-        return self._writer.writable()
+        room = self._place.free() >= LEAST_FREE
+        return self._writer.writable() and room and self._place.fault() is None
 
     def close(self) -> None:
         """See Ledger."""
         self._writer.close()
         self._place.release()
+
+
+def damaged(error: sqlite3.Error) -> bool:
+    """Return whether an error says that the file has other bytes than SQLite wrote."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes have more in the upper bits
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _stored_directory(connection: sqlite3.Connection) -> Directory | None:

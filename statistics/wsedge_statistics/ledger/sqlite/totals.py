@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Final
 
 from wsedge_statistics.ledger.sqlite.questions import KEYS_OF
-from wsedge_statistics.ledger.sqlite.schema import MEASURES
+from wsedge_statistics.ledger.sqlite.schema import MEASURES, NEVER
 from wsedge_statistics.numbers.series import Grain
 
 _CHUNK: Final = 200
@@ -48,6 +48,15 @@ def refresh(connection: sqlite3.Connection, *, turn: int, spent: Callable[[], bo
         if spent():
             break
     return done
+
+
+def set_aside(connection: sqlite3.Connection, *, turn: int) -> None:
+    """Leave the first dirty total to be read from its rows for good: it met damage."""
+    connection.execute(
+        "UPDATE dirty SET turn = ? WHERE (bucket, scope) IN "
+        "(SELECT bucket, scope FROM dirty WHERE turn < ? ORDER BY bucket, scope LIMIT 1)",
+        (NEVER, turn),
+    )
 
 
 def recompute(connection: sqlite3.Connection, bucket: int, scope: int, grain: Grain) -> None:

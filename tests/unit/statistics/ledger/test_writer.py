@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wsedge_statistics.errors import LedgerBusyError, LedgerUnwritableError
+from wsedge_statistics.errors import LedgerBusyError, LedgerDamagedError, LedgerUnwritableError
 from wsedge_statistics.ledger import writer as module
 from wsedge_statistics.ledger.writer import GROUP_LIMIT, Writer
 
@@ -62,7 +62,7 @@ class FullDuringUpkeep(MemoryStore):
 class Observed:
     def __init__(self) -> None:
         self.groups: list[int] = []
-        self.failures = 0
+        self.failures = self.damages = 0
         self.failed_once = threading.Event()
 
     def committed(self, *, jobs: int, seconds: float) -> None:
@@ -71,6 +71,9 @@ class Observed:
     def failed(self) -> None:
         self.failures += 1
         self.failed_once.set()
+
+    def damaged(self) -> None:
+        self.damages += 1
 
 
 @pytest.fixture
@@ -124,6 +127,42 @@ def test_a_group_is_bounded(writer: Writer[list[str]], store: MemoryStore, obser
     store.gate.set()
     assert waiting[-1].result(SECONDS) == 1
     assert observed.groups == [1, GROUP_LIMIT, 1]
+
+
+def damaged(words: list[str]) -> None:
+    raise LedgerDamagedError("malformed", code="CORRUPT")
+
+
+def test_a_write_that_meets_damage_fails_alone(
+    writer: Writer[list[str]], store: MemoryStore, observed: Observed
+) -> None:
+    """The others of its group are committed, and the ledger can still be written."""
+    hold(writer, store)
+    good, bad, last = (writer.submit(work) for work in (word("good"), damaged, word("last")))
+    store.gate.set()
+    with pytest.raises(LedgerDamagedError):
+        bad.result(SECONDS)
+    assert [good.result(SECONDS), last.result(SECONDS)] == [1, 1]
+    assert store.committed == [["first"], ["good"], ["last"]]
+    assert (writer.writable(), observed.failures, observed.damages) == (True, 0, 2)
+
+
+class DamagedUpkeep(MemoryStore):
+    """A store whose upkeep meets damage."""
+
+    def upkeep(self) -> float:
+        self.upkept.set()
+        raise LedgerDamagedError("malformed", code="CORRUPT")
+
+
+def test_damage_during_upkeep_leaves_the_ledger_writable(observed: Observed) -> None:
+    """Upkeep is tried again after a pause."""
+    store = DamagedUpkeep()
+    running = Writer(store, observed)
+    assert store.upkept.wait(SECONDS)
+    assert running.submit(word("w")).result(SECONDS) == 1
+    assert (running.writable(), observed.damages, observed.failures) == (True, 1, 0)
+    running.close()
 
 
 def test_a_full_queue_refuses_at_once(store: MemoryStore, observed: Observed) -> None:

@@ -19,12 +19,18 @@ STATES: dict[str, tuple[dict[str, bool], tuple[int, str], tuple[int, str]]] = {
     "a full disk": (
         {"has_space": False},
         (200, "ok"),
-        (503, "The ledger cannot be written. The disk may be full."),
+        (
+            503,
+            "The ledger cannot be written: the disk is full, or its files were moved. The log tells.",
+        ),
     ),
     "a writer that has ended": (
         {"works": False},
         (503, "The ledger's writer has ended. Restart the program."),
-        (503, "The ledger cannot be written. The disk may be full."),
+        (
+            503,
+            "The ledger cannot be written: the disk is full, or its files were moved. The log tells.",
+        ),
     ),
 }
 
@@ -40,6 +46,15 @@ async def test_liveness_and_readiness(
     for path, (status, text) in {"/healthz": live, "/readyz": ready}.items():
         answer = await request(build(services), "GET", path)
         assert (answer.status, answer.json.get("detail") or answer.json["status"]) == (status, text)
+
+
+async def test_readiness_tells_of_damage() -> None:
+    """The program stays ready: what can be read is answered, and reports are stored."""
+    services = services_over(MemoryLedger())
+    services.metrics.damaged()
+    answer = await request(build(services), "GET", "/readyz")
+    assert answer.status == 200
+    assert answer.json["ledger"].startswith("damaged: what can be read is answered")
 
 
 async def test_no_token_is_required() -> None:
