@@ -378,7 +378,7 @@ class Reporter:
         if rows and await self._written(lambda: spool.append(rows)):
             self._usage.journalled(rows)
         if spool.wants_compaction:
-            everything = self._usage.unacknowledged()
+            everything = self._usage.to_journal()
             if await self._written(lambda: spool.compact(everything)):
                 self._usage.journalled(everything)
 
@@ -399,6 +399,9 @@ class Reporter:
         rows = self._usage.unacknowledged()
         spool = self._spool
         if spool is not None:
+            epoch, bucket, peaks = self._usage.epoch, self._usage.bucket, self._usage.peaks()
+            if peaks:  # this pod may run another process within the bucket
+                await self._written(lambda: spool.remember(epoch, bucket, peaks))
             kept = await self._written(lambda: spool.close(rows))
             if rows:
                 _log.warning("usage left in the spool", rows=len(rows), kept=kept)

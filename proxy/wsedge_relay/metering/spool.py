@@ -9,20 +9,23 @@ relay that ends after a drain loses nothing.
 A relay of several workers has a folder for each, `worker-1` and so on. Each process run has one file,
 `<time>-<epoch>.journal`: a header line (pod, uid), then a line per state of a row; states of one row are
 merged by max(). A line of its own, behind that of the row, has the connection time: a relay of the first
-release takes it as damage, keeps a copy of the file and reports the rows. Each line has its CRC-32, so a torn
-tail is detected. Files of earlier runs, and rows that
-were moved out of memory, form the backlog, which is removed after it was sent. A file with a damaged line is
-kept as `.corrupt`; its intact rows are saved. All calls block: call them in a thread, one at a time.
+release takes it as damage, keeps a copy of the file and reports the rows. Each line has its CRC-32, so a
+torn tail is detected. Files of earlier runs, and rows that were moved out of memory, form the backlog, which
+is removed after it was sent. A file with a damaged line is kept as `.corrupt`; its intact rows are saved.
+
+The file `peaks` has the peaks of earlier runs in one bucket, and their epochs: their journals may be gone
+when a run is succeeded within the bucket. All calls block: call them in a thread, one at a time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -40,6 +43,9 @@ _CORRUPT: Final = ".corrupt"
 _LATEST: Final = 253_402_300_799  # seconds since 1970 UTC: the end of the year 9999, Python's last date
 _CONNECTION_SECONDS: Final = "connectionSeconds"
 _LOCK: Final = "lock"
+_PEAKS: Final = "peaks"
+# A larger journal is not read for its peaks: the start of a relay waits for it.
+_MOST_PEAK_BYTES: Final = 1 << 24
 _WORKER: Final = "worker-"
 _log = structlog.get_logger(__name__)
 
@@ -68,6 +74,7 @@ class Spool:
         self._size = 0
         self._compacted_size = 0
         self._parked = 0
+        self._succeeded: set[str] = set()
 
     @property
     def wants_compaction(self) -> bool:
@@ -137,6 +144,52 @@ class Spool:
         else:
             backlog.path.unlink(missing_ok=True)
 
+    def earlier_peaks(self, bucket: int) -> dict[UsageKey, int]:
+        """Return the peaks of earlier runs of this pod in a bucket; without any that cannot be read.
+
+        Each run reports the excess over its predecessors, so that the sum over runs is the peak.
+        """
+        peaks = self._remembered(bucket)
+        for path in self.folder.glob(f"*{_SUFFIX}"):
+            with contextlib.suppress(OSError):
+                facts = path.stat()
+                if facts.st_mtime >= bucket and facts.st_size <= _MOST_PEAK_BYTES:
+                    self._add_peaks(peaks, path.read_bytes(), bucket)
+        if peaks:
+            with contextlib.suppress(OSError):
+                self._write_peaks(bucket, peaks)
+        return peaks
+
+    def remember(self, epoch: str, bucket: int, peaks: Mapping[UsageKey, int]) -> None:
+        """Write the peaks of this run, which ends, and of those before it; raises OSError."""
+        self._succeeded.add(epoch)
+        self._write_peaks(bucket, peaks)
+
+    def _add_peaks(self, peaks: dict[UsageKey, int], content: bytes, bucket: int) -> None:
+        _, uid, rows, _ = decode(content)
+        found = [row for row in rows if uid == self._uid and row.bucket == bucket]
+        for row in found:
+            if row.epoch not in self._succeeded and row.peak_connections:
+                peaks[row.key] = peaks.get(row.key, 0) + row.peak_connections
+        self._succeeded |= {row.epoch for row in found}
+
+    def _remembered(self, bucket: int) -> dict[UsageKey, int]:
+        try:
+            content = (self.folder / _PEAKS).read_bytes()
+        except OSError:
+            return {}
+        match _decode_line(content.rstrip(b"\n")):
+            case [str(uid), int(of), [*epochs], [*pairs]] if (uid, of) == (self._uid, bucket):
+                self._succeeded = {epoch for epoch in epochs if isinstance(epoch, str)}
+                return dict(found for pair in pairs if (found := _peak_of(pair)) is not None)
+        return {}
+
+    def _write_peaks(self, bucket: int, peaks: Mapping[UsageKey, int]) -> None:
+        line = encode_line(
+            [self._uid, bucket, sorted(self._succeeded), [[*key, n] for key, n in peaks.items()]]
+        )
+        self._replace(self.folder / _PEAKS, line)
+
     def close(self, rows: Sequence[UsageCount]) -> None:
         """Store exactly these rows for the next run and unlock the folder; raises OSError."""
         try:
@@ -182,6 +235,13 @@ class Spool:
         finally:
             os.close(folder)
         return len(content)
+
+
+def _peak_of(pair: object) -> tuple[UsageKey, int] | None:
+    match pair:
+        case [str(domain), str(account), str(region), str(isp), str(area), int(peak)]:
+            return UsageKey(domain, account, region, isp, area), peak
+    return None
 
 
 def lock_folder(folder: Path) -> int:
@@ -243,7 +303,7 @@ def _empty(folder: Path, into: Path) -> None:
 
 def _move(folder: Path, into: Path) -> None:
     for file in sorted(folder.iterdir()):
-        if file.suffix == ".new":
+        if file.suffix == ".new" or file.name == _PEAKS:
             file.unlink()
         elif file.suffix in (_SUFFIX, _CORRUPT):
             file.rename(into / file.name)

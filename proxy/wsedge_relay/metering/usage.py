@@ -12,12 +12,16 @@ The time that connections are open is counted by a monotonic clock, when their n
 read and when a bucket ends; so idle connections cost nothing. A bucket gets the time up to its end, although
 `roll` comes a little later, and no bucket gets the time of a clock that jumped. Time alone makes no row due
 before the bucket's end: a process that is killed loses the time of connections whose key was idle since then.
+
+The ledger adds up the peaks of all sources. A process that succeeds another within a bucket, in the same
+place, never had connections beside it: so it reports by how much its peak exceeds its predecessors'
+(`succeed`), and the sum is the larger of the two.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -149,6 +153,8 @@ class Usage:
         self.totals: dict[str, DomainTotals] = {}
         self._rolled = monotonic()
         self._open: dict[UsageKey, _Crowd] = {}
+        self._earlier: Mapping[UsageKey, int] = {}
+        self._succeeded_in = self.bucket
         self._current: dict[UsageKey, _Counts] = {}
         self._closed: dict[tuple[str, int, UsageKey], _Counts] = {}
 
@@ -156,6 +162,18 @@ class Usage:
     def bucket_end(self) -> int:
         """The instant, in seconds since 1970 UTC, at which the present bucket ends."""
         return self.bucket + BUCKET_SECONDS
+
+    def succeed(self, peaks: Mapping[UsageKey, int]) -> None:
+        """Begin after processes of this place that had these peaks in the present bucket."""
+        self._earlier = peaks
+        self._succeeded_in = self.bucket
+
+    def peaks(self) -> dict[UsageKey, int]:
+        """Return the peak of each key in the present bucket, over this process and those before it."""
+        peaks = dict(self._earlier) if self.bucket == self._succeeded_in else {}
+        for key, counts in self._current.items():
+            peaks[key] = max(counts.peak, peaks.get(key, 0))
+        return {key: peak for key, peak in peaks.items() if peak}
 
     def add_domain(self, domain: str) -> None:
         """Add a domain to the totals before its first count, so that metrics show zeros."""
@@ -287,6 +305,19 @@ class Usage:
         rows.sort(key=lambda row: row.bucket)
         return rows
 
+    def to_journal(self) -> list[UsageCount]:
+        """Return the rows of a compacted journal: `unacknowledged`, and all of the present bucket.
+
+        A successor within the bucket needs the peaks of rows that the ledger has.
+        """
+        present = [
+            self._snapshot(identity, counts)
+            for identity, counts in self._entries()
+            if identity[1] == self.bucket or counts.acknowledged != counts.version
+        ]
+        present.sort(key=lambda row: row.bucket)
+        return present
+
     def waiting(self) -> int:
         """Return the number of rows whose present state the ledger does not have."""
         return sum(counts.acknowledged != counts.version for _, counts in self._entries())
@@ -341,6 +372,7 @@ class Usage:
         crowd = self._open.get(key)
         if crowd is not None and counts is self._current.get(key):
             _elapse(crowd, counts, until=self._monotonic())
+        earlier = self._earlier.get(key, 0) if bucket == self._succeeded_in else 0
         return UsageCount(
             epoch,
             bucket,
@@ -350,7 +382,7 @@ class Usage:
             counts.sent_messages,
             counts.received_messages,
             counts.opened,
-            counts.peak,
+            max(0, counts.peak - earlier),
             tuple(sorted(counts.codes.items())),
             counts.version,
             round(counts.open_seconds),

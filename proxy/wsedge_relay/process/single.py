@@ -33,6 +33,7 @@ async def run_single(settings: Settings, loaded: LoadedConfig, selector: PumpSel
     if settings.spool_dir is not None:
         spool = Spool(settings.spool_dir, pod=settings.pod_name, uid=settings.pod_uid, epoch=usage.epoch)
         adopt(settings.spool_dir, workers=1)
+        usage.succeed(spool.earlier_peaks(usage.bucket))
     process = RelayProcess(settings, loaded, selector, usage=usage, spool=spool, in_pod=settings.is_in_pod)
     relay = SingleProcess(settings, loaded, process)
     await relay.start()

@@ -91,6 +91,7 @@ async def _run(
     spool = None
     if settings.spool_dir is not None:
         spool = Spool(settings.spool_dir, pod=settings.pod_name, uid=settings.pod_uid, epoch=usage.epoch)
+        usage.succeed(spool.earlier_peaks(usage.bucket))
     relay = RelayProcess(
         settings,
         assignment.loaded,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from dataclasses import replace
 from email.utils import formatdate
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -485,3 +487,32 @@ async def test_rows_that_are_too_old_by_both_clocks_are_lost_alone() -> None:
         assert await relay.reporter.flush()
         assert (statistics.total("sentBytes"), relay.reporter.tally.rows_refused) == (1, 1)
         assert await relay.reporter.finish(PATIENCE)
+
+
+def forsake(spool: Spool) -> None:
+    """Leave the files as a killed process does."""
+    for descriptor in (spool._lock, spool._stream):
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize("ends", list(product((True, False), repeat=2)))
+async def test_processes_that_follow_each_other_do_not_add_up_their_peaks(
+    tmp_path: Path, ends: tuple[bool, bool]
+) -> None:
+    """Their clients come back: the peak of the three is the largest, whether each was killed or ended."""
+    async with Statistics() as statistics:
+        for connections, in_order in zip((3, 5, 4), (*ends, True), strict=True):
+            relay = Relay(statistics, spool=tmp_path)
+            assert relay.spool is not None
+            relay.usage.succeed(relay.spool.earlier_peaks(relay.usage.bucket))
+            for _ in range(connections):
+                relay.usage.opened(KEY)
+            await relay.reporter.count()
+            assert await relay.reporter.flush()
+            if in_order:
+                assert await relay.reporter.finish(PATIENCE)
+            else:
+                forsake(relay.spool)
+        assert statistics.total("peakConnections") == 5
+        assert statistics.total("openedConnections") == 12

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsedge_relay.errors import SpoolUnavailableError
+from wsedge_relay.metering import spool as spool_module
 from wsedge_relay.metering.spool import (
     COMPACT_BYTES,
     Spool,
@@ -235,6 +236,68 @@ def test_connection_time_is_of_the_row_before() -> None:
     assert decoded(time, row) == ([0], "1 lines, the first is line 2")
     assert decoded(row, ["x"], time) == ([0], "2 lines, the first is line 3")
     assert decoded(row, ["connectionSeconds", -1]) == ([0], "1 lines, the first is line 3")
+
+
+def test_the_peaks_of_earlier_runs_are_those_of_this_pod_and_bucket(tmp_path: Path) -> None:
+    """A run that was killed, and one that ended; nothing else, and nothing twice."""
+    key = UsageKey("chat.example.com", "team-a")
+
+    def spool(uid: str = "uid-1") -> Spool:
+        return Spool(tmp_path, pod="team-a/chat", uid=uid, epoch=f"{len(list(tmp_path.iterdir())):08x}")
+
+    def found(bucket: int, uid: str = "uid-1") -> dict[UsageKey, int]:
+        reader = spool(uid)
+        peaks = reader.earlier_peaks(bucket)
+        os.close(reader._lock)
+        return peaks
+
+    for epoch, peak in (("aaaaaaaa", 3), ("bbbbbbbb", 2)):  # both were killed: the second exceeds by two
+        killed = spool()
+        killed.park([UsageCount(epoch, 300, key, peak_connections=peak), UsageCount(epoch, 0, key)])
+        os.close(killed._lock)
+    assert found(300) == found(300) == {key: 5}
+    ended = spool()
+    ended.earlier_peaks(300)
+    ended.remember("cccccccc", 300, {key: 7})
+    ended.close([UsageCount("cccccccc", 300, key, peak_connections=2)])
+    assert found(300) == {key: 7}
+    for file in tmp_path.glob("*.journal"):
+        file.unlink()
+    assert found(300) == {key: 7}
+    assert found(300, uid="uid-2") == found(600) == {}
+
+
+DAMAGED_PEAKS = {
+    "empty": b"",
+    "not a line": b"\xff\x00",
+    "another form": encode_line({"peaks": 1}),
+    "keys of another form": encode_line(["uid-1", 300, [1], [["a", 1], 5, ["d", "a", "r", "i", "x", "1"]]]),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED_PEAKS.values(), ids=DAMAGED_PEAKS.keys())
+def test_peaks_that_cannot_be_read_are_none(tmp_path: Path, content: bytes) -> None:
+    """A relay starts all the same."""
+    spool = Spool(tmp_path, pod="team-a/chat", uid="uid-1", epoch="0123abcd")
+    (tmp_path / "peaks").write_bytes(content)
+    assert spool.earlier_peaks(300) == {}
+    spool.close([])
+
+
+def test_old_and_huge_journals_are_not_read_for_peaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay's start does not wait for the backlog of a long outage."""
+    key = UsageKey("chat.example.com", "team-a")
+    spool = Spool(tmp_path, pod="team-a/chat", uid="uid-1", epoch="0123abcd")
+    spool.park([UsageCount("aaaaaaaa", 3000, key, peak_connections=3)])
+    (file,) = tmp_path.glob("*.journal")
+    os.utime(file, (2999, 2999))
+    assert spool.earlier_peaks(3000) == {}
+    os.utime(file, (3000, 3000))
+    monkeypatch.setattr(spool_module, "_MOST_PEAK_BYTES", 10)
+    assert spool.earlier_peaks(3000) == {}
+    spool.close([])
 
 
 @given(st.binary(max_size=300))

@@ -475,3 +475,36 @@ def test_connection_time_is_what_a_clock_of_seconds_counts(moments: list[tuple[s
     assert {place: time for place, time in counted.items() if time} == {
         place: time for place, time in expected.items() if time
     }
+
+
+def test_a_successor_reports_by_how_much_its_peak_exceeds() -> None:
+    """In the bucket in which it began; of its key alone."""
+    usage = counting()
+    usage.succeed({KEY: 2})
+    reported = []
+    for _ in range(3):
+        usage.opened(KEY)
+        reported.append(only(usage.unacknowledged()).peak_connections)
+    assert reported == [0, 0, 1]
+    assert usage.peaks() == {KEY: 3}
+    usage.opened(OTHER)
+    assert usage.peaks() == {KEY: 3, OTHER: 1}
+    usage.roll(NOON + 300)
+    assert {(row.bucket - NOON, row.key): row.peak_connections for row in usage.unacknowledged()} == {
+        (0, KEY): 1,
+        (0, OTHER): 1,
+        (300, KEY): 3,
+        (300, OTHER): 1,
+    }
+    assert usage.peaks() == {KEY: 3, OTHER: 1}
+
+
+def test_a_compacted_journal_has_the_rows_of_the_present_bucket() -> None:
+    """Those too that the ledger has: a successor needs their peaks."""
+    usage = counting()
+    usage.opened(KEY)
+    usage.roll(NOON + 300)
+    usage.acknowledge(usage.unacknowledged())
+    assert [row.bucket - NOON for row in usage.to_journal()] == [300]
+    usage.add(OTHER, sent_bytes=1)
+    assert [(row.bucket - NOON, row.key) for row in usage.to_journal()] == [(300, KEY), (300, OTHER)]
