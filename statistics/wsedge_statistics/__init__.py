@@ -3,11 +3,13 @@
     main, app    the program; the routes of all faces as one application
     api/         native REST API
     ingest/      usage from relays, the Directory from the operator
+    statements/  statements closed and read, without HTTP
     asking       a question answered without HTTP
     web/         plumbing that every HTTP face shares
     services     ledger, clock, rules and limits, put together once at start
     ledger/      where the counts are kept
     billing/     statements: methods, periods, prices. Pure
+    price_file   the price book's file, read again when it changes
     settings     command line and environment
     numbers/     from five-minute sums to answers. Pure
     identity/    callers, and the tokens that identify them

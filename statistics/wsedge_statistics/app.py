@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from wsedge_statistics.api import reading
+from wsedge_statistics.api import reading, statements
 from wsedge_statistics.contract import Directory, UsageReport
 from wsedge_statistics.ingest import routes
 from wsedge_statistics.services import Services
@@ -57,6 +57,6 @@ def build(services: Services | None) -> Application:
     )
     app.state.services = services
     problems.install(app)
-    for router in (routes.router, reading.router, upkeep.router):
+    for router in (routes.router, reading.router, statements.router, upkeep.router):
         app.include_router(router)
     return app

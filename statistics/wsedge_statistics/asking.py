@@ -117,10 +117,10 @@ async def _ask(
     )
     _check_reach(selection, now)
     if selection.domains:
-        seen = await _read(services, key, lambda: services.ledger.seen(key))
+        seen = await read_in_turn(services, key, lambda: services.ledger.seen(key))
         _check_domains(services, selection.domains, key, seen)
     with services.metrics.query_seconds.labels(kind).time():
-        parts = await _read(services, key, lambda: read(selection, span.slots))
+        parts = await read_in_turn(services, key, lambda: read(selection, span.slots))
     services.metrics.queries.labels(kind).inc()
     zones = calendar.within(span.start, span.end)
     silent = services.presence.relays(key, now=services.monotonic()).silent
@@ -150,7 +150,7 @@ async def list_domains(
     """Return the account and its domains, configured or counted, by account and domain."""
     shown, key = _account(services, caller, account)
     last: dict[tuple[str, str], int] = {}
-    for entry in await _read(services, key, lambda: services.ledger.seen(key)):
+    for entry in await read_in_turn(services, key, lambda: services.ledger.seen(key)):
         place = (services.tenures.display_name(entry.key.account), entry.key.domain)
         last[place] = max(entry.last, last.get(place, entry.last))
     listed = [
@@ -165,7 +165,7 @@ async def list_domains(
 async def list_options(services: Services, caller: Caller, account: str | None) -> Options:
     """Return the regions and ISPs that were counted, and the default time zone of an account."""
     shown, key = _account(services, caller, account)
-    seen = await _read(services, key, lambda: services.ledger.seen(key))
+    seen = await read_in_turn(services, key, lambda: services.ledger.seen(key))
     now = services.clock()
     return Options(
         account=shown,
@@ -196,7 +196,7 @@ def _check_domains(services: Services, wanted: frozenset[str], key: str | None, 
             raise UnknownDomainError(domain)
 
 
-async def _read(services: Services, account: str | None, work: Callable[[], _T]) -> _T:
+async def read_in_turn(services: Services, account: str | None, work: Callable[[], _T]) -> _T:
     """Run a blocking read of the ledger in a thread, in a turn of the account.
 
     Raises LedgerDeadlineError; the time of waiting for the turn counts.

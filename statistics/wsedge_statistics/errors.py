@@ -16,6 +16,7 @@ StatisticsError
 │   └── StatementDamagedError   a stored statement cannot be read
 ├── QueryError                  a query parameter is wrong: its name, the reason, the allowed values
 ├── UnknownDomainError          the question names a domain that the account never had
+├── UnknownStatementError       the account has no statement of that period
 ├── TokenError
 │   ├── TokenRefusedError       the token is missing or invalid
 │   └── KeysUnavailableError    the cluster's public keys cannot be fetched now
@@ -131,6 +132,17 @@ class UnknownDomainError(StatisticsError):
 
     def __str__(self) -> str:
         return f"domain {self.domain!r} is not configured and has no counts"
+
+
+class UnknownStatementError(StatisticsError):
+    """The account has no statement of this period: no terms were in force in it, or it has not begun."""
+
+    def __init__(self, period: str) -> None:
+        super().__init__(period)
+        self.period = period
+
+    def __str__(self) -> str:
+        return f"there is no statement of {self.period!r}"
 
 
 class TokenError(StatisticsError):

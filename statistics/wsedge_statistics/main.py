@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 import uvicorn
@@ -26,8 +26,10 @@ from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger import Ledger, Room
 from wsedge_statistics.ledger.sqlite.store import SqliteLedger
 from wsedge_statistics.metrics import Metrics
-from wsedge_statistics.services import Services
+from wsedge_statistics.price_file import PriceFile
+from wsedge_statistics.services import Billing, Services
 from wsedge_statistics.settings import Settings, parser, read_settings
+from wsedge_statistics.statements.closing import Closer, ClosingThread
 from wsedge_statistics.web.connections import Connections, Limits, bounded
 from wsedge_statistics.web.patience import Patience
 
@@ -126,8 +128,11 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Seque
         grace=settings.grace,
         max_body=settings.max_body_bytes,
         max_inflated=settings.max_inflated_bytes,
+        billing=_billing(settings),
     )
     metrics.watch_relays(lambda: services.presence.relays(None, now=services.monotonic()))
+    if services.billing.prices is not None:
+        metrics.watch_prices(services.billing.prices.valid)
     with ExitStack() as stack:
         application: ASGIApp = build(services)
         if len(listeners) > 1:
@@ -160,7 +165,8 @@ def _serve(application: ASGIApp, services: Services, listeners: Sequence[socket.
     for listener, face in zip(listeners, ("native", "dcdn"), strict=False):
         host, port = listener.getsockname()[:2]
         log.info("listening", host=host, port=port, face=face)
-    server.run(sockets=list(listeners))
+    with ClosingThread(Closer(services)):
+        server.run(sockets=list(listeners))
 
 
 @contextmanager
@@ -188,6 +194,11 @@ class Server(uvicorn.Server):
         """Mark the program as draining; uvicorn calls this in a signal handler."""
         self._services.draining = True
         super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+
+def _billing(settings: Settings) -> Billing:
+    prices = None if settings.price_book is None else PriceFile(settings.price_book)
+    return Billing(settings.rules, timedelta(seconds=settings.statement_grace_seconds), prices)
 
 
 def _verifier(settings: Settings) -> Verifier | None:

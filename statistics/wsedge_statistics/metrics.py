@@ -82,6 +82,24 @@ class Metrics:
             "Commits that failed; nothing of them was stored.",
             registry=self.registry,
         )
+        self.statements_closed = Counter(
+            f"{prefix}_statements_closed", "Statements closed, by cycle.", ["cycle"], registry=self.registry
+        )
+        self.statement_adjustments = Counter(
+            f"{prefix}_statement_adjustments",
+            "Lines of closed statements that late counts adjusted in a later statement.",
+            registry=self.registry,
+        )
+        self.statement_failures = Counter(
+            f"{prefix}_statement_failures",
+            "Attempts to close an account's statements that failed.",
+            registry=self.registry,
+        )
+        self.statements_overdue = Gauge(
+            f"{prefix}_statements_overdue",
+            "Statements that are due by the own clock, and cannot be closed.",
+            registry=self.registry,
+        )
 
     def watch(
         self, *, size: Callable[[], int], backlog: Callable[[], int], writable: Callable[[], bool]
@@ -106,6 +124,15 @@ class Metrics:
         )
         gauge.labels("reporting").set_function(lambda: relays().reporting)
         gauge.labels("silent").set_function(lambda: relays().silent)
+
+    def watch_prices(self, valid: Callable[[], bool]) -> None:
+        """Add a gauge of the price book, read at each scrape."""
+        gauge = Gauge(
+            "wsedge_statistics_price_book_valid",
+            "1 when the price book can be used; otherwise the last good one is in force.",
+            registry=self.registry,
+        )
+        gauge.set_function(valid)
 
     def committed(self, *, jobs: int, seconds: float) -> None:
         """Count a commit; the ledger's writer calls it."""

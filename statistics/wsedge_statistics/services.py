@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from wsedge_statistics.billing.rules import Rules
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.identity.callers import Policy
 from wsedge_statistics.identity.tokens import Verifier
@@ -16,6 +17,7 @@ from wsedge_statistics.ledger import Ledger, Room
 from wsedge_statistics.ledger.budget import Turns
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.presence import Presence
+from wsedge_statistics.price_file import PriceFile
 from wsedge_statistics.tenure import Tenures
 
 _MOST_KNOWN: Final = 100
@@ -37,6 +39,15 @@ class UnknownFields:
         return [path for _, path in fresh]
 
 
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """How statements are computed and when they close. `prices` is None without a price book."""
+
+    rules: Rules = field(default_factory=Rules)
+    grace: timedelta = timedelta(hours=24)
+    prices: PriceFile | None = None
+
+
 @dataclass(slots=True)
 class Services:
     """Ledger, clock and rules. `verifier` is None in laptop mode.
@@ -56,6 +67,7 @@ class Services:
     grace: timedelta
     max_body: int
     max_inflated: int
+    billing: Billing = field(default_factory=Billing)
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)
     monotonic: Callable[[], float] = time.monotonic
     presence: Presence = field(default_factory=Presence)

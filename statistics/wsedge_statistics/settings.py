@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from wsedge_statistics.billing.rules import Rules
 from wsedge_statistics.contract import zone_named
 from wsedge_statistics.errors import SettingsError, TokenRefusedError
 from wsedge_statistics.identity.tokens import issuer_of
@@ -74,6 +76,23 @@ class Settings(BaseSettings):
     account_keys: int = Field(
         50_000, ge=100, description="most keys (domain, region, ISP and area) that one account may have"
     )
+    statement_grace_seconds: int = Field(
+        86_400,
+        ge=3600,
+        le=30 * 86_400,
+        description="seconds after a period's end until its statement closes; later counts adjust it",
+    )
+    gb_base: int = Field(1024, description="1024 or 1000: a GB is its third power in bytes")
+    billed_direction: Literal["sent", "both"] = Field(
+        "sent", description="bytes that are billed: sent to clients, or both directions"
+    )
+    overhead_factor: Decimal = Field(
+        Decimal(1), ge=1, le=2, decimal_places=4, description="billed bytes per counted byte"
+    )
+    count_idle_days: bool = Field(
+        True, description="false: days without traffic neither count in monthly methods nor cost a fee"
+    )
+    price_book: Path | None = Field(None, description="JSON file with prices, read again when it changes")
     log_format: Literal["auto", "json", "human"] = Field("auto", description="auto: human on a terminal")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level")
 
@@ -93,6 +112,14 @@ class Settings(BaseSettings):
         """Refuse a zone that the IANA database does not have."""
         if zone_named(value) is None:
             raise ValueError("not an IANA time zone such as Asia/Shanghai")
+        return value
+
+    @field_validator("gb_base")
+    @classmethod
+    def base_is_known(cls, value: int) -> int:
+        """Refuse a GB that nobody bills by."""
+        if value not in (1000, 1024):
+            raise ValueError("must be 1024 or 1000")
         return value
 
     @field_validator("jwks_url", "api_server")
@@ -138,6 +165,11 @@ class Settings(BaseSettings):
     def grace(self) -> timedelta:
         """The time after a bucket's end until the bucket counts as complete."""
         return timedelta(seconds=self.grace_seconds)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules that statements are computed by."""
+        return Rules(self.gb_base, self.billed_direction, self.overhead_factor, self.count_idle_days)
 
 
 def _host_and_port(option: str, text: str) -> tuple[str, int]:

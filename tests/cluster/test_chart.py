@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
 from wsedge_operator.settings import Settings
 from wsedge_relay.contract import DENIED_NETWORKS
+from wsedge_statistics.billing.prices import read_book
+from wsedge_statistics.billing.rules import Rules
+from wsedge_statistics.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = str(ROOT / "charts" / "wsedge")
@@ -320,6 +324,37 @@ def test_the_ledger_can_use_an_existing_claim(helm: Helm) -> None:
     assert "volumeClaimTemplates" not in statistics["spec"]
     volumes = statistics["spec"]["template"]["spec"]["volumes"]
     assert {"name": "ledger", "persistentVolumeClaim": {"claimName": "mine"}} in volumes
+
+
+def test_billing_and_its_price_book_reach_the_statistics(helm: Helm) -> None:
+    """The settings are arguments that the program accepts, and the book is a file that it can read."""
+    assert not [each for each in of_kind(render(helm), "ConfigMap") if "prices" in each["metadata"]["name"]]
+    book = "statistics.billing.priceBook"
+    objects = render(
+        helm,
+        "statistics.billing.gbBase=1000",
+        "statistics.billing.direction=both",
+        "statistics.billing.countIdleDays=false",
+        f"{book}.currency=CNY",
+        f"{book}.prices[0].method=Traffic",
+        f"{book}.prices[0].tiers[0].upTo=10240",
+        f"{book}.prices[0].tiers[0].price=0.24",
+        f"{book}.prices[0].tiers[1].price=0.23",
+    )
+    pod = pod_of(objects, "StatefulSet")
+    given = [each for each in pod["containers"][0]["args"] if "POD_IP" not in each and "jwks" not in each]
+    settings = read_settings(
+        [each for each in given if not each.startswith(("--ca-file", "--api-token-file"))]
+    )
+    assert settings.rules == Rules(1000, "both", Decimal(1), False)
+    assert settings.price_book == Path("/var/run/wsedge/prices/prices.json")
+    (prices,) = [
+        each for each in of_kind(objects, "ConfigMap") if each["metadata"]["name"] == "wsedge-prices"
+    ]
+    found = read_book(prices["data"]["prices.json"].encode())
+    assert [tier.price for tier in found.tiers("Traffic", "CN") or ()] == [Decimal("0.24"), Decimal("0.23")]
+    mounts = {each["name"]: each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+    assert mounts["prices"] == "/var/run/wsedge/prices"
 
 
 def test_two_releases_share_no_object(helm: Helm) -> None:

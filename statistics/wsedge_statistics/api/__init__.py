@@ -1,7 +1,9 @@
 """The native REST API.
 
-    reading   parameters in, documents out: /v1/traffic, /v1/bandwidth, /v1/codes, /v1/domains, /v1/options
-    models    parameters and documents, as the OpenAPI document describes them
+    reading         /v1/traffic, /v1/bandwidth, /v1/codes, /v1/domains, /v1/options
+    models          parameters and documents of these, as the OpenAPI document describes them
+    statements      /v1/statements: JSON, CSV, and a page
+    statement_page  a statement as a page to print
 
-Never imports the ledger: `asking` reads it.
+Never imports the ledger: `asking` and `statements` read it.
 """

@@ -250,7 +250,7 @@ def _dates(name: str) -> list[date] | None:
 
 
 def _days_through(slots: Interval, zone: tzinfo) -> Iterator[date]:
-    if not slots.slots:
+    if slots.start >= slots.end:
         return
     day = day_of(slots.start, zone)
     while _floor(day, zone) < slots.end:

@@ -28,6 +28,7 @@ from wsedge_statistics.errors import (
     RowsRefusedError,
     TokenRefusedError,
     UnknownDomainError,
+    UnknownStatementError,
 )
 from wsedge_statistics.web.services import services_of
 
@@ -105,6 +106,9 @@ def problem_of(error: Exception) -> ProblemError:
         case UnknownDomainError():
             fault = Fault(parameter="domain", reason=str(error), allowed="a domain that /v1/domains lists")
             return ProblemError(404, "unknown-domain", str(error), errors=[fault])
+        case UnknownStatementError():
+            fault = Fault(parameter="period", reason=str(error), allowed="a period that /v1/statements lists")
+            return ProblemError(404, "unknown-statement", str(error), errors=[fault])
         case TokenRefusedError():
             return ProblemError(401, "token-refused", str(error), headers=challenge(str(error)))
         case KeysUnavailableError():
@@ -213,6 +217,7 @@ def install(app: FastAPI) -> None:
         ProblemError,
         QueryError,
         UnknownDomainError,
+        UnknownStatementError,
         TokenRefusedError,
         KeysUnavailableError,
         ForbiddenError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -160,7 +161,12 @@ async def request(
     }
     sent: list[Any] = []
 
+    received: list[None] = []
+
     async def receive() -> Any:
+        if received:  # the client stays: it sends nothing more and does not disconnect
+            await asyncio.Event().wait()
+        received.append(None)
         return {"type": "http.request", "body": json.dumps(document).encode(), "more_body": False}
 
     async def send(message: Any) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from support.statistics.cluster import ISSUER, Signer
+from wsedge_statistics.billing.rules import Rules
 from wsedge_statistics.errors import SettingsError
 from wsedge_statistics.settings import is_loopback, parser, read_settings
 
@@ -37,6 +39,21 @@ def test_defaults_serve_a_laptop() -> None:
     assert (settings.jwks_url, settings.grace.total_seconds()) == (None, 60)
 
 
+def test_statements_are_computed_as_the_product_does_by_default() -> None:
+    """GB of 1024, bytes sent, no overhead, idle days count, a day of grace, no prices."""
+    settings = read_settings([])
+    assert settings.rules == Rules(1024, "sent", Decimal(1), True)
+    assert (settings.statement_grace_seconds, settings.price_book) == (86_400, None)
+
+
+def test_each_rule_of_statements_is_a_setting() -> None:
+    """All of them together."""
+    given = ["--gb-base", "1000", "--billed-direction", "both", "--overhead-factor", "1.10"]
+    settings = read_settings([*given, "--count-idle-days", "false", "--statement-grace-seconds", "7200"])
+    assert settings.rules == Rules(1000, "both", Decimal("1.10"), False)
+    assert settings.statement_grace_seconds == 7200
+
+
 ADDRESSES = {
     "127.0.0.1:0": ("127.0.0.1", 0),
     "[::1]:8080": ("::1", 8080),
@@ -51,6 +68,13 @@ def test_an_address_is_a_host_and_a_port(listen: str, address: tuple[str, int]) 
 
 
 REFUSED: dict[str, tuple[list[str], str]] = {
+    "a GB of nobody": (["--gb-base", "1023"], "--gb-base: must be 1024 or 1000"),
+    "a grace within which counts are not late": (
+        ["--statement-grace-seconds", "60"],
+        "--statement-grace-seconds",
+    ),
+    "an overhead that doubles and more": (["--overhead-factor", "11"], "--overhead-factor"),
+    "a direction that is none": (["--billed-direction", "received"], "--billed-direction"),
     "no port": (["--listen", "127.0.0.1"], "listen: give HOST:PORT"),
     "no host": (["--listen", ":8080"], "listen: give HOST:PORT"),
     "a port with a sign": (["--listen", "127.0.0.1:+80"], "listen: give HOST:PORT"),

@@ -23,6 +23,7 @@ from wsedge_statistics.errors import (
     StatisticsError,
     TokenRefusedError,
     UnknownDomainError,
+    UnknownStatementError,
 )
 from wsedge_statistics.web.problems import MAX_FAULTS, Fault, ProblemError, answer, challenge, problem_of
 
@@ -45,6 +46,19 @@ PROBLEMS: dict[str, tuple[Exception, int, str, dict[str, str], list[dict[str, An
                 "parameter": "domain",
                 "reason": "domain 'a.example' is not configured and has no counts",
                 "allowed": "a domain that /v1/domains lists",
+            }
+        ],
+    ),
+    "a statement that does not exist": (
+        UnknownStatementError("2026-13"),
+        404,
+        "unknown-statement",
+        {},
+        [
+            {
+                "parameter": "period",
+                "reason": "there is no statement of '2026-13'",
+                "allowed": "a period that /v1/statements lists",
             }
         ],
     ),

@@ -1,0 +1,213 @@
+"""Closes statements: each period once, when it is over and late counts had their time.
+
+One clock's word is not enough to close a month, since a closed statement never changes:
+
+    the own clock             is `grace` past the period's end
+    the operator's clock      has written the Directory since then, so the terms of the period are complete
+    the relays' clocks        have counted after the period's end; or no relay has counted for IDLE seconds
+
+A closed statement is stored by the ledger, which never replaces one. So a restart, or a second replica that
+closes the same period, changes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from wsedge_statistics.billing.document import VERSION, StatementDocument, document_of, read_document
+from wsedge_statistics.billing.periods import BillingPeriod, Span, names_between, period_named, spans_of
+from wsedge_statistics.billing.statement import compose
+from wsedge_statistics.errors import BillingError, LedgerError
+from wsedge_statistics.ledger import StoredStatement
+from wsedge_statistics.ledger.budget import Stop, begin
+from wsedge_statistics.numbers.granularity import REACH, Granularity
+from wsedge_statistics.numbers.ranges import complete_until
+from wsedge_statistics.services import Services
+from wsedge_statistics.statements.usage import pending_adjustments, read_usage, slot_of
+
+TICK_SECONDS: Final = 60.0
+IDLE_SECONDS: Final = 900.0
+_COMMIT_SECONDS: Final = 10.0  # a commit takes milliseconds; the end of the program waits for this one
+_READ_SECONDS: Final = 300.0  # for an account: nobody waits, and a large one must close too
+_AN_HOUR: Final = 3600
+_REACH: Final = REACH[Granularity.DAY]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The first and the last bucket that any account has counts of."""
+
+    first: int
+    last: int
+
+
+class Closer:
+    """Decides what is due and closes it. `monotonic` measures for how long no relay has counted."""
+
+    def __init__(self, services: Services, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._services = services
+        self._monotonic = monotonic
+        self._waits: dict[str, tuple[tuple[Span, ...], int]] = {}
+        self._newest: tuple[int, float] | None = None
+
+    def tick(self) -> None:
+        """Close every statement that is due. An account that cannot be closed now is tried again later."""
+        services, now = self._services, self._services.clock()
+        overdue = 0
+        try:
+            counted = self._counted()
+        except LedgerError as error:
+            log.warning("statements cannot be closed", error=str(error))
+            return
+        if counted is None:
+            return
+        for name, entry in services.directory.accounts.items():
+            key = services.tenures.current(name).key
+            try:
+                with begin(Stop(_READ_SECONDS)):
+                    overdue += self._close_account(name, key, spans_of(entry.periods), counted, now)
+            except (LedgerError, BillingError, TimeoutError) as error:
+                overdue += 1
+                services.metrics.statement_failures.inc()
+                log.warning("statement cannot be closed", account=name, error=str(error) or "no commit yet")
+        services.metrics.statements_overdue.set(overdue)
+
+    def _counted(self) -> Counted | None:
+        seen = self._services.ledger.seen(None)
+        if not seen:
+            return None
+        counted = Counted(min(key.first for key in seen), max(key.last for key in seen))
+        if self._newest is None or counted.last > self._newest[0]:
+            self._newest = (counted.last, self._monotonic())
+        return counted
+
+    def _close_account(
+        self, name: str, key: str, spans: tuple[Span, ...], counted: Counted, now: datetime
+    ) -> int:
+        """Close what is due of an account; return how many are due by the own clock alone."""
+        waits = self._waits.get(key)
+        if waits is not None and waits[0] == spans and now.timestamp() < waits[1]:
+            return 0
+        overdue = 0
+        documents = closed_documents(self._services, key)
+        for period in open_periods(spans, documents, counted, now):
+            due = self.due(period)
+            if now.timestamp() < due:
+                continue
+            if self._agreed(period, due, counted):
+                documents.append(self._close(name, key, period, documents, now))
+            else:
+                overdue += 1
+        if not overdue:
+            left = open_periods(spans, documents, counted, now)
+            dues = [self.due(period) for period in left]
+            self._waits[key] = (spans, min([*dues, int(now.timestamp()) + _AN_HOUR]))
+        return overdue
+
+    def due(self, period: BillingPeriod) -> int:
+        """Return the instant from which on a period may close."""
+        return period.end + int(self._services.billing.grace.total_seconds())
+
+    def _agreed(self, period: BillingPeriod, due: int, counted: Counted) -> bool:
+        """Return whether the other clocks say that a period is over, too."""
+        written = self._services.directory.written_at
+        if written is None or written.timestamp() < due:
+            return False
+        idle_since = self._newest[1] if self._newest is not None else self._monotonic()
+        return counted.last >= period.end or self._monotonic() - idle_since >= IDLE_SECONDS
+
+    def _close(
+        self,
+        name: str,
+        key: str,
+        period: BillingPeriod,
+        documents: Sequence[StatementDocument],
+        now: datetime,
+    ) -> StatementDocument:
+        """Compute and store a statement. Raises LedgerError, BillingError, or TimeoutError."""
+        services = self._services
+        ledger, billing = services.ledger, services.billing
+        book = None if billing.prices is None else billing.prices.book()
+        changed = pending_adjustments(ledger, key, documents, stated_in=period.name, now=now)
+        usage = read_usage(
+            ledger, key, period, billing.rules, int(complete_until(now, services.grace).timestamp())
+        )
+        document = document_of(
+            compose(name, period, usage, billing.rules, book),
+            changed,
+            closes_after=self.due(period),
+            closed_at=int(now.timestamp()),
+            at_closing=[late for late in usage.late if late.received_at == slot_of(now)],
+        )
+        stored = StoredStatement(key, period.name, VERSION, now, document.model_dump_json())
+        if not ledger.put_statement(stored).result(timeout=_COMMIT_SECONDS):
+            return _stored(services, key, period.name)  # another replica was first
+        cycle = "Daily" if period.parts[0].terms.is_daily else "Monthly"
+        services.metrics.statements_closed.labels(cycle).inc()
+        services.metrics.statement_adjustments.inc(len(changed))
+        log.info(
+            "statement closed",
+            account=name,
+            period=period.name,
+            lines=len(document.lines),
+            adjustments=len(changed),
+        )
+        return document
+
+
+def _stored(services: Services, key: str, name: str) -> StatementDocument:
+    return next(each for each in closed_documents(services, key) if each.period == name)
+
+
+def closed_documents(services: Services, key: str) -> list[StatementDocument]:
+    """Return an account's closed statements in the order of closing. Raises StatementDamagedError."""
+    stored = services.ledger.statements(key)
+    documents = [read_document(each.body) for each in stored]
+    return sorted(documents, key=lambda each: (each.closedAt or each.closesAfter, each.end, each.period))
+
+
+def open_periods(
+    spans: Sequence[Span], documents: Sequence[StatementDocument], counted: Counted, now: datetime
+) -> list[BillingPeriod]:
+    """Return the periods that have begun and are not closed, by their end.
+
+    Periods before the ledger's first count are left out, and those whose values are no longer kept: a closed
+    statement of zeros would be wrong for good.
+    """
+    closed = {document.period for document in documents}
+    kept = int((now - _REACH).timestamp())
+    names = names_between(spans, max(kept, counted.first), int(now.timestamp()))
+    periods = [period_named(spans, name) for name in names if name not in closed]
+    found = [period for period in periods if period is not None and period.values_from >= kept]
+    return sorted(found, key=lambda period: (period.end, period.name))
+
+
+class ClosingThread:
+    """Runs a closer until it is stopped, beside the server."""
+
+    def __init__(self, closer: Closer, *, every: float = TICK_SECONDS) -> None:
+        self._closer = closer
+        self._every = every
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="closing")
+
+    def __enter__(self) -> ClosingThread:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every):
+            self._closer.tick()
