@@ -11,6 +11,7 @@ from typing import Final
 from wsedge_statistics.errors import RpcError
 
 UNAVAILABLE_SECONDS: Final = 5
+_TEMPORARY: Final = "The request has failed due to a temporary failure of the server."
 
 
 def missing(name: str) -> RpcError:
@@ -103,9 +104,8 @@ def not_activated() -> RpcError:
     return RpcError(404, "DcdnServiceNotFound", "The DCDN service is not activated: create a BillingPlan.")
 
 
-def unavailable() -> RpcError:
+def unavailable(text: str = _TEMPORARY) -> RpcError:
     """Return the error for a question that cannot be answered now."""
-    text = "The request has failed due to a temporary failure of the server."
     return RpcError(503, "ServiceUnavailable", text, retry_after=UNAVAILABLE_SECONDS)
 
 

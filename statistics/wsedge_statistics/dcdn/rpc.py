@@ -27,7 +27,14 @@ from wsedge_statistics.dcdn.operations import OPERATIONS, VERSION, Call
 from wsedge_statistics.dcdn.rendering import render
 from wsedge_statistics.dcdn.replays import TOLERANCE, Nonces, Rates
 from wsedge_statistics.dcdn.signatures import Signed, read_signed
-from wsedge_statistics.errors import ForbiddenError, QueryError, RpcError, StatisticsError, UnknownDomainError
+from wsedge_statistics.errors import (
+    ForbiddenError,
+    LedgerDeadlineError,
+    QueryError,
+    RpcError,
+    StatisticsError,
+    UnknownDomainError,
+)
 from wsedge_statistics.identity.access_keys import AccessKey, AccessKeys
 from wsedge_statistics.identity.callers import Caller
 from wsedge_statistics.services import Services
@@ -142,6 +149,8 @@ def _fault(error: Exception) -> RpcError:
             return faults.unsupported("StartTime", error.reason)
         case ForbiddenError():  # a key of a namespace that was deleted and made again since
             return faults.unknown_key()
+        case LedgerDeadlineError():
+            return faults.unavailable(str(error))
         case StatisticsError():
             log.warning("rpc not answered", error=str(error)[:300])
             return faults.unavailable()

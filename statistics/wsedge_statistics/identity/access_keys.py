@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from wsedge_statistics.contract import (
@@ -28,6 +29,7 @@ from wsedge_statistics.contract import (
 # A signature of a short secret can be searched through by anybody who has read one request.
 SHORTEST_SECRET: Final = 16
 LONGEST_SECRET: Final = 256
+MOST_READ: Final = 100  # a Secret of the largest size can have sixty thousand entries
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SECRET: Final = re.compile(rf"[!-~]{{{SHORTEST_SECRET},{LONGEST_SECRET}}}")
 
@@ -63,7 +65,7 @@ def read_secret(live: Mapping[str, Any]) -> KeySecret | None:
     inactive = {part.strip() for part in marked.split(",")}
     keys: list[AccessKey] = []
     ignored: list[str] = []
-    for key_id, encoded in sorted((live.get("data") or {}).items()):
+    for key_id, encoded in islice(sorted((live.get("data") or {}).items()), MOST_READ):
         secret = _decoded(encoded)
         if not _ID.fullmatch(key_id):
             ignored.append("an entry's name is not a key id")

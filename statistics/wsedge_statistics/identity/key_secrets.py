@@ -33,6 +33,9 @@ PAUSES: Final = (1.0, 2.0, 5.0, 10.0)
 PAGE: Final = 50
 MAX_PAGE: Final = 96 << 20  # fifty Secrets of the largest size
 MAX_EVENT: Final = 4 << 20
+# A namespace's user can write Secrets of a megabyte as fast as the API server takes them. Parsed at this rate
+# they cost a few percent of a core; a watch that falls behind is ended by the server, and listed again.
+BYTES_PER_SECOND: Final = 4 << 20
 
 log = structlog.get_logger()
 
@@ -107,9 +110,18 @@ class KeySecrets:
     """Follows the Secrets of all namespaces, or of some, each in a thread of its own."""
 
     def __init__(
-        self, server: ApiServer, namespaces: tuple[str, ...], *, changed: Callable[[int], None]
+        self,
+        server: ApiServer,
+        namespaces: tuple[str, ...],
+        *,
+        changed: Callable[[int], None],
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
-        """Follow nothing yet; `changed` is called with the number of keys after each change."""
+        """Follow nothing yet; `changed` is called with the number of keys after each change.
+
+        `wait` waits some seconds, or less when the event is set.
+        """
+        self._wait = wait
         self._server = server
         self._changed = changed
         self._scopes = [_Scope(name) for name in namespaces] or [_Scope(None)]
@@ -162,7 +174,7 @@ class KeySecrets:
                 if scope.stop.is_set():
                     return
                 log.warning("access keys not read", namespace=scope.namespace, error=str(error)[:300])
-                scope.stop.wait(PAUSES[min(failures, len(PAUSES) - 1)])
+                self._wait(scope.stop, PAUSES[min(failures, len(PAUSES) - 1)])
                 failures += 1
 
     def _path(self, scope: _Scope, **parameters: str) -> str:
@@ -226,6 +238,7 @@ class KeySecrets:
                 if not line.endswith(b"\n") and len(line) >= limit:
                     raise ValueError(f"the API server sent a line of more than {limit} bytes")
                 yield line
+                self._wait(scope.stop, len(line) / BYTES_PER_SECOND)
         finally:
             with self._lock:
                 scope.reading = None

@@ -17,7 +17,7 @@ from support.statistics.dcdn import acs3_headers, plus_form, rpc_parameters, tim
 from support.statistics.rpc_application import KEY, OFF, OTHER, TWO_KEYS, call, keys_of, rpc_over, send
 from support.statistics.secrets import key_secret
 from wsedge_statistics.dcdn.rpc import MAX_BODY, by_port
-from wsedge_statistics.errors import LedgerBusyError
+from wsedge_statistics.errors import LedgerBusyError, LedgerDeadlineError
 
 SERVICE = "DescribeDcdnService"
 DOMAINS = "DescribeDcdnUserDomains"
@@ -274,6 +274,18 @@ async def test_a_ledger_that_is_busy_is_a_failure_of_the_moment() -> None:
     answer = await call(rpc_over(Busy()), DOMAINS)
     assert (answer.status, answer.json["Code"]) == (503, "ServiceUnavailable")
     assert "reads wait" not in answer.text.decode()
+
+
+async def test_a_question_that_is_stopped_tells_what_to_narrow() -> None:
+    """The client sees why, and may ask for less."""
+
+    class Slow(MemoryLedger):
+        def seen(self, account: str | None) -> Any:
+            raise LedgerDeadlineError(10)
+
+    answer = await call(rpc_over(Slow()), DOMAINS)
+    assert (answer.status, answer.json["Code"]) == (503, "ServiceUnavailable")
+    assert "Ask for a shorter span" in answer.json["Message"]
 
 
 async def test_a_defect_has_the_form_of_an_answer_and_is_logged() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from support.statistics.secrets import key_secret
 from wsedge_statistics.contract import MOST_ACCESS_KEYS
-from wsedge_statistics.identity.access_keys import AccessKeys, KeySecret, read_secret
+from wsedge_statistics.identity.access_keys import MOST_READ, AccessKeys, KeySecret, read_secret
 
 SECRET = "a secret of 24 letters!!"
 ANNOTATION = {"wsedge.io/inactive-access-keys": "LTAI2, LTAI3"}
@@ -92,6 +92,15 @@ def test_an_account_has_a_bounded_number_of_keys() -> None:
     assert [key.key_id for key in found.keys] == [f"id{number:03}" for number in range(MOST_ACCESS_KEYS)]
     assert len(found.ignored) == MOST_ACCESS_KEYS
     assert found.ignored[0] == f"id020: the account has {MOST_ACCESS_KEYS} keys already"
+
+
+def test_a_full_secret_is_read_in_part() -> None:
+    """Of entries without end the first are looked at."""
+    ignored = {f"a{number:05}": "short" for number in range(MOST_READ)}
+    found = read(key_secret("a", {**ignored, "b": "0123456789abcdef"}))
+    assert (found.keys, len(found.ignored)) == ((), MOST_ACCESS_KEYS)
+    fewer = dict(list(ignored.items())[1:])
+    assert [key.key_id for key in read(key_secret("a", {**fewer, "b": "0123456789abcdef"})).keys] == ["b"]
 
 
 def test_a_stranger_with_the_same_id_takes_nothing_away() -> None:

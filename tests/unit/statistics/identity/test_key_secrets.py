@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,7 +12,7 @@ import pytest
 from support.statistics.process import until_true
 from support.statistics.secrets import SecretServer, secret_server
 from wsedge_statistics.identity.access_keys import AccessKeys
-from wsedge_statistics.identity.key_secrets import ApiServer, KeySecrets
+from wsedge_statistics.identity.key_secrets import BYTES_PER_SECOND, ApiServer, KeySecrets
 
 SECRET = "0123456789abcdef"
 
@@ -28,7 +29,13 @@ class Following:
     def __init__(self, api: SecretServer, *namespaces: str) -> None:
         self.told: list[int] = []
         server = ApiServer(api.url, api.ca_file, api.token_file)
-        self.secrets = KeySecrets(server, namespaces, changed=self.told.append)
+        self.waits: list[float] = []
+
+        def wait(stop: threading.Event, seconds: float) -> object:
+            self.waits.append(seconds)
+            return stop.wait(min(seconds, 0.05))
+
+        self.secrets = KeySecrets(server, namespaces, changed=self.told.append, wait=wait)
 
     def __enter__(self) -> Following:
         self.secrets.start()
@@ -164,6 +171,16 @@ def test_another_server_gets_no_token(api: SecretServer, tmp_path: Path) -> None
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
             server.open("/api/v1/secrets")
         assert stranger.requests == []
+
+
+def test_large_secrets_are_read_at_a_bounded_rate(api: SecretServer) -> None:
+    """A tenant that writes a megabyte again and again takes a few percent of a core, not all of it."""
+    with Following(api) as following:
+        following.awaits()
+        api.put("team-a", {f"id{number}": "x" * 20_000 for number in range(40)})
+        api.put("team-b", {"one": SECRET})
+        following.awaits("one")
+        assert max(following.waits) >= 40 * 20_000 / BYTES_PER_SECOND
 
 
 def test_the_end_does_not_wait_for_the_server(api: SecretServer) -> None:
