@@ -71,6 +71,11 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
             registry=self.registry,
         )
+        self.deletion_lag = Gauge(
+            f"{prefix}_deletions_behind_seconds",
+            "Deletions of old counts are so far behind the clock: it jumped, or no reports arrive.",
+            registry=self.registry,
+        )
         self.damage_met = False
         self.damage = Counter(
             f"{prefix}_ledger_damage",
@@ -138,6 +143,10 @@ class Metrics:
         """Count a commit; the ledger's writer calls it."""
         self.commit_seconds.observe(seconds)
         self.commit_jobs.observe(jobs)
+
+    def deletions_behind(self, seconds: float) -> None:
+        """Set how far deletions are behind the clock; the ledger calls it."""
+        self.deletion_lag.set(seconds)
 
     def damaged(self) -> None:
         """Count a read or write that met damage; the ledger calls it."""

@@ -2,6 +2,7 @@
 
     protocol   the interface of every ledger
     writer     the writing thread: a queue, commits in groups, futures; of any store
+    deletion   the time of deletion, on which more than one clock agrees. Pure
     budget     deadlines of reads, and turns that accounts share
     upkeep     the schedule of totals and retention; of any store
     sqlite/    the ledger as one SQLite file

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from support.statistics.build import directory_message, instant, row, seconds, usage
 from support.statistics.process import until_true
@@ -206,16 +207,88 @@ def test_a_ledgers_files_are_its_size(tmp_path: Path) -> None:
     ledger.close()
 
 
+class Clocks:
+    """The wall clock and the monotonic clock of a process."""
+
+    def __init__(self) -> None:
+        self.wall, self.ran = START, 1000.0
+
+    def go(self, time: timedelta) -> None:
+        self.wall += time
+        self.ran += time.total_seconds()
+
+
+def jumping(folder: Path, clocks: Clocks, metrics: Metrics) -> SqliteStore:
+    database = folder / "ledger.sqlite3"
+    return SqliteStore(database, clock=lambda: clocks.wall, observer=metrics, monotonic=lambda: clocks.ran)
+
+
+def upkeep(store: SqliteStore, clocks: Clocks) -> dict[str, int]:
+    store.begin_round()
+    while store.refresh() or store.prune(clocks.wall):
+        pass
+    with store.transaction() as connection:
+        return tables(connection)
+
+
+def test_time_that_passes_deletes(tmp_path: Path) -> None:
+    """With reports every day, rows go after 94 days and totals after a year, also across restarts."""
+    clocks, metrics = Clocks(), Metrics()
+    kept: dict[int, dict[str, int]] = {}
+    for day in range(380):
+        if day % 50 == 0:
+            store = jumping(tmp_path, clocks, metrics)
+        with store.transaction() as connection:
+            writes.merge_report(connection, usage(row(clocks.wall, sentBytes=1)), store.moment())
+        kept[day] = upkeep(store, clocks)
+        if day % 50 == 49:
+            store.close()
+        clocks.go(timedelta(days=1))
+    store.close()
+    assert [kept[day]["usage"] for day in (0, 93, 190, 379)] == [1, 94, 95, 95]
+    assert [kept[day]["totals"] // 4 for day in (93, 366, 379)] == [94, 367, 368]
+    assert metrics.registry.get_sample_value("wsedge_statistics_deletions_behind_seconds") == 0
+
+
+def test_a_clock_that_jumps_deletes_nothing(tmp_path: Path) -> None:
+    """Ahead by 400 days, for a while and over a restart, and back: all rows and totals stay; it is said."""
+    clocks, metrics = Clocks(), Metrics()
+    store = jumping(tmp_path, clocks, metrics)
+    for _ in range(60):
+        with store.transaction() as connection:
+            writes.merge_report(connection, usage(row(clocks.wall, sentBytes=1)), store.moment())
+        clocks.go(timedelta(days=1))
+    before = upkeep(store, clocks)
+    for jump in (400, -400, 200, -200, -100, 100):
+        clocks.wall += timedelta(days=jump)
+        with capture_logs() as logged:
+            assert upkeep(store, clocks) == before
+        assert any(line["event"] == "deletion waits" for line in logged) is (jump in (400, 200))
+        clocks.go(timedelta(minutes=20))
+        assert upkeep(store, clocks) == before
+        store.close()
+        store = jumping(tmp_path, clocks, metrics)
+        behind = metrics.registry.get_sample_value("wsedge_statistics_deletions_behind_seconds")
+        assert behind is not None
+        assert (behind > 100 * 86400) is (jump in (400, 200))
+    store.close()
+
+
 def test_a_running_ledger_adds_up_and_deletes_by_itself(tmp_path: Path) -> None:
-    """Opened a hundred days later, it recomputes totals, deletes the rows, and answers the same."""
+    """Its thread recomputes totals, and deletes what reports of a later time make old."""
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
     ledger.commit(usage(row(START, sentBytes=7), row(START + timedelta(hours=5), sentBytes=5))).result(30)
     told = ledger.sums(WHOLE, SLOT)
+    with closing(open_reader(tmp_path / "ledger.sqlite3")) as reader:
+        assert tables(reader)["dirty"] > 0
     ledger.close()
+    with closing(open_writer(tmp_path / "ledger.sqlite3")) as opened:
+        opened.execute("DELETE FROM state WHERE name = 'deletion_time'")
+        later = NOW + timedelta(days=100)
+        writes.merge_report(opened, usage(row(later)), writes.Moment(later))
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW + timedelta(days=100), observer=Metrics())
     with closing(open_reader(tmp_path / "ledger.sqlite3")) as reader:
-        until_true(lambda: tables(reader)["usage"] == 0)
-        assert tables(reader)["totals"] > 0
+        until_true(lambda: tables(reader)["usage"] == 1)
     assert ledger.sums(WHOLE, SLOT) == told
     ledger.close()
 

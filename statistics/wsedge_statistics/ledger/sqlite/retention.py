@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from wsedge_statistics.ledger.deletion import DeletionTime, deletion_time
 from wsedge_statistics.ledger.sqlite.keys import remove_keys
 from wsedge_statistics.ledger.sqlite.schema import FILL_ALL, NEVER
-from wsedge_statistics.ledger.sqlite.state import INTACT_FROM, MIGRATING, ROWS_FROM, read_state, write_state
+from wsedge_statistics.ledger.sqlite.state import (
+    DELETION_TIME,
+    INTACT_FROM,
+    MIGRATING,
+    ROWS_FROM,
+    read_state,
+    write_state,
+)
 from wsedge_statistics.numbers.granularity import REACH, Granularity
 from wsedge_statistics.numbers.series import BUCKET, DAY
 
@@ -29,6 +37,25 @@ def prune(connection: sqlite3.Connection, now: datetime) -> int:
     rows = _rows(connection, _edge(now, ROWS_KEPT))
     before = _edge(now, TOTALS_KEPT)
     return rows + _totals(connection, before) + remove_keys(connection, before=before, limit=_KEYS)
+
+
+def settle_time(connection: sqlite3.Connection, now: datetime, ran: float) -> DeletionTime:
+    """Return the time of deletion, `ran` seconds of the process after the last call, and remember it."""
+    (newest,) = connection.execute("SELECT max(last) FROM keys").fetchone()
+    remembered = read_state(connection, DELETION_TIME)
+    time = deletion_time(
+        now,
+        newest=None if newest is None else _instant(newest * BUCKET),
+        remembered=None if remembered is None else _instant(remembered),
+        ran=ran,
+    )
+    if (seconds := int(time.remembered.timestamp())) != remembered:
+        write_state(connection, DELETION_TIME, seconds)
+    return time
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def set_aside(connection: sqlite3.Connection) -> None:

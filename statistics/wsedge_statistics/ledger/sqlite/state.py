@@ -6,6 +6,7 @@ import sqlite3
 from typing import Final
 
 ROWS_FROM: Final = "rows_from"  # rows of all buckets before it were deleted
+DELETION_TIME: Final = "deletion_time"  # deletion.DeletionTime.remembered, UTC seconds
 INTACT_FROM: Final = "intact_from"  # rows of buckets before it that are left cannot be deleted: damage
 MIGRATING: Final = "migrating"  # 1 until no table of schema 1 is left
 PACKED_BEFORE: Final = "packed_before"  # counts of buckets before it may still be in schema 1's packed series

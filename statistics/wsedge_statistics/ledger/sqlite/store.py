@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ from wsedge_statistics.errors import (
     LedgerUnwritableError,
 )
 from wsedge_statistics.ledger import budget
+from wsedge_statistics.ledger.deletion import BEHIND, DeletionTime
 from wsedge_statistics.ledger.protocol import LateCounts, Room, SeenKey, StoredStatement
 from wsedge_statistics.ledger.sqlite import migration, reads, retention, tenancy, totals, writes
 from wsedge_statistics.ledger.sqlite.connections import open_reader, open_writer, transaction
@@ -43,6 +44,13 @@ STEP_SECONDS: Final = 0.05  # the longest time for which reports wait for a step
 log = structlog.get_logger()
 
 
+class StoreObserver(Observer, Protocol):
+    """Receives what the store has to tell as well."""
+
+    def deletions_behind(self, seconds: float) -> None:
+        """Deletions are so far behind the clock."""
+
+
 class SqliteStore:
     """The one connection that writes: the `Store` of the writer, and the `Tiers` of the upkeep."""
 
@@ -51,11 +59,15 @@ class SqliteStore:
         database: Path,
         *,
         clock: Callable[[], datetime],
-        observer: Observer,
+        observer: StoreObserver,
         fault: Callable[[], str | None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._observer = observer
         self._told: set[str] = set()
+        self._monotonic = monotonic
+        self._pruned_at = monotonic()
+        self._waits = False
         self._connection = open_writer(database)
         self._fault = fault
         self._clock = clock
@@ -132,15 +144,28 @@ class SqliteStore:
             return migration.step(connection)
 
     def prune(self, now: datetime) -> int:
-        """See Tiers."""
+        """See Tiers. What is past its retention is decided by the time of `deletion`, not by `now` alone."""
+        at = self._monotonic()
         try:
             with self.transaction() as connection:
-                return retention.prune(connection, now)
+                settled = retention.settle_time(connection, now, at - self._pruned_at)
+                deleted = retention.prune(connection, settled.trusted)
         except LedgerDamagedError as error:
             self._damaged("rows cannot be deleted", error)
             with self.transaction() as connection:
                 retention.set_aside(connection)
             return 1
+        self._pruned_at = at
+        self._tell(settled, now)
+        return deleted
+
+    def _tell(self, settled: DeletionTime, now: datetime) -> None:
+        behind = settled.behind(now)
+        self._observer.deletions_behind(behind.total_seconds())
+        waits = behind > BEHIND
+        if waits and not self._waits:
+            log.warning("deletion waits", until=settled.trusted.isoformat(), clock=now.isoformat())
+        self._waits = waits
 
     def _damaged(self, event: str, error: LedgerDamagedError) -> None:
         """Count damage, and log the first of each kind: a page has rows of hundreds of totals."""
@@ -162,7 +187,7 @@ class SqliteLedger:
         folder: Path,
         *,
         clock: Callable[[], datetime],
-        observer: Observer,
+        observer: StoreObserver,
         queue_limit: int = QUEUE_LIMIT,
     ) -> None:
         self._place = Place(folder)
