@@ -236,6 +236,7 @@ def _gatherer(common: _Common, optional: OptionalKinds) -> Gatherer:
         accounts=common.accounts,
         statistics_url="" if settings.statistics_service else None,
         admin_peers=settings.admin_peers,
+        cluster=settings.cluster,
         denied_networks=settings.denied_origin_networks,
         optional=optional,
         load_period=timedelta(seconds=settings.load_seconds),

@@ -81,6 +81,13 @@ class Settings(BaseSettings):
         pattern=r"^$|^[a-z0-9-]+/[a-z0-9.-]+$",
         description="Service of the statistics, `namespace/name`; empty: relays report no usage.",
     )
+    cluster: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Label of this installation in the reports of its relays.",
+    )
     statistics_token_file: str = Field(
         "", description="File with the token for the statistics (audience wsedge-statistics)."
     )

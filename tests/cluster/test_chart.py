@@ -208,7 +208,8 @@ def test_relays_are_guarded_as_the_values_say(helm: Helm) -> None:
     assert not [name for name in usual if "DENIED" in name or ("POLICY" in name and "PULL" not in name)]
     peer = "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team"
     denied = "relay.deniedOriginNetworks={default,10.0.0.0/8,fd00::/8}"
-    objects = render(helm, "networkPolicy.enabled=true", f"{peer}=metrics", denied)
+    assert "WSEDGE_OPERATOR_CLUSTER" not in usual
+    objects = render(helm, "networkPolicy.enabled=true", f"{peer}=metrics", denied, "cluster=north-1")
     guarded = environment(pod_of(objects, "Deployment"))
     for name, value in guarded.items():
         if name.startswith("WSEDGE_OPERATOR_RELAY_"):
@@ -218,6 +219,7 @@ def test_relays_are_guarded_as_the_values_say(helm: Helm) -> None:
         relay_metrics_from=json.loads(guarded["WSEDGE_OPERATOR_RELAY_METRICS_FROM"]),
         denied_origin_networks=guarded["WSEDGE_OPERATOR_DENIED_ORIGIN_NETWORKS"],
     )
+    assert Settings(cluster=guarded["WSEDGE_OPERATOR_CLUSTER"]).cluster == "north-1"
     assert read.denied_origin_networks == (*DENIED_NETWORKS, "10.0.0.0/8", "fd00::/8")
     assert read.admin_peers is not None
     assert read.admin_peers[1] == {"namespaceSelector": {"matchLabels": {"team": "metrics"}}}

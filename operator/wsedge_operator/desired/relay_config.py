@@ -44,12 +44,13 @@ class Resolved:
     """The values that a spec refers to, as read from the cluster.
 
     `origins` have addresses, `secrets` are contents by file name, `statistics_url` is the target of usage
-    reports (None: relays do not report), `denied_networks` is as in RelayConfig.
+    reports (None: relays do not report), `cluster` and `denied_networks` are as in RelayConfig.
     """
 
     origins: tuple[contract.Origin, ...]
     secrets: Mapping[str, bytes]
     statistics_url: str | None
+    cluster: str | None = None
     denied_networks: tuple[str, ...] | None = None
 
 
@@ -100,8 +101,9 @@ def relay_config(
         # it refuses each TLS handshake, and the Service has no port 443.
         listen=contract.Listen(http=HTTP_PORT, https=HTTPS_PORT, admin=ADMIN_PORT),
         domains=(domain,),
-        statistics=contract.StatisticsTarget(url=url) if url else None,
-        # Absent unless the administrator sets it: relays of the first release refuse an unknown field.
+        # `cluster` and `deniedNetworks` are absent unless the administrator sets them: relays of the first
+        # release refuse an unknown field.
+        statistics=contract.StatisticsTarget(url=url, cluster=resolved.cluster) if url else None,
         deniedNetworks=resolved.denied_networks,
     )
     return _named(owner, unnamed)

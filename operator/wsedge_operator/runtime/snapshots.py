@@ -72,10 +72,9 @@ _CHILDREN = (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DISRUPTION_BUDGET, NETWORK_PO
 class Gatherer:
     """Gathers snapshots of WebSocketDomains.
 
-    `statistics_url`, `admin_peers`, `denied_networks`, `pod_default` and `is_exposure_declared` are as in
-    DomainSnapshot; StatisticsDiscovery updates the first. Without `optional` no API of an entrance is
-    installed. `load_period` is the time between two measurements of a
-    domain's load.
+    `statistics_url`, `cluster`, `admin_peers`, `denied_networks`, `pod_default`, `is_exposure_declared`: as
+    in DomainSnapshot; StatisticsDiscovery updates the first. Without `optional` no API of an entrance is
+    installed. `load_period` is the time between two measurements of a domain's load.
     """
 
     client: Client
@@ -85,6 +84,7 @@ class Gatherer:
     accounts: Accounts
     statistics_url: str | None = None
     admin_peers: tuple[Object, ...] | None = None
+    cluster: str | None = None
     denied_networks: tuple[str, ...] | None = None
     pod_default: RelayPod = NO_POD_SETTINGS
     optional: OptionalKinds | None = None
@@ -142,6 +142,7 @@ class Gatherer:
             relays=await self._reports(key, pods, children, live, now),
             statistics_url=self.statistics_url,
             admin_peers=self.admin_peers,
+            cluster=self.cluster,
             denied_networks=self.denied_networks,
             failure=self.failures.get(key),
             contested=self.contested.get(key),

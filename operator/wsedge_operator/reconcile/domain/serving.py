@@ -67,6 +67,7 @@ def serve(snapshot: DomainSnapshot, spec: WebSocketDomainSpec, now: datetime) ->
             origins=origins,
             secrets=material.contents,
             statistics_url=snapshot.statistics_url,
+            cluster=snapshot.cluster,
             denied_networks=snapshot.denied_networks,
         )
         current = _configure(draft, snapshot, spec, size, resolved, now)

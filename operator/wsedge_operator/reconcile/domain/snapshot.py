@@ -69,6 +69,7 @@ class DomainSnapshot:
     relays            the last answer of each relay, by pod uid
     statistics_url    None: relays do not report; empty: they must, but the Service is not found
     admin_peers       peers of a NetworkPolicy that may reach the admin port; None: no NetworkPolicy
+    cluster           label of the installation in usage reports
     denied_networks   as in RelayConfig
     failure           why the last outcome could not be applied
     contested         which writes of the operator another client reverts
@@ -95,6 +96,7 @@ class DomainSnapshot:
     relays: Mapping[str, RelayReport] = field(default_factory=dict)
     statistics_url: str | None = None
     admin_peers: tuple[Manifest, ...] | None = None
+    cluster: str | None = None
     denied_networks: tuple[str, ...] | None = None
     pod_default: RelayPod = NO_POD_SETTINGS
     version: str = ""

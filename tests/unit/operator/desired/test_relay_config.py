@@ -265,6 +265,17 @@ def made(outcome: Outcome, kind: str) -> Any:
     return found
 
 
+def test_the_label_of_the_installation_is_absent_unless_set() -> None:
+    """Relays of the first release refuse it, and no pod template depends on it."""
+    without, with_label = decide(snapshot(), NOW), decide(snapshot(cluster="north-1"), NOW)
+    targets = [
+        json.loads(made(outcome, "ConfigMap")["data"]["relay.json"])["statistics"]
+        for outcome in (without, with_label)
+    ]
+    assert targets == [{"url": targets[0]["url"]}, {"url": targets[0]["url"], "cluster": "north-1"}]
+    assert made(without, "Deployment") == made(with_label, "Deployment")
+
+
 def test_denied_networks_are_absent_unless_set() -> None:
     """Relays of the first release refuse a configuration with an unknown field."""
 
