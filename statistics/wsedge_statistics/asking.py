@@ -7,8 +7,8 @@ may read, the slots of the range, and the ledger's sums.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -19,14 +19,25 @@ from wsedge_statistics.ledger import SeenKey
 from wsedge_statistics.ledger.budget import current
 from wsedge_statistics.numbers.calendars import Calendar, ZoneSpan
 from wsedge_statistics.numbers.granularity import REACH, Granularity
+from wsedge_statistics.numbers.groups import (
+    Group,
+    Grouping,
+    check_points,
+    check_ranked,
+    check_read,
+    largest,
+    page_of,
+    split,
+)
 from wsedge_statistics.numbers.ranges import Range, Slot, complete_until, instant_text, settle_range
-from wsedge_statistics.numbers.series import CodeSum, Grain, Selection, SlotSums, grain_of
+from wsedge_statistics.numbers.series import CodeSum, Dimension, Grain, Selection, SlotSums, grain_of
 from wsedge_statistics.services import Services
 
 _T = TypeVar("_T")
 _Part = TypeVar("_Part", SlotSums, CodeSum)
 # Settles the slots of a range, from the time zones that cut days and the time of the question.
 Settle = Callable[[Calendar, datetime], Range]
+_Read = Callable[[Selection, Sequence[Slot], tuple[Dimension, ...]], list[_Part]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,7 @@ class Question:
     region: str | None = None
     isp: str | None = None
     settle: Settle | None = None
+    totals_only: bool = False  # the sums are of one slot, the whole range
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,44 @@ class Result(Generic[_Part]):
     range: Range
     zones: tuple[ZoneSpan, ...]
     parts: list[_Part]
+    complete_until: datetime
+    silent_relays: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedResult(Result[_Part]):
+    """The sums of groups. `parts` are those of everything that the filters select, as of one slot.
+
+    `groups` are those of the page, or the largest, in order. `found` has the sums of these and of others that
+    were read with them, `sizes` those of all groups over the whole range where the largest were asked for.
+    `slots` are the slots of the groups' sums.
+    """
+
+    slots: tuple[Slot, ...]
+    groups: tuple[Group, ...]
+    found: dict[Group, list[_Part]]
+    sizes: dict[Group, list[_Part]] | None
+    following: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading(Generic[_Part]):
+    """A read of the ledger, the group that a sum belongs to, and the size by which groups are compared."""
+
+    read: _Read[_Part]
+    group_of: Callable[[_Part], Group]
+    size: Callable[[_Part], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A question whose account, range and selection are known."""
+
+    account: str | None
+    key: str | None
+    span: Range
+    zones: tuple[ZoneSpan, ...]
+    selection: Selection
     complete_until: datetime
     silent_relays: int
 
@@ -97,12 +147,115 @@ async def ask_codes(services: Services, caller: Caller, question: Question, *, k
 
 
 async def _ask(
+    services: Services, caller: Caller, question: Question, kind: str, read: _Read[_Part]
+) -> Result[_Part]:
+    settled = await _settle(services, caller, question, ())
+    slots = (settled.span.whole,) if question.totals_only else settled.span.slots
+    with services.metrics.query_seconds.labels(kind).time():
+        parts = await read_in_turn(services, settled.key, lambda: read(settled.selection, slots, ()))
+    services.metrics.queries.labels(kind).inc()
+    return Result(
+        settled.account, settled.span, settled.zones, parts, settled.complete_until, settled.silent_relays
+    )
+
+
+async def ask_groups(
     services: Services,
     caller: Caller,
     question: Question,
+    grouping: Grouping,
+    *,
+    size: Callable[[SlotSums], int],
     kind: str,
-    read: Callable[[Selection, Sequence[Slot]], list[_Part]],
-) -> Result[_Part]:
+) -> GroupedResult[SlotSums]:
+    """Answer a question about the counts of groups; `size` is the measure of the largest.
+
+    Raises as `ask` does; QueryError also for an answer that would be too long.
+    """
+    reading = _Reading(services.ledger.sums, lambda part: part.group, size)
+    return await _ask_groups(services, caller, question, grouping, kind, reading)
+
+
+async def ask_code_groups(
+    services: Services, caller: Caller, question: Question, grouping: Grouping, *, kind: str
+) -> GroupedResult[CodeSum]:
+    """Answer a question about the HTTP codes of groups; the largest have the most handshakes."""
+
+    def group_of(part: CodeSum) -> Group:
+        return (*part.group, str(part.code)) if grouping.by_code else part.group
+
+    reading = _Reading(services.ledger.codes, group_of, lambda part: part.count)
+    return await _ask_groups(services, caller, question, grouping, kind, reading)
+
+
+async def _ask_groups(
+    services: Services,
+    caller: Caller,
+    question: Question,
+    grouping: Grouping,
+    kind: str,
+    reading: _Reading[_Part],
+) -> GroupedResult[_Part]:
+    settled = await _settle(services, caller, question, grouping.by)
+    whole = (settled.span.whole,)
+    slots = whole if question.totals_only else settled.span.slots
+    seen = await read_in_turn(services, settled.key, lambda: services.ledger.seen(settled.key))
+    counted = _groups(seen, settled.selection, grouping.by)
+
+    async def read(groups: Iterable[Group] | None, slots: tuple[Slot, ...]) -> dict[Group, list[_Part]]:
+        selection, by = settled.selection, grouping.by
+        if groups is not None and Dimension.DOMAIN in by:
+            # so that a page costs no more than its part
+            place = by.index(Dimension.DOMAIN)
+            selection = replace(selection, domains=frozenset(group[place] for group in groups))
+        check_read(len(_groups(seen, selection, by)), len(slots))
+        parts = await read_in_turn(services, settled.key, lambda: reading.read(selection, slots, by))
+        return split(parts, reading.group_of)
+
+    following, sizes = None, None
+    with services.metrics.query_seconds.labels(kind).time():
+        if grouping.top is None:
+            page = page_of(counted, grouping, len(slots))
+            following, found = page.following, await read(page.groups, slots)
+            bases = set(page.groups)
+            chosen = sorted(group for group in found if group[: len(grouping.by)] in bases)
+        else:
+            check_ranked(len(counted))
+            sizes = await read(None, whole)
+            chosen = largest(
+                ((group, sum(map(reading.size, parts))) for group, parts in sizes.items()), grouping.top
+            )
+            found = sizes if question.totals_only else await read(chosen, slots)
+        check_points(len(chosen), len(slots), "groupBy", "fewer groups")
+        total = await read_in_turn(services, settled.key, lambda: reading.read(settled.selection, whole, ()))
+    services.metrics.queries.labels(kind).inc()
+    return GroupedResult(
+        settled.account,
+        settled.span,
+        settled.zones,
+        total,
+        settled.complete_until,
+        settled.silent_relays,
+        slots,
+        tuple(chosen),
+        found,
+        sizes,
+        following,
+    )
+
+
+def _groups(seen: Iterable[SeenKey], selection: Selection, by: tuple[Dimension, ...]) -> set[Group]:
+    """Return the groups that may have counts in the range of a selection."""
+    return {
+        tuple(entry.key.part(dimension) for dimension in by)
+        for entry in seen
+        if entry.first < selection.end and entry.last >= selection.start and selection.includes(entry.key)
+    }
+
+
+async def _settle(
+    services: Services, caller: Caller, question: Question, by: tuple[Dimension, ...]
+) -> _Settled:
     account, key = _account(services, caller, question.account)
     now = services.clock()
     calendar = _calendar(services, account, question.zone)
@@ -115,22 +268,25 @@ async def _ask(
         region=question.region,
         isp=question.isp,
     )
-    _check_reach(selection, now)
+    _check_reach(selection, by, now)
     if selection.domains:
         seen = await read_in_turn(services, key, lambda: services.ledger.seen(key))
         _check_domains(services, selection.domains, key, seen)
-    with services.metrics.query_seconds.labels(kind).time():
-        parts = await read_in_turn(services, key, lambda: read(selection, span.slots))
-    services.metrics.queries.labels(kind).inc()
-    zones = calendar.within(span.start, span.end)
-    silent = services.presence.relays(key, now=services.monotonic()).silent
-    return Result(account, span, zones, parts, complete_until(now, services.grace), silent)
+    return _Settled(
+        account,
+        key,
+        span,
+        calendar.within(span.start, span.end),
+        selection,
+        complete_until(now, services.grace),
+        services.presence.relays(key, now=services.monotonic()).silent,
+    )
 
 
-def _check_reach(selection: Selection, now: datetime) -> None:
+def _check_reach(selection: Selection, by: tuple[Dimension, ...], now: datetime) -> None:
     """Refuse a question that only rows answer, for a time whose rows are deleted. Raises QueryError."""
     reach = REACH[Granularity.FIVE_MINUTES]
-    if grain_of(selection) is Grain.ROWS and selection.start < (now - reach).timestamp():
+    if grain_of(selection, by) is Grain.ROWS and selection.start < (now - reach).timestamp():
         raise QueryError(
             "start",
             f"domains together with a region or ISP are answered {reach.days} days back, start is older",

@@ -1,20 +1,12 @@
-"""Parameters and documents of the native API. Instants are UTC; bandwidth is bits per second."""
+"""Documents of the native API. Instants are UTC; bandwidth is bits per second."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StringConstraints,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, Field, PlainSerializer, WithJsonSchema
 
-from wsedge_statistics.contract import DomainName, Label
 from wsedge_statistics.numbers.granularity import Granularity
 from wsedge_statistics.numbers.ranges import instant_text
 
@@ -23,58 +15,6 @@ Instant = Annotated[
     PlainSerializer(instant_text, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time", "example": "2026-11-22T10:05:00Z"}),
 ]
-
-
-# An account; `NAME@UID`, with the beginning of the namespace's uid, is a former account of that name.
-AccountName = Annotated[
-    str,
-    StringConstraints(
-        min_length=1, max_length=128, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(@[A-Za-z0-9-]+)?$"
-    ),
-]
-
-
-class AccountQuery(BaseModel):
-    """Parameters that choose an account."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    account: AccountName | None = Field(
-        None,
-        description="an account (namespace). Default: the token's own account; all accounts for an "
-        "administrator. An administrator reads a former account, whose namespace was deleted, as NAME@UID; "
-        "/v1/domains lists the names",
-    )
-
-
-class RangeQuery(AccountQuery):
-    """Parameters that choose domains, a range, slots and clients."""
-
-    start: str | None = Field(
-        None,
-        description="start of the range, RFC 3339, rounded down to a slot. "
-        "Give both start and end, or neither for the last 24 hours",
-        examples=["2026-11-22T10:00:00Z"],
-    )
-    end: str | None = Field(None, description="end of the range (exclusive), RFC 3339, rounded up to a slot")
-    granularity: Granularity | None = Field(
-        None,
-        description="length of a slot. A span of up to 3 days offers 5m and 1h, up to 31 days 1h and 1d, "
-        "up to 93 days 1d. Default: the finest that is offered",
-    )
-    domain: list[DomainName] = Field(
-        [],
-        max_length=500,
-        description="a domain; repeat the parameter for the sum of several. Default: all domains",
-    )
-    region: Label | None = Field(None, description="only clients of this region")
-    isp: Label | None = Field(None, description="only clients of this ISP")
-    timeZone: str | None = Field(
-        None,
-        max_length=64,
-        description="IANA zone whose midnights cut 1d slots; default: the account's billing zone",
-    )
-    totals: Literal["only"] | None = Field(None, description="only: the answer has totals and no points")
 
 
 class ZoneFrom(BaseModel):
@@ -108,6 +48,7 @@ class Answer(BaseModel):
         description="relays of the account that fell silent within the last day without a last report: their "
         "counts are missing, and are added when they report again"
     )
+    next: str | None = Field(None, description="cursor of the next page; absent on the last page")
 
 
 class Edges(BaseModel):
@@ -137,11 +78,40 @@ class TrafficPoint(Counts, Edges):
     """Counts of one slot."""
 
 
-class TrafficAnswer(Answer):
-    """Traffic over time; idle slots have zeros."""
+class Group(BaseModel):
+    """A group: its value of each dimension in groupBy."""
+
+    by: dict[str, str]
+
+
+class TrafficGroup(Group):
+    """Counts of one group."""
 
     total: Counts
     points: list[TrafficPoint] | None = Field(None, description="a point per slot; absent with totals=only")
+
+
+class OtherCounts(BaseModel):
+    """The sum of the groups that are not among the largest. Their peak is not the sum of their peaks."""
+
+    groups: int = Field(description="how many they are")
+    sentBytes: int
+    receivedBytes: int
+    sentMessages: int
+    receivedMessages: int
+    openedConnections: int
+    connectionSeconds: int
+
+
+class TrafficAnswer(Answer):
+    """Traffic over time; idle slots have zeros."""
+
+    total: Counts = Field(description="of everything that the filters select, of all pages")
+    points: list[TrafficPoint] | None = Field(
+        None, description="a point per slot; absent with totals=only or groupBy"
+    )
+    groups: list[TrafficGroup] | None = Field(None, description="with groupBy; groups that have counts")
+    others: OtherCounts | None = Field(None, description="with top")
 
 
 class Bandwidth(BaseModel):
@@ -165,12 +135,31 @@ class BandwidthPoint(BandwidthPair, Edges):
     """Bandwidth of one slot."""
 
 
+class BandwidthGroup(Group):
+    """Bandwidth of one group."""
+
+    total: BandwidthPair
+    points: list[BandwidthPoint] | None = Field(None, description="a point per slot; absent with totals=only")
+
+
+class OtherBandwidth(BaseModel):
+    """The averages of the groups that are not among the largest, together."""
+
+    groups: int = Field(description="how many they are")
+    sentAverage: float
+    receivedAverage: float
+
+
 class BandwidthAnswer(Answer):
     """Bandwidth over time; idle slots have zeros."""
 
     unit: Literal["bit/s"] = "bit/s"
     total: BandwidthPair
-    points: list[BandwidthPoint] | None = Field(None, description="a point per slot; absent with totals=only")
+    points: list[BandwidthPoint] | None = Field(
+        None, description="a point per slot; absent with totals=only or groupBy"
+    )
+    groups: list[BandwidthGroup] | None = Field(None, description="with groupBy; groups that have counts")
+    others: OtherBandwidth | None = Field(None, description="with top")
 
 
 class CodeShare(BaseModel):
@@ -187,11 +176,29 @@ class CodesPoint(Edges):
     codes: list[CodeShare]
 
 
+class CodesGroup(Group):
+    """Codes of one group; with code in groupBy the proportions are still those of all codes."""
+
+    total: list[CodeShare]
+    points: list[CodesPoint] | None = Field(None, description="a point per slot; absent with totals=only")
+
+
+class OtherCodes(BaseModel):
+    """The handshakes of the groups that are not among the largest."""
+
+    groups: int = Field(description="how many they are")
+    count: int
+
+
 class CodesAnswer(Answer):
     """HTTP codes of handshakes over time; an idle slot has an empty list."""
 
     total: list[CodeShare]
-    points: list[CodesPoint] | None = Field(None, description="a point per slot; absent with totals=only")
+    points: list[CodesPoint] | None = Field(
+        None, description="a point per slot; absent with totals=only or groupBy"
+    )
+    groups: list[CodesGroup] | None = Field(None, description="with groupBy; groups that have counts")
+    others: OtherCodes | None = Field(None, description="with top")
 
 
 class Domain(BaseModel):
@@ -212,6 +219,7 @@ class DomainsAnswer(BaseModel):
 
     account: str | None
     domains: list[Domain]
+    next: str | None = Field(None, description="cursor of the next page; absent on the last page")
 
 
 class Offer(BaseModel):

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from wsedge_statistics.api.models import AccountName, AccountQuery, Instant
+from wsedge_statistics.api.models import Instant
+from wsedge_statistics.api.parameters import AccountName, AccountQuery
 from wsedge_statistics.api.reading import no_repeats
 from wsedge_statistics.api.statement_page import page_of
 from wsedge_statistics.billing.document import StatementDocument

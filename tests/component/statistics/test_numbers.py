@@ -246,6 +246,8 @@ def test_the_description_is_complete(laptop: Statistics) -> None:
         "/ingest/v1/usage",
         "/ingest/v1/directory",
         *(f"/v1/{name}" for name in ("traffic", "bandwidth", "codes", "domains", "options")),
+        "/v1/statements",
+        "/v1/statements/{period}",
         *(f"/{name}" for name in ("healthz", "readyz", "metrics")),
     }
     schemas = document["components"]["schemas"]
@@ -266,6 +268,11 @@ def test_the_description_is_complete(laptop: Statistics) -> None:
         "isp",
         "timeZone",
         "totals",
+        "groupBy",
+        "top",
+        "topBy",
+        "limit",
+        "cursor",
     }
 
 
