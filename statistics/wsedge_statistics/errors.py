@@ -5,6 +5,7 @@ StatisticsError
 ├── LedgerError
 │   ├── LedgerPlaceError        the data folder cannot hold a ledger (network disk, another process)
 │   ├── LedgerVersionError      the ledger was written by a newer program
+│   ├── LedgerCopyError         a backup, restore or verification cannot be carried out
 │   ├── LedgerDeadlineError     a read took too long, or nobody waits for it any more
 │   ├── LedgerUnreadableError   a read failed: the file is damaged, moved or gone
 │   ├── LedgerBusyError         the writer's queue is full; try again
@@ -51,6 +52,10 @@ class LedgerPlaceError(LedgerError):
 
 class LedgerVersionError(LedgerError):
     """The ledger's schema is newer than this program."""
+
+
+class LedgerCopyError(LedgerError):
+    """A ledger cannot be copied, restored or verified; the text is for a person."""
 
 
 class LedgerDeadlineError(LedgerError):

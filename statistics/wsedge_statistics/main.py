@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from wsedge_statistics import logs
+from wsedge_statistics import commands, logs
 from wsedge_statistics.app import build
 from wsedge_statistics.dcdn.rpc import Rpc, by_port
 from wsedge_statistics.directory import DirectoryView
@@ -45,6 +45,8 @@ def utc_now() -> datetime:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program; exit code 0 after SIGTERM, 2 on bad settings, 1 on a ledger that it cannot open."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    if given and given[0] in commands.NAMES:
+        sys.exit(commands.run(given))
     if parser().parse_known_args(given)[0].openapi:
         sys.stdout.write(json.dumps(build(None).openapi(), indent=2) + "\n")
         return

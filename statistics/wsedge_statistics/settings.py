@@ -192,7 +192,8 @@ def parser() -> argparse.ArgumentParser:
     answer = argparse.ArgumentParser(
         prog="wsedge-statistics",
         description="Store the relays' counts in a ledger and answer questions about them.",
-        epilog=f"Each option can be given in the environment as {ENV_PREFIX}NAME.",
+        epilog=f"Each option can be given in the environment as {ENV_PREFIX}NAME. "
+        "Commands: wsedge-statistics backup, restore and verify (each with --help).",
     )
     for name, field in Settings.model_fields.items():
         flag = f"--{name.replace('_', '-')}"

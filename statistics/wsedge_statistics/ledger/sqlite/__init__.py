@@ -13,6 +13,7 @@
     state       numbers remembered by name
     connections how connections are opened, and transactions
     schema      tables
+    copies      backup, restore, verification
     place       the folder of a ledger: local disks only, one process at a time
 
 Never imports `asking` or a route.
