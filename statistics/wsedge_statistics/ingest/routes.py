@@ -32,7 +32,7 @@ RETENTION: Final = REACH[Granularity.FIVE_MINUTES]  # counts merge into five-min
 COMMIT_SECONDS: Final = 30.0
 # pydantic applies the contract's bounds only after it has validated every part, and each fault needs half a
 # kilobyte: 16 MB of "{},{}," needed 8 GB and a minute. A report of 5000 rows with 64 codes each has 10,002
-# objects and 380,000 commas.
+# objects and 385,000 commas.
 MOST_OBJECTS: Final = 12_000
 MOST_COMMAS: Final = 400_000
 MOST_FAULTS: Final = 10_000  # to be listed one by one; relays send 500 rows at a time

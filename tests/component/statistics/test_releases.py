@@ -65,6 +65,8 @@ async def test_every_pair_counts_every_byte(
         total = (await asyncio.to_thread(ledger.get, "/v1/traffic")).json["total"]
     assert (total["sentBytes"], total["receivedBytes"]) == (client.received, client.sent)
     assert (total["openedConnections"], total["sentMessages"]) == (1, client.messages)
+    if not (old_relay or old_statistics):
+        assert total["connectionSeconds"] >= 1  # the client slept for a second between its messages
     events = [event["event"] for event in relay.events]
     assert "usage rows rejected" not in events
     assert "usage rows refused for good" not in events
