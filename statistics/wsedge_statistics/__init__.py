@@ -15,6 +15,7 @@
     identity/    callers, and the tokens that identify them
     directory    look-ups in the Directory. Pure
     presence     relays that report, and those that fell silent. Pure
+    growth       how fast the ledger grows. Pure
     tenure       lives of accounts, and the domains that each holds or held. Pure
     contract     messages that the statistics accept
 

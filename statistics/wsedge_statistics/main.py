@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import sys
@@ -132,6 +133,7 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Seque
         max_inflated=settings.max_inflated_bytes,
         billing=_billing(settings),
     )
+    metrics.watch_disk(size=ledger.size, free=lambda: shutil.disk_usage(settings.data).free)
     metrics.watch_relays(lambda: services.presence.relays(None, now=services.monotonic()))
     if services.billing.prices is not None:
         metrics.watch_prices(services.billing.prices.valid)

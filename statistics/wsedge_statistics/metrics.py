@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from wsedge_statistics.growth import Growth
 from wsedge_statistics.presence import Relays
 
 
@@ -118,6 +120,30 @@ class Metrics:
         )
         for name, text, read in gauges:
             Gauge(f"{prefix}_{name}", text, registry=self.registry).set_function(read)
+
+    def watch_disk(self, *, size: Callable[[], int], free: Callable[[], int]) -> None:
+        """Add gauges of the ledger's growth and of its disk, read at each scrape."""
+        growth = Growth()
+
+        def noted() -> Growth:
+            growth.note(size(), now=time.monotonic())
+            return growth
+
+        gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
+            ("disk_free_bytes", "Bytes that the ledger may still use on its disk.", free),
+            (
+                "ledger_growth_bytes_per_day",
+                "Growth of the ledger over the last day; NaN in the first hour.",
+                lambda: noted().per_day(),
+            ),
+            (
+                "disk_days_left",
+                "Days until the disk is full at this growth; +Inf while the ledger does not grow.",
+                lambda: noted().days_until(free()),
+            ),
+        )
+        for name, text, read in gauges:
+            Gauge(f"wsedge_statistics_{name}", text, registry=self.registry).set_function(read)
 
     def watch_relays(self, relays: Callable[[], Relays]) -> None:
         """Add gauges of the relays that report and of those that fell silent."""

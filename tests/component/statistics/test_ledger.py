@@ -33,6 +33,7 @@ from wsedge_statistics.ledger.sqlite.store import SqliteLedger, SqliteStore
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.numbers.ranges import Slot
 from wsedge_statistics.numbers.series import Key, Selection
+from wsedge_statistics.tenure import Holding
 
 START = instant("2026-06-09T22:00:00Z")
 NOW = instant("2026-06-12T00:00:00Z")
@@ -97,6 +98,37 @@ def test_an_earlier_directory_changes_nothing(connection: sqlite3.Connection) ->
     assert tenancy.directory(connection) == late
     again = directory_message(written_at="2026-06-01T05:00:00Z")
     assert tenancy.put_directory(connection, again, NOW)
+
+
+def test_holdings_of_older_programs_become_periods(connection: sqlite3.Connection) -> None:
+    """Without a beginning, which they did not store; once."""
+    ended = instant("2026-06-10T00:00:00Z")
+    connection.execute("INSERT INTO holdings VALUES ('a.example', 'team-a', NULL)")
+    connection.execute("INSERT INTO holdings VALUES ('b.example', 'team-a', ?)", (ended.isoformat(),))
+    for _ in range(2):
+        tenancy.begin_tenures(connection, None, NOW)
+        assert tenancy.tenures(connection).held == {
+            ("a.example", "team-a"): (Holding(),),
+            ("b.example", "team-a"): (Holding(until=ended),),
+        }
+
+
+def test_periods_of_a_domain_outlive_the_program(connection: sqlite3.Connection) -> None:
+    """Each of several, and the time of the last Directory."""
+    for day, domains in (("01", {}), ("02", None), ("03", {}), ("05", {}), ("06", None)):
+        written_at = f"2026-06-{day}T00:00:00Z"
+        after = tenancy.put_directory(
+            connection, directory_message(written_at=written_at, domains=domains), NOW
+        )
+        assert tenancy.tenures(connection) == after
+    assert len(tenancy.tenures(connection).held["chat.example.com", "team-a"]) == 2
+
+
+def test_the_label_of_the_installation_is_kept_with_its_relays(connection: sqlite3.Connection) -> None:
+    """Also when an older report of the same relay did not have it, or a later one does not."""
+    for label in (None, "north-1", None):
+        writes.merge_report(connection, usage(row(START), cluster=label), MOMENT)
+    assert connection.execute("SELECT cluster FROM sources").fetchall() == [("north-1",)]
 
 
 def test_a_directory_of_the_future_does_not_block_others(connection: sqlite3.Connection) -> None:

@@ -31,8 +31,15 @@ def row(bucket: datetime, **fields: Any) -> dict[str, Any]:
     return {"bucket": bucket.strftime("%Y-%m-%dT%H:%M:%SZ"), **defaults, "area": "CN", **fields}
 
 
-def report(*rows: dict[str, Any], uid: str = UID, epoch: str = "9f3c0000", pod: str = "team-a/chat-1") -> Any:
-    return {"version": 1, "source": {"pod": pod, "uid": uid, "epoch": epoch}, "rows": list(rows)}
+def report(
+    *rows: dict[str, Any],
+    uid: str = UID,
+    epoch: str = "9f3c0000",
+    pod: str = "team-a/chat-1",
+    cluster: str | None = None,
+) -> Any:
+    label = {} if cluster is None else {"cluster": cluster}
+    return {"version": 1, "source": {"pod": pod, "uid": uid, "epoch": epoch, **label}, "rows": list(rows)}
 
 
 def usage(*rows: dict[str, Any], **source: Any) -> UsageReport:

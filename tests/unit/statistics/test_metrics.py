@@ -31,6 +31,16 @@ def test_commits_and_failures_are_counted() -> None:
     assert "wsedge_statistics_commit_failures_total 1.0" in lines
 
 
+def test_the_disk_is_watched_at_each_scrape() -> None:
+    """Free space is known at once, the growth after an hour."""
+    metrics = Metrics()
+    metrics.watch_disk(size=lambda: 10, free=lambda: 480)
+    lines = metrics.text().decode().splitlines()
+    assert "wsedge_statistics_disk_free_bytes 480.0" in lines
+    assert "wsedge_statistics_ledger_growth_bytes_per_day NaN" in lines
+    assert "wsedge_statistics_disk_days_left NaN" in lines
+
+
 def test_relays_are_counted_by_state_at_each_scrape() -> None:
     """Those that report, and those that fell silent."""
     metrics, relays = Metrics(), [Relays(2, 1)]

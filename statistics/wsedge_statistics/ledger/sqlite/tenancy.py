@@ -94,7 +94,7 @@ def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, n
 
     Relays may still report late for domains that an account has counts of and holds no longer.
     """
-    connection.execute("INSERT INTO periods SELECT domain, account, 0, NULL, until FROM holdings")
+    connection.execute("INSERT OR REPLACE INTO periods SELECT domain, account, 0, NULL, until FROM holdings")
     connection.execute("DELETE FROM holdings")
     (known,) = connection.execute("SELECT count(*) FROM epochs").fetchone()
     if known or directory is None:
