@@ -33,6 +33,8 @@ from wsedge_statistics.settings import Settings, parser, read_settings
 from wsedge_statistics.statements.closing import Closer, ClosingThread
 from wsedge_statistics.web.connections import Connections, Limits, bounded
 from wsedge_statistics.web.patience import Patience
+from wsedge_statistics.web.server import Server
+from wsedge_statistics.web.tls import Certificate
 
 SHUTDOWN_SECONDS = 20
 log = structlog.get_logger()
@@ -142,10 +144,19 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Seque
         if len(listeners) > 1:
             rpc = stack.enter_context(_rpc(settings, services))
             application = by_port(application, rpc, listeners[1].getsockname()[1])
-        _serve(Patience(application, settings.question_seconds), services, listeners)
+        certificate = None
+        if settings.dcdn_tls_cert is not None and settings.dcdn_tls_key is not None:
+            certificate = Certificate(settings.dcdn_tls_cert, settings.dcdn_tls_key)
+            certificate.load_if_changed()
+        _serve(Patience(application, settings.question_seconds), services, listeners, certificate)
 
 
-def _serve(application: ASGIApp, services: Services, listeners: Sequence[socket.socket]) -> None:
+def _serve(
+    application: ASGIApp,
+    services: Services,
+    listeners: Sequence[socket.socket],
+    certificate: Certificate | None,
+) -> None:
     server = Server(
         uvicorn.Config(
             application,
@@ -161,6 +172,7 @@ def _serve(application: ASGIApp, services: Services, listeners: Sequence[socket.
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         ),
         services,
+        certificate,
     )
     # uvicorn raises the signal that ended it again, for the handlers that it replaced. The default handler
     # would end the process before the ledger is closed.
@@ -185,19 +197,6 @@ def _rpc(settings: Settings, services: Services) -> Iterator[Rpc]:
         yield Rpc(services, lambda: followed.keys)
     finally:
         followed.close()
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server, which reports not ready from SIGTERM on."""
-
-    def __init__(self, config: uvicorn.Config, services: Services) -> None:
-        super().__init__(config)
-        self._services = services
-
-    def handle_exit(self, sig: int, frame: object) -> None:
-        """Mark the program as draining; uvicorn calls this in a signal handler."""
-        self._services.draining = True
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
 
 
 def _billing(settings: Settings) -> Billing:

@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     dcdn_listen: str | None = Field(
         None, description="HOST:PORT of the DCDN-compatible RPC; without it there is none. Needs --api-server"
     )
+    dcdn_tls_cert: Path | None = Field(
+        None, description="PEM file with the RPC's certificate chain, loaded again when it changes"
+    )
+    dcdn_tls_key: Path | None = Field(None, description="PEM file with the key of --dcdn-tls-cert")
     api_server: str | None = Field(
         None,
         description="URL of the API server (https), from which the Secrets with access keys are read, by "
@@ -138,6 +142,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "dcdn-listen needs api-server and api-token-file: without access keys none can call"
             )
+        if (self.dcdn_tls_cert is None) != (self.dcdn_tls_key is None):
+            raise ValueError("dcdn-tls-cert and dcdn-tls-key belong together: give both")
         if self.dcdn_address is not None and self.dcdn_address[1] == self.address[1] != 0:
             raise ValueError("dcdn-listen: give another port than that of listen, which has other paths")
         if self.issuer is not None and self.jwks_url is None:

@@ -283,6 +283,17 @@ def test_the_rpc_brings_a_port_a_service_and_a_right_on_one_name(helm: Helm) -> 
     assert binding["subjects"][0]["name"] == "wsedge-statistics"
 
 
+def test_the_rpc_has_the_certificate_of_a_secret(helm: Helm) -> None:
+    """The Secret may be missing: the pod starts without it."""
+    objects = render(helm, "statistics.dcdn.enabled=true", "statistics.dcdn.tlsSecret=rpc-tls")
+    pod = pod_of(objects, "StatefulSet")
+    assert {"name": "dcdn-tls", "secret": {"secretName": "rpc-tls", "optional": True}} in pod["volumes"]
+    assert "--dcdn-tls-cert=/var/run/wsedge/dcdn-tls/tls.crt" in pod["containers"][0]["args"]
+    assert "/var/run/wsedge/dcdn-tls" in [each["mountPath"] for each in pod["containers"][0]["volumeMounts"]]
+    without = pod_of(render(helm, "statistics.dcdn.tlsSecret=rpc-tls"), "StatefulSet")
+    assert "dcdn-tls" not in json.dumps(without)
+
+
 def test_in_some_namespaces_the_right_on_access_keys_is_of_each(helm: Helm) -> None:
     """watchNamespaces: a Role in each, no right in the cluster, and the statistics know which to read."""
     objects = render(helm, "statistics.dcdn.enabled=true", "watchNamespaces={team-a,team-b}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import sys
 from typing import Any
@@ -20,6 +21,9 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 from aliyunsdkcore.client import AcsClient
 from darabonba.exceptions import DaraException
 
+# A private authority of the server, which clients of a public one do not name.
+CA = os.environ.get("ALIBABA_CLOUD_CA_BUNDLE")
+
 
 def snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
@@ -28,7 +32,11 @@ def snake(name: str) -> str:
 def by_new(
     endpoint: str, key: list[str], action: str, parameters: dict[str, Any], version: str | None
 ) -> Any:
-    config = Config(access_key_id=key[0], access_key_secret=key[1], endpoint=endpoint, protocol="http")
+    config = Config(access_key_id=key[0], access_key_secret=key[1], endpoint=endpoint)
+    if CA:
+        config.ca = CA
+    else:
+        config.protocol = "http"  # its default is https
     if version:
         config.signature_algorithm = version
     request = getattr(models, f"{action}Request", None)
@@ -42,6 +50,8 @@ def by_old(endpoint: str, key: list[str], action: str, parameters: dict[str, Any
     module = importlib.import_module(f"aliyunsdkdcdn.request.v20180115.{action}Request")
     request = getattr(module, f"{action}Request")()
     request.set_endpoint(endpoint)
+    if CA:
+        request.set_protocol_type("https")  # its default is http
     for name, value in parameters.items():
         getattr(request, f"set_{name}")(value)
     return json.loads(client.do_action_with_exception(request))

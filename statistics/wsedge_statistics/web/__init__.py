@@ -7,6 +7,8 @@
     patience    the deadline of a request's reads, and clients that hang up
     identity    the caller that a bearer token identifies
     services    the services of a request's application
+    server      uvicorn's server
+    tls         a listener's certificate, which may change
     upkeep      /healthz, /readyz and /metrics
 
 Never imports a route of `api` or `ingest`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from support.statistics.build import directory, recent_bucket, report, row
+from support.statistics.cluster import certificate
 from support.statistics.dcdn import RpcClient, plus_form, rpc_parameters, time_stamp
 from support.statistics.process import Answer, Statistics, statistics, until_true
 from support.statistics.sdk import sdk_calls
@@ -23,6 +25,7 @@ OTHER = ("LTAI5tOwnerOfTeamB", "s3cr3t-of-team-b-x")
 TRAFFIC = "DescribeDcdnDomainWebsocketTrafficData"
 BPS = "DescribeDcdnDomainWebsocketBpsData"
 CODES = "DescribeDcdnDomainWebsocketHttpCodeData"
+SDKS = ("old", "new", "new-v2")
 CHAT = {"DomainName": "chat.example.com"}
 BUCKET = recent_bucket(3)
 RANGE = {"StartTime": time_stamp(BUCKET), "EndTime": time_stamp(BUCKET + timedelta(minutes=10))}
@@ -136,6 +139,53 @@ def test_requests_that_are_sent_again_or_late_are_refused(program: Program) -> N
     assert late.json["Code"] == "InvalidTimeStamp.Expired"
 
 
+def write_certificate(folder: Path) -> Path:
+    """Write a new certificate and its key; return the file that clients trust."""
+    chain, key = certificate()
+    (folder / "tls.key").write_bytes(key)
+    (folder / "tls.crt").write_bytes(chain)
+    return folder / "tls.crt"
+
+
+def served_certificate(port: int) -> str:
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=60)
+
+
+def test_the_sdks_call_by_tls(tmp_path: Path, api: SecretServer) -> None:
+    """With a certificate the RPC has TLS and the native API has not; a renewed one is served to newcomers."""
+    trusted = write_certificate(tmp_path)
+    files = ("--dcdn-tls-cert", str(trusted), "--dcdn-tls-key", str(tmp_path / "tls.key"))
+    with statistics(tmp_path / "data", *api.arguments, *files) as running:
+        port = running.event("listening")["port"]
+        assert running.put_directory(directory()).status == 204
+        found = until_true(lambda: named(port, trusted))
+        assert [one.get("TotalCount") for one in found] == [1, 1, 1]
+        assert RpcClient(running.port, KEY).send("GET", "/readyz").status == 200
+        before = served_certificate(port)
+        write_certificate(tmp_path)
+        until_true(lambda: served_certificate(port) != before)
+
+
+def named(port: int, trusted: Path) -> list[Any] | None:
+    """Return the answers of the SDKs; None while the keys are not read yet."""
+    found = sdk_calls(port, KEY, *((sdk, "DescribeDcdnUserDomains", {}) for sdk in SDKS), ca=trusted)
+    waits = [one for one in found if one.get("error", {}).get("code") == "ServiceUnavailable"]
+    return None if waits else [one.get("answer", one) for one in found]
+
+
+def test_without_its_certificate_the_rpc_alone_fails(tmp_path: Path, api: SecretServer) -> None:
+    """Reports and questions go on, and once the files are there the RPC is served."""
+    files = ("--dcdn-tls-cert", str(tmp_path / "tls.crt"), "--dcdn-tls-key", str(tmp_path / "tls.key"))
+    with statistics(tmp_path / "data", *api.arguments, *files) as running:
+        port = running.event("listening")["port"]
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            served_certificate(port)
+        assert running.get("/v1/options").status == 200
+        write_certificate(tmp_path)
+        running.event("certificate loaded")
+        assert served_certificate(port).startswith("-----BEGIN CERTIFICATE-----")
+
+
 def test_half_a_request_holds_up_nobody(program: Program) -> None:
     """A head that does not end, and a body that does not arrive."""
     with socket.create_connection(("127.0.0.1", program.rpc.port)) as half:
@@ -193,9 +243,6 @@ def test_keys_are_known_again_after_a_restart(tmp_path: Path, api: SecretServer)
             rpc = RpcClient(port, KEY)
             answer = until_true(lambda rpc=rpc: (got := rpc.in_query(TRAFFIC)).status != 503 and got)
             assert answer.json.get("Code") == code
-
-
-SDKS = ("old", "new", "new-v2")
 
 
 def test_the_official_sdks_get_every_answer(program: Program) -> None:

@@ -21,8 +21,9 @@ from wsedge_statistics.errors import LedgerUnwritableError, SettingsError
 from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger.sqlite.place import Place
 from wsedge_statistics.ledger.sqlite.store import SqliteLedger
-from wsedge_statistics.main import Server, listen, main
+from wsedge_statistics.main import listen, main
 from wsedge_statistics.settings import Settings
+from wsedge_statistics.web.server import Server
 
 
 @pytest.fixture(autouse=True)
@@ -86,14 +87,14 @@ def test_sigterm_ends_the_program_with_a_closed_ledger(
 ) -> None:
     """It serves until the signal, reports not ready from then on, and returns."""
     served = threading.Event()
-    startup = program.Server.startup
+    startup = Server.startup
 
     async def started(self: Any, sockets: Any = None) -> None:
         await startup(self, sockets)
         served.set()
         signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(program.Server, "startup", started)
+    monkeypatch.setattr(Server, "startup", started)
     main(["--data", str(tmp_path), "--listen", "127.0.0.1:0", "--log-format", "json"])
     assert served.is_set()
     events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]

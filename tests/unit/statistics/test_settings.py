@@ -95,6 +95,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         ["--dcdn-listen", "127.0.0.1", "--api-server", "https://x", "--api-token-file", "t"],
         "dcdn-listen: give HOST:PORT",
     ),
+    "a certificate without its key": (["--dcdn-tls-cert", "c"], "dcdn-tls-cert and dcdn-tls-key belong"),
     "an RPC on the port of the native API": (
         ["--dcdn-listen", "[::1]:8080", "--api-server", "https://x", "--api-token-file", "t"],
         "dcdn-listen: give another port",
