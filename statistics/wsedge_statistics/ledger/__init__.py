@@ -6,6 +6,7 @@
     budget     deadlines of reads, and turns that accounts share
     upkeep     the schedule of totals and retention; of any store
     sqlite/    the ledger as one SQLite file
+    clickhouse/  the ledger on a ClickHouse server, of several processes
 
 Never imports `asking` or a route.
 """

@@ -8,10 +8,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from support.statistics.clickhouse import clickhouse_address
 from wsedge_statistics.contract import UsageReport
+from wsedge_statistics.ledger.clickhouse import reads as clickhouse_reads
+from wsedge_statistics.ledger.clickhouse import retention as clickhouse_retention
+from wsedge_statistics.ledger.clickhouse import statements as clickhouse_statements
+from wsedge_statistics.ledger.clickhouse.server import Server
+from wsedge_statistics.ledger.clickhouse.store import ClickHouseStore
 from wsedge_statistics.ledger.protocol import LateCounts, Room, StoredStatement
 from wsedge_statistics.ledger.sqlite import reads, retention, totals, writes
 from wsedge_statistics.ledger.sqlite.connections import open_writer, transaction
+from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.numbers.ranges import Slot
 from wsedge_statistics.numbers.series import CodeSum, Dimension, Selection, SlotSums, Value
 
@@ -108,4 +115,61 @@ def sqlite_store(folder: Path) -> Iterator[StoreUnderTest]:
         yield store
 
 
-STORES: dict[str, StoreFactory] = {"sqlite": sqlite_store}
+class ClickHouseUnderTest:
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.store = ClickHouseStore(server, observer=Metrics())
+
+    def merge(
+        self,
+        report: UsageReport,
+        now: datetime,
+        keys: Mapping[str, str] | None = None,
+        room: Room | None = None,
+    ) -> tuple[int, ...]:
+        with self.store.transaction() as batch:
+            return batch.merge(report, now, keys, room)
+
+    def refresh(self) -> None:
+        for _ in range(2):  # the first round sees the marks, the second removes them
+            self.store.begin_round()
+            while self.store.refresh():
+                pass
+
+    def prune(self, now: datetime) -> int:
+        steps = 0
+        while clickhouse_retention.prune(self.server, now):
+            steps += 1
+        return steps
+
+    def sums(
+        self, selection: Selection, slots: Sequence[Slot], group_by: tuple[Dimension, ...] = ()
+    ) -> list[SlotSums]:
+        return clickhouse_reads.sums(self.server, selection, slots, group_by)
+
+    def codes(
+        self, selection: Selection, slots: Sequence[Slot], group_by: tuple[Dimension, ...] = ()
+    ) -> list[CodeSum]:
+        return clickhouse_reads.codes(self.server, selection, slots, group_by)
+
+    def values(self, selection: Selection, group_by: tuple[Dimension, ...] = ()) -> Iterator[Value]:
+        return clickhouse_reads.values(self.server, selection, group_by)
+
+    def late(self, account: str, start: int, end: int) -> list[LateCounts]:
+        return clickhouse_reads.late(self.server, account, start, end)
+
+    def put_statement(self, statement: StoredStatement) -> bool:
+        return clickhouse_statements.put_statement(self.server, statement)
+
+    def statements(self, account: str) -> list[StoredStatement]:
+        return clickhouse_statements.statements(self.server, account)
+
+
+@contextmanager
+def clickhouse_store(folder: Path) -> Iterator[StoreUnderTest]:
+    """A database of its own on a server; the folder stays empty."""
+    with clickhouse_address() as address, closing(Server(address)) as server:
+        yield ClickHouseUnderTest(server)
+
+
+STORES: dict[str, StoreFactory] = {"sqlite": sqlite_store, "clickhouse": clickhouse_store}

@@ -17,6 +17,12 @@ def factory(request: pytest.FixtureRequest) -> StoreFactory:
     return opens
 
 
+@pytest.fixture(scope="session")
+def examples(factory: StoreFactory) -> int:
+    """The number of stories: a question to a server takes a hundred times as long as one to a file."""
+    return 15 if factory is STORES["clickhouse"] else 50
+
+
 @pytest.fixture
 def store(factory: StoreFactory, tmp_path: Path) -> Iterator[StoreUnderTest]:
     """An empty store."""
