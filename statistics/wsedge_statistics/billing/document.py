@@ -230,6 +230,28 @@ def document_of(
     )
 
 
+def supplement_of(
+    last: StatementDocument, changed: Sequence[Adjustment], *, number: int, closed_at: int
+) -> StatementDocument:
+    """Return a statement of adjustments alone, after the last one of an account whose terms have ended.
+
+    There is no later period whose statement could have them.
+    """
+    return last.model_copy(
+        update={
+            "period": f"{last.period.partition('.')[0]}.{number}",
+            "closedAt": _at(closed_at),
+            "terms": (),
+            "lines": (),
+            "adjustments": tuple(_adjustment(each) for each in changed),
+            "amount": None if last.prices is None else _amount((), changed),
+            "unpricedLines": 0,
+            "bytesWithoutTerms": 0,
+            "lateAtClosing": (),
+        }
+    )
+
+
 def read_document(text: str) -> StatementDocument:
     """Parse a stored statement. Raises StatementDamagedError."""
     try:

@@ -106,8 +106,14 @@ class Part:
 
     @property
     def own(self) -> tuple[Interval, ...]:
-        """The slots of these terms."""
-        return tuple(interval for day in self.days for interval in day.own)
+        """The slots of these terms, as few intervals."""
+        joined: list[Interval] = []
+        for slots in (slots for day in self.days for slots in day.own):
+            if joined and joined[-1].end == slots.start:
+                joined[-1] = Interval(joined[-1].start, slots.end)
+            else:
+                joined.append(slots)
+        return tuple(joined)
 
     @property
     def effective(self) -> Interval:

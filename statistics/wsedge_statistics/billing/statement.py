@@ -157,10 +157,11 @@ def day_values(part: Part, values: Mapping[int, int], until: int) -> list[DayVal
 
 
 def _areas(part: Part, usage: Usage) -> list[str]:
+    own = part.own
     found = {
         area
         for area, values in usage.values.items()
-        if any(values.get(slot) for slot in _slots(part.own, usage.until))
+        if any(value and slot < usage.until and _within(slot, own) for slot, value in values.items())
     }
     return sorted(found) or [NO_AREA]
 

@@ -21,7 +21,13 @@ from typing import Final
 
 import structlog
 
-from wsedge_statistics.billing.document import VERSION, StatementDocument, document_of, read_document
+from wsedge_statistics.billing.document import (
+    VERSION,
+    StatementDocument,
+    document_of,
+    read_document,
+    supplement_of,
+)
 from wsedge_statistics.billing.periods import BillingPeriod, Span, names_between, period_named, spans_of
 from wsedge_statistics.billing.statement import compose
 from wsedge_statistics.errors import BillingError, LedgerError
@@ -30,7 +36,7 @@ from wsedge_statistics.ledger.budget import Stop, begin
 from wsedge_statistics.numbers.granularity import REACH, Granularity
 from wsedge_statistics.numbers.ranges import complete_until
 from wsedge_statistics.services import Services
-from wsedge_statistics.statements.usage import pending_adjustments, read_usage, slot_of
+from wsedge_statistics.statements.usage import late_since_closing, pending_adjustments, read_usage, slot_of
 
 TICK_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 900.0
@@ -109,6 +115,8 @@ class Closer:
                 overdue += 1
         if not overdue:
             left = open_periods(spans, documents, counted, now)
+            if not left and documents:
+                self._supplement(name, key, documents, now)
             dues = [self.due(period) for period in left]
             self._waits[key] = (spans, min([*dues, int(now.timestamp()) + _AN_HOUR]))
         return overdue
@@ -148,18 +156,41 @@ class Closer:
             closed_at=int(now.timestamp()),
             at_closing=[late for late in usage.late if late.received_at == slot_of(now)],
         )
-        stored = StoredStatement(key, period.name, VERSION, now, document.model_dump_json())
-        if not ledger.put_statement(stored).result(timeout=_COMMIT_SECONDS):
-            return _stored(services, key, period.name)  # another replica was first
-        cycle = "Daily" if period.parts[0].terms.is_daily else "Monthly"
+        return self._store(name, key, document, now)
+
+    def _supplement(self, name: str, key: str, documents: Sequence[StatementDocument], now: datetime) -> None:
+        """Close a statement of adjustments alone: the terms have ended, and no further period comes.
+
+        It waits as long as others for late counts, so that these make few statements.
+        """
+        ledger = self._services.ledger
+        fresh = late_since_closing(ledger, key, documents, now)
+        grace = self._services.billing.grace.total_seconds()
+        if not fresh or now.timestamp() < min(late.received_at for late in fresh) + grace:
+            return
+        last = documents[-1]
+        number = int(last.period.partition(".")[2] or 0) + 1
+        stated_in = f"{last.period.partition('.')[0]}.{number}"
+        changed = pending_adjustments(ledger, key, documents, stated_in=stated_in, now=now)
+        if changed:
+            closed_at = int(now.timestamp())
+            self._store(name, key, supplement_of(last, changed, number=number, closed_at=closed_at), now)
+
+    def _store(self, name: str, key: str, document: StatementDocument, now: datetime) -> StatementDocument:
+        """Store a statement, unless another replica was first; return the stored one."""
+        services = self._services
+        stored = StoredStatement(key, document.period, VERSION, now, document.model_dump_json())
+        if not services.ledger.put_statement(stored).result(timeout=_COMMIT_SECONDS):
+            return _stored(services, key, document.period)
+        cycle = "Daily" if document.period.count("-") > 1 else "Monthly"
         services.metrics.statements_closed.labels(cycle).inc()
-        services.metrics.statement_adjustments.inc(len(changed))
+        services.metrics.statement_adjustments.inc(len(document.adjustments))
         log.info(
             "statement closed",
             account=name,
-            period=period.name,
+            period=document.period,
             lines=len(document.lines),
-            adjustments=len(changed),
+            adjustments=len(document.adjustments),
         )
         return document
 

@@ -17,7 +17,7 @@ from wsedge_statistics.billing.periods import BillingPeriod, period_named
 from wsedge_statistics.billing.rules import AreaValues, Rules
 from wsedge_statistics.billing.statement import Late, Line, Usage, compose
 from wsedge_statistics.errors import LedgerBusyError
-from wsedge_statistics.ledger import Ledger
+from wsedge_statistics.ledger import LateCounts, Ledger
 from wsedge_statistics.numbers.granularity import REACH, Granularity
 from wsedge_statistics.numbers.series import BUCKET, Dimension, Selection
 
@@ -25,8 +25,9 @@ from wsedge_statistics.numbers.series import BUCKET, Dimension, Selection
 # added up: an installation has about ten.
 MOST_AREAS: Final = 32
 FURTHER_AREAS: Final = "other"
-# Late counts are accepted as long as five-minute rows are kept, and two days more by differing clocks.
-LATE_REACH: Final = REACH[Granularity.FIVE_MINUTES] + timedelta(days=2)
+# Late counts are accepted as long as five-minute rows are kept; the next closing is a month, the grace and
+# differing clocks later.
+LATE_REACH: Final = REACH[Granularity.FIVE_MINUTES] + timedelta(days=31 + 31)
 _ATTEMPTS: Final = 5
 
 
@@ -93,21 +94,39 @@ def pending_adjustments(
 
     `documents` are all of the account, in the order of closing. Raises LedgerError or BillingError.
     """
-    recent = [each for each in documents if each.end > now - LATE_REACH]
-    if not recent:
-        return []
-    since = slot_of(documents[-1].closedAt or documents[-1].closesAfter)
-    periods = [(each, _period_of(each)) for each in recent]
-    first = min(period.values_from for _, period in periods)
-    last = max(period.end for _, period in periods)
-    fresh = [late.bucket for late in ledger.late(key, first, last) if late.received_at >= since]
+    fresh = [late.bucket for late in late_since_closing(ledger, key, documents, now)]
     standing = standing_in(documents)
     found: list[Adjustment] = []
-    for document, period in periods:
+    for document, period in _recent(documents, now):
         if any(period.values_from <= slot < period.end for slot in fresh):
             stands = {line: each for line, each in standing.items() if line.period == period.name}
             found += adjust(stands, _computed(ledger, key, document, period), stated_in=stated_in)
     return found
+
+
+def late_since_closing(
+    ledger: Ledger, key: str, documents: Sequence[StatementDocument], now: datetime
+) -> list[LateCounts]:
+    """Return the late counts of closed periods that came in since the last closing. Raises LedgerError."""
+    periods = [period for _, period in _recent(documents, now)]
+    if not periods:
+        return []
+    since = slot_of(documents[-1].closedAt or documents[-1].closesAfter)
+    first = min(period.values_from for period in periods)
+    last = max(period.end for period in periods)
+    return [late for late in ledger.late(key, first, last) if late.received_at >= since]
+
+
+def _recent(
+    documents: Sequence[StatementDocument], now: datetime
+) -> list[tuple[StatementDocument, BillingPeriod]]:
+    """Return the statements that late counts can still change, with their periods; supplements have none."""
+    return [
+        (document, period)
+        for document in documents
+        if document.end > now - LATE_REACH
+        and (period := period_named(spans_in(document), document.period)) is not None
+    ]
 
 
 def _computed(ledger: Ledger, key: str, document: StatementDocument, period: BillingPeriod) -> Sequence[Line]:
@@ -115,12 +134,6 @@ def _computed(ledger: Ledger, key: str, document: StatementDocument, period: Bil
     rules = rules_of(document)
     usage = read_usage(ledger, key, period, rules, period.end)
     return compose(document.account, period, usage, rules, document.prices).lines
-
-
-def _period_of(document: StatementDocument) -> BillingPeriod:
-    period = period_named(spans_in(document), document.period)
-    assert period is not None  # noqa: S101  for mypy: the document was made of these terms
-    return period
 
 
 def slot_of(instant: datetime) -> int:

@@ -24,6 +24,11 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
+def header_line() -> str:
+    """Return the first line."""
+    return _rows([HEADER])
+
+
 def value_lines(
     period: BillingPeriod, usage: Usage, areas: Mapping[tuple[str, str, str], Sequence[str]]
 ) -> Iterator[str]:
@@ -31,7 +36,7 @@ def value_lines(
 
     Slots without traffic are rows of zeros, since they count.
     """
-    yield _rows([HEADER])
+    yield header_line()
     for part in period.parts:
         terms = part.terms
         for area in areas.get((terms.cycle, terms.method, terms.zone), ()):

@@ -201,6 +201,18 @@ async def test_the_csv_of_a_closed_statement_has_the_values_of_its_closing() -> 
     assert {each["area"] for each in found} == {"CN"}
 
 
+async def test_a_supplement_is_listed_and_has_no_values() -> None:
+    """Adjustments after the last statement of an ended account: a name of its own, and an empty CSV."""
+    desk = june(end="2026-07-01T00:00:00Z")
+    desk.at("2026-07-10T00:00:00Z")
+    desk.count("2026-06-05T00:00:00Z", 9, epoch="aaaa0000")
+    desk.at("2026-07-12T00:00:00Z")
+    listed = (await get(desk, "/v1/statements")).json["statements"]
+    assert [each["period"] for each in listed] == ["2026-06.1", "2026-06"]
+    assert rows(await get(desk, "/v1/statements/2026-06.1", format="csv")) == []
+    assert (await get(desk, "/v1/statements/2026-06.1")).json["adjustments"][0]["lateBytes"] == 9
+
+
 async def test_the_csv_of_the_running_month_ends_where_counts_are_complete() -> None:
     """A row per complete slot so far."""
     found = rows(await get(june(), "/v1/statements/current", format="csv"))

@@ -10,9 +10,15 @@ import pytest
 from support.statistics.billing import in_force, period, row, usage
 from support.statistics.build import instant, seconds
 from wsedge_statistics.billing.adjustments import Adjustment, LineKey, Standing
-from wsedge_statistics.billing.document import document_of, read_document, rules_of, spans_in
+from wsedge_statistics.billing.document import (
+    document_of,
+    read_document,
+    rules_of,
+    spans_in,
+    supplement_of,
+)
 from wsedge_statistics.billing.periods import period_named
-from wsedge_statistics.billing.prices import read_book
+from wsedge_statistics.billing.prices import Book, read_book
 from wsedge_statistics.billing.rules import Rules
 from wsedge_statistics.billing.statement import Late, compose
 from wsedge_statistics.errors import StatementDamagedError
@@ -150,6 +156,17 @@ def test_an_open_statement_says_what_its_forecast_is() -> None:
             "The method applied to the month so far; means leave out the current day.",
         ),
     }
+
+
+@pytest.mark.parametrize(("book", "amount"), [(BOOK, Decimal("0.60")), (None, None)])
+def test_a_supplement_has_adjustments_alone(book: Book | None, amount: Decimal | None) -> None:
+    """It is named after the last statement, owes the differences, and reads back."""
+    last = document_of(compose("team-a", DAY, usage(ROWS), RULES, book), [], closes_after=DAY.end)
+    first = supplement_of(last, [ADJUSTED], number=1, closed_at=DAY.end + 90_000)
+    second = supplement_of(first, [ADJUSTED], number=2, closed_at=DAY.end + 190_000)
+    assert [first.period, second.period] == ["2026-06-02.1", "2026-06-02.2"]
+    assert (first.lines, len(first.adjustments), first.amount) == ((), 1, amount)
+    assert read_document(second.model_dump_json()) == second
 
 
 def test_without_a_price_book_there_is_no_money() -> None:

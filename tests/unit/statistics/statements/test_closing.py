@@ -187,6 +187,44 @@ def test_an_adjustment_is_made_once_and_later_ones_begin_at_it() -> None:
     ]
 
 
+def test_late_counts_after_the_end_of_the_terms_make_a_supplement() -> None:
+    """The plan ended with June: no July could have the adjustment. One supplement a day at most."""
+    desk = Desk(terms(end="2026-07-01T00:00:00Z"))
+    desk.count("2026-06-03T00:00:00Z", GB)
+    desk.at(DUE)
+    desk.at("2026-07-10T00:00:00Z")
+    assert desk.closed() == ["2026-06"]
+    for number, epoch in enumerate(("aaaa0000", "bbbb0000")):
+        desk.count(f"2026-06-04T0{number}:00:00Z", GB, epoch=epoch)
+        desk.at(f"2026-07-10T{number + 2:02}:00:00Z")
+        assert desk.closed() == ["2026-06"]
+    desk.at("2026-07-11T02:00:00Z")
+    desk.count("2026-06-05T00:00:00Z", GB, epoch="cccc0000")
+    desk.at("2026-07-14T00:00:00Z")
+    desk.at("2026-07-15T00:00:00Z")
+    documents = [json.loads(each.body) for each in desk.ledger.statements("team-a")]
+    assert [
+        (
+            document["period"],
+            len(document["lines"]),
+            [each["new"]["bytes"] for each in document["adjustments"]],
+        )
+        for document in documents
+    ] == [("2026-06", 1, []), ("2026-06.1", 0, [3 * GB]), ("2026-06.2", 0, [4 * GB])]
+
+
+def test_late_counts_that_were_in_the_statement_make_no_supplement() -> None:
+    """A repeated report of the five minutes of the closing adjusts nothing."""
+    desk = Desk(terms(end="2026-07-01T00:00:00Z"))
+    desk.count("2026-06-03T00:00:00Z", GB)
+    desk.at("2026-07-01T20:00:00Z")
+    desk.now = desk.now.replace(day=2, hour=0)
+    desk.count("2026-06-04T00:00:00Z", GB, epoch="aaaa0000")
+    desk.at(DUE)
+    desk.at("2026-07-10T00:00:00Z")
+    assert desk.closed() == ["2026-06"]
+
+
 def test_late_counts_before_closing_are_in_the_statement_and_shown() -> None:
     """Counts that came in within the grace are billed, and the line says how many were late."""
     desk = Desk()
