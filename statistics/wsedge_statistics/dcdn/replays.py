@@ -17,7 +17,7 @@ from wsedge_statistics.dcdn import faults
 
 # How far a timestamp may be from the clock; the original's bound.
 TOLERANCE: Final = timedelta(minutes=15)
-# 22 calls per second over all of the time; each costs about a hundred bytes.
+# 22 calls per second over all of the time; each costs about 170 bytes.
 MOST_NONCES: Final = 20_000
 MOST_RATES: Final = 10_000
 

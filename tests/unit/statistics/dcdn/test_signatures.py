@@ -65,6 +65,30 @@ def test_the_example_of_the_documents_is_verified() -> None:
     )
 
 
+# The example of the documents of signature version 3.
+DOCUMENTED_QUERY = "ImageId=win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd&RegionId=cn-shanghai"
+DOCUMENTED_HEADERS = {
+    "host": "ecs.cn-shanghai.aliyuncs.com",
+    "x-acs-action": "RunInstances",
+    "x-acs-version": "2014-05-26",
+    "x-acs-date": "2023-10-26T10:22:32Z",
+    "x-acs-signature-nonce": "3156853299f313e23d1673dc12e1703d",
+    "x-acs-content-sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "Authorization": "ACS3-HMAC-SHA256 Credential=YourAccessKeyId,SignedHeaders=host;x-acs-action;"
+    "x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version,"
+    "Signature=06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0",
+}
+
+
+def test_the_example_of_version_3_is_verified() -> None:
+    """The documents print request, secret and each step."""
+    signed = read_signed(incoming(DOCUMENTED_QUERY, headers=DOCUMENTED_HEADERS))
+    assert signed.matches("YourAccessKeySecret")
+    digest = "7ea06492da5221eba5297e897ce16e55f964061054b7695beedaac1145b1e259"
+    assert signed.string_to_sign == f"ACS3-HMAC-SHA256\n{digest}"
+    assert (signed.key_id, signed.action) == ("YourAccessKeyId", "RunInstances")
+
+
 def test_all_parameters_may_be_in_a_form() -> None:
     """Query and form are signed as one; a blank value is a value."""
     pairs = rpc_parameters(ACTION, KEY, more={"DomainName": "a.example, b.example", "Empty": ""})
