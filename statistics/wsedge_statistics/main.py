@@ -181,7 +181,8 @@ def _serve(
     for listener, face in zip(listeners, ("native", "dcdn"), strict=False):
         host, port = listener.getsockname()[:2]
         log.info("listening", host=host, port=port, face=face)
-    with ClosingThread(Closer(services)):
+    with ClosingThread(Closer(services)) as closing:
+        services.metrics.watch_closing(closing.alive)
         server.run(sockets=list(listeners))
 
 

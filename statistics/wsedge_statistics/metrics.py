@@ -156,6 +156,15 @@ class Metrics:
         gauge.labels("reporting").set_function(lambda: relays().reporting)
         gauge.labels("silent").set_function(lambda: relays().silent)
 
+    def watch_closing(self, alive: Callable[[], bool]) -> None:
+        """Add a gauge of the thread that closes statements."""
+        gauge = Gauge(
+            "wsedge_statistics_closing_alive",
+            "1 while statements are closed; 0 after a defect, until the program is restarted.",
+            registry=self.registry,
+        )
+        gauge.set_function(alive)
+
     def watch_prices(self, valid: Callable[[], bool]) -> None:
         """Add a gauge of the price book, read at each scrape."""
         gauge = Gauge(

@@ -231,6 +231,10 @@ class ClosingThread:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="closing")
 
+    def alive(self) -> bool:
+        """Return false once the thread has ended: by a defect, whose traceback is on standard error."""
+        return self._thread.is_alive()
+
     def __enter__(self) -> ClosingThread:
         self._thread.start()
         return self

@@ -98,7 +98,8 @@ async def find_statement(services: Services, account: Account, name: str) -> Fou
 async def values_of(services: Services, account: Account, name: str) -> tuple[str, Iterator[str]]:
     """Return the name of a period, and its five-minute values as lines of CSV.
 
-    Those of a closed statement are the values that it was computed from. Raises UnknownStatementError.
+    Those of a closed statement are the values that it was computed from. Raises UnknownStatementError, and
+    QueryError when they are no longer kept: rows of zeros would contradict the statement.
     """
     return await read_in_turn(services, account.key, lambda: _values(services, account, name))
 
@@ -162,6 +163,9 @@ def _values(services: Services, account: Account, asked: str) -> tuple[str, Iter
     period = period_named(spans_in(document), document.period)
     if period is None:  # a supplement: adjustments alone
         return document.period, iter([header_line()])
+    if period.values_from < (services.clock() - REACH[Granularity.DAY]).timestamp():
+        days = REACH[Granularity.DAY].days
+        raise QueryError("format", f"five-minute values are kept for {days} days", "json or html")
     usage = read_usage(
         services.ledger, account.key, period, rules_of(document), _seconds(document.completeUntil)
     )

@@ -103,7 +103,9 @@ def test_the_program_shows_the_running_month_with_prices(tmp_path: Path) -> None
         assert running.post(report(row(bucket, sentBytes=2 * GB))).status == 204
         answer = running.get(f"/v1/statements/{bucket:%Y-%m}", account="team-a")
         assert (answer.json["state"], answer.json["amount"]) == ("Open", "1.00")
-        assert b"wsedge_statistics_price_book_valid 1.0" in running.get("/metrics").text
+        metrics = running.get("/metrics").text
+        assert b"wsedge_statistics_price_book_valid 1.0" in metrics
+        assert b"wsedge_statistics_closing_alive 1.0" in metrics
         assert running.stop() == 0
 
 

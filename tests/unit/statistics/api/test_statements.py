@@ -16,7 +16,10 @@ from support.statistics.process import Answer
 from wsedge_statistics.api.statement_page import page_of
 from wsedge_statistics.app import build
 from wsedge_statistics.billing.document import read_document
+from wsedge_statistics.errors import ForbiddenError
+from wsedge_statistics.identity.callers import Caller, Policy
 from wsedge_statistics.ledger import StoredStatement
+from wsedge_statistics.statements.reading import account_of
 
 
 async def get(desk: Desk, path: str, **parameters: Any) -> Answer:
@@ -217,6 +220,39 @@ async def test_the_csv_of_the_running_month_ends_where_counts_are_complete() -> 
     """A row per complete slot so far."""
     found = rows(await get(june(), "/v1/statements/current", format="csv"))
     assert (found[-1]["start"], len(found)) == ("2026-07-01T23:50:00Z", 287)
+
+
+async def test_values_that_are_deleted_are_not_shown_as_zeros() -> None:
+    """Two years later the statement is there, and its CSV is refused with the reason."""
+    desk = june()
+    desk.now = desk.now.replace(year=2028)
+    answer = await get(desk, "/v1/statements/2026-06", format="csv")
+    assert (answer.status, answer.json["errors"][0]["allowed"]) == (400, "json or html")
+    assert (await get(desk, "/v1/statements/2026-06")).status == 200
+
+
+READERS = {
+    "of the account": (Caller("system:serviceaccount:team-a:reader", "team-a"), None, "team-a"),
+    "of the account, by its name": (
+        Caller("system:serviceaccount:team-a:reader", "team-a"),
+        "team-a",
+        "team-a",
+    ),
+    "an administrator": (Caller("system:serviceaccount:ops:admin", "ops"), "team-a", "team-a"),
+    "of another account": (Caller("system:serviceaccount:team-b:reader", "team-b"), "team-a", None),
+}
+
+
+@pytest.mark.parametrize(("caller", "asked", "account"), READERS.values(), ids=READERS.keys())
+def test_who_may_read_statements(caller: Caller, asked: str | None, account: str | None) -> None:
+    """Own statements, and all of them for an administrator."""
+    services = june().services
+    services.policy = Policy(admins=frozenset({"system:serviceaccount:ops:admin"}))
+    if account is not None:
+        assert account_of(services, caller, asked).key == account
+        return
+    with pytest.raises(ForbiddenError, match="team-b"):
+        account_of(services, caller, asked)
 
 
 async def test_slots_of_other_terms_are_no_rows() -> None:

@@ -359,6 +359,8 @@ def test_the_thread_closes_and_ends() -> None:
             super().tick()
             ticked.set()
 
-    with ClosingThread(Ticking(desk.services), every=0.001):
+    with ClosingThread(Ticking(desk.services), every=0.001) as closing:
         assert ticked.wait(timeout=30)
+        assert closing.alive()
+    assert not closing.alive()
     assert "closing" not in [thread.name for thread in threading.enumerate()]
