@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -20,8 +21,13 @@ from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
 from wsedge_operator.settings import Settings
 from wsedge_relay.contract import DENIED_NETWORKS
+from wsedge_relay.metering.reporter import ReportTally
+from wsedge_relay.metering.usage import Usage
+from wsedge_relay.telemetry.exposition import RelayCollector
 from wsedge_statistics.billing.prices import read_book
 from wsedge_statistics.billing.rules import Rules
+from wsedge_statistics.metrics import Metrics
+from wsedge_statistics.presence import Relays
 from wsedge_statistics.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -230,6 +236,26 @@ def test_relays_are_guarded_as_the_values_say(helm: Helm) -> None:
     assert nothing["WSEDGE_OPERATOR_DENIED_ORIGIN_NETWORKS"] == "none"
     with pytest.raises(CommandFailed, match="deniedOriginNetworks"):
         render(helm, "relay.deniedOriginNetworks={everything}")
+
+
+def test_alerts_are_about_metrics_that_there_are(helm: Helm) -> None:
+    """With the labels by which a Prometheus selects rules; without the value there is no rule."""
+    assert not of_kind(render(helm), "PrometheusRule")
+    (rule,) = of_kind(
+        render(helm, "alerts.enabled=true", "alerts.labels.release=prometheus"), "PrometheusRule"
+    )
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    metrics = Metrics()
+    metrics.watch(size=lambda: 0, backlog=lambda: 0, writable=lambda: True)
+    metrics.watch_disk(size=lambda: 0, free=lambda: 0)
+    metrics.watch_relays(lambda: Relays(0, 0))
+    own = {family.name for family in metrics.registry.collect()}
+    tally = RelayCollector(usage=Usage(now=0.0, monotonic=float), tally=ReportTally(), counters=list)
+    own |= {family.name for family in tally.collect()}
+    (group,) = rule["spec"]["groups"]
+    named = [re.findall(r"wsedge_\w+", each["expr"]) for each in group["rules"]]
+    assert all(named)
+    assert {re.sub(r"_(total|bucket)$", "", name) for names in named for name in names} <= own
 
 
 def test_a_network_policy_admits_relays_operator_and_named_readers(helm: Helm) -> None:
