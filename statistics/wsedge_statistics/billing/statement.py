@@ -175,7 +175,8 @@ def _line(period: str, part: Part, area: str, usage: Usage, rules: Rules, book: 
     factor = _factor(part, len(counted), rules)
     forecast = None if usage.until >= part.effective.end else _forecast(part, days, quantity)
     prices = _prices(part, area, values, factor, rules, book)
-    late = (late.bytes for late in usage.late if late.area == area and _within(late.slot, part.own))
+    own = part.own
+    late = (late.bytes for late in usage.late if late.area == area and _within(late.slot, own))
     return Line(
         period=period,
         part=part,
@@ -239,11 +240,12 @@ def _by_hour(days: Iterable[DayValues], rules: Rules) -> list[tuple[int, Fractio
 
 
 def _without_terms(period: BillingPeriod, usage: Usage) -> int:
+    start, end, covered = period.start, min(period.end, usage.until), period.covered
     return sum(
         value
         for values in usage.values.values()
         for slot, value in values.items()
-        if period.start <= slot < min(period.end, usage.until) and not _within(slot, period.covered)
+        if start <= slot < end and not _within(slot, covered)
     )
 
 
