@@ -37,6 +37,11 @@ $(NPM_PACKAGES): tests/clients/package.json tests/clients/package-lock.json test
 	@.venv-sdk/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/sdk/requirements.lock
 	@touch $@
 
+.venv-sdk-early/ready: tests/sdk/early.lock
+	@$(PYTHON) -m venv .venv-sdk-early
+	@.venv-sdk-early/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/sdk/early.lock
+	@touch $@
+
 # Without its dependencies pandas and pyarrow, which only other ways of asking need.
 .venv-clickhouse/ready: tests/clickhouse/requirements.lock
 	@echo "wsedge: preparing .venv-clickhouse with ClickHouse's engine (180 MB)"
@@ -44,7 +49,7 @@ $(NPM_PACKAGES): tests/clients/package.json tests/clients/package-lock.json test
 	@.venv-clickhouse/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/clickhouse/requirements.lock
 	@touch $@
 
-test: .venv/ready .venv-sdk/ready $(if $(WSEDGE_TEST_CLICKHOUSE),,.venv-clickhouse/ready) $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## every test: unit, component, cluster; then a table of coverage by package
+test: .venv/ready .venv-sdk/ready .venv-sdk-early/ready $(if $(WSEDGE_TEST_CLICKHOUSE),,.venv-clickhouse/ready) $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## every test: unit, component, cluster; then a table of coverage by package
 	@$(BIN)/wsedge-devcluster build > /dev/null
 	@echo "wsedge: the ledger on ClickHouse is tested on $${WSEDGE_TEST_CLICKHOUSE:-the engine in .venv-clickhouse}"
 	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --cov --cov-report=
@@ -111,4 +116,4 @@ image: ## the one image, three commands
 	docker build --tag wsedge:dev .
 
 clean: ## removes the files of these targets here (not the user's cache folder)
-	rm -rf .venv .venv-lock .venv-bench .venv-fuzz .venv-interop .venv-sdk .venv-clickhouse .interop .fuzz .coverage-data .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules
+	rm -rf .venv .venv-lock .venv-bench .venv-fuzz .venv-interop .venv-sdk .venv-sdk-early .venv-clickhouse .interop .fuzz .coverage-data .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/clients/node_modules

@@ -1,4 +1,4 @@
-"""The official SDKs of DCDN, in a virtual environment of their own."""
+"""The official SDKs of DCDN, in virtual environments of their own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any, Final
 from support.clients.tools import unavailable
 
 ROOT: Final = Path(__file__).parents[3]
-_READY: Final = ROOT / ".venv-sdk" / "ready"
-_CALLS: Final = ROOT / "tests" / "sdk" / "calls.py"
+_SDK: Final = ROOT / "tests" / "sdk"
+
+Call = tuple[str, dict[str, Any]]
 
 
 def sdk_calls(
@@ -22,15 +23,25 @@ def sdk_calls(
 
     `ca` has the certificate of the server's authority: calls are by https.
     """
-    if not _READY.exists():
+    return _run(ROOT / ".venv-sdk", _SDK / "calls.py", {"port": port, "key": key, "calls": calls}, ca)
+
+
+def early_sdk_calls(port: int, key: tuple[str, str], *calls: Call) -> list[Any]:
+    """Return what calls of the first new SDK gave; each has an operation and its parameters."""
+    asked = {"port": port, "key": key, "calls": calls}
+    return _run(ROOT / ".venv-sdk-early", _SDK / "early.py", asked, None)
+
+
+def _run(place: Path, program: Path, asked: dict[str, Any], ca: Path | None) -> list[Any]:
+    if not (place / "ready").exists():
         unavailable("the official SDKs are not installed: make test does it")
-    # Both SDKs obey proxies of the environment, which would get calls to this machine.
+    # All SDKs obey proxies of the environment, which would get calls to this machine.
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     if ca is not None:
         environment["ALIBABA_CLOUD_CA_BUNDLE"] = str(ca)
     done = subprocess.run(
-        [str(ROOT / ".venv-sdk" / "bin" / "python"), str(_CALLS)],
-        input=json.dumps({"port": port, "key": list(key), "calls": calls}),
+        [str(place / "bin" / "python"), str(program)],
+        input=json.dumps(asked),
         capture_output=True,
         text=True,
         env=environment,
