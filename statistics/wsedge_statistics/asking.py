@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from wsedge_statistics.contract import DirectoryDomain, zone_named
-from wsedge_statistics.errors import LedgerDeadlineError, QueryError, UnknownDomainError
+from wsedge_statistics.errors import LedgerDeadlineError, QueryError, UnknownAccountError, UnknownDomainError
 from wsedge_statistics.identity.callers import Caller
 from wsedge_statistics.ledger import SeenKey
 from wsedge_statistics.ledger.budget import current
@@ -60,6 +60,14 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """A filter that nothing was ever counted under: its zeros are true, and it may be misspelt."""
+
+    parameter: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result(Generic[_Part]):
     """The sums that answer a question, with the account, range and time zones in use.
 
@@ -72,6 +80,7 @@ class Result(Generic[_Part]):
     parts: list[_Part]
     complete_until: datetime
     silent_relays: int
+    warnings: tuple[Warned, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,7 @@ class _Settled:
     selection: Selection
     complete_until: datetime
     silent_relays: int
+    warnings: tuple[Warned, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +165,13 @@ async def _ask(
         parts = await read_in_turn(services, settled.key, lambda: read(settled.selection, slots, ()))
     services.metrics.queries.labels(kind).inc()
     return Result(
-        settled.account, settled.span, settled.zones, parts, settled.complete_until, settled.silent_relays
+        settled.account,
+        settled.span,
+        settled.zones,
+        parts,
+        settled.complete_until,
+        settled.silent_relays,
+        settled.warnings,
     )
 
 
@@ -236,6 +252,7 @@ async def _ask_groups(
         total,
         settled.complete_until,
         settled.silent_relays,
+        settled.warnings,
         slots,
         tuple(chosen),
         found,
@@ -256,7 +273,7 @@ def _groups(seen: Iterable[SeenKey], selection: Selection, by: tuple[Dimension, 
 async def _settle(
     services: Services, caller: Caller, question: Question, by: tuple[Dimension, ...]
 ) -> _Settled:
-    account, key = _account(services, caller, question.account)
+    account, key = await _account(services, caller, question.account)
     now = services.clock()
     calendar = _calendar(services, account, question.zone)
     span = question.settle(calendar, now) if question.settle else _native_range(question, calendar, now)
@@ -269,9 +286,11 @@ async def _settle(
         isp=question.isp,
     )
     _check_reach(selection, by, now)
-    if selection.domains:
+    warnings: tuple[Warned, ...] = ()
+    if selection.domains or question.region is not None or question.isp is not None:
         seen = await read_in_turn(services, key, lambda: services.ledger.seen(key))
-        _check_domains(services, selection.domains, key, seen)
+        _check_domains(services, selection.domains or frozenset(), key, seen)
+        warnings = _warnings(question, seen)
     return _Settled(
         account,
         key,
@@ -280,6 +299,7 @@ async def _settle(
         selection,
         complete_until(now, services.grace),
         services.presence.relays(key, now=services.monotonic()).silent,
+        warnings,
     )
 
 
@@ -304,7 +324,7 @@ async def list_domains(
     services: Services, caller: Caller, account: str | None
 ) -> tuple[str | None, list[ListedDomain]]:
     """Return the account and its domains, configured or counted, by account and domain."""
-    shown, key = _account(services, caller, account)
+    shown, key = await _account(services, caller, account)
     last: dict[tuple[str, str], int] = {}
     for entry in await read_in_turn(services, key, lambda: services.ledger.seen(key)):
         place = (services.tenures.display_name(entry.key.account), entry.key.domain)
@@ -320,7 +340,7 @@ async def list_domains(
 
 async def list_options(services: Services, caller: Caller, account: str | None) -> Options:
     """Return the regions and ISPs that were counted, and the default time zone of an account."""
-    shown, key = _account(services, caller, account)
+    shown, key = await _account(services, caller, account)
     seen = await read_in_turn(services, key, lambda: services.ledger.seen(key))
     now = services.clock()
     return Options(
@@ -332,12 +352,39 @@ async def list_options(services: Services, caller: Caller, account: str | None) 
     )
 
 
-def _account(services: Services, caller: Caller, asked: str | None) -> tuple[str | None, str | None]:
-    """Return the account's display name and its key in the ledger; None for all accounts."""
+async def _account(services: Services, caller: Caller, asked: str | None) -> tuple[str | None, str | None]:
+    """Return the account's display name and its key in the ledger; None for all accounts.
+
+    Raises ForbiddenError, and UnknownAccountError for a name that an administrator misspelt. A tenant reads
+    its own account also before there is a plan, and no other one, whether that exists or not.
+    """
     key = services.policy.key_to_read(caller, asked, services.tenures)
     if key is None:
         return None, None
-    return services.tenures.display_name(key), key
+    shown = services.tenures.display_name(key)
+    lives = services.tenures.epochs.get(shown.partition("@")[0], ())
+    is_known = shown in services.directory.accounts or any(epoch.key == key for epoch in lives)
+    if (
+        services.policy.reads_every_account(caller)
+        and not is_known
+        and not await read_in_turn(services, key, lambda: services.ledger.seen(key))
+    ):
+        raise UnknownAccountError(shown)
+    return shown, key
+
+
+def _warnings(question: Question, seen: Iterable[SeenKey]) -> tuple[Warned, ...]:
+    """Return warnings for names of regions and ISPs under which the account has no counts."""
+    keys = [entry.key for entry in seen]
+    named = (
+        ("region", question.region, {key.region for key in keys}),
+        ("isp", question.isp, {key.isp for key in keys}),
+    )
+    return tuple(
+        Warned(parameter, f"{parameter} {name!r} was never counted")
+        for parameter, name, counted in named
+        if name is not None and name not in counted
+    )
 
 
 def _check_domains(services: Services, wanted: frozenset[str], key: str | None, seen: list[SeenKey]) -> None:

@@ -17,6 +17,7 @@ StatisticsError
 │   └── StatementDamagedError   a stored statement cannot be read
 ├── QueryError                  a query parameter is wrong: its name, the reason, the allowed values
 ├── UnknownDomainError          the question names a domain that the account never had
+├── UnknownAccountError         an administrator's question names an account that never existed
 ├── UnknownStatementError       the account has no statement of that period
 ├── TokenError
 │   ├── TokenRefusedError       the token is missing or invalid
@@ -148,6 +149,17 @@ class UnknownStatementError(StatisticsError):
 
     def __str__(self) -> str:
         return f"there is no statement of {self.period!r}"
+
+
+class UnknownAccountError(StatisticsError):
+    """No namespace of this name has or had a plan or counts. Only those who read every account get this."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(account)
+        self.account = account
+
+    def __str__(self) -> str:
+        return f"account {self.account!r} has neither a plan nor counts"
 
 
 class TokenError(StatisticsError):

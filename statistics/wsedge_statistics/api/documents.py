@@ -201,7 +201,12 @@ def _frame(query: RangeQuery, result: asking.Result[Any]) -> dict[str, Any]:
         **_changes(result),
         "completeUntil": result.complete_until,
         "silentRelays": result.silent_relays,
+        **_given(warnings=[_warned(each) for each in result.warnings] or None),
     }
+
+
+def _warned(warned: asking.Warned) -> models.Warned:
+    return models.Warned(parameter=warned.parameter, reason=warned.reason)
 
 
 def _changes(result: asking.Result[Any]) -> dict[str, Any]:

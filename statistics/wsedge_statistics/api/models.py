@@ -24,6 +24,13 @@ class ZoneFrom(BaseModel):
     timeZone: str
 
 
+class Warned(BaseModel):
+    """A filter under which nothing was ever counted: the zeros are true, and the name may be misspelt."""
+
+    parameter: str
+    reason: str
+
+
 class Answer(BaseModel):
     """Fields of every answer about a range."""
 
@@ -47,6 +54,9 @@ class Answer(BaseModel):
     silentRelays: int = Field(
         description="relays of the account that fell silent within the last day without a last report: their "
         "counts are missing, and are added when they report again"
+    )
+    warnings: list[Warned] | None = Field(
+        None, description="filters under which nothing was ever counted; absent without any"
     )
     next: str | None = Field(None, description="cursor of the next page; absent on the last page")
 

@@ -92,7 +92,7 @@ async def codes(
 
 @router.get(
     "/domains",
-    responses=problems(400, 401, 403, 503),
+    responses=problems(*_STATUSES),
     response_model_exclude_unset=True,
     summary="Domains, configured or counted",
 )
@@ -104,7 +104,7 @@ async def domains(
     return documents.domains(account, listed, query.cursor, query.limit or DEFAULT_LISTED)
 
 
-@router.get("/options", responses=problems(400, 401, 403, 503), summary="Regions, ISPs and granularities")
+@router.get("/options", responses=problems(*_STATUSES), summary="Regions, ISPs and granularities")
 async def options(
     request: Request, caller: CallerOf, query: Annotated[parameters.AccountQuery, Query()]
 ) -> models.OptionsAnswer:

@@ -27,6 +27,7 @@ from wsedge_statistics.errors import (
     QueryError,
     RowsRefusedError,
     TokenRefusedError,
+    UnknownAccountError,
     UnknownDomainError,
     UnknownStatementError,
 )
@@ -109,6 +110,9 @@ def problem_of(error: Exception) -> ProblemError:
         case UnknownStatementError():
             fault = Fault(parameter="period", reason=str(error), allowed="a period that /v1/statements lists")
             return ProblemError(404, "unknown-statement", str(error), errors=[fault])
+        case UnknownAccountError():
+            fault = Fault(parameter="account", reason=str(error), allowed="an account that /v1/domains lists")
+            return ProblemError(404, "unknown-account", str(error), errors=[fault])
         case TokenRefusedError():
             return ProblemError(401, "token-refused", str(error), headers=challenge(str(error)))
         case KeysUnavailableError():
@@ -216,6 +220,7 @@ def install(app: FastAPI) -> None:
         HTTPException,
         ProblemError,
         QueryError,
+        UnknownAccountError,
         UnknownDomainError,
         UnknownStatementError,
         TokenRefusedError,

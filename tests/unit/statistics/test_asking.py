@@ -9,14 +9,21 @@ import pytest
 
 from support.statistics.application import BUCKET, MemoryLedger, services_over, two_accounts
 from support.statistics.build import directory_message, row, seconds, usage
-from wsedge_statistics.asking import Question, ask, list_domains, list_options
+from wsedge_statistics.asking import Question, Warned, ask, list_domains, list_options
 from wsedge_statistics.contract import Directory
 from wsedge_statistics.directory import DirectoryView
-from wsedge_statistics.errors import ForbiddenError, LedgerDeadlineError, QueryError, UnknownDomainError
+from wsedge_statistics.errors import (
+    ForbiddenError,
+    LedgerDeadlineError,
+    QueryError,
+    UnknownAccountError,
+    UnknownDomainError,
+)
 from wsedge_statistics.identity.callers import Caller, Policy
 from wsedge_statistics.ledger.budget import Stop, begin
 from wsedge_statistics.numbers.granularity import Granularity
 from wsedge_statistics.services import Services
+from wsedge_statistics.tenure import Tenures
 
 READER = Caller("system:serviceaccount:team-a:default", "team-a")
 ADMIN = Caller("system:serviceaccount:ops:admin", "ops")
@@ -69,6 +76,39 @@ async def test_wrong_questions_are_refused(
     """Each raises the error of its kind."""
     with pytest.raises(error):
         await ask(services, READER, question, kind="traffic")
+
+
+async def test_an_administrator_is_told_of_an_account_that_never_existed(services: Services) -> None:
+    """A plan or counts make an account known; a tenant's own account needs neither."""
+    for name in ("taem-a", "team-a@12345678"):
+        for work in (
+            ask(services, ADMIN, Question(account=name), kind="traffic"),
+            list_options(services, ADMIN, name),
+            list_domains(services, ADMIN, name),
+        ):
+            with pytest.raises(UnknownAccountError, match=name):
+                await work
+    services.directory, services.tenures = DirectoryView(), Tenures()
+    assert (await ask(services, ADMIN, Question(account="team-b"), kind="traffic")).parts
+    newcomer = Caller("system:serviceaccount:new:default", "new")
+    assert (await ask(services, newcomer, Question(account="new"), kind="traffic")).parts == []
+
+
+async def test_a_filter_that_nothing_was_counted_under_is_warned_of(services: Services) -> None:
+    """The same words for a name that only another account has: tenants learn nothing of each other."""
+    services.ledger.add(  # type: ignore[attr-defined]
+        usage(row(BUCKET, domain="b.example", account="team-b", region="harbin", isp="unicom"))
+    )
+    for region in ("harbin", "harbn"):
+        result = await ask(services, READER, Question(region=region, isp="unicom"), kind="traffic")
+        assert result.parts == []
+        assert result.warnings == (
+            Warned("region", f"region {region!r} was never counted"),
+            Warned("isp", "isp 'unicom' was never counted"),
+        )
+    assert (
+        await ask(services, ADMIN, Question(region="harbin", isp="unicom"), kind="traffic")
+    ).warnings == ()
 
 
 async def test_a_configured_domain_needs_no_counts(services: Services) -> None:

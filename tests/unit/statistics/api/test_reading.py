@@ -160,6 +160,15 @@ async def test_the_answer_repeats_its_filters(app: Application) -> None:
         "telecom",
     )
     assert answer["total"] == dict.fromkeys(COUNTS, 0)
+    assert answer["warnings"] == [{"parameter": "region", "reason": "region 'beijing' was never counted"}]
+
+
+async def test_an_account_that_never_existed_is_404(app: Application) -> None:
+    """The problem names the parameter."""
+    for path in ("traffic", "codes", "domains", "options"):
+        answer = await request(app, "GET", f"/v1/{path}", account="taem-a")
+        assert (answer.status, answer.json["type"]) == (404, "urn:wsedge:problem:unknown-account")
+        assert answer.json["errors"][0]["parameter"] == "account"
 
 
 async def test_the_answer_lists_the_zones_of_a_range_in_which_the_zone_changed() -> None:
