@@ -4,6 +4,7 @@
     parameters      what may be asked, as the OpenAPI document describes it
     documents       results of `asking` as documents
     models          the documents, as the OpenAPI document describes them
+    tables          documents as CSV
     statements      /v1/statements: JSON, CSV, and a page
     statement_page  a statement as a page to print
 

@@ -17,6 +17,12 @@ Instant = Annotated[
 ]
 
 
+# With numbers=text an integer is text; JavaScript and spreadsheets would round a large one.
+Count = Annotated[
+    int, WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^-?[0-9]+$"}]})
+]
+
+
 class ZoneFrom(BaseModel):
     """A time zone, and from when on it cuts days."""
 
@@ -51,7 +57,7 @@ class Answer(BaseModel):
     completeUntil: Instant = Field(
         description="all five-minute buckets before this instant have ended, and relays had time to report"
     )
-    silentRelays: int = Field(
+    silentRelays: Count = Field(
         description="relays of the account that fell silent within the last day without a last report: their "
         "counts are missing, and are added when they report again"
     )
@@ -71,15 +77,15 @@ class Edges(BaseModel):
 class Counts(BaseModel):
     """Bytes and messages on the client's side, by direction, and connections."""
 
-    sentBytes: int = Field(description="to clients, with frame headers and handshakes, without TLS and TCP")
-    receivedBytes: int = Field(description="from clients")
-    sentMessages: int
-    receivedMessages: int
-    openedConnections: int
-    peakConnections: int = Field(
+    sentBytes: Count = Field(description="to clients, with frame headers and handshakes, without TLS and TCP")
+    receivedBytes: Count = Field(description="from clients")
+    sentMessages: Count
+    receivedMessages: Count
+    openedConnections: Count
+    peakConnections: Count = Field(
         description="the most that were open within any five minutes, summed over relays"
     )
-    connectionSeconds: int = Field(
+    connectionSeconds: Count = Field(
         description="time that connections were open, summed over them; older relays count none"
     )
 
@@ -104,13 +110,13 @@ class TrafficGroup(Group):
 class OtherCounts(BaseModel):
     """The sum of the groups that are not among the largest. Their peak is not the sum of their peaks."""
 
-    groups: int = Field(description="how many they are")
-    sentBytes: int
-    receivedBytes: int
-    sentMessages: int
-    receivedMessages: int
-    openedConnections: int
-    connectionSeconds: int
+    groups: Count = Field(description="how many they are")
+    sentBytes: Count
+    receivedBytes: Count
+    sentMessages: Count
+    receivedMessages: Count
+    openedConnections: Count
+    connectionSeconds: Count
 
 
 class TrafficAnswer(Answer):
@@ -155,7 +161,7 @@ class BandwidthGroup(Group):
 class OtherBandwidth(BaseModel):
     """The averages of the groups that are not among the largest, together."""
 
-    groups: int = Field(description="how many they are")
+    groups: Count = Field(description="how many they are")
     sentAverage: float
     receivedAverage: float
 
@@ -175,8 +181,8 @@ class BandwidthAnswer(Answer):
 class CodeShare(BaseModel):
     """The number of handshakes that were answered with an HTTP code."""
 
-    code: int
-    count: int
+    code: Count
+    count: Count
     proportion: float = Field(description="percent of the slot's handshakes")
 
 
@@ -196,8 +202,8 @@ class CodesGroup(Group):
 class OtherCodes(BaseModel):
     """The handshakes of the groups that are not among the largest."""
 
-    groups: int = Field(description="how many they are")
-    count: int
+    groups: Count = Field(description="how many they are")
+    count: Count
 
 
 class CodesAnswer(Answer):
@@ -219,7 +225,7 @@ class Domain(BaseModel):
     configured: bool = Field(description="false: a former domain, which has only counts")
     name: str | None = Field(None, description="name of its WebSocketDomain")
     enabled: bool | None = None
-    heartbeatSeconds: int | None = None
+    heartbeatSeconds: Count | None = None
     originProtocol: str | None = None
     lastCounted: Instant | None = Field(None, description="start of the last five minutes with a report")
 

@@ -73,7 +73,21 @@ class AccountQuery(BaseModel):
     )
 
 
-class RangeQuery(AccountQuery):
+class FormQuery(BaseModel):
+    """Parameters that choose the form of an answer."""
+
+    format: Literal["json", "csv"] | None = Field(
+        None,
+        description="csv: a table, a row per group and slot. Default: by the header Accept, else json",
+    )
+    numbers: Literal["text"] | None = Field(
+        None,
+        description="text: every integer as text, since JavaScript rounds integers above 2^53; in csv with "
+        "an apostrophe before it, since spreadsheets round above 15 digits",
+    )
+
+
+class RangeQuery(AccountQuery, FormQuery):
     """Parameters that choose domains, a range, slots and clients."""
 
     start: str | None = Field(
@@ -159,5 +173,5 @@ class CodesQuery(RangeQuery, PageQuery):
     )
 
 
-class DomainsQuery(AccountQuery, PageQuery):
+class DomainsQuery(AccountQuery, PageQuery, FormQuery):
     """Parameters of /v1/domains."""

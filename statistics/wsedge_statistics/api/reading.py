@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Annotated, Final, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
 
 from wsedge_statistics import asking
 from wsedge_statistics.api import documents, models, parameters
+from wsedge_statistics.api import tables as tables_of
 from wsedge_statistics.errors import QueryError
 from wsedge_statistics.numbers import granularity
 from wsedge_statistics.numbers.groups import DEFAULT_LISTED, Grouping
 from wsedge_statistics.numbers.series import Dimension
 from wsedge_statistics.web.identity import CallerOf
-from wsedge_statistics.web.responses import problems
+from wsedge_statistics.web.representations import Table, respond, wants_csv
+from wsedge_statistics.web.responses import problems, tables
 from wsedge_statistics.web.services import services_of
 
 _STATUSES: Final = (400, 401, 403, 404, 503)
 _REPEATABLE: Final = {"domain", "groupBy"}
+_Document = TypeVar("_Document", bound=BaseModel)
 
 
 def no_repeats(request: Request) -> None:
@@ -29,79 +35,96 @@ def no_repeats(request: Request) -> None:
             raise QueryError(name, "given more than once", "one value")
 
 
-router = APIRouter(prefix="/v1", tags=["numbers"], dependencies=[Depends(no_repeats)])
+def preferred(
+    _prefer: Annotated[
+        str | None,
+        Header(
+            alias="Prefer",
+            description="wait=5: seconds that the client waits (RFC 7240), less than the limit",
+        ),
+    ] = None,
+) -> None:
+    """Describe the header, which `web.patience` applies."""
+
+
+router = APIRouter(prefix="/v1", tags=["numbers"], dependencies=[Depends(no_repeats), Depends(preferred)])
 
 
 @router.get(
     "/traffic",
-    responses=problems(*_STATUSES),
-    response_model_exclude_unset=True,
+    response_model=models.TrafficAnswer,
+    responses=tables() | problems(*_STATUSES),
     summary="Bytes, messages and connections over time",
 )
 async def traffic(
     request: Request, caller: CallerOf, query: Annotated[parameters.TrafficQuery, Query()]
-) -> models.TrafficAnswer:
+) -> Response:
     """Return counts per slot and in total, summed over everything that the filters select, or by group."""
     services, grouping = services_of(request), _grouping(query)
     if grouping is None:
         result = await asking.ask(services, caller, _question(query), kind="traffic")
-        return documents.traffic(query, result)
+        return _respond(request, query, documents.traffic(query, result), tables_of.traffic, "traffic")
     size = documents.TRAFFIC_SIZES[query.topBy]
     groups = await asking.ask_groups(services, caller, _question(query), grouping, size=size, kind="traffic")
-    return documents.traffic_groups(query, groups, services.tenures.display_name)
+    document = documents.traffic_groups(query, groups, services.tenures.display_name)
+    return _respond(request, query, document, tables_of.traffic, "traffic")
 
 
 @router.get(
     "/bandwidth",
-    responses=problems(*_STATUSES),
-    response_model_exclude_unset=True,
+    response_model=models.BandwidthAnswer,
+    responses=tables() | problems(*_STATUSES),
     summary="Bits per second over time",
 )
 async def bandwidth(
     request: Request, caller: CallerOf, query: Annotated[parameters.BandwidthQuery, Query()]
-) -> models.BandwidthAnswer:
+) -> Response:
     """Return average, peak and the peak's time per slot, of five-minute values summed over the selection."""
     services, grouping = services_of(request), _grouping(query)
     if grouping is None:
         result = await asking.ask(services, caller, _question(query), kind="bandwidth")
-        return documents.bandwidth(query, result)
+        return _respond(request, query, documents.bandwidth(query, result), tables_of.bandwidth, "bandwidth")
     size = documents.BANDWIDTH_SIZES[query.topBy]
     groups = await asking.ask_groups(
         services, caller, _question(query), grouping, size=size, kind="bandwidth"
     )
-    return documents.bandwidth_groups(query, groups, services.tenures.display_name)
+    document = documents.bandwidth_groups(query, groups, services.tenures.display_name)
+    return _respond(request, query, document, tables_of.bandwidth, "bandwidth")
 
 
 @router.get(
     "/codes",
-    responses=problems(*_STATUSES),
-    response_model_exclude_unset=True,
+    response_model=models.CodesAnswer,
+    responses=tables() | problems(*_STATUSES),
     summary="HTTP codes of handshakes over time",
 )
 async def codes(
     request: Request, caller: CallerOf, query: Annotated[parameters.CodesQuery, Query()]
-) -> models.CodesAnswer:
+) -> Response:
     """Return handshakes by the HTTP code of their answer, per slot and in total; 101 opens a connection."""
     services, grouping = services_of(request), _grouping(query)
     if grouping is None:
         result = await asking.ask_codes(services, caller, _question(query), kind="codes")
-        return documents.codes(query, result)
+        return _respond(request, query, documents.codes(query, result), tables_of.codes, "codes")
     groups = await asking.ask_code_groups(services, caller, _question(query), grouping, kind="codes")
-    return documents.codes_groups(query, groups, services.tenures.display_name)
+    document = documents.codes_groups(query, groups, services.tenures.display_name)
+    return _respond(request, query, document, tables_of.codes, "codes")
 
 
 @router.get(
     "/domains",
-    responses=problems(*_STATUSES),
-    response_model_exclude_unset=True,
+    response_model=models.DomainsAnswer,
+    responses=tables() | problems(*_STATUSES),
     summary="Domains, configured or counted",
 )
 async def domains(
     request: Request, caller: CallerOf, query: Annotated[parameters.DomainsQuery, Query()]
-) -> models.DomainsAnswer:
+) -> Response:
     """Return configured domains with their settings, and former domains that still have counts."""
     account, listed = await asking.list_domains(services_of(request), caller, query.account)
-    return documents.domains(account, listed, query.cursor, query.limit or DEFAULT_LISTED)
+    document = documents.domains(account, listed, query.cursor, query.limit or DEFAULT_LISTED)
+    table = tables_of.domains(document) if wants_csv(request, query.format) else None
+    return respond(request, document, numbers=query.numbers, table=table, name="domains")
 
 
 @router.get("/options", responses=problems(*_STATUSES), summary="Regions, ISPs and granularities")
@@ -122,6 +145,19 @@ async def options(
         reach=[models.Reach(granularity=name, days=reach.days) for name, reach in granularity.REACH.items()],
         completeUntil=offered.complete_until,
     )
+
+
+def _respond(
+    request: Request,
+    query: parameters.GroupQuery | parameters.CodesQuery,
+    document: _Document,
+    table_of: Callable[[_Document, list[str]], Table],
+    name: str,
+) -> Response:
+    """Return the document in the form that the client wants."""
+    dimensions = [dimension.value for dimension in query.groupBy]
+    table = table_of(document, dimensions) if wants_csv(request, query.format) else None
+    return respond(request, document, numbers=query.numbers, table=table, name=name)
 
 
 def _question(query: parameters.RangeQuery) -> asking.Question:

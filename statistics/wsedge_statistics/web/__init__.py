@@ -1,6 +1,7 @@
 """Plumbing that every HTTP face shares.
 
     problems    errors as RFC 9457 problem details
+    representations  JSON or CSV, numbers as text, ETags
     responses   their description in the OpenAPI document
     body        request bodies, bounded
     connections the time and the number of clients' connections

@@ -210,7 +210,7 @@ def _report(request: Request, problem: ProblemError, reason: str) -> None:
 def _parameters(request: Request) -> list[str]:
     """Return the query parameters of a request's endpoint."""
     described = request.app.openapi()["paths"].get(request.url.path, {}).get(request.method.lower(), {})
-    return [parameter["name"] for parameter in described.get("parameters", [])]
+    return [each["name"] for each in described.get("parameters", []) if each["in"] == "query"]
 
 
 def install(app: FastAPI) -> None:

@@ -273,6 +273,9 @@ def test_the_description_is_complete(laptop: Statistics) -> None:
         "topBy",
         "limit",
         "cursor",
+        "format",
+        "numbers",
+        "Prefer",
     }
 
 

@@ -140,12 +140,14 @@ async def request(
     document: Any = None,
     *,
     token: str | None = None,
+    headers: Any = None,
     **parameters: Any,
 ) -> Answer:
     """Send one request to the application; `document` is its JSON body."""
-    headers = [(b"content-type", b"application/json")]
+    head_sent = [(b"content-type", b"application/json")]
+    head_sent += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     if token is not None:
-        headers.append((b"authorization", f"Bearer {token}".encode()))
+        head_sent.append((b"authorization", f"Bearer {token}".encode()))
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -153,7 +155,7 @@ async def request(
         "path": path,
         "raw_path": path.encode(),
         "query_string": urlencode(parameters, doseq=True).encode(),
-        "headers": headers,
+        "headers": head_sent,
         "root_path": "",
         "scheme": "http",
         "server": ("127.0.0.1", 80),
