@@ -25,21 +25,23 @@ from wsedge_statistics.errors import (
 )
 from wsedge_statistics.ledger import SeenKey
 from wsedge_statistics.ledger.budget import Stop, begin
+from wsedge_statistics.ledger.sqlite import keys as keys_module
 from wsedge_statistics.ledger.sqlite import place, reads, retention, tenancy, totals, writes
 from wsedge_statistics.ledger.sqlite.connections import open_reader, open_writer, transaction
+from wsedge_statistics.ledger.sqlite.keys import KeyCache, KnownKey
 from wsedge_statistics.ledger.sqlite.place import Place, filesystem_type, network_filesystem
 from wsedge_statistics.ledger.sqlite.schema import VERSION
 from wsedge_statistics.ledger.sqlite.store import SqliteLedger, SqliteStore
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.numbers.ranges import Slot
-from wsedge_statistics.numbers.series import Key, Selection
+from wsedge_statistics.numbers.series import Dimension, Key, Selection
 from wsedge_statistics.tenure import Holding
 
 START = instant("2026-06-09T22:00:00Z")
 NOW = instant("2026-06-12T00:00:00Z")
 WHOLE = Selection(seconds("2026-06-09T00:00:00Z"), seconds("2026-06-12T00:00:00Z"))
 SLOT = [Slot(WHOLE.start, WHOLE.end)]
-MOMENT = writes.Moment(NOW)
+TURN = writes.Moment(NOW).turn
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_deletion_goes_in_steps_of_a_bucket(connection: sqlite3.Connection) -> N
     """However many rows are past their retention, one step deletes five minutes of them."""
     story = usage(*(row(START + timedelta(minutes=5 * n)) for n in range(24)))
     with transaction(connection):
-        writes.merge_report(connection, story, MOMENT)
+        writes.merge_report(connection, story, writes.Moment(NOW))
         refresh(connection)
         steps = 0
         while retention.prune(connection, START + timedelta(days=100)):
@@ -68,7 +70,7 @@ def test_deletion_goes_in_steps_of_a_bucket(connection: sqlite3.Connection) -> N
 
 def test_everything_goes_with_its_last_total(connection: sqlite3.Connection) -> None:
     """A year later nothing is left but the one scope of everything."""
-    writes.merge_report(connection, usage(row(START, codes={"101": 2})), MOMENT)
+    writes.merge_report(connection, usage(row(START, codes={"101": 2})), writes.Moment(NOW))
     refresh(connection)
     while retention.prune(connection, START + timedelta(days=370)):
         pass
@@ -76,16 +78,16 @@ def test_everything_goes_with_its_last_total(connection: sqlite3.Connection) -> 
 
 
 def refresh(connection: sqlite3.Connection) -> None:
-    while totals.refresh(connection, turn=MOMENT.turn + 1, spent=lambda: True):
+    while totals.refresh(connection, turn=TURN + 1, spent=lambda: True):
         pass
 
 
 def test_a_step_of_totals_ends_when_its_time_is_spent(connection: sqlite3.Connection) -> None:
     """At least one total is recomputed; those that became dirty in this turn wait for the next."""
-    writes.merge_report(connection, usage(row(START)), MOMENT)
-    assert totals.refresh(connection, turn=MOMENT.turn, spent=lambda: False) == 0
-    assert totals.refresh(connection, turn=MOMENT.turn + 1, spent=lambda: True) == 1
-    assert totals.refresh(connection, turn=MOMENT.turn + 1, spent=lambda: False) == 3
+    writes.merge_report(connection, usage(row(START)), writes.Moment(NOW))
+    assert totals.refresh(connection, turn=TURN, spent=lambda: False) == 0
+    assert totals.refresh(connection, turn=TURN + 1, spent=lambda: True) == 1
+    assert totals.refresh(connection, turn=TURN + 1, spent=lambda: False) == 3
     assert tables(connection)["dirty"] == 0
 
 
@@ -127,7 +129,7 @@ def test_periods_of_a_domain_outlive_the_program(connection: sqlite3.Connection)
 def test_the_label_of_the_installation_is_kept_with_its_relays(connection: sqlite3.Connection) -> None:
     """Also when an older report of the same relay did not have it, or a later one does not."""
     for label in (None, "north-1", None):
-        writes.merge_report(connection, usage(row(START), cluster=label), MOMENT)
+        writes.merge_report(connection, usage(row(START), cluster=label), writes.Moment(NOW))
     assert connection.execute("SELECT cluster FROM sources").fetchall() == [("north-1",)]
 
 
@@ -368,7 +370,7 @@ def limit(store: SqliteStore, pages: int) -> None:
 
 def merge(store: SqliteStore, report: UsageReport) -> None:
     with store.transaction() as connection:
-        writes.merge_report(connection, report, MOMENT)
+        writes.merge_report(connection, report, writes.Moment(NOW))
 
 
 def test_an_error_within_a_transaction_rolls_it_back(tmp_path: Path) -> None:
@@ -377,7 +379,7 @@ def test_an_error_within_a_transaction_rolls_it_back(tmp_path: Path) -> None:
 
     def fail() -> None:
         with store.transaction() as connection:
-            writes.merge_report(connection, usage(row(START)), MOMENT)
+            writes.merge_report(connection, usage(row(START)), writes.Moment(NOW))
             raise KeyError("a defect")
 
     with pytest.raises(KeyError, match="a defect"):
@@ -439,3 +441,47 @@ def test_keys_are_listed_by_account(tmp_path: Path) -> None:
     assert (ledger.backlog(), ledger.alive(), ledger.directory()) == (0, True, None)
     ledger.close()
     assert not ledger.alive()
+
+
+def test_keys_of_a_commit_that_failed_are_not_taken_for_stored(tmp_path: Path) -> None:
+    """The next report of the same key stores it."""
+    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics())
+    report = usage(row(START, sentBytes=7))
+
+    def fail() -> None:
+        with store.transaction() as connection:
+            writes.merge_report(connection, report, store.moment())
+            raise KeyError("a defect")
+
+    with pytest.raises(KeyError):
+        fail()
+    with store.transaction() as connection:
+        writes.merge_report(connection, report, store.moment())
+    with store.transaction() as connection:
+        assert reads.sums(connection, WHOLE, SLOT, (Dimension.DOMAIN,))[0].counts.sent == 7
+    store.close()
+
+
+def test_a_key_that_was_deleted_is_stored_again(tmp_path: Path) -> None:
+    """A report of a key whose last counts are a year old is stored under a new number."""
+    clocks = Clocks()
+    store = jumping(tmp_path, clocks, Metrics())
+    for _ in range(2):
+        with store.transaction() as connection:
+            writes.merge_report(connection, usage(row(clocks.wall, sentBytes=7)), store.moment())
+        other = usage(row(clocks.wall + timedelta(days=370), domain="other.example", sentBytes=1))
+        clocks.go(timedelta(days=370))
+        with store.transaction() as connection:
+            writes.merge_report(connection, other, store.moment())
+        assert upkeep(store, clocks)["keys"] == 1
+    store.close()
+
+
+def test_a_key_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins anew once it is full."""
+    monkeypatch.setattr(keys_module, "CACHED", 2)
+    cache = KeyCache()
+    known = {Key(name, "a", "r", "i", "c"): KnownKey(1, 2, 3, 4, 5, 6) for name in "xyz"}
+    for key, each in known.items():
+        cache.remember({key: each})
+    assert list(cache._known) == list(known)[2:]

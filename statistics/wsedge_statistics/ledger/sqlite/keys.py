@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from wsedge_statistics.ledger.sqlite.schema import EVERYTHING, FILL_KEYS
 from wsedge_statistics.numbers.series import Grain, Key
 
+CACHED: Final = 50_000  # keys: about 20 MB
 _FIND: Final = """
 SELECT k.domain, k.account, k.region, k.isp, k.area,
   k.id, k.by_account, k.by_domain, k.by_place, k.first, k.last
@@ -45,6 +46,35 @@ class KnownKey:
     def scopes(self) -> tuple[int, ...]:
         """The scopes to which the key's rows add."""
         return (EVERYTHING, self.account, self.domain, self.place)
+
+
+class KeyCache:
+    """Keys that were found or stored before, so that a report looks up only its new ones.
+
+    Its owner calls `clear` when a transaction was rolled back or keys were deleted.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Key, KnownKey] = {}
+
+    def find(self, connection: sqlite3.Connection, keys: Collection[Key]) -> dict[Key, KnownKey]:
+        """Return those of the keys that are stored."""
+        known = {key: self._known[key] for key in keys if key in self._known}
+        if len(known) < len(keys):
+            found = find_keys(connection, [key for key in keys if key not in known])
+            self.remember(found)
+            known |= found
+        return known
+
+    def remember(self, keys: Mapping[Key, KnownKey]) -> None:
+        """Keep keys as they are stored now."""
+        if len(self._known) + len(keys) > CACHED:
+            self._known.clear()
+        self._known |= keys
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        self._known.clear()
 
 
 def find_keys(connection: sqlite3.Connection, keys: Iterable[Key]) -> dict[Key, KnownKey]:
@@ -89,15 +119,16 @@ def _add_scope(
     return int(number)
 
 
-def widen(connection: sqlite3.Connection, key: KnownKey, first: int, last: int) -> None:
-    """Store that a key has counts of the buckets `first` and `last`."""
+def widen(connection: sqlite3.Connection, key: KnownKey, first: int, last: int) -> KnownKey:
+    """Store that a key has counts of the buckets `first` and `last`; return it as it is stored then."""
     if key.first <= first and last <= key.last:
-        return
+        return key
     connection.execute(
         "UPDATE keys SET first = min(first, ?), last = max(last, ?) WHERE id = ?", (first, last, key.number)
     )
     if first < key.first:
         connection.execute(_WIDEN_SCOPES, (first, *key.scopes))
+    return replace(key, first=min(first, key.first), last=max(last, key.last))
 
 
 def remove_keys(connection: sqlite3.Connection, *, before: int, limit: int) -> int:

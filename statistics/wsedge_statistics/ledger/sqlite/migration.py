@@ -165,10 +165,10 @@ def move_bucket(connection: sqlite3.Connection, bucket: int) -> None:
                 "INSERT INTO fill VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
                 [(bucket, account, count), (FILL_ALL, account, count)],
             )
-    _add_up(connection, bucket)
+    add_up(connection, bucket)
 
 
-def _add_up(connection: sqlite3.Connection, bucket: int) -> None:
+def add_up(connection: sqlite3.Connection, bucket: int) -> None:
     """Compute the totals of a bucket at once; where a sum does not fit, upkeep recomputes them."""
     for grain, scope in _SCOPE_OF.items():
         for table, sums, target, code in (

@@ -27,6 +27,7 @@ from wsedge_statistics.ledger.deletion import BEHIND, DeletionTime
 from wsedge_statistics.ledger.protocol import LateCounts, Room, SeenKey, StoredStatement
 from wsedge_statistics.ledger.sqlite import migration, reads, retention, tenancy, totals, writes
 from wsedge_statistics.ledger.sqlite.connections import open_reader, open_writer, transaction
+from wsedge_statistics.ledger.sqlite.keys import KeyCache
 from wsedge_statistics.ledger.sqlite.place import Place
 from wsedge_statistics.ledger.sqlite.schema import NEVER
 from wsedge_statistics.ledger.upkeep import Upkeep
@@ -65,6 +66,7 @@ class SqliteStore:
     ) -> None:
         self._observer = observer
         self._told: set[str] = set()
+        self._keys = KeyCache()
         self._monotonic = monotonic
         self._pruned_at = monotonic()
         self._waits = False
@@ -89,15 +91,20 @@ class SqliteStore:
 
         After a commit the files must still be those that the next start opens: else it is gone then.
         """
+        done = False
         try:
             with transaction(self._connection):
                 yield self._connection
+            done = True
             if (fault := self._fault()) is not None:
                 raise LedgerUnwritableError(fault)
         except sqlite3.Error as error:
             text = f"the ledger cannot be written: {error}"
             kind = LedgerDamagedError if damaged(error) else LedgerUnwritableError
             raise kind(text, code=error.sqlite_errorname) from error
+        finally:
+            if not done:
+                self._keys.clear()  # it may have keys that were rolled back
 
     def probe(self) -> None:
         """Write and delete a blob of PROBE_BYTES. Raises LedgerUnwritableError."""
@@ -112,7 +119,7 @@ class SqliteStore:
 
     def moment(self) -> writes.Moment:
         """Return the time and the turn of upkeep, for a merge."""
-        return writes.Moment(self._clock(), self._turn)
+        return writes.Moment(self._clock(), self._turn, self._keys)
 
     def begin_round(self) -> None:
         """See Tiers."""
@@ -150,6 +157,7 @@ class SqliteStore:
             with self.transaction() as connection:
                 settled = retention.settle_time(connection, now, at - self._pruned_at)
                 deleted = retention.prune(connection, settled.trusted)
+                self._keys.clear()  # of which some may be deleted
         except LedgerDamagedError as error:
             self._damaged("rows cannot be deleted", error)
             with self.transaction() as connection:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from wsedge_statistics.contract import UsageReport
 from wsedge_statistics.ledger.protocol import LATE_AFTER, Room, StoredStatement
 from wsedge_statistics.ledger.sqlite import migration, totals
-from wsedge_statistics.ledger.sqlite.keys import KnownKey, account_scope, add_key, find_keys, widen
+from wsedge_statistics.ledger.sqlite.keys import KeyCache, KnownKey, account_scope, add_key, widen
 from wsedge_statistics.ledger.sqlite.schema import FILL_ALL, FILL_KEYS, MEASURES
 from wsedge_statistics.ledger.sqlite.state import ROWS_FROM, read_state
 from wsedge_statistics.numbers.series import BUCKET, Key
@@ -46,10 +46,11 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a report is merged: the clock's time, and the turn of upkeep."""
+    """When a report is merged: the clock's time, the turn of upkeep, and the keys that are known by then."""
 
     now: datetime
     turn: int = 0
+    keys: KeyCache = field(default_factory=KeyCache)
 
 
 def merge_report(
@@ -68,17 +69,22 @@ def merge_report(
         return ()
     rows = _rows(report, names or {})
     migration.move_buckets(connection, {row.bucket for row in rows})
-    known = find_keys(connection, {row.key for row in rows})
-    if room is not None and (refused := _without_room(connection, report, rows, known, room)):
-        return refused
-    source = _source_id(connection, report)
     spans: dict[Key, list[int]] = defaultdict(list)
     for row in rows:
         spans[row.key].append(row.bucket)
+    known = moment.keys.find(connection, spans.keys())
+    if room is not None and (refused := _without_room(connection, report, rows, known, room)):
+        return refused
+    source = _source_id(connection, report)
+    changed: dict[Key, KnownKey] = {}
     for key, buckets in spans.items():
-        if key not in known:
-            known[key] = add_key(connection, key, min(buckets))
-        widen(connection, known[key], min(buckets), max(buckets))
+        before = known.get(key)
+        stored = widen(
+            connection, before or add_key(connection, key, min(buckets)), min(buckets), max(buckets)
+        )
+        if stored is not before:
+            known[key] = changed[key] = stored
+    moment.keys.remember(changed)
     _record_late(connection, rows, known, source, moment.now)
     _store(connection, rows, known, source)
     _mark(connection, {(row.bucket, scope) for row in rows for scope in known[row.key].scopes}, moment.turn)
@@ -86,9 +92,12 @@ def merge_report(
 
 
 def _rows(report: UsageReport, names: Mapping[str, str]) -> list[_Row]:
+    numbers = {row.bucket: 0 for row in report.rows}
+    for bucket in numbers:
+        numbers[bucket] = int(bucket.timestamp()) // BUCKET
     return [
         _Row(
-            int(row.bucket.timestamp()) // BUCKET,
+            numbers[row.bucket],
             Key(row.domain, names.get(row.account, row.account), row.region, row.isp, row.area),
             (
                 row.sentBytes,
