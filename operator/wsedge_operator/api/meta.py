@@ -37,6 +37,19 @@ def instant_text(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def instant_of(text: object) -> datetime | None:
+    """Return the instant (aware) in a stored object, None when it is not one of this age.
+
+    Whoever may write a Lease or a status chooses it. The API server accepts times that Python does not read
+    (the year 0, `t` for `T`), and times with which a sum or another offset overflows (the year 9999).
+    """
+    try:
+        instant = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return instant if instant.tzinfo is not None and 1970 <= instant.year < 9000 else None
+
+
 Instant = Annotated[AwareDatetime, PlainSerializer(instant_text, return_type=str, when_used="json")]
 
 

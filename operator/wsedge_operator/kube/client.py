@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ PAGE_SIZE: Final = 100
 # A watch ends after this time and goes on in another stream; it ends earlier when it is silent.
 _WATCH_SECONDS: Final = 600
 _SILENT_SECONDS: Final = 130.0
+# Characters that are escaped in a body: beyond ASCII, up to U+FFFF.
+_ESCAPED: Final = re.compile("[\x7f-\uffff]")
 BOOKMARK: Final = "BOOKMARK"
 
 
@@ -279,7 +282,7 @@ class Client:
         body: Object | Operations | None = None,
         content: str = "application/json",
     ) -> Object:
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        data = None if body is None else encoded(body)
         headers = {"Content-Type": content}
         return (await self._attempt(method, path, query=query, data=data, headers=headers)).document
 
@@ -363,6 +366,21 @@ class Client:
             raise UnreachableError(call, f"no answer within {seconds:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise UnreachableError(call, f"{type(error).__name__}: {error}") from error
+
+
+def encoded(body: Object | Operations) -> bytes:
+    r"""Return a body as JSON that is YAML too, as which the API server reads an apply.
+
+    JSON escapes a character beyond U+FFFF as two surrogates, which YAML refuses; so it is written as it is.
+    All others beyond ASCII are escaped, since YAML refuses some of them as they are, and folds line breaks.
+    """
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return _ESCAPED.sub(_escape, text).encode()
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return "\\ufffd" if 0xD800 <= code < 0xE000 else f"\\u{code:04x}"
 
 
 def _checks_after_connecting() -> aiohttp.TraceConfig:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from wsedge_operator.api.meta import instant_text
+from wsedge_operator.api.meta import instant_of, instant_text
 from wsedge_operator.api.websocket_domain import ACCEPTED
 from wsedge_operator.reconcile.reasons import Reason
 
@@ -59,13 +59,13 @@ def conditions(
     for answer in answers:
         old = before.get(answer.type)
         remains = old is not None and old["status"] == answer.status
-        turned_at = old["lastTransitionTime"] if old and remains else instant_text(now)
+        turned_at = instant_of(old["lastTransitionTime"]) if old and remains else None
         written.append(
             {
                 "type": answer.type,
                 "status": answer.status,
                 "observedGeneration": generation if answer.observed is None else answer.observed,
-                "lastTransitionTime": instant_text(answer.since) if answer.since else turned_at,
+                "lastTransitionTime": instant_text(answer.since or turned_at or now),
                 "reason": str(answer.reason),  # `explain` writes YAML, whose writer refuses a StrEnum
                 "message": answer.message,
             }

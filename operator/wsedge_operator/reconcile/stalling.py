@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from wsedge_operator.api.meta import instant_text
+from wsedge_operator.api.meta import instant_of, instant_text
 from wsedge_operator.api.websocket_domain import STALLED
 from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.outcome import Manifest
@@ -71,7 +71,7 @@ def stall(live: Manifest, ready: ConditionAnswer, now: datetime) -> Stall:
     if ready.reason in STALLED_AT_ONCE or (same and before.get("status") == "True"):
         return Stall(ConditionAnswer(STALLED, True, ready.reason, ready.message))
     # Another reason or another spec starts the five minutes anew.
-    since = datetime.fromisoformat(before["lastTransitionTime"]) if same else now
+    since = (instant_of(before["lastTransitionTime"]) if same else None) or now
     failed_at = since + STALLED_AFTER
     if now >= failed_at:
         return Stall(ConditionAnswer(STALLED, True, ready.reason, ready.message))

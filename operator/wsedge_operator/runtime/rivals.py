@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import structlog
 
+from wsedge_operator.api.meta import instant_of
 from wsedge_operator.errors import OperatorError, advice
 from wsedge_operator.kube.client import Client, Object
 from wsedge_operator.kube.kinds import ACCESS_REVIEW, DOMAIN, FOREIGN_LEASE
@@ -95,7 +96,8 @@ class Rivals:
         if renewed is None:
             return False
         duration = float(spec.get("leaseDurationSeconds") or 0)
-        is_old = self.now() - datetime.fromisoformat(renewed) > _OLD
+        at = instant_of(renewed)
+        is_old = at is None or self.now() - at > _OLD
         window = max(_OLD_WINDOW_SECONDS, duration) if is_old else max(_WINDOW_SECONDS, 4 * duration)
         return self.monotonic() - known[1] < window
 

@@ -26,6 +26,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from wsedge_operator.api.meta import instant_of
 from wsedge_operator.api.reading import part_at, read
 from wsedge_operator.api.websocket_domain import NAME_KEPT, WebSocketDomain
 from wsedge_operator.errors import UnreadableError
@@ -64,7 +65,7 @@ def claim_of(live: Manifest, *, can_be_served: bool) -> DomainClaim:
     """Return the claim of a live WebSocketDomain."""
     meta = live["metadata"]
     return DomainClaim(
-        created=datetime.fromisoformat(meta["creationTimestamp"]),
+        created=_created(live),
         uid=meta["uid"],
         namespace=meta["namespace"],
         name=meta["name"],
@@ -97,9 +98,13 @@ def served_since(live: Manifest) -> datetime | None:
     status = live.get("status")
     for entry in part_at(status, "conditions") or ():
         if part_at(entry, "type") == NAME_KEPT:
-            return datetime.fromisoformat(entry["lastTransitionTime"])
+            return instant_of(entry["lastTransitionTime"]) or _created(live)
     # The last release did not write the condition. A domain that it served has these fields in its status;
     # its creation is then the best known time of its first service.
     if part_at(status, "configuration") or part_at(status, "address"):
-        return datetime.fromisoformat(live["metadata"]["creationTimestamp"])
+        return _created(live)
     return None
+
+
+def _created(live: Manifest) -> datetime:
+    return datetime.fromisoformat(live["metadata"]["creationTimestamp"])

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from wsedge_operator.api.meta import instant_text
+from wsedge_operator.api.meta import instant_of, instant_text
 from wsedge_operator.api.websocket_domain import CONFIGURATION_CURRENT
 from wsedge_operator.desired.names import DRAIN_ANNOTATION, GENERATION_ANNOTATION, POKED_ANNOTATION
 from wsedge_operator.reconcile.conditions import ConditionAnswer
@@ -134,7 +134,7 @@ def _lagging_since(live: Manifest) -> datetime | None:
     """Return since when ConfigurationCurrent is False in the status, or None."""
     for entry in (live.get("status") or {}).get("conditions") or ():
         if entry["type"] == CONFIGURATION_CURRENT and entry["status"] == "False":
-            return datetime.fromisoformat(entry["lastTransitionTime"])
+            return instant_of(entry["lastTransitionTime"])
     return None
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from wsedge_operator.api.meta import instant_of
 from wsedge_operator.api.spec.exposure import ServiceType
 from wsedge_operator.api.websocket_domain import EXPOSED, WebSocketDomainSpec
 from wsedge_operator.desired.exposure.gateway import passes_tls_through
@@ -128,7 +129,7 @@ def _answer(
     before: dict[str, Any] = next((entry for entry in found if entry["type"] == EXPOSED), {})
     same = before.get("reason") in {finding.reason, finding.late}
     same = same and before.get("observedGeneration") == live["metadata"].get("generation", 0)
-    since = datetime.fromisoformat(before["lastTransitionTime"]) if same else now
+    since = (instant_of(before["lastTransitionTime"]) if same else None) or now
     late_at = since + LATE_AFTER
     if now >= late_at:
         return ConditionAnswer(EXPOSED, False, finding.late, finding.message, since=since), None
