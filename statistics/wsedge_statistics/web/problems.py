@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from wsedge_statistics.contract import DIRECTORY_PATH, USAGE_PATH
 from wsedge_statistics.errors import (
+    BillingError,
     DirectoryAwaitedError,
     ForbiddenError,
     KeysUnavailableError,
@@ -113,6 +114,8 @@ def problem_of(error: Exception) -> ProblemError:
         case UnknownAccountError():
             fault = Fault(parameter="account", reason=str(error), allowed="an account that /v1/domains lists")
             return ProblemError(404, "unknown-account", str(error), errors=[fault])
+        case BillingError():
+            return ProblemError(503, "statements-unavailable", f"{error}.", headers={"Retry-After": "300"})
         case TokenRefusedError():
             return ProblemError(401, "token-refused", str(error), headers=challenge(str(error)))
         case KeysUnavailableError():
@@ -223,6 +226,7 @@ def install(app: FastAPI) -> None:
         UnknownAccountError,
         UnknownDomainError,
         UnknownStatementError,
+        BillingError,
         TokenRefusedError,
         KeysUnavailableError,
         ForbiddenError,

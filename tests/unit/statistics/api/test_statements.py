@@ -329,6 +329,17 @@ async def test_a_broken_price_book_shows_the_running_month_without_prices(tmp_pa
     assert (answer.status, answer.json["amount"]) == (200, None)
 
 
+async def test_an_unknown_zone_is_told_and_is_no_defect() -> None:
+    """A newer operator sent a newer zone: the statements wait for a newer program."""
+    desk = Desk(terms(zone="Mars/Olympus"))
+    desk.count("2026-06-03T00:00:00Z", GB)
+    desk.now = desk.now.replace(month=6, day=5)
+    for path in ("/v1/statements", "/v1/statements/current"):
+        answer = await get(desk, path)
+        assert (answer.status, answer.json["type"]) == (503, "urn:wsedge:problem:statements-unavailable")
+        assert "Mars/Olympus" in answer.json["detail"]
+
+
 async def test_the_description_has_the_forms_of_a_statement() -> None:
     """JSON with a schema, CSV and HTML."""
     document = build(None).openapi()["paths"]["/v1/statements/{period}"]["get"]["responses"]["200"]["content"]

@@ -24,6 +24,7 @@ from wsedge_statistics.errors import (
     TokenRefusedError,
     UnknownDomainError,
     UnknownStatementError,
+    UnknownZoneError,
 )
 from wsedge_statistics.web.problems import MAX_FAULTS, Fault, ProblemError, answer, challenge, problem_of
 
@@ -61,6 +62,13 @@ PROBLEMS: dict[str, tuple[Exception, int, str, dict[str, str], list[dict[str, An
                 "allowed": "a period that /v1/statements lists",
             }
         ],
+    ),
+    "terms of a zone that this program does not have": (
+        UnknownZoneError("Mars/Olympus"),
+        503,
+        "statements-unavailable",
+        {"Retry-After": "300"},
+        None,
     ),
     "a refused token carries the challenge": (
         TokenRefusedError("The token has expired."),
