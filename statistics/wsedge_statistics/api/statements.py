@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -16,6 +17,7 @@ from wsedge_statistics.api.statement_page import page_of
 from wsedge_statistics.billing.document import StatementDocument
 from wsedge_statistics.statements import reading
 from wsedge_statistics.web.identity import CallerOf
+from wsedge_statistics.web.representations import CSV, JSON, lines_of, with_text
 from wsedge_statistics.web.responses import problems
 from wsedge_statistics.web.services import services_of
 
@@ -50,6 +52,9 @@ class StatementQuery(AccountQuery):
     format: Literal["json", "csv", "html"] = Field(
         "json",
         description="csv: all five-minute values, to recompute the figures; html: a page to print",
+    )
+    numbers: Literal["text"] | None = Field(
+        None, description="text: integers as text, which neither JavaScript nor a spreadsheet rounds"
     )
 
 
@@ -95,7 +100,7 @@ async def list_statements(
 @router.get(
     "/statements/{period}",
     response_model=StatementDocument,
-    responses=problems(*_STATUSES) | {200: {"content": {"text/csv": {}, "text/html": {}}}},
+    responses=problems(*_STATUSES) | {200: {"content": {CSV: {}, "text/html": {}}}},
     summary="One statement",
 )
 async def statement(
@@ -106,15 +111,17 @@ async def statement(
     account = reading.account_of(services, caller, query.account)
     services.metrics.queries.labels("statement").inc()
     if query.format == "csv":
-        name, lines = await reading.values_of(services, account, period)
+        name, rows = await reading.values_of(services, account, period)
+        lines = lines_of(rows, as_text=query.numbers == "text")
         disposition = {"Content-Disposition": f'attachment; filename="statement-{name}.csv"'}
-        return StreamingResponse(lines, media_type="text/csv", headers=_HEADERS | disposition)
+        return StreamingResponse(lines, media_type=CSV, headers=_HEADERS | disposition)
     found = await reading.find_statement(services, account, period)
     if query.format == "html":
         return Response(page_of(found.document), media_type="text/html", headers=_PAGE_HEADERS)
-    if found.text is not None:
-        return Response(found.text, media_type="application/json", headers=_HEADERS)
-    return found.document
+    text = found.text or found.document.model_dump_json()
+    if query.numbers == "text":
+        text = json.dumps(with_text(json.loads(text)))
+    return Response(text, media_type=JSON, headers=_HEADERS)
 
 
 def _summary(listed: reading.Listed) -> StatementSummary:

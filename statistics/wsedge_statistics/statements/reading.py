@@ -28,7 +28,7 @@ from wsedge_statistics.numbers.ranges import complete_until
 from wsedge_statistics.services import Services
 from wsedge_statistics.statements.closing import closed_documents
 from wsedge_statistics.statements.usage import at_closing, pending_adjustments, read_usage
-from wsedge_statistics.statements.values import header_line, value_lines
+from wsedge_statistics.statements.values import HEADER, Row, value_rows
 
 CURRENT: Final = "current"  # the name of the period that contains now
 
@@ -95,8 +95,8 @@ async def find_statement(services: Services, account: Account, name: str) -> Fou
     return await read_in_turn(services, account.key, lambda: _find(services, account, name))
 
 
-async def values_of(services: Services, account: Account, name: str) -> tuple[str, Iterator[str]]:
-    """Return the name of a period, and its five-minute values as lines of CSV.
+async def values_of(services: Services, account: Account, name: str) -> tuple[str, Iterator[Row]]:
+    """Return the name of a period, and its five-minute values as rows of a table.
 
     Those of a closed statement are the values that it was computed from. Raises UnknownStatementError, and
     QueryError when they are no longer kept: rows of zeros would contradict the statement.
@@ -157,12 +157,12 @@ def _running(services: Services, account: Account, name: str) -> StatementDocume
     )
 
 
-def _values(services: Services, account: Account, asked: str) -> tuple[str, Iterator[str]]:
+def _values(services: Services, account: Account, asked: str) -> tuple[str, Iterator[Row]]:
     found = _find(services, account, asked)
     document = found.document
     period = period_named(spans_in(document), document.period)
     if period is None:  # a supplement: adjustments alone
-        return document.period, iter([header_line()])
+        return document.period, iter([HEADER])
     if period.values_from < (services.clock() - REACH[Granularity.DAY]).timestamp():
         days = REACH[Granularity.DAY].days
         raise QueryError("format", f"five-minute values are kept for {days} days", "json or html")
@@ -171,7 +171,7 @@ def _values(services: Services, account: Account, asked: str) -> tuple[str, Iter
     )
     if found.text is not None:
         usage = at_closing(usage, document)
-    return document.period, value_lines(period, usage, _areas(document))
+    return document.period, value_rows(period, usage, _areas(document))
 
 
 def _areas(document: StatementDocument) -> dict[tuple[str, str, str], Sequence[str]]:

@@ -188,6 +188,15 @@ async def test_a_figure_can_be_recomputed_from_the_csv() -> None:
     assert answer.headers["content-disposition"] == 'attachment; filename="statement-2026-06.csv"'
 
 
+async def test_integers_can_be_text() -> None:
+    """In JSON for JavaScript, in the CSV for spreadsheets."""
+    desk = june()
+    answer = await get(desk, "/v1/statements/2026-06", numbers="text")
+    assert answer.json["lines"][0]["bytes"] == "12"
+    found = rows(await get(desk, "/v1/statements/2026-06", format="csv", numbers="text"))
+    assert (found[576]["start"], found[576]["bytes"]) == ("2026-06-03T00:00:00Z", "'5")
+
+
 async def test_the_csv_of_a_closed_statement_has_the_values_of_its_closing() -> None:
     """Late counts after the closing change no value of it, those within the same five minutes included."""
     desk = Desk()
