@@ -155,6 +155,12 @@ def test_a_row_that_was_rejected_for_its_time(
     assert verdict.is_final(0, row(bucket=int(NOW) + age)) is final
 
 
+def test_a_row_that_may_be_accepted_later_is_never_lost() -> None:
+    """A 403 names rows of domains that the next Directory may list."""
+    verdict = judge(403, {"date": EQUAL}, problem(errors=[OF_COUNT]), sent=1, now=NOW)
+    assert not verdict.is_final(0, row(bucket=int(NOW) - 400))
+
+
 def test_the_difference_of_the_clocks_is_told_by_each_answer() -> None:
     """Positive when the relay's clock is ahead."""
     assert judge(204, {"date": BEHIND}, b"", sent=1, now=NOW).ahead == 7200
@@ -223,4 +229,6 @@ def test_retries_slow_down_and_spread() -> None:
 def test_the_pace_follows_the_flush_interval() -> None:
     """A shorter interval retries sooner."""
     assert ReportTimes.of_flush(10.0) == ReportTimes()
+    assert ReportTimes().promise == 332
+    assert ReportTimes.of_flush(3600.0).promise == 3600 + 2 * 3600 + 2 + 10
     assert ReportTimes.of_flush(0.2).slow == pytest.approx(1.2)
