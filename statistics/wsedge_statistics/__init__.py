@@ -1,6 +1,7 @@
 """The statistics: keep the relays' counts without loss or double, and answer questions about them.
 
     main, app    the program; the routes of all faces as one application
+    opening      the ledger that the settings name
     api/         native REST API
     ingest/      usage from relays, the Directory from the operator
     statements/  statements closed and read, without HTTP

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import socket
 import sys
@@ -25,8 +24,8 @@ from wsedge_statistics.identity.jwks import KeyServer, KeySet
 from wsedge_statistics.identity.key_secrets import ApiServer, KeySecrets
 from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger import Ledger, Room
-from wsedge_statistics.ledger.sqlite.store import SqliteLedger
 from wsedge_statistics.metrics import Metrics
+from wsedge_statistics.opening import free_bytes, open_ledger, shared
 from wsedge_statistics.price_file import PriceFile
 from wsedge_statistics.services import Billing, Services
 from wsedge_statistics.settings import Settings, parser, read_settings
@@ -70,7 +69,9 @@ def run(settings: Settings, listeners: Sequence[socket.socket]) -> None:
     """Open the ledger, serve until SIGTERM, close the ledger."""
     metrics = Metrics()
     try:
-        ledger = SqliteLedger(settings.data, clock=utc_now, observer=metrics)
+        ledger = open_ledger(settings, metrics, utc_now)
+    except SettingsError as error:
+        sys.exit(_fail(error, 2))
     except LedgerError as error:
         sys.exit(_fail(error, 1))
     try:
@@ -135,11 +136,12 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Seque
         max_inflated=settings.max_inflated_bytes,
         billing=_billing(settings),
     )
-    metrics.watch_disk(size=ledger.size, free=lambda: shutil.disk_usage(settings.data).free)
+    metrics.watch_disk(size=ledger.size, free=free_bytes(settings, ledger))
     metrics.watch_relays(lambda: services.presence.relays(None, now=services.monotonic()))
     if services.billing.prices is not None:
         metrics.watch_prices(services.billing.prices.valid)
     with ExitStack() as stack:
+        stack.enter_context(shared(ledger, services))
         application: ASGIApp = build(services)
         if len(listeners) > 1:
             rpc = stack.enter_context(_rpc(settings, services))

@@ -10,8 +10,9 @@ from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from wsedge_statistics.billing.rules import Rules
@@ -21,6 +22,8 @@ from wsedge_statistics.identity.tokens import issuer_of
 
 ENV_PREFIX = "WSEDGE_STATISTICS_"
 Subjects = Annotated[tuple[str, ...], NoDecode]
+DatabaseName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+ClusterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.{}-]{1,63}$")]
 _LISTS = ("operator_subject", "admin_subject", "access_key_namespace")
 
 
@@ -29,7 +32,24 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
 
-    data: Path = Field(description="folder of the ledger, on a local disk; created when missing")
+    data: Path | None = Field(
+        None, description="folder of the SQLite ledger, on a local disk; created when missing"
+    )
+    ledger: Literal["sqlite", "clickhouse"] = Field(
+        "sqlite", description="sqlite: one file, one process; clickhouse: a server, several processes"
+    )
+    clickhouse_url: str | None = Field(None, description="URL of the ClickHouse server's HTTP interface")
+    clickhouse_database: DatabaseName = Field(
+        "wsedge", description="the ledger's database on the ClickHouse server; created when missing"
+    )
+    clickhouse_user: str = Field("default", min_length=1, description="user of the ClickHouse server")
+    clickhouse_password_file: Path | None = Field(
+        None, description="file with the password of the ClickHouse server, read at the start"
+    )
+    clickhouse_ca_file: Path | None = Field(None, description="CA certificates of the ClickHouse server")
+    clickhouse_cluster: ClusterName | None = Field(
+        None, description="name of the ClickHouse cluster on whose servers tables are replicated by Keeper"
+    )
     listen: str = Field("127.0.0.1:8080", description="HOST:PORT; port 0 is chosen by the kernel and logged")
     issuer: str | None = Field(
         None,
@@ -126,6 +146,19 @@ class Settings(BaseSettings):
             raise ValueError("must be 1024 or 1000")
         return value
 
+    @field_validator("clickhouse_url")
+    @classmethod
+    def names_a_server(cls, value: str | None) -> str | None:
+        """Refuse what is no server's address, and a password in it, which would be logged."""
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("give http://HOST:8123 or https://HOST:8443, without user and password")
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("give neither path nor parameters")
+        return value
+
     @field_validator("jwks_url", "api_server")
     @classmethod
     def keys_by_https(cls, value: str | None) -> str | None:
@@ -138,6 +171,10 @@ class Settings(BaseSettings):
     def belongs_together(self) -> Self:
         """Refuse combinations that would let any caller read the numbers."""
         host, _ = self.address
+        if self.ledger == "sqlite" and self.data is None:
+            raise ValueError(f"--data: must be given (or {ENV_PREFIX}DATA)")
+        if self.ledger == "clickhouse" and self.clickhouse_url is None:
+            raise ValueError("--clickhouse-url: must be given with --ledger=clickhouse")
         if self.dcdn_listen is not None and (self.api_server is None or self.api_token_file is None):
             raise ValueError(
                 "dcdn-listen needs api-server and api-token-file: without access keys none can call"

@@ -13,6 +13,8 @@ import re
 import sys
 import tempfile
 import threading
+from email import message_from_bytes
+from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -102,6 +104,12 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, b"Ok.\n", {})
             return
         body = self._body()
+        if self.headers.get_content_type() == "multipart/form-data":  # long parameters
+            head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+            for part in message_from_bytes(head + body, policy=HTTP).iter_parts():
+                name = str(part.get_param("name", header="content-disposition"))
+                parameters[name] = bytes(part.get_payload(decode=True)).decode()
+            body = b""
         query = parameters.get("query", "").encode()
         whole = query + b"\n" + body if query and body else query or body
         try:

@@ -365,6 +365,59 @@ def test_the_ledger_can_use_an_existing_claim(helm: Helm) -> None:
     assert {"name": "ledger", "persistentVolumeClaim": {"claimName": "mine"}} in volumes
 
 
+def test_a_server_of_clickhouse_takes_several_pods(helm: Helm) -> None:
+    """A Deployment without a volume, whose arguments the program accepts; the password is of a Secret."""
+    server = "statistics.ledger.clickhouse"
+    objects = render(
+        helm,
+        "statistics.ledger.kind=clickhouse",
+        "statistics.replicas=3",
+        f"{server}.url=https://ch.example:8443",
+        f"{server}.user=wsedge",
+        f"{server}.passwordSecret.name=ch-access",
+        f"{server}.caConfigMap=ch-ca",
+        f"{server}.cluster=main",
+    )
+    assert not of_kind(objects, "StatefulSet", "PersistentVolumeClaim")
+    (workload,) = [
+        each for each in of_kind(objects, "Deployment") if each["metadata"]["name"] == "wsedge-statistics"
+    ]
+    assert workload["spec"]["replicas"] == 3
+    assert not {"serviceName", "volumeClaimTemplates"} & workload["spec"].keys()
+    pod = workload["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    settings = read_settings([each for each in container["args"] if each.startswith(("--cl", "--led"))])
+    files = (settings.clickhouse_password_file, settings.clickhouse_ca_file)
+    assert (settings.ledger, settings.clickhouse_url) == ("clickhouse", "https://ch.example:8443")
+    assert (settings.clickhouse_user, settings.clickhouse_cluster) == ("wsedge", "main")
+    mounts = {each["name"]: Path(each["mountPath"]) for each in container["volumeMounts"]}
+    assert files == (mounts["clickhouse"] / "password", mounts["clickhouse-ca"] / "ca.crt")
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    assert "ledger" not in volumes
+    assert volumes["clickhouse"]["secret"] == {
+        "secretName": "ch-access",
+        "items": [{"key": "password", "path": "password"}],
+    }
+    (budget,) = of_kind(objects, "PodDisruptionBudget")
+    assert budget["spec"]["maxUnavailable"] == 1
+    (service,) = [each for each in of_kind(objects, "Service") if "statistics" in each["metadata"]["name"]]
+    assert service["spec"]["sessionAffinity"] == "ClientIP"
+    assert service["spec"]["selector"].items() <= workload["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_one_pod_on_a_server_needs_no_more_than_its_url(helm: Helm) -> None:
+    """No Secret is mounted, and no budget blocks a node's drain."""
+    objects = render(
+        helm, "statistics.ledger.kind=clickhouse", "statistics.ledger.clickhouse.url=http://ch:8123"
+    )
+    assert not of_kind(objects, "PodDisruptionBudget", "StatefulSet")
+    (workload,) = [
+        each for each in of_kind(objects, "Deployment") if each["metadata"]["name"] == "wsedge-statistics"
+    ]
+    names = {each["name"] for each in workload["spec"]["template"]["spec"]["volumes"]}
+    assert names == {"api-access", "scratch"}
+
+
 def test_billing_and_its_price_book_reach_the_statistics(helm: Helm) -> None:
     """The settings are arguments that the program accepts, and the book is a file that it can read."""
     assert not [each for each in of_kind(render(helm), "ConfigMap") if "prices" in each["metadata"]["name"]]
@@ -470,6 +523,12 @@ BAD_VALUES = {
     "an administrator who is no ServiceAccount": (
         "statistics.adminSubjects={root}",
         "at '/statistics/adminSubjects/0'",
+    ),
+    "several pods of one file": ("statistics.replicas=2", "at '/statistics/replicas': value must be 1"),
+    "a server without a URL": ("statistics.ledger.kind=clickhouse", "at '/statistics/ledger/clickhouse/url'"),
+    "a password in a URL": (
+        "statistics.ledger.clickhouse.url=http://u:p@ch:8123",
+        "at '/statistics/ledger/clickhouse/url'",
     ),
     "a rule for nobody": ("domainPolicy.rules[0].domains={a.example.com}", "at '/domainPolicy/rules/0'"),
     "a pattern within a label": (

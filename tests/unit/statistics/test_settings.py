@@ -10,6 +10,8 @@ import pytest
 from support.statistics.cluster import ISSUER, Signer
 from wsedge_statistics.billing.rules import Rules
 from wsedge_statistics.errors import SettingsError
+from wsedge_statistics.ledger.clickhouse.server import Address
+from wsedge_statistics.opening import address_of
 from wsedge_statistics.settings import is_loopback, parser, read_settings
 
 
@@ -52,6 +54,42 @@ def test_each_rule_of_statements_is_a_setting() -> None:
     settings = read_settings([*given, "--count-idle-days", "false", "--statement-grace-seconds", "7200"])
     assert settings.rules == Rules(1000, "both", Decimal("1.10"), False)
     assert settings.statement_grace_seconds == 7200
+
+
+CLICKHOUSE = ["--ledger", "clickhouse", "--clickhouse-url", "https://ch.example:9443"]
+
+
+def test_a_server_of_clickhouse_needs_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its password is in a file, without the newline that editors add, and never in the settings."""
+    monkeypatch.delenv("WSEDGE_STATISTICS_DATA")
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    given = ["--clickhouse-password-file", str(password), "--clickhouse-user", "wsedge"]
+    settings = read_settings([*CLICKHOUSE, *given])
+    assert address_of(settings) == Address("https://ch.example:9443", "wsedge", "wsedge", "secret")
+    assert "secret" not in f"{settings} {address_of(settings)}"
+    password.unlink()
+    with pytest.raises(SettingsError, match=r"^--clickhouse-password-file: .*password"):
+        address_of(settings)
+
+
+BAD_SERVERS = {
+    "no server": (["--ledger", "clickhouse"], "--clickhouse-url: must be given"),
+    "another ledger": (["--ledger", "postgres"], "--ledger: "),
+    "no URL": (["--clickhouse-url", "ch.example:8123"], "give http://HOST:8123"),
+    "a password that would be logged": (["--clickhouse-url", "http://u:p@ch.example"], "without user and"),
+    "a path": (["--clickhouse-url", "http://ch.example/db"], "neither path nor parameters"),
+    "a database that would end its quotes": (["--clickhouse-database", "a`b"], "--clickhouse-database: "),
+    "a cluster that would end its quotes": (["--clickhouse-cluster", "a'b"], "--clickhouse-cluster: "),
+}
+
+
+@pytest.mark.parametrize(("given", "text"), BAD_SERVERS.values(), ids=list(BAD_SERVERS))
+def test_a_wrong_server_is_refused(given: list[str], text: str) -> None:
+    """With the name of the option."""
+    with pytest.raises(SettingsError) as refused:
+        read_settings(given)
+    assert text in str(refused.value)
 
 
 ADDRESSES = {

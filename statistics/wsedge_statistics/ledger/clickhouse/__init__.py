@@ -8,6 +8,7 @@
     totals      sums over sources, recomputed from rows; marks of buckets whose totals are not current
     retention   deletions, by partitions of a day
     tenancy     the Directory and the tenures, replaced one after another by all processes
+    following   a thread that learns of Directories which other processes stored
     statements  closed statements: the first of a period stays
     schema      tables
     server      the connection

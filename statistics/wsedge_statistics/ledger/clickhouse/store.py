@@ -34,6 +34,7 @@ from wsedge_statistics.numbers.series import CodeSum, Dimension, Selection, Slot
 from wsedge_statistics.tenure import Tenures
 
 _SIZE: Final = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = {database:String}"
+_FREE: Final = "SELECT sum(unreserved_space) FROM system.disks WHERE type != 'ObjectStorage'"
 
 log = structlog.get_logger()
 
@@ -136,6 +137,13 @@ class ClickHouseLedger:
             self._server.close()
             raise
         self._writer = Writer(store, observer, queue_limit=queue_limit)
+        self._size = self._free = 0
+        try:
+            self._measure()
+        except BaseException:
+            self._writer.close()
+            self._server.close()
+            raise
         self._ended = threading.Event()
         upkeep = Upkeep(store, clock=clock)
         self._upkeep = threading.Thread(
@@ -149,9 +157,16 @@ class ClickHouseLedger:
         while not self._ended.wait(pause):
             try:
                 pause = upkeep.step()
+                if pause:
+                    self._measure()
             except LedgerError as error:
                 log.error("upkeep failed", error=str(error))
                 pause = ROUND_SECONDS
+
+    def _measure(self) -> None:
+        (((size,),)) = self._server.query(_SIZE, {"database": self._server.database})
+        (((free,),)) = self._server.query(_FREE)
+        self._size, self._free = int(size), int(free)
 
     # -- writing ------------------------------------------------------------------------------------
 
@@ -209,6 +224,10 @@ class ClickHouseLedger:
             log.warning("directory cannot be read", faults=error.error_count())
             return None
 
+    def directory_serial(self) -> int:
+        """Return a number that grows with each stored Directory."""
+        return tenancy.serial(self._server)
+
     def tenures(self) -> Tenures:
         """See Ledger."""
         return tenancy.tenures(self._server)
@@ -216,9 +235,12 @@ class ClickHouseLedger:
     # -- state --------------------------------------------------------------------------------------
 
     def size(self) -> int:
-        """See Ledger."""
-        (((size,),)) = self._server.query(_SIZE, {"database": self._server.database})
-        return int(size)
+        """See Ledger. The size at the last round of upkeep."""
+        return self._size
+
+    def free(self) -> int:
+        """Return the bytes that the server's disks had left at the last round of upkeep."""
+        return self._free
 
     def backlog(self) -> int:
         """See Ledger."""
