@@ -249,6 +249,8 @@ def test_alerts_are_about_metrics_that_there_are(helm: Helm) -> None:
     metrics.watch(size=lambda: 0, backlog=lambda: 0, writable=lambda: True)
     metrics.watch_disk(size=lambda: 0, free=lambda: 0)
     metrics.watch_relays(lambda: Relays(0, 0))
+    metrics.watch_closing(lambda: True)
+    metrics.watch_prices(lambda: True)
     own = {family.name for family in metrics.registry.collect()}
     tally = RelayCollector(usage=Usage(now=0.0, monotonic=float), tally=ReportTally(), counters=list)
     own |= {family.name for family in tally.collect()}
