@@ -39,6 +39,7 @@ rows = st.builds(
     receivedBytes=counts,
     sentMessages=counts,
     receivedMessages=counts,
+    connectionSeconds=counts,
     peakConnections=st.integers(0, 9),
     openedConnections=st.integers(0, 9),
     codes=st.dictionaries(st.sampled_from(["101", "403", "502"]), st.integers(0, 99)),
