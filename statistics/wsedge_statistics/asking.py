@@ -79,7 +79,7 @@ class Result(Generic[_Part]):
     zones: tuple[ZoneSpan, ...]
     parts: list[_Part]
     complete_until: datetime
-    silent_relays: int
+    silent_relays: int | None  # None: not known
     warnings: tuple[Warned, ...]
 
 
@@ -118,7 +118,7 @@ class _Settled:
     zones: tuple[ZoneSpan, ...]
     selection: Selection
     complete_until: datetime
-    silent_relays: int
+    silent_relays: int | None  # None: not known
     warnings: tuple[Warned, ...]
 
 
@@ -298,9 +298,15 @@ async def _settle(
         calendar.within(span.start, span.end),
         selection,
         complete_until(now, services.grace),
-        services.presence.relays(key, now=services.monotonic()).silent,
+        _silent_relays(services, key),
         warnings,
     )
+
+
+def _silent_relays(services: Services, key: str | None) -> int | None:
+    if services.presence is None:
+        return None
+    return services.presence.relays(key, now=services.monotonic()).silent
 
 
 def _check_reach(selection: Selection, by: tuple[Dimension, ...], now: datetime) -> None:

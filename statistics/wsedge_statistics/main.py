@@ -26,6 +26,7 @@ from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger import Ledger, Room
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.opening import free_bytes, open_ledger, shared
+from wsedge_statistics.presence import Presence
 from wsedge_statistics.price_file import PriceFile
 from wsedge_statistics.services import Billing, Services
 from wsedge_statistics.settings import Settings, parser, read_settings
@@ -135,9 +136,12 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Seque
         max_body=settings.max_body_bytes,
         max_inflated=settings.max_inflated_bytes,
         billing=_billing(settings),
+        presence=None if settings.ledger == "clickhouse" else Presence(),
     )
     metrics.watch_disk(size=ledger.size, free=free_bytes(settings, ledger))
-    metrics.watch_relays(lambda: services.presence.relays(None, now=services.monotonic()))
+    presence = services.presence
+    if presence is not None:
+        metrics.watch_relays(lambda: presence.relays(None, now=services.monotonic()))
     if services.billing.prices is not None:
         metrics.watch_prices(services.billing.prices.valid)
     with ExitStack() as stack:

@@ -70,6 +70,7 @@ class Services:
     billing: Billing = field(default_factory=Billing)
     unknown_fields: UnknownFields = field(default_factory=UnknownFields)
     monotonic: Callable[[], float] = time.monotonic
-    presence: Presence = field(default_factory=Presence)
+    # None where several processes share the ledger: each sees a part of the reports, so none can miss a relay
+    presence: Presence | None = field(default_factory=Presence)
     draining: bool = False
     turns: Turns = field(default_factory=Turns)

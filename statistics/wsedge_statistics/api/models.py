@@ -57,9 +57,9 @@ class Answer(BaseModel):
     completeUntil: Instant = Field(
         description="all five-minute buckets before this instant have ended, and relays had time to report"
     )
-    silentRelays: Count = Field(
+    silentRelays: Count | None = Field(
         description="relays of the account that fell silent within the last day without a last report: their "
-        "counts are missing, and are added when they report again"
+        "counts are missing, and are added when they report again. Null where several pods share the ledger"
     )
     warnings: list[Warned] | None = Field(
         None, description="filters under which nothing was ever counted; absent without any"

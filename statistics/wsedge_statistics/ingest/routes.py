@@ -77,9 +77,10 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     if report.rows:
         ended = min(row.bucket for row in report.rows) + timedelta(seconds=BUCKET_SECONDS)
         services.metrics.lag_seconds.observe(max(0.0, (now - ended).total_seconds()))
-    services.presence.note(
-        report.source, keys.values(), next_within=report.nextWithinSeconds, now=services.monotonic()
-    )
+    if services.presence is not None:
+        services.presence.note(
+            report.source, keys.values(), next_within=report.nextWithinSeconds, now=services.monotonic()
+        )
     return Response(status_code=204)
 
 

@@ -82,12 +82,21 @@ async def test_a_relay_that_falls_silent_shows_in_answers() -> None:
     found.append(await silent())
     clock.append(3000.0)
     found.append(await silent())
+    assert services.presence is not None
     assert services.presence.relays("team-b", now=3000.0).silent == 0
     await tell(report(), None)  # an older relay's report changes nothing
     found.append(await silent())
     await tell(report(), 0)
     found.append(await silent())
     assert found == [0, 1, 0, 1, 1, 0]
+
+
+async def test_pods_that_share_a_ledger_miss_no_relay() -> None:
+    """Each sees a part of the reports, so no answer says which relays are silent."""
+    services = services_over(MemoryLedger(), presence=None)
+    sent = report(row(BUCKET)) | {"nextWithinSeconds": 0}
+    assert (await request(build(services), "POST", USAGE_PATH, sent)).status == 204
+    assert (await request(build(services), "GET", "/v1/traffic")).json["silentRelays"] is None
 
 
 async def test_a_report_without_rows_needs_no_commit() -> None:
