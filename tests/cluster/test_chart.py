@@ -549,6 +549,16 @@ BAD_VALUES = {
         "relay.pod.labels.wsedge\\.io/x=y",
         "at '/relay/pod/labels/wsedge.io~1x'",
     ),
+    "a key that no label has": (
+        "relay.pod.labels.a b=c",
+        "at '/relay/pod/labels': additional properties 'a b'",
+    ),
+    "a label by which Services select": ("relay.pod.labels.app=c", "at '/relay/pod/labels/app'"),
+    "a value that no label has": ("relay.pod.nodeSelector.a=-", "at '/relay/pod/nodeSelector/a': '-'"),
+    "an annotation that removes confinement": (
+        "relay.pod.annotations.container\\.seccomp\\.security\\.alpha\\.kubernetes\\.io/relay=unconfined",
+        "at '/relay/pod/annotations/container.seccomp",
+    ),
     "a namespace that cannot be": ("watchNamespaces={Team_A}", "at '/watchNamespaces/0': 'Team_A'"),
 }
 

@@ -454,6 +454,15 @@ def accepted(space: Namespace, manifest: Object, user: str) -> bool:
     return not refused(space, manifest, user)
 
 
+def fails_with(space: Namespace, edit: tuple[str, ...], change: str, message: str) -> bool:
+    """Return whether an edit is refused with a message."""
+    try:
+        space.kubectl(*edit, change)
+    except CommandFailed as refusal:
+        return message in refusal.stderr
+    return False
+
+
 def test_a_user_asks_for_no_entrance_beyond_own_rights(installed: Cluster, namespace: str) -> None:
     """A user with rights on WebSocketDomains alone gets no object by the operator's rights; an owner does."""
     space = Namespace(installed, namespace)
@@ -468,6 +477,17 @@ def test_a_user_asks_for_no_entrance_beyond_own_rights(installed: Cluster, names
     space.kubectl(*edit, '{"spec": {"accessLog": {"samplePercent": 1}}}')
     with pytest.raises(CommandFailed, match="you may not create ingresses"):
         space.kubectl(*edit, '{"spec": {"exposure": {"ingress": {"className": "other"}}}}')
+    space.kubectl(*edit, '{"spec": {"exposure": null}}')
+    # TLS that is passed through adds a TLSRoute, also to routes that are stored already.
+    of_http = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": ["create"]}
+    tenant(space, of_http)
+    plain = asking(host, gateway={"parentRefs": PARENTS})
+    del plain["spec"]["tls"]
+    space.apply(plain)
+    with_tls = '{"spec": {"tls": {"secretName": "chat-tls"}}}'
+    eventually(partial(fails_with, space, edit, with_tls, "you may not create tlsroutes"))
+    with_tls = '{"spec": {"tls": {"secretName": "chat-tls"}, "exposure": {"gateway": {"tls": "Terminate"}}}}'
+    space.kubectl(*edit, with_tls)
     space.kubectl(*edit, '{"spec": {"exposure": null}}')
     every = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["create"]}
     owner = tenant(space, every)
@@ -509,7 +529,11 @@ LISTED: dict[str, tuple[dict[str, Any], str]] = {
     "a Gateway of the own namespace": ({"gateway": {"parentRefs": [{"name": "public"}]}}, "parentRefs: name"),
     "an issuer": (
         {"certificate": {"issuerRef": {"name": "letsencrypt"}}},
-        "issuerRef: name one of [ClusterIssuer/*]",
+        "issuerRef: name one of [ClusterIssuer/*, Step.example.com/*]",
+    ),
+    "an issuer of another group": (
+        {"certificate": {"issuerRef": {**ISSUER["issuerRef"], "group": "other.example.com"}}},
+        "issuerRef: name one of [ClusterIssuer/*",
     ),
 }
 ALLOWED: dict[str, dict[str, Any]] = {
@@ -524,6 +548,9 @@ ALLOWED: dict[str, dict[str, Any]] = {
     "an Ingress": {"ingress": {"className": "public", "annotations": {"example.com/a": "b"}}},
     "routes": {"gateway": {"parentRefs": [*PARENTS, {"name": "any", "namespace": "own"}]}},
     "a certificate": {"certificate": ISSUER},
+    "a certificate of a listed group": {
+        "certificate": {"issuerRef": {"name": "ca", "kind": "Step", "group": "example.com"}}
+    },
     "DNS": {"dns": {}},
 }
 
@@ -539,7 +566,7 @@ def test_lists_bound_entrances(installed: Cluster, namespace: str) -> None:
         "ingressClasses": ["public"],
         "annotationPrefixes": ["example.com/"],
         "gateways": ["gateways/public", "own/*"],
-        "issuers": ["ClusterIssuer/*"],
+        "issuers": ["ClusterIssuer/*", "Step.example.com/*"],
     }
     template = ("template", "listed", CHART, "--namespace", SYSTEM)
     policy = installed.helm(

@@ -43,6 +43,7 @@ _KEPT: Final = (
 # The default of an absent status. kstatus, by which Helm waits, reports an object without a status as ready,
 # and an object whose observedGeneration is not metadata.generation as in progress.
 _UNSEEN: Final = {"observedGeneration": -1}
+_RULES: Final = "x-kubernetes-validations"
 # Converted below, or without a counterpart in a structural schema.
 _DROPPED: Final = frozenset({"additionalProperties", "anyOf", "default", "items", "properties", "title"})
 
@@ -95,12 +96,18 @@ def _resolved(source: Schema, definitions: dict[str, Schema]) -> Schema:
     if "$ref" in source:
         target = definitions[source["$ref"].rpartition("/")[2]]
         beside = {key: value for key, value in source.items() if key != "$ref"}
-        return _resolved({**target, **beside}, definitions)
+        return _resolved(_folded(target, beside), definitions)
     options = [option for option in source.get("anyOf", ()) if option != {"type": "null"}]
     if len(options) == 1:
         beside = {key: value for key, value in source.items() if key != "anyOf"}
-        return _resolved({**_resolved(options[0], definitions), **beside}, definitions)
+        return _resolved(_folded(_resolved(options[0], definitions), beside), definitions)
     return source
+
+
+def _folded(inner: Schema, outer: Schema) -> Schema:
+    """Return a type's schema with a field's own keys, and the rules of both."""
+    rules = [*inner.get(_RULES, ()), *outer.get(_RULES, ())]
+    return {**inner, **outer, **({_RULES: rules} if rules else {})}
 
 
 def _without_defaults(schema: Schema) -> Schema:

@@ -33,6 +33,7 @@ INVALID_PODS: Final[dict[str, Invalid]] = {
     "a key has a name after its slash": Invalid(
         _pod(nodeSelector={"example.com/": "c"}), "give the key of a label", field="nodeSelector"
     ),
+    "a label has a key": Invalid(_pod(labels={"a b": "c"}), "give the key of a label", field="labels"),
     "a label's value has no space": Invalid(
         _pod(labels={"team": "a b"}), "give the value of a label", field="labels"
     ),
