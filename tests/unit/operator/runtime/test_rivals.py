@@ -14,22 +14,27 @@ from wsedge_operator.runtime.rivals import Rivals
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-class Api:
-    """Has one Lease; its ServiceAccount may write the status of domains if `allowed`."""
+def lease(renewed: str, *, namespace: str = "team-a", name: str = "x-wsedge") -> dict[str, Any]:
+    spec = {"holderIdentity": "x", "renewTime": renewed, "leaseDurationSeconds": 15}
+    created = "2026-11-21T00:00:00Z"
+    metadata = {"namespace": namespace, "name": name, "uid": name, "creationTimestamp": created}
+    return {"metadata": metadata, "spec": spec}
 
-    def __init__(self, renewed: str, *, allowed: bool) -> None:
-        spec = {"holderIdentity": "x", "renewTime": renewed, "leaseDurationSeconds": 15}
-        self.lease = {"metadata": {"namespace": "team-a", "name": "x-wsedge"}, "spec": spec}
-        self.allowed = allowed
+
+class Api:
+    """Has Leases; the ServiceAccounts of the namespaces `allowed` may write the status of domains."""
+
+    def __init__(self, *leases: dict[str, Any], allowed: str = "") -> None:
+        self.leases, self.allowed = leases, allowed
+        self.asked: list[str] = []
 
     async def list(self, kind: Any, namespace: Any) -> tuple[list[Any], str]:
-        return [self.lease], "1"
+        return list(self.leases), "1"
 
-    async def review(self, *_: Any) -> Any:
-        return {"status": {"allowed": self.allowed}}
-
-    def __getattr__(self, name: str) -> Any:
-        return self.review
+    async def create(self, kind: Any, namespace: Any, body: Any) -> Any:
+        user = body["spec"]["user"]
+        self.asked.append(user)
+        return {"status": {"allowed": user.split(":")[2] == self.allowed}}
 
 
 @pytest.mark.parametrize(
@@ -45,8 +50,18 @@ class Api:
 def test_an_odd_time_in_a_lease_stops_no_operator(renewed: str, allowed: bool) -> None:
     """A Lease with a time that Python cannot read counts as one whose machine has another time."""
     clock = SimpleNamespace(now=0.0)
-    api: Any = Api(renewed, allowed=allowed)
+    api: Any = Api(lease(renewed), allowed="team-a" if allowed else "")
     rivals = Rivals(api, "system", "wsedge", (), monotonic=lambda: clock.now, now=lambda: NOW)
     assert asyncio.run(rivals.find()) == ("team-a/x-wsedge" if allowed else None)
     clock.now = 300.0
     assert asyncio.run(rivals.find()) is None
+
+
+def test_a_crowd_of_leases_delays_no_takeover() -> None:
+    """Of thousands of Leases in one namespace a few are asked about, and a release elsewhere is found."""
+    renewed = "2026-11-22T00:00:00.000000Z"
+    crowd = [lease(renewed, name=f"x{number}-wsedge") for number in range(2000)]
+    api: Any = Api(*crowd, lease(renewed, namespace="other", name="wsedge-operator"), allowed="other")
+    rivals = Rivals(api, "system", "wsedge", (), monotonic=lambda: 0.0, now=lambda: NOW)
+    assert asyncio.run(rivals.find()) == "other/wsedge-operator"
+    assert len(api.asked) < 20
