@@ -22,6 +22,7 @@ from wsedge_statistics.errors import LedgerError, SettingsError
 from wsedge_statistics.identity.callers import Policy
 from wsedge_statistics.identity.jwks import KeyServer, KeySet
 from wsedge_statistics.identity.key_secrets import ApiServer, KeySecrets
+from wsedge_statistics.identity.reviews import Reviews
 from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger import Ledger, Room
 from wsedge_statistics.metrics import Metrics
@@ -128,6 +129,7 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Seque
         metrics=metrics,
         policy=Policy(frozenset(settings.operator_subject), frozenset(settings.admin_subject)),
         verifier=_verifier(settings),
+        reviews=_reviews(settings),
         directory=DirectoryView.of(ledger.directory()),
         tenures=ledger.tenures(),
         room=Room(settings.account_bucket_rows, settings.account_rows, settings.account_keys),
@@ -218,6 +220,15 @@ def _verifier(settings: Settings) -> Verifier | None:
         raise SettingsError("--jwks-url needs an issuer")
     server = KeyServer(settings.jwks_url, settings.ca_file, settings.api_token_file)
     return Verifier(KeySet(server.fetch), issuer=settings.issuer)
+
+
+def _reviews(settings: Settings) -> Reviews | None:
+    if not settings.review_tokens:
+        return None
+    if settings.api_server is None or settings.api_token_file is None or settings.issuer is None:
+        raise SettingsError("--review-tokens needs --api-server, --api-token-file and --jwks-url")
+    server = ApiServer(settings.api_server, settings.ca_file, settings.api_token_file)
+    return Reviews(server, issuer=settings.issuer)
 
 
 if __name__ == "__main__":

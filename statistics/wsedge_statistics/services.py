@@ -12,6 +12,7 @@ from typing import Final
 from wsedge_statistics.billing.rules import Rules
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.identity.callers import Policy
+from wsedge_statistics.identity.reviews import Reviews
 from wsedge_statistics.identity.tokens import Verifier
 from wsedge_statistics.ledger import Ledger, Room
 from wsedge_statistics.ledger.budget import Turns
@@ -73,4 +74,5 @@ class Services:
     # None where several processes share the ledger: each sees a part of the reports, so none can miss a relay
     presence: Presence | None = field(default_factory=Presence)
     draining: bool = False
+    reviews: Reviews | None = None  # None: tokens of users are refused
     turns: Turns = field(default_factory=Turns)

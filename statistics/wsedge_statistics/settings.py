@@ -79,6 +79,11 @@ class Settings(BaseSettings):
         description="URL of the API server (https), from which the Secrets with access keys are read, by "
         "--api-token-file and --ca-file",
     )
+    review_tokens: bool = Field(
+        False,
+        description="let users of the cluster read, whose tokens and rights the API server reviews. "
+        "Needs --api-server and --jwks-url",
+    )
     access_key_namespace: Subjects = Field(
         (), description="namespace whose access keys are read; default: all namespaces (repeatable)"
     )
@@ -181,6 +186,10 @@ class Settings(BaseSettings):
             )
         if (self.dcdn_tls_cert is None) != (self.dcdn_tls_key is None):
             raise ValueError("dcdn-tls-cert and dcdn-tls-key belong together: give both")
+        if self.review_tokens and (
+            self.api_server is None or self.api_token_file is None or not self.jwks_url
+        ):
+            raise ValueError("review-tokens needs api-server, api-token-file and jwks-url")
         if self.dcdn_address is not None and self.dcdn_address[1] == self.address[1] != 0:
             raise ValueError("dcdn-listen: give another port than that of listen, which has other paths")
         if self.issuer is not None and self.jwks_url is None:

@@ -19,13 +19,19 @@ SUBJECT_PREFIX: Final = "system:serviceaccount:"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The sender of a request. `trusted` is the caller of laptop mode, which has all rights."""
+    """The sender of a request. `trusted` is the caller of laptop mode, which has all rights.
+
+    `reviewed` is a user whom the API server identified; then `namespace` is one that the user may read, and
+    `namespace_uid` the uid that it has now.
+    """
 
     subject: str
     namespace: str | None = None
     pod_uid: str | None = None
     trusted: bool = False
     issued: datetime | None = None
+    reviewed: bool = False
+    namespace_uid: str | None = None
 
 
 LAPTOP: Final = Caller(subject="laptop", trusted=True)
@@ -93,6 +99,8 @@ class Policy:
             return None
         if self.reads_every_account(caller):
             return tenures.key_named(account)
+        if caller.reviewed:
+            return _key_now(account, caller.namespace_uid, tenures)
         epoch = tenures.of_token(account, caller.issued)
         if epoch is None:
             return tenures.unnamed_key(account)
@@ -104,7 +112,21 @@ class Policy:
 
     def check_directory(self, caller: Caller) -> None:
         """Refuse the Directory of any caller but the operator. Raises ForbiddenError."""
-        if not caller.trusted and caller.subject not in self.operators:
+        if not caller.trusted and (caller.reviewed or caller.subject not in self.operators):
             raise ForbiddenError(
                 f"{caller.subject} is not the operator. Only the operator may write the Directory."
             )
+
+
+def _key_now(account: str, uid: str | None, tenures: Tenures) -> str:
+    """Return the key of the life that a namespace has now. Raises ForbiddenError for a life that has ended.
+
+    A right in a namespace is of its present life. Until the operator has told of it, the last known life is
+    that of its predecessor.
+    """
+    epoch = tenures.current(account)
+    if epoch.uid is not None and epoch.uid != uid:
+        raise ForbiddenError(
+            f"The namespace {account!r} was created again and is not known yet. Try again later."
+        )
+    return epoch.key

@@ -71,8 +71,11 @@ class ApiServer:
     ca_file: Path | None
     token_file: Path
 
-    def open(self, path: str) -> OpenAnswer:
-        """Send a GET; return its answer. Raises OSError, ValueError or http.client.HTTPException."""
+    def open(self, path: str, document: Any = None) -> OpenAnswer:
+        """Send a GET, or a POST of a document; return its answer.
+
+        Raises OSError, ValueError or http.client.HTTPException; FileNotFoundError for 404.
+        """
         parts = urlsplit(self.url)
         token = self.token_file.read_text().strip()
         if not token.isascii() or not token.isprintable():
@@ -86,9 +89,14 @@ class ApiServer:
             headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
             connection.connect()
             opened = connection.sock
-            connection.request("GET", parts.path.rstrip("/") + path, headers=headers)
+            method, body = ("GET", None) if document is None else ("POST", json.dumps(document).encode())
+            if body is not None:
+                headers["Content-Type"] = "application/json"
+            connection.request(method, parts.path.rstrip("/") + path, body, headers)
             answer = connection.getresponse()
-            if answer.status != 200:
+            if answer.status == 404:
+                raise FileNotFoundError(f"the API server has no {path}")
+            if answer.status not in (200, 201):
                 raise OSError(f"the API server answered {answer.status}: {answer.read(300)!r}")
             return OpenAnswer(connection, opened, answer)
         except BaseException:

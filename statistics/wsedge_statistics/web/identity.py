@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from wsedge_statistics.contract import TOKEN_AUDIENCE
-from wsedge_statistics.errors import TokenRefusedError
-from wsedge_statistics.identity.callers import LAPTOP, Caller, caller_of
+from wsedge_statistics.contract import DIRECTORY_PATH, TOKEN_AUDIENCE, USAGE_PATH
+from wsedge_statistics.errors import QueryError, TokenRefusedError
+from wsedge_statistics.identity.callers import LAPTOP, Caller, Policy, caller_of
+from wsedge_statistics.identity.reviews import Reviews
 from wsedge_statistics.web.services import services_of
 
 _bearer = HTTPBearer(
@@ -23,17 +24,35 @@ _bearer = HTTPBearer(
 async def identify(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Caller:
-    """Return the caller of a request. Raises TokenRefusedError or KeysUnavailableError."""
-    verifier = services_of(request).verifier
+    """Return the caller of a request. Raises a TokenError, ForbiddenError or QueryError."""
+    services = services_of(request)
+    verifier = services.verifier
     if verifier is None:
         return LAPTOP
     if credentials is None:
         raise TokenRefusedError(
             f"The request has no bearer token. Send a ServiceAccount token of the audience {TOKEN_AUDIENCE}."
         )
-    caller = caller_of(await verifier.claims(credentials.credentials))
+    token = credentials.credentials
+    # Only questions are a user's: reports and Directories need a token for this program.
+    may_be_user = services.reviews is not None and request.url.path not in (USAGE_PATH, DIRECTORY_PATH)
+    if may_be_user and services.reviews is not None and services.reviews.concerns(token):
+        caller = await _user(services.reviews, services.policy, token, request.query_params.get("account"))
+    else:
+        caller = caller_of(await verifier.claims(token))
     request.state.subject = caller.subject
     return caller
+
+
+async def _user(reviews: Reviews, policy: Policy, token: str, account: str | None) -> Caller:
+    """Return a user of the cluster as the reader of the account that the request names."""
+    user = await reviews.user(token)
+    caller = Caller(user.name, reviewed=True)
+    if policy.reads_every_account(caller):
+        return caller
+    if account is None:
+        raise QueryError("account", "missing: a user's token belongs to no account", "a namespace")
+    return await reviews.reader(user, account)
 
 
 CallerOf = Annotated[Caller, Depends(identify)]

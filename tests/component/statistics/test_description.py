@@ -59,7 +59,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Statistics]:
 
 schema = schemathesis.openapi.from_dict(build(None).openapi())
 OPERATIONS = {
-    f"{each.method} {each.path}": each for each in (found.ok() for found in schema.get_all_operations())
+    f"{operation.method} {operation.path}": operation
+    for found in schema.get_all_operations()
+    if (operation := found.ok()) is not None  # type: ignore[union-attr]
 }
 
 
