@@ -3,6 +3,7 @@
 wsedge-statistics backup --data FOLDER --to FILE       while the program runs, or not
 wsedge-statistics restore --data FOLDER --from FILE    while it does not run
 wsedge-statistics verify --data FOLDER                 all totals against their rows
+wsedge-statistics migrate --from FOLDER --clickhouse-url URL    to a ClickHouse server, while neither runs
 """
 
 from __future__ import annotations
@@ -11,24 +12,33 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from wsedge_statistics.errors import LedgerError
+from wsedge_statistics.errors import LedgerError, SettingsError
+from wsedge_statistics.ledger.clickhouse.server import Server
+from wsedge_statistics.ledger.moving import move
 from wsedge_statistics.ledger.sqlite.copies import backup, restore, verify
+from wsedge_statistics.opening import address_of
+from wsedge_statistics.settings import read_settings
 
-NAMES: Final = ("backup", "restore", "verify")
+NAMES: Final = ("backup", "restore", "verify", "migrate")
+_ON_FILES: Final = NAMES[:3]
 MOST_NAMED: Final = 1000  # differences that are written out
 _TEXTS: Final = {
     "backup": "copy one state of the ledger into a new file; the program may run",
     "restore": "put a backup into the folder; refused while the program runs, and over newer counts",
+    "migrate": "move a SQLite ledger, whose program does not run, to a ClickHouse server (--clickhouse-...)",
     "verify": "recompute all totals from their rows; exit code 1 if one differs",
 }
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command; return its exit code: 0, 1 if it failed or a total differs."""
+    if arguments[0] == "migrate":
+        return _migrate(arguments[1:])
     given = _parser().parse_args(arguments)
     database = given.data / "ledger.sqlite3"
     try:
@@ -53,6 +63,23 @@ def _verify(database: Path) -> int:
     return 1 if found else 0
 
 
+def _migrate(arguments: Sequence[str]) -> int:
+    """Move a SQLite ledger; the server's options are those of the program."""
+    command = argparse.ArgumentParser(prog="wsedge-statistics migrate", description=_TEXTS["migrate"])
+    command.add_argument(
+        "--from", dest="source", type=Path, required=True, help="folder of the SQLite ledger"
+    )
+    given, server = command.parse_known_args(arguments)
+    try:
+        settings = read_settings(["--ledger", "clickhouse", *server])
+        with closing(Server(address_of(settings), replicated=settings.clickhouse_cluster is not None)) as to:
+            move(given.source, to, told=_say, cluster=settings.clickhouse_cluster)
+    except (SettingsError, LedgerError) as error:
+        sys.stderr.write(f"wsedge-statistics migrate: {error}\n")
+        return 2 if isinstance(error, SettingsError) else 1
+    return 0
+
+
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
@@ -61,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     answer = argparse.ArgumentParser(prog="wsedge-statistics", description=__doc__.split("\n")[0])
     commands = answer.add_subparsers(dest="command", required=True)
     folder = os.environ.get("WSEDGE_STATISTICS_DATA")
-    for name in NAMES:
+    for name in _ON_FILES:
         command = commands.add_parser(name, help=_TEXTS[name], description=_TEXTS[name])
         command.add_argument(
             "--data", type=Path, default=folder, required=folder is None, help="folder of the ledger"

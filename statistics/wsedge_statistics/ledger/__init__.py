@@ -7,6 +7,7 @@
     upkeep     the schedule of totals and retention; of any store
     sqlite/    the ledger as one SQLite file
     clickhouse/  the ledger on a ClickHouse server, of several processes
+    moving     moves a SQLite ledger to a ClickHouse server
 
 Never imports `asking` or a route.
 """

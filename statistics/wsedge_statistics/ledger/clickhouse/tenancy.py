@@ -64,12 +64,12 @@ def put_directory(server: Server, directory: Directory, now: datetime) -> Tenure
                 return None
             before = _parsed(written_at, stored)
         after = follow(before, directory, kept=_KEPT)
-        if _stored(server, last + 1, directory, after):
+        if store(server, last + 1, directory, after):
             return after
     raise LedgerUnwritableError(f"other processes stored {_ATTEMPTS} Directories meanwhile")
 
 
-def _stored(server: Server, number: int, directory: Directory, tenures: Tenures) -> bool:
+def store(server: Server, number: int, directory: Directory, tenures: Tenures) -> bool:
     """Store a Directory as that of a number; return false if another process has stored that number."""
     writer = secrets.token_hex(16)
     row = (
