@@ -22,7 +22,7 @@ from wsedge_statistics.errors import ForbiddenError, KeysUnavailableError, Token
 from wsedge_statistics.identity import users
 from wsedge_statistics.identity.callers import Caller
 from wsedge_statistics.identity.key_secrets import OpenAnswer
-from wsedge_statistics.identity.tokens import MAX_TOKEN
+from wsedge_statistics.identity.tokens import MAX_TOKEN, is_of_user
 from wsedge_statistics.identity.users import User
 
 WHOSE: Final = "/apis/authentication.k8s.io/v1/tokenreviews"
@@ -65,7 +65,7 @@ class Reviews:
 
     def concerns(self, token: str) -> bool:
         """Return whether a token is to be reviewed by the API server."""
-        return len(token) <= MAX_TOKEN and users.is_of_user(token, self._issuer)
+        return len(token) <= MAX_TOKEN and is_of_user(token, self._issuer)
 
     async def user(self, token: str) -> User:
         """Return the user of a token. Raises TokenRefusedError or KeysUnavailableError."""

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import jwt
-
 from wsedge_statistics.contract import TOKEN_AUDIENCE
 from wsedge_statistics.errors import TokenRefusedError
 
@@ -31,17 +29,6 @@ class User:
     uid: str = ""
     groups: tuple[str, ...] = ()
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
-
-
-def is_of_user(token: str, issuer: str) -> bool:
-    """Return whether a token was not issued by `issuer` for this program's audience. Nothing is verified."""
-    try:
-        claims = jwt.decode(token, options={"verify_signature": False, "verify_aud": False})
-    except jwt.PyJWTError:
-        return True  # not a JSON Web Token: the API server may know it
-    audience = claims.get("aud")
-    named = audience if isinstance(audience, list) else [audience]
-    return claims.get("iss") != issuer or TOKEN_AUDIENCE not in named
 
 
 def token_review(token: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from wsedge_statistics.errors import TokenRefusedError
 from wsedge_statistics.identity import users
+from wsedge_statistics.identity.tokens import is_of_user
 from wsedge_statistics.identity.users import User
 
 ISSUER = "https://kubernetes.default.svc"
@@ -35,7 +36,7 @@ OURS: dict[str, tuple[str, bool]] = {
 @pytest.mark.parametrize(("given", "is_users"), OURS.values(), ids=OURS.keys())
 def test_tokens_of_users_are_those_that_were_not_issued_for_this_program(given: str, is_users: bool) -> None:
     """By issuer and audience; whether it is valid is said by the keys or by the API server."""
-    assert users.is_of_user(given, ISSUER) is is_users
+    assert is_of_user(given, ISSUER) is is_users
 
 
 def test_a_review_names_the_user() -> None:
