@@ -199,3 +199,12 @@ async def test_too_long_an_answer_says_what_to_narrow() -> None:
     )
     largest = await request(app, "GET", "/v1/traffic", **day, top=80)
     assert (largest.status, largest.json["errors"][0]["parameter"]) == (400, "groupBy")
+
+
+async def test_domains_by_region_reach_as_far_as_rows_do(app: Application) -> None:
+    """Older ranges are refused, whether region and domain are filters or groups; either alone is answered."""
+    old = {"start": "2026-02-01T00:00:00Z", "end": "2026-02-10T00:00:00Z", "granularity": "1d"}
+    answer = await request(app, "GET", "/v1/traffic", **old, groupBy=["domain", "region"])
+    assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "start")
+    assert (await request(app, "GET", "/v1/traffic", **old, groupBy=["region", "isp"])).status == 200
+    assert (await request(app, "GET", "/v1/traffic", **old, groupBy="domain")).status == 200

@@ -10,7 +10,7 @@ import pytest
 from support.statistics.build import UID
 from wsedge_statistics.errors import ForbiddenError, TokenRefusedError
 from wsedge_statistics.identity.callers import LAPTOP, Caller, Policy, caller_of
-from wsedge_statistics.tenure import Tenures
+from wsedge_statistics.tenure import Epoch, Tenures
 
 RELAY = Caller("system:serviceaccount:team-a:chat-relay", "team-a", UID)
 READER = Caller("system:serviceaccount:team-a:default", "team-a")
@@ -120,6 +120,39 @@ def test_an_administrator_of_all_accounts_has_no_key() -> None:
 def test_a_token_without_a_time_of_issue_belongs_to_the_first_life() -> None:
     """The first life's key is the account's name."""
     assert POLICY.key_to_read(READER, None, Tenures()) == "team-a"
+
+
+def test_a_token_reads_the_life_that_it_was_issued_in() -> None:
+    """A former life is refused; a life that no Directory has named yet has a key without counts."""
+    born, died = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 5, tzinfo=UTC)
+    lives = (Epoch("team-a", "team-a", "u1"), Epoch("team-a", "team-a@u2", "u2", since=born, until=died))
+    tenures = Tenures(True, {"team-a": lives})
+
+    def key(day: int) -> str | None:
+        issued = datetime(2026, 1, day, tzinfo=UTC)
+        return POLICY.key_to_read(Caller(READER.subject, "team-a", issued=issued), None, tenures)
+
+    assert (key(3), key(6)) == ("team-a@u2", "team-a@")
+    with pytest.raises(ForbiddenError, match="that was deleted"):
+        key(1)
+
+
+def test_a_user_reads_the_present_life_alone() -> None:
+    """By the uid that the namespace has now; an account without a known uid is that of its name."""
+    user = Caller("jane", "team-a", reviewed=True, namespace_uid="u1")
+    assert (
+        POLICY.key_to_read(user, None, Tenures(True, {"team-a": (Epoch("team-a", "team-a", "u1"),)}))
+        == "team-a"
+    )
+    assert POLICY.key_to_read(user, None, Tenures()) == "team-a"
+    with pytest.raises(ForbiddenError, match="created again"):
+        POLICY.key_to_read(user, None, Tenures(True, {"team-a": (Epoch("team-a", "team-a", "u0"),)}))
+
+
+def test_a_user_of_the_operators_name_writes_no_directory() -> None:
+    """The operator's own token is issued for this program."""
+    with pytest.raises(ForbiddenError):
+        POLICY.check_directory(Caller(next(iter(POLICY.operators)), reviewed=True))
 
 
 def test_on_a_laptop_every_caller_writes_the_directory() -> None:
