@@ -15,6 +15,9 @@ got a domain later cannot count for that time. When a Directory is the first to 
 it at some time after the Directory before, and its relays may have counted since; in the same way the former
 account had it until some time before this Directory. So periods of two accounts may overlap by the time
 between two Directories.
+
+A life keeps the terms by which its account is billed, since its last period closes after its end, when the
+Directory names its successor alone. Those of a former life end with it.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from wsedge_statistics.contract import Directory, DirectoryAccount
+from wsedge_statistics.contract import Directory, DirectoryAccount, Period
 
 # How long after a domain was deleted or moved its relays may still count for it: the longest drain (an hour),
 # the 45 seconds that a pod has after its drain, a bucket, and clocks that differ by ten minutes at most.
@@ -36,17 +39,25 @@ MOST_PERIODS: Final = 8
 # Former domains that are retained per account: each costs about 100 bytes while reports are accepted.
 MOST_FORMER: Final = 10_000
 UID_LETTERS: Final = 8
+# Terms of a life are needed as long after its end as values are kept. Those of the last lives stay longer:
+# one Directory of a clock that is a year ahead must not lose a bill.
+TERMS_KEPT: Final = timedelta(days=366)
+MOST_TERMS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One life of an account, from `since` (None: the first count) to `until` (None: the present)."""
+    """One life of an account, from `since` (None: the first count) to `until` (None: the present).
+
+    `terms` are the periods of its plans as the Directory last named them.
+    """
 
     account: str
     key: str
     uid: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    terms: tuple[Period, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +128,11 @@ class Tenures:
             return key
         return f"{account}@{(former.uid or 'former')[:UID_LETTERS]}"
 
+    def former(self, key: str) -> Epoch | None:
+        """Return the life of a key, None for the current one and for a key that is not known."""
+        lives = self.epochs.get(key.partition("@")[0], ())
+        return next((epoch for epoch in lives[:-1] if epoch.key == key), None)
+
     def holds(self, key: str, domain: str, bucket: datetime) -> bool:
         """Return whether a life held a domain at the time of the bucket, within EARLY and LATE."""
         return any(period.covers(bucket) for period in self.held.get((domain, key), ()))
@@ -126,7 +142,7 @@ def follow(tenures: Tenures, directory: Directory, *, kept: timedelta) -> Tenure
     """Return the tenures after a Directory; drop domains that were given up more than `kept` ago."""
     epochs = dict(tenures.epochs)
     for entry in directory.accounts:
-        epochs[entry.account] = _lives(epochs.get(entry.account, ()), entry)
+        epochs[entry.account] = _lives(epochs.get(entry.account, ()), entry, directory.writtenAt)
     after = Tenures(True, epochs, told=directory.writtenAt)
     now = {(domain.domain, after.current(domain.account).key) for domain in directory.domains}
     since = None if tenures.told is None else min(tenures.told, directory.writtenAt)
@@ -157,20 +173,47 @@ def _ended(periods: tuple[Holding, ...], written_at: datetime, kept: timedelta) 
     return tuple(period for period in ended if period.until and period.until > written_at - kept)
 
 
-def _lives(lives: tuple[Epoch, ...], entry: DirectoryAccount) -> tuple[Epoch, ...]:
+def _lives(lives: tuple[Epoch, ...], entry: DirectoryAccount, written_at: datetime) -> tuple[Epoch, ...]:
+    terms = entry.periods
     if not lives:
-        return (Epoch(entry.account, entry.account, entry.uid, None, entry.until),)
+        return (Epoch(entry.account, entry.account, entry.uid, None, entry.until, terms),)
     last = lives[-1]
+    # The operator names no terms while the account's record cannot be read.
+    known = terms or last.terms
     if entry.uid is None or entry.uid == last.uid:  # an older operator sends no uid
         until = entry.until if entry.uid is not None else last.until
         if until is not None and last.until is not None:
             until = min(until, last.until)  # a restarted operator notices the same deletion later
-        return (*lives[:-1], replace(last, until=until))
+        return (*lives[:-1], replace(last, until=until, terms=known))
     if last.uid is None:  # counted before the operator sent uids
-        return (*lives[:-1], replace(last, uid=entry.uid, until=entry.until))
+        return (*lives[:-1], replace(last, uid=entry.uid, until=entry.until, terms=known))
     if any(epoch.uid == entry.uid for epoch in lives):
         return lives  # the uid of a former life: a restored operator sends an old Directory
-    return (*lives, Epoch(entry.account, _key(lives, entry.uid), entry.uid, entry.since, entry.until))
+    former = _needed((*lives[:-1], _over(last, entry.since or written_at)), written_at)
+    return (*former, Epoch(entry.account, _key(lives, entry.uid), entry.uid, entry.since, entry.until, terms))
+
+
+def _over(life: Epoch, successor: datetime) -> Epoch:
+    """Return a life that has a successor since an instant: both it and its terms have ended."""
+    until = successor if life.until is None else min(life.until, successor)
+    terms = tuple(
+        period.model_copy(update={"end": until if period.end is None else min(period.end, until)})
+        for period in life.terms
+        if period.start < until and (period.end is None or period.end > until - TERMS_KEPT)
+    )
+    return replace(life, until=until, terms=terms)
+
+
+def _needed(former: tuple[Epoch, ...], written_at: datetime) -> tuple[Epoch, ...]:
+    """Return former lives without terms that nothing is closed by any more.
+
+    Not by their number alone: who makes a namespace again and again would get rid of a bill.
+    """
+    older = (
+        replace(life, terms=()) if life.until is not None and life.until < written_at - TERMS_KEPT else life
+        for life in former[:-MOST_TERMS]
+    )
+    return (*older, *former[-MOST_TERMS:])
 
 
 def _key(lives: tuple[Epoch, ...], uid: str) -> str:

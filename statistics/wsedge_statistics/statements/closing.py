@@ -8,13 +8,18 @@ One clock's word is not enough to close a month, since a closed statement never 
 
 A closed statement is stored by the ledger, which never replaces one. So a restart, or a second replica that
 closes the same period, changes nothing.
+
+A namespace that was deleted and made again leaves a former life, whose last periods close under its own key
+by the terms that `tenure` keeps. A life that never counted has nothing to be billed. A tenant decides how
+many lives there are, so a tick looks at a few of each account.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -30,6 +35,7 @@ from wsedge_statistics.billing.document import (
 )
 from wsedge_statistics.billing.periods import BillingPeriod, Span, names_between, period_named, spans_of
 from wsedge_statistics.billing.statement import compose
+from wsedge_statistics.contract import Period
 from wsedge_statistics.errors import BillingError, LedgerError
 from wsedge_statistics.ledger import StoredStatement
 from wsedge_statistics.ledger.budget import Stop, begin
@@ -43,6 +49,7 @@ IDLE_SECONDS: Final = 900.0
 _COMMIT_SECONDS: Final = 10.0  # a commit takes milliseconds; the end of the program waits for this one
 _READ_SECONDS: Final = 300.0  # for an account: nobody waits, and a large one must close too
 _AN_HOUR: Final = 3600
+FORMER_A_TICK: Final = 20  # former lives of an account: each costs some reads
 _REACH: Final = REACH[Granularity.DAY]
 
 log = structlog.get_logger()
@@ -50,10 +57,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The first and the last bucket that any account has counts of."""
+    """The first and the last bucket that any account has counts of, and the keys of all that have any."""
 
     first: int
     last: int
+    keys: frozenset[str]
 
 
 class Closer:
@@ -64,6 +72,8 @@ class Closer:
         self._monotonic = monotonic
         self._waits: dict[str, tuple[tuple[Span, ...], int]] = {}
         self._newest: tuple[int, float] | None = None
+        self._tried: dict[str, int] = {}
+        self._turns = itertools.count(1)
 
     def tick(self) -> None:
         """Close every statement that is due. An account that cannot be closed now is tried again later."""
@@ -76,22 +86,46 @@ class Closer:
             return
         if counted is None:
             return
-        for name, entry in services.directory.accounts.items():
-            key = services.tenures.current(name).key
+        for name, key, periods in itertools.chain(self._current(), self._former(counted, now)):
             try:
                 with begin(Stop(_READ_SECONDS)):
-                    overdue += self._close_account(name, key, spans_of(entry.periods), counted, now)
+                    overdue += self._close_account(name, key, spans_of(periods), counted, now)
             except (LedgerError, BillingError, TimeoutError) as error:
                 overdue += 1
                 services.metrics.statement_failures.inc()
                 log.warning("statement cannot be closed", account=name, error=str(error) or "no commit yet")
         services.metrics.statements_overdue.set(overdue)
 
+    def _current(self) -> Iterator[tuple[str, str, Sequence[Period]]]:
+        """Yield name, key and terms of each account in the Directory."""
+        for name, entry in self._services.directory.accounts.items():
+            yield name, self._services.tenures.current(name).key, entry.periods
+
+    def _former(self, counted: Counted, now: datetime) -> Iterator[tuple[str, str, Sequence[Period]]]:
+        """Yield the same of former lives, of each account the few that were tried longest ago."""
+        tenures = self._services.tenures
+        for lives in tenures.epochs.values():
+            waiting = [
+                life
+                for life in lives[:-1]
+                if life.terms and life.key in counted.keys and not self._waits_on(life.key, now)
+            ]
+            for life in sorted(waiting, key=lambda life: self._tried.get(life.key, 0))[:FORMER_A_TICK]:
+                self._tried[life.key] = next(self._turns)
+                yield tenures.display_name(life.key), life.key, life.terms
+
+    def _waits_on(self, key: str, now: datetime) -> bool:
+        return key in self._waits and now.timestamp() < self._waits[key][1]
+
     def _counted(self) -> Counted | None:
         seen = self._services.ledger.seen(None)
         if not seen:
             return None
-        counted = Counted(min(key.first for key in seen), max(key.last for key in seen))
+        counted = Counted(
+            min(key.first for key in seen),
+            max(key.last for key in seen),
+            frozenset(each.key.account for each in seen),
+        )
         if self._newest is None or counted.last > self._newest[0]:
             self._newest = (counted.last, self._monotonic())
         return counted
@@ -100,8 +134,7 @@ class Closer:
         self, name: str, key: str, spans: tuple[Span, ...], counted: Counted, now: datetime
     ) -> int:
         """Close what is due of an account; return how many are due by the own clock alone."""
-        waits = self._waits.get(key)
-        if waits is not None and waits[0] == spans and now.timestamp() < waits[1]:
+        if self._waits_on(key, now) and self._waits[key][0] == spans:
             return 0
         overdue = 0
         documents = closed_documents(self._services, key)

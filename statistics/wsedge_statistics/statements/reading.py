@@ -68,8 +68,10 @@ def account_of(services: Services, caller: Caller, asked: str | None) -> Account
         raise QueryError("account", "missing: statements are of one account", "the name of an account")
     name = services.tenures.display_name(key)
     entry = services.directory.accounts.get(name)
-    is_current = entry is not None and services.tenures.current(name).key == key
-    return Account(name, key, spans_of(entry.periods) if entry is not None and is_current else ())
+    if entry is not None and services.tenures.current(name).key == key:
+        return Account(name, key, spans_of(entry.periods))
+    former = services.tenures.former(key)
+    return Account(name, key, spans_of(former.terms) if former is not None else ())
 
 
 async def list_statements(

@@ -193,6 +193,17 @@ def test_a_directory_of_the_future_does_not_block_others(server: Server) -> None
     assert tenancy.directory(server) == right
 
 
+def test_terms_of_former_lives_are_stored(server: Server) -> None:
+    """As the Directory last named them, until the life's end; a text of an older program has none."""
+    for day, uid in (("01", "11111111-life"), ("02", "22222222-life")):
+        lives = {"team-a": {"uid": uid, "since": f"2026-06-{day}T00:00:00Z"}}
+        directory = directory_message(written_at=f"2026-06-{day}T00:00:00Z", lives=lives)
+        after = tenancy.put_directory(server, directory, NOW)
+        assert tenancy.tenures(server) == after
+    (former, current) = tenancy.tenures(server).epochs["team-a"]
+    assert [life.terms[0].end for life in (former, current)] == [instant("2026-06-02T00:00:00Z"), None]
+
+
 def test_former_directories_are_deleted(server: Server) -> None:
     """Upkeep leaves the last Directories, of which the newest is in force."""
     for number in range(2 * schema.DIRECTORIES + 1):

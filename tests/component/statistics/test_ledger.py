@@ -126,6 +126,32 @@ def test_periods_of_a_domain_outlive_the_program(connection: sqlite3.Connection)
     assert len(tenancy.tenures(connection).held["chat.example.com", "team-a"]) == 2
 
 
+def test_terms_of_former_lives_outlive_the_program(connection: sqlite3.Connection) -> None:
+    """As the Directory last named them, until the life's end."""
+    for day, uid in (("01", "11111111-life"), ("02", "22222222-life"), ("03", "33333333-life")):
+        written_at = f"2026-06-{day}T00:00:00Z"
+        lives = {"team-a": {"uid": uid, "since": written_at}}
+        after = tenancy.put_directory(connection, directory_message(written_at=written_at, lives=lives), NOW)
+        assert tenancy.tenures(connection) == after
+    ends = [life.terms[0].end for life in tenancy.tenures(connection).epochs["team-a"]]
+    assert ends == [instant("2026-06-02T00:00:00Z"), instant("2026-06-03T00:00:00Z"), None]
+
+
+def test_a_ledger_without_terms_gets_those_of_its_directory(connection: sqlite3.Connection) -> None:
+    """An older program of this schema wrote it; a namespace may be made again before the next Directory."""
+    first = directory_message(lives={"team-a": {"uid": "11111111-life"}})
+    before = tenancy.put_directory(connection, first, NOW)
+    connection.execute("ALTER TABLE epochs DROP COLUMN terms")
+    for _ in range(2):
+        tenancy.begin_tenures(connection, first, NOW)
+        assert tenancy.tenures(connection) == before
+    lives = {"team-a": {"uid": "22222222-life", "since": "2026-06-01T00:00:00Z"}}
+    again = directory_message(written_at="2026-06-01T00:00:00Z", lives=lives)
+    assert tenancy.put_directory(connection, again, NOW)
+    (former, _) = tenancy.tenures(connection).epochs["team-a"]
+    assert [period.end for period in former.terms] == [instant("2026-06-01T00:00:00Z")]
+
+
 def test_the_label_of_the_installation_is_kept_with_its_relays(connection: sqlite3.Connection) -> None:
     """Also when an older report of the same relay did not have it, or a later one does not."""
     for label in (None, "north-1", None):

@@ -19,6 +19,8 @@ from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.services import Services
 from wsedge_statistics.statements.closing import Closer
 
+OLD, NEW = "11111111-aaaa-4000-8000-000000000001", "22222222-bbbb-4000-8000-000000000002"
+
 
 class Time:
     """A clock that a test sets."""
@@ -31,12 +33,15 @@ class Time:
 
 
 @contextmanager
-def opened(folder: Path, clock: Time) -> Iterator[tuple[SqliteLedger, Services, Closer]]:
+def opened(
+    folder: Path, clock: Time, uid: str | None = None, since: str = "2026-01-01T00:00:00Z"
+) -> Iterator[tuple[SqliteLedger, Services, Closer]]:
     """A program over a ledger in a folder, as after its start, with a Directory of now."""
     metrics = Metrics()
     ledger = SqliteLedger(folder, clock=clock, observer=metrics)
     try:
-        directory = directory_of(clock.now.isoformat(), team_a=[terms()])
+        lives = None if uid is None else {"team_a": {"uid": uid, "since": since}}
+        directory = directory_of(clock.now.isoformat(), lives, team_a=[terms(start=since)])
         tenures = ledger.put_directory(directory).result()
         assert tenures is not None
         services = Services(
@@ -88,6 +93,26 @@ def test_a_month_closes_once_over_restarts_and_late_counts_adjust_the_next(tmp_p
             GB,
             3 * GB,
         )
+
+
+def test_a_namespace_that_is_made_again_does_not_get_rid_of_its_bill(tmp_path: Path) -> None:
+    """The terms of the former life are on disk: its June closes in a program that never heard of it."""
+    clock = Time("2026-06-03T00:07:00Z")
+    with opened(tmp_path, clock, OLD) as (ledger, _, _):
+        ledger.commit(usage(row(instant("2026-06-03T00:00:00Z"), sentBytes=3 * GB))).result()
+    clock.now = instant("2026-06-15T10:01:00Z")
+    with opened(tmp_path, clock, NEW, "2026-06-15T10:00:00Z"):
+        pass
+    clock.now = instant("2026-07-02T00:01:00Z")
+    with opened(tmp_path, clock, NEW, "2026-06-15T10:00:00Z") as (ledger, services, closer):
+        key = services.tenures.current("team-a").key
+        counts = row(instant("2026-07-01T23:55:00Z"), sentBytes=1)
+        ledger.commit(usage(counts, epoch="aaaa0000"), {"team-a": key}).result()
+        closer.tick()
+        (former,), (current,) = ledger.statements("team-a"), ledger.statements(key)
+    (line,) = json.loads(former.body)["lines"]
+    assert (json.loads(former.body)["account"], line["bytes"]) == ("team-a@11111111", 3 * GB)
+    assert [each["bytes"] for each in json.loads(current.body)["lines"]] == [0]
 
 
 def test_the_program_shows_the_running_month_with_prices(tmp_path: Path) -> None:

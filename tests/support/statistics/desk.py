@@ -19,14 +19,20 @@ PRICES = '{"currency": "CNY", "prices": [{"method": "Traffic", "tiers": [{"price
 GB = 2**30
 
 
-def directory_of(written_at: str, **accounts: list[dict[str, Any]]) -> Directory:
-    """A Directory of accounts with their periods; `_` in a name stands for `-`."""
+def directory_of(
+    written_at: str, lives: dict[str, dict[str, str]] | None = None, **accounts: list[dict[str, Any]]
+) -> Directory:
+    """A Directory of accounts with their periods; `_` in a name stands for `-`.
+
+    `lives` has uid, since and until of their namespaces.
+    """
     return Directory.model_validate(
         {
             "version": 1,
             "writtenAt": written_at,
             "accounts": [
-                {"account": name.replace("_", "-"), "periods": periods} for name, periods in accounts.items()
+                {"account": name.replace("_", "-"), "periods": periods, **(lives or {}).get(name, {})}
+                for name, periods in accounts.items()
             ],
         }
     )
@@ -57,6 +63,7 @@ class Desk:
         prices: Path | None = None,
         **accounts: list[dict[str, Any]],
     ) -> None:
+        self.lives: dict[str, dict[str, str]] = {}
         self.accounts = accounts or {"team_a": list(periods or [terms()])}
         self.ledger = ledger or MemoryLedger()
         self.now = instant("2026-05-31T12:00:00Z")
@@ -74,7 +81,7 @@ class Desk:
 
     def operator_writes(self, now: datetime | None = None) -> None:
         written = (now or self.now).isoformat()
-        directory = directory_of(written, **self.accounts)
+        directory = directory_of(written, self.lives, **self.accounts)
         tenures = self.ledger.put_directory(directory).result()
         assert tenures is not None
         self.services.directory, self.services.tenures = DirectoryView.of(directory), tenures
@@ -82,7 +89,16 @@ class Desk:
     def count(self, bucket: str, sent: int, **fields: Any) -> None:
         """Merge counts that a relay measured in a bucket, at the time of the own clock."""
         source = fields.pop("epoch", "9f3c0000")
-        self.ledger.add(usage(row(instant(bucket), sentBytes=sent, **fields), epoch=source), now=self.now)
+        report = usage(row(instant(bucket), sentBytes=sent, **fields), epoch=source)
+        keys = {name: self.services.tenures.current(name).key for name in ("team-a", "busy")}
+        self.ledger.add(report, keys, now=self.now)
+
+    def made_again(self, uid: str, since: str, *periods: dict[str, Any]) -> None:
+        """Team-a's namespace is made again; the operator tells of the new one from now on."""
+        self.lives = {"team_a": {"uid": uid, "since": since}}
+        self.accounts = {"team_a": list(periods)}
+        self.now = instant(since)
+        self.operator_writes()
 
     def at(self, now: str) -> None:
         """Go to an instant: all clocks agree, and some relay counts."""

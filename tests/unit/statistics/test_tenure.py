@@ -10,10 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.statistics.build import UID, directory_message, instant, row, usage
+from wsedge_statistics.contract import Directory, DirectoryAccount, Period, Terms
 from wsedge_statistics.errors import ForbiddenError
 from wsedge_statistics.identity.callers import Caller, Policy
 from wsedge_statistics.ingest.checks import check_rows
-from wsedge_statistics.tenure import EARLY, LATE, MOST_FORMER, MOST_PERIODS, Epoch, Holding, Tenures, follow
+from wsedge_statistics.tenure import (
+    EARLY,
+    LATE,
+    MOST_FORMER,
+    MOST_PERIODS,
+    MOST_TERMS,
+    TERMS_KEPT,
+    Epoch,
+    Holding,
+    Tenures,
+    follow,
+)
 
 KEPT = timedelta(days=93)
 OLD, NEW = "11111111-aaaa-4000-8000-000000000001", "22222222-bbbb-4000-8000-000000000002"
@@ -43,7 +55,8 @@ def caller(issued: str) -> Caller:
 def test_a_namespace_made_again_is_another_account() -> None:
     """Its counts get a key of their own; the time of issue decides to which life a token belongs."""
     tenures = tenures_after(FIRST, AGAIN)
-    assert tenures.current("team-a") == Epoch("team-a", "team-a@22222222", NEW, instant(MADE_AGAIN))
+    current = tenures.current("team-a")
+    assert (current.key, current.uid, current.since) == ("team-a@22222222", NEW, instant(MADE_AGAIN))
     before = tenures.of_token("team-a", instant("2026-06-15T09:00:00Z"))
     assert before is not None
     assert before.key == "team-a"
@@ -148,7 +161,8 @@ def test_no_new_life_without_a_new_uid(later: dict[str, Any]) -> None:
 
 def test_the_first_uid_belongs_to_the_earlier_counts() -> None:
     """An upgrade of the operator makes no new account."""
-    assert tenures_after({}, AGAIN).current("team-a") == Epoch("team-a", "team-a", NEW)
+    (life,) = tenures_after({}, AGAIN).epochs["team-a"]
+    assert (life.key, life.uid, life.since) == ("team-a", NEW, None)
 
 
 def test_the_uid_of_a_former_life_changes_nothing() -> None:
@@ -259,3 +273,134 @@ def test_periods_are_what_all_directories_together_say(
                 begun = since is None or at(question) >= at(since) - EARLY
                 expected = expected or (begun and (until is None or at(question) <= at(until) + LATE))
         assert holds(tenures, question) is expected
+
+
+TERMS = Terms(billingCycle="Monthly", meteringMethod="Traffic", timeZone="UTC")
+Named = tuple[int, int, tuple[tuple[int, int | None], ...], int | None]  # minute, life, terms, deleted
+
+
+def terms_of(*periods: tuple[int, int | None]) -> tuple[Period, ...]:
+    return tuple(Period(terms=TERMS, start=at(a), end=None if b is None else at(b)) for a, b in periods)
+
+
+def lives_after(*steps: Named) -> tuple[Epoch, ...]:
+    """The lives of team-a after Directories that name its life, which began with its first one."""
+    tenures = Tenures()
+    begun: dict[int, int] = {}
+    for minute, number, periods, gone in steps:
+        entry = DirectoryAccount(
+            account="team-a",
+            periods=terms_of(*periods),
+            uid=f"{number:08}-life",
+            since=at(begun.setdefault(number, minute)),
+            until=None if gone is None else at(gone),
+        )
+        tenures = follow(tenures, Directory(version=1, writtenAt=at(minute), accounts=(entry,)), kept=KEPT)
+    return tenures.epochs["team-a"]
+
+
+FORMER_TERMS: dict[str, tuple[list[Named], tuple[tuple[int, int | None], ...]]] = {
+    "terms without an end end when the next life begins": (
+        [(0, 1, ((0, None),), None), (500, 2, (), None)],
+        ((0, 500),),
+    ),
+    "they end when the operator noticed the deletion": (
+        [(0, 1, ((0, None),), None), (300, 1, ((0, None),), 300), (500, 2, (), None)],
+        ((0, 300),),
+    ),
+    "terms that ended before the life keep their end": (
+        [(0, 1, ((0, 100),), None), (500, 2, (), None)],
+        ((0, 100),),
+    ),
+    "terms that would have begun later never begin": (
+        [(0, 1, ((0, 700), (700, None)), None), (500, 2, (), None)],
+        ((0, 500),),
+    ),
+    "the terms that were named last are kept": (
+        [(0, 1, ((0, None),), None), (10, 1, ((0, 20), (20, None)), None), (500, 2, (), None)],
+        ((0, 20), (20, 500)),
+    ),
+    "a record that cannot be read does not take the terms away": (
+        [(0, 1, ((0, None),), None), (10, 1, (), None), (500, 2, (), None)],
+        ((0, 500),),
+    ),
+    "a namespace without a plan has none": ([(0, 1, (), None), (500, 2, ((500, None),), None)], ()),
+    "an old Directory of a restored operator changes nothing": (
+        [(0, 1, ((0, None),), None), (500, 2, (), None), (600, 1, ((0, 50),), None)],
+        ((0, 500),),
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "expected"), FORMER_TERMS.values(), ids=FORMER_TERMS.keys())
+def test_a_former_life_keeps_its_terms_until_its_end(
+    steps: list[Named], expected: tuple[tuple[int, int | None], ...]
+) -> None:
+    """The Directory names the new life alone, and the last period of the former one is still open."""
+    former, current = lives_after(*steps)
+    assert former.terms == terms_of(*expected)
+    assert current.terms == terms_of(*steps[-1][2]) or steps[-1][1] == 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 500), st.booleans(), st.lists(st.integers(0, 3000), max_size=4, unique=True)
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_terms_are_what_the_last_directory_said_of_each_life(
+    steps: list[tuple[int, bool, list[int]]],
+) -> None:
+    """A minute is under the terms of a former life if its last Directory with terms said so, to its end."""
+    named: list[Named] = []
+    minute, number = 0, 0
+    for pause, is_new, edges in steps:
+        minute, number = minute + pause, number + is_new
+        ordered = sorted(edges)
+        periods = tuple(zip(ordered, [*ordered[1:], None], strict=True)) if ordered else ()
+        named.append((minute, number, periods, None))
+    lives = lives_after(*named)
+    assert len(lives) == len({number for _, number, _, _ in named})
+    for life, number in zip(lives, sorted({number for _, number, _, _ in named}), strict=True):
+        said = [periods for _, of, periods, _ in named if of == number and periods]
+        ends = [when for when, of, _, _ in named if of > number]
+        for question in range(0, 3500, 125):
+            expected = bool(said) and question >= said[-1][0][0] and (not ends or question < ends[0])
+            found = [
+                period
+                for period in life.terms
+                if period.start <= at(question) and (period.end is None or at(question) < period.end)
+            ]
+            assert len(found) == expected
+
+
+def test_the_terms_of_a_thousand_lives_are_dropped_with_their_values() -> None:
+    """Made again within a month, each life is still billed; a year later the old ones are not kept."""
+    year = TERMS_KEPT // timedelta(minutes=1)
+    many: list[Named] = [(number * 30, number, ((number * 30, None),), None) for number in range(1, 1001)]
+    lives = lives_after(*many)
+    assert all(life.terms for life in lives)
+    later = lives_after(*many, (30_000 + year, 2000, ((0, None),), None))
+    assert [bool(life.terms) for life in later] == [False] * 900 + [True] * (MOST_TERMS + 1)
+
+
+def test_one_directory_of_a_wrong_clock_loses_no_terms() -> None:
+    """The terms of the last lives stay, however late it seems to be."""
+    year = TERMS_KEPT // timedelta(minutes=1)
+    first, _, _ = lives_after(
+        (0, 1, ((0, None),), None), (500, 2, ((500, None),), None), (2 * year, 3, (), None)
+    )
+    assert first.terms == terms_of((0, 500))
+
+
+def test_a_former_life_is_found_by_its_key() -> None:
+    """The current life and unknown keys are no former ones."""
+    tenures = tenures_after(FIRST, AGAIN)
+    former = tenures.former("team-a")
+    assert former is not None
+    assert (former.uid, former.until) == (OLD, instant(MADE_AGAIN))
+    assert [tenures.former(key) for key in ("team-a@22222222", "team-a@", "team-b")] == [None] * 3

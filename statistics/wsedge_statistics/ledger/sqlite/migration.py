@@ -32,7 +32,8 @@ from wsedge_statistics.numbers.series import BUCKET, DAY, HOUR, Grain, Key, Sele
 
 _PACKED: Final = 10  # packed days in one step
 _DELETED: Final = 1000  # packed hours that one step deletes
-_SMALL: Final = ("epochs", "holdings", "directory")  # moved at once; the first two may be missing
+# Moved at once, with the columns that they had; the first two may be missing.
+_SMALL: Final = {"epochs": "(account, number, key, uid, since, until)", "holdings": "", "directory": ""}
 _TIERS: Final = ("usage", "codes", "hours", "days", "dirty_hours", "dirty_days")
 _RENAMED: Final = ("sources", "seen", *_TIERS, *_SMALL)
 _SUMS: Final = ", ".join(f"sum(t.{name})" for name in MEASURES)
@@ -78,7 +79,7 @@ def begin(connection: sqlite3.Connection) -> None:
     )
     for table in _SMALL:
         if table in names:
-            connection.execute(f"INSERT INTO {table} SELECT * FROM old_{table}")
+            connection.execute(f"INSERT INTO {table}{_SMALL[table]} SELECT * FROM old_{table}")
             connection.execute(f"DROP TABLE old_{table}")
     for *key, first, last in connection.execute(
         "SELECT domain, account, region, isp, area, first, last FROM old_seen"

@@ -42,7 +42,7 @@ _NAMES: Final = ", ".join(f"{name} TEXT NOT NULL" for name in ("account", "domai
 # fill           the number of rows of each account (a scope) in a bucket; FILL_ALL in all, FILL_KEYS of keys
 # late           what buckets grew by after their end (protocol.LateCounts)
 # statements     closed statements (protocol.StoredStatement)
-# epochs         the lives of each account (tenure.Epoch); `account` elsewhere is an epoch's key
+# epochs         the lives of each account (tenure.Epoch); `account` elsewhere is an epoch's key. terms: JSON
 # periods        when an epoch held a domain (tenure.Holding; NULL: since the beginning, until now)
 # holdings       the same without beginnings, of older programs; moved to `periods` at the start
 # state          numbers that the program remembers by name (see `state`)
@@ -82,7 +82,7 @@ CREATE INDEX late_by_bucket ON late (bucket);
 CREATE TABLE statements (account TEXT NOT NULL, period TEXT NOT NULL, version INTEGER NOT NULL,
   closed_at TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (account, period)) STRICT;
 CREATE TABLE epochs (account TEXT NOT NULL, number INTEGER NOT NULL, key TEXT NOT NULL,
-  uid TEXT, since TEXT, until TEXT, PRIMARY KEY (account, number)) WITHOUT ROWID, STRICT;
+  uid TEXT, since TEXT, until TEXT, terms TEXT, PRIMARY KEY (account, number)) WITHOUT ROWID, STRICT;
 CREATE TABLE holdings (domain TEXT NOT NULL, account TEXT NOT NULL, until TEXT,
   PRIMARY KEY (domain, account)) WITHOUT ROWID, STRICT;
 CREATE TABLE periods (domain TEXT NOT NULL, account TEXT NOT NULL, number INTEGER NOT NULL,

@@ -6,12 +6,15 @@ import sqlite3
 from datetime import datetime, timedelta
 from typing import Final
 
-from wsedge_statistics.contract import Directory
+from pydantic import TypeAdapter
+
+from wsedge_statistics.contract import Directory, Period
 from wsedge_statistics.numbers.granularity import REACH, Granularity
 from wsedge_statistics.tenure import Epoch, Holding, Tenures, follow
 
 CLOCKS_DIFFER: Final = timedelta(minutes=10)  # at most, between programs that work together
 _KEPT: Final = REACH[Granularity.FIVE_MINUTES]  # as long as reports are accepted
+_TERMS: Final = TypeAdapter(tuple[Period, ...])
 
 
 def directory(connection: sqlite3.Connection) -> Directory | None:
@@ -23,10 +26,11 @@ def directory(connection: sqlite3.Connection) -> Directory | None:
 def tenures(connection: sqlite3.Connection) -> Tenures:
     """Return the lives of accounts, and the domains that each holds or held."""
     epochs: dict[str, tuple[Epoch, ...]] = {}
-    for account, key, uid, since, until in connection.execute(
-        "SELECT account, key, uid, since, until FROM epochs ORDER BY account, number"
+    for account, key, uid, since, until, terms in connection.execute(
+        "SELECT account, key, uid, since, until, terms FROM epochs ORDER BY account, number"
     ):
-        epoch = Epoch(account, key, uid, _instant(since), _instant(until))
+        named = () if terms is None else _TERMS.validate_json(terms)
+        epoch = Epoch(account, key, uid, _instant(since), _instant(until), named)
         epochs[account] = (*epochs.get(account, ()), epoch)
     held: dict[tuple[str, str], tuple[Holding, ...]] = {}
     for domain, account, since, until in connection.execute(
@@ -60,13 +64,15 @@ def put_directory(connection: sqlite3.Connection, directory: Directory, now: dat
 
 def _keep_tenures(connection: sqlite3.Connection, before: Tenures, after: Tenures) -> None:
     """Write the differences only: Directories arrive often, and most are equal to the last."""
-    changed = [lives for name, lives in after.epochs.items() if lives != before.epochs.get(name)]
     connection.executemany(
-        "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO epochs (account, number, key, uid, since, until, terms) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (epoch.account, number, epoch.key, epoch.uid, _text(epoch.since), _text(epoch.until))
-            for lives in changed
+            (epoch.account, number, epoch.key, epoch.uid, _text(epoch.since), _text(epoch.until), terms)
+            for name, lives in after.epochs.items()
             for number, epoch in enumerate(lives)
+            if before.epochs.get(name, ())[number : number + 1] != (epoch,)
+            for terms in [_TERMS.dump_json(epoch.terms, exclude_none=True).decode() if epoch.terms else None]
         ],
     )
     differs = [
@@ -96,6 +102,7 @@ def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, n
     """
     connection.execute("INSERT OR REPLACE INTO periods SELECT domain, account, 0, NULL, until FROM holdings")
     connection.execute("DELETE FROM holdings")
+    _begin_terms(connection, directory)
     (known,) = connection.execute("SELECT count(*) FROM epochs").fetchone()
     if known or directory is None:
         return
@@ -104,6 +111,16 @@ def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, n
     former = {(domain, account): (Holding(until=now),) for domain, account in seen if account in accounts}
     after = follow(Tenures(held=former), directory, kept=_KEPT)
     _keep_tenures(connection, Tenures(), after)
+
+
+def _begin_terms(connection: sqlite3.Connection, directory: Directory | None) -> None:
+    """Add the terms of lives to a ledger of an older program: those of the stored Directory."""
+    if connection.execute("SELECT 1 FROM pragma_table_info('epochs') WHERE name = 'terms'").fetchone():
+        return
+    connection.execute("ALTER TABLE epochs ADD COLUMN terms TEXT")
+    known = tenures(connection)
+    if directory is not None and known.epochs:
+        _keep_tenures(connection, known, follow(known, directory, kept=_KEPT))
 
 
 def _instant(text: str | None) -> datetime | None:

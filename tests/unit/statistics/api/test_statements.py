@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.statistics.application import request
+from support.statistics.build import seconds
 from support.statistics.desk import GB, Desk, terms
 from support.statistics.process import Answer
 from wsedge_statistics.api.statement_page import page_of
@@ -156,6 +157,51 @@ async def test_a_former_account_has_its_own_statements() -> None:
     )
     answer = await get(desk, "/v1/statements", account="team-a@1a2b3c4d")
     assert [each["state"] for each in answer.json["statements"]] == ["Closed"]
+
+
+MADE_AGAIN = "2026-07-05T10:00:00Z"
+
+
+def two_lives() -> Desk:
+    """Team-a is made again in July: both lives counted in it, and June of the former one is closed."""
+    desk = Desk()
+    desk.lives = {"team_a": {"uid": "11111111-life", "since": "2026-01-01T00:00:00Z"}}
+    desk.count("2026-06-03T00:00:00Z", 5)
+    desk.at("2026-07-02T00:00:00Z")
+    desk.count("2026-07-02T00:00:00Z", 7)
+    desk.made_again("22222222-life", MADE_AGAIN, terms(start=MADE_AGAIN))
+    desk.count(MADE_AGAIN, 9, epoch="aaaa0000")
+    desk.at("2026-07-06T00:00:00Z")
+    return desk
+
+
+async def test_an_administrator_reads_the_open_statement_of_a_former_life() -> None:
+    """As NAME@UID, with its own bytes; the plain name is the new life."""
+    desk = two_lives()
+    found = {}
+    for name in ("team-a@11111111", "team-a"):
+        listed = (await get(desk, "/v1/statements", account=name)).json
+        assert listed["account"] == name
+        document = (await get(desk, "/v1/statements/2026-07", account=name)).json
+        assert (document["account"], document["state"]) == (name, "Open")
+        found[name] = (
+            [each["period"] for each in listed["statements"]],
+            [line["bytes"] for line in document["lines"]],
+        )
+    assert found == {"team-a@11111111": (["2026-07", "2026-06"], [7]), "team-a": (["2026-07"], [9])}
+    former = await get(desk, "/v1/statements/current", account="team-a@11111111")
+    assert former.status == 404  # no period of it contains now
+
+
+def test_a_tenant_sees_nothing_of_a_former_life() -> None:
+    """Neither by its plain name nor by the life's."""
+    services = two_lives().services
+    tenant = Caller("system:serviceaccount:team-a:reader", "team-a", issued=services.clock())
+    mine = account_of(services, tenant, None)
+    assert (mine.name, mine.key) == ("team-a", "team-a@22222222")
+    assert [span.slots.start for span in mine.spans] == [seconds(MADE_AGAIN)]
+    with pytest.raises(ForbiddenError):
+        account_of(services, tenant, "team-a@11111111")
 
 
 def rows(answer: Answer) -> list[dict[str, str]]:

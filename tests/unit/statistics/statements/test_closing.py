@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from support.statistics.application import MemoryLedger
+from support.statistics.build import instant, row, usage
 from support.statistics.desk import GB, PRICES, Desk, terms
 from wsedge_statistics.errors import LedgerUnwritableError
 from wsedge_statistics.ledger import SeenKey, StoredStatement
-from wsedge_statistics.statements.closing import Closer, ClosingThread
+from wsedge_statistics.statements.closing import FORMER_A_TICK, Closer, ClosingThread
 
 DUE = "2026-07-02T00:00:00Z"
 
@@ -364,3 +365,78 @@ def test_the_thread_closes_and_ends() -> None:
         assert closing.alive()
     assert not closing.alive()
     assert "closing" not in [thread.name for thread in threading.enumerate()]
+
+
+FIRST_LIFE = {"team_a": {"uid": "11111111-life", "since": "2026-01-01T00:00:00Z"}}
+MADE_AGAIN = "2026-06-15T10:00:00Z"
+
+
+def two_lives() -> Desk:
+    """Team-a counts in June, and is made again before June closed."""
+    desk = Desk()
+    desk.lives = FIRST_LIFE
+    desk.operator_writes()
+    desk.count("2026-06-03T00:00:00Z", 3 * GB)
+    desk.made_again("22222222-life", MADE_AGAIN, terms(start=MADE_AGAIN))
+    desk.count("2026-06-20T00:00:00Z", GB, epoch="aaaa0000")
+    return desk
+
+
+def test_a_namespace_that_is_made_again_pays_for_its_former_life() -> None:
+    """The June of each closes under its own key and name, with its own bytes; July is of the new one."""
+    desk = two_lives()
+    desk.at("2026-07-01T23:59:59Z")
+    assert (desk.closed(), desk.closed("team-a@22222222")) == ([], [])
+    desk.at(DUE)
+    documents = [json.loads(each.body) for key in ("team-a", "team-a@22222222") for each in closed(desk, key)]
+    assert [
+        (each["account"], each["period"], [line["bytes"] for line in each["lines"]]) for each in documents
+    ] == [("team-a@11111111", "2026-06", [3 * GB]), ("team-a", "2026-06", [GB])]
+    assert documents[0]["lines"][0]["end"] <= MADE_AGAIN
+    desk.at("2026-09-05T00:00:00Z")
+    assert desk.closed() == ["2026-06"]
+    assert desk.closed("team-a@22222222") == ["2026-06", "2026-07", "2026-08"]
+
+
+def closed(desk: Desk, key: str) -> list[StoredStatement]:
+    return desk.ledger.statements(key)
+
+
+def test_a_former_life_closes_after_a_restart_and_gets_its_adjustments() -> None:
+    """What comes in late for it is a supplement of its own."""
+    desk = two_lives()
+    desk.restart()
+    desk.at(DUE)
+    late = usage(row(instant("2026-06-04T00:00:00Z"), sentBytes=GB), epoch="bbbb0000")
+    desk.ledger.add(late, {"team-a": "team-a"}, now=desk.now)
+    desk.at("2026-07-03T00:10:00Z")
+    desk.at("2026-07-04T02:00:00Z")
+    assert desk.closed() == ["2026-06", "2026-06.1"]
+
+
+def test_former_lives_that_never_counted_have_no_statements() -> None:
+    """There is nothing to be billed, however often a namespace is made again."""
+    desk = two_lives()
+    for number in range(30, 60):
+        since = f"2026-06-21T10:{number}:00Z"
+        desk.made_again(f"{number:08}-life", since, terms(start=since))
+    desk.at(DUE)
+    keys = [life.key for life in desk.services.tenures.epochs["team-a"]]
+    assert [key for key in keys if desk.closed(key)] == ["team-a", "team-a@22222222", keys[-1]]
+
+
+def test_a_tick_looks_at_a_few_former_lives_of_an_account() -> None:
+    """All of them close in the end: those that were tried are tried last."""
+    desk = two_lives()
+    many = 2 * FORMER_A_TICK + 3
+    for number in range(many):
+        since = f"2026-06-21T{10 + number // 60}:{number % 60:02}:00Z"
+        desk.made_again(f"{number:08}-life", since, terms(start=since))
+        desk.count("2026-06-21T09:00:00Z", 1, epoch=f"{number:08}")
+    keys = [life.key for life in desk.services.tenures.epochs["team-a"][:-1]]
+    desk.at(DUE)
+    done = []
+    for _ in range(3):
+        done.append(sum(bool(desk.closed(key)) for key in keys))
+        desk.closer.tick()
+    assert done == [FORMER_A_TICK, 2 * FORMER_A_TICK, many + 1]
