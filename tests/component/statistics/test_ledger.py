@@ -137,11 +137,20 @@ def test_terms_of_former_lives_outlive_the_program(connection: sqlite3.Connectio
     assert ends == [instant("2026-06-02T00:00:00Z"), instant("2026-06-03T00:00:00Z"), None]
 
 
-def test_a_ledger_without_terms_gets_those_of_its_directory(connection: sqlite3.Connection) -> None:
-    """An older program of this schema wrote it; a namespace may be made again before the next Directory."""
+WITHOUT_TERMS = {
+    "of this schema, without the column": "ALTER TABLE epochs DROP COLUMN terms",
+    "migrated from schema 1": "UPDATE epochs SET terms = NULL",
+}
+
+
+@pytest.mark.parametrize("forgotten", WITHOUT_TERMS.values(), ids=WITHOUT_TERMS.keys())
+def test_a_ledger_without_terms_gets_those_of_its_directory(
+    connection: sqlite3.Connection, forgotten: str
+) -> None:
+    """An older program wrote it, and a namespace may be made again before the next Directory."""
     first = directory_message(lives={"team-a": {"uid": "11111111-life"}})
     before = tenancy.put_directory(connection, first, NOW)
-    connection.execute("ALTER TABLE epochs DROP COLUMN terms")
+    connection.execute(forgotten)
     for _ in range(2):
         tenancy.begin_tenures(connection, first, NOW)
         assert tenancy.tenures(connection) == before

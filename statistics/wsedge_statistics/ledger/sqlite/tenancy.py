@@ -115,9 +115,10 @@ def begin_tenures(connection: sqlite3.Connection, directory: Directory | None, n
 
 def _begin_terms(connection: sqlite3.Connection, directory: Directory | None) -> None:
     """Add the terms of lives to a ledger of an older program: those of the stored Directory."""
-    if connection.execute("SELECT 1 FROM pragma_table_info('epochs') WHERE name = 'terms'").fetchone():
+    if not connection.execute("SELECT 1 FROM pragma_table_info('epochs') WHERE name = 'terms'").fetchone():
+        connection.execute("ALTER TABLE epochs ADD COLUMN terms TEXT")
+    if connection.execute("SELECT 1 FROM epochs WHERE terms IS NOT NULL LIMIT 1").fetchone():
         return
-    connection.execute("ALTER TABLE epochs ADD COLUMN terms TEXT")
     known = tenures(connection)
     if directory is not None and known.epochs:
         _keep_tenures(connection, known, follow(known, directory, kept=_KEPT))
