@@ -259,8 +259,9 @@ def _days_through(slots: Interval, zone: tzinfo) -> Iterator[date]:
     if slots.start >= slots.end:
         return
     day = day_of(slots.start, zone)
-    while _floor(day, zone) < slots.end:
-        yield day
+    while (first := _floor(day, zone)) < slots.end:
+        if first < _floor(day + _DAY, zone):  # not a day that a zone skipped: it has no slot
+            yield day
         day += _DAY
 
 

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from support.statistics import build
 from support.statistics.cluster import Signer, key_server
 from support.statistics.fixtures import ADMIN, OPERATOR, Cluster
 from support.statistics.process import Statistics, statistics
+
+
+@pytest.fixture(autouse=True)
+def present() -> None:
+    """Have recent buckets be recent for this test."""
+    build.begin_test()
 
 
 @pytest.fixture

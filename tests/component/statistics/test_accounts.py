@@ -14,7 +14,6 @@ from support.statistics.process import Statistics, statistics
 from wsedge_statistics.contract import bucket_of
 
 OLD, NEW = "11111111-aaaa-4000-8000-000000000001", "22222222-bbbb-4000-8000-000000000002"
-BUCKET = recent_bucket(1)
 
 
 def text(at: datetime) -> str:
@@ -32,7 +31,7 @@ def test_a_namespace_without_domains_stores_nothing(cluster: Cluster) -> None:
     stranger = cluster.signer.relay_token("stranger")
     for batch in range(6):
         rows = [
-            row(BUCKET, account="stranger", domain=f"d{batch}-{number}.example", sentBytes=1)
+            row(recent_bucket(1), account="stranger", domain=f"d{batch}-{number}.example", sentBytes=1)
             for number in range(5000)
         ]
         answer = cluster.program.post(report(*rows, pod="stranger/x"), compressed=True, token=stranger)
@@ -47,7 +46,7 @@ def test_a_namespace_without_domains_stores_nothing(cluster: Cluster) -> None:
 
 def test_a_report_before_the_first_directory_is_503(cluster: Cluster) -> None:
     """With Retry-After; after the Directory the same report is accepted."""
-    token, document = cluster.signer.relay_token(), report(row(BUCKET, sentBytes=5))
+    token, document = cluster.signer.relay_token(), report(row(recent_bucket(1), sentBytes=5))
     answer = cluster.program.post(document, token=token)
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     cluster.put_directory()
@@ -57,7 +56,9 @@ def test_a_report_before_the_first_directory_is_503(cluster: Cluster) -> None:
 def test_a_new_domain_is_named_and_accepted_once_the_directory_lists_it(cluster: Cluster) -> None:
     """403 names the row, so that a relay sends the other rows at once and repeats this row."""
     cluster.put_directory()
-    document = report(row(BUCKET, sentBytes=1), row(BUCKET, domain="new.example", sentBytes=2))
+    document = report(
+        row(recent_bucket(1), sentBytes=1), row(recent_bucket(1), domain="new.example", sentBytes=2)
+    )
     token = cluster.signer.relay_token()
     answer = cluster.program.post(document, token=token)
     assert answer.status == 403
@@ -74,12 +75,14 @@ def test_a_domain_that_was_deleted_or_moved_is_reported_late(cluster: Cluster, t
     both = {"gone.example": "team-a", "moved.example": "team-a"}
     cluster.put_directory(domains=both, written_at=text(now - timedelta(hours=1)))
     cluster.put_directory(domains={"moved.example": "team-b"}, written_at=text(now))
-    late = report(*(row(BUCKET, domain=domain, sentBytes=1) for domain in both))
+    late = report(*(row(recent_bucket(1), domain=domain, sentBytes=1) for domain in both))
     cluster.program.stop()
     subjects = ("--operator-subject", OPERATOR, "--admin-subject", ADMIN)
     with statistics(tmp_path / "data", *cluster.keys.arguments, *subjects) as program:
         assert program.post(late, token=cluster.signer.relay_token()).status == 204
-        theirs = report(row(BUCKET, account="team-b", domain="moved.example", sentBytes=5), pod="team-b/x")
+        theirs = report(
+            row(recent_bucket(1), account="team-b", domain="moved.example", sentBytes=5), pod="team-b/x"
+        )
         assert program.post(theirs, token=cluster.signer.relay_token("team-b")).status == 204
         before = row(
             bucket_of(now - timedelta(hours=3)), account="team-b", domain="moved.example", sentBytes=9
@@ -96,9 +99,9 @@ def test_a_namespace_made_again_reads_nothing_of_its_predecessor(cluster: Cluste
     """Late rows of old relays count for the predecessor; administrators read both accounts."""
     program, signer = cluster.program, cluster.signer
     now = int(time.time())
-    cluster.put_directory(lives={"team-a": {"uid": OLD, "since": text(BUCKET - timedelta(days=9))}})
+    cluster.put_directory(lives={"team-a": {"uid": OLD, "since": text(recent_bucket(1) - timedelta(days=9))}})
     old = signer.relay_token(iat=now - 3000)
-    assert program.post(report(row(BUCKET, sentBytes=7)), token=old).status == 204
+    assert program.post(report(row(recent_bucket(1), sentBytes=7)), token=old).status == 204
     gone = {"uid": OLD, "until": text(datetime.fromtimestamp(now - 100, UTC))}
     cluster.put_directory(lives={"team-a": gone}, domains={}, written_at=gone["until"])
     reader = signer.token("default", "team-a")
@@ -110,9 +113,14 @@ def test_a_namespace_made_again_reads_nothing_of_its_predecessor(cluster: Cluste
         lives={"team-a": again}, domains={"new.example": "team-a"}, written_at=again["since"]
     )
     new = signer.relay_token()
-    assert program.post(report(row(BUCKET, domain="new.example", sentBytes=1)), token=new).status == 204
-    assert program.post(report(row(BUCKET, sentBytes=8)), token=new).status == 403  # the predecessor's domain
-    assert program.post(report(row(BUCKET, sentBytes=9)), token=old).status == 204
+    assert (
+        program.post(report(row(recent_bucket(1), domain="new.example", sentBytes=1)), token=new).status
+        == 204
+    )
+    assert (
+        program.post(report(row(recent_bucket(1), sentBytes=8)), token=new).status == 403
+    )  # the predecessor's domain
+    assert program.post(report(row(recent_bucket(1), sentBytes=9)), token=old).status == 204
     assert sent_bytes(program, reader) == 1
     assert [domain["domain"] for domain in program.get("/v1/domains").json["domains"]] == ["new.example"]
     assert program.get("/v1/traffic", domain="chat.example.com").status == 404
@@ -139,14 +147,18 @@ def test_rows_beyond_the_limit_of_an_account_are_refused(tmp_path: Path) -> None
             cluster = Cluster(program, keys, signer, signer)
             cluster.put_directory()
             token = signer.relay_token()
-            full = report(*(row(BUCKET, region=f"r{number}", sentBytes=1) for number in range(100)))
+            full = report(*(row(recent_bucket(1), region=f"r{number}", sentBytes=1) for number in range(100)))
             assert program.post(full, token=token).status == 204
-            answer = program.post(report(row(BUCKET, region="r0"), row(BUCKET, region="more")), token=token)
+            answer = program.post(
+                report(row(recent_bucket(1), region="r0"), row(recent_bucket(1), region="more")), token=token
+            )
             assert (answer.status, answer.json["type"]) == (429, "urn:wsedge:problem:account-full")
             assert [error["row"] for error in answer.json["errors"]] == [1]
-            grown = report(*(row(BUCKET, region=f"r{number}", sentBytes=2) for number in range(100)))
+            grown = report(
+                *(row(recent_bucket(1), region=f"r{number}", sentBytes=2) for number in range(100))
+            )
             assert program.post(grown, token=token).status == 204
-            other_epoch = report(row(BUCKET, region="r0"), epoch="0123456789")
+            other_epoch = report(row(recent_bucket(1), region="r0"), epoch="0123456789")
             assert program.post(other_epoch, token=token).status == 429
             assert program.post(report(row(recent_bucket(2))), token=token).status == 204
             assert sent_bytes(program, signer.token("default", "team-a")) == 200

@@ -6,7 +6,7 @@ import itertools
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from support.statistics.bill_oracle import InForce
@@ -245,6 +245,7 @@ INSTANTS = st.integers(seconds("2005-01-01T00:00:00Z") // 60, seconds("2035-01-0
 
 
 @given(st.sampled_from(ZONES), INSTANTS, st.integers(1, 120))
+@example("Pacific/Apia", datetime(2011, 11, 5, 7, 52, tzinfo=UTC), 56)  # without the 30th of December
 def test_days_and_months_tile_all_time(zone: str, start: datetime, length: int) -> None:
     """Daily periods, and monthly ones, follow each other without a gap, in any zone."""
     for method in ("DailyPeakBandwidth", "Month95Bandwidth"):
