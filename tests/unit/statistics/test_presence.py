@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wsedge_statistics.contract import Source
@@ -70,6 +70,16 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 @settings(max_examples=200, deadline=None)
+@example(
+    [
+        (0, "b", 2, 300),
+        (17, "b", 1, 300),
+        (145, "b", 3, 300),
+        (139, "b", 3, 0),
+        (17, "b", 2, 300),
+        (0, "b", 2, 0),
+    ]
+)
 @given(
     st.lists(
         st.tuples(st.integers(0, 200), st.sampled_from("ab"), st.integers(1, 3), st.sampled_from([0, 300])),
@@ -99,11 +109,20 @@ def _was_replaced(reports: list[Report], last: int, pod: str) -> bool:
     for place in range(last + 1, len(reports)):
         at, owner, process, promise = reports[place]
         if (owner, promise) == (pod, 0):
-            began = None
-            for each in reversed([each for each in reports[:place] if each[1:3] == (pod, process)]):
-                if each[3] == 0:
-                    break
-                began = each[0]
+            began = _began(reports[:place], pod, process)
             if began is not None and reports[last][0] < began and reports[last][0] + 300 < at:
                 return True
     return False
+
+
+def _began(reports: list[Report], pod: str, process: int) -> int | None:
+    """Return since when a process reports; one that was taken for replaced and reports again begins anew."""
+    began: int | None = None
+    later = len(reports)
+    for place in reversed(range(len(reports))):
+        at, *source, promise = reports[place]
+        if source == [pod, process]:
+            if promise == 0 or (began is not None and _was_replaced(reports[:later], place, pod)):
+                break
+            began, later = at, place
+    return began
