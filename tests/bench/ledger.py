@@ -247,14 +247,18 @@ def heavy_questions(running: Statistics, end: int) -> Iterator[None]:
 
     def ask() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=120)
+        connection.request("GET", f"/v1/traffic?{urlencode(asked)}&{domains}")
+        under_way.wait()
+        connection.getresponse().read()
         while not stopped.is_set():
             connection.request("GET", f"/v1/traffic?{urlencode(asked)}&{domains}")
             connection.getresponse().read()
 
+    under_way = threading.Barrier(HEAVY + 1)
     with ThreadPoolExecutor(HEAVY) as pool:
         asking = [pool.submit(ask) for _ in range(HEAVY)]
         try:
-            time.sleep(1)  # until all of them are under way
+            under_way.wait()
             yield
         finally:
             stopped.set()
