@@ -66,9 +66,10 @@ check: .venv/ready ## ruff, mypy, import contracts, stale generated files, helm 
 	@$(BIN)/wsedge-devcluster helm -- lint --strict charts/wsedge
 
 # Each writes its files, or with --check names the stale ones: CRDs and the chart's copy, docs/reference.md,
-# the tables of docs/relay/configuration.md, the tables of docs/status.md.
+# the tables of docs/relay/configuration.md and docs/status.md, the table of docs/observability.md.
 GENERATORS := wsedge_operator.api.generation wsedge_operator.api.generation.reference \
-  wsedge_operator.api.generation.relay_fields wsedge_operator.reconcile.status_page
+  wsedge_operator.api.generation.relay_fields wsedge_operator.reconcile.status_page \
+  wsedge_operator.runtime.metrics_page
 
 generate: .venv/ready ## every generated file: CRDs, their copy in the chart, pages of docs/
 	@for module in $(GENERATORS); do $(BIN)/python -m $$module || exit 1; done

@@ -216,6 +216,7 @@ def _parts(
         intake=intake,
         scopes=_scopes(settings),
         request=intake.request_exposed,
+        restarted=metrics.watch_restarted,
     )
     gatherer = _gatherer(common, optional)
     discovery = StatisticsDiscovery(
@@ -321,7 +322,7 @@ async def _serve(
 ) -> None:
     await _await_kinds(client)
     async with asyncio.TaskGroup() as group:
-        reader = _reader(settings, client, parts.intake, readings)
+        reader = _reader(settings, client, parts, readings)
         for scope in _scopes(settings):
             group.create_task(reader.read(scope), name=f"reader of {scope or 'all namespaces'}")
         await readings.filled()
@@ -343,10 +344,13 @@ def _scopes(settings: Settings) -> tuple[Scope, ...]:
     return settings.namespaces or (None,)
 
 
-def _reader(settings: Settings, client: Client, intake: Intake, readings: Readings) -> Reader:
+def _reader(settings: Settings, client: Client, parts: _Parts, readings: Readings) -> Reader:
+    intake, restarted = parts.intake, parts.metrics.watch_restarted
+
     def followers(scope: Scope) -> list[Follower]:
         return [
-            Follower(client, kind, scope, intake.list_kind, intake.receive) for kind in intake.kinds(scope)
+            Follower(client, kind, scope, intake.list_kind, intake.receive, restarted=restarted)
+            for kind in intake.kinds(scope)
         ]
 
     return Reader(readings, followers, intake.probe, intake.list_unwatched, settings.resync_seconds)

@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 # Called with the kind, whether the object is deleted, and the object.
 Receiver = Callable[[Kind, bool, dict[str, Any]], None]
+# Called with the kind whose watch begins again, and why: ended, expired, refused, failed.
+Restarted = Callable[[Kind, str], None]
 # Lists a kind of a namespace (None: of the cluster); returns the list's resource version.
 Lister = Callable[[Kind, str | None], Awaitable[str]]
 
@@ -72,9 +74,16 @@ class Grace:
         self._since = None
 
 
+def _untold(_kind: Kind, _why: str) -> None:
+    """Count nothing."""
+
+
 @dataclass
 class Follower:
-    """Follows a kind of `namespace` (None: of the cluster): `lister` and `receive` get what it finds."""
+    """Follows a kind of `namespace` (None: of the cluster): `lister` and `receive` get what it finds.
+
+    `restarted` is told of each watch that begins again.
+    """
 
     client: Client
     kind: Kind
@@ -83,6 +92,7 @@ class Follower:
     receive: Receiver
     grace: Grace = field(default_factory=Grace)
     first_pause: float = FIRST_PAUSE
+    restarted: Restarted = _untold
     _version: str | None = None
     _short: int = 0
 
@@ -93,7 +103,7 @@ class Follower:
     async def run(self) -> NoReturn:
         """Watch the kind from its last version on, for ever; raises one of MISSING."""
         while True:
-            begun = time.monotonic()
+            begun, why = time.monotonic(), "ended"
             try:
                 if self._version is None:
                     await self.list()
@@ -101,14 +111,17 @@ class Follower:
                 self.grace.end()
             except ExpiredError:
                 self.grace.end()
-                self._version = None
+                self._version, why = None, "expired"
             except MISSING as error:
                 if not self.grace.covers(error):
                     raise
+                why = "refused"
                 log.info("watch refused", kind=self.kind.kind, namespace=self.namespace, error=str(error))
             except OperatorError as error:
                 self.grace.end()
+                why = "failed"
                 log.info("watch ended", kind=self.kind.kind, namespace=self.namespace, error=str(error))
+            self.restarted(self.kind, why)
             await asyncio.sleep(self._pause(time.monotonic() - begun))
 
     async def _watch(self) -> None:

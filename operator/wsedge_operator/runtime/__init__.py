@@ -15,4 +15,5 @@ directory    PUTs the Directory to the statistics when it is due
 discovery    resolves the address of the statistics
 lease        one operator leads; rivals: no two releases serve one namespace
 clock, metrics, admin (health and metrics over HTTP)
+metrics_page writes the table of docs/observability.md
 """

@@ -24,6 +24,7 @@ class Agenda:
         self._metrics = metrics
         self._delays = dict(delays or {})
         self._queue: WorkQueue[Key] = WorkQueue()
+        metrics.watch_queue(self._queue.oldest_seconds)
         self._wakeups: WakeUps[Key] = WakeUps()
         self._delayed: set[Key] = set()
         self._requested: set[Key] = set()

@@ -106,6 +106,7 @@ class Controller:
                 result = "failed"
             else:
                 self._succeeded(key, again)
+                self._metrics.succeeded.labels(key.kind).set(self._clock.now().timestamp())
                 result = "done"
         self._metrics.reconciles.labels(key.kind, result).inc()
         self._metrics.seconds.labels(key.kind).observe(time.perf_counter() - started)

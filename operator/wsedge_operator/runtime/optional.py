@@ -23,7 +23,7 @@ from wsedge_operator.errors import ForbiddenError, NotFoundError, OperatorError,
 from wsedge_operator.kube.client import Client
 from wsedge_operator.kube.discovery import Discovery
 from wsedge_operator.kube.kinds import Kind
-from wsedge_operator.kube.watch import FIRST_PAUSE, GRACE_SECONDS, MISSING, Follower, Grace
+from wsedge_operator.kube.watch import FIRST_PAUSE, GRACE_SECONDS, MISSING, Follower, Grace, Restarted
 from wsedge_operator.reconcile.problem import Problem
 from wsedge_operator.reconcile.reasons import Reason
 from wsedge_operator.runtime.intake import Intake
@@ -50,11 +50,15 @@ class OptionalKinds:
         intake: Intake,
         scopes: tuple[Scope, ...],
         request: Callable[[Scope], None],
+        restarted: Restarted,
         retry_seconds: float = FIRST_PAUSE,
         grace_seconds: float = GRACE_SECONDS,
         unusable_seconds: float = UNUSABLE_SECONDS,
     ) -> None:
-        """Know nothing yet; `request` is called with a scope whose domains see other kinds."""
+        """Know nothing yet; `request` is called with a scope whose domains see other kinds.
+
+        `restarted` is told of each watch that begins again.
+        """
         self._retry_seconds = retry_seconds
         self._grace_seconds = grace_seconds
         self._unusable_seconds = unusable_seconds
@@ -63,6 +67,7 @@ class OptionalKinds:
         self._intake = intake
         self._scopes = scopes
         self._request = request
+        self._restarted = restarted
         self._states: dict[tuple[Kind, Scope], _State] = {}
         self._tasks: dict[tuple[Kind, Scope], asyncio.Task[None]] = {}
         self._served: frozenset[Kind] = frozenset()
@@ -150,6 +155,7 @@ class OptionalKinds:
             self._intake.receive,
             grace=Grace(self._grace_seconds),
             first_pause=self._retry_seconds,
+            restarted=self._restarted,
         )
         while True:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -27,9 +28,12 @@ class WorkQueue(Generic[K]):
     A key that is added while a worker has it is queued again at `done`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Begin empty; `monotonic` says how long keys wait."""
+        self._monotonic = monotonic
         self._waiting: deque[K] = deque()
-        self._known: set[K] = set()
+        # When each waiting key came.
+        self._known: dict[K, float] = {}
         self._busy: set[K] = set()
         self._again: set[K] = set()
         self._filled = asyncio.Event()
@@ -42,7 +46,7 @@ class WorkQueue(Generic[K]):
         if key in self._busy:
             self._again.add(key)
         elif key not in self._known:
-            self._known.add(key)
+            self._known[key] = self._monotonic()
             self._waiting.append(key)
             self._filled.set()
 
@@ -52,9 +56,13 @@ class WorkQueue(Generic[K]):
             self._filled.clear()
             await self._filled.wait()
         key = self._waiting.popleft()
-        self._known.discard(key)
+        del self._known[key]
         self._busy.add(key)
         return key
+
+    def oldest_seconds(self) -> float:
+        """Return how long the first key has waited; 0 when none waits."""
+        return self._monotonic() - self._known[self._waiting[0]] if self._waiting else 0.0
 
     def done(self, key: K) -> None:
         """End the work on `key`; queue it again if it was added meanwhile."""

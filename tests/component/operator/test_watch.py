@@ -35,6 +35,7 @@ class Api:
     def __init__(self, *streams: bytes | int) -> None:
         self.streams = list(streams)
         self.asked: list[str] = []
+        self.restarts: list[str] = []
         self._changed, self._over = asyncio.Event(), asyncio.Event()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -80,7 +81,15 @@ class Api:
                     receive(kind, False, live)
                 return version
 
-            follower = Follower(client, POD, "team-a", lister, receive, grace=grace or Grace())
+            follower = Follower(
+                client,
+                POD,
+                "team-a",
+                lister,
+                receive,
+                grace=grace or Grace(),
+                restarted=lambda kind, why: self.restarts.append(f"{kind.kind} {why}"),
+            )
             task = asyncio.create_task(follower.run())
             try:
                 yield received, task
@@ -106,6 +115,7 @@ async def test_a_watch_that_ends_goes_on_at_its_last_event() -> None:
     async with api.following() as (received, _):
         assert await api.until(4) == ["list", "watch 5", "watch 7", "watch 90"]
         assert received == [(False, "a"), (False, "b"), (True, "a")]
+        assert api.restarts == ["Pod ended", "Pod ended"]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +129,7 @@ async def test_a_version_that_is_too_old_is_listed_again(gone: bytes | int) -> N
     async with api.following() as (received, _):
         assert await api.until(5) == ["list", "watch 5", "watch 6", "list", "watch 5"]
         assert received == [(False, "a"), (False, "b"), (False, "a")]
+        assert api.restarts == ["Pod ended", "Pod expired"]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +143,9 @@ async def test_a_failure_is_repeated_from_the_last_version(broken: bytes | int) 
     async with api.following() as (received, _):
         assert await api.until(5) == ["list", "watch 5", "watch 6", "watch 6", "watch 8"]
         assert received == [(False, "a"), (False, "b"), (False, "c")]
+        # A stream that is cut within an event ended, as far as HTTP tells.
+        why = "ended" if broken == b'{"type": "ADDED"' else "failed"
+        assert api.restarts == ["Pod ended", f"Pod {why}", "Pod ended"]
 
 
 @pytest.mark.parametrize(("status", "error"), [(403, ForbiddenError), (404, NotFoundError)])

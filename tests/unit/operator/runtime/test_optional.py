@@ -70,6 +70,7 @@ async def following(cluster: Cluster, *scopes: str | None) -> AsyncIterator[Opti
         intake=double,
         scopes=scopes or (None,),
         request=cluster.requested.append,
+        restarted=lambda kind, why: None,
         retry_seconds=0,
         grace_seconds=0,
         unusable_seconds=0,

@@ -73,6 +73,29 @@ async def test_a_key_that_is_requested_during_its_reconciliation_follows() -> No
     assert len(queue) == 0
 
 
+async def test_the_queue_says_how_long_its_first_key_waits() -> None:
+    """Of the key that came first among those that wait; a key that a worker has does not count."""
+    now = 100.0
+    queue: WorkQueue[str] = WorkQueue(lambda: now)
+    assert queue.oldest_seconds() == 0
+    queue.add("a")
+    now = 103.0
+    queue.add("b")
+    queue.add("a")
+    now = 110.0
+    assert queue.oldest_seconds() == 10
+    await queue.get()
+    assert queue.oldest_seconds() == 7
+    queue.add("a")  # again, once the worker is done with it
+    await queue.get()
+    assert queue.oldest_seconds() == 0
+    now = 120.0
+    queue.done("a")
+    assert queue.oldest_seconds() == 0
+    now = 121.0
+    assert queue.oldest_seconds() == 1
+
+
 async def test_a_worker_waits_for_a_key() -> None:
     """It continues with the first request."""
     queue: WorkQueue[str] = WorkQueue()
