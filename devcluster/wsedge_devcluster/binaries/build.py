@@ -1,7 +1,7 @@
 """Builds the control plane and Helm from their Go modules, once per state of the sources.
 
-The cache key is a hash of the sources (go.mod, go.sum and each file in Go) and the platform. go.mod names the
-Go version, so a newer wish for Go is a new key too.
+The cache key is a hash of the sources (go.mod, go.sum and each file in Go), the platform and the changed line of
+Kubernetes. go.mod names the Go version, so a newer wish for Go is a new key too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from wsedge_devcluster.binaries.cache import Progress, cache_folder, only_one
 from wsedge_devcluster.binaries.golang import find_go, platform_tag, wanted_version
+from wsedge_devcluster.binaries.kubernetes import COPY, KEY, MODULE, changed_module
 from wsedge_devcluster.errors import BuildError, StartError
 
 SOURCES = Path(__file__).resolve().parents[2] / "go"
@@ -68,7 +69,7 @@ def ensure_binaries(progress: Progress, environ: Mapping[str, str] = os.environ)
 
 def cached_folder() -> Path:
     """Return the folder for the binaries of the present sources."""
-    return cache_folder() / "devcluster" / source_hash(SOURCES, platform_tag())
+    return cache_folder() / "devcluster" / source_hash(SOURCES, f"{platform_tag()}\0{KEY}")
 
 
 def _cached(progress: Progress) -> dict[str, Path]:
@@ -87,6 +88,7 @@ def _build_all(folder: Path, progress: Progress) -> None:
     started = time.monotonic()
     for program in ("controlplane", "helm"):
         _build(go, program, folder, progress)
+    shutil.rmtree(folder / COPY)
     for name in COMPONENTS:
         (binaries / name).unlink(missing_ok=True)
         (binaries / name).symlink_to("controlplane")
@@ -99,10 +101,13 @@ def _build(go: Path, program: str, folder: Path, progress: Progress) -> None:
     log = folder / f"{program}.log"
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
     progress(f"building {program}: fetching its modules (the first build takes some minutes)")
-    version = _output([str(go), "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes"], log, environment)
+    asked = [str(go), "list", "-m", "-f", "{{.Version}} {{.Dir}}", MODULE]
+    version, _, kubernetes = _output(asked, log, environment).strip().partition(" ")
+    module = changed_module(Path(kubernetes), SOURCES, folder)
     total = len(_output([str(go), "list", "-deps", f"./cmd/{program}"], log, environment).split())
     target = folder / "bin" / program
-    command = [str(go), "build", "-v", "-trimpath", "-ldflags", _linker_flags(version.strip())]
+    command = [str(go), "build", "-v", "-trimpath", "-ldflags", _linker_flags(version)]
+    command += ["-modfile", str(module)]
     command += ["-o", f"{target}.new", f"./cmd/{program}"]
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=SOURCES, env=environment, stdout=output, stderr=output)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wsedge_devcluster.binaries import build
+from wsedge_devcluster.binaries import build, kubernetes
 from wsedge_devcluster.binaries.cache import cache_folder, only_one
 from wsedge_devcluster.binaries.golang import find_go, version_of
 from wsedge_devcluster.errors import BuildError, StartError
@@ -18,7 +18,7 @@ GO = """#!/bin/sh
 fail=%s
 case "$1 $*" in
   version*) echo "go version go%s linux/amd64" ;;
-  "list "*-m*) echo v1.36.3 ;;
+  "list "*-m*) echo v1.36.3 "$(dirname "$0")/kubernetes" ;;
   list*) printf 'a\\nb\\nc\\n' ;;
   build*)
     echo a >&2; echo b >&2
@@ -42,7 +42,16 @@ def put_go(tmp_path: Path, version: str = "1.26.1", *, fail: bool = False) -> Pa
     go = tmp_path / "bin" / "go"
     go.write_text(GO % (int(fail), version))
     go.chmod(0o755)
+    put_kubernetes(go.with_name("kubernetes"))
     return go
+
+
+def put_kubernetes(module: Path, line: str = kubernetes.BEFORE) -> Path:
+    for name in ("cmd/x.go", "plugin/x.go", "third_party/x.go", "go.mod", "go.sum", kubernetes.FILE):
+        file = module / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"if {line} {{\n" if name == kubernetes.FILE else "package x\n")
+    return module
 
 
 def test_built_once(cache: Path, tmp_path: Path) -> None:
@@ -127,3 +136,23 @@ def test_go_from_cache_when_path_is_too_old(cache: Path, tmp_path: Path) -> None
     old = put_go(tmp_path, "1.22.1")
     assert version_of(old) == (1, 22)
     assert find_go((1, 26), lambda _text: None) == installed
+
+
+def test_the_changed_line_is_built_and_the_module_cache_keeps_its_own(tmp_path: Path) -> None:
+    """Files are links to the module cache, except for the one that is changed."""
+    module = put_kubernetes(tmp_path / "module")
+    (tmp_path / "out").mkdir()
+    made = kubernetes.changed_module(module, build.SOURCES, tmp_path / "out")
+    copy = tmp_path / "out" / "kubernetes"
+    assert kubernetes.AFTER in (copy / kubernetes.FILE).read_text()
+    assert kubernetes.AFTER not in (module / kubernetes.FILE).read_text()
+    assert (copy / "cmd" / "x.go").read_text() == "package x\n"
+    assert f"replace k8s.io/kubernetes => {copy}\n" in made.read_text()
+    assert made.with_name("go.sum").read_bytes() == (build.SOURCES / "go.sum").read_bytes()
+
+
+def test_another_kubernetes_without_that_line_stops_the_build(tmp_path: Path) -> None:
+    """An update must not build an API server that silently lacks the change."""
+    module = put_kubernetes(tmp_path / "module", "ip == nil")
+    with pytest.raises(StartError, match="no single line"):
+        kubernetes.changed_module(module, build.SOURCES, tmp_path)
