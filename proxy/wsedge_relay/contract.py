@@ -80,6 +80,11 @@ Network = Annotated[str, StringConstraints(min_length=3, max_length=49), AfterVa
 
 # A file in the relay's secrets folder, so also a key of its Secret. Its content authorizes a drain.
 ADMIN_TOKEN_FILE: Final = "admin-token"  # noqa: S105  a file name
+# A header with that token, beside `Authorization: Bearer`, which an API server removes when it proxies to a
+# pod (`kubectl wsedge`).
+ADMIN_TOKEN_HEADER: Final = "Wsedge-Token"  # noqa: S105  a header's name
+# Most connections in a page of `GET /connections`: about 400 KB, which take some milliseconds to write.
+MOST_LISTED_CONNECTIONS: Final = 1000
 
 # The time that a relay's pod has after its drain, in seconds. The operator adds it to the drain time in
 # terminationGracePeriodSeconds; within it the relay ends its last handshake or tunnel (35 s) and sends its
@@ -850,3 +855,32 @@ class RelayState(Message):
     openConnections: int
     refusedGeneration: str | None = None
     refusedReason: str | None = None
+
+
+class OpenConnection(Message):
+    """An open connection, as `GET /connections` on the admin port lists it.
+
+    Bytes and messages are those that `sent_bytes` and the like count. The round-trip times are TCP's, to the
+    next machine that ends TCP; None where the kernel has none (HTTP/2).
+    """
+
+    id: str
+    domain: str
+    client: str
+    origin: str
+    since: str
+    http2: bool = False
+    closing: bool = False
+    sentBytes: int
+    receivedBytes: int
+    sentMessages: int
+    receivedMessages: int
+    clientRttSeconds: float | None = None
+    originRttSeconds: float | None = None
+
+
+class OpenConnections(Message):
+    """A page of open connections. `next` is the field `after` of the next request; None: it was the last."""
+
+    connections: tuple[OpenConnection, ...]
+    next: str | None = None

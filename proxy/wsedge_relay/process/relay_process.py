@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any, Final
 
 import structlog
 
@@ -22,12 +24,17 @@ from wsedge_relay.metering.reporter import Reporter, ReportingPod
 from wsedge_relay.metering.spool import Spool
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.policy.limits import Limiter
+from wsedge_relay.pump.frames import GOING_AWAY
 from wsedge_relay.pump.selector import PumpSelector
 from wsedge_relay.server.relay import Relay
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry.exposition import RelayCollector
 from wsedge_relay.telemetry.families import Distribution, Family
+from wsedge_relay.tunnel import listing
 from wsedge_relay.tunnel.shedding import ShedOrder, ShedProgress
+
+# The reason in the Close frame, in the metrics and in the access log.
+CLOSE_REASON: Final = "closed by request"
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +59,8 @@ class RelayProcess:
         self._settings = settings
         self._loaded = loaded
         self._usage = usage
+        # Numbers of tunnels begin again with each process, and a close must not hit another's connection.
+        self._epoch = secrets.token_hex(4)
         self._geo = GeoDatabases(
             ip2region=settings.geo_ip2region, city=settings.geo_city, isp=settings.geo_isp
         )
@@ -165,6 +174,25 @@ class RelayProcess:
     def shed_progress(self) -> ShedProgress:
         """The progress of the last order to shed."""
         return self._relay.shed_progress
+
+    async def connections(self, domain: str | None, after: int, limit: int) -> dict[str, Any]:
+        """Return a page of open connections, and in `next` the number behind which the next page begins."""
+        tunnels = await listing.page_of(self._relay.tunnels, domain=domain, after=after, limit=limit)
+        return {
+            "connections": await listing.described(tunnels, epoch=self._epoch),
+            "next": tunnels[-1].number if len(tunnels) == limit else None,
+        }
+
+    def close_connection(self, name: str) -> bool:
+        """Close a connection of this process by its id, with 1001; return False when it is not open here."""
+        epoch, _, number = name.partition("-")
+        if epoch != self._epoch or not (number.isascii() and number.isdigit() and len(number) <= 15):
+            return False
+        tunnel = listing.find(self._relay.tunnels, int(number))
+        if tunnel is None:
+            return False
+        self._relay.tunnels.close(tunnel, GOING_AWAY, CLOSE_REASON)
+        return True
 
     def resume(self) -> bool:
         """End the drain and accept new connections; return False without a drain or while stopping."""

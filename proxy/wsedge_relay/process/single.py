@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
@@ -17,6 +17,7 @@ from wsedge_relay.metering.spool import Spool, adopt
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.process.relay_process import RelayProcess
 from wsedge_relay.pump.selector import PumpSelector
+from wsedge_relay.server.admin import Question
 from wsedge_relay.server.admin_routes import AdminRoutes
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
@@ -101,6 +102,15 @@ class SingleProcess:
     def shed_progress(self) -> ShedProgress:
         """The progress of the last order to shed."""
         return self._process.shed_progress
+
+    async def connections(self, question: Question) -> dict[str, Any]:
+        """Return a page of open connections."""
+        page = await self._process.connections(question.domain, question.after, question.limit)
+        return page | {"next": None if page["next"] is None else f"0.{page['next']}"}
+
+    async def close_connection(self, name: str) -> bool:
+        """Close one connection; False: it is not open."""
+        return self._process.close_connection(name)
 
     def resume(self) -> bool:
         """End the drain and accept connections again."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from wsedge_relay.metering.spool import adopt, folder_of, lock_folder
 from wsedge_relay.process.assignment import Assignment, loaded_to_json
 from wsedge_relay.process.shared_limits import LimitTable, make_table
 from wsedge_relay.process.worker_process import SILENT_SECONDS, NamedOrder, WorkerProcess
+from wsedge_relay.server.admin import Question
 from wsedge_relay.server.admin_routes import AdminRoutes
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
@@ -33,10 +35,22 @@ from wsedge_relay.transport.listening import reserved
 from wsedge_relay.tunnel.shedding import ShedOrder, ShedProgress, shares, together
 
 _APPLY_SECONDS: Final = 10.0
+_LIST_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 2.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
 _STEADY_SECONDS: Final = 60.0  # a worker that ran longer restarts without a longer pause
 _log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def _ended_is_empty() -> Iterator[None]:
+    """Suppress the error that a worker has ended: it has no connections any more."""
+    try:
+        yield
+    except WorkerSilentError as error:
+        if not error.has_ended:
+            raise
 
 
 def pause_before(restart: int) -> float:
@@ -272,6 +286,35 @@ class Supervisor:
     def shed_progress(self) -> ShedProgress:
         """The progress of the last order to shed, summed over the workers' last answers."""
         return together([worker.shed for worker in self._workers])
+
+    async def connections(self, question: Question) -> dict[str, Any]:
+        """Return a page of one worker's open connections; workers follow each other by their numbers.
+
+        Raises WorkerSilentError.
+        """
+        place, after = max(1, question.worker), question.after
+        asked = {"domain": question.domain, "after": after, "limit": question.limit}
+        page: dict[str, Any] = {"connections": [], "next": None}
+        if place <= len(self._workers):
+            with _ended_is_empty():
+                page = await self._workers[place - 1].call("connections", asked, seconds=_LIST_SECONDS)
+        if page["next"] is not None:
+            return page | {"next": f"{place}.{page['next']}"}
+        return page | {"next": f"{place + 1}.0" if place < len(self._workers) else None}
+
+    async def close_connection(self, name: str) -> bool:
+        """Close one connection; False: no worker has it. Raises WorkerSilentError."""
+        silent: WorkerSilentError | None = None
+        for worker in self._workers:
+            try:
+                with _ended_is_empty():
+                    if await worker.call("close", name, seconds=_CLOSE_SECONDS):
+                        return True
+            except WorkerSilentError as error:
+                silent = error
+        if silent is not None:
+            raise silent
+        return False
 
     def resume(self) -> bool:
         """End the drain of all workers; return False while the relay stops."""

@@ -137,6 +137,12 @@ def _orders(relay: RelayProcess) -> dict[str, Order]:
     async def shed(order: dict[str, Any]) -> None:
         relay.shed(ShedOrder(**order))
 
+    async def connections(asked: dict[str, Any]) -> dict[str, Any]:
+        return await relay.connections(**asked)
+
+    async def close(name: str) -> bool:
+        return relay.close_connection(name)
+
     async def resume(_: Any) -> None:
         relay.resume()
 
@@ -155,6 +161,8 @@ def _orders(relay: RelayProcess) -> dict[str, Order]:
         "metrics": read_metrics,
         "drain": drain,
         "shed": shed,
+        "connections": connections,
+        "close": close,
         "resume": resume,
         "stop": stop,
         "hurry": hurry,

@@ -1,4 +1,4 @@
-"""The admin port: health, readiness, metrics, the configuration in force, POST /drain and POST /shed.
+"""The admin port: health, readiness, metrics, the configuration in force, open connections, and orders.
 
 A strict, small HTTP/1.1 server: one request per connection, bounded in size, time and number. It serves
 probes, a metrics scraper and the operator; it has an address of its own, which clients should not reach.
@@ -10,12 +10,17 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from wsedge_relay.contract import LEAST_SHED_PER_SECOND, MOST_SHED_CONNECTIONS, MOST_SHED_PER_SECOND
+from wsedge_relay.contract import (
+    LEAST_SHED_PER_SECOND,
+    MOST_LISTED_CONNECTIONS,
+    MOST_SHED_CONNECTIONS,
+    MOST_SHED_PER_SECOND,
+)
 from wsedge_relay.errors import CannotListenError
 from wsedge_relay.protocol.forwarded import address_of
 from wsedge_relay.transport.listening import bound
@@ -27,6 +32,7 @@ CALL_SECONDS: Final = 10.0
 MAX_DRAIN_SECONDS: Final = 3600.0
 _RATE: Final = re.compile(r"[0-9]{1,5}(\.[0-9]{1,6})?")
 _ORDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CURSOR: Final = re.compile(r"([0-9]{1,4})\.([0-9]{1,15})")
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{1,16}) (/[!-~]{0,1024}) HTTP/1\.[01]")
 
 
@@ -42,11 +48,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: the query's fields, the peer's IP address, and the header lines of the head."""
+    """One request: the query's fields, the peer's IP address, and the header lines of the head.
+
+    `name` is the segment of the path that stands for `*` in its route.
+    """
 
     query: Mapping[str, str]
     peer: str
     lines: tuple[str, ...] = ()
+    name: str = ""
 
     def header(self, name: str) -> str | None:
         """Return the value of the header `name` (lower case); None when it is absent or occurs twice."""
@@ -65,6 +75,8 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 class Admin:
     """Serve `routes`, handlers by method and path such as ("GET", "/healthz"). GET handlers answer HEAD.
+
+    A path of three segments may have `*` in its middle, for any segment: ("POST", "/connections/*/close").
 
     `check` returns the answer that rejects a request of any method and path, None when a route may answer it.
     """
@@ -149,6 +161,9 @@ class Admin:
         return reply, method == "HEAD"
 
     async def _route(self, method: str, path: str, call: Call) -> Reply:
+        match path.split("/"):
+            case ["", first, name, last]:
+                path, call = f"/{first}/*/{last}", replace(call, name=name)
         handler = self._routes.get(("GET" if method == "HEAD" else method, path))
         if handler is not None:
             return await handler(call)
@@ -192,6 +207,30 @@ def _whole(query: Mapping[str, str], field: str, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most):
         raise ValueError(f"The field {field} must be a whole number from 1 to {most}.")
     return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question for a page of open connections: those of `domain` (None: all) behind a place.
+
+    The place is a worker process (0: a relay of one process, or the first) and a number in it.
+    """
+
+    domain: str | None
+    worker: int
+    after: int
+    limit: int
+
+
+def question_of(query: Mapping[str, str]) -> Question:
+    """Return the question of a query; raises ValueError."""
+    limit = MOST_LISTED_CONNECTIONS
+    if "limit" in query:
+        limit = _whole(query, "limit", MOST_LISTED_CONNECTIONS)
+    place = _CURSOR.fullmatch(query.get("after", "0.0"))
+    if place is None:
+        raise ValueError("The field after must be the field next of an answer.")
+    return Question(query.get("domain"), int(place[1]), int(place[2]), limit)
 
 
 def json_reply(status: int, document: object) -> Reply:

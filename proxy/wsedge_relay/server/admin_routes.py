@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -13,8 +13,19 @@ from prometheus_client.registry import Collector
 from wsedge_relay.config.follow import log_applied
 from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import Listen, RelayState
+from wsedge_relay.errors import WorkerSilentError
 from wsedge_relay.server import permission, web_pages
-from wsedge_relay.server.admin import Admin, Call, Reply, drain_seconds, json_reply, shed_order, text_reply
+from wsedge_relay.server.admin import (
+    Admin,
+    Call,
+    Question,
+    Reply,
+    drain_seconds,
+    json_reply,
+    question_of,
+    shed_order,
+    text_reply,
+)
 from wsedge_relay.settings import Settings
 from wsedge_relay.telemetry import exposition
 from wsedge_relay.tunnel.shedding import ShedOrder, ShedProgress
@@ -61,12 +72,18 @@ class Served(Protocol):
     def shed_progress(self) -> ShedProgress:
         """The progress of the last order to shed, as of the last `refresh`."""
 
+    async def connections(self, question: Question) -> Mapping[str, Any]:
+        """Return a page of open connections, a `contract.OpenConnections`; raises WorkerSilentError."""
+
+    async def close_connection(self, name: str) -> bool:
+        """Close one connection with 1001; False: it is not open. Raises WorkerSilentError."""
+
     def resume(self) -> bool:
         """End a drain that `drain` started and accept connections; return False while the relay stops."""
 
 
 class AdminRoutes:
-    """The admin port of a relay: /healthz, /readyz, /metrics, /config, /shed and POST /drain.
+    """The admin port of a relay: /healthz, /readyz, /metrics, /config, /connections, /shed and POST /drain.
 
     `watch` has the configuration in force; `collectors` add metrics of this process.
 
@@ -97,6 +114,8 @@ class AdminRoutes:
                 ("POST", "/drain"): self._drain,
                 ("GET", "/shed"): self._shed_progress,
                 ("POST", "/shed"): self._shed,
+                ("GET", "/connections"): self._connections,
+                ("POST", "/connections/*/close"): self._close,
             },
             check=self._rejected,
         )
@@ -137,11 +156,14 @@ class AdminRoutes:
         )
 
     def _rejected(self, call: Call) -> Reply | None:
-        reply = web_pages.refusal(call, self._names)
+        reply = web_pages.refusal(call, self._names, is_vouched_for=self._is_vouched_for)
         if reply is not None:
             # At level debug: a web page can send many.
             _log.debug("admin request rejected", peer=call.peer, status=reply.status)
         return reply
+
+    def _is_vouched_for(self, call: Call) -> bool:
+        return permission.is_vouched_for(call, self._settings.certificates)
 
     async def _healthz(self, _call: Call) -> Reply:
         return _ok_unless(self._relay.unhealthy)
@@ -170,6 +192,36 @@ class AdminRoutes:
         _log.info("drain requested", peer=call.peer, seconds=seconds)
         self._resume_after(seconds)
         return text_reply(202, "The relay is draining.")
+
+    async def _connections(self, call: Call) -> Reply:
+        """Answer with a page of the open connections; clients' addresses are personal data."""
+        refused = permission.refusal(call, self._settings.certificates)
+        if refused is not None:
+            _log.warning("list of connections rejected", peer=call.peer, status=refused.status)
+            return refused
+        try:
+            question = question_of(call.query)
+        except ValueError as error:
+            return text_reply(400, str(error))
+        try:
+            return json_reply(200, await self._relay.connections(question))
+        except WorkerSilentError as error:
+            return text_reply(503, f"A worker process gave no list: {error}.")
+
+    async def _close(self, call: Call) -> Reply:
+        """Close one connection with 1001, at its next frame boundary."""
+        refused = permission.refusal(call, self._settings.certificates)
+        if refused is not None:
+            _log.warning("close rejected", peer=call.peer, status=refused.status)
+            return refused
+        try:
+            found = await self._relay.close_connection(call.name)
+        except WorkerSilentError as error:
+            return text_reply(503, f"A worker process did not answer: {error}.")
+        if not found:
+            return text_reply(404, "No open connection has this id.")
+        _log.info("close requested", peer=call.peer, connection=call.name)
+        return text_reply(202, "The relay closes the connection.")
 
     async def _shed_progress(self, _call: Call) -> Reply:
         await self._relay.refresh()

@@ -9,7 +9,7 @@ send neither.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from wsedge_relay.server.admin import Call, Reply, text_reply
@@ -20,19 +20,22 @@ _OWN_SITES: Final = frozenset(("none", "same-origin"))
 _PRIVATE_ZONES: Final = (".localhost", ".svc", ".svc.cluster.local")
 
 
-def refusal(call: Call, names: Collection[str]) -> Reply | None:
+def refusal(
+    call: Call, names: Collection[str], *, is_vouched_for: Callable[[Call], bool] = lambda _: False
+) -> Reply | None:
     """Return the answer to a web page's request, None for other requests.
 
     `names` are the admin port's own names in lower case. Other accepted hosts cannot belong to an attacker's
     page: IP addresses, `localhost`, names without a dot, and names of Services. A request without a Host
-    header passes (HTTP/1.0); browsers always send it.
+    header passes (HTTP/1.0); browsers always send it. So does any Host of a call that is vouched for, by a
+    token that no page of an attacker has: the API server's proxy keeps the name in its own URL as Host.
     """
     if call.values("origin") or not _OWN_SITES.issuperset(call.values("sec-fetch-site")):
         return text_reply(403, "The admin port accepts no requests of web pages.")
     hosts = call.values("host")
     if len(hosts) > 1:
         return text_reply(400, "This request has more than one Host header.")
-    if hosts and not _is_own(_name_of(hosts[0]), names):
+    if hosts and not _is_own(_name_of(hosts[0]), names) and not is_vouched_for(call):
         return text_reply(
             421,
             "The Host header does not name the admin port: use its IP address, or add the name to"

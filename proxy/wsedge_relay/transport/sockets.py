@@ -12,6 +12,9 @@ from typing import Final
 TLS_RECORD_BYTES: Final = 16384
 # Errors of a call that would block or was interrupted; the selector reports the socket again.
 WOULD_BLOCK: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+# Of `struct tcp_info` (linux/tcp.h): the offset and the form of tcpi_rtt, in microseconds.
+_RTT_OFFSET: Final = 68
+_RTT: Final = struct.Struct("=I")
 # SO_LINGER of 0 s: a close resets the connection and drops the kernel's buffers. The other is the default.
 _RESET: Final = struct.pack("ii", 1, 0)
 _DEFAULT: Final = struct.pack("ii", 0, 0)
@@ -43,3 +46,21 @@ def shut_sending(sock: socket.socket, *, notify: bool = True) -> bool:
 def reset_at_close(sock: socket.socket, *, reset: bool = True) -> None:
     """Set whether a close of the socket resets the connection; by default it does not."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if reset else _DEFAULT)
+
+
+def round_trip_seconds(fd: int) -> float | None:
+    """Return the kernel's estimate of the round-trip time of a TCP connection; None where it has none.
+
+    It is that of TCP: to the next machine that ends TCP, such as a load balancer.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=fd)  # borrowed: it is detached below
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT_OFFSET + _RTT.size)
+    except OSError:  # no TCP: a stream of HTTP/2 has a pair of Unix sockets
+        return None
+    finally:
+        sock.detach()
+    if len(info) < _RTT_OFFSET + _RTT.size:
+        return None
+    (microseconds,) = _RTT.unpack_from(info, _RTT_OFFSET)
+    return microseconds / 1e6 if microseconds else None

@@ -5,6 +5,7 @@
     heartbeat   the checks of silent legs, and the times of these checks. Pure
     drain       closes that are spread over time
     shedding    orders to close some tunnels at a rate
+    listing     the open tunnels, in pages
 
 Never imports the packages `client` and `server`.
 """

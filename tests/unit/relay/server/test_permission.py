@@ -10,7 +10,7 @@ import pytest
 from wsedge_relay.contract import ADMIN_TOKEN_FILE
 from wsedge_relay.errors import TokenUnreadableError
 from wsedge_relay.server.admin import Call
-from wsedge_relay.server.permission import read_token, refusal
+from wsedge_relay.server.permission import is_vouched_for, read_token, refusal
 
 REMOTE, LOCAL = "192.0.2.1", "127.0.0.1"
 # The content of the token file (None: no file), the peer, the header lines, the status (None: authorized).
@@ -28,6 +28,17 @@ CALLS: Final[dict[str, tuple[bytes | None, str, tuple[str, ...], int | None]]] =
     "no file, through a proxy on this machine": (None, LOCAL, ("X-Forwarded-For: 192.0.2.1",), 403),
     "no file, through a relay on this machine": (None, LOCAL, ("CDN-Loop: wsedge",), 403),
     "the token through a proxy": (b"secret", LOCAL, ("Via: 1.1 x", "Authorization: Bearer secret"), None),
+    "the token in a header of its own": (b"secret\n", REMOTE, ("wsedge-token: secret",), None),
+    "another token in it": (b"secret", LOCAL, ("Wsedge-Token: secrets",), 401),
+    "an empty one": (b"secret", LOCAL, ("Wsedge-Token:",), 401),
+    "it twice": (b"secret", LOCAL, ("Wsedge-Token: secret",) * 2, 401),
+    "a wrong one beside the right Authorization": (
+        b"secret",
+        LOCAL,
+        ("Authorization: Bearer secret", "Wsedge-Token: wrong"),
+        401,
+    ),
+    "it outside of ASCII": (b"secret", REMOTE, ("Wsedge-Token: secr\xe9t",), 401),
     "an empty file": (b" \n", LOCAL, (), 503),
     "a file that is too long": (b"x" * 4097, LOCAL, (), 503),
     "a file outside of ASCII": ("secr\u00e9t".encode(), LOCAL, (), 503),
@@ -64,3 +75,26 @@ def test_a_token_file_that_cannot_be_read_authorizes_nobody(tmp_path: Path) -> N
     refused = refusal(Call({}, LOCAL), tmp_path)
     assert refused is not None
     assert (refused.status, refused.body) == (503, b"The admin token cannot be read: Is a directory.\n")
+
+
+VOUCHED: Final[dict[str, tuple[bytes | None, tuple[str, ...], bool]]] = {
+    "the token in its header": (b"secret", ("Wsedge-Token: secret",), True),
+    "another token": (b"secret", ("Wsedge-Token: other",), False),
+    "the token twice": (b"secret", ("Wsedge-Token: secret",) * 2, False),
+    "the token in Authorization, which a browser may have stored": (
+        b"secret",
+        ("Authorization: Bearer secret",),
+        False,
+    ),
+    "no header": (b"secret", (), False),
+    "a relay without a token": (None, ("Wsedge-Token: secret",), False),
+    "an empty token file": (b"", ("Wsedge-Token:",), False),
+}
+
+
+@pytest.mark.parametrize(("content", "lines", "vouched"), VOUCHED.values(), ids=VOUCHED)
+def test_is_vouched_for(content: bytes | None, lines: tuple[str, ...], vouched: bool, tmp_path: Path) -> None:
+    """Only the right token in the header of its own lets a request name any host."""
+    if content is not None:
+        (tmp_path / ADMIN_TOKEN_FILE).write_bytes(content)
+    assert is_vouched_for(Call({}, LOCAL, lines), tmp_path) is vouched

@@ -52,3 +52,12 @@ def test_web_pages_are_refused(lines: tuple[str, ...], status: int) -> None:
     refused = refusal(Call({}, "127.0.0.1", lines), OWN)
     assert refused is not None
     assert (refused.status, refused.body[-2:]) == (status, b".\n")
+
+
+def test_a_token_stands_for_a_name_but_not_for_a_page() -> None:
+    """The API server's proxy keeps the name of its own URL; a browser's marks are refused nevertheless."""
+    named, marked = ("Host: api.example.com",), ("Host: api.example.com", "Origin: https://evil.example")
+    refused = refusal(Call({}, "127.0.0.1", marked), OWN, is_vouched_for=lambda _: True)
+    assert refusal(Call({}, "127.0.0.1", named), OWN, is_vouched_for=lambda _: True) is None
+    assert refused is not None
+    assert refused.status == 403
