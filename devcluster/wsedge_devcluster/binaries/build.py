@@ -1,7 +1,7 @@
 """Builds the control plane and Helm from their Go modules, once per state of the sources.
 
-The cache key is a hash of the sources (go.mod, go.sum and each file in Go), the platform and the changed line of
-Kubernetes. go.mod names the Go version, so a newer wish for Go is a new key too.
+The cache key is a hash of the sources (go.mod, go.sum and each file in Go), the platform and the changed line
+of Kubernetes. go.mod names the Go version, so a newer wish for Go is a new key too.
 """
 
 from __future__ import annotations

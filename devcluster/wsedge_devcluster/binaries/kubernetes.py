@@ -1,11 +1,11 @@
 """The one line of Kubernetes that the build changes.
 
-The API server refuses to proxy to a pod with a loopback address (the subresource `proxy` of pods), because in a
-cluster such an address is the API server's own machine. Here every pod has an address in 127.0.0.0/8, and each is
-a process of this machine, so that line lets them pass. All else is Kubernetes as it was released.
+The API server refuses to proxy to a pod with a loopback address (the subresource `proxy` of pods), because in
+a cluster such an address is the API server's own machine. Here every pod has an address in 127.0.0.0/8, and
+each is a process of this machine, so that line lets them pass. All else is Kubernetes as it was released.
 
-Go replaces no file of its module cache (`-overlay`), so the build uses a copy of the module, made of hard links
-where the file system has them.
+Go replaces no file of its module cache (`-overlay`), so the build uses a copy of the module, made of hard
+links where the file system has them.
 """
 
 from __future__ import annotations

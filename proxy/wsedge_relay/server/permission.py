@@ -22,7 +22,8 @@ _HEADER: Final = ADMIN_TOKEN_HEADER.lower()
 _OF_PROXIES: Final = ("via", "forwarded", "x-forwarded-for", "x-real-ip", "cdn-loop")
 _UNAUTHORIZED: Final = (
     "This request needs the relay's admin token: Authorization: Bearer TOKEN, or"
-    f" {ADMIN_TOKEN_HEADER}: TOKEN. In a cluster the token is the key {ADMIN_TOKEN_FILE} of the Secret that the relay's pod mounts, and"
+    f" {ADMIN_TOKEN_HEADER}: TOKEN. In a cluster the token is the key"
+    f" {ADMIN_TOKEN_FILE} of the Secret that the relay's pod mounts, and"
     " `kubectl exec POD -- wsedge-relay drain` sends it."
 )
 _LOOPBACK_ONLY: Final = (
