@@ -48,17 +48,22 @@ def check_rows(
     if faults:
         raise RowsRefusedError(faults)
     if caller.trusted or caller.namespace is None:
-        return {row.account: tenures.current(row.account).key for row in report.rows}
+        return {account: tenures.current(account).key for account in {row.account for row in report.rows}}
     epoch = tenures.of_token(caller.namespace, caller.issued)
     return {caller.namespace: epoch.key} if epoch is not None else {}
 
 
 def _foreign_rows(caller: Caller, report: UsageReport, tenures: Tenures) -> Iterator[RowFault]:
     epoch = tenures.of_token(caller.namespace or "", caller.issued)
+    held = {
+        (domain, bucket)
+        for domain, bucket in {(row.domain, row.bucket) for row in report.rows}
+        if epoch is not None and tenures.holds(epoch.key, domain, bucket)
+    }
     for index, row in enumerate(report.rows):
         if row.account != caller.namespace:
             yield RowFault(index, "account", f"not the account of the token's namespace {caller.namespace!r}")
-        elif epoch is None or not tenures.holds(epoch.key, row.domain, row.bucket):
+        elif (row.domain, row.bucket) not in held:
             # The same text for a domain of another account as for an unknown domain: it discloses nothing.
             yield RowFault(
                 index,
@@ -68,11 +73,21 @@ def _foreign_rows(caller: Caller, report: UsageReport, tenures: Tenures) -> Iter
 
 
 def _rows_out_of_time(report: UsageReport, now: datetime, retention: timedelta) -> Iterable[RowFault]:
-    for index, row in enumerate(report.rows):
-        if row.bucket > now + FUTURE_TOLERANCE:
-            minutes = FUTURE_TOLERANCE // timedelta(minutes=1)
-            yield RowFault(index, "bucket", f"more than {minutes} minutes ahead of the server's clock")
-        elif row.bucket < now - retention:
-            yield RowFault(
-                index, "bucket", f"older than the {retention.days} days for which reports are accepted"
-            )
+    faults = {
+        bucket: fault
+        for bucket in {row.bucket for row in report.rows}
+        if (fault := _out_of_time(bucket, now, retention)) is not None
+    }
+    if faults:
+        for index, row in enumerate(report.rows):
+            if row.bucket in faults:
+                yield RowFault(index, "bucket", faults[row.bucket])
+
+
+def _out_of_time(bucket: datetime, now: datetime, retention: timedelta) -> str | None:
+    if bucket > now + FUTURE_TOLERANCE:
+        minutes = FUTURE_TOLERANCE // timedelta(minutes=1)
+        return f"more than {minutes} minutes ahead of the server's clock"
+    if bucket < now - retention:
+        return f"older than the {retention.days} days for which reports are accepted"
+    return None

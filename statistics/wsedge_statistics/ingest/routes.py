@@ -75,7 +75,7 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     services.metrics.reports.inc()
     services.metrics.rows.inc(len(report.rows))
     if report.rows:
-        ended = min(row.bucket for row in report.rows) + timedelta(seconds=BUCKET_SECONDS)
+        ended = min({row.bucket for row in report.rows}) + timedelta(seconds=BUCKET_SECONDS)
         services.metrics.lag_seconds.observe(max(0.0, (now - ended).total_seconds()))
     if services.presence is not None:
         services.presence.note(

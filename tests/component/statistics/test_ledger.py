@@ -512,6 +512,58 @@ def test_a_key_that_was_deleted_is_stored_again(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_total_that_was_recomputed_is_marked_again(tmp_path: Path) -> None:
+    """By the next report of the same keys, and also after a commit that failed."""
+    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics())
+
+    def fail() -> None:
+        with store.transaction() as connection:
+            writes.merge_report(connection, usage(row(START, sentBytes=9)), store.moment())
+            raise KeyError("a defect")
+
+    with pytest.raises(KeyError):
+        fail()
+    for sent in (1, 2, 3):
+        for again in (sent, sent):
+            with store.transaction() as connection:
+                writes.merge_report(connection, usage(row(START, sentBytes=again)), store.moment())
+                assert tables(connection)["dirty"] == 4
+        store.begin_round()
+        while store.refresh():
+            pass
+        with store.transaction() as connection:
+            assert tables(connection)["dirty"] == 0
+            for group_by in ((), (Dimension.ACCOUNT,), (Dimension.DOMAIN,), (Dimension.REGION,)):
+                assert reads.sums(connection, WHOLE, SLOT, group_by)[0].counts.sent == sent
+    store.close()
+
+
+REPEATED = {
+    "all new": (),
+    "all stored": ("a.example", "b.example", "c.example"),
+    "the first stored": ("a.example",),
+    "the last stored": ("c.example",),
+}
+
+
+@pytest.mark.parametrize("stored", REPEATED.values(), ids=REPEATED.keys())
+def test_a_report_may_have_a_key_twice(connection: sqlite3.Connection, stored: tuple[str, ...]) -> None:
+    """The largest of each count is stored, and a row is counted once against the room of its account."""
+    before = [row(START, domain=name, sentBytes=5, codes={"101": 5}) for name in stored]
+    writes.merge_report(connection, usage(*before), writes.Moment(NOW))
+    rows = [
+        row(START, domain=name, sentBytes=sent, receivedBytes=10 - sent, codes={"101": sent, "403": 1})
+        for name in ("a.example", "b.example", "c.example")
+        for sent in (3, 7, 4)
+    ]
+    writes.merge_report(connection, usage(*rows), writes.Moment(NOW))
+    found = connection.execute("SELECT sent, received FROM usage").fetchall()
+    assert found == [(7, 7)] * 3
+    assert connection.execute("SELECT code, count FROM codes").fetchall() == [(101, 7), (403, 1)] * 3
+    fills = connection.execute("SELECT rows FROM fill WHERE bucket >= -1 ORDER BY bucket").fetchall()
+    assert fills == [(9,), (9,)]
+
+
 def test_a_key_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """It begins anew once it is full."""
     monkeypatch.setattr(keys_module, "CACHED", 2)
@@ -520,3 +572,16 @@ def test_a_key_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for key, each in known.items():
         cache.remember({key: each})
     assert list(cache._known) == list(known)[2:]
+
+
+def test_a_full_cache_of_keys_takes_no_known_key_for_new(
+    monkeypatch: pytest.MonkeyPatch, connection: sqlite3.Connection
+) -> None:
+    """While a report's keys are looked up, the cache begins anew."""
+    monkeypatch.setattr(keys_module, "CACHED", 2)
+    monkeypatch.setattr(totals, "MARKED", 2)
+    moment = writes.Moment(NOW)
+    for names in ("ab", "abcd", "abcde", "cde"):
+        report = usage(*(row(START, domain=f"{name}.example", sentBytes=1) for name in names))
+        writes.merge_report(connection, report, moment)
+    assert tables(connection)["keys"] == tables(connection)["usage"] == 5

@@ -18,6 +18,7 @@ from wsedge_statistics.ledger.clickhouse.store import ClickHouseStore
 from wsedge_statistics.ledger.protocol import LateCounts, Room, StoredStatement
 from wsedge_statistics.ledger.sqlite import reads, retention, totals, writes
 from wsedge_statistics.ledger.sqlite.connections import open_writer, transaction
+from wsedge_statistics.ledger.sqlite.keys import KeyCache
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.numbers.ranges import Slot
 from wsedge_statistics.numbers.series import CodeSum, Dimension, Selection, SlotSums, Value
@@ -59,6 +60,7 @@ class SqliteUnderTest:
     def __init__(self, folder: Path) -> None:
         self.connection = open_writer(folder / "ledger.sqlite3")
         self.turn = 1
+        self.keys, self.marks = KeyCache(), totals.Marks()
 
     def merge(
         self,
@@ -68,19 +70,23 @@ class SqliteUnderTest:
         room: Room | None = None,
     ) -> tuple[int, ...]:
         with transaction(self.connection):
-            return writes.merge_report(self.connection, report, writes.Moment(now, self.turn), keys, room)
+            moment = writes.Moment(now, self.turn, self.keys, self.marks)
+            return writes.merge_report(self.connection, report, moment, keys, room)
 
     def refresh(self) -> None:
         self.turn += 1
         with transaction(self.connection):
             while totals.refresh(self.connection, turn=self.turn, spent=lambda: False):
                 pass
+        self.marks.clear()
 
     def prune(self, now: datetime) -> int:
         steps = 0
         with transaction(self.connection):
             while retention.prune(self.connection, now):
                 steps += 1
+        self.keys.clear()
+        self.marks.clear()
         return steps
 
     def sums(

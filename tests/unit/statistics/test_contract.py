@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from support.statistics.build import directory, instant, report, row, usage
+from wsedge_statistics import contract
 from wsedge_statistics.contract import MOST_COUNT, Directory, Message, UsageReport, bucket_of, read
 
 BUCKETS = {
@@ -176,6 +180,63 @@ def test_a_name_that_is_given_twice_is_refused(case: str) -> None:
         read(UsageReport, text.encode())
     (fault,) = refused.value.errors()
     assert (fault["loc"], fault["msg"]) == ((NAMES.get(case, "a"),), "given more than once in one object")
+
+
+texts = st.sampled_from(["eu", "a b", "r\\u0065gion"])
+parts = st.one_of(
+    st.tuples(st.sampled_from(["region", "isp", "area"]), texts.map(lambda text: f'"{text}"')),
+    st.tuples(st.sampled_from(["sentBytes", "peakConnections"]), st.sampled_from(["0", "7"])),
+    st.tuples(st.just("codes"), st.sampled_from(["{}", '{"101": 1}', '{"101": 1, "403": 2}'])),
+    st.tuples(st.just("codes"), st.just('{"101": 1, "101": 1}')),
+    st.tuples(st.sampled_from(["bucket", "domain", "account"]), st.just(None)),
+)
+colons = st.sampled_from([":", " : "])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(parts, colons), max_size=5), max_size=4),
+    st.sampled_from(["", "null", '"eu"']),
+)
+def test_a_name_given_twice_is_found_in_any_text(counted: list[Any], cluster: str) -> None:
+    """However it is written: the answer is that of a reader which keeps every name."""
+    source = json.dumps(report()["source"])[:-1] + (f', "cluster" : {cluster}' if cluster else "") + "}"
+    fixed = row(instant("2026-06-01T10:00:00Z"), domain="a.example")
+    own = {name: json.dumps(fixed[name]) for name in ("bucket", "domain", "account")}
+    texts = [
+        "{"
+        + ", ".join(
+            [
+                *(f'"{name}": {value}' for name, value in own.items()),
+                *(f'"{name}"{colon}{value or own[name]}' for (name, value), colon in fields),
+            ]
+        )
+        + "}"
+        for fields in counted
+    ]
+    text = f'{{"version": 1, "source": {source}, "rows": [{", ".join(texts)}]}}'
+    twice = []
+
+    def each(pairs: list[tuple[str, Any]]) -> None:
+        twice.append(len({name for name, _ in pairs}) < len(pairs))
+
+    json.loads(text, object_pairs_hook=each)
+    if any(twice):
+        with pytest.raises(ValidationError, match="given more than once"):
+            read(UsageReport, text.encode())
+    else:
+        assert len(read(UsageReport, text.encode())[0].rows) == len(counted)
+
+
+def test_reports_of_any_times_are_read() -> None:
+    """Buckets that were read before are remembered; their number is bounded."""
+    begun = instant("2026-06-01T00:00:00Z")
+    for first in range(0, 2500, 500):
+        buckets = [begun + timedelta(minutes=5 * n) for n in range(first, first + 500)]
+        text = json.dumps(report(*(row(bucket) for bucket in buckets))).encode()
+        message, _ = read(UsageReport, text)
+        assert [counted.bucket for counted in message.rows] == buckets
+    assert len(contract._BUCKETS) <= contract._MOST_BUCKETS
 
 
 def test_odd_but_clear_messages_are_accepted() -> None:

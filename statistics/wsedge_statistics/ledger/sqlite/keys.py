@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,6 +12,7 @@ from wsedge_statistics.ledger.sqlite.schema import EVERYTHING, FILL_KEYS
 from wsedge_statistics.numbers.series import Grain, Key
 
 CACHED: Final = 50_000  # keys: about 20 MB
+Names = tuple[str, str, str, str, str]  # those of a Key, which is one of them
 _FIND: Final = """
 SELECT k.domain, k.account, k.region, k.isp, k.area,
   k.id, k.by_account, k.by_domain, k.by_place, k.first, k.last
@@ -55,18 +56,19 @@ class KeyCache:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Key, KnownKey] = {}
+        self._known: dict[Names, KnownKey] = {}
 
-    def find(self, connection: sqlite3.Connection, keys: Collection[Key]) -> dict[Key, KnownKey]:
-        """Return those of the keys that are stored."""
-        known = {key: self._known[key] for key in keys if key in self._known}
-        if len(known) < len(keys):
-            found = find_keys(connection, [key for key in keys if key not in known])
-            self.remember(found)
-            known |= found
-        return known
+    def find(self, connection: sqlite3.Connection, keys: Sequence[Names]) -> list[KnownKey | None]:
+        """Return each of the keys as it is stored; None if it is not."""
+        known = [self._known.get(key) for key in keys]
+        missing = {key for key, stored in zip(keys, known, strict=True) if stored is None}
+        if not missing:
+            return known
+        found = find_keys(connection, missing)
+        self.remember(found)
+        return [found.get(key) if stored is None else stored for key, stored in zip(keys, known, strict=True)]
 
-    def remember(self, keys: Mapping[Key, KnownKey]) -> None:
+    def remember(self, keys: Mapping[Names, KnownKey]) -> None:
         """Keep keys as they are stored now."""
         if len(self._known) + len(keys) > CACHED:
             self._known.clear()
@@ -77,7 +79,7 @@ class KeyCache:
         self._known.clear()
 
 
-def find_keys(connection: sqlite3.Connection, keys: Iterable[Key]) -> dict[Key, KnownKey]:
+def find_keys(connection: sqlite3.Connection, keys: Iterable[Names]) -> dict[Names, KnownKey]:
     """Return those of the keys that are stored."""
     found = connection.execute(_FIND, (json.dumps(list(keys)),))
     return {Key(*row[:5]): KnownKey(*row[5:]) for row in found}

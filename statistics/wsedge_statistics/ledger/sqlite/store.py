@@ -67,6 +67,7 @@ class SqliteStore:
         self._observer = observer
         self._told: set[str] = set()
         self._keys = KeyCache()
+        self._marks = totals.Marks()
         self._monotonic = monotonic
         self._pruned_at = monotonic()
         self._waits = False
@@ -104,7 +105,7 @@ class SqliteStore:
             raise kind(text, code=error.sqlite_errorname) from error
         finally:
             if not done:
-                self._keys.clear()  # it may have keys that were rolled back
+                self._forget()  # what was rolled back
 
     def probe(self) -> None:
         """Write and delete a blob of PROBE_BYTES. Raises LedgerUnwritableError."""
@@ -119,7 +120,7 @@ class SqliteStore:
 
     def moment(self) -> writes.Moment:
         """Return the time and the turn of upkeep, for a merge."""
-        return writes.Moment(self._clock(), self._turn, self._keys)
+        return writes.Moment(self._clock(), self._turn, self._keys, self._marks)
 
     def begin_round(self) -> None:
         """See Tiers."""
@@ -130,9 +131,16 @@ class SqliteStore:
         until = time.monotonic() + STEP_SECONDS
         try:
             with self.transaction() as connection:
-                return totals.refresh(connection, turn=self._turn, spent=lambda: time.monotonic() > until)
+                done = totals.refresh(connection, turn=self._turn, spent=lambda: time.monotonic() > until)
         except LedgerDamagedError:
-            return self._refresh_first()
+            done = self._refresh_first()
+        if done:
+            self._marks.clear()
+        return done
+
+    def _forget(self) -> None:
+        self._keys.clear()
+        self._marks.clear()
 
     def _refresh_first(self) -> int:
         """Recompute one total, or set it aside if it is the one that meets damage."""
@@ -157,7 +165,7 @@ class SqliteStore:
             with self.transaction() as connection:
                 settled = retention.settle_time(connection, now, at - self._pruned_at)
                 deleted = retention.prune(connection, settled.trusted)
-                self._keys.clear()  # of which some may be deleted
+                self._forget()  # what may be deleted
         except LedgerDamagedError as error:
             self._damaged("rows cannot be deleted", error)
             with self.transaction() as connection:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 from typing import Final
 
+from wsedge_statistics.ledger.sqlite.keys import KnownKey
 from wsedge_statistics.ledger.sqlite.questions import KEYS_OF
 from wsedge_statistics.ledger.sqlite.schema import MEASURES, NEVER
 from wsedge_statistics.numbers.series import Grain
 
 _CHUNK: Final = 200
+MARKED: Final = 100_000  # buckets of keys: about 15 MB
 _PART: Final = 1 << 62  # the largest part of a total
 
 # `d` stands for the scope and bucket, as in the SQL of questions.
@@ -31,6 +33,31 @@ _MARKS: Final = ", ".join("?" for _ in MEASURES)
 def overflowed(error: sqlite3.OperationalError) -> bool:
     """Return whether a sum did not fit into 64 bits."""
     return "integer overflow" in str(error)
+
+
+class Marks:
+    """Buckets of keys whose totals are marked as dirty, so that the next reports do not mark them again.
+
+    Its owner calls `clear` when a transaction was rolled back, or totals were recomputed, or keys deleted.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[tuple[int, int]] = set()
+
+    def missing(self, places: Iterable[tuple[int, KnownKey]]) -> list[tuple[int, KnownKey]]:
+        """Return those of the buckets and keys that are not known to be marked."""
+        known = self._known
+        return [(bucket, key) for bucket, key in places if (bucket, key.number) not in known]
+
+    def remember(self, places: Iterable[tuple[int, KnownKey]]) -> None:
+        """Keep buckets and keys that are marked now."""
+        if len(self._known) > MARKED:
+            self._known.clear()
+        self._known.update((bucket, key.number) for bucket, key in places)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._known.clear()
 
 
 def refresh(connection: sqlite3.Connection, *, turn: int, spent: Callable[[], bool]) -> int:

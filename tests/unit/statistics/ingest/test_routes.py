@@ -145,7 +145,7 @@ BAD: dict[str, tuple[Any, int | None, str, str]] = {
     "a bucket off the grid": (
         report(row(BUCKET) | {"bucket": "2026-06-15T12:01:00Z"}),
         0,
-        "row",
+        "bucket",
         "the bucket must start on a whole five minutes of UTC",
     ),
     "a code that is none": (report(row(BUCKET, codes={"999": 1})), 0, "codes.999", "should match pattern"),
