@@ -155,22 +155,20 @@ def test_a_disk_that_others_fill_makes_it_not_ready(
     ledger.commit(usage(row(START, sentBytes=8))).result(30)
 
 
-PAGE = 4096
-
-
 def damage(database: Path, table: str) -> None:
     """Write garbage over the first leaf of a table; the file must not be open."""
     with closing(sqlite3.connect(database)) as opened:
         opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((size,),) = opened.execute("PRAGMA page_size").fetchall()
         ((root,),) = opened.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchall()
     with database.open("r+b") as file:
-        file.seek((root - 1) * PAGE)
-        page = file.read(PAGE)
+        file.seek((root - 1) * size)
+        page = file.read(size)
         assert page[0] == 2, "the table has one page only"  # an interior page: cells begin with a child
         cell = int.from_bytes(page[12:14])
         child = int.from_bytes(page[cell : cell + 4])
-        file.seek((child - 1) * PAGE)
-        file.write(b"\xde\xad" * (PAGE // 2))
+        file.seek((child - 1) * size)
+        file.write(b"\xde\xad" * (size // 2))
 
 
 def days(count: int) -> UsageReport:
@@ -179,7 +177,7 @@ def days(count: int) -> UsageReport:
         *(
             row(NOW - timedelta(days=day + 1), domain=f"d{number}.example", sentBytes=1)
             for day in range(count)
-            for number in range(60)
+            for number in range(120)
         )
     )
 
@@ -193,7 +191,7 @@ def test_a_garbage_page_stops_nothing_else(tmp_path: Path) -> None:
     damage(tmp_path / NAME, "usage")  # of the oldest day
     ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=metrics)
     end = int(NOW.timestamp())
-    assert sum(part.counts.sent for part in read(ledger, end - 2 * DAY, end)) == 120
+    assert sum(part.counts.sent for part in read(ledger, end - 2 * DAY, end)) == 240
     with pytest.raises(LedgerUnreadableError):
         read(ledger, end - 9 * DAY, end - 8 * DAY)
     bad = usage(row(NOW - timedelta(days=9), domain="d0.example", sentBytes=2))

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -536,6 +537,32 @@ def test_a_total_that_was_recomputed_is_marked_again(tmp_path: Path) -> None:
             for group_by in ((), (Dimension.ACCOUNT,), (Dimension.DOMAIN,), (Dimension.REGION,)):
                 assert reads.sums(connection, WHOLE, SLOT, group_by)[0].counts.sent == sent
     store.close()
+
+
+PLACES: dict[str, tuple[dict[str, Any], tuple[Dimension, ...], str]] = {
+    "one area": ({}, (Dimension.AREA,), "account"),
+    "one region in the only area": ({"region": "shanghai"}, (Dimension.AREA,), "account"),
+    "a region that nobody has": ({"region": "tibet"}, (Dimension.AREA,), "account"),
+    "one isp of two": ({"isp": "telecom"}, (), "place"),
+    "both isps": ({}, (Dimension.ISP,), "place"),
+}
+
+
+@pytest.mark.parametrize(("filters", "group_by", "grain"), PLACES.values(), ids=PLACES.keys())
+def test_totals_of_places_are_read_where_they_differ_from_the_accounts(
+    connection: sqlite3.Connection, filters: dict[str, Any], group_by: tuple[Dimension, ...], grain: str
+) -> None:
+    """An account whose counts are all of one group is answered from its own totals, which are fewer."""
+    for isp in ("telecom", "unicom"):
+        writes.merge_report(connection, usage(row(START, isp=isp, sentBytes=4)), writes.Moment(NOW))
+    refresh(connection)
+    selection = Selection(WHOLE.start, WHOLE.end, account="team-a", **filters)
+    assert reads._choose(connection, selection, group_by).grain == grain
+    found = reads.sums(connection, selection, SLOT, group_by)
+    kept = [
+        isp for isp in ("telecom", "unicom") if filters.get("isp", isp) == isp and "tibet" not in str(filters)
+    ]
+    assert sum(each.counts.sent for each in found) == 4 * len(kept)
 
 
 REPEATED = {

@@ -50,6 +50,8 @@ SELECT c.grp, s.slot, d.bucket, {columns} FROM slots s
   CROSS JOIN subjects c ON c.id = d.scope
   {rows}
 """
+# SQLite sorts by one integer faster than by several columns; a bucket lies in one slot.
+_PER_BUCKET: Final = "GROUP BY c.grp << 32 | t.bucket"
 _PER_SUBJECT: Final = "GROUP BY c.grp, s.slot, d.bucket, d.scope"
 _ALL_ROWS: Final = "CROSS JOIN {table} t ON t.bucket = d.bucket"
 _KEYED_ROWS: Final = (
@@ -110,17 +112,32 @@ class Form:
     old: bool = False
 
 
-def _parts(form: Form, names: tuple[str, ...], *, rows: str = "usage", totals: str = "totals") -> str:
-    """Return the CTEs up to `parts`: the five-minute counts of a grain, of current totals and of rows."""
+def _parts(
+    form: Form,
+    names: tuple[str, ...],
+    *,
+    rows: str = "usage",
+    totals: str = "totals",
+    added: bool = False,
+) -> str:
+    """Return the CTEs up to `parts`: the five-minute counts of a grain, of current totals and of rows.
+
+    `added`: each of the two has at most one row per group and bucket, so that few rows are left to be added.
+    """
     columns = ", ".join(f"t.{name}" for name in names)
+    sums = ", ".join(f"sum(t.{name})" for name in names)
+    chosen, grouped = (sums, _PER_BUCKET) if added else (columns, "")
     if form.grain is Grain.ROWS:
-        selected = _ROWS.format(columns=columns, table=rows)
+        selected = f"{_ROWS.format(columns=chosen, table=rows)} {grouped}"
     else:
         joined = _ALL_ROWS if form.grain is Grain.EVERYTHING else _KEYED_ROWS
-        added = ", ".join(f"sum(t.{name})" for name in names) if form.distinct else columns
-        dirty = _DIRTY.format(columns=added, rows=joined.format(table=rows, keys=KEYS_OF[form.grain]))
-        grouped = _PER_SUBJECT if form.distinct else ""
-        selected = f"{_TOTALS.format(columns=columns, totals=totals)} UNION ALL {dirty} {grouped}"
+        dirty = _DIRTY.format(
+            columns=sums if form.distinct else columns,
+            rows=joined.format(table=rows, keys=KEYS_OF[form.grain]),
+        )
+        per_subject = _PER_SUBJECT if form.distinct else ""
+        current = f"{_TOTALS.format(columns=chosen, totals=totals)} {grouped}"
+        selected = f"{current} UNION ALL {dirty} {per_subject}"
     if form.old:
         moved = ", ".join("0" if name == "connection_seconds" else f"o.{name}" for name in names)
         selected += " UNION ALL " + _OLD_ROWS.format(columns=moved, table=rows, subject=_SUBJECT[form.grain])
@@ -129,10 +146,10 @@ def _parts(form: Form, names: tuple[str, ...], *, rows: str = "usage", totals: s
 
 
 def _five(form: Form, names: tuple[str, ...]) -> str:
-    added = ", ".join(map(_plain, names))
+    sums = ", ".join(map(_plain, names))
     place = "grp, slot, bucket"
-    values = "* FROM parts" if form.distinct else f"{place}, {added} FROM parts GROUP BY {place}"
-    return f"{_parts(form, names)}, five AS MATERIALIZED (SELECT {values})"
+    values = "* FROM parts" if form.distinct else f"{place}, {sums} FROM parts GROUP BY {place}"
+    return f"{_parts(form, names, added=not form.distinct)}, five AS MATERIALIZED (SELECT {values})"
 
 
 _TAIL: Final = _SUMS.format(

@@ -199,32 +199,67 @@ def _ask(
     slots: Sequence[Slot],
     group_by: tuple[Dimension, ...],
 ) -> _Asked:
-    grain = grain_of(selection, group_by)
+    chosen = _choose(connection, selection, group_by)
     groups: dict[tuple[str, ...], list[int]] = {}
     wide = False
-    for number, key, is_wide in _subjects(connection, selection, grain):
-        if selection.includes(key):
-            groups.setdefault(tuple(key.part(dimension) for dimension in group_by), []).append(number)
-            wide = wide or is_wide
+    for number, group, is_wide in chosen.subjects:
+        groups.setdefault(group, []).append(number)
+        wide = wide or is_wide
     names = sorted(groups)
     subjects = [[number, index] for index, name in enumerate(names) for number in groups[name]]
     (dirty,) = connection.execute("SELECT min(bucket) FROM dirty").fetchone()
     edges = [[slot.start // BUCKET, slot.end // BUCKET] for slot in slots]
     old = read_state(connection, MIGRATING) is not None
     packed_before = read_state(connection, PACKED_BEFORE) or 0
-    distinct = grain is not Grain.ROWS and not wide and not old and len(subjects) == len(names)
+    distinct = chosen.grain is not Grain.ROWS and not wide and not old and len(subjects) == len(names)
     return _Asked(
         selection,
         slots,
         group_by,
-        questions.Form(grain, distinct, old),
+        questions.Form(chosen.grain, distinct, old),
         names,
-        packed=grain is not Grain.ROWS and selection.start < packed_before * BUCKET,
+        packed=chosen.grain is not Grain.ROWS and selection.start < packed_before * BUCKET,
         parameters={
             "slots": json.dumps(edges),
             "subjects": json.dumps(subjects),
             "dirty": NEVER if dirty is None else dirty,
         },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The grain that answers a question, and its subjects: the number, the group, and whether it is wide."""
+
+    grain: Grain
+    subjects: list[tuple[int, tuple[str, ...], bool]]
+
+
+def _choose(connection: sqlite3.Connection, selection: Selection, group_by: tuple[Dimension, ...]) -> _Chosen:
+    """Return the subjects of a question, of the grain with the fewest totals.
+
+    Where every account has all of its places in one group, or none of them in any, its own totals answer.
+    So an account with one area needs no totals of places for its statement.
+    """
+    grain = grain_of(selection, group_by)
+    found = [
+        (number, key, tuple(key.part(dimension) for dimension in group_by), wide)
+        for number, key, wide in _subjects(connection, selection, grain)
+    ]
+    if grain is Grain.PLACE:
+        of_account: dict[str, set[tuple[str, ...] | None]] = {}
+        for _, key, group, _ in found:
+            of_account.setdefault(key.account, set()).add(group if selection.includes(key) else None)
+        if all(len(groups) == 1 for groups in of_account.values()):
+            whole = {account: next(iter(groups)) for account, groups in of_account.items()}
+            subjects = [
+                (number, named, wide)
+                for number, key, wide in _subjects(connection, selection, Grain.ACCOUNT)
+                if (named := whole.get(key.account)) is not None
+            ]
+            return _Chosen(Grain.ACCOUNT, subjects)
+    return _Chosen(
+        grain, [(number, group, wide) for number, key, group, wide in found if selection.includes(key)]
     )
 
 
