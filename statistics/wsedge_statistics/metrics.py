@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from wsedge_statistics.growth import Growth
 from wsedge_statistics.presence import Relays
@@ -16,6 +16,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         prefix = "wsedge_statistics"
         self.reports = Counter(f"{prefix}_ingested_reports", "Reports committed.", registry=self.registry)
         self.rows = Counter(f"{prefix}_ingested_rows", "Rows of committed reports.", registry=self.registry)
@@ -121,12 +122,18 @@ class Metrics:
         for name, text, read in gauges:
             Gauge(f"{prefix}_{name}", text, registry=self.registry).set_function(read)
 
-    def watch_disk(self, *, size: Callable[[], int], free: Callable[[], int]) -> None:
+    def watch_disk(
+        self,
+        *,
+        size: Callable[[], int],
+        free: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Add gauges of the ledger's growth and of its disk, read at each scrape."""
         growth = Growth()
 
         def noted() -> Growth:
-            growth.note(size(), now=time.monotonic())
+            growth.note(size(), now=monotonic())
             return growth
 
         gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from support.chart import Helm, helm_in
 from wsedge_devcluster.cluster.chart import SYSTEM, install_chart
 from wsedge_devcluster.cluster.cluster import Cluster
 
@@ -37,6 +38,12 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
         if MEASURED:  # a program writes its counts when it ends in order; the cluster's end kills it
             deployments = ("delete", "deployments", "--all", f"--namespace={SYSTEM}")
             running.kubectl(*deployments, "--cascade=foreground", "--timeout=60s")
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Run Helm without a cluster."""
+    return helm_in(tmp_path_factory.mktemp("helm"))
 
 
 @pytest.fixture

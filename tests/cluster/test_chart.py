@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,61 +11,18 @@ from typing import Any
 import pytest
 import yaml
 
-from wsedge_devcluster.binaries.build import ensure_binaries
+from support.chart import CHART, ROOT, Helm, Object, of_kind, pod_of, render
 from wsedge_devcluster.cluster.chart import CRDS, SYSTEM, install_chart
-from wsedge_devcluster.cluster.cluster import Cluster, quiet
+from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.kube.kinds import CLUSTER_VERBS, OWN_VERBS, VERBS
 from wsedge_operator.settings import Settings
 from wsedge_relay.contract import DENIED_NETWORKS
-from wsedge_relay.metering.reporter import ReportTally
-from wsedge_relay.metering.usage import Usage
-from wsedge_relay.telemetry.exposition import RelayCollector
 from wsedge_statistics.billing.prices import read_book
 from wsedge_statistics.billing.rules import Rules
-from wsedge_statistics.metrics import Metrics
-from wsedge_statistics.presence import Relays
 from wsedge_statistics.settings import read_settings
 
-ROOT = Path(__file__).resolve().parents[2]
-CHART = str(ROOT / "charts" / "wsedge")
-Object = dict[str, Any]
-Helm = Callable[..., str]
 Rights = dict[tuple[str, str], set[str]]
-
-
-@pytest.fixture(scope="module")
-def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """Run Helm without a cluster: templates are rendered and values are checked on this machine."""
-    program = ensure_binaries(quiet)["helm"]
-    home = tmp_path_factory.mktemp("helm")
-    folders = {f"HELM_{name}_HOME": str(home / name) for name in ("CACHE", "CONFIG", "DATA")}
-
-    def run(*arguments: str) -> str:
-        result = subprocess.run(
-            [program, *arguments], capture_output=True, text=True, env=os.environ | folders, timeout=60
-        )
-        if result.returncode:
-            raise CommandFailed(f"helm {arguments[0]}", result.returncode, result.stdout, result.stderr)
-        return result.stdout
-
-    return run
-
-
-def render(helm: Helm, *values: str) -> list[Object]:
-    settings = [part for value in values for part in ("--set", value)]
-    text = helm("template", "wsedge", CHART, "--namespace", SYSTEM, *settings)
-    return [each for each in yaml.safe_load_all(text) if each]
-
-
-def of_kind(objects: Iterable[Object], *kinds: str) -> list[Object]:
-    return [each for each in objects if each["kind"] in kinds]
-
-
-def pod_of(objects: Iterable[Object], kind: str) -> Object:
-    (found,) = of_kind(objects, kind)
-    pod: Object = found["spec"]["template"]["spec"]
-    return pod
 
 
 def environment(pod: Object) -> dict[str, str]:
@@ -236,28 +190,6 @@ def test_relays_are_guarded_as_the_values_say(helm: Helm) -> None:
     assert nothing["WSEDGE_OPERATOR_DENIED_ORIGIN_NETWORKS"] == "none"
     with pytest.raises(CommandFailed, match="deniedOriginNetworks"):
         render(helm, "relay.deniedOriginNetworks={everything}")
-
-
-def test_alerts_are_about_metrics_that_there_are(helm: Helm) -> None:
-    """With the labels by which a Prometheus selects rules; without the value there is no rule."""
-    assert not of_kind(render(helm), "PrometheusRule")
-    (rule,) = of_kind(
-        render(helm, "alerts.enabled=true", "alerts.labels.release=prometheus"), "PrometheusRule"
-    )
-    assert rule["metadata"]["labels"]["release"] == "prometheus"
-    metrics = Metrics()
-    metrics.watch(size=lambda: 0, backlog=lambda: 0, writable=lambda: True)
-    metrics.watch_disk(size=lambda: 0, free=lambda: 0)
-    metrics.watch_relays(lambda: Relays(0, 0))
-    metrics.watch_closing(lambda: True)
-    metrics.watch_prices(lambda: True)
-    own = {family.name for family in metrics.registry.collect()}
-    tally = RelayCollector(usage=Usage(now=0.0, monotonic=float), tally=ReportTally(), counters=list)
-    own |= {family.name for family in tally.collect()}
-    (group,) = rule["spec"]["groups"]
-    named = [re.findall(r"wsedge_\w+", each["expr"]) for each in group["rules"]]
-    assert all(named)
-    assert {re.sub(r"_(total|bucket)$", "", name) for names in named for name in names} <= own
 
 
 def test_a_network_policy_admits_relays_operator_and_named_readers(helm: Helm) -> None:

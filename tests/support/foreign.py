@@ -16,10 +16,15 @@ from wsedge_devcluster.cluster.cluster import Cluster
 FOLDER: Final = Path(__file__).parents[1] / "foreign"
 GATEWAY_API: Final = "sigs.k8s.io/gateway-api"
 CERT_MANAGER: Final = "github.com/cert-manager/cert-manager"
+PROMETHEUS_OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator"
 EXTERNAL_DNS: Final = "sigs.k8s.io/external-dns"
 _CRDS: Final = {
-    GATEWAY_API: "config/crd/standard/*.yaml",
-    CERT_MANAGER: "deploy/crds/*.yaml",
+    GATEWAY_API: ("config/crd/standard/*.yaml",),
+    CERT_MANAGER: ("deploy/crds/*.yaml",),
+    PROMETHEUS_OPERATOR: (
+        "example/prometheus-operator-crd/*monitors.yaml",
+        "example/prometheus-operator-crd/*rules.yaml",
+    ),
 }
 
 
@@ -41,7 +46,8 @@ def definitions(module: str) -> list[dict[str, Any]]:
     """Return the CustomResourceDefinitions of a module."""
     documents = [
         document
-        for path in sorted(module_folder(module).glob(_CRDS[module]))
+        for pattern in _CRDS[module]
+        for path in sorted(module_folder(module).glob(pattern))
         for document in yaml.safe_load_all(path.read_text())
     ]
     return [each for each in documents if each and each["kind"] == "CustomResourceDefinition"]

@@ -16,15 +16,9 @@ from pathlib import Path
 import pytest
 
 from support.statistics.build import directory, recent_bucket, report, row
+from support.statistics.faults import LIMITED, big_report, free_space
 from support.statistics.process import Statistics, statistics, until_true
 from wsedge_statistics.contract import USAGE_PATH
-
-LIMITED = (
-    sys.executable,
-    "-c",
-    "import os,resource,sys;n=int(sys.argv[1]);"
-    "resource.setrlimit(resource.RLIMIT_FSIZE,(n,resource.RLIM_INFINITY));os.execv(sys.argv[2],sys.argv[2:])",
-)
 
 
 class Sender(threading.Thread):
@@ -103,11 +97,6 @@ def test_sigterm_answers_requests_under_way_and_ends_with_0(tmp_path: Path) -> N
         assert sum(s.acknowledged for s in senders) <= total <= sum(s.acknowledged + 1 for s in senders)
 
 
-def big_report(number: int) -> object:
-    rows = [row(recent_bucket(1), domain=f"d{n}.example", sentBytes=1, codes={"101": 1}) for n in range(500)]
-    return report(*rows, uid=f"uid-{number}")
-
-
 def test_a_full_disk_is_503_until_there_is_space(tmp_path: Path) -> None:
     """Reports get 503 and are not stored; questions are answered; the program recovers by itself."""
     acknowledged = 0
@@ -129,15 +118,6 @@ def test_a_full_disk_is_503_until_there_is_space(tmp_path: Path) -> None:
         assert program.get("/readyz").status == 200
         assert program.post(big_report(1000)).status == 204
         assert program.get("/v1/traffic").json["total"]["sentBytes"] == 500 * (acknowledged + 1)
-
-
-def free_space(program: Statistics) -> None:
-    """Lift the limit of the file size, which acts as a full disk."""
-    import resource
-
-    resource.prlimit(
-        program.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    )
 
 
 def test_a_second_process_on_one_folder_is_refused(tmp_path: Path) -> None:

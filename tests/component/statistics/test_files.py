@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.statistics.build import instant, recent_bucket, report, row, usage
+from support.statistics.faults import damage
 from support.statistics.process import Statistics, statistics
 from wsedge_statistics.contract import UsageReport
 from wsedge_statistics.errors import (
@@ -153,22 +154,6 @@ def test_a_disk_that_others_fill_makes_it_not_ready(
     monkeypatch.setattr(module, "LEAST_FREE", 1 << 62)
     assert not ledger.writable()
     ledger.commit(usage(row(START, sentBytes=8))).result(30)
-
-
-def damage(database: Path, table: str) -> None:
-    """Write garbage over the first leaf of a table; the file must not be open."""
-    with closing(sqlite3.connect(database)) as opened:
-        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        ((size,),) = opened.execute("PRAGMA page_size").fetchall()
-        ((root,),) = opened.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchall()
-    with database.open("r+b") as file:
-        file.seek((root - 1) * size)
-        page = file.read(size)
-        assert page[0] == 2, "the table has one page only"  # an interior page: cells begin with a child
-        cell = int.from_bytes(page[12:14])
-        child = int.from_bytes(page[cell : cell + 4])
-        file.seek((child - 1) * size)
-        file.write(b"\xde\xad" * (size // 2))
 
 
 def days(count: int) -> UsageReport:

@@ -200,6 +200,8 @@ class Front:
         if self._is_away:
             self.attempts.append(time.monotonic())
             writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
             return
         task = asyncio.current_task()
         assert task is not None
