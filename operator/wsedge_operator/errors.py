@@ -19,7 +19,8 @@ OperatorError
 ├── UnreadableError        a stored object that this version of the operator cannot parse
 ├── ManifestError          a file that is no manifest, or one that the API server would refuse
 ├── KubectlError           kubectl failed, or is not there
-└── AccessKeyError         an access key that does not exist, or cannot be made
+├── AccessKeyError         an access key that does not exist, or cannot be made
+└── PluginError            a verb of `kubectl wsedge` cannot do its work
 """
 
 from __future__ import annotations
@@ -158,6 +159,21 @@ class KubectlError(OperatorError):
 
 class AccessKeyError(OperatorError):
     """An access key does not exist, or cannot be made; the text is for a person."""
+
+
+@dataclass(eq=False)
+class PluginError(OperatorError):
+    """A verb of `kubectl wsedge` failed: a sentence for a person, and the exit code.
+
+    `more` has lines to print below it, such as the Role that gives a missing right.
+    """
+
+    sentence: str
+    code: int = 1
+    more: str = ""
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 # The message of structured-merge-diff; the status of the answer is 500 or 400, by release.

@@ -1,9 +1,14 @@
 """Commands for people.
 
     explain       prints what the operator would do with manifests in files
-    plugin        `kubectl wsedge`, a plugin of kubectl
-    access_keys   its verb `accesskey`
-    kubectl       calls kubectl, with the user's own rights
+    plugin        `kubectl wsedge`, a plugin of kubectl; its verbs are in
+                  status, connections (and close), drain, logs, access_keys
+    arguments     its command line; exit_codes
+    diagnosis     what is wrong with a domain, and what to do. Pure, as are
+    metrics       the relays' metrics, rights (what each verb needs), rendering (tables, JSON, YAML)
+    relays        calls on the admin port of relays, through
+    gateway       HTTP to the API server, by `kubectl proxy`
+    kubectl       calls of kubectl, with the user's own rights
 
 Never imports the runtime.
 """

@@ -5,51 +5,128 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
-from wsedge_operator.cli import access_keys
+from wsedge_operator.cli import access_keys, connections, drain, logs, rights, status
+from wsedge_operator.cli.arguments import parser
+from wsedge_operator.cli.exit_codes import DONE, FAILED
+from wsedge_operator.cli.gateway import Gateway, namespace_of
 from wsedge_operator.cli.kubectl import Kubectl
-from wsedge_operator.errors import OperatorError
+from wsedge_operator.cli.rendering import printable
+from wsedge_operator.errors import OperatorError, PluginError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a verb; exit code 1 with one line on standard error when it fails."""
+    """Run a verb; when it fails, print one sentence on standard error and exit with its code."""
     given = parser().parse_args(arguments)
-    chosen = {"namespace": given.namespace, "context": given.context, "kubeconfig": given.kubeconfig}
-    kubectl = Kubectl(tuple(f"--{name}={value}" for name, value in chosen.items() if value is not None))
     try:
-        if given.action == "create":
-            text = access_keys.create(kubectl)
-        elif given.action == "list":
-            text = access_keys.list_keys(kubectl)
-        else:
-            text = access_keys.revoke(kubectl, given.id)
+        code = _run(given)
+    except PluginError as error:
+        sys.stderr.write(f"kubectl-wsedge: {error}\n")
+        if error.more:
+            sys.stderr.write(f"\n{error.more}")
+        sys.exit(error.code)
     except OperatorError as error:
         sys.stderr.write(f"kubectl-wsedge: {error}\n")
-        sys.exit(1)
+        sys.exit(FAILED)
+    except BrokenPipeError:  # such as `| head`
+        sys.stderr.close()
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if code:
+        sys.exit(code)
+
+
+def _run(given: argparse.Namespace) -> int:
+    """Run the verb and return the exit code; raises OperatorError."""
+    if given.verb == "explain":
+        from wsedge_operator.cli.explain import main as explain
+
+        options = {"--namespace": given.namespace, "--at": given.at}
+        chosen = [f"{name}={value}" for name, value in options.items() if value]
+        return explain([*chosen, "--", *given.filename])
+    kubectl = _kubectl(given)
+    match given.verb:
+        case "accesskey":
+            return _access_key(kubectl, given)
+        case "rbac":
+            return _rbac(kubectl, given)
+        case _:
+            namespace = namespace_of(kubectl, given.namespace)
+            with Gateway(kubectl, verb=given.verb, namespace=namespace, domain=_domain(given)) as gateway:
+                return _through(gateway, given)
+
+
+def _through(gateway: Gateway, given: argparse.Namespace) -> int:
+    """Run a verb that asks the API server; raises OperatorError."""
+    code = DONE
+    match given.verb:
+        case "status":
+            text, code = status.run(gateway, given.name, given.output, window=given.window)
+        case "connections":
+            text, code = connections.run(
+                gateway,
+                given.name,
+                given.output,
+                client=given.client,
+                order=given.sort,
+                limit=given.limit,
+            )
+        case "close":
+            text = connections.close(gateway, given.id)
+        case "drain":
+            text = drain.run(gateway, given.name, seconds=given.seconds, all_relays=given.all_relays)
+        case _:
+            return _logs(gateway, given)
     sys.stdout.write(text)
+    return code
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    answer = argparse.ArgumentParser(prog="kubectl-wsedge", description="wsedge for users of kubectl.")
-    answer.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
-    verbs = answer.add_subparsers(dest="verb", metavar="VERB", required=True)
-    keys = verbs.add_parser("accesskey", help="access keys of a namespace, for programs written for DCDN")
-    actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True)
-    texts = {
-        "create": "make a key and print its secret, once",
-        "list": "print the ids of keys",
-        "revoke": "remove a key, which ends within seconds",
-    }
-    for name, text in texts.items():
-        action = actions.add_parser(name, help=text)
-        for option in ("--namespace", "--context", "--kubeconfig"):
-            short = ("-n",) if option == "--namespace" else ()
-            action.add_argument(*short, option, help="as kubectl's")
-        if name == "revoke":
-            action.add_argument("id", metavar="ID")
-    return answer
+def _logs(gateway: Gateway, given: argparse.Namespace) -> int:
+    wanted = logs.Filter(given.level, given.event, given.client, given.connection, given.grep)
+    options = [f"--tail={given.tail}", *(["--follow"] if given.follow else [])]
+    options += [f"--since={given.since}"] if given.since else []
+    return logs.run(gateway, _kubectl(given), given.name, given.output, wanted, tuple(options))
+
+
+def _kubectl(given: argparse.Namespace) -> Kubectl:
+    chosen = {"namespace": given.namespace, "context": given.context, "kubeconfig": given.kubeconfig}
+    return Kubectl(tuple(f"--{name}={value}" for name, value in chosen.items() if value is not None))
+
+
+def _domain(given: argparse.Namespace) -> str:
+    return str(getattr(given, "name", None) or "")
+
+
+def _access_key(kubectl: Kubectl, given: argparse.Namespace) -> int:
+    if given.action == "create":
+        text = access_keys.create(kubectl)
+    elif given.action == "list":
+        text = access_keys.list_keys(kubectl)
+    else:
+        text = access_keys.revoke(kubectl, given.id)
+    sys.stdout.write(text)
+    return DONE
+
+
+def _rbac(kubectl: Kubectl, given: argparse.Namespace) -> int:
+    verbs = given.verbs or list(rights.OF_VERBS)
+    roles = rights.roles(
+        verbs,
+        namespace=printable(namespace_of(kubectl, given.namespace)),
+        domain=given.domain or "",
+        statistics=given.statistics_namespace,
+    )
+    for verb in verbs:
+        needed = rights.rights_of(verb, domain=given.domain or "NAME", statistics=given.statistics_namespace)
+        less = rights.OPTIONAL.get(verb, ())
+        sys.stdout.write(f"# {verb}: {'; '.join(right.sentence() for right in needed) or 'no right'}\n")
+        if less:
+            sys.stdout.write(f"#   with less without: {'; '.join(right.sentence() for right in less)}\n")
+    if any(one.resource == "pods/proxy" for verb in verbs for one in rights.OF_VERBS[verb]):
+        sys.stdout.write("# pods/proxy reaches every port of every pod of the namespace, not relays alone.\n")
+    sys.stdout.write(rights.as_yaml(roles))
+    return DONE
 
 
 if __name__ == "__main__":

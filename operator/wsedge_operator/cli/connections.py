@@ -1,0 +1,113 @@
+"""`kubectl wsedge connections` and `close`: who is connected to a domain, and the end of one connection."""
+
+from __future__ import annotations
+
+import heapq
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from wsedge_operator.cli.exit_codes import DONE, NOT_FOUND
+from wsedge_operator.cli.gateway import Gateway
+from wsedge_operator.cli.relays import AdminPorts, domain_of_pod, read_domain, read_pods, read_secrets
+from wsedge_operator.cli.rendering import (
+    TABLE,
+    amount,
+    document,
+    instant,
+    milliseconds,
+    printable,
+    span,
+    table,
+)
+from wsedge_operator.errors import PluginError
+from wsedge_relay.contract import OpenConnection
+
+_HEADER: Final = ("ID", "CLIENT", "SINCE", "AGE", "SENT", "RECEIVED", "MESSAGES", "RTT", "ORIGIN", "STATE")
+
+Row = tuple[str, OpenConnection]
+"""A relay's pod and one of its connections."""
+_KEYS: Final[dict[str, Callable[[Row], Any]]] = {
+    "since": lambda row: row[1].since,
+    "bytes": lambda row: -(row[1].sentBytes + row[1].receivedBytes),
+    "rtt": lambda row: -(row[1].clientRttSeconds or 0.0),
+}
+ORDERS: Final = tuple(_KEYS)
+
+
+def run(
+    gateway: Gateway, name: str, form: str, *, client: str | None, order: str, limit: int | None
+) -> tuple[str, int]:
+    """Return the connections of a domain and the exit code; raises PluginError.
+
+    `client` is the start of an address; `order` is of ORDERS; `limit` is the most connections shown.
+    """
+    live = read_domain(gateway, name)
+    ports = AdminPorts(gateway, read_secrets(gateway, name).token)
+    missed: list[str] = []
+    rows = _rows(ports, read_pods(gateway, name), str(live["spec"]["domain"]), missed)
+    chosen = (row for row in rows if client is None or row[1].client.startswith(client))
+    shown = _ordered(chosen, order, limit)
+    if form != TABLE:
+        documents = [
+            one.model_dump(mode="json") | {"id": f"{pod}/{one.id}", "relay": pod} for pod, one in shown
+        ]
+        text = document(documents, form)
+    else:
+        text = as_table(shown, datetime.now(UTC))
+    for sentence in missed:
+        sys.stderr.write(f"kubectl-wsedge: {sentence}\n")
+    return text, NOT_FOUND if missed else DONE
+
+
+def as_table(rows: list[Row], now: datetime) -> str:
+    """Return a line for each connection, and their number."""
+    return table(_HEADER, (_cells(pod, one, now) for pod, one in rows)) + f"{len(rows)} connections\n"
+
+
+def close(gateway: Gateway, connection: str) -> str:
+    """Close a connection POD/ID with 1001; return a sentence. Raises PluginError."""
+    pod, slash, name = connection.partition("/")
+    if not (pod and slash and name):
+        raise PluginError("Give the ID as `kubectl wsedge connections` prints it: POD/ID.")
+    gateway.domain = domain_of_pod(gateway, pod)
+    AdminPorts(gateway, read_secrets(gateway, gateway.domain).token).close(pod, name)
+    return f"connection {printable(connection)} closes\n"
+
+
+def _rows(ports: AdminPorts, pods: list[dict[str, Any]], host: str, missed: list[str]) -> Iterator[Row]:
+    for pod in pods:
+        name = str(pod["metadata"]["name"])
+        if (pod.get("status") or {}).get("phase") != "Running":
+            continue
+        try:
+            for one in ports.connections(name, host):
+                yield name, one
+        except PluginError as error:
+            if error.code != NOT_FOUND:
+                raise
+            missed.append(str(error))  # its pod has ended since it was listed, and its connections with it
+
+
+def _ordered(rows: Iterator[Row], order: str, limit: int | None) -> list[Row]:
+    """Return the first rows: the oldest, or those with the most bytes or the longest round trip."""
+    if limit is None:
+        return sorted(rows, key=_KEYS[order])
+    return heapq.nsmallest(limit, rows, key=_KEYS[order])
+
+
+def _cells(pod: str, one: OpenConnection, now: datetime) -> tuple[object, ...]:
+    since = instant(one.since)
+    return (
+        f"{pod}/{one.id}",
+        one.client,
+        f"{since:%Y-%m-%d %H:%M:%S}" if since else one.since,
+        span(now - since) if since else "",
+        amount(one.sentBytes),
+        amount(one.receivedBytes),
+        f"{one.sentMessages}/{one.receivedMessages}",
+        milliseconds(one.clientRttSeconds),
+        one.origin,
+        "closing" if one.closing else "HTTP/2" if one.http2 else "",
+    )

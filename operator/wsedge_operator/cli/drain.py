@@ -1,0 +1,54 @@
+"""`kubectl wsedge drain`: let a relay, or all relays of a domain, close their connections over time."""
+
+from __future__ import annotations
+
+from wsedge_operator.cli.exit_codes import NOT_FOUND, USAGE
+from wsedge_operator.cli.gateway import Gateway
+from wsedge_operator.cli.relays import AdminPorts, domain_of_pod, read_domain, read_pods, read_secrets
+from wsedge_operator.cli.rendering import printable
+from wsedge_operator.errors import PluginError
+
+
+def run(gateway: Gateway, name: str, *, seconds: float | None, all_relays: bool) -> str:
+    """Drain a domain's relays or one pod; return sentences. Raises PluginError.
+
+    A drain of all relays refuses every new client, so it must be asked for by `all_relays`.
+    """
+    domain, pods = _targets(gateway, name)
+    if len(pods) > 1 and not all_relays:
+        raise PluginError(
+            f"This would drain all {len(pods)} relays of {printable(domain)}, which then refuse new clients:"
+            " name one pod, or add --all-relays.",
+            USAGE,
+        )
+    gateway.domain = domain
+    ports = AdminPorts(gateway, read_secrets(gateway, domain).token)
+    for pod in pods:
+        ports.drain(pod, seconds)
+    return "".join(f"relay {printable(pod)} drains\n" for pod in pods) + (
+        "Delete the pod when it is empty (kubectl wsedge status): a relay that gets no signal within a minute"
+        " of its drain accepts clients again.\n"
+    )
+
+
+def _targets(gateway: Gateway, name: str) -> tuple[str, list[str]]:
+    """Return the domain and the relay pods that `name` stands for: a WebSocketDomain, or a pod."""
+    try:
+        domain = str(read_domain(gateway, name)["metadata"]["name"])
+    except PluginError as error:
+        if error.code != NOT_FOUND:
+            raise
+        try:
+            return domain_of_pod(gateway, name), [name]
+        except PluginError as missing:
+            if missing.code != NOT_FOUND:
+                raise
+            text = f"There is neither a WebSocketDomain nor a relay pod {printable(name)!r} in namespace"
+            raise PluginError(f"{text} {printable(gateway.namespace)}.", NOT_FOUND) from None
+    pods = read_pods(gateway, domain)
+    running = [
+        str(pod["metadata"]["name"]) for pod in pods if (pod.get("status") or {}).get("phase") == "Running"
+    ]
+    if not running:
+        raise PluginError(f"The domain {printable(domain)} has no relays that run.", NOT_FOUND)
+    return domain, running
