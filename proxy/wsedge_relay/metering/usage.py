@@ -15,7 +15,8 @@ before the bucket's end: a process that is killed loses the time of connections 
 
 The ledger adds up the peaks of all sources. A process that succeeds another within a bucket, in the same
 place, never had connections beside it: so it reports by how much its peak exceeds its predecessors'
-(`succeed`), and the sum is the larger of the two.
+(`succeed`), and the sum is the larger of the two. So does an epoch in a bucket that an earlier epoch of the
+process counted in, before the clock was set.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ MAX_CODES: Final = 64  # the limit of UsageRow.codes
 _CODE_CLASSES: Final = 5
 # The most buckets that a process enters after it was stopped for longer: each costs a row per key.
 _MOST_MISSED: Final = 12
+# How many buckets back the peaks are known, should the clock be set to one of them: a number per key each.
+_REMEMBERED: Final = 4
 
 
 class UsageKey(NamedTuple):
@@ -108,7 +111,10 @@ class DomainTotals:
 
 @dataclass(slots=True)
 class _Counts:
-    """A mutable row, with the versions that the journal and the ledger have."""
+    """A mutable row, with the versions that the journal and the ledger have.
+
+    `earlier` is the peak that other sources of this place have in the bucket.
+    """
 
     sent_bytes: int = 0
     received_bytes: int = 0
@@ -116,6 +122,7 @@ class _Counts:
     received_messages: int = 0
     opened: int = 0
     peak: int = 0
+    earlier: int = 0
     codes: dict[int, int] = field(default_factory=dict)
     open_seconds: float = 0.0
     version: int = 0
@@ -153,8 +160,9 @@ class Usage:
         self.totals: dict[str, DomainTotals] = {}
         self._rolled = monotonic()
         self._open: dict[UsageKey, _Crowd] = {}
+        # Peaks that other sources of this place have in the present bucket, and in the buckets before it.
         self._earlier: Mapping[UsageKey, int] = {}
-        self._succeeded_in = self.bucket
+        self._past: dict[int, Mapping[UsageKey, int]] = {}
         self._current: dict[UsageKey, _Counts] = {}
         self._closed: dict[tuple[str, int, UsageKey], _Counts] = {}
 
@@ -166,11 +174,10 @@ class Usage:
     def succeed(self, peaks: Mapping[UsageKey, int]) -> None:
         """Begin after processes of this place that had these peaks in the present bucket."""
         self._earlier = peaks
-        self._succeeded_in = self.bucket
 
     def peaks(self) -> dict[UsageKey, int]:
         """Return the peak of each key in the present bucket, over this process and those before it."""
-        peaks = dict(self._earlier) if self.bucket == self._succeeded_in else {}
+        peaks = dict(self._earlier)
         for key, counts in self._current.items():
             peaks[key] = max(counts.peak, peaks.get(key, 0))
         return {key: peak for key, peak in peaks.items() if peak}
@@ -273,9 +280,14 @@ class Usage:
         for key, counts in self._current.items():
             if counts.acknowledged != counts.version:
                 self._closed[self.epoch, self.bucket, key] = counts
+        self._past.pop(self.bucket, None)
+        self._past[self.bucket] = self.peaks()
+        if len(self._past) > _REMEMBERED:
+            del self._past[next(iter(self._past))]
         if bucket < self.bucket:
             self.epoch = self._new_epoch()
         self.bucket = bucket
+        self._earlier = self._past.get(bucket, {})
         self._current = {}
         for key in self._open:
             self._counts(key)
@@ -347,7 +359,8 @@ class Usage:
         counts = self._current.get(key)
         if counts is None:
             crowd = self._open.get(key)
-            counts = self._current[key] = _Counts(peak=crowd.connections if crowd is not None else 0)
+            peak = crowd.connections if crowd is not None else 0
+            counts = self._current[key] = _Counts(peak=peak, earlier=self._earlier.get(key, 0))
         counts.version += 1
         return counts
 
@@ -372,7 +385,6 @@ class Usage:
         crowd = self._open.get(key)
         if crowd is not None and counts is self._current.get(key):
             _elapse(crowd, counts, until=self._monotonic())
-        earlier = self._earlier.get(key, 0) if bucket == self._succeeded_in else 0
         return UsageCount(
             epoch,
             bucket,
@@ -382,7 +394,7 @@ class Usage:
             counts.sent_messages,
             counts.received_messages,
             counts.opened,
-            max(0, counts.peak - earlier),
+            max(0, counts.peak - counts.earlier),
             tuple(sorted(counts.codes.items())),
             counts.version,
             round(counts.open_seconds),

@@ -6,7 +6,7 @@ import itertools
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wsedge_relay.metering.usage import MAX_CODES, Usage, UsageCount, UsageKey, merged
@@ -144,6 +144,11 @@ class TestCodes:
         assert only(usage.unacknowledged()).codes == ((500, 1),)
 
 
+def peak_at_noon(usage: Usage) -> int:
+    """Return the peak of the bucket as the ledger has it: the sum over sources."""
+    return sum(row.peak_connections for row in usage.unacknowledged() if row.bucket == NOON)
+
+
 class TestClock:
     """A step of the wall clock never reduces or loses counts."""
 
@@ -165,6 +170,20 @@ class TestClock:
         usage.add(KEY, sent_bytes=3)
         rows = [(row.epoch, row.bucket, row.sent_bytes) for row in usage.unacknowledged()]
         assert rows == [("e0", NOON, 5), ("e1", NOON, 3)]
+
+    @pytest.mark.parametrize("way", [(3600, 0), (-3600, 0), (3600, 7200, 600, 0), (0, 3600, 0, -3600, 0)])
+    def test_a_clock_that_comes_back_to_a_bucket_adds_no_peak_twice(self, way: tuple[int, ...]) -> None:
+        """Its epochs are sources of one process: the sum of their peaks is the larger one."""
+        usage = counting()
+        for _ in range(2):
+            usage.opened(KEY)
+        for step in way:
+            usage.roll(NOON + step + 20)
+        assert peak_at_noon(usage) == 2
+        for _ in range(3):
+            usage.opened(KEY)
+        assert peak_at_noon(usage) == 5
+        assert usage.peaks() == {KEY: 5}
 
     def test_a_step_forward_skips_buckets(self) -> None:
         """A machine has no rows for the time of its suspension."""
@@ -497,6 +516,49 @@ def test_a_successor_reports_by_how_much_its_peak_exceeds() -> None:
         (300, OTHER): 1,
     }
     assert usage.peaks() == {KEY: 3, OTHER: 1}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["open", "close"]), st.integers(0, 3)), max_size=60),
+    st.integers(0, 60),
+)
+@example([("open", 0), ("open", 0), ("open", 1), ("close", 0), ("open", 1), ("close", 0)], 0)
+def test_a_stated_peak_has_bounds(events: list[tuple[str, int]], began: int) -> None:
+    """Pods add up, replaced ones too: at least what was open at once, at most what was open or was opened."""
+    pods = [counting() for _ in range(4)]
+    open_now = [0] * len(pods)
+    most = open_at_start = opened = 0
+    for place, (event, number) in enumerate(events):
+        if place == began:
+            for pod in pods:
+                pod.roll(NOON + 320)
+            most, open_at_start, opened = sum(open_now), sum(open_now), 0
+        if event == "open":
+            pods[number].opened(KEY)
+            open_now[number] += 1
+            opened += 1
+        elif open_now[number]:
+            pods[number].closed(KEY)
+            open_now[number] -= 1
+        most = max(most, sum(open_now))
+    rows = [row for pod in pods for row in pod.unacknowledged() if row.bucket == pod.bucket]
+    stated = sum(row.peak_connections for row in rows)
+    assert most <= stated <= open_at_start + opened
+
+
+def test_a_replaced_pods_clients_count_in_both_pods() -> None:
+    """The documented case: three clients move to another pod within a bucket, one by one."""
+    before, after = counting(), counting()
+    for _ in range(3):
+        before.opened(KEY)
+    for _ in range(3):
+        after.opened(KEY)
+        before.closed(KEY)
+    peaks = [only(pod.unacknowledged()).peak_connections for pod in (before, after)]
+    assert peaks == [3, 3]
+    for pod in (before, after):
+        pod.roll(NOON + 320)
+    assert [pod.peaks() for pod in (before, after)] == [{}, {KEY: 3}]
 
 
 def test_a_compacted_journal_has_the_rows_of_the_present_bucket() -> None:
