@@ -31,7 +31,8 @@ class ReportTimes:
 
     `flush` is the interval of reports, `call` the deadline of one report, `slow` the longest retry delay,
     `spread` the longest random delay after a bucket's end. After `presence` without a report one without rows
-    is sent, so that the statistics can tell an idle relay from a relay that is cut off.
+    is sent, so that the statistics can tell an idle relay from a relay that is cut off. A row that is too old
+    for both clocks is only lost when it is so again after `doubt`.
     """
 
     flush: float = 10.0
@@ -40,6 +41,7 @@ class ReportTimes:
     slow: float = 60.0
     spread: float = 2.0
     presence: float = BUCKET_SECONDS
+    doubt: float = 5.0
 
     @property
     def promise(self) -> int:

@@ -99,6 +99,7 @@ class Reporter:
         self._max_closed_rows = max_closed_rows
         self._rows_per_report = ROWS_PER_REPORT
         self._held: dict[_Identity, float] = {}
+        self._doubted: dict[_Identity, float] = {}
         self._failures = 0
         self._not_before = 0.0
         self._plain_until = 0.0
@@ -298,6 +299,7 @@ class Reporter:
         self.tally.last_taken = self._now()
         for row in batch:
             self._held.pop(row.identity, None)
+            self._doubted.pop(row.identity, None)
 
     def _note_failure(self, verdict: Verdict) -> None:
         self._failures += 1
@@ -327,8 +329,9 @@ class Reporter:
     ) -> list[UsageCount]:
         """Settle rows that the service rejected for ever; return the deferred ones."""
         self.tally.reports_failed += 1
-        refused = [row for place, row in named.items() if verdict.is_final(place, row)]
-        held = [row for place, row in named.items() if not verdict.is_final(place, row)]
+        refused = [row for place, row in named.items() if self._is_lost(verdict, place, row)]
+        lost = {row.identity for row in refused}
+        held = [row for row in named.values() if row.identity not in lost]
         if refused:
             settle(refused)
             self.tally.rows_refused += len(refused)
@@ -338,8 +341,28 @@ class Reporter:
             _log.warning("usage rows deferred", reason=verdict.reason, rows=len(held), **ahead)
         now = _monotonic()
         self._held = {identity: until for identity, until in self._held.items() if until > now}
-        self._held.update((row.identity, now + self._times.slow) for row in held)
+        for row in held:
+            doubt = self._times.doubt if row.identity in self._doubted else 0.0
+            self._held[row.identity] = now + max(self._times.slow, doubt)
         return held
+
+    def _is_lost(self, verdict: Verdict, place: int, row: UsageCount) -> bool:
+        """Return whether a rejected row will never be accepted.
+
+        One clock may be set between the check of a row's time and the answer's Date, which a server renews
+        once per second. So a row is not lost for its time by one answer.
+        """
+        if not verdict.is_final(place, row):
+            self._doubted.pop(row.identity, None)
+            return False
+        now = _monotonic()
+        if (
+            place in verdict.untimely
+            and now - self._doubted.setdefault(row.identity, now) < self._times.doubt
+        ):
+            return False
+        self._doubted.pop(row.identity, None)
+        return True
 
     async def _flush_backlog(self) -> bool:
         if self._spool is None:

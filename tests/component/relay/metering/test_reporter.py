@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from support.relay_process.process import eventually
 from support.relay_process.statistics import Statistics
 from wsedge_relay.metering import spool as spool_module
 from wsedge_relay.metering.report import ROWS_PER_REPORT, ReportTimes
@@ -24,7 +25,7 @@ from wsedge_relay.metering.usage import Usage, UsageCount, UsageKey
 KEY = UsageKey("chat.example.com", "team-a")
 NOON = 1_700_000_100.0
 PATIENCE = 30.0
-FAST = ReportTimes(flush=0.05, call=2.0, first_retry=0.02, slow=0.1)
+FAST = ReportTimes(flush=0.05, call=2.0, first_retry=0.02, slow=0.1, doubt=0.2)
 
 
 class Relay:
@@ -478,15 +479,34 @@ async def test_rows_wait_while_the_clocks_differ(error: float) -> None:
 
 
 async def test_rows_that_are_too_old_by_both_clocks_are_lost_alone() -> None:
-    """Nobody will ever take them; the log and a metric tell."""
+    """Nobody will ever take them, as a second answer says too; the log and a metric tell."""
     async with Statistics() as statistics:
-        statistics.answers.extendleft([204, untimely(NOON + 20)])
+        refused = untimely(NOON + 20)
+        statistics.answers.extendleft([204, refused])
         relay = Relay(statistics)
         relay.usage.add(KEY, sent_bytes=5)
         relay.usage.add(UsageKey("b.example.com", "team-a"), sent_bytes=1)
-        assert await relay.reporter.flush()
-        assert (statistics.total("sentBytes"), relay.reporter.tally.rows_refused) == (1, 1)
+        assert not await relay.reporter.flush()
+        assert (statistics.total("sentBytes"), relay.reporter.tally.rows_refused) == (1, 0)
+        statistics.answers.extendleft([refused])
+        relay.reporter.start()
+        await eventually(lambda: relay.reporter.tally.rows_refused)
         assert await relay.reporter.finish(PATIENCE)
+        assert (statistics.total("sentBytes"), relay.reporter.tally.rows_refused) == (1, 1)
+
+
+async def test_a_clock_that_is_set_while_a_row_is_judged_loses_nothing() -> None:
+    """The row was judged by a wrong clock, and the answer has the time of the right one."""
+    async with Statistics() as statistics:
+        statistics.answers.extendleft([204, untimely(NOON)])
+        relay = Relay(statistics)
+        relay.usage.add(KEY, sent_bytes=5)
+        relay.usage.add(UsageKey("b.example.com", "team-a"), sent_bytes=1)
+        assert not await relay.reporter.flush()
+        relay.reporter.start()
+        await statistics.until(lambda: statistics.total("sentBytes") == 6)
+        assert await relay.reporter.finish(PATIENCE)
+        assert relay.reporter.tally.rows_refused == 0
 
 
 def forsake(spool: Spool) -> None:
