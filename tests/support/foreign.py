@@ -67,5 +67,10 @@ class Api:
         self._cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
 
     def remove(self) -> None:
+        """Remove the definitions and wait until they are gone.
+
+        The API server looks every minute again when an object was made between its deletion of all objects
+        and the end of their definition.
+        """
         names = [each["metadata"]["name"] for each in self._items]
-        self._cluster.kubectl("delete", "crd", "--ignore-not-found", "--timeout=120s", *names)
+        self._cluster.kubectl("delete", "crd", "--ignore-not-found", "--timeout=280s", *names, timeout=300)

@@ -63,9 +63,12 @@ def preferred(served: frozenset[tuple[str, str, str]]) -> frozenset[Kind]:
 
 
 def _aggregated(document: Mapping[str, Any]) -> frozenset[tuple[str, str, str]]:
+    # While a CustomResourceDefinition is being deleted its kind is listed without `create`. A child made in
+    # that time could be stored all the same, and the API server would wait a minute for it to go.
     return frozenset(
         (item["metadata"]["name"], version["version"], resource["resource"])
         for item in document.get("items") or ()
         for version in item.get("versions") or ()
         for resource in version.get("resources") or ()
+        if "create" in (resource.get("verbs") or ())
     )

@@ -16,7 +16,10 @@ def group(name: str, **versions: list[str]) -> dict[str, Any]:
     return {
         "metadata": {"name": name},
         "versions": [
-            {"version": version, "resources": [{"resource": plural} for plural in plurals]}
+            {
+                "version": version,
+                "resources": [{"resource": plural, "verbs": ["create", "get"]} for plural in plurals],
+            }
             for version, plurals in versions.items()
         ],
     }
@@ -67,6 +70,15 @@ async def test_the_preferred_version_of_each_kind_is_found() -> None:
     api.document, api.etag = {"kind": "APIGroupDiscoveryList", "items": items[:1]}, "2"
     assert names(await discovery.optional_kinds()) == ["Ingress networking.k8s.io/v1"]
     api.document, api.etag = {"kind": "APIGroupDiscoveryList"}, "3"
+    assert names(await discovery.optional_kinds()) == []
+
+
+async def test_a_kind_that_is_being_removed_is_not_served() -> None:
+    """A definition that is being deleted lists its kind without `create`: nothing is made of it."""
+    items = [group(GROUP, v1=["httproutes", "gateways"])]
+    for resource in items[0]["versions"][0]["resources"]:
+        resource["verbs"] = ["delete", "deletecollection", "get", "list", "watch"]
+    discovery: Any = Discovery(ApiServer({"kind": "APIGroupDiscoveryList", "items": items}))  # type: ignore[arg-type]
     assert names(await discovery.optional_kinds()) == []
 
 
