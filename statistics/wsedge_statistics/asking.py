@@ -161,9 +161,9 @@ async def _ask(
 ) -> Result[_Part]:
     settled = await _settle(services, caller, question, ())
     slots = (settled.span.whole,) if question.totals_only else settled.span.slots
-    with services.metrics.query_seconds.labels(kind).time():
+    with services.metrics.questions.seconds.labels(kind).time():
         parts = await read_in_turn(services, settled.key, lambda: read(settled.selection, slots, ()))
-    services.metrics.queries.labels(kind).inc()
+    services.metrics.questions.answered.labels(kind).inc()
     return Result(
         settled.account,
         settled.span,
@@ -229,7 +229,7 @@ async def _ask_groups(
         return split(parts, reading.group_of)
 
     following, sizes = None, None
-    with services.metrics.query_seconds.labels(kind).time():
+    with services.metrics.questions.seconds.labels(kind).time():
         if grouping.top is None:
             page = page_of(counted, grouping, len(slots))
             following, found = page.following, await read(page.groups, slots)
@@ -244,7 +244,7 @@ async def _ask_groups(
             found = sizes if question.totals_only else await read(chosen, slots)
         check_points(len(chosen), len(slots), "groupBy", "fewer groups")
         total = await read_in_turn(services, settled.key, lambda: reading.read(settled.selection, whole, ()))
-    services.metrics.queries.labels(kind).inc()
+    services.metrics.questions.answered.labels(kind).inc()
     return GroupedResult(
         settled.account,
         settled.span,
@@ -332,7 +332,10 @@ async def list_domains(
     """Return the account and its domains, configured or counted, by account and domain."""
     shown, key = await _account(services, caller, account)
     last: dict[tuple[str, str], int] = {}
-    for entry in await read_in_turn(services, key, lambda: services.ledger.seen(key)):
+    with services.metrics.questions.seconds.labels("domains").time():
+        seen = await read_in_turn(services, key, lambda: services.ledger.seen(key))
+    services.metrics.questions.answered.labels("domains").inc()
+    for entry in seen:
         place = (services.tenures.display_name(entry.key.account), entry.key.domain)
         last[place] = max(entry.last, last.get(place, entry.last))
     listed = [
@@ -347,7 +350,9 @@ async def list_domains(
 async def list_options(services: Services, caller: Caller, account: str | None) -> Options:
     """Return the regions and ISPs that were counted, and the default time zone of an account."""
     shown, key = await _account(services, caller, account)
-    seen = await read_in_turn(services, key, lambda: services.ledger.seen(key))
+    with services.metrics.questions.seconds.labels("options").time():
+        seen = await read_in_turn(services, key, lambda: services.ledger.seen(key))
+    services.metrics.questions.answered.labels("options").inc()
     now = services.clock()
     return Options(
         account=shown,

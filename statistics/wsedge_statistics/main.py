@@ -122,7 +122,7 @@ def listen(host: str, port: int, *, option: str = "--listen") -> socket.socket:
 
 def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Sequence[socket.socket]) -> None:
     """Serve until SIGTERM or SIGINT; requests that have begun are answered first."""
-    metrics.watch(size=ledger.size, backlog=ledger.backlog, writable=ledger.writable)
+    metrics.ledger.watch(size=ledger.size, backlog=ledger.backlog, writable=ledger.writable)
     services = Services(
         ledger=ledger,
         clock=utc_now,
@@ -140,12 +140,17 @@ def serve(settings: Settings, ledger: Ledger, metrics: Metrics, listeners: Seque
         billing=_billing(settings),
         presence=None if settings.ledger == "clickhouse" else Presence(),
     )
-    metrics.watch_disk(size=ledger.size, free=free_bytes(settings, ledger))
+    metrics.ledger.watch_disk(size=ledger.size, free=free_bytes(settings, ledger))
     presence = services.presence
     if presence is not None:
-        metrics.watch_relays(lambda: presence.relays(None, now=services.monotonic()))
+        metrics.relays.watch(
+            lambda: presence.relays(None, now=services.monotonic()),
+            lambda: presence.incomplete_buckets(
+                monotonic=services.monotonic(), now=services.clock(), grace=services.grace
+            ),
+        )
     if services.billing.prices is not None:
-        metrics.watch_prices(services.billing.prices.valid)
+        metrics.statements.watch_prices(services.billing.prices.valid)
     with ExitStack() as stack:
         stack.enter_context(shared(ledger, services))
         application: ASGIApp = build(services)
@@ -169,7 +174,9 @@ def _serve(
         uvicorn.Config(
             application,
             # h11 bounds a request's head to 64 KiB; httptools accepts headers without a limit
-            http=bounded(Connections(Limits().within_descriptors(), services.metrics.closed_connections)),
+            http=bounded(
+                Connections(Limits().within_descriptors(), services.metrics.questions.closed_connections)
+            ),
             ws="none",
             log_config=None,
             access_log=False,
@@ -190,7 +197,7 @@ def _serve(
         host, port = listener.getsockname()[:2]
         log.info("listening", host=host, port=port, face=face)
     with ClosingThread(Closer(services)) as closing:
-        services.metrics.watch_closing(closing.alive)
+        services.metrics.statements.watch_closing(closing.alive)
         server.run(sockets=list(listeners))
 
 
@@ -200,7 +207,9 @@ def _rpc(settings: Settings, services: Services) -> Iterator[Rpc]:
     if settings.api_server is None or settings.api_token_file is None:
         raise SettingsError("--dcdn-listen needs --api-server and --api-token-file")
     server = ApiServer(settings.api_server, settings.ca_file, settings.api_token_file)
-    followed = KeySecrets(server, settings.access_key_namespace, changed=services.metrics.access_keys.set)
+    followed = KeySecrets(
+        server, settings.access_key_namespace, changed=services.metrics.questions.access_keys.set
+    )
     followed.start()
     try:
         yield Rpc(services, lambda: followed.keys)

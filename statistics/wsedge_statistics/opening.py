@@ -30,8 +30,8 @@ def open_ledger(settings: Settings, metrics: Metrics, clock: Callable[[], dateti
     """Open the ledger. Raises LedgerError, or SettingsError where the settings name none."""
     if settings.ledger == "clickhouse":
         address, cluster = address_of(settings), settings.clickhouse_cluster
-        return ClickHouseLedger(address, cluster=cluster, clock=clock, observer=metrics)
-    return SqliteLedger(_folder(settings), clock=clock, observer=metrics)
+        return ClickHouseLedger(address, cluster=cluster, clock=clock, observer=metrics.ledger)
+    return SqliteLedger(_folder(settings), clock=clock, observer=metrics.ledger)
 
 
 def _folder(settings: Settings) -> Path:

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
-from wsedge_statistics.contract import Source
+from wsedge_statistics.contract import BUCKET_SECONDS, Source
 
 SILENT_FOR: Final = 86_400.0
 # Pods and processes of one pod, of which those that reported last are remembered.
@@ -47,6 +48,10 @@ class _Pod:
     @property
     def until(self) -> float:
         return max((process.until for process in self.processes.values()), default=0.0)
+
+    @property
+    def last(self) -> float:
+        return max((process.last for process in self.processes.values()), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,19 @@ class Presence:
         pods = [pod for pod in self._pods.values() if account is None or account in pod.accounts]
         silent = sum(pod.until < now for pod in pods)
         return Relays(len(pods) - silent, silent)
+
+    def incomplete_buckets(self, *, monotonic: float, now: datetime, grace: timedelta) -> int:
+        """Return how many buckets before completeUntil may lack the counts of a silent relay.
+
+        They begin with the bucket of its last report: as long before `now` of the wall clock as the monotonic
+        clock has counted since. When the relay reports again, it sends what it counted meanwhile.
+        """
+        self._forget(monotonic)
+        silent = [pod.last for pod in self._pods.values() if pod.until < monotonic]
+        if not silent:
+            return 0
+        first = (now - timedelta(seconds=monotonic - min(silent))).timestamp() // BUCKET_SECONDS
+        return max(0, int((now - grace).timestamp() // BUCKET_SECONDS - first))
 
     def _forget(self, now: float) -> None:
         for uid in [uid for uid, pod in self._pods.items() if pod.until < now - SILENT_FOR]:

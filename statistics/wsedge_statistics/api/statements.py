@@ -88,10 +88,11 @@ async def list_statements(
     """Return the statements of an account, the latest first: closed ones, and those of running periods."""
     services = services_of(request)
     account = reading.account_of(services, caller, query.account)
-    listed, following = await reading.list_statements(
-        services, account, after=query.cursor, limit=query.limit
-    )
-    services.metrics.queries.labels("statements").inc()
+    with services.metrics.questions.seconds.labels("statements").time():
+        listed, following = await reading.list_statements(
+            services, account, after=query.cursor, limit=query.limit
+        )
+    services.metrics.questions.answered.labels("statements").inc()
     return StatementsAnswer(
         account=account.name, statements=[_summary(each) for each in listed], next=following
     )
@@ -109,13 +110,15 @@ async def statement(
     """Return a statement. A closed one is returned as it was stored; an open one is computed as of now."""
     services = services_of(request)
     account = reading.account_of(services, caller, query.account)
-    services.metrics.queries.labels("statement").inc()
+    services.metrics.questions.answered.labels("statement").inc()
     if query.format == "csv":
-        name, rows = await reading.values_of(services, account, period)
+        with services.metrics.questions.seconds.labels("statement").time():
+            name, rows = await reading.values_of(services, account, period)
         lines = lines_of(rows, as_text=query.numbers == "text")
         disposition = {"Content-Disposition": f'attachment; filename="statement-{name}.csv"'}
         return StreamingResponse(lines, media_type=CSV, headers=_HEADERS | disposition)
-    found = await reading.find_statement(services, account, period)
+    with services.metrics.questions.seconds.labels("statement").time():
+        found = await reading.find_statement(services, account, period)
     if query.format == "html":
         return Response(page_of(found.document), media_type="text/html", headers=_PAGE_HEADERS)
     text = found.text or found.document.model_dump_json()

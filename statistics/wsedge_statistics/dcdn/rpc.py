@@ -77,7 +77,7 @@ class Rpc:
             fault = _fault(error)
             status, root, code = fault.status, "Error", fault.code
             tree, headers = {**framing, "Code": fault.code, "Message": fault.text}, _retry(fault)
-        self.services.metrics.rpc_calls.labels(action, code).inc()
+        self.services.metrics.questions.rpc_calls.labels(action, code).inc()
         as_json = incoming.wants_json if incoming is not None else _looks_for_json(request)
         body, media_type = render(tree, root, as_json=as_json)
         headers |= {"x-acs-request-id": request_id, "Cache-Control": "no-store", "Content-Type": media_type}

@@ -72,11 +72,11 @@ async def usage(request: Request, caller: CallerOf) -> Response:
     if report.rows and (refused := await _committed(services.ledger.commit(report, keys, room))):
         reason = "the account has reached its limit of rows or keys: count fewer domains, regions or relays"
         raise NoRoomError([RowFault(index, "row", reason) for index in refused])
-    services.metrics.reports.inc()
-    services.metrics.rows.inc(len(report.rows))
+    services.metrics.ingest.reports.inc()
+    services.metrics.ingest.rows.inc(len(report.rows))
     if report.rows:
         ended = min({row.bucket for row in report.rows}) + timedelta(seconds=BUCKET_SECONDS)
-        services.metrics.lag_seconds.observe(max(0.0, (now - ended).total_seconds()))
+        services.metrics.ingest.lag_seconds.observe(max(0.0, (now - ended).total_seconds()))
     if services.presence is not None:
         services.presence.note(
             report.source, keys.values(), next_within=report.nextWithinSeconds, now=services.monotonic()
@@ -125,7 +125,7 @@ def _parsed(text: bytes, model: type[Message], services: Services) -> Message:
     except ValidationError as error:
         raise RowsRefusedError(_faults(error)) from None
     if unknown:
-        services.metrics.unknown_fields.labels(model.__name__).inc()
+        services.metrics.ingest.unknown_fields.labels(model.__name__).inc()
         if fields := services.unknown_fields.first_seen(model.__name__, unknown):
             log.warning("unknown fields ignored", message=model.__name__, fields=fields)
     return message

@@ -92,9 +92,9 @@ class Closer:
                     overdue += self._close_account(name, key, spans_of(periods), counted, now)
             except (LedgerError, BillingError, TimeoutError) as error:
                 overdue += 1
-                services.metrics.statement_failures.inc()
+                services.metrics.statements.failures.inc()
                 log.warning("statement cannot be closed", account=name, error=str(error) or "no commit yet")
-        services.metrics.statements_overdue.set(overdue)
+        services.metrics.statements.overdue.set(overdue)
 
     def _current(self) -> Iterator[tuple[str, str, Sequence[Period]]]:
         """Yield name, key and terms of each account in the Directory."""
@@ -216,8 +216,8 @@ class Closer:
         if not services.ledger.put_statement(stored).result(timeout=_COMMIT_SECONDS):
             return _stored(services, key, document.period)
         cycle = "Daily" if document.period.count("-") > 1 else "Monthly"
-        services.metrics.statements_closed.labels(cycle).inc()
-        services.metrics.statement_adjustments.inc(len(document.adjustments))
+        services.metrics.statements.closed.labels(cycle).inc()
+        services.metrics.statements.adjustments.inc(len(document.adjustments))
         log.info(
             "statement closed",
             account=name,

@@ -197,9 +197,9 @@ def _report(request: Request, problem: ProblemError, reason: str) -> None:
     """Log and count a refused message: the sender retains its counts until the cause is removed."""
     if request.url.path == USAGE_PATH:
         metrics = services_of(request).metrics
-        metrics.refused.labels(problem.kind).inc()
+        metrics.ingest.refused.labels(problem.kind).inc()
         named = {fault.row for fault in problem.errors or () if fault.row is not None}
-        metrics.refused_rows.labels(problem.kind).inc(len(named))
+        metrics.ingest.refused_rows.labels(problem.kind).inc(len(named))
     log.warning(
         "message refused",
         path=request.url.path,

@@ -29,7 +29,7 @@ async def readyz(request: Request) -> dict[str, str]:
     if not services.ledger.writable():
         detail = "The ledger cannot be written: the disk is full, or its files were moved. The log tells."
         raise ProblemError(503, "ledger-unavailable", detail)
-    if services.metrics.damage_met:
+    if services.metrics.ledger.damage_met:
         return {"status": "ok", "ledger": "damaged: what can be read is answered. The log has the cause."}
     return {"status": "ok"}
 

@@ -104,8 +104,8 @@ async def test_a_disk_that_is_full_in_a_week(tmp_path: Path) -> None:
     now = [0.0]
     free = [40_000_000]
     metrics = Metrics()
-    ledger = SqliteLedger(tmp_path, clock=lambda: datetime.now(UTC), observer=metrics)
-    metrics.watch_disk(size=ledger.size, free=lambda: free[0], monotonic=lambda: now[0])
+    ledger = SqliteLedger(tmp_path, clock=lambda: datetime.now(UTC), observer=metrics.ledger)
+    metrics.ledger.watch_disk(size=ledger.size, free=lambda: free[0], monotonic=lambda: now[0])
     numbers = iter(range(10_000))
 
     async def scrape() -> str | None:
@@ -219,7 +219,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.now = instant("2026-06-03T00:07:00Z")
         self.metrics = Metrics()
-        self.ledger = SqliteLedger(folder, clock=lambda: self.now, observer=self.metrics)
+        self.ledger = SqliteLedger(folder, clock=lambda: self.now, observer=self.metrics.ledger)
         self.put_directory()
         self.ledger.commit(usage(row(instant("2026-06-03T00:00:00Z"), sentBytes=1))).result(30)
         self.services = Services(
@@ -282,7 +282,7 @@ class Defective(Closer):
 @contextmanager
 def closing(desk: Desk, closer: Closer) -> Iterator[ClosingThread]:
     with ClosingThread(closer, every=0.01) as thread:
-        desk.metrics.watch_closing(thread.alive)
+        desk.metrics.statements.watch_closing(thread.alive)
         yield thread
 
 

@@ -53,7 +53,7 @@ def server(address: Address) -> Iterator[Server]:
 
 @contextmanager
 def opened(address: Address) -> Iterator[ClickHouseLedger]:
-    with closing(ClickHouseLedger(address, clock=lambda: NOW, observer=Metrics())) as ledger:
+    with closing(ClickHouseLedger(address, clock=lambda: NOW, observer=Metrics().ledger)) as ledger:
         yield ledger
 
 
@@ -96,7 +96,7 @@ def test_a_report_is_answered_by_every_process(address: Address) -> None:
 
 def test_a_mark_outlives_the_round_that_sees_it(server: Server) -> None:
     """A total is computed a round after its mark was seen, when its rows are stored for certain."""
-    store = ClickHouseStore(server, observer=Metrics())
+    store = ClickHouseStore(server, observer=Metrics().ledger)
     with store.transaction() as batch:
         batch.merge(usage(row(START, sentBytes=7)), START)
     round_of(store)
@@ -118,7 +118,7 @@ def test_rows_are_marked_again_after_another_process_added_them(server: Server) 
 
 def test_totals_of_two_processes_are_the_larger(server: Server) -> None:
     """A process that computed a total from fewer rows, and stores it later, changes nothing."""
-    store = ClickHouseStore(server, observer=Metrics())
+    store = ClickHouseStore(server, observer=Metrics().ledger)
     for sent_bytes, code in ((7, "101"), (9, "403")):
         with store.transaction() as batch:
             batch.merge(usage(row(START, sentBytes=sent_bytes, codes={code: sent_bytes})), START)
@@ -216,7 +216,7 @@ def test_former_directories_are_deleted(server: Server) -> None:
 
 def test_late_counts_outlive_their_rows(server: Server) -> None:
     """What a bucket grew by late is known after its rows were deleted, until its totals are."""
-    store = ClickHouseStore(server, observer=Metrics())
+    store = ClickHouseStore(server, observer=Metrics().ledger)
     for sent_bytes, minutes in ((7, 5), (9, 60), (12, 120), (12, 180)):
         with store.transaction() as batch:
             batch.merge(usage(row(START, sentBytes=sent_bytes)), START + timedelta(minutes=minutes))
@@ -240,7 +240,7 @@ def test_late_counts_outlive_their_rows(server: Server) -> None:
 def test_deletion_trusts_more_than_one_clock(server: Server) -> None:
     """A clock that is a year ahead deletes nothing; with days of reports and of running, deletion goes on."""
     elapsed = [0.0]
-    store = ClickHouseStore(server, observer=Metrics(), monotonic=lambda: elapsed[0])
+    store = ClickHouseStore(server, observer=Metrics().ledger, monotonic=lambda: elapsed[0])
     ahead = START + timedelta(days=400)
     with store.transaction() as batch:
         batch.merge(usage(row(START, sentBytes=7)), START)
@@ -271,7 +271,7 @@ def test_a_newer_schema_is_refused(server: Server) -> None:
     """The tables of a newer program stay as they are."""
     write_state(server, "schema", schema.VERSION + 1)
     with pytest.raises(LedgerVersionError, match="use a newer program"):
-        ClickHouseStore(server, observer=Metrics())
+        ClickHouseStore(server, observer=Metrics().ledger)
 
 
 def test_a_server_that_is_gone_stores_and_answers_nothing(server: Server, address: Address) -> None:
@@ -295,7 +295,7 @@ def test_no_server_no_ledger() -> None:
     """The program does not start, and says which server does not answer."""
     address = Address("http://127.0.0.1:1", password="secret")
     with pytest.raises(LedgerPlaceError, match=r"http://127\.0\.0\.1:1") as refused:
-        ClickHouseLedger(address, clock=lambda: NOW, observer=Metrics())
+        ClickHouseLedger(address, clock=lambda: NOW, observer=Metrics().ledger)
     assert "secret" not in f"{refused.value} {address}"
 
 

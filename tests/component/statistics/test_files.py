@@ -36,7 +36,7 @@ NAME = "ledger.sqlite3"
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
-    opened = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    opened = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger)
     opened.commit(usage(row(START, sentBytes=7))).result(30)
     yield opened
     opened.close()
@@ -123,7 +123,7 @@ def test_the_lock_is_on_the_database(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_not_a_new_ledger(tmp_path: Path) -> None:
     """What was a ledger is not begun anew without a word."""
-    SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics()).close()
+    SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger).close()
     empty(tmp_path)
     with pytest.raises(LedgerPlaceError, match="is empty, and no ledger is"):
         Place(tmp_path)
@@ -141,7 +141,7 @@ def test_a_log_without_its_database_is_not_a_new_ledger(tmp_path: Path) -> None:
 def test_a_start_that_was_killed_while_it_created_a_ledger_is_repeated(tmp_path: Path) -> None:
     """Half a file under another name is no ledger."""
     (tmp_path / f"{NAME}.new").write_bytes(b"half a file")
-    SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics()).close()
+    SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger).close()
     with closing(sqlite3.connect(tmp_path / NAME)) as made:
         assert made.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
@@ -170,11 +170,11 @@ def days(count: int) -> UsageReport:
 def test_a_garbage_page_stops_nothing_else(tmp_path: Path) -> None:
     """Its bucket is not answered; others are, reports are stored, totals computed, and a metric tells."""
     metrics = Metrics()
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=metrics)
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=metrics.ledger)
     ledger.commit(days(9)).result(30)
     ledger.close()
     damage(tmp_path / NAME, "usage")  # of the oldest day
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=metrics)
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=metrics.ledger)
     end = int(NOW.timestamp())
     assert sum(part.counts.sent for part in read(ledger, end - 2 * DAY, end)) == 240
     with pytest.raises(LedgerUnreadableError):
@@ -185,7 +185,7 @@ def test_a_garbage_page_stops_nothing_else(tmp_path: Path) -> None:
         ledger.commit(bad).result(30)
     assert ledger.commit(good).result(30) == ()
     assert ledger.writable()
-    assert metrics.damage_met
+    assert metrics.ledger.damage_met
     ledger.close()
 
 
@@ -196,12 +196,12 @@ def read(ledger: SqliteLedger, start: int, end: int) -> list[SlotSums]:
 def test_a_damaged_bucket_stops_neither_totals_nor_retention(tmp_path: Path) -> None:
     """Upkeep leaves it out, computes the totals of the others and deletes their rows."""
     metrics = Metrics()
-    store = SqliteStore(tmp_path / NAME, clock=lambda: NOW, observer=metrics)
+    store = SqliteStore(tmp_path / NAME, clock=lambda: NOW, observer=metrics.ledger)
     with store.transaction() as connection:
         writes.merge_report(connection, days(9), store.moment())
     store.close()
     damage(tmp_path / NAME, "usage")
-    store = SqliteStore(tmp_path / NAME, clock=lambda: NOW, observer=metrics)
+    store = SqliteStore(tmp_path / NAME, clock=lambda: NOW, observer=metrics.ledger)
     store.begin_round()
     while store.refresh():
         pass
@@ -215,5 +215,5 @@ def test_a_damaged_bucket_stops_neither_totals_nor_retention(tmp_path: Path) -> 
         assert 1 <= left <= 4  # of nine: a page has rows of several
         (first,) = connection.execute("SELECT number FROM state WHERE name = 'intact_from'").fetchone()
         assert connection.execute("SELECT count(*) FROM usage WHERE bucket >= ?", (first,)).fetchone() == (1,)
-    assert metrics.damage_met
+    assert metrics.ledger.damage_met
     store.close()

@@ -183,7 +183,7 @@ def test_a_directory_of_another_version_is_no_directory(tmp_path: Path) -> None:
     with closing(open_writer(tmp_path / "ledger.sqlite3")) as opened:
         body = '{"version": 2, "clusters": []}'
         opened.execute("INSERT INTO directory VALUES (1, '2026-06-01T00:00:00+00:00', ?)", (body,))
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger)
     assert ledger.directory() is None
     message = directory_message(written_at="2026-06-02T00:00:00Z")
     assert ledger.put_directory(message).result(30)
@@ -217,7 +217,7 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite3").write_bytes(b"something else entirely" * 99)
     for _ in range(2):
         with pytest.raises(LedgerPlaceError, match=r"ledger\.sqlite3"):
-            SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+            SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger)
 
 
 def test_a_folder_belongs_to_one_ledger_at_a_time(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def fill(ledger: SqliteLedger) -> list[Future[tuple[int, ...]]]:
 
 def test_a_full_queue_refuses_and_close_commits_the_queue(tmp_path: Path) -> None:
     """A report beyond the queue is refused at once; close() commits the others."""
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics(), queue_limit=3)
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger, queue_limit=3)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")  # the writer waits for this lock
         waiting = fill(ledger)
@@ -270,7 +270,7 @@ def test_a_full_queue_refuses_and_close_commits_the_queue(tmp_path: Path) -> Non
 
 def test_a_ledgers_files_are_its_size(tmp_path: Path) -> None:
     """size() is the sum of the file sizes."""
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger)
     ledger.commit(usage(row(START))).result(30)
     assert ledger.size() == sum(file.stat().st_size for file in tmp_path.glob("ledger.*"))
     assert ledger.writable()
@@ -290,7 +290,9 @@ class Clocks:
 
 def jumping(folder: Path, clocks: Clocks, metrics: Metrics) -> SqliteStore:
     database = folder / "ledger.sqlite3"
-    return SqliteStore(database, clock=lambda: clocks.wall, observer=metrics, monotonic=lambda: clocks.ran)
+    return SqliteStore(
+        database, clock=lambda: clocks.wall, observer=metrics.ledger, monotonic=lambda: clocks.ran
+    )
 
 
 def upkeep(store: SqliteStore, clocks: Clocks) -> dict[str, int]:
@@ -346,7 +348,7 @@ def test_a_clock_that_jumps_deletes_nothing(tmp_path: Path) -> None:
 
 def test_a_running_ledger_adds_up_and_deletes_by_itself(tmp_path: Path) -> None:
     """Its thread recomputes totals, and deletes what reports of a later time make old."""
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger)
     ledger.commit(usage(row(START, sentBytes=7), row(START + timedelta(hours=5), sentBytes=5))).result(30)
     told = ledger.sums(WHOLE, SLOT)
     with closing(open_reader(tmp_path / "ledger.sqlite3")) as reader:
@@ -356,7 +358,7 @@ def test_a_running_ledger_adds_up_and_deletes_by_itself(tmp_path: Path) -> None:
         opened.execute("DELETE FROM state WHERE name = 'deletion_time'")
         later = NOW + timedelta(days=100)
         writes.merge_report(opened, usage(row(later)), writes.Moment(later))
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW + timedelta(days=100), observer=Metrics())
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW + timedelta(days=100), observer=Metrics().ledger)
     with closing(open_reader(tmp_path / "ledger.sqlite3")) as reader:
         until_true(lambda: tables(reader)["usage"] == 1)
     assert ledger.sums(WHOLE, SLOT) == told
@@ -379,7 +381,7 @@ def test_a_folder_on_a_network_disk_is_refused(tmp_path: Path, monkeypatch: pyte
 
 def test_a_full_database_stores_nothing_until_there_is_space(tmp_path: Path) -> None:
     """A commit and a probe fail with SQLite's own code; the same report is stored afterwards."""
-    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics())
+    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics().ledger)
     report = usage(*(row(START, domain=f"d{number}.example", sentBytes=1) for number in range(500)))
     with store.transaction() as connection:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -411,7 +413,7 @@ def merge(store: SqliteStore, report: UsageReport) -> None:
 
 def test_an_error_within_a_transaction_rolls_it_back(tmp_path: Path) -> None:
     """An error that is not SQLite's is raised as it is."""
-    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics())
+    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics().ledger)
 
     def fail() -> None:
         with store.transaction() as connection:
@@ -431,12 +433,12 @@ def test_a_ledger_that_cannot_be_read_at_the_start_is_refused(tmp_path: Path) ->
         opened.execute("DROP TABLE directory")
     for _ in range(2):
         with pytest.raises(LedgerUnwritableError, match="cannot be read: no such table: directory"):
-            SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+            SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger)
 
 
 def test_a_read_that_fails_is_an_error_of_the_ledger(tmp_path: Path) -> None:
     """A damaged or missing file is reported to the caller of the read, with the cause."""
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger)
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
         other.execute("DROP TABLE keys")
         other.commit()
@@ -450,7 +452,7 @@ def test_a_read_that_fails_is_an_error_of_the_ledger(tmp_path: Path) -> None:
 
 def test_a_read_ends_when_it_is_due(tmp_path: Path) -> None:
     """Within the work of one statement; the ledger answers the next question."""
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger)
     ledger.commit(usage(*(row(START + timedelta(minutes=5 * n)) for n in range(500)))).result(30)
     hung_up = Stop(60)
     hung_up.cancel()
@@ -466,7 +468,7 @@ def test_a_read_ends_when_it_is_due(tmp_path: Path) -> None:
 
 def test_keys_are_listed_by_account(tmp_path: Path) -> None:
     """Each key has its first and last bucket."""
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger)
     late = START + timedelta(minutes=5)
     ledger.commit(usage(row(late), row(START), row(START, account="team-b", domain="b.example"))).result(30)
     first, last = int(START.timestamp()), int(late.timestamp())
@@ -481,7 +483,7 @@ def test_keys_are_listed_by_account(tmp_path: Path) -> None:
 
 def test_keys_of_a_commit_that_failed_are_not_taken_for_stored(tmp_path: Path) -> None:
     """The next report of the same key stores it."""
-    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics())
+    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics().ledger)
     report = usage(row(START, sentBytes=7))
 
     def fail() -> None:
@@ -515,7 +517,7 @@ def test_a_key_that_was_deleted_is_stored_again(tmp_path: Path) -> None:
 
 def test_a_total_that_was_recomputed_is_marked_again(tmp_path: Path) -> None:
     """By the next report of the same keys, and also after a commit that failed."""
-    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics())
+    store = SqliteStore(tmp_path / "ledger.sqlite3", clock=lambda: NOW, observer=Metrics().ledger)
 
     def fail() -> None:
         with store.transaction() as connection:

@@ -196,7 +196,7 @@ def test_keys_room_and_tenures_are_kept(database: Path, tmp_path: Path) -> None:
             ).fetchall()
         )
         assert rows == {"team-a": 60, "team-b": 60}
-    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics())
+    ledger = SqliteLedger(tmp_path, clock=lambda: NOW, observer=Metrics().ledger)
     try:
         seen = ledger.seen("team-b")
         ends = {(each.first, each.last) for each in seen}

@@ -38,7 +38,7 @@ def opened(
 ) -> Iterator[tuple[SqliteLedger, Services, Closer]]:
     """A program over a ledger in a folder, as after its start, with a Directory of now."""
     metrics = Metrics()
-    ledger = SqliteLedger(folder, clock=clock, observer=metrics)
+    ledger = SqliteLedger(folder, clock=clock, observer=metrics.ledger)
     try:
         lives = None if uid is None else {"team_a": {"uid": uid, "since": since}}
         directory = directory_of(clock.now.isoformat(), lives, team_a=[terms(start=since)])

@@ -124,7 +124,7 @@ def sqlite_store(folder: Path) -> Iterator[StoreUnderTest]:
 class ClickHouseUnderTest:
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.store = ClickHouseStore(server, observer=Metrics())
+        self.store = ClickHouseStore(server, observer=Metrics().ledger)
 
     def merge(
         self,

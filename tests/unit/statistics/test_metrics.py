@@ -10,7 +10,7 @@ def test_gauges_read_the_ledger_at_each_scrape() -> None:
     """The text has the ledger's present size, backlog and state."""
     sizes = iter((10, 20))
     metrics = Metrics()
-    metrics.watch(size=lambda: next(sizes), backlog=lambda: 3, writable=lambda: False)
+    metrics.ledger.watch(size=lambda: next(sizes), backlog=lambda: 3, writable=lambda: False)
     lines = metrics.text().decode().splitlines()
     assert "wsedge_statistics_ledger_bytes 10.0" in lines
     assert "wsedge_statistics_ledger_backlog 3.0" in lines
@@ -21,9 +21,9 @@ def test_gauges_read_the_ledger_at_each_scrape() -> None:
 def test_commits_and_failures_are_counted() -> None:
     """The writer of the ledger reports both."""
     metrics = Metrics()
-    metrics.committed(jobs=3, seconds=0.25)
-    metrics.committed(jobs=1, seconds=0.5)
-    metrics.failed()
+    metrics.ledger.committed(jobs=3, seconds=0.25)
+    metrics.ledger.committed(jobs=1, seconds=0.5)
+    metrics.ledger.failed()
     lines = metrics.text().decode().splitlines()
     assert "wsedge_statistics_commit_seconds_sum 0.75" in lines
     assert 'wsedge_statistics_commit_writes_bucket{le="2.0"} 1.0' in lines
@@ -34,7 +34,7 @@ def test_commits_and_failures_are_counted() -> None:
 def test_the_disk_is_watched_at_each_scrape() -> None:
     """Free space is known at once, the growth after an hour."""
     metrics = Metrics()
-    metrics.watch_disk(size=lambda: 10, free=lambda: 480)
+    metrics.ledger.watch_disk(size=lambda: 10, free=lambda: 480)
     lines = metrics.text().decode().splitlines()
     assert "wsedge_statistics_disk_free_bytes 480.0" in lines
     assert "wsedge_statistics_ledger_growth_bytes_per_day NaN" in lines
@@ -44,8 +44,9 @@ def test_the_disk_is_watched_at_each_scrape() -> None:
 def test_relays_are_counted_by_state_at_each_scrape() -> None:
     """Those that report, and those that fell silent."""
     metrics, relays = Metrics(), [Relays(2, 1)]
-    metrics.watch_relays(lambda: relays[-1])
+    metrics.relays.watch(lambda: relays[-1], lambda: 4)
     relays.append(Relays(3, 0))
     lines = metrics.text().decode().splitlines()
     assert 'wsedge_statistics_relays{state="reporting"} 3.0' in lines
     assert 'wsedge_statistics_relays{state="silent"} 0.0' in lines
+    assert "wsedge_statistics_incomplete_buckets 4.0" in lines

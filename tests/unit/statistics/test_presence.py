@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -126,3 +128,28 @@ def _began(reports: list[Report], pod: str, process: int) -> int | None:
                 break
             began, later = at, place
     return began
+
+
+NOON = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
+GAPS: dict[str, tuple[list[Report], int, int]] = {
+    # reports by seconds after noon, the second of the question, and the buckets that miss counts
+    "all report": ([(0, "a", 1, 300)], 300, 0),
+    "silent, within the bucket of the last report and its grace": ([(0, "a", 1, 100)], 359, 0),
+    "silent, the bucket of the last report ended": ([(0, "a", 1, 100)], 360, 1),
+    "silent for an hour": ([(299, "a", 1, 300)], 3660, 12),
+    "back again with its counts": ([(0, "a", 1, 300), (3600, "a", 1, 300)], 3660, 0),
+    "the longest silence counts": ([(0, "a", 1, 300), (1200, "b", 1, 300)], 3660, 12),
+    "another process of its pod reported": ([(0, "a", 1, 300), (1200, "a", 2, 300)], 3660, 8),
+    "an orderly end": ([(0, "a", 1, 300), (10, "a", 1, 0)], 3660, 0),
+    "forgotten after a day": ([(0, "a", 1, 300)], 301 + int(SILENT_FOR), 0),
+}
+
+
+@pytest.mark.parametrize(("reports", "second", "expected"), GAPS.values(), ids=GAPS.keys())
+def test_buckets_since_the_last_report_of_a_silent_relay_are_incomplete(
+    reports: list[Report], second: int, expected: int
+) -> None:
+    """From the bucket of its last report until completeUntil, and none once it reports again."""
+    presence, now = told(*reports), NOON + timedelta(seconds=second)
+    grace = timedelta(seconds=60)
+    assert presence.incomplete_buckets(monotonic=float(second), now=now, grace=grace) == expected

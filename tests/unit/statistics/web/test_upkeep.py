@@ -51,7 +51,7 @@ async def test_liveness_and_readiness(
 async def test_readiness_tells_of_damage() -> None:
     """The program stays ready: what can be read is answered, and reports are stored."""
     services = services_over(MemoryLedger())
-    services.metrics.damaged()
+    services.metrics.ledger.damaged()
     answer = await request(build(services), "GET", "/readyz")
     assert answer.status == 200
     assert answer.json["ledger"].startswith("damaged: what can be read is answered")
