@@ -1,3 +1,20 @@
+{{/* Add the values that releases before did not have, where they are absent: `helm upgrade --reuse-values` has the old release's values alone. Each template calls it first. A value that is set stays, also one that is empty. */}}
+{{- define "wsedge.addedValues" -}}
+{{- include "wsedge.fill" (list .Values (.Files.Get "files/added-values.yaml" | fromYaml)) -}}
+{{- end -}}
+
+{{/* Set the keys of a map that it lacks, at every depth. Call with (list map defaults). */}}
+{{- define "wsedge.fill" -}}
+{{- $values := index . 0 -}}
+{{- range $key, $default := index . 1 -}}
+{{- if not (hasKey $values $key) -}}
+{{- $_ := set $values $key $default -}}
+{{- else if and (kindIs "map" $default) (kindIs "map" (get $values $key)) -}}
+{{- include "wsedge.fill" (list (get $values $key) $default) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Prefix of object names: the release, and the chart when the release does not name it. At most 40 characters, so that every suffix fits into 63. */}}
 {{- define "wsedge.fullname" -}}
 {{- if .Values.fullnameOverride -}}
