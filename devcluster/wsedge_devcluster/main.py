@@ -1,4 +1,4 @@
-"""The command `wsedge-devcluster`: up, build, kubectl, helm, quickstart."""
+"""The command `wsedge-devcluster`: up, build, kubectl, helm, quickstart, example."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sub.add_argument("arguments", nargs=argparse.REMAINDER)
     quickstart = commands.add_parser("quickstart", help="the product on this machine: what `make run` does")
     quickstart.add_argument("--once", action="store_true", help="compare the numbers once and end")
+    example = commands.add_parser("example", help="a use case of examples/ on this machine, with its page")
+    example.add_argument("name", help="for example bullet-comments; examples/README.md lists all")
+    example.add_argument(
+        "--port", type=int, default=8088, help="of the page on 127.0.0.1 (default 8088; 0: free)"
+    )
+    example.add_argument("--once", action="store_true", help="see that the page is served, and end")
     options = parser.parse_args(arguments)
     try:
         return _run(options)
@@ -50,6 +56,10 @@ def _run(options: argparse.Namespace) -> int:
         from wsedge_devcluster.quickstart import quickstart
 
         return quickstart.main(once=options.once)
+    if options.command == "example":
+        from wsedge_devcluster.quickstart import example
+
+        return example.main(options.name, port=options.port, once=options.once)
     if options.command == "up":
         given = {"nodes": options.nodes, "simulated_nodes": options.simulated_nodes, "dir": options.dir}
         return _up(DevclusterSettings(**{key: value for key, value in given.items() if value is not None}))

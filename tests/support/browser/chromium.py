@@ -63,6 +63,7 @@ class Page:
         self._writer = writer
         self._numbers = itertools.count(1)
         self._session: str | None = None
+        self.events: list[dict[str, Any]] = []  # what the page reported while commands waited
 
     async def attach(self) -> None:
         """Open the page that the other methods use."""
@@ -108,8 +109,10 @@ class Page:
                     result = said["result"]
                     if "errorText" in result:
                         break
-                elif said.get("method") == _until:
-                    _until = None
+                elif "method" in said:
+                    self.events.append(said)
+                    if said["method"] == _until:
+                        _until = None
         return result
 
 

@@ -1,0 +1,1 @@
+"""Bullet comments (danmaku): comments of all viewers fly over the same video."""
