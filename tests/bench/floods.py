@@ -29,10 +29,10 @@ from pathlib import Path
 import peers
 from proxy import ENDING, HOST, LOAD_CORE, Proxy, Setting, end_at_signals
 from relay import certificate
-from wsedge import FORMS, copy_of_the_relay, relay
 
 from support.relay.frames import frame
 from support.relay.heads import accepted, upgrade
+from wsedge import FORMS, copy_of_the_relay, relay
 
 KEY = bytes(4)
 CHUNK_BYTES = 1 << 16

@@ -33,6 +33,7 @@ from load import Load
 from machine import Meter, Shares, describe_machine, describe_python, version
 from proxy import HOST, LOAD_CORE, PROXY_CORE, Proxy, Setting, end_at_signals
 from sections import SHAPES, Bench, say
+
 from wsedge import FORMS, copy_of_the_relay, relay
 
 BEGIN, END = "<!-- begin: make bench -->", "<!-- end: make bench -->"

@@ -7,6 +7,7 @@ needs no hour. Rules and queries are evaluated by Prometheus' own parser, engine
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 from support.go_program import go_program
 
+_LEGEND: Final = re.compile(r"\{\{(\w+)\}\}")
 ROOT: Final = Path(__file__).parents[2]
 RULES: Final = ROOT / "charts" / "wsedge" / "files" / "alerts.yaml"
 MINUTE: Final = 60.0
@@ -71,6 +73,39 @@ class History:
         queries = [{"expr": each, "at": self.now} for each in expressions]
         results = _ask(scrapes=self._scrapes, queries=queries)["results"]
         return list(results)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One query of a panel, as Grafana asks it for everything over five minutes."""
+
+    title: str
+    expr: str
+    legend: tuple[str, ...]
+
+
+def shown_by(dashboard: Any) -> list[Shown]:
+    """Return the queries of a dashboard's panels."""
+    return [
+        Shown(panel["title"], _chosen(target["expr"]), tuple(_LEGEND.findall(target["legendFormat"])))
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", ())
+    ]
+
+
+def _chosen(expr: str) -> str:
+    return re.sub(r"\$(namespace|domain)\b", ".*", expr.replace("$__rate_interval", "5m"))
+
+
+def without_series(dashboard: Any, history: History) -> list[str]:
+    """Return the panels that find no series, or series without a label of their legend."""
+    queries = shown_by(dashboard)
+    results = history.query(*(each.expr for each in queries))
+    return [
+        f"{each.title}: {each.expr}"
+        for each, found in zip(queries, results, strict=True)
+        if not found or any(label not in one["labels"] for one in found for label in each.legend)
+    ]
 
 
 def _ask(**question: Any) -> Any:

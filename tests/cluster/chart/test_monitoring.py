@@ -87,6 +87,29 @@ def test_each_alert_has_the_address_of_its_page(helm: Helm) -> None:
     assert rule["metadata"]["labels"]["release"] == "prometheus"
 
 
+def test_grafanas_sidecar_finds_each_dashboard(helm: Helm) -> None:
+    """By its label and in its namespace; each is the generated file."""
+    assert not [each for each in render(helm) if "dashboard" in each["metadata"]["name"]]
+    values = (
+        "dashboards.enabled=true",
+        "dashboards.namespace=monitoring",
+        "dashboards.annotations.folder=edge",
+    )
+    maps = [
+        each
+        for each in of_kind(render(helm, *values), "ConfigMap")
+        if "dashboard" in each["metadata"]["name"]
+    ]
+    found = {name: json.loads(text) for each in maps for name, text in each["data"].items()}
+    files = (ROOT / "charts/wsedge/dashboards").glob("*.json")
+    assert found == {file.name: json.loads(file.read_text("utf-8")) for file in files}
+    assert len(found) == 3
+    for each in maps:
+        assert each["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert each["metadata"]["annotations"] == {"folder": "edge"}
+        assert each["metadata"]["namespace"] == "monitoring"
+
+
 @pytest.fixture(scope="module")
 def prometheus(cluster: Cluster) -> Iterator[Cluster]:
     """Install the API of the Prometheus operator."""

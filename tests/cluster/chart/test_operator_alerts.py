@@ -14,7 +14,7 @@ from support.faults.apiserver import Fault, Front, refusal
 from support.faults.clock import StepClock
 from support.operator.cluster import Place, domain, plan, until
 from support.operator.process import Operator, bare_cluster, operator_place, roles
-from support.promql import MINUTE, History, Scrape
+from support.promql import MINUTE, ROOT, History, Scrape, without_series
 from support.statistics.process import statistics
 from wsedge_devcluster.cluster.cluster import Cluster
 
@@ -171,6 +171,20 @@ async def test_watches_that_do_not_last(place: Place, front: Front, tmp_path: Pa
             assert (alert.state, alert.labels["reason"]) == ("firing", "failed")
         await history.pass_minutes(7, of(operator))
         assert history.state("WsedgeWatchesFail") == ""
+
+
+async def test_every_panel_finds_series(place: Place, front: Front, tmp_path: Path) -> None:
+    """Of the operator's dashboard, after a domain was served and the API server was away for a moment."""
+    history = history_of(place)
+    with Operator(place, tmp_path, "one", server=front.url) as operator:
+        operator.await_event("leading")
+        with front.away():
+            until("watches are repeated", lambda: value(operator, "wsedge_operator_watch_restarts_total") > 0)
+        place.apply(plan(), domain(host=f"p.{place.namespace}.example.com", enabled=False))
+        place.await_reason("wsd/chat", "Ready", "Disabled")
+        await history.pass_minutes(3, of(operator))
+    dashboard = json.loads((ROOT / "charts/wsedge/dashboards/wsedge-operator.json").read_text("utf-8"))
+    assert without_series(dashboard, history) == []
 
 
 async def test_a_namespace_that_cannot_be_read(place: Place, tmp_path: Path) -> None:

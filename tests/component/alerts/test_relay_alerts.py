@@ -8,65 +8,20 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
-from support.promql import History, Scrape
+from support.promql import History
 from support.relay.heads import upgrade
 from support.relay_process import config, domain, write
 from support.relay_process.process import RelayProcess
+from support.relay_process.scraping import knock, of, to, until
 from support.relay_process.statistics import Statistics
 from support.relay_process.traffic import echo_origin
 
 FAST = ("--report-seconds", "0.1")
 DESCRIPTORS = 160
-
-
-async def nothing() -> None:
-    """Do nothing before a scrape."""
-
-
-def of(relay: RelayProcess, before: Callable[[], Awaitable[object]] = nothing) -> Scrape:
-    """Return the scrape of a running relay; `before` is awaited before each."""
-
-    async def scrape() -> str | None:
-        await before()
-        status, body = await relay.admin("/metrics")
-        assert status == 200
-        return body
-
-    return scrape
-
-
-async def metric(relay: RelayProcess, name: str) -> float:
-    return (await relay.metrics())[f"wsedge_relay_{name}"]
-
-
-async def until(relay: RelayProcess, name: str, wanted: Callable[[float], bool]) -> None:
-    """Wait until a metric has a wanted value."""
-    async with asyncio.timeout(40):
-        while not wanted(await metric(relay, name)):  # noqa: ASYNC110  each look is a scrape
-            await asyncio.sleep(0.02)
-
-
-def to(port: int, **fields: Any) -> dict[str, Any]:
-    """Return a domain with its origin on this port."""
-    return domain(origins=[{"host": "127.0.0.1", "httpPort": port}], lifecycle={"drainSeconds": 0}, **fields)
-
-
-def knock(relay: RelayProcess) -> Callable[[], Awaitable[object]]:
-    """Return a client's handshake, whose answer may be any."""
-
-    async def knock() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", await relay.port("http"))
-        writer.write(upgrade("/room"))
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 ")
-        writer.transport.abort()
-
-    return knock
 
 
 async def test_origins_that_do_not_answer(tmp_path: Path) -> None:
