@@ -67,11 +67,11 @@ def _operator() -> list[Metric]:
 
 def _statistics() -> list[Metric]:
     metrics = StatisticsMetrics()
-    metrics.watch(size=lambda: 0, backlog=lambda: 0, writable=lambda: True)
-    metrics.watch_disk(size=lambda: 0, free=lambda: 0)
-    metrics.watch_relays(lambda: Relays(0, 0))
-    metrics.watch_closing(lambda: True)
-    metrics.watch_prices(lambda: True)
+    metrics.ledger.watch(size=lambda: 0, backlog=lambda: 0, writable=lambda: True)
+    metrics.ledger.watch_disk(size=lambda: 0, free=lambda: 0)
+    metrics.relays.watch(lambda: Relays(0, 0), lambda: 0)
+    metrics.statements.watch_closing(lambda: True)
+    metrics.statements.watch_prices(lambda: True)
     return _collected(metrics.registry)
 
 

@@ -187,6 +187,7 @@ STATISTICS: Final = Dashboard(
             "Relays and questions",
             (
                 Panel("Relays", f"{_STATISTICS}relays", ("state",)),
+                Panel("Incomplete buckets", f"{_STATISTICS}incomplete_buckets"),
                 Panel("Questions", f"{_STATISTICS}queries_total", ("endpoint",), "ops"),
                 Panel("Time of a question", f"{_STATISTICS}query_seconds", ("endpoint",), "s"),
                 Panel("Refused rows", f"{_STATISTICS}refused_rows_total", ("reason",), "ops"),

@@ -25,6 +25,7 @@ from wsedge_statistics.identity.callers import Policy
 from wsedge_statistics.ledger import Room
 from wsedge_statistics.ledger.sqlite.store import SqliteLedger
 from wsedge_statistics.metrics import Metrics
+from wsedge_statistics.presence import Presence
 from wsedge_statistics.services import Services
 from wsedge_statistics.statements.closing import Closer, ClosingThread
 
@@ -169,6 +170,33 @@ async def test_a_relay_that_breaks_its_promise(tmp_path: Path) -> None:
         assert program.post({**promise, "nextWithinSeconds": 600}).status == 204
         await history.pass_minutes(1, of(program))
         assert history.state("WsedgeRelaysSilent") == ""
+
+
+async def test_buckets_without_the_counts_of_a_relay() -> None:
+    """WsedgeBucketsIncomplete: since its last report, by the test's clock, until the relay reports again."""
+    history, metrics, presence, elapsed = History(), Metrics(), Presence(), [0.0]
+    begun = instant("2026-06-03T00:01:00Z")
+    grace = timedelta(seconds=60)
+    metrics.relays.watch(
+        lambda: presence.relays(None, now=elapsed[0]),
+        lambda: presence.incomplete_buckets(
+            monotonic=elapsed[0], now=begun + timedelta(seconds=elapsed[0]), grace=grace
+        ),
+    )
+    source = usage(row(begun)).source
+
+    async def scrape() -> str | None:
+        elapsed[0] += 60
+        return metrics.text().decode()
+
+    presence.note(source, ["team-a"], next_within=300, now=elapsed[0])
+    await history.pass_minutes(4, scrape)
+    assert history.state("WsedgeBucketsIncomplete") == ""
+    await history.pass_minutes(40, scrape)
+    assert history.state("WsedgeBucketsIncomplete") == "firing"
+    presence.note(source, ["team-a"], next_within=300, now=elapsed[0])
+    await history.pass_minutes(1, scrape)
+    assert history.state("WsedgeBucketsIncomplete") == ""
 
 
 async def test_rows_that_are_refused(tmp_path: Path) -> None:
