@@ -183,7 +183,7 @@ async def test_buckets_without_the_counts_of_a_relay() -> None:
             monotonic=elapsed[0], now=begun + timedelta(seconds=elapsed[0]), grace=grace
         ),
     )
-    source = usage(row(begun)).source
+    source = usage(row(begun, sentBytes=1)).source
 
     async def scrape() -> str | None:
         elapsed[0] += 60
