@@ -1,8 +1,9 @@
-"""Figures of a bench and their tables in Markdown: medians, quartiles, ratios paired by round. Pure."""
+"""Figures of a bench and their tables in Markdown: medians, quartiles, ratios paired by round."""
 
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -92,3 +93,28 @@ def markdown(titles: list[str], rows: list[list[str]]) -> str:
     """Return a table whose columns are right-aligned except the first."""
     lines = [titles, ["---", *(["---:"] * (len(titles) - 1))], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+@dataclass
+class Figures:
+    """Measured figures: what, the goal at most (None: none), the figure, its unit."""
+
+    rows: list[tuple[str, float | None, float, str]] = field(default_factory=list)
+
+    def add(self, what: str, goal: float | None, figure: float, unit: str) -> None:
+        self.rows.append((what, goal, figure, unit))
+        sys.stderr.write(f"{what}: {figure:.1f} {unit}\n")
+
+    def table(self) -> str:
+        return markdown(
+            ["figure", "goal, at most", "measured", "result"],
+            [
+                [
+                    what,
+                    f"{goal:g} {unit}" if goal is not None else "",
+                    f"{figure:.1f} {unit}",
+                    ("met" if figure <= goal else "missed") if goal is not None else "",
+                ]
+                for what, goal, figure, unit in self.rows
+            ],
+        )

@@ -2,6 +2,7 @@
 
     .venv/bin/python tests/bench/ledger.py    100 domains, 5 regions, 3 ISPs, 93 days: 3 GB, 15 minutes
     … --days 10 --domains 20                  smaller; spans that are longer than the ledger have less
+    … --relays 0                              without the crowd of relays, seven minutes (see relays.py)
     … --write docs/benchmarks.md              the table between the marks of that page
 
 The ledger is filled by its own SQL, with random counts of one relay process per domain, in ten accounts.
@@ -24,14 +25,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from figures import markdown
+import relays
+from figures import Figures
 from machine import describe_machine
 
 from support.statistics.build import report, row
@@ -62,37 +63,13 @@ UNION ALL SELECT ?1, id, ((id - 1) / 15) + 1, 403, 1 FROM keys WHERE (id + ?1) %
 """
 
 
-@dataclass
-class Figures:
-    """Measured figures: what, the goal at most (None: none), the figure, its unit."""
-
-    rows: list[tuple[str, float | None, float, str]] = field(default_factory=list)
-
-    def add(self, what: str, goal: float | None, figure: float, unit: str) -> None:
-        self.rows.append((what, goal, figure, unit))
-        sys.stderr.write(f"{what}: {figure:.1f} {unit}\n")
-
-    def table(self) -> str:
-        return markdown(
-            ["figure", "goal, at most", "measured", "result"],
-            [
-                [
-                    what,
-                    f"{goal:g} {unit}" if goal is not None else "",
-                    f"{figure:.1f} {unit}",
-                    ("met" if figure <= goal else "missed") if goal is not None else "",
-                ]
-                for what, goal, figure, unit in self.rows
-            ],
-        )
-
-
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--days", type=int, default=93)
     parser.add_argument("--domains", type=int, default=100)
+    parser.add_argument("--relays", type=int, default=1000, help="domains of the crowd of relays")
     parser.add_argument("--folder", type=Path, help="keep the ledger here, and use it again")
     parser.add_argument("--write", type=Path, metavar="FILE")
     return parser.parse_args()
@@ -301,6 +278,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> str:
             asked = span(end, 1, "5m", account="team-1")
             figures.add("another's 24 hours beside them", 300, median(lambda: client.get(**asked)), "ms")
         figures.add("peak memory of the process", 150, peak_memory(running), "MiB")
+    if arguments.relays:
+        with tempfile.TemporaryDirectory(prefix="wsedge-bench-") as empty:
+            relays.measure(figures, Path(empty), arguments.relays, relays.SECONDS)
     load = os.getloadavg()[0]
     return (
         f"{arguments.domains} domains, {len(PLACES)} places, {arguments.days} days, {ACCOUNTS} accounts, "
