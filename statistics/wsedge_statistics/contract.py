@@ -39,6 +39,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 BUCKET_SECONDS: Final = 300
 TOKEN_AUDIENCE: Final = "wsedge-statistics"  # noqa: S105  an audience, not a secret
+# A header with a reader's token, beside `Authorization: Bearer`, which an API server removes when it proxies
+# to a pod (`kubectl wsedge statement`).
+TOKEN_HEADER: Final = "Wsedge-Token"  # noqa: S105  a header's name
 USAGE_PATH: Final = "/ingest/v1/usage"
 DIRECTORY_PATH: Final = "/ingest/v1/directory"
 # The Secret of a namespace whose entries are the access keys of the account. The type keeps a Secret for

@@ -2,8 +2,9 @@
 
     explain       prints what the operator would do with manifests in files
     plugin        `kubectl wsedge`, a plugin of kubectl; its verbs are in
-                  status, connections (and close), drain, logs, access_keys
-    arguments     its command line; exit_codes
+                  status, connections (and close), drain, logs, statement, report, access_keys
+    arguments     its command line; exit_codes; completion
+    redaction     masks secrets in what a report collects. Pure
     diagnosis     what is wrong with a domain, and what to do. Pure, as are
     metrics       the relays' metrics, rights (what each verb needs), rendering (tables, JSON, YAML)
     relays        calls on the admin port of relays, through

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 from wsedge_operator.cli.connections import ORDERS
 from wsedge_operator.cli.logs import LEVELS
 from wsedge_operator.cli.rendering import FORMS, TABLE
-from wsedge_operator.cli.rights import OF_VERBS
+from wsedge_operator.cli.rights import OF_VERBS, STATISTICS_POD
 
+SHELLS = ("bash", "zsh", "fish")
 _MOST_WINDOW = 60.0
 _MOST_DRAIN = 3600.0  # as the relay
 
@@ -28,7 +30,10 @@ def parser() -> argparse.ArgumentParser:
     _connections(verbs)
     _drain(verbs)
     _logs(verbs)
+    _statement(verbs)
+    _report(verbs)
     _rbac(verbs)
+    _completion(verbs)
     _access_key(verbs)
     return answer
 
@@ -96,6 +101,38 @@ def _logs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb.add_argument("--follow", action="store_true", help="and those that come")
     _output(verb, forms=(TABLE, "json"))
     _place(verb)
+
+
+def _statement(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = verbs.add_parser("statement", help="what the namespace is billed")
+    verb.add_argument(
+        "period", nargs="?", metavar="PERIOD", help="2026-11, 2026-11-05 or current (default: a list)"
+    )
+    verb.add_argument(
+        "--statistics",
+        default=f"wsedge-system/{STATISTICS_POD}",
+        metavar="NAMESPACE/POD:PORT",
+        help="the pod of the statistics",
+    )
+    _output(verb)
+    _place(verb)
+
+
+def _report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = verbs.add_parser("report", help="an archive for a support case, without Secrets")
+    verb.add_argument(
+        "--file", type=Path, metavar="FILE", help="its name (default: wsedge-report-TIME.tar.gz)"
+    )
+    verb.add_argument(
+        "--lines", type=_positive, default=5000, metavar="N", help="log lines of each relay (5000)"
+    )
+    verb.add_argument("--clients", action="store_true", help="keep clients' addresses in log lines")
+    _place(verb)
+
+
+def _completion(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = verbs.add_parser("completion", help="a script that completes kubectl-wsedge in a shell")
+    verb.add_argument("shell", metavar="SHELL", choices=SHELLS, help=f"of {', '.join(SHELLS)}")
 
 
 def _rbac(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wsedge_operator.cli import access_keys, connections, drain, logs, rights, status
+from wsedge_operator.cli import access_keys, connections, drain, logs, report, rights, statement, status
 from wsedge_operator.cli.arguments import parser
 from wsedge_operator.cli.exit_codes import DONE, FAILED
 from wsedge_operator.cli.gateway import Gateway, namespace_of
@@ -45,6 +45,11 @@ def _run(given: argparse.Namespace) -> int:
         options = {"--namespace": given.namespace, "--at": given.at}
         chosen = [f"{name}={value}" for name, value in options.items() if value]
         return explain([*chosen, "--", *given.filename])
+    if given.verb == "completion":
+        from wsedge_operator.cli.completion import SCRIPTS
+
+        sys.stdout.write(SCRIPTS[given.shell])
+        return DONE
     kubectl = _kubectl(given)
     match given.verb:
         case "accesskey":
@@ -76,6 +81,10 @@ def _through(gateway: Gateway, given: argparse.Namespace) -> int:
             text = connections.close(gateway, given.id)
         case "drain":
             text = drain.run(gateway, given.name, seconds=given.seconds, all_relays=given.all_relays)
+        case "statement":
+            text = statement.run(gateway, given.period, given.output, given.statistics)
+        case "report":
+            text = report.run(gateway, given.file, lines=given.lines, clients=given.clients)
         case _:
             return _logs(gateway, given)
     sys.stdout.write(text)

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from wsedge_statistics.contract import DIRECTORY_PATH, TOKEN_AUDIENCE, USAGE_PATH
+from wsedge_statistics.contract import DIRECTORY_PATH, TOKEN_AUDIENCE, TOKEN_HEADER, USAGE_PATH
 from wsedge_statistics.errors import QueryError, TokenRefusedError
 from wsedge_statistics.identity.callers import LAPTOP, Caller, Policy, caller_of
 from wsedge_statistics.identity.reviews import Reviews
@@ -29,11 +29,7 @@ async def identify(
     verifier = services.verifier
     if verifier is None:
         return LAPTOP
-    if credentials is None:
-        raise TokenRefusedError(
-            f"The request has no bearer token. Send a ServiceAccount token of the audience {TOKEN_AUDIENCE}."
-        )
-    token = credentials.credentials
+    token = _token_of(request, credentials)
     # Only questions are a user's: reports and Directories need a token for this program.
     may_be_user = services.reviews is not None and request.url.path not in (USAGE_PATH, DIRECTORY_PATH)
     if may_be_user and services.reviews is not None and services.reviews.concerns(token):
@@ -42,6 +38,18 @@ async def identify(
         caller = caller_of(await verifier.claims(token))
     request.state.subject = caller.subject
     return caller
+
+
+def _token_of(request: Request, credentials: HTTPAuthorizationCredentials | None) -> str:
+    """Return the token of a request; of a question also in a header that an API server's proxy passes."""
+    if credentials is not None:
+        return credentials.credentials
+    own = request.headers.getlist(TOKEN_HEADER) if request.method == "GET" else []
+    if len(own) != 1:
+        raise TokenRefusedError(
+            f"The request has no bearer token. Send a ServiceAccount token of the audience {TOKEN_AUDIENCE}."
+        )
+    return own[0]
 
 
 async def _user(reviews: Reviews, policy: Policy, token: str, account: str | None) -> Caller:

@@ -40,6 +40,19 @@ async def test_a_request_without_a_token_is_answered_with_the_token_to_send() ->
     assert answer.headers["www-authenticate"].startswith('Bearer realm="wsedge-statistics"')
 
 
+async def test_a_question_may_have_its_token_in_a_header_that_proxies_pass() -> None:
+    """One such header, and of a question alone; `Authorization` comes first."""
+    own = SIGNER.token("default", "team-b")
+    answer = await request(app(), "GET", "/v1/domains", headers={"wsedge-token": own})
+    assert (answer.status, answer.json["account"]) == (200, "team-b")
+    answer = await request(app(), "GET", "/v1/domains", headers={"wsedge-token": "nonsense"})
+    assert answer.status == 401
+    answer = await request(app(), "POST", "/ingest/v1/usage", headers={"wsedge-token": own})
+    assert answer.status == 401
+    answer = await request(app(), "GET", "/v1/domains", token="nonsense", headers={"wsedge-token": own})
+    assert answer.status == 401
+
+
 async def test_an_invalid_token_is_refused() -> None:
     """The answer does not repeat the token."""
     token = SIGNER.token(iss="https://elsewhere")
