@@ -175,7 +175,7 @@ async def test_a_relay_that_breaks_its_promise(tmp_path: Path) -> None:
 async def test_buckets_without_the_counts_of_a_relay() -> None:
     """WsedgeBucketsIncomplete: since its last report, by the test's clock, until the relay reports again."""
     history, metrics, presence, elapsed = History(), Metrics(), Presence(), [0.0]
-    begun = instant("2026-06-03T00:01:00Z")
+    begun = instant("2026-06-03T00:00:00Z")
     grace = timedelta(seconds=60)
     metrics.relays.watch(
         lambda: presence.relays(None, now=elapsed[0]),
