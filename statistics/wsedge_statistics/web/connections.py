@@ -17,13 +17,18 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
 from typing import Final
 
+import h11
 from prometheus_client import Counter as Metric
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from wsedge_statistics.web.problems import MEDIA_TYPE, ProblemError, document_of
 
 SWEEP_SECONDS: Final = 1.0
 # Descriptors for everything else: the ledger's files, listeners, the fetch of keys.
@@ -45,6 +50,14 @@ class Limits:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         room = soft - _OTHER_DESCRIPTORS if soft != resource.RLIM_INFINITY else self.most
         return Limits(min(self.most, max(1, room)), self.head, self.body, self.stalled, self.sweep)
+
+
+# By the status that h11 suggests for a request that it cannot parse. Its own text quotes the request.
+_NOT_HTTP: Final = ProblemError(400, "bad-request", "The request is not HTTP/1.1 (RFC 9112).")
+_UNPARSED: Final = {
+    431: ProblemError(431, "head-too-large", "The head of the request is longer than 64 KiB."),
+    501: ProblemError(501, "bad-request", "The transfer coding of the request is not supported."),
+}
 
 
 class State(Enum):
@@ -139,6 +152,31 @@ class BoundedProtocol(H11Protocol):
         """Note that the client reads again."""
         self._paused = False
         super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 uvicorn's text
+        """Answer a request that is not HTTP by a problem document, and close.
+
+        uvicorn calls this while it handles h11's error, which it does not pass on.
+        """
+        error = sys.exception()
+        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
+        problem = _UNPARSED.get(status, _NOT_HTTP)
+        body = document_of(problem)
+        # otherwise an answer has begun, and the end of its connection tells that it is not whole
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            head = h11.Response(
+                status_code=problem.status,
+                reason=HTTPStatus(problem.status).phrase.encode(),
+                headers=[
+                    ("content-type", MEDIA_TYPE),
+                    ("content-length", str(len(body))),
+                    ("cache-control", "no-store"),
+                    ("connection", "close"),
+                ],
+            )
+            for event in (head, h11.Data(body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     @property
     def host(self) -> str:

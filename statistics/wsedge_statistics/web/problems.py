@@ -83,8 +83,8 @@ class ProblemError(Exception):
         self.headers = headers
 
 
-def answer(error: ProblemError) -> Response:
-    """Return the HTTP answer of a problem."""
+def document_of(error: ProblemError) -> bytes:
+    """Return a problem as its document."""
     problem = Problem(
         type=f"urn:wsedge:problem:{error.kind}",
         title=HTTPStatus(error.status).phrase,
@@ -92,9 +92,13 @@ def answer(error: ProblemError) -> Response:
         detail=error.detail,
         errors=error.errors[:MAX_FAULTS] if error.errors else None,
     )
-    body = json.dumps(problem.model_dump(exclude_none=True), ensure_ascii=True).encode()
+    return json.dumps(problem.model_dump(exclude_none=True), ensure_ascii=True).encode()
+
+
+def answer(error: ProblemError) -> Response:
+    """Return the HTTP answer of a problem."""
     headers = dict(error.headers or {}) | {"Cache-Control": "no-store"}
-    return Response(body, error.status, headers, MEDIA_TYPE)
+    return Response(document_of(error), error.status, headers, MEDIA_TYPE)
 
 
 def problem_of(error: Exception) -> ProblemError:

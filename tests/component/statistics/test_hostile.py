@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.statistics.build import recent_bucket, report, row
 from support.statistics.process import Statistics
 from wsedge_statistics.contract import USAGE_PATH
@@ -226,11 +228,63 @@ def test_the_largest_counts_do_not_overflow(laptop: Statistics) -> None:
     assert laptop.get("/v1/codes").json["total"][0]["count"] == 3 * largest
 
 
-def test_bytes_that_are_not_http_close_their_connection(laptop: Statistics) -> None:
-    """The next request is served."""
+NOT_HTTP: dict[str, tuple[bytes, int, str]] = {
+    # what is sent, the status of the answer and the kind of its problem
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00" + b"\xff" * 500 + b"\r\n\r\n", 400, "bad-request"),
+    "no version": (b"GET /healthz\r\n\r\n", 400, "bad-request"),
+    "no Host": (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "bad-request"),
+    "two lengths": (
+        b"POST /v1/usage HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        400,
+        "bad-request",
+    ),
+    "a name with a space": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n", 400, "bad-request"),
+    "an unknown coding": (
+        b"POST /v1/usage HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: br\r\n\r\n",
+        501,
+        "bad-request",
+    ),
+    "a chunk without a size": (
+        b"POST /v1/usage HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+        400,
+        "bad-request",
+    ),
+    "a head of 70 KB": (
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 70_000,
+        431,
+        "head-too-large",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "status", "kind"), NOT_HTTP.values(), ids=NOT_HTTP.keys())
+def test_bytes_that_are_not_http_are_answered_by_a_problem(
+    laptop: Statistics, sent: bytes, status: int, kind: str
+) -> None:
+    """Its text quotes nothing of the request; the connection is closed and the next request is served."""
     with socket.create_connection(("127.0.0.1", laptop.port), 20) as raw:
-        raw.sendall(b"\x16\x03\x01\x02\x00\x01\x00" + b"\xff" * 500 + b"\r\n\r\n")
-        assert raw.recv(4096)[:12] in (b"HTTP/1.1 400", b"")
+        raw.sendall(sent)
+        head, _, body = b"".join(iter(lambda: raw.recv(4096), b"")).partition(b"\r\n\r\n")
+    assert int(head.split()[1]) == status
+    assert b"content-type: application/problem+json" in head.lower()
+    problem = json.loads(body)
+    assert (problem["status"], problem["type"]) == (status, f"urn:wsedge:problem:{kind}")
+    assert b"zz" not in body
+    assert b"A b" not in body
+    assert laptop.get("/healthz").status == 200
+
+
+def test_a_body_that_is_broken_after_its_answer_ends_the_connection(laptop: Statistics) -> None:
+    """One answer leaves, and no second one."""
+    sent = b"POST /none HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", laptop.port), 20) as raw:
+        raw.sendall(sent)
+        answer = raw.recv(4096)
+        raw.sendall(b"zz\r\n\r\n")
+        answer += b"".join(iter(lambda: raw.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert answer.count(b"HTTP/1.1 ") == 1
     assert laptop.get("/healthz").status == 200
 
 
@@ -245,5 +299,5 @@ def test_an_endless_head_is_refused(laptop: Statistics) -> None:
             refused = raw.recv(12)
         except ConnectionError:
             pass  # closed before everything was sent
-        assert refused in (b"", b"HTTP/1.1 400")
+        assert refused in (b"", b"HTTP/1.1 431")
     assert laptop.get("/healthz").status == 200
