@@ -15,7 +15,7 @@ from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.errors import SettingsError
 from wsedge_statistics.ledger import Ledger
 from wsedge_statistics.ledger.clickhouse.following import following
-from wsedge_statistics.ledger.clickhouse.server import Address
+from wsedge_statistics.ledger.clickhouse.server import Address, read_password
 from wsedge_statistics.ledger.clickhouse.store import ClickHouseLedger
 from wsedge_statistics.ledger.sqlite.store import SqliteLedger
 from wsedge_statistics.metrics import Metrics
@@ -46,12 +46,17 @@ def address_of(settings: Settings) -> Address:
         raise SettingsError("--clickhouse-url: must be given")
     file = settings.clickhouse_password_file
     try:
-        password = "" if file is None else file.read_text().rstrip("\n")
+        password = "" if file is None else read_password(file)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--clickhouse-password-file: {error}") from None
     authorities = None if settings.clickhouse_ca_file is None else str(settings.clickhouse_ca_file)
     return Address(
-        settings.clickhouse_url, settings.clickhouse_database, settings.clickhouse_user, password, authorities
+        settings.clickhouse_url,
+        settings.clickhouse_database,
+        settings.clickhouse_user,
+        password,
+        authorities,
+        file,
     )
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from support.statistics.build import instant, recent_bucket, report, row, usage
+from support.statistics.clickhouse import clickhouse_address
 from support.statistics.desk import GB, PRICES, directory_of, terms
 from support.statistics.process import statistics
 from wsedge_statistics.directory import DirectoryView
 from wsedge_statistics.identity.callers import Policy
-from wsedge_statistics.ledger import Room
+from wsedge_statistics.ledger import Ledger, Room
+from wsedge_statistics.ledger.clickhouse.store import ClickHouseLedger
 from wsedge_statistics.ledger.sqlite.store import SqliteLedger
 from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.services import Services
@@ -32,14 +36,40 @@ class Time:
         return self.now
 
 
+# Opens the ledger of a test, again and again, on a clock.
+Open = Callable[[Time, Metrics], Ledger]
+
+
+@contextmanager
+def on_sqlite(folder: Path) -> Iterator[Open]:
+    yield lambda clock, metrics: SqliteLedger(folder, clock=clock, observer=metrics.ledger)
+
+
+@contextmanager
+def on_clickhouse(_: Path) -> Iterator[Open]:
+    with clickhouse_address() as address:
+        yield lambda clock, metrics: ClickHouseLedger(address, clock=clock, observer=metrics.ledger)
+
+
+LEDGERS: dict[str, Callable[[Path], AbstractContextManager[Open]]] = {
+    "sqlite": on_sqlite,
+    "clickhouse": on_clickhouse,
+}
+
+
+@pytest.fixture(params=LEDGERS)
+def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    with LEDGERS[request.param](tmp_path) as opens:
+        yield opens
+
+
 @contextmanager
 def opened(
-    folder: Path, clock: Time, uid: str | None = None, since: str = "2026-01-01T00:00:00Z"
-) -> Iterator[tuple[SqliteLedger, Services, Closer]]:
-    """A program over a ledger in a folder, as after its start, with a Directory of now."""
+    open_ledger: Open, clock: Time, uid: str | None = None, since: str = "2026-01-01T00:00:00Z"
+) -> Iterator[tuple[Ledger, Services, Closer]]:
+    """A program over a ledger, as after its start, with a Directory of now."""
     metrics = Metrics()
-    ledger = SqliteLedger(folder, clock=clock, observer=metrics.ledger)
-    try:
+    with closing(open_ledger(clock, metrics)) as ledger:
         lives = None if uid is None else {"team_a": {"uid": uid, "since": since}}
         directory = directory_of(clock.now.isoformat(), lives, team_a=[terms(start=since)])
         tenures = ledger.put_directory(directory).result()
@@ -59,21 +89,19 @@ def opened(
             max_inflated=1,
         )
         yield ledger, services, Closer(services)
-    finally:
-        ledger.close()
 
 
-def test_a_month_closes_once_over_restarts_and_late_counts_adjust_the_next(tmp_path: Path) -> None:
+def test_a_month_closes_once_over_restarts_and_late_counts_adjust_the_next(open_ledger: Open) -> None:
     """Counts on disk, three starts of the program: June is closed once, and July has its adjustment."""
     clock = Time("2026-06-03T00:07:00Z")
-    with opened(tmp_path, clock) as (ledger, _, closer):
+    with opened(open_ledger, clock) as (ledger, _, closer):
         first = row(instant("2026-06-03T00:00:00Z"), sentBytes=GB, receivedBytes=7)
         other = row(instant("2026-06-03T00:00:00Z"), sentBytes=GB, domain="b.example", region="zhejiang")
         ledger.commit(usage(first, other)).result()
         closer.tick()
         assert ledger.statements("team-a") == []
     clock.now = instant("2026-07-02T00:01:00Z")
-    with opened(tmp_path, clock) as (ledger, _, closer):
+    with opened(open_ledger, clock) as (ledger, _, closer):
         ledger.commit(usage(row(instant("2026-07-01T23:55:00Z"), sentBytes=1))).result()
         closer.tick()
         (june,) = ledger.statements("team-a")
@@ -82,7 +110,7 @@ def test_a_month_closes_once_over_restarts_and_late_counts_adjust_the_next(tmp_p
         late = row(instant("2026-06-04T00:00:00Z"), sentBytes=GB)
         ledger.commit(usage(late, epoch="aaaa0000")).result()
     clock.now = instant("2026-08-02T00:01:00Z")
-    with opened(tmp_path, clock) as (ledger, _, closer):
+    with opened(open_ledger, clock) as (ledger, _, closer):
         ledger.commit(usage(row(instant("2026-08-01T23:55:00Z"), sentBytes=1))).result()
         closer.tick()
         kept, july = ledger.statements("team-a")
@@ -95,16 +123,16 @@ def test_a_month_closes_once_over_restarts_and_late_counts_adjust_the_next(tmp_p
         )
 
 
-def test_a_namespace_that_is_made_again_does_not_get_rid_of_its_bill(tmp_path: Path) -> None:
+def test_a_namespace_that_is_made_again_does_not_get_rid_of_its_bill(open_ledger: Open) -> None:
     """The terms of the former life are on disk: its June closes in a program that never heard of it."""
     clock = Time("2026-06-03T00:07:00Z")
-    with opened(tmp_path, clock, OLD) as (ledger, _, _):
+    with opened(open_ledger, clock, OLD) as (ledger, _, _):
         ledger.commit(usage(row(instant("2026-06-03T00:00:00Z"), sentBytes=3 * GB))).result()
     clock.now = instant("2026-06-15T10:01:00Z")
-    with opened(tmp_path, clock, NEW, "2026-06-15T10:00:00Z"):
+    with opened(open_ledger, clock, NEW, "2026-06-15T10:00:00Z"):
         pass
     clock.now = instant("2026-07-02T00:01:00Z")
-    with opened(tmp_path, clock, NEW, "2026-06-15T10:00:00Z") as (ledger, services, closer):
+    with opened(open_ledger, clock, NEW, "2026-06-15T10:00:00Z") as (ledger, services, closer):
         key = services.tenures.current("team-a").key
         counts = row(instant("2026-07-01T23:55:00Z"), sentBytes=1)
         ledger.commit(usage(counts, epoch="aaaa0000"), {"team-a": key}).result()

@@ -66,7 +66,8 @@ def test_a_server_of_clickhouse_needs_no_folder(monkeypatch: pytest.MonkeyPatch,
     password.write_text("secret\n")
     given = ["--clickhouse-password-file", str(password), "--clickhouse-user", "wsedge"]
     settings = read_settings([*CLICKHOUSE, *given])
-    assert address_of(settings) == Address("https://ch.example:9443", "wsedge", "wsedge", "secret")
+    place = Address("https://ch.example:9443", "wsedge", "wsedge", "secret", password_file=password)
+    assert address_of(settings) == place
     assert "secret" not in f"{settings} {address_of(settings)}"
     password.unlink()
     with pytest.raises(SettingsError, match=r"^--clickhouse-password-file: .*password"):

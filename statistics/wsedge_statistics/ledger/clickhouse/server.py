@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 import clickhouse_connect
+import structlog
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.common import StreamContext
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -27,6 +31,7 @@ CONNECT_SECONDS: Final = 5
 # Less than the time for which a mark stays (totals): a write that takes longer must not end well.
 WRITE_SECONDS: Final = 20
 ANSWER_SECONDS: Final = 60  # until a silent server is given up; no read or write may take so long
+RETRY_SECONDS: Final = 5  # until a changed password that was refused is tried again
 _PORTS: Final = {"http": 8123, "https": 8443}
 _STOPPED: Final = (159, 160)  # TIMEOUT_EXCEEDED, TOO_SLOW
 _TEXT: Final = 300  # letters of a server's error in a log
@@ -39,15 +44,22 @@ _WRITES: Final = {
 _REPLICATED_WRITES: Final = {"insert_quorum": "auto", "insert_quorum_parallel": 1}
 
 
+log = structlog.get_logger()
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a ClickHouse server is. `password` is not in the representation, which is logged."""
+    """Where a ClickHouse server is. `password` is not in the representation, which is logged.
+
+    `password_file` has the password too, and is read again as long as the server is used: a Secret changes.
+    """
 
     url: str
     database: str = "wsedge"
     user: str = "default"
     password: str = ""
     ca_file: str | None = None
+    password_file: Path | None = None
 
     def __repr__(self) -> str:
         return f"Address({self.url!r}, {self.database!r}, {self.user!r})"
@@ -63,6 +75,41 @@ class Server:
             self._client = _connect(address)
         except (ClickHouseError, HTTPError, OSError) as error:
             raise LedgerPlaceError(f"{address.url}: {_text(error)}") from error
+        self._changing = threading.Lock()
+        self._try_after = 0.0
+
+    def _connected(self) -> Client:
+        """Return the connection, made again when the password has changed.
+
+        The file and the server change one after the other, in any order: as long as the server refuses the
+        new password, the old one stays in use, and the new one is tried again.
+        """
+        password = self._stored_password()
+        if password == self.address.password or time.monotonic() < self._try_after:
+            return self._client
+        with self._changing:
+            if password != self.address.password and time.monotonic() >= self._try_after:
+                self._change(replace(self.address, password=password))
+        return self._client
+
+    def _stored_password(self) -> str:
+        file = self.address.password_file
+        try:
+            return self.address.password if file is None else read_password(file)
+        except (OSError, UnicodeDecodeError):
+            return self.address.password  # the file is being replaced, or its Secret was deleted
+
+    def _change(self, address: Address) -> None:
+        try:
+            client = _connect(address)
+        except (ClickHouseError, HTTPError, OSError) as error:
+            self._try_after = time.monotonic() + RETRY_SECONDS
+            log.warning("changed password refused", error=_text(error))
+            return
+        # reads that have begun end on the connections that they hold
+        former, self._client, self.address = self._client, client, address
+        former.close()
+        log.info("password changed")
 
     @property
     def database(self) -> str:
@@ -72,7 +119,7 @@ class Server:
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a question. Raises LedgerUnreadableError, or LedgerDeadlineError."""
         with _reading() as settings:
-            result = self._client.query(sql, parameters=dict(parameters or {}), settings=settings)
+            result = self._connected().query(sql, parameters=dict(parameters or {}), settings=settings)
             return [tuple(row) for row in result.result_rows]
 
     def stream(self, sql: str, parameters: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -82,7 +129,7 @@ class Server:
                 yield tuple(row)
 
     def _stream(self, sql: str, parameters: Mapping[str, Any], settings: dict[str, Any]) -> StreamContext:
-        return self._client.query_rows_stream(sql, parameters=dict(parameters), settings=settings)
+        return self._connected().query_rows_stream(sql, parameters=dict(parameters), settings=settings)
 
     def insert(
         self,
@@ -98,7 +145,7 @@ class Server:
         """
         settings = self._writes() | ({} if token is None else {"insert_deduplication_token": token})
         with _errors(LedgerUnwritableError):
-            self._client.insert(
+            self._connected().insert(
                 table,
                 rows,
                 column_names=list(columns),
@@ -114,7 +161,7 @@ class Server:
         `in_database` is false for statements that name the database, which may not exist yet.
         """
         with _errors(LedgerUnwritableError):
-            self._client.command(
+            self._connected().command(
                 sql, parameters=dict(parameters or {}), settings=self._writes(), use_database=in_database
             )
 
@@ -124,6 +171,11 @@ class Server:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+
+def read_password(file: Path) -> str:
+    """Return the password in a file. Raises OSError or UnicodeDecodeError."""
+    return file.read_text().rstrip("\n")
 
 
 def _connect(address: Address) -> Client:
