@@ -46,15 +46,16 @@ class RunningExample:
         await asyncio.to_thread(self.cluster.kubectl, *arguments)
 
     @asynccontextmanager
-    async def page(self, *, width: int = 1000, height: int = 760) -> AsyncIterator[Page]:
-        """Open the page in Chromium, and wait until it is connected. Its errors are in `errors_of`."""
+    async def page(self, *, live: bool = True) -> AsyncIterator[Page]:
+        """Open the page in Chromium; wait until it is connected, if it connects by itself (`live`)."""
         host, port = self.address
         async with browser(hosts={f"{self.domain}:80": f"{host}:{port}"}) as page:
             for domain in ("Runtime", "Log"):
                 await page.command(f"{domain}.enable")
-            await show(page, width=width, height=height)
+            await show(page, width=1000, height=760)
             await page.goto(f"http://{self.domain}/")
-            await until(page, "document.getElementById('state')?.className === 'live'")
+            if live:
+                await until(page, "document.getElementById('state')?.className === 'live'")
             yield page
 
 
@@ -67,6 +68,14 @@ async def show(page: Page, *, width: int, height: int) -> None:
         deviceScaleFactor=1,
         mobile=width < 600,
     )
+
+
+async def on_a_phone(page: Page) -> None:
+    """Show the page on the window of a phone, with dark colours."""
+    await show(page, width=390, height=780)
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    await page.command("Emulation.setEmulatedMedia", features=dark)
+    await page.evaluate("new Promise((done) => setTimeout(done, 1500))")  # transitions, for the picture
 
 
 async def until(page: Page, condition: str) -> None:
@@ -86,7 +95,7 @@ def errors_of(page: Page) -> list[str]:
             told.append(event["params"]["entry"]["text"] + " " + event["params"]["entry"].get("url", ""))
         elif event["method"] == "Runtime.consoleAPICalled" and event["params"]["type"] == "error":
             told.append(json.dumps(event["params"]["args"]))
-    return [each for each in told if "favicon.ico" not in each]
+    return [each for each in told if "favicon.ico" not in each and "WebSocket connection to" not in each]
 
 
 async def picture(page: Page, name: str) -> None:

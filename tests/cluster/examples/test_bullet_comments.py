@@ -10,7 +10,17 @@ import pytest
 from websockets.exceptions import InvalidHandshake
 
 from cluster.examples.conftest import Start
-from support.examples import ATTACK, Follower, RunningExample, errors_of, hear, picture, say, show, until
+from support.examples import (
+    ATTACK,
+    Follower,
+    RunningExample,
+    errors_of,
+    hear,
+    on_a_phone,
+    picture,
+    say,
+    until,
+)
 from wsedge_devcluster.main import main
 from wsedge_devcluster.quickstart import example
 
@@ -69,11 +79,7 @@ async def test_the_page_shows_comments_and_runs_none(comments: RunningExample) -
         await until(page, f"{shown}.includes('from the page')")
         await page.evaluate("new Promise((done) => setTimeout(done, 1500))")
         await picture(page, "bullet-comments")
-        await show(page, width=390, height=780)
-        await page.command(
-            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}]
-        )
-        await page.evaluate("new Promise((done) => setTimeout(done, 300))")
+        await on_a_phone(page)
         await picture(page, "bullet-comments-phone")
         assert await page.evaluate("document.title") == "Bullet comments"
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,0 +1,1 @@
+"""Live quotes: prices that a slow reader gets new or not at all."""

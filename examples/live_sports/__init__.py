@@ -1,0 +1,1 @@
+"""Live sports: a match whose events no spectator misses."""
