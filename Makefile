@@ -62,18 +62,19 @@ check: .venv/ready ## ruff, mypy, import contracts, stale generated files, helm 
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@for module in $(GENERATORS); do PYTHONPATH=charts $(BIN)/python -m $$module --check || exit 1; done
+	@for module in $(GENERATORS); do PYTHONPATH=charts:release $(BIN)/python -m $$module --check || exit 1; done
 	@$(BIN)/wsedge-devcluster helm -- lint --strict charts/wsedge
 
-# Each writes its files, or with --check names the stale ones: CRDs and the chart's copy, docs/reference.md,
+# Each writes its files, or with --check names the stale ones: the version of pyproject.toml in other files, CRDs and the
+# chart's copy, docs/reference.md,
 # the tables of docs/relay/configuration.md and docs/status.md, the table of docs/observability.md,
 # charts/wsedge/dashboards.
-GENERATORS := wsedge_operator.api.generation wsedge_operator.api.generation.reference \
+GENERATORS := wsedge_release.versions wsedge_operator.api.generation wsedge_operator.api.generation.reference \
   wsedge_operator.api.generation.relay_fields wsedge_operator.reconcile.status_page \
   wsedge_operator.runtime.metrics_page wsedge_chart
 
 generate: .venv/ready ## every generated file: CRDs, their copy in the chart, pages of docs/
-	@for module in $(GENERATORS); do PYTHONPATH=charts $(BIN)/python -m $$module || exit 1; done
+	@for module in $(GENERATORS); do PYTHONPATH=charts:release $(BIN)/python -m $$module || exit 1; done
 
 compiled: .venv/ready ## the compiled form of the relay's pump (needs a C compiler); the relay loads it at its next start
 	@$(BIN)/python -m wsedge_relay.pump.build

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from wsedge_operator.api.meta import refusals
+from wsedge_operator.api.meta import RELEASE, refusals
 from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.reconcile.selection import EVERYTHING, LabelSelector, parse_selector
 from wsedge_relay.contract import DENIED_NETWORKS, Network
 from wsedge_statistics.contract import known_zones
 
-DEFAULT_RELAY_IMAGE: Final = "ghcr.io/wsedge/wsedge:0.1.0"
+DEFAULT_RELAY_IMAGE: Final = f"ghcr.io/wsedge/wsedge:{RELEASE}"
 LABEL_NAME: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 Namespace = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_NAME)]

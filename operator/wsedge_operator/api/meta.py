@@ -30,6 +30,10 @@ GROUP: Final = "wsedge.io"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = "wsedge.io/v1alpha1"
 CATEGORY: Final = "wsedge"
+# The version of this release: `make generate` writes it from pyproject.toml.
+RELEASE: Final = "0.1.0"
+# On the CRDs: by it the API server tells an older definition from a newer one (docs/upgrades.md).
+RELEASE_ANNOTATION: Final = "wsedge.io/release"
 
 
 def instant_text(instant: datetime) -> str:

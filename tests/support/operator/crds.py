@@ -23,7 +23,8 @@ def ensure_crds(cluster: Cluster) -> None:
     if len(cluster.kubectl("get", *names, "--ignore-not-found", "--output=name").split()) < len(names):
         items = [definition(kind) for kind in KINDS]
         for item in items:
-            item["metadata"].update(_OWNED)
+            for part, owned in _OWNED.items():
+                item["metadata"].setdefault(part, {}).update(owned)
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
         cluster.kubectl("apply", "--server-side", "--field-manager=helm", "--filename=-", input=document)
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)

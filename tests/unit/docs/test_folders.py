@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-SOURCES = ("operator", "proxy", "statistics", "devcluster", "charts", "tests", "examples")
+SOURCES = ("operator", "proxy", "statistics", "devcluster", "charts", "release", "tests", "examples")
 MODULES = 30
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from wsedge_operator.api import billing_plan, websocket_domain
 from wsedge_operator.api.generation.schema import Schema, structural_schema
-from wsedge_operator.api.meta import CATEGORY, GROUP, VERSION
+from wsedge_operator.api.meta import CATEGORY, GROUP, RELEASE, RELEASE_ANNOTATION, VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,10 @@ def definition(kind: Kind) -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "metadata": {
+            "name": f"{kind.plural}.{GROUP}",
+            "annotations": {RELEASE_ANNOTATION: RELEASE},
+        },
         "spec": {
             "group": GROUP,
             "names": {

@@ -1,0 +1,5 @@
+"""What a release is made with, outside of the programs. Not part of the distribution.
+
+versions      the version of pyproject.toml, written to every file that repeats it
+sbom          the software bill of materials, from requirements.lock
+"""
