@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from wsedge_operator.cli import access_keys, connections, drain, logs, report, rights, statement, status
 from wsedge_operator.cli.arguments import parser
@@ -14,19 +16,23 @@ from wsedge_operator.cli.kubectl import Kubectl
 from wsedge_operator.cli.rendering import printable
 from wsedge_operator.errors import OperatorError, PluginError
 
+_LONGEST_LINE: Final = 4000
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb; when it fails, print one sentence on standard error and exit with its code."""
     given = parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     try:
         code = _run(given)
     except PluginError as error:
-        sys.stderr.write(f"kubectl-wsedge: {error}\n")
+        _tell(error)
         if error.more:
             sys.stderr.write(f"\n{error.more}")
         sys.exit(error.code)
     except OperatorError as error:
-        sys.stderr.write(f"kubectl-wsedge: {error}\n")
+        _tell(error)
         sys.exit(FAILED)
     except BrokenPipeError:  # such as `| head`
         sys.stderr.close()
@@ -35,6 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     if code:
         sys.exit(code)
+
+
+def _end(number: int, _frame: object) -> None:
+    """Exit in order: `kubectl proxy` ends with this process."""
+    sys.exit(128 + number)
+
+
+def _tell(error: OperatorError) -> None:
+    """Print an error; kubectl's own have texts of the cluster."""
+    lines = [printable(line, _LONGEST_LINE) for line in str(error).splitlines()]
+    sys.stderr.write("kubectl-wsedge: " + "\n".join(lines) + "\n")
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from support.faults.edge import Site, aside, site_of_a_local_room
 from support.kubectl_plugin import User, grant, may_not, stranger
 from support.operator.cluster import Place, domain, until
+from support.relay_process import certificate
 
 
 @pytest.fixture
@@ -61,6 +63,24 @@ def test_a_secret_that_is_missing_is_told_as_the_operator_tells_it(place: Place,
     assert "SecretNotFound: " in said.out
     assert "To do: correct the field that the message names, or the Secret." in said.out
     place.kubectl("delete", "wsd/keyless")
+
+
+def test_the_end_of_a_certificate_is_shown_and_due(place: Place, user: User) -> None:
+    """It is read from the Secret of the relays; two weeks before its end it is a finding."""
+    chain, key = certificate("ending.example.com")
+    data = {name: base64.b64encode(text).decode() for name, text in (("tls.crt", chain), ("tls.key", key))}
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "data": data}
+    place.apply(
+        secret | {"metadata": {"name": "ending-tls"}},
+        domain("ending", host="ending.example.com", tls={"secretName": "ending-tls"}),
+    )
+    place.await_reason("wsd/ending", "Ready", "Serving")
+    shown = user.wsedge("status", "ending", "--output=json").json()
+    assert shown["certificateEnd"] is not None
+    due = [one for one in shown["findings"] if one["text"].startswith("The certificate expires in ")]
+    assert [one["severity"] for one in due] == ["Soon"]
+    assert "Certificate  ends " in user.wsedge("status", "ending").out
+    place.kubectl("delete", "wsd/ending", "--wait=false")
 
 
 async def test_a_user_with_what_rbac_prints_may_do_it_and_nothing_else(
