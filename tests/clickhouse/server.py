@@ -118,6 +118,8 @@ class Handler(BaseHTTPRequestHandler):
             text = str(error)
             code = _CODE.search(text)
             self._send(500, text.encode(), {"X-ClickHouse-Exception-Code": code[1] if code else "1002"})
+        except OSError as error:  # the disk is full, of which the engine itself would not say less
+            self._send(500, f"Code: 243. {error}".encode(), {"X-ClickHouse-Exception-Code": "243"})
         else:
             self._send(200, output, {"X-ClickHouse-Summary": "{}", "X-ClickHouse-Timezone": "UTC"})
 

@@ -11,16 +11,22 @@ from typing import Final
 _SOURCE: Final = Path(__file__).with_name("clock.c")
 
 
+def compiled(folder: Path) -> Path:
+    """Compile the library that processes of any number of clocks load."""
+    library = folder / "clock.so"
+    options = ("-shared", "-fPIC", "-O2", "-Wall", "-Werror")
+    subprocess.run(["cc", *options, "-o", str(library), str(_SOURCE), "-ldl"], check=True)
+    return library
+
+
 class StepClock:
     """A clock that is right until it is stepped. `variables` are the environment of its processes."""
 
-    def __init__(self, folder: Path, ahead: timedelta = timedelta(0)) -> None:
-        library = folder / "clock.so"
+    def __init__(self, folder: Path, ahead: timedelta = timedelta(0), *, library: Path | None = None) -> None:
+        library = library or compiled(folder)
         self._file = folder / "clock"
         self._file.write_bytes(bytes(8))
         self.step(ahead)
-        options = ("-shared", "-fPIC", "-O2", "-Wall", "-Werror")
-        subprocess.run(["cc", *options, "-o", str(library), str(_SOURCE), "-ldl"], check=True)
         self.variables: Mapping[str, str] = {
             "LD_PRELOAD": str(library),
             "WSEDGE_TEST_CLOCK": str(self._file),

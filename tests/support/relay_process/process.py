@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ DEADLINE = 40.0
 class RelayProcess:
     """A running relay; leaving the context kills it if it still runs.
 
-    `release` is a folder with the sources of an earlier release.
+    `release` is a folder with the sources of an earlier release, `variables` are added to its environment.
     """
 
     def __init__(
@@ -26,7 +26,9 @@ class RelayProcess:
         *arguments: str | Path,
         prepare: Callable[[], object] | None = None,
         release: Path | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
+        self._variables = variables or {}
         self._arguments = arguments
         self._release = release
         self._prepare = prepare
@@ -37,6 +39,7 @@ class RelayProcess:
 
     async def __aenter__(self) -> RelayProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WSEDGE_")}
+        environment |= self._variables
         command: list[str | Path] = [PROGRAM]
         if self._release is not None:
             command = [sys.executable, "-c", "from wsedge_relay.main import main; main()"]

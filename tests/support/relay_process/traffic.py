@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosedError
 
 from support.relay.heads import upgrade
+from support.relay.running import DOMAIN
 from support.relay_process.process import DEADLINE
 
 PING = 0x89
 
 
 @asynccontextmanager
-async def echo_origin() -> AsyncIterator[int]:
-    """Run an origin that sends every message back; yield its port."""
+async def echo_origin(*, pings: bool = True) -> AsyncIterator[int]:
+    """Run an origin that sends every message back, and pings every 20 s; yield its port."""
 
     async def echo(connection: ServerConnection) -> None:
-        async for message in connection:
-            await connection.send(message)
+        with contextlib.suppress(ConnectionClosedError):  # a client that was reset
+            async for message in connection:
+                await connection.send(message)
 
-    async with serve(echo, "127.0.0.1", 0, compression=None) as server:
+    async with serve(echo, "127.0.0.1", 0, compression=None, ping_interval=20 if pings else None) as server:
         yield next(iter(server.sockets)).getsockname()[1]
 
 
@@ -36,10 +40,10 @@ class Client:
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
 
-    async def open(self, port: int) -> Client:
-        """Connect and upgrade."""
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
-        await self._write(upgrade("/room"))
+    async def open(self, port: int, *, host: str = DOMAIN, address: str = "127.0.0.1") -> Client:
+        """Connect from an address and upgrade."""
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+        await self._write(upgrade("/room", host=host))
         async with asyncio.timeout(DEADLINE):
             head = await self._reader.readuntil(b"\r\n\r\n")
         self.received += len(head)
@@ -73,6 +77,20 @@ class Client:
         assert await self.rest() == b""
         self.close()
         return frame
+
+    async def lose(self) -> None:
+        """Read what a relay had sent before it was killed."""
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(DEADLINE):
+                while data := await self._reader.read(1 << 16):
+                    self.received += len(data)
+        self.close()
+
+    async def leave(self) -> None:
+        """Send a Close and read to the end."""
+        await self._write(b"\x88\x82\0\0\0\0\x03\xe8")
+        await self.rest()
+        self.close()
 
     def close(self) -> None:
         """Abort the connection."""

@@ -22,6 +22,7 @@ VARIABLE: Final = "WSEDGE_TEST_CLICKHOUSE"
 _READY: Final = ROOT / ".venv-clickhouse" / "ready"
 _PROGRAM: Final = ROOT / "tests" / "clickhouse" / "server.py"
 _numbers = itertools.count()
+_engines: list[subprocess.Popen[str]] = []
 
 
 @cache
@@ -41,7 +42,13 @@ def clickhouse_url() -> str:
     assert process.stdin
     assert process.stdout
     atexit.register(_end, process, folder)
+    _engines.append(process)
     return f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+
+def engine_process() -> int | None:
+    """The process id of chdb's engine once it runs; None where the tests have a server."""
+    return _engines[0].pid if _engines else None
 
 
 def _end(process: subprocess.Popen[str], folder: str) -> None:
