@@ -13,13 +13,11 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Final
 
-from wsedge_relay.metering.usage import UsageCount
+from wsedge_relay.metering.usage import CLOCKS_DIFFER_SECONDS, UsageCount
 from wsedge_statistics.contract import BUCKET_SECONDS
 
 # Fields that the first release's statistics do not have, which rejects a report with an unknown field.
 NEW_FIELDS: Final = frozenset({"connectionSeconds", "cluster", "nextWithinSeconds"})
-# Clocks that differ by more are not both right. The statistics accept buckets that far ahead of their clock.
-CLOCKS_DIFFER_SECONDS: Final = 600.0
 ROWS_PER_REPORT: Final = 500  # the contract allows 5000; to encode 500 blocks the loop for 1 to 2 ms
 MAX_RETRY_AFTER_SECONDS: Final = 600.0
 _POINTER = re.compile(r"^#?/rows/(\d+)(?:/([^/]*)|$)")
@@ -102,6 +100,10 @@ class Verdict:
     def clocks_differ(self) -> bool:
         """Whether the relay's clock or the service's clock is wrong."""
         return self.ahead is not None and abs(self.ahead) > CLOCKS_DIFFER_SECONDS
+
+    def is_untimely(self, place: int) -> bool:
+        """Return whether a row was rejected for its time alone, while the clocks agree."""
+        return self.fate is Fate.INVALID_ROWS and place in self.untimely and not self.clocks_differ
 
     def is_final(self, place: int, row: UsageCount) -> bool:
         """Return whether a rejected row, at its index in the report, will never be accepted.

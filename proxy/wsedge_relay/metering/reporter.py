@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +33,7 @@ from wsedge_relay.metering.report import (
     judge,
 )
 from wsedge_relay.metering.spool import SWEEP_SECONDS, Spool
-from wsedge_relay.metering.usage import Usage, UsageCount, UsageKey
+from wsedge_relay.metering.usage import Usage, UsageCount, UsageKey, redated
 from wsedge_statistics.contract import USAGE_PATH
 
 MAX_CLOSED_ROWS: Final = 20_000  # about 10 MB; above it, rows of ended buckets are moved to the spool
@@ -164,7 +165,8 @@ class Reporter:
         if self._target() is None:
             return True
         rows = self._usage.unacknowledged()
-        left = await self._send(self._pod.name, self._pod.uid, rows, self._usage.acknowledge)
+        settle, redate = self._usage.acknowledge, self._usage.redate
+        left = await self._send(self._pod.name, self._pod.uid, rows, settle, redate)
         if left is None:
             return False
         done = await self._flush_backlog()
@@ -217,8 +219,12 @@ class Reporter:
         uid: str,
         rows: Sequence[UsageCount],
         settle: Callable[[Sequence[UsageCount]], None],
+        redate: Callable[[UsageCount], UsageCount | None],
     ) -> list[UsageCount] | None:
-        """Send rows; return those that the service defers, or None when the report failed."""
+        """Send rows; return those that are to be sent later, or None when the report failed.
+
+        `redate` returns a row under the bucket of the present clock, if another clock counted it.
+        """
         held: list[UsageCount] = []
         ready: list[UsageCount] = []
         for row in rows:
@@ -244,7 +250,7 @@ class Reporter:
                     named = {place: batch[place] for place in verdict.rows}
                     rest = [row for place, row in enumerate(batch) if place not in named]
                     waiting[:0] = batches(rest, len(batch))
-                    held += self._note_named(verdict, named, settle)
+                    held += self._note_named(verdict, named, settle, redate)
                 case Fate.LATER | Fate.SLOWLY:
                     self._note_failure(verdict)
                     return None
@@ -326,12 +332,20 @@ class Reporter:
         verdict: Verdict,
         named: Mapping[int, UsageCount],
         settle: Callable[[Sequence[UsageCount]], None],
+        redate: Callable[[UsageCount], UsageCount | None],
     ) -> list[UsageCount]:
-        """Settle rows that the service rejected for ever; return the deferred ones."""
+        """Settle rows that the service rejected for ever; return the deferred ones, and redated ones."""
         self.tally.reports_failed += 1
-        refused = [row for place, row in named.items() if self._is_lost(verdict, place, row)]
-        lost = {row.identity for row in refused}
-        held = [row for row in named.values() if row.identity not in lost]
+        refused: list[UsageCount] = []
+        held: list[UsageCount] = []
+        again: list[UsageCount] = []
+        for place, row in named.items():
+            if self._is_doubtful(verdict, place, row):
+                held.append(row)
+            elif verdict.is_untimely(place) and (moved := redate(row)) is not None:
+                again.append(moved)
+            else:
+                (refused if verdict.is_final(place, row) else held).append(row)
         if refused:
             settle(refused)
             self.tally.rows_refused += len(refused)
@@ -339,30 +353,28 @@ class Reporter:
         if held:
             ahead = {"clock_ahead_seconds": round(verdict.ahead or 0.0)} if verdict.clocks_differ else {}
             _log.warning("usage rows deferred", reason=verdict.reason, rows=len(held), **ahead)
+        if again:
+            _log.warning("usage rows redated", reason="counted by a clock that was wrong", rows=len(again))
         now = _monotonic()
         self._held = {identity: until for identity, until in self._held.items() if until > now}
         for row in held:
             doubt = self._times.doubt if row.identity in self._doubted else 0.0
             self._held[row.identity] = now + max(self._times.slow, doubt)
-        return held
+        return held + again
 
-    def _is_lost(self, verdict: Verdict, place: int, row: UsageCount) -> bool:
-        """Return whether a rejected row will never be accepted.
+    def _is_doubtful(self, verdict: Verdict, place: int, row: UsageCount) -> bool:
+        """Return whether a row was rejected for its time by clocks that may have been set meanwhile.
 
         One clock may be set between the check of a row's time and the answer's Date, which a server renews
-        once per second. So a row is not lost for its time by one answer.
+        once per second. So one answer does not decide.
         """
-        if not verdict.is_final(place, row):
-            self._doubted.pop(row.identity, None)
-            return False
         now = _monotonic()
-        if (
-            place in verdict.untimely
-            and now - self._doubted.setdefault(row.identity, now) < self._times.doubt
-        ):
-            return False
+        if verdict.is_untimely(place):
+            since = self._doubted.setdefault(row.identity, now)
+            if now - since < self._times.doubt:
+                return True
         self._doubted.pop(row.identity, None)
-        return True
+        return False
 
     async def _flush_backlog(self) -> bool:
         if self._spool is None:
@@ -385,13 +397,21 @@ class Reporter:
             return False
         if backlog is None:
             return True
-        left = await self._send(backlog.pod, backlog.uid, backlog.rows, lambda _rows: None)
+        redate = functools.partial(self._redate_spooled, backlog.clocks)
+        left = await self._send(backlog.pod, backlog.uid, backlog.rows, lambda _rows: None, redate)
         if left is None:
             return False
-        if len(left) < len(backlog.rows):
+        if set(left) != set(backlog.rows):
             await self._written(lambda: spool.settle(backlog, left))
+        if len(left) < len(backlog.rows):
             _log.info("spooled usage reported", file=file.name, rows=len(backlog.rows) - len(left))
         return not left
+
+    def _redate_spooled(self, clocks: Mapping[str, float], row: UsageCount) -> UsageCount | None:
+        counted = clocks.get(row.epoch)
+        if counted is None:
+            return None
+        return redated(row, shift=self._usage.clocks[self._usage.epoch] - counted)
 
     async def _journal(self) -> None:
         spool = self._spool

@@ -7,11 +7,12 @@ its disk, loses at most one flush interval, because each flush syncs the journal
 relay that ends after a drain loses nothing.
 
 A relay of several workers has a folder for each, `worker-1` and so on. Each process run has one file,
-`<time>-<epoch>.journal`: a header line (pod, uid), then a line per state of a row; states of one row are
-merged by max(). A line of its own, behind that of the row, has the connection time: a relay of the first
-release takes it as damage, keeps a copy of the file and reports the rows. Each line has its CRC-32, so a
-torn tail is detected. Files of earlier runs, and rows that were moved out of memory, form the backlog, which
-is removed after it was sent. A file with a damaged line is kept as `.corrupt`; its intact rows are saved.
+`<time>-<epoch>.journal`: a header line (pod, uid, origins of clocks), then a line per state of a row; states
+of one row are merged by max(). A line of its own, behind that of the row, has the connection time: a relay of
+the first release takes it as damage, keeps a copy of the file and reports the rows. Each line has its CRC-32,
+so a torn tail is detected. Files of earlier runs, and rows that were moved out of memory, form the backlog,
+which is removed after it was sent. A file with a damaged line is kept as `.corrupt`; its intact rows are
+saved.
 
 The file `peaks` has the peaks of earlier runs in one bucket, and their epochs: their journals may be gone
 when a run is succeeded within the bucket. All calls block: call them in a thread, one at a time.
@@ -21,12 +22,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
+import secrets
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -47,24 +50,36 @@ _PEAKS: Final = "peaks"
 # A larger journal is not read for its peaks: the start of a relay waits for it.
 _MOST_PEAK_BYTES: Final = 1 << 24
 _WORKER: Final = "worker-"
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The rows of one file of an earlier run, with the pod that counted them."""
+    """The rows of one file of an earlier run, with the pod that counted them.
+
+    `clocks` are the origins of its epochs' clocks, as in Usage, since this machine was started.
+    """
 
     path: Path
     pod: str
     uid: str
     rows: tuple[UsageCount, ...]
+    clocks: Mapping[str, float] = field(default_factory=dict)
 
 
 class Spool:
-    """A spool folder that this process has locked; raises SpoolUnavailableError when it cannot."""
+    """A spool folder that this process has locked; raises SpoolUnavailableError when it cannot.
 
-    def __init__(self, folder: Path, *, pod: str, uid: str, epoch: str) -> None:
+    `clocks` are those of the Usage, which may change.
+    """
+
+    def __init__(
+        self, folder: Path, *, pod: str, uid: str, epoch: str, clocks: Mapping[str, float] | None = None
+    ) -> None:
         self.folder = folder
+        self._clocks = clocks or {}
+        self._journal_clocks: frozenset[str] = frozenset()
         self._pod, self._uid = pod, uid
         self._lock = lock_folder(folder)
         for torn in folder.glob("*.new"):
@@ -78,7 +93,9 @@ class Spool:
 
     @property
     def wants_compaction(self) -> bool:
-        """Whether most lines of the journal are superseded."""
+        """Whether most lines of the journal are superseded, or its header lacks a clock."""
+        if self._size and not self._clocks.keys() <= self._journal_clocks:
+            return True
         return self._size > COMPACT_BYTES and self._size > 4 * self._compacted_size
 
     def append(self, rows: Iterable[UsageCount]) -> None:
@@ -102,6 +119,7 @@ class Spool:
         self._close_stream()
         if rows:
             self._size = self._compacted_size = self._replace(self._journal, self._encode(rows))
+            self._journal_clocks = frozenset(self._clocks)
         else:
             self._journal.unlink(missing_ok=True)
             self._size = self._compacted_size = 0
@@ -127,7 +145,8 @@ class Spool:
             kept.unlink(missing_ok=True)
             kept.hardlink_to(path)
             if rows:
-                _write_file(path.with_suffix(".new"), _encode(pod, uid, rows))
+                saved = _encode(pod, uid, rows, _clocks_of(content))
+                _write_file(path.with_suffix(".new"), saved)
                 path.with_suffix(".new").rename(path)
             _log.error(
                 "spool file damaged", file=str(path), kept=str(kept), damage=damage, rows_saved=len(rows)
@@ -135,12 +154,12 @@ class Spool:
         if not rows:
             path.unlink(missing_ok=True)
             return None
-        return Backlog(path, pod, uid, tuple(rows))
+        return Backlog(path, pod, uid, tuple(rows), _clocks_of(content))
 
     def settle(self, backlog: Backlog, left: Sequence[UsageCount]) -> None:
         """Reduce a backlog file to the rows of `left`, or remove it without any; raises OSError."""
         if left:
-            self._replace(backlog.path, _encode(backlog.pod, backlog.uid, left))
+            self._replace(backlog.path, _encode(backlog.pod, backlog.uid, left, backlog.clocks))
         else:
             backlog.path.unlink(missing_ok=True)
 
@@ -199,7 +218,7 @@ class Spool:
             os.close(self._lock)
 
     def _encode(self, rows: Iterable[UsageCount]) -> bytes:
-        return _encode(self._pod, self._uid, rows)
+        return _encode(self._pod, self._uid, rows, self._clocks)
 
     def _open(self) -> int:
         if self._stream is None:
@@ -208,6 +227,7 @@ class Spool:
             try:
                 if os.fstat(stream).st_size == 0:
                     _write_all(stream, self._encode(()))
+                    self._journal_clocks = frozenset(self._clocks)
             except OSError:
                 os.ftruncate(stream, 0)
                 os.close(stream)
@@ -359,9 +379,32 @@ def _decode_line(line: bytes) -> object:
         return None
 
 
-def _encode(pod: str, uid: str, rows: Iterable[UsageCount]) -> bytes:
-    header = encode_line({"version": 1, "pod": pod, "uid": uid})
+def _encode(pod: str, uid: str, rows: Iterable[UsageCount], clocks: Mapping[str, float]) -> bytes:
+    added = {"boot": _boot(), "clocks": clocks} if clocks else {}
+    header = encode_line({"version": 1, "pod": pod, "uid": uid, **added})
     return header + b"".join(_encode_row(row) for row in rows)
+
+
+def uptime() -> float:
+    """Return the seconds since the machine was started, as all its processes see them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@functools.cache
+def _boot() -> str:
+    """Return the name of this start of the machine: an uptime means nothing after the next."""
+    try:
+        return _BOOT.read_text("ascii").strip()
+    except OSError:
+        return secrets.token_hex(8)  # no other process has it
+
+
+def _clocks_of(content: bytes) -> Mapping[str, float]:
+    """Return the clocks in a journal's header, unless the machine was started since then."""
+    match _decode_line(content.partition(b"\n")[0]):
+        case {"boot": str(boot), "clocks": dict(clocks)} if boot == _boot():
+            return {epoch: float(at) for epoch, at in clocks.items() if isinstance(at, int | float)}
+    return {}
 
 
 def _encode_row(row: UsageCount) -> bytes:

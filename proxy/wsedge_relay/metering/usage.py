@@ -6,7 +6,10 @@ journal (`unjournalled`, `journalled`) and to the ledger (`unacknowledged`, `ack
 The ledger merges rows of one (epoch, bucket, key) by max(). So a value must never fall, and a bucket must
 never be counted again from zero under the same epoch. Therefore an ended bucket is never entered again under
 its epoch: when the wall clock steps back by up to one bucket, the present bucket goes on; when it steps back
-further, a new epoch begins, which the ledger treats as another source.
+further, a new epoch begins, which the ledger treats as another source. So it does at a step forward by more
+than ten minutes: within an epoch the clock has one origin (`clocks`), the instant at which the machine's
+uptime began by this clock. By the difference of two origins `redated` finds the right bucket of a row that
+was counted by a wrong clock; it is for rows whose own bucket the ledger does not accept.
 
 The time that connections are open is counted by a monotonic clock, when their number changes, when a row is
 read and when a bucket ends; so idle connections cost nothing. A bucket gets the time up to its end, although
@@ -21,9 +24,10 @@ process counted in, before the clock was set.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from wsedge_statistics.contract import BUCKET_SECONDS
@@ -34,6 +38,8 @@ _CODE_CLASSES: Final = 5
 _MOST_MISSED: Final = 12
 # How many buckets back the peaks are known, should the clock be set to one of them: a number per key each.
 _REMEMBERED: Final = 4
+# Clocks that differ by more are not both right. The statistics accept buckets that far ahead of their clock.
+CLOCKS_DIFFER_SECONDS: Final = 600.0
 
 
 class UsageKey(NamedTuple):
@@ -73,6 +79,19 @@ class UsageCount:
     def identity(self) -> tuple[str, int, UsageKey]:
         """The key of the ledger's row for this count."""
         return (self.epoch, self.bucket, self.key)
+
+
+def redated(row: UsageCount, *, shift: float) -> UsageCount | None:
+    """Return a row under the bucket of a clock that is `shift` seconds ahead of the one that counted it.
+
+    None when both clocks can be right. The row has another epoch, since its new bucket may have counts of its
+    own; the same one each time, so that to do it again, after a crash, adds nothing.
+    """
+    if abs(shift) <= CLOCKS_DIFFER_SECONDS:
+        return None
+    buckets = round(shift / BUCKET_SECONDS)
+    epoch = hashlib.sha256(f"{row.epoch} {buckets}".encode()).hexdigest()[:16]
+    return replace(row, epoch=epoch, bucket=row.bucket + buckets * BUCKET_SECONDS)
 
 
 def merged(first: UsageCount, second: UsageCount) -> UsageCount:
@@ -146,16 +165,24 @@ def new_epoch() -> str:
 class Usage:
     """The counts of one relay process.
 
-    `now` is wall-clock time in seconds since 1970 UTC, `monotonic` a clock that nobody sets. `new_epoch`
-    returns the name of each epoch.
+    `now` is wall-clock time in seconds since 1970 UTC, `monotonic` a clock that nobody sets, `uptime` one
+    that goes on while the machine sleeps, too. `new_epoch` returns the name of each epoch. `clocks` has the
+    origin of the wall clock in each epoch that has rows, in seconds since 1970 UTC.
     """
 
     def __init__(
-        self, *, now: float, monotonic: Callable[[], float], new_epoch: Callable[[], str] = new_epoch
+        self,
+        *,
+        now: float,
+        monotonic: Callable[[], float],
+        uptime: Callable[[], float] | None = None,
+        new_epoch: Callable[[], str] = new_epoch,
     ) -> None:
         self._new_epoch = new_epoch
         self._monotonic = monotonic
+        self._uptime = uptime or monotonic
         self.epoch = new_epoch()
+        self.clocks: dict[str, float] = {self.epoch: now - self._uptime()}
         self.bucket = _bucket_of(now)
         self.totals: dict[str, DomainTotals] = {}
         self._rolled = monotonic()
@@ -258,22 +285,27 @@ class Usage:
         Every key with open connections gets a row in the new bucket, with their number as its first peak, and
         in the buckets that passed while the process was stopped.
         """
-        at = self._monotonic()
+        at, origin = self._monotonic(), now - self._uptime()
         before, self._rolled = self._rolled, at
         bucket = _bucket_of(now)
         if bucket == self.bucket or self.bucket - BUCKET_SECONDS <= bucket < self.bucket:
             return False
         back = bucket < self.bucket
+        ahead = origin - self.clocks[self.epoch]
         passed = _bucket_of(now - (at - before))
         first = max(self.bucket_end, passed, bucket - _MOST_MISSED * BUCKET_SECONDS)
         for entered in (bucket,) if back else range(first, bucket + 1, BUCKET_SECONDS):
             # the instants of the wall clock's `bucket_end` and `entered`, unless it jumped over them
             ended, began = (max(before, at - (now - edge)) for edge in (self.bucket_end, entered))
-            self._enter(entered, ended=before if back else ended, began=before if back else began)
+            self._end_bucket(ended=before if back else ended, began=before if back else began)
+            if back or ahead > CLOCKS_DIFFER_SECONDS:
+                self._begin_epoch(origin)
+                ahead = 0.0
+            self._begin_bucket(entered)
         return True
 
-    def _enter(self, bucket: int, *, ended: float, began: float) -> None:
-        """Begin a bucket. The present bucket ended, and it began, at these instants (monotonic)."""
+    def _end_bucket(self, *, ended: float, began: float) -> None:
+        """End the present bucket. It ended, and the next one began, at these instants (monotonic)."""
         for key, crowd in self._open.items():
             _elapse(crowd, self._counts(key), until=ended)
             crowd.counted = max(crowd.counted, began)
@@ -284,8 +316,15 @@ class Usage:
         self._past[self.bucket] = self.peaks()
         if len(self._past) > _REMEMBERED:
             del self._past[next(iter(self._past))]
-        if bucket < self.bucket:
-            self.epoch = self._new_epoch()
+
+    def _begin_epoch(self, origin: float) -> None:
+        with_rows = {epoch for epoch, _, _ in self._closed}
+        for epoch in self.clocks.keys() - with_rows:
+            del self.clocks[epoch]
+        self.epoch = self._new_epoch()
+        self.clocks[self.epoch] = origin
+
+    def _begin_bucket(self, bucket: int) -> None:
         self.bucket = bucket
         self._earlier = self._past.get(bucket, {})
         self._current = {}
@@ -346,6 +385,20 @@ class Usage:
         """Drop rows of ended buckets that are stored elsewhere or lost; rows of the present bucket stay."""
         for row in rows:
             self._closed.pop(row.identity, None)
+
+    def redate(self, row: UsageCount) -> UsageCount | None:
+        """Give a row of an ended bucket that of the present clock; None when it was counted by that clock.
+
+        A row of which the ledger has a part already keeps its bucket: None, too.
+        """
+        counts = self._closed.get(row.identity)
+        if counts is None or counts.acknowledged:
+            return None
+        again = redated(row, shift=self.clocks[self.epoch] - self.clocks[row.epoch])
+        if again is not None:
+            self._closed[again.identity] = self._closed.pop(row.identity)
+            counts.journalled = 0
+        return again
 
     def closed_rows(self) -> int:
         """Return the number of rows of ended buckets in memory."""

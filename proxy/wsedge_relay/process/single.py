@@ -13,7 +13,7 @@ from wsedge_relay.config.follow import follow
 from wsedge_relay.config.load import LoadedConfig
 from wsedge_relay.config.watch import ConfigWatch
 from wsedge_relay.contract import RelayState
-from wsedge_relay.metering.spool import Spool, adopt
+from wsedge_relay.metering.spool import Spool, adopt, uptime
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.process.relay_process import RelayProcess
 from wsedge_relay.pump.selector import PumpSelector
@@ -29,10 +29,16 @@ async def run_single(settings: Settings, loaded: LoadedConfig, selector: PumpSel
 
     Raises CannotListenError and SpoolUnavailableError.
     """
-    usage = Usage(now=time.time(), monotonic=time.monotonic)
+    usage = Usage(now=time.time(), monotonic=time.monotonic, uptime=uptime)
     spool = None
     if settings.spool_dir is not None:
-        spool = Spool(settings.spool_dir, pod=settings.pod_name, uid=settings.pod_uid, epoch=usage.epoch)
+        spool = Spool(
+            settings.spool_dir,
+            pod=settings.pod_name,
+            uid=settings.pod_uid,
+            epoch=usage.epoch,
+            clocks=usage.clocks,
+        )
         adopt(settings.spool_dir, workers=1)
         usage.succeed(spool.earlier_peaks(usage.bucket))
     process = RelayProcess(settings, loaded, selector, usage=usage, spool=spool, in_pod=settings.is_in_pod)

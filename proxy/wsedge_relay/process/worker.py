@@ -22,7 +22,7 @@ import structlog
 
 from wsedge_relay.errors import CannotListenError, SpoolUnavailableError
 from wsedge_relay.logs import configure
-from wsedge_relay.metering.spool import Spool
+from wsedge_relay.metering.spool import Spool, uptime
 from wsedge_relay.metering.usage import Usage
 from wsedge_relay.process.assignment import Assignment, loaded_from_json
 from wsedge_relay.process.orders import Order, carry_out, first_order
@@ -87,10 +87,16 @@ async def _run(
     assignment: Assignment, selector: PumpSelector, limits: PodLimits, channel: socket.socket, first: int
 ) -> int:
     settings = assignment.settings
-    usage = Usage(now=time.time(), monotonic=time.monotonic)
+    usage = Usage(now=time.time(), monotonic=time.monotonic, uptime=uptime)
     spool = None
     if settings.spool_dir is not None:
-        spool = Spool(settings.spool_dir, pod=settings.pod_name, uid=settings.pod_uid, epoch=usage.epoch)
+        spool = Spool(
+            settings.spool_dir,
+            pod=settings.pod_name,
+            uid=settings.pod_uid,
+            epoch=usage.epoch,
+            clocks=usage.clocks,
+        )
         usage.succeed(spool.earlier_peaks(usage.bucket))
     relay = RelayProcess(
         settings,

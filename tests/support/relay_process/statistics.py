@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import Any
 
@@ -26,7 +26,8 @@ class Statistics:
     """Merges accepted rows by max(), as the ledger does.
 
     Each report uses one of `answers`, and the last one repeats: an HTTP status, (status, headers, body),
-    "close" (no answer), "lost" (accepted without an answer), "slow" (neither accepted nor answered).
+    "close" (no answer), "lost" (accepted without an answer), "slow" (neither accepted nor answered). `judge`
+    answers instead, where it is set, and `take`s what it accepts.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Statistics:
         self.heads: list[str] = []
         self.times: list[float] = []
         self.url = ""
+        self.judge: Callable[[UsageReport], Any] | None = None
         self._changed = asyncio.Condition()
         self._calls: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server
@@ -87,10 +89,13 @@ class Statistics:
         fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
         body = await reader.readexactly(int(fields["Content-Length"]))
         report = UsageReport.model_validate_json(gzip.decompress(body))
-        answer = self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
+        if self.judge is not None:
+            answer = self.judge(report)
+        else:
+            answer = self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
         status, headers, content = answer if isinstance(answer, tuple) else (answer, {}, b"")
         if status in ("lost", 204):
-            self._take(report)
+            self.take(report)
         async with self._changed:
             self.heads.append(head)
             self.reports.append(report)
@@ -105,7 +110,8 @@ class Statistics:
             writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
             await writer.drain()
 
-    def _take(self, report: UsageReport) -> None:
+    def take(self, report: UsageReport) -> None:
+        """Merge a report into `rows`."""
         source = report.source
         for row in report.rows:
             key = (

@@ -21,6 +21,7 @@ from wsedge_relay.metering.report import ROWS_PER_REPORT, ReportTimes
 from wsedge_relay.metering.reporter import Reporter, ReportingPod
 from wsedge_relay.metering.spool import Spool
 from wsedge_relay.metering.usage import Usage, UsageCount, UsageKey
+from wsedge_statistics.contract import UsageReport
 
 KEY = UsageKey("chat.example.com", "team-a")
 NOON = 1_700_000_100.0
@@ -34,9 +35,12 @@ class Relay:
     def __init__(
         self, statistics: Statistics | None, *, spool: Path | None = None, uid: str = "uid-1", **more: Any
     ) -> None:
-        self.now = NOON
+        self.now = more.pop("now", NOON)
         self.usage = Usage(now=self.now, monotonic=time.monotonic)
-        self.spool = Spool(spool, pod="team-a/chat", uid=uid, epoch=self.usage.epoch) if spool else None
+        self.spool = None
+        if spool:
+            source = {"pod": "team-a/chat", "uid": uid, "epoch": self.usage.epoch}
+            self.spool = Spool(spool, clocks=self.usage.clocks, **source)
         pod = ReportingPod("team-a/chat", uid, more.pop("token_file", None))
         url = statistics.url if statistics else None
         self.reporter = Reporter(
@@ -493,6 +497,49 @@ async def test_rows_that_are_too_old_by_both_clocks_are_lost_alone() -> None:
         await eventually(lambda: relay.reporter.tally.rows_refused)
         assert await relay.reporter.finish(PATIENCE)
         assert (statistics.total("sentBytes"), relay.reporter.tally.rows_refused) == (1, 1)
+
+
+def strict(statistics: Statistics, clock: float) -> None:
+    """Have statistics whose clock refuses the first row of each report that is not of this hour."""
+    take = statistics.take
+
+    def answer(report: UsageReport) -> Any:
+        fine = [abs(row.bucket.timestamp() - clock) < 3600 for row in report.rows]
+        if all(fine):
+            take(report)
+            return 204, {"Date": formatdate(clock, usegmt=True)}, b""
+        errors = [{"row": fine.index(False), "field": "bucket", "reason": "no"}]
+        body = json.dumps({"detail": "no", "errors": errors}).encode()
+        return 422, {"Date": formatdate(clock, usegmt=True)}, body
+
+    statistics.judge = answer
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["the same process", "another process"])
+@pytest.mark.parametrize("error", [95 * 86_400, -95 * 86_400])
+async def test_rows_that_a_wrong_clock_counted_get_the_right_time(
+    tmp_path: Path, error: float, again: bool
+) -> None:
+    """Once the relay's clock is right, nobody would ever accept their own; a crash between adds nothing."""
+    async with Statistics() as statistics:
+        strict(statistics, NOON)
+        relay = Relay(statistics, spool=tmp_path, now=NOON + error)
+        relay.usage.add(KEY, sent_bytes=5)
+        relay.usage.add(UsageKey("b.example.com", "team-a"), sent_bytes=1)
+        await relay.reporter.count()
+        assert not await relay.reporter.flush()
+        assert relay.reporter.tally.ahead == pytest.approx(error)
+        if again:
+            assert relay.spool is not None
+            forsake(relay.spool)
+            relay = Relay(statistics, spool=tmp_path)
+        relay.now = NOON
+        relay.usage.add(KEY, sent_bytes=30)
+        relay.reporter.start()
+        await statistics.until(lambda: statistics.total("sentBytes") >= 36)
+        assert await relay.reporter.finish(PATIENCE)
+        assert (statistics.total("sentBytes"), relay.reporter.tally.rows_refused) == (36, 0)
+        assert left_in(tmp_path) == ["lock"]
 
 
 async def test_a_clock_that_is_set_while_a_row_is_judged_loses_nothing() -> None:

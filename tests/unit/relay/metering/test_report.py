@@ -10,7 +10,6 @@ import pytest
 
 from last_release import statistics_contract as last_statistics
 from wsedge_relay.metering.report import (
-    CLOCKS_DIFFER_SECONDS,
     Fate,
     ReportTimes,
     Sender,
@@ -18,7 +17,7 @@ from wsedge_relay.metering.report import (
     encode,
     judge,
 )
-from wsedge_relay.metering.usage import UsageCount, UsageKey
+from wsedge_relay.metering.usage import CLOCKS_DIFFER_SECONDS, UsageCount, UsageKey
 from wsedge_statistics.contract import UsageReport
 
 NOW = 1_700_000_000.0

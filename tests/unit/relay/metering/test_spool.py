@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -356,3 +357,74 @@ class TestAdoption:
         (tmp_path / "worker-1").write_text("a file where a folder shall be")
         with pytest.raises(SpoolUnavailableError, match=str(tmp_path)):
             adopt(tmp_path, workers=2)
+
+
+class TestClocks:
+    """The header of a journal has the origin of the clock in each epoch."""
+
+    def test_a_later_run_of_this_machine_reads_them(self, tmp_path: Path) -> None:
+        """From the journal as it was opened, and after it was settled in part."""
+        killed(clocked(tmp_path, {"aaaaaaaa": 1000.5}))
+        spool = opened(tmp_path, epoch="cccccccc")
+        (file,) = spool.backlog_files()
+        backlog = spool.read(file)
+        assert backlog is not None
+        assert backlog.clocks == {"aaaaaaaa": 1000.5}
+        spool.settle(backlog, [row(9, bucket=600)])
+        again = spool.read(file)
+        assert again is not None
+        assert (again.rows, again.clocks) == ((row(9, bucket=600),), {"aaaaaaaa": 1000.5})
+        spool.close([])
+
+    def test_a_clock_that_was_set_is_added(self, tmp_path: Path) -> None:
+        """The journal asks to be compacted, which writes its header again; a parked file does not count."""
+        clocks = {"aaaaaaaa": 1000.5}
+        spool = clocked(tmp_path, clocks)
+        assert not spool.wants_compaction
+        clocks["bbbbbbbb"] = 2000.5
+        assert spool.wants_compaction
+        spool.park([row(1)])
+        assert spool.wants_compaction
+        spool.compact([row(1), row(2, epoch="bbbbbbbb")])
+        assert not spool.wants_compaction
+        killed(spool)
+        later = opened(tmp_path, epoch="cccccccc")
+        found = [later.read(file) for file in later.backlog_files()]
+        assert [backlog.clocks for backlog in found if backlog] == [clocks, clocks]
+        later.close([])
+
+    def test_after_a_start_of_the_machine_they_mean_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its uptime begins at zero; nor do they without the name of this start."""
+        (tmp_path / "boot").write_text("another\n")
+        killed(clocked(tmp_path / "spool", {"aaaaaaaa": 1000.5}))
+        for boot in ("boot", "absent"):
+            spool_module._boot.cache_clear()
+            monkeypatch.setattr(spool_module, "_BOOT", tmp_path / boot)
+            spool = opened(tmp_path / "spool", epoch="cccccccc")
+            (file,) = spool.backlog_files()
+            backlog = spool.read(file)
+            assert backlog is not None
+            assert backlog.clocks == {}
+            killed(spool)
+        spool_module._boot.cache_clear()
+
+    def test_the_rows_of_a_damaged_file_keep_them(self, tmp_path: Path) -> None:
+        """They are saved with the header."""
+        killed(clocked(tmp_path, {"aaaaaaaa": 1000.5}))
+        (file,) = tmp_path.glob("*.journal")
+        file.write_bytes(file.read_bytes() + b"damage\n")
+        spool = opened(tmp_path, epoch="cccccccc")
+        for _ in range(2):
+            backlog = spool.read(file)
+            assert backlog is not None
+            assert backlog.clocks == {"aaaaaaaa": 1000.5}
+        killed(spool)
+
+
+def clocked(folder: Path, clocks: Mapping[str, float]) -> Spool:
+    """Return a spool with a row, whose Usage has these clocks."""
+    spool = Spool(folder, pod="team-a/chat", uid="uid-1", epoch="aaaaaaaa", clocks=clocks)
+    spool.append([row(1)])
+    return spool

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wsedge_relay.metering.usage import MAX_CODES, Usage, UsageCount, UsageKey, merged
+from wsedge_relay.metering.usage import MAX_CODES, Usage, UsageCount, UsageKey, merged, redated
 
 KEY = UsageKey("chat.example.com", "team-a")
 OTHER = UsageKey("chat.example.com", "team-a", region="shanghai")
@@ -169,7 +170,7 @@ class TestClock:
         assert usage.roll(NOON)
         usage.add(KEY, sent_bytes=3)
         rows = [(row.epoch, row.bucket, row.sent_bytes) for row in usage.unacknowledged()]
-        assert rows == [("e0", NOON, 5), ("e1", NOON, 3)]
+        assert rows == [("e0", NOON, 5), ("e2", NOON, 3)]
 
     @pytest.mark.parametrize("way", [(3600, 0), (-3600, 0), (3600, 7200, 600, 0), (0, 3600, 0, -3600, 0)])
     def test_a_clock_that_comes_back_to_a_bucket_adds_no_peak_twice(self, way: tuple[int, ...]) -> None:
@@ -192,6 +193,82 @@ class TestClock:
         usage.roll(NOON + 86_400)
         usage.add(KEY, sent_bytes=6)
         assert [row.bucket - NOON for row in usage.unacknowledged()] == [0, 86_400]
+
+
+DAY = 86_400
+
+
+class TestRedating:
+    """A row that was counted by a wrong clock gets the bucket of the right one."""
+
+    @pytest.mark.parametrize("error", [-95 * DAY, 95 * DAY, -3_600, 1_000.0, -601])
+    def test_its_bucket_is_that_of_the_present_clock(self, error: float) -> None:
+        """To the nearest bucket; counts of both clocks stay apart, so that neither hides the other."""
+        usage = counting(NOON + error)
+        usage.add(KEY, sent_bytes=5)
+        usage.roll(NOON + 20)
+        usage.add(KEY, sent_bytes=3)
+        wrong = next(row for row in usage.unacknowledged() if row.epoch == "e0")
+        again = usage.redate(wrong)
+        assert again is not None
+        assert abs(again.bucket - NOON) <= 300
+        rows = usage.unacknowledged()
+        assert again in rows
+        assert wrong.identity not in [row.identity for row in rows]
+        assert again in usage.unjournalled()
+        assert sum(row.sent_bytes for row in rows) == 8
+        assert len({row.identity for row in rows}) == 2
+        usage.acknowledge([again])
+        assert [row.sent_bytes for row in usage.unacknowledged()] == [3]
+
+    def test_one_clock_redates_nothing(self) -> None:
+        """However old a row is: nor one that the ledger has in part, or does not know of."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        usage.roll(NOON + 320)
+        (row,) = usage.unacknowledged()
+        assert usage.redate(row) is None
+        usage = counting(NOON - DAY)
+        usage.add(KEY, sent_bytes=5)
+        (row,) = usage.unacknowledged()
+        usage.acknowledge([row])
+        usage.add(KEY, sent_bytes=5)
+        usage.roll(NOON)
+        (row,) = usage.unacknowledged()
+        assert usage.redate(row) is None
+        assert usage.redate(replace(row, bucket=0)) is None
+
+    def test_a_machine_that_slept_has_one_clock(self) -> None:
+        """Its uptime went on: the rows before are as old as they seem."""
+        up = 0.0
+        usage = Usage(now=NOON, monotonic=time.monotonic, uptime=lambda: up)
+        usage.add(KEY, sent_bytes=5)
+        up = 95.0 * DAY
+        usage.roll(NOON + 95 * DAY)
+        usage.add(KEY, sent_bytes=6)
+        row, _ = usage.unacknowledged()
+        assert usage.redate(row) is None
+        assert len(usage.clocks) == 1
+
+    def test_clocks_without_rows_are_forgotten(self) -> None:
+        """A clock that is set again and again costs no memory."""
+        usage = counting()
+        usage.add(KEY, sent_bytes=5)
+        for number in range(1, 9):
+            usage.roll(NOON + number * DAY)
+        assert usage.clocks.keys() == {"e0", "e8"}
+        assert usage.clocks["e8"] - usage.clocks["e0"] == pytest.approx(8 * DAY, abs=60)
+
+    def test_to_redate_again_gives_the_same_row(self) -> None:
+        """After a crash, by a clock that differs a little: the ledger merges them."""
+        (row,) = [UsageCount("0123abcd", int(NOON), KEY, 5)]
+        again = redated(row, shift=95.0 * DAY)
+        assert again == redated(row, shift=95.0 * DAY + 60)
+        assert again is not None
+        other = redated(replace(row, epoch="4567abcd"), shift=95.0 * DAY)
+        assert other is not None
+        assert again.epoch != other.epoch
+        assert (again.bucket, again.sent_bytes) == (NOON + 95 * DAY, 5)
 
 
 class TestAcknowledgement:
