@@ -110,19 +110,20 @@ async def say(client: ClientConnection, **message: Any) -> None:
 
 
 async def hear(client: ClientConnection, key: str) -> dict[str, Any]:
-    """Return the next message of a client that has a key."""
+    """Return the next message of a client that has a key, or any message for ""."""
     async with asyncio.timeout(SECONDS):
         while True:
             message: dict[str, Any] = json.loads(await client.recv())
-            if key in message:
+            if not key or key in message:
                 return message
 
 
 class Follower:
     """A client that resumes as the pages do: it asks for what came after its last id."""
 
-    def __init__(self, example: RunningExample, path: str) -> None:
-        self._example, self._path = example, path
+    def __init__(self, example: RunningExample, path: str, *, first: dict[str, Any] | None = None) -> None:
+        self._example, self._path, self._first = example, path, first
+        self._client: ClientConnection | None = None
         self.events: list[dict[str, Any]] = []
         self.closes: list[int | None] = []
         self.connected = asyncio.Event()
@@ -139,6 +140,11 @@ class Follower:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def send(self, **message: Any) -> None:
+        """Send a message on the connection that is open."""
+        assert self._client is not None
+        await say(self._client, **message)
 
     async def wait_for(self, wanted: int) -> list[dict[str, Any]]:
         """Return the events once there are `wanted`."""
@@ -160,6 +166,9 @@ class Follower:
         while True:
             try:
                 async with self._example.connect(self._path + (f"?after={last}" if last else "")) as client:
+                    if self._first:
+                        await say(client, **self._first)
+                    self._client = client
                     self.connected.set()
                     async for message in client:
                         event = json.loads(message)

@@ -1,0 +1,1 @@
+"""Online teaching: one teacher's notes and outline, for many students."""

@@ -1,0 +1,1 @@
+"""Video meeting and chat: peers find each other, and call each other directly."""
