@@ -2,4 +2,5 @@
 
 versions      the version of pyproject.toml, written to every file that repeats it
 sbom          the software bill of materials, from requirements.lock
+manifests     the chart's objects for those without Helm
 """

@@ -1,0 +1,73 @@
+"""install.yaml and the Kustomize base of a release: they serve, and change nothing when applied again."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.chart import CHART
+from support.operator.cluster import Place, domain, plan
+from wsedge_devcluster.cluster.chart import SYSTEM
+from wsedge_devcluster.cluster.cluster import Cluster
+from wsedge_release.manifests import write
+
+
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    write(folder, Path(CHART))
+    with tarfile.open(folder / "wsedge-kustomize.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def empty(manifests: Path) -> Iterator[Cluster]:
+    """Run a cluster without Helm's release."""
+    with Cluster(nodes=1, backoff_scale=0.1) as cluster:
+        yield cluster
+
+
+def applied(cluster: Cluster, *source: str) -> dict[str, str]:
+    """Apply manifests; return the resource version of each object."""
+    command = ("apply", "--server-side", *source, "--output=json")
+    items = json.loads(cluster.kubectl(*command))["items"]
+    return {
+        f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["resourceVersion"] for each in items
+    }
+
+
+def test_the_manifest_serves_a_domain(empty: Cluster, manifests: Path) -> None:
+    """Both programs become ready; applied again, neither manifest nor base changes anything."""
+    source = ("--filename", str(manifests / "install.yaml"))
+    names = applied(empty, *source).keys()
+    for workload in ("deployment/wsedge-operator", "statefulset/wsedge-statistics"):
+        empty.kubectl("rollout", "status", workload, "--namespace", SYSTEM, "--timeout=120s")
+    before = applied(empty, *source)
+    assert before.keys() == names
+    settled = {name: number for name, number in before.items() if not name.startswith(("Deploy", "Stateful"))}
+    again = applied(empty, *source)
+    assert {name: again[name] for name in settled} == settled
+    generation = ("get", "deployments,statefulsets", "--namespace", SYSTEM, "--output")
+    assert empty.kubectl(*generation, "jsonpath={.items[*].metadata.generation}") == "1 1"
+    based = applied(empty, "--kustomize", str(manifests / "wsedge-kustomize"))
+    assert {name: based[name] for name in settled} == settled
+    empty.kubectl("create", "namespace", "team-a")
+    place = Place(empty, "team-a")
+    place.apply(plan(), domain(host="a.example.com"))
+    place.await_reason("wsd/chat", "Ready", "Serving")
+
+
+def test_the_manifest_has_nothing_of_helm(manifests: Path) -> None:
+    """No label and no hook: another tool manages these objects."""
+    text = (manifests / "install.yaml").read_text("utf-8")
+    kinds = [each["kind"] for each in yaml.safe_load_all(text)]
+    assert kinds[0] == "Namespace"
+    assert "Pod" not in kinds
+    assert "helm.sh/chart" not in text
+    assert "helm.sh/hook" not in text
