@@ -569,6 +569,16 @@ def left_behind(cluster: Cluster) -> set[str]:
     return {name for name in found if not name.startswith("configmap/wsedge-account")}
 
 
+def records_of(cluster: Cluster, account: str) -> list[Object]:
+    """Return the data of the records of an account, wherever they are kept."""
+    found = json.loads(cluster.kubectl("get", "configmaps", "--namespace", SYSTEM, "--output=json"))["items"]
+    return [
+        each["data"]
+        for each in found
+        if each["metadata"]["name"].startswith("wsedge-account") and account in json.dumps(each)
+    ]
+
+
 def under_another_name(cluster: Cluster) -> None:
     """Assert that Helm refuses CRDs of another release until docs/install.md's commands transfer them."""
     commands = (ROOT / "docs" / "install.md").read_text().partition("### Under another name")[2]
@@ -585,14 +595,19 @@ def under_another_name(cluster: Cluster) -> None:
 
 
 def test_uninstalling_keeps_the_crds_and_the_objects_in_them(installed: Cluster, namespace: str) -> None:
-    """After an uninstall plans remain, and the next install adopts the CRDs."""
+    """After an uninstall plans and records of accounts remain, and the next install adopts the CRDs."""
     plan = (
         "{apiVersion: wsedge.io/v1alpha1, kind: BillingPlan, metadata: {name: kept},"
         " spec: {billingCycle: Daily, meteringMethod: Traffic}}"
     )
     installed.kubectl("apply", "--namespace", namespace, "--filename", "-", input=plan)
+    condition = "--for=condition=Effective"
+    installed.kubectl("wait", condition, "billingplan/kept", "--namespace", namespace, "--timeout=120s")
+    records = records_of(installed, namespace)
+    assert records
     installed.helm("uninstall", "wsedge", "--namespace", SYSTEM, "--wait")
     try:
+        assert records_of(installed, namespace) == records
         # The operator has lost the right to release its Lease, so the Lease is deleted with its pod.
         installed.kubectl(
             "wait", "lease/wsedge-operator", "--for=delete", "--namespace", SYSTEM, "--timeout=120s"
@@ -603,7 +618,6 @@ def test_uninstalling_keeps_the_crds_and_the_objects_in_them(installed: Cluster,
         under_another_name(installed)
     finally:
         install_chart(installed, "--wait", "--timeout=120s")
-    condition = "--for=condition=Effective"
     installed.kubectl("wait", condition, "billingplan/kept", "--namespace", namespace, "--timeout=120s")
 
 
