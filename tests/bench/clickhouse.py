@@ -1,6 +1,7 @@
 """The ledger on ClickHouse's engine: bytes per row, and times of questions, totals and inserts.
 
-    PYTHONPATH=tests python tests/bench/clickhouse.py [--domains 100] [--days 10]
+    PYTHONPATH=tests python tests/bench/clickhouse.py [--domains 100] [--hours 240]
+    … --domains 10000 --hours 6               11 million rows, a quarter of an hour
 
 The server fills itself with rows of one relay per domain, 15 places each, whose counts are random over their
 whole range: no real counts compress worse. It is that of WSEDGE_TEST_CLICKHOUSE, or the engine of chdb.
@@ -20,13 +21,13 @@ from support.statistics.clickhouse import clickhouse_address
 from wsedge_statistics.ledger import budget
 from wsedge_statistics.ledger.clickhouse import reads, schema
 from wsedge_statistics.ledger.clickhouse.server import Server
-from wsedge_statistics.ledger.clickhouse.totals import Totals
+from wsedge_statistics.ledger.clickhouse.totals import BUCKETS, ROWS, Totals
 from wsedge_statistics.numbers.ranges import Slot
 from wsedge_statistics.numbers.series import BUCKET, DAY, HOUR, Dimension, Selection
 
 PLACES: Final = 15
 START: Final = seconds("2026-06-01T00:00:00Z")
-DAY_BUCKETS: Final = schema.DAY_BUCKETS
+MOST_ROWS: Final = 1_000_000  # of one insert
 FILL: Final = """
 INSERT INTO usage SELECT toUInt32({first:UInt32} + intDiv(number, {keys:UInt32})) AS bucket,
   concat('team-', toString(intDiv(number % {keys:UInt32}, 150))) AS account,
@@ -56,41 +57,41 @@ def best(work: Callable[[], Any]) -> float:
     return min(times)
 
 
-def fill(server: Server, domains: int, days: int) -> None:
-    keys = domains * PLACES
+def fill(server: Server, domains: int, hours: int) -> None:
+    keys, buckets = domains * PLACES, hours * HOUR // BUCKET
     totals = Totals(server, removed=lambda _: None)
+    step = max(1, min(BUCKETS, ROWS // keys))  # as in the program
     began = time.perf_counter()
-    for day in range(days):
-        first = START // BUCKET + day * DAY_BUCKETS
-        server.execute(FILL, {"first": first, "keys": keys, "count": keys * DAY_BUCKETS})
+    each = max(1, MOST_ROWS // keys)  # the program's own limit for a write is 20 s
+    for first in range(0, buckets, each):
+        count = keys * min(each, buckets - first)
+        server.execute(FILL, {"first": START // BUCKET + first, "keys": keys, "count": count})
     filled = time.perf_counter()
-    say(
-        "rows per second, made and stored by the server",
-        f"{keys * DAY_BUCKETS * days / (filled - began):,.0f}",
-    )
-    for bucket in range(START // BUCKET, START // BUCKET + days * DAY_BUCKETS, 12):
-        totals.recompute(list(range(bucket, bucket + 12)))
-    each = (time.perf_counter() - filled) * 1000 / (days * DAY_BUCKETS)
-    say("totals of a bucket", f"{each:.1f} ms")
+    say("rows per second, made and stored by the server", f"{keys * buckets / (filled - began):,.0f}")
+    for first in range(0, buckets, step):
+        totals.recompute([START // BUCKET + n for n in range(first, min(first + step, buckets))])
+    took = (time.perf_counter() - filled) * 1000 / buckets
+    say(f"totals of a bucket of {keys:,} rows, {step} at once", f"{took:.1f} ms")
     for table in ("usage", "totals"):
-        for day in range(days):
-            server.execute(f"OPTIMIZE TABLE {table} PARTITION {START // DAY + day} FINAL")
+        for day in range(START // DAY, -(-(START + hours * HOUR) // DAY)):
+            server.execute(f"OPTIMIZE TABLE {table} PARTITION {day} FINAL")
 
 
-def questions(server: Server, days: int) -> None:
-    end = START + days * DAY
+def questions(server: Server, hours: int) -> None:
+    end = START + hours * HOUR
+    span = f"{hours // 24} days" if hours % 24 == 0 else f"{hours} hours"
     whole = [Slot(START, end)]
-    hours = [Slot(at, at + HOUR) for at in range(START, end, HOUR)]
+    hourly = [Slot(at, at + HOUR) for at in range(START, end, HOUR)]
     fine = [Slot(at, at + BUCKET) for at in range(START, min(end, START + 3 * DAY), BUCKET)]
     region, domain = (Dimension.REGION,), (Dimension.DOMAIN,)
     one = frozenset({"d7.example.com"})
     asked: dict[str, tuple[Selection, list[Slot], tuple[Dimension, ...]]] = {
-        "3 days at 5 minutes, everything": (Selection(START, fine[-1].end), fine, ()),
-        f"{days} days by hour, everything": (Selection(START, end), hours, ()),
-        f"{days} days by hour, a region": (Selection(START, end, region="beijing"), hours, ()),
-        f"{days} days by hour, an account": (Selection(START, end, account="team-1"), hours, ()),
-        f"{days} days in all, by domain": (Selection(START, end), whole, domain),
-        f"{days} days in all, a domain by region (from rows)": (
+        f"{min(hours, 72)} hours at 5 minutes, everything": (Selection(START, fine[-1].end), fine, ()),
+        f"{span} by hour, everything": (Selection(START, end), hourly, ()),
+        f"{span} by hour, a region": (Selection(START, end, region="beijing"), hourly, ()),
+        f"{span} by hour, an account": (Selection(START, end, account="team-1"), hourly, ()),
+        f"{span} in all, by domain": (Selection(START, end), whole, domain),
+        f"{span} in all, a domain by region (from rows)": (
             Selection(START, end, domains=one),
             whole,
             region,
@@ -102,8 +103,8 @@ def questions(server: Server, days: int) -> None:
         say(name, f"{took:.0f} ms")
 
 
-def inserts(server: Server, days: int) -> None:
-    bucket = START // BUCKET + days * DAY_BUCKETS
+def inserts(server: Server, hours: int) -> None:
+    bucket = START // BUCKET + hours * HOUR // BUCKET
     place = ("shanghai", "telecom", "CN")
     counts = (*[12345] * len(schema.MEASURES), {101: 3})
     batch = [
@@ -121,15 +122,15 @@ def say(name: str, figure: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--domains", type=int, default=100)
-    parser.add_argument("--days", type=int, default=10)
+    parser.add_argument("--hours", type=int, default=240)
     given = parser.parse_args()
     with clickhouse_address() as address, closing(Server(address)) as server:
         schema.create(server, None)
-        fill(server, given.domains, given.days)
+        fill(server, given.domains, given.hours)
         for table, rows, size in server.query(SIZES, {"database": server.database}):
             say(f"bytes per row of {table} ({rows:,} rows)", f"{size / rows:.1f}")
-        questions(server, given.days)
-        inserts(server, given.days)
+        questions(server, given.hours)
+        inserts(server, given.hours)
 
 
 if __name__ == "__main__":

@@ -38,12 +38,18 @@ from machine import describe_machine
 from support.statistics.build import report, row
 from support.statistics.process import Statistics
 from support.statistics.process import statistics as program
-from wsedge_statistics.contract import USAGE_PATH, bucket_of
+from wsedge_statistics.billing.periods import period_named, spans_of
+from wsedge_statistics.billing.rules import Rules
+from wsedge_statistics.billing.statement import compose
+from wsedge_statistics.contract import USAGE_PATH, Period, Terms, bucket_of
 from wsedge_statistics.ledger.sqlite import migration, reads
 from wsedge_statistics.ledger.sqlite.connections import create, open_reader, open_writer, transaction
 from wsedge_statistics.ledger.sqlite.keys import add_key
+from wsedge_statistics.ledger.sqlite.store import SqliteLedger
+from wsedge_statistics.metrics import Metrics
 from wsedge_statistics.numbers.ranges import Slot
 from wsedge_statistics.numbers.series import BUCKET, DAY, HOUR, Dimension, Key, Selection
+from wsedge_statistics.statements.usage import read_usage
 
 BEGIN, END = "<!-- begin: make bench-statistics -->", "<!-- end: make bench-statistics -->"
 ACCOUNTS: Final = 10
@@ -145,6 +151,42 @@ def in_the_store(figures: Figures, database: Path, end: int) -> None:
             asked = partial(reads.values, connection, month, (dimension,))
             took = median(lambda asked=asked: list(asked()))  # type: ignore[misc]
             figures.add(f"store: five-minute values of a month, an account of {named}", 100, took, "ms")
+
+
+def statements(figures: Figures, folder: Path, end: int) -> None:
+    """Measure the statement of an account's last month, and of one whose every value came in late."""
+    terms = Terms(billingCycle="Monthly", meteringMethod="Month95Bandwidth", timeZone="UTC")
+    spans = spans_of([Period(terms=terms, start=datetime.fromtimestamp(end - 366 * DAY, UTC))])
+    # the month in which most of the 31 days before `end` lie, so that there are values of it
+    month = datetime.fromtimestamp(end - 31 * DAY // 2, UTC).strftime("%Y-%m")
+    period = period_named(spans, month)
+    assert period is not None
+    until = min(end, period.end)
+    days = (until - period.start) // DAY
+    for what in ("", ", each of them late"):
+        if what:
+            late_values(folder / "ledger.sqlite3", period.start // BUCKET, until // BUCKET)
+        with closing(
+            SqliteLedger(folder, clock=lambda: datetime.now(UTC), observer=Metrics().ledger)
+        ) as ledger:
+
+            def ask() -> None:
+                usage = read_usage(ledger, "team-1", period, Rules(), until)
+                assert compose("team-1", period, usage, Rules(), None).lines
+
+            goal = None if what else 100
+            figures.add(f"store: a statement with the 95th of {days} days{what}", goal, median(ask), "ms")
+    with closing(open_writer(folder / "ledger.sqlite3")) as connection:
+        connection.execute("DELETE FROM late")
+
+
+def late_values(database: Path, first: int, end: int) -> None:
+    """Record that all buckets of an account came in an hour late."""
+    with closing(open_writer(database)) as connection, transaction(connection):
+        connection.executemany(
+            "INSERT INTO late VALUES ('team-1', ?, 'CN', ?, 1000, 1000)",
+            [(bucket, bucket + 12) for bucket in range(first, end)],
+        )
 
 
 class Client:
@@ -269,6 +311,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> str:
     end = (last + 1) * BUCKET // HOUR * HOUR
     sizes(figures, database)
     in_the_store(figures, database, end)
+    statements(figures, folder, end)
     with program(folder) as running:
         over_http(figures, running, end)
         reports(figures, running, arguments.domains, "", (20, 100))

@@ -20,7 +20,7 @@ from wsedge_statistics.errors import (
     LedgerVersionError,
 )
 from wsedge_statistics.ledger import budget
-from wsedge_statistics.ledger.clickhouse import reads, retention, schema, statements, tenancy
+from wsedge_statistics.ledger.clickhouse import reads, retention, schema, statements, tenancy, totals
 from wsedge_statistics.ledger.clickhouse.server import Address, Server
 from wsedge_statistics.ledger.clickhouse.state import write_state
 from wsedge_statistics.ledger.clickhouse.store import ClickHouseLedger, ClickHouseStore
@@ -104,6 +104,19 @@ def test_a_mark_outlives_the_round_that_sees_it(server: Server) -> None:
     round_of(store)
     assert server.query("SELECT count() FROM totals") == [(4,)]
     assert sent(server) == 7
+
+
+def test_a_step_of_totals_is_bounded_by_its_rows(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server stops a statement that takes too long; a bucket of more rows is a step of its own."""
+    monkeypatch.setattr(totals, "ROWS", 5)
+    store = ClickHouseStore(server, observer=Metrics().ledger)
+    for bucket, count in enumerate((2, 3, 1, 9, 1)):
+        rows = (row(START + timedelta(minutes=5 * bucket), domain=f"d{n}.example") for n in range(count))
+        with store.transaction() as batch:
+            batch.merge(usage(*rows), START)
+    round_of(store)
+    store.begin_round()
+    assert [store.refresh() for _ in range(5)] == [2, 1, 1, 1, 0]
 
 
 def test_rows_are_marked_again_after_another_process_added_them(server: Server) -> None:
