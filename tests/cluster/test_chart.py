@@ -119,15 +119,20 @@ def test_policies_where_the_cluster_serves_them(helm: Helm) -> None:
     """Policies are rendered with cluster rights from 1.30 on; an impossible combination fails the command."""
     policy = "ValidatingAdmissionPolicy"
     rule = ["domainPolicy.rules[0].namespaces={team-a}", "domainPolicy.rules[0].domains={*.a.example.com}"]
-    assert len(of_kind(render(helm), policy)) == 9
-    assert len(of_kind(render(helm, *rule), policy)) == 10
-    (users,) = of_kind(render(helm, "admission.operator=Disabled"), policy)
+    assert len(of_kind(render(helm), policy)) == 10
+    assert len(of_kind(render(helm, *rule), policy)) == 11
+    (users,) = of_kind(render(helm, "admission.operator=Disabled", "admission.crds=Disabled"), policy)
     assert users["metadata"]["name"] == "wsedge-exposure"
     assert not of_kind(render(helm, "watchNamespaces={team-a}"), policy)
     assert len(of_kind(render(helm, "watchNamespaces={team-a}", "admission.operator=Enabled"), policy)) == 8
     old = ("template", "wsedge", CHART, "--kube-version=1.29.0")
     assert policy not in helm(*old)
-    for value, name in ((rule, "domainPolicy.rules"), (["admission.operator=Enabled"], "admission.operator")):
+    refused = (
+        (rule, "domainPolicy.rules"),
+        (["admission.operator=Enabled"], "admission.operator"),
+        (["admission.crds=Enabled"], "admission.crds"),
+    )
+    for value, name in refused:
         with pytest.raises(CommandFailed, match=f"{name}.* 1.30"):
             helm(*old, *(part for each in value for part in ("--set", each)))
 
@@ -137,7 +142,14 @@ def test_entrances_are_bounded_by_rights_or_by_lists(helm: Helm) -> None:
     policy = "ValidatingAdmissionPolicy"
     names = ("serviceTypes", "ingressClasses", "annotationPrefixes", "gateways", "issuers")
     lists = [part for name in names for part in ("--set-json", f"exposurePolicy.{name}=[]")]
-    base = ("template", "wsedge", CHART, "--set", "admission.operator=Disabled", "--set")
+    base = (
+        "template",
+        "wsedge",
+        CHART,
+        "--set",
+        "admission.operator=Disabled,admission.crds=Disabled",
+        "--set",
+    )
     text = helm(*base, "exposurePolicy.ownRights=NotRequired", *lists)
     (bounded,) = of_kind([each for each in yaml.safe_load_all(text) if each], policy)
     assert "authorizer" not in json.dumps(bounded)
@@ -145,7 +157,13 @@ def test_entrances_are_bounded_by_rights_or_by_lists(helm: Helm) -> None:
     with pytest.raises(CommandFailed, match=r"NotRequired needs exposurePolicy\.issuers"):
         helm(*base, "exposurePolicy.ownRights=NotRequired", *lists[:-2])
     (both,) = of_kind(
-        render(helm, "admission.operator=Disabled", "exposurePolicy.gateways={gw/public}"), policy
+        render(
+            helm,
+            "admission.operator=Disabled",
+            "admission.crds=Disabled",
+            "exposurePolicy.gateways={gw/public}",
+        ),
+        policy,
     )
     assert "authorizer" in json.dumps(both)
     assert not of_kind(render(helm, "watchNamespaces={team-a}"), policy)
@@ -437,7 +455,7 @@ def test_settings_of_relay_pods_reach_the_operator(helm: Helm) -> None:
     read = Settings(relay_pod=json.loads(value)).relay_pod
     assert (read.labels, read.terminationGracePeriodSeconds) == ({"team": "edge"}, 600)
     policy = "ValidatingAdmissionPolicy"
-    assert len(of_kind(render(helm, "domainPolicy.podFields={labels}"), policy)) == 10
+    assert len(of_kind(render(helm, "domainPolicy.podFields={labels}"), policy)) == 11
     old = ("template", "wsedge", CHART, "--kube-version=1.29.0", "--set", "domainPolicy.priorityClasses={a}")
     with pytest.raises(CommandFailed, match=r"domainPolicy\.priorityClasses need Kubernetes 1.30"):
         helm(*old)
