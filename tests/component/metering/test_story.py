@@ -1,6 +1,7 @@
 """Clients that count their own bytes, and everything that can go wrong: the ledger has each byte once.
 
-WSEDGE_STORY_EXAMPLES=100 tells a hundred stories for each store, WSEDGE_STORY_SEED=N those of a seed again.
+Without variables it is the same story each time, so that no change fails by a story of its own.
+WSEDGE_STORY_EXAMPLES=100 tells a hundred others for each store, WSEDGE_STORY_SEED=N those of a seed again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from support.story.steps import STEPS, Step
 from support.story.world import world
 
 EXAMPLES: Final = int(os.environ.get("WSEDGE_STORY_EXAMPLES", "1"))
-SEED: Final = int(os.environ.get("WSEDGE_STORY_SEED", str(secrets.randbelow(1 << 32))))
+_BY_CHANCE: Final = secrets.randbelow(1 << 32) if EXAMPLES > 1 else 7
+SEED: Final = int(os.environ.get("WSEDGE_STORY_SEED", str(_BY_CHANCE)))
 
 
 @contextmanager
