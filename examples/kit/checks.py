@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -38,9 +37,9 @@ def text(message: dict[str, Any], name: str, *, longest: int) -> str:
 def number(message: dict[str, Any], name: str, *, least: float, most: float) -> float:
     """Return a finite number from `least` to `most`."""
     value = message.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise RefusedError(f"{name} must be a number")
-    if not least <= value <= most:
+    if not least <= value <= most:  # also NaN, which compares with nothing, and 1e999
         raise RefusedError(f"{name} must be {least:g} to {most:g}")
     return float(value)
 

@@ -75,7 +75,8 @@ async def on_a_phone(page: Page) -> None:
     await show(page, width=390, height=780)
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]
     await page.command("Emulation.setEmulatedMedia", features=dark)
-    await page.evaluate("new Promise((done) => setTimeout(done, 1500))")  # transitions, for the picture
+    if "WSEDGE_TEST_PICTURES" in os.environ:  # without transitions that are under way
+        await page.evaluate("new Promise((done) => setTimeout(done, 1500))")
 
 
 async def until(page: Page, condition: str) -> None:

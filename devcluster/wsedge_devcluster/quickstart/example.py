@@ -132,11 +132,11 @@ async def _carry(
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while piece := await reader.read(_PIECE):
-            writer.write(piece)
-            await writer.drain()
-        writer.write_eof()
+    # A reset is no end of one direction: it raises OSError, and the caller closes both sides.
+    while piece := await reader.read(_PIECE):
+        writer.write(piece)
+        await writer.drain()
+    writer.write_eof()
 
 
 async def _check(domain: str, port: int) -> None:

@@ -86,6 +86,19 @@ async def test_the_page_shows_comments_and_runs_none(comments: RunningExample) -
         assert errors_of(page) == []
 
 
+async def test_once_sees_that_the_page_is_served_at_the_url_that_it_prints(comments: RunningExample) -> None:
+    """The page comes through a port of 127.0.0.1, the relays and the origin, under the domain's name."""
+    said: list[str] = []
+    await example.show(comments.cluster, comments.name, comments.address, said.append, port=0, once=True)
+    assert said[0].startswith("open http://bullet-comments.localhost:")
+
+
+def test_an_unknown_name_is_refused_before_a_cluster_is_started(capsys: pytest.CaptureFixture[str]) -> None:
+    """The error names the examples that there are."""
+    assert main(["example", "../quickstart", "--once"]) == 1
+    assert "there are bullet-comments" in capsys.readouterr().err
+
+
 async def test_no_comment_is_lost_while_all_relays_drain(comments: RunningExample) -> None:
     """Comments of a writer beside the drain: after 1001 a viewer resumes, and has each once and in order."""
     viewer = Follower(comments, "/videos/drain")
@@ -107,16 +120,3 @@ async def test_no_comment_is_lost_while_all_relays_drain(comments: RunningExampl
                     await asyncio.sleep(0.1)
         assert texts(await viewer.wait_for(1 + len(written))) == written
     assert viewer.closes[0] == 1001
-
-
-async def test_once_sees_that_the_page_is_served_at_the_url_that_it_prints(comments: RunningExample) -> None:
-    """The page comes through a port of 127.0.0.1, the relays and the origin, under the domain's name."""
-    said: list[str] = []
-    await example.show(comments.cluster, comments.name, comments.address, said.append, port=0, once=True)
-    assert said[0].startswith("open http://bullet-comments.localhost:")
-
-
-def test_an_unknown_name_is_refused_before_a_cluster_is_started(capsys: pytest.CaptureFixture[str]) -> None:
-    """The error names the examples that there are."""
-    assert main(["example", "../quickstart", "--once"]) == 1
-    assert "there are bullet-comments" in capsys.readouterr().err
