@@ -52,7 +52,7 @@ $(NPM_PACKAGES): tests/clients/package.json tests/clients/package-lock.json test
 test: .venv/ready .venv-sdk/ready .venv-sdk-early/ready $(if $(WSEDGE_TEST_CLICKHOUSE),,.venv-clickhouse/ready) $(if $(shell command -v npm 2> /dev/null),$(NPM_PACKAGES)) ## every test: unit, component, cluster; then a table of coverage by package
 	@$(BIN)/wsedge-devcluster build > /dev/null
 	@echo "wsedge: the ledger on ClickHouse is tested on $${WSEDGE_TEST_CLICKHOUSE:-the engine in .venv-clickhouse}"
-	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --cov --cov-report=
+	@$(BIN)/pytest --numprocesses=3 --dist=loadfile --cov --cov-report=
 	@$(BIN)/python tests/coverage_table.py
 
 test-tools: ## further tools of some tests, by apt-get: Node, a JDK, Chromium, a C compiler, buildah (root if one is missing)
