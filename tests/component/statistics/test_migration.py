@@ -263,5 +263,5 @@ def test_a_process_that_is_killed_while_it_migrates_continues(recent: tuple[Path
             left += connection.execute("SELECT count(*) FROM old_usage").fetchone()
     assert 3196 > left[0] > left[1] > left[2] > 0
     with statistics(folder) as program:
-        program.event("ledger migrated")
+        program.logged("ledger migrated")
         assert program.get("/v1/traffic", **asked).json["total"]["sentBytes"] == sent

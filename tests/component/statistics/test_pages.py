@@ -36,7 +36,8 @@ CURL = [
 SHELL = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
 # Options of the commands backup, restore, verify and migrate, which are no settings.
 OF_COMMANDS = {"--to", "--from"}
-OF_OTHER_PROGRAMS = {"--namespace", "--audience", "--from-literal", "--set", "--reuse-values"}
+OF_BENCHES = {"--days", "--domains", "--hours"}
+OF_OTHER_PROGRAMS = {"--namespace", "--audience", "--from-literal", "--set", "--reuse-values"} | OF_BENCHES
 
 
 @pytest.mark.parametrize("line", CURL)

@@ -81,6 +81,10 @@ class Statistics:
             if found["event"] == name:
                 return found
 
+    def logged(self, name: str) -> dict[str, Any]:
+        """Return a log event that has been read, as those before `listening` have; else wait for it."""
+        return next((found for found in self.seen if found["event"] == name), None) or self.event(name)
+
     def listening(self) -> Statistics:
         self.port = self.event("listening")["port"]
         return self
