@@ -58,11 +58,12 @@ test: .venv/ready .venv-sdk/ready .venv-sdk-early/ready $(if $(WSEDGE_TEST_CLICK
 test-tools: ## further tools of some tests, by apt-get: Node, a JDK, Chromium, a C compiler, buildah (root if one is missing)
 	@tests/tools.sh $(PYTHON)
 
-check: .venv/ready ## ruff, mypy, import contracts, stale generated files, helm lint
+check: .venv/ready ## ruff, mypy, import contracts, stale generated files and translations, helm lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@for module in $(GENERATORS); do PYTHONPATH=charts:release $(BIN)/python -m $$module --check || exit 1; done
+	@PYTHONPATH=charts:release $(BIN)/python -m wsedge_release.translations --check
 	@$(BIN)/wsedge-devcluster helm -- lint --strict charts/wsedge
 
 # Each writes its files, or with --check names the stale ones: the version of pyproject.toml in other files, CRDs and the

@@ -24,6 +24,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "tests/support/devcluster/__init__.py": (IMAGE,),
     "Dockerfile": (IMAGE,),
     "README.md": (IMAGE,),
+    "README.zh-CN.md": (IMAGE,),
     "docs/install.md": (IMAGE,),
 }
 # Helm and OCI tags want Semantic Versioning, Python its own form; without a suffix the two are the same.
