@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class RunningExample:
     cluster: Cluster
     name: str
     address: tuple[str, int]
+    _ended: list[str] = field(default_factory=list)
 
     @property
     def domain(self) -> str:
@@ -42,8 +43,18 @@ class RunningExample:
 
     async def end_all_relays(self) -> None:
         """Let all relays drain at once, as the last pods of a rollout do; do not wait for their end."""
-        arguments = ("delete", "pods", "--namespace", self.name, "--selector", RELAYS, "--wait=false")
-        await asyncio.to_thread(self.cluster.kubectl, *arguments)
+        arguments = ("delete", "pods", "--selector", RELAYS, "--wait=false", "--output=name")
+        self._ended.extend((await asyncio.to_thread(self._kubectl, *arguments)).split())
+
+    def settle(self) -> None:
+        """Wait until the relays that were ended are gone: a Service has them while no other is ready."""
+        if self._ended:
+            self._kubectl("wait", *self._ended, "--for=delete", f"--timeout={SECONDS}s")
+            self._kubectl("rollout", "status", "deployment", "--selector", RELAYS, f"--timeout={SECONDS}s")
+            self._ended.clear()
+
+    def _kubectl(self, *arguments: str) -> str:
+        return self.cluster.kubectl("--namespace", self.name, *arguments)
 
     @asynccontextmanager
     async def page(self, *, live: bool = True) -> AsyncIterator[Page]:

@@ -166,6 +166,7 @@ async def test_watches_that_do_not_last(place: Place, front: Front, tmp_path: Pa
 
         with front.fault(Fault(methods=frozenset({"GET"}), answer=refusal(500, "etcd"), watches=True)):
             counted[0] = failures(operator)
+            front.reset()  # the watches that are open would go on
             await history.pass_minutes(15, of(operator, fails_on))
             (alert,) = history.alerts("WsedgeWatchesFail")
             assert (alert.state, alert.labels["reason"]) == ("firing", "failed")

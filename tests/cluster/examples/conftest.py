@@ -14,14 +14,29 @@ Start = Callable[[str], RunningExample]
 
 
 @pytest.fixture(scope="module")
-def start(installed: Cluster) -> Iterator[Start]:
+def examples() -> list[RunningExample]:
+    """Return what the module has started."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def start(installed: Cluster, examples: list[RunningExample]) -> Iterator[Start]:
     """Return a function that applies an example by its name; request the deletion of each at the end."""
-    running = []
 
     def begin(name: str) -> RunningExample:
-        running.append(name)
-        return RunningExample(installed, name, example.apply(installed, name, quiet))
+        running = RunningExample(installed, name, example.apply(installed, name, quiet))
+        examples.append(running)
+        return running
 
     yield begin
-    for name in running:
-        installed.kubectl("delete", "-k", str(example.folder(name)), "--wait=false", "--ignore-not-found")
+    for each in examples:
+        folder = str(example.folder(each.name))
+        installed.kubectl("delete", "-k", folder, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture(autouse=True)
+def settled(examples: list[RunningExample]) -> Iterator[None]:
+    """Leave no relay that ends to the next test."""
+    yield
+    for each in examples:
+        each.settle()

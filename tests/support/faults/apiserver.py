@@ -151,11 +151,15 @@ class Front:
         """Swallow all that the present watches bring from now on, and do not end them."""
         self._silent_before = time.monotonic()
 
+    def reset(self) -> None:
+        """Reset all connections, so that what they carried begins again."""
+        self._run(self._reset())
+
     @contextmanager
     def away(self) -> Iterator[None]:
         """Reset all connections, and each further one, during the block; `attempts` are their times."""
         self._is_away = True
-        self._run(self._reset())
+        self.reset()
         try:
             yield
         finally:
