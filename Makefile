@@ -55,7 +55,7 @@ test: .venv/ready .venv-sdk/ready .venv-sdk-early/ready $(if $(WSEDGE_TEST_CLICK
 	@$(BIN)/pytest --numprocesses=3 --dist=loadfile --cov --cov-report=
 	@$(BIN)/python tests/coverage_table.py
 
-test-tools: ## further tools of some tests, by apt-get: Node, a JDK, Chromium, a C compiler, buildah (root if one is missing)
+test-tools: ## further tools of some tests, by apt-get: Node, a JDK, Chromium, a C compiler, buildah, zsh, fish (root if one is missing)
 	@tests/tools.sh $(PYTHON)
 
 check: .venv/ready ## ruff, mypy, import contracts, stale generated files and translations, helm lint

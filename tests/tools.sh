@@ -13,6 +13,8 @@ needs javac default-jdk-headless # a JDK: tests start Java from its source
 needs chromium chromium
 needs cc gcc libc6-dev
 needs openssl openssl
+needs zsh zsh # completion of kubectl-wsedge, in each of its shells
+needs fish fish
 needs buildah buildah # the image without Docker, on a base made by debootstrap
 needs debootstrap debootstrap
 PATH=$PATH:/usr/sbin needs haproxy haproxy

@@ -18,22 +18,42 @@ from wsedge_operator.errors import KubectlError
 SCRIPTS: Final = {
     "bash": """\
 _kubectl_wsedge() {
-  mapfile -t COMPREPLY < <(kubectl_complete-wsedge "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | grep -v '^:')
+  local -a answer
+  mapfile -t answer < <(kubectl_complete-wsedge "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  [[ "${answer[*]: -1}" == :0 ]] || compopt +o default 2>/dev/null
+  mapfile -t COMPREPLY < <(printf '%s\\n' "${answer[@]}" | grep -v '^:')
 }
 complete -o default -F _kubectl_wsedge kubectl-wsedge
 """,
+    # Sourced, or a file `_kubectl-wsedge` in a folder of fpath, whose first call must complete as well.
     "zsh": """\
 #compdef kubectl-wsedge
-_kubectl_wsedge() {
-  local -a found
-  found=(${(f)"$(kubectl_complete-wsedge "${(@)words[2,$CURRENT]}" 2>/dev/null | grep -v '^:')"})
-  compadd -a found
+_kubectl-wsedge() {
+  local -a answer found
+  answer=(${(f)"$(kubectl_complete-wsedge "${(@)words[2,$CURRENT]}" 2>/dev/null)"})
+  found=(${answer:#:*})
+  if (( $#found )); then
+    compadd -a found
+  elif [[ $answer[-1] == :0 ]]; then
+    _files
+  fi
 }
-compdef _kubectl_wsedge kubectl-wsedge
+if [[ $funcstack[1] == _kubectl-wsedge ]]; then
+  _kubectl-wsedge
+else
+  compdef _kubectl-wsedge kubectl-wsedge
+fi
 """,
     "fish": """\
-complete -c kubectl-wsedge -f -a \
-'(kubectl_complete-wsedge (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null | string match -v ":*")'
+function __kubectl_wsedge_complete
+  set --local answer (kubectl_complete-wsedge (commandline -opc)[2..-1] (commandline -ct) 2>/dev/null)
+  if test "$answer[-1]" = :0
+    __fish_complete_path (commandline -ct)
+  else
+    string match --invert ':*' -- $answer
+  end
+end
+complete -c kubectl-wsedge -f -a '(__kubectl_wsedge_complete)'
 """,
 }
 _NAMES: Final = 4  # cobra's ShellCompDirectiveNoFileComp: no names of files

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from support.clients.tools import unavailable
 from wsedge_operator.cli.completion import SCRIPTS, candidates
 
 asked: list[Sequence[str]] = []
@@ -61,25 +66,93 @@ def test_no_cluster_is_asked_for_what_needs_none() -> None:
     assert asked == []
 
 
-def test_the_script_of_bash_completes(tmp_path: Path) -> None:
-    """With the program as kubectl calls it."""
-    program = tmp_path / "kubectl_complete-wsedge"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m wsedge_operator.cli.completion "$@"\n')
-    program.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    typed = "COMP_WORDS=(kubectl-wsedge st); COMP_CWORD=1; _kubectl_wsedge; echo ${COMPREPLY[@]}"
-    line = f"{SCRIPTS['bash']}\n{typed}"
-    done = subprocess.run(
-        ["bash", "-c", line], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True
-    )
-    assert (done.stdout, done.stderr) == ("statement status\n", "")
+# How each shell starts, with a file that it reads first.
+SHELLS: Final[dict[str, tuple[list[str], str]]] = {
+    "bash": (["--noprofile", "--rcfile", "{file}", "-i"], "PS1='ready> '\n"),
+    "zsh": (["-d", "-i"], "PS1='ready> '; autoload -Uz compinit; compinit -u -D\n"),
+    "fish": (
+        ["--no-config", "--init-command", "source {file}", "-i"],
+        "function fish_prompt; printf 'ready> '; end\n",
+    ),
+}
+# What is typed, with the key that completes it, and the command that then runs.
+TYPED: Final = {
+    "a verb": ("rep\t", "report"),
+    "a value of an option": ("connections --sort r\t", "connections --sort rtt"),
+    "a word that is the shell's name": ("completion fi\t", "completion fish"),
+    "a file": ("explain -f mani\t", "explain -f manifests.yaml"),
+}
+SECONDS: Final = 60.0
 
 
-@pytest.mark.parametrize("shell", SCRIPTS)
-def test_each_script_is_of_its_shell(shell: str, tmp_path: Path) -> None:
-    """Its own parser reads it; skipped where the shell is not installed."""
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """Return a folder with the program that kubectl calls, and one that prints how it is called."""
+    called = f'exec {sys.executable} -m wsedge_operator.cli.completion "$@"'
+    for name, line in (("kubectl_complete-wsedge", called), ("kubectl-wsedge", 'echo "ran: $* (end)"')):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n{line}\n")
+        program.chmod(0o755)
+    (tmp_path / "manifests.yaml").touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("typed", "run"), TYPED.values(), ids=TYPED)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_each_shell_completes_what_is_typed(shell: str, typed: str, run: str, programs: Path) -> None:
+    """On a terminal, by its script; without the shell the test is skipped, and fails in CI."""
+    with terminal(shell, programs) as screen:
+        assert "ready> " in until(screen, "ready> ")
+        os.write(screen, f"kubectl-wsedge {typed}\r".encode())
+        assert f"ran: {run} (end)" in until(screen, "(end)")
+
+
+def test_the_script_of_zsh_completes_at_its_first_call(programs: Path) -> None:
+    """As a file in a folder of fpath, which zsh reads when it first needs it."""
+    (programs / "_kubectl-wsedge").write_text(SCRIPTS["zsh"])
+    with terminal("zsh", programs, script="") as screen:
+        until(screen, "ready> ")
+        os.write(screen, b"kubectl-wsedge rep\t\r")
+        assert "ran: report (end)" in until(screen, "(end)")
+
+
+@contextmanager
+def terminal(shell: str, folder: Path, script: str | None = None) -> Iterator[int]:
+    """Run a shell with its script; yield the terminal that it reads from and writes to."""
     if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
-    script = tmp_path / "script"
-    script.write_text(SCRIPTS[shell])
-    subprocess.run([shell, "-n", str(script)], check=True, capture_output=True)
+        unavailable(f"{shell} is not installed (as root: make test-tools)")
+    arguments, first = SHELLS[shell]
+    file = folder / ".zshrc"  # the name that zsh looks for in ZDOTDIR
+    file.write_text(
+        first.replace("compinit;", f"compinit; fpath=({folder} $fpath);")
+        + (SCRIPTS[shell] if script is None else script)
+    )
+    screen, inner = pty.openpty()
+    places = dict.fromkeys(("HOME", "ZDOTDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(folder))
+    with subprocess.Popen(
+        ["setsid", "--ctty", shell, *(part.format(file=file) for part in arguments)],
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        cwd=folder,
+        env={**os.environ, **places, "PATH": f"{folder}:{os.environ['PATH']}", "TERM": "xterm"},
+    ) as process:
+        os.close(inner)
+        try:
+            yield screen
+        finally:
+            process.kill()
+            process.wait()
+            os.close(screen)
+
+
+def until(screen: int, text: str) -> str:
+    """Return what a terminal shows, up to a text."""
+    shown = ""
+    end = time.monotonic() + SECONDS
+    while text not in shown:
+        left = end - time.monotonic()
+        ready, _, _ = select.select([screen], [], [], max(0.0, left))
+        assert ready, f"the shell has only shown {shown!r}"
+        shown += os.read(screen, 4096).decode(errors="replace")
+    return shown
