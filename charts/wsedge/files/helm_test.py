@@ -13,10 +13,13 @@ DEADLINE = time.monotonic() + float(os.environ["SECONDS"])
 MESSAGE = f"hello from {os.environ['POD_IP']}"
 
 
-def way() -> str:
-    """Return the URL of the relays: by DNS, or of the Service whose address each container is told."""
+async def way() -> str:
+    """Return the URL of the relays: by DNS, or of the Service whose address each container is told.
+
+    The name has no cluster domain: the resolver adds the search list of the pod, whatever the domain is.
+    """
     try:
-        socket.getaddrinfo(os.environ["RELAYS"], 80)
+        await asyncio.get_running_loop().getaddrinfo(os.environ["RELAYS"], 80)
     except socket.gaierror:
         name = os.environ["WAY"]
         return f"http://{os.environ[f'{name}_SERVICE_HOST']}:{os.environ[f'{name}_SERVICE_PORT']}"
@@ -47,9 +50,10 @@ async def main() -> int:
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, os.environ["POD_IP"], 8000).start()
-    url, why = way(), "not tried"
+    url, why = "", "not tried"
     async with ClientSession(timeout=ClientTimeout(total=15)) as session:
         while time.monotonic() < DEADLINE:
+            url = await way()  # each time: the operator makes the Service while this runs
             try:
                 answer = await carried(session, url)
             except (ClientError, OSError, TimeoutError, TypeError) as error:

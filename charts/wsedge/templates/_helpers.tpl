@@ -50,6 +50,13 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- merge (include "wsedge.selector" . | fromYaml) $fixed (.podLabels | default dict) (.root.Values.commonLabels | default dict) $rest | toYaml }}
 {{- end -}}
 
+{{/* The annotations of an object, and the common ones that it does not have, as a part of its metadata; nothing without any. Call with (dict "root" $), and "own" for an object with annotations. */}}
+{{- define "wsedge.annotations" -}}
+{{- with merge (deepCopy (.own | default dict)) (.root.Values.commonAnnotations | default dict) }}
+  annotations: {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end -}}
+
 {{/* The namespace selector as text: a=b,c in (d,e),!f. */}}
 {{- define "wsedge.namespaceSelector" -}}
 {{- $parts := list -}}

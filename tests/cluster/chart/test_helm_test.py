@@ -70,3 +70,12 @@ def test_pods_get_what_the_values_say(helm: Helm, component: str, kind: str) -> 
     for name in ("POD_IP", "WSEDGE_OPERATOR_LISTEN"):
         with pytest.raises(CommandFailed, match="extraEnv"):
             render(helm, f"{component}.extraEnv[0].name={name}")
+
+
+def test_the_test_knows_no_domain_of_the_cluster(helm: Helm) -> None:
+    """The resolver adds it, so that a cluster with another one than cluster.local is tested as well."""
+    (pod,) = of_kind(render(helm, "watchNamespaces={team-a}"), "Pod")
+    environment = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
+    assert environment["RELAYS"] == "wsedge-test-relay.team-a.svc"
+    assert pod["spec"].get("dnsPolicy", "ClusterFirst") == "ClusterFirst"
+    assert "cluster.local" not in json.dumps(render(helm))
