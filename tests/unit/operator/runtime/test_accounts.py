@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,6 +212,18 @@ async def test_in_a_set_of_namespaces_each_is_moved_by_itself() -> None:
     assert len(await kept.all_lives("team-a")) == 1
     assert ("ConfigMap", OWN, f"{MARKER}.team-a") in server.objects
     assert ("ConfigMap", OWN, f"{MARKER}.team-b") not in server.objects
+
+
+async def test_the_backup_of_the_docs_selects_records_and_notes() -> None:
+    """Both have the label by which docs/install.md saves them, in a set of namespaces too."""
+    page = (Path(__file__).parents[4] / "docs" / "install.md").read_text("utf-8")
+    (label, value), *_ = re.findall(r"get configmaps .*--selector ([\w./-]+)=(\w+) ", page)
+    server = ApiServer(namespace("u1"), copy(to_data(OLD)))
+    await accounts(server, namespaces=("team-a",)).all_lives("team-a")
+    await accounts(server).all_lives("team-a")
+    there = {key[2]: one for key, one in server.objects.items() if key[:2] == ("ConfigMap", OWN)}
+    assert set(there) == {"wsedge-account-team-a.u1", MARKER, f"{MARKER}.team-a"}
+    assert {one["metadata"]["labels"][label] for one in there.values()} == {value}
 
 
 async def test_an_existing_record_is_not_overwritten_by_a_move() -> None:
