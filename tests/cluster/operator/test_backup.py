@@ -16,7 +16,7 @@ from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 from wsedge_operator.runtime.accounts import MARKER
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 OPERATOR = "--selector=app.kubernetes.io/name=wsedge-operator"
 
 
