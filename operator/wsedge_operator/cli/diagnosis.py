@@ -99,13 +99,22 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An origin as all relays see it: the number of relays that find it down, or dial it last."""
+    """An origin as all relays see it: the number of relays that find it down, or dial it last.
+
+    `name` is that of the metrics: its address and ports. `service` is empty where it is not known.
+    """
 
     name: str
     relays: int
     down: int
     ejected: int
     connections: int
+    service: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name for people."""
+        return f"Service {self.service} at {self.name}" if self.service else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,11 @@ class Domain:
     def enabled(self) -> bool:
         """Whether its switch is on."""
         return bool(((self.live.get("spec") or {}).get("websocket") or {}).get("enabled"))
+
+    @property
+    def checks_origins(self) -> bool:
+        """Whether relays check the origins; otherwise a relay notices a dead one by a client alone."""
+        return (self.live.get("spec") or {}).get("originHealthCheck") is not None
 
     @property
     def conditions(self) -> dict[str, Mapping[str, Any]]:
@@ -164,6 +178,7 @@ class Domain:
 def origins_of(domain: Domain) -> list[Origin]:
     """Return the domain's origins, in the order of their names."""
     names: dict[str, Origin] = {}
+    services = _services(domain)
     for relay in domain.answering:
         seen = relay.later or relay.metrics
         ejected = by(seen, "origin_ejected", "origin", domain=domain.host)
@@ -176,8 +191,25 @@ def origins_of(domain: Domain) -> list[Origin]:
                 before.down + (healthy == 0),
                 before.ejected + (ejected.get(name, 0) > 0),
                 before.connections + int(open_to.get(name, 0)),
+                services.get(name.rpartition(":")[2], ""),
             )
     return [names[name] for name in sorted(names)]
+
+
+def _services(domain: Domain) -> dict[str, str]:
+    """Return the names of Services by their ports as metrics have them; none for ports of several origins.
+
+    Relays dial cluster IPs, of which the domain's object says nothing; the ports are in both.
+    """
+    found: dict[str, set[str]] = {}
+    for origin in (domain.live.get("spec") or {}).get("origins") or ():
+        service = origin.get("service") or {}
+        http, https = (
+            origin.get(key) or service.get("port") or usual
+            for key, usual in (("httpPort", 80), ("httpsPort", 443))
+        )
+        found.setdefault(f"{http}/{https}", set()).add(str(service.get("name") or ""))
+    return {ports: next(iter(names)) for ports, names in found.items() if len(names) == 1}
 
 
 def diagnose(domain: Domain, now: datetime) -> list[Finding]:
@@ -191,6 +223,7 @@ def diagnose(domain: Domain, now: datetime) -> list[Finding]:
         *_of_handshakes(domain),
         *_of_certificate(domain, now),
         *_of_silence(domain),
+        *_of_unused_origins(domain),
     ]
     if all(finding.severity is Severity.NOTE for finding in found):
         found.append(Finding(Severity.NOTE, "Nothing is wrong."))
@@ -285,14 +318,32 @@ def _of_origins(domain: Domain) -> Iterator[Finding]:
     whole = [origin for origin in bad if max(origin.down, origin.ejected) == origin.relays]
     look = "check that it runs and that relays reach its address; kubectl wsedge logs has the reason"
     if len(whole) == len(origins):
-        named = ", ".join(origin.name for origin in whole)
+        named = ", ".join(origin.label for origin in whole)
         which = "The only origin" if len(origins) == 1 else f"All {len(origins)} origins"
         verb = "does" if len(origins) == 1 else "do"
         yield Finding(Severity.WRONG, f"{which} ({named}) {verb} not answer: new clients get an error.", look)
         return
     for origin in bad:
         seen = f"{max(origin.down, origin.ejected)} of {origin.relays} relays"
-        yield Finding(Severity.SOON, f"The origin {origin.name} does not answer to {seen}.", look)
+        yield Finding(Severity.SOON, f"The origin {origin.label} does not answer to {seen}.", look)
+
+
+def _of_unused_origins(domain: Domain) -> Iterator[Finding]:
+    """Yield the origins of which no relay knows whether they answer.
+
+    Without health checks a relay dials for clients alone, and an ejection ends by time: without clients a
+    dead origin has the metrics of a living one.
+    """
+    if domain.checks_origins:
+        return
+    unused = [one.label for one in origins_of(domain) if not (one.connections or one.down or one.ejected)]
+    if unused:
+        which = f"the origin {unused[0]} answers" if len(unused) == 1 else f"{', '.join(unused)} answer"
+        yield Finding(
+            Severity.NOTE,
+            f"Whether {which} is not known: there is no health check, and no client is connected to it.",
+            "set spec.originHealthCheck; kubectl wsedge logs has earlier failures",
+        )
 
 
 def _of_handshakes(domain: Domain) -> Iterator[Finding]:

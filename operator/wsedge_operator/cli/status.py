@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wsedge_operator.api.websocket_domain import READY
-from wsedge_operator.cli.diagnosis import Domain, Finding, Severity, diagnose, origins_of
+from wsedge_operator.cli.diagnosis import Domain, Finding, Origin, Severity, diagnose, origins_of
 from wsedge_operator.cli.exit_codes import DONE, FORBIDDEN, NOT_FOUND, WRONG
 from wsedge_operator.cli.gateway import Gateway
 from wsedge_operator.cli.relays import AdminPorts, Secrets, domains_path, read_domain, read_pods, read_secrets
@@ -100,7 +100,7 @@ def lines(domain: Domain, found: list[Finding], now: datetime) -> Iterator[str]:
     ).splitlines()
     if origins := origins_of(domain):
         yield ""
-        rows = ((one.name, _health(one.down, one.ejected, one.relays), one.connections) for one in origins)
+        rows = ((one.label, _health(one, checked=domain.checks_origins), one.connections) for one in origins)
         yield from table(("ORIGIN", "HEALTH", "CONNECTIONS"), rows).splitlines()
 
 
@@ -135,9 +135,11 @@ def as_document(domain: Domain, found: list[Finding]) -> dict[str, Any]:
         "origins": [
             {
                 "name": one.name,
+                "service": one.service or None,
                 "relays": one.relays,
                 "down": one.down,
                 "ejected": one.ejected,
+                "checked": domain.checks_origins,
                 "connections": one.connections,
             }
             for one in origins_of(domain)
@@ -206,12 +208,12 @@ def _numbers(domain: Domain) -> Iterator[str]:
     yield f"Connections  {text}"
 
 
-def _health(down: int, ejected: int, relays: int) -> str:
-    if down:
-        return f"down, as {down} of {relays} relays see it"
-    if ejected:
-        return f"failed, as {ejected} of {relays} relays saw it"
-    return "healthy"
+def _health(origin: Origin, *, checked: bool) -> str:
+    if origin.down:
+        return f"down, as {origin.down} of {origin.relays} relays see it"
+    if origin.ejected:
+        return f"failed, as {origin.ejected} of {origin.relays} relays saw it"
+    return "healthy" if checked else "not checked"
 
 
 def _age(pod: Mapping[str, Any], now: datetime) -> str:

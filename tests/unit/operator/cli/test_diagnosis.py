@@ -275,6 +275,68 @@ def test_notes_follow_that_nothing_is_wrong() -> None:
     ]
 
 
+SERVICES: Final[dict[str, tuple[list[Any], str]]] = {
+    "of a Service": ([{"service": {"name": "room", "port": 9000}}], "Service room at 10.0.0.1:9000/9000"),
+    "of a Service with a port of its own": (
+        [{"service": {"name": "room", "port": 1}, "httpPort": 9000, "httpsPort": 9000}],
+        "Service room at 10.0.0.1:9000/9000",
+    ),
+    "of two Services with other ports": (
+        [{"service": {"name": "room", "port": 9000}}, {"service": {"name": "hall", "port": 80}}],
+        "Service room at 10.0.0.1:9000/9000",
+    ),
+    "of two Services with the same ports": (
+        [{"service": {"name": "room", "port": 9000}}, {"service": {"name": "hall", "port": 9000}}],
+        "10.0.0.1:9000/9000",
+    ),
+    "of a Service, or a host with the same ports": (
+        [{"service": {"name": "room", "port": 9000}}, {"host": "x", "httpPort": 9000, "httpsPort": 9000}],
+        "10.0.0.1:9000/9000",
+    ),
+    "of a host": ([{"host": "10.0.0.1", "httpPort": 9000, "httpsPort": 9000}], "10.0.0.1:9000/9000"),
+    "of a domain that was edited since": ([{"host": "x"}], "10.0.0.1:9000/9000"),
+    "of an object without origins": ([], "10.0.0.1:9000/9000"),
+}
+
+
+@pytest.mark.parametrize(("origins", "label"), SERVICES.values(), ids=SERVICES)
+def test_an_origin_has_the_name_of_its_service_where_that_is_certain(origins: list[Any], label: str) -> None:
+    """The metrics have a cluster IP, which says nothing to a person."""
+    served = live(*SERVING)
+    served["spec"]["origins"] = origins
+    domain = Domain(served, (relay(*origin("10.0.0.1:9000/9000", healthy=0)),))
+    assert [one.label for one in origins_of(domain)] == [label]
+    assert diagnose(domain, NOW)[0].text.startswith(f"The only origin ({label}) does not answer")
+
+
+UNKNOWN: Final[dict[str, tuple[Any, tuple[str, ...], str]]] = {
+    "no client is connected": (None, origin("o:1", connections=0), "the origin o:1 answers"),
+    "no client is connected to two": (
+        None,
+        (*origin("o:1", connections=0), *origin("o:2", connections=0), *origin("o:3")),
+        "o:1, o:2 answer",
+    ),
+    "a client is connected": (None, origin("o:1"), ""),
+    "relays check it": ({}, origin("o:1", connections=0), ""),
+    "it failed just now, which is told as a fault": (None, origin("o:1", connections=0, ejected=1), ""),
+}
+
+
+@pytest.mark.parametrize(("check", "lines", "which"), UNKNOWN.values(), ids=UNKNOWN)
+def test_an_origin_that_nobody_asked_is_not_said_to_answer(
+    check: Any, lines: tuple[str, ...], which: str
+) -> None:
+    """Nothing is known to be wrong; which origins this says nothing of is a note."""
+    served = live(*SERVING)
+    if check is not None:
+        served["spec"]["originHealthCheck"] = check
+    notes = [one for one in diagnose(Domain(served, (relay(*lines),)), NOW) if "not known" in one.text]
+    assert [one.severity for one in notes] == ([NOTE] if which else [])
+    if which:
+        assert notes[0].text.startswith(f"Whether {which} is not known: there is no health check")
+        assert notes[0].remedy.startswith("set spec.originHealthCheck")
+
+
 def test_each_remedy_is_plain_text() -> None:
     """Links and marks of Markdown are for pages; a reason that is not in the table has none."""
     for row in DOMAIN_CONDITIONS:
