@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.documented import ROOT, commands, type_by_hand
 from support.faults.edge import environment_of
 from wsedge_devcluster.cluster.cluster import Cluster, quiet
 from wsedge_devcluster.comparison.counts import REPORT_SECONDS, agree
@@ -29,33 +29,8 @@ from wsedge_devcluster.quickstart.quickstart import (
 )
 from wsedge_devcluster.quickstart.viewers import Audience
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = str(ROOT / "examples" / "quickstart")
-PROGRAMS = Path(sys.executable).parent
 VIEWERS = 3
-
-
-def commands(page: str, heading: str) -> list[str]:
-    r"""Return the indented commands under a heading of a Markdown page; a line that ends with \ continues."""
-    text = (ROOT / page).read_text()
-    section = re.split(r"^## ", text.partition(f"## {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
-    lines = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
-    return lines.replace("\\\n", " ").splitlines()
-
-
-def type_by_hand(cluster: Cluster, *lines: str) -> str:
-    """Run lines in a shell in the checkout; stop at the first that fails; return their output."""
-    script = "\n".join(["set -euo pipefail", *lines]).replace(".venv/bin/", f"{PROGRAMS}/")
-    result = subprocess.run(
-        ["bash", "-c", script],
-        cwd=ROOT,
-        env=cluster.environment(),
-        capture_output=True,
-        text=True,
-        timeout=150,
-    )
-    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
-    return result.stdout
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ class Alert:
 
 
 class History:
-    """Scrapes of one target, a minute after each other, until `now`. `target` are the target's labels."""
+    """Scrapes, a minute after each other, until `now`. `target` are the labels of the target, or of each."""
 
     def __init__(self, *, honor: bool = False, **target: str) -> None:
         self.now = time.time()
@@ -49,8 +49,13 @@ class History:
         """Scrape once each minute."""
         for _ in range(minutes):
             self.now += MINUTE
-            text = await scrape()
-            self._scrapes.append({"at": self.now, "labels": self._target, "text": text, "honor": self._honor})
+            self._keep(self._target, await scrape())
+
+    async def pass_minute_of_pods(self, scrapes: Mapping[str, Scrape]) -> None:
+        """Scrape several pods once, by name, as Prometheus does with a PodMonitor."""
+        self.now += MINUTE
+        for pod, scrape in scrapes.items():
+            self._keep({**self._target, "instance": pod, "pod": pod}, await scrape())
 
     def alerts(self, name: str) -> list[Alert]:
         """Return the alerts of this name now, evaluated each minute from the first scrape on."""
@@ -73,6 +78,9 @@ class History:
         queries = [{"expr": each, "at": self.now} for each in expressions]
         results = _ask(scrapes=self._scrapes, queries=queries)["results"]
         return list(results)
+
+    def _keep(self, labels: Mapping[str, str], text: str | None) -> None:
+        self._scrapes.append({"at": self.now, "labels": labels, "text": text, "honor": self._honor})
 
 
 @dataclass(frozen=True, slots=True)
