@@ -10,8 +10,8 @@ when somebody last compared the two:
 
 A section is a heading of the second level with its text; the first is what precedes them. The check names
 each section whose text changed since, and which of the two pages is therefore older. White space is
-no change. Blocks of code are no part of a digest, because a new version of the project changes them: they are
-compared with each other, and are the same in both languages but for remarks behind `#`.
+no change. The code of blocks is no part of a digest, because a new version of the project changes it: it is
+compared with that of the other page, and is the same in both languages. Remarks behind `#` are text.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def sections(page: str) -> list[Section]:
 
 def _section(part: str, blocks: Sequence[str]) -> Section:
     """Return the section of a text in which a number between NUL characters stands for a block."""
-    text = re.sub(r"\0\d+\0", "\0", part).strip()
+    text = re.sub(r"\0(\d+)\0", lambda found: "".join(_REMARK.findall(blocks[int(found[1])])), part).strip()
     return Section(
         title=text.partition("\n")[0].lstrip("# "),
         levels=tuple(len(level) for level in _HEADING.findall(text)),

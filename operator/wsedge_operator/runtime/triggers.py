@@ -25,7 +25,7 @@ class Key:
     @property
     def log_context(self) -> dict[str, str]:
         """The fields of each log event of its reconciliation."""
-        named = {"namespace": self.namespace, "domain": self.name}
+        named = {"reconciling": self.kind, "namespace": self.namespace, "domain": self.name}
         return {field: value for field, value in named.items() if value}
 
 

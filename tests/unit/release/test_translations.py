@@ -93,7 +93,6 @@ UNCHANGED: dict[str, dict[str, list[tuple[str, str]]]] = {
         SOURCE: [("wsedge:0.1.0", "wsedge:7.8.9")],
         PATH: [("wsedge:0.1.0", "wsedge:7.8.9")],
     },
-    "another remark stands behind a command": {PATH: [("# 立即", "# 马上")]},
 }
 
 
@@ -120,6 +119,10 @@ CHANGED: dict[str, tuple[dict[str, list[tuple[str, str]]], list[str]]] = {
     "the translation is edited": (
         {PATH: [("停止。", "尽快停止。")]},
         [f"the translation is newer: “结束” has changed, {SOURCE} has not"],
+    ),
+    "a remark behind a command is edited": (
+        {SOURCE: [("# at once", "# within seconds")]},
+        [f"the translation is older: “Begin” of {SOURCE} has changed"],
     ),
     "each is edited, in another section": (
         {SOURCE: [("It runs.", "It runs well.")], PATH: [("停止。", "尽快停止。")]},

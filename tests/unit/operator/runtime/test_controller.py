@@ -11,14 +11,20 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
-from support.operator.controller import made, turns
+from support.operator.controller import Clock, made, turns
 from support.operator.snapshots import live_domain, served, stored
 from wsedge_operator.desired.exact import parts as exact_parts
-from wsedge_operator.errors import NotFoundError, UndeclaredError
+from wsedge_operator.errors import NotFoundError, UndeclaredError, UnreachableError
 from wsedge_operator.kube.kinds import DEPLOYMENT, DOMAIN
 from wsedge_operator.reconcile.domain.snapshot import Admitted
+from wsedge_operator.runtime.agenda import Agenda
 from wsedge_operator.runtime.cache import Cache
+from wsedge_operator.runtime.controller import Controller
+from wsedge_operator.runtime.metrics import Metrics
+from wsedge_operator.runtime.triggers import DIRECTORY, Key
 
 
 class ApiServer:
@@ -203,3 +209,32 @@ async def test_a_status_under_an_older_definition_is_written_without_addresses()
     assert "addresses" not in client.statuses[1]
     assert gatherer.is_exposure_declared is False
     assert controller.failing == 0
+
+
+async def test_the_log_says_what_failed() -> None:
+    """A line about the Directory has no namespace and no domain; `reconciling` tells it from others."""
+
+    class Failing:
+        async def reconcile(self, key: Key, failures: int) -> datetime | None:
+            raise UnreachableError("PUT", "no answer")
+
+    clock, metrics = Clock(), Metrics()
+    agenda = Agenda(clock, metrics)
+    controller = Controller(
+        reconcilers={kind: Failing() for kind in ("account", "directory")},
+        agenda=agenda,
+        cache=Cache(),
+        clock=clock,
+        metrics=metrics,
+        workers=1,
+    )
+    agenda.request(DIRECTORY)
+    agenda.request(Key("account", "team-a"))
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        work = asyncio.create_task(controller.work())
+        await turns()
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    told = [(line["event"], line.get("reconciling"), line.get("namespace")) for line in logs]
+    assert told == [("reconcile failed", "directory", None), ("reconcile failed", "account", "team-a")]
