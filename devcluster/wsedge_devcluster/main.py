@@ -18,11 +18,11 @@ from wsedge_devcluster.settings import DevclusterSettings
 from wsedge_devcluster.terminal import ProgressPrinter
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; return the exit status."""
-    parser = argparse.ArgumentParser(prog="wsedge-devcluster", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    answer = argparse.ArgumentParser(prog="wsedge-devcluster", description=__doc__)
+    answer.add_argument("--version", action="version", version=f"%(prog)s {version('wsedge')}")
+    commands = answer.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start a cluster and keep it until Ctrl-C or SIGTERM")
     up.add_argument(
         "--dir", type=Path, help="folder of the cluster, which stays at the end (default: a temporary folder)"
@@ -41,7 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--port", type=int, default=8088, help="of the page on 127.0.0.1 (default 8088; 0: free)"
     )
     example.add_argument("--once", action="store_true", help="see that the page is served, and end")
-    options = parser.parse_args(arguments)
+    return answer
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; return the exit status."""
+    options = parser().parse_args(arguments)
     try:
         return _run(options)
     except DevclusterError as error:
