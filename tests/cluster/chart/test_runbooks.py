@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.chart import Helm, of_kind, render
+from support.kubectl_plugin import administrator
 from support.operator.cluster import Place, domain, plan
 from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
@@ -45,11 +46,12 @@ def test_the_commands_of_a_runbook_work(page: Path, place: Place, helm: Helm) ->
     (pod, *_) = place.items("pod", "app.kubernetes.io/name=wsedge-relay")
     names = {"NAMESPACE": place.namespace, "POD": pod["metadata"]["name"], "NAME": "chat"}
     for command in commands(page):
-        line = re.sub(r"\b(NAMESPACE|POD|NAME)\b", lambda found: names[found[0]], command)
+        typed = command.partition("  # ")[0]
+        line = re.sub(r"\b(NAMESPACE|POD|NAME)\b", lambda found: names[found[0]], typed)
         # grep finds nothing where nothing is wrong: what matters is whether kubectl does.
         done = subprocess.run(
             ["bash", "-c", line + '; exit "${PIPESTATUS[0]}"'],
-            env=place.cluster.environment(),
+            env=administrator(place).environment,  # with kubectl wsedge
             capture_output=True,
             text=True,
             timeout=120,
