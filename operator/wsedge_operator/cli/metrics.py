@@ -8,7 +8,9 @@ from typing import Final
 
 _PREFIX: Final = "wsedge_relay_"
 _LINE: Final = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ([^ ]+)(?: [0-9-]+)?")
-_LABEL: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+# Each name is read once (the look-behind, `*+`): a pod may answer with a line of megabytes.
+_LABEL: Final = re.compile(r'(?<![a-zA-Z0-9_])([a-zA-Z_][a-zA-Z0-9_]*+)="((?:[^"\\]|\\.)*+)"')
+_MOST: Final = 2.0**64
 _ESCAPES: Final = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
 
 Labels = tuple[tuple[str, str], ...]
@@ -17,7 +19,7 @@ Metrics = Mapping[tuple[str, Labels], float]
 
 
 def read(text: str) -> Metrics:
-    """Return the relay's metrics of a scrape; a line in another form is skipped."""
+    """Return the relay's metrics of a scrape; a line in another form is skipped, and a number beyond 2^64."""
     found: dict[tuple[str, Labels], float] = {}
     for line in text.splitlines():
         match = _LINE.fullmatch(line)
@@ -26,6 +28,8 @@ def read(text: str) -> Metrics:
         try:
             value = float(match[3])
         except ValueError:
+            continue
+        if not abs(value) <= _MOST:  # nor infinite, nor NaN, which is in no order
             continue
         labels = sorted((label[1], _plain(label[2])) for label in _LABEL.finditer(match[2] or ""))
         found[(match[1].removeprefix(_PREFIX), tuple(labels))] = value

@@ -3,6 +3,9 @@
 What a report collects has none by design: no Secret is in it. But people put secrets where they do not belong
 (a variable of a pod, a query of a URL, a log line), so what looks like one is masked: a mask too many costs a
 question, one too few a key.
+
+Clients write into logs, so each expression reads a text about once: it starts at the first character of a run
+(a look-behind) and gives nothing back (`++`), or its length is bounded.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 MASK: Final = "(masked)"
-_NAME: Final = (
-    r"[a-z0-9_.-]*(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential"
-    r"|cookie|authorization|signature|session[_-]?id|auth)[a-z0-9_-]*"
+_NAME: Final = r"[a-z0-9_.-]++"
+_SIMPLE: Final = re.compile(_NAME, re.IGNORECASE)
+_WORD: Final = re.compile(
+    r"pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential"
+    r"|cookie|authorization|signature|session[_-]?id|auth",
+    re.IGNORECASE,
 )
-_SECRET_NAME: Final = re.compile(_NAME, re.IGNORECASE)
 # Names with such a word that hold no secret: references to objects, ages, counts.
 _HARMLESS: Final = re.compile(
     r".*(?:secretName|secretRef|tokenExpirationSeconds|expirationSeconds|automountServiceAccountToken"
@@ -27,7 +32,7 @@ _PATTERNS: Final = (
     # PEM: keys, and certificates that name people
     re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|$)", re.DOTALL),
     # JSON Web Tokens
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"),
+    re.compile(r"\beyJ[A-Za-z0-9_-]{8,1024}+\.[A-Za-z0-9_-]{4,}+(?:\.[A-Za-z0-9_-]*+)?"),
     # keys of clouds and services that have a known start
     re.compile(r"\b(?:AKIA|ASIA|LTAI)[A-Za-z0-9]{12,}\b"),
     re.compile(r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk_live_|sk-|AIza)[A-Za-z0-9_-]{16,}"),
@@ -39,9 +44,16 @@ _PATTERNS: Final = (
     re.compile(r"\b[0-9a-fA-F]{32,}\b"),
 )
 _SCHEME: Final = re.compile(r"\b(bearer|basic|digest|token)(\s+)[A-Za-z0-9+/=._~-]{6,}", re.IGNORECASE)
-# name=value and name: value, in queries, in logs and in JSON inside of texts
-_PAIR: Final = re.compile(rf"""(\b{_NAME}["']?\s*[=:]\s*["']?)([^\s"'&;,}}]+)""", re.IGNORECASE)
-_USER: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@:]+:[^/\s@]+@", re.IGNORECASE)
+# name=value and name: value, in queries, in logs and in JSON inside of texts, which may be escaped
+_NAMED: Final = re.compile(rf"""(?<![a-z0-9_.-])({_NAME})\\*["']?\s*+[=:]\s*+""", re.IGNORECASE)
+_VALUE: Final = re.compile(
+    r"""(\\+["'])[^"'\\]++|(")(?:[^"\\]|\\.)++|(')(?:[^'\\]|\\.)++|[^\s"'&;,}]++""", re.DOTALL
+)
+# headers whose values have spaces and semicolons
+_HEADER: Final = re.compile(
+    r"""(?<![a-z0-9_.-])((?:set-)?cookie|(?:proxy-)?authorization)(\s*+:\s*+)[^\r\n"']++""", re.IGNORECASE
+)
+_USER: Final = re.compile(r"(?<![a-z0-9+.-])([a-z0-9+.-]++://)[^/\s@:]++:[^/\s@]++@", re.IGNORECASE)
 _DIGEST: Final = re.compile(r"\bsha256:[0-9a-f]{64}\b")
 # Annotations that repeat a whole object, of kinds that may have secrets
 _REPEATED: Final = ("kubectl.kubernetes.io/last-applied-configuration",)
@@ -58,7 +70,8 @@ def text(value: str) -> str:
     value = _DIGEST.sub(keep, value.replace("\0", "?"))
     value = _SCHEME.sub(rf"\1\2{MASK}", value)
     value = _USER.sub(rf"\1{MASK}@", value)
-    value = _PAIR.sub(_pair, value)
+    value = _HEADER.sub(rf"\1\2{MASK}", value)
+    value = _without_pairs(value)
     for pattern in _PATTERNS:
         value = pattern.sub(MASK, value)
     return re.sub(r"\0(\d+)\0", lambda match: kept[int(match[1])], value)
@@ -73,6 +86,21 @@ def document(value: Any) -> Any:
     if isinstance(value, Sequence):
         return [document(one) for one in value]
     return value
+
+
+def _without_pairs(value: str) -> str:
+    """Mask the values of names that a secret may have."""
+    parts: list[str] = []
+    end = 0
+    for match in _NAMED.finditer(value):
+        if match.end() < end or not _is_secret(match[1]):
+            continue
+        found = _VALUE.match(value, match.end())
+        if found is not None:
+            quote = found[found.lastindex] if found.lastindex else ""
+            parts += [value[end : found.start()], quote, MASK]
+            end = found.end()
+    return "".join(parts) + value[end:]
 
 
 def _mapping(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,11 +122,4 @@ def _mapping(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_secret(name: str) -> bool:
-    return bool(_SECRET_NAME.fullmatch(name)) and not _HARMLESS.match(name)
-
-
-def _pair(match: re.Match[str]) -> str:
-    name = re.match(r"[A-Za-z0-9_.-]+", match[1])
-    if name is not None and _HARMLESS.match(name[0]):
-        return match[0]
-    return f"{match[1]}{MASK}"
+    return bool(_SIMPLE.fullmatch(name) and _WORD.search(name)) and not _HARMLESS.match(name)

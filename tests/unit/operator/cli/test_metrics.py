@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from support.cpu import at_most_cpu_seconds
 from wsedge_operator.cli import metrics
 
 TEXT = """# HELP wsedge_relay_origin_healthy 0 for an origin whose health checks failed.
@@ -38,6 +39,20 @@ def test_what_the_usual_client_writes_is_read() -> None:
     found = metrics.read(generate_latest(registry).decode())
     assert metrics.by(found, "origin_healthy", "origin") == {'a"b\\c\nd': 1.0}
     assert metrics.total([found], "opened_total") == 1e17
+
+
+def test_a_number_that_no_relay_has_is_skipped() -> None:
+    """NaN is in no order, and no integer; a sum of bounded numbers is finite."""
+    for odd in ("NaN", "+Inf", "-Inf", "1e999", "1e300"):
+        assert metrics.read(f"wsedge_relay_origin_connections {odd}\n") == {}
+    assert metrics.read(f"wsedge_relay_sent_bytes_total {2**53}\n") == {("sent_bytes_total", ()): 2.0**53}
+
+
+def test_a_long_line_is_read_about_once() -> None:
+    """A pod may answer with anything: work that grows with the square of a megabyte takes hours."""
+    with at_most_cpu_seconds(30):
+        assert metrics.read("wsedge_relay_x{" + "a" * 1_000_000 + "} 1") == {("x", ()): 1.0}
+        assert metrics.read("wsedge_relay_x{" + 'a="' * 300_000 + "} 1")
 
 
 def test_a_counter_that_began_again_counts_from_zero() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from support.cpu import at_most_cpu_seconds
 from wsedge_operator.cli import redaction
 from wsedge_operator.cli.redaction import MASK
 
@@ -22,7 +23,16 @@ PLANTED: Final[dict[str, tuple[str, str]]] = {
     "a token in a query": ("GET /room?token=s3cr3t&x=1", "s3cr3t"),
     "a password in a text": ("password: hunter2, then", "hunter2"),
     "a password in JSON in a text": ('{"db_password": "hunter2"}', "hunter2"),
+    "a password in escaped JSON": (r'{"body": "{\"password\": \"hunter2\"}"}', "hunter2"),
+    "the last word of a password in JSON": ('{"password": "correct horse"}', "horse"),
+    "the last word of a password in quotes": ("password='correct horse'", "horse"),
+    "a password after a quote of its own": (r'{"password": "a\"hunter2"}', "hunter2"),
+    "a password in a value": ("path=/room?password=hunter2", "hunter2"),
+    "a secret after another": ("token=token: s3cr3t", "s3cr3t"),
     "a cookie": ("Cookie: session=abc", "abc"),
+    "the second cookie": ("Cookie: theme=dark; sid=x9y8z7", "x9y8z7"),
+    "a cookie in JSON": ('{"cookie": "theme=dark; sid=x9y8z7"}', "x9y8z7"),
+    "a scheme of authorization that is not known": ("Authorization: Custom abc def", "def"),
     "a password in a URL": ("redis://user:hunter2@cache:6379/0", "hunter2"),
     "a key of AWS": ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
     "an access key of ours": ("LTAI5tFirstSecondThird", "LTAI5tFirstSecondThird"),
@@ -57,6 +67,7 @@ KEPT: Final = {
     "a generation": "team-a/chat@3-9f86d081",
     "a metric": 'wsedge_relay_open_connections{domain="chat.example.com"} 12.0',
     "a URL": "http://room.team-a.svc:8080/a/long/path/that/has/many/parts/of/letters",
+    "a pair of no secret with a text": """{"reason": "the origin's answer"}""",
     "a zero byte": "a?b",
     "nothing": "",
 }
@@ -99,6 +110,26 @@ OBJECTS: Final[dict[str, tuple[Any, Any]]] = {
 def test_objects(value: Any, cleaned: Any) -> None:
     """By the names of fields and of variables, too."""
     assert redaction.document(value) == cleaned
+
+
+# What a client may write into a log line, of a size for which work that grows with its square takes hours.
+LONG: Final = {
+    "the starts of names": "a." * 500_000,
+    "words of secrets": "token" * 200_000,
+    "the starts of tokens": "eyJaaaaaaaa-" * 80_000,
+    "the starts of URLs": "a+" * 500_000,
+    "a space after a name": "token" + " " * 1_000_000,
+    "backslashes after a name": "token" + "\\" * 1_000_000,
+    "quotes that do not close": "token='" * 100_000,
+    "the starts of keys": "-----BEGIN A-----" * 60_000,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_a_long_text_is_read_about_once(text: str) -> None:
+    """No client makes a report endless."""
+    with at_most_cpu_seconds(30):
+        assert redaction.text(text)
 
 
 def test_a_zero_byte_brings_no_digest_back() -> None:
