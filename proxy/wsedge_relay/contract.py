@@ -857,6 +857,11 @@ class RelayState(Message):
     refusedReason: str | None = None
 
 
+# Bounded, since readers show what a pod answers, and a pod belongs to a tenant.
+_ShownCount = Annotated[int, Field(ge=0, lt=2**53)]
+_ShownSeconds = Annotated[float, Field(ge=0, lt=2**32)]
+
+
 class OpenConnection(Message):
     """An open connection, as `GET /connections` on the admin port lists it.
 
@@ -871,12 +876,12 @@ class OpenConnection(Message):
     since: str
     http2: bool = False
     closing: bool = False
-    sentBytes: int
-    receivedBytes: int
-    sentMessages: int
-    receivedMessages: int
-    clientRttSeconds: float | None = None
-    originRttSeconds: float | None = None
+    sentBytes: _ShownCount
+    receivedBytes: _ShownCount
+    sentMessages: _ShownCount
+    receivedMessages: _ShownCount
+    clientRttSeconds: _ShownSeconds | None = None
+    originRttSeconds: _ShownSeconds | None = None
 
 
 class OpenConnections(Message):

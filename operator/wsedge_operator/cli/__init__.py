@@ -4,6 +4,7 @@
     plugin        `kubectl wsedge`, a plugin of kubectl; its verbs are in
                   status, connections (and close), drain, logs, statement, report, access_keys
     arguments     its command line; exit_codes; completion
+    json_text     parses JSON of a cluster. Pure
     redaction     masks secrets in what a report collects. Pure
     diagnosis     what is wrong with a domain, and what to do. Pure, as are
     metrics       the relays' metrics, rights (what each verb needs), rendering (tables, JSON, YAML)

@@ -82,16 +82,24 @@ def candidates(
     taken = 0
     for word in before:
         if expected is not None:
-            if expected.dest in ("namespace", "context", "kubeconfig"):
-                place.append(f"--{expected.dest}={word}")
+            place += _place(expected, word)
             expected = None
         elif word.startswith("-"):
-            expected = _valued(current, word)
+            option, _, value = word.partition("=")
+            expected = _valued(current, option)
+            if expected is not None and value:
+                place += _place(expected, value)
+                expected = None
         else:
             below = _verbs(current).get(word)
             current, taken = (below, 0) if below is not None else (current, taken + 1)
     found, directive = _following(current, expected, last, taken, lambda: domains(place))
     return sorted({word for word in found if word.startswith(last)}), directive
+
+
+def _place(option: argparse.Action, value: str) -> list[str]:
+    """Return the option for kubectl, if it chooses a cluster or a namespace."""
+    return [f"--{option.dest}={value}"] if option.dest in ("namespace", "context", "kubeconfig") else []
 
 
 def _following(

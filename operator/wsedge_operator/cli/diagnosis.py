@@ -350,10 +350,8 @@ def _of_handshakes(domain: Domain) -> Iterator[Finding]:
     """Yield that most handshakes of the window failed, by a status that is not the client's fault."""
     answered = failed = 0.0
     for relay in domain.answering:
-        codes = by(relay.later, "handshakes_total", "code", domain=domain.host)
-        before = by(relay.metrics, "handshakes_total", "code", domain=domain.host)
-        for code, count in codes.items():
-            grown = count - before.get(code, 0.0)
+        for code in by(relay.later, "handshakes_total", "code", domain=domain.host):
+            grown = risen(relay.metrics, relay.later, "handshakes_total", code=code, domain=domain.host)
             answered += grown
             failed += grown if code.startswith("5") else 0.0
     if domain.window and answered and failed / answered >= _FAILING:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from wsedge_operator.cli.exit_codes import NOT_FOUND, USAGE
+import sys
+
+from wsedge_operator.cli.exit_codes import DONE, NOT_FOUND, USAGE
 from wsedge_operator.cli.gateway import Gateway
 from wsedge_operator.cli.relays import AdminPorts, domain_of_pod, read_domain, read_pods, read_secrets
 from wsedge_operator.cli.rendering import printable
 from wsedge_operator.errors import PluginError
 
 
-def run(gateway: Gateway, name: str, *, seconds: float | None, all_relays: bool) -> str:
-    """Drain a domain's relays or one pod; return sentences. Raises PluginError.
+def run(gateway: Gateway, name: str, *, seconds: float | None, all_relays: bool) -> tuple[str, int]:
+    """Drain a domain's relays or one pod; return sentences and the exit code.
+
+    Raises PluginError when no relay drains; failures of some relays are told on standard error.
 
     A drain of all relays refuses every new client, so it must be asked for by `all_relays`.
     """
@@ -23,12 +27,32 @@ def run(gateway: Gateway, name: str, *, seconds: float | None, all_relays: bool)
         )
     gateway.domain = domain
     ports = AdminPorts(gateway, read_secrets(gateway, domain).token)
-    for pod in pods:
-        ports.drain(pod, seconds)
-    return "".join(f"relay {printable(pod)} drains\n" for pod in pods) + (
+    draining, failures = _drained(ports, pods, seconds)
+    if not draining:
+        raise failures[0]
+    for failure in failures:
+        sys.stderr.write(f"kubectl-wsedge: {failure}\n")
+    text = "".join(f"relay {printable(pod)} drains\n" for pod in draining) + (
         "Delete the pod when it is empty (kubectl wsedge status): a relay that gets no signal within a minute"
         " of its drain accepts clients again.\n"
     )
+    return text, failures[0].code if failures else DONE
+
+
+def _drained(
+    ports: AdminPorts, pods: list[str], seconds: float | None
+) -> tuple[list[str], list[PluginError]]:
+    """Return the relays that drain, and why others do not: a pod may have ended since it was listed."""
+    draining: list[str] = []
+    failures: list[PluginError] = []
+    for pod in pods:
+        try:
+            ports.drain(pod, seconds)
+        except PluginError as error:
+            failures.append(error)
+        else:
+            draining.append(pod)
+    return draining, failures
 
 
 def _targets(gateway: Gateway, name: str) -> tuple[str, list[str]]:

@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 
 from wsedge_operator.cli import rights
 from wsedge_operator.cli.exit_codes import FORBIDDEN, NO_WSEDGE, NOT_FOUND, UNREACHABLE
+from wsedge_operator.cli.json_text import parse
 from wsedge_operator.cli.kubectl import Kubectl
 from wsedge_operator.cli.rendering import printable
 from wsedge_operator.cli.rights import Right
@@ -41,7 +42,7 @@ class Answer:
     def json(self) -> Any:
         """Return the body as JSON; raises PluginError."""
         try:
-            return json.loads(self.body)
+            return parse(self.body)
         except ValueError:
             raise PluginError("The answer is not JSON: something else than wsedge answers.") from None
 
@@ -49,7 +50,7 @@ class Answer:
     def failure(self) -> Mapping[str, Any] | None:
         """The body as a Status of the API server; None when it is something else."""
         try:
-            found = json.loads(self.body)
+            found = parse(self.body)
         except ValueError:
             return None
         return found if isinstance(found, dict) and found.get("kind") == "Status" else None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from wsedge_operator.cli.exit_codes import DONE
 from wsedge_operator.cli.gateway import Gateway
+from wsedge_operator.cli.json_text import parse
 from wsedge_operator.cli.kubectl import Kubectl
-from wsedge_operator.cli.relays import read_domain, read_pods
+from wsedge_operator.cli.relays import namespace_path, read_domain, read_pods
 from wsedge_operator.cli.rendering import TABLE, printable
 from wsedge_operator.cli.rights import LOG
 from wsedge_operator.errors import KubectlError
@@ -20,6 +22,7 @@ from wsedge_operator.errors import KubectlError
 LEVELS: Final = ("debug", "info", "warning", "error")
 _FIRST: Final = ("timestamp", "level", "event")
 _LONGEST_LINE: Final = 4000
+_MOST_MESSAGES: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +60,27 @@ def run(
     read_domain(gateway, name)
     pods = [str(pod["metadata"]["name"]) for pod in read_pods(gateway, name)]
     for pod in pods[:1]:  # kubectl says that a right is missing, but not which Role gives it
-        gateway.call("GET", f"/api/v1/namespaces/{gateway.namespace}/pods/{pod}/log?tailLines=1", LOG)
+        gateway.call("GET", f"{namespace_path(gateway.namespace)}/pods/{pod}/log?tailLines=1", LOG)
     selector = f"--selector=app.kubernetes.io/name=wsedge-relay,wsedge.io/domain-name={name}"
     most = f"--max-log-requests={max(5, len(pods))}"
     namespace = f"--namespace={gateway.namespace}"
     command = [kubectl.program, *kubectl.options, "logs", namespace, selector, "--prefix", most, *options]
+    with tempfile.TemporaryFile("w+", errors="replace") as messages:  # a full pipe would stop kubectl
+        code = _print(command, messages, wanted, form)
+        messages.seek(0)
+        problem = messages.read(_MOST_MESSAGES).strip()
+    if code:
+        raise KubectlError(printable(problem or "kubectl logs failed"))
+    return DONE
+
+
+def _print(command: list[str], messages: IO[str], wanted: Filter, form: str) -> int:
+    """Run kubectl, print the lines that pass, and return its exit code; `messages` gets its errors."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=messages,
         text=True,
         errors="replace",
     )
@@ -75,14 +89,11 @@ def run(
         for line in shown(process.stdout, wanted, form):
             sys.stdout.write(line)
             sys.stdout.flush()
-        _, problem = process.communicate()
+        return process.wait()
     finally:
         if process.poll() is None:
             process.terminate()
             process.communicate()
-    if process.returncode:
-        raise KubectlError(printable(problem.strip() or "kubectl logs failed"))
-    return DONE
 
 
 def shown(lines: Iterable[str], wanted: Filter, form: str) -> Iterator[str]:
@@ -94,7 +105,9 @@ def shown(lines: Iterable[str], wanted: Filter, form: str) -> Iterator[str]:
         if not wanted.passes(rest, fields):
             continue
         if form != TABLE:
-            yield json.dumps({"relay": relay, **(fields or {"text": rest})}) + "\n"
+            told = {"text": rest} if fields is None else fields
+            # its own field `relay`, if it has one, would name another pod
+            yield json.dumps({"relay": relay} | told | {"relay": relay}) + "\n"
         elif fields is None:
             yield f"{printable(relay)}  {printable(rest, _LONGEST_LINE)}\n"
         else:
@@ -103,7 +116,7 @@ def shown(lines: Iterable[str], wanted: Filter, form: str) -> Iterator[str]:
 
 def _fields(text: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(text)
+        found = parse(text)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

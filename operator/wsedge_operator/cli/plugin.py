@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -24,8 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack letters of a cluster's texts
     try:
         code = _run(given)
+        sys.stdout.flush()
     except PluginError as error:
         _tell(error)
         if error.more:
@@ -35,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _tell(error)
         sys.exit(FAILED)
     except BrokenPipeError:  # such as `| head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end of Python
         sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -97,7 +102,7 @@ def _through(gateway: Gateway, given: argparse.Namespace) -> int:
         case "close":
             text = connections.close(gateway, given.id)
         case "drain":
-            text = drain.run(gateway, given.name, seconds=given.seconds, all_relays=given.all_relays)
+            text, code = drain.run(gateway, given.name, seconds=given.seconds, all_relays=given.all_relays)
         case "statement":
             text = statement.run(gateway, given.period, given.output, given.statistics)
         case "report":

@@ -35,7 +35,9 @@ from wsedge_relay.contract import (
 )
 
 _Model = TypeVar("_Model", bound=BaseModel)
+WSEDGE: Final = "apis/wsedge.io/v1alpha1"
 _AT_ONCE: Final = 8
+_MOST_CONNECTIONS: Final = 2**31 - 1  # as the operator
 _MOST_PAGES: Final = 10_000  # 10 million connections: an answer that never ends is not a relay's
 
 
@@ -64,20 +66,25 @@ def read_domain(gateway: Gateway, name: str) -> dict[str, Any]:
 
 def domains_path(namespace: str) -> str:
     """Return the path of the WebSocketDomains of a namespace."""
-    return f"/apis/wsedge.io/v1alpha1/namespaces/{_quoted(namespace)}/websocketdomains"
+    return f"{namespace_path(namespace, WSEDGE)}/websocketdomains"
+
+
+def namespace_path(namespace: str, api: str = "api/v1") -> str:
+    """Return the path of the objects of a namespace that an API has."""
+    return f"/{api}/namespaces/{_quoted(namespace)}"
 
 
 def read_pods(gateway: Gateway, domain: str) -> list[dict[str, Any]]:
     """Return the relay pods of a domain, in the order of their names; raises PluginError."""
     selector = ",".join(f"{key}={value}" for key, value in selector_labels(domain).items())
-    path = f"/api/v1/namespaces/{_quoted(gateway.namespace)}/pods?labelSelector={_quoted(selector)}"
+    path = f"{namespace_path(gateway.namespace)}/pods?labelSelector={_quoted(selector)}"
     found: list[dict[str, Any]] = gateway.get(path, PODS)["items"]
     return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
 
 
 def domain_of_pod(gateway: Gateway, pod: str) -> str:
     """Return the name of the WebSocketDomain whose relay a pod is; raises PluginError."""
-    path = f"/api/v1/namespaces/{_quoted(gateway.namespace)}/pods/{_quoted(pod)}"
+    path = f"{namespace_path(gateway.namespace)}/pods/{_quoted(pod)}"
     labels = gateway.get(path, POD)["metadata"].get("labels") or {}
     if DOMAIN_LABEL not in labels:
         raise PluginError(f"The pod {printable(pod)} is no relay.", NOT_FOUND)
@@ -86,7 +93,7 @@ def domain_of_pod(gateway: Gateway, pod: str) -> str:
 
 def read_secrets(gateway: Gateway, domain: str) -> Secrets:
     """Return the Secret of a domain's relays; raises PluginError."""
-    path = f"/api/v1/namespaces/{_quoted(gateway.namespace)}/secrets/{_quoted(child_name(domain))}"
+    path = f"{namespace_path(gateway.namespace)}/secrets/{_quoted(child_name(domain))}"
     return Secrets(gateway.get(path, TOKEN).get("data") or {})
 
 
@@ -144,6 +151,8 @@ class AdminPorts:
             return Relay(pod, silent="it does not run yet.")
         try:
             state = self._parsed(RelayState, self._ask("GET", name, "config", ASK), name)
+            if not 0 <= state.openConnections <= _MOST_CONNECTIONS:
+                raise _no_relay(name)
             return Relay(pod, state, metrics.read(self.text(name, "metrics")))
         except PluginError as error:
             return Relay(pod, silent=_cause(error))
@@ -158,7 +167,7 @@ class AdminPorts:
         return Relay(relay.pod, relay.state, relay.metrics, later)
 
     def _ask(self, method: str, pod: str, path: str, right: Right) -> Answer:
-        place = f"/api/v1/namespaces/{_quoted(self._gateway.namespace)}/pods/{_quoted(pod)}:{ADMIN_PORT}"
+        place = f"{namespace_path(self._gateway.namespace)}/pods/{_quoted(pod)}:{ADMIN_PORT}"
         body = b"" if method == "POST" else None
         return self._gateway.call(method, f"{place}/proxy/{path}", right, headers=self._headers, body=body)
 
@@ -172,7 +181,11 @@ class AdminPorts:
         try:
             return model.model_validate_json(answer.body)
         except ValidationError:
-            raise PluginError(f"What answers on the admin port of {printable(pod)} is no relay.") from None
+            raise _no_relay(pod) from None
+
+
+def _no_relay(pod: str) -> PluginError:
+    return PluginError(f"What answers on the admin port of {printable(pod)} is no relay.")
 
 
 def _problem(answer: Answer, pod: str, unknown: str) -> PluginError:

@@ -20,13 +20,21 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from wsedge_operator.cli import redaction
 from wsedge_operator.cli.diagnosis import Domain, diagnose
 from wsedge_operator.cli.exit_codes import FORBIDDEN, NOT_FOUND
 from wsedge_operator.cli.gateway import Gateway
-from wsedge_operator.cli.relays import AdminPorts, domains_path, read_pods, read_secrets
+from wsedge_operator.cli.json_text import parse
+from wsedge_operator.cli.relays import (
+    WSEDGE,
+    AdminPorts,
+    domains_path,
+    namespace_path,
+    read_pods,
+    read_secrets,
+)
 from wsedge_operator.cli.rights import CONFIG, DEPLOYMENTS, DOMAINS, EVENTS, LOG, PLANS, SERVICES, Right
 from wsedge_operator.cli.status import as_document
 from wsedge_operator.desired.names import APP, APP_LABEL, child_name
@@ -97,9 +105,9 @@ def run(
 
 
 def _objects(namespace: str) -> Iterator[tuple[str, str, Right]]:
-    core, wsedge = f"/api/v1/namespaces/{namespace}", f"/apis/wsedge.io/v1alpha1/namespaces/{namespace}"
-    yield "billingplans", f"{wsedge}/billingplans", PLANS
-    yield "deployments", f"/apis/apps/v1/namespaces/{namespace}/deployments?{_MANAGED}", DEPLOYMENTS
+    core, apps = namespace_path(namespace), namespace_path(namespace, "apis/apps/v1")
+    yield "billingplans", f"{namespace_path(namespace, WSEDGE)}/billingplans", PLANS
+    yield "deployments", f"{apps}/deployments?{_MANAGED}", DEPLOYMENTS
     yield "services", f"{core}/services?{_MANAGED}", SERVICES
     yield "events", f"{core}/events?limit=500", EVENTS
 
@@ -115,7 +123,7 @@ def _add_domain(
     domain = Domain(live, ports.relays(pods), certificate_end=secrets.certificate_end if secrets else None)
     archive.add(f"domains/{name}/object.json", live)
     archive.add(f"domains/{name}/status.json", as_document(domain, diagnose(domain, now)))
-    path = f"/api/v1/namespaces/{gateway.namespace}/configmaps/{child_name(name)}"
+    path = f"{namespace_path(gateway.namespace)}/configmaps/{child_name(name)}"
     config = archive.try_to(f"configuration of {name}", partial(gateway.get, path, CONFIG))
     if config is not None:
         texts = {key: _parsed(text) for key, text in (config.get("data") or {}).items()}
@@ -153,7 +161,7 @@ def without_clients(text: str) -> str:
 
 
 def _log(gateway: Gateway, pod: str, lines: int, query: str) -> str:
-    place = f"/api/v1/namespaces/{gateway.namespace}/pods/{pod}/log"
+    place = f"{namespace_path(gateway.namespace)}/pods/{pod}/log"
     answer = gateway.call("GET", f"{place}?tailLines={lines}&limitBytes={_LOG_BYTES}{query}", LOG)
     if answer.status != 200:
         code = NOT_FOUND if answer.status == 404 else FORBIDDEN
@@ -168,18 +176,30 @@ def _has_restarted(pod: Mapping[str, Any]) -> bool:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse(text)
     except ValueError:
         return text
 
 
 def _write(path: Path, files: Mapping[str, bytes], now: datetime) -> None:
-    """Write a new archive that only its owner may read; raises PluginError where the file exists."""
+    """Write a new archive that only its owner may read.
+
+    Raises PluginError where the file exists or the disk is full; no part of an archive stays.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                _pack(stream, files, now)
+        except OSError:
+            path.unlink()
+            raise
     except OSError as error:
         raise PluginError(f"{path} cannot be written: {error.strerror}.") from None
-    with os.fdopen(descriptor, "wb") as stream, tarfile.open(fileobj=stream, mode="w:gz") as archive:
+
+
+def _pack(stream: IO[bytes], files: Mapping[str, bytes], now: datetime) -> None:
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
         for name, content in sorted(files.items()):
             entry = tarfile.TarInfo(f"report/{name}")
             entry.size, entry.mtime, entry.mode = len(content), int(now.timestamp()), 0o600

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 from wsedge_operator.cli.exit_codes import FORBIDDEN, NOT_FOUND, UNREACHABLE, USAGE
 from wsedge_operator.cli.gateway import Answer, Gateway
+from wsedge_operator.cli.relays import namespace_path
 from wsedge_operator.cli.rendering import TABLE, document, printable, table
 from wsedge_operator.cli.rights import READER, STATISTICS
 from wsedge_operator.errors import PluginError
@@ -53,15 +54,15 @@ def run(gateway: Gateway, period: str | None, form: str, statistics: str) -> str
 
 def _ask(gateway: Gateway, place: Place, path: str) -> Answer:
     """Return the answer of the statistics, which read the account of the token's namespace."""
-    namespace = urllib.parse.quote(gateway.namespace, safe="")
     request = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
         "spec": {"audiences": [TOKEN_AUDIENCE], "expirationSeconds": _SECONDS},
     }
-    granted = gateway.post(f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token", READER, request)
+    account = f"{namespace_path(gateway.namespace)}/serviceaccounts/default"
+    granted = gateway.post(f"{account}/token", READER, request)
     right = replace(STATISTICS, namespace=place.namespace, names=(f"{place.pod}:{place.port}",))
-    target = f"/api/v1/namespaces/{place.namespace}/pods/{place.pod}:{place.port}/proxy{path}"
+    target = f"{namespace_path(place.namespace)}/pods/{place.pod}:{place.port}/proxy{path}"
     return gateway.call("GET", target, right, headers={TOKEN_HEADER: granted["status"]["token"]})
 
 

@@ -55,7 +55,8 @@ def test_names_are_those_of_the_namespace_on_the_line() -> None:
     """And of its context."""
     asked.clear()
     candidates(["status", "-n", "team-a", "--context", "far", ""], domains)
-    assert asked == [["--namespace=team-a", "--context=far"]]
+    candidates(["status", "--namespace=team-a", "--context=far", ""], domains)
+    assert asked == [["--namespace=team-a", "--context=far"]] * 2
 
 
 def test_no_cluster_is_asked_for_what_needs_none() -> None:

@@ -214,6 +214,11 @@ STATES: Final[dict[str, tuple[Domain, Severity, str]]] = {
         NOTE,
         FINE.text,
     ),
+    "a relay that began again in the window": (
+        window((handshakes(101, 50), handshakes(502, 50)), (handshakes(101, 1), handshakes(502, 0))),
+        NOTE,
+        FINE.text,
+    ),
     "nobody connects": (window((), ()), NOTE, FINE.text),
     "a certificate that expires soon": (
         Domain(live(*SERVING), certificate_end=NOW + timedelta(days=3)),

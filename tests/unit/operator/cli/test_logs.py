@@ -63,3 +63,16 @@ def test_each_line_names_its_relay_and_moves_no_cursor() -> None:
     assert documents[0] == {"relay": "chat-relay-a", **LINE}
     assert documents[1] == {"relay": "chat-relay-b", "text": "Traceback \x1b[2J"}
     assert [*shown(lines, Filter(event="drain"), "json")] == []
+
+
+def test_a_line_cannot_name_another_relay() -> None:
+    """A pod writes what it likes; the relay of a line is the pod that wrote it."""
+    (line,) = shown(['[pod/chat-relay-a/relay] {"relay": "chat-relay-b", "event": "x"}\n'], Filter(), "json")
+    assert json.loads(line) == {"relay": "chat-relay-a", "event": "x"}
+
+
+def test_a_line_of_many_levels_is_a_text() -> None:
+    """JSON of a hundred thousand lists ends nothing."""
+    deep = "[" * 100_000
+    (line,) = shown([f"[pod/chat-relay-a/relay] {deep}\n"], Filter(), "json")
+    assert json.loads(line) == {"relay": "chat-relay-a", "text": deep}
