@@ -26,6 +26,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "README.md": (IMAGE,),
     "README.zh-CN.md": (IMAGE,),
     "docs/install.md": (IMAGE,),
+    "docs/operations.md": (IMAGE,),
 }
 # Helm and OCI tags want Semantic Versioning, Python its own form; without a suffix the two are the same.
 _VERSION: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*)){2}")
