@@ -30,11 +30,14 @@ async def test_a_domain_that_serves(site: Site, user: User) -> None:
     assert (shown["domain"], shown["connections"], len(shown["relays"])) == (site.host, 6, 2)
     (origin,) = shown["origins"]
     assert (origin["down"], origin["ejected"], origin["connections"]) == (0, 0, 6)
+    assert (origin["service"], origin["checked"]) == (None, False)
     assert shown["rates"]["sent_bytes"] is not None
     text = await aside(user.wsedge, "status", site.name)
     assert text.code == 0, text
     assert "Nothing is wrong." in text.out
     assert "Connections  6 open; to clients" in text.out
+    (row,) = [line for line in text.out.splitlines() if line.startswith(origin["name"])]
+    assert row.split()[-3:] == ["not", "checked", "6"]
     listed = await aside(user.wsedge, "status")
     assert listed.code == 0, listed
     (line,) = [line for line in listed.out.splitlines() if line.startswith(site.name)]
