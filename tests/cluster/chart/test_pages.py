@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
+from support.chart import CHART, Helm
 from wsedge_devcluster.binaries.build import ensure_binaries
 from wsedge_devcluster.cluster.cluster import Cluster, quiet
 
@@ -115,3 +117,17 @@ def test_kinds_are_those_of_a_cluster_with_the_chart(installed: Cluster) -> None
     }
     assert len(named) > 30
     assert sorted((kind, page) for kind, page in named if kind not in known and kind.islower()) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "key"),
+    [("billing.md", "statistics"), ("security.md", "domainPolicy"), ("security.md", "exposurePolicy")],
+)
+def test_values_on_a_page_are_accepted_by_the_chart(page: str, key: str, helm: Helm, tmp_path: Path) -> None:
+    """An indented block that begins with a value; the schema of the chart refuses what is malformed."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    (block,) = re.findall(rf"^    {key}:\n(?:     +\S.*\n)+", text, re.MULTILINE)
+    values = tmp_path / "values.yaml"
+    values.write_text(re.sub(r"(?m)^    ", "", block))
+    assert set(yaml.safe_load(values.read_text())) == {key}
+    helm("template", "wsedge", CHART, "--kube-version=1.34.0", f"--values={values}")
