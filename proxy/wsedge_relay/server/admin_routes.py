@@ -18,6 +18,7 @@ from wsedge_relay.server import permission, web_pages
 from wsedge_relay.server.admin import (
     Admin,
     Call,
+    Handler,
     Question,
     Reply,
     drain_seconds,
@@ -111,11 +112,13 @@ class AdminRoutes:
                 ("GET", "/readyz"): self._readyz,
                 ("GET", "/metrics"): self._metrics,
                 ("GET", "/config"): self._config,
-                ("POST", "/drain"): self._drain,
+                ("POST", "/drain"): self._permitted("drain rejected", self._drain),
                 ("GET", "/shed"): self._shed_progress,
-                ("POST", "/shed"): self._shed,
-                ("GET", "/connections"): self._connections,
-                ("POST", "/connections/*/close"): self._close,
+                ("POST", "/shed"): self._permitted("shed rejected", self._shed),
+                ("GET", "/connections"): self._permitted(
+                    "list of connections rejected", self._connections
+                ),
+                ("POST", "/connections/*/close"): self._permitted("close rejected", self._close),
             },
             check=self._rejected,
         )
@@ -162,6 +165,18 @@ class AdminRoutes:
             _log.debug("admin request rejected", peer=call.peer, status=reply.status)
         return reply
 
+    def _permitted(self, event: str, handler: Handler) -> Handler:
+        """Return a handler of calls with the token alone; others are logged as `event`."""
+
+        async def answer(call: Call) -> Reply:
+            refused = permission.refusal(call, self._settings.certificates)
+            if refused is None:
+                return await handler(call)
+            _log.warning(event, peer=call.peer, status=refused.status)
+            return refused
+
+        return answer
+
     def _is_vouched_for(self, call: Call) -> bool:
         return permission.is_vouched_for(call, self._settings.certificates)
 
@@ -180,10 +195,6 @@ class AdminRoutes:
 
     async def _drain(self, call: Call) -> Reply:
         """Start to drain. The process ends at SIGTERM only: the kubelet restarts a container that exits."""
-        refused = permission.refusal(call, self._settings.certificates)
-        if refused is not None:
-            _log.warning("drain rejected", peer=call.peer, status=refused.status)
-            return refused
         try:
             seconds = drain_seconds(call.query)
         except ValueError as error:
@@ -195,10 +206,6 @@ class AdminRoutes:
 
     async def _connections(self, call: Call) -> Reply:
         """Answer with a page of the open connections; clients' addresses are personal data."""
-        refused = permission.refusal(call, self._settings.certificates)
-        if refused is not None:
-            _log.warning("list of connections rejected", peer=call.peer, status=refused.status)
-            return refused
         try:
             question = question_of(call.query)
         except ValueError as error:
@@ -210,10 +217,6 @@ class AdminRoutes:
 
     async def _close(self, call: Call) -> Reply:
         """Close one connection with 1001, at its next frame boundary."""
-        refused = permission.refusal(call, self._settings.certificates)
-        if refused is not None:
-            _log.warning("close rejected", peer=call.peer, status=refused.status)
-            return refused
         try:
             found = await self._relay.close_connection(call.name)
         except WorkerSilentError as error:
@@ -229,10 +232,6 @@ class AdminRoutes:
 
     async def _shed(self, call: Call) -> Reply:
         """Start to close some connections, so that their clients connect anew, perhaps to another relay."""
-        refused = permission.refusal(call, self._settings.certificates)
-        if refused is not None:
-            _log.warning("shed rejected", peer=call.peer, status=refused.status)
-            return refused
         try:
             order = shed_order(call.query)
         except ValueError as error:
