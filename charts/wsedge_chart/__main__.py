@@ -11,7 +11,7 @@ from typing import Final
 from wsedge_chart.dashboards import dashboard
 from wsedge_chart.metrics import described
 from wsedge_chart.panels import ALL
-from wsedge_operator.api.generation.__main__ import run
+from wsedge_operator.api.generation.writing import run
 
 FOLDER: Final = Path("charts/wsedge/dashboards")
 
@@ -29,7 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(
         files(),
         description="Writes the chart's dashboards from the programs' metrics.",
-        verb="make generate",
         arguments=arguments,
     )
 

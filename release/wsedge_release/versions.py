@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from wsedge_operator.api.generation.__main__ import run
+from wsedge_operator.api.generation.writing import run
 
 # The images of this project, in the name that the chart has and in the one that pages leave to the reader.
 IMAGE: Final = r"(?:ghcr\.io/wsedge|REGISTRY)/(?:wsedge|examples):(\d[\w.-]*)"
@@ -72,7 +72,6 @@ def main(arguments: Sequence[str] | None = None, root: Path = Path()) -> int:
     return run(
         versioned_files(root),
         description="Writes the version of pyproject.toml to the files that repeat it.",
-        verb="make generate",
         arguments=arguments,
     )
 

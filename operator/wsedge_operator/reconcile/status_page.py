@@ -8,13 +8,13 @@ People write the text around the tables. The rows come from `reasons` and stand 
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from wsedge_operator.api.generation.__main__ import run
+from wsedge_operator.api.generation.writing import run_page
+from wsedge_operator.api.generation.writing import with_tables as written
 from wsedge_operator.reconcile.reasons import (
     DOMAIN_CONDITIONS,
     EVENTS,
@@ -28,7 +28,6 @@ TABLES: Final[Mapping[str, Sequence[Explanation]]] = {
     "BillingPlan": PLAN_CONDITIONS,
     "Events": EVENTS,
 }
-_TABLE: Final = re.compile(r"(<!-- reasons: (\w+);[^\n]*-->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def with_tables(page: str) -> str:
@@ -36,10 +35,7 @@ def with_tables(page: str) -> str:
 
     Raises ValueError unless the page has exactly one pair of markers for each table.
     """
-    named = [name for _, name, _ in _TABLE.findall(page)]
-    if sorted(named) != sorted(TABLES):
-        raise ValueError(f"{PAGE}: markers for {sorted(TABLES)} are needed, found {sorted(named)}")
-    return _TABLE.sub(lambda found: found[1] + "".join(_lines(TABLES[found[2]])) + found[3], page)
+    return written(PAGE, page, {f"reasons: {name};": "".join(_lines(rows)) for name, rows in TABLES.items()})
 
 
 def _lines(table: Sequence[Explanation]) -> Iterator[str]:
@@ -51,12 +47,7 @@ def _lines(table: Sequence[Explanation]) -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None, page: Path = PAGE) -> int:
     """Write or check the page; return the exit code."""
-    return run(
-        {PAGE: with_tables(page.read_text(encoding="utf-8"))},
-        description="Writes the tables of docs/status.md from the reasons.",
-        verb="make generate",
-        arguments=arguments,
-    )
+    return run_page(PAGE, with_tables, arguments=arguments, page=page)
 
 
 if __name__ == "__main__":

@@ -10,24 +10,20 @@ People write the text around the table. The rows come from `Metrics.table` and s
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from wsedge_operator.api.generation.__main__ import run
+from wsedge_operator.api.generation.writing import run_page, with_tables
 from wsedge_operator.runtime.metrics import Metrics
 
 PAGE: Final = Path("docs/observability.md")
-_TABLE: Final = re.compile(r"(<!-- metrics of the operator;[^\n]*-->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def with_table(page: str) -> str:
     """Return the page with the current table; raises ValueError unless it has one pair of markers."""
-    if len(_TABLE.findall(page)) != 1:
-        raise ValueError(f"{PAGE}: one pair of markers of the operator's metrics is needed")
-    return _TABLE.sub(lambda found: found[1] + "".join(_lines()) + found[2], page)
+    return with_tables(PAGE, page, {"metrics of the operator;": "".join(_lines())})
 
 
 def _lines() -> Iterator[str]:
@@ -39,12 +35,7 @@ def _lines() -> Iterator[str]:
 
 def main(arguments: Sequence[str] | None = None, page: Path = PAGE) -> int:
     """Write or check the page; return the exit code."""
-    return run(
-        {PAGE: with_table(page.read_text(encoding="utf-8"))},
-        description="Writes the operator's table of docs/observability.md from its metrics.",
-        verb="make generate",
-        arguments=arguments,
-    )
+    return run_page(PAGE, with_table, arguments=arguments, page=page)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
     schema        a pydantic model as a structural schema
     reference     docs/reference.md
     relay_fields  the tables of docs/relay/configuration.md
-    __main__      writes them, or finds a stale one (`--check`)
+    writing       writes files and tables, or finds a stale one (`--check`)
+    __main__      the CustomResourceDefinitions, by `python -m`
 
 Never imported by the running operator.
 """

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from wsedge_operator.api.generation.__main__ import run
 from wsedge_operator.api.generation.crd import KINDS, Kind, definition
 from wsedge_operator.api.generation.schema import Schema
+from wsedge_operator.api.generation.writing import run
 from wsedge_operator.api.meta import API_VERSION, CATEGORY
 
 PAGE: Final = Path("docs/reference.md")
@@ -87,7 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(
         {PAGE: reference()},
         description="Writes docs/reference.md from the pydantic models.",
-        verb="make generate",
         arguments=arguments,
     )
 

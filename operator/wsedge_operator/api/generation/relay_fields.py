@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from wsedge_operator.api.generation.__main__ import run
 from wsedge_operator.api.generation.schema import Schema
+from wsedge_operator.api.generation.writing import run_page
+from wsedge_operator.api.generation.writing import with_tables as written
 from wsedge_relay.contract import RelayConfig
 
 PAGE: Final = Path("docs/relay/configuration.md")
@@ -38,14 +39,11 @@ SEE: Final[Mapping[str, str]] = {
     "domains[].limits": _ADMISSION,
     "domains[].accessLog": "[the access log](metrics.md#the-access-log)",
 }
-_TABLES: Final = re.compile(r"(<!-- fields:[^\n]*-->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def with_tables(page: str) -> str:
     """Return the page with the current tables; raises ValueError unless it has one pair of markers."""
-    if len(_TABLES.findall(page)) != 1:
-        raise ValueError(f"{PAGE}: one pair of markers is needed")
-    return _TABLES.sub(lambda found: found[1] + "\n" + tables() + "\n" + found[2], page)
+    return written(PAGE, page, {"fields:": f"\n{tables()}\n"})
 
 
 def tables() -> str:
@@ -116,12 +114,7 @@ def _default(name: str, field: Schema, model: Schema) -> str:
 
 def main(arguments: Sequence[str] | None = None, page: Path = PAGE) -> int:
     """Write or check the page; return the exit code."""
-    return run(
-        {PAGE: with_tables(page.read_text(encoding="utf-8"))},
-        description="Writes the tables of docs/relay/configuration.md from RelayConfig.",
-        verb="make generate",
-        arguments=arguments,
-    )
+    return run_page(PAGE, with_tables, arguments=arguments, page=page)
 
 
 if __name__ == "__main__":

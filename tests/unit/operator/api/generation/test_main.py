@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wsedge_operator.api.generation import __main__ as generate
-from wsedge_operator.api.generation import reference, relay_fields
+from wsedge_operator.api.generation import reference, relay_fields, writing
 from wsedge_operator.api.generation.crd import KINDS
 
 ROOT = Path(__file__).parents[5]
@@ -31,7 +31,7 @@ def test_stale_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert generate.main(write) == 0
     assert generate.main(check) == 0
     (tmp_path / "crds" / "wsedge.io_billingplans.yaml").write_text("other")
-    assert generate.stale_files(tmp_path, generate.crd_files()) == [Path("crds/wsedge.io_billingplans.yaml")]
+    assert writing.stale_files(tmp_path, generate.crd_files()) == [Path("crds/wsedge.io_billingplans.yaml")]
 
 
 @pytest.mark.parametrize("module", [generate, reference, relay_fields], ids=lambda module: module.__name__)
