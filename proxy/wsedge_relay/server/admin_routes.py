@@ -115,9 +115,7 @@ class AdminRoutes:
                 ("POST", "/drain"): self._permitted("drain rejected", self._drain),
                 ("GET", "/shed"): self._shed_progress,
                 ("POST", "/shed"): self._permitted("shed rejected", self._shed),
-                ("GET", "/connections"): self._permitted(
-                    "list of connections rejected", self._connections
-                ),
+                ("GET", "/connections"): self._permitted("list of connections rejected", self._connections),
                 ("POST", "/connections/*/close"): self._permitted("close rejected", self._close),
             },
             check=self._rejected,
